@@ -1,0 +1,64 @@
+//! # The house of `ttui`
+//!
+//! `ttui` is a BitTorrent client for the terminal. In three sentences:
+//! [`wire`] turns bytes into values. [`swarm`] turns values and the time into decisions. Everything else -
+//! [`disk`], [`engine`], [`ui`] - carries bytes to them and carries decisions out, and decides nothing.
+//!
+//! ```text
+//!              main, cli
+//!             /        \
+//!         engine        ui           engine and ui never see each other;
+//!         /  |  \       /            they share only the words in `api`
+//!     disk   |   `-- api
+//!        \   |   ___/
+//!          swarm
+//!            |
+//!           wire
+//! ```
+//!
+//! | layer | may use | may never use (held by `tests/tidy.rs`) |
+//! |---|---|---|
+//! | [`wire`] | std, bytes, thiserror | other layers; clocks, sockets, files, threads |
+//! | [`swarm`] | `wire` | clocks, randomly ordered maps, global randomness, channels, files, sockets |
+//! | [`api`] | view types of `swarm`, ids of `wire` | `Instant`: snapshots hold durations and numbers |
+//! | [`disk`] | geometry and job types of `swarm`, `wire` | `engine`, `ui`, `api`, sockets |
+//! | [`engine`] | all below, [`config`] | `ui`; tokio outside `udp.rs`; ureq outside `announce.rs` |
+//! | [`ui`] | `api`, `config` | `engine`, `disk`, `swarm`, `wire`; terminal events, clocks and files outside `run.rs` |
+//!
+//! ## The machine
+//!
+//! One torrent is one value, [`swarm::torrent::Torrent`], changed by one method, `handle`: an
+//! [`Input`](swarm::torrent::Input) comes in, [`Effect`](swarm::torrent::Effect)s come out, time is an argument. It can
+//! neither block nor fail. A thread owns the value while the torrent runs; nothing owns it while it is paused.
+//! The same value runs in a seeded simulator (`tests/swarm_sim.rs`).
+//!
+//! ## The way of a block
+//!
+//! 1. The peer's reader thread reads up to 256 KiB in one call and slices messages out of it without copying payload.
+//! 2. It sends one `Input::Wire` per read to the torrent thread.
+//! 3. The torrent thread decides: was this block asked of this peer? If so: refill the pipeline, `DiskJob::Write`.
+//! 4. The peer's writer thread sends the refill in one write.
+//! 5. A disk thread (shard = piece mod n) collects the blocks of a piece, hashes the growing prefix and writes long runs.
+//! 6. The torrent thread concludes: `Have` to the others, or the piece is wanted again and the blame goes to one peer.
+//! 7. At most every 250 ms it publishes a view; the session folds it into an `Arc<Snapshot>`; the screen draws it.
+//!
+//! ## Limits
+//!
+//! Every bound that protects us from strangers stands in one table: [`limits`].
+
+pub mod limits;
+
+pub mod wire {
+    //! Bytes to values and back. Pure: knows no torrent's state, no clock, no socket.
+    pub mod message;
+}
+
+pub mod swarm {
+    //! Values and the time to decisions. Pure: cannot fail, cannot block.
+    pub mod geometry;
+    pub mod job;
+    pub mod torrent;
+    pub mod view;
+}
+
+pub mod api;

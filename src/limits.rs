@@ -1,0 +1,133 @@
+//! Every limit and deadline that protects us from strangers, in one table.
+//!
+//! Sizes are bytes, times are [`Duration`]s. A limit that a user may change is a default here and a key in
+//! [`crate::config`]; the others are constants on purpose.
+
+use std::time::Duration;
+
+/// One KiB in bytes.
+pub const KIB: usize = 1024;
+/// One MiB in bytes.
+pub const MIB: usize = 1024 * KIB;
+
+// --- metainfo -----------------------------------------------------------------------------------
+
+/// How deep bencode may nest.
+pub const BENCODE_DEPTH: usize = 32;
+/// How many tokens (strings, numbers, openings) a bencoded value may have.
+pub const BENCODE_TOKENS: usize = 2_000_000;
+/// The largest `.torrent` file that is read.
+pub const TORRENT_FILE: u64 = 64 * MIB as u64;
+/// The largest `info` dictionary taken from peers (BEP 9).
+pub const METADATA: usize = 30 * MIB;
+/// The most pieces a torrent may have.
+pub const PIECES: u32 = 1 << 21;
+/// The longest piece.
+pub const PIECE_LENGTH: u64 = 512 * MIB as u64;
+/// The most files in a torrent.
+pub const FILES: usize = 1_000_000;
+/// The longest path component, in bytes of UTF-8.
+pub const PATH_COMPONENT: usize = 255;
+/// The longest relative path, in bytes: leaves room for a download folder below the usual 4,096.
+pub const PATH_LENGTH: usize = 3072;
+/// The most components of a path.
+pub const PATH_DEPTH: usize = 100;
+/// The most trackers kept of a torrent.
+pub const TRACKERS: usize = 100;
+/// The longest tracker URL.
+pub const TRACKER_URL: usize = 2048;
+
+// --- peer protocol ------------------------------------------------------------------------------
+
+/// The block size that we ask for (BEP 3).
+pub const BLOCK: u32 = 16 * KIB as u32;
+/// The largest block that we serve.
+pub const BLOCK_SERVED: u32 = 128 * KIB as u32;
+/// The longest message of any kind that we take in.
+pub const MESSAGE: usize = MIB;
+/// The longest unknown message that is skipped rather than answered by closing.
+pub const UNKNOWN_MESSAGE: usize = MIB;
+/// Requests of one peer that we queue; told to it as `reqq` (BEP 10).
+pub const REQUESTS_IN: usize = 2000;
+/// Requests beyond [`REQUESTS_IN`] that are rejected or ignored before the peer is dropped.
+pub const REQUESTS_IN_EXCESS: usize = 8000;
+/// Requests outstanding at a peer that has not told its `reqq` (BEP 10).
+pub const REQUESTS_OUT_UNTOLD: usize = 250;
+/// Requests outstanding at any peer: 2,000 blocks are 200 ms at 160 MB/s.
+pub const REQUESTS_OUT: usize = 2000;
+/// Bytes of blocks handed to a peer's writer and not yet taken by its socket.
+pub const SEND_WINDOW: usize = MIB;
+/// Control messages waiting in a peer's writer before the peer is dropped.
+pub const SEND_QUEUE: usize = 20_000;
+/// Blocks that nobody asked for before their sender is dropped.
+pub const UNASKED_BLOCKS: u32 = 64;
+/// Messages other than blocks and requests that a peer may send in a burst before it counts as a flood.
+pub const CHATTER_BURST: u32 = 60_000;
+/// Messages a second by which that allowance grows again.
+pub const CHATTER_RATE: u32 = 1_000;
+/// The longest client name kept, in characters.
+pub const CLIENT_NAME: usize = 40;
+/// The largest extended handshake that is read at all.
+pub const EXTENDED_HANDSHAKE: usize = 64 * KIB;
+
+// --- connections --------------------------------------------------------------------------------
+
+/// Time to connect to a peer.
+pub const CONNECT: Duration = Duration::from_secs(10);
+/// Time for the whole handshake, not for each read.
+pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// A peer that sends nothing for this long is dropped.
+pub const IDLE: Duration = Duration::from_secs(125);
+/// A peer to which nothing was sent for this long gets a keep-alive.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(100);
+/// A write that makes no progress for this long ends the connection.
+pub const WRITE: Duration = Duration::from_secs(60);
+/// A requested block that does not come in this time makes its holder snubbed and is asked elsewhere.
+pub const REQUEST: Duration = Duration::from_secs(30);
+/// Dials under way at once.
+pub const HALF_OPEN_OUT: usize = 32;
+/// Incoming connections in their handshake at once.
+pub const HALF_OPEN_IN: usize = 50;
+/// Connected peers of one torrent (default).
+pub const PEERS_TORRENT: usize = 200;
+/// Connected peers of all torrents together (default).
+pub const PEERS_ALL: usize = 1000;
+/// Addresses remembered for a torrent.
+pub const KNOWN_PEERS: usize = 3000;
+/// Addresses taken from one tracker reply.
+pub const PEERS_PER_REPLY: usize = 200;
+
+// --- disk ---------------------------------------------------------------------------------------
+
+/// Bytes asked for and not yet written, all torrents together (default).
+pub const BUDGET: u64 = 48 * MIB as u64;
+/// The length of a write that is worth a call of its own.
+pub const WRITE_RUN: usize = 256 * KIB;
+
+// --- trackers -----------------------------------------------------------------------------------
+
+/// The largest tracker reply, after decoding.
+pub const TRACKER_REPLY: u64 = MIB as u64;
+/// Time for one announce, all told.
+pub const TRACKER: Duration = Duration::from_secs(30);
+/// Time to connect to a tracker.
+pub const TRACKER_CONNECT: Duration = Duration::from_secs(10);
+/// Redirects followed.
+pub const REDIRECTS: u32 = 3;
+/// Announces under way at once.
+pub const ANNOUNCES: usize = 10;
+/// The shortest time between two announces to one tracker.
+pub const INTERVAL_MIN: Duration = Duration::from_secs(60);
+/// The longest.
+pub const INTERVAL_MAX: Duration = Duration::from_secs(12 * 3600);
+/// The interval where a tracker names none.
+pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(1800);
+/// The longest text of a tracker that is kept, in characters.
+pub const TRACKER_TEXT: usize = 200;
+
+// --- leaving ------------------------------------------------------------------------------------
+
+/// Time for everything to stop.
+pub const SHUTDOWN: Duration = Duration::from_secs(5);
+/// Time for the last announce.
+pub const LAST_ANNOUNCE: Duration = Duration::from_secs(3);

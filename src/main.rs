@@ -1,0 +1,2 @@
+//! `ttui`: see the library's documentation for the map.
+fn main() {}

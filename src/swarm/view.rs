@@ -1,0 +1,271 @@
+//! What a person may see of a torrent. Plain numbers and words: durations instead of instants, no secrets of the
+//! machine. Built by [`Torrent::view`](super::torrent::Torrent::view).
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use crate::wire::message::InfoHash;
+
+/// What a torrent is doing, in one word.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum State {
+    /// Its data are being hashed.
+    Checking,
+    /// A magnet's metadata is being fetched.
+    Metadata,
+    /// Pieces are being fetched.
+    #[default]
+    Downloading,
+    /// Everything wanted is there.
+    Seeding,
+    /// Stopped by the user.
+    Paused,
+    /// Waiting for its turn.
+    Queued,
+    /// Stopped by a fault; [`TorrentView::error`] says which.
+    Error,
+}
+
+impl State {
+    /// The word shown to people and scripts.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            State::Checking => "checking",
+            State::Metadata => "metadata",
+            State::Downloading => "downloading",
+            State::Seeding => "seeding",
+            State::Paused => "paused",
+            State::Queued => "queued",
+            State::Error => "error",
+        }
+    }
+}
+
+/// One torrent as its row shows it.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct TorrentView {
+    /// Its name, safe to print.
+    pub name: String,
+    /// Bytes of all files.
+    pub size: u64,
+    /// Bytes of the files that are wanted.
+    pub wanted: u64,
+    /// Bytes of verified pieces among the wanted ones.
+    pub done: u64,
+    /// Number of pieces.
+    pub pieces: u32,
+    /// Number of verified pieces.
+    pub have: u32,
+    /// Pieces hashed so far, while checking.
+    pub checked: u32,
+    /// What it is doing.
+    pub state: State,
+    /// The fault that stopped it, as a sentence.
+    pub error: Option<String>,
+    /// Payload bytes a second, in.
+    pub down: u64,
+    /// Payload bytes a second, out.
+    pub up: u64,
+    /// Payload bytes received since the torrent was added.
+    pub downloaded: u64,
+    /// Payload bytes sent since the torrent was added.
+    pub uploaded: u64,
+    /// Payload bytes thrown away: of corrupt pieces, unasked or twice.
+    pub wasted: u64,
+    /// Peers connected.
+    pub peers: u32,
+    /// Connected peers that have everything.
+    pub seeds: u32,
+    /// Addresses known.
+    pub known: u32,
+    /// Time until done at the present rate, if it can be told.
+    pub eta: Option<Duration>,
+    /// Time since it was started.
+    pub active: Duration,
+    /// Whether pieces are fetched in order.
+    pub sequential: bool,
+    /// Whether only its own trackers may be told of it (BEP 27).
+    pub private: bool,
+    /// Why it is no faster.
+    pub why: Reason,
+    /// What only the focused torrent carries.
+    pub detail: Option<Box<Detail>>,
+}
+
+/// Why a torrent is no faster, in one sentence and the numbers behind it.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Reason {
+    /// The sentence.
+    pub sentence: String,
+    /// Label and value, most telling first.
+    pub numbers: Vec<(String, String)>,
+}
+
+/// What only the focused torrent carries.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Detail {
+    /// The pieces, at most [`Detail::CELLS`] cells: each stands for one piece or for a run of equal length.
+    pub cells: Vec<Cell>,
+    /// Copies of the whole torrent among the connected peers and us: the rarest piece's count, and the share of
+    /// pieces that have more.
+    pub copies: f32,
+    /// Pieces of which no connected peer has a copy and that we lack.
+    pub missing: u32,
+    /// The connected peers, by address.
+    pub peers: Vec<PeerRow>,
+    /// The files.
+    pub files: Vec<FileRow>,
+    /// The trackers, by tier.
+    pub trackers: Vec<TrackerRow>,
+    /// The torrent's info-hash.
+    pub info_hash: Option<InfoHash>,
+    /// Bytes of a piece.
+    pub piece_length: u32,
+    /// The folder that the data are in.
+    pub folder: String,
+    /// What happened, newest last: seconds since the start, and the sentence.
+    pub log: Vec<(Duration, String)>,
+}
+
+impl Detail {
+    /// The most cells of a piece map.
+    pub const CELLS: usize = 4096;
+}
+
+/// A run of pieces on the piece map.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Cell {
+    /// Pieces in it.
+    pub pieces: u16,
+    /// Of them verified.
+    pub have: u16,
+    /// Of them partly here or asked for.
+    pub active: u16,
+    /// The fewest copies among connected peers of any piece in it that we lack; 0 when we have all.
+    pub rarest: u16,
+}
+
+/// One connected peer.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PeerRow {
+    /// Names the connection in commands.
+    pub key: u64,
+    /// Its address.
+    pub addr: SocketAddr,
+    /// Its program, from the extended handshake or the peer id; safe to print.
+    pub client: String,
+    /// The flag letters people know: `D d U u K ? O S I H X L E P h F`.
+    pub flags: String,
+    /// The share of the torrent that it has, 0 to 1.
+    pub done: f32,
+    /// Payload bytes a second from it.
+    pub down: u64,
+    /// Payload bytes a second to it.
+    pub up: u64,
+    /// Payload bytes from it.
+    pub downloaded: u64,
+    /// Payload bytes to it.
+    pub uploaded: u64,
+    /// Blocks asked of it and not yet here.
+    pub requests_out: u32,
+    /// Blocks it asked for and has not got.
+    pub requests_in: u32,
+    /// How we learnt of it.
+    pub source: Source,
+    /// Since when it is connected.
+    pub age: Duration,
+    /// It chokes us.
+    pub chokes_us: bool,
+    /// We choke it.
+    pub choked: bool,
+    /// We want something of it.
+    pub interesting: bool,
+    /// It wants something of us.
+    pub interested: bool,
+    /// It let us wait too long for a block.
+    pub snubbed: bool,
+}
+
+/// How an address was learnt.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
+pub enum Source {
+    /// Given by the user.
+    Manual,
+    /// It called us.
+    Incoming,
+    /// Local discovery (BEP 14).
+    Lan,
+    /// A tracker.
+    Tracker,
+    /// Peer exchange (BEP 11).
+    Pex,
+    /// The DHT (BEP 5).
+    Dht,
+    /// Known from an earlier run.
+    Resume,
+}
+
+impl Source {
+    /// The short word of the peer table.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Source::Manual => "user",
+            Source::Incoming => "in",
+            Source::Lan => "LAN",
+            Source::Tracker => "trk",
+            Source::Pex => "PEX",
+            Source::Dht => "DHT",
+            Source::Resume => "old",
+        }
+    }
+}
+
+/// How much a file is wanted.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
+pub enum Priority {
+    /// Not at all.
+    Skip,
+    /// After the others.
+    Low,
+    /// As the others.
+    #[default]
+    Normal,
+    /// Before the others.
+    High,
+}
+
+/// One file.
+#[derive(Clone, PartialEq, Debug)]
+pub struct FileRow {
+    /// Its path below the download folder, with `/`; safe to print.
+    pub path: String,
+    /// Its bytes.
+    pub size: u64,
+    /// Bytes of verified pieces in it.
+    pub done: u64,
+    /// How much it is wanted.
+    pub priority: Priority,
+}
+
+/// One tracker.
+#[derive(Clone, PartialEq, Debug)]
+pub struct TrackerRow {
+    /// Its tier, from 0 (BEP 12).
+    pub tier: u32,
+    /// Its address without what may be a secret, safe to print.
+    pub url: String,
+    /// What it is doing or last said, in words.
+    pub status: String,
+    /// Whether the last answer was an error.
+    pub failed: bool,
+    /// Seeds, as it counts.
+    pub seeds: Option<u32>,
+    /// Leechers, as it counts.
+    pub leechers: Option<u32>,
+    /// Time until the next announce.
+    pub next: Option<Duration>,
+    /// Peers in its last answer.
+    pub peers: Option<u32>,
+}
