@@ -51,6 +51,7 @@ pub mod limits;
 pub mod wire {
     //! Bytes to values and back. Pure: knows no torrent's state, no clock, no socket.
     pub mod message;
+    pub mod tracker;
 }
 
 pub mod swarm {

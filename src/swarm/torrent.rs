@@ -2,13 +2,13 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
-use std::time::Duration;
 
 use bytes::Bytes;
 
 use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
 use crate::swarm::view::{Priority, Source};
 use crate::wire::message::{Block, Message, PeerId, Reserved};
+pub use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply};
 
 /// Names one connection for ever: never given twice, so a late word about a peer that left finds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -183,58 +183,6 @@ pub enum Effect {
     Complete,
     /// The check that `Input::Start` began is over, and the torrent takes part in the swarm.
     Ready,
-}
-
-/// What is asked of a tracker.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Announce {
-    /// The tracker's URL.
-    pub url: String,
-    /// What happened.
-    pub event: AnnounceEvent,
-    /// Payload bytes sent since `started`.
-    pub uploaded: u64,
-    /// Payload bytes received since `started`.
-    pub downloaded: u64,
-    /// Bytes still wanted.
-    pub left: u64,
-    /// How many addresses would be welcome.
-    pub num_want: u32,
-    /// What the tracker wants repeated.
-    pub tracker_id: Option<Vec<u8>>,
-}
-
-/// The event of an announce (BEP 3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum AnnounceEvent {
-    /// The usual one, at the interval.
-    #[default]
-    None,
-    /// The first.
-    Started,
-    /// The last byte has come.
-    Completed,
-    /// The last one.
-    Stopped,
-}
-
-/// A tracker's answer, from HTTP and UDP alike, already cleaned and bounded.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct AnnounceReply {
-    /// When to ask again; `None` where the tracker did not say.
-    pub interval: Option<Duration>,
-    /// The shortest time between two announces.
-    pub min_interval: Option<Duration>,
-    /// Seeds.
-    pub seeds: Option<u32>,
-    /// Leechers.
-    pub leechers: Option<u32>,
-    /// Addresses.
-    pub peers: Vec<SocketAddr>,
-    /// What it warned of.
-    pub warning: Option<String>,
-    /// What it wants repeated.
-    pub tracker_id: Option<Vec<u8>>,
 }
 
 /// Why a connection ended or never began.
