@@ -59,6 +59,7 @@ pub mod swarm {
     pub mod geometry;
     pub mod job;
     pub mod torrent;
+    pub mod trackers;
     pub mod view;
 }
 

@@ -1,0 +1,641 @@
+//! Which tracker to ask when, and with which event: tiers (BEP 12), intervals, back-off, the last word.
+//!
+//! The trackers form one list: tier after tier, in each tier the one that answered last at the front. A walk down
+//! this list ends at the first tracker whose answer is still fresh. A tracker that fails, or that does not
+//! answer within [`PATIENCE`], lets the walk go on to the next one, so a dead tracker costs seconds and not its
+//! time-out; it is tried again with back-off.
+
+use std::time::{Duration, Instant};
+
+use crate::limits;
+use crate::swarm::view::TrackerRow;
+use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply, public_url};
+
+/// How long a tracker may take before the next one is asked as well.
+pub const PATIENCE: Duration = Duration::from_secs(4);
+/// The time after a first failure; it doubles with each further one.
+const BACK_OFF_FIRST: Duration = Duration::from_secs(5);
+/// The longest time between two tries.
+const BACK_OFF_MAX: Duration = Duration::from_secs(30 * 60);
+/// The shortest time between two announces to one tracker, whatever it allows and the user wishes.
+const GAP: Duration = Duration::from_secs(5);
+
+/// What an announce tells of the transfer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Counters {
+    /// Payload bytes sent since the torrent was started.
+    pub uploaded: u64,
+    /// Payload bytes received since the torrent was started.
+    pub downloaded: u64,
+    /// Bytes still wanted.
+    pub left: u64,
+    /// How many addresses would be welcome.
+    pub num_want: u32,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Nothing is asked.
+    Idle,
+    Running,
+    /// The last words are being said, at most until then.
+    Stopping(Instant),
+}
+
+/// One tracker and what is known of it.
+#[derive(Debug)]
+struct Tracker {
+    url: String,
+    shown: String,
+    tier: u32,
+    /// Whether its scheme is one that we speak.
+    usable: bool,
+    /// The announce under way: since when, and with which event.
+    asked: Option<(Instant, AnnounceEvent)>,
+    /// Failures since the last answer.
+    failures: u32,
+    /// After a failure: not before this.
+    retry: Option<Instant>,
+    /// Until when its last answer is good enough.
+    fresh: Option<Instant>,
+    /// Not even a wish may come before this.
+    not_before: Option<Instant>,
+    /// It counts us as a member: it answered `started` and was not told `stopped`.
+    heard: bool,
+    /// It is to be told `completed`.
+    owes_completed: bool,
+    /// The user wants it asked.
+    wished: bool,
+    /// It came to know of us while we lacked something.
+    knew_incomplete: bool,
+    seeds: Option<u32>,
+    leechers: Option<u32>,
+    peers: Option<u32>,
+    said: Option<String>,
+    failed: bool,
+    id: Option<Vec<u8>>,
+}
+
+impl Tracker {
+    fn new(url: String, tier: u32) -> Self {
+        Tracker {
+            shown: public_url(&url),
+            usable: speaks(&url),
+            url,
+            tier,
+            asked: None,
+            failures: 0,
+            retry: None,
+            fresh: None,
+            not_before: None,
+            heard: false,
+            owes_completed: false,
+            wished: false,
+            knew_incomplete: false,
+            seeds: None,
+            leechers: None,
+            peers: None,
+            said: None,
+            failed: false,
+            id: None,
+        }
+    }
+
+    /// Forgets everything that belongs to one run of the torrent.
+    fn reset(&mut self) {
+        (self.asked, self.retry, self.fresh, self.not_before) = (None, None, None, None);
+        (self.heard, self.owes_completed, self.wished, self.knew_incomplete) = (false, false, false, false);
+        self.failures = 0;
+    }
+
+    fn status(&self, phase: Phase) -> String {
+        match (&self.said, self.asked) {
+            _ if !self.usable => "not supported: only http, https and udp trackers are".into(),
+            (_, Some((_, AnnounceEvent::Stopped))) => "saying goodbye".into(),
+            (Some(text), Some(_)) if self.failed => format!("asking again; last: {text}"),
+            (_, Some(_)) => "asking".into(),
+            (Some(text), None) if self.failed => text.clone(),
+            (Some(text), None) => format!("warning: {text}"),
+            (None, None) if self.heard => "working".into(),
+            (None, None) if phase == Phase::Running => "not needed yet".into(),
+            (None, None) => "not asked".into(),
+        }
+    }
+}
+
+/// The trackers of one torrent.
+#[derive(Debug)]
+pub struct Trackers {
+    all: Vec<Tracker>,
+    /// Indices into `all`; the first of a tier is asked first.
+    tiers: Vec<Vec<usize>>,
+    phase: Phase,
+    next: Option<Instant>,
+}
+
+impl Trackers {
+    /// Takes the tiers of a metainfo file (BEP 12) and shuffles each. A URL that comes twice counts once; at most
+    /// [`limits::TRACKERS`] are kept, and none longer than [`limits::TRACKER_URL`].
+    #[must_use]
+    pub fn new(tiers: &[Vec<String>], rng: &mut fastrand::Rng) -> Self {
+        let mut it = Trackers { all: Vec::new(), tiers: Vec::new(), phase: Phase::Idle, next: None };
+        for tier in tiers {
+            let mut members = Vec::new();
+            for url in tier.iter().map(|url| url.trim()) {
+                let known = it.all.iter().any(|t| t.url == url);
+                if known || url.is_empty() || url.len() > limits::TRACKER_URL || it.all.len() == limits::TRACKERS {
+                    continue;
+                }
+                members.push(it.all.len());
+                it.all.push(Tracker::new(url.to_owned(), it.tiers.len() as u32));
+            }
+            rng.shuffle(&mut members);
+            if !members.is_empty() {
+                it.tiers.push(members);
+            }
+        }
+        it
+    }
+
+    /// Whether there is no tracker at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.all.is_empty()
+    }
+
+    /// Begins to ask: every tracker hears `started` first.
+    pub fn start(&mut self, now: Instant) {
+        self.all.iter_mut().for_each(Tracker::reset);
+        self.phase = Phase::Running;
+        self.next = Some(now);
+    }
+
+    /// The last wanted byte has come: every tracker that knew us without it is told, once.
+    pub fn completed(&mut self, now: Instant) {
+        for tracker in &mut self.all {
+            tracker.owes_completed = tracker.knew_incomplete && (tracker.heard || tracker.asked.is_some());
+        }
+        self.next = Some(now);
+    }
+
+    /// The user's wish to ask all trackers. A tracker is asked as soon as its `min interval` allows it.
+    pub fn announce_now(&mut self, now: Instant) {
+        if self.phase == Phase::Running {
+            for tracker in self.all.iter_mut().filter(|t| t.usable && t.asked.is_none()) {
+                tracker.wished = true;
+            }
+            self.next = Some(now);
+        }
+    }
+
+    /// The torrent stops: every tracker that counts us as a member hears `stopped`, all at once. Over when
+    /// [`stopped`](Self::stopped) says so, at the latest after [`limits::LAST_ANNOUNCE`].
+    pub fn stop(&mut self, now: Instant) {
+        if self.phase == Phase::Running {
+            self.phase = Phase::Stopping(now + limits::LAST_ANNOUNCE);
+            self.next = Some(now);
+        }
+    }
+
+    /// Whether nothing is left to say after [`stop`](Self::stop).
+    #[must_use]
+    pub fn stopped(&self, now: Instant) -> bool {
+        match self.phase {
+            Phase::Idle => true,
+            Phase::Running => false,
+            Phase::Stopping(until) => {
+                // An announce that has hung for a while is not worth waiting for.
+                let hopeful = |t: &Tracker| {
+                    t.asked.is_some_and(|(at, event)| event == AnnounceEvent::Stopped || now < at + PATIENCE)
+                };
+                now >= until || !self.all.iter().any(|t| hopeful(t) || (t.heard && t.asked.is_none()))
+            }
+        }
+    }
+
+    /// When [`poll`](Self::poll) is to be called at the latest.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// Says whom to ask now: pairs of a tracker's index, which its answer repeats, and the question.
+    pub fn poll(&mut self, now: Instant, counters: &Counters, out: &mut Vec<(usize, Announce)>) {
+        self.next = None;
+        match self.phase {
+            Phase::Idle => {}
+            Phase::Running => {
+                self.settle_debts(now, counters, out);
+                self.walk(now, counters, out);
+            }
+            Phase::Stopping(until) if now >= until => {
+                self.phase = Phase::Idle;
+                self.all.iter_mut().for_each(Tracker::reset);
+            }
+            Phase::Stopping(until) => {
+                for index in 0..self.all.len() {
+                    if self.all[index].heard && self.all[index].asked.is_none() {
+                        self.ask(index, AnnounceEvent::Stopped, now, counters, out);
+                    }
+                }
+                self.wake(until);
+            }
+        }
+    }
+
+    /// `completed`, and the user's wishes.
+    fn settle_debts(&mut self, now: Instant, counters: &Counters, out: &mut Vec<(usize, Announce)>) {
+        for index in 0..self.all.len() {
+            let tracker = &self.all[index];
+            if tracker.asked.is_some() || self.under_way() >= limits::ANNOUNCES {
+                continue;
+            }
+            let (from, event) = match tracker {
+                t if t.owes_completed && t.heard => (t.retry, AnnounceEvent::Completed),
+                t if t.wished => (t.not_before, AnnounceEvent::None),
+                _ => continue,
+            };
+            match from {
+                Some(from) if from > now => self.wake(from),
+                _ => self.ask(index, event, now, counters, out),
+            }
+        }
+    }
+
+    /// The regular announce: down the list to the first tracker whose answer is fresh or may still come.
+    fn walk(&mut self, now: Instant, counters: &Counters, out: &mut Vec<(usize, Announce)>) {
+        let order: Vec<usize> = self.tiers.iter().flatten().copied().collect();
+        for index in order {
+            let tracker = &self.all[index];
+            if !tracker.usable {
+                continue;
+            }
+            if let Some((since, _)) = tracker.asked {
+                if now < since + PATIENCE {
+                    return self.wake(since + PATIENCE);
+                }
+                continue;
+            }
+            if let Some(fresh) = tracker.fresh.filter(|&at| at > now) {
+                return self.wake(fresh);
+            }
+            if let Some(retry) = tracker.retry.filter(|&at| at > now) {
+                self.wake(retry);
+                continue;
+            }
+            // When too many are under way, the first answer or failure calls `poll` again.
+            if self.under_way() < limits::ANNOUNCES {
+                self.ask(index, AnnounceEvent::None, now, counters, out);
+                self.wake(now + PATIENCE);
+            }
+            return;
+        }
+    }
+
+    fn under_way(&self) -> usize {
+        self.all.iter().filter(|t| t.asked.is_some()).count()
+    }
+
+    fn wake(&mut self, at: Instant) {
+        self.next = Some(self.next.map_or(at, |next| next.min(at)));
+    }
+
+    fn ask(
+        &mut self,
+        index: usize,
+        event: AnnounceEvent,
+        now: Instant,
+        counters: &Counters,
+        out: &mut Vec<(usize, Announce)>,
+    ) {
+        let tracker = &mut self.all[index];
+        // What a tracker hears first is always `started`; it tells `left` too, so nothing is lost.
+        let event = if tracker.heard { event } else { AnnounceEvent::Started };
+        tracker.asked = Some((now, event));
+        tracker.wished = false;
+        tracker.knew_incomplete |= counters.left > 0;
+        let ask = Announce {
+            url: tracker.url.clone(),
+            event,
+            uploaded: counters.uploaded,
+            downloaded: counters.downloaded,
+            left: counters.left,
+            num_want: if event == AnnounceEvent::Stopped { 0 } else { counters.num_want },
+            tracker_id: tracker.id.clone(),
+        };
+        out.push((index, ask));
+    }
+
+    /// A tracker answered, or did not. An answer to a question of an earlier run finds nothing.
+    pub fn announced(&mut self, now: Instant, index: usize, result: Result<&AnnounceReply, &str>) {
+        let Some(tracker) = self.all.get_mut(index) else { return };
+        let Some((_, event)) = tracker.asked.take() else { return };
+        self.next = Some(now);
+        match result {
+            Ok(reply) => {
+                let clamp = |d: Duration, least| d.clamp(least, limits::INTERVAL_MAX);
+                let least = reply.min_interval.map_or(limits::INTERVAL_MIN, |d| clamp(d, GAP));
+                let interval = clamp(reply.interval.unwrap_or(limits::INTERVAL_DEFAULT), limits::INTERVAL_MIN);
+                tracker.fresh = Some(now + interval.max(least));
+                tracker.not_before = Some(now + least);
+                (tracker.failures, tracker.retry, tracker.failed) = (0, None, false);
+                tracker.heard = event != AnnounceEvent::Stopped;
+                tracker.owes_completed &= event != AnnounceEvent::Completed;
+                tracker.said = reply.warning.as_deref().map(cut);
+                (tracker.seeds, tracker.leechers) = (reply.seeds, reply.leechers);
+                tracker.peers = Some(u32::try_from(reply.peers.len()).unwrap_or(u32::MAX));
+                if reply.tracker_id.is_some() {
+                    tracker.id.clone_from(&reply.tracker_id);
+                }
+                self.promote(index);
+            }
+            Err(text) => {
+                tracker.failures = tracker.failures.saturating_add(1);
+                tracker.retry = Some(now + back_off(tracker.failures));
+                tracker.not_before = Some(now + GAP);
+                tracker.fresh = None;
+                tracker.heard &= event != AnnounceEvent::Stopped;
+                (tracker.said, tracker.failed) = (Some(cut(text)), true);
+            }
+        }
+    }
+
+    /// Moves a tracker to the front of its tier (BEP 12).
+    fn promote(&mut self, index: usize) {
+        for tier in &mut self.tiers {
+            if let Some(at) = tier.iter().position(|&i| i == index) {
+                tier[..=at].rotate_right(1);
+            }
+        }
+    }
+
+    /// The trackers as the screen shows them, by tier, in the order in which they are asked.
+    #[must_use]
+    pub fn rows(&self, now: Instant) -> Vec<TrackerRow> {
+        let row = |&index: &usize| {
+            let t = &self.all[index];
+            let running = self.phase == Phase::Running && t.asked.is_none();
+            TrackerRow {
+                tier: t.tier,
+                url: t.shown.clone(),
+                status: t.status(self.phase),
+                failed: t.failed || !t.usable,
+                seeds: t.seeds,
+                leechers: t.leechers,
+                next: t.retry.or(t.fresh).filter(|_| running).map(|at| at.saturating_duration_since(now)),
+                peers: t.peers,
+            }
+        };
+        self.tiers.iter().flatten().map(row).collect()
+    }
+}
+
+/// Whether we speak the URL's scheme.
+fn speaks(url: &str) -> bool {
+    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
+    ["http", "https", "udp"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
+}
+
+/// 5 s, 10 s, 20 s .. half an hour.
+fn back_off(failures: u32) -> Duration {
+    let doubled = BACK_OFF_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16));
+    doubled.min(BACK_OFF_MAX)
+}
+
+fn cut(text: &str) -> String {
+    text.chars().take(limits::TRACKER_TEXT).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEFT: Counters = Counters { uploaded: 1, downloaded: 2, left: 3, num_want: 50 };
+    const DONE: Counters = Counters { uploaded: 1, downloaded: 5, left: 0, num_want: 50 };
+
+    /// A torrent's trackers and a clock that only we move.
+    struct Story {
+        it: Trackers,
+        now: Instant,
+    }
+
+    impl Story {
+        fn new(tiers: &[&[&str]]) -> Self {
+            let tiers: Vec<Vec<String>> =
+                tiers.iter().map(|t| t.iter().map(|url| (*url).to_owned()).collect()).collect();
+            let mut it = Trackers::new(&tiers, &mut fastrand::Rng::with_seed(1));
+            let now = Instant::now();
+            it.start(now);
+            Story { it, now }
+        }
+
+        /// Whom it asks now, with which event.
+        fn asks(&mut self, counters: &Counters) -> Vec<(usize, AnnounceEvent)> {
+            let mut out = Vec::new();
+            self.it.poll(self.now, counters, &mut out);
+            out.into_iter().map(|(index, ask)| (index, ask.event)).collect()
+        }
+
+        fn wait(&mut self, time: Duration) {
+            self.now += time;
+        }
+
+        /// Lets the time pass until the machine wants to be called.
+        fn wait_for_deadline(&mut self) -> Duration {
+            let at = self.it.deadline().expect("something is to come");
+            let time = at.saturating_duration_since(self.now);
+            self.now += time;
+            time
+        }
+
+        fn answers(&mut self, index: usize, interval_s: u64) {
+            let reply = AnnounceReply { interval: Some(Duration::from_secs(interval_s)), ..AnnounceReply::default() };
+            self.it.announced(self.now, index, Ok(&reply));
+        }
+
+        fn fails(&mut self, index: usize) {
+            self.it.announced(self.now, index, Err("no route"));
+        }
+    }
+
+    use AnnounceEvent::{Completed, None as Regular, Started, Stopped};
+
+    #[test]
+    fn one_tracker_hears_started_then_regular_then_completed_then_stopped() {
+        let mut s = Story::new(&[&["http://a/announce"]]);
+        assert_eq!(s.asks(&LEFT), [(0, Started)]);
+        assert_eq!(s.asks(&LEFT), []);
+        s.answers(0, 120);
+        assert_eq!(s.asks(&LEFT), []);
+        assert_eq!(s.wait_for_deadline(), Duration::from_secs(120));
+        assert_eq!(s.asks(&LEFT), [(0, Regular)]);
+        s.answers(0, 120);
+        s.it.completed(s.now);
+        assert_eq!(s.asks(&DONE), [(0, Completed)]);
+        s.answers(0, 120);
+        assert_eq!(s.asks(&DONE), []);
+        s.it.stop(s.now);
+        assert!(!s.it.stopped(s.now));
+        assert_eq!(s.asks(&DONE), [(0, Stopped)]);
+        assert!(!s.it.stopped(s.now));
+        s.answers(0, 120);
+        assert!(s.it.stopped(s.now));
+        assert_eq!(s.asks(&DONE), []);
+    }
+
+    #[test]
+    fn a_seed_never_says_completed() {
+        let mut s = Story::new(&[&["http://a/announce"]]);
+        assert_eq!(s.asks(&DONE), [(0, Started)]);
+        s.answers(0, 120);
+        s.it.completed(s.now);
+        assert_eq!(s.asks(&DONE), []);
+    }
+
+    #[test]
+    fn completion_during_started_is_told_after_it() {
+        let mut s = Story::new(&[&["http://a/announce"]]);
+        assert_eq!(s.asks(&LEFT), [(0, Started)]);
+        s.it.completed(s.now);
+        assert_eq!(s.asks(&DONE), []);
+        s.answers(0, 120);
+        assert_eq!(s.asks(&DONE), [(0, Completed)]);
+    }
+
+    #[test]
+    fn a_failure_goes_on_to_the_next_tracker_and_the_next_tier_at_once() {
+        let mut s = Story::new(&[&["http://a/", "http://b/"], &["udp://c/"]]);
+        let first = s.asks(&LEFT)[0].0;
+        let second = 1 - first;
+        s.fails(first);
+        assert_eq!(s.asks(&LEFT), [(second, Started)]);
+        s.fails(second);
+        assert_eq!(s.asks(&LEFT), [(2, Started)]);
+        s.answers(2, 1800);
+        // The better tier is tried again with back-off, and the one that answers stays in front.
+        assert_eq!(s.asks(&LEFT), []);
+        assert_eq!(s.wait_for_deadline(), BACK_OFF_FIRST);
+        assert_eq!(s.asks(&LEFT), [(first, Started)]);
+        s.fails(first);
+        assert_eq!(s.asks(&LEFT), [(second, Started)]);
+        s.answers(second, 1800);
+        assert_eq!(s.it.tiers[0], [second, first]);
+        assert_eq!(s.asks(&LEFT), []);
+        assert_eq!(s.wait_for_deadline(), Duration::from_secs(1800));
+        assert_eq!(s.asks(&LEFT), [(second, Regular)]);
+        // Only those who know us hear that we leave.
+        s.answers(second, 1800);
+        s.it.stop(s.now);
+        assert_eq!(s.asks(&LEFT), [(second, Stopped), (2, Stopped)]);
+    }
+
+    #[test]
+    fn a_tracker_that_hangs_does_not_delay_the_next_one() {
+        let urls: Vec<String> = (0..30).map(|n| format!("http://{n}/")).collect();
+        let tiers: Vec<&str> = urls.iter().map(String::as_str).collect();
+        let mut s = Story::new(&[&tiers]);
+        let mut asked = 0;
+        for _ in 0..30 {
+            asked += s.asks(&LEFT).len();
+            s.wait(PATIENCE);
+        }
+        assert_eq!(asked, limits::ANNOUNCES);
+    }
+
+    #[test]
+    fn failures_back_off_up_to_half_an_hour_and_an_answer_ends_it() {
+        let mut s = Story::new(&[&["http://a/"]]);
+        let mut waits = Vec::new();
+        for _ in 0..12 {
+            assert_eq!(s.asks(&LEFT).len(), 1);
+            s.fails(0);
+            assert_eq!(s.asks(&LEFT), []);
+            waits.push(s.wait_for_deadline().as_secs());
+        }
+        assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 1280, 1800, 1800, 1800]);
+        assert_eq!(s.asks(&LEFT).len(), 1);
+        s.answers(0, 60);
+        assert_eq!(s.asks(&LEFT), []);
+        assert_eq!(s.wait_for_deadline(), limits::INTERVAL_MIN);
+    }
+
+    #[test]
+    fn intervals_are_clamped() {
+        for (told, used) in [
+            (Some(0), limits::INTERVAL_MIN),
+            (Some(u64::from(u32::MAX)), limits::INTERVAL_MAX),
+            (None, limits::INTERVAL_DEFAULT),
+        ] {
+            let mut s = Story::new(&[&["http://a/"]]);
+            let _ = s.asks(&LEFT);
+            let reply = AnnounceReply { interval: told.map(Duration::from_secs), ..AnnounceReply::default() };
+            s.it.announced(s.now, 0, Ok(&reply));
+            assert_eq!(s.asks(&LEFT), []);
+            assert_eq!(s.wait_for_deadline(), used);
+        }
+    }
+
+    #[test]
+    fn a_wish_waits_for_the_min_interval() {
+        let mut s = Story::new(&[&["http://a/"], &["http://b/"]]);
+        let _ = s.asks(&LEFT);
+        let reply = AnnounceReply { min_interval: Some(Duration::from_secs(20)), ..AnnounceReply::default() };
+        s.it.announced(s.now, 0, Ok(&reply));
+        s.it.announce_now(s.now);
+        assert_eq!(s.asks(&LEFT), [(1, Started)]);
+        s.fails(1);
+        assert_eq!(s.asks(&LEFT), []);
+        assert_eq!(s.wait_for_deadline(), Duration::from_secs(20));
+        assert_eq!(s.asks(&LEFT), [(0, Regular)]);
+    }
+
+    #[test]
+    fn the_end_waits_for_a_hanging_tracker_no_longer_than_allowed() {
+        let mut s = Story::new(&[&["http://a/"]]);
+        let _ = s.asks(&LEFT);
+        s.answers(0, 60);
+        s.it.stop(s.now);
+        assert_eq!(s.asks(&LEFT), [(0, Stopped)]);
+        assert!(!s.it.stopped(s.now));
+        assert_eq!(s.wait_for_deadline(), limits::LAST_ANNOUNCE);
+        assert!(s.it.stopped(s.now));
+        assert_eq!(s.asks(&LEFT), []);
+        s.answers(0, 60);
+        assert_eq!(s.it.deadline(), None);
+    }
+
+    #[test]
+    fn a_tracker_that_answers_while_we_leave_still_hears_that_we_leave() {
+        let mut s = Story::new(&[&["http://a/"]]);
+        assert_eq!(s.asks(&LEFT), [(0, Started)]);
+        s.it.stop(s.now);
+        assert_eq!(s.asks(&LEFT), []);
+        s.answers(0, 60);
+        assert_eq!(s.asks(&LEFT), [(0, Stopped)]);
+        s.fails(0);
+        assert!(s.it.stopped(s.now));
+    }
+
+    #[test]
+    fn rows_hide_secrets_and_say_what_cannot_be_asked() {
+        let secret = "0123456789abcdef0123456789abcdef";
+        let url = format!("https://user:word@t.example/{secret}/announce?key={secret}");
+        let mut s = Story::new(&[&[&url], &["wss://w.example/"]]);
+        let _ = s.asks(&LEFT);
+        s.fails(0);
+        let rows = s.it.rows(s.now);
+        assert_eq!(rows[0].url, "https://t.example/***/announce?***");
+        assert_eq!((rows[0].status.as_str(), rows[0].failed), ("no route", true));
+        assert_eq!(rows[0].next, Some(BACK_OFF_FIRST));
+        assert!(rows[1].status.starts_with("not supported"));
+        assert!(!format!("{rows:?}").contains(secret));
+    }
+
+    #[test]
+    fn floods_of_trackers_are_cut_and_repeated_ones_count_once() {
+        let many: Vec<String> = (0..20_000).map(|n| format!("http://h{}/", n / 2)).collect();
+        let it = Trackers::new(&[many], &mut fastrand::Rng::with_seed(3));
+        assert_eq!(it.all.len(), limits::TRACKERS);
+        assert!(!it.is_empty());
+    }
+}
