@@ -1,0 +1,171 @@
+//! Holds the sources to their own rules: who may import whom, what each layer may never touch, how long a file may
+//! be. The table of layers is the one of `src/lib.rs`; what stands there in words is checked here.
+
+// A test that cannot read its sources has failed: saying so at once is all that is wanted.
+#![allow(clippy::expect_used)]
+
+mod support {
+    pub mod source;
+}
+
+use std::fs;
+
+use support::source::{crate_paths, functions, has_word, published, root, sources};
+
+/// What a layer may import from this crate: the beginnings of the paths after `crate::`.
+const MAY_USE: &[(&str, &[&str])] = &[
+    ("wire/", &["wire", "limits"]),
+    ("swarm/", &["swarm", "wire", "limits"]),
+    ("api.rs", &["swarm", "wire", "limits"]),
+    ("limits.rs", &[]),
+    ("config.rs", &["config", "api", "limits"]),
+    ("config/", &["config", "api", "limits"]),
+    ("disk/", &["disk", "swarm::geometry", "swarm::job", "swarm::bitfield", "wire", "limits"]),
+    ("engine/", &["engine", "disk", "swarm", "wire", "api", "config", "limits"]),
+    ("ui/", &["ui", "api", "config", "limits"]),
+];
+
+/// Words that may not stand in the code of a layer, and the files of the layer that are excepted.
+const NEVER: &[(&str, &[&str], &[&str])] = &[
+    ("wire/", &["Instant", "SystemTime", "fastrand"], &[]),
+    ("wire/", OUTSIDE, &[]),
+    ("swarm/", &["Instant::now", "SystemTime", ".elapsed()", "HashMap", "HashSet"], &[]),
+    ("swarm/", &["fastrand::u", "fastrand::bool", "fastrand::shuffle", "fastrand::choice", "Rng::new()"], &[]),
+    ("swarm/", OUTSIDE, &[]),
+    ("api.rs", &["Instant", "SystemTime"], &[]),
+    ("disk/", &["TcpStream", "TcpListener", "UdpSocket", "tokio", "ureq"], &[]),
+    ("engine/", &["tokio"], &["engine/udp.rs", "engine/dht.rs"]),
+    ("engine/", &["ureq"], &["engine/announce.rs"]),
+    (
+        "ui/",
+        &["event::read", "event::poll", "Instant::now", "SystemTime::now", "std::fs"],
+        &["ui/run.rs", "ui/picker.rs"],
+    ),
+    ("ui/", &["TcpStream", "TcpListener", "UdpSocket", "tokio", "ureq"], &[]),
+    ("", &["todo!", "unimplemented!", "dbg!"], &[]),
+];
+
+/// The world: files, sockets, threads and channels.
+const OUTSIDE: &[&str] = &[
+    "std::fs",
+    "File::open",
+    "File::create",
+    "TcpStream",
+    "TcpListener",
+    "UdpSocket",
+    "thread::spawn",
+    "mpsc",
+    "crossbeam_channel",
+    "tokio",
+    "ureq",
+];
+
+/// The most lines of a file: about 500, with a little room for the last change.
+const FILE_LINES: usize = 520;
+/// The most lines of a function outside tests: about 70, with a little room.
+const FUNCTION_LINES: usize = 85;
+
+#[test]
+fn layers_import_only_what_lies_below() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        let Some((_, allowed)) = MAY_USE.iter().find(|(layer, _)| source.name.starts_with(layer)) else { continue };
+        for path in crate_paths(&source.code) {
+            let below =
+                |layer: &str| path.strip_prefix(layer).is_some_and(|rest| rest.is_empty() || rest.starts_with("::"));
+            if !allowed.iter().any(|layer| below(layer)) {
+                wrong.push(format!("src/{} uses crate::{path}", source.name));
+            }
+        }
+    }
+    none(&wrong, "imports against the table of layers in src/lib.rs");
+}
+
+#[test]
+fn every_file_belongs_to_a_layer() {
+    let layers = ["wire/", "swarm/", "disk/", "engine/", "ui/", "cli/", "config/"];
+    let alone = ["lib.rs", "main.rs", "api.rs", "cli.rs", "config.rs", "limits.rs"];
+    let mut stray = Vec::new();
+    for source in sources() {
+        let known = layers.iter().any(|l| source.name.starts_with(l)) || alone.contains(&source.name.as_str());
+        if !known || source.name.ends_with("mod.rs") {
+            stray.push(format!("src/{}", source.name));
+        }
+    }
+    none(&stray, "files that are in no layer, or are called mod.rs");
+}
+
+#[test]
+fn layers_keep_from_what_is_not_theirs() {
+    let mut wrong = Vec::new();
+    for source in sources() {
+        for (layer, words, but) in NEVER {
+            if !source.name.starts_with(layer) || but.contains(&source.name.as_str()) {
+                continue;
+            }
+            for word in *words {
+                if let Some(line) = source.code.lines().position(|l| has_word(l, word)) {
+                    wrong.push(format!("src/{}:{} says {word}", source.name, line + 1));
+                }
+            }
+        }
+    }
+    none(&wrong, "words that the layer may not use");
+}
+
+#[test]
+fn files_and_functions_stay_short() {
+    let mut long = Vec::new();
+    for source in sources() {
+        if source.lines > FILE_LINES {
+            long.push(format!("src/{}: {} lines", source.name, source.lines));
+        }
+        for (name, at, lines) in functions(&source.code) {
+            if lines > FUNCTION_LINES {
+                long.push(format!("src/{}:{at} fn {name}: {lines} lines", source.name));
+            }
+        }
+    }
+    none(&long, "longer than a reader keeps in mind: split by concept");
+}
+
+/// Paths of one machine and addresses of package registries have no business in what is published.
+#[test]
+fn nothing_names_a_machine() {
+    // In two halves each, so that this file does not name them itself.
+    let words = [
+        ["/wo", "rk/"],
+        ["/ro", "ot/"],
+        ["/home", "/"],
+        ["index.cr", "ates.io"],
+        ["static.cr", "ates.io"],
+        ["pypi", ".org"],
+        ["deb.deb", "ian.org"],
+    ]
+    .map(|halves| halves.concat());
+    let mut wrong = Vec::new();
+    for path in published() {
+        let Ok(text) = fs::read_to_string(&path) else { continue };
+        for (number, line) in text.lines().enumerate() {
+            if words.iter().any(|w| line.contains(w.as_str())) {
+                wrong.push(format!("{}:{}: {}", path.display(), number + 1, line.trim()));
+            }
+        }
+    }
+    none(&wrong, "words of one machine");
+}
+
+#[test]
+fn pictures_and_files_that_the_readme_names_exist() {
+    let text = fs::read_to_string(root().join("README.md")).expect("README.md can be read");
+    let targets = text.split("](").skip(1).filter_map(|part| part.split(')').next());
+    let missing: Vec<String> = targets
+        .filter(|t| !t.contains("://") && !t.starts_with('#') && !root().join(t).exists())
+        .map(str::to_owned)
+        .collect();
+    none(&missing, "named by README.md and not there");
+}
+
+fn none(found: &[String], what: &str) {
+    assert!(found.is_empty(), "{} {what}:\n  {}", found.len(), found.join("\n  "));
+}
