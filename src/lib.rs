@@ -18,7 +18,7 @@
 //!
 //! | layer | may use | may never use (held by `tests/tidy.rs`) |
 //! |---|---|---|
-//! | [`wire`] | std, bytes, thiserror | other layers; clocks, sockets, files, threads |
+//! | [`wire`] | std; crates that are pure | other layers; clocks, sockets, files, threads |
 //! | [`swarm`] | `wire` | clocks, randomly ordered maps, global randomness, channels, files, sockets |
 //! | [`api`] | view types of `swarm`, ids of `wire` | `Instant`: snapshots hold durations and numbers |
 //! | [`disk`] | geometry and job types of `swarm`, `wire` | `engine`, `ui`, `api`, sockets |
@@ -50,7 +50,10 @@ pub mod limits;
 
 pub mod wire {
     //! Bytes to values and back. Pure: knows no torrent's state, no clock, no socket.
+    pub mod bencode;
     pub mod message;
+    pub mod metainfo;
+    pub mod text;
     pub mod tracker;
 }
 

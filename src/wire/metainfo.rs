@@ -1,0 +1,582 @@
+//! What a `.torrent` file says (BEP 3), and the `info` dictionary that peers send for a magnet (BEP 9).
+//!
+//! Both come from strangers and pass through the same judgement. What is wrong with data, pieces or names is an
+//! error that names the key; what is wrong with anything that a download can do without is left out and
+//! remarked upon. Torrents that are odd but exist are taken: unsorted or unknown keys, Latin-1 names, bytes after
+//! the end, trackers that are no URLs.
+
+pub mod paths;
+pub mod urls;
+
+use std::collections::HashSet;
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use sha1::{Digest, Sha1};
+use thiserror::Error;
+
+use crate::limits;
+use crate::wire::bencode::{BencodeError, Kind, Value};
+use crate::wire::message::InfoHash;
+use crate::wire::metainfo::paths::{Names, Rules};
+use crate::wire::text::clean_bytes;
+
+/// The longest text shown of a stranger's value in a sentence, in columns.
+const SHOWN: usize = 60;
+/// The most remarks kept of one torrent.
+const REMARKS: usize = 50;
+
+/// A torrent as its metainfo describes it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Metainfo {
+    /// The SHA-1 of the `info` dictionary as it stood.
+    pub info_hash: InfoHash,
+    /// The name of the file or folder, safe as one path component. For a screen, clean it with
+    /// [`clean`](crate::wire::text::clean).
+    pub name: String,
+    /// Bytes of every piece but the last: 1 to [`limits::PIECE_LENGTH`].
+    pub piece_length: u32,
+    /// The SHA-1 of each piece: as many as `total` needs, at least one.
+    pub hashes: Vec<[u8; 20]>,
+    /// The files in the order of their data; no two have one path (but for padding, which is never written).
+    pub files: Vec<File>,
+    /// Bytes of all files with padding; at least 1.
+    pub total: u64,
+    /// Whether it is a folder of files rather than one file.
+    pub folder: bool,
+    /// Whether peers may be learnt from its own trackers only (BEP 27).
+    pub private: bool,
+    /// Trackers that may be asked, by tier (BEP 12); at most [`limits::TRACKERS`], none twice.
+    pub trackers: Vec<Vec<String>>,
+    /// Trackers and web seeds that are not asked, and why: one sentence each.
+    pub refused_trackers: Vec<String>,
+    /// Web seeds (BEP 19).
+    pub web_seeds: Vec<String>,
+    /// The maker's remark; raw, clean it before it is shown.
+    pub comment: Option<String>,
+    /// The program that made it; raw, clean it before it is shown.
+    pub created_by: Option<String>,
+    /// Where it was published; raw, clean it before it is shown.
+    pub source: Option<String>,
+    /// When it was made, in seconds since 1970; any value can occur.
+    pub created: Option<i64>,
+    /// What is odd about it and was passed over: one sentence each.
+    pub remarks: Vec<String>,
+    /// The `info` dictionary as it stood.
+    pub info: Bytes,
+}
+
+/// One file of a torrent.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct File {
+    /// Its safe path below the download folder, with the torrent's own folder, components joined by `/`.
+    pub name: String,
+    /// Its bytes.
+    pub length: u64,
+    /// Where its data begin in the torrent.
+    pub offset: u64,
+    /// Whether it is padding (BEP 47): zeros that are hashed, never written and never asked for. Its path may be
+    /// another file's too.
+    pub pad: bool,
+}
+
+impl File {
+    /// The components of its path: at least one, none of them empty, `.` or `..`.
+    pub fn components(&self) -> impl DoubleEndedIterator<Item = &str> {
+        self.name.split('/')
+    }
+
+    /// Its path below the download folder.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        self.components().collect()
+    }
+}
+
+/// Why bytes are no torrent that can be used. Reads as the end of a sentence that begins with the file's name.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum MetainfoError {
+    /// More bytes than any torrent needs.
+    #[error("it is larger than {} MiB", .max / limits::MIB as u64)]
+    TooLarge {
+        /// The most that is taken, in bytes.
+        max: u64,
+    },
+    /// Something else than a torrent.
+    #[error("it is not a torrent file: it {begins}")]
+    NotTorrent {
+        /// What it begins with instead.
+        begins: String,
+    },
+    /// Broken bencode.
+    #[error("the torrent is damaged: {0}")]
+    Damaged(#[from] BencodeError),
+    /// A key that must be there is not.
+    #[error("the torrent has no `{key}`{place}")]
+    Missing {
+        /// The key.
+        key: &'static str,
+        /// Where it should be.
+        place: Place,
+    },
+    /// The value of a key is of the wrong kind.
+    #[error("`{key}`{place} is {is}, and should be {wanted}")]
+    WrongKind {
+        /// The key.
+        key: &'static str,
+        /// Where it is.
+        place: Place,
+        /// What it is.
+        is: Kind,
+        /// What it should be.
+        wanted: Kind,
+    },
+    /// A number that is out of range.
+    #[error("`{key}`{place} is {value}, and should be {range}")]
+    OutOfRange {
+        /// The key.
+        key: &'static str,
+        /// Where it is.
+        place: Place,
+        /// What it is, as it stands, cut to a line.
+        value: String,
+        /// What it may be.
+        range: &'static str,
+    },
+    /// A version of the format that has no pieces of version 1.
+    #[error("version 2 torrents are not supported yet")]
+    Version2,
+    /// A version of the format that is not known.
+    #[error("its format (`meta version` {version}) is newer than this program")]
+    TooNew {
+        /// Its version.
+        version: i64,
+    },
+    /// The hashes are no multiple of 20 bytes.
+    #[error("`pieces` has {got} bytes, which is no multiple of 20")]
+    BrokenHashes {
+        /// Its bytes.
+        got: usize,
+    },
+    /// Hashes and data do not fit.
+    #[error("`pieces` has {has} hashes, and its {total} bytes in pieces of {piece_length} need {needs}")]
+    Hashes {
+        /// Hashes it has.
+        has: u64,
+        /// Hashes it should have.
+        needs: u64,
+        /// Bytes of all files.
+        total: u64,
+        /// Bytes of a piece.
+        piece_length: u32,
+    },
+    /// More pieces than are taken.
+    #[error("it has {got} pieces, at most {max} are taken")]
+    TooManyPieces {
+        /// Pieces it has.
+        got: usize,
+        /// The most that are taken.
+        max: u32,
+    },
+    /// More files than are taken.
+    #[error("it has more than {max} files")]
+    TooManyFiles {
+        /// The most that are taken.
+        max: usize,
+    },
+    /// The lengths of the files add up to more than can be.
+    #[error("the lengths of its files add up to more than 2^63 bytes")]
+    TooLong,
+    /// No data at all.
+    #[error("it holds no data: {0}")]
+    NoData(&'static str),
+}
+
+/// Where in a torrent a key is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// At the top, or in `info`: the key says it.
+    Plain,
+    /// In this file of the list, counted from 1.
+    File(usize),
+}
+
+impl std::fmt::Display for Place {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Place::Plain => Ok(()),
+            Place::File(n) => write!(f, " of file {n}"),
+        }
+    }
+}
+
+/// The value of a key that must be there and of this kind.
+fn need<'a>(
+    value: Option<Value<'a>>,
+    key: &'static str,
+    place: Place,
+    wanted: Kind,
+) -> Result<Value<'a>, MetainfoError> {
+    let value = value.ok_or(MetainfoError::Missing { key, place })?;
+    match value.kind() {
+        is if is == wanted => Ok(value),
+        is => Err(MetainfoError::WrongKind { key, place, is, wanted }),
+    }
+}
+
+/// A length that must be there, must not be negative and must fit 63 bits.
+fn length(value: Option<Value<'_>>, place: Place) -> Result<u64, MetainfoError> {
+    let value = need(value, "length", place, Kind::Number)?;
+    value
+        .number()
+        .and_then(|n| u64::try_from(n).ok())
+        .ok_or_else(|| out_of_range(value, "length", place, "0 to 2^63 - 1"))
+}
+
+fn out_of_range(value: Value<'_>, key: &'static str, place: Place, range: &'static str) -> MetainfoError {
+    let digits = value.raw().strip_prefix(b"i").and_then(|v| v.strip_suffix(b"e")).unwrap_or_default();
+    MetainfoError::OutOfRange { key, place, value: clean_bytes(digits, SHOWN), range }
+}
+
+/// What a file that is no torrent begins with.
+fn begins(bytes: &[u8]) -> String {
+    match bytes {
+        [] => "is empty".to_owned(),
+        [0, ..] => "begins with zero bytes".to_owned(),
+        [0x1f, 0x8b, ..] => "begins like gzip data".to_owned(),
+        [b'P', b'K', 3, 4, ..] => "begins like a zip archive".to_owned(),
+        [b'l', ..] => "begins with a list".to_owned(),
+        [b'i', b'0'..=b'9' | b'-', ..] => "begins with a number".to_owned(),
+        _ => format!("begins with \"{}\"", clean_bytes(&bytes[..bytes.len().min(24)], SHOWN)),
+    }
+}
+
+/// Takes notes of what is odd.
+#[derive(Default)]
+struct Remarks(Vec<String>);
+
+impl Remarks {
+    fn add(&mut self, text: impl FnOnce() -> String) {
+        match self.0.len() {
+            n if n < REMARKS => self.0.push(text()),
+            n if n == REMARKS => self.0.push("more was passed over".to_owned()),
+            _ => {}
+        }
+    }
+
+    /// The value of a key that a torrent can do without, if it is of the right kind.
+    fn wish<'a>(&mut self, value: Option<Value<'a>>, key: &str, wanted: Kind) -> Option<Value<'a>> {
+        let value = value?;
+        if value.kind() != wanted {
+            self.add(|| format!("`{key}` is {}, and should be {wanted}: passed over", value.kind()));
+            return None;
+        }
+        Some(value)
+    }
+
+    /// A text that a torrent can do without.
+    fn text(&mut self, value: Option<Value<'_>>, key: &str) -> Option<String> {
+        let bytes = self.wish(value, key, Kind::Text)?.text()?;
+        (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).into_owned())
+    }
+}
+
+/// The values of these keys in a dictionary, found in one walk; of equal keys the first counts.
+fn pick<'a, const N: usize>(dictionary: Value<'a>, keys: [&str; N]) -> [Option<Value<'a>>; N] {
+    let mut found = [None; N];
+    for (key, value) in dictionary.dictionary().into_iter().flatten() {
+        if let Some(n) = keys.iter().position(|k| k.as_bytes() == key) {
+            found[n] = found[n].or(Some(value));
+        }
+    }
+    found
+}
+
+impl Metainfo {
+    /// Reads a `.torrent` file.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence.
+    pub fn parse(bytes: &[u8]) -> Result<Self, MetainfoError> {
+        if bytes.len() as u64 > limits::TORRENT_FILE {
+            return Err(MetainfoError::TooLarge { max: limits::TORRENT_FILE });
+        }
+        if bytes.first() != Some(&b'd') {
+            return Err(MetainfoError::NotTorrent { begins: begins(bytes) });
+        }
+        let (top, rest) = Value::parse_prefix(bytes)?;
+        let [info, announce, tiers, seeds, comment, created_by, created] =
+            pick(top, ["info", "announce", "announce-list", "url-list", "comment", "created by", "creation date"]);
+        let info = need(info, "info", Place::Plain, Kind::Dictionary)?;
+        let mut it = Self::judge(info)?;
+        let mut remarks = Remarks(std::mem::take(&mut it.remarks));
+        if !rest.iter().all(u8::is_ascii_whitespace) {
+            remarks.add(|| format!("{} bytes follow after the end", rest.len()));
+        }
+        it.read_trackers(announce, tiers, &mut remarks);
+        it.read_web_seeds(seeds, &mut remarks);
+        it.comment = remarks.text(comment, "comment");
+        it.created_by = remarks.text(created_by, "created by");
+        it.created = remarks.wish(created, "creation date", Kind::Number).and_then(|v| v.number());
+        it.remarks = remarks.0;
+        Ok(it)
+    }
+
+    /// Reads an `info` dictionary as it came from peers. Whether its hash is the one that was wanted is the
+    /// caller's to compare.
+    ///
+    /// # Errors
+    /// What is wrong with it, as the end of a sentence.
+    pub fn from_info(bytes: &[u8]) -> Result<Self, MetainfoError> {
+        if bytes.len() > limits::METADATA {
+            return Err(MetainfoError::TooLarge { max: limits::METADATA as u64 });
+        }
+        let info = Value::parse(bytes)?;
+        Self::judge(need(Some(info), "info", Place::Plain, Kind::Dictionary)?)
+    }
+
+    /// Judges the `info` dictionary.
+    fn judge(info: Value<'_>) -> Result<Self, MetainfoError> {
+        let keys = [
+            "name",
+            "name.utf-8",
+            "piece length",
+            "pieces",
+            "length",
+            "files",
+            "private",
+            "source",
+            "meta version",
+            "file tree",
+        ];
+        let [name, name_utf8, piece_length, pieces, single, files, private, source, version, tree] = pick(info, keys);
+        let mut remarks = Remarks::default();
+        if let Some(version) = remarks.wish(version, "meta version", Kind::Number).and_then(|v| v.number())
+            && version > 2
+        {
+            return Err(MetainfoError::TooNew { version });
+        }
+        if pieces.is_none() && tree.is_some() {
+            return Err(MetainfoError::Version2);
+        }
+        let name = Self::read_name(name, name_utf8, &mut remarks)?;
+        let piece_length = Self::read_piece_length(piece_length)?;
+        let hashes = Self::read_hashes(pieces)?;
+        let folder = files.is_some();
+        let mut total = 0;
+        let files = match files {
+            Some(files) => read_files(files, &name, &mut total, &mut remarks)?,
+            None => {
+                total = length(single, Place::Plain)?;
+                vec![File { name: name.clone(), length: total, offset: 0, pad: false }]
+            }
+        };
+        let (has, needs) = (hashes.len() as u64, total.div_ceil(u64::from(piece_length)));
+        if has != needs {
+            return Err(MetainfoError::Hashes { has, needs, total, piece_length });
+        }
+        if files.is_empty() {
+            return Err(MetainfoError::NoData("the list of files is empty"));
+        }
+        if files.iter().all(|f| f.pad || f.length == 0) {
+            return Err(MetainfoError::NoData("all of its files are empty"));
+        }
+        let private = Self::read_private(private, &mut remarks);
+        let source = remarks.text(source, "source");
+        Ok(Metainfo {
+            info_hash: InfoHash(Sha1::digest(info.raw()).into()),
+            name,
+            piece_length,
+            hashes,
+            files,
+            total,
+            folder,
+            private,
+            trackers: Vec::new(),
+            refused_trackers: Vec::new(),
+            web_seeds: Vec::new(),
+            comment: None,
+            created_by: None,
+            source,
+            created: None,
+            remarks: remarks.0,
+            info: Bytes::copy_from_slice(info.raw()),
+        })
+    }
+
+    fn read_name(
+        name: Option<Value<'_>>,
+        utf8: Option<Value<'_>>,
+        remarks: &mut Remarks,
+    ) -> Result<String, MetainfoError> {
+        let name = need(name, "name", Place::Plain, Kind::Text)?.text().unwrap_or_default();
+        let utf8 = remarks.wish(utf8, "name.utf-8", Kind::Text).and_then(|v| v.text());
+        let name = utf8.filter(|n| !n.is_empty() && std::str::from_utf8(n).is_ok()).unwrap_or(name);
+        Ok(paths::component(name, Rules::HERE).unwrap_or_else(|| "_".to_owned()))
+    }
+
+    fn read_piece_length(value: Option<Value<'_>>) -> Result<u32, MetainfoError> {
+        let value = need(value, "piece length", Place::Plain, Kind::Number)?;
+        value
+            .number()
+            .and_then(|n| u32::try_from(n).ok())
+            .filter(|n| *n > 0 && u64::from(*n) <= limits::PIECE_LENGTH)
+            .ok_or_else(|| out_of_range(value, "piece length", Place::Plain, "1 byte to 512 MiB"))
+    }
+
+    fn read_hashes(value: Option<Value<'_>>) -> Result<Vec<[u8; 20]>, MetainfoError> {
+        let bytes = need(value, "pieces", Place::Plain, Kind::Text)?.text().unwrap_or_default();
+        let (hashes, []) = bytes.as_chunks::<20>() else {
+            return Err(MetainfoError::BrokenHashes { got: bytes.len() });
+        };
+        if hashes.len() > limits::PIECES as usize {
+            return Err(MetainfoError::TooManyPieces { got: hashes.len(), max: limits::PIECES });
+        }
+        Ok(hashes.to_vec())
+    }
+
+    fn read_private(value: Option<Value<'_>>, remarks: &mut Remarks) -> bool {
+        match value {
+            None => false,
+            Some(value) if value.kind() == Kind::Number => value.number() != Some(0),
+            // Whoever wrote something here meant something by it: the careful reading is the right one.
+            Some(value) => {
+                let private = value.text() != Some(b"0");
+                let word = if private { "private" } else { "not private" };
+                remarks.add(|| format!("`private` is {}, and should be a number: taken as {word}", value.kind()));
+                private
+            }
+        }
+    }
+
+    fn read_trackers(&mut self, announce: Option<Value<'_>>, tiers: Option<Value<'_>>, remarks: &mut Remarks) {
+        let mut seen = HashSet::new();
+        let tiers = remarks.wish(tiers, "announce-list", Kind::List).and_then(|v| v.list());
+        for tier in tiers.into_iter().flatten() {
+            // Some makers leave out the inner list.
+            let urls = tier.list().into_iter().flatten().chain((tier.kind() == Kind::Text).then_some(tier));
+            let mut kept = Vec::new();
+            for url in urls {
+                if seen.len() >= limits::TRACKERS {
+                    break;
+                }
+                kept.extend(self.take_tracker(url, "announce-list", &mut seen, remarks));
+            }
+            if matches!(tier.kind(), Kind::Number | Kind::Dictionary) {
+                remarks.add(|| format!("`announce-list` holds {}: passed over", tier.kind()));
+            }
+            if !kept.is_empty() {
+                self.trackers.push(kept);
+            }
+            if seen.len() >= limits::TRACKERS {
+                remarks.add(|| format!("only the first {} trackers are kept", limits::TRACKERS));
+                break;
+            }
+        }
+        let announce = announce.filter(|_| self.trackers.is_empty());
+        let only = announce.and_then(|v| self.take_tracker(v, "announce", &mut seen, remarks));
+        self.trackers.extend(only.map(|url| vec![url]));
+    }
+
+    /// A tracker's URL if it may be asked and is new.
+    fn take_tracker(
+        &mut self,
+        url: Value<'_>,
+        key: &str,
+        seen: &mut HashSet<String>,
+        remarks: &mut Remarks,
+    ) -> Option<String> {
+        let raw = remarks.wish(Some(url), key, Kind::Text)?.text().filter(|raw| !raw.is_empty())?;
+        match urls::tracker(raw) {
+            Ok(url) => seen.insert(url.clone()).then_some(url),
+            Err(why) => {
+                self.refuse("tracker", raw, why);
+                None
+            }
+        }
+    }
+
+    fn read_web_seeds(&mut self, seeds: Option<Value<'_>>, remarks: &mut Remarks) {
+        let Some(seeds) = seeds else { return };
+        if matches!(seeds.kind(), Kind::Number | Kind::Dictionary) {
+            remarks.wish(Some(seeds), "url-list", Kind::List);
+        }
+        let each = seeds.list().into_iter().flatten().chain((seeds.kind() == Kind::Text).then_some(seeds));
+        for seed in each.take(limits::TRACKERS) {
+            let Some(raw) = remarks.wish(Some(seed), "url-list", Kind::Text).and_then(|v| v.text()) else { continue };
+            match urls::web_seed(raw) {
+                _ if raw.is_empty() => {}
+                Ok(url) if self.web_seeds.contains(&url) => {}
+                Ok(url) => self.web_seeds.push(url),
+                Err(why) => self.refuse("web seed", raw, why),
+            }
+        }
+    }
+
+    fn refuse(&mut self, what: &str, raw: &[u8], why: urls::UrlError) {
+        if self.refused_trackers.len() < REMARKS {
+            self.refused_trackers.push(format!("{what} {} is not asked: {why}", clean_bytes(raw, SHOWN)));
+        }
+    }
+}
+
+/// Reads the list of files; their sum goes to `total`.
+fn read_files(
+    files: Value<'_>,
+    folder: &str,
+    total: &mut u64,
+    remarks: &mut Remarks,
+) -> Result<Vec<File>, MetainfoError> {
+    let mut names = Names::default();
+    let mut out = Vec::new();
+    let mut links = 0;
+    let list = need(Some(files), "files", Place::Plain, Kind::List)?.list();
+    for (n, file) in list.into_iter().flatten().enumerate() {
+        let place = Place::File(n + 1);
+        if out.len() >= limits::FILES {
+            return Err(MetainfoError::TooManyFiles { max: limits::FILES });
+        }
+        let file = need(Some(file), "files", place, Kind::Dictionary)?;
+        let [path, path_utf8, size, attr] = pick(file, ["path", "path.utf-8", "length", "attr"]);
+        let attr = remarks.wish(attr, "attr", Kind::Text).and_then(|v| v.text()).unwrap_or_default();
+        let link = attr.contains(&b'l');
+        let length = if link && size.is_none() { 0 } else { length(size, place)? };
+        let parts = read_path(path, path_utf8, place)?;
+        // A link of a stranger is never made. It has no data, so nothing is lost but the link; one that claims
+        // data is a plain file.
+        if link && length == 0 {
+            links += 1;
+            continue;
+        }
+        let pad = attr.contains(&b'p');
+        let offset = *total;
+        *total = total.checked_add(length).filter(|t| *t <= i64::MAX as u64).ok_or(MetainfoError::TooLong)?;
+        let path = if pad { parts.join("/") } else { names.give(parts) };
+        out.push(File { name: format!("{folder}/{path}"), length, offset, pad });
+    }
+    if links > 0 {
+        remarks.add(|| format!("symbolic links are not made: {links} left out"));
+    }
+    if names.renamed() > 0 {
+        remarks.add(|| format!("{} names were taken already: renamed to `name (2)` and so on", names.renamed()));
+    }
+    Ok(out)
+}
+
+/// The safe components of a file's path.
+fn read_path(path: Option<Value<'_>>, utf8: Option<Value<'_>>, place: Place) -> Result<Vec<String>, MetainfoError> {
+    let path = need(path, "path", place, Kind::List)?;
+    let plain = |v: &Value<'_>| {
+        v.list().is_some_and(|mut l| {
+            l.next().is_some() && l.all(|p| p.text().is_some_and(|t| std::str::from_utf8(t).is_ok()))
+        })
+    };
+    let path = utf8.filter(plain).unwrap_or(path);
+    if let Some(part) = path.list().into_iter().flatten().find(|p| p.kind() != Kind::Text) {
+        return Err(MetainfoError::WrongKind { key: "path", place, is: part.kind(), wanted: Kind::Text });
+    }
+    Ok(paths::path(path.list().into_iter().flatten().filter_map(|p| p.text()), Rules::HERE))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! Tests of [`super`]: the story of good, odd and hostile torrents.
+
+use super::*;
+use crate::wire::bencode::Item;
+
+fn info(extra: &[(&str, Item)]) -> Item {
+    let mut entries = vec![
+        ("name", Item::from("file.bin")),
+        ("length", Item::from(40_000)),
+        ("piece length", Item::from(16_384)),
+        ("pieces", Item::from(vec![7; 60])),
+    ];
+    entries.extend(extra.iter().cloned());
+    Item::dictionary(entries)
+}
+
+fn folder(files: Vec<Item>, extra: &[(&str, Item)]) -> Item {
+    let mut entries = vec![
+        ("name", Item::from("folder")),
+        ("files", Item::from(files)),
+        ("piece length", Item::from(16_384)),
+        ("pieces", Item::from(vec![7; 60])),
+    ];
+    entries.extend(extra.iter().cloned());
+    Item::dictionary(entries)
+}
+
+fn file(path: &[&str], length: i64) -> Item {
+    let path: Vec<Item> = path.iter().map(|p| Item::from(*p)).collect();
+    Item::dictionary([("path", Item::from(path)), ("length", Item::from(length))])
+}
+
+fn torrent(info: Item, extra: &[(&str, Item)]) -> Vec<u8> {
+    let mut entries = vec![("announce", Item::from("http://127.0.0.1:9/announce")), ("info", info)];
+    entries.extend(extra.iter().cloned());
+    Item::dictionary(entries).encode()
+}
+
+fn names(it: &Metainfo) -> Vec<&str> {
+    it.files.iter().map(|f| f.name.as_str()).collect()
+}
+
+#[test]
+fn a_single_file_is_read_whole() {
+    let raw = info(&[("private", Item::from(1)), ("source", Item::from("here"))]);
+    let it = Metainfo::parse(&torrent(
+        raw.clone(),
+        &[("comment", Item::from("c")), ("created by", Item::from("me")), ("creation date", Item::from(5))],
+    ))
+    .unwrap();
+    assert_eq!(it.info_hash.0, <[u8; 20]>::from(Sha1::digest(raw.encode())));
+    assert_eq!(it.info, raw.encode());
+    assert_eq!((it.name.as_str(), it.total, it.piece_length, it.hashes.len()), ("file.bin", 40_000, 16_384, 3));
+    assert_eq!(names(&it), ["file.bin"]);
+    assert!(it.private && !it.folder);
+    assert_eq!(it.trackers, [["http://127.0.0.1:9/announce"]]);
+    assert_eq!((it.comment.as_deref(), it.created_by.as_deref(), it.created), (Some("c"), Some("me"), Some(5)));
+    assert_eq!(it.source.as_deref(), Some("here"));
+    assert!(it.remarks.is_empty() && it.refused_trackers.is_empty());
+    assert_eq!(Metainfo::from_info(&raw.encode()).unwrap().info_hash, it.info_hash);
+}
+
+#[test]
+fn a_folder_keeps_its_order_its_offsets_and_its_padding() {
+    let mut pad = file(&[".pad", "6384"], 6384);
+    if let Item::Dictionary(entries) = &mut pad {
+        entries.insert(b"attr".to_vec(), Item::from("p"));
+    }
+    let files = vec![file(&["a"], 10_000), pad.clone(), file(&["d", "e"], 0), file(&["d", "b"], 16_384), pad];
+    let it = Metainfo::parse(&torrent(folder(files, &[]), &[])).unwrap();
+    assert!(it.folder);
+    assert_eq!(names(&it), ["folder/a", "folder/.pad/6384", "folder/d/e", "folder/d/b", "folder/.pad/6384"]);
+    assert_eq!(
+        it.files.iter().map(|f| (f.offset, f.pad)).collect::<Vec<_>>(),
+        [(0, false), (10_000, true), (16_384, false), (16_384, false), (32_768, true)]
+    );
+    assert_eq!(it.files[3].path(), ["folder", "d", "b"].iter().collect::<PathBuf>());
+    assert_eq!(it.total, 39_152);
+}
+
+#[test]
+fn links_are_left_out_and_equal_names_renamed_and_both_said() {
+    let link = Item::dictionary([
+        ("path", Item::from(vec![Item::from("d")])),
+        ("length", Item::from(0)),
+        ("attr", Item::from("l")),
+        ("symlink path", Item::from(vec![Item::from("..")])),
+    ]);
+    let files = vec![link, file(&["d", "x"], 20_000), file(&["d", ".", "x"], 20_000)];
+    let it = Metainfo::parse(&torrent(folder(files, &[]), &[])).unwrap();
+    assert_eq!(names(&it), ["folder/d/x", "folder/d/x (2)"]);
+    assert_eq!(it.remarks.len(), 2, "{:?}", it.remarks);
+}
+
+#[test]
+fn what_is_wrong_is_named() {
+    let says = |raw: Vec<u8>| Metainfo::parse(&raw).unwrap_err().to_string();
+    let one = |key: &str, value: Item| says(torrent(info(&[(key, value)]), &[]));
+    assert_eq!(says(vec![]), "it is not a torrent file: it is empty");
+    assert_eq!(says(b"<html>".to_vec()), "it is not a torrent file: it begins with \"<html>\"");
+    assert_eq!(says(b"d4:info".to_vec()), "the torrent is damaged: it ends in the middle (byte 7)");
+    assert_eq!(says(b"de".to_vec()), "the torrent has no `info`");
+    assert_eq!(one("piece length", Item::from(0)), "`piece length` is 0, and should be 1 byte to 512 MiB");
+    assert_eq!(one("piece length", Item::from("x")), "`piece length` is a text, and should be a number");
+    assert_eq!(one("length", Item::from(-1)), "`length` is -1, and should be 0 to 2^63 - 1");
+    assert_eq!(
+        one("pieces", Item::from(vec![0; 40])),
+        "`pieces` has 2 hashes, and its 40000 bytes in pieces of 16384 need 3"
+    );
+    assert_eq!(one("pieces", Item::from(vec![0; 59])), "`pieces` has 59 bytes, which is no multiple of 20");
+    assert_eq!(one("meta version", Item::from(99)), "its format (`meta version` 99) is newer than this program");
+    let list = |files| says(torrent(folder(files, &[]), &[]));
+    assert_eq!(
+        list(vec![file(&["a"], 80_000), file(&["b"], -40_000)]),
+        "`length` of file 2 is -40000, and should be 0 to 2^63 - 1"
+    );
+    assert_eq!(list(vec![Item::dictionary([("length", Item::from(1))])]), "the torrent has no `path` of file 1");
+    let v2 = Item::dictionary([
+        ("meta version", Item::from(2)),
+        ("name", Item::from("v2")),
+        ("piece length", Item::from(16_384)),
+        ("file tree", Item::dictionary([("a", Item::from(1))])),
+    ]);
+    assert_eq!(says(torrent(v2, &[])), "version 2 torrents are not supported yet");
+}
+
+#[test]
+fn trackers_keep_their_tiers_and_bad_ones_are_told() {
+    let list = |urls: &[&str]| Item::from(urls.iter().map(|u| Item::from(*u)).collect::<Vec<_>>());
+    let tiers = Item::from(vec![
+        list(&["udp://a.example:1/announce", "file:///etc/passwd"]),
+        Item::from(7),
+        list(&["http://b.example/x"]),
+        Item::from("http://c.example/announce"),
+        list(&["udp://a.example:1/announce"]),
+    ]);
+    let it = Metainfo::parse(&torrent(info(&[]), &[("announce-list", tiers)])).unwrap();
+    assert_eq!(it.trackers, [["udp://a.example:1/announce"], ["http://b.example/x"], ["http://c.example/announce"]]);
+    assert_eq!(it.refused_trackers.len(), 1);
+    assert_eq!(it.remarks.len(), 1);
+    let many = (0..20_000).map(|n| list(&[&format!("http://t.example/{n}")])).collect::<Vec<_>>();
+    let it = Metainfo::parse(&torrent(info(&[]), &[("announce-list", Item::from(many))])).unwrap();
+    assert_eq!(it.trackers.len(), limits::TRACKERS);
+    let bad = Item::from(vec![list(&["ws://x/"])]);
+    let it = Metainfo::parse(&torrent(info(&[]), &[("announce-list", bad)])).unwrap();
+    assert_eq!(it.trackers, [["http://127.0.0.1:9/announce"]], "`announce` where the list has nothing to ask");
+}
+
+#[test]
+fn oddities_are_passed_over_and_said() {
+    let raw = torrent(
+        info(&[("private", Item::from("1"))]),
+        &[
+            ("creation date", Item::from("yesterday")),
+            ("comment", Item::from(3)),
+            ("url-list", Item::from(vec![Item::from(5), Item::from("http://s.example/f")])),
+        ],
+    );
+    let it = Metainfo::parse(&[raw, b"\n trailing".to_vec()].concat()).unwrap();
+    assert!(it.private);
+    assert_eq!(it.web_seeds, ["http://s.example/f"]);
+    assert_eq!(it.remarks.len(), 5, "{:?}", it.remarks);
+}

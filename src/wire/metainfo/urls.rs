@@ -1,0 +1,193 @@
+//! Which URLs of strangers are asked at all.
+//!
+//! A torrent may name any address as its tracker, also one inside our own network: a router's page or a service on
+//! loopback that obeys whoever asks. So an address in the local network is asked only for `/announce`, and never with
+//! a query that carries an `info_hash` of its own.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use thiserror::Error;
+use url::Url;
+
+use crate::limits;
+
+/// Why a URL is not asked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum UrlError {
+    /// Not UTF-8.
+    #[error("it is not UTF-8")]
+    NotUtf8,
+    /// Longer than any URL need be.
+    #[error("it is {got} bytes long, at most {max} are taken")]
+    TooLong {
+        /// Its bytes.
+        got: usize,
+        /// The most that is taken.
+        max: usize,
+    },
+    /// It holds a space, a line break or another control character.
+    #[error("it has spaces or control characters inside")]
+    Controls,
+    /// It cannot be read.
+    #[error("it is malformed")]
+    Malformed,
+    /// The scheme is another one.
+    #[error("only http, https and udp are spoken")]
+    Scheme,
+    /// The scheme is another one than http and https.
+    #[error("only http and https are spoken")]
+    NotHttp,
+    /// There is no host.
+    #[error("it names no host")]
+    NoHost,
+    /// Port 0, or none where there is no usual one.
+    #[error("it names no port")]
+    NoPort,
+    /// An address of the local network, and not what a tracker there looks like.
+    #[error("in the local network only /announce is asked")]
+    Local,
+}
+
+/// Whether this address is our own machine or lies in the local network.
+#[must_use]
+pub fn is_local(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => {
+            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified() || v4.is_broadcast()
+        }
+        IpAddr::V6(v6) => {
+            v6.to_ipv4_mapped().map(IpAddr::V4).is_some_and(is_local)
+                || v6.is_loopback()
+                || v6.is_unspecified()
+                || v6.is_unique_local()
+                || v6.is_unicast_link_local()
+        }
+    }
+}
+
+/// Whether the URL's host is an address of the local network, or a name that always means our own machine.
+fn names_local(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default();
+    let bare = host.trim_start_matches('[').trim_end_matches(']');
+    let ip = bare.parse::<Ipv4Addr>().map(IpAddr::V4).or_else(|_| bare.parse::<Ipv6Addr>().map(IpAddr::V6));
+    match ip {
+        Ok(ip) => is_local(ip),
+        Err(_) => {
+            let name = bare.trim_end_matches('.').to_ascii_lowercase();
+            name == "localhost" || name.ends_with(".localhost")
+        }
+    }
+}
+
+/// What all URLs must be: short, clean, with a host and a port.
+fn read(raw: &[u8]) -> Result<Url, UrlError> {
+    let text = std::str::from_utf8(raw).map_err(|_| UrlError::NotUtf8)?.trim_matches(' ');
+    if text.len() > limits::TRACKER_URL {
+        return Err(UrlError::TooLong { got: text.len(), max: limits::TRACKER_URL });
+    }
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err(UrlError::Controls);
+    }
+    let url = Url::parse(text).map_err(|_| UrlError::Malformed)?;
+    if url.host_str().is_none_or(str::is_empty) && matches!(url.scheme(), "http" | "https" | "udp") {
+        return Err(UrlError::NoHost);
+    }
+    if url.port() == Some(0) {
+        return Err(UrlError::NoPort);
+    }
+    Ok(url)
+}
+
+/// The URL of a tracker as it is to be asked (host names in punycode), if it may be asked at all. Judge redirects
+/// by it too.
+///
+/// # Errors
+/// Why it is not asked.
+pub fn tracker(raw: &[u8]) -> Result<String, UrlError> {
+    let url = read(raw)?;
+    match url.scheme() {
+        "http" | "https" => {
+            let own_hash = url.query().is_some_and(|q| q.to_ascii_lowercase().contains("info_hash"));
+            if names_local(&url) && (own_hash || !url.path().starts_with("/announce")) {
+                return Err(UrlError::Local);
+            }
+        }
+        // A datagram carries no path, and what a service would take it for is not in the torrent's hands.
+        "udp" if url.port().is_none() => return Err(UrlError::NoPort),
+        "udp" if !url.host_str().is_some_and(|h| h.is_ascii() && !h.contains('%')) => return Err(UrlError::Malformed),
+        "udp" => {}
+        _ => return Err(UrlError::Scheme),
+    }
+    Ok(url.into())
+}
+
+/// The URL of a web seed (BEP 19) as it is to be asked, if it may be asked at all.
+///
+/// # Errors
+/// Why it is not asked.
+pub fn web_seed(raw: &[u8]) -> Result<String, UrlError> {
+    let url = read(raw)?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(UrlError::NotHttp);
+    }
+    if names_local(&url) && url.query().is_some() {
+        return Err(UrlError::Local);
+    }
+    Ok(url.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn trackers_that_exist_are_taken_as_they_are() {
+        for url in [
+            "http://127.0.0.1:6969/announce",
+            "http://[::1]:6969/announce",
+            "udp://127.0.0.1:6969",
+            "udp://tracker.example.org:1337/announce",
+            "https://tracker.example.org/abcdef0123456789/announce?passkey=x%20y&b=1",
+            "http://localhost:8000/announce.php?a=b",
+        ] {
+            assert_eq!(tracker(url.as_bytes()).as_deref(), Ok(url));
+        }
+        assert_eq!(tracker(b" http://a.example/announce ").as_deref(), Ok("http://a.example/announce"));
+        assert_eq!(
+            tracker("http://tr\u{430}cker.\u{435}xample.invalid:9/announce".as_bytes()).as_deref(),
+            Ok("http://xn--trcker-4nf.xn--xample-2of.invalid:9/announce")
+        );
+    }
+
+    #[test]
+    fn urls_that_must_not_be_asked_are_refused() {
+        use UrlError as E;
+        for (url, error) in [
+            ("file:///etc/passwd", E::Scheme),
+            ("gopher://127.0.0.1:9/1", E::Scheme),
+            ("ws://127.0.0.1:9/", E::Scheme),
+            ("javascript:alert(1)", E::Scheme),
+            ("http://127.0.0.1:9/admin/delete?all=1&info_hash=x", E::Local),
+            ("http://127.0.0.1:9/announce?info_hash=x", E::Local),
+            ("http://192.168.1.1/", E::Local),
+            ("http://[::ffff:10.0.0.1]/x", E::Local),
+            ("http://0x7f.1/x", E::Local),
+            ("http://localhost./x", E::Local),
+            ("http://127.0.0.1:9/announce/../admin", E::Local),
+            ("http://127.0.0.1:9/announce\r\nX-Evil: 1\r\n", E::Controls),
+            ("http://127.0.0.1:9/announce?\x1b[2J\x07", E::Controls),
+            ("http://127.0.0.1:0/announce", E::NoPort),
+            ("http://127.0.0.1:99999/announce", E::Malformed),
+            ("udp://tracker.example.org", E::NoPort),
+            ("http://", E::Malformed),
+            ("udp://", E::NoHost),
+        ] {
+            assert_eq!(tracker(url.as_bytes()), Err(error), "{url}");
+        }
+        let long = format!("http://127.0.0.1:9/announce?{}", "a".repeat(65536));
+        assert!(matches!(tracker(long.as_bytes()), Err(E::TooLong { .. })));
+        assert_eq!(tracker(b"\xff"), Err(E::NotUtf8));
+        assert_eq!(web_seed(b"file:///etc/"), Err(E::NotHttp));
+        assert_eq!(web_seed(b"http://127.0.0.1:9/../../").as_deref(), Ok("http://127.0.0.1:9/"));
+    }
+}
