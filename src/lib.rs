@@ -66,4 +66,11 @@ pub mod swarm {
     pub mod view;
 }
 
+pub mod disk {
+    //! Files. Performs `Effect::Disk`, answers `Input::Disk`.
+    pub mod layout;
+    pub mod pool;
+    pub mod storage;
+}
+
 pub mod api;
