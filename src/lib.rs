@@ -51,6 +51,8 @@ pub mod limits;
 pub mod wire {
     //! Bytes to values and back. Pure: knows no torrent's state, no clock, no socket.
     pub mod bencode;
+    pub mod client;
+    pub mod extension;
     pub mod message;
     pub mod metainfo;
     pub mod text;
@@ -59,8 +61,16 @@ pub mod wire {
 
 pub mod swarm {
     //! Values and the time to decisions. Pure: cannot fail, cannot block.
+    pub mod bitfield;
+    pub mod candidates;
+    pub mod choker;
+    pub mod event;
     pub mod geometry;
     pub mod job;
+    pub mod peer;
+    pub mod picker;
+    pub mod rate;
+    pub mod reason;
     pub mod torrent;
     pub mod trackers;
     pub mod view;

@@ -1,234 +1,424 @@
-//! One torrent as a machine: an input and the time go in, effects come out.
+//! One torrent as a machine: an input and the time go in, effects come out. It can neither block nor fail.
 
-use std::net::SocketAddr;
-use std::ops::Range;
+mod download;
+mod lifecycle;
+mod members;
+mod show;
+mod upload;
 
-use bytes::Bytes;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
 
-use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
-use crate::swarm::view::{Priority, Source};
-use crate::wire::message::{Block, Message, PeerId, Reserved};
+pub use crate::swarm::event::{Effect, Gone, Hello, Input, PeerKey, Wish};
 pub use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply};
 
-/// Names one connection for ever: never given twice, so a late word about a peer that left finds nothing.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub struct PeerKey(pub u64);
+use crate::limits;
+use crate::swarm::candidates::Candidates;
+use crate::swarm::choker;
+use crate::swarm::geometry::Geometry;
+use crate::swarm::job::{BlockHash, DiskDone, DiskFault, DiskJob};
+use crate::swarm::peer::Peer;
+use crate::swarm::picker::Picker;
+use crate::swarm::rate::{Bucket, Meter};
+use crate::swarm::trackers::{Counters, Trackers};
+use crate::swarm::view::{Priority, Source};
+use crate::wire::message::{InfoHash, PeerId, PieceIndex};
 
-/// A connection that is through its handshake.
-#[derive(Clone, Copy, Debug)]
-pub struct Hello {
-    /// Its other end. For a connection that we made, the address that we dialled.
-    pub addr: SocketAddr,
-    /// Whether we made it (in answer to `Effect::Dial`).
-    pub outgoing: bool,
-    /// Who it says it is.
-    pub peer_id: PeerId,
-    /// What it can do.
-    pub reserved: Reserved,
-}
-
-/// Everything that can happen to a torrent. Closed on purpose: read this enum and you know it all.
-#[derive(Debug)]
-pub enum Input {
-    /// It runs (again), with what the resume record vouches for.
-    Start {
-        /// Pieces that are there, as a bitfield of BEP 3.
-        have: Bytes,
-        /// Pieces to hash before the torrent goes on: all of them when there was no record, none when it was whole.
-        check: Vec<Range<u32>>,
-    },
-    /// It is to stop: peers are dropped, the trackers told, the record saved. Over when
-    /// [`Torrent::stopped`] says so.
-    Stop,
-    /// A connection is ready.
-    Arrived {
-        /// Its name from now on.
-        peer: PeerKey,
-        /// Its handshake.
-        hello: Hello,
-    },
-    /// All messages of one read.
-    Wire {
-        /// From whom.
-        peer: PeerKey,
-        /// In order.
-        batch: Vec<Message>,
-    },
-    /// The socket took these blocks; they count as uploaded.
-    Sent {
-        /// To whom.
-        peer: PeerKey,
-        /// Payload bytes.
-        bytes: u64,
-    },
-    /// These blocks could not be read from disk, and were not sent.
-    Unread {
-        /// To whom they were to go.
-        peer: PeerKey,
-        /// The blocks.
-        blocks: Vec<Block>,
-        /// Why.
-        fault: DiskFault,
-    },
-    /// A connection ended. Not told after `Effect::Drop` of the same peer.
-    Gone {
-        /// Which.
-        peer: PeerKey,
-        /// Why.
-        why: Gone,
-    },
-    /// A dial came to nothing.
-    DialFailed {
-        /// The address.
-        addr: SocketAddr,
-        /// Why.
-        why: Gone,
-    },
-    /// The disk has done something.
-    Disk(DiskDone),
-    /// Addresses were learnt otherwise than by an announce.
-    Found {
-        /// How.
-        source: Source,
-        /// Which.
-        addrs: Vec<SocketAddr>,
-    },
-    /// A tracker answered, or did not.
-    Announced {
-        /// Which tracker, as `Effect::Announce` named it.
-        tracker: usize,
-        /// The answer.
-        result: Result<AnnounceReply, String>,
-    },
-    /// The user's wish.
-    Wish(Wish),
-    /// The share of the global limits that this torrent may use from now on, bytes a second; `None` is no limit.
-    Quota {
-        /// In.
-        down: Option<u64>,
-        /// Out.
-        up: Option<u64>,
-    },
-    /// The deadline that [`Torrent::deadline`] named has come.
-    Tick,
-}
-
-/// What a user can ask of a torrent that runs.
-#[derive(Clone, Debug)]
-pub enum Wish {
-    /// Hash everything again.
-    Verify,
-    /// Ask all trackers now.
-    Announce,
-    /// Fetch pieces in order, or rarest first.
-    Sequential(bool),
-    /// How much a file is wanted; files by their index.
-    Priority(Vec<(usize, Priority)>),
-    /// Own limits of this torrent, bytes a second.
-    Limits {
-        /// In.
-        down: Option<u64>,
-        /// Out.
-        up: Option<u64>,
-    },
-    /// Ban the peer's address.
-    Ban(PeerKey),
-    /// Disconnect the peer.
-    Kick(PeerKey),
-}
-
-/// Everything a torrent can ask of the world. Plain data: no sockets, no senders, no closures.
-#[derive(Debug)]
-#[must_use]
-pub enum Effect {
-    /// Send a message. Messages to one peer go out in this order; requests of one refill go out in one write.
-    Send {
-        /// To whom.
-        peer: PeerKey,
-        /// What; never `Message::Piece`.
-        message: Message,
-    },
-    /// Read this block from disk and send it; answered by `Sent` or `Unread`.
-    Upload {
-        /// To whom.
-        peer: PeerKey,
-        /// Which.
-        block: Block,
-    },
-    /// End a connection. The peer is gone as far as the torrent is concerned.
-    Drop {
-        /// Which.
-        peer: PeerKey,
-        /// Why.
-        why: Gone,
-    },
-    /// Connect to this address; answered by `Arrived` or `DialFailed`.
-    Dial {
-        /// The address.
-        addr: SocketAddr,
-    },
-    /// Work for the disk.
-    Disk(DiskJob),
-    /// Ask a tracker; answered by `Announced`.
-    Announce {
-        /// Which: an index that the answer repeats.
-        tracker: usize,
-        /// What to ask.
-        ask: Announce,
-    },
-    /// Something a person should hear of: a sentence for the log.
-    Notice(String),
-    /// Everything that is wanted is there, verified and written. Told once per completion, not for data that
-    /// were found whole by a check.
-    Complete,
-    /// The check that `Input::Start` began is over, and the torrent takes part in the swarm.
-    Ready,
-}
-
-/// Why a connection ended or never began.
+/// A file as the torrent needs to know it.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Gone {
-    /// The other side ended it.
-    Closed,
-    /// The socket failed: the system's word.
-    Network(String),
-    /// Nothing came in time.
-    TimedOut(&'static str),
-    /// It broke the protocol, or lied.
-    Misbehaved(String),
-    /// Its bytes were bad, and it is banned.
-    Banned(String),
-    /// It is ourselves.
-    Ourselves,
-    /// There is a connection to it already.
-    Duplicate,
-    /// Neither side can want anything of the other.
-    Useless,
-    /// It made room for another one.
-    Replaced,
-    /// The torrent was stopped.
-    Stopped,
-    /// The user wished it.
-    Kicked,
-    /// A limit of ours: connections, threads, descriptors.
-    Full,
+pub struct Span {
+    /// Its path below the download folder, safe to print.
+    pub path: String,
+    /// Where it begins in the torrent, in bytes.
+    pub offset: u64,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Padding (BEP 47): no file, and nobody's choice.
+    pub pad: bool,
 }
 
-impl std::fmt::Display for Gone {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Gone::Closed => f.write_str("it closed the connection"),
-            Gone::Network(word) => f.write_str(word),
-            Gone::TimedOut(what) => write!(f, "{what} took too long"),
-            Gone::Misbehaved(what) => f.write_str(what),
-            Gone::Banned(what) => write!(f, "banned: {what}"),
-            Gone::Ourselves => f.write_str("it is ourselves"),
-            Gone::Duplicate => f.write_str("already connected"),
-            Gone::Useless => f.write_str("neither side wants anything"),
-            Gone::Replaced => f.write_str("made room for another peer"),
-            Gone::Stopped => f.write_str("the torrent was stopped"),
-            Gone::Kicked => f.write_str("disconnected by you"),
-            Gone::Full => f.write_str("no more connections (limit)"),
+/// What a torrent is made from.
+#[derive(Clone, Debug)]
+pub struct TorrentConfig {
+    /// Its name, safe to print.
+    pub name: String,
+    /// Its info-hash.
+    pub info_hash: InfoHash,
+    /// How we call ourselves in it.
+    pub peer_id: PeerId,
+    /// How it is cut into pieces.
+    pub geometry: Geometry,
+    /// Its files.
+    pub files: Vec<Span>,
+    /// How much each file is wanted, by index; `Normal` where nothing is said.
+    pub priorities: Vec<(usize, Priority)>,
+    /// Fetch pieces in order.
+    pub sequential: bool,
+    /// Only its trackers may know of it (BEP 27).
+    pub private: bool,
+    /// Its trackers, by tier.
+    pub trackers: Vec<Vec<String>>,
+    /// Peers that the user named.
+    pub peers: Vec<SocketAddr>,
+    /// Our listening port, told to peers; 0 while there is none.
+    pub port: u16,
+    /// The download folder, safe to print.
+    pub folder: String,
+    /// The most peers connected at once.
+    pub max_peers: usize,
+    /// Bytes that may be asked for and not yet written.
+    pub budget: u64,
+    /// Seeds its chance.
+    pub seed: u64,
+}
+
+/// Where a torrent is in its life.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Phase {
+    /// Nobody runs it.
+    Stopped,
+    /// The disk is hashing.
+    Checking,
+    /// It takes part in the swarm.
+    Active,
+    /// Its last words are being said.
+    Stopping { saved: bool, until: Instant },
+}
+
+/// The evidence of a piece that came out corrupt from several senders.
+#[derive(Debug, Default)]
+struct Suspicion {
+    /// Who sent which block with which hash.
+    blocks: Vec<(IpAddr, u32, BlockHash)>,
+    /// How often the piece has failed.
+    fails: u32,
+}
+
+/// One torrent.
+#[derive(Debug)]
+pub struct Torrent {
+    config: TorrentConfig,
+    rng: fastrand::Rng,
+    phase: Phase,
+    started: Option<Instant>,
+    picker: Picker,
+    peers: BTreeMap<PeerKey, Peer>,
+    candidates: Candidates,
+    dialing: BTreeSet<SocketAddr>,
+    trackers: Trackers,
+    /// Bytes asked for and not here.
+    outstanding: u64,
+    /// Bytes here and not yet written.
+    unwritten: u64,
+    /// Peers that could ask for more, to be looked at before `handle` returns.
+    hungry: BTreeSet<PeerKey>,
+    /// Somebody was held back by the budget.
+    starved: bool,
+    /// Blocks became free: everybody may be hungry.
+    freed: bool,
+    /// Somebody was held back by a limit of rate.
+    throttled_down: bool,
+    throttled_up: bool,
+    suspicions: BTreeMap<PieceIndex, Suspicion>,
+    fault: Option<DiskFault>,
+    probe_at: Option<Instant>,
+    checked: u32,
+    /// Something has been downloaded since it was last complete.
+    fetched: bool,
+    complete: bool,
+    down: Meter,
+    up: Meter,
+    down_limit: [Bucket; 2],
+    up_limit: [Bucket; 2],
+    wasted: u64,
+    slots: usize,
+    round: u64,
+    round_at: Option<Instant>,
+    files_wanted: Vec<Priority>,
+    log: VecDeque<(Instant, String)>,
+    closed_log: BTreeMap<SocketAddr, String>,
+}
+
+/// Sentences kept of a torrent's log.
+const LOG: usize = 200;
+/// Reasons of lost peers kept.
+const CLOSED: usize = 200;
+/// Own limits and the share of the global ones.
+const OWN: usize = 0;
+const SHARE: usize = 1;
+
+impl Torrent {
+    /// A torrent that nobody runs yet.
+    #[must_use]
+    pub fn new(config: TorrentConfig) -> Self {
+        let mut rng = fastrand::Rng::with_seed(config.seed);
+        let picker = Picker::new(config.geometry, &mut rng);
+        let trackers = Trackers::new(&config.trackers, &mut rng);
+        let files_wanted = vec![Priority::Normal; config.files.len()];
+        let mut it = Torrent {
+            rng,
+            phase: Phase::Stopped,
+            started: None,
+            picker,
+            peers: BTreeMap::new(),
+            candidates: Candidates::default(),
+            dialing: BTreeSet::new(),
+            trackers,
+            outstanding: 0,
+            unwritten: 0,
+            hungry: BTreeSet::new(),
+            starved: false,
+            freed: false,
+            throttled_down: false,
+            throttled_up: false,
+            suspicions: BTreeMap::new(),
+            fault: None,
+            probe_at: None,
+            checked: 0,
+            fetched: false,
+            complete: false,
+            down: Meter::default(),
+            up: Meter::default(),
+            down_limit: Default::default(),
+            up_limit: Default::default(),
+            wasted: 0,
+            slots: choker::FIRST_SLOTS,
+            round: 0,
+            round_at: None,
+            files_wanted,
+            log: VecDeque::new(),
+            closed_log: BTreeMap::new(),
+            config,
+        };
+        it.picker.set_sequential(it.config.sequential);
+        let priorities = std::mem::take(&mut it.config.priorities);
+        it.set_priorities(&priorities);
+        it
+    }
+
+    /// The torrent's info-hash.
+    #[must_use]
+    pub const fn info_hash(&self) -> InfoHash {
+        self.config.info_hash
+    }
+
+    /// Whether a stop is over: the last words are said and the record is saved, or its time is up.
+    #[must_use]
+    pub fn stopped(&self) -> bool {
+        self.phase == Phase::Stopped
+    }
+
+    /// Whether everything that is wanted is there.
+    #[must_use]
+    pub const fn is_complete(&self) -> bool {
+        self.complete
+    }
+
+    /// Something happened. Perform all of `out` before the next call.
+    pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Effect>) {
+        match input {
+            Input::Start { have, check } => self.start(now, &have, check, out),
+            Input::Stop => self.stop(now, out),
+            Input::Arrived { peer, hello } => self.arrived(now, peer, hello, out),
+            Input::Wire { peer, batch } => self.wire(now, peer, batch, out),
+            Input::Sent { peer, bytes } => self.sent(now, peer, bytes, out),
+            Input::Unread { peer, blocks, fault } => self.unread(now, peer, &blocks, fault, out),
+            Input::Gone { peer, why } => self.departed(now, peer, &why, out),
+            Input::DialFailed { addr, why } => self.dial_failed(now, addr, &why),
+            Input::Disk(done) => self.disk(now, done, out),
+            Input::Found { source, addrs } => {
+                addrs.iter().for_each(|addr| self.candidates.learn(now, *addr, source));
+            }
+            Input::Announced { tracker, result } => self.announced(now, tracker, result, out),
+            Input::Wish(wish) => self.wish(now, wish, out),
+            Input::Quota { down, up } => {
+                self.down_limit[SHARE].set(down);
+                self.up_limit[SHARE].set(up);
+                self.freed = true;
+            }
+            Input::Tick => {}
+        }
+        self.settle(now, out);
+    }
+
+    /// What follows from anything: timers that ran out, peers that could ask for more, addresses to dial.
+    fn settle(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if matches!(self.phase, Phase::Active | Phase::Stopping { .. }) {
+            self.poll_trackers(now, out);
+        }
+        if let Phase::Stopping { saved, until } = self.phase
+            && ((saved && self.trackers.stopped(now)) || now >= until)
+        {
+            self.phase = Phase::Stopped;
+        }
+        if self.phase != Phase::Active {
+            self.hungry.clear();
+            return;
+        }
+        self.expire(now, out);
+        if self.round_at.is_some_and(|at| now >= at) {
+            self.choke_round(now, out);
+        }
+        if self.throttled_up {
+            self.serve_all(now, out);
+        }
+        if self.probe_at.is_some_and(|at| now >= at) {
+            self.probe_at = None;
+            out.push(Effect::Disk(DiskJob::Probe(u64::from(self.config.geometry.piece_length()))));
+        }
+        if std::mem::take(&mut self.freed) || self.throttled_down {
+            self.throttled_down = false;
+            self.hungry.extend(self.peers.keys());
+        }
+        while let Some(key) = self.hungry.pop_first() {
+            self.refill(now, key, out);
+        }
+        self.dial(now, out);
+    }
+
+    /// When `handle(Tick)` is to be called at the latest.
+    #[must_use]
+    pub fn deadline(&self, now: Instant) -> Instant {
+        let idle = now + Duration::from_secs(3600);
+        let mut at = idle;
+        let mut by = |t: Option<Instant>| at = at.min(t.unwrap_or(idle));
+        match self.phase {
+            Phase::Stopped | Phase::Checking => return at,
+            Phase::Stopping { until, .. } => {
+                by(Some(until));
+                by(self.trackers.deadline());
+                return at;
+            }
+            Phase::Active => {}
+        }
+        by(self.trackers.deadline());
+        by(self.probe_at);
+        by(self.round_at.filter(|_| !self.peers.is_empty()));
+        by(self.peers.values().filter_map(Peer::late_at).min());
+        if self.may_dial() {
+            by(self.candidates.deadline());
+        }
+        let wait = |buckets: &[Bucket; 2]| buckets.iter().filter_map(Bucket::ready_in).max();
+        if self.throttled_down {
+            by(wait(&self.down_limit).map(|d| now + d));
+        }
+        if self.throttled_up {
+            by(wait(&self.up_limit).map(|d| now + d));
+        }
+        at
+    }
+
+    fn note(&mut self, now: Instant, text: String, out: &mut Vec<Effect>) {
+        if self.log.len() == LOG {
+            self.log.pop_front();
+        }
+        self.log.push_back((now, text.clone()));
+        out.push(Effect::Notice(text));
+    }
+
+    fn counters(&self) -> Counters {
+        let room = self.config.max_peers.saturating_sub(self.peers.len());
+        let known = self.candidates.len();
+        Counters {
+            uploaded: self.up.total(),
+            downloaded: self.down.total(),
+            left: self.left(),
+            num_want: if known > limits::KNOWN_PEERS / 2 { 0 } else { room.min(limits::PEERS_PER_REPLY) as u32 },
+        }
+    }
+
+    /// Checks what must always hold, and says what does not. For tests and the simulator.
+    ///
+    /// # Errors
+    /// The first broken invariant, in words.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        self.picker.check()?;
+        let asked: u64 = self.peers.values().flat_map(|p| &p.inflight).map(|a| u64::from(self.length(a))).sum();
+        if asked != self.outstanding {
+            return Err(format!("{asked} bytes are asked for, {} are counted", self.outstanding));
+        }
+        for (key, peer) in &self.peers {
+            let wanted = peer.has.iter().filter(|p| self.picker.wants(*p)).count();
+            if wanted != peer.wanted as usize {
+                return Err(format!("{key:?} has {wanted} wanted pieces, {} are counted", peer.wanted));
+            }
+            if self.phase == Phase::Active && peer.interesting != (wanted > 0) {
+                return Err(format!("{key:?} has {wanted} wanted pieces and interest is {}", peer.interesting));
+            }
+            if peer.choked && !peer.queue.is_empty() {
+                return Err(format!("{key:?} is choked and has requests queued"));
+            }
+        }
+        if self.phase == Phase::Active && self.complete != (self.picker.lacking() == 0) {
+            return Err(format!("{} pieces lacking, complete is {}", self.picker.lacking(), self.complete));
+        }
+        Ok(())
+    }
+
+    fn length(&self, asked: &crate::swarm::peer::Asked) -> u32 {
+        self.config.geometry.block(asked.piece, asked.block).length
+    }
+
+    fn left(&self) -> u64 {
+        let lacking = self.config.geometry.all().filter(|p| self.picker.wants(*p));
+        lacking.map(|p| u64::from(self.config.geometry.piece_size(p))).sum()
+    }
+
+    fn disk(&mut self, now: Instant, done: DiskDone, out: &mut Vec<Effect>) {
+        match done {
+            DiskDone::Wrote(bytes) => {
+                self.unwritten = self.unwritten.saturating_sub(bytes);
+                if std::mem::take(&mut self.starved) {
+                    self.freed = true;
+                }
+            }
+            DiskDone::Verified { piece, blocks } => self.verified(now, piece, &blocks, out),
+            DiskDone::Corrupt { piece, blocks } => self.corrupt(now, piece, &blocks, out),
+            DiskDone::Failed { piece, fault } => self.unwritable(now, piece, fault, out),
+            DiskDone::Checked { first, good } => self.checked(first, &good),
+            DiskDone::CheckDone(fault) => self.check_done(now, fault, out),
+            DiskDone::Room(Ok(())) => self.recovered(now, out),
+            DiskDone::Room(Err(fault)) => self.still_faulty(now, fault),
+            DiskDone::Saved(result) => {
+                if let Err(fault) = result {
+                    self.note(now, fault.text, out);
+                }
+                if let Phase::Stopping { saved, .. } = &mut self.phase {
+                    *saved = true;
+                }
+            }
+        }
+    }
+
+    fn poll_trackers(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if self.trackers.deadline().is_none_or(|at| now < at) {
+            return;
+        }
+        let mut asks = Vec::new();
+        let counters = self.counters();
+        self.trackers.poll(now, &counters, &mut asks);
+        out.extend(asks.into_iter().map(|(tracker, ask)| Effect::Announce { tracker, ask }));
+    }
+
+    fn announced(
+        &mut self,
+        now: Instant,
+        tracker: usize,
+        result: Result<AnnounceReply, String>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.trackers.announced(now, tracker, result.as_ref().map_err(String::as_str));
+        match result {
+            Ok(reply) => {
+                for addr in &reply.peers {
+                    self.candidates.learn(now, *addr, Source::Tracker);
+                }
+                if let Some(warning) = reply.warning {
+                    self.note(now, format!("a tracker warns: {warning}"), out);
+                }
+            }
+            Err(why) => self.note(now, format!("a tracker did not help: {why}"), out),
         }
     }
 }

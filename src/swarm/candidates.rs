@@ -1,0 +1,243 @@
+//! The addresses that may be peers: where they were learnt, when to try them next, whom to leave alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use crate::limits;
+use crate::swarm::view::Source;
+
+#[derive(Clone, Debug)]
+struct Candidate {
+    source: Source,
+    /// Attempts in a row that came to nothing.
+    fails: u32,
+    /// It has given us something once.
+    good: bool,
+    next: Instant,
+    busy: bool,
+}
+
+/// The known addresses of one torrent.
+#[derive(Debug, Default)]
+pub struct Candidates {
+    known: BTreeMap<SocketAddr, Candidate>,
+    banned: BTreeMap<IpAddr, String>,
+    ourselves: BTreeSet<SocketAddr>,
+    /// No address may be dialled before this: spares a look at all of them.
+    soonest: Option<Instant>,
+}
+
+impl Candidates {
+    /// An address was learnt. Beyond [`limits::KNOWN_PEERS`] the worst known one makes room, if there is a worse one.
+    pub fn learn(&mut self, now: Instant, addr: SocketAddr, source: Source) {
+        let addr = canonical(addr);
+        if !dialable(addr) || self.ourselves.contains(&addr) || self.banned.contains_key(&addr.ip()) {
+            return;
+        }
+        if let Some(known) = self.known.get_mut(&addr) {
+            known.source = known.source.min(source);
+            return;
+        }
+        if self.known.len() >= limits::KNOWN_PEERS {
+            let worst = self.known.iter().filter(|(_, c)| !c.busy && !c.good).max_by_key(|(_, c)| (c.fails, c.source));
+            match worst.map(|(addr, c)| (*addr, c.fails)) {
+                Some((worst, fails)) if fails > 0 || source <= Source::Lan => _ = self.known.remove(&worst),
+                _ => return,
+            }
+        }
+        self.known.insert(addr, Candidate { source, fails: 0, good: false, next: now, busy: false });
+        self.sooner(now);
+    }
+
+    fn sooner(&mut self, at: Instant) {
+        self.soonest = Some(self.soonest.map_or(at, |soonest| soonest.min(at)));
+    }
+
+    /// How many addresses are known.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether no address is known.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// How an address was learnt.
+    #[must_use]
+    pub fn source(&self, addr: SocketAddr) -> Option<Source> {
+        self.known.get(&canonical(addr)).map(|c| c.source)
+    }
+
+    /// How many known addresses failed the last time they were tried.
+    #[must_use]
+    pub fn dead(&self) -> usize {
+        self.known.values().filter(|c| c.fails > 0 && !c.busy).count()
+    }
+
+    /// The next address to dial, marked as being dialled: ones the user gave first, then those that were good, then
+    /// those that failed least.
+    pub fn next(&mut self, now: Instant) -> Option<SocketAddr> {
+        if self.soonest.is_none_or(|at| now < at) {
+            return None;
+        }
+        let rank =
+            |c: &Candidate| (!(c.source <= Source::Lan && c.source != Source::Incoming), !c.good, c.fails, c.source);
+        let ready = self.known.iter().filter(|(_, c)| !c.busy && c.next <= now);
+        let Some(addr) = ready.min_by_key(|(_, c)| rank(c)).map(|(addr, _)| *addr) else {
+            self.soonest = self.known.values().filter(|c| !c.busy).map(|c| c.next).min();
+            return None;
+        };
+        self.hold(addr);
+        Some(addr)
+    }
+
+    /// When the next address may be dialled; never too late, at times too early.
+    #[must_use]
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.soonest
+    }
+
+    /// An address is being dialled or is connected.
+    pub fn hold(&mut self, addr: SocketAddr) {
+        if let Some(c) = self.known.get_mut(&canonical(addr)) {
+            c.busy = true;
+        }
+    }
+
+    /// A dial failed or a connection ended. `useful` when it brought any payload either way.
+    pub fn release(&mut self, now: Instant, addr: SocketAddr, useful: bool) {
+        let Some(c) = self.known.get_mut(&canonical(addr)) else { return };
+        c.busy = false;
+        if useful {
+            c.good = true;
+            c.fails = 0;
+        } else {
+            c.fails = c.fails.saturating_add(1);
+        }
+        c.next = now + backoff(c.fails, c.source);
+        let next = c.next;
+        self.sooner(next);
+    }
+
+    /// Never to be dialled again under this address: it is ourselves.
+    pub fn is_ourselves(&mut self, addr: SocketAddr) {
+        self.forget(addr);
+        self.ourselves.insert(canonical(addr));
+    }
+
+    /// An address is of no use any more.
+    pub fn forget(&mut self, addr: SocketAddr) {
+        self.known.remove(&canonical(addr));
+    }
+
+    /// Leaves this host alone for as long as the torrent lives, whatever its port.
+    pub fn ban(&mut self, ip: IpAddr, why: String) {
+        let ip = ip.to_canonical();
+        self.known.retain(|addr, _| addr.ip() != ip);
+        self.banned.insert(ip, why);
+    }
+
+    /// Why this host is banned, if it is.
+    #[must_use]
+    pub fn banned(&self, ip: IpAddr) -> Option<&str> {
+        self.banned.get(&ip.to_canonical()).map(String::as_str)
+    }
+
+    /// How many hosts are banned.
+    #[must_use]
+    pub fn bans(&self) -> usize {
+        self.banned.len()
+    }
+
+    /// Every connection is gone: nothing is being dialled, and nothing has failed as far as the next start knows.
+    pub fn rest(&mut self, now: Instant) {
+        for c in self.known.values_mut() {
+            (c.busy, c.fails, c.next) = (false, 0, now);
+        }
+        self.soonest = Some(now);
+    }
+
+    /// A peer that can be of no use to us for a good while: it has everything, as we do.
+    pub fn useless(&mut self, now: Instant, addr: SocketAddr) {
+        if let Some(c) = self.known.get_mut(&canonical(addr)) {
+            (c.busy, c.next) = (false, now + Duration::from_secs(1800));
+        }
+    }
+}
+
+/// `::ffff:1.2.3.4` is 1.2.3.4.
+fn canonical(addr: SocketAddr) -> SocketAddr {
+    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+}
+
+fn dialable(addr: SocketAddr) -> bool {
+    let ip = addr.ip();
+    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
+    addr.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
+}
+
+/// A second, then three times as long each time, to half an hour; the user's own peers are tried at least each
+/// half minute.
+fn backoff(fails: u32, source: Source) -> Duration {
+    let most = if source == Source::Manual { 30 } else { 1800 };
+    Duration::from_secs(3_u64.saturating_pow(fails.saturating_sub(1).min(8)).min(most))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn addr(n: u16) -> SocketAddr {
+        SocketAddr::from(([127, 1, (n >> 8) as u8, n as u8], 6881))
+    }
+
+    #[test]
+    fn dead_addresses_wait_longer_each_time_and_good_ones_come_first() {
+        let t0 = Instant::now();
+        let mut c = Candidates::default();
+        c.learn(t0, addr(1), Source::Tracker);
+        c.learn(t0, addr(2), Source::Manual);
+        assert_eq!(c.next(t0), Some(addr(2)));
+        assert_eq!(c.next(t0), Some(addr(1)));
+        assert_eq!(c.next(t0), None);
+        c.release(t0, addr(1), false);
+        c.release(t0, addr(2), true);
+        assert_eq!(c.next(t0), None);
+        let t1 = t0 + Duration::from_secs(1);
+        assert_eq!(c.next(t1), Some(addr(2)));
+        assert_eq!(c.next(t1), Some(addr(1)));
+        c.release(t1, addr(1), false);
+        assert_eq!(c.next(t1), None);
+        assert_eq!(c.deadline(), Some(t1 + Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn the_list_is_bounded_and_strangers_cannot_push_out_the_users_own() {
+        let t0 = Instant::now();
+        let mut c = Candidates::default();
+        for n in 0..5000 {
+            c.learn(t0, addr(n), Source::Tracker);
+        }
+        assert_eq!(c.len(), limits::KNOWN_PEERS);
+        c.learn(t0, addr(6000), Source::Manual);
+        assert_eq!(c.next(t0), Some(addr(6000)));
+        c.learn(t0, SocketAddr::from(([127, 0, 0, 1], 0)), Source::Manual);
+        c.learn(t0, SocketAddr::from(([224, 0, 0, 1], 9)), Source::Manual);
+        assert_eq!(c.len(), limits::KNOWN_PEERS);
+    }
+
+    #[test]
+    fn a_ban_is_for_the_host_in_every_spelling() {
+        let t0 = Instant::now();
+        let mut c = Candidates::default();
+        c.learn(t0, addr(1), Source::Tracker);
+        c.ban("::ffff:127.1.0.1".parse().unwrap(), "sent bad data".into());
+        assert!(c.is_empty() && c.banned(addr(1).ip()).is_some());
+        c.learn(t0, addr(1), Source::Manual);
+        assert!(c.is_empty());
+    }
+}

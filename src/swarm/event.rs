@@ -1,0 +1,235 @@
+//! What can happen to a torrent, and what it can ask of the world. Closed on purpose: read [`Input`] and [`Effect`]
+//! and you know it all.
+
+use std::net::SocketAddr;
+use std::ops::Range;
+
+use bytes::Bytes;
+
+use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
+use crate::swarm::view::{Priority, Source};
+use crate::wire::message::{Block, Message, PeerId, Reserved};
+pub use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply};
+
+/// Names one connection for ever: never given twice, so a late word about a peer that left finds nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct PeerKey(pub u64);
+
+/// A connection that is through its handshake.
+#[derive(Clone, Copy, Debug)]
+pub struct Hello {
+    /// Its other end. For a connection that we made, the address that we dialled.
+    pub addr: SocketAddr,
+    /// Whether we made it (in answer to `Effect::Dial`).
+    pub outgoing: bool,
+    /// Who it says it is.
+    pub peer_id: PeerId,
+    /// What it can do.
+    pub reserved: Reserved,
+}
+
+/// Everything that can happen to a torrent.
+#[derive(Debug)]
+pub enum Input {
+    /// It runs (again), with what the resume record vouches for.
+    Start {
+        /// Pieces that are there, as a bitfield of BEP 3.
+        have: Bytes,
+        /// Pieces to hash before the torrent goes on: all of them when there was no record, none when it was whole.
+        check: Vec<Range<u32>>,
+    },
+    /// It is to stop: peers are dropped, the trackers told, the record saved. Over when
+    /// [`Torrent::stopped`](super::torrent::Torrent::stopped) says so.
+    Stop,
+    /// A connection is ready.
+    Arrived {
+        /// Its name from now on.
+        peer: PeerKey,
+        /// Its handshake.
+        hello: Hello,
+    },
+    /// All messages of one read.
+    Wire {
+        /// From whom.
+        peer: PeerKey,
+        /// In order.
+        batch: Vec<Message>,
+    },
+    /// The socket took these blocks; they count as uploaded.
+    Sent {
+        /// To whom.
+        peer: PeerKey,
+        /// Payload bytes.
+        bytes: u64,
+    },
+    /// These blocks could not be read from disk, and were not sent.
+    Unread {
+        /// To whom they were to go.
+        peer: PeerKey,
+        /// The blocks.
+        blocks: Vec<Block>,
+        /// Why.
+        fault: DiskFault,
+    },
+    /// A connection ended. Not told after `Effect::Drop` of the same peer.
+    Gone {
+        /// Which.
+        peer: PeerKey,
+        /// Why.
+        why: Gone,
+    },
+    /// A dial came to nothing.
+    DialFailed {
+        /// The address.
+        addr: SocketAddr,
+        /// Why.
+        why: Gone,
+    },
+    /// The disk has done something.
+    Disk(DiskDone),
+    /// Addresses were learnt otherwise than by an announce.
+    Found {
+        /// How.
+        source: Source,
+        /// Which.
+        addrs: Vec<SocketAddr>,
+    },
+    /// A tracker answered, or did not.
+    Announced {
+        /// Which tracker, as `Effect::Announce` named it.
+        tracker: usize,
+        /// The answer.
+        result: Result<AnnounceReply, String>,
+    },
+    /// The user's wish.
+    Wish(Wish),
+    /// The share of the global limits that this torrent may use from now on, bytes a second; `None` is no limit.
+    Quota {
+        /// In.
+        down: Option<u64>,
+        /// Out.
+        up: Option<u64>,
+    },
+    /// The deadline that [`Torrent::deadline`](super::torrent::Torrent::deadline) named has come.
+    Tick,
+}
+
+/// What a user can ask of a torrent that runs.
+#[derive(Clone, Debug)]
+pub enum Wish {
+    /// Hash everything again.
+    Verify,
+    /// Ask all trackers now.
+    Announce,
+    /// Fetch pieces in order, or rarest first.
+    Sequential(bool),
+    /// How much a file is wanted; files by their index.
+    Priority(Vec<(usize, Priority)>),
+    /// Own limits of this torrent, bytes a second.
+    Limits {
+        /// In.
+        down: Option<u64>,
+        /// Out.
+        up: Option<u64>,
+    },
+    /// Ban the peer's address.
+    Ban(PeerKey),
+    /// Disconnect the peer.
+    Kick(PeerKey),
+}
+
+/// Everything a torrent can ask of the world. Plain data: no sockets, no senders, no closures.
+#[derive(Debug)]
+#[must_use]
+pub enum Effect {
+    /// Send a message. Messages to one peer go out in this order; requests of one refill go out in one write.
+    Send {
+        /// To whom.
+        peer: PeerKey,
+        /// What; never `Message::Piece`.
+        message: Message,
+    },
+    /// Read this block from disk and send it; answered by `Sent` or `Unread`.
+    Upload {
+        /// To whom.
+        peer: PeerKey,
+        /// Which.
+        block: Block,
+    },
+    /// End a connection. The peer is gone as far as the torrent is concerned.
+    Drop {
+        /// Which.
+        peer: PeerKey,
+        /// Why.
+        why: Gone,
+    },
+    /// Connect to this address; answered by `Arrived` or `DialFailed`.
+    Dial {
+        /// The address.
+        addr: SocketAddr,
+    },
+    /// Work for the disk.
+    Disk(DiskJob),
+    /// Ask a tracker; answered by `Announced`.
+    Announce {
+        /// Which: an index that the answer repeats.
+        tracker: usize,
+        /// What to ask.
+        ask: Announce,
+    },
+    /// Something a person should hear of: a sentence for the log.
+    Notice(String),
+    /// Everything that is wanted is there, verified and written. Told once per completion, not for data that
+    /// were found whole by a check.
+    Complete,
+    /// The check that `Input::Start` began is over, and the torrent takes part in the swarm.
+    Ready,
+}
+
+/// Why a connection ended or never began.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Gone {
+    /// The other side ended it.
+    Closed,
+    /// The socket failed: the system's word.
+    Network(String),
+    /// Nothing came in time.
+    TimedOut(&'static str),
+    /// It broke the protocol, or lied.
+    Misbehaved(String),
+    /// Its bytes were bad, and it is banned.
+    Banned(String),
+    /// It is ourselves.
+    Ourselves,
+    /// There is a connection to it already.
+    Duplicate,
+    /// Neither side can want anything of the other.
+    Useless,
+    /// It made room for another one.
+    Replaced,
+    /// The torrent was stopped.
+    Stopped,
+    /// The user wished it.
+    Kicked,
+    /// A limit of ours: connections, threads, descriptors.
+    Full,
+}
+
+impl std::fmt::Display for Gone {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Gone::Closed => f.write_str("it closed the connection"),
+            Gone::Network(word) => f.write_str(word),
+            Gone::TimedOut(what) => write!(f, "{what} took too long"),
+            Gone::Misbehaved(what) => f.write_str(what),
+            Gone::Banned(what) => write!(f, "banned: {what}"),
+            Gone::Ourselves => f.write_str("it is ourselves"),
+            Gone::Duplicate => f.write_str("already connected"),
+            Gone::Useless => f.write_str("neither side wants anything"),
+            Gone::Replaced => f.write_str("made room for another peer"),
+            Gone::Stopped => f.write_str("the torrent was stopped"),
+            Gone::Kicked => f.write_str("disconnected by you"),
+            Gone::Full => f.write_str("no more connections (limit)"),
+        }
+    }
+}

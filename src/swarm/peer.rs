@@ -1,0 +1,224 @@
+//! One connected peer as the torrent sees it: flags, requests in flight, how deep its pipeline is.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use crate::limits;
+use crate::swarm::bitfield::Bitfield;
+use crate::swarm::rate::Meter;
+use crate::swarm::torrent::Hello;
+use crate::swarm::view::Source;
+use crate::wire::message::{Block, PieceIndex};
+
+/// A block asked of a peer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Asked {
+    /// Its piece.
+    pub piece: PieceIndex,
+    /// Its number within the piece.
+    pub block: u32,
+    /// When it was asked for.
+    pub at: Instant,
+}
+
+/// One connected peer.
+#[derive(Debug)]
+pub struct Peer {
+    /// Its handshake.
+    pub hello: Hello,
+    /// Since when it is connected.
+    pub since: Instant,
+    /// How we learnt of it.
+    pub source: Source,
+    /// The program's name, safe to print.
+    pub client: String,
+    /// What it has.
+    pub has: Bitfield,
+    /// Whether it has said what it has: a bitfield may come only once, and first.
+    pub told: bool,
+    /// How many pieces that we lack and want it has.
+    pub wanted: u32,
+    /// It chokes us.
+    pub chokes_us: bool,
+    /// We choke it.
+    pub choked: bool,
+    /// Since when we choke or unchoke it.
+    pub turned: Instant,
+    /// We told it that we are interested.
+    pub interesting: bool,
+    /// It is interested.
+    pub interested: bool,
+    /// It says that it only uploads (BEP 21).
+    pub upload_only: bool,
+    /// Where it listens, by its own word.
+    pub listens: Option<SocketAddr>,
+    /// Blocks asked of it, oldest first.
+    pub inflight: VecDeque<Asked>,
+    /// Blocks that may still come although they were given up, before the next one counts as unasked.
+    pub late: u32,
+    /// Blocks that came without being asked for.
+    pub unasked: u32,
+    /// Pieces that it may be asked for while it chokes us (BEP 6).
+    pub allowed: BTreeSet<PieceIndex>,
+    /// It let us wait too long, and no block has come since.
+    pub snubbed: bool,
+    /// When the last block that was asked for came, or the first was asked.
+    pub served: Instant,
+    /// How many requests it takes at once.
+    pub reqq: usize,
+    /// Depth of the pipeline in its first second.
+    ramp: usize,
+    /// Blocks it asked for.
+    pub queue: VecDeque<Block>,
+    /// Payload bytes in its writer's hands.
+    pub handed: u64,
+    /// Requests that came while the queue was full.
+    pub excess: usize,
+    /// Payload from it.
+    pub down: Meter,
+    /// Payload to it.
+    pub up: Meter,
+    chatter: u32,
+    chatter_at: Instant,
+    /// Blocks refused since it last gave one.
+    refusals: u32,
+    /// It is not asked for anything before.
+    patience: Instant,
+}
+
+impl Peer {
+    /// A peer that has just shaken hands, of a torrent of `pieces` pieces.
+    #[must_use]
+    pub fn new(now: Instant, hello: Hello, source: Source, pieces: u32) -> Self {
+        Peer {
+            hello,
+            since: now,
+            source,
+            client: crate::wire::client::name(&hello.peer_id),
+            has: Bitfield::new(pieces),
+            told: false,
+            wanted: 0,
+            chokes_us: true,
+            choked: true,
+            turned: now,
+            interesting: false,
+            interested: false,
+            upload_only: false,
+            listens: None,
+            inflight: VecDeque::new(),
+            late: 0,
+            unasked: 0,
+            allowed: BTreeSet::new(),
+            snubbed: false,
+            served: now,
+            reqq: limits::REQUESTS_OUT_UNTOLD,
+            ramp: 64,
+            queue: VecDeque::new(),
+            handed: 0,
+            excess: 0,
+            down: Meter::default(),
+            up: Meter::default(),
+            chatter: limits::CHATTER_BURST,
+            chatter_at: now,
+            refusals: 0,
+            patience: now,
+        }
+    }
+
+    /// Its host.
+    #[must_use]
+    pub fn ip(&self) -> IpAddr {
+        self.hello.addr.ip().to_canonical()
+    }
+
+    /// Whether it has every piece.
+    #[must_use]
+    pub fn is_seed(&self) -> bool {
+        self.has.is_full()
+    }
+
+    /// How many blocks should be asked of it at once: two seconds' worth at its present rate, so that a link of any
+    /// length stays full; in its first second twice as many for each batch that came.
+    #[must_use]
+    pub fn depth(&self, now: Instant) -> usize {
+        if self.snubbed {
+            return usize::from(now >= self.patience);
+        }
+        let young = self.down.since().is_none_or(|first| now.saturating_duration_since(first) < Duration::from_secs(1));
+        let blocks = (2 * self.down.rate(now) / u64::from(limits::BLOCK)) as usize;
+        let depth = if young { self.ramp.max(blocks) } else { blocks.max(4) };
+        depth.min(self.reqq).min(limits::REQUESTS_OUT)
+    }
+
+    /// Finds and takes out the request that these bytes answer.
+    pub fn answered(&mut self, now: Instant, piece: PieceIndex, block: u32) -> bool {
+        let Some(at) = self.inflight.iter().position(|a| a.piece == piece && a.block == block) else { return false };
+        self.inflight.remove(at);
+        self.ramp = (self.ramp + 1).min(limits::REQUESTS_OUT);
+        self.served = now;
+        self.snubbed = false;
+        self.refusals = 0;
+        true
+    }
+
+    /// It refused a block that it has: after several in a row it counts as one that does not deliver.
+    pub fn refused(&mut self, now: Instant) {
+        self.refusals += 1;
+        if self.refusals > 16 {
+            self.snubbed = true;
+            self.patience = now + Duration::from_secs(10);
+        }
+    }
+
+    /// When this peer is late, if nothing that it was asked for comes before.
+    #[must_use]
+    pub fn late_at(&self) -> Option<Instant> {
+        self.inflight.front().map(|first| first.at.max(self.served) + limits::REQUEST)
+    }
+
+    /// Counts a message that is neither a block nor a request; false when there were too many.
+    pub fn chat(&mut self, now: Instant) -> bool {
+        let gained =
+            now.saturating_duration_since(self.chatter_at).as_millis() * u128::from(limits::CHATTER_RATE) / 1000;
+        if gained > 0 {
+            self.chatter_at = now;
+            let gained = u32::try_from(gained).unwrap_or(u32::MAX);
+            self.chatter = self.chatter.saturating_add(gained).min(limits::CHATTER_BURST);
+        }
+        match self.chatter.checked_sub(1) {
+            Some(left) => {
+                self.chatter = left;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// The flag letters that people know from other clients.
+    #[must_use]
+    pub fn flags(&self) -> String {
+        let mut flags = String::new();
+        match (self.interesting, self.chokes_us) {
+            (true, false) => flags.push('D'),
+            (true, true) => flags.push('d'),
+            (false, false) => flags.push('K'),
+            _ => {}
+        }
+        match (self.interested, self.choked) {
+            (true, false) => flags.push('U'),
+            (true, true) => flags.push('u'),
+            (false, false) => flags.push('?'),
+            _ => {}
+        }
+        flags.extend(self.snubbed.then_some('S'));
+        flags.extend((!self.hello.outgoing).then_some('I'));
+        match self.source {
+            Source::Lan => flags.push('L'),
+            Source::Pex => flags.push('X'),
+            Source::Dht => flags.push('H'),
+            _ => {}
+        }
+        flags
+    }
+}

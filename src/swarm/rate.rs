@@ -1,0 +1,162 @@
+//! Rates: measuring them and keeping below them.
+
+use std::time::{Duration, Instant};
+
+/// Bytes a second over the last few seconds.
+#[derive(Clone, Debug)]
+pub struct Meter {
+    slots: [u64; Meter::SLOTS],
+    /// The slot that `epoch + SLOT * at` belongs to, counted from the first byte.
+    at: u64,
+    epoch: Option<Instant>,
+    total: u64,
+}
+
+impl Default for Meter {
+    fn default() -> Self {
+        Meter { slots: [0; Meter::SLOTS], at: 0, epoch: None, total: 0 }
+    }
+}
+
+impl Meter {
+    const SLOTS: usize = 16;
+    const SLOT: Duration = Duration::from_millis(250);
+
+    /// Bytes have gone by.
+    pub fn add(&mut self, now: Instant, bytes: u64) {
+        self.epoch.get_or_insert(now);
+        self.advance(now);
+        self.slots[(self.at % Self::SLOTS as u64) as usize] += bytes;
+        self.total += bytes;
+    }
+
+    /// All bytes ever.
+    #[must_use]
+    pub const fn total(&self) -> u64 {
+        self.total
+    }
+
+    /// When the first byte came.
+    #[must_use]
+    pub const fn since(&self) -> Option<Instant> {
+        self.epoch
+    }
+
+    fn slot_at(&self, now: Instant) -> u64 {
+        let since = self.epoch.map_or(Duration::ZERO, |epoch| now.saturating_duration_since(epoch));
+        (since.as_millis() / Self::SLOT.as_millis()) as u64
+    }
+
+    fn advance(&mut self, now: Instant) {
+        let to = self.slot_at(now);
+        let steps = to.saturating_sub(self.at).min(Self::SLOTS as u64);
+        for k in 0..steps {
+            self.slots[((to - k) % Self::SLOTS as u64) as usize] = 0;
+        }
+        self.at = self.at.max(to);
+    }
+
+    /// Bytes a second over the last four seconds, or since the first byte if that is later.
+    #[must_use]
+    pub fn rate(&self, now: Instant) -> u64 {
+        let Some(epoch) = self.epoch else { return 0 };
+        let behind = self.slot_at(now).saturating_sub(self.at);
+        if behind >= Self::SLOTS as u64 {
+            return 0;
+        }
+        let live = Self::SLOTS as u64 - behind;
+        let sum: u64 =
+            (0..live.min(self.at + 1)).map(|k| self.slots[((self.at - k) % Self::SLOTS as u64) as usize]).sum();
+        let span = now.saturating_duration_since(epoch).min(Self::SLOT * Self::SLOTS as u32).max(Self::SLOT);
+        (u128::from(sum) * 1000 / span.as_millis().max(1)) as u64
+    }
+}
+
+/// A token bucket: bytes may be taken as they trickle in at a rate, with a burst of a tenth of a second or of one
+/// block, whichever is more.
+#[derive(Clone, Debug, Default)]
+pub struct Bucket {
+    rate: Option<u64>,
+    tokens: i64,
+    filled: Option<Instant>,
+}
+
+impl Bucket {
+    /// Sets the rate in bytes a second; `None` is no limit.
+    pub fn set(&mut self, rate: Option<u64>) {
+        if self.rate != rate {
+            self.rate = rate;
+            self.tokens = 0;
+        }
+    }
+
+    /// The rate in bytes a second.
+    #[must_use]
+    pub const fn limit(&self) -> Option<u64> {
+        self.rate
+    }
+
+    fn burst(rate: u64) -> i64 {
+        i64::try_from((rate / 10).max(u64::from(crate::limits::BLOCK))).unwrap_or(i64::MAX)
+    }
+
+    /// Takes `bytes` if any token is left: the bucket may go below zero once, which later bytes wait for.
+    pub fn take(&mut self, now: Instant, bytes: u64) -> bool {
+        let Some(rate) = self.rate else { return true };
+        let filled = *self.filled.get_or_insert(now);
+        let gained = (u128::from(rate) * now.saturating_duration_since(filled).as_micros() / 1_000_000) as i64;
+        if gained > 0 {
+            self.tokens = self.tokens.saturating_add(gained).min(Self::burst(rate));
+            self.filled = Some(now);
+        }
+        if rate == 0 || self.tokens <= 0 {
+            return false;
+        }
+        self.tokens -= i64::try_from(bytes).unwrap_or(i64::MAX);
+        true
+    }
+
+    /// When the next byte may be taken; `None` if now, or never.
+    #[must_use]
+    pub fn ready_in(&self) -> Option<Duration> {
+        let rate = self.rate.filter(|rate| *rate > 0)?;
+        (self.tokens <= 0).then(|| Duration::from_micros((1 - self.tokens) as u64 * 1_000_000 / rate + 1_000))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_steady_flow_is_measured_right_and_forgotten() {
+        let t0 = Instant::now();
+        let mut m = Meter::default();
+        for ms in (0..8000).step_by(10) {
+            m.add(t0 + Duration::from_millis(ms), 1000);
+        }
+        let rate = m.rate(t0 + Duration::from_millis(8000));
+        assert!((90_000..=110_000).contains(&rate), "{rate}");
+        assert_eq!(m.rate(t0 + Duration::from_secs(13)), 0);
+        assert_eq!(m.total(), 800_000);
+    }
+
+    #[test]
+    fn a_bucket_never_gives_more_than_rate_and_burst() {
+        let t0 = Instant::now();
+        let mut b = Bucket::default();
+        b.set(Some(100_000));
+        let mut given = 0;
+        for ms in 0..10_000 {
+            while b.take(t0 + Duration::from_millis(ms), 16_384) {
+                given += 16_384;
+            }
+        }
+        assert!((960_000..=1_000_000 + 2 * 16_384).contains(&given), "{given}");
+        assert!(b.ready_in().is_some());
+        b.set(Some(0));
+        assert!(!b.take(t0 + Duration::from_secs(20), 1));
+        b.set(None);
+        assert!(b.take(t0, u64::MAX) && b.ready_in().is_none());
+    }
+}

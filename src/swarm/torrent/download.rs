@@ -1,0 +1,348 @@
+//! The way in: requests, blocks, verdicts, blame.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use super::{Effect, Gone, PeerKey, Phase, Torrent};
+use crate::limits::{self, BLOCK};
+use crate::swarm::job::{BlockHash, DiskFault, DiskJob, FaultKind};
+use crate::swarm::peer::Asked;
+use crate::swarm::picker::Arrival;
+use crate::wire::message::{Block, Message, PieceIndex};
+
+/// Peers of which one block may be asked at once in the endgame.
+const ENDGAME_ASKERS: u8 = 3;
+/// Blocks that one peer may ask for again at a time in the endgame.
+const ENDGAME_BLOCKS: usize = 4;
+/// Failures of one piece after which a person is told.
+const HOPELESS: u32 = 5;
+
+impl Torrent {
+    /// Asks a peer for as much as it should be asked for.
+    pub(super) fn refill(&mut self, now: Instant, key: PeerKey, out: &mut Vec<Effect>) {
+        let Some(peer) = self.peers.get(&key) else { return };
+        if self.fault.is_some() || peer.wanted == 0 || (peer.chokes_us && peer.allowed.is_empty()) {
+            return;
+        }
+        let (depth, asked) = (peer.depth(now), peer.inflight.len());
+        // A refill is worth its packet only when a good part of the pipeline is empty.
+        if asked + (depth / 4).min(64) > depth.max(1) || asked >= depth {
+            return;
+        }
+        let mut n = depth - asked;
+        let room = self.config.budget.saturating_sub(self.outstanding + self.unwritten) / u64::from(BLOCK);
+        if room < n as u64 {
+            self.starved = true;
+            n = room as usize;
+        }
+        // Near the end nobody may take so much that others stand idle.
+        let givers = self.peers.values().filter(|p| !p.chokes_us && p.wanted > 0 && !p.snubbed).count().max(1);
+        let share = (self.picker.unasked() / givers as u64 + 1) as usize;
+        n = self.within_rate(now, n.min(share.max(8)));
+        let mut picks = Vec::new();
+        if let Some(peer) = self.peers.get(&key) {
+            if peer.chokes_us {
+                for piece in peer.allowed.iter().copied().filter(|p| peer.has.has(*p)).collect::<Vec<_>>() {
+                    self.picker.pick_of(key, piece, n - picks.len().min(n), &mut picks);
+                }
+            } else {
+                self.picker.pick(key, &peer.has, !peer.snubbed, n, &mut self.rng, &mut picks);
+            }
+        }
+        if picks.is_empty() && asked == 0 && n > 0 {
+            self.endgame(key, n.min(ENDGAME_BLOCKS), &mut picks);
+        }
+        self.ask(now, key, &picks, out);
+    }
+
+    fn within_rate(&mut self, now: Instant, n: usize) -> usize {
+        if self.down_limit.iter().all(|bucket| bucket.limit().is_none()) {
+            return n;
+        }
+        let mut granted = 0;
+        while granted < n {
+            if !self.down_limit.iter_mut().all(|bucket| bucket.take(now, u64::from(BLOCK))) {
+                self.throttled_down = true;
+                break;
+            }
+            granted += 1;
+        }
+        granted
+    }
+
+    fn ask(&mut self, now: Instant, key: PeerKey, picks: &[(PieceIndex, u32)], out: &mut Vec<Effect>) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if peer.inflight.is_empty() {
+            peer.served = now;
+        }
+        for (piece, block) in picks {
+            let named = self.config.geometry.block(*piece, *block);
+            peer.inflight.push_back(Asked { piece: *piece, block: *block, at: now });
+            self.outstanding += u64::from(named.length);
+            out.push(Effect::Send { peer: key, message: Message::Request(named) });
+        }
+    }
+
+    /// Everything is asked for: ask again for what others have owed the longest.
+    fn endgame(&mut self, key: PeerKey, n: usize, picks: &mut Vec<(PieceIndex, u32)>) {
+        let Some(peer) = self.peers.get(&key) else { return };
+        let others = self.peers.iter().filter(|(k, _)| **k != key).flat_map(|(_, p)| &p.inflight);
+        let mut owed: Vec<&Asked> = others.filter(|a| peer.has.has(a.piece)).collect();
+        owed.sort_by_key(|a| (a.at, a.piece, a.block));
+        owed.dedup_by_key(|a| (a.piece, a.block));
+        for asked in owed {
+            if picks.len() >= n {
+                break;
+            }
+            if !picks.contains(&(asked.piece, asked.block))
+                && self.picker.ask_again(asked.piece, asked.block, ENDGAME_ASKERS)
+            {
+                picks.push((asked.piece, asked.block));
+            }
+        }
+    }
+
+    /// Bytes of a piece have come.
+    pub(super) fn block(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        piece: PieceIndex,
+        begin: u32,
+        data: Bytes,
+        out: &mut Vec<Effect>,
+    ) {
+        let length = data.len() as u32;
+        let n = begin / BLOCK;
+        let named = Block { piece, begin, length };
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let right = piece.0 < self.config.geometry.pieces() && self.config.geometry.block(piece, n) == named;
+        if !right || !peer.answered(now, piece, n) {
+            self.unasked(now, key, u64::from(length), out);
+            return;
+        }
+        peer.down.add(now, u64::from(length));
+        let from = peer.ip();
+        self.down.add(now, u64::from(length));
+        self.outstanding -= u64::from(length);
+        self.hungry.insert(key);
+        match self.picker.arrived(piece, n, from) {
+            Arrival::Fresh { askers, .. } => {
+                self.unwritten += u64::from(length);
+                self.fetched = true;
+                out.push(Effect::Disk(DiskJob::Write { block: named, data }));
+                if askers > 1 {
+                    self.cancel_elsewhere(piece, n, out);
+                }
+            }
+            Arrival::Useless => self.wasted += u64::from(length),
+        }
+    }
+
+    fn unasked(&mut self, now: Instant, key: PeerKey, length: u64, out: &mut Vec<Effect>) {
+        self.wasted += length;
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if peer.late > 0 {
+            peer.late -= 1;
+            return;
+        }
+        peer.unasked += 1;
+        if peer.unasked > limits::UNASKED_BLOCKS {
+            self.expel(now, key, Gone::Misbehaved("it sends blocks that nobody asked for".into()), out);
+        }
+    }
+
+    fn cancel_elsewhere(&mut self, piece: PieceIndex, n: u32, out: &mut Vec<Effect>) {
+        let block = self.config.geometry.block(piece, n);
+        for (key, peer) in &mut self.peers {
+            let Some(at) = peer.inflight.iter().position(|a| a.piece == piece && a.block == n) else { continue };
+            peer.inflight.remove(at);
+            peer.late += 1;
+            self.outstanding -= u64::from(block.length);
+            self.hungry.insert(*key);
+            out.push(Effect::Send { peer: *key, message: Message::Cancel(block) });
+        }
+    }
+
+    /// Takes back everything asked of a peer. `cancel` when it is to be told.
+    pub(super) fn release(&mut self, key: PeerKey, cancel: bool, out: &mut Vec<Effect>) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let asked = std::mem::take(&mut peer.inflight);
+        peer.late += asked.len() as u32;
+        for a in &asked {
+            let block = self.config.geometry.block(a.piece, a.block);
+            self.outstanding -= u64::from(block.length);
+            if cancel {
+                out.push(Effect::Send { peer: key, message: Message::Cancel(block) });
+            }
+            self.picker.release(a.piece, a.block);
+        }
+        for piece in self.picker.disown(key) {
+            out.push(Effect::Disk(DiskJob::Forget(piece)));
+            self.release_piece(piece);
+        }
+        self.freed = true;
+    }
+
+    /// A piece begins anew: nobody is asked for any of it.
+    fn release_piece(&mut self, piece: PieceIndex) {
+        for peer in self.peers.values_mut() {
+            let before = peer.inflight.len();
+            let geometry = &self.config.geometry;
+            let outstanding = &mut self.outstanding;
+            peer.inflight.retain(|a| {
+                let keep = a.piece != piece;
+                *outstanding -= if keep { 0 } else { u64::from(geometry.block(a.piece, a.block).length) };
+                keep
+            });
+            peer.late += (before - peer.inflight.len()) as u32;
+        }
+        self.freed = true;
+    }
+
+    /// A peer says that it will not send this block (BEP 6).
+    pub(super) fn rejected(&mut self, now: Instant, key: PeerKey, block: Block) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let n = block.begin / BLOCK;
+        let Some(at) = peer.inflight.iter().position(|a| a.piece == block.piece && a.block == n) else { return };
+        peer.inflight.remove(at);
+        self.outstanding -= u64::from(self.config.geometry.block(block.piece, n).length);
+        self.picker.release(block.piece, n);
+        self.freed = true;
+        // One that rejects what it says it has is asked for one block at a time, and seldom.
+        if !peer.chokes_us {
+            peer.refused(now);
+            if peer.snubbed {
+                self.picker.disown(key);
+            }
+        }
+    }
+
+    /// Peers that let us wait too long for a block: it is asked elsewhere, and they for one at a time.
+    pub(super) fn expire(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let late: Vec<PeerKey> =
+            self.peers.iter().filter(|(_, p)| p.late_at().is_some_and(|at| now >= at)).map(|(k, _)| *k).collect();
+        for key in late {
+            self.release(key, true, out);
+            if let Some(peer) = self.peers.get_mut(&key) {
+                peer.snubbed = true;
+            }
+        }
+    }
+
+    // --- verdicts ----------------------------------------------------------------------------------
+
+    /// A piece is whole, written and recorded.
+    pub(super) fn verified(&mut self, now: Instant, piece: PieceIndex, good: &[BlockHash], out: &mut Vec<Effect>) {
+        if piece.0 >= self.config.geometry.pieces() || self.picker.have().has(piece) {
+            return;
+        }
+        if let Some(suspicion) = self.suspicions.remove(&piece) {
+            let guilty: BTreeSet<IpAddr> = suspicion
+                .blocks
+                .iter()
+                .filter(|(_, n, hash)| good.get(*n as usize).is_some_and(|right| right != hash))
+                .map(|(ip, ..)| *ip)
+                .collect();
+            for ip in guilty {
+                self.ban(now, ip, format!("sent bad data (piece {piece})"), out);
+            }
+        }
+        let wanted = self.picker.wants(piece);
+        self.picker.mark_have(piece);
+        let mut bored = Vec::new();
+        for (key, peer) in &mut self.peers {
+            if peer.has.has(piece) {
+                peer.wanted -= u32::from(wanted);
+                if peer.wanted == 0 {
+                    bored.push(*key);
+                }
+            } else if self.phase == Phase::Active {
+                out.push(Effect::Send { peer: *key, message: Message::Have(piece) });
+            }
+        }
+        for key in bored {
+            self.show_interest(key, out);
+        }
+        self.look_if_complete(now, out);
+    }
+
+    /// Whether everything wanted is there, and what follows.
+    pub(super) fn look_if_complete(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        let complete = self.picker.lacking() == 0;
+        if complete == self.complete {
+            return;
+        }
+        self.complete = complete;
+        if !complete {
+            self.freed = true;
+            return;
+        }
+        if std::mem::take(&mut self.fetched) {
+            self.trackers.completed(now);
+            self.note(now, "everything wanted is here, verified and written".into(), out);
+            out.push(Effect::Complete);
+        }
+        let useless: Vec<PeerKey> = self.peers.iter().filter(|(_, p)| p.is_seed()).map(|(k, _)| *k).collect();
+        for key in useless {
+            self.expel(now, key, Gone::Useless, out);
+        }
+    }
+
+    /// All blocks of a piece came, and its hash is wrong.
+    pub(super) fn corrupt(&mut self, now: Instant, piece: PieceIndex, blocks: &[BlockHash], out: &mut Vec<Effect>) {
+        let senders = self.picker.senders(piece);
+        self.wasted += u64::from(self.config.geometry.piece_size(piece));
+        self.picker.set_parole(piece);
+        self.picker.mark_lost(piece);
+        self.freed = true;
+        let hosts: BTreeSet<IpAddr> = senders.iter().copied().collect();
+        let suspicion = self.suspicions.entry(piece).or_default();
+        suspicion.fails += 1;
+        let fails = suspicion.fails;
+        if hosts.len() > 1 {
+            let evidence = senders.iter().zip(blocks).enumerate();
+            suspicion.blocks.extend(evidence.map(|(n, (ip, hash))| (*ip, n as u32, *hash)));
+        }
+        if fails == HOPELESS {
+            self.note(now, format!("piece {piece} fails from every peer: torrent or peers are bad"), out);
+        }
+        if let (1, Some(ip)) = (hosts.len(), hosts.first()) {
+            self.ban(now, *ip, format!("sent bad data (piece {piece})"), out);
+        }
+    }
+
+    /// A piece could not be written: the torrent halts, and goes on serving what it has.
+    pub(super) fn unwritable(&mut self, now: Instant, piece: PieceIndex, fault: DiskFault, out: &mut Vec<Effect>) {
+        self.picker.mark_lost(piece);
+        self.release_piece(piece);
+        let first = self.fault.is_none();
+        self.probe_at = (fault.kind != FaultKind::Changed).then(|| now + Duration::from_secs(5));
+        self.fault = Some(fault.clone());
+        if first {
+            self.note(now, fault.text, out);
+            for key in self.peers.keys().copied().collect::<Vec<_>>() {
+                self.release(key, true, out);
+            }
+        }
+    }
+
+    /// There is room again.
+    pub(super) fn recovered(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if self.fault.take().is_some() {
+            self.note(now, "the disk takes data again: going on".into(), out);
+            self.freed = true;
+        }
+    }
+
+    /// There is still no room.
+    pub(super) fn still_faulty(&mut self, now: Instant, fault: DiskFault) {
+        if self.fault.is_some() {
+            self.fault = Some(fault);
+            self.probe_at = Some(now + Duration::from_secs(5));
+        }
+    }
+}

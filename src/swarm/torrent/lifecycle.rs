@@ -1,0 +1,143 @@
+//! A torrent's life: stopped, checking, active, stopping.
+
+use std::ops::Range;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{Effect, Gone, Phase, Torrent};
+use crate::limits;
+use crate::swarm::bitfield::Bitfield;
+use crate::swarm::job::{DiskFault, DiskJob};
+use crate::swarm::view::{Priority, Source};
+use crate::wire::message::PieceIndex;
+
+impl Torrent {
+    /// It runs from now on, with what the resume record vouches for.
+    pub(super) fn start(&mut self, now: Instant, have: &Bytes, check: Vec<Range<u32>>, out: &mut Vec<Effect>) {
+        if self.phase != Phase::Stopped {
+            return;
+        }
+        self.started = Some(now);
+        self.fault = None;
+        self.probe_at = None;
+        self.candidates.rest(now);
+        self.dialing.clear();
+        (self.outstanding, self.unwritten) = (0, 0);
+        let pieces = self.config.geometry.pieces();
+        let have = Bitfield::from_wire(have, pieces).unwrap_or_else(|| Bitfield::new(pieces));
+        for piece in self.config.geometry.all() {
+            if have.has(piece) { self.picker.mark_have(piece) } else { self.picker.mark_lost(piece) }
+        }
+        for addr in self.config.peers.clone() {
+            self.candidates.learn(now, addr, Source::Manual);
+        }
+        if check.iter().all(Range::is_empty) {
+            self.go_active(now, out);
+        } else {
+            self.begin_check(check, out);
+        }
+    }
+
+    fn begin_check(&mut self, ranges: Vec<Range<u32>>, out: &mut Vec<Effect>) {
+        self.phase = Phase::Checking;
+        let named: u32 = ranges.iter().map(|r| r.end.saturating_sub(r.start)).sum();
+        self.checked = self.config.geometry.pieces().saturating_sub(named);
+        out.push(Effect::Disk(DiskJob::Check(ranges)));
+    }
+
+    /// Hash everything again, at the user's wish.
+    pub(super) fn verify(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if self.phase != Phase::Active {
+            return;
+        }
+        for key in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.expel(now, key, Gone::Stopped, out);
+        }
+        for piece in self.config.geometry.all() {
+            if self.picker.is_active(piece) {
+                out.push(Effect::Disk(DiskJob::Forget(piece)));
+            }
+            self.picker.mark_lost(piece);
+        }
+        self.fault = None;
+        self.probe_at = None;
+        self.complete = false;
+        self.fetched = false;
+        self.note(now, "checking all data".into(), out);
+        self.begin_check(vec![0..self.config.geometry.pieces()], out);
+    }
+
+    /// A run of pieces has been hashed.
+    pub(super) fn checked(&mut self, first: PieceIndex, good: &[bool]) {
+        self.checked = (self.checked + good.len() as u32).min(self.config.geometry.pieces());
+        for (n, good) in good.iter().enumerate() {
+            let piece = PieceIndex(first.0 + n as u32);
+            if *good { self.picker.mark_have(piece) } else { self.picker.mark_lost(piece) }
+        }
+    }
+
+    /// The check is over.
+    pub(super) fn check_done(&mut self, now: Instant, fault: Option<DiskFault>, out: &mut Vec<Effect>) {
+        if self.phase != Phase::Checking {
+            return;
+        }
+        if let Some(fault) = fault {
+            self.note(now, fault.text.clone(), out);
+            self.fault = Some(fault);
+        }
+        self.go_active(now, out);
+    }
+
+    fn go_active(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.phase = Phase::Active;
+        self.checked = self.config.geometry.pieces();
+        self.complete = false;
+        self.fetched = false;
+        self.look_if_complete(now, out);
+        self.trackers.start(now);
+        out.push(Effect::Ready);
+    }
+
+    /// The last words: peers dropped, trackers told, the record saved.
+    pub(super) fn stop(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        match self.phase {
+            Phase::Stopped | Phase::Stopping { .. } => return,
+            Phase::Checking | Phase::Active => {}
+        }
+        for key in self.peers.keys().copied().collect::<Vec<_>>() {
+            self.expel(now, key, Gone::Stopped, out);
+        }
+        for piece in self.config.geometry.all().filter(|p| self.picker.is_active(*p)).collect::<Vec<_>>() {
+            self.picker.mark_lost(piece);
+            out.push(Effect::Disk(DiskJob::Forget(piece)));
+        }
+        self.dialing.clear();
+        self.round_at = None;
+        if self.phase == Phase::Active {
+            self.trackers.stop(now);
+        }
+        self.phase = Phase::Stopping { saved: false, until: now + limits::LAST_ANNOUNCE };
+        out.push(Effect::Disk(DiskJob::Save));
+    }
+
+    /// How much each file is wanted. A piece is wanted as much as the most wanted file in it; a piece of padding
+    /// alone as much as the others.
+    pub(super) fn set_priorities(&mut self, files: &[(usize, Priority)]) {
+        for (file, priority) in files {
+            if let Some(wanted) = self.files_wanted.get_mut(*file) {
+                *wanted = *priority;
+            }
+        }
+        let mut pieces: Vec<Option<Priority>> = vec![None; self.config.geometry.pieces() as usize];
+        for (span, priority) in self.config.files.iter().zip(&self.files_wanted).filter(|(span, _)| !span.pad) {
+            for piece in self.config.geometry.pieces_of(span.offset..span.offset + span.length) {
+                let slot = &mut pieces[piece as usize];
+                *slot = (*slot).max(Some(*priority));
+            }
+        }
+        for (piece, priority) in pieces.into_iter().enumerate() {
+            self.picker.set_priority(PieceIndex(piece as u32), priority.unwrap_or_default());
+        }
+    }
+}

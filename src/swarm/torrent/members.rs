@@ -1,0 +1,378 @@
+//! Who is in the swarm with us: coming, going, what they say of themselves.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{CLOSED, Effect, Gone, Hello, PeerKey, Phase, Torrent, Wish};
+use crate::limits;
+use crate::swarm::bitfield::Bitfield;
+use crate::swarm::peer::Peer;
+use crate::swarm::view::Source;
+use crate::wire::extension;
+use crate::wire::message::{Message, PieceIndex};
+
+impl Torrent {
+    // --- coming ------------------------------------------------------------------------------------
+
+    /// A connection is ready: keep it, or say why not.
+    pub(super) fn arrived(&mut self, now: Instant, key: PeerKey, hello: Hello, out: &mut Vec<Effect>) {
+        if hello.outgoing {
+            self.dialing.remove(&hello.addr);
+        }
+        if let Err(why) = self.admit(now, &hello, out) {
+            if hello.outgoing {
+                match why {
+                    Gone::Ourselves => self.candidates.is_ourselves(hello.addr),
+                    Gone::Duplicate => self.candidates.useless(now, hello.addr),
+                    _ => self.candidates.release(now, hello.addr, false),
+                }
+            }
+            out.push(Effect::Drop { peer: key, why });
+            return;
+        }
+        let known = self.candidates.source(hello.addr);
+        let source = if hello.outgoing { known.unwrap_or(Source::Manual) } else { Source::Incoming };
+        self.candidates.hold(hello.addr);
+        let pieces = self.config.geometry.pieces();
+        self.peers.insert(key, Peer::new(now, hello, source, pieces));
+        self.round_at.get_or_insert(now + crate::swarm::choker::ROUND);
+        self.introduce(key, hello, out);
+    }
+
+    fn admit(&mut self, now: Instant, hello: &Hello, out: &mut Vec<Effect>) -> Result<(), Gone> {
+        if self.phase != Phase::Active {
+            return Err(Gone::Stopped);
+        }
+        if hello.peer_id == self.config.peer_id {
+            return Err(Gone::Ourselves);
+        }
+        if let Some(why) = self.candidates.banned(hello.addr.ip()) {
+            return Err(Gone::Banned(why.to_string()));
+        }
+        let twin = self.peers.iter().find(|(_, p)| p.hello.peer_id == hello.peer_id);
+        if let Some((twin, direction)) = twin.map(|(key, p)| (*key, p.hello.outgoing)) {
+            // Both sides keep the connection that the one with the higher peer id made; else the first stays.
+            let ours = self.config.peer_id > hello.peer_id;
+            if direction == hello.outgoing || hello.outgoing != ours {
+                return Err(Gone::Duplicate);
+            }
+            self.expel(now, twin, Gone::Duplicate, out);
+        }
+        if self.peers.len() >= self.config.max_peers {
+            let worst = self.least_useful(now).ok_or(Gone::Full)?;
+            self.expel(now, worst, Gone::Replaced, out);
+        }
+        Ok(())
+    }
+
+    /// The peer that a newcomer may replace: one that neither gives nor takes, longest first.
+    fn least_useful(&self, now: Instant) -> Option<PeerKey> {
+        let idle = self.peers.iter().filter(|(_, p)| {
+            let age = now.saturating_duration_since(p.since);
+            let moves = p.down.rate(now) + p.up.rate(now) > 0;
+            !moves && age.as_secs() >= 5 && (p.snubbed || !p.interesting || p.chokes_us || age.as_secs() >= 60)
+        });
+        idle.min_by_key(|(_, p)| (!p.snubbed, p.interesting, p.interested, p.since)).map(|(key, _)| *key)
+    }
+
+    /// Says what we have and can.
+    fn introduce(&mut self, key: PeerKey, hello: Hello, out: &mut Vec<Effect>) {
+        let have = self.picker.have();
+        let mut say = |message| out.push(Effect::Send { peer: key, message });
+        match (hello.reserved.fast(), have.is_full(), have.is_empty()) {
+            (true, _, true) => say(Message::HaveNone),
+            (true, true, _) => say(Message::HaveAll),
+            (false, _, true) => {}
+            _ => say(Message::Bitfield(have.to_wire())),
+        }
+        if hello.reserved.extended() {
+            let payload = extension::Handshake::ours(self.config.port, self.complete).encode();
+            say(Message::Extended { id: 0, payload: Bytes::from(payload) });
+        }
+    }
+
+    // --- going -------------------------------------------------------------------------------------
+
+    /// A connection ended by itself.
+    pub(super) fn departed(&mut self, now: Instant, key: PeerKey, why: &Gone, out: &mut Vec<Effect>) {
+        if !self.peers.contains_key(&key) {
+            return;
+        }
+        self.release(key, false, out);
+        let Some(peer) = self.peers.remove(&key) else { return };
+        for piece in peer.has.iter() {
+            self.picker.remove_copy(piece);
+        }
+        self.hungry.remove(&key);
+        let addr = peer.hello.addr;
+        let useful = peer.down.total() + peer.up.total() > 0;
+        match why {
+            Gone::Ourselves => self.candidates.is_ourselves(addr),
+            Gone::Useless | Gone::Duplicate => self.candidates.useless(now, addr),
+            _ if peer.hello.outgoing => self.candidates.release(now, addr, useful),
+            _ => self.candidates.forget(addr),
+        }
+        if self.closed_log.len() >= CLOSED {
+            self.closed_log.pop_first();
+        }
+        self.closed_log.insert(addr, why.to_string());
+    }
+
+    /// Ends a connection.
+    pub(super) fn expel(&mut self, now: Instant, key: PeerKey, why: Gone, out: &mut Vec<Effect>) {
+        if self.peers.contains_key(&key) {
+            self.departed(now, key, &why, out);
+            out.push(Effect::Drop { peer: key, why });
+        }
+    }
+
+    /// Leaves a host alone from now on.
+    pub(super) fn ban(&mut self, now: Instant, ip: IpAddr, why: String, out: &mut Vec<Effect>) {
+        if self.candidates.banned(ip).is_some() {
+            return;
+        }
+        self.note(now, format!("banned {ip}: {why}"), out);
+        self.candidates.ban(ip, why.clone());
+        let theirs: Vec<PeerKey> = self.peers.iter().filter(|(_, p)| p.ip() == ip).map(|(k, _)| *k).collect();
+        for key in theirs {
+            self.expel(now, key, Gone::Banned(why.clone()), out);
+        }
+    }
+
+    // --- dialling ----------------------------------------------------------------------------------
+
+    /// Whether another connection would be welcome.
+    pub(super) fn may_dial(&self) -> bool {
+        self.phase == Phase::Active
+            && self.dialing.len() < limits::HALF_OPEN_OUT
+            && self.peers.len() + self.dialing.len() < self.config.max_peers
+    }
+
+    /// Dials as many addresses as may be dialled.
+    pub(super) fn dial(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        while self.may_dial() {
+            let Some(addr) = self.candidates.next(now) else { break };
+            self.dialing.insert(addr);
+            out.push(Effect::Dial { addr });
+        }
+    }
+
+    /// A dial came to nothing.
+    pub(super) fn dial_failed(&mut self, now: Instant, addr: SocketAddr, why: &Gone) {
+        self.dialing.remove(&addr);
+        match why {
+            Gone::Ourselves => self.candidates.is_ourselves(addr),
+            Gone::Duplicate => self.candidates.useless(now, addr),
+            _ => self.candidates.release(now, addr, false),
+        }
+    }
+
+    // --- what they say -------------------------------------------------------------------------------
+
+    /// All messages of one read.
+    pub(super) fn wire(&mut self, now: Instant, key: PeerKey, batch: Vec<Message>, out: &mut Vec<Effect>) {
+        for message in batch {
+            if !self.peers.contains_key(&key) {
+                return;
+            }
+            self.message(now, key, message, out);
+        }
+        self.serve(now, key, out);
+    }
+
+    fn message(&mut self, now: Instant, key: PeerKey, message: Message, out: &mut Vec<Effect>) {
+        match message {
+            Message::Piece { piece, begin, data } => return self.block(now, key, piece, begin, data, out),
+            Message::Request(block) => return self.requested(now, key, block, out),
+            _ => {}
+        }
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let fast = peer.hello.reserved.fast();
+        if !peer.chat(now) {
+            self.expel(now, key, Gone::Misbehaved("it floods us with messages".into()), out);
+            return;
+        }
+        match message {
+            Message::Choke => self.choked_by(key, out),
+            Message::Unchoke => self.unchoked_by(now, key),
+            Message::Interested => {
+                if !std::mem::replace(&mut peer.interested, true) {
+                    self.welcome(now, key, out);
+                }
+            }
+            Message::NotInterested => peer.interested = false,
+            Message::Have(piece) => self.has_piece(now, key, piece, out),
+            Message::Bitfield(bits) => {
+                let has = Bitfield::from_wire(&bits, self.config.geometry.pieces());
+                self.has_all_of(now, key, has, out);
+            }
+            Message::HaveAll if fast => {
+                self.has_all_of(now, key, Some(Bitfield::full(self.config.geometry.pieces())), out);
+            }
+            Message::HaveNone if fast => {
+                self.has_all_of(now, key, Some(Bitfield::new(self.config.geometry.pieces())), out);
+            }
+            Message::Reject(block) if fast => self.rejected(now, key, block),
+            Message::AllowedFast(piece) if fast => {
+                // Some allow pieces before the metadata is known or far more than is usual: ten are usual.
+                if piece.0 < self.config.geometry.pieces() && peer.allowed.len() < 64 {
+                    peer.allowed.insert(piece);
+                    self.hungry.insert(key);
+                }
+            }
+            Message::Suggest(_) if fast => {}
+            Message::HaveAll
+            | Message::HaveNone
+            | Message::Reject(_)
+            | Message::AllowedFast(_)
+            | Message::Suggest(_) => {
+                let why = Gone::Misbehaved("it uses the fast extension without having offered it".into());
+                self.expel(now, key, why, out);
+            }
+            Message::Cancel(block) => self.cancelled(key, block, out),
+            Message::Extended { id: 0, payload } => self.extended(now, key, &payload, out),
+            Message::Extended { .. } | Message::Port(_) | Message::KeepAlive => {}
+            Message::Piece { .. } | Message::Request(_) => {}
+        }
+    }
+
+    fn choked_by(&mut self, key: PeerKey, out: &mut Vec<Effect>) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if !std::mem::replace(&mut peer.chokes_us, true) {
+            // With the fast extension each request is answered or rejected all the same; without it they are void.
+            // Either way they are free for others at once: a block that still comes is not held against the peer.
+            self.release(key, false, out);
+        }
+    }
+
+    fn unchoked_by(&mut self, now: Instant, key: PeerKey) {
+        if let Some(peer) = self.peers.get_mut(&key)
+            && std::mem::replace(&mut peer.chokes_us, false)
+        {
+            peer.served = now;
+            self.hungry.insert(key);
+        }
+    }
+
+    fn has_piece(&mut self, now: Instant, key: PeerKey, piece: PieceIndex, out: &mut Vec<Effect>) {
+        if piece.0 >= self.config.geometry.pieces() {
+            let text = format!("it says it has piece {piece} of {}", self.config.geometry.pieces());
+            self.expel(now, key, Gone::Misbehaved(text), out);
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        peer.told = true;
+        if !peer.has.insert(piece) {
+            return;
+        }
+        self.picker.add_copy(piece);
+        if self.picker.wants(piece) {
+            peer.wanted += 1;
+            if peer.inflight.is_empty() {
+                self.hungry.insert(key);
+            }
+            self.show_interest(key, out);
+        }
+        self.look_if_useless(now, key, out);
+    }
+
+    fn has_all_of(&mut self, now: Instant, key: PeerKey, has: Option<Bitfield>, out: &mut Vec<Effect>) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let (Some(has), false) = (has, peer.told) else {
+            let why = Gone::Misbehaved("its bitfield is of the wrong size, has spare bits or comes late".into());
+            self.expel(now, key, why, out);
+            return;
+        };
+        peer.told = true;
+        for piece in has.iter() {
+            self.picker.add_copy(piece);
+        }
+        peer.wanted = has.iter().filter(|p| self.picker.wants(*p)).count() as u32;
+        peer.has = has;
+        self.hungry.insert(key);
+        self.show_interest(key, out);
+        self.look_if_useless(now, key, out);
+    }
+
+    /// Two that have everything have nothing to say to each other.
+    fn look_if_useless(&mut self, now: Instant, key: PeerKey, out: &mut Vec<Effect>) {
+        if self.complete && self.peers.get(&key).is_some_and(Peer::is_seed) && self.config.geometry.pieces() > 0 {
+            self.expel(now, key, Gone::Useless, out);
+        }
+    }
+
+    fn extended(&mut self, now: Instant, key: PeerKey, payload: &[u8], out: &mut Vec<Effect>) {
+        let handshake = match extension::Handshake::decode(payload) {
+            Ok(handshake) => handshake,
+            Err(why) => {
+                let why = Gone::Misbehaved(format!("its extended handshake is broken: {why}"));
+                self.expel(now, key, why, out);
+                return;
+            }
+        };
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if let Some(client) = handshake.client.filter(|name| !name.is_empty()) {
+            peer.client = client;
+        }
+        if let Some(reqq) = handshake.reqq {
+            peer.reqq = (reqq as usize).clamp(1, limits::REQUESTS_OUT);
+        }
+        peer.upload_only = handshake.upload_only;
+        peer.listens = handshake.port.map(|port| SocketAddr::new(peer.hello.addr.ip(), port));
+        if let (Some(addr), false) = (peer.listens, peer.hello.outgoing) {
+            self.candidates.hold(addr);
+        }
+        self.hungry.insert(key);
+    }
+
+    /// Tells a peer whether we want anything of it, when that has changed.
+    pub(super) fn show_interest(&mut self, key: PeerKey, out: &mut Vec<Effect>) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let wants = peer.wanted > 0;
+        if wants != peer.interesting && self.phase == Phase::Active {
+            peer.interesting = wants;
+            let message = if wants { Message::Interested } else { Message::NotInterested };
+            out.push(Effect::Send { peer: key, message });
+        }
+    }
+
+    /// Counts anew what each peer has that we want: after a change of what we have or want.
+    pub(super) fn recount(&mut self) {
+        for peer in self.peers.values_mut() {
+            peer.wanted = peer.has.iter().filter(|p| self.picker.wants(*p)).count() as u32;
+        }
+        self.freed = true;
+    }
+
+    pub(super) fn wish(&mut self, now: Instant, wish: Wish, out: &mut Vec<Effect>) {
+        match wish {
+            Wish::Verify => self.verify(now, out),
+            Wish::Announce => self.trackers.announce_now(now),
+            Wish::Sequential(on) => {
+                self.picker.set_sequential(on);
+                self.config.sequential = on;
+            }
+            Wish::Priority(files) => {
+                self.set_priorities(&files);
+                self.recount();
+                self.look_if_complete(now, out);
+                for key in self.peers.keys().copied().collect::<Vec<_>>() {
+                    self.show_interest(key, out);
+                }
+            }
+            Wish::Limits { down, up } => {
+                self.down_limit[super::OWN].set(down);
+                self.up_limit[super::OWN].set(up);
+                self.freed = true;
+            }
+            Wish::Ban(key) => {
+                if let Some(ip) = self.peers.get(&key).map(Peer::ip) {
+                    self.ban(now, ip, "by you".into(), out);
+                }
+            }
+            Wish::Kick(key) => self.expel(now, key, Gone::Kicked, out),
+        }
+    }
+}
