@@ -83,4 +83,16 @@ pub mod disk {
     pub mod storage;
 }
 
+pub mod engine {
+    //! Threads and sockets: carries bytes to the machine and its decisions out, and decides nothing itself.
+    pub(crate) mod birth;
+    pub mod buffers;
+    pub mod greet;
+    pub mod inbox;
+    pub mod listen;
+    pub mod reader;
+    pub mod threads;
+    pub mod writer;
+}
+
 pub mod api;

@@ -1,0 +1,243 @@
+//! The two inboxes of a torrent's thread.
+//!
+//! *Control* is small, has no bound of its own (each item answers something that the torrent asked for, or is a wish of
+//! the user) and is always read first. *Bulk* carries what peers send; it is bounded, so that a busy torrent makes
+//! readers wait, and TCP tells the other side. A peer may have only a few reads waiting there, so that a loud one does
+//! not fill it alone.
+
+use std::net::TcpStream;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, select_biased, unbounded};
+
+use crate::swarm::torrent::{Hello, Input, PeerKey};
+
+/// Reads of all peers waiting for a torrent: at most 16 MiB in the largest buffers.
+const BULK: usize = 64;
+
+/// Reads of one peer waiting for its torrent.
+pub const READS_WAITING: usize = 4;
+
+/// What a torrent's thread is told.
+pub enum Post {
+    /// Something for the machine.
+    Input(Input),
+    /// A connection that is through its handshake.
+    Arrived(Arrival),
+    /// Whether views are to carry the detail from now on.
+    Detail(bool),
+}
+
+/// A connection that is through its handshake; the socket blocks.
+pub struct Arrival {
+    /// Its name from now on.
+    pub peer: PeerKey,
+    /// What the machine is told of it.
+    pub hello: Hello,
+    /// The connection.
+    pub socket: TcpStream,
+    /// Counts it among all connections until it is dropped.
+    pub seat: Seat,
+}
+
+/// The connections of all torrents together.
+#[derive(Clone)]
+pub struct Seats {
+    taken: Arc<AtomicUsize>,
+    most: usize,
+}
+
+impl Seats {
+    /// Room for this many.
+    #[must_use]
+    pub fn new(most: usize) -> Self {
+        Seats { taken: Arc::default(), most }
+    }
+
+    /// Takes one, if there is one.
+    #[must_use]
+    pub fn take(&self) -> Option<Seat> {
+        let seat = Seat(Arc::clone(&self.taken));
+        (self.taken.fetch_add(1, Ordering::Relaxed) < self.most).then_some(seat)
+    }
+
+    /// How many are taken.
+    #[must_use]
+    pub fn taken(&self) -> usize {
+        self.taken.load(Ordering::Relaxed)
+    }
+}
+
+/// A place among the connections of all torrents; free again when dropped.
+pub struct Seat(Arc<AtomicUsize>);
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The sending side. Clones lead to the same torrent; all of them are dead once its thread has ended.
+#[derive(Clone)]
+pub struct Inbox {
+    control: Sender<Post>,
+    bulk: Sender<Bulk>,
+    /// Places in `bulk`. The channel itself has no bound, because one that has keeps what is in it when its receiver is
+    /// dropped, and with it the tickets that readers wait for.
+    room: Arc<Credit>,
+}
+
+/// The torrent's side.
+pub struct Mail {
+    control: Receiver<Post>,
+    bulk: Receiver<Bulk>,
+}
+
+/// What a peer sent, with its places among the peer's reads and in the inbox.
+struct Bulk {
+    input: Input,
+    _places: [Ticket; 2],
+}
+
+/// The torrent's thread has ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Ended;
+
+/// A pair of inboxes.
+#[must_use]
+pub fn inbox() -> (Inbox, Mail) {
+    let (control, control_mail) = unbounded();
+    let (bulk, bulk_mail) = unbounded();
+    let room = Arc::new(Credit::of(BULK));
+    (Inbox { control, bulk, room }, Mail { control: control_mail, bulk: bulk_mail })
+}
+
+impl Inbox {
+    /// Puts something into the control inbox; never waits.
+    ///
+    /// # Errors
+    /// When the torrent's thread has ended.
+    pub fn post(&self, post: Post) -> Result<(), Ended> {
+        self.control.send(post).map_err(|_| Ended)
+    }
+
+    /// Puts an input into the control inbox; never waits. An input for a torrent that has ended is of no more use.
+    pub fn tell(&self, input: Input) {
+        let _ = self.post(Post::Input(input));
+    }
+
+    /// Puts what a peer sent into the bulk inbox; waits while it is full.
+    ///
+    /// # Errors
+    /// When the torrent's thread has ended.
+    pub fn bulk(&self, input: Input, ticket: Ticket) -> Result<(), Ended> {
+        let room = self.room.take();
+        self.bulk.send(Bulk { input, _places: [ticket, room] }).map_err(|_| Ended)
+    }
+}
+
+impl Mail {
+    /// What waits, control first; `Ok(None)` when nothing does.
+    ///
+    /// # Errors
+    /// When nobody can post any more.
+    pub fn waiting(&self) -> Result<Option<Post>, Ended> {
+        let control = match self.control.try_recv() {
+            Ok(post) => return Ok(Some(post)),
+            Err(error) => error,
+        };
+        match (self.bulk.try_recv(), control) {
+            (Ok(bulk), _) => Ok(Some(Post::Input(bulk.input))),
+            (Err(_), TryRecvError::Disconnected) => Err(Ended),
+            (Err(_), TryRecvError::Empty) => Ok(None),
+        }
+    }
+
+    /// Waits for something until the deadline; `Ok(None)` when it has come.
+    ///
+    /// # Errors
+    /// When nobody can post any more.
+    pub fn wait(&self, deadline: Instant) -> Result<Option<Post>, Ended> {
+        select_biased! {
+            recv(self.control) -> post => post.map_or_else(|_| self.waiting(), |post| Ok(Some(post))),
+            recv(self.bulk) -> bulk => bulk.map(|bulk| Some(Post::Input(bulk.input))).map_err(|_| Ended),
+            default(deadline.saturating_duration_since(Instant::now())) => Ok(None),
+        }
+    }
+}
+
+/// How many more reads may wait; by default [`READS_WAITING`].
+pub struct Credit {
+    free: Mutex<usize>,
+    freed: Condvar,
+}
+
+impl Default for Credit {
+    fn default() -> Self {
+        Credit::of(READS_WAITING)
+    }
+}
+
+impl Credit {
+    fn of(places: usize) -> Self {
+        Credit { free: Mutex::new(places), freed: Condvar::new() }
+    }
+
+    /// Takes one place; waits while there is none. Places come back when the torrent has dealt with a read, also when
+    /// its thread ends.
+    #[must_use]
+    pub fn take(self: &Arc<Self>) -> Ticket {
+        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
+        while *free == 0 {
+            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        }
+        *free -= 1;
+        Ticket(Arc::clone(self))
+    }
+}
+
+/// One place of a [`Credit`], given back when dropped.
+pub struct Ticket(Arc<Credit>);
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
+        self.0.freed.notify_one();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wire(n: u64) -> Input {
+        Input::Wire { peer: PeerKey(n), batch: Vec::new() }
+    }
+
+    #[test]
+    fn control_is_read_before_bulk() {
+        let (inbox, mail) = inbox();
+        let credit = Arc::new(Credit::default());
+        inbox.bulk(wire(1), credit.take()).unwrap();
+        inbox.tell(Input::Stop);
+        assert!(matches!(mail.waiting(), Ok(Some(Post::Input(Input::Stop)))));
+        assert!(matches!(mail.wait(Instant::now()), Ok(Some(Post::Input(Input::Wire { .. })))));
+        assert!(matches!(mail.wait(Instant::now()), Ok(None)));
+        drop(inbox);
+        assert!(matches!(mail.waiting(), Err(Ended)));
+    }
+
+    #[test]
+    fn a_reader_without_credit_is_freed_when_the_torrent_ends() {
+        let (inbox, mail) = inbox();
+        let credit = Arc::new(Credit::default());
+        for n in 0..READS_WAITING as u64 {
+            inbox.bulk(wire(n), credit.take()).unwrap();
+        }
+        let reader = std::thread::spawn(move || inbox.bulk(wire(9), credit.take()));
+        drop(mail);
+        assert_eq!(reader.join().unwrap(), Err(Ended));
+    }
+}

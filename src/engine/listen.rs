@@ -1,0 +1,112 @@
+//! The sockets that peers can reach us on.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+
+/// Ports tried after the one that was wished for.
+const NEXT_PORTS: u16 = 10;
+/// Connections that may wait to be accepted.
+const BACKLOG: i32 = 512;
+
+/// Listening sockets, non-blocking, all on one port.
+pub struct Listeners {
+    /// The sockets: IPv4, IPv6 or both.
+    pub sockets: Vec<TcpListener>,
+    /// Their port.
+    pub port: Option<u16>,
+    /// What became of the wish, in words.
+    pub state: String,
+}
+
+/// Listens on `port` of all addresses, or only of `bind`; where it is taken, on one of the next ten, or on one that the
+/// system chooses. Port 0 lets the system choose at once.
+#[must_use]
+pub fn listen(bind: Option<IpAddr>, port: u16) -> Listeners {
+    let hosts = match bind {
+        Some(ip) => vec![ip],
+        None => vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
+    };
+    let mut why = String::new();
+    let wished = (0..=NEXT_PORTS).map_while(|n| port.checked_add(n)).chain([0]);
+    for candidate in wished {
+        match on_port(&hosts, candidate) {
+            Ok((sockets, got)) => {
+                let state = match got {
+                    _ if port == 0 || got == port => format!("listening on port {got}"),
+                    _ => format!("port {port} is taken, listening on port {got}"),
+                };
+                return Listeners { sockets, port: Some(got), state };
+            }
+            Err(error) => why = format!("peers cannot reach us: listening on port {candidate} failed: {error}"),
+        }
+    }
+    Listeners { sockets: Vec::new(), port: None, state: why }
+}
+
+/// Listens on this port of all hosts that exist; an error only when the first one that exists cannot have it.
+fn on_port(hosts: &[IpAddr], port: u16) -> io::Result<(Vec<TcpListener>, u16)> {
+    let mut sockets = Vec::new();
+    let mut port = port;
+    let mut failed = None;
+    for &host in hosts {
+        match one(SocketAddr::new(host, port)) {
+            Ok(socket) => {
+                port = socket.local_addr()?.port();
+                sockets.push(socket);
+            }
+            // One of the two families may be switched off; a port that is taken in either is not ours.
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
+            Err(error) => failed = Some(error),
+        }
+    }
+    match (sockets.is_empty(), failed) {
+        (true, Some(error)) => Err(error),
+        _ => Ok((sockets, port)),
+    }
+}
+
+fn one(addr: SocketAddr) -> io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
+    if addr.is_ipv6() {
+        // So that IPv4 can have the same port on a socket of its own.
+        socket.set_only_v6(true)?;
+    }
+    // On Windows this option would let two programs share the port.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_taken_port_gives_the_next_and_says_so() {
+        let host = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
+        let first = listen(host, 0);
+        let taken = first.port.unwrap();
+        let second = listen(host, taken);
+        assert!(second.port.is_some_and(|port| port != taken));
+        assert!(second.state.contains(&format!("port {taken} is taken")), "{}", second.state);
+    }
+
+    #[test]
+    fn both_families_share_a_port() {
+        let all = listen(None, 0);
+        let port = all.port.unwrap();
+        assert!(all.sockets.iter().all(|s| s.local_addr().unwrap().port() == port));
+    }
+
+    #[test]
+    fn an_address_that_is_not_ours_is_said() {
+        let foreign = listen(Some(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7))), 0);
+        assert!(foreign.port.is_none());
+        assert!(foreign.state.contains("cannot reach us"));
+    }
+}
