@@ -1,27 +1,171 @@
-//! placeholder
-/// x
-#[derive(Default)]
+//! The extension protocol's handshake (BEP 10): what a peer calls itself, how much may be asked of it, and by which
+//! ids it takes further messages.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use thiserror::Error;
+
+use crate::limits;
+use crate::wire::bencode::{BencodeError, Item, Value};
+use crate::wire::text::clean_bytes;
+
+/// The name by which this program is known to peers.
+pub const CLIENT: &str = concat!("ttui ", env!("CARGO_PKG_VERSION"));
+
+/// The extended handshake: message 0 of BEP 10. What is absent or makes no sense is `None`; a later handshake of the
+/// same peer changes what it names and nothing else.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Handshake {
-    /// x
+    /// The program (`v`), safe to print, at most [`limits::CLIENT_NAME`] columns.
     pub client: Option<String>,
-    /// x
+    /// The most requests that may be outstanding (`reqq`): 1 to [`limits::REQUESTS_OUT`].
     pub reqq: Option<u32>,
-    /// x
+    /// It wants nothing (BEP 21).
     pub upload_only: bool,
-    /// x
+    /// The port that it listens on (`p`); never 0.
     pub port: Option<u16>,
+    /// The id by which it takes metadata messages (BEP 9); 0 switches them off.
+    pub ut_metadata: Option<u8>,
+    /// The id by which it takes peer exchange (BEP 11); 0 switches it off.
+    pub ut_pex: Option<u8>,
+    /// Bytes of the `info` dictionary (BEP 9): 1 to [`limits::METADATA`].
+    pub metadata_size: Option<u32>,
+    /// Our address as the peer sees it.
+    pub your_ip: Option<IpAddr>,
 }
+
+/// Why bytes are no extended handshake.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum ExtensionError {
+    /// Longer than any handshake need be.
+    #[error("its extended handshake is {got} bytes long, at most {max} are taken")]
+    TooLong {
+        /// Its bytes.
+        got: usize,
+        /// The most that is taken.
+        max: usize,
+    },
+    /// Broken bencode.
+    #[error("its extended handshake is damaged: {0}")]
+    Damaged(#[from] BencodeError),
+    /// Something else than a dictionary.
+    #[error("its extended handshake is no dictionary")]
+    NoDictionary,
+}
+
 impl Handshake {
-    /// x
-    pub fn ours(_port: u16, _upload_only: bool) -> Self {
-        Self::default()
+    /// What `ttui` says of itself; `port` is where it listens, 0 when it does not.
+    #[must_use]
+    pub fn ours(port: u16, upload_only: bool) -> Self {
+        Handshake {
+            client: Some(CLIENT.to_owned()),
+            reqq: Some(limits::REQUESTS_IN as u32),
+            upload_only,
+            port: (port != 0).then_some(port),
+            ..Handshake::default()
+        }
     }
-    /// x
+
+    /// The handshake as the payload of extended message 0.
+    #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        b"de".to_vec()
+        let ids = [("ut_metadata", self.ut_metadata), ("ut_pex", self.ut_pex)];
+        let ids = ids.into_iter().filter_map(|(name, id)| Some((name, Item::from(i64::from(id?)))));
+        let mut entries = vec![("m", Item::dictionary(ids))];
+        let mut number = |key, n: Option<i64>| entries.extend(n.map(|n| (key, Item::from(n))));
+        number("reqq", self.reqq.map(i64::from));
+        number("upload_only", self.upload_only.then_some(1));
+        number("p", self.port.map(i64::from));
+        number("metadata_size", self.metadata_size.map(i64::from));
+        entries.extend(self.client.as_deref().map(|v| ("v", Item::from(v))));
+        entries.extend(self.your_ip.map(|ip| {
+            let bytes = match ip {
+                IpAddr::V4(v4) => v4.octets().to_vec(),
+                IpAddr::V6(v6) => v6.octets().to_vec(),
+            };
+            ("yourip", Item::from(bytes))
+        }));
+        Item::dictionary(entries).encode()
     }
-    /// x
-    pub fn decode(_: &[u8]) -> Result<Self, String> {
-        Ok(Self::default())
+
+    /// Reads the payload of extended message 0. Values of the wrong kind or out of range are passed over.
+    ///
+    /// # Errors
+    /// When it is too long or no dictionary; whether the peer is dropped for it is the caller's to say.
+    pub fn decode(payload: &[u8]) -> Result<Self, ExtensionError> {
+        if payload.len() > limits::EXTENDED_HANDSHAKE {
+            return Err(ExtensionError::TooLong { got: payload.len(), max: limits::EXTENDED_HANDSHAKE });
+        }
+        // Some programs pad their handshake, so what follows the dictionary is let pass.
+        let (value, _) = Value::parse_prefix(payload)?;
+        let mut it = Handshake::default();
+        for (key, value) in value.dictionary().ok_or(ExtensionError::NoDictionary)? {
+            let number = value.number();
+            match key {
+                b"m" => it.read_ids(value),
+                b"v" => {
+                    let name = clean_bytes(value.text().unwrap_or_default(), limits::CLIENT_NAME);
+                    let name = name.trim();
+                    it.client = (!name.is_empty()).then(|| name.to_owned());
+                }
+                b"reqq" => it.reqq = number.map(|n| n.clamp(1, limits::REQUESTS_OUT as i64) as u32),
+                b"upload_only" => it.upload_only = number.is_some_and(|n| n != 0),
+                b"p" => it.port = number.and_then(|n| u16::try_from(n).ok()).filter(|p| *p != 0),
+                b"metadata_size" => {
+                    it.metadata_size = number
+                        .and_then(|n| u32::try_from(n).ok())
+                        .filter(|n| (1..=limits::METADATA).contains(&(*n as usize)));
+                }
+                b"yourip" => it.your_ip = value.text().and_then(address),
+                _ => {}
+            }
+        }
+        Ok(it)
+    }
+
+    fn read_ids(&mut self, ids: Value<'_>) {
+        for (name, id) in ids.dictionary().into_iter().flatten() {
+            let id = id.number().and_then(|n| u8::try_from(n).ok());
+            match name {
+                b"ut_metadata" => self.ut_metadata = id,
+                b"ut_pex" => self.ut_pex = id,
+                _ => {}
+            }
+        }
+    }
+}
+
+/// An address of 4 or 16 bytes.
+fn address(bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
+        return Some(Ipv4Addr::from(v4).into());
+    }
+    <[u8; 16]>::try_from(bytes).ok().map(|v6| Ipv6Addr::from(v6).to_canonical())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_we_say_is_what_is_heard() {
+        let ours = Handshake { your_ip: Some([127, 0, 0, 9].into()), ut_pex: Some(1), ..Handshake::ours(6881, true) };
+        assert_eq!(Handshake::decode(&ours.encode()), Ok(ours));
+        let plain = Handshake::ours(0, false);
+        assert_eq!(plain.encode(), format!("d1:mde4:reqqi2000e1:v{}:{CLIENT}e", CLIENT.len()).as_bytes());
+    }
+
+    #[test]
+    fn nonsense_is_passed_over() {
+        let raw = b"d1:md11:ut_metadatai999e6:ut_pexi-1ee13:metadata_sizei4611686018427387904e1:pi0e4:reqqi-5e\
+            11:upload_only3:yes1:v6:\x1b[2Jab6:yourip3:abce junk";
+        let it = Handshake::decode(raw).unwrap();
+        assert_eq!(it, Handshake { client: Some("\u{fffd}[2Jab".into()), reqq: Some(1), ..Handshake::default() });
+        let long = Item::dictionary([("v", Item::from(vec![b'x'; 50_000]))]).encode();
+        assert_eq!(Handshake::decode(&long).unwrap().client.unwrap().chars().count(), limits::CLIENT_NAME);
+        assert_eq!(Handshake::decode(b"le"), Err(ExtensionError::NoDictionary));
+        assert!(matches!(Handshake::decode(b"d1:m"), Err(ExtensionError::Damaged(_))));
+        assert!(matches!(Handshake::decode(&[b'l'; 70_000]), Err(ExtensionError::TooLong { .. })));
+        assert!(matches!(Handshake::decode(&[b'l'; 60_000]), Err(ExtensionError::Damaged(_))));
     }
 }

@@ -1,0 +1,229 @@
+use super::*;
+
+const LEFT: Counters = Counters { uploaded: 1, downloaded: 2, left: 3, num_want: 50 };
+const DONE: Counters = Counters { uploaded: 1, downloaded: 5, left: 0, num_want: 50 };
+
+/// A torrent's trackers and a clock that only we move.
+struct Story {
+    it: Trackers,
+    now: Instant,
+}
+
+impl Story {
+    fn new(tiers: &[&[&str]]) -> Self {
+        let tiers: Vec<Vec<String>> = tiers.iter().map(|t| t.iter().map(|url| (*url).to_owned()).collect()).collect();
+        let mut it = Trackers::new(&tiers, &mut fastrand::Rng::with_seed(1));
+        let now = Instant::now();
+        it.start(now);
+        Story { it, now }
+    }
+
+    /// Whom it asks now, with which event.
+    fn asks(&mut self, counters: &Counters) -> Vec<(usize, AnnounceEvent)> {
+        let mut out = Vec::new();
+        self.it.poll(self.now, counters, &mut out);
+        out.into_iter().map(|(index, ask)| (index, ask.event)).collect()
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.now += time;
+    }
+
+    /// Lets the time pass until the machine wants to be called.
+    fn wait_for_deadline(&mut self) -> Duration {
+        let at = self.it.deadline().expect("something is to come");
+        let time = at.saturating_duration_since(self.now);
+        self.now += time;
+        time
+    }
+
+    fn answers(&mut self, index: usize, interval_s: u64) {
+        let reply = AnnounceReply { interval: Some(Duration::from_secs(interval_s)), ..AnnounceReply::default() };
+        self.it.announced(self.now, index, Ok(&reply));
+    }
+
+    fn fails(&mut self, index: usize) {
+        self.it.announced(self.now, index, Err("no route"));
+    }
+}
+
+use AnnounceEvent::{Completed, None as Regular, Started, Stopped};
+
+#[test]
+fn one_tracker_hears_started_then_regular_then_completed_then_stopped() {
+    let mut s = Story::new(&[&["http://a/announce"]]);
+    assert_eq!(s.asks(&LEFT), [(0, Started)]);
+    assert_eq!(s.asks(&LEFT), []);
+    s.answers(0, 120);
+    assert_eq!(s.asks(&LEFT), []);
+    assert_eq!(s.wait_for_deadline(), Duration::from_secs(120));
+    assert_eq!(s.asks(&LEFT), [(0, Regular)]);
+    s.answers(0, 120);
+    s.it.completed(s.now);
+    assert_eq!(s.asks(&DONE), [(0, Completed)]);
+    s.answers(0, 120);
+    assert_eq!(s.asks(&DONE), []);
+    s.it.stop(s.now);
+    assert!(!s.it.stopped(s.now));
+    assert_eq!(s.asks(&DONE), [(0, Stopped)]);
+    assert!(!s.it.stopped(s.now));
+    s.answers(0, 120);
+    assert!(s.it.stopped(s.now));
+    assert_eq!(s.asks(&DONE), []);
+}
+
+#[test]
+fn a_seed_never_says_completed() {
+    let mut s = Story::new(&[&["http://a/announce"]]);
+    assert_eq!(s.asks(&DONE), [(0, Started)]);
+    s.answers(0, 120);
+    s.it.completed(s.now);
+    assert_eq!(s.asks(&DONE), []);
+}
+
+#[test]
+fn completion_during_started_is_told_after_it() {
+    let mut s = Story::new(&[&["http://a/announce"]]);
+    assert_eq!(s.asks(&LEFT), [(0, Started)]);
+    s.it.completed(s.now);
+    assert_eq!(s.asks(&DONE), []);
+    s.answers(0, 120);
+    assert_eq!(s.asks(&DONE), [(0, Completed)]);
+}
+
+#[test]
+fn a_failure_goes_on_to_the_next_tracker_and_the_next_tier_at_once() {
+    let mut s = Story::new(&[&["http://a/", "http://b/"], &["udp://c/"]]);
+    let first = s.asks(&LEFT)[0].0;
+    let second = 1 - first;
+    s.fails(first);
+    assert_eq!(s.asks(&LEFT), [(second, Started)]);
+    s.fails(second);
+    assert_eq!(s.asks(&LEFT), [(2, Started)]);
+    s.answers(2, 1800);
+    // The better tier is tried again with back-off, and the one that answers stays in front.
+    assert_eq!(s.asks(&LEFT), []);
+    assert_eq!(s.wait_for_deadline(), BACK_OFF_FIRST);
+    assert_eq!(s.asks(&LEFT), [(first, Started)]);
+    s.fails(first);
+    assert_eq!(s.asks(&LEFT), [(second, Started)]);
+    s.answers(second, 1800);
+    assert_eq!(s.it.tiers[0], [second, first]);
+    assert_eq!(s.asks(&LEFT), []);
+    assert_eq!(s.wait_for_deadline(), Duration::from_secs(1800));
+    assert_eq!(s.asks(&LEFT), [(second, Regular)]);
+    // Only those who know us hear that we leave.
+    s.answers(second, 1800);
+    s.it.stop(s.now);
+    assert_eq!(s.asks(&LEFT), [(second, Stopped), (2, Stopped)]);
+}
+
+#[test]
+fn a_tracker_that_hangs_does_not_delay_the_next_one() {
+    let urls: Vec<String> = (0..30).map(|n| format!("http://{n}/")).collect();
+    let tiers: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let mut s = Story::new(&[&tiers]);
+    let mut asked = 0;
+    for _ in 0..30 {
+        asked += s.asks(&LEFT).len();
+        s.wait(PATIENCE);
+    }
+    assert_eq!(asked, limits::ANNOUNCES);
+}
+
+#[test]
+fn failures_back_off_up_to_half_an_hour_and_an_answer_ends_it() {
+    let mut s = Story::new(&[&["http://a/"]]);
+    let mut waits = Vec::new();
+    for _ in 0..12 {
+        assert_eq!(s.asks(&LEFT).len(), 1);
+        s.fails(0);
+        assert_eq!(s.asks(&LEFT), []);
+        waits.push(s.wait_for_deadline().as_secs());
+    }
+    assert_eq!(waits, [5, 10, 20, 40, 80, 160, 320, 640, 1280, 1800, 1800, 1800]);
+    assert_eq!(s.asks(&LEFT).len(), 1);
+    s.answers(0, 60);
+    assert_eq!(s.asks(&LEFT), []);
+    assert_eq!(s.wait_for_deadline(), limits::INTERVAL_MIN);
+}
+
+#[test]
+fn intervals_are_clamped() {
+    for (told, used) in [
+        (Some(0), limits::INTERVAL_MIN),
+        (Some(u64::from(u32::MAX)), limits::INTERVAL_MAX),
+        (None, limits::INTERVAL_DEFAULT),
+    ] {
+        let mut s = Story::new(&[&["http://a/"]]);
+        let _ = s.asks(&LEFT);
+        let reply = AnnounceReply { interval: told.map(Duration::from_secs), ..AnnounceReply::default() };
+        s.it.announced(s.now, 0, Ok(&reply));
+        assert_eq!(s.asks(&LEFT), []);
+        assert_eq!(s.wait_for_deadline(), used);
+    }
+}
+
+#[test]
+fn a_wish_waits_for_the_min_interval() {
+    let mut s = Story::new(&[&["http://a/"], &["http://b/"]]);
+    let _ = s.asks(&LEFT);
+    let reply = AnnounceReply { min_interval: Some(Duration::from_secs(20)), ..AnnounceReply::default() };
+    s.it.announced(s.now, 0, Ok(&reply));
+    s.it.announce_now(s.now);
+    assert_eq!(s.asks(&LEFT), [(1, Started)]);
+    s.fails(1);
+    assert_eq!(s.asks(&LEFT), []);
+    assert_eq!(s.wait_for_deadline(), Duration::from_secs(20));
+    assert_eq!(s.asks(&LEFT), [(0, Regular)]);
+}
+
+#[test]
+fn the_end_waits_for_a_hanging_tracker_no_longer_than_allowed() {
+    let mut s = Story::new(&[&["http://a/"]]);
+    let _ = s.asks(&LEFT);
+    s.answers(0, 60);
+    s.it.stop(s.now);
+    assert_eq!(s.asks(&LEFT), [(0, Stopped)]);
+    assert!(!s.it.stopped(s.now));
+    assert_eq!(s.wait_for_deadline(), limits::LAST_ANNOUNCE);
+    assert!(s.it.stopped(s.now));
+    assert_eq!(s.asks(&LEFT), []);
+    s.answers(0, 60);
+    assert_eq!(s.it.deadline(), None);
+}
+
+#[test]
+fn a_tracker_that_answers_while_we_leave_still_hears_that_we_leave() {
+    let mut s = Story::new(&[&["http://a/"]]);
+    assert_eq!(s.asks(&LEFT), [(0, Started)]);
+    s.it.stop(s.now);
+    assert_eq!(s.asks(&LEFT), []);
+    s.answers(0, 60);
+    assert_eq!(s.asks(&LEFT), [(0, Stopped)]);
+    s.fails(0);
+    assert!(s.it.stopped(s.now));
+}
+
+#[test]
+fn rows_hide_secrets_and_say_what_cannot_be_asked() {
+    let secret = "0123456789abcdef0123456789abcdef";
+    let url = format!("https://user:word@t.example/{secret}/announce?key={secret}");
+    let mut s = Story::new(&[&[&url], &["wss://w.example/"]]);
+    let _ = s.asks(&LEFT);
+    s.fails(0);
+    let rows = s.it.rows(s.now);
+    assert_eq!(rows[0].url, "https://t.example/***/announce?***");
+    assert_eq!((rows[0].status.as_str(), rows[0].failed), ("no route", true));
+    assert_eq!(rows[0].next, Some(BACK_OFF_FIRST));
+    assert!(rows[1].status.starts_with("not supported"));
+    assert!(!format!("{rows:?}").contains(secret));
+}
+
+#[test]
+fn floods_of_trackers_are_cut_and_repeated_ones_count_once() {
+    let many: Vec<String> = (0..20_000).map(|n| format!("http://h{}/", n / 2)).collect();
+    let it = Trackers::new(&[many], &mut fastrand::Rng::with_seed(3));
+    assert_eq!(it.all.len(), limits::TRACKERS);
+    assert!(!it.is_empty());
+}
