@@ -92,6 +92,7 @@ pub mod engine {
     pub mod listen;
     pub mod reader;
     pub mod threads;
+    pub mod tracker;
     pub mod writer;
 }
 

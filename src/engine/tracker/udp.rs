@@ -1,0 +1,147 @@
+//! The tracker's UDP side (BEP 15). A connection id is a keyed hash of address and time, so that a sender must
+//! have received what was sent to its address, and nothing is remembered about those who only ask for one.
+
+use std::hash::{BuildHasher, RandomState};
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::time::{Duration, Instant};
+
+use super::Shared;
+use super::store::{Call, WANTED_MAX};
+use crate::wire::tracker::AnnounceReply;
+use crate::wire::tracker::udp::{PACKET, Reply, Request, UdpAnnounce};
+
+/// A connection id is good for this window and the two after it: two to three minutes.
+const WINDOW: Duration = Duration::from_secs(60);
+/// How often a thread that nobody writes to looks whether the tracker stops.
+const LOOK: Duration = Duration::from_secs(1);
+/// A rest after an unknown fault of the socket, so that a lasting one does not spin.
+const BREATH: Duration = Duration::from_millis(10);
+/// The most addresses of version 6 that fit a packet which no network cuts up.
+const WANTED_V6: usize = 64;
+
+/// The connection ids of one tracker.
+struct Ids {
+    key: RandomState,
+    began: Instant,
+}
+
+impl Ids {
+    fn window(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.began).as_secs() / WINDOW.as_secs()
+    }
+
+    fn make(&self, host: IpAddr, window: u64) -> u64 {
+        self.key.hash_one((host, window))
+    }
+
+    fn good(&self, id: u64, host: IpAddr, now: Instant) -> bool {
+        let window = self.window(now);
+        (window.saturating_sub(2)..=window).any(|window| self.make(host, window) == id)
+    }
+}
+
+/// Answers packets until the tracker stops.
+pub(super) fn serve(shared: &Shared, socket: &UdpSocket) {
+    let ids = Ids { key: RandomState::new(), began: Instant::now() };
+    let _ = socket.set_read_timeout(Some(LOOK));
+    let mut packet = [0; PACKET];
+    while !shared.stopping() {
+        match socket.recv_from(&mut packet) {
+            Ok((length, from)) => {
+                if let Some(reply) = answer(shared, &ids, &packet[..length], from, Instant::now()) {
+                    let _ = socket.send_to(&reply.encode(from.is_ipv6()), from);
+                }
+            }
+            // An earlier answer found nobody (ICMP), or nothing came: neither is a fault of the socket.
+            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
+            Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted) => {}
+            Err(e) => {
+                log::debug!("the tracker cannot read a packet: {e}");
+                std::thread::sleep(BREATH);
+            }
+        }
+    }
+}
+
+fn answer(shared: &Shared, ids: &Ids, packet: &[u8], from: SocketAddr, now: Instant) -> Option<Reply> {
+    let host = from.ip().to_canonical();
+    let Some(request) = Request::decode(packet) else {
+        Shared::count(&shared.refused);
+        return None;
+    };
+    let refuse = |transaction, message: &str| {
+        Shared::count(&shared.refused);
+        Some(Reply::Error { transaction, message: message.into() })
+    };
+    match request {
+        Request::Connect { transaction } => {
+            Some(Reply::Connect { transaction, connection: ids.make(host, ids.window(now)) })
+        }
+        Request::Announce { connection, transaction, .. } | Request::Scrape { connection, transaction, .. }
+            if !ids.good(connection, host, now) =>
+        {
+            refuse(transaction, "Connection ID missmatch.")
+        }
+        Request::Announce { transaction, announce, .. } if announce.port == 0 => {
+            refuse(transaction, "port is not between 1 and 65535")
+        }
+        Request::Announce { transaction, announce, .. } => {
+            let call = call(&announce, SocketAddr::new(host, announce.port), from.is_ipv6());
+            let answer = shared.store().announce(now, &call);
+            match answer {
+                Ok(answer) => {
+                    Shared::count(&shared.announces);
+                    let reply = AnnounceReply {
+                        interval: Some(Duration::from_secs(answer.interval_s.into())),
+                        seeds: Some(answer.seeds),
+                        leechers: Some(answer.leechers),
+                        peers: answer.peers.into_iter().map(|(addr, _)| addr).collect(),
+                        ..AnnounceReply::default()
+                    };
+                    Some(Reply::Announce { transaction, reply })
+                }
+                Err(reason) => refuse(transaction, reason),
+            }
+        }
+        Request::Scrape { transaction, info_hashes, .. } => {
+            Shared::count(&shared.scrapes);
+            let store = shared.store();
+            let counts = |hash| store.scrape(hash).unwrap_or_default();
+            Some(Reply::Scrape { transaction, counts: info_hashes.iter().map(counts).collect() })
+        }
+    }
+}
+
+fn call(announce: &UdpAnnounce, addr: SocketAddr, v6: bool) -> Call {
+    let most = if v6 { WANTED_V6 } else { WANTED_MAX } as u32;
+    Call {
+        info_hash: announce.info_hash,
+        peer_id: announce.peer_id,
+        addr,
+        left: announce.left,
+        event: announce.event,
+        num_want: announce.num_want.map(|n| n.min(most)),
+        same_family: true,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connection_ids_belong_to_an_address_and_a_time() {
+        let began = Instant::now();
+        let ids = Ids { key: RandomState::new(), began };
+        let [mine, other]: [IpAddr; 2] = ["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()];
+        let at = |s| began + Duration::from_secs(s);
+        let id = ids.make(mine, ids.window(at(59)));
+        for good in [59, 60, 119, 179] {
+            assert!(ids.good(id, mine, at(good)), "{good} s");
+        }
+        assert!(!ids.good(id, mine, at(180)));
+        assert!(!ids.good(id, other, at(59)));
+        assert!(!ids.good(id ^ 1, mine, at(59)));
+    }
+}
