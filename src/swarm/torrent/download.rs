@@ -13,7 +13,8 @@ use crate::swarm::peer::Asked;
 use crate::swarm::picker::Arrival;
 use crate::wire::message::{Block, Message, PieceIndex};
 
-/// Peers of which one block may be asked at once in the endgame.
+/// Peers of unknown worth of which one block may be asked at once in the endgame. Peers that have delivered may join
+/// in any case: a crowd of mutes must not keep them out.
 const ENDGAME_ASKERS: u8 = 3;
 /// Blocks that one peer may ask for again at a time in the endgame.
 const ENDGAME_BLOCKS: usize = 4;
@@ -88,7 +89,8 @@ impl Torrent {
 
     /// Everything is asked for: ask again for what others have owed the longest.
     fn endgame(&mut self, key: PeerKey, n: usize, picks: &mut Vec<(PieceIndex, u32)>) {
-        let Some(peer) = self.peers.get(&key) else { return };
+        let Some(peer) = self.peers.get(&key).filter(|p| !p.snubbed) else { return };
+        let most = if peer.down.total() > 0 { u8::MAX } else { ENDGAME_ASKERS };
         let others = self.peers.iter().filter(|(k, _)| **k != key).flat_map(|(_, p)| &p.inflight);
         let mut owed: Vec<&Asked> = others.filter(|a| peer.has.has(a.piece)).collect();
         owed.sort_by_key(|a| (a.at, a.piece, a.block));
@@ -97,9 +99,7 @@ impl Torrent {
             if picks.len() >= n {
                 break;
             }
-            if !picks.contains(&(asked.piece, asked.block))
-                && self.picker.ask_again(asked.piece, asked.block, ENDGAME_ASKERS)
-            {
+            if !picks.contains(&(asked.piece, asked.block)) && self.picker.ask_again(asked.piece, asked.block, most) {
                 picks.push((asked.piece, asked.block));
             }
         }
@@ -260,7 +260,9 @@ impl Torrent {
                 if peer.wanted == 0 {
                     bored.push(*key);
                 }
-            } else if self.phase == Phase::Active {
+            }
+            // Also to those who have this piece, so that they see how far we are; not to those who have everything.
+            if self.phase == Phase::Active && !peer.is_seed() {
                 out.push(Effect::Send { peer: *key, message: Message::Have(piece) });
             }
         }

@@ -1,0 +1,537 @@
+//! A small world with a seed: real `Torrent` machines on virtual time, over a network and disks that are made up.
+//!
+//! Nothing here waits: the next event is taken from a queue and the clock jumps to it. The same seed gives the same
+//! trace, to the last event.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use ttui::limits::BLOCK;
+use ttui::swarm::bitfield::Bitfield;
+use ttui::swarm::geometry::Geometry;
+use ttui::swarm::job::{BlockHash, DiskDone, DiskFault, DiskJob, FaultKind};
+use ttui::swarm::torrent::{Effect, Gone, Hello, Input, PeerKey, Span, Torrent, TorrentConfig};
+use ttui::swarm::view::Source;
+use ttui::wire::message::{InfoHash, Message, PeerId, PieceIndex, Reserved};
+
+/// How a member of the swarm behaves.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Role {
+    /// Has everything from the start.
+    Seed,
+    /// Has nothing at first.
+    Leecher,
+    /// Says that it has everything; one in so many blocks that it sends is made up.
+    Liar(u32),
+    /// Says that it has everything, unchokes, and never sends a block.
+    Mute,
+    /// A leecher whose disk is full between these two times.
+    FullDisk(Duration, Duration),
+}
+
+impl Role {
+    fn begins_whole(self) -> bool {
+        matches!(self, Role::Seed | Role::Liar(_) | Role::Mute)
+    }
+
+    /// Whether it is to complete.
+    pub fn is_honest(self) -> bool {
+        matches!(self, Role::Seed | Role::Leecher | Role::FullDisk(..))
+    }
+}
+
+/// What a world is made of.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    pub seed: u64,
+    pub pieces: u32,
+    pub blocks_per_piece: u32,
+    pub roles: Vec<Role>,
+    /// Addresses that each member knows at first.
+    pub acquaintances: usize,
+    pub max_peers: usize,
+    /// One-way delay, least and most.
+    pub latency: (Duration, Duration),
+    /// Bytes a second that a member can send.
+    pub upload: u64,
+    /// One message in so many breaks its connection; 0 is none.
+    pub loss: u32,
+    /// Whether members offer the fast extension.
+    pub fast: bool,
+    /// After how many events each machine's invariants are checked.
+    pub check_every: u64,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Rules {
+            seed: 1,
+            pieces: 24,
+            blocks_per_piece: 4,
+            roles: vec![Role::Seed, Role::Leecher],
+            acquaintances: 20,
+            max_peers: 30,
+            latency: (Duration::from_millis(5), Duration::from_millis(150)),
+            upload: 1 << 20,
+            loss: 0,
+            fast: true,
+            check_every: 1,
+        }
+    }
+}
+
+enum What {
+    Input(Input),
+    /// Bytes reach the other side of a connection; dropped if that connection is gone by then.
+    Deliver {
+        to: PeerKey,
+        batch: Vec<Message>,
+    },
+    Closed {
+        peer: PeerKey,
+    },
+    Dialled {
+        from: usize,
+        addr: SocketAddr,
+    },
+    Tick,
+}
+
+struct Event {
+    at: Instant,
+    order: u64,
+    node: usize,
+    what: What,
+}
+
+impl PartialEq for Event {
+    fn eq(&self, other: &Self) -> bool {
+        self.order == other.order
+    }
+}
+impl Eq for Event {}
+impl PartialOrd for Event {
+    fn partial_cmp(&self, other: &Self) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+impl Ord for Event {
+    fn cmp(&self, other: &Self) -> std::cmp::Ordering {
+        (self.at, self.order).cmp(&(other.at, other.order))
+    }
+}
+
+/// One end of a connection.
+#[derive(Clone, Copy)]
+struct End {
+    node: usize,
+    other: PeerKey,
+    other_node: usize,
+    latency: Duration,
+    /// When the last byte sent so far will be there: later ones come after it.
+    busy_until: Instant,
+}
+
+struct Node {
+    role: Role,
+    torrent: Torrent,
+    addr: SocketAddr,
+    peer_id: PeerId,
+    disk: BTreeMap<PieceIndex, BTreeMap<u32, BlockHash>>,
+    stained: BTreeSet<PieceIndex>,
+    line_free: Instant,
+    ticks_at: Instant,
+    completed: Option<Duration>,
+    notices: Vec<String>,
+}
+
+/// The world.
+pub struct World {
+    rules: Rules,
+    geometry: Geometry,
+    rng: fastrand::Rng,
+    start: Instant,
+    now: Instant,
+    queue: BinaryHeap<Reverse<Event>>,
+    order: u64,
+    nodes: Vec<Node>,
+    by_addr: BTreeMap<SocketAddr, usize>,
+    ends: BTreeMap<PeerKey, End>,
+    next_key: u64,
+    trace: DefaultHasher,
+    good: Bytes,
+    bad: Bytes,
+    /// Events so far.
+    pub events: u64,
+    /// Blocks delivered so far.
+    pub delivered: u64,
+}
+
+const GOOD: BlockHash = [0; 20];
+
+impl World {
+    /// A world under these rules, everybody started.
+    pub fn new(rules: Rules) -> Self {
+        let start = Instant::now();
+        let geometry = Geometry::new(
+            u64::from(rules.pieces * rules.blocks_per_piece * BLOCK) - 1000,
+            rules.blocks_per_piece * BLOCK,
+        );
+        let mut world = World {
+            geometry,
+            rng: fastrand::Rng::with_seed(rules.seed),
+            start,
+            now: start,
+            queue: BinaryHeap::new(),
+            order: 0,
+            nodes: Vec::new(),
+            by_addr: BTreeMap::new(),
+            ends: BTreeMap::new(),
+            next_key: 1,
+            trace: DefaultHasher::new(),
+            good: Bytes::from(vec![0; BLOCK as usize]),
+            bad: Bytes::from(vec![1; BLOCK as usize]),
+            events: 0,
+            delivered: 0,
+            rules,
+        };
+        for (n, role) in world.rules.roles.clone().into_iter().enumerate() {
+            world.settle_in(n, role);
+        }
+        for node in 0..world.nodes.len() {
+            let have = if world.nodes[node].role.begins_whole() {
+                Bitfield::full(geometry.pieces())
+            } else {
+                Bitfield::new(geometry.pieces())
+            };
+            world.input(node, Input::Start { have: have.to_wire(), check: Vec::new() });
+            let addrs: Vec<SocketAddr> = (0..world.rules.acquaintances)
+                .map(|_| world.nodes[world.rng.usize(0..world.nodes.len())].addr)
+                .collect();
+            world.input(node, Input::Found { source: Source::Tracker, addrs });
+        }
+        world
+    }
+
+    fn settle_in(&mut self, n: usize, role: Role) {
+        let addr = SocketAddr::from(([10, (n >> 16) as u8, (n >> 8) as u8, n as u8], 6881));
+        let mut peer_id = PeerId([b'-'; 20]);
+        peer_id.0[12..].copy_from_slice(&self.rng.u64(..).to_be_bytes());
+        let torrent = Torrent::new(TorrentConfig {
+            name: format!("node {n}"),
+            info_hash: InfoHash([7; 20]),
+            peer_id,
+            geometry: self.geometry,
+            files: vec![Span { path: "data".into(), offset: 0, length: self.geometry.total(), pad: false }],
+            priorities: Vec::new(),
+            sequential: false,
+            private: false,
+            trackers: Vec::new(),
+            peers: Vec::new(),
+            port: 6881,
+            folder: String::new(),
+            max_peers: self.rules.max_peers,
+            budget: 4 << 20,
+            seed: self.rng.u64(..),
+        });
+        self.by_addr.insert(addr, n);
+        self.nodes.push(Node {
+            role,
+            torrent,
+            addr,
+            peer_id,
+            disk: BTreeMap::new(),
+            stained: BTreeSet::new(),
+            line_free: self.now,
+            ticks_at: self.now + Duration::from_secs(1_000_000),
+            completed: None,
+            notices: Vec::new(),
+        });
+    }
+
+    /// Runs until everybody honest is complete or this much virtual time has passed. Whether they are.
+    pub fn run(&mut self, most: Duration) -> bool {
+        while !self.done() {
+            let Some(Reverse(event)) = self.queue.pop() else { return self.done() };
+            if event.at.saturating_duration_since(self.start) > most {
+                return false;
+            }
+            self.now = event.at;
+            self.step(event);
+        }
+        true
+    }
+
+    /// Whether every honest member is complete.
+    pub fn done(&self) -> bool {
+        self.nodes.iter().all(|n| !n.role.is_honest() || n.role == Role::Seed || n.completed.is_some())
+    }
+
+    /// A number for everything that happened, in order.
+    pub fn trace(&self) -> u64 {
+        self.trace.finish()
+    }
+
+    /// The virtual time that has passed.
+    pub fn elapsed(&self) -> Duration {
+        self.now - self.start
+    }
+
+    /// Those who are not complete, and why they say so.
+    pub fn laggards(&self) -> Vec<String> {
+        let late = self.nodes.iter().filter(|n| n.role.is_honest() && n.role != Role::Seed && n.completed.is_none());
+        late.map(|n| {
+            let view = n.torrent.view(self.now, false);
+            format!("{} {:?}: {}/{} pieces, {}", view.name, n.role, view.have, view.pieces, view.why.sentence)
+        })
+        .collect()
+    }
+
+    /// Sentences that members logged and that contain this word.
+    pub fn notices(&self, word: &str) -> usize {
+        self.nodes.iter().flat_map(|n| &n.notices).filter(|text| text.contains(word)).count()
+    }
+
+    /// The hosts that some honest member banned: their roles.
+    pub fn banned(&self) -> Vec<Role> {
+        let texts = self.nodes.iter().flat_map(|n| &n.notices).filter_map(|t| t.strip_prefix("banned "));
+        let hosts: BTreeSet<&str> = texts.filter_map(|t| t.split(':').next()).collect();
+        let role = |host: &str| self.nodes.iter().find(|n| n.addr.ip().to_string() == host).map(|n| n.role);
+        hosts.into_iter().filter_map(role).collect()
+    }
+
+    /// Asks everybody to stop, and runs until they have.
+    pub fn stop(&mut self) -> bool {
+        for node in 0..self.nodes.len() {
+            self.input(node, Input::Stop);
+        }
+        let end = self.now + Duration::from_secs(60);
+        while !self.nodes.iter().all(|n| n.torrent.stopped()) {
+            let Some(Reverse(event)) = self.queue.pop() else { return false };
+            if event.at > end {
+                return false;
+            }
+            self.now = event.at;
+            self.step(event);
+        }
+        true
+    }
+
+    fn step(&mut self, event: Event) {
+        self.events += 1;
+        let node = event.node;
+        match event.what {
+            What::Input(input) => self.input(node, input),
+            What::Deliver { to, batch } => {
+                if self.ends.contains_key(&to) {
+                    self.input(node, Input::Wire { peer: to, batch });
+                }
+            }
+            What::Closed { peer } => {
+                if self.ends.remove(&peer).is_some() {
+                    self.input(node, Input::Gone { peer, why: Gone::Closed });
+                }
+            }
+            What::Dialled { from, addr } => self.dialled(from, addr),
+            What::Tick => {
+                if self.nodes[node].ticks_at <= self.now {
+                    self.nodes[node].ticks_at = self.now + Duration::from_secs(1_000_000);
+                    self.input(node, Input::Tick);
+                }
+            }
+        }
+    }
+
+    fn later(&mut self, at: Instant, node: usize, what: What) {
+        self.order += 1;
+        self.queue.push(Reverse(Event { at, order: self.order, node, what }));
+    }
+
+    fn input(&mut self, node: usize, input: Input) {
+        let kind = std::mem::discriminant(&input);
+        (self.now - self.start, node).hash(&mut self.trace);
+        kind.hash(&mut self.trace);
+        let mut out = Vec::new();
+        self.nodes[node].torrent.handle(self.now, input, &mut out);
+        out.len().hash(&mut self.trace);
+        if self.events.is_multiple_of(self.rules.check_every)
+            && let Err(broken) = self.nodes[node].torrent.check_invariants()
+        {
+            panic!("seed {}: node {node} at {:?}, event {}: {broken}", self.rules.seed, self.elapsed(), self.events);
+        }
+        self.perform(node, out);
+        let deadline = self.nodes[node].torrent.deadline(self.now).max(self.now + Duration::from_millis(1));
+        if deadline < self.nodes[node].ticks_at {
+            self.nodes[node].ticks_at = deadline;
+            self.later(deadline, node, What::Tick);
+        }
+    }
+
+    fn perform(&mut self, node: usize, effects: Vec<Effect>) {
+        let mut batches: Vec<(PeerKey, Vec<Message>)> = Vec::new();
+        for effect in effects {
+            match effect {
+                Effect::Send { peer, message } => match batches.last_mut() {
+                    Some((last, batch)) if *last == peer => batch.push(message),
+                    _ => batches.push((peer, vec![message])),
+                },
+                Effect::Upload { peer, block } => {
+                    for (peer, batch) in batches.drain(..) {
+                        self.send(node, peer, batch);
+                    }
+                    self.upload(node, peer, block);
+                }
+                Effect::Drop { peer, .. } => {
+                    for (peer, batch) in batches.drain(..) {
+                        self.send(node, peer, batch);
+                    }
+                    self.hang_up(peer);
+                }
+                Effect::Dial { addr } => {
+                    let at = self.now + self.latency() * 2;
+                    self.later(at, node, What::Dialled { from: node, addr });
+                }
+                Effect::Disk(job) => self.disk(node, job),
+                Effect::Announce { .. } | Effect::Ready => {}
+                Effect::Notice(text) => self.nodes[node].notices.push(text),
+                Effect::Complete => self.nodes[node].completed = Some(self.now - self.start),
+            }
+        }
+        for (peer, batch) in batches {
+            self.send(node, peer, batch);
+        }
+    }
+
+    fn latency(&mut self) -> Duration {
+        let (least, most) = self.rules.latency;
+        Duration::from_micros(self.rng.u64(least.as_micros() as u64..=most.as_micros() as u64))
+    }
+
+    fn dialled(&mut self, from: usize, addr: SocketAddr) {
+        let to = self.by_addr.get(&addr).copied().unwrap_or(from);
+        if to == from {
+            self.input(from, Input::DialFailed { addr, why: Gone::Ourselves });
+            return;
+        }
+        let (a, b) = (PeerKey(self.next_key), PeerKey(self.next_key + 1));
+        self.next_key += 2;
+        let latency = self.latency();
+        let end = |node, other, other_node| End { node, other, other_node, latency, busy_until: self.now };
+        self.ends.insert(a, end(from, b, to));
+        self.ends.insert(b, end(to, a, from));
+        let reserved = if self.rules.fast { Reserved::OURS } else { Reserved([0, 0, 0, 0, 0, 0x10, 0, 0]) };
+        let port = 20_000 + (self.next_key % 40_000) as u16;
+        let caller = SocketAddr::new(self.nodes[from].addr.ip(), port);
+        let hello = Hello { addr: caller, outgoing: false, peer_id: self.nodes[from].peer_id, reserved };
+        self.input(to, Input::Arrived { peer: b, hello });
+        let hello = Hello { addr, outgoing: true, peer_id: self.nodes[to].peer_id, reserved };
+        if self.ends.contains_key(&a) {
+            self.input(from, Input::Arrived { peer: a, hello });
+        } else {
+            self.input(from, Input::DialFailed { addr, why: Gone::Closed });
+        }
+    }
+
+    fn hang_up(&mut self, peer: PeerKey) {
+        if let Some(end) = self.ends.remove(&peer) {
+            let at = end.busy_until.max(self.now) + end.latency;
+            self.later(at, end.other_node, What::Closed { peer: end.other });
+        }
+    }
+
+    fn send(&mut self, node: usize, peer: PeerKey, batch: Vec<Message>) {
+        self.send_at(node, peer, batch, self.now);
+    }
+
+    fn send_at(&mut self, node: usize, peer: PeerKey, batch: Vec<Message>, from: Instant) {
+        let lost = self.rules.loss > 0 && self.rng.u32(0..self.rules.loss) == 0;
+        let Some(end) = self.ends.get_mut(&peer) else { return };
+        assert_eq!(end.node, node);
+        // TCP: what is sent later comes later.
+        end.busy_until = end.busy_until.max(from);
+        let (at, to, other) = (end.busy_until + end.latency, end.other, end.other_node);
+        if lost {
+            // The line breaks: both sides find out.
+            self.ends.remove(&peer);
+            self.later(at, other, What::Closed { peer: to });
+            self.later(at, node, What::Input(Input::Gone { peer, why: Gone::Network("connection reset".into()) }));
+            return;
+        }
+        self.later(at, other, What::Deliver { to, batch });
+    }
+
+    fn upload(&mut self, node: usize, peer: PeerKey, block: ttui::wire::message::Block) {
+        let line = Duration::from_secs_f64(f64::from(block.length) / self.rules.upload as f64);
+        let from = self.nodes[node].line_free.max(self.now) + line;
+        self.nodes[node].line_free = from;
+        let bytes = u64::from(block.length);
+        self.later(from, node, What::Input(Input::Sent { peer, bytes }));
+        let data = match self.nodes[node].role {
+            Role::Mute => return,
+            Role::Liar(n) if self.rng.u32(0..n) == 0 => self.bad.slice(..block.length as usize),
+            _ => self.good.slice(..block.length as usize),
+        };
+        self.delivered += 1;
+        let message = Message::Piece { piece: block.piece, begin: block.begin, data };
+        self.send_at(node, peer, vec![message], from);
+    }
+
+    fn disk(&mut self, node: usize, job: DiskJob) {
+        let at = self.now + Duration::from_micros(self.rng.u64(100..5_000));
+        let done = |what| What::Input(Input::Disk(what));
+        match job {
+            DiskJob::Write { block, data } => {
+                self.later(at, node, done(DiskDone::Wrote(u64::from(block.length))));
+                if self.disk_is_full(node) {
+                    self.nodes[node].disk.remove(&block.piece);
+                    let fault = DiskFault { kind: FaultKind::Full, text: "disk full".into() };
+                    self.later(at, node, done(DiskDone::Failed { piece: block.piece, fault }));
+                    return;
+                }
+                let hash = if data[0] == 0 { GOOD } else { [1; 20] };
+                let piece = self.nodes[node].disk.entry(block.piece).or_default();
+                assert!(piece.insert(block.begin / BLOCK, hash).is_none(), "block given twice: {block:?}");
+                if piece.len() == self.geometry.blocks(block.piece) as usize {
+                    self.judge(node, block.piece, at);
+                }
+            }
+            DiskJob::Forget(piece) => _ = self.nodes[node].disk.remove(&piece),
+            DiskJob::Check(ranges) => {
+                for range in ranges {
+                    let good = vec![false; range.len()];
+                    self.later(at, node, done(DiskDone::Checked { first: PieceIndex(range.start), good }));
+                }
+                self.later(at, node, done(DiskDone::CheckDone(None)));
+            }
+            DiskJob::Probe(_) => {
+                let fault = || DiskFault { kind: FaultKind::Full, text: "disk full".into() };
+                let room = if self.disk_is_full(node) { Err(fault()) } else { Ok(()) };
+                self.later(at, node, done(DiskDone::Room(room)));
+            }
+            DiskJob::Save => self.later(at, node, done(DiskDone::Saved(Ok(())))),
+        }
+    }
+
+    fn judge(&mut self, node: usize, piece: PieceIndex, at: Instant) {
+        let Some(blocks) = self.nodes[node].disk.remove(&piece) else { return };
+        let blocks: Vec<BlockHash> = blocks.into_values().collect();
+        let what = if blocks.iter().all(|hash| *hash == GOOD) {
+            let blocks = if self.nodes[node].stained.remove(&piece) { blocks } else { Vec::new() };
+            DiskDone::Verified { piece, blocks }
+        } else {
+            self.nodes[node].stained.insert(piece);
+            DiskDone::Corrupt { piece, blocks }
+        };
+        // A little later than the write itself is told.
+        self.later(at + Duration::from_micros(1), node, What::Input(Input::Disk(what)));
+    }
+
+    fn disk_is_full(&self, node: usize) -> bool {
+        let since = self.now - self.start;
+        matches!(self.nodes[node].role, Role::FullDisk(from, to) if (from..to).contains(&since))
+    }
+}

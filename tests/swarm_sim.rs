@@ -1,0 +1,103 @@
+//! Swarms of real `Torrent` machines in a made-up world: everybody honest completes, whatever the others do.
+
+#[path = "support/world.rs"]
+mod world;
+
+use std::time::Duration;
+
+use world::{Role, Rules, World};
+
+fn roles(parts: &[(usize, Role)]) -> Vec<Role> {
+    parts.iter().flat_map(|(n, role)| vec![*role; *n]).collect()
+}
+
+fn completes(rules: Rules, most: Duration) -> World {
+    let seed = rules.seed;
+    let mut world = World::new(rules);
+    let done = world.run(most);
+    assert!(done, "seed {seed}: after {:?} of virtual time: {:#?}", world.elapsed(), world.laggards());
+    world
+}
+
+#[test]
+fn one_seed_and_one_leecher_for_many_seeds_of_chance() {
+    for seed in 0..40 {
+        let rules = Rules { seed, fast: seed % 2 == 0, acquaintances: 8, ..Rules::default() };
+        completes(rules, Duration::from_secs(120));
+    }
+}
+
+#[test]
+fn a_swarm_shares_what_one_seed_sends() {
+    let roles = roles(&[(1, Role::Seed), (40, Role::Leecher)]);
+    let rules = Rules { roles, upload: 256 << 10, ..Rules::default() };
+    let size = u64::from(rules.pieces * rules.blocks_per_piece * ttui::limits::BLOCK);
+    // The seed alone would need 40 times this.
+    let alone = Duration::from_secs_f64(size as f64 / (256 << 10) as f64);
+    let world = completes(rules, alone * 12);
+    assert!(world.delivered >= 40 * 96);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace_and_another_one_another() {
+    let trace = |seed| {
+        let roles = roles(&[(2, Role::Seed), (20, Role::Leecher), (2, Role::Liar(4)), (2, Role::Mute)]);
+        completes(Rules { seed, roles, loss: 2000, ..Rules::default() }, Duration::from_secs(1200)).trace()
+    };
+    assert_eq!(trace(7), trace(7));
+    assert_ne!(trace(7), trace(8));
+}
+
+#[test]
+fn liars_are_found_and_nobody_else_is_banned() {
+    for seed in 0..8 {
+        let roles = roles(&[(2, Role::Seed), (10, Role::Leecher), (4, Role::Liar(4))]);
+        let world = completes(Rules { seed, roles, ..Rules::default() }, Duration::from_secs(1200));
+        let banned = world.banned();
+        assert!(!banned.is_empty(), "seed {seed}: nobody was found out");
+        // A leecher passes on only what it has verified: it is never to blame.
+        assert!(banned.iter().all(|role| matches!(role, Role::Liar(_))), "seed {seed}: {banned:?}");
+    }
+}
+
+#[test]
+fn mutes_hold_nobody_up_for_good() {
+    for seed in 0..8 {
+        let roles = roles(&[(1, Role::Seed), (5, Role::Leecher), (25, Role::Mute)]);
+        completes(Rules { seed, roles, acquaintances: 31, ..Rules::default() }, Duration::from_secs(600));
+    }
+}
+
+#[test]
+fn broken_lines_are_mended() {
+    for seed in 0..8 {
+        let roles = roles(&[(1, Role::Seed), (12, Role::Leecher)]);
+        completes(Rules { seed, roles, loss: 150, ..Rules::default() }, Duration::from_secs(1800));
+    }
+}
+
+#[test]
+fn a_full_disk_halts_its_torrent_and_it_goes_on_when_there_is_room() {
+    let full = Role::FullDisk(Duration::from_secs(1), Duration::from_secs(90));
+    let roles = roles(&[(1, Role::Seed), (4, Role::Leecher), (3, full)]);
+    let world = completes(Rules { roles, upload: 128 << 10, ..Rules::default() }, Duration::from_secs(600));
+    assert_eq!(world.notices("disk full"), 3, "told once each");
+    assert_eq!(world.notices("going on"), 3);
+}
+
+#[test]
+fn long_lines_do_not_stop_anything() {
+    let latency = (Duration::from_millis(800), Duration::from_millis(2000));
+    let roles = roles(&[(1, Role::Seed), (10, Role::Leecher)]);
+    completes(Rules { roles, latency, ..Rules::default() }, Duration::from_secs(900));
+}
+
+#[test]
+fn five_hundred_with_every_trouble_at_once() {
+    let full = Role::FullDisk(Duration::from_secs(5), Duration::from_secs(60));
+    let roles = roles(&[(5, Role::Seed), (440, Role::Leecher), (15, Role::Liar(6)), (25, Role::Mute), (15, full)]);
+    let rules = Rules { roles, loss: 20_000, pieces: 16, upload: 512 << 10, check_every: 7, ..Rules::default() };
+    let mut world = completes(rules, Duration::from_secs(3600));
+    assert!(world.banned().iter().all(|role| matches!(role, Role::Liar(_))));
+    assert!(world.stop(), "not everybody stopped");
+}
