@@ -1,6 +1,7 @@
 //! Swarms of real `Torrent` machines in a made-up world: everybody honest completes, whatever the others do.
 
 #[path = "support/world.rs"]
+#[expect(clippy::panic, reason = "a broken invariant ends the test")]
 mod world;
 
 use std::time::Duration;

@@ -302,12 +302,9 @@ impl Picker {
 
     /// The piece is not there (any more): everything known of it is given up.
     pub fn mark_lost(&mut self, piece: PieceIndex) {
-        match self.state.get(piece.at()) {
-            Some(PieceState::Have | PieceState::Active) => {
-                let wanted = self.priority[piece.at()] != Priority::Skip;
-                self.set_state(piece, if wanted { PieceState::Wanted } else { PieceState::Ignored });
-            }
-            _ => {}
+        if let Some(PieceState::Have | PieceState::Active) = self.state.get(piece.at()) {
+            let wanted = self.priority[piece.at()] != Priority::Skip;
+            self.set_state(piece, if wanted { PieceState::Wanted } else { PieceState::Ignored });
         }
     }
 

@@ -248,7 +248,7 @@ impl Torrent {
                 .map(|(ip, ..)| *ip)
                 .collect();
             for ip in guilty {
-                self.ban(now, ip, format!("sent bad data (piece {piece})"), out);
+                self.ban(now, ip, &format!("sent bad data (piece {piece})"), out);
             }
         }
         let wanted = self.picker.wants(piece);
@@ -313,7 +313,7 @@ impl Torrent {
             self.note(now, format!("piece {piece} fails from every peer: torrent or peers are bad"), out);
         }
         if let (1, Some(ip)) = (hosts.len(), hosts.first()) {
-            self.ban(now, *ip, format!("sent bad data (piece {piece})"), out);
+            self.ban(now, *ip, &format!("sent bad data (piece {piece})"), out);
         }
     }
 

@@ -65,7 +65,8 @@ impl Torrent {
         self.complete = false;
         self.fetched = false;
         self.note(now, "checking all data".into(), out);
-        self.begin_check(vec![0..self.config.geometry.pieces()], out);
+        let all = 0..self.config.geometry.pieces();
+        self.begin_check(std::iter::once(all).collect(), out);
     }
 
     /// A run of pieces has been hashed.

@@ -129,15 +129,15 @@ impl Torrent {
     }
 
     /// Leaves a host alone from now on.
-    pub(super) fn ban(&mut self, now: Instant, ip: IpAddr, why: String, out: &mut Vec<Effect>) {
+    pub(super) fn ban(&mut self, now: Instant, ip: IpAddr, why: &str, out: &mut Vec<Effect>) {
         if self.candidates.banned(ip).is_some() {
             return;
         }
         self.note(now, format!("banned {ip}: {why}"), out);
-        self.candidates.ban(ip, why.clone());
+        self.candidates.ban(ip, why.into());
         let theirs: Vec<PeerKey> = self.peers.iter().filter(|(_, p)| p.ip() == ip).map(|(k, _)| *k).collect();
         for key in theirs {
-            self.expel(now, key, Gone::Banned(why.clone()), out);
+            self.expel(now, key, Gone::Banned(why.into()), out);
         }
     }
 
@@ -369,7 +369,7 @@ impl Torrent {
             }
             Wish::Ban(key) => {
                 if let Some(ip) = self.peers.get(&key).map(Peer::ip) {
-                    self.ban(now, ip, "by you".into(), out);
+                    self.ban(now, ip, "by you", out);
                 }
             }
             Wish::Kick(key) => self.expel(now, key, Gone::Kicked, out),

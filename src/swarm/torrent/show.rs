@@ -160,7 +160,7 @@ impl Torrent {
             addr: p.hello.addr,
             client: p.client.clone(),
             flags: p.flags(),
-            done: if p.has.len() == 0 { 1.0 } else { p.has.count() as f32 / p.has.len() as f32 },
+            done: p.has.count() as f32 / p.has.len().max(1) as f32,
             down: p.down.rate(now),
             up: p.up.rate(now),
             downloaded: p.down.total(),
