@@ -53,6 +53,7 @@ pub mod wire {
     pub mod bencode;
     pub mod client;
     pub mod extension;
+    pub mod magnet;
     pub mod message;
     pub mod metainfo;
     pub mod text;
@@ -79,6 +80,7 @@ pub mod swarm {
 pub mod disk {
     //! Files. Performs `Effect::Disk`, answers `Input::Disk`.
     pub mod layout;
+    pub mod open;
     pub mod pool;
     pub mod storage;
 }

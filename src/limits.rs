@@ -34,6 +34,10 @@ pub const PATH_LENGTH: usize = 3072;
 pub const PATH_DEPTH: usize = 100;
 /// The most trackers kept of a torrent.
 pub const TRACKERS: usize = 100;
+/// The longest magnet link, in bytes.
+pub const MAGNET: usize = 64 * KIB;
+/// The most runs of files that a magnet link may select.
+pub const MAGNET_SELECT: usize = 1000;
 /// The longest tracker URL.
 pub const TRACKER_URL: usize = 2048;
 

@@ -1,0 +1,132 @@
+//! Reading a `.torrent` from disk without trusting that it is one.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use thiserror::Error;
+
+use crate::limits;
+
+/// Why a file could not be read as a torrent.
+#[derive(Debug, Error)]
+pub enum OpenError {
+    /// The system refused.
+    #[error("cannot read {}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// It is a folder, a pipe, a device ..
+    #[error("cannot read {}: it is {what}, not a file", .path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// It has more bytes than any torrent needs.
+    #[error("{} is larger than {} MiB, too large for a .torrent file", .path.display(), .max / limits::MIB as u64)]
+    TooLarge {
+        /// The file.
+        path: PathBuf,
+        /// The most that is taken, in bytes.
+        max: u64,
+    },
+}
+
+/// The bytes of a `.torrent` file. Its kind and size are judged before anything is read, so neither a pipe nor an
+/// endless device can hold us up.
+///
+/// # Errors
+/// When it is no plain file, larger than [`limits::TORRENT_FILE`], or cannot be read.
+pub fn read_torrent(path: &Path) -> Result<Vec<u8>, OpenError> {
+    read_at_most(path, limits::TORRENT_FILE)
+}
+
+/// The bytes of a plain file of at most `max` bytes.
+///
+/// # Errors
+/// As [`read_torrent`].
+pub fn read_at_most(path: &Path, max: u64) -> Result<Vec<u8>, OpenError> {
+    let failed = |source| OpenError::Io { path: path.to_owned(), source };
+    let file = open(path).map_err(failed)?;
+    let meta = file.metadata().map_err(failed)?;
+    if !meta.is_file() {
+        return Err(OpenError::NotAFile { path: path.to_owned(), what: kind(meta.file_type()) });
+    }
+    let too_large = || OpenError::TooLarge { path: path.to_owned(), max };
+    if meta.len() > max {
+        return Err(too_large());
+    }
+    let mut bytes = Vec::with_capacity(meta.len() as usize);
+    // It may have grown since.
+    file.take(max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > max {
+        return Err(too_large());
+    }
+    Ok(bytes)
+}
+
+/// Opens a file for reading; a pipe that nobody writes to does not hold us up.
+#[cfg(unix)]
+fn open(path: &Path) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt;
+
+    OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::NONBLOCK.bits() as i32).open(path)
+}
+
+/// Opens a file for reading; folders open only with a flag that is not given here.
+#[cfg(not(unix))]
+fn open(path: &Path) -> io::Result<File> {
+    OpenOptions::new().read(true).open(path)
+}
+
+#[cfg(unix)]
+fn kind(kind: std::fs::FileType) -> &'static str {
+    use std::os::unix::fs::FileTypeExt;
+
+    match kind {
+        k if k.is_dir() => "a folder",
+        k if k.is_fifo() => "a pipe",
+        k if k.is_socket() => "a socket",
+        _ => "a device",
+    }
+}
+
+#[cfg(not(unix))]
+fn kind(kind: std::fs::FileType) -> &'static str {
+    if kind.is_dir() { "a folder" } else { "a device" }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_plain_files_of_a_sane_size_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.torrent");
+        std::fs::write(&path, b"de").unwrap();
+        assert_eq!(read_torrent(&path).unwrap(), b"de");
+        assert!(matches!(read_torrent(&dir.path().join("none")), Err(OpenError::Io { .. })));
+        assert!(matches!(read_at_most(&path, 1), Err(OpenError::TooLarge { .. })));
+        let huge = File::create(&path).unwrap();
+        huge.set_len(limits::TORRENT_FILE + 1).unwrap();
+        assert!(matches!(read_torrent(&path), Err(OpenError::TooLarge { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_does_not_hold_us_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        for (path, what) in [(pipe.as_path(), "a pipe"), (dir.path(), "a folder"), (Path::new("/dev/zero"), "a device")]
+        {
+            assert!(matches!(read_torrent(path), Err(OpenError::NotAFile { what: w, .. }) if w == what), "{what}");
+        }
+    }
+}
