@@ -46,6 +46,8 @@
 //!
 //! Every bound that protects us from strangers stands in one table: [`limits`].
 
+pub mod cli;
+pub mod config;
 pub mod limits;
 
 pub mod wire {

@@ -1,0 +1,284 @@
+//! The command line: what can be called, and who does it. One file a verb.
+
+pub mod magnet;
+pub mod out;
+pub mod pages;
+pub mod show;
+pub mod source;
+
+use std::ffi::OsString;
+use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+
+use crate::config::size::size;
+
+/// It could not be done.
+pub const FAILED: u8 = 1;
+/// The call was wrong.
+pub const WRONG_CALL: u8 = 2;
+/// Stopped by the user.
+pub const STOPPED: u8 = 130;
+
+/// A BitTorrent client for the terminal: watch every peer and every piece live.
+///
+/// Without a verb it opens the terminal interface and adds each TORRENT that is named.
+#[derive(Parser, Clone, Debug)]
+#[command(name = "ttui", version, max_term_width = 120)]
+#[command(after_help = "A TORRENT is a .torrent file, a magnet link, a 40-digit info-hash, or an http(s) URL of a \
+    .torrent.\nExit status: 0 done, 1 it could not be done, 2 the call was wrong, 130 stopped by the user.")]
+pub struct Cli {
+    /// What is to be done; the interface when absent.
+    #[command(subcommand)]
+    pub verb: Option<Verb>,
+    /// Torrents to add to the interface
+    #[arg(value_name = "TORRENT")]
+    pub torrents: Vec<String>,
+    /// Flags that every verb takes.
+    #[command(flatten)]
+    pub common: Common,
+}
+
+/// What can be done without the interface.
+#[derive(Subcommand, Clone, Debug)]
+pub enum Verb {
+    /// Show what is inside a .torrent file or a magnet link
+    Show(ShowArgs),
+    /// Print the magnet link of a .torrent file
+    Magnet(MagnetArgs),
+    /// Print the completions for a shell
+    Completions {
+        /// The shell
+        shell: clap_complete::Shell,
+    },
+    /// Print the manual page
+    Man,
+}
+
+/// Flags that every verb takes.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Common flags")]
+pub struct Common {
+    /// Read the settings from this file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Keep torrents, resume records and the log in this folder
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Use this address of ours only
+    #[arg(long, global = true, value_name = "IP")]
+    pub bind: Option<IpAddr>,
+    /// Do not look for peers in the DHT
+    #[arg(long, global = true)]
+    pub no_dht: bool,
+    /// Do not look for peers in the local network
+    #[arg(long, global = true)]
+    pub no_lsd: bool,
+    /// Do not exchange addresses with peers
+    #[arg(long, global = true)]
+    pub no_pex: bool,
+    /// Do not use uTP
+    #[arg(long, global = true)]
+    pub no_utp: bool,
+    /// Do not ask the router to open a port
+    #[arg(long, global = true)]
+    pub no_port_map: bool,
+    /// Whether connections are encrypted
+    #[arg(long, global = true, value_name = "HOW")]
+    pub encryption: Option<Encryption>,
+    /// The most peers of all torrents together
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_peers: Option<u32>,
+    /// The most bytes a second in, such as 10MB/s; 0 is no limit
+    #[arg(long, global = true, value_name = "RATE", value_parser = size)]
+    pub down_limit: Option<u64>,
+    /// The most bytes a second out; 0 is no limit
+    #[arg(long, global = true, value_name = "RATE", value_parser = size)]
+    pub up_limit: Option<u64>,
+    /// Write a log to this file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub log_file: Option<PathBuf>,
+    /// Log more; twice for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+}
+
+/// Whether connections are encrypted.
+#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Encryption {
+    /// Never.
+    Off,
+    /// Where the peer can.
+    Prefer,
+    /// Always.
+    Require,
+}
+
+/// `ttui download`
+#[derive(Args, Clone, Debug)]
+pub struct DownloadArgs {
+    /// What to download
+    #[arg(value_name = "TORRENT", required = true)]
+    pub torrents: Vec<String>,
+    /// The folder to download to
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// The port that peers reach us on
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Connect to this peer at once (can be given several times)
+    #[arg(long = "peer", value_name = "IP:PORT")]
+    pub peers: Vec<SocketAddr>,
+    /// Fetch only files that match (can be given several times)
+    #[arg(long, value_name = "GLOB")]
+    pub select: Vec<String>,
+    /// Fetch pieces in order
+    #[arg(long)]
+    pub sequential: bool,
+    /// Stop seeding when this many times the size was sent
+    #[arg(long, value_name = "RATIO", value_parser = ratio)]
+    pub seed_ratio: Option<f64>,
+    /// Stop seeding after this many minutes
+    #[arg(long, value_name = "MIN")]
+    pub seed_time: Option<u64>,
+    /// Stop when everything is there
+    #[arg(long)]
+    pub exit_when_done: bool,
+    /// Print a line a second instead of a progress bar
+    #[arg(long)]
+    pub headless: bool,
+    /// Print the lines as JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ttui seed`
+#[derive(Args, Clone, Debug)]
+pub struct SeedArgs {
+    /// What to seed
+    #[arg(value_name = "TORRENT", required = true)]
+    pub torrents: Vec<String>,
+    /// The folder that the data are in
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// The port that peers reach us on
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Connect to this peer at once (can be given several times)
+    #[arg(long = "peer", value_name = "IP:PORT")]
+    pub peers: Vec<SocketAddr>,
+    /// Print a line a second instead of a progress bar
+    #[arg(long)]
+    pub headless: bool,
+    /// Print the lines as JSON, one object a line
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ttui show`
+#[derive(Args, Clone, Debug)]
+pub struct ShowArgs {
+    /// What to show
+    pub torrent: String,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ttui verify`
+#[derive(Args, Clone, Debug)]
+pub struct VerifyArgs {
+    /// What to check
+    pub torrent: String,
+    /// The folder that the data are in
+    #[arg(long, value_name = "DIR", default_value = ".")]
+    pub dir: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ttui magnet`
+#[derive(Args, Clone, Debug)]
+pub struct MagnetArgs {
+    /// Whose link to print
+    pub torrent: String,
+}
+
+/// `ttui tracker`
+#[derive(Args, Clone, Debug)]
+pub struct TrackerArgs {
+    /// Where to listen, for HTTP and UDP alike
+    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:6969")]
+    pub listen: SocketAddr,
+    /// Seconds between two announces of a client
+    #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=86_400))]
+    pub interval: u32,
+}
+
+/// `ttui demo`
+#[derive(Args, Clone, Debug)]
+pub struct DemoArgs {
+    /// Print progress lines instead of the interface
+    #[arg(long)]
+    pub headless: bool,
+}
+
+/// A ratio: a number from 0.
+fn ratio(text: &str) -> Result<f64, &'static str> {
+    text.parse().ok().filter(|r: &f64| r.is_finite() && *r >= 0.0).ok_or("it needs a number from 0, such as 1.5")
+}
+
+/// Does what the arguments say (the first is the program's own name) and returns the exit status.
+///
+/// # Errors
+/// When it could not be done: one sentence that says what and what to do.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> color_eyre::Result<ExitCode> {
+    let cli = match Cli::try_parse_from(args) {
+        Ok(cli) => cli,
+        Err(answer) => {
+            // Help and version are answers too; a closed terminal is no reason to fail over them.
+            let _ = answer.print();
+            return Ok(u8::try_from(answer.exit_code()).map_or(ExitCode::from(WRONG_CALL), ExitCode::from));
+        }
+    };
+    match &cli.verb {
+        Some(Verb::Show(args)) => show::run(args, &cli.common),
+        Some(Verb::Magnet(args)) => magnet::run(args, &cli.common),
+        Some(Verb::Completions { shell }) => pages::completions(*shell),
+        Some(Verb::Man) => pages::man(),
+        None => {
+            out::print(&Cli::command().render_help().to_string())?;
+            Ok(ExitCode::from(WRONG_CALL))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn common_flags_are_taken_before_and_after_the_verb() {
+        let read = |line: &str| Cli::try_parse_from(line.split(' ')).map(|cli| cli.common);
+        for line in ["ttui --no-dht --down-limit 10MB/s show x", "ttui show x --no-dht --down-limit 10MB/s"] {
+            let common = read(line).unwrap();
+            assert!(common.no_dht && common.down_limit == Some(10_000_000), "{line}");
+        }
+        let all = "ttui a.torrent --config c --state-dir d --bind 127.0.0.1 --no-dht --no-lsd --no-pex --no-utp \
+            --no-port-map --encryption require --max-peers 9 --up-limit 1M --log-file l -vv b.torrent";
+        let cli = Cli::try_parse_from(all.split_whitespace()).unwrap();
+        assert_eq!(cli.torrents, ["a.torrent", "b.torrent"]);
+        assert_eq!((cli.common.encryption, cli.common.verbose), (Some(Encryption::Require), 2));
+        for wrong in ["ttui show", "ttui --down-limit fast x", "ttui show x --encryption maybe", "ttui --max-peers 0"] {
+            assert_eq!(read(wrong).unwrap_err().exit_code(), i32::from(WRONG_CALL), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! `ttui show`: what is inside a `.torrent` or a magnet link.
+
+use std::fmt::Write;
+use std::process::ExitCode;
+
+use humansize::{BINARY, format_size};
+use serde_json::{Value, json};
+
+use crate::cli::source::{Named, read};
+use crate::cli::{Common, ShowArgs, out};
+use crate::wire::magnet::Magnet;
+use crate::wire::metainfo::Metainfo;
+use crate::wire::text::{Harm, clean, harm};
+
+/// The most columns of a stranger's text.
+const TEXT: usize = 1000;
+
+/// Prints what is inside.
+///
+/// # Errors
+/// When the torrent cannot be read.
+pub fn run(args: &ShowArgs, _: &Common) -> color_eyre::Result<ExitCode> {
+    let text = match (read(&args.torrent)?, args.json) {
+        (Named::Torrent(it, _), false) => torrent(&it),
+        (Named::Torrent(it, _), true) => one_line(&torrent_json(&it)),
+        (Named::Magnet(it), false) => magnet(&it),
+        (Named::Magnet(it), true) => one_line(&magnet_json(&it)),
+    };
+    out::print(&text)?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Lines of a label and a value.
+#[derive(Default)]
+struct Lines(String);
+
+impl Lines {
+    fn add(&mut self, label: &str, value: &str) {
+        let _ = writeln!(self.0, "{label:<11} {value}");
+    }
+
+    /// A stranger's text, if there is one.
+    fn text(&mut self, label: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.add(label, &clean(value, TEXT));
+        }
+    }
+
+    /// Several values below one label.
+    fn list<'a>(&mut self, label: &str, values: impl IntoIterator<Item = &'a str>) {
+        for (n, value) in values.into_iter().enumerate() {
+            self.add(if n == 0 { label } else { "" }, &clean(value, TEXT));
+        }
+    }
+}
+
+/// A torrent for people.
+fn torrent(it: &Metainfo) -> String {
+    let mut lines = Lines::default();
+    lines.text("name", Some(&it.name));
+    lines.add("info-hash", &it.info_hash.to_string());
+    let files = it.files.iter().filter(|f| !f.pad);
+    let bytes: u64 = files.clone().map(|f| f.length).sum();
+    let count = match files.clone().count() {
+        1 if !it.folder => "one file".to_owned(),
+        1 => "a folder of one file".to_owned(),
+        n => format!("a folder of {n} files"),
+    };
+    lines.add("size", &format!("{} ({bytes} bytes), {count}", format_size(bytes, BINARY)));
+    let piece = format_size(it.piece_length, BINARY);
+    lines.add("pieces", &format!("{} of {piece}", it.hashes.len()));
+    if it.private {
+        lines.add("private", "yes: peers come from its own trackers only");
+    }
+    lines.text("comment", it.comment.as_deref());
+    lines.text("made by", it.created_by.as_deref());
+    lines.text("made on", it.created.and_then(date).as_deref());
+    lines.text("source", it.source.as_deref());
+    for (n, tier) in it.trackers.iter().enumerate() {
+        let label = if n == 0 { "trackers" } else { "" };
+        lines.add(label, &clean(&format!("tier {}: {}", n + 1, tier.join(", ")), TEXT));
+    }
+    lines.list("web seeds", it.web_seeds.iter().map(String::as_str));
+    lines.list("refused", it.refused_trackers.iter().map(String::as_str));
+    lines.list("remarks", it.remarks.iter().map(String::as_str));
+    lines.add("files", "");
+    for file in files {
+        let _ = writeln!(lines.0, "{:>12} {}", format_size(file.length, BINARY), clean(&file.name, TEXT * 4));
+    }
+    lines.0
+}
+
+/// A torrent for programs. Texts stand as they are; names are those on disk.
+fn torrent_json(it: &Metainfo) -> Value {
+    let files: Vec<Value> = it
+        .files
+        .iter()
+        .filter(|f| !f.pad)
+        .map(|f| json!({ "path": f.name, "length": f.length, "offset": f.offset }))
+        .collect();
+    json!({
+        "name": it.name,
+        "info_hash": it.info_hash.to_string(),
+        "bytes": it.files.iter().filter(|f| !f.pad).map(|f| f.length).sum::<u64>(),
+        "pieces": it.hashes.len(),
+        "piece_length": it.piece_length,
+        "folder": it.folder,
+        "private": it.private,
+        "comment": it.comment,
+        "created_by": it.created_by,
+        "created": it.created,
+        "source": it.source,
+        "trackers": it.trackers,
+        "web_seeds": it.web_seeds,
+        "refused": it.refused_trackers,
+        "remarks": it.remarks,
+        "files": files,
+        "magnet": Magnet::from(it).to_string(),
+    })
+}
+
+/// A magnet link for people.
+fn magnet(it: &Magnet) -> String {
+    let mut lines = Lines::default();
+    lines.text("name", it.name.as_deref());
+    lines.add("info-hash", &it.info_hash.to_string());
+    lines.list("trackers", it.trackers.iter().map(String::as_str));
+    lines.list("web seeds", it.web_seeds.iter().map(String::as_str));
+    lines.list("peers", it.peers.iter().map(ToString::to_string).collect::<Vec<_>>().iter().map(String::as_str));
+    let select: Vec<String> = it.select.iter().map(|r| format!("{} to {}", r.start(), r.end())).collect();
+    if !select.is_empty() {
+        lines.add("only files", &select.join(", "));
+    }
+    lines.list("refused", it.refused.iter().map(String::as_str));
+    lines.add("files", "not known before a peer has told them");
+    lines.0
+}
+
+/// A magnet link for programs.
+fn magnet_json(it: &Magnet) -> Value {
+    json!({
+        "name": it.name,
+        "info_hash": it.info_hash.to_string(),
+        "trackers": it.trackers,
+        "web_seeds": it.web_seeds,
+        "peers": it.peers,
+        "select": it.select.iter().map(|r| [*r.start(), *r.end()]).collect::<Vec<_>>(),
+        "refused": it.refused,
+        "magnet": it.to_string(),
+    })
+}
+
+/// JSON in one line, in which what a terminal might obey is escaped: C1 controls and overrides may stand in JSON as
+/// they are, but not on a screen.
+fn one_line(value: &Value) -> String {
+    let mut out = String::new();
+    for c in value.to_string().chars() {
+        match harm(c) {
+            Harm::None => out.push(c),
+            _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
+                let _ = write!(out, "\\u{unit:04x}");
+            }),
+        }
+    }
+    out.push('\n');
+    out
+}
+
+/// Seconds since 1970 as a date of UTC; nothing outside the years 1 to 9999.
+fn date(seconds: i64) -> Option<String> {
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Days are counted from 1 March of year 0, so that a leap day is the last one of its year; 400 years have
+    // 146,097 days.
+    let days = days.checked_add(719_468).filter(|d| (306..3_652_365).contains(d))?;
+    let (era, day) = (days / 146_097, days % 146_097);
+    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
+    let day = day - (365 * year + year / 4 - year / 100);
+    let month = (5 * day + 2) / 153;
+    let day = day - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = era * 400 + year + i64::from(month <= 2);
+    Some(format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        for (seconds, want) in [
+            (0, Some("1970-01-01 00:00:00 UTC")),
+            (951_782_399, Some("2000-02-28 23:59:59 UTC")),
+            (951_782_400, Some("2000-02-29 00:00:00 UTC")),
+            (1_709_251_199, Some("2024-02-29 23:59:59 UTC")),
+            (-1, Some("1969-12-31 23:59:59 UTC")),
+            (253_402_300_799, Some("9999-12-31 23:59:59 UTC")),
+            (253_402_300_800, None),
+            (-62_135_596_800, Some("0001-01-01 00:00:00 UTC")),
+            (-62_135_596_801, None),
+            (i64::MAX, None),
+            (i64::MIN, None),
+        ] {
+            assert_eq!(date(seconds).as_deref(), want, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn json_holds_what_a_terminal_would_obey_only_in_escapes() {
+        let line = one_line(&json!({ "comment": "a\u{1b}[2J\u{9b}m\u{202e}\u{e0001}\"" }));
+        assert!(line.trim_end().chars().all(|c| harm(c) == Harm::None), "{line}");
+        let back: Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(back["comment"], "a\u{1b}[2J\u{9b}m\u{202e}\u{e0001}\"");
+    }
+}

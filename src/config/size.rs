@@ -1,0 +1,97 @@
+//! Sizes and rates as people write them: `512K`, `4M`, `1.5GiB`, `10MB/s`.
+
+use thiserror::Error;
+
+/// Why a text is no size.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub enum SizeError {
+    /// No number at the front.
+    #[error("it needs a number with a unit, such as 512K, 1.5GiB or 10MB/s")]
+    Malformed,
+    /// A unit that is not known.
+    #[error("the unit is not known: use K, M, G, T (1024), KiB .. TiB, or KB .. TB (1000); bytes, not bits")]
+    Unit,
+    /// More than fits.
+    #[error("it is too large")]
+    TooLarge,
+}
+
+/// The bytes that a text stands for: a number, a unit and, for rates, `/s`. `K` and `KiB` are 1,024 bytes, `KB` is
+/// 1,000; case does not matter. A fraction of a byte is dropped.
+///
+/// # Errors
+/// When it is no size.
+pub fn size(text: &str) -> Result<u64, SizeError> {
+    let text = text.trim();
+    let text = text.strip_suffix("/s").or_else(|| text.strip_suffix("/S")).unwrap_or(text);
+    let end = text.find(|c: char| !c.is_ascii_digit() && c != '.').unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() || fraction.contains('.') {
+        return Err(SizeError::Malformed);
+    }
+    let unit = unit_of(unit.trim())?;
+    let digits = |text: &str| match text {
+        "" => Ok(0),
+        text => text.parse::<u64>().map(u128::from).map_err(|_| SizeError::TooLarge),
+    };
+    // Twelve digits behind the point are more than any unit here can tell.
+    let fraction = &fraction[..fraction.len().min(12)];
+    let part = digits(fraction)? * unit / 10_u128.pow(fraction.len() as u32);
+    u64::try_from(digits(whole)? * unit + part).map_err(|_| SizeError::TooLarge)
+}
+
+/// The bytes of a unit.
+fn unit_of(unit: &str) -> Result<u128, SizeError> {
+    let unit = unit.to_ascii_lowercase();
+    let (letter, base) = match unit.as_bytes() {
+        [] | [b'b'] => return Ok(1),
+        [letter] | [letter, b'i'] | [letter, b'i', b'b'] => (letter, 1024),
+        [letter, b'b'] => (letter, 1000),
+        _ => return Err(SizeError::Unit),
+    };
+    let power = b"kmgt".iter().position(|l| l == letter).ok_or(SizeError::Unit)?;
+    Ok(u128::pow(base, power as u32 + 1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_read_as_people_write_them() {
+        for (text, bytes) in [
+            ("0", 0),
+            ("17001", 17_001),
+            ("512K", 512 << 10),
+            ("4M", 4 << 20),
+            ("1.5GiB", 3 << 29),
+            ("10MB/s", 10_000_000),
+            (" 2 kib ", 2048),
+            ("1.5k", 1536),
+            (".5M", 1 << 19),
+            ("3T", 3 << 40),
+            ("7B", 7),
+            ("0.1", 0),
+        ] {
+            assert_eq!(size(text), Ok(bytes), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_size_is_refused() {
+        for (text, error) in [
+            ("", SizeError::Malformed),
+            ("M", SizeError::Malformed),
+            ("-1", SizeError::Malformed),
+            (".", SizeError::Malformed),
+            ("1.2.3", SizeError::Malformed),
+            ("10Mbit", SizeError::Unit),
+            ("1X", SizeError::Unit),
+            ("99999999999999999999", SizeError::TooLarge),
+            ("99999999999T", SizeError::TooLarge),
+        ] {
+            assert_eq!(size(text), Err(error), "{text}");
+        }
+    }
+}
