@@ -101,3 +101,26 @@ pub mod engine {
 }
 
 pub mod api;
+
+pub mod ui {
+    //! One loop in [`run`], the rest pure: `update` changes a model, `view` draws it.
+    pub mod answer;
+    pub mod dialog;
+    pub mod edit;
+    pub mod graph;
+    pub mod keys;
+    pub mod layout;
+    pub mod model;
+    pub mod order;
+    pub mod peers;
+    pub mod pen;
+    pub mod pieces;
+    pub mod run;
+    pub mod side;
+    pub mod style;
+    pub mod tabs;
+    pub mod text;
+    pub mod torrents;
+    pub mod update;
+    pub mod view;
+}

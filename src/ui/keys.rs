@@ -1,0 +1,287 @@
+//! The one table of keys: from it come what a key does, the help, the hints of the status line and the README.
+
+/// A key as the interface knows it, whatever the terminal sent.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Key {
+    /// A character.
+    Char(char),
+    /// A letter with Ctrl.
+    Ctrl(char),
+    /// A function key.
+    F(u8),
+    /// Enter.
+    Enter,
+    /// Escape.
+    Esc,
+    /// Tab.
+    Tab,
+    /// Shift and Tab.
+    BackTab,
+    /// Deletes backwards.
+    Backspace,
+    /// Deletes forwards.
+    Delete,
+    /// Left.
+    Left,
+    /// Right.
+    Right,
+    /// Up.
+    Up,
+    /// Down.
+    Down,
+    /// Home.
+    Home,
+    /// End.
+    End,
+    /// Page up.
+    PageUp,
+    /// Page down.
+    PageDown,
+}
+
+/// The tabs of the lower pane.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub enum Tab {
+    /// Numbers of the torrent.
+    Info,
+    /// The piece map.
+    Pieces,
+    /// The peers.
+    #[default]
+    Peers,
+    /// The files.
+    Files,
+    /// The trackers.
+    Trackers,
+    /// What happened.
+    Log,
+}
+
+impl Tab {
+    /// All of them, in order.
+    pub const ALL: [Tab; 6] = [Tab::Info, Tab::Pieces, Tab::Peers, Tab::Files, Tab::Trackers, Tab::Log];
+
+    /// Its title.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Tab::Info => "Info",
+            Tab::Pieces => "Pieces",
+            Tab::Peers => "Peers",
+            Tab::Files => "Files",
+            Tab::Trackers => "Trackers",
+            Tab::Log => "Log",
+        }
+    }
+
+    /// The one `step` further, round at the ends.
+    #[must_use]
+    pub fn step(self, step: usize) -> Self {
+        Tab::ALL[(self as usize + step) % Tab::ALL.len()]
+    }
+}
+
+/// What a key can ask for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[expect(missing_docs, reason = "the table below says of each what it does")]
+pub enum Act {
+    Help,
+    Quit,
+    Close,
+    Stop,
+    Pane,
+    Tab(Tab),
+    TabRight,
+    TabLeft,
+    Up,
+    Down,
+    PageUp,
+    PageDown,
+    HalfUp,
+    HalfDown,
+    First,
+    Last,
+    Zoom,
+    Filter,
+    Why,
+    Theme,
+    Redraw,
+    Add,
+    Pause,
+    PauseAll,
+    Remove,
+    Verify,
+    Announce,
+    Sequential,
+    Sort,
+    Reverse,
+    Ban,
+    Kick,
+    FileWanted,
+    FileMore,
+    FileLess,
+}
+
+/// Where a key means what it means.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// Everywhere.
+    Everywhere,
+    /// On the chosen torrent, in the list and in the pane below.
+    Torrents,
+    /// In the list of peers.
+    Peers,
+    /// In the list of files.
+    Files,
+}
+
+impl Place {
+    /// Its heading in the help.
+    #[must_use]
+    pub const fn title(self) -> &'static str {
+        match self {
+            Place::Everywhere => "Everywhere",
+            Place::Torrents => "The chosen torrent",
+            Place::Peers => "In the list of peers",
+            Place::Files => "In the list of files",
+        }
+    }
+}
+
+/// One line of the table.
+#[derive(Clone, Copy, Debug)]
+pub struct Binding {
+    /// Where it holds.
+    pub place: Place,
+    /// The keys, any of which will do.
+    pub keys: &'static [Key],
+    /// The keys as people write them.
+    pub shown: &'static str,
+    /// What they do.
+    pub act: Act,
+    /// The same in words.
+    pub help: &'static str,
+    /// The word in the status line, for those that are shown there.
+    pub hint: &'static str,
+}
+
+const fn on(
+    place: Place,
+    keys: &'static [Key],
+    shown: &'static str,
+    act: Act,
+    help: &'static str,
+    hint: &'static str,
+) -> Binding {
+    Binding { place, keys, shown, act, help, hint }
+}
+
+use Key::{Char, Ctrl};
+use Place::{Everywhere, Files, Peers, Torrents};
+
+/// All keys. The first match wins, those of a narrower place before those that hold everywhere.
+pub const KEYS: &[Binding] = &[
+    on(Torrents, &[Char('a')], "a", Act::Add, "add a torrent by its path; pasting does the same", "add"),
+    on(Torrents, &[Char('p')], "p", Act::Pause, "pause or resume", "pause"),
+    on(Torrents, &[Char('P')], "P", Act::PauseAll, "pause or resume all", ""),
+    on(Torrents, &[Char('d'), Key::Delete], "d", Act::Remove, "remove; asks whether to keep the data", "remove"),
+    on(Torrents, &[Char('v')], "v", Act::Verify, "verify: hash all data again", "verify"),
+    on(Torrents, &[Char('t')], "t", Act::Announce, "ask the trackers for peers now", ""),
+    on(Torrents, &[Char('e')], "e", Act::Sequential, "fetch in order, or rarest first", ""),
+    on(Torrents, &[Char('w')], "w", Act::Why, "why it is no faster, with the numbers", ""),
+    on(Torrents, &[Char('s')], "s", Act::Sort, "sort by the next column", ""),
+    on(Torrents, &[Char('S')], "S", Act::Reverse, "sort the other way round", ""),
+    on(Peers, &[Char('s')], "s", Act::Sort, "sort by the next column", ""),
+    on(Peers, &[Char('S')], "S", Act::Reverse, "sort the other way round", ""),
+    on(Peers, &[Char('B')], "B", Act::Ban, "ban the address of the chosen peer", ""),
+    on(Peers, &[Char('X')], "X", Act::Kick, "disconnect the chosen peer", ""),
+    on(Files, &[Char(' ')], "Space", Act::FileWanted, "want the chosen file, or do not", ""),
+    on(Files, &[Char('+')], "+", Act::FileMore, "raise its priority", ""),
+    on(Files, &[Char('-')], "-", Act::FileLess, "lower its priority", ""),
+    on(Everywhere, &[Char('/')], "/", Act::Filter, "show only torrents with this in their name", "find"),
+    on(Everywhere, &[Key::Tab, Key::BackTab], "Tab", Act::Pane, "to the other pane", "pane"),
+    on(Everywhere, &[Key::Right, Char('l')], "right l", Act::TabRight, "the next tab", ""),
+    on(Everywhere, &[Key::Left, Char('h')], "left h", Act::TabLeft, "the tab before", ""),
+    on(Everywhere, &[Char('1')], "1", Act::Tab(Tab::Info), "Info: numbers of the torrent", ""),
+    on(Everywhere, &[Char('2')], "2", Act::Tab(Tab::Pieces), "Pieces: the piece map", ""),
+    on(Everywhere, &[Char('3')], "3", Act::Tab(Tab::Peers), "Peers: who is connected", ""),
+    on(Everywhere, &[Char('4')], "4", Act::Tab(Tab::Files), "Files: progress and priority", ""),
+    on(Everywhere, &[Char('5')], "5", Act::Tab(Tab::Trackers), "Trackers: what they last said", ""),
+    on(Everywhere, &[Char('6')], "6", Act::Tab(Tab::Log), "Log: what happened", ""),
+    on(Everywhere, &[Key::Up, Char('k')], "up k", Act::Up, "up", ""),
+    on(Everywhere, &[Key::Down, Char('j')], "down j", Act::Down, "down", ""),
+    on(Everywhere, &[Key::PageUp, Ctrl('b')], "PgUp ^b", Act::PageUp, "a page up", ""),
+    on(Everywhere, &[Key::PageDown, Ctrl('f')], "PgDn ^f", Act::PageDown, "a page down", ""),
+    on(Everywhere, &[Ctrl('u')], "^u", Act::HalfUp, "half a page up", ""),
+    on(Everywhere, &[Ctrl('d')], "^d", Act::HalfDown, "half a page down", ""),
+    on(Everywhere, &[Key::Home, Char('g')], "Home g", Act::First, "to the first", ""),
+    on(Everywhere, &[Key::End, Char('G')], "End G", Act::Last, "to the last", ""),
+    on(Everywhere, &[Char('z')], "z", Act::Zoom, "give this pane the whole screen, or not", ""),
+    on(Everywhere, &[Char('T')], "T", Act::Theme, "dark, light, or no colours", ""),
+    on(Everywhere, &[Ctrl('l')], "^l", Act::Redraw, "draw everything anew", ""),
+    on(Everywhere, &[Char('?'), Key::F(1)], "? F1", Act::Help, "this help", "help"),
+    on(Everywhere, &[Key::Esc], "Esc", Act::Close, "close or clear what is in front", ""),
+    on(Everywhere, &[Char('q')], "q", Act::Quit, "back; at the root, quit", "quit"),
+    on(Everywhere, &[Ctrl('c')], "^c", Act::Stop, "save everything and quit", ""),
+];
+
+/// What `key` means in the first of `places` where it means anything.
+#[must_use]
+pub fn lookup(places: &[Place], key: Key) -> Option<Act> {
+    places
+        .iter()
+        .find_map(|place| KEYS.iter().find(|b| b.place == *place && b.keys.contains(&key)))
+        .map(|binding| binding.act)
+}
+
+/// The key of `act` as a hint writes it.
+#[must_use]
+pub fn shown(act: Act) -> &'static str {
+    let shown = KEYS.iter().find(|b| b.act == act).map_or("", |b| b.shown);
+    shown.split(' ').next().unwrap_or(shown)
+}
+
+/// The table as Markdown, for the README.
+#[must_use]
+pub fn markdown() -> String {
+    let mut out = String::new();
+    for place in [Torrents, Peers, Files, Everywhere] {
+        out.push_str(&format!("\n| {} | |\n|---|---|\n", place.title()));
+        for binding in KEYS.iter().filter(|b| b.place == place) {
+            let keys: Vec<String> = binding.shown.split(' ').map(|key| format!("`{key}`")).collect();
+            out.push_str(&format!("| {} | {} |\n", keys.join(" "), binding.help));
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_key_means_two_things_in_one_place() {
+        for (at, binding) in KEYS.iter().enumerate() {
+            for key in binding.keys {
+                for other in &KEYS[at + 1..] {
+                    assert!(other.place != binding.place || !other.keys.contains(key), "{key:?} twice");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn keys_that_terminals_keep_for_themselves_are_never_bound() {
+        for key in ['s', 'q', 'z', 'h', 'i', 'm'] {
+            assert!(KEYS.iter().all(|b| !b.keys.contains(&Key::Ctrl(key))), "^{key}");
+        }
+    }
+
+    #[test]
+    fn a_narrower_place_goes_first() {
+        assert_eq!(lookup(&[Place::Files, Place::Torrents, Place::Everywhere], Key::Char('-')), Some(Act::FileLess));
+        assert_eq!(lookup(&[Place::Torrents, Place::Everywhere], Key::Char('-')), None);
+        assert_eq!(lookup(&[Place::Torrents, Place::Everywhere], Key::F(1)), Some(Act::Help));
+        assert_eq!(shown(Act::Help), "?");
+    }
+}

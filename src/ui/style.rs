@@ -1,0 +1,260 @@
+//! What the screen looks like: the colours and their meaning, and the characters that draw.
+//!
+//! A colour always means the same: teal comes in, violet goes out, blue is what is here, yellow is under way or needs a
+//! look, red is wrong or lacking. What is not worth a look is dim.
+
+use ratatui::style::{Color, Modifier, Style};
+
+/// The themes a user can choose from.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum ThemeName {
+    /// Light text on a dark ground.
+    #[default]
+    Dark,
+    /// Dark text on a light ground.
+    Light,
+    /// No colours: bold, dim and shades of characters only.
+    Plain,
+}
+
+impl ThemeName {
+    /// The theme after this one.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        match self {
+            ThemeName::Dark => ThemeName::Light,
+            ThemeName::Light => ThemeName::Plain,
+            ThemeName::Plain => ThemeName::Dark,
+        }
+    }
+
+    /// Its word.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            ThemeName::Dark => "dark",
+            ThemeName::Light => "light",
+            ThemeName::Plain => "no colours",
+        }
+    }
+}
+
+/// How far a run of pieces is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Shade {
+    /// All here.
+    Have,
+    /// Some here: 1 is few, 3 is most.
+    Part(u8),
+    /// Asked for or partly here.
+    Active,
+    /// Missing; peers have 0 is none, 1 is one copy, 2 is few, 3 is many.
+    Missing(u8),
+}
+
+/// The characters that draw.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Glyphs {
+    /// A horizontal rule.
+    pub rule: char,
+    /// A vertical rule.
+    pub column: char,
+    /// Where a text was cut.
+    pub cut: char,
+    /// What comes in.
+    pub down: char,
+    /// What goes out.
+    pub up: char,
+    /// The end of a file on the ruler.
+    pub tick: char,
+    /// A full part of a bar.
+    pub bar: char,
+    /// The half part at its end, where there is one.
+    pub bar_half: Option<char>,
+    /// The rest of a bar.
+    pub bar_rest: char,
+    /// Columns of a graph, from the lowest to the full one.
+    pub levels: &'static [char],
+    /// Sorted downwards, and upwards.
+    pub sorted: [char; 2],
+}
+
+const UNICODE: Glyphs = Glyphs {
+    rule: '─',
+    column: '│',
+    cut: '…',
+    down: '↓',
+    up: '↑',
+    tick: '┴',
+    bar: '━',
+    bar_half: Some('╸'),
+    bar_rest: '━',
+    levels: &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'],
+    sorted: ['▾', '▴'],
+};
+
+const ASCII: Glyphs = Glyphs {
+    rule: '-',
+    column: '|',
+    cut: '~',
+    down: 'v',
+    up: '^',
+    tick: '|',
+    bar: '=',
+    bar_half: None,
+    bar_rest: '.',
+    levels: &['.', ':', '|', '#'],
+    sorted: ['v', '^'],
+};
+
+/// One look: a style for each meaning.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Theme {
+    /// Which it is.
+    pub name: ThemeName,
+    /// Whether only ASCII may be written.
+    pub ascii: bool,
+    /// The characters that draw.
+    pub glyphs: Glyphs,
+    /// Ordinary text.
+    pub text: Style,
+    /// What the eye should find first.
+    pub strong: Style,
+    /// What is read second.
+    pub dim: Style,
+    /// Rules and what is hardly there.
+    pub faint: Style,
+    /// Keys, the chosen tab.
+    pub accent: Style,
+    /// What comes in.
+    pub down: Style,
+    /// What goes out.
+    pub up: Style,
+    /// What is whole.
+    pub good: Style,
+    /// What is under way or needs a look.
+    pub warn: Style,
+    /// What is wrong.
+    pub bad: Style,
+    /// Laid over the chosen row.
+    pub chosen: Style,
+    /// The ground of a dialog.
+    pub sheet: Style,
+    /// Colours of [`Shade`]s: have, part 1 to 3, active, missing 0 to 3.
+    pieces: [Color; 8],
+}
+
+const fn fg(color: u8) -> Style {
+    Style::new().fg(Color::Indexed(color))
+}
+
+impl Theme {
+    /// The theme of that name.
+    #[must_use]
+    pub const fn new(name: ThemeName, ascii: bool) -> Self {
+        let glyphs = if ascii { ASCII } else { UNICODE };
+        match name {
+            ThemeName::Dark => Theme {
+                name,
+                ascii,
+                glyphs,
+                text: fg(252),
+                strong: fg(255).add_modifier(Modifier::BOLD),
+                dim: fg(245),
+                faint: fg(239),
+                accent: fg(117),
+                down: fg(79),
+                up: fg(141),
+                good: fg(114),
+                warn: fg(221),
+                bad: fg(203),
+                chosen: Style::new().bg(Color::Indexed(236)),
+                sheet: Style::new().bg(Color::Indexed(235)),
+                pieces: indexed([75, 24, 31, 68, 221, 52, 236, 238]),
+            },
+            ThemeName::Light => Theme {
+                name,
+                ascii,
+                glyphs,
+                text: fg(236),
+                strong: fg(232).add_modifier(Modifier::BOLD),
+                dim: fg(243),
+                faint: fg(250),
+                accent: fg(25),
+                down: fg(29),
+                up: fg(91),
+                good: fg(28),
+                warn: fg(130),
+                bad: fg(160),
+                chosen: Style::new().bg(Color::Indexed(254)),
+                sheet: Style::new().bg(Color::Indexed(255)),
+                pieces: indexed([32, 153, 117, 74, 214, 217, 254, 252]),
+            },
+            ThemeName::Plain => Theme {
+                name,
+                ascii,
+                glyphs,
+                text: Style::new(),
+                strong: Style::new().add_modifier(Modifier::BOLD),
+                dim: Style::new().add_modifier(Modifier::DIM),
+                faint: Style::new().add_modifier(Modifier::DIM),
+                accent: Style::new().add_modifier(Modifier::BOLD),
+                down: Style::new(),
+                up: Style::new(),
+                good: Style::new(),
+                warn: Style::new().add_modifier(Modifier::BOLD),
+                bad: Style::new().add_modifier(Modifier::BOLD),
+                chosen: Style::new().add_modifier(Modifier::BOLD),
+                sheet: Style::new(),
+                pieces: [Color::Reset; 8],
+            },
+        }
+    }
+
+    /// Whether it has colours.
+    #[must_use]
+    pub fn coloured(&self) -> bool {
+        self.name != ThemeName::Plain
+    }
+
+    /// The colour of a run of pieces.
+    #[must_use]
+    pub fn piece(&self, shade: Shade) -> Color {
+        let index = match shade {
+            Shade::Have => 0,
+            Shade::Part(level) => usize::from(level.clamp(1, 3)),
+            Shade::Active => 4,
+            Shade::Missing(0) => 5,
+            Shade::Missing(1 | 2) => 6,
+            Shade::Missing(_) => 7,
+        };
+        self.pieces[index]
+    }
+
+    /// The character of a run of pieces where colours cannot tell.
+    #[must_use]
+    pub const fn piece_char(&self, shade: Shade) -> char {
+        match (shade, self.ascii) {
+            (Shade::Have, false) => '█',
+            (Shade::Active, false) => '▓',
+            (Shade::Part(_), false) => '▒',
+            (Shade::Missing(0), false) => '·',
+            (Shade::Missing(_), false) => '░',
+            (Shade::Have, true) => '#',
+            (Shade::Active, true) => '+',
+            (Shade::Part(_), true) => '=',
+            (Shade::Missing(0), true) => '.',
+            (Shade::Missing(_), true) => '-',
+        }
+    }
+}
+
+const fn indexed(of: [u8; 8]) -> [Color; 8] {
+    let mut colors = [Color::Reset; 8];
+    let mut at = 0;
+    while at < 8 {
+        colors[at] = Color::Indexed(of[at]);
+        at += 1;
+    }
+    colors
+}

@@ -1,0 +1,324 @@
+//! Text as cells: what strangers wrote made harmless, measured and cut; numbers in few characters of known width.
+//!
+//! The engine hands over cleaned text. Here it is cleaned once more, because a terminal obeys whatever reaches it and
+//! because a column lines up only if every character is as wide as it was measured.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use humansize::{DECIMAL, FormatSizeOptions, format_size};
+use unicode_width::UnicodeWidthChar;
+
+/// The most marks (accents and the like) that may be stacked on one character.
+const MARKS: usize = 4;
+
+/// What a control character is shown as.
+const UNSHOWN: char = '\u{fffd}';
+
+/// What becomes of one character of a stranger's text.
+enum Fate {
+    Keep,
+    Drop,
+    Replace(char),
+}
+
+fn fate(c: char, marks: usize, ascii: bool) -> Fate {
+    if c.is_ascii_graphic() || c == ' ' {
+        return Fate::Keep;
+    }
+    if ascii {
+        return if c.width() == Some(0) && !c.is_control() { Fate::Drop } else { Fate::Replace('?') };
+    }
+    match c {
+        c if c.is_control() => Fate::Replace(UNSHOWN),
+        // Line and paragraph separators, which some terminals obey.
+        '\u{2028}' | '\u{2029}' => Fate::Replace(UNSHOWN),
+        // Regional indicators pair up into flags on some terminals only: their letters do not.
+        '\u{1f1e6}'..='\u{1f1ff}' => {
+            let letter = c as u32 - 0x1f1e6 + u32::from(b'A');
+            Fate::Replace(char::from_u32(letter).unwrap_or('?'))
+        }
+        // Skin tones and variation selectors change the width of what stands before them.
+        '\u{1f3fb}'..='\u{1f3ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}' => Fate::Drop,
+        // Joiners, zero-width spaces, directions and the like.
+        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' => {
+            Fate::Drop
+        }
+        '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' => Fate::Drop,
+        '\u{fff0}'..='\u{fffb}' => Fate::Drop,
+        c => match c.width() {
+            None => Fate::Replace(UNSHOWN),
+            Some(0) if marks >= MARKS => Fate::Drop,
+            Some(_) => Fate::Keep,
+        },
+    }
+}
+
+/// The text without anything that a terminal would obey or that would not be as wide as measured. With `ascii`, also
+/// without anything that a terminal of an old locale could not show.
+#[must_use]
+pub fn clean(text: &str, ascii: bool) -> Cow<'_, str> {
+    if text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(text.len());
+    let mut marks = MARKS;
+    for c in text.chars() {
+        match fate(c, marks, ascii) {
+            Fate::Keep => {
+                marks = if c.width() == Some(0) { marks + 1 } else { 0 };
+                out.push(c);
+            }
+            Fate::Replace(shown) => {
+                marks = 0;
+                out.push(shown);
+            }
+            Fate::Drop => {}
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Cells that one character takes: 0, 1 or 2.
+#[must_use]
+pub fn char_cells(c: char) -> u16 {
+    u16::try_from(c.width().unwrap_or(0)).unwrap_or(0)
+}
+
+/// Cells that a cleaned text takes.
+#[must_use]
+pub fn cells(text: &str) -> u16 {
+    text.chars().fold(0_u16, |sum, c| sum.saturating_add(char_cells(c)))
+}
+
+/// As many characters of `text` from its start as fit in `width` cells, and their cells.
+#[must_use]
+pub fn prefix(text: &str, width: u16) -> (&str, u16) {
+    let mut used = 0_u16;
+    for (at, c) in text.char_indices() {
+        let w = char_cells(c);
+        if used + w > width {
+            return (&text[..at], used);
+        }
+        used += w;
+    }
+    (text, used)
+}
+
+/// A text broken at spaces into lines of at most `width` cells; longer words are cut.
+#[must_use]
+pub fn wrap(text: &str, width: u16) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut used = 0;
+    for word in text.split_whitespace() {
+        let mut rest = word;
+        loop {
+            let gap = u16::from(used > 0);
+            let w = cells(rest);
+            if used + gap + w <= width {
+                if gap > 0 {
+                    line.push(' ');
+                }
+                line.push_str(rest);
+                used += gap + w;
+                break;
+            }
+            if used > 0 {
+                lines.push(std::mem::take(&mut line));
+                used = 0;
+                continue;
+            }
+            let (head, _) = prefix(rest, width);
+            // A character wider than the line: there is no room for anything.
+            if head.is_empty() {
+                return lines;
+            }
+            lines.push(head.to_owned());
+            rest = &rest[head.len()..];
+        }
+    }
+    if !line.is_empty() || lines.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+/// Bytes in at most five characters: `3.9G`, `812M`, `0`. Decimal units.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    let short = |places| {
+        let options = FormatSizeOptions::from(DECIMAL).decimal_places(places).space_after_value(false);
+        let mut text = format_size(bytes, options);
+        text.pop();
+        text.replace('k', "K")
+    };
+    let text = short(1);
+    if text.len() > 5 || bytes < 1000 { short(0) } else { text }
+}
+
+/// Bytes as people read them in a sentence: `3.91 GB`.
+#[must_use]
+pub fn size_long(bytes: u64) -> String {
+    format_size(bytes, DECIMAL)
+}
+
+/// The length of a piece, which is a power of two: `256 KiB`.
+#[must_use]
+pub fn piece_length(bytes: u32) -> String {
+    format_size(bytes, humansize::BINARY)
+}
+
+/// Bytes a second in at most five characters: `10.9M`, `612K`, `-` for none. Decimal units.
+#[must_use]
+pub fn rate(bytes: u64) -> String {
+    if bytes == 0 {
+        return "-".into();
+    }
+    let mut value = bytes as f64 / 1e3;
+    for unit in ["K", "M", "G"] {
+        if value < 99.95 {
+            return format!("{:.1}{unit}", value.max(0.1));
+        }
+        if value < 999.5 {
+            return format!("{value:.0}{unit}");
+        }
+        value /= 1e3;
+    }
+    format!("{value:.1}T")
+}
+
+/// Bytes a second with the unit spelt out, at most nine characters: `10.9 MB/s`.
+#[must_use]
+pub fn rate_long(bytes: u64) -> String {
+    let short = rate(bytes);
+    match short.strip_suffix(|c: char| c.is_ascii_alphabetic()) {
+        Some(number) => format!("{number} {}B/s", short[number.len()..].replace('K', "k")),
+        None => "0.0 kB/s".into(),
+    }
+}
+
+/// A time to go or an age in at most five characters: `42s`, `2m14`, `58m`, `1h05`, `22h`, `3d`.
+#[must_use]
+pub fn time(time: Duration) -> String {
+    let s = time.as_secs();
+    match s {
+        0..60 => format!("{s}s"),
+        60..600 => format!("{}m{:02}", s / 60, s % 60),
+        600..3600 => format!("{}m", s / 60),
+        3600..36_000 => format!("{}h{:02}", s / 3600, s % 3600 / 60),
+        36_000..172_800 => format!("{}h", s / 3600),
+        172_800..86_400_000 => format!("{}d", s / 86_400),
+        _ => "long".into(),
+    }
+}
+
+/// The time left, or `-` where it cannot be told.
+#[must_use]
+pub fn eta(left: Option<Duration>) -> String {
+    left.map_or_else(|| "-".into(), time)
+}
+
+/// Hours, minutes and seconds since the start: `0:12:03`.
+#[must_use]
+pub fn clock(time: Duration) -> String {
+    let s = time.as_secs();
+    format!("{}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60)
+}
+
+/// A share in whole per cent. `100%` is said only of what is whole, `0%` only of what is empty.
+#[must_use]
+pub fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 || part >= whole {
+        return "100%".into();
+    }
+    let percent = (u128::from(part) * 100 / u128::from(whole)) as u64;
+    format!("{}%", if part > 0 { percent.max(1) } else { 0 })
+}
+
+/// Bytes sent for each byte of the torrent, `-` before there is any.
+#[must_use]
+pub fn ratio(up: u64, size: u64) -> String {
+    if size == 0 || up == 0 {
+        return "-".into();
+    }
+    let ratio = up as f64 / size as f64;
+    if ratio < 10.0 { format!("{ratio:.2}") } else { format!("{ratio:.0}") }
+}
+
+/// A whole number with its thousands apart: `12,040`.
+#[must_use]
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stay_in_their_columns() {
+        let mut n = 1_u64;
+        while n < 1 << 53 {
+            for n in [n - 1, n, n + 1, n * 999 / 1000, n.saturating_mul(19) / 2] {
+                assert!(size(n).len() <= 6, "{n}: {}", size(n));
+                assert!(rate(n).len() <= 6, "{n}: {}", rate(n));
+                assert!(time(Duration::from_secs(n)).len() <= 5, "{n}");
+            }
+            n = n.saturating_mul(10);
+        }
+        for n in (0..2_000_000).step_by(37) {
+            assert!(size(n).len() <= 5 && rate(n).len() <= 5, "{n}: {} {}", size(n), rate(n));
+        }
+        let table = [(0, "-"), (1, "0.1K"), (999, "1.0K"), (10_900_000, "10.9M"), (99_960, "100K"), (999_600, "1.0M")];
+        for (n, said) in table {
+            assert_eq!(rate(n), said);
+        }
+        assert_eq!(rate_long(11_200_000), "11.2 MB/s");
+        let table = [(0, "0"), (512, "512"), (3_900_000_000, "3.9G"), (812_400_000, "812M"), (41_200_000_000, "41.2G")];
+        for (n, said) in table {
+            assert_eq!(size(n), said);
+        }
+        let table = [(42, "42s"), (134, "2m14"), (3500, "58m"), (3900, "1h05"), (79_200, "22h"), (300_000, "3d")];
+        for (n, said) in table {
+            assert_eq!(time(Duration::from_secs(n)), said);
+        }
+    }
+
+    #[test]
+    fn percent_is_honest_at_both_ends() {
+        assert_eq!(percent(0, 1000), "0%");
+        assert_eq!(percent(1, 1000), "1%");
+        assert_eq!(percent(999, 1000), "99%");
+        assert_eq!(percent(1000, 1000), "100%");
+        assert_eq!(percent(u64::MAX - 1, u64::MAX), "99%");
+    }
+
+    #[test]
+    fn nothing_is_left_for_the_terminal_to_obey() {
+        assert_eq!(clean("\x1b]0;x\x07\u{9b}2Jok", false), "\u{fffd}]0;x\u{fffd}\u{fffd}2Jok");
+        assert_eq!(clean("a\u{202e}b\u{200d}c\u{feff}", false), "abc");
+        assert_eq!(clean("\u{1f1e9}\u{1f1ea} \u{1f44d}\u{1f3fd}", false), "DE \u{1f44d}");
+        let zalgo: String = std::iter::once('e').chain(std::iter::repeat_n('\u{301}', 3000)).collect();
+        assert_eq!(clean(&zalgo, false).chars().count(), 1 + MARKS);
+        assert_eq!(clean("\u{301}x", false), "x", "a mark needs a character to stand on");
+        assert_eq!(clean("na\u{ef}ve \u{4e2d}", true), "na?ve ?");
+    }
+
+    #[test]
+    fn wide_characters_are_never_halved() {
+        assert_eq!(prefix("\u{4e2d}\u{6587}", 3), ("\u{4e2d}", 2));
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(wrap("", 3), [""]);
+    }
+}

@@ -1,0 +1,183 @@
+//! The list of torrents: what there is, how far it is, and how fast.
+
+use ratatui::layout::Rect;
+
+use crate::api::{Snapshot, State, TorrentView};
+use crate::ui::layout::Regions;
+use crate::ui::model::{Model, Pane, Sort, scroll};
+use crate::ui::pen::{Column, Pen, Side, Slot, place};
+use crate::ui::style::Theme;
+use crate::ui::text::{eta, percent, ratio, size, time};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Col {
+    Name,
+    Size,
+    Bar,
+    Done,
+    Down,
+    Up,
+    Peers,
+    Eta,
+    State,
+    Ratio,
+    Received,
+    Sent,
+    Active,
+}
+
+const fn column(key: Col, title: &'static str, width: u16, side: Side, rank: u8) -> Column<Col> {
+    Column { key, title, width, side, rank }
+}
+
+const COLUMNS: [Column<Col>; 13] = [
+    column(Col::Name, "Name", 0, Side::Left, 0),
+    column(Col::Size, "Size", 5, Side::Right, 7),
+    column(Col::Bar, "", 12, Side::Left, 9),
+    column(Col::Done, "Done", 4, Side::Right, 1),
+    column(Col::Down, "↓/s", 5, Side::Right, 2),
+    column(Col::Up, "↑/s", 5, Side::Right, 4),
+    column(Col::Peers, "Peers", 7, Side::Right, 6),
+    column(Col::Eta, "ETA", 5, Side::Right, 5),
+    column(Col::State, "State", 8, Side::Left, 3),
+    column(Col::Ratio, "Ratio", 5, Side::Right, 8),
+    column(Col::Received, "↓", 5, Side::Right, 10),
+    column(Col::Sent, "↑", 5, Side::Right, 11),
+    column(Col::Active, "Active", 6, Side::Right, 12),
+];
+
+impl Col {
+    const fn sort(self) -> Option<Sort> {
+        match self {
+            Col::Name => Some(Sort::Name),
+            Col::Size => Some(Sort::Size),
+            Col::Done => Some(Sort::Done),
+            Col::Down => Some(Sort::Down),
+            Col::Up => Some(Sort::Up),
+            Col::Peers => Some(Sort::Peers),
+            Col::Eta => Some(Sort::Eta),
+            Col::State => Some(Sort::State),
+            _ => None,
+        }
+    }
+}
+
+/// The cells left of the first column: a margin, the mark of the chosen row, a gap.
+const MARGIN: u16 = 3;
+
+fn slots(area: Rect) -> Vec<Slot<Col>> {
+    let least = if area.width >= 70 { 20 } else { 16 };
+    place(&COLUMNS, area.x + MARGIN, area.width.saturating_sub(MARGIN + 2), least, 60)
+}
+
+/// How many torrents are seen at once.
+#[must_use]
+pub fn height(r: &Regions) -> usize {
+    usize::from(r.list.height.saturating_sub(1))
+}
+
+/// The column whose title is in this cell, as an order.
+#[must_use]
+pub fn column_at(r: &Regions, x: u16) -> Option<Sort> {
+    slots(r.list).iter().find(|slot| x >= slot.x && x <= slot.x + slot.width)?.key.sort()
+}
+
+/// Draws the list.
+pub fn draw(pen: &mut Pen<'_>, r: &Regions, model: &Model, snapshot: &Snapshot) {
+    let area = r.list;
+    if area.is_empty() {
+        return;
+    }
+    let slots = slots(area);
+    let has_keys = model.pane == Pane::List;
+    for slot in &slots {
+        let sorted = slot.key.sort() == Some(model.sort);
+        let mark = sorted.then_some(model.theme.glyphs.sorted[usize::from(model.reverse)]);
+        let style = if sorted || (has_keys && slot.key == Col::Name) { model.theme.text } else { model.theme.dim };
+        pen.title(slot, area.y, mark, style);
+    }
+    let rows = height(r);
+    let chosen = model.row(snapshot);
+    let top = scroll(model.top, chosen, rows, model.rows.len());
+    for (line, at) in model.rows.iter().skip(top).take(rows).enumerate() {
+        let Some((_, view)) = snapshot.torrents.get(*at) else { continue };
+        let y = area.y + 1 + line as u16;
+        let is_chosen = chosen == Some(top + line);
+        if is_chosen {
+            pen.restyle(Rect::new(area.x, y, area.width, 1), model.theme.chosen);
+            pen.put(area.x + 1, y, 1, ">", if has_keys { model.theme.accent } else { model.theme.dim });
+        }
+        for slot in &slots {
+            field(pen, slot, y, view, is_chosen);
+        }
+    }
+    if model.rows.is_empty() {
+        pen.put(area.x + MARGIN, area.y + 1, area.width - MARGIN, "no name has this in it", model.theme.dim);
+    }
+    pen.thumb(Rect { y: area.y + 1, height: area.height - 1, ..area }, top, model.rows.len());
+}
+
+fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, view: &TorrentView, chosen: bool) {
+    let theme = *pen.theme;
+    let right = slot.x + slot.width;
+    let resting = matches!(view.state, State::Paused | State::Queued);
+    let text = if resting { theme.dim } else { theme.text };
+    let share = share(view);
+    let (words, style) = match slot.key {
+        Col::Name => (view.name.clone(), if chosen { theme.strong } else { text }),
+        Col::Size => return pen.put_number(right, y, slot.width, &size(view.size), text),
+        Col::Bar => {
+            let style = match view.state {
+                State::Error => theme.bad,
+                State::Checking => theme.warn,
+                _ if view.done >= view.wanted => theme.up,
+                _ if resting => theme.dim,
+                _ => theme.down,
+            };
+            return pen.bar(slot.x, y, slot.width, share.0, share.1, style);
+        }
+        Col::Done => (percent(share.0, share.1), text),
+        Col::Down => return pen.put_rate(right, y, slot.width, view.down, theme.down),
+        Col::Up => return pen.put_rate(right, y, slot.width, view.up, theme.up),
+        Col::Peers if view.peers == 0 && view.known == 0 => ("-".into(), theme.faint),
+        Col::Peers => (format!("{}/{}", view.peers, view.known.max(view.peers)), text),
+        Col::Eta => (eta(view.eta), if view.eta.is_some() { text } else { theme.faint }),
+        Col::State => state(view, &theme),
+        Col::Ratio => dashed(ratio(view.uploaded, view.size), &theme),
+        Col::Received => return pen.put_number(right, y, slot.width, &size(view.downloaded), theme.dim),
+        Col::Sent => return pen.put_number(right, y, slot.width, &size(view.uploaded), theme.dim),
+        Col::Active => (time(view.active), theme.dim),
+    };
+    pen.put_side(slot.x, y, slot.width, slot.side, &words, style);
+}
+
+fn dashed(text: String, theme: &Theme) -> (String, ratatui::style::Style) {
+    let style = if text == "-" { theme.faint } else { theme.text };
+    (text, style)
+}
+
+/// How far the torrent is: while it is checked, how far that is.
+fn share(view: &TorrentView) -> (u64, u64) {
+    match view.state {
+        State::Checking => (u64::from(view.checked), u64::from(view.pieces)),
+        State::Metadata => (0, 1),
+        _ => (view.done, view.wanted),
+    }
+}
+
+/// The word of its state, at most eight cells, and its colour.
+fn state(view: &TorrentView, theme: &Theme) -> (String, ratatui::style::Style) {
+    match view.state {
+        State::Downloading if view.sequential => ("in order".into(), theme.down),
+        State::Downloading => ("down".into(), theme.down),
+        State::Seeding => match ratio(view.uploaded, view.size).as_str() {
+            "-" => ("seed".into(), theme.up),
+            ratio => (format!("seed {}", &ratio[..ratio.len().min(3)].trim_end_matches('.')), theme.up),
+        },
+        State::Checking => ("checking".into(), theme.warn),
+        State::Metadata => ("metadata".into(), theme.warn),
+        State::Paused => ("paused".into(), theme.dim),
+        State::Queued => ("queued".into(), theme.dim),
+        State::Error => ("error".into(), theme.bad),
+    }
+}

@@ -1,0 +1,265 @@
+//! The whole screen, drawn from the model and the last snapshot. Pure: it reads both and writes cells.
+//!
+//! ```text
+//!  ttui  3 torrents   ↓ 11.2 MB/s  ↑ 3.4 MB/s                  port 6881 listening   free 41G   header
+//!    Name                         Size  Done    ↓/s    ↑/s    Peers   ETA  State
+//!  > debian-13.1-amd64.iso        3.9G   62%  10.9M   1.2M   38/112  2m14  down               list
+//! ── why ─────────────────────────────────────────────────────────────────────
+//!  31 of 38 peers choke us                                             [w] more               why
+//! ── 1 Info  2 Pieces [3 Peers] 4 Files  5 Trackers  6 Log ───────────────────                tabs
+//!  ████████████▓▓██▓░░░░░▒░░░░▒▒░▒▒▒░░               1240/1996  copies 6.42                   strip
+//!    Address               Client        Flags  Done    ↓/s    ↑/s    Reqs  Src
+//!    192.168.1.20:51413    Transm 4.1.3  DUEL   100%   6.1M      -    64/0  LAN               pane
+//!  a add  p pause  d remove  v verify  / find  Tab pane  ? help          q quit               status
+//! ```
+//!
+//! A medium screen adds a graph beside the list and a log; a large one has three columns, see [`layout`](super::layout).
+
+use ratatui::Frame;
+use ratatui::layout::Rect;
+
+use crate::api::{Snapshot, State};
+use crate::ui::keys::{Act, KEYS, Tab};
+use crate::ui::layout::{Class, Regions, regions};
+use crate::ui::model::{Model, Pane};
+use crate::ui::pen::Pen;
+use crate::ui::text::{rate_long, size, wrap};
+use crate::ui::{dialog, graph, peers, pieces, side, tabs, torrents};
+
+/// Draws everything.
+pub fn view(model: &Model, snapshot: &Snapshot, frame: &mut Frame<'_>) {
+    let area = frame.area();
+    let r = regions(model, snapshot, area);
+    let mut pen = Pen { buf: frame.buffer_mut(), theme: &model.theme };
+    if r.class == Class::Line {
+        line(&mut pen, r.header, model, snapshot);
+        return;
+    }
+    header(&mut pen, r.header, model, snapshot);
+    if r.welcome {
+        welcome(&mut pen, r.pane, snapshot);
+    } else {
+        panes(&mut pen, &r, model, snapshot);
+    }
+    status(&mut pen, r.status, model);
+    let cursor = dialog::draw(&mut pen, area, model, snapshot).or_else(|| filter_cursor(r.status, model));
+    if let Some(at) = cursor {
+        frame.set_cursor_position(at);
+    }
+}
+
+fn panes(pen: &mut Pen<'_>, r: &Regions, model: &Model, snapshot: &Snapshot) {
+    torrents::draw(pen, r, model, snapshot);
+    if r.class == Class::Large && !model.zoom {
+        let height = r.list.height;
+        pen.column(r.list.right(), r.list.y, height);
+        pen.column(r.side.x - 1, r.list.y, height);
+    } else if !r.graph.is_empty() {
+        pen.column(r.list.right(), r.list.y, r.list.height);
+    }
+    graph::draw(pen, r.graph, model);
+    let chosen = model.chosen(snapshot);
+    why(pen, r, model, snapshot);
+    if !r.tabs.is_empty() {
+        tabs::bar(pen, r.tabs, model, chosen);
+    }
+    let Some(view) = chosen else { return };
+    let detail = view.detail.as_deref();
+    pieces::strip(pen, r.strip, view, detail);
+    if let Some(detail) = detail {
+        match model.tab {
+            Tab::Peers => peers::draw(pen, r.pane, model, detail),
+            tab => tabs::draw(pen, r.pane, tab, model, view, detail),
+        }
+        if !r.peers.is_empty() {
+            peers::busiest(pen, r.peers, model, detail);
+        }
+        side::log(pen, r.log, detail);
+    }
+    side::draw(pen, r.side, snapshot, view);
+}
+
+fn line(pen: &mut Pen<'_>, area: Rect, model: &Model, snapshot: &Snapshot) {
+    let glyphs = model.theme.glyphs;
+    let (down, up) = (crate::ui::text::rate(snapshot.down), crate::ui::text::rate(snapshot.up));
+    let count = snapshot.torrents.len();
+    let mut x = pen.put(area.x, area.y, area.width, "ttui", model.theme.strong);
+    for (mark, text, style) in [(glyphs.down, down, model.theme.down), (glyphs.up, up, model.theme.up)] {
+        x = pen.put(x + 1, area.y, area.right().saturating_sub(x + 1), &format!("{mark}{text}"), style);
+    }
+    let text = if count == 1 { "1 torrent".to_owned() } else { format!("{count} torrents") };
+    pen.put(x + 1, area.y, area.right().saturating_sub(x + 1), &text, model.theme.dim);
+}
+
+fn header(pen: &mut Pen<'_>, area: Rect, model: &Model, snapshot: &Snapshot) {
+    let theme = model.theme;
+    let y = area.y;
+    let mut x = pen.put(area.x + 1, y, area.width - 2, "ttui", theme.strong) + 2;
+    if area.width >= 60 {
+        let count = snapshot.torrents.len();
+        let text = if count == 1 { "1 torrent".to_owned() } else { format!("{count} torrents") };
+        pen.put(x, y, 14, &text, theme.dim);
+        x += cells_of(count).max(13);
+    }
+    for (mark, bytes, style) in
+        [(theme.glyphs.down, snapshot.down, theme.down), (theme.glyphs.up, snapshot.up, theme.up)]
+    {
+        pen.fill(x, y, 1, mark, style);
+        let style = if bytes == 0 { theme.dim } else { style };
+        pen.put_right(x + 11, y, 9, &rate_long(bytes), style);
+        x += 13;
+    }
+    let mut right = area.right() - 1;
+    if let Some(free) = snapshot.free
+        && right >= x + 10
+    {
+        let short = free < 1_000_000_000;
+        let start =
+            pen.put_right(right, y, 10, &format!("free {}", size(free)), if short { theme.bad } else { theme.dim });
+        right = start.saturating_sub(3);
+    }
+    let port = match snapshot.port {
+        Some(port) => format!("port {port} {}", snapshot.port_state),
+        None if snapshot.port_state.is_empty() => "starting".to_owned(),
+        None => format!("no port: {}", snapshot.port_state),
+    };
+    let room = right.saturating_sub(x + 1);
+    if room >= 10 {
+        let started = snapshot.port.is_some() || snapshot.port_state.is_empty();
+        right = pen.put_right(right, y, room, &port, if started { theme.dim } else { theme.warn });
+    }
+    let states = states(snapshot);
+    let room = right.saturating_sub(x + 4);
+    if room >= crate::ui::text::cells(&states) {
+        pen.put(x + 1, y, room, &states, theme.dim);
+    }
+}
+
+fn cells_of(count: usize) -> u16 {
+    u16::try_from(count.to_string().len()).unwrap_or(0) + 11
+}
+
+/// How many torrents do what, for wide screens.
+fn states(snapshot: &Snapshot) -> String {
+    let all = [
+        State::Downloading,
+        State::Seeding,
+        State::Checking,
+        State::Metadata,
+        State::Queued,
+        State::Paused,
+        State::Error,
+    ];
+    let counted = all.iter().filter_map(|state| {
+        let count = snapshot.torrents.iter().filter(|(_, view)| view.state == *state).count();
+        (count > 0).then(|| format!("{count} {}", state.word()))
+    });
+    counted.collect::<Vec<_>>().join("  ")
+}
+
+fn welcome(pen: &mut Pen<'_>, area: Rect, snapshot: &Snapshot) {
+    let theme = *pen.theme;
+    let width = area.width.min(58);
+    let x = area.x + (area.width - width) / 2 + 1;
+    let mut y = area.y + area.height.saturating_sub(8) * 2 / 5;
+    pen.put(x, y, width, "No torrents yet", theme.strong);
+    y += 2;
+    let rows = [
+        (crate::ui::keys::shown(Act::Add), "add a torrent: the path of a .torrent file"),
+        ("", "or paste it here, one path a line"),
+        (crate::ui::keys::shown(Act::Help), "all keys"),
+        (crate::ui::keys::shown(Act::Quit), "quit"),
+    ];
+    for (key, text) in rows {
+        if y + 1 >= area.bottom() {
+            return;
+        }
+        pen.put(x, y, 2, key, theme.accent);
+        pen.put(x + 3, y, width.saturating_sub(4), text, if key.is_empty() { theme.dim } else { theme.text });
+        y += 1;
+    }
+    if snapshot.port.is_none() && snapshot.port_state.is_empty() && y + 1 < area.bottom() {
+        pen.put(x, y + 1, width, "starting the engine", theme.faint);
+    }
+}
+
+/// The sentence that says why the chosen torrent is no faster.
+fn why(pen: &mut Pen<'_>, r: &Regions, model: &Model, snapshot: &Snapshot) {
+    let area = r.why;
+    let theme = model.theme;
+    if area.is_empty() {
+        return;
+    }
+    let mut y = area.y;
+    if area.height > 1 {
+        pen.rule(area, "why", theme.dim);
+        y += 1;
+    }
+    let Some(view) = model.chosen(snapshot) else { return };
+    let (sentence, style) = match &view.error {
+        Some(error) => (error.as_str(), theme.bad),
+        None => (view.why.sentence.as_str(), theme.text),
+    };
+    if area.height <= 2 {
+        let more = format!("[{}] more", crate::ui::keys::shown(Act::Why));
+        let mut right = area.right() - 1;
+        if area.width >= 60 && !view.why.numbers.is_empty() {
+            right = pen.put_right(right, y, 12, &more, theme.dim) - 2;
+        }
+        pen.put(area.x + 1, y, right.saturating_sub(area.x + 1), sentence, style);
+        return;
+    }
+    for text in wrap(sentence, area.width - 2).iter().take(3) {
+        pen.put(area.x + 1, y, area.width - 2, text, style);
+        y += 1;
+    }
+    for (label, value) in view.why.numbers.iter().take(usize::from(area.bottom().saturating_sub(y))) {
+        side::pair(pen, Rect::new(area.x + 1, y, area.width - 2, 1), label, value, theme.text);
+        y += 1;
+    }
+}
+
+fn status(pen: &mut Pen<'_>, area: Rect, model: &Model) {
+    let theme = model.theme;
+    let y = area.y;
+    if model.filtering || !model.filter.is_empty() {
+        let x = pen.put(area.x + 1, y, 2, "/", theme.accent);
+        let (text, _) = model.filter.window(area.width.saturating_sub(30));
+        let x = pen.put(x, y, area.width.saturating_sub(30), &text, theme.strong);
+        let found = model.rows.len();
+        let rest = if model.filtering { "Enter keep  Esc clear" } else { "Esc clear" };
+        pen.put_right(area.right() - 1, y, 24, rest, theme.dim);
+        let text = if found == 0 { "none has it".to_owned() } else { format!("{found} found") };
+        pen.put(x + 3, y, area.right().saturating_sub(x + 28), &text, theme.dim);
+        return;
+    }
+    if let Some(notice) = &model.notice {
+        pen.put(area.x + 1, y, area.width - 2, &notice.text, theme.warn);
+        return;
+    }
+    let quit = format!("{} quit", crate::ui::keys::shown(Act::Quit));
+    let right = pen.put_right(area.right() - 1, y, 8, &quit, theme.dim);
+    pen.put(right, y, 1, crate::ui::keys::shown(Act::Quit), theme.accent);
+    let mut x = area.x + 1;
+    for binding in KEYS.iter().filter(|b| !b.hint.is_empty() && b.act != Act::Quit) {
+        let key = binding.shown.split(' ').next().unwrap_or("");
+        let width = u16::try_from(key.len() + 1 + binding.hint.len()).unwrap_or(0);
+        if x + width + 2 > right {
+            continue;
+        }
+        let end = pen.put(x, y, width, key, theme.accent);
+        x = pen.put(end + 1, y, width, binding.hint, theme.dim) + 2;
+    }
+    let other = if model.pane == Pane::Detail { "keys go to the lower pane" } else { "" };
+    if x + 30 < right {
+        pen.put(x + 1, y, right - x - 3, other, theme.faint);
+    }
+}
+
+fn filter_cursor(area: Rect, model: &Model) -> Option<(u16, u16)> {
+    if !model.filtering {
+        return None;
+    }
+    let (_, at) = model.filter.window(area.width.saturating_sub(30));
+    Some((area.x + 2 + at, area.y))
+}
