@@ -1,11 +1,11 @@
 //! What to fetch next: rarest first, unfinished pieces first, by priority or in order.
 //!
-//! A piece is in exactly one state: had, wanted, active (some block of it asked for or here) or ignored. Wanted
-//! pieces stand in one array, grouped by priority and availability, so that a change of either moves a piece by swaps
-//! at group borders and the rarest piece of a peer that has everything is found at once.
+//! A piece is in exactly one state: had, wanted, active (some block of it asked for or here) or ignored.
 //!
 //! A peer that begins a piece owns it and goes on with it: its blocks then come in order, which hashing and writing
 //! like. Others help only when nothing else is left for them, or when the owner stopped delivering.
+
+mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -16,10 +16,8 @@ use crate::swarm::torrent::PeerKey;
 use crate::swarm::view::Priority;
 use crate::wire::message::PieceIndex;
 
-/// Availabilities told apart; more copies than this are all the same.
-const COPIES: usize = 64;
-const CLASSES: usize = 3;
-const NOWHERE: u32 = u32::MAX;
+use order::Order;
+
 /// Pieces fetched at random before the rarest come first, so that there soon is something to trade.
 const RANDOM_START: u32 = 4;
 
@@ -71,12 +69,8 @@ pub enum Arrival {
 pub struct Picker {
     geometry: Geometry,
     state: Vec<PieceState>,
-    priority: Vec<Priority>,
-    copies: Vec<u16>,
     have: Bitfield,
-    order: Vec<u32>,
-    place: Vec<u32>,
-    ends: [u32; CLASSES * COPIES],
+    order: Order,
     active: BTreeMap<PieceIndex, Active>,
     /// Active pieces with free blocks, by owner.
     open: BTreeMap<Option<PeerKey>, BTreeSet<PieceIndex>>,
@@ -94,23 +88,11 @@ impl Picker {
     #[must_use]
     pub fn new(geometry: Geometry, rng: &mut fastrand::Rng) -> Self {
         let n = geometry.pieces();
-        let mut order: Vec<u32> = (0..n).collect();
-        rng.shuffle(&mut order);
-        let mut place = vec![NOWHERE; n as usize];
-        for (at, piece) in order.iter().enumerate() {
-            place[*piece as usize] = at as u32;
-        }
-        let mut ends = [0; CLASSES * COPIES];
-        ends[group(Priority::Normal, 0)..].fill(n);
         Picker {
             geometry,
             state: vec![PieceState::Wanted; n as usize],
-            priority: vec![Priority::Normal; n as usize],
-            copies: vec![0; n as usize],
             have: Bitfield::new(n),
-            order,
-            place,
-            ends,
+            order: Order::new(n, rng),
             active: BTreeMap::new(),
             open: BTreeMap::new(),
             parole: BTreeSet::new(),
@@ -154,7 +136,7 @@ impl Picker {
     /// Copies of this piece among the peers, not counting those that have everything.
     #[must_use]
     pub fn copies(&self, piece: PieceIndex) -> u16 {
-        self.copies.get(piece.at()).copied().unwrap_or(0)
+        self.order.copies(piece)
     }
 
     /// Bytes of unfinished pieces that are here.
@@ -174,80 +156,17 @@ impl Picker {
         self.sequential
     }
 
-    // --- the order of wanted pieces -----------------------------------------------------------------
-
-    fn group_of(&self, piece: PieceIndex) -> usize {
-        group(self.priority[piece.at()], self.copies[piece.at()])
-    }
-
-    fn put(&mut self, at: u32, piece: u32) {
-        self.order[at as usize] = piece;
-        self.place[piece as usize] = at;
-    }
-
-    fn enlist(&mut self, piece: PieceIndex) {
-        let target = self.group_of(piece);
-        self.order.push(NOWHERE);
-        let mut hole = self.order.len() as u32 - 1;
-        for g in (target + 1..self.ends.len()).rev() {
-            let start = self.ends[g - 1];
-            if start != hole {
-                let moved = self.order[start as usize];
-                self.put(hole, moved);
-                hole = start;
-            }
-            self.ends[g] += 1;
-        }
-        self.ends[target] += 1;
-        self.put(hole, piece.0);
-    }
-
-    fn delist(&mut self, piece: PieceIndex) {
-        let mut hole = self.place[piece.at()];
-        if hole == NOWHERE {
-            return;
-        }
-        for g in self.group_of(piece)..self.ends.len() {
-            let last = self.ends[g] - 1;
-            if last != hole {
-                let moved = self.order[last as usize];
-                self.put(hole, moved);
-                hole = last;
-            }
-            self.ends[g] -= 1;
-        }
-        self.order.pop();
-        self.place[piece.at()] = NOWHERE;
-    }
-
-    fn regroup(&mut self, piece: PieceIndex, change: impl FnOnce(&mut Self)) {
-        let before = self.group_of(piece);
-        let listed = self.place[piece.at()] != NOWHERE;
-        let (mut priority, mut copies) = (self.priority[piece.at()], self.copies[piece.at()]);
-        change(self);
-        if !listed || self.group_of(piece) == before {
-            return;
-        }
-        // Put the old key back for as long as the piece is taken out.
-        std::mem::swap(&mut priority, &mut self.priority[piece.at()]);
-        std::mem::swap(&mut copies, &mut self.copies[piece.at()]);
-        self.delist(piece);
-        self.priority[piece.at()] = priority;
-        self.copies[piece.at()] = copies;
-        self.enlist(piece);
-    }
-
     /// A peer has this piece.
     pub fn add_copy(&mut self, piece: PieceIndex) {
         if piece.0 < self.geometry.pieces() {
-            self.regroup(piece, |p| p.copies[piece.at()] = p.copies[piece.at()].saturating_add(1));
+            self.order.set_copies(piece, self.order.copies(piece).saturating_add(1));
         }
     }
 
     /// A peer that had this piece has left.
     pub fn remove_copy(&mut self, piece: PieceIndex) {
         if piece.0 < self.geometry.pieces() {
-            self.regroup(piece, |p| p.copies[piece.at()] = p.copies[piece.at()].saturating_sub(1));
+            self.order.set_copies(piece, self.order.copies(piece).saturating_sub(1));
         }
     }
 
@@ -259,7 +178,7 @@ impl Picker {
             PieceState::Have => _ = self.have.remove(piece),
             PieceState::Ignored => {}
             PieceState::Wanted => {
-                self.delist(piece);
+                self.order.delist(piece);
                 self.unasked -= blocks;
                 self.lacking -= 1;
             }
@@ -276,7 +195,7 @@ impl Picker {
             PieceState::Have => _ = self.have.insert(piece),
             PieceState::Ignored => {}
             PieceState::Wanted => {
-                self.enlist(piece);
+                self.order.enlist(piece);
                 self.unasked += blocks;
                 self.lacking += 1;
                 self.cursor = self.cursor.min(piece.0);
@@ -303,7 +222,7 @@ impl Picker {
     /// The piece is not there (any more): everything known of it is given up.
     pub fn mark_lost(&mut self, piece: PieceIndex) {
         if let Some(PieceState::Have | PieceState::Active) = self.state.get(piece.at()) {
-            let wanted = self.priority[piece.at()] != Priority::Skip;
+            let wanted = self.order.priority(piece) != Priority::Skip;
             self.set_state(piece, if wanted { PieceState::Wanted } else { PieceState::Ignored });
         }
     }
@@ -316,20 +235,16 @@ impl Picker {
     /// How much a piece is wanted. A piece that is being fetched is finished all the same.
     pub fn set_priority(&mut self, piece: PieceIndex, priority: Priority) {
         let Some(state) = self.state.get(piece.at()).copied() else { return };
-        let shown = if priority == Priority::Skip { self.priority[piece.at()] } else { priority };
         match (state, priority) {
-            (PieceState::Wanted, Priority::Skip) => {
-                self.set_state(piece, PieceState::Ignored);
-                self.priority[piece.at()] = Priority::Skip;
+            (PieceState::Wanted, Priority::Skip) => self.set_state(piece, PieceState::Ignored),
+            (PieceState::Ignored, Priority::Skip) | (PieceState::Have | PieceState::Active | PieceState::Wanted, _) => {
             }
-            (PieceState::Ignored, Priority::Skip) => {}
             (PieceState::Ignored, _) => {
-                self.priority[piece.at()] = priority;
+                self.order.set_priority(piece, priority);
                 self.set_state(piece, PieceState::Wanted);
             }
-            (PieceState::Have | PieceState::Active, _) => self.priority[piece.at()] = priority,
-            (PieceState::Wanted, _) => self.regroup(piece, |p| p.priority[piece.at()] = shown),
         }
+        self.order.set_priority(piece, priority);
     }
 
     // --- picking -----------------------------------------------------------------------------------
@@ -415,21 +330,15 @@ impl Picker {
     }
 
     fn rarest(&self, fits: impl Fn(&Self, PieceIndex) -> bool, rng: &mut fastrand::Rng) -> Option<PieceIndex> {
-        if self.order.is_empty() {
-            return None;
-        }
         if self.have.count() < RANDOM_START {
-            // Among the most wanted class only: a priority is the user's word, rarity just a habit.
-            let class = (0..CLASSES).find(|c| self.ends[(c + 1) * COPIES - 1] > 0)?;
-            let end = self.ends[(class + 1) * COPIES - 1];
             for _ in 0..16 {
-                let piece = PieceIndex(self.order[rng.u32(0..end) as usize]);
+                let piece = self.order.random(rng)?;
                 if fits(self, piece) {
                     return Some(piece);
                 }
             }
         }
-        self.order.iter().map(|p| PieceIndex(*p)).find(|p| fits(self, *p))
+        self.order.iter().find(|p| fits(self, *p))
     }
 
     fn next_in_order(&mut self, fits: impl Fn(&Self, PieceIndex) -> bool) -> Option<PieceIndex> {
@@ -438,11 +347,11 @@ impl Picker {
         let mut best: Option<PieceIndex> = None;
         for piece in (first..self.geometry.pieces()).map(PieceIndex) {
             if self.state[piece.at()] == PieceState::Wanted && fits(self, piece) {
-                let priority = self.priority[piece.at()];
-                if best.is_none_or(|b| priority > self.priority[b.at()]) {
+                let priority = self.order.priority(piece);
+                if best.is_none_or(|b| priority > self.order.priority(b)) {
                     best = Some(piece);
                 }
-                if priority == Priority::High || self.ends[COPIES - 1] == 0 && priority == Priority::Normal {
+                if priority == Priority::High || priority == Priority::Normal && !self.order.has_any(Priority::High) {
                     break;
                 }
             }
@@ -581,17 +490,10 @@ impl Picker {
                     (unasked, lacking) = (unasked + free, lacking + 1);
                 }
             }
-            let listed_here = self.place[piece.at()] != NOWHERE;
-            if listed_here != (self.state[piece.at()] == PieceState::Wanted) {
+            if self.order.is_listed(piece) != (self.state[piece.at()] == PieceState::Wanted) {
                 return Err(format!("piece {piece} is listed though {:?}", self.state[piece.at()]));
             }
-            if listed_here {
-                let g = self.group_of(piece);
-                let start = if g == 0 { 0 } else { self.ends[g - 1] };
-                if !(start..self.ends[g]).contains(&self.place[piece.at()]) {
-                    return Err(format!("piece {piece} stands outside its group"));
-                }
-            }
+            self.order.check(piece)?;
             if self.have.has(piece) != (self.state[piece.at()] == PieceState::Have) {
                 return Err(format!("piece {piece} is had and not had"));
             }
@@ -603,121 +505,5 @@ impl Picker {
     }
 }
 
-const fn group(priority: Priority, copies: u16) -> usize {
-    let class = match priority {
-        Priority::High => 0,
-        Priority::Normal | Priority::Skip => 1,
-        Priority::Low => 2,
-    };
-    let copies = copies as usize;
-    class * COPIES + if copies < COPIES { copies } else { COPIES - 1 }
-}
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::limits::BLOCK;
-    use std::net::Ipv4Addr;
-
-    const A: PeerKey = PeerKey(1);
-    const B: PeerKey = PeerKey(2);
-    const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-
-    fn picker(pieces: u32, blocks: u32) -> (Picker, fastrand::Rng) {
-        let mut rng = fastrand::Rng::with_seed(7);
-        let g = Geometry::new(u64::from(pieces * blocks * BLOCK), blocks * BLOCK);
-        (Picker::new(g, &mut rng), rng)
-    }
-
-    fn pick(p: &mut Picker, rng: &mut fastrand::Rng, who: PeerKey, has: &Bitfield, n: usize) -> Vec<(PieceIndex, u32)> {
-        let mut out = Vec::new();
-        p.pick(who, has, true, n, rng, &mut out);
-        p.check().unwrap();
-        out
-    }
-
-    #[test]
-    fn the_rarest_comes_first_once_there_is_something_to_trade() {
-        let (mut p, mut rng) = picker(20, 2);
-        for piece in 0..4 {
-            p.mark_have(PieceIndex(piece));
-        }
-        for piece in (0..20).filter(|n| *n != 13) {
-            p.add_copy(PieceIndex(piece));
-        }
-        let got = pick(&mut p, &mut rng, A, &Bitfield::full(20), 2);
-        assert_eq!(got, [(PieceIndex(13), 0), (PieceIndex(13), 1)]);
-        p.remove_copy(PieceIndex(7));
-        assert_eq!(pick(&mut p, &mut rng, A, &Bitfield::full(20), 1)[0].0, PieceIndex(7));
-    }
-
-    #[test]
-    fn a_peer_goes_on_with_its_own_piece_and_others_help_last() {
-        let (mut p, mut rng) = picker(2, 4);
-        let full = Bitfield::full(2);
-        let a = pick(&mut p, &mut rng, A, &full, 1)[0].0;
-        let b = pick(&mut p, &mut rng, B, &full, 1)[0].0;
-        assert_ne!(a, b);
-        assert!(pick(&mut p, &mut rng, A, &full, 3).iter().all(|(piece, _)| *piece == a));
-        assert_eq!(pick(&mut p, &mut rng, A, &full, 9).len(), 3, "A helps with B's piece");
-        assert_eq!(p.unasked(), 0);
-        assert!(p.ask_again(b, 0, 2) && !p.ask_again(b, 0, 2));
-        p.release(b, 0);
-        p.release(b, 0);
-        assert_eq!(p.unasked(), 1);
-        assert!(p.disown(B).is_empty());
-        p.check().unwrap();
-        assert_eq!(pick(&mut p, &mut rng, A, &full, 9), [(b, 0)]);
-    }
-
-    #[test]
-    fn a_piece_on_parole_has_one_sender() {
-        let (mut p, mut rng) = picker(1, 4);
-        let full = Bitfield::full(1);
-        p.set_parole(PieceIndex(0));
-        assert_eq!(pick(&mut p, &mut rng, A, &full, 2).len(), 2);
-        assert!(pick(&mut p, &mut rng, B, &full, 2).is_empty());
-        assert_eq!(p.arrived(PieceIndex(0), 0, IP), Arrival::Fresh { whole: false, askers: 1 });
-        assert_eq!(p.disown(A), [PieceIndex(0)]);
-        p.check().unwrap();
-        let got = pick(&mut p, &mut rng, B, &full, 9);
-        assert_eq!(got.len(), 4);
-        for (piece, block) in got {
-            p.arrived(piece, block, IP);
-        }
-        assert_eq!(p.senders(PieceIndex(0)), [IP; 4]);
-        p.mark_have(PieceIndex(0));
-        p.check().unwrap();
-        assert_eq!(p.lacking(), 0);
-    }
-
-    #[test]
-    fn skipped_pieces_are_left_alone_and_high_ones_come_first() {
-        let (mut p, mut rng) = picker(10, 1);
-        for piece in 0..10 {
-            let priority = if piece == 4 {
-                Priority::High
-            } else if piece < 8 {
-                Priority::Skip
-            } else {
-                Priority::Low
-            };
-            p.set_priority(PieceIndex(piece), priority);
-        }
-        p.check().unwrap();
-        assert_eq!(p.lacking(), 3);
-        let got = pick(&mut p, &mut rng, A, &Bitfield::full(10), 10);
-        assert_eq!(got[0].0, PieceIndex(4));
-        assert_eq!(got.len(), 3);
-        p.set_priority(PieceIndex(0), Priority::Normal);
-        assert_eq!(pick(&mut p, &mut rng, A, &Bitfield::full(10), 10), [(PieceIndex(0), 0)]);
-    }
-
-    #[test]
-    fn in_order_means_in_order() {
-        let (mut p, mut rng) = picker(6, 2);
-        p.set_sequential(true);
-        let got = pick(&mut p, &mut rng, A, &Bitfield::full(6), 12);
-        assert!(got.is_sorted() && got.len() == 12);
-    }
-}
+mod tests;
