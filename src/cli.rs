@@ -7,13 +7,13 @@ pub mod show;
 pub mod source;
 
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
-use crate::config::size::size;
+pub use crate::config::{Encryption, Settings as Common};
 
 /// It could not be done.
 pub const FAILED: u8 = 1;
@@ -55,65 +55,6 @@ pub enum Verb {
     },
     /// Print the manual page
     Man,
-}
-
-/// Flags that every verb takes.
-#[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Common flags")]
-pub struct Common {
-    /// Read the settings from this file
-    #[arg(long, global = true, value_name = "FILE")]
-    pub config: Option<PathBuf>,
-    /// Keep torrents, resume records and the log in this folder
-    #[arg(long, global = true, value_name = "DIR")]
-    pub state_dir: Option<PathBuf>,
-    /// Use this address of ours only
-    #[arg(long, global = true, value_name = "IP")]
-    pub bind: Option<IpAddr>,
-    /// Do not look for peers in the DHT
-    #[arg(long, global = true)]
-    pub no_dht: bool,
-    /// Do not look for peers in the local network
-    #[arg(long, global = true)]
-    pub no_lsd: bool,
-    /// Do not exchange addresses with peers
-    #[arg(long, global = true)]
-    pub no_pex: bool,
-    /// Do not use uTP
-    #[arg(long, global = true)]
-    pub no_utp: bool,
-    /// Do not ask the router to open a port
-    #[arg(long, global = true)]
-    pub no_port_map: bool,
-    /// Whether connections are encrypted
-    #[arg(long, global = true, value_name = "HOW")]
-    pub encryption: Option<Encryption>,
-    /// The most peers of all torrents together
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    pub max_peers: Option<u32>,
-    /// The most bytes a second in, such as 10MB/s; 0 is no limit
-    #[arg(long, global = true, value_name = "RATE", value_parser = size)]
-    pub down_limit: Option<u64>,
-    /// The most bytes a second out; 0 is no limit
-    #[arg(long, global = true, value_name = "RATE", value_parser = size)]
-    pub up_limit: Option<u64>,
-    /// Write a log to this file
-    #[arg(long, global = true, value_name = "FILE")]
-    pub log_file: Option<PathBuf>,
-    /// Log more; twice for everything
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
-    pub verbose: u8,
-}
-
-/// Whether connections are encrypted.
-#[derive(ValueEnum, Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Encryption {
-    /// Never.
-    Off,
-    /// Where the peer can.
-    Prefer,
-    /// Always.
-    Require,
 }
 
 /// `ttui download`

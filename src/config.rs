@@ -1,3 +1,224 @@
-//! What a user may set, and how it is written.
+//! Flags and the config file made into one validated [`Config`].
+//!
+//! [`Settings`] is both: the flags that all verbs share, and the keys of the file, by the same names. A flag wins over the
+//! file, the file over the default.
+
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use etcetera::BaseStrategy as _;
+use serde::{Deserialize, Deserializer};
+
+use crate::config::size::size;
+use crate::limits;
 
 pub mod size;
+
+/// The port that is listened on unless another one is asked for.
+pub const PORT: u16 = 6881;
+/// The longest config file that is read, in bytes.
+const FILE: u64 = limits::MIB as u64;
+
+/// What may be said by flag and in the config file; nothing said is `None` or `false`.
+#[derive(Clone, Debug, Default, clap::Args, Deserialize)]
+#[command(next_help_heading = "Common flags")]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Settings {
+    /// Read settings from this file instead of the usual one
+    #[arg(long, value_name = "FILE", global = true)]
+    #[serde(skip)]
+    pub config: Option<PathBuf>,
+    /// Keep resume records, session and log in this folder
+    #[arg(long, value_name = "DIR", global = true)]
+    pub state_dir: Option<PathBuf>,
+    /// Listen on this address only, and connect from it
+    #[arg(long, value_name = "IP", global = true)]
+    pub bind: Option<IpAddr>,
+    /// Do not use the DHT
+    #[arg(long, global = true)]
+    pub no_dht: bool,
+    /// Do not look for peers on the local network
+    #[arg(long, global = true)]
+    pub no_lsd: bool,
+    /// Do not exchange peers with peers
+    #[arg(long, global = true)]
+    pub no_pex: bool,
+    /// Do not speak uTP
+    #[arg(long, global = true)]
+    pub no_utp: bool,
+    /// Do not ask the router to forward the port
+    #[arg(long, global = true)]
+    pub no_port_map: bool,
+    /// Whether connections are encrypted
+    #[arg(long, value_name = "WHEN", global = true)]
+    pub encryption: Option<Encryption>,
+    /// Connect to at most this many peers in all
+    #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_peers: Option<u32>,
+    /// Download at most this fast, as in 512K or 10MB/s; 0 is no limit
+    #[arg(long, value_name = "RATE", global = true, value_parser = size)]
+    #[serde(deserialize_with = "size_key")]
+    pub down_limit: Option<u64>,
+    /// Upload at most this fast; 0 is no limit
+    #[arg(long, value_name = "RATE", global = true, value_parser = size)]
+    #[serde(deserialize_with = "size_key")]
+    pub up_limit: Option<u64>,
+    /// Write a log to this file
+    #[arg(long, value_name = "FILE", global = true)]
+    pub log_file: Option<PathBuf>,
+    /// Log more; twice logs everything
+    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    pub verbose: u8,
+    /// The download folder. A flag of the verbs that have one.
+    #[arg(skip)]
+    pub dir: Option<PathBuf>,
+    /// The port to listen on. A flag of the verbs that have one.
+    #[arg(skip)]
+    pub port: Option<u16>,
+}
+
+/// Whether connections are encrypted (MSE).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encryption {
+    /// Never.
+    Off,
+    /// Where the other side can.
+    #[default]
+    Prefer,
+    /// Always; peers that cannot are left alone.
+    Require,
+}
+
+/// Reads a size from the file: a number of bytes, or a text as flags have it.
+fn size_key<'de, D: Deserializer<'de>>(file: D) -> Result<Option<u64>, D::Error> {
+    use serde::de::Error as _;
+    match toml::Value::deserialize(file)? {
+        toml::Value::Integer(n) if n >= 0 => Ok(Some(n.unsigned_abs())),
+        toml::Value::String(text) => size(&text).map(Some).map_err(D::Error::custom),
+        other => Err(D::Error::custom(format_args!("{other} is no size: write it like \"512K\" or \"10MB/s\""))),
+    }
+}
+
+/// Everything that holds for a run.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Config {
+    /// The default download folder.
+    pub dir: PathBuf,
+    /// Where resume records, session and log are kept.
+    pub state_dir: PathBuf,
+    /// The port to listen on; 0 lets the system choose.
+    pub port: u16,
+    /// The only address to listen on and connect from.
+    pub bind: Option<IpAddr>,
+    /// Use the DHT.
+    pub dht: bool,
+    /// Use local discovery.
+    pub lsd: bool,
+    /// Exchange peers.
+    pub pex: bool,
+    /// Speak uTP.
+    pub utp: bool,
+    /// Ask the router to forward the port.
+    pub port_map: bool,
+    /// Whether connections are encrypted.
+    pub encryption: Encryption,
+    /// The most connections of all torrents together.
+    pub max_peers: usize,
+    /// Bytes a second in, all torrents together.
+    pub down_limit: Option<u64>,
+    /// Bytes a second out.
+    pub up_limit: Option<u64>,
+    /// Where to log.
+    pub log_file: Option<PathBuf>,
+    /// How much to log: 0, 1 or 2 and more.
+    pub verbose: u8,
+}
+
+impl Config {
+    /// Reads the config file and lays the flags over it.
+    ///
+    /// # Errors
+    /// One sentence: a file that was named and is not there, a file that cannot be read or understood, a value out of
+    /// range, no folder for the state.
+    pub fn load(flags: Settings) -> Result<Config, String> {
+        let folders = etcetera::choose_base_strategy().ok();
+        let file = match (&flags.config, &folders) {
+            (Some(path), _) => read(path)?,
+            (None, Some(folders)) => {
+                let path = folders.config_dir().join("ttui").join("config.toml");
+                if path.exists() { read(&path)? } else { Settings::default() }
+            }
+            (None, None) => Settings::default(),
+        };
+        let usual = folders.map(|f| f.state_dir().unwrap_or_else(|| f.data_dir()).join("ttui"));
+        let state_dir = flags.state_dir.or(file.state_dir).or(usual);
+        let state_dir = state_dir.ok_or("there is no home folder to keep the state in: name one with --state-dir")?;
+        let max_peers = flags.max_peers.or(file.max_peers).map_or(limits::PEERS_ALL, |n| n as usize);
+        if max_peers == 0 {
+            return Err("max-peers is 0: at least one peer is needed".to_owned());
+        }
+        let limit = |flag: Option<u64>, file: Option<u64>| flag.or(file).filter(|&n| n > 0);
+        Ok(Config {
+            dir: flags.dir.or(file.dir).unwrap_or_else(|| PathBuf::from(".")),
+            state_dir,
+            port: flags.port.or(file.port).unwrap_or(PORT),
+            bind: flags.bind.or(file.bind),
+            dht: !(flags.no_dht || file.no_dht),
+            lsd: !(flags.no_lsd || file.no_lsd),
+            pex: !(flags.no_pex || file.no_pex),
+            utp: !(flags.no_utp || file.no_utp),
+            port_map: !(flags.no_port_map || file.no_port_map),
+            encryption: flags.encryption.or(file.encryption).unwrap_or_default(),
+            max_peers,
+            down_limit: limit(flags.down_limit, file.down_limit),
+            up_limit: limit(flags.up_limit, file.up_limit),
+            log_file: flags.log_file.or(file.log_file),
+            verbose: flags.verbose.max(file.verbose),
+        })
+    }
+}
+
+/// Reads a config file.
+fn read(path: &Path) -> Result<Settings, String> {
+    let fail = |why: &dyn std::fmt::Display| format!("the config file {} cannot be used: {why}", path.display());
+    let meta = std::fs::metadata(path).map_err(|e| fail(&e))?;
+    if !meta.is_file() || meta.len() > FILE {
+        return Err(fail(&"it is no file, or longer than 1 MiB"));
+    }
+    let text = std::fs::read_to_string(path).map_err(|e| fail(&e))?;
+    toml::from_str(&text).map_err(|e| fail(&e.to_string().trim()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flag_wins_over_the_file_and_the_file_over_the_default() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, "port = 7000\ndown-limit = \"1M\"\nno-dht = true\nup-limit = 5\n").unwrap();
+        let flags = Settings {
+            config: Some(path),
+            state_dir: Some(dir.path().into()),
+            down_limit: Some(0),
+            ..Settings::default()
+        };
+        let config = Config::load(flags).unwrap();
+        assert_eq!((config.port, config.dht, config.lsd), (7000, false, true));
+        assert_eq!((config.down_limit, config.up_limit), (None, Some(5)));
+        assert_eq!(config.max_peers, limits::PEERS_ALL);
+    }
+
+    #[test]
+    fn a_file_that_is_not_understood_is_named() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, "prot = 7000\n").unwrap();
+        let why = Config::load(Settings { config: Some(path), ..Settings::default() }).unwrap_err();
+        assert!(why.contains("c.toml") && why.contains("prot"), "{why}");
+        let gone = Settings { config: Some(dir.path().join("none")), ..Settings::default() };
+        assert!(Config::load(gone).unwrap_err().contains("none"));
+    }
+}

@@ -90,10 +90,12 @@ impl Birth {
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Step::Wait),
                 Err(e) => return Err(e),
             }
-            if let Some(step) = self.judge(greeting) {
+            let step = self.judge(greeting);
+            // A caller that turns out to be ourselves is answered too, so that the dialling side learns of it.
+            self.send(greeting)?;
+            if let Some(step) = step {
                 return Ok(step);
             }
-            self.send(greeting)?;
         }
         let ours = Handshake::LENGTH;
         match Handshake::decode(&self.theirs) {
