@@ -89,6 +89,7 @@ pub mod disk {
 
 pub mod engine {
     //! Threads and sockets: carries bytes to the machine and its decisions out, and decides nothing itself.
+    pub mod announce;
     pub(crate) mod birth;
     pub mod buffers;
     pub mod greet;
@@ -97,6 +98,7 @@ pub mod engine {
     pub mod reader;
     pub mod threads;
     pub mod tracker;
+    pub mod udp;
     pub mod writer;
 }
 

@@ -1,0 +1,491 @@
+//! Announces over HTTP and HTTPS, and the door to those over UDP.
+//!
+//! A few threads share one queue. No host may hold more than [`PER_HOST`] of them, and hosts that failed last time no
+//! more than half of them together, so dead trackers delay each other and nobody else. Every request has a deadline
+//! for all of it, a limit for its answer, and rules for the addresses that a redirect may lead to.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use ureq::config::{Config, IpFamily};
+use ureq::http::Uri;
+use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::{Agent, Proxy};
+use url::Url;
+
+use crate::engine::threads::Crew;
+use crate::engine::udp::UdpTrackers;
+use crate::limits;
+use crate::wire::text;
+use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply, Asker, announce_url, decode_reply};
+
+/// Threads that make requests; started when there is work for them.
+const THREADS: usize = limits::ANNOUNCES;
+/// Requests to one host at once.
+const PER_HOST: usize = 2;
+/// Requests waiting in all.
+const QUEUE: usize = 4096;
+/// Hosts remembered for having failed.
+const FAILED_HOSTS: usize = 1000;
+/// Time for a second announce over IPv6 to a tracker that has answered over IPv4.
+const SECOND: Duration = Duration::from_secs(5);
+/// What we call ourselves.
+const USER_AGENT: &str = concat!("ttui/", env!("CARGO_PKG_VERSION"));
+
+/// Gets the result of a job, on a thread of ours: it must not block.
+pub type Done<T> = Box<dyn FnOnce(Result<T, String>) + Send>;
+
+/// One announce to be made.
+pub struct AnnounceJob {
+    /// What to ask of whom.
+    pub ask: Announce,
+    /// Who asks.
+    pub asker: Asker,
+    /// Gets the reply, or a sentence that says why there is none.
+    pub done: Done<AnnounceReply>,
+}
+
+/// How announces are to be made.
+#[derive(Clone, Debug, Default)]
+pub struct AnnouncerConfig {
+    /// The URL of an HTTP proxy; none is taken from the environment.
+    pub proxy: Option<String>,
+    /// The local address of UDP announces.
+    pub bind: Option<IpAddr>,
+}
+
+/// What a thread takes from the queue.
+enum Job {
+    Announce(AnnounceJob, Instant),
+    Fetch { url: String, max: u64, done: Done<Vec<u8>> },
+}
+
+impl Job {
+    fn host(&self) -> String {
+        let url = match self {
+            Job::Announce(job, _) => &job.ask.url,
+            Job::Fetch { url, .. } => url,
+        };
+        let rest = url.split_once("://").map_or("", |(_, rest)| rest);
+        rest.split(['/', '?', '#']).next().unwrap_or("").to_ascii_lowercase()
+    }
+
+    fn fail(self, why: &str) {
+        match self {
+            Job::Announce(job, _) => (job.done)(Err(why.into())),
+            Job::Fetch { done, .. } => done(Err(why.into())),
+        }
+    }
+}
+
+#[derive(Default)]
+struct Queue {
+    jobs: VecDeque<(String, Job)>,
+    /// Requests under way, by host.
+    busy: HashMap<String, usize>,
+    /// Hosts whose last request failed.
+    failed: HashSet<String>,
+    idle: usize,
+    threads: usize,
+    closed: bool,
+    /// One agent a thread, to end their requests.
+    agents: Vec<Agent>,
+}
+
+impl Queue {
+    /// The first job that may run now.
+    fn take(&mut self) -> Option<(String, Job)> {
+        let dubious: usize = self.busy.iter().filter(|(host, _)| self.failed.contains(*host)).map(|(_, n)| n).sum();
+        let may_run = |(host, _): &(String, Job)| {
+            let here = self.busy.get(host).copied().unwrap_or(0);
+            here < PER_HOST && (dubious < THREADS / 2 || !self.failed.contains(host))
+        };
+        let at = self.jobs.iter().position(may_run)?;
+        let job = self.jobs.remove(at)?;
+        *self.busy.entry(job.0.clone()).or_default() += 1;
+        Some(job)
+    }
+
+    fn finished(&mut self, host: &str, failed: bool) {
+        if let Some(n) = self.busy.get_mut(host) {
+            *n -= 1;
+            if *n == 0 {
+                self.busy.remove(host);
+            }
+        }
+        if !failed {
+            self.failed.remove(host);
+        } else if self.failed.len() < FAILED_HOSTS {
+            self.failed.insert(host.to_owned());
+        }
+    }
+}
+
+#[derive(Default)]
+struct Shared {
+    queue: Mutex<Queue>,
+    changed: Condvar,
+}
+
+impl Shared {
+    fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Makes announces until it is dropped; those under way end then, and their jobs hear so.
+pub struct Announcer {
+    shared: Arc<Shared>,
+    crew: Crew,
+    config: Config,
+    udp: UdpTrackers,
+}
+
+impl Announcer {
+    /// Starts the UDP thread; the others come when there is work for them. `crew` knows all of them, and waiting for
+    /// it is waiting for their end.
+    ///
+    /// # Errors
+    /// When the proxy's URL is none, or the system gives no thread.
+    pub fn start(crew: &Crew, config: &AnnouncerConfig) -> io::Result<Self> {
+        let proxy = config.proxy.as_deref().map(Proxy::new).transpose();
+        let proxy = proxy.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, format!("the proxy: {e}")))?;
+        let http = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(proxy)
+            // Redirects are followed by hand, so that each address passes the rules.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .max_idle_connections(0)
+            .user_agent(USER_AGENT)
+            .timeout_resolve(Some(limits::TRACKER_CONNECT))
+            .timeout_connect(Some(limits::TRACKER_CONNECT))
+            .timeout_global(Some(limits::TRACKER))
+            .build();
+        let udp = UdpTrackers::start(crew, config.bind)?;
+        Ok(Announcer { shared: Arc::default(), crew: crew.clone(), config: http, udp })
+    }
+
+    /// Makes an announce, over whatever its URL says.
+    pub fn announce(&self, job: AnnounceJob) {
+        let scheme = job.ask.url.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
+        match scheme.as_str() {
+            "udp" => self.udp.announce(job),
+            "http" | "https" => self.queue(Job::Announce(job, Instant::now())),
+            _ => (job.done)(Err("not supported: only http, https and udp trackers are".into())),
+        }
+    }
+
+    /// Fetches what lies at an http or https URL, at most `max` bytes of it.
+    pub fn fetch(&self, url: &str, max: u64, done: Done<Vec<u8>>) {
+        self.queue(Job::Fetch { url: url.to_owned(), max, done });
+    }
+
+    fn queue(&self, job: Job) {
+        let mut queue = self.shared.lock();
+        if queue.closed || queue.jobs.len() >= QUEUE {
+            drop(queue);
+            return job.fail("too many announces are waiting");
+        }
+        // Last words cannot wait.
+        match &job {
+            Job::Announce(a, _) if a.ask.event == AnnounceEvent::Stopped => queue.jobs.push_front((job.host(), job)),
+            _ => queue.jobs.push_back((job.host(), job)),
+        }
+        if queue.idle == 0 && queue.threads < THREADS {
+            let name = format!("http{}", queue.threads);
+            let (guarded, worker) = Worker::new(&self.config);
+            let shared = Arc::clone(&self.shared);
+            match self.crew.spawn(name, move || worker.run(&shared), |_| ()) {
+                Ok(()) => {
+                    queue.threads += 1;
+                    queue.agents.push(guarded);
+                }
+                Err(e) if queue.threads > 0 => log::warn!("no thread for an announce: {e}"),
+                Err(e) => {
+                    let jobs = std::mem::take(&mut queue.jobs);
+                    drop(queue);
+                    return jobs.into_iter().for_each(|(_, job)| job.fail(&format!("no thread for it: {e}")));
+                }
+            }
+        }
+        drop(queue);
+        self.shared.changed.notify_one();
+    }
+}
+
+impl Drop for Announcer {
+    fn drop(&mut self) {
+        let mut queue = self.shared.lock();
+        queue.closed = true;
+        let jobs = std::mem::take(&mut queue.jobs);
+        let agents = std::mem::take(&mut queue.agents);
+        drop(queue);
+        self.shared.changed.notify_all();
+        agents.into_iter().for_each(Agent::shutdown);
+        jobs.into_iter().for_each(|(_, job)| job.fail("stopped"));
+    }
+}
+
+/// One thread's way to make requests.
+struct Worker {
+    agent: Agent,
+    rules: Arc<Rules>,
+}
+
+/// What is known of the address of the request under way, and what it must be. Shared with the resolver.
+#[derive(Debug, Default)]
+struct Rules {
+    /// The address must not be a private one: the redirect comes from a public host.
+    public_only: AtomicBool,
+    /// The path need not look like a tracker's.
+    any_path: AtomicBool,
+    /// The last address was a private one.
+    private: AtomicBool,
+    /// The request goes over IPv6, where the host has both families and the other one was used.
+    second: AtomicBool,
+    /// The host has addresses of both families.
+    both: AtomicBool,
+}
+
+impl Rules {
+    fn get(flag: &AtomicBool) -> bool {
+        flag.load(Ordering::Relaxed)
+    }
+}
+
+/// Looks names up and applies the rules to what comes out, so that no name can lead where its URL may not.
+struct Guard {
+    inner: DefaultResolver,
+    rules: Arc<Rules>,
+}
+
+impl fmt::Debug for Guard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Guard")
+    }
+}
+
+impl Resolver for Guard {
+    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
+        let mut found = self.inner.resolve(uri, config, timeout)?;
+        if config.proxy().is_some() {
+            // It is the proxy's address; the rest is its business.
+            return Ok(found);
+        }
+        let refuse = |why: &str| Err(ureq::Error::Io(io::Error::other(why)));
+        let private = found.iter().any(|addr| is_private(addr.ip()));
+        self.rules.private.store(private, Ordering::Relaxed);
+        if private && Rules::get(&self.rules.public_only) {
+            return refuse("the tracker redirected to a private address: refused");
+        }
+        if private && !Rules::get(&self.rules.any_path) && !looks_like_announce(uri.path()) {
+            return refuse("a tracker at a private address must have a path that begins with /announce");
+        }
+        let v6 = found.iter().any(SocketAddr::is_ipv6);
+        let v4 = found.iter().any(SocketAddr::is_ipv4);
+        self.rules.both.store(v4 && v6, Ordering::Relaxed);
+        if v4 && v6 {
+            let want_v6 = Rules::get(&self.rules.second);
+            let mut kept = self.inner.empty();
+            found.iter().filter(|addr| addr.is_ipv6() == want_v6).for_each(|addr| kept.push(*addr));
+            found = kept;
+        }
+        Ok(found)
+    }
+}
+
+/// Whether the address is of this machine or of a network without access from outside.
+fn is_private(ip: IpAddr) -> bool {
+    match ip.to_canonical() {
+        IpAddr::V4(ip) => {
+            let [a, b, ..] = ip.octets();
+            let shared = a == 100 && b & 0xc0 == 64;
+            ip.is_loopback() || ip.is_private() || ip.is_link_local() || a == 0 || shared
+        }
+        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local(),
+    }
+}
+
+/// Whether a path is a tracker's and not, say, a command of a router or of a program on this machine.
+fn looks_like_announce(path: &str) -> bool {
+    let last = path.rsplit('/').next().unwrap_or(path);
+    path.starts_with("/announce") || last.starts_with("announce")
+}
+
+/// An answer before it is understood.
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+}
+
+impl Worker {
+    fn new(config: &Config) -> (Agent, Self) {
+        let rules = Arc::new(Rules::default());
+        let guard = Guard { inner: DefaultResolver::default(), rules: Arc::clone(&rules) };
+        let agent = Agent::with_parts(config.clone(), DefaultConnector::new(), guard);
+        (agent.clone(), Worker { agent, rules })
+    }
+
+    fn run(self, shared: &Shared) {
+        let mut queue = shared.lock();
+        while !queue.closed {
+            let Some((host, job)) = queue.take() else {
+                queue.idle += 1;
+                queue = shared.changed.wait(queue).unwrap_or_else(PoisonError::into_inner);
+                queue.idle -= 1;
+                continue;
+            };
+            drop(queue);
+            let failed = self.perform(job);
+            queue = shared.lock();
+            queue.finished(&host, failed);
+            // A place at this host is free again, and a waiting job may want it.
+            shared.changed.notify_one();
+        }
+    }
+
+    /// Does a job and says whether it failed.
+    fn perform(&self, job: Job) -> bool {
+        match job {
+            Job::Announce(AnnounceJob { ask, asker, done }, since) => {
+                let last = ask.event == AnnounceEvent::Stopped;
+                let deadline = if last { since + limits::LAST_ANNOUNCE } else { Instant::now() + limits::TRACKER };
+                let result = caught(|| self.announce(&ask, &asker, deadline));
+                let failed = result.is_err();
+                done(result);
+                failed
+            }
+            Job::Fetch { url, max, done } => {
+                let deadline = Instant::now() + limits::TRACKER;
+                // The user named this place, so its path may be any.
+                self.rules.any_path.store(true, Ordering::Relaxed);
+                let result = caught(|| self.follow(parse(&url)?, max, deadline));
+                self.rules.any_path.store(false, Ordering::Relaxed);
+                let failed = result.is_err();
+                done(result.and_then(|answer| match answer.status {
+                    200..=299 => Ok(answer.body),
+                    status => Err(format!("the server answers with status {status}")),
+                }));
+                failed
+            }
+        }
+    }
+
+    /// One announce, over both families where the host and this machine have both (BEP 7), so that peers of either
+    /// learn of us.
+    fn announce(&self, ask: &Announce, asker: &Asker, deadline: Instant) -> Result<AnnounceReply, String> {
+        let url = parse(&ask.url)?;
+        let url = Announce { url: url.into(), ..ask.clone() };
+        let url = parse(&announce_url(&url, asker).map_err(|e| e.to_string())?)?;
+        self.rules.second.store(false, Ordering::Relaxed);
+        self.rules.both.store(false, Ordering::Relaxed);
+        let first = self.ask(url.clone(), deadline);
+        if !Rules::get(&self.rules.both) || !has_ipv6() {
+            return first;
+        }
+        self.rules.second.store(true, Ordering::Relaxed);
+        let short = if first.is_ok() { deadline.min(Instant::now() + SECOND) } else { deadline };
+        match (first, self.ask(url, short)) {
+            (Ok(mut reply), Ok(second)) => {
+                let new: Vec<_> = second.peers.into_iter().filter(|peer| !reply.peers.contains(peer)).collect();
+                reply.peers.extend(new);
+                reply.peers.truncate(limits::PEERS_PER_REPLY);
+                Ok(reply)
+            }
+            (Ok(reply), Err(_)) | (Err(_), Ok(reply)) => Ok(reply),
+            (Err(why), Err(_)) => Err(why),
+        }
+    }
+
+    fn ask(&self, url: Url, deadline: Instant) -> Result<AnnounceReply, String> {
+        let answer = self.follow(url, limits::TRACKER_REPLY, deadline)?;
+        decode_reply(&answer.body).map_err(|e| match answer.status {
+            200..=299 => e.to_string(),
+            status if e == crate::wire::tracker::ReplyError::NotATracker => {
+                format!("it answers with status {status}")
+            }
+            status => format!("{e} (status {status})"),
+        })
+    }
+
+    /// Makes a request and follows redirects, each hop under the rules.
+    fn follow(&self, mut url: Url, max: u64, deadline: Instant) -> Result<Answer, String> {
+        self.rules.public_only.store(false, Ordering::Relaxed);
+        for _ in 0..=limits::REDIRECTS {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err("no answer in time".into());
+            }
+            let request = self.agent.get(url.as_str()).config().ip_family(IpFamily::Any).timeout_global(Some(left));
+            let mut response = request.build().call().map_err(|e| words(&e))?;
+            let status = response.status().as_u16();
+            let to = response.headers().get("location").and_then(|to| to.to_str().ok());
+            let (300..=399, Some(to)) = (status, to) else {
+                let body = response.body_mut().with_config().limit(max).read_to_vec().map_err(|e| words(&e))?;
+                return Ok(Answer { status, body });
+            };
+            // From a public host, and from anywhere after one, there is no way back into a private network.
+            if !Rules::get(&self.rules.private) {
+                self.rules.public_only.store(true, Ordering::Relaxed);
+            }
+            let next = url.join(to).map_err(|_| "it redirects to something that is no URL".to_owned())?;
+            url = parse(next.as_str())
+                .map_err(|_| format!("it redirects to a {} URL: refused", text::clean(next.scheme(), 20)))?;
+        }
+        Err(format!("it redirects more than {} times", limits::REDIRECTS))
+    }
+}
+
+/// Runs what may panic (code of others reads what strangers send), so that it costs one request and not the thread.
+fn caught<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("an error of ours, which the log tells".into()))
+}
+
+/// Reads an http or https URL and says in words what is wrong with it.
+fn parse(text: &str) -> Result<Url, String> {
+    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+        return Err("the URL holds a character that no URL may have".into());
+    }
+    if text.len() > 2 * limits::TRACKER_URL {
+        return Err(format!("the URL is {} bytes long: too long", text.len()));
+    }
+    let url = Url::parse(text).map_err(|e| format!("the URL cannot be read: {e}"))?;
+    match (url.scheme(), url.port()) {
+        ("http" | "https", Some(0)) => Err("the URL names port 0, which nobody can listen on".into()),
+        ("http" | "https", _) => Ok(url),
+        (other, _) => Err(format!("{other} URLs are not supported here, only http and https")),
+    }
+}
+
+/// Whether this machine has a way to the IPv6 internet. Asks the routing table; nothing is sent.
+fn has_ipv6() -> bool {
+    let far: SocketAddr = ([0x2001, 0x0db8, 0, 0, 0, 0, 0, 1], 9).into();
+    UdpSocket::bind("[::]:0").and_then(|socket| socket.connect(far)).is_ok()
+}
+
+/// A failed request in words, harmless ones: parts of them may come from the other side.
+fn words(error: &ureq::Error) -> String {
+    let plain = match error {
+        ureq::Error::Timeout(ureq::Timeout::Resolve) => "its name was not found in time".into(),
+        ureq::Error::Timeout(ureq::Timeout::Connect) => "no connection in time".into(),
+        ureq::Error::Timeout(_) => "no answer in time".into(),
+        ureq::Error::HostNotFound => "its name is not known".into(),
+        ureq::Error::Io(e) if e.kind() == io::ErrorKind::ConnectionRefused => "connection refused".into(),
+        ureq::Error::Io(e) => e.to_string(),
+        ureq::Error::BodyExceedsLimit(max) => format!("its answer is longer than {max} bytes"),
+        ureq::Error::LargeResponseHeader(..) => "the header of its answer is too long".into(),
+        ureq::Error::Decompress(..) => "its answer is damaged (compression)".into(),
+        ureq::Error::Protocol(_) | ureq::Error::Http(_) => "it does not speak HTTP".into(),
+        ureq::Error::Rustls(e) => format!("its certificate or TLS is bad: {e}"),
+        other => other.to_string(),
+    };
+    text::clean(&plain, limits::TRACKER_TEXT)
+}
