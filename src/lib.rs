@@ -81,10 +81,25 @@ pub mod swarm {
 
 pub mod disk {
     //! Files. Performs `Effect::Disk`, answers `Input::Disk`.
+    pub mod bits;
+    pub mod busy;
+    pub mod check;
+    pub mod fault;
+    pub mod files;
+    pub mod handles;
     pub mod layout;
     pub mod open;
+    pub mod partial;
+    pub mod paths;
+    pub mod place;
     pub mod pool;
+    pub mod rawio;
+    pub mod record;
+    pub mod resume;
+    pub mod shard;
     pub mod storage;
+    pub mod store;
+    pub mod trust;
 }
 
 pub mod engine {

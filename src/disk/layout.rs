@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::swarm::geometry::Geometry;
 use crate::wire::message::{InfoHash, PieceIndex};
+use crate::wire::metainfo::Metainfo;
 
 /// One file of a torrent.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -97,6 +98,19 @@ impl Layout {
             return Err(LayoutError::Hashes { hashes: hashes.len(), pieces: geometry.pieces() });
         }
         Ok(Layout { info_hash, geometry, files, hashes })
+    }
+
+    /// The layout of a torrent that was read from a `.torrent` file or from peers.
+    ///
+    /// # Errors
+    /// As [`Layout::new`]; a metainfo that was judged gives none.
+    pub fn of(meta: &Metainfo) -> Result<Layout, LayoutError> {
+        let files = meta
+            .files
+            .iter()
+            .map(|f| LaidFile { path: f.path(), length: f.length, offset: f.offset, pad: f.pad })
+            .collect();
+        Layout::new(meta.info_hash, Geometry::new(meta.total, meta.piece_length), files, meta.hashes.clone())
     }
 
     /// The torrent's name for machines.

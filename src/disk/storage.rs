@@ -6,8 +6,14 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::disk::check::Check;
+use crate::disk::fault;
 use crate::disk::layout::Layout;
-use crate::swarm::job::{DiskFault, DiskJob, FaultKind};
+use crate::disk::place::Place;
+use crate::disk::pool::Threads;
+use crate::disk::shard::Then;
+use crate::limits::{LAST_ANNOUNCE, SHUTDOWN};
+use crate::swarm::job::{DiskFault, DiskJob};
 use crate::wire::message::Block;
 
 /// How room is made for files.
@@ -45,15 +51,55 @@ pub struct Resumed {
 }
 
 /// A torrent's files, open for work. Clones are the same storage. Dropping the last one closes it without waiting.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Storage {
-    _inner: Arc<()>,
+    handle: Arc<Handle>,
+}
+
+#[derive(Debug)]
+struct Handle {
+    place: Arc<Place>,
+    threads: Arc<Threads>,
 }
 
 impl Storage {
+    pub(super) fn new(place: Arc<Place>, threads: Arc<Threads>) -> Self {
+        Storage { handle: Arc::new(Handle { place, threads }) }
+    }
+
     /// Hands work to the disk threads; never blocks.
     pub fn submit(&self, jobs: impl IntoIterator<Item = DiskJob>) {
-        jobs.into_iter().for_each(drop);
+        let Handle { place, threads } = &*self.handle;
+        if place.is_closing() {
+            return;
+        }
+        let shards = threads.shards.len();
+        let mut shares: Vec<Vec<DiskJob>> = Vec::new();
+        shares.resize_with(shards, Vec::new);
+        for job in jobs {
+            let then = match job {
+                DiskJob::Write { block, .. } => {
+                    shares[block.piece.at() % shards].push(job);
+                    continue;
+                }
+                DiskJob::Forget(piece) => {
+                    shares[piece.at() % shards].push(job);
+                    continue;
+                }
+                DiskJob::Probe(_) => {
+                    shares[0].push(job);
+                    continue;
+                }
+                DiskJob::Save => Then::Save,
+                DiskJob::Check(pieces) => {
+                    Then::Check(threads.checks.clone(), Check { place: Arc::clone(place), pieces })
+                }
+            };
+            // What was given before comes before.
+            threads.hand_out(place, &mut shares);
+            threads.turn(place, then);
+        }
+        threads.hand_out(place, &mut shares);
     }
 
     /// Reads a block; called from the threads that send it. `into` is as long as the block.
@@ -61,17 +107,26 @@ impl Storage {
     /// # Errors
     /// When the block does not exist or cannot be read: file missing, shorter, or the system's reason.
     pub fn read(&self, at: Block, into: &mut [u8]) -> Result<(), DiskFault> {
-        let _ = at;
-        self.read_bytes(0, into)
+        let geometry = self.handle.place.files.layout().geometry();
+        if !geometry.contains(at) || into.len() != at.length as usize {
+            return Err(fault::other(format!(
+                "piece {} has no block of {} bytes at {}",
+                at.piece, at.length, at.begin
+            )));
+        }
+        self.read_bytes(geometry.offset(at.piece, at.begin), into)
     }
 
-    /// Reads bytes of the torrent from `offset` on, across blocks, pieces and files.
+    /// Reads bytes of the torrent from `offset` on, across blocks, pieces and files: several blocks that follow one
+    /// another can be read in one call. Pad files read as zeros.
     ///
     /// # Errors
     /// As [`Storage::read`].
     pub fn read_bytes(&self, offset: u64, into: &mut [u8]) -> Result<(), DiskFault> {
-        let _ = (offset, into);
-        Err(DiskFault { kind: FaultKind::Other, text: "reading is not there yet".into() })
+        if self.handle.place.is_closed() {
+            return Err(fault::other("the torrent was closed".into()));
+        }
+        self.handle.place.read(offset, into)
     }
 
     /// Deletes the torrent's files, then folders that are empty, then the resume record; nothing of anybody else's.
@@ -80,10 +135,33 @@ impl Storage {
     /// # Errors
     /// When a file could not be deleted; the others are.
     pub fn delete_files(&self) -> Result<(), DiskFault> {
-        Ok(())
+        let Handle { place, threads } = &*self.handle;
+        place.end();
+        let (done, wait) = crossbeam_channel::bounded(1);
+        threads.turn(place, Then::Delete(done));
+        wait.recv_timeout(SHUTDOWN).unwrap_or_else(|_| {
+            Err(fault::other(format!("{} does not respond: files were not deleted yet", place.files.dir().display())))
+        })
     }
 
     /// Ends all work, writes the resume record and gives back handles and the lock. Waits for the disk threads, at
     /// most [`crate::limits::LAST_ANNOUNCE`]. Nothing is answered afterwards.
-    pub fn close(self) {}
+    pub fn close(self) {
+        let Handle { place, threads } = &*self.handle;
+        place.begin_closing();
+        let (done, wait) = crossbeam_channel::bounded(1);
+        threads.turn(place, Then::Close(Some(done)));
+        if wait.recv_timeout(LAST_ANNOUNCE) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
+            log::warn!("{} does not respond: closing goes on without waiting for it", place.files.dir().display());
+        }
+        place.end();
+    }
+}
+
+impl Drop for Handle {
+    fn drop(&mut self) {
+        if !self.place.begin_closing() {
+            self.threads.turn(&self.place, Then::Close(None));
+        }
+    }
 }

@@ -1,0 +1,159 @@
+//! What went wrong, in words: the operation, the path, the reason and what to do.
+
+use std::io;
+use std::path::Path;
+
+use crate::swarm::job::{DiskFault, FaultKind};
+
+/// What was being done when the system refused.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Doing {
+    /// Opening or creating.
+    Open,
+    /// Reading.
+    Read,
+    /// Writing.
+    Write,
+    /// Making room.
+    Allocate,
+    /// Deleting.
+    Delete,
+    /// Writing a resume record or a lock.
+    Record,
+}
+
+impl Doing {
+    const fn word(self) -> &'static str {
+        match self {
+            Doing::Open => "open",
+            Doing::Read => "read",
+            Doing::Write => "write",
+            Doing::Allocate => "make room for",
+            Doing::Delete => "delete",
+            Doing::Record => "record progress in",
+        }
+    }
+}
+
+/// A fault that the system reported. `needs` is what the torrent still has to write there, for the sentence about a
+/// full disk.
+#[must_use]
+pub fn system(doing: Doing, path: &Path, error: &io::Error, needs: u64) -> DiskFault {
+    let shown = path.display();
+    if is_full(error) {
+        let quota = if error.kind() == io::ErrorKind::QuotaExceeded { " (your quota is used up)" } else { "" };
+        let free = free_space(path).map_or(String::new(), |free| format!(", {} free", size(free)));
+        let text = format!("disk full: {shown} needs {}{free}{quota}", size(needs));
+        return DiskFault { kind: FaultKind::Full, text };
+    }
+    let (kind, reason, advice) = match error.kind() {
+        io::ErrorKind::NotFound => (FaultKind::Changed, "it is not there", "check the torrent again"),
+        io::ErrorKind::PermissionDenied => (FaultKind::Other, "permission denied", "give yourself access to it"),
+        io::ErrorKind::ReadOnlyFilesystem => {
+            (FaultKind::Other, "the file system is read-only", "choose another folder")
+        }
+        io::ErrorKind::FileTooLarge => {
+            (FaultKind::Other, "the file system takes no files of this size", "choose another folder")
+        }
+        io::ErrorKind::InvalidFilename => (FaultKind::Other, "the name is too long", "choose a shorter folder"),
+        io::ErrorKind::NotADirectory => (FaultKind::Other, "a part of its path is no folder", "move it away"),
+        io::ErrorKind::IsADirectory => (FaultKind::Other, "a folder of this name is in its place", "move it away"),
+        io::ErrorKind::StaleNetworkFileHandle => {
+            (FaultKind::Changed, "the network folder lost it", "check the torrent again")
+        }
+        _ if is_hardware(error) => (FaultKind::Other, "the disk reports an error", "see whether it is failing"),
+        _ => {
+            let text = format!("cannot {} {shown}: {error}", doing.word());
+            return DiskFault { kind: FaultKind::Other, text };
+        }
+    };
+    DiskFault { kind, text: format!("cannot {} {shown}: {reason}; {advice}", doing.word()) }
+}
+
+/// A fault because files are not as they were left.
+#[must_use]
+pub fn changed(path: &Path, how: &str) -> DiskFault {
+    let text = format!("{} {how}: check the torrent again, or download it again", path.display());
+    DiskFault { kind: FaultKind::Changed, text }
+}
+
+/// Any other fault.
+#[must_use]
+pub fn other(text: String) -> DiskFault {
+    DiskFault { kind: FaultKind::Other, text }
+}
+
+/// Whether there is no room left, on the disk or in the quota.
+#[must_use]
+pub fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+#[cfg(unix)]
+fn is_hardware(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
+}
+
+#[cfg(not(unix))]
+fn is_hardware(_: &io::Error) -> bool {
+    false
+}
+
+/// Whether the process has run out of file descriptors.
+#[cfg(unix)]
+#[must_use]
+pub fn is_out_of_handles(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::MFILE, Errno::NFILE].iter().any(|e| error.raw_os_error() == Some(e.raw_os_error()))
+}
+
+/// Whether the process has run out of file handles.
+#[cfg(not(unix))]
+#[must_use]
+pub fn is_out_of_handles(_: &io::Error) -> bool {
+    false
+}
+
+/// Bytes that can be written in the file system of a path (or of the nearest folder above it that exists); `None`
+/// where the system does not tell.
+#[cfg(unix)]
+#[must_use]
+pub fn free_space(path: &Path) -> Option<u64> {
+    let there = path.ancestors().find_map(|p| rustix::fs::statvfs(p).ok())?;
+    Some(there.f_bavail.saturating_mul(there.f_frsize))
+}
+
+/// Bytes that can be written; this system does not tell.
+#[cfg(not(unix))]
+#[must_use]
+pub fn free_space(_: &Path) -> Option<u64> {
+    None
+}
+
+/// A size as a person reads it.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    humansize::format_size(bytes, humansize::DECIMAL.decimal_places(1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_with_figures() {
+        let error = io::Error::from(io::ErrorKind::StorageFull);
+        let fault = system(Doing::Write, Path::new("/nowhere/film.mkv"), &error, 1_200_000_000);
+        assert_eq!(fault.kind, FaultKind::Full);
+        assert!(fault.text.starts_with("disk full: /nowhere/film.mkv needs 1.2 GB"), "{}", fault.text);
+    }
+
+    #[test]
+    fn a_refusal_names_operation_path_reason_and_way_out() {
+        let error = io::Error::from(io::ErrorKind::PermissionDenied);
+        let fault = system(Doing::Open, Path::new("/x/y"), &error, 0);
+        assert_eq!(fault.text, "cannot open /x/y: permission denied; give yourself access to it");
+        let gone = system(Doing::Read, Path::new("/x/y"), &io::Error::from(io::ErrorKind::NotFound), 0);
+        assert_eq!(gone.kind, FaultKind::Changed);
+    }
+}

@@ -1,0 +1,447 @@
+//! The files of one torrent: reads and writes that cross their borders, and what is known of each.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::UNIX_EPOCH;
+
+use bytes::Bytes;
+
+use crate::disk::fault::{self, Doing};
+use crate::disk::handles::Handles;
+use crate::disk::layout::{LaidFile, Layout};
+use crate::disk::paths::{self, Access};
+use crate::disk::rawio;
+use crate::disk::storage::Allocation;
+use crate::swarm::job::DiskFault;
+
+/// It exists as far as we know; to make it anew would hide that it was lost.
+const BEGUN: u8 = 1;
+/// It has had its full length.
+const SIZED: u8 = 2;
+/// It was found missing, shorter or longer: nothing is read or written until it was checked.
+const CHANGED: u8 = 4;
+/// Written to since it was last synced.
+const DIRTY: u8 = 8;
+/// Written to since its size and time were last recorded.
+const UNSTAMPED: u8 = 16;
+/// Its folder entry was not synced yet.
+const NEW: u8 = 32;
+/// The system could not sync it: what is in it is never vouched for across a restart of the machine.
+const UNSYNCED: u8 = 64;
+
+/// Size and time of change of a file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stamp {
+    /// Its length in bytes.
+    pub size: u64,
+    /// When it was last changed: nanoseconds since 1970.
+    pub changed: i64,
+}
+
+/// The files of one torrent in one folder.
+#[derive(Debug)]
+pub struct Files {
+    id: u64,
+    layout: Arc<Layout>,
+    dir: PathBuf,
+    allocate: Allocation,
+    handles: Arc<Handles>,
+    flags: Vec<AtomicU8>,
+    begun: AtomicBool,
+    needs: AtomicU64,
+    /// Held while a file is opened for writing, so that none is made twice; which file each inode is.
+    owners: Mutex<HashMap<(u64, u64), u32>>,
+}
+
+impl Files {
+    /// The files of a torrent below `dir`; nothing is touched. `id` is this storage's among the handles.
+    #[must_use]
+    pub fn new(id: u64, layout: Arc<Layout>, dir: PathBuf, allocate: Allocation, handles: Arc<Handles>) -> Self {
+        let flags = layout.files().iter().map(|_| AtomicU8::new(0)).collect();
+        let needs = AtomicU64::new(layout.geometry().total());
+        let begun = AtomicBool::new(false);
+        Files { id, layout, dir, allocate, handles, flags, begun, needs, owners: Mutex::default() }
+    }
+
+    /// The torrent.
+    #[must_use]
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The download folder.
+    #[must_use]
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
+    /// Says how many bytes are still to be written, for the sentence about a full disk.
+    pub fn set_needs(&self, bytes: u64) {
+        self.needs.store(bytes, Ordering::Relaxed);
+    }
+
+    fn flag(&self, file: u32, bit: u8) -> bool {
+        self.flags.get(file as usize).is_some_and(|f| f.load(Ordering::Acquire) & bit != 0)
+    }
+
+    fn raise(&self, file: u32, bits: u8) {
+        if let Some(flags) = self.flags.get(file as usize) {
+            flags.fetch_or(bits, Ordering::AcqRel);
+        }
+    }
+
+    /// Takes flags down; tells which of them were up.
+    fn lower(&self, file: u32, bits: u8) -> u8 {
+        self.flags.get(file as usize).map_or(0, |f| f.fetch_and(!bits, Ordering::AcqRel) & bits)
+    }
+
+    fn file(&self, file: u32) -> Result<&LaidFile, DiskFault> {
+        self.layout.files().get(file as usize).ok_or_else(|| fault::other(format!("the torrent has no file {file}")))
+    }
+
+    /// The whole path of a file, for sentences and for looking at it.
+    #[must_use]
+    pub fn path(&self, file: u32) -> PathBuf {
+        self.layout.files().get(file as usize).map_or_else(PathBuf::new, |f| self.dir.join(&f.path))
+    }
+
+    /// Size and time of a file, `None` if it is not there.
+    ///
+    /// # Errors
+    /// When something else than a plain file has its place, or it is longer than the torrent says.
+    pub fn look(&self, file: u32) -> Result<Option<Stamp>, DiskFault> {
+        let wanted = self.file(file)?.length;
+        let path = self.path(file);
+        let meta = match fs::symlink_metadata(&path) {
+            Ok(meta) => meta,
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+            Err(error) => return Err(fault::system(Doing::Open, &path, &error, 0)),
+        };
+        if !meta.is_file() {
+            let is = if meta.is_dir() { "a folder" } else { "no plain file" };
+            return Err(fault::other(format!(
+                "{} is {is} and a file of the torrent should be there: move it away or choose another folder",
+                path.display()
+            )));
+        }
+        if meta.len() > wanted {
+            return Err(larger(&path, meta.len(), wanted));
+        }
+        Ok(Some(stamp(&meta)))
+    }
+
+    /// Takes note of a file that is there.
+    pub fn found(&self, file: u32, stamp: Stamp) {
+        let sized = self.file(file).is_ok_and(|f| f.length == stamp.size);
+        self.raise(file, if sized { BEGUN | SIZED } else { BEGUN });
+    }
+
+    /// Takes note that what was written to a file earlier may not be synced.
+    pub fn unsynced(&self, file: u32) {
+        self.raise(file, DIRTY | NEW);
+    }
+
+    /// Forgets what was known of a file, before it is checked: from now on it is what it is.
+    pub fn start_over(&self, file: u32) {
+        self.lower(file, BEGUN | SIZED | CHANGED);
+        self.handles.close((self.id, file));
+        if let Ok(Some(stamp)) = self.look(file) {
+            self.found(file, stamp);
+            self.raise(file, DIRTY | UNSTAMPED);
+        }
+    }
+
+    /// The file, opened for reading.
+    fn reader(&self, file: u32) -> Result<Arc<File>, DiskFault> {
+        let key = (self.id, file);
+        if self.flag(file, CHANGED) {
+            return Err(fault::changed(&self.path(file), "is missing or was changed"));
+        }
+        if let Some(open) = self.handles.get(key, false) {
+            return Ok(open);
+        }
+        let entry = self.file(file)?;
+        let opened = self.open(&entry.path, Access::Read);
+        let opened = opened.map_err(|error| match error.kind() {
+            io::ErrorKind::NotFound => self.lost(file, "is missing"),
+            _ => fault::system(Doing::Open, &self.path(file), &error, 0),
+        })?;
+        let size = opened.metadata().map_err(|e| fault::system(Doing::Open, &self.path(file), &e, 0))?.len();
+        if size > entry.length || (size < entry.length && self.flag(file, SIZED)) {
+            return Err(self.lost(file, &format!("is {size} bytes long instead of {}", entry.length)));
+        }
+        Ok(self.handles.put(key, opened, false))
+    }
+
+    fn lost(&self, file: u32, how: &str) -> DiskFault {
+        self.raise(file, CHANGED);
+        fault::changed(&self.path(file), how)
+    }
+
+    /// Opens a file, making room among the handles if there is none.
+    fn open(&self, path: &Path, access: Access) -> io::Result<File> {
+        match paths::open(&self.dir, path, access) {
+            Err(error) if fault::is_out_of_handles(&error) && self.handles.shed() => {
+                paths::open(&self.dir, path, access)
+            }
+            other => other,
+        }
+    }
+
+    /// The file, opened for writing; made with its full length if it was never there.
+    fn writer(&self, file: u32) -> Result<Arc<File>, DiskFault> {
+        let key = (self.id, file);
+        if self.flag(file, CHANGED) {
+            return Err(fault::changed(&self.path(file), "is missing or was changed"));
+        }
+        if let Some(open) = self.handles.get(key, true) {
+            return Ok(open);
+        }
+        let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(open) = self.handles.get(key, true) {
+            return Ok(open);
+        }
+        let entry = self.file(file)?;
+        let words = |doing| move |error: io::Error| fault::system(doing, &self.path(file), &error, self.still_needed());
+        let (opened, made) = match self.open(&entry.path, Access::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if self.flag(file, BEGUN) {
+                    return Err(self.lost(file, "is missing"));
+                }
+                (self.open(&entry.path, Access::Create).map_err(words(Doing::Open))?, true)
+            }
+            other => (other.map_err(words(Doing::Open))?, false),
+        };
+        let meta = opened.metadata().map_err(words(Doing::Open))?;
+        self.own(&mut owners, file, &meta, made)?;
+        if meta.len() > entry.length {
+            return Err(larger(&self.path(file), meta.len(), entry.length));
+        }
+        if meta.len() < entry.length {
+            if self.flag(file, SIZED) {
+                return Err(self.lost(file, &format!("is {} bytes long instead of {}", meta.len(), entry.length)));
+            }
+            let room = rawio::make_room(&opened, entry.length, self.allocate == Allocation::Full);
+            if let Err(error) = room {
+                self.undo(&entry.path, &opened, made, meta.len());
+                return Err(words(Doing::Allocate)(error));
+            }
+        }
+        self.raise(file, if made { BEGUN | SIZED | NEW } else { BEGUN | SIZED });
+        Ok(self.handles.put(key, opened, true))
+    }
+
+    /// Leaves a file as it was found when no room could be made for it.
+    fn undo(&self, path: &Path, opened: &File, made: bool, size: u64) {
+        let undone = if made { paths::remove_file(&self.dir, path) } else { opened.set_len(size) };
+        if let Err(error) = undone {
+            log::warn!("cannot undo the making of {}: {error}", path.display());
+        }
+    }
+
+    /// Makes sure that no two files of the torrent are one on disk, as on file systems blind to case.
+    fn own(
+        &self,
+        owners: &mut HashMap<(u64, u64), u32>,
+        file: u32,
+        meta: &fs::Metadata,
+        made: bool,
+    ) -> Result<(), DiskFault> {
+        let Some(inode) = rawio::inode(meta) else { return Ok(()) };
+        if let Some(other) = owners.get(&inode).copied().filter(|o| *o != file && !made) {
+            // An inode is used again after its file was deleted: only a path that still leads there counts.
+            let there = fs::symlink_metadata(self.path(other)).ok().and_then(|m| rawio::inode(&m));
+            if there == Some(inode) {
+                return Err(fault::other(format!(
+                    "{} and {} are one file here, and two in the torrent: choose a folder on a file system that tells \
+                     their names apart",
+                    self.path(other).display(),
+                    self.path(file).display()
+                )));
+            }
+        }
+        owners.insert(inode, file);
+        Ok(())
+    }
+
+    fn still_needed(&self) -> u64 {
+        self.needs.load(Ordering::Relaxed)
+    }
+
+    /// Reads bytes of the torrent, over the borders of files; pad files read as zeros.
+    ///
+    /// # Errors
+    /// When a file is missing, shorter or cannot be read.
+    pub fn read(&self, offset: u64, mut into: &mut [u8]) -> Result<(), DiskFault> {
+        let end = offset + into.len() as u64;
+        if end > self.layout.geometry().total() {
+            return Err(fault::other("a block that the torrent does not have was to be read".into()));
+        }
+        for segment in self.layout.segments(offset..end) {
+            let (part, rest) = into.split_at_mut(segment.length as usize);
+            into = rest;
+            if self.layout.files().get(segment.file).is_some_and(|f| f.pad) {
+                part.fill(0);
+                continue;
+            }
+            let file = segment.file as u32;
+            rawio::read_exact_at(&*self.reader(file)?, part, segment.at).map_err(|error| match error.kind() {
+                io::ErrorKind::UnexpectedEof => self.lost(file, "is shorter than it should be"),
+                _ => fault::system(Doing::Read, &self.path(file), &error, 0),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Writes slices that follow one another from `offset` of the torrent on; what falls into pad files is left out.
+    ///
+    /// # Errors
+    /// When the system refuses; a part may have been written by then.
+    pub fn write(&self, offset: u64, slices: &[Bytes]) -> Result<(), DiskFault> {
+        if !self.begun.swap(true, Ordering::AcqRel) {
+            self.make_empty_files()?;
+        }
+        let length: u64 = slices.iter().map(|s| s.len() as u64).sum();
+        let mut done = 0;
+        for segment in self.layout.segments(offset..offset + length) {
+            if !self.layout.files().get(segment.file).is_some_and(|f| f.pad) {
+                let file = segment.file as u32;
+                let open = self.writer(file)?;
+                let written = rawio::write_all_at(&open, slices, done, segment.length, segment.at);
+                self.raise(file, DIRTY | UNSTAMPED);
+                written.map_err(|e| fault::system(Doing::Write, &self.path(file), &e, self.still_needed()))?;
+            }
+            done += segment.length;
+        }
+        Ok(())
+    }
+
+    /// Makes the files that have no bytes and so would never be written.
+    fn make_empty_files(&self) -> Result<(), DiskFault> {
+        for (n, file) in self.layout.files().iter().enumerate().filter(|(_, f)| f.length == 0 && !f.pad) {
+            match self.open(&file.path, Access::Create) {
+                Ok(_) => self.raise(n as u32, BEGUN | SIZED | NEW | UNSTAMPED | DIRTY),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    self.begun.store(false, Ordering::Release);
+                    return Err(fault::system(Doing::Open, &self.path(n as u32), &error, self.still_needed()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Syncs files that were written to, and their folders. Takes as long as the disk does.
+    pub fn sync(&self) {
+        for n in 0..self.flags.len() as u32 {
+            let was = self.lower(n, DIRTY | NEW);
+            let Some(file) = self.layout.files().get(n as usize).filter(|f| was != 0 && !f.pad) else { continue };
+            let open = self.handles.get((self.id, n), true).map_or_else(
+                || self.open(&file.path, Access::Write).or_else(|_| self.open(&file.path, Access::Read)).map(Arc::new),
+                Ok,
+            );
+            let mut synced = open.and_then(|open| open.sync_data());
+            if was & NEW != 0 && synced.is_ok() {
+                synced = self.sync_folders(&file.path);
+            }
+            if let Err(error) = synced {
+                self.raise(n, UNSYNCED);
+                log::warn!("cannot sync {}: {error}", self.path(n).display());
+            }
+        }
+    }
+
+    fn sync_folders(&self, path: &Path) -> io::Result<()> {
+        path.ancestors().filter(|p| !p.as_os_str().is_empty()).try_for_each(|p| paths::sync_parent(&self.dir, p))
+    }
+
+    /// Whether anything was written since the last sync.
+    #[must_use]
+    pub fn is_dirty(&self) -> bool {
+        self.flags.iter().any(|f| f.load(Ordering::Acquire) & DIRTY != 0)
+    }
+
+    /// Whether the last sync of this file failed.
+    #[must_use]
+    pub fn sync_failed(&self, file: u32) -> bool {
+        self.flag(file, UNSYNCED)
+    }
+
+    /// Brings a table of sizes and times up to date; tells whether it changed.
+    pub fn stamp(&self, table: &mut [Option<Stamp>]) {
+        for (n, entry) in table.iter_mut().enumerate() {
+            if self.lower(n as u32, UNSTAMPED) != 0 {
+                *entry =
+                    fs::symlink_metadata(self.path(n as u32)).ok().filter(fs::Metadata::is_file).map(|m| stamp(&m));
+            }
+        }
+    }
+
+    /// Looks whether files that are open were deleted or cut; those are not read or written again until checked.
+    pub fn watch(&self) {
+        for (n, open) in self.handles.of(self.id) {
+            let Ok(meta) = open.metadata() else { continue };
+            let short = self.flag(n, SIZED) && self.file(n).is_ok_and(|f| meta.len() < f.length);
+            if rawio::is_deleted(&meta) || short {
+                log::warn!("{} was deleted or cut while it was in use", self.path(n).display());
+                self.raise(n, CHANGED);
+                self.handles.close((self.id, n));
+            }
+        }
+    }
+
+    /// Closes all handles.
+    pub fn release(&self) {
+        self.handles.close_all(self.id);
+    }
+
+    /// Deletes the torrent's files and then the folders that are empty; nothing of anybody else's.
+    ///
+    /// # Errors
+    /// The first file that could not be deleted; the others are.
+    pub fn delete(&self) -> Result<(), DiskFault> {
+        self.release();
+        let mut first = Ok(());
+        let mut folders = std::collections::BTreeSet::new();
+        for (n, file) in self.layout.files().iter().enumerate().filter(|(_, f)| !f.pad) {
+            match paths::remove_file(&self.dir, &file.path) {
+                Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound) => {
+                    let words = fault::system(Doing::Delete, &self.path(n as u32), &error, 0);
+                    first = first.and(Err(words));
+                }
+                _ => {}
+            }
+            folders.extend(file.path.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()));
+        }
+        for folder in folders.into_iter().rev() {
+            // A folder that is not empty stays: that is all that an error here can tell us.
+            let _ = paths::remove_folder(&self.dir, folder);
+        }
+        first
+    }
+}
+
+fn larger(path: &Path, is: u64, wanted: u64) -> DiskFault {
+    fault::other(format!(
+        "{} exists with {is} bytes and the torrent's file has {wanted}: move it away or choose another folder",
+        path.display()
+    ))
+}
+
+/// Size and time from what the system tells.
+fn stamp(meta: &fs::Metadata) -> Stamp {
+    Stamp { size: meta.len(), changed: meta.modified().map_or(0, nanos) }
+}
+
+/// Nanoseconds since 1970.
+#[must_use]
+pub fn nanos(time: std::time::SystemTime) -> i64 {
+    match time.duration_since(UNIX_EPOCH) {
+        Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
+        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |n| -n),
+    }
+}

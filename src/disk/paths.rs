@@ -1,0 +1,254 @@
+//! Reaching files below a folder without ever following a symbolic link.
+//!
+//! The download folder itself is the user's word and may be a link. Below it every component is opened on its own
+//! and must be a plain folder, the last one a plain file: a link that somebody planted leads nowhere.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// What a file is opened for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Access {
+    /// Reading only.
+    Read,
+    /// Reading and writing what exists.
+    Write,
+    /// Creating, with its folders; `AlreadyExists` if there is one.
+    Create,
+}
+
+/// The error for anything that is neither a plain file nor a plain folder.
+fn not_plain(what: &str) -> io::Error {
+    io::Error::other(format!("{what}; it is not followed: move it away or choose another folder"))
+}
+
+#[cfg(unix)]
+mod system {
+    use std::os::fd::OwnedFd;
+    use std::path::Component;
+
+    use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
+    use rustix::io::Errno;
+
+    use super::{Access, File, Path, io, not_plain};
+
+    const FOLDER: OFlags = OFlags::DIRECTORY.union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC).union(OFlags::RDONLY);
+
+    /// The folder that holds the last component of `path`.
+    fn parent(dir: &Path, path: &Path, make: bool) -> io::Result<OwnedFd> {
+        if make {
+            std::fs::create_dir_all(dir)?;
+        }
+        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::RDONLY;
+        let mut at = rustix::fs::openat(CWD, dir, flags, Mode::empty())?;
+        for part in path.parent().unwrap_or(Path::new("")).components() {
+            let Component::Normal(name) = part else {
+                return Err(io::Error::from(io::ErrorKind::InvalidInput));
+            };
+            let next = match rustix::fs::openat(&at, name, FOLDER, Mode::empty()) {
+                Err(Errno::NOENT) if make => {
+                    match rustix::fs::mkdirat(&at, name, Mode::from_raw_mode(0o777)) {
+                        Ok(()) | Err(Errno::EXIST) => {}
+                        Err(error) => return Err(error.into()),
+                    }
+                    rustix::fs::openat(&at, name, FOLDER, Mode::empty())
+                }
+                other => other,
+            };
+            at = next.map_err(|error| as_link(&at, name.as_ref(), error))?;
+        }
+        Ok(at)
+    }
+
+    /// Says that it was a link, where that is why a path could not be opened.
+    fn as_link(at: &OwnedFd, name: &Path, error: Errno) -> io::Error {
+        let link = rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW)
+            .is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::Symlink);
+        if link { not_plain(&format!("{} is a symbolic link", name.display())) } else { error.into() }
+    }
+
+    pub(super) fn open(dir: &Path, path: &Path, access: Access) -> io::Result<File> {
+        let at = parent(dir, path, access == Access::Create)?;
+        let name = Path::new(path.file_name().unwrap_or_default());
+        // Without NONBLOCK the opening of a pipe that somebody put there would wait for ever.
+        let flags = OFlags::NOFOLLOW | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        let flags = match access {
+            Access::Read => flags | OFlags::RDONLY,
+            Access::Write => flags | OFlags::RDWR,
+            Access::Create => flags | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
+        };
+        let file = rustix::fs::openat(&at, name, flags, Mode::from_raw_mode(0o666))
+            .map_err(|error| if error == Errno::EXIST { error.into() } else { as_link(&at, name, error) })?;
+        let file = File::from(file);
+        let meta = file.metadata()?;
+        if meta.is_dir() {
+            return Err(io::Error::from(io::ErrorKind::IsADirectory));
+        }
+        if !meta.is_file() {
+            return Err(not_plain("something that is not a file is in its place"));
+        }
+        Ok(file)
+    }
+
+    pub(super) fn remove(dir: &Path, path: &Path, folder: bool) -> io::Result<()> {
+        let at = parent(dir, path, false)?;
+        let name = Path::new(path.file_name().unwrap_or_default());
+        let is = FileType::from_raw_mode(rustix::fs::statat(&at, name, AtFlags::SYMLINK_NOFOLLOW)?.st_mode);
+        if is != (if folder { FileType::Directory } else { FileType::RegularFile }) {
+            return Ok(());
+        }
+        let flags = if folder { AtFlags::REMOVEDIR } else { AtFlags::empty() };
+        Ok(rustix::fs::unlinkat(&at, name, flags)?)
+    }
+
+    pub(super) fn sync_parent(dir: &Path, path: &Path) -> io::Result<()> {
+        Ok(rustix::fs::fsync(parent(dir, path, false)?)?)
+    }
+}
+
+#[cfg(not(unix))]
+mod system {
+    use std::fs::{self, OpenOptions};
+
+    use super::{Access, File, Path, io, not_plain};
+
+    fn check_parents(dir: &Path, path: &Path) -> io::Result<()> {
+        let mut at = dir.to_path_buf();
+        for part in path.parent().unwrap_or(Path::new("")).components() {
+            at.push(part);
+            match fs::symlink_metadata(&at) {
+                Ok(meta) if meta.file_type().is_symlink() => {
+                    return Err(not_plain(&format!("{} is a symbolic link", at.display())));
+                }
+                Ok(meta) if !meta.is_dir() => return Err(io::Error::from(io::ErrorKind::NotADirectory)),
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::NotFound => break,
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn open(dir: &Path, path: &Path, access: Access) -> io::Result<File> {
+        check_parents(dir, path)?;
+        let whole = dir.join(path);
+        if access == Access::Create {
+            fs::create_dir_all(whole.parent().unwrap_or(dir))?;
+        } else {
+            let meta = fs::symlink_metadata(&whole)?;
+            if meta.is_dir() {
+                return Err(io::Error::from(io::ErrorKind::IsADirectory));
+            }
+            if !meta.is_file() {
+                return Err(not_plain("something that is not a file is in its place"));
+            }
+        }
+        OpenOptions::new().read(true).write(access != Access::Read).create_new(access == Access::Create).open(&whole)
+    }
+
+    pub(super) fn remove(dir: &Path, path: &Path, folder: bool) -> io::Result<()> {
+        check_parents(dir, path)?;
+        let whole = dir.join(path);
+        let meta = fs::symlink_metadata(&whole)?;
+        match (folder, meta.is_dir(), meta.is_file()) {
+            (true, true, _) => fs::remove_dir(&whole),
+            (false, _, true) => fs::remove_file(&whole),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn sync_parent(_: &Path, _: &Path) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Opens a file below a folder.
+///
+/// # Errors
+/// The system's; and where a link or anything else than a plain file or folder is in the way.
+pub fn open(dir: &Path, path: &Path, access: Access) -> io::Result<File> {
+    system::open(dir, path, access)
+}
+
+/// Deletes a plain file; leaves anything else that bears its name.
+///
+/// # Errors
+/// The system's, `NotFound` among them.
+pub fn remove_file(dir: &Path, path: &Path) -> io::Result<()> {
+    system::remove(dir, path, false)
+}
+
+/// Deletes a folder that is empty; leaves anything else that bears its name.
+///
+/// # Errors
+/// The system's, `DirectoryNotEmpty` among them.
+pub fn remove_folder(dir: &Path, path: &Path) -> io::Result<()> {
+    system::remove(dir, path, true)
+}
+
+/// Makes sure that the entry of a file in its folder survives a power cut, where the system needs to be asked.
+///
+/// # Errors
+/// The system's.
+pub fn sync_parent(dir: &Path, path: &Path) -> io::Result<()> {
+    system::sync_parent(dir, path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_is_made_with_its_folders_and_never_twice() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = Path::new("a/b/c.txt");
+        assert_eq!(open(dir.path(), path, Access::Read).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(!dir.path().join("a").exists(), "looking makes no folder");
+        open(dir.path(), path, Access::Create).unwrap();
+        assert_eq!(open(dir.path(), path, Access::Create).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        open(dir.path(), path, Access::Write).unwrap();
+        assert_eq!(open(dir.path(), Path::new("a/b"), Access::Read).unwrap_err().kind(), io::ErrorKind::IsADirectory);
+        remove_file(dir.path(), Path::new("a/b")).unwrap();
+        assert!(dir.path().join("a/b").exists(), "a folder is no file");
+        remove_file(dir.path(), path).unwrap();
+        remove_folder(dir.path(), Path::new("a/b")).unwrap();
+        assert!(!dir.path().join("a/b").exists());
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn links_and_pipes_are_not_followed() {
+        use std::os::unix::fs::symlink;
+        let dir = tempfile::tempdir().unwrap();
+        let outside = tempfile::tempdir().unwrap();
+        std::fs::write(outside.path().join("x"), b"theirs").unwrap();
+        symlink(outside.path(), dir.path().join("folder")).unwrap();
+        symlink(outside.path().join("x"), dir.path().join("file")).unwrap();
+        symlink(outside.path().join("new"), dir.path().join("dangling")).unwrap();
+        for (path, access) in [
+            ("folder/x", Access::Write),
+            ("folder/y", Access::Create),
+            ("file", Access::Read),
+            ("dangling", Access::Write),
+        ] {
+            let error = open(dir.path(), Path::new(path), access).unwrap_err();
+            assert!(error.to_string().contains("symbolic link"), "{path}: {error}");
+        }
+        assert!(open(dir.path(), Path::new("dangling"), Access::Create).is_err());
+        assert!(!outside.path().join("y").exists() && !outside.path().join("new").exists());
+        remove_file(dir.path(), Path::new("file")).unwrap();
+        assert!(remove_file(dir.path(), Path::new("folder/x")).is_err());
+        assert_eq!(std::fs::read(outside.path().join("x")).unwrap(), b"theirs");
+        let pipe = rustix::fs::mknodat(
+            rustix::fs::CWD,
+            dir.path().join("pipe"),
+            rustix::fs::FileType::Fifo,
+            rustix::fs::Mode::from_raw_mode(0o600),
+            0,
+        );
+        if pipe.is_ok() {
+            assert!(open(dir.path(), Path::new("pipe"), Access::Read).is_err());
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The calls that differ between systems: reads and writes at a place, room for files, what an inode is.
+
+use std::fs::{File, Metadata};
+use std::io;
+
+use bytes::Bytes;
+
+/// The most slices handed to one call.
+#[cfg(unix)]
+const SLICES: usize = 512;
+
+/// Reads until `into` is full.
+///
+/// # Errors
+/// The system's; `UnexpectedEof` when the file ends before.
+#[cfg(unix)]
+pub fn read_exact_at(file: &File, into: &mut [u8], at: u64) -> io::Result<()> {
+    std::os::unix::fs::FileExt::read_exact_at(file, into, at)
+}
+
+/// Reads until `into` is full.
+///
+/// # Errors
+/// The system's; `UnexpectedEof` when the file ends before.
+#[cfg(windows)]
+pub fn read_exact_at(file: &File, mut into: &mut [u8], mut at: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    while !into.is_empty() {
+        match file.seek_read(into, at) {
+            Ok(0) => return Err(io::Error::from(io::ErrorKind::UnexpectedEof)),
+            Ok(n) => {
+                into = &mut into[n..];
+                at += n as u64;
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+/// The slices that make up `length` bytes after the first `skip` of a run.
+fn parts(slices: &[Bytes], skip: u64, length: u64) -> impl Iterator<Item = &[u8]> {
+    let (mut skip, mut left) = (skip, length);
+    slices.iter().filter_map(move |slice| {
+        let from = skip.min(slice.len() as u64);
+        skip -= from;
+        let take = left.min(slice.len() as u64 - from);
+        left -= take;
+        (take > 0).then(|| &slice[from as usize..(from + take) as usize])
+    })
+}
+
+/// Writes `length` bytes of a run of slices, those after its first `skip`, at a place in a file: in one call if the
+/// system takes them, and without joining them first.
+///
+/// # Errors
+/// The system's.
+#[cfg(unix)]
+pub fn write_all_at(file: &File, slices: &[Bytes], skip: u64, length: u64, mut at: u64) -> io::Result<()> {
+    let mut parts = parts(slices, skip, length).map(io::IoSlice::new).peekable();
+    let mut gathered: Vec<io::IoSlice<'_>> = Vec::with_capacity(slices.len().min(SLICES));
+    while parts.peek().is_some() {
+        gathered.clear();
+        gathered.extend(parts.by_ref().take(SLICES));
+        let mut left = gathered.as_mut_slice();
+        while !left.is_empty() {
+            match rustix::io::pwritev(file, left, at) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)),
+                Ok(n) => {
+                    at += n as u64;
+                    io::IoSlice::advance_slices(&mut left, n);
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Writes `length` bytes of a run of slices, those after its first `skip`, at a place in a file.
+///
+/// # Errors
+/// The system's.
+#[cfg(windows)]
+pub fn write_all_at(file: &File, slices: &[Bytes], skip: u64, length: u64, mut at: u64) -> io::Result<()> {
+    use std::os::windows::fs::FileExt;
+    for mut part in parts(slices, skip, length) {
+        while !part.is_empty() {
+            match file.seek_write(part, at) {
+                Ok(0) => return Err(io::Error::from(io::ErrorKind::WriteZero)),
+                Ok(n) => {
+                    at += n as u64;
+                    part = &part[n..];
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Gives a file its length; with `full` the room is taken now, where the file system can do that.
+///
+/// # Errors
+/// The system's.
+pub fn make_room(file: &File, length: u64, full: bool) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if full {
+        loop {
+            match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, length) {
+                Ok(()) => return Ok(()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+    let _ = full;
+    file.set_len(length)
+}
+
+/// What tells a file from all others, however it is named; `None` where the system has no such thing.
+#[must_use]
+pub fn inode(meta: &Metadata) -> Option<(u64, u64)> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        Some((meta.dev(), meta.ino()))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = meta;
+        None
+    }
+}
+
+/// Whether an open file has no name any more.
+#[must_use]
+pub fn is_deleted(meta: &Metadata) -> bool {
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::MetadataExt::nlink(meta) == 0
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = meta;
+        false
+    }
+}
+
+/// The next range of bytes from `at` on that is not a hole, as far as the file system tells: `None` if there is only
+/// a hole up to the end.
+#[must_use]
+pub fn next_data(file: &File, at: u64) -> Option<std::ops::Range<u64>> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::fs::SeekFrom;
+        match rustix::fs::seek(file, SeekFrom::Data(at)) {
+            Ok(start) => Some(start..rustix::fs::seek(file, SeekFrom::Hole(start)).unwrap_or(u64::MAX)),
+            Err(rustix::io::Errno::NXIO) => None,
+            Err(_) => Some(at..u64::MAX),
+        }
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = file;
+        Some(at..u64::MAX)
+    }
+}
+
+/// Tells the system that a file is read from front to back.
+pub fn will_read_through(file: &File) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Err(error) = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Sequential) {
+        log::debug!("the system takes no advice: {error}");
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = file;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_of_slices_is_cut_anywhere() {
+        let slices = [Bytes::from_static(b"abc"), Bytes::from_static(b""), Bytes::from_static(b"defgh")];
+        for skip in 0..=8_usize {
+            for length in 0..=8 - skip {
+                let got: Vec<u8> = parts(&slices, skip as u64, length as u64).flatten().copied().collect();
+                assert_eq!(got, &b"abcdefgh"[skip..skip + length]);
+            }
+        }
+    }
+
+    #[test]
+    fn more_slices_than_one_call_takes_are_written_in_order() {
+        let file = tempfile::tempfile().unwrap();
+        let whole: Vec<u8> = (0..5000_u32).map(|n| (n % 251) as u8).collect();
+        let slices: Vec<Bytes> = whole.chunks(3).map(Bytes::copy_from_slice).collect();
+        write_all_at(&file, &slices, 1, 4990, 7).unwrap();
+        let mut back = vec![0; 4990];
+        read_exact_at(&file, &mut back, 7).unwrap();
+        assert_eq!(back, whole[1..4991]);
+        assert_eq!(read_exact_at(&file, &mut back, 8).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+    }
+
+    #[test]
+    fn holes_are_told_where_the_file_system_knows_them() {
+        let file = tempfile::tempfile().unwrap();
+        make_room(&file, 1 << 20, false).unwrap();
+        write_all_at(&file, &[Bytes::from_static(b"x")], 0, 1, 1 << 19).unwrap();
+        let data = next_data(&file, 0).unwrap();
+        assert!(data.contains(&(1 << 19)));
+    }
+}

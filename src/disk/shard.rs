@@ -1,0 +1,368 @@
+//! A disk thread: collects the blocks of its pieces, hashes and writes them, and answers.
+//!
+//! All jobs of a piece come to one thread, in order. A thread takes in all that waits for it before it answers, so
+//! that neither it nor the torrent is woken block by block.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+
+use crate::disk::busy::Busy;
+use crate::disk::check::Check;
+use crate::disk::fault;
+use crate::disk::partial::Partial;
+use crate::disk::place::Place;
+use crate::disk::resume::Manner;
+use crate::swarm::job::{DiskDone, DiskFault, DiskJob, FaultKind};
+use crate::wire::message::{Block, PieceIndex};
+
+/// Bytes wait in memory no longer than this.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How often waiting bytes are looked at.
+const LOOK: Duration = Duration::from_millis(500);
+/// Messages taken in before answers go out.
+const BATCH: usize = 64;
+/// Bytes written before the torrent is told, within a batch.
+const TELL: u64 = 1 << 20;
+
+/// What comes to a disk thread.
+#[derive(Debug)]
+pub enum Work {
+    /// Jobs of a torrent for pieces of this thread, and those that name no piece.
+    Jobs(Arc<Place>, Vec<DiskJob>),
+    /// Something that is to happen after all jobs before it, in all threads.
+    Turn(Arc<Turn>),
+    /// There will be no more.
+    Stop,
+}
+
+/// Something that happens when every disk thread has come to it; the last one does it.
+#[derive(Debug)]
+pub struct Turn {
+    place: Arc<Place>,
+    left: AtomicUsize,
+    then: Then,
+}
+
+/// What happens then.
+#[derive(Debug)]
+pub enum Then {
+    /// The record is saved.
+    Save,
+    /// A check is handed to the thread for checks.
+    Check(Sender<Option<Check>>, Check),
+    /// The place is closed.
+    Close(Option<Sender<()>>),
+    /// The place is closed and its files are deleted.
+    Delete(Sender<Result<(), DiskFault>>),
+}
+
+impl Turn {
+    /// A turn for this many threads.
+    #[must_use]
+    pub fn new(place: Arc<Place>, threads: usize, then: Then) -> Arc<Self> {
+        Arc::new(Turn { place, left: AtomicUsize::new(threads), then })
+    }
+
+    /// One thread has come to it.
+    pub fn come(&self) {
+        if self.left.fetch_sub(1, Ordering::AcqRel) > 1 {
+            return;
+        }
+        match &self.then {
+            Then::Save => self.place.answer(DiskDone::Saved(self.place.save(Manner::Quick))),
+            Then::Check(to, check) => {
+                // Only a pool that is shutting down takes no more checks.
+                let _ = to.send(Some(check.clone()));
+            }
+            Then::Close(done) => {
+                finish(&self.place);
+                if let Some(done) = done {
+                    let _ = done.send(());
+                }
+            }
+            Then::Delete(done) => {
+                let deleted = self.place.files.delete();
+                self.place.record.delete();
+                let _ = done.send(deleted);
+            }
+        }
+    }
+}
+
+/// Writes the last record of a place and gives back what it holds.
+pub fn finish(place: &Place) {
+    place.end();
+    if let Err(fault) = place.save(Manner::Last) {
+        log::warn!("{fault}");
+    }
+    place.release();
+}
+
+/// A disk thread's own.
+pub struct Shard {
+    inbox: Receiver<Work>,
+    limit: u64,
+    busy: Arc<Busy>,
+    held: u64,
+    looked: Instant,
+    scratch: Vec<u8>,
+    torrents: HashMap<u64, Mine>,
+}
+
+/// What a thread keeps of a torrent.
+struct Mine {
+    place: Arc<Place>,
+    pieces: HashMap<u32, Partial>,
+    /// Pieces that were corrupt once: the hashes of their blocks are told when they are whole.
+    corrupt: HashSet<u32>,
+    freed: u64,
+}
+
+impl Shard {
+    /// A thread's state; it holds at most about `limit` bytes in memory.
+    #[must_use]
+    pub fn new(inbox: Receiver<Work>, limit: u64, busy: Arc<Busy>) -> Self {
+        let looked = Instant::now();
+        Shard { inbox, limit, busy, held: 0, looked, scratch: Vec::new(), torrents: HashMap::new() }
+    }
+
+    /// Works until it is told to stop.
+    pub fn run(mut self) {
+        loop {
+            let first = if self.held > 0 {
+                self.inbox.recv_deadline(self.looked + LOOK)
+            } else {
+                self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            };
+            self.busy.begin();
+            let mut go_on = match first {
+                Ok(work) => self.take(work),
+                Err(RecvTimeoutError::Timeout) => true,
+                Err(RecvTimeoutError::Disconnected) => false,
+            };
+            for _ in 1..BATCH {
+                let Some(work) = self.inbox.try_recv().ok().filter(|_| go_on) else { break };
+                go_on = self.take(work);
+            }
+            self.write_old();
+            self.torrents.values_mut().for_each(Mine::tell);
+            self.busy.end();
+            if !go_on {
+                return;
+            }
+        }
+    }
+
+    /// Takes in one message; tells whether to go on.
+    fn take(&mut self, work: Work) -> bool {
+        match work {
+            Work::Jobs(place, jobs) => {
+                let mut mine = self.torrents.remove(&place.id).unwrap_or_else(|| Mine::new(Arc::clone(&place)));
+                let now = Instant::now();
+                for job in jobs {
+                    self.job(&mut mine, job, now);
+                }
+                if !place.is_closed() {
+                    self.torrents.insert(place.id, mine);
+                } else {
+                    self.held -= mine.held();
+                }
+                if self.held > self.limit {
+                    self.relieve();
+                }
+            }
+            Work::Turn(turn) => {
+                let id = turn.place.id;
+                match turn.then {
+                    Then::Save | Then::Check(..) => self.write_out(id),
+                    Then::Close(_) | Then::Delete(_) => {
+                        // Bytes of unfinished pieces are fetched again anyhow: nobody knows them after a restart.
+                        self.held -= self.torrents.remove(&id).map_or(0, |mine| mine.held());
+                    }
+                }
+                if let Some(mine) = self.torrents.get_mut(&id) {
+                    mine.tell();
+                }
+                turn.come();
+            }
+            Work::Stop => return false,
+        }
+        true
+    }
+
+    fn job(&mut self, mine: &mut Mine, job: DiskJob, now: Instant) {
+        if mine.place.is_closed() {
+            return;
+        }
+        match job {
+            DiskJob::Write { block, data } => self.write(mine, block, data, now),
+            DiskJob::Forget(piece) => {
+                if let Some(partial) = mine.pieces.remove(&piece.0) {
+                    self.held -= partial.held();
+                    mine.freed += partial.held();
+                }
+            }
+            DiskJob::Probe(bytes) => mine.place.answer(DiskDone::Room(probe(&mine.place, bytes))),
+            // These are turns, and come as such.
+            DiskJob::Check(_) | DiskJob::Save => {}
+        }
+    }
+
+    fn write(&mut self, mine: &mut Mine, block: Block, data: Bytes, now: Instant) {
+        let layout = mine.place.files.layout();
+        let geometry = layout.geometry();
+        let length = data.len() as u64;
+        let fits = geometry.contains(block) && u64::from(block.length) == length;
+        if !fits || mine.place.record.written.has(block.piece.0) {
+            mine.freed += length;
+            return;
+        }
+        let partial = mine.pieces.entry(block.piece.0).or_insert_with(|| {
+            // What peers send for pad files is not written, and so could not be read back to tell who lied.
+            let padded = layout
+                .segments(layout.bytes_of(block.piece))
+                .any(|s| layout.files().get(s.file).is_some_and(|f| f.pad));
+            let each_block = padded || mine.corrupt.contains(&block.piece.0);
+            Partial::new(geometry.offset(block.piece, 0), geometry.piece_size(block.piece), each_block)
+        });
+        let before = partial.held();
+        mine.freed += partial.take(block.begin, data, now);
+        let with = partial.held();
+        self.held += with - before;
+        let advanced = partial.advance(&mine.place, &mut self.scratch);
+        let freed = with - partial.held();
+        self.held -= freed;
+        mine.freed += freed;
+        match advanced {
+            Ok(()) if partial.is_whole() => mine.conclude(block.piece),
+            Ok(()) => {}
+            Err(fault) => self.fail(mine, block.piece, fault),
+        }
+        if mine.freed >= TELL {
+            mine.tell();
+        }
+    }
+
+    fn fail(&mut self, mine: &mut Mine, piece: PieceIndex, fault: DiskFault) {
+        if let Some(partial) = mine.pieces.remove(&piece.0) {
+            self.held -= partial.held().min(self.held);
+            mine.freed += partial.held();
+        }
+        mine.place.answer(DiskDone::Failed { piece, fault });
+    }
+
+    /// Writes out what has waited long enough.
+    fn write_old(&mut self) {
+        let now = Instant::now();
+        if self.held == 0 || now < self.looked + LOOK {
+            if self.held == 0 {
+                self.looked = now;
+            }
+            return;
+        }
+        self.looked = now;
+        let mut old = Vec::new();
+        for (id, mine) in &self.torrents {
+            let late = |p: &Partial| p.since().is_some_and(|since| now.duration_since(since) >= PATIENCE);
+            old.extend(mine.pieces.iter().filter(|(_, p)| late(p)).map(|(n, _)| (*id, *n)));
+        }
+        old.into_iter().for_each(|(id, piece)| self.write_out_piece(id, piece));
+    }
+
+    /// Writes out the largest holdings until half the limit is left.
+    fn relieve(&mut self) {
+        let mut all: Vec<(u64, u64, u32)> = Vec::new();
+        for (id, mine) in &self.torrents {
+            all.extend(mine.pieces.iter().filter(|(_, p)| p.held() > 0).map(|(n, p)| (p.held(), *id, *n)));
+        }
+        all.sort_unstable_by_key(|(held, ..)| std::cmp::Reverse(*held));
+        for (_, id, piece) in all {
+            if self.held <= self.limit / 2 {
+                break;
+            }
+            self.write_out_piece(id, piece);
+        }
+    }
+
+    /// Writes out all that is held of a torrent.
+    fn write_out(&mut self, id: u64) {
+        let pieces: Vec<u32> = self.torrents.get(&id).map_or(Vec::new(), |m| m.pieces.keys().copied().collect());
+        pieces.into_iter().for_each(|piece| self.write_out_piece(id, piece));
+    }
+
+    fn write_out_piece(&mut self, id: u64, piece: u32) {
+        let Some(mut mine) = self.torrents.remove(&id) else { return };
+        if let Some(partial) = mine.pieces.get_mut(&piece) {
+            let before = partial.held();
+            let written = partial.write_out(&mine.place);
+            let freed = before - partial.held();
+            self.held -= freed;
+            mine.freed += freed;
+            if let Err(fault) = written {
+                self.fail(&mut mine, PieceIndex(piece), fault);
+            }
+        }
+        self.torrents.insert(id, mine);
+    }
+}
+
+impl Mine {
+    fn new(place: Arc<Place>) -> Self {
+        Mine { place, pieces: HashMap::new(), corrupt: HashSet::new(), freed: 0 }
+    }
+
+    fn held(&self) -> u64 {
+        self.pieces.values().map(Partial::held).sum()
+    }
+
+    /// Tells the torrent what is in memory no more.
+    fn tell(&mut self) {
+        if self.freed > 0 {
+            self.place.answer(DiskDone::Wrote(std::mem::take(&mut self.freed)));
+        }
+    }
+
+    /// Judges a piece that is all there and written.
+    fn conclude(&mut self, piece: PieceIndex) {
+        let Some(partial) = self.pieces.remove(&piece.0) else { return };
+        let (hash, blocks) = partial.finish();
+        let good = self.place.files.layout().hash(piece) == Some(&hash);
+        let hashes = |asked: bool| match blocks {
+            _ if !asked => Ok(Vec::new()),
+            Some(blocks) => Ok(blocks),
+            None => self.place.block_hashes(piece),
+        };
+        if good {
+            // The piece is there: that hashes for blame could not be read back takes nothing from it.
+            let blocks = hashes(self.corrupt.contains(&piece.0)).unwrap_or_default();
+            self.place.gained(piece);
+            self.corrupt.remove(&piece.0);
+            self.place.answer(DiskDone::Verified { piece, blocks });
+        } else {
+            match hashes(true) {
+                Ok(blocks) => {
+                    self.corrupt.insert(piece.0);
+                    self.place.answer(DiskDone::Corrupt { piece, blocks });
+                }
+                Err(fault) => self.place.answer(DiskDone::Failed { piece, fault }),
+            }
+        }
+    }
+}
+
+/// Whether so many bytes could be written now, as far as the system tells.
+fn probe(place: &Place, bytes: u64) -> Result<(), DiskFault> {
+    match fault::free_space(place.files.dir()) {
+        Some(free) if free < bytes => {
+            let dir = place.files.dir().display();
+            let text = format!("disk full: {dir} needs {}, {} free", fault::size(bytes), fault::size(free));
+            Err(DiskFault { kind: FaultKind::Full, text })
+        }
+        _ => Ok(()),
+    }
+}

@@ -1,0 +1,354 @@
+//! Where a torrent's resume record lies: base, previous base, journals and lock in the state folder.
+//!
+//! Reading never fails: what is damaged is set aside under another name and said, and what came before it is used.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use sha1::{Digest, Sha1};
+
+use crate::disk::fault::{self, Doing};
+use crate::disk::files::nanos;
+use crate::disk::layout::Layout;
+use crate::disk::record::{Base, JournalHead, Note, RecordError};
+use crate::swarm::job::DiskFault;
+use crate::wire::message::InfoHash;
+
+/// The most bytes of a journal that are read: it is begun anew every half minute.
+const JOURNAL: u64 = 64 << 20;
+
+/// The names of a torrent's record in the state folder.
+#[derive(Clone, Debug)]
+pub struct Store {
+    folder: PathBuf,
+    name: String,
+}
+
+/// What was found of a record.
+#[derive(Debug, Default)]
+pub struct Found {
+    /// The base, with what the journals told since worked in.
+    pub base: Option<Base>,
+    /// The generation of the last journal, or of the base if it has none.
+    pub generation: u64,
+    /// The time of the last entry: nanoseconds since 1970.
+    pub last: i64,
+    /// Entries in the journals after the base.
+    pub entries: usize,
+    /// Whether base and journals were all written since the machine was started.
+    pub same_boot: bool,
+    /// What a person should hear.
+    pub notes: Vec<String>,
+}
+
+impl Store {
+    /// The record of a torrent in a download folder.
+    #[must_use]
+    pub fn new(folder: &Path, torrent: InfoHash, dir: &Path) -> Self {
+        let place = Sha1::digest(resolved(dir).as_os_str().as_encoded_bytes());
+        let place: String = place[..6].iter().map(|b| format!("{b:02x}")).collect();
+        Store { folder: folder.to_path_buf(), name: format!("{torrent}-{place}") }
+    }
+
+    fn path(&self, ending: &str) -> PathBuf {
+        self.folder.join(format!("{}.{ending}", self.name))
+    }
+
+    /// The path of the record, for sentences.
+    #[must_use]
+    pub fn record(&self) -> PathBuf {
+        self.path("resume")
+    }
+
+    fn journal(&self, generation: u64) -> PathBuf {
+        self.path(&format!("journal-{generation}"))
+    }
+
+    /// Takes the lock of this torrent in this folder. It is held until the file is dropped.
+    ///
+    /// # Errors
+    /// When somebody else holds it, with the number of their process; and when the state folder cannot be used.
+    pub fn lock(&self) -> Result<File, DiskFault> {
+        let path = self.path("lock");
+        let words = |error: io::Error| fault::system(Doing::Record, &path, &error, 4096);
+        fs::create_dir_all(&self.folder).map_err(words)?;
+        let mut file = private().create(true).truncate(false).open(&path).map_err(words)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut pid = String::new();
+                let known = file.take(20).read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
+                let pid = if known { pid.trim() } else { "unknown" };
+                return Err(fault::other(format!(
+                    "already running (pid {pid}): this torrent is worked on in this folder; stop that one first"
+                )));
+            }
+            // A file system without locks: better no lock than no download.
+            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(words(error)),
+        }
+        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(words)?;
+        Ok(file)
+    }
+
+    /// Reads what there is of a record; sets aside what is damaged.
+    #[must_use]
+    pub fn read(&self, layout: &Layout, boot: &str) -> Found {
+        let mut found = Found::default();
+        for ending in ["resume", "resume-before"] {
+            let path = self.path(ending);
+            match self.read_base(&path, layout) {
+                Ok(Some((base, time))) => {
+                    found.generation = base.generation;
+                    found.base = Some(base);
+                    found.last = time;
+                    break;
+                }
+                Ok(None) => {}
+                Err(why) => found.notes.push(self.set_aside(&path, &why)),
+            }
+        }
+        found.same_boot = found.base.as_ref().is_some_and(|b| !boot.is_empty() && b.boot == boot);
+        self.replay(&mut found, boot, layout.geometry().pieces());
+        found
+    }
+
+    fn read_base(&self, path: &Path, layout: &Layout) -> Result<Option<(Base, i64)>, String> {
+        let meta = match fs::symlink_metadata(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            other => other.map_err(|e| e.to_string())?,
+        };
+        if !meta.is_file() {
+            return Err("it is not a file".into());
+        }
+        if meta.len() > Base::longest(layout) {
+            return Err(RecordError::Damaged.to_string());
+        }
+        let bytes = fs::read(path).map_err(|e| e.to_string())?;
+        let base = Base::decode(&bytes, layout).map_err(|e| e.to_string())?;
+        Ok(Some((base, meta.modified().map_or(0, nanos))))
+    }
+
+    /// Works in what the journals of this base and of those that came after it tell.
+    fn replay(&self, found: &mut Found, boot: &str, pieces: u32) {
+        let Some(base) = &mut found.base else { return };
+        let set = |bits: &mut Vec<u8>, piece: u32, on: bool| {
+            if let Some(byte) = bits.get_mut((piece / 8) as usize).filter(|_| piece < pieces) {
+                let bit = 0x80_u8 >> (piece % 8);
+                *byte = if on { *byte | bit } else { *byte & !bit };
+            }
+        };
+        for generation in base.generation.. {
+            let Some((bytes, time)) = read_bounded(&self.journal(generation)) else { break };
+            let Ok((head, notes)) = JournalHead::decode(&bytes) else { break };
+            if (head.chain, head.generation) != (base.chain, generation) {
+                break;
+            }
+            found.generation = generation;
+            found.same_boot &= head.boot == boot;
+            found.last = found.last.max(time);
+            found.entries += notes.len();
+            for note in notes {
+                match note {
+                    Note::Written(piece) => {
+                        set(&mut base.written, piece, true);
+                        set(&mut base.unsure, piece, false);
+                    }
+                    Note::Lost(piece) => {
+                        set(&mut base.written, piece, false);
+                        set(&mut base.synced, piece, false);
+                        set(&mut base.unsure, piece, false);
+                    }
+                    Note::Alive => {}
+                }
+            }
+        }
+    }
+
+    /// Gives a damaged record another name, so that a person can look at it and it is in nobody's way.
+    fn set_aside(&self, path: &Path, why: &str) -> String {
+        let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
+        let date = date(SystemTime::now());
+        let free = |n: u32| {
+            let ending = if n == 0 { format!("{ending}.bad-{date}") } else { format!("{ending}.bad-{date}-{n}") };
+            Some(self.path(&ending)).filter(|p| fs::symlink_metadata(p).is_err())
+        };
+        let moved = (0..100).find_map(free).map(|aside| fs::rename(path, &aside).map(|()| aside));
+        match moved {
+            Some(Ok(aside)) => {
+                format!("the resume record could not be used ({why}); it is kept as {}", aside.display())
+            }
+            _ => format!("the resume record {} could not be used ({why})", path.display()),
+        }
+    }
+
+    /// Begins a journal.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn begin_journal(&self, head: &JournalHead) -> io::Result<File> {
+        let path = self.journal(head.generation);
+        remove(&path)?;
+        let mut file = private().append(true).create_new(true).open(&path)?;
+        file.write_all(&head.encode())?;
+        Ok(file)
+    }
+
+    /// Deletes the journals of these generations.
+    pub fn drop_journals(&self, generations: std::ops::Range<u64>) {
+        for generation in generations {
+            let _ = remove(&self.journal(generation));
+        }
+    }
+
+    /// Writes a base. If it is durable it is synced first, and so is its name; `keep_last` makes the base that was
+    /// the last one the one before.
+    ///
+    /// # Errors
+    /// The system's. The records are then as they were.
+    pub fn write_base(&self, bytes: &[u8], durable: bool, keep_last: bool) -> io::Result<()> {
+        let (new, base, before) = (self.path("resume-new"), self.path("resume"), self.path("resume-before"));
+        remove(&new)?;
+        let written = private().create_new(true).open(&new).and_then(|mut file| {
+            file.write_all(bytes)?;
+            if durable { file.sync_all() } else { Ok(()) }
+        });
+        if let Err(error) = written {
+            let _ = remove(&new);
+            return Err(error);
+        }
+        if keep_last {
+            // A kill between the two leaves the one before and all journals: nothing is lost.
+            match fs::rename(&base, &before) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        fs::rename(&new, &base)?;
+        #[cfg(unix)]
+        if durable {
+            File::open(&self.folder)?.sync_all()?;
+        }
+        Ok(())
+    }
+
+    /// Deletes all of the record but the lock, which may be held.
+    pub fn delete(&self) {
+        let prefix = format!("{}.", self.name);
+        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            let ending = name.to_str().and_then(|n| n.strip_prefix(&prefix));
+            if ending.is_some_and(|e| e.starts_with("journal-") || (e.starts_with("resume") && !e.contains("bad-"))) {
+                let _ = remove(&entry.path());
+            }
+        }
+    }
+}
+
+/// Opens for writing what nobody else may read.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn remove(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+fn read_bounded(path: &Path) -> Option<(Vec<u8>, i64)> {
+    if !fs::symlink_metadata(path).ok()?.is_file() {
+        return None;
+    }
+    let file = File::open(path).ok()?;
+    let time = file.metadata().ok()?.modified().map_or(0, nanos);
+    let mut bytes = Vec::new();
+    file.take(JOURNAL).read_to_end(&mut bytes).ok()?;
+    Some((bytes, time))
+}
+
+/// A folder's one name: links resolved as far as it exists.
+fn resolved(dir: &Path) -> PathBuf {
+    let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
+    for there in whole.ancestors() {
+        if let (Ok(real), Ok(rest)) = (fs::canonicalize(there), whole.strip_prefix(there)) {
+            return if rest.as_os_str().is_empty() { real } else { real.join(rest) };
+        }
+    }
+    whole
+}
+
+/// Which start of the machine this is; empty where the system does not tell.
+#[must_use]
+pub fn boot() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id")
+        .map_or(String::new(), |id| id.trim().chars().take(64).collect())
+}
+
+/// A moment as `20260131-235959`, UTC.
+fn date(now: SystemTime) -> String {
+    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
+    let (mut days, time) = (seconds / 86_400, seconds % 86_400);
+    let mut year = 1970;
+    let leap = |y: u64| y.is_multiple_of(4) && (!y.is_multiple_of(100) || y.is_multiple_of(400));
+    while days >= 365 + u64::from(leap(year)) {
+        days -= 365 + u64::from(leap(year));
+        year += 1;
+    }
+    let months = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
+    let mut month = 0;
+    while days >= months[month] {
+        days -= months[month];
+        month += 1;
+    }
+    let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
+    format!("{year}{:02}{:02}-{hour:02}{minute:02}{second:02}", month + 1, days + 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        let at = |seconds| date(UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(at(0), "19700101-000000");
+        assert_eq!(at(951_827_696), "20000229-123456");
+        assert_eq!(at(1_798_761_599), "20261231-235959");
+    }
+
+    #[test]
+    fn a_folder_has_one_record_by_whatever_name_it_is_called() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir(dir.path().join("real")).unwrap();
+        let name = |p: PathBuf| Store::new(dir.path(), InfoHash([1; 20]), &p).name;
+        let real = name(dir.path().join("real"));
+        assert_eq!(name(dir.path().join("real/.")), real);
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink(dir.path().join("real"), dir.path().join("link")).unwrap();
+            assert_eq!(name(dir.path().join("link")), real);
+        }
+        assert_ne!(name(dir.path().join("other")), real);
+    }
+
+    #[test]
+    fn the_second_who_comes_hears_who_is_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = Store::new(dir.path(), InfoHash([1; 20]), dir.path());
+        let held = store.lock().unwrap();
+        let told = store.lock().unwrap_err().text;
+        let pid = if cfg!(unix) { std::process::id().to_string() } else { "unknown".into() };
+        assert!(told.starts_with(&format!("already running (pid {pid})")), "{told}");
+        drop(held);
+        store.lock().unwrap();
+    }
+}

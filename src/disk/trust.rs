@@ -1,0 +1,211 @@
+//! What a resume record and the files as they are now vouch for together.
+//!
+//! A piece is believed to be there when its record says so *and* its files are as they were left. After a clean end
+//! they must have the very size and time recorded. After a kill their time may be as late as the journal's last
+//! entry: before any write the journal has an entry that is at most a few seconds old. After the machine itself was
+//! started anew, only pieces that were synced are believed; others that were written are hashed again, and no more.
+
+use std::ops::Range;
+
+use crate::disk::bits::{PieceBits, runs};
+use crate::disk::files::Stamp;
+use crate::disk::layout::Layout;
+use crate::disk::store::Found;
+use crate::wire::message::PieceIndex;
+
+/// How much later than the journal's last entry a file may have been changed: nanoseconds.
+const SLACK: i64 = 10_000_000_000;
+/// The same after the machine was started anew, when the journal's own last entries may be lost.
+const SLACK_BOOT: i64 = 120_000_000_000;
+
+/// The verdict.
+#[derive(Debug)]
+pub struct Verdict {
+    /// Pieces that are there.
+    pub have: PieceBits,
+    /// Those of them that were synced.
+    pub synced: PieceBits,
+    /// Pieces to hash.
+    pub check: Vec<Range<u32>>,
+    /// Files that were to be there and are not.
+    pub missing: usize,
+    /// Files that are not as they were left.
+    pub changed: usize,
+}
+
+/// How a file stands to its record.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum State {
+    AsLeft,
+    Changed,
+    Absent,
+}
+
+/// Judges a torrent: its record and its files as they are (`None` for one that is not there).
+#[must_use]
+pub fn judge(layout: &Layout, found: &Found, files: &[Option<Stamp>]) -> Verdict {
+    let pieces = layout.geometry().pieces();
+    let bits = |bytes: &[u8]| PieceBits::from_bytes(bytes, pieces).unwrap_or_else(|| PieceBits::new(pieces));
+    let Some(base) = &found.base else {
+        let check = PieceBits::new(pieces);
+        for (n, _) in files.iter().enumerate().filter(|(_, f)| f.is_some_and(|s| s.size > 0)) {
+            check.set_all(layout.pieces_of(n));
+        }
+        let check = runs((0..pieces).filter(|p| check.has(*p)));
+        return Verdict { have: PieceBits::new(pieces), synced: PieceBits::new(pieces), check, missing: 0, changed: 0 };
+    };
+    let (written, was_synced, unsure) = (bits(&base.written), bits(&base.synced), bits(&base.unsure));
+    let (have, synced, check) = (PieceBits::new(pieces), PieceBits::new(pieces), PieceBits::new(pieces));
+    let states: Vec<State> = (0..files.len()).map(|n| state(layout, found, files, n)).collect();
+    let (mut missing, mut changed) = (0, 0);
+    for (n, state) in states.iter().enumerate() {
+        match state {
+            State::Changed => {
+                changed += 1;
+                check.set_all(layout.pieces_of(n));
+            }
+            State::Absent if written.any_in(layout.pieces_of(n)) => missing += 1,
+            _ => {}
+        }
+    }
+    for piece in 0..pieces {
+        let mut whole = true;
+        for segment in layout.segments(layout.bytes_of(PieceIndex(piece))) {
+            match states.get(segment.file) {
+                Some(State::Absent) => {
+                    whole = false;
+                    check.clear(piece);
+                    break;
+                }
+                Some(State::Changed) => whole = false,
+                _ => {}
+            }
+        }
+        let here = whole && written.has(piece);
+        if here && (found.same_boot || was_synced.has(piece)) && !unsure.has(piece) {
+            have.set(piece);
+            if was_synced.has(piece) {
+                synced.set(piece);
+            }
+        } else if here || (whole && unsure.has(piece)) {
+            check.set(piece);
+        }
+    }
+    let check = runs((0..pieces).filter(|p| check.has(*p)));
+    Verdict { have, synced, check, missing, changed }
+}
+
+fn state(layout: &Layout, found: &Found, files: &[Option<Stamp>], n: usize) -> State {
+    let Some(file) = layout.files().get(n).filter(|f| !f.pad && f.length > 0) else { return State::AsLeft };
+    let Some(now) = files.get(n).copied().flatten() else { return State::Absent };
+    let then = found.base.as_ref().and_then(|b| b.stamps.get(n).copied().flatten());
+    if then == Some(now) {
+        return State::AsLeft;
+    }
+    let clean = found.base.as_ref().is_some_and(|b| b.clean) && found.entries == 0;
+    let slack = if found.same_boot { SLACK } else { SLACK_BOOT };
+    let in_time = now.changed <= found.last.saturating_add(slack) && then.is_none_or(|t| now.changed >= t.changed);
+    if !clean && now.size == file.length && in_time { State::AsLeft } else { State::Changed }
+}
+
+/// What a person should hear of a verdict, if anything.
+#[must_use]
+pub fn sentence(verdict: &Verdict, dir: &std::path::Path) -> Option<String> {
+    let count = |n: usize| if n == 1 { "1 file".to_owned() } else { format!("{n} files") };
+    let dir = dir.display();
+    match (verdict.missing, verdict.changed) {
+        (0, 0) => None,
+        (0, changed) => Some(format!("{} in {dir} changed since the last time: checking", count(changed))),
+        (missing, 0) => Some(format!("{} missing in {dir}: to be downloaded again", count(missing))),
+        (missing, changed) => Some(format!(
+            "{} missing in {dir}, to be downloaded again; {} changed since the last time: checking",
+            count(missing),
+            count(changed)
+        )),
+    }
+}
+
+#[cfg(test)]
+// A list of runs of pieces may well have one.
+#[allow(clippy::single_range_in_vec_init)]
+mod tests {
+    use super::*;
+    use crate::disk::layout::tests::layout;
+    use crate::disk::record::Base;
+
+    const T: i64 = 1_000_000_000_000;
+
+    /// Three pieces over two files of 5 and 7 bytes: 0 in a, 1 in both, 2 in b.
+    fn story(clean: bool, same_boot: bool, entries: usize) -> (Layout, Found) {
+        let l = layout(4, &[(Some("a"), 5), (Some("b"), 7)]);
+        let base = Base {
+            chain: 1,
+            generation: 1,
+            keep_from: 1,
+            durable: true,
+            clean,
+            device: 0,
+            boot: "x".into(),
+            stamps: vec![Some(Stamp { size: 5, changed: T }), Some(Stamp { size: 7, changed: T })],
+            written: vec![0xe0],
+            synced: vec![0x80],
+            unsure: vec![0],
+        };
+        (l, Found { base: Some(base), generation: 1, last: T, entries, same_boot, notes: Vec::new() })
+    }
+
+    fn at(size: u64, seconds: i64) -> Option<Stamp> {
+        Some(Stamp { size, changed: T + seconds * 1_000_000_000 })
+    }
+
+    #[track_caller]
+    fn verdict(story: &(Layout, Found), a: Option<Stamp>, b: Option<Stamp>, have: u8, check: &[Range<u32>]) {
+        let v = judge(&story.0, &story.1, &[a, b]);
+        assert_eq!((v.have.to_bytes(), v.check.as_slice()), (vec![have], check), "{v:?}");
+    }
+
+    #[test]
+    fn after_a_clean_end_size_and_time_are_those_recorded() {
+        let s = story(true, true, 0);
+        verdict(&s, at(5, 0), at(7, 0), 0xe0, &[]);
+        verdict(&s, at(5, 0), at(7, 1), 0x80, &[1..3]);
+        verdict(&s, at(5, 0), at(6, 0), 0x80, &[1..3]);
+        verdict(&s, at(5, 0), None, 0x80, &[]);
+        verdict(&s, None, None, 0, &[]);
+    }
+
+    #[test]
+    fn after_a_kill_files_may_be_as_late_as_the_journal() {
+        let s = story(false, true, 3);
+        verdict(&s, at(5, 9), at(7, 9), 0xe0, &[]);
+        verdict(&s, at(5, 11), at(7, 0), 0x20, &[0..2]);
+        verdict(&s, at(5, -1), at(7, 0), 0x20, &[0..2]);
+        let dirty = story(true, true, 1);
+        verdict(&dirty, at(5, 9), at(7, 9), 0xe0, &[]);
+    }
+
+    #[test]
+    fn after_another_boot_only_what_was_synced_is_believed() {
+        let s = story(false, false, 3);
+        verdict(&s, at(5, 60), at(7, 60), 0x80, &[1..3]);
+        verdict(&s, at(5, 500), at(7, 0), 0, &[0..3]);
+    }
+
+    #[test]
+    fn without_a_record_everything_that_is_there_is_hashed() {
+        let (l, _) = story(true, true, 0);
+        let s = (l, Found::default());
+        verdict(&s, None, None, 0, &[]);
+        verdict(&s, at(5, 0), None, 0, &[0..2]);
+        verdict(&s, None, at(3, 0), 0, &[1..3]);
+        verdict(&s, at(0, 0), None, 0, &[]);
+    }
+
+    #[test]
+    fn a_check_that_was_cut_short_goes_on() {
+        let mut s = story(true, true, 0);
+        s.1.base.as_mut().unwrap().written = vec![0x80];
+        s.1.base.as_mut().unwrap().unsure = vec![0x20];
+        verdict(&s, at(5, 0), at(7, 0), 0x80, &[2..3]);
+    }
+}

@@ -1,0 +1,515 @@
+//! The disk layer with real files: what is written is read back, what is wrong is told, what was recorded is believed
+//! after whatever end, and nothing that is not ours is touched.
+
+// A list of runs of pieces may well have one.
+#![allow(clippy::single_range_in_vec_init)]
+
+mod support {
+    pub mod torrent;
+}
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+use sha1::{Digest, Sha1};
+use support::torrent::{Home, Known, pieces_in};
+use ttui::disk::pool::DiskPool;
+use ttui::disk::storage::Allocation;
+use ttui::limits::SHUTDOWN;
+use ttui::swarm::job::{DiskDone, DiskJob, FaultKind};
+use ttui::wire::message::{Block, PieceIndex};
+
+/// Files of every awkward kind: nested, empty, ending within pieces and blocks, with padding between.
+const MANY: &[(Option<&str>, u64)] = &[
+    (Some("t/first"), 100_001),
+    (Some("t/empty at the start"), 0),
+    (Some("t/sub/one byte"), 1),
+    (None, 30_000),
+    (Some("t/sub/deep/long"), 700_000),
+    (Some("t/whole pieces"), 131_072),
+    (None, 5),
+    (Some("t/last is empty"), 0),
+];
+
+fn pool() -> DiskPool {
+    DiskPool::start(2).unwrap()
+}
+
+#[test]
+fn blocks_in_any_order_make_the_files() {
+    for seed in 0..8 {
+        let known = Known::new(1 << [15, 16, 17, 14][seed as usize % 4], MANY);
+        let (home, pool) = (Home::new(), pool());
+        let (open, resumed) = home.open(&pool, &known);
+        assert_eq!((pieces_in(&resumed.have), resumed.check, resumed.note), (vec![], vec![], None));
+        assert!(!home.dir().exists(), "opening makes nothing");
+        let mut blocks = known.all_blocks();
+        fastrand::Rng::with_seed(seed).shuffle(&mut blocks);
+        for batch in blocks.chunks(7) {
+            open.storage.submit(batch.iter().map(|b| known.write(*b)));
+        }
+        let (mut verified, mut wrote) = (Vec::new(), 0);
+        while verified.len() < known.pieces() as usize || wrote < known.data.len() as u64 {
+            match open.next() {
+                DiskDone::Verified { piece, blocks } => {
+                    assert!(blocks.is_empty());
+                    verified.push(piece.0);
+                }
+                DiskDone::Wrote(bytes) => wrote += bytes,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(wrote, known.data.len() as u64, "every byte is given back once");
+        let mut back = vec![0; known.data.len()];
+        open.storage.read_bytes(0, &mut back).unwrap();
+        assert!(back == known.data, "what is read is what was written");
+        let odd = Block { piece: PieceIndex(1), begin: 777, length: 9_999 };
+        let mut part = vec![0; 9_999];
+        open.storage.read(odd, &mut part).unwrap();
+        assert_eq!(part, known.bytes(odd));
+        open.storage.close();
+        known.assert_whole(&home.dir());
+    }
+}
+
+#[test]
+fn late_and_foreign_blocks_do_no_harm() {
+    let known = Known::new(65_536, &[(Some("f"), 200_000)]);
+    let (home, pool) = (Home::new(), pool());
+    let (open, _) = home.open(&pool, &known);
+    let blocks = known.blocks(0);
+    let outside = Block { piece: PieceIndex(3), begin: 16_384, length: 16_384 };
+    let nowhere = Block { piece: PieceIndex(99), begin: 0, length: 16_384 };
+    let junk = || Bytes::from(vec![1; 16_384]);
+    open.storage.submit([
+        DiskJob::Write { block: outside, data: junk() },
+        DiskJob::Write { block: nowhere, data: junk() },
+        DiskJob::Write { block: blocks[0], data: Bytes::from_static(b"too short") },
+        known.write(blocks[2]),
+        DiskJob::Write { block: blocks[2], data: junk() },
+        known.write(blocks[0]),
+        DiskJob::Write { block: blocks[0], data: junk() },
+        known.write(blocks[3]),
+        known.write(blocks[1]),
+        DiskJob::Write { block: blocks[1], data: junk() },
+    ]);
+    let told = open.until(|d| matches!(d, DiskDone::Verified { .. }));
+    assert!(!told.iter().any(|d| matches!(d, DiskDone::Corrupt { .. })), "{told:?}");
+    let mut out = [0; 10];
+    assert!(open.storage.read(nowhere, &mut out).is_err());
+    assert!(open.storage.read_bytes(199_995, &mut out).is_err());
+}
+
+#[test]
+fn a_corrupt_piece_tells_which_blocks_came() {
+    // The second piece lies in a pad file in part: what a peer sent for it cannot be read back from disk.
+    let known = Known::new(65_536, &[(Some("a"), 100_000), (None, 31_072), (Some("b"), 10_000)]);
+    for piece in [0, 1] {
+        let (home, pool) = (Home::new(), pool());
+        let (open, _) = home.open(&pool, &known);
+        let blocks = known.blocks(piece);
+        let bad = Bytes::from(vec![0xee; 16_384]);
+        let sent: Vec<Bytes> =
+            blocks.iter().enumerate().map(|(n, b)| if n == 3 { bad.clone() } else { known.bytes(*b) }).collect();
+        open.storage.submit(blocks.iter().zip(&sent).map(|(b, d)| DiskJob::Write { block: *b, data: d.clone() }));
+        let hashes = |all: &[Bytes]| all.iter().map(|b| Sha1::digest(b).into()).collect::<Vec<[u8; 20]>>();
+        match open.until(|d| !matches!(d, DiskDone::Wrote(_))).pop() {
+            Some(DiskDone::Corrupt { piece: p, blocks }) => {
+                assert_eq!((p.0, blocks), (piece, hashes(&sent)));
+            }
+            other => panic!("{other:?}"),
+        }
+        open.storage.submit(known.write_piece(piece));
+        let right: Vec<Bytes> = blocks.iter().map(|b| known.bytes(*b)).collect();
+        match open.until(|d| !matches!(d, DiskDone::Wrote(_))).pop() {
+            Some(DiskDone::Verified { piece: p, blocks }) => assert_eq!((p.0, blocks), (piece, hashes(&right))),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
+fn forgotten_pieces_begin_anew_and_give_their_bytes_back() {
+    let known = Known::new(65_536, &[(Some("f"), 65_536)]);
+    let (home, pool) = (Home::new(), pool());
+    let (open, _) = home.open(&pool, &known);
+    let junk = DiskJob::Write { block: known.blocks(0)[0], data: Bytes::from(vec![3; 16_384]) };
+    open.storage.submit([junk, DiskJob::Forget(PieceIndex(0))]);
+    assert!(matches!(open.next(), DiskDone::Wrote(16_384)));
+    open.download(&known, [0]);
+}
+
+#[test]
+fn bytes_that_wait_too_long_are_written_and_read_back() {
+    let known = Known::new(1 << 20, &[(Some("f"), 3 << 20)]);
+    let (home, pool) = (Home::new(), pool());
+    let (open, _) = home.open(&pool, &known);
+    let blocks = known.blocks(1);
+    // All but the first, so that nothing can be hashed; the disk gives them back by itself after a while.
+    open.storage.submit(blocks[1..].iter().map(|b| known.write(*b)));
+    let mut wrote = 0;
+    while wrote < (1 << 20) - 16_384 {
+        match open.next() {
+            DiskDone::Wrote(bytes) => wrote += bytes,
+            other => panic!("{other:?}"),
+        }
+    }
+    open.storage.submit([known.write(blocks[0])]);
+    assert!(matches!(open.until(|d| !matches!(d, DiskDone::Wrote(_))).pop(), Some(DiskDone::Verified { .. })));
+}
+
+#[test]
+fn memory_is_bounded_however_blocks_come() {
+    let known = Known::new(4 << 20, &[(Some("f"), 64 << 20)]);
+    let (home, pool) = (Home::new(), pool());
+    let (open, _) = home.open(&pool, &known);
+    // Every second block of everything: no run ever grows.
+    let (odd, even): (Vec<Block>, Vec<Block>) = known.all_blocks().into_iter().partition(|b| b.begin / 16_384 % 2 == 1);
+    let mut wrote = 0;
+    for batch in odd.chunks(32) {
+        open.storage.submit(batch.iter().map(|b| known.write(*b)));
+    }
+    while wrote < (32 << 20) - ttui::limits::BUDGET / 4 {
+        match open.next() {
+            DiskDone::Wrote(bytes) => wrote += bytes,
+            other => panic!("{other:?}"),
+        }
+    }
+    open.storage.submit(even.iter().map(|b| known.write(*b)));
+    let mut left = known.pieces();
+    while left > 0 {
+        left -= u32::from(matches!(open.next(), DiskDone::Verified { .. }));
+    }
+    open.storage.close();
+    known.assert_whole(&home.dir());
+}
+
+#[test]
+fn a_closed_download_goes_on_where_it_was() {
+    let known = Known::new(32_768, MANY);
+    let (home, pool) = (Home::new(), pool());
+    let (open, _) = home.open(&pool, &known);
+    open.download(&known, 0..10);
+    open.storage.close();
+    let (open, resumed) = home.open(&pool, &known);
+    assert_eq!((pieces_in(&resumed.have), resumed.check), ((0..10).collect(), vec![]));
+    open.download(&known, 10..known.pieces());
+    open.storage.submit([DiskJob::Save]);
+    assert!(matches!(open.until(|d| !matches!(d, DiskDone::Wrote(_))).pop(), Some(DiskDone::Saved(Ok(())))));
+    drop(pool);
+    let pool = self::pool();
+    let (_, resumed) = home.open(&pool, &known);
+    assert_eq!(pieces_in(&resumed.have).len() as u32, known.pieces(), "{resumed:?}");
+    known.assert_whole(&home.dir());
+}
+
+#[test]
+fn files_that_changed_while_we_were_away_are_hashed_again_and_no_others() {
+    let known = Known::new(32_768, &[(Some("d/a"), 100_000), (Some("d/b"), 100_000), (Some("d/c"), 100_000)]);
+    let (home, pool) = (Home::new(), pool());
+    let (open, _) = home.open(&pool, &known);
+    open.download(&known, 0..known.pieces());
+    open.storage.close();
+    let mut bytes = fs::read(home.dir().join("d/b")).unwrap();
+    bytes[50_000] ^= 1;
+    fs::write(home.dir().join("d/b"), bytes).unwrap();
+    let (open, resumed) = home.open(&pool, &known);
+    assert_eq!(resumed.check, [3..7]);
+    assert!(resumed.note.as_ref().is_some_and(|n| n.contains("1 file")), "{resumed:?}");
+    let (good, fault) = open.check(resumed.check);
+    assert_eq!((good, fault), (vec![3, 5, 6], None));
+    open.storage.close();
+    fs::remove_file(home.dir().join("d/c")).unwrap();
+    let (open, resumed) = home.open(&pool, &known);
+    assert_eq!((pieces_in(&resumed.have), resumed.check), (vec![0, 1, 2, 3, 5], vec![]));
+    open.download(&known, [4, 6, 7, 8, 9]);
+    open.storage.close();
+    known.assert_whole(&home.dir());
+}
+
+#[test]
+fn what_lies_there_without_a_record_is_hashed_not_overwritten() {
+    let known = Known::new(32_768, MANY);
+    let (home, pool) = (Home::new(), pool());
+    known.put(&home.dir());
+    fs::write(home.dir().join("t/first"), vec![0; 50_000]).unwrap();
+    fs::remove_file(home.dir().join("t/whole pieces")).unwrap();
+    let (open, resumed) = home.open(&pool, &known);
+    let (good, fault) = open.check(resumed.check);
+    assert_eq!((good.first(), good.last(), fault), (Some(&4), Some(&24), None));
+    assert_eq!(fs::read(home.dir().join("t/first")).unwrap(), vec![0; 50_000], "a check changes nothing");
+    assert!(!home.dir().join("t/whole pieces").exists());
+    open.download(&known, (0..known.pieces()).filter(|p| !good.contains(p)));
+    open.storage.close();
+    known.assert_whole(&home.dir());
+}
+
+#[test]
+fn a_check_that_was_broken_off_goes_on_where_it_was() {
+    let known = Known::new(16_384, &[(Some("f"), 40 << 20)]);
+    let (home, pool) = (Home::new(), pool());
+    known.put(&home.dir());
+    let (open, resumed) = home.open(&pool, &known);
+    assert_eq!(resumed.check, vec![0..known.pieces()]);
+    open.storage.submit([DiskJob::Check(resumed.check)]);
+    open.next();
+    open.storage.close();
+    let (open, resumed) = home.open(&pool, &known);
+    let have = pieces_in(&resumed.have);
+    let left: u32 = resumed.check.iter().map(|r| r.end - r.start).sum();
+    assert!(!have.is_empty() && have.len() as u32 + left == known.pieces(), "{} and {left}", have.len());
+    let (good, _) = open.check(resumed.check);
+    assert_eq!(good.len() as u32, left);
+}
+
+#[test]
+fn a_larger_file_or_a_folder_in_the_place_of_a_file_is_not_touched() {
+    let known = Known::new(32_768, &[(Some("d/f"), 100_000)]);
+    let (home, pool) = (Home::new(), pool());
+    fs::create_dir_all(home.dir().join("d")).unwrap();
+    fs::write(home.dir().join("d/f"), vec![5; 100_001]).unwrap();
+    let fault = home.try_open(&pool, &known).err().unwrap();
+    assert!(fault.text.contains("exists with 100001 bytes"), "{fault}");
+    fs::remove_file(home.dir().join("d/f")).unwrap();
+    fs::create_dir(home.dir().join("d/f")).unwrap();
+    let fault = home.try_open(&pool, &known).err().unwrap();
+    assert!(fault.text.contains("is a folder"), "{fault}");
+}
+
+#[test]
+fn the_second_to_open_a_torrent_here_is_refused_and_elsewhere_is_not() {
+    let known = Known::new(32_768, &[(Some("f"), 1)]);
+    let (home, pool) = (Home::new(), pool());
+    let (open, _) = home.open(&pool, &known);
+    let fault = home.try_open(&pool, &known).err().unwrap();
+    assert!(fault.text.starts_with("already running (pid "), "{fault}");
+    let mut elsewhere = home.spec(&known);
+    elsewhere.dir = home.root.path().join("elsewhere");
+    assert!(support::torrent::open(&pool, elsewhere).is_ok());
+    open.storage.close();
+    assert!(home.try_open(&pool, &known).is_ok());
+}
+
+#[test]
+fn files_that_vanish_or_shrink_under_us_are_noticed() {
+    let known = Known::new(32_768, &[(Some("d/a"), 65_536), (Some("d/b"), 65_536)]);
+    let (home, pool) = (Home::new(), pool());
+    let (open, _) = home.open(&pool, &known);
+    open.download(&known, 0..4);
+    open.storage.close();
+    let (open, _) = home.open(&pool, &known);
+    fs::remove_file(home.dir().join("d/a")).unwrap();
+    fs::File::options().write(true).open(home.dir().join("d/b")).unwrap().set_len(40_000).unwrap();
+    let mut into = vec![0; 16_384];
+    for piece in [0, 3] {
+        let fault = open.storage.read(known.blocks(piece)[0], &mut into).unwrap_err();
+        assert_eq!(fault.kind, FaultKind::Changed, "{fault}");
+        assert!(fault.text.contains("check the torrent again"), "{fault}");
+    }
+    let (good, fault) = open.check(vec![0..4]);
+    assert_eq!((good, fault), (vec![2], None));
+    open.download(&known, [0, 1, 3]);
+    open.storage.close();
+    known.assert_whole(&home.dir());
+}
+
+#[test]
+fn deleting_takes_our_files_and_leaves_everybody_elses() {
+    let known = Known::new(32_768, MANY);
+    let (home, pool) = (Home::new(), pool());
+    let (open, _) = home.open(&pool, &known);
+    open.download(&known, 0..known.pieces());
+    // An unfinished piece in memory must not bring files back.
+    let (other, dir) = (home.dir().join("t/sub/theirs.txt"), home.dir());
+    fs::write(&other, b"theirs").unwrap();
+    fs::write(dir.join("beside"), b"theirs").unwrap();
+    open.storage.delete_files().unwrap();
+    open.storage.close();
+    let mut left = Vec::new();
+    let mut folders = vec![dir.clone()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            left.push(path.strip_prefix(&dir).unwrap().to_path_buf());
+            if path.is_dir() {
+                folders.push(path);
+            }
+        }
+    }
+    left.sort();
+    let expected = ["beside", "t", "t/sub", "t/sub/theirs.txt"].map(|p| Path::new(p).to_path_buf());
+    assert_eq!(left, expected);
+    assert!(home.records("resume").is_empty() && home.records("journal").is_empty());
+}
+
+#[test]
+fn a_damaged_record_costs_a_check_and_never_the_start() {
+    type Damage = fn(&Path);
+    let damages: &[(&str, Damage)] = &[
+        ("nothing left", |p| fs::write(p, b"").unwrap()),
+        ("half of it", |p| {
+            let bytes = fs::read(p).unwrap();
+            fs::write(p, &bytes[..bytes.len() / 2]).unwrap();
+        }),
+        ("a bit flipped", |p| {
+            let mut bytes = fs::read(p).unwrap();
+            let middle = bytes.len() / 2;
+            bytes[middle] ^= 4;
+            fs::write(p, bytes).unwrap();
+        }),
+        ("another version", |p| {
+            let mut bytes = fs::read(p).unwrap();
+            bytes[8] = 9;
+            fs::write(p, bytes).unwrap();
+        }),
+        ("zeros", |p| {
+            let length = fs::metadata(p).unwrap().len();
+            fs::write(p, vec![0; length as usize]).unwrap();
+        }),
+        ("something else", |p| fs::write(p, b"{\"json\": true}").unwrap()),
+        ("a gigabyte", |p| fs::File::options().write(true).open(p).unwrap().set_len(1 << 30).unwrap()),
+        ("a folder", |p| {
+            fs::remove_file(p).unwrap();
+            fs::create_dir(p).unwrap();
+        }),
+        ("gone", |p| fs::remove_file(p).unwrap()),
+    ];
+    let known = Known::new(32_768, &[(Some("f"), 300_000)]);
+    for (name, damage) in damages {
+        let (home, pool) = (Home::new(), pool());
+        let (open, _) = home.open(&pool, &known);
+        open.download(&known, 0..6);
+        open.storage.close();
+        let base = home.records("resume").into_iter().find(|p| p.extension().unwrap() == "resume").unwrap();
+        damage(&base);
+        let (open, resumed) = home.open(&pool, &known);
+        assert_eq!((pieces_in(&resumed.have), resumed.check.clone()), (vec![], vec![0..10]), "{name}");
+        let aside = home.records("bad-").len();
+        assert_eq!((resumed.note.is_some(), aside == 1), (*name != "gone", *name != "gone"), "{name}: {resumed:?}");
+        let (good, _) = open.check(resumed.check);
+        assert_eq!(good, (0..6).collect::<Vec<_>>(), "{name}");
+        open.storage.close();
+        let (_, resumed) = home.open(&pool, &known);
+        assert_eq!(pieces_in(&resumed.have), good, "{name}");
+    }
+}
+
+#[test]
+fn the_disk_in_full_allocation_takes_its_room_at_once() {
+    let known = Known::new(32_768, &[(Some("f"), 1 << 20)]);
+    let (home, pool) = (Home::new(), pool());
+    let mut spec = home.spec(&known);
+    spec.allocate = Allocation::Full;
+    let (open, _) = support::torrent::open(&pool, spec).unwrap();
+    open.download(&known, [3]);
+    let meta = fs::metadata(home.dir().join("f")).unwrap();
+    assert_eq!(meta.len(), 1 << 20);
+    #[cfg(target_os = "linux")]
+    assert!(std::os::unix::fs::MetadataExt::blocks(&meta) * 512 >= 1 << 20);
+    open.storage.close();
+}
+
+#[test]
+fn many_torrents_share_few_threads_and_end_together() {
+    let known: Vec<Known> = (1..20).map(|n| Known::new(16_384, &[(Some("f"), n * 50_000)])).collect();
+    let (homes, pool): (Vec<Home>, _) = (known.iter().map(|_| Home::new()).collect(), pool());
+    let open: Vec<_> = known.iter().zip(&homes).map(|(k, h)| h.open(&pool, k).0).collect();
+    for (k, o) in known.iter().zip(&open) {
+        o.storage.submit((0..k.pieces()).flat_map(|p| k.write_piece(p)));
+    }
+    assert_eq!(pool.shutdown(SHUTDOWN), Vec::<String>::new());
+    for (k, h) in known.iter().zip(&homes) {
+        k.assert_whole(&h.dir());
+    }
+    drop(open);
+    let pool = self::pool();
+    for (k, h) in known.iter().zip(&homes) {
+        assert_eq!(pieces_in(&h.open(&pool, k).1.have).len() as u32, k.pieces());
+    }
+}
+
+#[cfg(unix)]
+mod unix {
+    use super::*;
+    use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+    #[test]
+    fn a_planted_link_leads_nowhere() {
+        let known = Known::new(32_768, &[(Some("d/a"), 65_536), (Some("d/sub/b"), 65_536), (Some("d/c"), 65_536)]);
+        let (home, pool) = (Home::new(), pool());
+        let outside = tempfile::tempdir().unwrap();
+        fs::create_dir_all(home.dir().join("d")).unwrap();
+        symlink(outside.path(), home.dir().join("d/sub")).unwrap();
+        let (open, _) = home.open(&pool, &known);
+        open.storage.submit((0..6).flat_map(|p| known.write_piece(p)));
+        let mut outcome = BTreeMap::new();
+        while outcome.len() < 6 {
+            match open.next() {
+                DiskDone::Verified { piece, .. } => drop(outcome.insert(piece.0, None)),
+                DiskDone::Failed { piece, fault } => drop(outcome.insert(piece.0, Some(fault))),
+                _ => {}
+            }
+        }
+        for (piece, fault) in outcome {
+            assert_eq!(fault.is_some(), [2, 3].contains(&piece), "piece {piece}: {fault:?}");
+            assert!(fault.is_none_or(|f| f.text.contains("sub is a symbolic link")));
+        }
+        assert_eq!(fs::read_dir(outside.path()).unwrap().count(), 0);
+        let (good, fault) = open.check(vec![0..6]);
+        assert_eq!(good, [0, 1, 4, 5]);
+        assert!(fault.is_some_and(|f| f.text.contains("symbolic link")));
+        open.storage.delete_files().unwrap_err();
+        open.storage.close();
+        symlink(outside.path().join("x"), home.dir().join("d/a")).unwrap();
+        assert!(home.try_open(&pool, &known).err().unwrap().text.contains("no plain file"));
+    }
+
+    #[test]
+    fn two_paths_to_one_file_are_told_apart() {
+        let known = Known::new(32_768, &[(Some("a"), 32_768), (Some("A"), 32_768)]);
+        let (home, pool) = (Home::new(), pool());
+        let (open, _) = home.open(&pool, &known);
+        open.download(&known, [0]);
+        // As a file system blind to case would show it.
+        fs::hard_link(home.dir().join("a"), home.dir().join("A")).unwrap();
+        open.storage.submit(known.write_piece(1));
+        match open.until(|d| !matches!(d, DiskDone::Wrote(_))).pop() {
+            Some(DiskDone::Failed { fault, .. }) => assert!(fault.text.contains("are one file here"), "{fault}"),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(fs::read(home.dir().join("a")).unwrap(), known.file(0));
+    }
+
+    #[test]
+    fn records_are_for_their_owner_only() {
+        let known = Known::new(32_768, &[(Some("a"), 100_000)]);
+        let (home, pool) = (Home::new(), pool());
+        let (open, _) = home.open(&pool, &known);
+        open.download(&known, [0]);
+        for entry in fs::read_dir(home.state()).unwrap() {
+            let entry = entry.unwrap();
+            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{:?}", entry.path());
+        }
+        assert!(fs::metadata(home.dir().join("a")).unwrap().blocks() * 512 < 100_000, "sparse until it is written");
+    }
+
+    #[test]
+    fn a_folder_that_cannot_be_written_is_told_in_words() {
+        let known = Known::new(32_768, &[(Some("sub/a"), 100_000)]);
+        let (home, pool) = (Home::new(), pool());
+        // A file where the torrent has a folder: refused for everybody, the administrator too.
+        fs::create_dir_all(home.dir()).unwrap();
+        fs::write(home.dir().join("sub"), b"theirs").unwrap();
+        let (open, _) = home.open(&pool, &known);
+        open.storage.submit(known.write_piece(0));
+        match open.until(|d| !matches!(d, DiskDone::Wrote(_))).pop() {
+            Some(DiskDone::Failed { fault, .. }) => {
+                assert!(fault.text.contains("a part of its path is no folder"), "{fault}");
+            }
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(fs::read(home.dir().join("sub")).unwrap(), b"theirs");
+    }
+}
