@@ -65,7 +65,7 @@ pub enum BencodeError {
         at: usize,
     },
     /// A string that would be longer than what is left.
-    #[error("the string at byte {at} claims {claims} bytes, {left} are left")]
+    #[error("it ends in the middle: the string at byte {at} claims {claims} bytes, {left} are left")]
     PastEnd {
         /// Where it begins.
         at: usize,

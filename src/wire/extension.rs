@@ -165,7 +165,7 @@ mod tests {
         assert_eq!(Handshake::decode(&long).unwrap().client.unwrap().chars().count(), limits::CLIENT_NAME);
         assert_eq!(Handshake::decode(b"le"), Err(ExtensionError::NoDictionary));
         assert!(matches!(Handshake::decode(b"d1:m"), Err(ExtensionError::Damaged(_))));
-        assert!(matches!(Handshake::decode(&[b'l'; 70_000]), Err(ExtensionError::TooLong { .. })));
-        assert!(matches!(Handshake::decode(&[b'l'; 60_000]), Err(ExtensionError::Damaged(_))));
+        assert!(matches!(Handshake::decode(&vec![b'l'; 70_000]), Err(ExtensionError::TooLong { .. })));
+        assert!(matches!(Handshake::decode(&vec![b'l'; 60_000]), Err(ExtensionError::Damaged(_))));
     }
 }

@@ -260,9 +260,6 @@ impl Metainfo {
         if has != needs {
             return Err(MetainfoError::Hashes { has, needs, total, piece_length });
         }
-        if files.is_empty() {
-            return Err(MetainfoError::NoData("the list of files is empty"));
-        }
         if files.iter().all(|f| f.pad || f.length == 0) {
             return Err(MetainfoError::NoData("all of its files are empty"));
         }
@@ -421,7 +418,7 @@ fn read_files(
         if out.len() >= limits::FILES {
             return Err(MetainfoError::TooManyFiles { max: limits::FILES });
         }
-        let file = need(Some(file), "files", place, Kind::Dictionary)?;
+        let file = need(Some(file), "files", Place::Entry(n + 1), Kind::Dictionary)?;
         let [path, path_utf8, size, attr] = pick(file, ["path", "path.utf-8", "length", "attr"]);
         let attr = remarks.wish(attr, "attr", Kind::Text).and_then(|v| v.text()).unwrap_or_default();
         let link = attr.contains(&b'l');
@@ -438,6 +435,9 @@ fn read_files(
         *total = total.checked_add(length).filter(|t| *t <= i64::MAX as u64).ok_or(MetainfoError::TooLong)?;
         let path = if pad { parts.join("/") } else { names.give(parts) };
         out.push(File { name: format!("{folder}/{path}"), length, offset, pad });
+    }
+    if out.is_empty() {
+        return Err(MetainfoError::NoData("the list of files is empty"));
     }
     if links > 0 {
         remarks.add(|| format!("symbolic links are not made: {links} left out"));

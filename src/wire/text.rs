@@ -23,7 +23,7 @@ pub enum Harm {
     Control,
     /// It changes the direction of the text around it.
     Direction,
-    /// It cannot be seen.
+    /// It cannot be seen, or changes how wide the character before it is drawn.
     Invisible,
 }
 
@@ -44,6 +44,7 @@ pub fn harm(c: char) -> Harm {
         | '\u{2060}'..='\u{2065}'
         | '\u{206a}'..='\u{206f}'
         | '\u{3164}'
+        | '\u{fe00}'..='\u{fe0f}'
         | '\u{feff}'
         | '\u{ffa0}'
         | '\u{fff0}'..='\u{fffb}'
@@ -138,6 +139,7 @@ mod tests {
         assert_eq!(clean("abcdefg", 6), "abcde…");
         assert_eq!(clean("雪雪雪雪", 6), "雪雪…");
         assert_eq!(clean("雪雪雪", 6), "雪雪雪");
+        assert_eq!(clean("\u{263a}\u{fe0f}", 1), "\u{263a}", "a selector would make it two columns wide");
         assert_eq!(clean("abc", 0), "");
         assert_eq!(clean_bytes(b"caf\xe9", 10), "caf\u{fffd}");
         assert_eq!(clean_bytes(&vec![b'x'; 1 << 20], 3), "xx…");

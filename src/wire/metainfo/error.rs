@@ -111,6 +111,8 @@ pub enum Place {
     Plain,
     /// In this file of the list, counted from 1.
     File(usize),
+    /// This entry of a list, counted from 1.
+    Entry(usize),
 }
 
 impl std::fmt::Display for Place {
@@ -118,6 +120,7 @@ impl std::fmt::Display for Place {
         match self {
             Place::Plain => Ok(()),
             Place::File(n) => write!(f, " of file {n}"),
+            Place::Entry(n) => write!(f, " (entry {n})"),
         }
     }
 }

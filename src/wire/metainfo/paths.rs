@@ -40,8 +40,8 @@ pub fn component(raw: &[u8], rules: Rules) -> Option<String> {
         .filter_map(|c| match harm(c) {
             Harm::Control => Some('_'),
             Harm::Direction => None,
-            // Joiners make emoji and are letters' neighbours in some scripts: they belong to the name.
-            Harm::Invisible => matches!(c, '\u{200c}' | '\u{200d}').then_some(c),
+            // Joiners and variation selectors make emoji and letters of some scripts: they belong to the name.
+            Harm::Invisible => belongs(c).then_some(c),
             Harm::None if matches!(c, '/' | '\\') => Some('_'),
             Harm::None if rules == Rules::Windows && matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*') => Some('_'),
             Harm::None => Some(c),
@@ -55,16 +55,22 @@ pub fn component(raw: &[u8], rules: Rules) -> Option<String> {
         ".." => name = "_".to_owned(),
         _ => {}
     }
+    name = cut(name, limits::PATH_COMPONENT);
     if rules == Rules::Windows {
+        if is_reserved(&name) {
+            name = cut(format!("_{name}"), limits::PATH_COMPONENT);
+        }
         if name.ends_with(['.', ' ']) {
             name.pop();
             name.push('_');
         }
-        if is_reserved(&name) {
-            name.insert(0, '_');
-        }
     }
-    Some(cut(name, limits::PATH_COMPONENT))
+    Some(name)
+}
+
+/// Whether an invisible character is a joiner or a variation selector.
+fn belongs(c: char) -> bool {
+    matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
 /// Whether it begins with a drive letter: `C:` or `C:..`.
@@ -294,6 +300,7 @@ mod tests {
             ("a. ", "a._"),
             ("b.", "b_"),
             ("a:b?*", "a_b__"),
+            ("con.", "_con_"),
         ] {
             assert_eq!(component(raw.as_bytes(), Rules::Windows).as_deref(), Some(want));
         }
@@ -304,6 +311,8 @@ mod tests {
         let name = unix(format!("{}.torrent", "雪".repeat(200)).as_bytes()).unwrap();
         assert!(name.len() <= 255 && name.len() > 250 && name.ends_with("雪.torrent"), "{name}");
         assert_eq!(unix(&[b'n'; 300]).unwrap().len(), 255);
+        let dots = component(&[b'.'; 300], Rules::Windows).unwrap();
+        assert!(dots.len() == 255 && dots.ends_with("._"), "cutting leaves no dot at the end");
         assert_eq!(numbered(&"n".repeat(255), 12).len(), 255);
     }
 
