@@ -84,6 +84,7 @@ pub mod disk {
     pub mod bits;
     pub mod busy;
     pub mod check;
+    pub mod create;
     pub mod fault;
     pub mod files;
     pub mod handles;
