@@ -2,7 +2,7 @@
 //! manifest wants, with no crash, no hang, the right info-hash, and nothing on the terminal that a terminal obeys.
 
 // A test that cannot start the rig has failed: saying so at once is all that is wanted.
-#![allow(clippy::expect_used)]
+#![allow(clippy::expect_used, clippy::print_stderr)]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
