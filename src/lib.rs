@@ -89,6 +89,7 @@ pub mod disk {
     pub mod files;
     pub mod handles;
     pub mod layout;
+    pub mod lock;
     pub mod open;
     pub mod partial;
     pub mod paths;

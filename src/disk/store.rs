@@ -2,16 +2,16 @@
 //!
 //! Reading never fails: what is damaged is set aside under another name and said, and what came before it is used.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha1::{Digest, Sha1};
 
-use crate::disk::fault::{self, Doing};
 use crate::disk::files::nanos;
 use crate::disk::layout::Layout;
+use crate::disk::lock;
 use crate::disk::record::{Base, JournalHead, Note, RecordError};
 use crate::swarm::job::DiskFault;
 use crate::wire::message::InfoHash;
@@ -71,26 +71,7 @@ impl Store {
     /// # Errors
     /// When somebody else holds it, with the number of their process; and when the state folder cannot be used.
     pub fn lock(&self) -> Result<File, DiskFault> {
-        let path = self.path("lock");
-        let words = |error: io::Error| fault::system(Doing::Record, &path, &error, 4096);
-        fs::create_dir_all(&self.folder).map_err(words)?;
-        let mut file = private().create(true).truncate(false).open(&path).map_err(words)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut pid = String::new();
-                let known = file.take(20).read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
-                let pid = if known { pid.trim() } else { "unknown" };
-                return Err(fault::other(format!(
-                    "already running (pid {pid}): this torrent is worked on in this folder; stop that one first"
-                )));
-            }
-            // A file system without locks: better no lock than no download.
-            Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
-            Err(TryLockError::Error(error)) => return Err(words(error)),
-        }
-        file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(words)?;
-        Ok(file)
+        lock::claim(&self.path("lock"), "this torrent is worked on in this folder")
     }
 
     /// Reads what there is of a record; sets aside what is damaged.
@@ -248,7 +229,7 @@ impl Store {
 }
 
 /// Opens for writing what nobody else may read.
-fn private() -> OpenOptions {
+pub(super) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     #[cfg(unix)]

@@ -1,0 +1,51 @@
+//! Lock files: one program at a time, and the others are told which.
+
+use std::fs::{self, File, TryLockError};
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+use super::fault::{self, Doing};
+use crate::swarm::job::DiskFault;
+
+/// Takes the lock file at `path`, made if need be, with our process id in it. It is held until the file is dropped, also
+/// by a crash. `held` says what it means when somebody else has it.
+///
+/// # Errors
+/// When somebody else holds it, with the number of their process; and when the file cannot be used.
+pub fn claim(path: &Path, held: &str) -> Result<File, DiskFault> {
+    let words = |error: io::Error| fault::system(Doing::Record, path, &error, 4096);
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder).map_err(words)?;
+    }
+    let mut file = super::store::private().create(true).truncate(false).open(path).map_err(words)?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => {
+            let mut pid = String::new();
+            let known = file.take(20).read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
+            let pid = if known { pid.trim() } else { "unknown" };
+            return Err(fault::other(format!("already running (pid {pid}): {held}; stop that one first")));
+        }
+        // A file system without locks: better no lock than no download.
+        Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
+        Err(TryLockError::Error(error)) => return Err(words(error)),
+    }
+    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(words)?;
+    Ok(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_one_is_told_who_was_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("state").join("lock");
+        let first = claim(&path, "one at a time").unwrap();
+        let why = claim(&path, "one at a time").unwrap_err().text;
+        assert!(why.contains(&format!("pid {}", std::process::id())) || cfg!(windows), "{why}");
+        drop(first);
+        claim(&path, "one at a time").unwrap();
+    }
+}
