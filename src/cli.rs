@@ -5,6 +5,7 @@ pub mod out;
 pub mod pages;
 pub mod show;
 pub mod source;
+pub mod tracker;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -48,6 +49,8 @@ pub enum Verb {
     Show(ShowArgs),
     /// Print the magnet link of a .torrent file
     Magnet(MagnetArgs),
+    /// Run a small HTTP and UDP tracker
+    Tracker(TrackerArgs),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -151,9 +154,9 @@ pub struct MagnetArgs {
 /// `ttui tracker`
 #[derive(Args, Clone, Debug)]
 pub struct TrackerArgs {
-    /// Where to listen, for HTTP and UDP alike
-    #[arg(long, value_name = "IP:PORT", default_value = "0.0.0.0:6969")]
-    pub listen: SocketAddr,
+    /// Where to listen, for HTTP and UDP alike (can be given several times) [default: port 6969 of all addresses]
+    #[arg(long, value_name = "IP:PORT")]
+    pub listen: Vec<SocketAddr>,
     /// Seconds between two announces of a client
     #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub interval: u32,
@@ -188,6 +191,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> color_eyre::Result<ExitC
     match &cli.verb {
         Some(Verb::Show(args)) => show::run(args, &cli.common),
         Some(Verb::Magnet(args)) => magnet::run(args, &cli.common),
+        Some(Verb::Tracker(args)) => tracker::run(args, &cli.common),
         Some(Verb::Completions { shell }) => pages::completions(*shell),
         Some(Verb::Man) => pages::man(),
         None => {

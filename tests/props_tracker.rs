@@ -1,5 +1,7 @@
 //! Properties of the tracker codecs: what is encoded comes back, and no bytes surprise a decoder.
 
+#![allow(clippy::unwrap_used)]
+
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 

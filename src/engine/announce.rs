@@ -489,3 +489,6 @@ fn words(error: &ureq::Error) -> String {
     };
     text::clean(&plain, limits::TRACKER_TEXT)
 }
+
+#[cfg(test)]
+mod tests;

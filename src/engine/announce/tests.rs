@@ -1,0 +1,59 @@
+use super::*;
+
+#[test]
+fn private_addresses_are_known() {
+    for ip in ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.1.1", "100.64.0.1", "0.0.0.0", "::1"] {
+        assert!(is_private(ip.parse().unwrap()), "{ip}");
+    }
+    for ip in ["::ffff:10.0.0.1", "fd00::1", "fe80::1", "::"] {
+        assert!(is_private(ip.parse().unwrap()), "{ip}");
+    }
+    for ip in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2001:db8::1", "::ffff:8.8.8.8"] {
+        assert!(!is_private(ip.parse().unwrap()), "{ip}");
+    }
+}
+
+#[test]
+fn a_redirect_from_a_public_host_does_not_reach_a_private_address() {
+    let (agent, worker) = Worker::new(&Agent::config_builder().proxy(None).build());
+    let guard = Guard { inner: DefaultResolver::default(), rules: Arc::clone(&worker.rules) };
+    let resolve = |uri: &str| {
+        let timeout = NextTimeout { after: Duration::from_secs(60).into(), ..NextTimeout::default() };
+        guard.resolve(&uri.parse().unwrap(), agent.config(), timeout).map(|found| found.to_vec())
+    };
+    let local = "http://127.0.0.1:80/announce";
+    assert_eq!(resolve(local).unwrap(), [SocketAddr::from(([127, 0, 0, 1], 80))]);
+    assert!(Rules::get(&worker.rules.private));
+    assert!(resolve("http://8.8.8.8/x").is_ok());
+    assert!(!Rules::get(&worker.rules.private));
+    worker.rules.public_only.store(true, Ordering::Relaxed);
+    assert!(resolve(local).is_err_and(|e| words(&e).contains("private address: refused")));
+    assert!(resolve("http://8.8.8.8/x").is_ok());
+    worker.rules.public_only.store(false, Ordering::Relaxed);
+    assert!(resolve("http://127.0.0.1/admin").is_err());
+}
+
+#[test]
+fn a_host_holds_few_places_and_failing_hosts_not_all_of_them() {
+    let mut queue = Queue::default();
+    let job = |host: &str| {
+        let url = format!("http://{host}/");
+        (host.to_owned(), Job::Fetch { url, max: 0, done: Box::new(|_| ()) })
+    };
+    for n in 0..THREADS {
+        queue.failed.insert(format!("dead{n}"));
+        queue.jobs.push_back(job(&format!("dead{n}")));
+    }
+    queue.jobs.extend((0..5).map(|_| job("good")));
+    let mut taken = Vec::new();
+    while let Some((host, _)) = queue.take() {
+        taken.push(host);
+    }
+    let good = taken.iter().filter(|host| *host == "good").count();
+    assert_eq!((good, taken.len() - good), (PER_HOST, THREADS / 2));
+    queue.finished("good", false);
+    assert_eq!(queue.take().unwrap().0, "good");
+    // A host that answers again is no longer held back.
+    queue.finished("dead0", false);
+    assert!(!queue.failed.contains("dead0"));
+}
