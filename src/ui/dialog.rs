@@ -109,7 +109,7 @@ fn add(pen: &mut Pen<'_>, screen: Rect, edit: &Edit, before: &[String]) -> (u16,
 
 fn remove(pen: &mut Pen<'_>, screen: Rect, name: &str, done: u64, folder: Option<&str>, data: bool) {
     let theme = *pen.theme;
-    let room = sheet(pen, screen, &format!("remove {name}"), 2, "Enter remove   ↑↓ choose   Esc cancel");
+    let room = sheet(pen, screen, &format!("remove {name}"), 2, "Enter remove   Tab choose   Esc cancel");
     let place = folder.map_or_else(String::new, |folder| format!(" in {folder}"));
     let choices = [
         (false, "keep its data", "only take it out of the list".to_owned(), theme.text),
@@ -160,8 +160,12 @@ fn why(pen: &mut Pen<'_>, screen: Rect, model: &Model, snapshot: &Snapshot) {
         }
     }
     y += gap;
-    let widest =
-        numbers.iter().map(|(label, _)| cells(&crate::ui::text::clean(label, false))).max().unwrap_or(0).min(40);
+    let widest = numbers
+        .iter()
+        .map(|(label, _)| cells(&crate::ui::text::clean_within(label, false, 40)))
+        .max()
+        .unwrap_or(0)
+        .min(40);
     for (label, value) in numbers {
         if y >= room.bottom() {
             return;
@@ -177,7 +181,7 @@ fn help(pen: &mut Pen<'_>, screen: Rect, top: usize) {
     let lines = help_text();
     let columns = if screen.width >= 110 { 2 } else { 1 };
     let wanted = lines.len().div_ceil(columns);
-    let room = sheet(pen, screen, "keys", wanted as u16, "Esc close   ↑↓ move");
+    let room = sheet(pen, screen, "keys", wanted as u16, "Esc close   PgDn more");
     let height = usize::from(room.height);
     let top = top.min(lines.len().saturating_sub(height * columns));
     let width = room.width / columns as u16;

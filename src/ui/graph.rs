@@ -1,7 +1,8 @@
-//! The speed graph: what came in and what went out in the last minutes, one column a second.
+//! The speed graph: what came in and what went out in the last minutes. In braille a cell has two seconds beside each
+//! other and four levels; in ASCII it has one second.
 
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Color, Style};
 
 use crate::ui::model::Model;
 use crate::ui::pen::Pen;
@@ -13,26 +14,29 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
         return;
     }
     let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
-    let samples: Vec<(u64, u64)> = model.history.last(usize::from(inner.width)).collect();
     let above = (area.height * 3).div_ceil(5);
     let theme = model.theme;
+    let per_cell = if theme.ascii { 1 } else { 2 };
+    let samples: Vec<(u64, u64)> = model.history.last(usize::from(inner.width) * per_cell).collect();
+    let upper = Rect { height: above, ..inner };
+    let lower = Rect { y: inner.y + above, height: area.height - above, ..inner };
+    let incoming: Vec<u64> = samples.iter().map(|sample| sample.0).collect();
+    let outgoing: Vec<u64> = samples.iter().map(|sample| sample.1).collect();
     let parts = [
-        (Rect { height: above, ..inner }, theme.glyphs.down, "in", theme.down, samples.iter().map(|s| s.0).collect()),
-        (
-            Rect { y: inner.y + above, height: area.height - above, ..inner },
-            theme.glyphs.up,
-            "out",
-            theme.up,
-            samples.iter().map(|s| s.1).collect::<Vec<u64>>(),
-        ),
+        (upper, theme.glyphs.down, "in", theme.down, theme.down_ramp, incoming),
+        (lower, theme.glyphs.up, "out", theme.up, theme.up_ramp, outgoing),
     ];
-    for (part, mark, word, style, values) in parts {
+    for (part, mark, word, style, ramp, values) in parts {
         let most = scale(values.iter().copied().max().unwrap_or(0));
         let x = pen.put(part.x, part.y, part.width, &format!("{word} "), theme.dim);
         pen.fill(x, part.y, 1, mark, style);
-        pen.put_right(part.right(), part.y, part.width, &format!("{}/s", rate(most)), theme.faint);
+        pen.put_right(part.right(), part.y, part.width, &format!("{}/s", rate(most)), theme.dim);
         let body = Rect { y: part.y + 1, height: part.height - 1, ..part };
-        columns(pen, body, &values, most, style);
+        if theme.ascii {
+            columns(pen, body, &values, most, style);
+        } else {
+            dots(pen, body, &values, most, ramp);
+        }
     }
 }
 
@@ -48,6 +52,43 @@ fn scale(most: u64) -> u64 {
     top
 }
 
+/// The height of a value in steps of which `full` are the whole graph. What is more than nothing is seen.
+fn height(value: u64, most: u64, full: u64) -> u64 {
+    let height = u128::from(value) * u128::from(full) / u128::from(most.max(1));
+    if value == 0 { 0 } else { (height as u64).clamp(1, full) }
+}
+
+/// The dots of a column of braille from its foot: left, then right.
+const DOTS: [[u32; 4]; 2] = [[0x40, 0x04, 0x02, 0x01], [0x80, 0x20, 0x10, 0x08]];
+
+fn dots(pen: &mut Pen<'_>, area: Rect, values: &[u64], most: u64, ramp: [Color; 4]) {
+    if area.is_empty() {
+        return;
+    }
+    let full = u64::from(area.height) * 4;
+    let room = usize::from(area.width) * 2;
+    let value = |column: usize| (column + values.len()).checked_sub(room).and_then(|at| values.get(at)).copied();
+    for x in 0..area.width {
+        let pair = [0, 1].map(|side| height(value(usize::from(x) * 2 + side).unwrap_or(0), most, full));
+        for row in 0..area.height {
+            let foot = u64::from(row) * 4;
+            let mut bits = 0;
+            for (height, dots) in pair.iter().zip(DOTS) {
+                let here = height.saturating_sub(foot).min(4) as usize;
+                bits |= dots[..here].iter().sum::<u32>();
+            }
+            let y = area.bottom() - 1 - row;
+            if bits != 0 {
+                let color = ramp[usize::from(row * 4 / area.height).min(3)];
+                let c = char::from_u32(0x2800 + bits).unwrap_or(' ');
+                pen.fill(area.x + x, y, 1, c, Style::new().fg(color));
+            } else if row == 0 {
+                pen.fill(area.x + x, y, 1, '⣀', pen.theme.faint);
+            }
+        }
+    }
+}
+
 fn columns(pen: &mut Pen<'_>, area: Rect, values: &[u64], most: u64, style: Style) {
     let levels = pen.theme.glyphs.levels;
     let steps = levels.len() as u64;
@@ -59,11 +100,7 @@ fn columns(pen: &mut Pen<'_>, area: Rect, values: &[u64], most: u64, style: Styl
     pen.fill(area.x, area.bottom() - 1, area.width, levels[0], pen.theme.faint);
     for (at, value) in values.iter().enumerate() {
         let x = left + at as u16;
-        let mut height = (u128::from(*value) * u128::from(full) / u128::from(most.max(1))) as u64;
-        if *value == 0 {
-            continue;
-        }
-        height = height.clamp(1, full);
+        let height = height(*value, most, full);
         for row in 0..area.height {
             let here = height.saturating_sub(u64::from(row) * steps).min(steps);
             if here > 0 {

@@ -139,11 +139,13 @@ fn zoomed(model: &Model, r: &mut Regions, mut rest: Cutter) {
 fn large(model: &Model, r: &mut Regions, rest: Rect) {
     let side = (rest.width / 5).clamp(36, 52);
     let list = (rest.width * 8 / 25).clamp(56, 90);
-    r.list = Rect { width: list, ..rest };
+    let mut left = Cutter(Rect { width: list, ..rest });
+    r.log = left.take_below(rest.height * 2 / 5);
+    r.list = left.0;
     r.side = Rect { x: rest.right() - side, width: side, ..rest };
     let mut middle = Cutter(Rect { x: rest.x + list + 1, width: rest.width - list - side - 2, ..rest });
     r.tabs = middle.take(1);
-    r.strip = middle.take(8);
+    r.strip = middle.take(if model.tab == Tab::Pieces { 1 } else { 9 });
     if model.tab != Tab::Peers {
         r.peers = middle.take_below(middle.0.height * 2 / 5);
     }
@@ -151,13 +153,12 @@ fn large(model: &Model, r: &mut Regions, rest: Rect) {
     let mut side = Cutter(r.side);
     r.graph = side.take(15);
     r.side = side.take(19.min(side.0.height / 2 + 3));
-    r.why = side.take(9);
-    r.log = side.0;
+    r.why = side.0;
 }
 
 fn stacked(model: &Model, snapshot: &Snapshot, r: &mut Regions, mut rest: Cutter) {
     let height = rest.0.height + 2;
-    let strip = if height >= 32 { 3 } else { 1 };
+    let strip = if height >= 32 && model.tab != Tab::Pieces { 3 } else { 1 };
     let why = if height < 16 { 1 } else { 2 };
     let fixed = 1 + why + 1 + strip;
     let room = rest.0.height.saturating_sub(fixed);

@@ -7,7 +7,7 @@ use crate::ui::keys::Tab;
 use crate::ui::layout::Regions;
 use crate::ui::model::{Model, Pane, PeerSort, scroll};
 use crate::ui::pen::{Column, Pen, Side, Slot, place};
-use crate::ui::text::{size, time};
+use crate::ui::text::{cells, clean_within, prefix, size, time};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Col {
@@ -71,7 +71,12 @@ fn slots(area: Rect) -> Vec<Slot<Col>> {
         120..150 => 28,
         _ => 47,
     };
-    place(&columns, area.x + MARGIN, area.width.saturating_sub(MARGIN + 2), 11, 28)
+    let least = match area.width {
+        0..85 => 11,
+        85..110 => 16,
+        _ => 18,
+    };
+    place(&columns, area.x + MARGIN, area.width.saturating_sub(MARGIN + 2), least, 28)
 }
 
 /// Whether a table of this height has a line of titles: the first rows are worth more.
@@ -160,7 +165,7 @@ fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, peer: &PeerRow) {
     let busy = peer.down + peer.up > 0;
     let (text, style) = match slot.key {
         Col::Address => (peer.addr.to_string(), if busy { theme.text } else { theme.dim }),
-        Col::Client => (peer.client.clone(), if busy { theme.text } else { theme.dim }),
+        Col::Client => (short_client(&peer.client, slot.width), if busy { theme.text } else { theme.dim }),
         Col::Flags => (peer.flags.clone(), if peer.snubbed { theme.warn } else { theme.dim }),
         Col::Done => {
             let whole = peer.done >= 1.0;
@@ -184,6 +189,31 @@ fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, peer: &PeerRow) {
     pen.put_side(slot.x, y, slot.width, slot.side, &text, style);
 }
 
+/// A program's name in `width` cells: first its version is shortened, then its name: `Deluge 2.2`, `Transm 4.1.3`.
+fn short_client(client: &str, width: u16) -> String {
+    let measured = |text: &str| cells(&clean_within(text, false, width));
+    let Some((name, version)) = client.rsplit_once(' ').filter(|(_, v)| v.starts_with(|c: char| c.is_ascii_digit()))
+    else {
+        return client.to_owned();
+    };
+    let mut shorter = version;
+    loop {
+        if measured(name) + 1 + measured(shorter) <= width {
+            return format!("{name} {shorter}");
+        }
+        match shorter.rsplit_once('.') {
+            Some((head, _)) => shorter = head,
+            None => break,
+        }
+    }
+    let room = width.saturating_sub(measured(version) + 1);
+    if room < 4 {
+        return client.to_owned();
+    }
+    let name = clean_within(name, false, room);
+    format!("{} {version}", prefix(&name, room).0.trim_end())
+}
+
 fn nothing(bytes: u64) -> String {
     if bytes == 0 { "-".into() } else { size(bytes) }
 }
@@ -191,8 +221,28 @@ fn nothing(bytes: u64) -> String {
 /// One way between two peers: whether the one wants and the other lets.
 fn way(pen: &Pen<'_>, wants: bool, choked: bool) -> (String, ratatui::style::Style) {
     match (wants, choked) {
-        (true, false) => ("yes".into(), pen.theme.good),
+        (true, false) => ("yes".into(), pen.theme.text),
         (true, true) => ("choked".into(), pen.theme.dim),
         (false, _) => ("-".into(), pen.theme.faint),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::short_client;
+
+    #[test]
+    fn a_client_keeps_what_tells_it_from_others() {
+        let table = [
+            ("qBittorrent 5.2.3", 17, "qBittorrent 5.2.3"),
+            ("Transmission 4.1.3", 12, "Transm 4.1.3"),
+            ("Deluge 2.2.0", 11, "Deluge 2.2"),
+            ("libtorrent 2.0.11", 12, "libtorrent 2"),
+            ("Unknown", 4, "Unknown"),
+            ("a-program-without-version 9", 3, "a-program-without-version 9"),
+        ];
+        for (client, width, shown) in table {
+            assert_eq!(short_client(client, width), shown);
+        }
     }
 }

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
 use crate::ui::style::Theme;
-use crate::ui::text::{cells, char_cells, clean, prefix};
+use crate::ui::text::{cells, char_cells, clean_within, prefix};
 
 /// Where and how to write.
 pub struct Pen<'a> {
@@ -28,8 +28,8 @@ pub enum Side {
 impl Pen<'_> {
     /// Writes `text` from `x` on into at most `width` cells, cut with a mark where it is longer. Returns the cell after it.
     pub fn put(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) -> u16 {
-        let text = clean(text, self.theme.ascii);
         let width = width.min(self.buf.area.right().saturating_sub(x));
+        let text = clean_within(text, self.theme.ascii, width);
         if width == 0 || y >= self.buf.area.bottom() || y < self.buf.area.y || x < self.buf.area.x {
             return x;
         }
@@ -67,7 +67,7 @@ impl Pen<'_> {
 
     /// Writes `text` so that it ends before `right`, in at most `width` cells. Returns the cell that it starts in.
     pub fn put_right(&mut self, right: u16, y: u16, width: u16, text: &str, style: Style) -> u16 {
-        let length = cells(&clean(text, self.theme.ascii)).min(width);
+        let length = cells(&clean_within(text, self.theme.ascii, width)).min(width);
         let x = right.saturating_sub(length);
         self.put(x, y, length, text, style);
         x

@@ -103,6 +103,14 @@ pub fn strip(pen: &mut Pen<'_>, area: Rect, view: &TorrentView, detail: Option<&
         legend(pen, Rect { x: end + 3, y, width: inner.right().saturating_sub(end + 3), height: 1 });
         Rect { height: area.height - 1, ..inner }
     };
+    if let Some(detail) = detail
+        && rows.height >= 6
+        && detail.files.len() > 1
+        && !detail.cells.is_empty()
+    {
+        ruled(pen, rows, view, detail);
+        return;
+    }
     match detail {
         Some(detail) if !detail.cells.is_empty() => map(pen, rows, &detail.cells),
         // The numbers are on their way: what is known already.
@@ -157,12 +165,16 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, view: &TorrentView, detail: &Detail) 
     );
     let end = pen.put(inner.x, y, inner.width, &words, theme.dim);
     legend(pen, Rect { x: end + 3, y, width: inner.right().saturating_sub(end + 3), height: 1 });
-    let room = area.height - 1;
-    let per_row = if detail.files.len() > 1 && room >= 2 { 2 } else { 1 };
-    let rows = (room / per_row).max(1);
+    ruled(pen, Rect { height: area.height - 1, ..inner }, view, detail);
+}
+
+/// The map with a ruler of files below each row, if there are files to tell apart.
+fn ruled(pen: &mut Pen<'_>, area: Rect, view: &TorrentView, detail: &Detail) {
+    let per_row = if detail.files.len() > 1 && area.height >= 2 { 2 } else { 1 };
+    let rows = (area.height / per_row).max(1);
     let step = usize::from(rows);
     for row in 0..step {
-        let line = Rect { y: area.y + row as u16 * per_row, height: 1, ..inner };
+        let line = Rect { y: area.y + row as u16 * per_row, height: 1, ..area };
         let from = row * detail.cells.len() / step;
         let to = (row + 1) * detail.cells.len() / step;
         map(pen, line, &detail.cells[from..to]);
@@ -196,7 +208,7 @@ fn ruler(pen: &mut Pen<'_>, area: Rect, share: (f64, f64), size: u64, detail: &D
         let name = file.path.rsplit('/').next().unwrap_or(&file.path);
         let room = right.saturating_sub(left);
         if room >= 8 {
-            let width = (room - 4).min(cells(&crate::ui::text::clean(name, theme.ascii)));
+            let width = (room - 4).min(cells(&crate::ui::text::clean_within(name, theme.ascii, room)));
             let end = pen.put(area.x + left + 1, area.y, width, name, theme.dim);
             pen.fill(area.x + left, area.y, 1, ' ', theme.dim);
             pen.fill(end, area.y, 1, ' ', theme.dim);

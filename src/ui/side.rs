@@ -5,11 +5,11 @@ use ratatui::style::Style;
 
 use crate::api::{Detail, Snapshot, Source, TorrentView};
 use crate::ui::pen::Pen;
-use crate::ui::text::{cells, clean, clock, grouped, percent, rate_long, ratio, size_long, time};
+use crate::ui::text::{cells, clean_within, clock, grouped, percent, rate_long, ratio, size_long, time};
 
 /// A label and its value, the value at the right.
 pub fn pair(pen: &mut Pen<'_>, area: Rect, label: &str, value: &str, style: Style) {
-    let length = cells(&clean(value, pen.theme.ascii)).min(area.width * 2 / 3);
+    let length = cells(&clean_within(value, pen.theme.ascii, area.width)).min(area.width * 2 / 3);
     pen.put_right(area.right(), area.y, length, value, style);
     pen.put(area.x, area.y, area.width.saturating_sub(length + 1), label, pen.theme.dim);
 }

@@ -73,7 +73,7 @@ pub struct Glyphs {
     pub bar_half: Option<char>,
     /// The rest of a bar.
     pub bar_rest: char,
-    /// Columns of a graph, from the lowest to the full one.
+    /// Columns of a graph, from the lowest to the full one; braille is used where there are none.
     pub levels: &'static [char],
     /// Sorted downwards, and upwards.
     pub sorted: [char; 2],
@@ -89,7 +89,7 @@ const UNICODE: Glyphs = Glyphs {
     bar: '━',
     bar_half: Some('╸'),
     bar_rest: '━',
-    levels: &['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'],
+    levels: &[],
     sorted: ['▾', '▴'],
 };
 
@@ -140,6 +140,10 @@ pub struct Theme {
     pub chosen: Style,
     /// The ground of a dialog.
     pub sheet: Style,
+    /// Colours of a graph of what comes in, from its foot to its top.
+    pub down_ramp: [Color; 4],
+    /// The same of what goes out.
+    pub up_ramp: [Color; 4],
     /// Colours of [`Shade`]s: have, part 1 to 3, active, missing 0 to 3.
     pieces: [Color; 8],
 }
@@ -170,7 +174,9 @@ impl Theme {
                 bad: fg(203),
                 chosen: Style::new().bg(Color::Indexed(236)),
                 sheet: Style::new().bg(Color::Indexed(235)),
-                pieces: indexed([75, 24, 31, 68, 221, 52, 236, 238]),
+                down_ramp: indexed([23, 29, 36, 79]),
+                up_ramp: indexed([60, 97, 98, 141]),
+                pieces: indexed([75, 60, 67, 67, 179, 88, 236, 239]),
             },
             ThemeName::Light => Theme {
                 name,
@@ -188,7 +194,9 @@ impl Theme {
                 bad: fg(160),
                 chosen: Style::new().bg(Color::Indexed(254)),
                 sheet: Style::new().bg(Color::Indexed(255)),
-                pieces: indexed([32, 153, 117, 74, 214, 217, 254, 252]),
+                down_ramp: indexed([115, 72, 36, 29]),
+                up_ramp: indexed([183, 140, 97, 91]),
+                pieces: indexed([32, 153, 110, 110, 172, 217, 254, 251]),
             },
             ThemeName::Plain => Theme {
                 name,
@@ -206,6 +214,8 @@ impl Theme {
                 bad: Style::new().add_modifier(Modifier::BOLD),
                 chosen: Style::new().add_modifier(Modifier::BOLD),
                 sheet: Style::new(),
+                down_ramp: [Color::Reset; 4],
+                up_ramp: [Color::Reset; 4],
                 pieces: [Color::Reset; 8],
             },
         }
@@ -249,10 +259,10 @@ impl Theme {
     }
 }
 
-const fn indexed(of: [u8; 8]) -> [Color; 8] {
-    let mut colors = [Color::Reset; 8];
+const fn indexed<const N: usize>(of: [u8; N]) -> [Color; N] {
+    let mut colors = [Color::Reset; N];
     let mut at = 0;
-    while at < 8 {
+    while at < N {
         colors[at] = Color::Indexed(of[at]);
         at += 1;
     }

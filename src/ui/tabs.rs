@@ -7,7 +7,7 @@ use crate::api::{Detail, Priority, TorrentView};
 use crate::ui::keys::Tab;
 use crate::ui::model::{Model, Pane, scroll};
 use crate::ui::pen::{Column, Pen, Side, place};
-use crate::ui::text::{cells, clean, eta, grouped, percent, piece_length, ratio, size, size_long, time};
+use crate::ui::text::{cells, clean_within, eta, grouped, percent, piece_length, ratio, size, size_long, time};
 use crate::ui::{pieces, side};
 
 /// The narrowest bar in which every tab has its name.
@@ -51,7 +51,7 @@ pub fn bar(pen: &mut Pen<'_>, area: Rect, model: &Model, chosen: Option<&Torrent
         && area.right() > end + 24
     {
         let room = area.right() - end - 6;
-        let name = clean(&view.name, theme.ascii);
+        let name = clean_within(&view.name, theme.ascii, room);
         let width = cells(&name).min(room);
         let x = area.right() - 2 - width;
         pen.put(x, area.y, width, &name, theme.dim);
@@ -174,7 +174,7 @@ fn files(pen: &mut Pen<'_>, area: Rect, model: &Model, detail: &Detail) {
             match slot.key {
                 0 => {
                     let split = file.path.rfind('/').map_or(0, |at| at + 1);
-                    let name = clean(&file.path[split..], theme.ascii);
+                    let name = clean_within(&file.path[split..], theme.ascii, slot.width);
                     let room = slot.width.saturating_sub(cells(&name));
                     let x = if room > 3 { pen.put(slot.x, y, room, &file.path[..split], theme.dim) } else { slot.x };
                     pen.put(x, y, right - x, &name, text);

@@ -12,8 +12,9 @@ use unicode_width::UnicodeWidthChar;
 /// The most marks (accents and the like) that may be stacked on one character.
 const MARKS: usize = 4;
 
-/// What a control character is shown as.
-const UNSHOWN: char = '\u{fffd}';
+/// What a control character is shown as. Not the replacement character, which some terminals draw two cells wide and
+/// others leave out.
+const UNSHOWN: char = '?';
 
 /// What becomes of one character of a stranger's text.
 enum Fate {
@@ -31,8 +32,8 @@ fn fate(c: char, marks: usize, ascii: bool) -> Fate {
     }
     match c {
         c if c.is_control() => Fate::Replace(UNSHOWN),
-        // Line and paragraph separators, which some terminals obey.
-        '\u{2028}' | '\u{2029}' => Fate::Replace(UNSHOWN),
+        // Line and paragraph separators, which some terminals obey, and what was replaced before.
+        '\u{2028}' | '\u{2029}' | '\u{fffd}' => Fate::Replace(UNSHOWN),
         // Regional indicators pair up into flags on some terminals only: their letters do not.
         '\u{1f1e6}'..='\u{1f1ff}' => {
             let letter = c as u32 - 0x1f1e6 + u32::from(b'A');
@@ -58,22 +59,36 @@ fn fate(c: char, marks: usize, ascii: bool) -> Fate {
 /// without anything that a terminal of an old locale could not show.
 #[must_use]
 pub fn clean(text: &str, ascii: bool) -> Cow<'_, str> {
-    if text.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
-        return Cow::Borrowed(text);
+    clean_within(text, ascii, u16::MAX)
+}
+
+/// The same as far as it is seen: what comes after more than `width` cells is left out.
+#[must_use]
+pub fn clean_within(text: &str, ascii: bool, width: u16) -> Cow<'_, str> {
+    let seen = usize::from(width) + 1;
+    let head = text.get(..seen).unwrap_or(text);
+    if head.len() == text.len().min(seen) && head.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        return Cow::Borrowed(head);
     }
-    let mut out = String::with_capacity(text.len());
+    let mut out = String::new();
     let mut marks = MARKS;
-    for c in text.chars() {
+    let mut used = 0;
+    for c in text.chars().take(seen * 16) {
         match fate(c, marks, ascii) {
             Fate::Keep => {
                 marks = if c.width() == Some(0) { marks + 1 } else { 0 };
+                used += usize::from(char_cells(c));
                 out.push(c);
             }
             Fate::Replace(shown) => {
                 marks = 0;
+                used += 1;
                 out.push(shown);
             }
             Fate::Drop => {}
+        }
+        if used > usize::from(width) {
+            break;
         }
     }
     Cow::Owned(out)
@@ -306,7 +321,7 @@ mod tests {
 
     #[test]
     fn nothing_is_left_for_the_terminal_to_obey() {
-        assert_eq!(clean("\x1b]0;x\x07\u{9b}2Jok", false), "\u{fffd}]0;x\u{fffd}\u{fffd}2Jok");
+        assert_eq!(clean("\x1b]0;x\x07\u{9b}2Jok", false), "?]0;x??2Jok");
         assert_eq!(clean("a\u{202e}b\u{200d}c\u{feff}", false), "abc");
         assert_eq!(clean("\u{1f1e9}\u{1f1ea} \u{1f44d}\u{1f3fd}", false), "DE \u{1f44d}");
         let zalgo: String = std::iter::once('e').chain(std::iter::repeat_n('\u{301}', 3000)).collect();

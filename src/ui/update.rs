@@ -21,6 +21,7 @@ const NOTICE: Duration = Duration::from_secs(8);
 pub fn update(model: &mut Model, msg: Msg, snapshot: &Snapshot) -> Vec<Command> {
     let mut commands = Vec::new();
     let seen = !matches!(msg, Msg::Tick(_));
+    let before = model.selected;
     match msg {
         Msg::Key(key) => press(model, key, snapshot, &mut commands),
         Msg::Paste(text) => answer::paste(model, &text),
@@ -49,7 +50,7 @@ pub fn update(model: &mut Model, msg: Msg, snapshot: &Snapshot) -> Vec<Command> 
         Msg::Notice(text) => notice(model, &text),
     }
     if seen {
-        settle(model, snapshot, &mut commands);
+        settle(model, before, snapshot, &mut commands);
         model.dirty = true;
     }
     model.adding += commands.iter().filter(|command| matches!(command, Command::Add(_))).count();
@@ -73,9 +74,8 @@ fn tick(model: &mut Model, clock: Duration, snapshot: &Snapshot) {
     model.dirty |= over || moved;
 }
 
-/// After anything: something that exists is chosen, it is seen, and the engine knows of it.
-fn settle(model: &mut Model, snapshot: &Snapshot, commands: &mut Vec<Command>) {
-    let before = model.selected;
+/// After anything: something that exists is chosen, it is seen, and the engine knows of it if it is not the one `before`.
+fn settle(model: &mut Model, before: Option<TorrentId>, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     if let Some(id) = model.wanted.filter(|id| find(snapshot, *id).is_some()) {
         model.wanted = None;
         model.selected = Some(id);

@@ -51,7 +51,7 @@ pub fn view(model: &Model, snapshot: &Snapshot, frame: &mut Frame<'_>) {
 fn panes(pen: &mut Pen<'_>, r: &Regions, model: &Model, snapshot: &Snapshot) {
     torrents::draw(pen, r, model, snapshot);
     if r.class == Class::Large && !model.zoom {
-        let height = r.list.height;
+        let height = r.list.height + r.log.height;
         pen.column(r.list.right(), r.list.y, height);
         pen.column(r.side.x - 1, r.list.y, height);
     } else if !r.graph.is_empty() {

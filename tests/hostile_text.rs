@@ -1,0 +1,161 @@
+//! Names and texts of strangers against a real terminal's parser: whatever they contain, they stay in their cells, and
+//! no byte of theirs is obeyed.
+
+// A test that cannot draw has failed: saying so at once is all that is wanted.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+// Each of the tests that draw needs a part of this.
+#[allow(dead_code)]
+mod support {
+    pub mod screen;
+    pub mod snapshots;
+}
+
+use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use ratatui::{Terminal, TerminalOptions, Viewport};
+
+use ttui::api::Snapshot;
+use ttui::ui::model::{Model, Msg};
+use ttui::ui::style::ThemeName;
+use ttui::ui::update::update;
+use ttui::ui::view::view;
+
+use support::screen::{draw, keys, model};
+use support::snapshots::{download, world};
+
+fn attacks() -> Vec<String> {
+    let marks: String = std::iter::once('e').chain(std::iter::repeat_n('\u{301}', 3000)).collect();
+    vec![
+        "\x1b[2J\x1b[1;1HPWNED".into(),
+        "\u{9b}2J\u{9b}1;1HPWNED".into(),
+        "\x1b]0;PWNED\x07\x1b]52;c;UFdORUQ=\x07\x1b]8;;http://x\x1b\\PWNED".into(),
+        "\u{9d}0;PWNED\u{9c}\u{90}q\u{9c}\u{98}\u{9e}\u{9f}".into(),
+        "a\r\nPWNED\tb\x08\x08c\x0b\x0c\x7f\0".into(),
+        "\u{202e}DENWP\u{202c}\u{2066}x\u{2069}\u{200b}\u{feff}\u{2028}y\u{2029}".into(),
+        marks,
+        "\u{301}\u{301}mark first".into(),
+        "\u{1f468}\u{200d}\u{1f469}\u{200d}\u{1f467} \u{1f44d}\u{1f3fd} \u{2764}\u{fe0f} \u{1f1e9}\u{1f1ea} \u{1f3f4}\u{e0067}".into(),
+        "中文の長い名前がここにあります中文の長い名前がここにあります".into(),
+        "\u{644}\u{627} \u{e33}\u{e33} \u{1100}\u{1161}\u{11a8} \u{3164}\u{ffa0} \u{fdfd}".into(),
+        "\u{e000}\u{f8ff}\u{10ffff}\u{fff9}\u{ad}\u{34f}\u{61c}".into(),
+        "x".repeat(100_000),
+        String::new(),
+        " ".into(),
+    ]
+}
+
+/// A torrent that says this everywhere where strangers have a say.
+fn saying(text: &str) -> Snapshot {
+    let mut view = download(text, 12);
+    view.why.sentence = text.into();
+    view.why.numbers = vec![(text.into(), text.into())];
+    if let Some(detail) = &mut view.detail {
+        detail.folder = text.into();
+        for peer in &mut detail.peers {
+            peer.client = text.into();
+            peer.flags = text.into();
+        }
+        for file in &mut detail.files {
+            file.path = format!("{text}/{text}");
+        }
+        for tracker in &mut detail.trackers {
+            tracker.url = text.into();
+            tracker.status = text.into();
+        }
+        for (_, sentence) in &mut detail.log {
+            *sentence = text.into();
+        }
+    }
+    let mut plain = download("an honest torrent", 3);
+    plain.error = Some(text.into());
+    let mut snapshot = world(vec![view, plain]);
+    snapshot.port_state = text.into();
+    snapshot
+}
+
+/// The bytes that go to the terminal.
+fn bytes(model: &Model, snapshot: &Snapshot) -> Vec<u8> {
+    let area = Rect::new(0, 0, model.size.0, model.size.1);
+    let mut out = Vec::new();
+    let options = TerminalOptions { viewport: Viewport::Fixed(area) };
+    let mut terminal = Terminal::with_options(CrosstermBackend::new(&mut out), options).unwrap();
+    terminal.draw(|frame| view(model, snapshot, frame)).unwrap();
+    drop(terminal);
+    out
+}
+
+/// Every escape in the stream is one that the screen itself writes: a cursor position, a colour, cursor on or off.
+fn only_our_escapes(stream: &str) -> Result<(), String> {
+    let mut parts = stream.split('\x1b');
+    let mut texts = vec![parts.next().unwrap_or_default()];
+    for part in parts {
+        let end = part.find(|c: char| c.is_ascii_alphabetic()).ok_or_else(|| format!("no end: {part:?}"))?;
+        let (body, kind) = (&part[..end], &part[end..=end]);
+        let numbers = body.strip_prefix('[').ok_or_else(|| format!("not ours: {part:?}"))?;
+        let plain = numbers.chars().all(|c| c.is_ascii_digit() || c == ';');
+        if !(plain && matches!(kind, "H" | "m") || matches!(body, "[?25") && matches!(kind, "l" | "h")) {
+            return Err(format!("not ours: {part:?}"));
+        }
+        texts.push(&part[end + 1..]);
+    }
+    match texts.concat().chars().find(|c| c.is_control()) {
+        Some(c) => Err(format!("a control character went through: {c:?}")),
+        None => Ok(()),
+    }
+}
+
+/// The terminal shows exactly the cells that were meant, each in its place.
+fn as_meant(model: &Model, snapshot: &Snapshot, context: &str) {
+    let stream = bytes(model, snapshot);
+    only_our_escapes(std::str::from_utf8(&stream).unwrap()).unwrap_or_else(|why| panic!("{context}: {why}"));
+    let (width, height) = model.size;
+    let mut parser = vt100::Parser::new(height, width, 0);
+    parser.process(&stream);
+    let meant = draw(model, snapshot);
+    for y in 0..height {
+        for x in 0..width {
+            let cell = parser.screen().cell(y, x).unwrap();
+            if cell.is_wide_continuation() {
+                continue;
+            }
+            let shown = if cell.contents().is_empty() { " " } else { cell.contents() };
+            assert_eq!(shown, meant[(x, y)].symbol(), "{context}: cell {x},{y}");
+        }
+    }
+}
+
+#[test]
+fn strangers_stay_in_their_cells() {
+    for (at, attack) in attacks().iter().enumerate() {
+        let snapshot = saying(attack);
+        for (width, height) in [(40, 12), (80, 24), (120, 36), (200, 50), (20, 5)] {
+            let all = ["3", "1", "w", "2", "4", "5", "6", "d", "Down", "?"];
+            let pressed = if (width, height) == (80, 24) { &all[..] } else { &all[..3] };
+            for pressed in pressed {
+                let mut model = model(width, height, ThemeName::Dark, &snapshot);
+                keys(&mut model, &snapshot, pressed);
+                as_meant(&model, &snapshot, &format!("attack {at}, key {pressed}, {width}x{height}"));
+            }
+        }
+    }
+}
+
+#[test]
+fn what_is_typed_pasted_and_told_is_harmless_too() {
+    for (at, attack) in attacks().iter().enumerate() {
+        let snapshot = saying("honest");
+        let mut base = model(80, 24, ThemeName::Dark, &snapshot);
+        update(&mut base, Msg::Notice(attack.clone()), &snapshot);
+        as_meant(&base, &snapshot, &format!("notice {at}"));
+        let mut refused = base.clone();
+        update(&mut refused, Msg::Refused(attack.clone(), attack.clone()), &snapshot);
+        as_meant(&refused, &snapshot, &format!("refusal {at}"));
+        let mut pasted = base.clone();
+        update(&mut pasted, Msg::Paste(attack.clone()), &snapshot);
+        as_meant(&pasted, &snapshot, &format!("paste {at}"));
+        keys(&mut base, &snapshot, "/");
+        update(&mut base, Msg::Paste(attack.clone()), &snapshot);
+        as_meant(&base, &snapshot, &format!("filter {at}"));
+    }
+}

@@ -1,0 +1,69 @@
+//! Drawing a model as text, and pressing its keys.
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::buffer::Buffer;
+
+use ttui::api::{Command, Snapshot};
+use ttui::ui::keys::Key;
+use ttui::ui::model::{Model, Msg};
+use ttui::ui::style::ThemeName;
+use ttui::ui::update::update;
+use ttui::ui::view::view;
+
+/// A model that has seen this snapshot.
+pub fn model(width: u16, height: u16, theme: ThemeName, snapshot: &Snapshot) -> Model {
+    let mut model = Model::new((width, height), theme, false);
+    model.home = Some("/data/me".into());
+    update(&mut model, Msg::Snapshot, snapshot);
+    model
+}
+
+/// The cells of a screen.
+pub fn draw(model: &Model, snapshot: &Snapshot) -> Buffer {
+    let (width, height) = model.size;
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    terminal.draw(|frame| view(model, snapshot, frame)).unwrap();
+    terminal.backend().buffer().clone()
+}
+
+/// The cells as lines of text.
+pub fn text(buffer: &Buffer) -> String {
+    let mut out = String::new();
+    for y in 0..buffer.area.height {
+        let mut line = String::new();
+        let mut x = 0;
+        while x < buffer.area.width {
+            let symbol = buffer[(x, y)].symbol();
+            line.push_str(symbol);
+            x += (unicode_width::UnicodeWidthStr::width(symbol) as u16).max(1);
+        }
+        out.push_str(line.trim_end());
+        out.push('\n');
+    }
+    out
+}
+
+/// The screen that a snapshot makes.
+pub fn screen(width: u16, height: u16, snapshot: &Snapshot) -> String {
+    text(&draw(&model(width, height, ThemeName::Plain, snapshot), snapshot))
+}
+
+/// Presses keys, written with spaces between; returns what the engine is asked to do.
+pub fn keys(model: &mut Model, snapshot: &Snapshot, keys: &str) -> Vec<Command> {
+    let mut commands = Vec::new();
+    for word in keys.split(' ') {
+        let key = match word {
+            "Enter" => Key::Enter,
+            "Esc" => Key::Esc,
+            "Tab" => Key::Tab,
+            "Up" => Key::Up,
+            "Down" => Key::Down,
+            "Space" => Key::Char(' '),
+            "^c" => Key::Ctrl('c'),
+            other => Key::Char(other.chars().next().unwrap()),
+        };
+        commands.extend(update(model, Msg::Key(key), snapshot));
+    }
+    commands
+}

@@ -1,0 +1,292 @@
+//! Made-up snapshots: what an engine might show, the same in every run.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
+
+use ttui::api::{
+    Cell, Detail, FileRow, InfoHash, PeerRow, Priority, Reason, Snapshot, Source, State, TorrentId, TorrentView,
+    TrackerRow,
+};
+
+/// A generator of numbers that look random and are not.
+pub struct Numbers(u64);
+
+impl Numbers {
+    pub fn new(seed: u64) -> Self {
+        Numbers(seed | 1)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    pub fn below(&mut self, end: u64) -> u64 {
+        self.next() % end.max(1)
+    }
+}
+
+/// A world with these torrents, of which the first is focused.
+pub fn world(torrents: Vec<TorrentView>) -> Snapshot {
+    let down = torrents.iter().map(|t| t.down).sum();
+    let up = torrents.iter().map(|t| t.up).sum();
+    let torrents: Vec<_> = (1..).map(TorrentId).zip(torrents).collect();
+    Snapshot {
+        uptime: Duration::from_secs(754),
+        focus: torrents.first().map(|(id, _)| *id),
+        torrents,
+        down,
+        up,
+        limits: (None, Some(5_000_000)),
+        port: Some(6881),
+        port_state: "listening".into(),
+        free: Some(41_200_000_000),
+        disk_busy: 0.02,
+    }
+}
+
+/// An empty world, before or after anything was added.
+pub fn empty() -> Snapshot {
+    world(Vec::new())
+}
+
+/// A download in full swing, with its detail.
+pub fn download(name: &str, peers: usize) -> TorrentView {
+    let mut numbers = Numbers::new(name.bytes().fold(7, |sum: u64, b| sum.wrapping_mul(31).wrapping_add(u64::from(b))));
+    let peers = self::peers(&mut numbers, peers);
+    let cells = map(&mut numbers, 1996, 0.62);
+    let have = cells.iter().map(|c| u32::from(c.have)).sum();
+    let size = 3_909_091_328;
+    TorrentView {
+        name: name.into(),
+        size,
+        wanted: size,
+        done: size / 100 * 62,
+        pieces: 1996,
+        have,
+        state: State::Downloading,
+        down: peers.iter().map(|p| p.down).sum(),
+        up: peers.iter().map(|p| p.up).sum(),
+        downloaded: size / 100 * 62 + 3_400_000,
+        uploaded: 1_430_000_000,
+        wasted: 2_100_000,
+        peers: peers.len() as u32,
+        seeds: peers.iter().filter(|p| p.done >= 1.0).count() as u32,
+        known: peers.len() as u32 * 3 - 2,
+        eta: Some(Duration::from_secs(134)),
+        active: Duration::from_secs(754),
+        why: Reason {
+            sentence: "11 of 38 peers choke us; the others give what they have; disk 2% busy, no limiter".into(),
+            numbers: [
+                ("peers that choke us", "11 of 38"),
+                ("peers with nothing we lack", "3"),
+                ("requests under way", "412 of 1,040"),
+                ("disk", "2% busy, 1.2 MB waiting"),
+                ("limiter", "off"),
+            ]
+            .map(|(label, value)| (label.into(), value.into()))
+            .to_vec(),
+        },
+        detail: Some(Box::new(Detail {
+            cells,
+            copies: 6.42,
+            missing: 0,
+            peers,
+            files: files(),
+            trackers: trackers(),
+            info_hash: Some(InfoHash([0xd5; 20])),
+            piece_length: 2 << 20,
+            folder: "~/Downloads/debian".into(),
+            log: log(),
+        })),
+        ..TorrentView::default()
+    }
+}
+
+/// A folder that is seeded.
+pub fn seed(name: &str) -> TorrentView {
+    TorrentView {
+        name: name.into(),
+        size: 812_400_000,
+        wanted: 812_400_000,
+        done: 812_400_000,
+        pieces: 775,
+        have: 775,
+        state: State::Seeding,
+        up: 2_210_000,
+        downloaded: 812_400_000,
+        uploaded: 1_498_000_000,
+        peers: 4,
+        known: 9,
+        active: Duration::from_secs(80_000),
+        why: Reason { sentence: "everything is here; 4 peers, 2 of them want something".into(), numbers: Vec::new() },
+        ..TorrentView::default()
+    }
+}
+
+/// A torrent of that state, with plausible numbers.
+pub fn other(name: &str, state: State, percent: u64) -> TorrentView {
+    let size = 41_200_000_000 / (1 + name.len() as u64 % 7);
+    TorrentView {
+        name: name.into(),
+        size,
+        wanted: size,
+        done: size / 100 * percent,
+        pieces: 9823,
+        have: 98 * percent as u32,
+        checked: 4420,
+        state,
+        error: (state == State::Error)
+            .then(|| "the disk is full: free some space in ~/Downloads, it goes on by itself".to_owned()),
+        why: Reason { sentence: format!("it is {}", state.word()), numbers: Vec::new() },
+        ..TorrentView::default()
+    }
+}
+
+/// The world of the pictures.
+pub fn busy() -> Snapshot {
+    let slow = TorrentView {
+        down: 312_000,
+        peers: 1,
+        known: 1,
+        eta: Some(Duration::from_secs(33_000)),
+        state: State::Downloading,
+        ..other("backup-2026", State::Downloading, 4)
+    };
+    world(vec![
+        download("debian-13.1.0-amd64-DVD-1.iso", 38),
+        seed("holiday-photos"),
+        slow,
+        other("archlinux-2026.03.01-x86_64.iso", State::Checking, 0),
+        other("Big Buck Bunny 4K", State::Paused, 71),
+        other("Κλασική μουσική (FLAC)", State::Queued, 0),
+        other("freebsd-15.0-release", State::Error, 38),
+    ])
+}
+
+/// Five hundred torrents, the first with two thousand peers.
+pub fn crowd() -> Snapshot {
+    let mut numbers = Numbers::new(500);
+    let mut torrents = vec![download("a-very-popular-torrent", 2000)];
+    for at in 1..500 {
+        let states = [State::Downloading, State::Seeding, State::Paused, State::Queued, State::Checking];
+        let state = states[numbers.below(5) as usize];
+        let mut view = other(&format!("torrent number {at:03}"), state, numbers.below(101));
+        view.down = numbers.below(4) * 321_000;
+        view.known = numbers.below(200) as u32;
+        view.peers = view.known / 2;
+        torrents.push(view);
+    }
+    world(torrents)
+}
+
+fn peers(numbers: &mut Numbers, count: usize) -> Vec<PeerRow> {
+    let clients =
+        ["qBittorrent 5.2.3", "Transmission 4.1.3", "libtorrent 2.0.11", "Deluge 2.2.0", "µTorrent 3.6", "ttui 0.1.0"];
+    let sources = [Source::Tracker, Source::Pex, Source::Dht, Source::Lan, Source::Incoming];
+    (0..count)
+        .map(|at| {
+            let chokes_us = numbers.below(10) < 3;
+            let snubbed = numbers.below(20) == 0;
+            let down = if chokes_us { 0 } else { numbers.below(700_000) };
+            let up = if numbers.below(3) == 0 { numbers.below(150_000) } else { 0 };
+            let done = if numbers.below(4) == 0 { 1.0 } else { numbers.below(1000) as f32 / 1000.0 };
+            let ip = if at % 9 == 4 {
+                IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0x85a3, at as u16, 0, 0x8a2e, 0x370, 0x7334))
+            } else {
+                IpAddr::V4(Ipv4Addr::from(0x0b00_0000 + (numbers.next() as u32 & 0xbfff_ffff)))
+            };
+            PeerRow {
+                key: at as u64 + 1,
+                addr: SocketAddr::new(ip, 1024 + numbers.below(60_000) as u16),
+                client: clients[numbers.below(6) as usize].into(),
+                flags: format!(
+                    "{}{}{}",
+                    if chokes_us { "d" } else { "D" },
+                    if up > 0 { "U" } else { "u" },
+                    ["E", "EP", "X", "EX", "H", ""][numbers.below(6) as usize]
+                ),
+                done,
+                down,
+                up,
+                downloaded: down * numbers.below(300),
+                uploaded: up * numbers.below(300),
+                requests_out: if chokes_us { 0 } else { numbers.below(64) as u32 },
+                requests_in: if up > 0 { numbers.below(12) as u32 } else { 0 },
+                source: sources[numbers.below(5) as usize],
+                age: Duration::from_secs(numbers.below(4000)),
+                chokes_us,
+                choked: up == 0,
+                interesting: done > 0.1,
+                interested: up > 0,
+                snubbed,
+            }
+        })
+        .collect()
+}
+
+/// Pieces as rarest first leaves them: scattered, with a few under way.
+fn map(numbers: &mut Numbers, pieces: usize, done: f64) -> Vec<Cell> {
+    (0..pieces)
+        .map(|at| {
+            let wave = ((at as f64 / 211.0).sin() + (at as f64 / 83.0).cos()) * 0.3;
+            let have = numbers.below(1000) as f64 / 1000.0 < done + wave;
+            let active = !have && numbers.below(24) == 0;
+            Cell {
+                pieces: 1,
+                have: u16::from(have),
+                active: u16::from(active),
+                rarest: if have { 0 } else { 1 + numbers.below(9) as u16 },
+            }
+        })
+        .collect()
+}
+
+fn files() -> Vec<FileRow> {
+    let row = |path: &str, size, share: u64, priority| FileRow {
+        path: path.into(),
+        size,
+        done: size / 100 * share,
+        priority,
+    };
+    vec![
+        row("debian/debian-13.1.0-amd64-DVD-1.iso", 3_200_000_000, 71, Priority::Normal),
+        row("debian/extra/firmware-13.1.0.tar.xz", 612_000_000, 28, Priority::High),
+        row("debian/extra/sources.list", 91_328, 100, Priority::Normal),
+        row("debian/SHA512SUMS", 4_000, 0, Priority::Low),
+        row("debian/trailer.mkv", 96_996_000, 0, Priority::Skip),
+    ]
+}
+
+fn trackers() -> Vec<TrackerRow> {
+    let row = |tier, url: &str, status: &str, failed| TrackerRow {
+        tier,
+        url: url.into(),
+        status: status.into(),
+        failed,
+        seeds: (!failed).then_some(112),
+        leechers: (!failed).then_some(31),
+        next: Some(Duration::from_secs(if failed { 95 } else { 1503 })),
+        peers: (!failed).then_some(50),
+    };
+    vec![
+        row(0, "http://bttracker.debian.org:6969/announce", "working", false),
+        row(1, "udp://tracker.example.org:1337", "no answer in 15 s; again in 2 min", true),
+    ]
+}
+
+fn log() -> Vec<(Duration, String)> {
+    [
+        (0, "added, 1,996 pieces to fetch"),
+        (1, "tracker bttracker.debian.org gave 50 peers"),
+        (1, "tracker tracker.example.org did not answer in 15 s"),
+        (4, "first block from 192.0.2.17:51413"),
+        (61, "piece 812 failed its hash: 203.0.113.9:6881 sent bad data and is banned"),
+        (302, "half of it is here"),
+        (640, "peer exchange told of 31 peers"),
+    ]
+    .map(|(seconds, sentence)| (Duration::from_secs(seconds), sentence.to_owned()))
+    .to_vec()
+}
