@@ -257,7 +257,7 @@ fn bad_requests_cost_our_tracker_nothing() {
     assert!(get("/stats").contains("\"torrents\":0"));
     assert!(http(addr, b"POST /announce HTTP/1.1\r\n\r\n").starts_with("HTTP/1.1 405"));
     assert!(http(addr, b"\x16\x03\x01\x02\x00garbage\r\n\r\n").starts_with("HTTP/1.1 400"));
-    assert!(http(addr, &[b'G'; 20_000]).is_empty() || tracker.stats().refused > 0);
+    assert!(http(addr, &vec![b'G'; 20_000]).is_empty() || tracker.stats().refused > 0);
     let long = format!("GET /announce?{} HTTP/1.1\r\n", "a".repeat(20_000));
     let answer = http(addr, long.as_bytes());
     assert!(answer.is_empty() || answer.starts_with("HTTP/1.1 431"), "{answer}");
@@ -309,7 +309,7 @@ fn twelve_bad_answers_over_http_end_in_words_and_in_time() {
     };
     let endless = |stream: &mut TcpStream, _: &mpsc::Receiver<()>| {
         let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\nd5:peers");
-        while stream.write_all(&[b'9'; 65536]).is_ok() {}
+        while stream.write_all(&vec![b'9'; 65536]).is_ok() {}
     };
     let escapes = |stream: &mut TcpStream, _: &mpsc::Receiver<()>| {
         send(stream, "200 OK", "", b"d14:failure reason19:\x1b]0;x\x07\xc2\x9bno\x1b[2Jabcdee");
