@@ -106,13 +106,18 @@ pub mod disk {
 
 pub mod engine {
     //! Threads and sockets: carries bytes to the machine and its decisions out, and decides nothing itself.
+    pub mod add;
     pub mod announce;
     pub(crate) mod birth;
     pub mod buffers;
     pub mod greet;
+    pub mod handle;
     pub mod inbox;
     pub mod listen;
     pub mod reader;
+    pub mod runner;
+    pub mod session;
+    pub mod share;
     pub mod threads;
     pub mod tracker;
     pub mod udp;

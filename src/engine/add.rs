@@ -1,0 +1,165 @@
+//! From what a user names to a torrent that can run. All of it may wait for disks and networks, so it happens on
+//! threads of its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use super::announce::Announcer;
+use super::threads::Crew;
+use crate::api::AddTorrent;
+use crate::disk::layout::{LaidFile, Layout};
+use crate::disk::open::read_torrent;
+use crate::limits;
+use crate::swarm::geometry::Geometry;
+use crate::swarm::torrent::{Span, TorrentConfig};
+use crate::swarm::view::Priority;
+use crate::wire::magnet::Magnet;
+use crate::wire::message::PeerId;
+use crate::wire::metainfo::{File, Metainfo};
+use crate::wire::text::clean;
+
+/// Threads for errands.
+const THREADS: usize = 4;
+/// The longest folder name shown, in columns.
+const FOLDER: usize = 200;
+
+/// What torrents are made with.
+#[derive(Clone, Debug)]
+pub struct Defaults {
+    /// The download folder.
+    pub dir: PathBuf,
+    /// How we call ourselves.
+    pub peer_id: PeerId,
+    /// The port that peers reach us on.
+    pub port: Option<u16>,
+    /// The most peers of a torrent.
+    pub max_peers: usize,
+}
+
+/// A torrent that can be made, and made again.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The machine's part.
+    pub config: TorrentConfig,
+    /// The disk's part.
+    pub layout: Arc<Layout>,
+    /// The download folder.
+    pub dir: PathBuf,
+    /// What a person should hear of it.
+    pub remarks: Vec<String>,
+}
+
+/// Reads and judges what was named.
+///
+/// # Errors
+/// One sentence: what is wrong with it.
+pub fn plan(add: &AddTorrent, defaults: &Defaults, announcer: &Announcer) -> Result<Plan, String> {
+    let metainfo = Metainfo::parse(&bytes(&add.what, announcer)?);
+    let metainfo = metainfo.map_err(|why| format!("{} cannot be used: {why}", add.what))?;
+    let dir = add.dir.clone().unwrap_or_else(|| defaults.dir.clone());
+    let dir = std::path::absolute(&dir).map_err(|e| format!("the folder {} cannot be used: {e}", dir.display()))?;
+    let geometry = Geometry::new(metainfo.total, metainfo.piece_length);
+    let lay = |file: &File| LaidFile { path: file.path(), length: file.length, offset: file.offset, pad: file.pad };
+    let files = metainfo.files.iter().map(lay).collect();
+    let layout = Layout::new(metainfo.info_hash, geometry, files, metainfo.hashes);
+    let layout = layout.map_err(|why| format!("{} cannot be used: {why}", add.what))?;
+    let span = |file: &File| Span { path: file.name.clone(), offset: file.offset, length: file.length, pad: file.pad };
+    let config = TorrentConfig {
+        name: metainfo.name,
+        info_hash: metainfo.info_hash,
+        peer_id: defaults.peer_id,
+        geometry,
+        priorities: priorities(&metainfo.files, &add.select)?,
+        files: metainfo.files.iter().map(span).collect(),
+        sequential: add.sequential,
+        private: metainfo.private,
+        trackers: metainfo.trackers,
+        peers: add.peers.clone(),
+        port: defaults.port.unwrap_or(0),
+        folder: clean(&dir.display().to_string(), FOLDER),
+        max_peers: defaults.max_peers,
+        budget: limits::BUDGET,
+        seed: fastrand::u64(..),
+    };
+    Ok(Plan { config, layout: Arc::new(layout), dir, remarks: metainfo.remarks })
+}
+
+/// The bytes of the `.torrent` that was named.
+fn bytes(what: &str, announcer: &Announcer) -> Result<Vec<u8>, String> {
+    let begins = |prefix: &str| what.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    let path = Path::new(what);
+    if begins("http://") || begins("https://") {
+        let (tell, told) = bounded(1);
+        let done = Box::new(move |result| drop(tell.send(result)));
+        announcer.fetch(what, limits::TORRENT_FILE, done);
+        // The fetch has its own deadline; this one is for a thread that died with it.
+        let patience = limits::TRACKER + Duration::from_secs(5);
+        let result = told.recv_timeout(patience).map_err(|_| "no answer came".to_owned());
+        return result.and_then(|result| result).map_err(|why| format!("{what} cannot be fetched: {why}"));
+    }
+    if begins("magnet:") || (Magnet::parse(what).is_ok() && !path.exists()) {
+        return Err("magnet links cannot be joined yet: get the .torrent file and add that".to_owned());
+    }
+    read_torrent(path).map_err(|why| why.to_string())
+}
+
+/// Which files are not wanted: those that match none of the globs, by their path with or without the torrent's own
+/// folder, or by their name alone.
+fn priorities(files: &[File], select: &[String]) -> Result<Vec<(usize, Priority)>, String> {
+    if select.is_empty() {
+        return Ok(Vec::new());
+    }
+    let matches = |file: &File| {
+        let name = file.name.rsplit('/').next().unwrap_or(&file.name);
+        let inner = file.name.split_once('/').map_or(name, |(_, inner)| inner);
+        let named = [file.name.as_str(), inner, name];
+        select.iter().any(|glob| named.iter().any(|name| glob_match::glob_match(glob, name)))
+    };
+    let skipped: Vec<_> =
+        files.iter().enumerate().filter(|(_, file)| !file.pad && !matches(file)).map(|(n, _)| n).collect();
+    if skipped.len() == files.iter().filter(|file| !file.pad).count() {
+        return Err(format!("no file matches {}: see the names with `ttui show`", select.join(", ")));
+    }
+    Ok(skipped.into_iter().map(|n| (n, Priority::Skip)).collect())
+}
+
+type Errand = Box<dyn FnOnce() + Send>;
+
+/// A few threads for what may wait. They end when this is dropped.
+pub struct Errands {
+    crew: Crew,
+    todo: Sender<Errand>,
+    queue: Receiver<Errand>,
+    threads: usize,
+}
+
+impl Errands {
+    /// Threads come when there is work for them.
+    #[must_use]
+    pub fn new(crew: Crew) -> Self {
+        let (todo, queue) = unbounded();
+        Errands { crew, todo, queue, threads: 0 }
+    }
+
+    /// Has this done on one of the threads, in the order of the calls as far as beginnings go.
+    ///
+    /// # Errors
+    /// When there is no thread and the system gives none.
+    pub fn run(&mut self, errand: impl FnOnce() + Send + 'static) -> Result<(), String> {
+        if self.threads < THREADS {
+            let queue = self.queue.clone();
+            let work = move || queue.iter().for_each(|errand| errand());
+            match self.crew.spawn(format!("add{}", self.threads), work, |_| ()) {
+                Ok(()) => self.threads += 1,
+                Err(error) if self.threads == 0 => return Err(format!("no thread for it: {error}")),
+                Err(_) => (),
+            }
+        }
+        // The queue lives as long as this does.
+        let _ = self.todo.send(Box::new(errand));
+        Ok(())
+    }
+}

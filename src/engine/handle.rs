@@ -1,0 +1,213 @@
+//! The engine from outside: start it, tell it, listen to it, stop it.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
+
+use super::add::{Defaults, Errands};
+use super::announce::{Announcer, AnnouncerConfig};
+use super::buffers::Pool;
+use super::greet::{Greeter, Greeting, Routes};
+use super::inbox::Seats;
+use super::listen::listen;
+use super::runner::World;
+use super::session::{Desk, Order, Session};
+use super::threads::Crew;
+use crate::api::{Command, Event};
+use crate::config::Config;
+use crate::disk::pool::DiskPool;
+use crate::limits;
+use crate::wire::message::PeerId;
+
+/// How our peer ids begin (BEP 20).
+const PEER_ID: &[u8; 8] = b"-TU0100-";
+/// Descriptors kept for everything that is not a peer.
+const DESCRIPTORS_KEPT: usize = 48;
+/// The share of the others that peers may have, in quarters.
+const DESCRIPTORS_PEERS: usize = 3;
+
+/// How an engine is to work.
+#[derive(Clone, Debug)]
+pub struct EngineConfig {
+    /// The default download folder.
+    pub dir: PathBuf,
+    /// Where resume records are kept.
+    pub state_dir: PathBuf,
+    /// The port to listen on; 0 lets the system choose.
+    pub port: u16,
+    /// The only address to listen on and connect from.
+    pub bind: Option<IpAddr>,
+    /// The most connections of all torrents together.
+    pub max_peers: usize,
+    /// Limits of all torrents together, bytes a second: in and out.
+    pub limits: (Option<u64>, Option<u64>),
+}
+
+impl From<&Config> for EngineConfig {
+    fn from(config: &Config) -> Self {
+        EngineConfig {
+            dir: config.dir.clone(),
+            state_dir: config.state_dir.clone(),
+            port: config.port,
+            bind: config.bind,
+            max_peers: config.max_peers,
+            limits: (config.down_limit, config.up_limit),
+        }
+    }
+}
+
+/// A running engine. Dropping it stops it as [`Engine::shutdown`] does.
+pub struct Engine {
+    crew: Crew,
+    orders: Sender<Order>,
+    events: Receiver<Event>,
+    left: Receiver<Vec<String>>,
+    port: Option<u16>,
+    over: bool,
+}
+
+impl Engine {
+    /// Starts an engine without torrents.
+    ///
+    /// # Errors
+    /// One sentence, when the system gives no thread or no means to wait for sockets. That peers cannot reach us is
+    /// no error: the snapshots say so.
+    pub fn start(config: &EngineConfig) -> Result<Engine, String> {
+        let fail = |what: &str, error: &std::io::Error| format!("the engine cannot start: no {what}: {error}");
+        let (crew, routes) = (Crew::default(), Routes::default());
+        let (orders, todo) = unbounded();
+        let (events, heard) = unbounded();
+        let (tell_left, left) = bounded(1);
+        let (news, news_heard) = unbounded();
+        let max_peers = affordable(config.max_peers);
+        let peer_id = peer_id();
+        let listeners = listen(config.bind, config.port);
+        let (port, port_state) = (listeners.port, listeners.state.clone());
+        let notices = events.clone();
+        let greeting = Greeting {
+            peer_id,
+            bind: config.bind,
+            routes: routes.clone(),
+            seats: Seats::new(max_peers),
+            notice: Box::new(move |text| drop(notices.send(Event::Notice { id: None, text }))),
+        };
+        let greeter = Greeter::start(&crew, listeners, greeting).map_err(|e| fail("way to wait for peers", &e))?;
+        let announcing = AnnouncerConfig { bind: config.bind, ..AnnouncerConfig::default() };
+        let announcer = Announcer::start(&crew, &announcing).map_err(|e| {
+            greeter.stop();
+            fail("thread for announces", &e)
+        })?;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let disk = DiskPool::start(cores.min(4)).map_err(|e| {
+            greeter.stop();
+            fail("disk thread", &e)
+        })?;
+        let defaults =
+            Defaults { dir: config.dir.clone(), peer_id, port, max_peers: max_peers.min(limits::PEERS_TORRENT) };
+        let world = World { crew: crew.clone(), greeter, pool: Pool::default(), announcer, news };
+        let session = Session {
+            world: Arc::new(world),
+            routes,
+            disk: Arc::new(disk),
+            defaults,
+            state_dir: config.state_dir.clone(),
+            errands: Errands::new(crew.clone()),
+            results: unbounded(),
+            orders: todo,
+            news: news_heard,
+            events,
+            port_state,
+            limits: config.limits,
+        };
+        let work = move || {
+            let _ = tell_left.send(Desk::new(session).run());
+        };
+        crew.spawn("session".to_owned(), work, |_| ()).map_err(|e| fail("thread", &e))?;
+        Ok(Engine { crew, orders, events: heard, left, port, over: false })
+    }
+
+    /// Asks for something. Answers come as events.
+    pub fn send(&self, command: Command) {
+        // An engine that has stopped has said so.
+        let _ = self.orders.send(Order::Command(command));
+    }
+
+    /// Asks for things without holding the engine.
+    #[must_use]
+    pub fn sender(&self) -> impl Fn(Command) + Send + 'static + use<> {
+        let orders = self.orders.clone();
+        move |command| drop(orders.send(Order::Command(command)))
+    }
+
+    /// What happens. The channel ends when the engine has stopped.
+    #[must_use]
+    pub fn events(&self) -> Receiver<Event> {
+        self.events.clone()
+    }
+
+    /// The port that peers can reach us on.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        self.port
+    }
+
+    /// Stops all torrents (records saved, trackers told), then everything else. Returns the names of what did not
+    /// stop in time; nothing of it can hold the program.
+    #[must_use]
+    pub fn shutdown(mut self, time: Duration) -> Vec<String> {
+        self.stop(time)
+    }
+
+    fn stop(&mut self, time: Duration) -> Vec<String> {
+        if std::mem::replace(&mut self.over, true) {
+            return Vec::new();
+        }
+        let until = Instant::now() + time;
+        let _ = self.orders.send(Order::Quit(until));
+        let mut left = self.left.recv_deadline(until).unwrap_or_default();
+        left.extend(self.crew.wait(until));
+        left
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let left = self.stop(limits::SHUTDOWN);
+        if !left.is_empty() {
+            log::warn!("did not stop in time: {}", left.join(", "));
+        }
+    }
+}
+
+/// A peer id that nobody else has.
+fn peer_id() -> PeerId {
+    let mut id = [0; 20];
+    id[..8].copy_from_slice(PEER_ID);
+    id[8..].fill_with(|| fastrand::alphanumeric() as u8);
+    PeerId(id)
+}
+
+/// How many connections the system lets us have, at most as many as wished for.
+#[cfg(unix)]
+fn affordable(wished: usize) -> usize {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    // The soft limit is a habit for programs that use `select`; the hard one is what we may have.
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum.map(|n| n.min(1 << 16)), maximum: limit.maximum };
+    let current = match setrlimit(Resource::Nofile, raised.clone()) {
+        Ok(()) => raised.current,
+        Err(_) => limit.current,
+    };
+    let all = current.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
+    let room = all.saturating_sub(DESCRIPTORS_KEPT) / 4;
+    wished.min(room.saturating_mul(DESCRIPTORS_PEERS)).max(1)
+}
+
+/// How many connections the system lets us have, at most as many as wished for.
+#[cfg(not(unix))]
+const fn affordable(wished: usize) -> usize {
+    wished
+}

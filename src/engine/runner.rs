@@ -1,0 +1,358 @@
+//! The thread of a running torrent: what waits in its inboxes goes to the machine, and all that the machine asks for is
+//! performed before the next wait. It never waits for anybody else.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+
+use super::announce::{AnnounceJob, Announcer};
+use super::buffers::Pool;
+use super::greet::Greeter;
+use super::inbox::{Arrival, Inbox, Mail, Post, Seat};
+use super::reader::Reader;
+use super::threads::Crew;
+use super::writer::{Outbox, Queue, ReadBlock, Writer, outbox};
+use crate::api::TorrentId;
+use crate::disk::storage::{Resumed, Storage};
+use crate::limits;
+use crate::swarm::event::{Effect, Gone, Input, PeerKey};
+use crate::swarm::job::DiskJob;
+use crate::swarm::torrent::Torrent;
+use crate::swarm::view::TorrentView;
+use crate::wire::tracker::Asker;
+
+/// Inputs handled before their effects are performed: what waits is done in one go, so that a peer's writer and the disk
+/// are woken once for all of it.
+const AT_ONCE: usize = 32;
+/// The time between two views of a torrent in which something happens.
+const VIEW: Duration = Duration::from_millis(250);
+/// The same while only its rates fall.
+const FALLING: Duration = Duration::from_secs(1);
+/// The shortest wait, lest a deadline in the past make the thread spin.
+const BREATH: Duration = Duration::from_millis(1);
+
+/// What all torrents share.
+pub struct World {
+    /// All threads but those of the disk.
+    pub crew: Crew,
+    /// Dials.
+    pub greeter: Greeter,
+    /// Read buffers.
+    pub pool: Pool,
+    /// Asks trackers.
+    pub announcer: Announcer,
+    /// What the session hears.
+    pub news: Sender<News>,
+}
+
+/// What a torrent's thread tells the session.
+pub enum News {
+    /// What a person may see of it now.
+    View(TorrentId, Box<TorrentView>),
+    /// A sentence for a person.
+    Notice(TorrentId, String),
+    /// The check is over.
+    Ready(TorrentId),
+    /// Everything that is wanted is there.
+    Complete(TorrentId),
+    /// The thread has ended; the torrent as it left it, or what its thread died of.
+    Ended(TorrentId, Result<Box<Torrent>, String>),
+}
+
+/// A torrent about to run.
+pub struct Runner {
+    /// Its name.
+    pub id: TorrentId,
+    /// The machine.
+    pub torrent: Box<Torrent>,
+    /// Its files.
+    pub storage: Storage,
+    /// What its record vouches for.
+    pub resumed: Resumed,
+    /// Its inboxes.
+    pub mail: Mail,
+    /// The way into them.
+    pub inbox: Inbox,
+    /// How it calls itself at trackers.
+    pub asker: Asker,
+    /// Its number of pieces.
+    pub pieces: u32,
+    /// Whether its views carry the detail.
+    pub detail: bool,
+}
+
+impl Runner {
+    /// Starts its thread.
+    ///
+    /// # Errors
+    /// When the system gives no thread; the torrent is lost then.
+    pub fn start(self, world: &Arc<World>) -> io::Result<()> {
+        let (id, news) = (self.id, world.news.clone());
+        let inner = Arc::clone(world);
+        let fault = move |words| drop(news.send(News::Ended(id, Err(words))));
+        world.crew.spawn(format!("t{}", id.0), move || Work::new(self, inner).run(), fault)
+    }
+}
+
+/// A connection as the torrent's thread holds it. Dropping it ends the connection and both its threads.
+struct Line {
+    outbox: Outbox,
+    socket: Arc<TcpStream>,
+    /// The writer's end, until it has been started.
+    queue: Option<Queue>,
+    _seat: Seat,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        // Wakes the reader and a writer that waits for room.
+        let _ = self.socket.shutdown(Shutdown::Both);
+    }
+}
+
+struct Work {
+    it: Runner,
+    world: Arc<World>,
+    read: ReadBlock,
+    lines: BTreeMap<PeerKey, Line>,
+    out: Vec<Effect>,
+    /// Lines with something to flush, and lines whose threads are still to be started.
+    touched: Vec<PeerKey>,
+    newborn: Vec<PeerKey>,
+    /// Something happened since the last view.
+    changed: bool,
+    /// The last view's rates were not zero.
+    moving: bool,
+    viewed: Option<Instant>,
+}
+
+impl Work {
+    fn new(it: Runner, world: Arc<World>) -> Self {
+        let storage = it.storage.clone();
+        let read: ReadBlock = Arc::new(move |block, into| storage.read(block, into));
+        Work {
+            it,
+            world,
+            read,
+            lines: BTreeMap::new(),
+            out: Vec::new(),
+            touched: Vec::new(),
+            newborn: Vec::new(),
+            changed: true,
+            moving: false,
+            viewed: None,
+        }
+    }
+
+    fn run(mut self) {
+        let have = std::mem::take(&mut self.it.resumed.have);
+        let check = std::mem::take(&mut self.it.resumed.check);
+        if let Some(note) = self.it.resumed.note.take() {
+            self.tell(News::Notice(self.it.id, note));
+        }
+        self.handle(Input::Start { have, check });
+        self.perform();
+        while !self.it.torrent.stopped() {
+            let now = Instant::now();
+            self.show(now);
+            let deadline = self.it.torrent.deadline(now).min(self.show_at(now)).max(now + BREATH);
+            match self.it.mail.wait(deadline) {
+                Ok(Some(post)) => self.take(post),
+                Ok(None) => self.handle(Input::Tick),
+                Err(_) => break,
+            }
+            for _ in 1..AT_ONCE {
+                match self.it.mail.waiting() {
+                    Ok(Some(post)) => self.take(post),
+                    _ => break,
+                }
+            }
+            self.perform();
+        }
+        self.lines.clear();
+        drop(self.read);
+        self.it.storage.close();
+        let _ = self.world.news.send(News::Ended(self.it.id, Ok(self.it.torrent)));
+    }
+
+    fn tell(&self, news: News) {
+        let _ = self.world.news.send(news);
+    }
+
+    fn handle(&mut self, input: Input) {
+        self.changed = true;
+        self.it.torrent.handle(Instant::now(), input, &mut self.out);
+    }
+
+    fn take(&mut self, post: Post) {
+        match post {
+            Post::Detail(on) => {
+                self.it.detail = on;
+                self.changed = true;
+            }
+            Post::Arrived(arrival) => self.arrived(arrival),
+            Post::Input(input) => match &input {
+                // A late word about a connection that is no more.
+                Input::Wire { peer, .. } | Input::Sent { peer, .. } | Input::Unread { peer, .. }
+                    if !self.lines.contains_key(peer) => {}
+                Input::Gone { peer, .. } => {
+                    if self.lines.remove(peer).is_some() {
+                        self.handle(input);
+                    }
+                }
+                _ => self.handle(input),
+            },
+        }
+    }
+
+    fn arrived(&mut self, arrival: Arrival) {
+        let Arrival { peer, hello, socket, seat } = arrival;
+        let (outbox, queue) = outbox();
+        let line = Line { outbox, socket: Arc::new(socket), queue: Some(queue), _seat: seat };
+        self.lines.insert(peer, line);
+        self.newborn.push(peer);
+        self.handle(Input::Arrived { peer, hello });
+    }
+
+    /// Performs all effects, and those of what comes of performing them.
+    fn perform(&mut self) {
+        loop {
+            self.perform_once();
+            let overfull = self.flush();
+            for peer in overfull {
+                self.lose(peer, Gone::Misbehaved("it does not take what we send".into()));
+            }
+            for peer in std::mem::take(&mut self.newborn) {
+                if let Err(error) = self.start_line(peer) {
+                    log::warn!("no thread for a peer: {error}");
+                    self.lose(peer, Gone::Full);
+                }
+            }
+            if self.out.is_empty() {
+                return;
+            }
+        }
+    }
+
+    fn perform_once(&mut self) {
+        let mut jobs: Vec<DiskJob> = Vec::new();
+        let mut dials: Vec<SocketAddr> = Vec::new();
+        let mut out = std::mem::take(&mut self.out);
+        for effect in out.drain(..) {
+            match effect {
+                Effect::Send { peer, message } => self.line(peer, |outbox| outbox.message(&message)),
+                Effect::Upload { peer, block } => self.line(peer, |outbox| outbox.block(block)),
+                Effect::Drop { peer, why } => {
+                    log::debug!("torrent {}: peer {} dropped: {why}", self.it.id.0, peer.0);
+                    self.lines.remove(&peer);
+                }
+                Effect::Dial { addr } => dials.push(addr),
+                Effect::Disk(job) => jobs.push(job),
+                Effect::Announce { tracker, ask } => {
+                    let inbox = self.it.inbox.clone();
+                    let done = Box::new(move |result| inbox.tell(Input::Announced { tracker, result }));
+                    self.world.announcer.announce(AnnounceJob { ask, asker: self.it.asker, done });
+                }
+                Effect::Notice(text) => self.tell(News::Notice(self.it.id, text)),
+                Effect::Complete => {
+                    // So that whoever hears of it sees it as well.
+                    self.view(Instant::now());
+                    self.tell(News::Complete(self.it.id));
+                }
+                Effect::Ready => {
+                    self.view(Instant::now());
+                    self.tell(News::Ready(self.it.id));
+                }
+            }
+        }
+        // The list keeps its room for the next time.
+        self.out = out;
+        if !jobs.is_empty() {
+            self.it.storage.submit(jobs);
+        }
+        if !dials.is_empty() {
+            self.world.greeter.dial(self.it.asker.info_hash, &self.it.inbox, dials);
+        }
+    }
+
+    fn line(&mut self, peer: PeerKey, put: impl FnOnce(&mut Outbox)) {
+        if let Some(line) = self.lines.get_mut(&peer) {
+            if line.outbox.is_empty() {
+                self.touched.push(peer);
+            }
+            put(&mut line.outbox);
+        }
+    }
+
+    /// Hands to the writers what was put together for them; returns the peers that take too little.
+    fn flush(&mut self) -> Vec<PeerKey> {
+        let mut overfull = Vec::new();
+        for peer in self.touched.drain(..) {
+            if let Some(line) = self.lines.get_mut(&peer) {
+                line.outbox.flush();
+                if line.outbox.waiting() > limits::SEND_QUEUE {
+                    overfull.push(peer);
+                }
+            }
+        }
+        overfull
+    }
+
+    fn lose(&mut self, peer: PeerKey, why: Gone) {
+        if self.lines.remove(&peer).is_some() {
+            self.handle(Input::Gone { peer, why });
+        }
+    }
+
+    /// Starts both threads of a connection that the torrent has kept.
+    fn start_line(&mut self, peer: PeerKey) -> io::Result<()> {
+        let Some(line) = self.lines.get_mut(&peer) else { return Ok(()) };
+        let Some(queue) = line.queue.take() else { return Ok(()) };
+        let (inbox, pool) = (self.it.inbox.clone(), self.world.pool.clone());
+        let reader = Reader {
+            peer,
+            socket: Arc::clone(&line.socket),
+            pieces: Some(self.it.pieces),
+            inbox: inbox.clone(),
+            pool: pool.clone(),
+        };
+        let socket = Arc::clone(&line.socket);
+        let read = Arc::clone(&self.read);
+        let writer = Writer { peer, socket, queue, inbox, read, pool };
+        let name = |what| format!("t{}.p{}.{what}", self.it.id.0, peer.0);
+        let fault = || {
+            let inbox = self.it.inbox.clone();
+            move |words| inbox.tell(Input::Gone { peer, why: Gone::Network(format!("a fault of ours: {words}")) })
+        };
+        self.world.crew.spawn(name('w'), move || writer.run(), fault())?;
+        self.world.crew.spawn(name('r'), move || reader.run(), fault())
+    }
+
+    /// When the next view is due, if nothing else happens.
+    fn show_at(&self, now: Instant) -> Instant {
+        let Some(viewed) = self.viewed else { return now };
+        match (self.changed, self.moving) {
+            (true, _) => viewed + VIEW,
+            (false, true) => viewed + FALLING,
+            (false, false) => now + Duration::from_secs(3600),
+        }
+    }
+
+    fn show(&mut self, now: Instant) {
+        if self.show_at(now) <= now {
+            self.view(now);
+        }
+    }
+
+    fn view(&mut self, now: Instant) {
+        let view = self.it.torrent.view(now, self.it.detail);
+        self.moving = view.down > 0 || view.up > 0;
+        self.changed = false;
+        self.viewed = Some(now);
+        self.tell(News::View(self.it.id, Box::new(view)));
+    }
+}

@@ -1,0 +1,598 @@
+//! The session: all torrents of an engine, what the user wants of each, and the snapshot that people see.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, select};
+
+use super::add::{Defaults, Errands, Plan, plan};
+use super::greet::Routes;
+use super::inbox::{Inbox, Mail, Post, inbox};
+use super::runner::{News, Runner, World};
+use super::share::shares;
+use crate::api::{AddTorrent, Command, Event, Snapshot, TorrentId};
+use crate::disk::pool::DiskPool;
+use crate::disk::storage::{Allocation, Resumed, Storage, StorageSpec};
+use crate::limits;
+use crate::swarm::event::Input;
+use crate::swarm::job::DiskFault;
+use crate::swarm::torrent::Torrent;
+use crate::swarm::view::{Source, State, TorrentView};
+use crate::wire::tracker::Asker;
+
+/// The time between two snapshots.
+const SNAPSHOT: Duration = Duration::from_millis(250);
+/// The time between two looks at how the global limits are used.
+const SHARES: Duration = Duration::from_secs(1);
+/// The time between two looks at the free space.
+const SPACE: Duration = Duration::from_secs(5);
+/// Events that wait unheard before snapshots are held back.
+const UNHEARD: usize = 8;
+/// What is left of the time to stop for what comes after the torrents.
+const RESERVE: Duration = Duration::from_millis(700);
+
+/// What reaches the session's thread from outside.
+pub enum Order {
+    /// A wish of the user.
+    Command(Command),
+    /// Everything is to stop by then.
+    Quit(Instant),
+}
+
+/// What errands come back with.
+pub enum Errand {
+    /// A torrent was read.
+    Planned(AddTorrent, Result<Box<Plan>, String>),
+    /// Its files were looked at.
+    Opened(TorrentId, Mail, Inbox, Result<(Storage, Resumed), DiskFault>),
+    /// Its files are deleted, or not.
+    Deleted(TorrentId, Result<(), DiskFault>),
+}
+
+/// What becomes of a torrent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Goal {
+    Run,
+    Pause,
+    Remove { data: bool },
+}
+
+/// What a torrent is, to the session.
+enum Life {
+    /// A value that nobody runs.
+    Paused(Box<Torrent>),
+    /// An errand looks at its files.
+    Opening(Box<Torrent>),
+    /// A thread runs it.
+    Running(Inbox),
+    /// Its thread says its last words.
+    Stopping,
+    /// An errand deletes its files.
+    Deleting,
+}
+
+struct Entry {
+    plan: Box<Plan>,
+    goal: Goal,
+    life: Life,
+    view: TorrentView,
+    /// What it was added as, until it is known whether that worked.
+    adding: Option<String>,
+}
+
+/// The session, to be run on its thread.
+pub struct Session {
+    /// What all torrents share.
+    pub world: Arc<World>,
+    /// Callers find their torrents here.
+    pub routes: Routes,
+    /// The disk.
+    pub disk: Arc<DiskPool>,
+    /// What torrents are made with.
+    pub defaults: Defaults,
+    /// Where resume records are kept.
+    pub state_dir: PathBuf,
+    /// Errands' threads.
+    pub errands: Errands,
+    /// Errands' results.
+    pub results: (Sender<Errand>, Receiver<Errand>),
+    /// Wishes.
+    pub orders: Receiver<Order>,
+    /// What torrents' threads tell.
+    pub news: Receiver<News>,
+    /// To the user.
+    pub events: Sender<Event>,
+    /// What is said of the port.
+    pub port_state: String,
+    /// Limits of all torrents together, bytes a second.
+    pub limits: (Option<u64>, Option<u64>),
+}
+
+/// What the session's thread keeps between two looks.
+pub struct Desk {
+    it: Session,
+    table: BTreeMap<TorrentId, Entry>,
+    next: u32,
+    focus: Option<TorrentId>,
+    began: Instant,
+    changed: bool,
+    sent: Option<Instant>,
+    shared: Instant,
+    space: (Option<Instant>, Option<u64>),
+    quit: Option<Instant>,
+}
+
+impl Desk {
+    /// A session without torrents.
+    #[must_use]
+    pub fn new(it: Session) -> Self {
+        let now = Instant::now();
+        Desk {
+            it,
+            table: BTreeMap::new(),
+            next: 1,
+            focus: None,
+            began: now,
+            changed: true,
+            sent: None,
+            shared: now,
+            space: (None, None),
+            quit: None,
+        }
+    }
+
+    /// Works until told to quit and all torrents have stopped, or their time is up. Returns what did not stop.
+    #[must_use]
+    pub fn run(mut self) -> Vec<String> {
+        loop {
+            let wait = self.deadline().saturating_duration_since(Instant::now());
+            select! {
+                recv(self.it.orders) -> order => match order {
+                    Ok(order) => self.order(order),
+                    Err(_) => self.quit(Instant::now() + limits::SHUTDOWN),
+                },
+                recv(self.it.news) -> news => if let Ok(news) = news { self.hear(news) },
+                recv(self.it.results.1) -> result => if let Ok(result) = result { self.result(result) },
+                default(wait) => (),
+            }
+            // One snapshot for all that waits; stopping comes before everything that is still to be heard.
+            while let Ok(news) = self.it.news.try_recv() {
+                self.hear(news);
+            }
+            let now = Instant::now();
+            self.share(now);
+            self.snapshot(now);
+            if let Some(until) = self.quit
+                && (self.at_rest() || now + RESERVE >= until)
+            {
+                return self.end(until);
+            }
+        }
+    }
+
+    fn deadline(&self) -> Instant {
+        let now = Instant::now();
+        let far = now + Duration::from_secs(3600);
+        let snapshot = if self.changed { self.sent.map_or(now, |at| at + SNAPSHOT) } else { far };
+        let shares = if self.it.limits == (None, None) { far } else { self.shared + SHARES };
+        let quit = self.quit.map_or(far, |until| until - RESERVE);
+        snapshot.min(shares).min(quit)
+    }
+
+    fn at_rest(&self) -> bool {
+        self.table.values().all(|entry| matches!(entry.life, Life::Paused(_)))
+    }
+
+    fn order(&mut self, order: Order) {
+        match order {
+            Order::Quit(until) => self.quit(until),
+            Order::Command(_) if self.quit.is_some() => (),
+            Order::Command(command) => self.command(command),
+        }
+    }
+
+    fn command(&mut self, command: Command) {
+        self.changed = true;
+        match command {
+            Command::Add(add) => self.add(add),
+            Command::Pause(id) => self.aim(id, Goal::Pause),
+            Command::Resume(id) => self.aim(id, Goal::Run),
+            Command::Remove { id, data } => self.aim(id, Goal::Remove { data }),
+            Command::Wish(id, wish) => self.input(id, Input::Wish(wish)),
+            Command::AddPeers(id, addrs) => self.input(id, Input::Found { source: Source::Manual, addrs }),
+            Command::Limits { down, up } => {
+                self.it.limits = (down, up);
+                self.shared = self.began;
+            }
+            Command::Focus(id) => self.focus(id),
+        }
+    }
+
+    fn event(&self, event: Event) {
+        let _ = self.it.events.send(event);
+    }
+
+    fn notice(&self, id: Option<TorrentId>, text: String) {
+        self.event(Event::Notice { id, text });
+    }
+
+    // --- adding -----------------------------------------------------------------------------------------------
+
+    fn add(&mut self, add: AddTorrent) {
+        let (defaults, results) = (self.it.defaults.clone(), self.it.results.0.clone());
+        let (world, what) = (Arc::clone(&self.it.world), add.what.clone());
+        let errand = move || {
+            let plan = plan(&add, &defaults, &world.announcer).map(Box::new);
+            let _ = results.send(Errand::Planned(add, plan));
+        };
+        if let Err(why) = self.it.errands.run(errand) {
+            self.event(Event::Refused { what, why });
+        }
+    }
+
+    fn planned(&mut self, add: AddTorrent, plan: Result<Box<Plan>, String>) {
+        let what = add.what;
+        let plan = match plan {
+            Ok(plan) => plan,
+            Err(why) => return self.event(Event::Refused { what, why }),
+        };
+        let hash = plan.config.info_hash;
+        if self.table.values().any(|entry| entry.plan.config.info_hash == hash) {
+            return self.event(Event::Refused { what, why: format!("{} is already there", plan.config.name) });
+        }
+        let id = TorrentId(self.next);
+        self.next += 1;
+        plan.remarks.iter().for_each(|remark| self.notice(Some(id), remark.clone()));
+        let torrent = Box::new(Torrent::new(plan.config.clone()));
+        let view = torrent.view(Instant::now(), false);
+        let goal = if add.paused { Goal::Pause } else { Goal::Run };
+        let adding = Some(what.clone());
+        self.table.insert(id, Entry { plan, goal, life: Life::Paused(torrent), view, adding });
+        if add.paused {
+            self.added(id);
+        }
+        self.settle(id);
+    }
+
+    fn added(&mut self, id: TorrentId) {
+        if let Some(what) = self.table.get_mut(&id).and_then(|entry| entry.adding.take()) {
+            self.event(Event::Added { id, what });
+        }
+    }
+
+    // --- running, pausing, removing ---------------------------------------------------------------------------
+
+    fn aim(&mut self, id: TorrentId, goal: Goal) {
+        if let Some(entry) = self.table.get_mut(&id)
+            && !matches!(entry.goal, Goal::Remove { .. })
+        {
+            entry.goal = goal;
+            self.settle(id);
+        }
+    }
+
+    /// Takes the next step from what a torrent is to what it shall be.
+    fn settle(&mut self, id: TorrentId) {
+        self.changed = true;
+        let Some(entry) = self.table.get_mut(&id) else { return };
+        match (&entry.life, entry.goal) {
+            (Life::Running(inbox), Goal::Pause | Goal::Remove { .. }) => {
+                inbox.tell(Input::Stop);
+                self.it.routes.close(entry.plan.config.info_hash);
+                entry.life = Life::Stopping;
+            }
+            (Life::Paused(_), Goal::Run) => self.open(id),
+            (Life::Paused(_), Goal::Remove { data: false }) => self.forget(id),
+            (Life::Paused(_), Goal::Remove { data: true }) => self.delete(id),
+            (Life::Paused(torrent), Goal::Pause) => {
+                let mut view = torrent.view(Instant::now(), self.focus == Some(id));
+                view.state = State::Paused;
+                entry.view = view;
+            }
+            _ => (),
+        }
+    }
+
+    fn forget(&mut self, id: TorrentId) {
+        self.table.remove(&id);
+        if self.focus == Some(id) {
+            self.focus = None;
+        }
+    }
+
+    fn spec(&self, plan: &Plan) -> StorageSpec {
+        StorageSpec {
+            layout: Arc::clone(&plan.layout),
+            dir: plan.dir.clone(),
+            state_dir: self.it.state_dir.clone(),
+            allocate: Allocation::default(),
+        }
+    }
+
+    fn open(&mut self, id: TorrentId) {
+        let Some(entry) = self.table.get(&id) else { return };
+        let (spec, results) = (self.spec(&entry.plan), self.it.results.0.clone());
+        let disk = Arc::clone(&self.it.disk);
+        let errand = move || {
+            let (inbox, mail) = inbox();
+            let answers = inbox.clone();
+            let opened = disk.open(spec, move |done| answers.tell(Input::Disk(done)));
+            let _ = results.send(Errand::Opened(id, mail, inbox, opened));
+        };
+        match self.it.errands.run(errand) {
+            Ok(()) => self.alter(id, |life| match life {
+                Life::Paused(torrent) => Life::Opening(torrent),
+                other => other,
+            }),
+            Err(why) => self.failed(id, why),
+        }
+    }
+
+    fn alter(&mut self, id: TorrentId, change: impl FnOnce(Life) -> Life) {
+        if let Some(entry) = self.table.get_mut(&id) {
+            let life = std::mem::replace(&mut entry.life, Life::Stopping);
+            entry.life = change(life);
+        }
+    }
+
+    /// A torrent could not be started: it is not added, or stays as one that needs the user.
+    fn failed(&mut self, id: TorrentId, why: String) {
+        let Some(entry) = self.table.get_mut(&id) else { return };
+        if let Some(what) = entry.adding.take() {
+            self.event(Event::Refused { what, why });
+            return self.forget(id);
+        }
+        if entry.goal == Goal::Run {
+            entry.goal = Goal::Pause;
+        }
+        self.settle(id);
+        if let Some(entry) = self.table.get_mut(&id) {
+            entry.view.state = State::Error;
+            entry.view.error = Some(why.clone());
+            self.notice(Some(id), why);
+        }
+    }
+
+    fn opened(&mut self, id: TorrentId, mail: Mail, inbox: Inbox, opened: Result<(Storage, Resumed), DiskFault>) {
+        let quitting = self.quit.is_some();
+        let Some(entry) = self.table.get_mut(&id) else { return };
+        let Life::Opening(torrent) = std::mem::replace(&mut entry.life, Life::Stopping) else { return };
+        let (storage, resumed) = match opened {
+            Ok(opened) if entry.goal == Goal::Run && !quitting => opened,
+            other => {
+                entry.life = Life::Paused(torrent);
+                return match other {
+                    Ok(_) => self.settle(id),
+                    Err(fault) => self.failed(id, fault.text),
+                };
+            }
+        };
+        let config = &entry.plan.config;
+        let (info_hash, peer_id, port) = (config.info_hash, config.peer_id, config.port);
+        let asker = Asker { info_hash, peer_id, port, key: config.seed as u32 };
+        let pieces = config.geometry.pieces();
+        let detail = self.focus == Some(id);
+        let runner = Runner { id, torrent, storage, resumed, mail, inbox: inbox.clone(), asker, pieces, detail };
+        if let Err(error) = runner.start(&self.it.world) {
+            entry.life = Life::Paused(Box::new(Torrent::new(entry.plan.config.clone())));
+            return self.failed(id, format!("no thread for it: {error}"));
+        }
+        entry.life = Life::Running(inbox.clone());
+        self.it.routes.open(info_hash, inbox);
+        self.added(id);
+        // It gets its share of the limits before it asks for much.
+        self.shared = self.began;
+        self.settle(id);
+    }
+
+    fn delete(&mut self, id: TorrentId) {
+        let Some(entry) = self.table.get(&id) else { return };
+        let (spec, results) = (self.spec(&entry.plan), self.it.results.0.clone());
+        let disk = Arc::clone(&self.it.disk);
+        let errand = move || {
+            let deleted = disk.open(spec, |_| ()).and_then(|(storage, _)| {
+                let deleted = storage.delete_files();
+                storage.close();
+                deleted
+            });
+            let _ = results.send(Errand::Deleted(id, deleted));
+        };
+        match self.it.errands.run(errand) {
+            Ok(()) => self.alter(id, |_| Life::Deleting),
+            Err(why) => {
+                self.notice(Some(id), format!("its files are still there: {why}"));
+                self.forget(id);
+            }
+        }
+    }
+
+    fn result(&mut self, result: Errand) {
+        self.changed = true;
+        match result {
+            Errand::Planned(..) if self.quit.is_some() => (),
+            Errand::Planned(add, plan) => self.planned(add, plan),
+            Errand::Opened(id, mail, inbox, opened) => self.opened(id, mail, inbox, opened),
+            Errand::Deleted(id, deleted) => {
+                if let Err(fault) = deleted {
+                    self.notice(Some(id), fault.text);
+                }
+                self.forget(id);
+            }
+        }
+    }
+
+    fn ended(&mut self, id: TorrentId, end: Result<Box<Torrent>, String>) {
+        let Some(entry) = self.table.get_mut(&id) else { return };
+        self.it.routes.close(entry.plan.config.info_hash);
+        match end {
+            Ok(torrent) => {
+                entry.life = Life::Paused(torrent);
+                self.settle(id);
+            }
+            Err(words) => {
+                entry.life = Life::Paused(Box::new(Torrent::new(entry.plan.config.clone())));
+                self.failed(id, format!("it was stopped by a fault of ttui: {words}; resume it to go on"));
+            }
+        }
+    }
+
+    // --- wishes and words -------------------------------------------------------------------------------------
+
+    /// Hands an input to a torrent, whether it runs or not.
+    fn input(&mut self, id: TorrentId, input: Input) {
+        let Some(entry) = self.table.get_mut(&id) else { return };
+        match &mut entry.life {
+            Life::Running(inbox) => inbox.tell(input),
+            Life::Paused(torrent) | Life::Opening(torrent) => {
+                // What it would do about it can only be done by one that runs.
+                torrent.handle(Instant::now(), input, &mut Vec::new());
+                self.settle(id);
+            }
+            Life::Stopping | Life::Deleting => (),
+        }
+    }
+
+    fn focus(&mut self, focus: Option<TorrentId>) {
+        let old = std::mem::replace(&mut self.focus, focus);
+        if old == focus {
+            return;
+        }
+        for (id, on) in [(old, false), (focus, true)] {
+            let Some((id, entry)) = id.and_then(|id| Some((id, self.table.get_mut(&id)?))) else { continue };
+            match &entry.life {
+                Life::Running(inbox) => drop(inbox.post(Post::Detail(on))),
+                _ => self.settle(id),
+            }
+            if !on && let Some(entry) = self.table.get_mut(&id) {
+                entry.view.detail = None;
+            }
+        }
+    }
+
+    fn hear(&mut self, news: News) {
+        self.changed = true;
+        match news {
+            News::View(id, mut view) => {
+                if self.focus != Some(id) {
+                    view.detail = None;
+                }
+                if let Some(entry) = self.table.get_mut(&id)
+                    && !matches!(entry.life, Life::Paused(_))
+                {
+                    entry.view = *view;
+                }
+            }
+            News::Notice(id, text) => self.notice(Some(id), text),
+            News::Ready(id) => {
+                self.show();
+                self.event(Event::Ready(id));
+            }
+            News::Complete(id) => {
+                self.show();
+                self.event(Event::Complete(id));
+            }
+            News::Ended(id, end) => self.ended(id, end),
+        }
+    }
+
+    /// Splits the limits of all torrents among those that run.
+    fn share(&mut self, now: Instant) {
+        let due = self.it.limits != (None, None) && now >= self.shared + SHARES;
+        if !due && self.shared != self.began {
+            return;
+        }
+        self.shared = now;
+        let running = || {
+            self.table.values().filter_map(|entry| match &entry.life {
+                Life::Running(inbox) => Some((inbox, &entry.view)),
+                _ => None,
+            })
+        };
+        let down = shares(self.it.limits.0, &running().map(|(_, view)| view.down).collect::<Vec<_>>());
+        let up = shares(self.it.limits.1, &running().map(|(_, view)| view.up).collect::<Vec<_>>());
+        for (((inbox, _), down), up) in running().zip(down).zip(up) {
+            inbox.tell(Input::Quota { down, up });
+        }
+    }
+
+    // --- what people see --------------------------------------------------------------------------------------
+
+    fn snapshot(&mut self, now: Instant) {
+        let due = self.changed && self.sent.is_none_or(|at| now >= at + SNAPSHOT);
+        if due && self.it.events.len() < UNHEARD {
+            self.show();
+        } else if due {
+            // Nobody listens at the moment; the next one will do.
+            self.sent = Some(now);
+        }
+    }
+
+    fn show(&mut self) {
+        let now = Instant::now();
+        if self.space.0.is_none_or(|at| now >= at + SPACE) {
+            self.space = (Some(now), free(&self.it.defaults.dir));
+        }
+        let torrents: Vec<_> = self.table.iter().map(|(&id, entry)| (id, entry.view.clone())).collect();
+        let snapshot = Snapshot {
+            uptime: now.duration_since(self.began),
+            focus: self.focus,
+            down: torrents.iter().map(|(_, view)| view.down).sum(),
+            up: torrents.iter().map(|(_, view)| view.up).sum(),
+            limits: self.it.limits,
+            port: self.it.defaults.port,
+            port_state: self.it.port_state.clone(),
+            free: self.space.1,
+            disk_busy: self.it.disk.busy(),
+            torrents,
+        };
+        self.event(Event::Snapshot(Arc::new(snapshot)));
+        (self.changed, self.sent) = (false, Some(now));
+    }
+
+    // --- leaving ----------------------------------------------------------------------------------------------
+
+    fn quit(&mut self, until: Instant) {
+        if self.quit.is_some() {
+            return;
+        }
+        self.quit = Some(until);
+        self.it.world.greeter.stop();
+        let all: Vec<_> = self.table.keys().copied().collect();
+        for id in all {
+            self.aim(id, Goal::Pause);
+        }
+    }
+
+    /// Ends what is left, and names it.
+    fn end(mut self, until: Instant) -> Vec<String> {
+        self.changed = true;
+        self.show();
+        let running = self.table.values().filter(|entry| !matches!(entry.life, Life::Paused(_)));
+        let mut left: Vec<_> = running.map(|entry| format!("torrent {}", entry.plan.config.name)).collect();
+        let Session { world, disk, errands, results, events, .. } = self.it;
+        // The last ones to hold these end the announces and the errands.
+        drop((world, errands, results));
+        match Arc::into_inner(disk) {
+            Some(disk) => left.extend(disk.shutdown(until.saturating_duration_since(Instant::now()))),
+            None => left.push("disk".to_owned()),
+        }
+        let _ = events.send(Event::Stopped);
+        left
+    }
+}
+
+/// Free bytes where a folder is or will be.
+#[cfg(unix)]
+fn free(dir: &std::path::Path) -> Option<u64> {
+    let there = dir.ancestors().find(|folder| folder.exists())?;
+    let stat = rustix::fs::statvfs(there).ok()?;
+    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
+}
+
+/// Free bytes where a folder is or will be: not told on this system.
+#[cfg(not(unix))]
+const fn free(_: &std::path::Path) -> Option<u64> {
+    None
+}

@@ -1,0 +1,305 @@
+//! The real engine on real sockets of this machine: torrents complete, stop, go on and leave nothing behind.
+
+use std::cell::RefCell;
+use std::io::{Read, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Receiver;
+use sha1::{Digest, Sha1};
+use ttui::api::{AddTorrent, Command, Event, Snapshot, State, TorrentId, TorrentView};
+use ttui::engine::handle::{Engine, EngineConfig};
+use ttui::limits;
+use ttui::wire::message::{Handshake, InfoHash, Message, PeerId, Reserved};
+
+/// Far beyond what any step here takes.
+const PATIENCE: Duration = Duration::from_secs(120);
+const PIECE: usize = 64 * 1024;
+
+/// Threads and descriptors belong to the process, so these tests run one at a time.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Bytes that differ everywhere and compress badly.
+fn content(seed: u64, length: usize) -> Vec<u8> {
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut out = vec![0; length];
+    rng.fill(&mut out);
+    out
+}
+
+/// Writes a torrent of one file called `name` and returns its path and info-hash.
+fn torrent(folder: &Path, name: &str, data: &[u8]) -> (PathBuf, InfoHash) {
+    let mut info = format!("d6:lengthi{}e4:name{}:{name}12:piece lengthi{PIECE}e6:pieces", data.len(), name.len());
+    let hashes: Vec<u8> = data.chunks(PIECE).flat_map(|piece| Sha1::digest(piece).to_vec()).collect();
+    info.push_str(&format!("{}:", hashes.len()));
+    let mut info = info.into_bytes();
+    info.extend(hashes);
+    info.push(b'e');
+    let path = folder.join(format!("{name}.torrent"));
+    std::fs::write(&path, [b"d4:info", &info[..], b"e"].concat()).unwrap();
+    (path, InfoHash(Sha1::digest(&info).into()))
+}
+
+/// An engine with folders of its own.
+struct Peer {
+    engine: Engine,
+    events: Receiver<Event>,
+    last: RefCell<Option<Arc<Snapshot>>>,
+    folder: tempfile::TempDir,
+}
+
+impl Peer {
+    fn start() -> Peer {
+        let folder = tempfile::tempdir().unwrap();
+        let engine = Engine::start(&EngineConfig {
+            dir: folder.path().to_owned(),
+            state_dir: folder.path().join("state"),
+            port: 0,
+            bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            max_peers: limits::PEERS_ALL,
+            limits: (None, None),
+        })
+        .unwrap();
+        let events = engine.events();
+        Peer { engine, events, last: RefCell::new(None), folder }
+    }
+
+    fn addr(&self) -> SocketAddr {
+        SocketAddr::from((Ipv4Addr::LOCALHOST, self.engine.port().unwrap()))
+    }
+
+    fn add(&self, torrent: &Path, peers: Vec<SocketAddr>) -> TorrentId {
+        let what = torrent.display().to_string();
+        self.engine.send(Command::Add(AddTorrent { what, peers, ..AddTorrent::default() }));
+        self.wait("it is added", |event| match event {
+            Event::Added { id, .. } => Some(*id),
+            Event::Refused { why, .. } => panic!("refused: {why}"),
+            _ => None,
+        })
+    }
+
+    fn wait<T>(&self, what: &str, mut found: impl FnMut(&Event) -> Option<T>) -> T {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match self.events.recv_deadline(deadline) {
+                Ok(event) => {
+                    if let Event::Snapshot(all) = &event {
+                        self.last.replace(Some(Arc::clone(all)));
+                    }
+                    if let Some(it) = found(&event) {
+                        return it;
+                    }
+                }
+                Err(error) => panic!("waiting until {what}: {error}"),
+            }
+        }
+    }
+
+    /// Waits until the last snapshot or a later one shows this of a torrent; `None` is one that is not in the list.
+    fn until(&self, what: &str, id: TorrentId, holds: impl Fn(Option<&TorrentView>) -> bool) {
+        let shows =
+            |all: &Snapshot| holds(all.torrents.iter().find(|(n, _)| *n == id).map(|(_, view)| view)).then_some(());
+        if self.last.borrow().as_deref().and_then(shows).is_none() {
+            self.wait(what, |event| if let Event::Snapshot(all) = event { shows(all) } else { None });
+        }
+    }
+
+    fn complete(&self, id: TorrentId) {
+        self.wait("it is complete", |event| matches!(event, Event::Complete(n) if *n == id).then_some(()));
+    }
+
+    fn stop(self) {
+        assert_eq!(self.engine.shutdown(PATIENCE), Vec::<String>::new());
+    }
+}
+
+#[cfg(target_os = "linux")]
+fn threads_and_descriptors() -> (usize, usize) {
+    let count = |what| std::fs::read_dir(format!("/proc/self/{what}")).unwrap().count();
+    (count("task"), count("fd"))
+}
+
+/// Waits until threads and descriptors are no more than they were: the system takes a thread off its list a moment after
+/// the thread's last word.
+#[cfg(target_os = "linux")]
+fn assert_back_to(before: (usize, usize)) {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let now = threads_and_descriptors();
+        if now.0 <= before.0 && now.1 <= before.1 {
+            return;
+        }
+        assert!(Instant::now() < deadline, "threads and descriptors were {before:?} and are {now:?}");
+        std::thread::yield_now();
+    }
+}
+
+#[test]
+fn a_torrent_goes_from_one_to_the_other_whole() {
+    let _alone = alone();
+    let (seeder, leecher) = (Peer::start(), Peer::start());
+    let data = content(1, 40 * PIECE + 777);
+    std::fs::write(seeder.folder.path().join("film"), &data).unwrap();
+    let (path, _) = torrent(seeder.folder.path(), "film", &data);
+    let seed = seeder.add(&path, Vec::new());
+    seeder.until("it seeds", seed, |view| view.is_some_and(|v| v.state == State::Seeding));
+    let leech = leecher.add(&path, vec![seeder.addr()]);
+    leecher.complete(leech);
+    assert!(std::fs::read(leecher.folder.path().join("film")).unwrap() == data);
+    leecher.until("it says so", leech, |view| view.is_some_and(|v| v.state == State::Seeding && v.have == v.pieces));
+    leecher.stop();
+    seeder.stop();
+}
+
+#[test]
+fn what_cannot_be_added_is_refused_in_words() {
+    let _alone = alone();
+    let peer = Peer::start();
+    let folder = peer.folder.path();
+    let (path, _) = torrent(folder, "one", &content(1, 10));
+    std::fs::write(folder.join("noise"), content(2, 500)).unwrap();
+    peer.add(&path, Vec::new());
+    let refuse = |what: String, select: Vec<String>| {
+        peer.engine.send(Command::Add(AddTorrent { what: what.clone(), select, ..AddTorrent::default() }));
+        peer.wait("it is refused", |event| match event {
+            Event::Refused { what: named, why } if *named == what => Some(why.clone()),
+            _ => None,
+        })
+    };
+    let name = |file: &str| folder.join(file).display().to_string();
+    assert!(refuse(path.display().to_string(), Vec::new()).contains("already there"));
+    assert!(refuse(name("nothing"), Vec::new()).contains("nothing"));
+    assert!(refuse(name("noise"), Vec::new()).contains("noise"));
+    assert!(refuse(name("."), Vec::new()).contains("folder"));
+    assert!(
+        refuse("magnet:?xt=urn:btih:0123456789012345678901234567890123456789".into(), Vec::new()).contains("magnet")
+    );
+    let (other, _) = torrent(folder, "two", &content(3, 10));
+    assert!(refuse(other.display().to_string(), vec!["*.txt".into()]).contains("*.txt"));
+    peer.stop();
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn fifty_torrents_start_pause_resume_and_go_without_a_trace() {
+    let _alone = alone();
+    let before_all = threads_and_descriptors();
+    let peer = Peer::start();
+    let source = tempfile::tempdir().unwrap();
+    let add_all = |range: std::ops::Range<u64>| {
+        let add = |n: u64| {
+            let data = content(n, 3 * PIECE);
+            let name = format!("file{n}");
+            std::fs::write(peer.folder.path().join(&name), &data).unwrap();
+            let id = peer.add(&torrent(source.path(), &name, &data).0, Vec::new());
+            peer.until("it seeds", id, |view| view.is_some_and(|v| v.state == State::Seeding));
+            (id, name)
+        };
+        range.map(add).collect::<Vec<_>>()
+    };
+    let remove = |id, data| {
+        peer.engine.send(Command::Remove { id, data });
+        peer.until("it is gone", id, |view| view.is_none());
+    };
+    // The first ones start what is started once, such as threads for errands.
+    add_all(100..108).into_iter().for_each(|(id, _)| remove(id, true));
+    let before = threads_and_descriptors();
+    let all = add_all(0..50);
+    assert!(threads_and_descriptors().0 >= before.0 + 50);
+    for (id, _) in &all {
+        peer.engine.send(Command::Pause(*id));
+    }
+    for (id, _) in &all {
+        peer.until("it is paused", *id, |view| view.is_some_and(|v| v.state == State::Paused));
+    }
+    assert_back_to(before);
+    for (id, _) in &all {
+        peer.engine.send(Command::Resume(*id));
+    }
+    for (id, _) in &all {
+        peer.until("it seeds again", *id, |view| view.is_some_and(|v| v.state == State::Seeding));
+    }
+    for (n, (id, name)) in all.iter().enumerate() {
+        remove(*id, n % 2 == 0);
+        assert_eq!(peer.folder.path().join(name).exists(), n % 2 == 1);
+    }
+    assert_back_to(before);
+    peer.stop();
+    assert_back_to(before_all);
+}
+
+/// Shakes hands as a peer of the test's own.
+fn call(addr: SocketAddr, info_hash: InfoHash, n: u32) -> TcpStream {
+    let mut socket = TcpStream::connect(addr).unwrap();
+    let mut peer_id = *b"-XX0100-000000000000";
+    peer_id[12..16].copy_from_slice(&n.to_be_bytes());
+    let hello = Handshake { reserved: Reserved::OURS, info_hash, peer_id: PeerId(peer_id) };
+    socket.write_all(&hello.encode()).unwrap();
+    socket
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn peers_that_come_and_go_leave_nothing() {
+    let _alone = alone();
+    let peer = Peer::start();
+    let data = content(5, 64 * PIECE);
+    std::fs::write(peer.folder.path().join("film"), &data).unwrap();
+    let (path, hash) = torrent(peer.folder.path(), "film", &data);
+    let id = peer.add(&path, Vec::new());
+    peer.until("it seeds", id, |view| view.is_some_and(|v| v.state == State::Seeding));
+    let before = threads_and_descriptors();
+    let resident = || {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap().to_owned();
+        line.split_whitespace().nth(1).unwrap().parse::<usize>().unwrap()
+    };
+    let round = |n: u32| {
+        let callers: Vec<_> = (0..200).map(|k| call(peer.addr(), hash, n * 1000 + k)).collect();
+        for mut socket in callers {
+            // It answers, and hears from us; then we leave without a word.
+            let mut answer = [0; Handshake::LENGTH];
+            if socket.read_exact(&mut answer).is_ok() {
+                let mut words = Vec::new();
+                Message::HaveNone.encode(&mut words);
+                Message::Interested.encode(&mut words);
+                let _ = socket.write_all(&words);
+            }
+        }
+        assert_back_to(before);
+    };
+    (0..3).for_each(round);
+    let settled = resident();
+    (3..12).for_each(round);
+    let grown = resident().saturating_sub(settled);
+    assert!(grown < 16 * 1024, "{grown} KiB more than before");
+    peer.stop();
+}
+
+#[test]
+fn it_stops_in_time_while_peers_hang() {
+    let _alone = alone();
+    let peer = Peer::start();
+    let data = content(6, 200 * PIECE);
+    std::fs::write(peer.folder.path().join("film"), &data).unwrap();
+    let (path, hash) = torrent(peer.folder.path(), "film", &data);
+    let id = peer.add(&path, Vec::new());
+    peer.until("it seeds", id, |view| view.is_some_and(|v| v.state == State::Seeding));
+    // Some say nothing; some ask for everything and never read.
+    let mut callers: Vec<_> = (0..10).map(|n| call(peer.addr(), hash, n)).collect();
+    for socket in &mut callers[..5] {
+        let mut words = Vec::new();
+        Message::HaveNone.encode(&mut words);
+        Message::Interested.encode(&mut words);
+        socket.write_all(&words).unwrap();
+    }
+    peer.until("they are connected", id, |view| view.is_some_and(|v| v.peers == 10));
+    let began = Instant::now();
+    assert_eq!(peer.engine.shutdown(limits::SHUTDOWN), Vec::<String>::new());
+    assert!(began.elapsed() <= limits::SHUTDOWN + Duration::from_secs(1));
+}
