@@ -26,3 +26,9 @@ pub fn line(text: &str) {
 pub fn warn(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
+
+/// Prints a part of a line at once.
+pub fn part(text: &str) {
+    let mut out = io::stdout().lock();
+    let _ = write!(out, "{text}").and_then(|()| out.flush());
+}

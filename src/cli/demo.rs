@@ -1,0 +1,126 @@
+//! `ttui demo`: a whole swarm in one process - a tracker, two seeders, made-up data and a download - shown in the
+//! interface. It needs no network: everything stays on the loopback address.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use color_eyre::eyre::{WrapErr, eyre};
+
+use super::{Common, DemoArgs, STOPPED, interface, out, progress};
+use crate::api::{AddTorrent, Command};
+use crate::disk::create::{Folder, PieceHasher};
+use crate::engine::handle::{Engine, EngineConfig};
+use crate::engine::tracker::{Tracker, TrackerConfig};
+use crate::limits::{KIB, MIB};
+
+/// Files of the made-up folder: name, bytes.
+const FILES: [(&str, usize); 5] = [
+    ("the long one.bin", 180 * MIB),
+    ("the middle one.bin", 90 * MIB + 12_345),
+    ("notes/short.bin", 40 * MIB + 1),
+    ("notes/shorter.bin", 700 * KIB),
+    ("notes/empty.bin", 0),
+];
+const PIECE: u32 = 256 * KIB as u32;
+/// What each of the two seeders sends at most, bytes a second: the download takes about ten seconds.
+const SEEDER: u64 = 16 * MIB as u64;
+
+/// Runs the demo until the user quits, or without a terminal until the download is complete.
+///
+/// # Errors
+/// No room for its data (about 640 MiB in the folder for temporary files), or the engine cannot start.
+pub fn run(args: &DemoArgs, _common: &Common) -> color_eyre::Result<ExitCode> {
+    let stop = interface::on_signal()?;
+    let home = Home::new().wrap_err("the demo needs a temporary folder")?;
+    let tracker = Tracker::start(&TrackerConfig::loopback()).wrap_err("the demo's tracker cannot start")?;
+    let torrent = home.make_up(tracker.http_urls().first().cloned()).wrap_err_with(|| {
+        format!("the demo cannot make up its data in {}: it needs about 640 MiB there", home.0.display())
+    })?;
+    let engine = |name: &str, up: Option<u64>| {
+        let config = EngineConfig {
+            dir: home.0.join(name),
+            state_dir: home.0.join(format!("state-{name}")),
+            port: 0,
+            bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            max_peers: 50,
+            limits: (None, up),
+        };
+        Engine::start(&config).map_err(|why| eyre!(why))
+    };
+    let add = |dir: &str| {
+        let what = torrent.to_string_lossy().into_owned();
+        Command::Add(AddTorrent { what, dir: Some(home.0.join(dir)), ..AddTorrent::default() })
+    };
+    let seeders = [engine("seeder-1", Some(SEEDER))?, engine("seeder-2", Some(SEEDER))?];
+    seeders.iter().for_each(|seeder| seeder.send(add("seed")));
+    for seeder in &seeders {
+        interface::until_ready(seeder)?;
+    }
+    let leecher = engine("download", None)?;
+    leecher.send(add("download"));
+    if args.headless || !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        return progress::watch_until_complete(&leecher, &stop).map(|done| match done {
+            true => ExitCode::SUCCESS,
+            false => ExitCode::from(STOPPED),
+        });
+    }
+    out::line("starting the interface ..");
+    interface::show(&leecher, &stop)
+}
+
+/// The demo's folder, removed at the end.
+struct Home(PathBuf);
+
+impl Home {
+    fn new() -> io::Result<Home> {
+        let name = format!("ttui-demo-{}-{:08x}", std::process::id(), fastrand::u32(..));
+        let path = std::env::temp_dir().join(name);
+        fs::create_dir(&path)?;
+        Ok(Home(path))
+    }
+
+    /// Makes up the data that the seeders share, and their `.torrent`. Returns its path.
+    fn make_up(&self, tracker: Option<String>) -> color_eyre::Result<PathBuf> {
+        let name = "a made-up swarm";
+        let folder = self.0.join("seed").join(name);
+        let mut hasher = PieceHasher::new(PIECE);
+        for (n, (path, size)) in FILES.iter().enumerate() {
+            write_made_up(&folder.join(path), *size, n as u64, &mut hasher)?;
+        }
+        let files = FILES.iter().map(|(path, size)| (PathBuf::from(path), *size as u64)).collect();
+        let made = Folder { name: name.into(), files, piece_length: PIECE, hashes: hasher.finish(), tracker };
+        let bytes = made.encode().map_err(|error| eyre!("its .torrent cannot be made: {error}"))?;
+        let path = self.0.join("demo.torrent");
+        fs::write(&path, bytes)?;
+        Ok(path)
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        if let Err(error) = fs::remove_dir_all(&self.0) {
+            log::warn!("the demo's folder {} stays behind: {error}", self.0.display());
+        }
+    }
+}
+
+fn write_made_up(path: &Path, size: usize, seed: u64, hasher: &mut PieceHasher) -> io::Result<()> {
+    if let Some(parent) = path.parent() {
+        fs::create_dir_all(parent)?;
+    }
+    let mut file = fs::File::create_new(path)?;
+    let mut rng = fastrand::Rng::with_seed(seed);
+    let mut chunk = vec![0; MIB];
+    let mut left = size;
+    while left > 0 {
+        let now = left.min(chunk.len());
+        rng.fill(&mut chunk[..now]);
+        hasher.update(&chunk[..now]);
+        file.write_all(&chunk[..now])?;
+        left -= now;
+    }
+    Ok(())
+}

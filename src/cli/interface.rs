@@ -1,0 +1,100 @@
+//! Plain `ttui`: the engine and the interface, brought together.
+
+use std::path::Path;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use color_eyre::eyre::{WrapErr, bail, eyre};
+use crossbeam_channel::{Receiver, bounded, select};
+
+use super::{Common, STOPPED, out};
+use crate::api::{AddTorrent, Command, Event};
+use crate::config::Config;
+use crate::disk::lock;
+use crate::engine::handle::{Engine, EngineConfig};
+use crate::limits;
+use crate::ui::run::{Outcome, UiOptions};
+
+/// Opens the interface and adds the torrents named.
+///
+/// # Errors
+/// The configuration is wrong, there is no terminal, or another interface uses the same state folder.
+pub fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode> {
+    let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
+    super::log::start(&config)?;
+    let _only = Only::claim(&config.state_dir)?;
+    let stop = on_signal()?;
+    let engine = Engine::start(&EngineConfig { keep: true, ..EngineConfig::from(&config) }).map_err(|why| eyre!(why))?;
+    for what in torrents {
+        engine.send(Command::Add(AddTorrent { what: what.clone(), ..AddTorrent::default() }));
+    }
+    show(&engine, &stop).inspect(|_| leave(engine))
+}
+
+/// Shows the interface until the user quits.
+///
+/// # Errors
+/// There is no terminal, or it fails.
+pub fn show(engine: &Engine, stop: &Receiver<()>) -> color_eyre::Result<ExitCode> {
+    let outcome = crate::ui::run::run(engine.sender(), &engine.events(), UiOptions::from_env(), stop)?;
+    match outcome {
+        Outcome::Quit => Ok(ExitCode::SUCCESS),
+        Outcome::Stopped => Ok(ExitCode::from(STOPPED)),
+        Outcome::EngineStopped => bail!("the engine has stopped; its log says why"),
+    }
+}
+
+/// Stops the engine, and names what did not stop in time.
+pub fn leave(engine: Engine) {
+    let left = engine.shutdown(limits::SHUTDOWN);
+    if !left.is_empty() {
+        out::warn(&format!("ttui: did not stop in time: {}", left.join(", ")));
+    }
+}
+
+/// A channel that hears of SIGINT, SIGTERM and SIGHUP (Ctrl-C on Windows). A second one ends the program at once.
+///
+/// # Errors
+/// When the system does not let us hear of them.
+pub fn on_signal() -> color_eyre::Result<Receiver<()>> {
+    let (tell, stop) = bounded(1);
+    ctrlc::set_handler(move || {
+        if tell.try_send(()).is_err() {
+            std::process::exit(i32::from(STOPPED));
+        }
+    })
+    .wrap_err("signals cannot be caught")?;
+    Ok(stop)
+}
+
+/// Waits until the first torrent of an engine has been checked.
+///
+/// # Errors
+/// When it is refused instead.
+pub fn until_ready(engine: &Engine) -> color_eyre::Result<()> {
+    let events = engine.events();
+    loop {
+        select! {
+            recv(events) -> event => match event {
+                Ok(Event::Ready(_)) => return Ok(()),
+                Ok(Event::Refused { what, why }) => bail!("{what}: {why}"),
+                Ok(_) => {}
+                Err(_) => bail!("the engine has stopped"),
+            },
+            default(Duration::from_secs(60)) => bail!("the data were not checked within a minute"),
+        }
+    }
+}
+
+/// The right to be the only interface on a state folder.
+struct Only {
+    _lock: std::fs::File,
+}
+
+impl Only {
+    fn claim(state_dir: &Path) -> color_eyre::Result<Only> {
+        let held = format!("another interface uses the state folder {}", state_dir.display());
+        let lock = lock::claim(&state_dir.join("lock"), &held).map_err(|fault| eyre!(fault.text))?;
+        Ok(Only { _lock: lock })
+    }
+}
