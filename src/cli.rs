@@ -1,8 +1,12 @@
 //! The command line: what can be called, and who does it. One file a verb.
 
+pub mod demo;
+pub mod download;
+pub mod interface;
 pub mod magnet;
 pub mod out;
 pub mod pages;
+pub mod progress;
 pub mod show;
 pub mod source;
 pub mod tracker;
@@ -12,7 +16,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 pub use crate::config::{Encryption, Settings as Common};
 
@@ -45,12 +49,18 @@ pub struct Cli {
 /// What can be done without the interface.
 #[derive(Subcommand, Clone, Debug)]
 pub enum Verb {
+    /// Download torrents, then seed them
+    Download(DownloadArgs),
+    /// Check what is there, then seed it
+    Seed(SeedArgs),
     /// Show what is inside a .torrent file or a magnet link
     Show(ShowArgs),
     /// Print the magnet link of a .torrent file
     Magnet(MagnetArgs),
     /// Run a small HTTP and UDP tracker
     Tracker(TrackerArgs),
+    /// Show a whole swarm at work, with no network: a tracker, two seeders, a download
+    Demo(DemoArgs),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -189,15 +199,15 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> color_eyre::Result<ExitC
         }
     };
     match &cli.verb {
+        Some(Verb::Download(args)) => download::run(args, &cli.common),
+        Some(Verb::Seed(args)) => download::seed(args, &cli.common),
+        Some(Verb::Demo(args)) => demo::run(args, &cli.common),
         Some(Verb::Show(args)) => show::run(args, &cli.common),
         Some(Verb::Magnet(args)) => magnet::run(args, &cli.common),
         Some(Verb::Tracker(args)) => tracker::run(args, &cli.common),
         Some(Verb::Completions { shell }) => pages::completions(*shell),
         Some(Verb::Man) => pages::man(),
-        None => {
-            out::print(&Cli::command().render_help().to_string())?;
-            Ok(ExitCode::from(WRONG_CALL))
-        }
+        None => interface::run(&cli.torrents, &cli.common),
     }
 }
 

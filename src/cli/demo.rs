@@ -9,7 +9,8 @@ use std::process::ExitCode;
 
 use color_eyre::eyre::{WrapErr, eyre};
 
-use super::{Common, DemoArgs, STOPPED, interface, out, progress};
+use super::progress::{End, Show, Until, Watch};
+use super::{Common, DemoArgs, STOPPED, interface, out};
 use crate::api::{AddTorrent, Command};
 use crate::disk::create::{Folder, PieceHasher};
 use crate::engine::handle::{Engine, EngineConfig};
@@ -62,9 +63,10 @@ pub fn run(args: &DemoArgs, _common: &Common) -> color_eyre::Result<ExitCode> {
     let leecher = engine("download", None)?;
     leecher.send(add("download"));
     if args.headless || !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        return progress::watch_until_complete(&leecher, &stop).map(|done| match done {
-            true => ExitCode::SUCCESS,
-            false => ExitCode::from(STOPPED),
+        let until = Until { complete: true, ..Until::default() };
+        return Ok(match Watch::new(&leecher, 1, Show::Lines, until, &stop).run()? {
+            End::Done => ExitCode::SUCCESS,
+            End::Stopped => ExitCode::from(STOPPED),
         });
     }
     out::line("starting the interface ..");
