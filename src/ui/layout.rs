@@ -108,7 +108,7 @@ pub fn regions(model: &Model, snapshot: &Snapshot, area: Rect) -> Regions {
     r.welcome = snapshot.torrents.is_empty();
     r.class = match area {
         Rect { width: 160.., height: 36.., .. } => Class::Large,
-        Rect { width: 100.., height: 28.., .. } => Class::Medium,
+        Rect { width: 106.., height: 28.., .. } => Class::Medium,
         _ => Class::Small,
     };
     if r.welcome {
@@ -175,7 +175,8 @@ fn stacked(model: &Model, snapshot: &Snapshot, r: &mut Regions, mut rest: Cutter
     let rows = count.clamp(least, most);
     let mut top = Cutter(rest.take(1 + rows));
     if r.class == Class::Medium {
-        let graph = (top.0.width / 3).clamp(32, 56);
+        // What the list can do without.
+        let graph = (top.0.width - 79).clamp(26, 56);
         r.graph = Rect { x: top.0.right() - graph, width: graph, ..top.0 };
         top.0.width -= graph + 1;
     }

@@ -17,7 +17,7 @@ use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, bounded, select};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 use crossterm::event::{
     self, DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event as TerminalEvent,
     KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
@@ -169,6 +169,8 @@ fn chain_hook() {
 /// The keyboard: a thread that reads the terminal until it is dropped.
 struct Input {
     events: Receiver<io::Result<TerminalEvent>>,
+    /// Nothing is ever sent: it is disconnected when the thread has ended.
+    ended: Receiver<()>,
     stop: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
@@ -178,16 +180,24 @@ impl Input {
         let (sender, events) = bounded(1024);
         let stop = Arc::new(AtomicBool::new(false));
         let flag = Arc::clone(&stop);
-        let thread = thread::Builder::new().name("input".into()).spawn(move || read_keys(&sender, &flag))?;
-        Ok(Input { events, stop, thread: Some(thread) })
+        let (ending, ended) = bounded(0);
+        let thread = thread::Builder::new().name("input".into()).spawn(move || {
+            let _ending: Sender<()> = ending;
+            read_keys(&sender, &flag);
+        })?;
+        Ok(Input { events, ended, stop, thread: Some(thread) })
     }
 }
 
 impl Drop for Input {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        // A full queue would make it wait for ever.
-        while self.events.try_recv().is_ok() {}
+        // Where the terminal has hung up, crossterm's `poll` turns for ever without an answer. Such a thread is left to
+        // the end of the process, which must not wait for it.
+        if self.ended.recv_timeout(LOOK * 5) == Err(RecvTimeoutError::Timeout) {
+            log::warn!("the terminal is gone, and with it the thread that reads it");
+            return;
+        }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -277,17 +287,31 @@ fn lost() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the keyboard is gone")
 }
 
+type Drawn = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
+
 /// The terminal to draw on.
 struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
+    /// Always there until it is dropped.
+    terminal: Option<Drawn>,
     drawn: Option<Instant>,
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // A terminal that has hung up cannot show its cursor; ratatui would say so on it, and that would be a panic.
+        if let Some(mut terminal) = self.terminal.take()
+            && terminal.show_cursor().is_err()
+        {
+            std::mem::forget(terminal);
+        }
+    }
 }
 
 impl Screen {
     fn new() -> io::Result<Self> {
         // One write a frame, so that no half frame is seen.
         let out = BufWriter::with_capacity(256 * 1024, io::stdout());
-        Ok(Screen { terminal: Terminal::new(CrosstermBackend::new(out))?, drawn: None })
+        Ok(Screen { terminal: Some(Terminal::new(CrosstermBackend::new(out))?), drawn: None })
     }
 
     fn next_frame(&self) -> Instant {
@@ -295,12 +319,13 @@ impl Screen {
     }
 
     fn draw(&mut self, model: &mut Model, snapshot: &Snapshot) -> io::Result<()> {
+        let Some(terminal) = &mut self.terminal else { return Ok(()) };
         if std::mem::take(&mut model.redraw) {
-            self.terminal.clear()?;
+            terminal.clear()?;
         }
-        queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        self.terminal.draw(|frame| view(model, snapshot, frame))?;
-        execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)?;
+        queue!(terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        terminal.draw(|frame| view(model, snapshot, frame))?;
+        execute!(terminal.backend_mut(), EndSynchronizedUpdate)?;
         model.dirty = false;
         self.drawn = Some(Instant::now());
         Ok(())

@@ -76,6 +76,9 @@ fn panes(pen: &mut Pen<'_>, r: &Regions, model: &Model, snapshot: &Snapshot) {
         }
         side::log(pen, r.log, detail);
     }
+    if detail.is_none() && r.pane.height > 0 {
+        pen.put(r.pane.x + 3, r.pane.y, r.pane.width.saturating_sub(4), "asking for its numbers", model.theme.faint);
+    }
     side::draw(pen, r.side, snapshot, view);
 }
 
