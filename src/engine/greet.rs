@@ -86,6 +86,7 @@ impl Greeter {
         }
         let work = Work {
             poll,
+            _waker: Arc::clone(&waker),
             doors,
             todo,
             greeting,
@@ -135,6 +136,8 @@ struct Dial {
 
 struct Work {
     poll: Poll,
+    /// A waker that is closed takes its last call with it, so one is kept open here.
+    _waker: Arc<Waker>,
     doors: Vec<TcpListener>,
     todo: Receiver<Order>,
     greeting: Greeting,
