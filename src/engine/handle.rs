@@ -136,7 +136,6 @@ impl Engine {
     }
 
     /// Asks for things without holding the engine.
-    #[must_use]
     pub fn sender(&self) -> impl Fn(Command) + Send + 'static + use<> {
         let orders = self.orders.clone();
         move |command| drop(orders.send(Order::Command(command)))
@@ -197,7 +196,7 @@ fn affordable(wished: usize) -> usize {
     // The soft limit is a habit for programs that use `select`; the hard one is what we may have.
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum.map(|n| n.min(1 << 16)), maximum: limit.maximum };
-    let current = match setrlimit(Resource::Nofile, raised.clone()) {
+    let current = match setrlimit(Resource::Nofile, raised) {
         Ok(()) => raised.current,
         Err(_) => limit.current,
     };

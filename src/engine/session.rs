@@ -7,20 +7,22 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::add::{Defaults, Errands, Plan, plan};
+use super::add::{Defaults, Errands, Plan};
 use super::greet::Routes;
-use super::inbox::{Inbox, Mail, Post, inbox};
-use super::runner::{News, Runner, World};
+use super::inbox::{Inbox, Mail, Post};
+use super::runner::{News, World};
 use super::share::shares;
 use crate::api::{AddTorrent, Command, Event, Snapshot, TorrentId};
 use crate::disk::pool::DiskPool;
-use crate::disk::storage::{Allocation, Resumed, Storage, StorageSpec};
+use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
 use crate::swarm::event::Input;
 use crate::swarm::job::DiskFault;
-use crate::swarm::torrent::Torrent;
-use crate::swarm::view::{Source, State, TorrentView};
-use crate::wire::tracker::Asker;
+use crate::swarm::view::Source;
+
+use lives::{Entry, Goal, Life};
+
+mod lives;
 
 /// The time between two snapshots.
 const SNAPSHOT: Duration = Duration::from_millis(250);
@@ -49,37 +51,6 @@ pub enum Errand {
     Opened(TorrentId, Mail, Inbox, Result<(Storage, Resumed), DiskFault>),
     /// Its files are deleted, or not.
     Deleted(TorrentId, Result<(), DiskFault>),
-}
-
-/// What becomes of a torrent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Goal {
-    Run,
-    Pause,
-    Remove { data: bool },
-}
-
-/// What a torrent is, to the session.
-enum Life {
-    /// A value that nobody runs.
-    Paused(Box<Torrent>),
-    /// An errand looks at its files.
-    Opening(Box<Torrent>),
-    /// A thread runs it.
-    Running(Inbox),
-    /// Its thread says its last words.
-    Stopping,
-    /// An errand deletes its files.
-    Deleting,
-}
-
-struct Entry {
-    plan: Box<Plan>,
-    goal: Goal,
-    life: Life,
-    view: TorrentView,
-    /// What it was added as, until it is known whether that worked.
-    adding: Option<String>,
 }
 
 /// The session, to be run on its thread.
@@ -218,228 +189,6 @@ impl Desk {
         self.event(Event::Notice { id, text });
     }
 
-    // --- adding -----------------------------------------------------------------------------------------------
-
-    fn add(&mut self, add: AddTorrent) {
-        let (defaults, results) = (self.it.defaults.clone(), self.it.results.0.clone());
-        let (world, what) = (Arc::clone(&self.it.world), add.what.clone());
-        let errand = move || {
-            let plan = plan(&add, &defaults, &world.announcer).map(Box::new);
-            let _ = results.send(Errand::Planned(add, plan));
-        };
-        if let Err(why) = self.it.errands.run(errand) {
-            self.event(Event::Refused { what, why });
-        }
-    }
-
-    fn planned(&mut self, add: AddTorrent, plan: Result<Box<Plan>, String>) {
-        let what = add.what;
-        let plan = match plan {
-            Ok(plan) => plan,
-            Err(why) => return self.event(Event::Refused { what, why }),
-        };
-        let hash = plan.config.info_hash;
-        if self.table.values().any(|entry| entry.plan.config.info_hash == hash) {
-            return self.event(Event::Refused { what, why: format!("{} is already there", plan.config.name) });
-        }
-        let id = TorrentId(self.next);
-        self.next += 1;
-        plan.remarks.iter().for_each(|remark| self.notice(Some(id), remark.clone()));
-        let torrent = Box::new(Torrent::new(plan.config.clone()));
-        let view = torrent.view(Instant::now(), false);
-        let goal = if add.paused { Goal::Pause } else { Goal::Run };
-        let adding = Some(what.clone());
-        self.table.insert(id, Entry { plan, goal, life: Life::Paused(torrent), view, adding });
-        if add.paused {
-            self.added(id);
-        }
-        self.settle(id);
-    }
-
-    fn added(&mut self, id: TorrentId) {
-        if let Some(what) = self.table.get_mut(&id).and_then(|entry| entry.adding.take()) {
-            self.event(Event::Added { id, what });
-        }
-    }
-
-    // --- running, pausing, removing ---------------------------------------------------------------------------
-
-    fn aim(&mut self, id: TorrentId, goal: Goal) {
-        if let Some(entry) = self.table.get_mut(&id)
-            && !matches!(entry.goal, Goal::Remove { .. })
-        {
-            entry.goal = goal;
-            self.settle(id);
-        }
-    }
-
-    /// Takes the next step from what a torrent is to what it shall be.
-    fn settle(&mut self, id: TorrentId) {
-        self.changed = true;
-        let Some(entry) = self.table.get_mut(&id) else { return };
-        match (&entry.life, entry.goal) {
-            (Life::Running(inbox), Goal::Pause | Goal::Remove { .. }) => {
-                inbox.tell(Input::Stop);
-                self.it.routes.close(entry.plan.config.info_hash);
-                entry.life = Life::Stopping;
-            }
-            (Life::Paused(_), Goal::Run) => self.open(id),
-            (Life::Paused(_), Goal::Remove { data: false }) => self.forget(id),
-            (Life::Paused(_), Goal::Remove { data: true }) => self.delete(id),
-            (Life::Paused(torrent), Goal::Pause) => {
-                let mut view = torrent.view(Instant::now(), self.focus == Some(id));
-                view.state = State::Paused;
-                entry.view = view;
-            }
-            _ => (),
-        }
-    }
-
-    fn forget(&mut self, id: TorrentId) {
-        self.table.remove(&id);
-        if self.focus == Some(id) {
-            self.focus = None;
-        }
-    }
-
-    fn spec(&self, plan: &Plan) -> StorageSpec {
-        StorageSpec {
-            layout: Arc::clone(&plan.layout),
-            dir: plan.dir.clone(),
-            state_dir: self.it.state_dir.clone(),
-            allocate: Allocation::default(),
-        }
-    }
-
-    fn open(&mut self, id: TorrentId) {
-        let Some(entry) = self.table.get(&id) else { return };
-        let (spec, results) = (self.spec(&entry.plan), self.it.results.0.clone());
-        let disk = Arc::clone(&self.it.disk);
-        let errand = move || {
-            let (inbox, mail) = inbox();
-            let answers = inbox.clone();
-            let opened = disk.open(spec, move |done| answers.tell(Input::Disk(done)));
-            let _ = results.send(Errand::Opened(id, mail, inbox, opened));
-        };
-        match self.it.errands.run(errand) {
-            Ok(()) => self.alter(id, |life| match life {
-                Life::Paused(torrent) => Life::Opening(torrent),
-                other => other,
-            }),
-            Err(why) => self.failed(id, why),
-        }
-    }
-
-    fn alter(&mut self, id: TorrentId, change: impl FnOnce(Life) -> Life) {
-        if let Some(entry) = self.table.get_mut(&id) {
-            let life = std::mem::replace(&mut entry.life, Life::Stopping);
-            entry.life = change(life);
-        }
-    }
-
-    /// A torrent could not be started: it is not added, or stays as one that needs the user.
-    fn failed(&mut self, id: TorrentId, why: String) {
-        let Some(entry) = self.table.get_mut(&id) else { return };
-        if let Some(what) = entry.adding.take() {
-            self.event(Event::Refused { what, why });
-            return self.forget(id);
-        }
-        if entry.goal == Goal::Run {
-            entry.goal = Goal::Pause;
-        }
-        self.settle(id);
-        if let Some(entry) = self.table.get_mut(&id) {
-            entry.view.state = State::Error;
-            entry.view.error = Some(why.clone());
-            self.notice(Some(id), why);
-        }
-    }
-
-    fn opened(&mut self, id: TorrentId, mail: Mail, inbox: Inbox, opened: Result<(Storage, Resumed), DiskFault>) {
-        let quitting = self.quit.is_some();
-        let Some(entry) = self.table.get_mut(&id) else { return };
-        let Life::Opening(torrent) = std::mem::replace(&mut entry.life, Life::Stopping) else { return };
-        let (storage, resumed) = match opened {
-            Ok(opened) if entry.goal == Goal::Run && !quitting => opened,
-            other => {
-                entry.life = Life::Paused(torrent);
-                return match other {
-                    Ok(_) => self.settle(id),
-                    Err(fault) => self.failed(id, fault.text),
-                };
-            }
-        };
-        let config = &entry.plan.config;
-        let (info_hash, peer_id, port) = (config.info_hash, config.peer_id, config.port);
-        let asker = Asker { info_hash, peer_id, port, key: config.seed as u32 };
-        let pieces = config.geometry.pieces();
-        let detail = self.focus == Some(id);
-        let runner = Runner { id, torrent, storage, resumed, mail, inbox: inbox.clone(), asker, pieces, detail };
-        if let Err(error) = runner.start(&self.it.world) {
-            entry.life = Life::Paused(Box::new(Torrent::new(entry.plan.config.clone())));
-            return self.failed(id, format!("no thread for it: {error}"));
-        }
-        entry.life = Life::Running(inbox.clone());
-        self.it.routes.open(info_hash, inbox);
-        self.added(id);
-        // It gets its share of the limits before it asks for much.
-        self.shared = self.began;
-        self.settle(id);
-    }
-
-    fn delete(&mut self, id: TorrentId) {
-        let Some(entry) = self.table.get(&id) else { return };
-        let (spec, results) = (self.spec(&entry.plan), self.it.results.0.clone());
-        let disk = Arc::clone(&self.it.disk);
-        let errand = move || {
-            let deleted = disk.open(spec, |_| ()).and_then(|(storage, _)| {
-                let deleted = storage.delete_files();
-                storage.close();
-                deleted
-            });
-            let _ = results.send(Errand::Deleted(id, deleted));
-        };
-        match self.it.errands.run(errand) {
-            Ok(()) => self.alter(id, |_| Life::Deleting),
-            Err(why) => {
-                self.notice(Some(id), format!("its files are still there: {why}"));
-                self.forget(id);
-            }
-        }
-    }
-
-    fn result(&mut self, result: Errand) {
-        self.changed = true;
-        match result {
-            Errand::Planned(..) if self.quit.is_some() => (),
-            Errand::Planned(add, plan) => self.planned(add, plan),
-            Errand::Opened(id, mail, inbox, opened) => self.opened(id, mail, inbox, opened),
-            Errand::Deleted(id, deleted) => {
-                if let Err(fault) = deleted {
-                    self.notice(Some(id), fault.text);
-                }
-                self.forget(id);
-            }
-        }
-    }
-
-    fn ended(&mut self, id: TorrentId, end: Result<Box<Torrent>, String>) {
-        let Some(entry) = self.table.get_mut(&id) else { return };
-        self.it.routes.close(entry.plan.config.info_hash);
-        match end {
-            Ok(torrent) => {
-                entry.life = Life::Paused(torrent);
-                self.settle(id);
-            }
-            Err(words) => {
-                entry.life = Life::Paused(Box::new(Torrent::new(entry.plan.config.clone())));
-                self.failed(id, format!("it was stopped by a fault of ttui: {words}; resume it to go on"));
-            }
-        }
-    }
-
-    // --- wishes and words -------------------------------------------------------------------------------------
-
     /// Hands an input to a torrent, whether it runs or not.
     fn input(&mut self, id: TorrentId, input: Input) {
         let Some(entry) = self.table.get_mut(&id) else { return };
@@ -517,8 +266,6 @@ impl Desk {
         }
     }
 
-    // --- what people see --------------------------------------------------------------------------------------
-
     fn snapshot(&mut self, now: Instant) {
         let due = self.changed && self.sent.is_none_or(|at| now >= at + SNAPSHOT);
         if due && self.it.events.len() < UNHEARD {
@@ -550,8 +297,6 @@ impl Desk {
         self.event(Event::Snapshot(Arc::new(snapshot)));
         (self.changed, self.sent) = (false, Some(now));
     }
-
-    // --- leaving ----------------------------------------------------------------------------------------------
 
     fn quit(&mut self, until: Instant) {
         if self.quit.is_some() {
