@@ -145,6 +145,7 @@ pub mod ui {
     pub mod tabs;
     pub mod text;
     pub mod torrents;
+    pub mod translate;
     pub mod update;
     pub mod view;
 }

@@ -1,0 +1,130 @@
+//! What the terminal tells, in the words of the interface.
+
+use std::collections::BTreeSet;
+
+use crossterm::event::{
+    Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
+};
+
+use crate::ui::keys::Key;
+use crate::ui::model::Msg;
+
+/// As many different keys at once come from no hand: they are a paste on a terminal that does not mark pastes.
+const TYPED: usize = 16;
+
+/// What a terminal event means to the interface.
+#[must_use]
+pub fn msg_of(event: TerminalEvent) -> Option<Msg> {
+    match event {
+        TerminalEvent::Key(key) => key_of(key).map(Msg::Key),
+        TerminalEvent::Paste(text) => Some(Msg::Paste(text)),
+        TerminalEvent::Mouse(MouseEvent { kind, column, row, .. }) => match kind {
+            MouseEventKind::Down(MouseButton::Left) => Some(Msg::Click(column, row)),
+            MouseEventKind::ScrollUp => Some(Msg::Wheel(column, row, -1)),
+            MouseEventKind::ScrollDown => Some(Msg::Wheel(column, row, 1)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// The key that was pressed. Releases, which some terminals also tell, are none.
+fn key_of(key: KeyEvent) -> Option<Key> {
+    if key.kind != KeyEventKind::Press {
+        return None;
+    }
+    let control = key.modifiers.contains(KeyModifiers::CONTROL);
+    // AltGr is Ctrl and Alt on Windows: what it types is a character.
+    let alt = key.modifiers.contains(KeyModifiers::ALT);
+    Some(match key.code {
+        KeyCode::Char(c) if control && !alt => Key::Ctrl(c.to_ascii_lowercase()),
+        KeyCode::Char(c) if !alt || control => Key::Char(c),
+        KeyCode::F(n) => Key::F(n),
+        KeyCode::Enter => Key::Enter,
+        KeyCode::Esc => Key::Esc,
+        KeyCode::Tab => Key::Tab,
+        KeyCode::BackTab => Key::BackTab,
+        KeyCode::Backspace => Key::Backspace,
+        KeyCode::Delete => Key::Delete,
+        KeyCode::Left => Key::Left,
+        KeyCode::Right => Key::Right,
+        KeyCode::Up => Key::Up,
+        KeyCode::Down => Key::Down,
+        KeyCode::Home => Key::Home,
+        KeyCode::End => Key::End,
+        KeyCode::PageUp => Key::PageUp,
+        KeyCode::PageDown => Key::PageDown,
+        _ => return None,
+    })
+}
+
+/// Runs of many different characters become a paste: nobody types them within a frame, and as keys they would do harm.
+#[must_use]
+pub fn unmarked_pastes(msgs: Vec<Msg>) -> Vec<Msg> {
+    let mut out = Vec::with_capacity(msgs.len());
+    let mut run: Vec<char> = Vec::new();
+    let flush = |run: &mut Vec<char>, out: &mut Vec<Msg>| {
+        let different = run.iter().collect::<BTreeSet<_>>().len();
+        if run.len() >= TYPED && different >= TYPED / 4 {
+            out.push(Msg::Paste(run.iter().collect()));
+        } else {
+            let keys = run.iter().map(|c| if *c == '\n' { Key::Enter } else { Key::Char(*c) });
+            out.extend(keys.map(Msg::Key));
+        }
+        run.clear();
+    };
+    for msg in msgs {
+        match msg {
+            Msg::Key(Key::Char(c)) => run.push(c),
+            // An Enter in the middle of a paste parts its lines; the one after it may be meant.
+            Msg::Key(Key::Enter) if run.len() >= TYPED => run.push('\n'),
+            msg => {
+                flush(&mut run, &mut out);
+                out.push(msg);
+            }
+        }
+    }
+    let enters = run.iter().rev().take_while(|c| **c == '\n').count();
+    run.truncate(run.len() - enters);
+    flush(&mut run, &mut out);
+    out.extend((0..enters).map(|_| Msg::Key(Key::Enter)));
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(text: &str) -> Vec<Msg> {
+        text.chars().map(|c| Msg::Key(if c == '\n' { Key::Enter } else { Key::Char(c) })).collect()
+    }
+
+    #[test]
+    fn a_flood_of_keys_is_a_paste_and_typing_is_not() {
+        let said = |text: &str| {
+            let msgs = unmarked_pastes(typed(text));
+            msgs.iter()
+                .map(|msg| match msg {
+                    Msg::Paste(text) => format!("[{text}]"),
+                    Msg::Key(Key::Char(c)) => c.to_string(),
+                    _ => "\n".into(),
+                })
+                .collect::<String>()
+        };
+        assert_eq!(said("jjjjjjjjjjjjjjjjjjjjjjjj"), "jjjjjjjjjjjjjjjjjjjjjjjj");
+        assert_eq!(said("dq"), "dq");
+        assert_eq!(said("/data/me/debian.torrent\n"), "[/data/me/debian.torrent]\n");
+        assert_eq!(said("/data/me/debian.torrent\nqqqd\n"), "[/data/me/debian.torrent\nqqqd]\n");
+    }
+
+    #[test]
+    fn only_presses_count() {
+        let press = KeyEvent::new(KeyCode::Char('q'), KeyModifiers::NONE);
+        assert_eq!(key_of(press), Some(Key::Char('q')));
+        assert_eq!(key_of(KeyEvent { kind: KeyEventKind::Release, ..press }), None);
+        assert_eq!(key_of(KeyEvent::new(KeyCode::Char('C'), KeyModifiers::CONTROL)), Some(Key::Ctrl('c')));
+        assert_eq!(key_of(KeyEvent::new(KeyCode::Char('x'), KeyModifiers::ALT)), None);
+        let alt_gr = KeyModifiers::ALT | KeyModifiers::CONTROL;
+        assert_eq!(key_of(KeyEvent::new(KeyCode::Char('@'), alt_gr)), Some(Key::Char('@')));
+    }
+}
