@@ -199,7 +199,8 @@ impl Announcer {
             Job::Announce(a, _) if a.ask.event == AnnounceEvent::Stopped => queue.jobs.push_front((job.host(), job)),
             _ => queue.jobs.push_back((job.host(), job)),
         }
-        if queue.idle == 0 && queue.threads < THREADS {
+        // Counted against the jobs: a thread that was called for an earlier one still looks idle.
+        if queue.idle < queue.jobs.len() && queue.threads < THREADS {
             let name = format!("http{}", queue.threads);
             let (guarded, worker) = Worker::new(&self.config);
             let shared = Arc::clone(&self.shared);
@@ -347,8 +348,8 @@ impl Worker {
             let failed = self.perform(job);
             queue = shared.lock();
             queue.finished(&host, failed);
-            // A place at this host is free again, and a waiting job may want it.
-            shared.changed.notify_one();
+            // Places are free again, and waiting jobs may want them.
+            shared.changed.notify_all();
         }
     }
 
