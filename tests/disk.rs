@@ -1,8 +1,8 @@
 //! The disk layer with real files: what is written is read back, what is wrong is told, what was recorded is believed
 //! after whatever end, and nothing that is not ours is touched.
 
-// A list of runs of pieces may well have one.
-#![allow(clippy::single_range_in_vec_init)]
+// A list of runs of pieces may well have one; and a test that cannot go on has failed.
+#![allow(clippy::single_range_in_vec_init, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod support {
     pub mod torrent;
@@ -511,5 +511,247 @@ mod unix {
             other => panic!("{other:?}"),
         }
         assert_eq!(fs::read(home.dir().join("sub")).unwrap(), b"theirs");
+    }
+}
+
+/// Ends that nobody plans: the process is killed, the disk is full.
+#[cfg(target_os = "linux")]
+mod ends {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    fn story() -> Known {
+        Known::new(65_536, &[(Some("d/a"), 3_000_001), (Some("d/none"), 0), (None, 17), (Some("d/b"), 5_000_000)])
+    }
+
+    /// Not a test of its own: what `kill_at_any_moment_loses_nothing` starts and kills.
+    #[test]
+    #[ignore = "started by another test, with folders to work in"]
+    fn downloads_until_it_is_killed() {
+        let Some(root) = std::env::var_os("TTUI_TEST_ROOT") else { return };
+        let (known, pool) = (story(), pool());
+        let spec = ttui::disk::storage::StorageSpec {
+            layout: std::sync::Arc::clone(&known.layout),
+            dir: Path::new(&root).join("downloads"),
+            state_dir: Path::new(&root).join("state"),
+            allocate: Allocation::Sparse,
+        };
+        let (open, resumed) = support::torrent::open(&pool, spec).unwrap();
+        println!("check {}", resumed.check.len());
+        let have = pieces_in(&resumed.have);
+        have.iter().for_each(|p| println!("have {p}"));
+        let mut blocks: Vec<Block> = known.all_blocks().into_iter().filter(|b| !have.contains(&b.piece.0)).collect();
+        fastrand::shuffle(&mut blocks);
+        let mut left = known.pieces() - have.len() as u32;
+        let mut hear = |done| {
+            if let DiskDone::Verified { piece, .. } = done {
+                println!("verified {piece}");
+                left -= 1;
+            }
+            left > 0
+        };
+        for batch in blocks.chunks(4) {
+            open.storage.submit(batch.iter().map(|b| known.write(*b)));
+            for done in open.told.try_iter() {
+                hear(done);
+            }
+        }
+        while hear(DiskDone::Wrote(0)) && hear(open.next()) {}
+        println!("through");
+    }
+
+    #[test]
+    fn kill_at_any_moment_loses_nothing() {
+        let (known, home) = (story(), Home::new());
+        let mut told: std::collections::BTreeSet<u32> = Default::default();
+        let mut random = fastrand::Rng::with_seed(11);
+        for round in 0..12 {
+            let mut child = Command::new(std::env::current_exe().unwrap())
+                .args(["--exact", "ends::downloads_until_it_is_killed", "--ignored", "--nocapture"])
+                .env("TTUI_TEST_ROOT", home.root.path())
+                .stdout(Stdio::piped())
+                .spawn()
+                .unwrap();
+            let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map_while(Result::ok);
+            let mut have = std::collections::BTreeSet::new();
+            let mut more = random.u32(0..20);
+            for line in lines.by_ref() {
+                let mut words = line.split(' ');
+                match (words.next(), words.next().and_then(|n| n.parse::<u32>().ok())) {
+                    (Some("check"), Some(runs)) => assert_eq!(runs, 0, "round {round}: nothing is hashed again"),
+                    (Some("have"), Some(piece)) => drop(have.insert(piece)),
+                    (Some("verified"), Some(piece)) => {
+                        told.insert(piece);
+                        if more == 0 {
+                            break;
+                        }
+                        more -= 1;
+                    }
+                    _ => {}
+                }
+            }
+            child.kill().unwrap();
+            for line in lines {
+                told.extend(line.strip_prefix("verified ").and_then(|n| n.parse::<u32>().ok()));
+            }
+            child.wait().unwrap();
+            assert!(round == 0 || !have.is_empty());
+        }
+        let pool = pool();
+        let (open, resumed) = home.open(&pool, &known);
+        let have = pieces_in(&resumed.have);
+        assert!(told.iter().all(|p| have.contains(p)), "what was told is kept");
+        assert_eq!((resumed.check, resumed.note), (vec![], None));
+        let (good, _) = open.check(vec![0..known.pieces()]);
+        assert!(have.iter().all(|p| good.contains(p)), "what is believed is there");
+        open.download(&known, (0..known.pieces()).filter(|p| !good.contains(p)));
+        open.storage.close();
+        known.assert_whole(&home.dir());
+    }
+
+    /// A small disk of our own, if we may have one.
+    struct Tmpfs<'a>(&'a Path);
+
+    impl Tmpfs<'_> {
+        fn mount(at: &Path, kib: u32) -> Option<Tmpfs<'_>> {
+            fs::create_dir_all(at).unwrap();
+            let mounted = Command::new("mount")
+                .args(["-t", "tmpfs", "-o", &format!("size={kib}k"), "ttui-test"])
+                .arg(at)
+                .stderr(Stdio::null())
+                .status();
+            mounted.is_ok_and(|s| s.success()).then_some(Tmpfs(at))
+        }
+    }
+
+    impl Drop for Tmpfs<'_> {
+        fn drop(&mut self) {
+            let _ = Command::new("umount").arg("-l").arg(self.0).status();
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_told_and_lived_through() {
+        let known = Known::new(262_144, &[(Some("f"), 8 << 20)]);
+        let (home, pool) = (Home::new(), pool());
+        let dir = home.dir();
+        let Some(disk) = Tmpfs::mount(&dir, 10 << 10) else {
+            println!("skipped a_full_disk_is_told_and_lived_through: no tmpfs can be mounted here");
+            return;
+        };
+        fs::write(dir.join("ballast"), vec![1; 5 << 20]).unwrap();
+        let (open, _) = home.open(&pool, &known);
+        open.storage.submit((0..32).flat_map(|p| known.write_piece(p)));
+        let (mut good, mut failed, mut wrote) = (Vec::new(), Vec::new(), 0);
+        while good.len() + failed.len() < 32 || wrote < 8 << 20 {
+            match open.next() {
+                DiskDone::Verified { piece, .. } => good.push(piece.0),
+                DiskDone::Failed { piece, fault } => {
+                    assert_eq!(fault.kind, FaultKind::Full);
+                    assert!(fault.text.starts_with("disk full: ") && fault.text.contains(" needs "), "{fault}");
+                    failed.push(piece.0);
+                }
+                DiskDone::Wrote(bytes) => wrote += bytes,
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(!good.is_empty() && !failed.is_empty());
+        open.storage.submit([DiskJob::Probe(2 << 20)]);
+        match open.next() {
+            DiskDone::Room(Err(fault)) => assert_eq!(fault.kind, FaultKind::Full),
+            other => panic!("{other:?}"),
+        }
+        let mut into = vec![0; 16_384];
+        open.storage.read(known.blocks(good[0])[0], &mut into).unwrap();
+        assert_eq!(into, known.bytes(known.blocks(good[0])[0]), "what is there is served on");
+        fs::remove_file(dir.join("ballast")).unwrap();
+        open.storage.submit([DiskJob::Probe(2 << 20)]);
+        assert!(matches!(open.next(), DiskDone::Room(Ok(()))));
+        failed.dedup();
+        open.download(&known, failed);
+        open.storage.close();
+        known.assert_whole(&dir);
+        drop(disk);
+        let fault = home.try_open(&pool, &known).err().unwrap();
+        assert!(fault.text.contains("is its disk mounted?"), "{fault}");
+    }
+}
+
+/// Figures, for whoever asks: `cargo test --release --test disk figures -- --ignored --nocapture`.
+#[cfg(target_os = "linux")]
+mod figures {
+    use super::*;
+    use std::sync::Arc;
+    use std::time::Instant;
+
+    const GIB: usize = 1 << 30;
+    const PIECE: usize = 1 << 20;
+
+    /// CPU time of this process, in seconds.
+    fn cpu() -> f64 {
+        let stat = fs::read_to_string("/proc/self/stat").unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        (fields[11].parse::<u64>().unwrap() + fields[12].parse::<u64>().unwrap()) as f64 / 100.0
+    }
+
+    fn peak() -> String {
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        status.lines().find(|l| l.starts_with("VmHWM")).unwrap_or_default().replace(char::is_whitespace, "")
+    }
+
+    /// A GiB that repeats every 64 MiB: larger than the caches, smaller than memory.
+    fn gib() -> (Known, Bytes) {
+        let mut data = vec![0; 64 << 20];
+        fastrand::fill(&mut data);
+        let once: Vec<[u8; 20]> = data.chunks(PIECE).map(|p| Sha1::digest(p).into()).collect();
+        let hashes: Vec<[u8; 20]> = once.iter().copied().cycle().take(GIB / PIECE).collect();
+        let file = ttui::disk::layout::LaidFile { path: "gib".into(), length: GIB as u64, offset: 0, pad: false };
+        let geometry = ttui::swarm::geometry::Geometry::new(GIB as u64, PIECE as u32);
+        let hash = ttui::wire::message::InfoHash([9; 20]);
+        let layout = ttui::disk::layout::Layout::new(hash, geometry, vec![file], hashes).unwrap();
+        (Known { layout: Arc::new(layout), data: Bytes::new() }, data.into())
+    }
+
+    #[test]
+    #[ignore = "measures"]
+    fn write_and_check() {
+        let ((known, data), home, pool) = (gib(), Home::new(), pool());
+        let (open, _) = home.open(&pool, &known);
+        let mut blocks = Vec::new();
+        // Four peers, each with a piece of its own.
+        for pieces in (0..known.pieces()).collect::<Vec<_>>().chunks(4) {
+            for run in 0..4 {
+                blocks.extend(pieces.iter().map(|p| known.blocks(*p)[run * 16..(run + 1) * 16].to_vec()));
+            }
+        }
+        let (began, cpu_then) = (Instant::now(), cpu());
+        let (mut asked, mut wrote, mut verified) = (0_u64, 0_u64, 0);
+        let mut batches = blocks.into_iter();
+        while verified < known.pieces() {
+            while asked < wrote + (16 << 20) {
+                let Some(batch) = batches.next() else { break };
+                asked += batch.iter().map(|b| u64::from(b.length)).sum::<u64>();
+                open.storage.submit(batch.into_iter().map(|block| {
+                    let at = (block.piece.at() * PIECE + block.begin as usize) % data.len();
+                    DiskJob::Write { block, data: data.slice(at..at + block.length as usize) }
+                }));
+            }
+            match open.next() {
+                DiskDone::Wrote(bytes) => wrote += bytes,
+                DiskDone::Verified { .. } => verified += 1,
+                other => panic!("{other:?}"),
+            }
+        }
+        let seconds = began.elapsed().as_secs_f64();
+        println!("write {:.0} MiB/s, {:.2} CPU-s/GiB, peak {}", 1024.0 / seconds, cpu() - cpu_then, peak());
+        for round in 0..3 {
+            let (began, cpu_then) = (Instant::now(), cpu());
+            let (good, _) = open.check(vec![0..known.pieces()]);
+            assert_eq!(good.len() as u32, known.pieces());
+            let seconds = began.elapsed().as_secs_f64();
+            println!("check {round}: {:.0} MiB/s, {:.2} CPU-s/GiB", 1024.0 / seconds, cpu() - cpu_then);
+        }
+        open.storage.close();
     }
 }
