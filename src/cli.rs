@@ -10,6 +10,7 @@ pub mod progress;
 pub mod show;
 pub mod source;
 pub mod tracker;
+pub mod verify;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -55,6 +56,8 @@ pub enum Verb {
     Seed(SeedArgs),
     /// Show what is inside a .torrent file or a magnet link
     Show(ShowArgs),
+    /// Check data on disk against a .torrent file; done only if they are whole
+    Verify(VerifyArgs),
     /// Print the magnet link of a .torrent file
     Magnet(MagnetArgs),
     /// Run a small HTTP and UDP tracker
@@ -203,6 +206,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> color_eyre::Result<ExitC
         Some(Verb::Seed(args)) => download::seed(args, &cli.common),
         Some(Verb::Demo(args)) => demo::run(args, &cli.common),
         Some(Verb::Show(args)) => show::run(args, &cli.common),
+        Some(Verb::Verify(args)) => verify::run(args, &cli.common),
         Some(Verb::Magnet(args)) => magnet::run(args, &cli.common),
         Some(Verb::Tracker(args)) => tracker::run(args, &cli.common),
         Some(Verb::Completions { shell }) => pages::completions(*shell),

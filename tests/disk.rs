@@ -206,6 +206,20 @@ fn a_closed_download_goes_on_where_it_was() {
 }
 
 #[test]
+fn a_session_that_writes_nothing_leaves_everything_believed() {
+    let known = Known::new(32_768, &[(Some("a"), 65_536), (Some("b"), 65_536)]);
+    let (home, pool) = (Home::new(), pool());
+    let (open, _) = home.open(&pool, &known);
+    open.download(&known, 0..4);
+    open.storage.close();
+    for _ in 0..3 {
+        let (open, resumed) = home.open(&pool, &known);
+        assert_eq!((pieces_in(&resumed.have), resumed.check, resumed.note), ((0..4).collect(), vec![], None));
+        open.storage.close();
+    }
+}
+
+#[test]
 fn files_that_changed_while_we_were_away_are_hashed_again_and_no_others() {
     let known = Known::new(32_768, &[(Some("d/a"), 100_000), (Some("d/b"), 100_000), (Some("d/c"), 100_000)]);
     let (home, pool) = (Home::new(), pool());
@@ -428,6 +442,46 @@ fn many_torrents_share_few_threads_and_end_together() {
     for (k, h) in known.iter().zip(&homes) {
         assert_eq!(pieces_in(&h.open(&pool, k).1.have).len() as u32, k.pieces());
     }
+}
+
+#[test]
+fn verify_tells_what_is_wrong_by_file() {
+    let known = Known::new(32_768, &[(Some("t/a"), 100_000), (Some("t/b"), 100_000), (Some("t/c"), 70_000)]);
+    let home = Home::new();
+    let torrent = home.root.path().join("t.torrent");
+    let mut bytes = b"d4:infod5:filesl".to_vec();
+    for file in known.layout.files() {
+        let name = file.path.file_name().unwrap().to_str().unwrap();
+        bytes.extend_from_slice(format!("d6:lengthi{}e4:pathl1:{name}ee", file.length).as_bytes());
+    }
+    bytes.extend_from_slice(format!("e4:name1:t12:piece lengthi32768e6:pieces{}:", 20 * known.pieces()).as_bytes());
+    bytes.extend((0..known.pieces()).flat_map(|p| *known.layout.hash(PieceIndex(p)).unwrap()));
+    bytes.extend_from_slice(b"ee");
+    fs::write(&torrent, bytes).unwrap();
+    known.put(&home.dir());
+    let verify = |json: bool| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ttui"));
+        command.arg("verify").arg(&torrent).arg("--dir").arg(home.dir());
+        let out = if json { command.arg("--json") } else { &mut command }.output().unwrap();
+        (out.status.code(), String::from_utf8(out.stdout).unwrap())
+    };
+    let (code, text) = verify(false);
+    assert!(code == Some(0) && text.starts_with("whole: t, "), "{text}");
+    let mut bytes = fs::read(home.dir().join("t/b")).unwrap();
+    bytes[40_000] ^= 1;
+    fs::write(home.dir().join("t/b"), bytes).unwrap();
+    fs::remove_file(home.dir().join("t/c")).unwrap();
+    let (code, text) = verify(false);
+    assert_eq!(code, Some(1));
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    assert_eq!(
+        lines,
+        ["not whole: t: 5 of 9 pieces are good", "bad t/b; bad pieces 4, 6", "missing t/c; missing pieces 6-8"]
+    );
+    let (code, text) = verify(true);
+    let json: serde_json::Value = serde_json::from_str(&text).unwrap();
+    assert_eq!((code, &json["whole"], &json["good"]), (Some(1), &false.into(), &5.into()));
+    assert_eq!(json["files"][2]["missing"], serde_json::json!([6, 7, 8]));
 }
 
 #[cfg(unix)]

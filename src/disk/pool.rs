@@ -196,7 +196,7 @@ impl DiskPool {
         notes.extend(trust::sentence(&verdict, &dir));
         let have = verdict.have.to_bytes().into();
         let check = verdict.check.clone();
-        let record = Record::go_on(store, boot, device, &found, verdict, layout.files().len());
+        let record = Record::go_on(store, boot, device, &found, verdict, looks);
         if let Err(error) = record.save(&files, Manner::Quick) {
             notes.push(format!("progress cannot be recorded: {error}"));
         }

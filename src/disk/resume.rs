@@ -66,9 +66,16 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Record {
-    /// Goes on from what was found. Nothing is written yet.
+    /// Goes on from what was found, with files that are as `stamps` tell. Nothing is written yet.
     #[must_use]
-    pub fn go_on(store: Store, boot: String, device: u64, found: &Found, verdict: Verdict, files: usize) -> Self {
+    pub fn go_on(
+        store: Store,
+        boot: String,
+        device: u64,
+        found: &Found,
+        verdict: Verdict,
+        stamps: Vec<Option<Stamp>>,
+    ) -> Self {
         let unsure = PieceBits::new(verdict.have.pieces());
         verdict.check.iter().for_each(|run| unsure.set_all(run.clone()));
         let saving = match &found.base {
@@ -76,10 +83,10 @@ impl Record {
                 generation: found.generation,
                 keep_from: base.keep_from,
                 durable: base.durable,
-                stamps: base.stamps.clone(),
+                stamps,
                 ended: false,
             },
-            None => Saving { generation: 0, keep_from: 0, durable: false, stamps: vec![None; files], ended: false },
+            None => Saving { generation: 0, keep_from: 0, durable: false, stamps, ended: false },
         };
         Record {
             store,

@@ -97,7 +97,8 @@ pub fn judge(layout: &Layout, found: &Found, files: &[Option<Stamp>]) -> Verdict
 
 fn state(layout: &Layout, found: &Found, files: &[Option<Stamp>], n: usize) -> State {
     let Some(file) = layout.files().get(n).filter(|f| !f.pad && f.length > 0) else { return State::AsLeft };
-    let Some(now) = files.get(n).copied().flatten() else { return State::Absent };
+    // A file without bytes is one that was made and not yet given its length when the end came.
+    let Some(now) = files.get(n).copied().flatten().filter(|f| f.size > 0) else { return State::Absent };
     let then = found.base.as_ref().and_then(|b| b.stamps.get(n).copied().flatten());
     if then == Some(now) {
         return State::AsLeft;
@@ -171,6 +172,7 @@ mod tests {
         verdict(&s, at(5, 0), at(7, 1), 0x80, &[1..3]);
         verdict(&s, at(5, 0), at(6, 0), 0x80, &[1..3]);
         verdict(&s, at(5, 0), None, 0x80, &[]);
+        verdict(&s, at(5, 0), at(0, 9), 0x80, &[]);
         verdict(&s, None, None, 0, &[]);
     }
 

@@ -1,0 +1,209 @@
+//! `ttui verify`: whether data on disk are those of a torrent.
+
+use std::fmt::Write as _;
+use std::io::{IsTerminal, Write as _, stderr};
+use std::ops::Range;
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::Instant;
+
+use color_eyre::eyre::bail;
+use humansize::{BINARY, format_size};
+use serde_json::{Value, json};
+
+use crate::cli::source::{Named, read};
+use crate::cli::{Common, FAILED, VerifyArgs, out};
+use crate::disk::bits::{PieceBits, runs};
+use crate::disk::check::hash_check;
+use crate::disk::layout::Layout;
+use crate::swarm::job::DiskFault;
+use crate::wire::message::PieceIndex;
+use crate::wire::metainfo::Metainfo;
+use crate::wire::text::clean;
+
+/// The most columns of a stranger's text.
+const TEXT: usize = 4000;
+
+/// Hashes the data, and tells what is bad or missing by file.
+///
+/// # Errors
+/// When the torrent cannot be read.
+pub fn run(args: &VerifyArgs, _: &Common) -> color_eyre::Result<ExitCode> {
+    let Named::Torrent(meta, _) = read(&args.torrent)? else {
+        bail!("a magnet link does not tell what the data should be: name the .torrent file instead");
+    };
+    let layout = Layout::of(&meta)?;
+    let began = Instant::now();
+    let (good, fault) = check(&layout, args);
+    let files = judge(&layout, args, &good);
+    let whole = good.count() == good.pieces() && files.iter().all(File::is_whole);
+    let text = if args.json {
+        format!("{}\n", json(&meta, &good, &files, whole, fault.as_ref()))
+    } else {
+        words(&meta, &good, &files, whole, began)
+    };
+    out::print(&text)?;
+    if let Some(fault) = fault {
+        out::warn(&clean(&format!("ttui: {fault}"), TEXT));
+    }
+    Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
+}
+
+/// Hashes all pieces; says how far it is where somebody watches.
+fn check(layout: &Layout, args: &VerifyArgs) -> (PieceBits, Option<DiskFault>) {
+    let geometry = layout.geometry();
+    let good = PieceBits::new(geometry.pieces());
+    let watched = stderr().is_terminal();
+    let progress = Mutex::new((0_u64, Instant::now()));
+    let found = |first: PieceIndex, run: &[bool]| {
+        (first.0..).zip(run).filter(|(_, g)| **g).for_each(|(piece, _)| {
+            good.set(piece);
+        });
+        if let Ok(mut progress) = progress.lock() {
+            progress.0 += run.len() as u64;
+            if watched && progress.1.elapsed().as_millis() > 100 {
+                progress.1 = Instant::now();
+                let share = progress.0 * 100 / u64::from(geometry.pieces());
+                let _ = write!(stderr(), "\r{share:>3}% checked");
+            }
+        }
+    };
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let all = 0..geometry.pieces();
+    let fault = hash_check(layout, &args.dir, std::slice::from_ref(&all), threads, &|| false, &found);
+    if watched {
+        let _ = write!(stderr(), "\r             \r");
+    }
+    (good, fault)
+}
+
+/// What became of a file.
+struct File {
+    path: String,
+    length: u64,
+    /// How long it is; `None` if it is not there.
+    is: Option<u64>,
+    /// Pieces of it that are there and wrong.
+    bad: Vec<Range<u32>>,
+    /// Pieces of it that are not there.
+    missing: Vec<Range<u32>>,
+}
+
+impl File {
+    fn is_whole(&self) -> bool {
+        self.bad.is_empty() && self.missing.is_empty() && self.is == Some(self.length)
+    }
+
+    const fn state(&self) -> &'static str {
+        match self.is {
+            None => "missing",
+            Some(is) if is > self.length => "larger",
+            Some(is) if is < self.length => "short",
+            _ if self.bad.is_empty() && self.missing.is_empty() => "whole",
+            _ => "bad",
+        }
+    }
+}
+
+/// Sorts what is not good by file, and into bad and missing.
+fn judge(layout: &Layout, args: &VerifyArgs, good: &PieceBits) -> Vec<File> {
+    let mut files = Vec::new();
+    for (n, file) in layout.files().iter().enumerate().filter(|(_, f)| !f.pad) {
+        let meta = std::fs::metadata(args.dir.join(&file.path)).ok().filter(std::fs::Metadata::is_file);
+        let is = meta.map(|m| m.len());
+        let there = |piece: u32| {
+            let end = layout.bytes_of(PieceIndex(piece)).end.min(file.offset + file.length);
+            is.is_some_and(|is| file.offset + is >= end)
+        };
+        let wrong = || layout.pieces_of(n).filter(|p| !good.has(*p));
+        files.push(File {
+            path: file.path.to_string_lossy().into_owned(),
+            length: file.length,
+            is,
+            bad: runs(wrong().filter(|p| there(*p))),
+            missing: runs(wrong().filter(|p| !there(*p))),
+        });
+    }
+    files
+}
+
+/// The verdict for people.
+fn words(meta: &Metainfo, good: &PieceBits, files: &[File], whole: bool, began: Instant) -> String {
+    let name = clean(&meta.name, TEXT);
+    let seconds = began.elapsed().as_secs_f64();
+    let mut text = String::new();
+    if whole {
+        let (size, pieces) = (format_size(meta.total, BINARY), good.pieces());
+        let _ = writeln!(text, "whole: {name}, {size}, {pieces} pieces, checked in {seconds:.1} s");
+        return text;
+    }
+    let _ = writeln!(text, "not whole: {name}: {} of {} pieces are good", good.count(), good.pieces());
+    for file in files.iter().filter(|f| !f.is_whole()) {
+        let _ = write!(text, "{:>8} {}", file.state(), clean(&file.path, TEXT));
+        if let Some(is) = file.is.filter(|is| *is != file.length) {
+            let _ = write!(text, " ({is} bytes instead of {})", file.length);
+        }
+        for (what, pieces) in [("bad", &file.bad), ("missing", &file.missing)] {
+            if !pieces.is_empty() {
+                let _ = write!(text, "; {what} pieces {}", list(pieces));
+            }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+/// Runs of pieces as people write them: `3, 7-9`.
+fn list(pieces: &[Range<u32>]) -> String {
+    let one = |run: &Range<u32>| match run.end - run.start {
+        1 => run.start.to_string(),
+        _ => format!("{}-{}", run.start, run.end - 1),
+    };
+    pieces.iter().map(one).collect::<Vec<_>>().join(", ")
+}
+
+/// The verdict for programs: one line.
+fn json(meta: &Metainfo, good: &PieceBits, files: &[File], whole: bool, fault: Option<&DiskFault>) -> Value {
+    let all = |pieces: &[Range<u32>]| pieces.iter().cloned().flatten().collect::<Vec<u32>>();
+    let files: Vec<Value> = files
+        .iter()
+        .map(|f| {
+            json!({
+                "path": f.path,
+                "length": f.length,
+                "state": f.state(),
+                "bad": all(&f.bad),
+                "missing": all(&f.missing),
+            })
+        })
+        .collect();
+    json!({
+        "name": meta.name,
+        "info_hash": meta.info_hash.to_string(),
+        "whole": whole,
+        "pieces": good.pieces(),
+        "good": good.count(),
+        "files": files,
+        "fault": fault.map(|f| f.text.clone()),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pieces_are_listed_as_people_write_them() {
+        assert_eq!(list(&[3..4, 7..10]), "3, 7-9");
+    }
+
+    #[test]
+    fn a_file_is_whole_only_if_all_of_it_is_there_and_no_more() {
+        let mut file = File { path: "a".into(), length: 5, is: Some(5), bad: vec![], missing: vec![] };
+        assert!(file.is_whole() && file.state() == "whole");
+        file.is = Some(6);
+        assert!(!file.is_whole() && file.state() == "larger");
+        file.is = None;
+        assert!(!file.is_whole() && file.state() == "missing");
+    }
+}
