@@ -200,17 +200,18 @@ fn opentracker_serves_our_client() {
     command.args(["-i", "127.0.0.1", "-p", &port, "-P", &port, "-d", "/", "-w"]).arg(&list);
     let mut program = Program(command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
     let addr = format!("127.0.0.1:{port}");
-    // It listens before it has read its list.
+    // It listens before it has read its list, to which it does not hold those who only leave.
+    let url = format!("http://{addr}/announce");
     let client = Client::new();
     let deadline = Instant::now() + LONG;
-    while let Err(why) =
-        client.begin(&format!("http://{addr}/announce"), http, 1, Stopped, 0).recv_timeout(LONG).unwrap()
-    {
+    while let Err(why) = client.begin(&url, http, 1, Started, 0).recv_timeout(LONG).unwrap() {
         assert!(program.0.try_wait().unwrap().is_none(), "opentracker ended");
         assert!(Instant::now() < deadline, "opentracker does not serve: {why}");
         std::thread::yield_now();
     }
-    live_through_a_swarm(&format!("http://{addr}/announce"), http);
+    client.ask(&url, http, 1, Stopped, 0);
+    drop(client);
+    live_through_a_swarm(&url, http);
     live_through_a_swarm(&format!("udp://{addr}/announce"), udp);
 }
 
