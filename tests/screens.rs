@@ -201,6 +201,20 @@ fn the_choice_stays_with_the_torrent_and_moves_on_when_it_goes() {
 }
 
 #[test]
+fn a_question_about_what_has_gone_answers_itself() {
+    let mut snapshot = busy();
+    let mut model = model(80, 24, ThemeName::Dark, &snapshot);
+    keys(&mut model, &snapshot, "d Down");
+    snapshot.torrents.remove(0);
+    update(&mut model, Msg::Snapshot, &snapshot);
+    assert!(model.dialogs.is_empty(), "Enter must not hit another torrent");
+    keys(&mut model, &snapshot, "w");
+    snapshot.torrents.clear();
+    update(&mut model, Msg::Snapshot, &snapshot);
+    assert!(model.dialogs.is_empty());
+}
+
+#[test]
 fn what_was_just_added_is_chosen() {
     let mut model = model(80, 24, ThemeName::Dark, &empty());
     keys(&mut model, &empty(), "a x Enter");

@@ -81,6 +81,12 @@ fn settle(model: &mut Model, before: Option<TorrentId>, snapshot: &Snapshot, com
         model.selected = Some(id);
         refresh(model, snapshot, false);
     }
+    // A question about what has gone answers itself.
+    model.dialogs.retain(|dialog| match dialog {
+        Dialog::Remove { id, .. } => find(snapshot, *id).is_some(),
+        Dialog::Why => !snapshot.torrents.is_empty(),
+        _ => true,
+    });
     match model.row(snapshot) {
         Some(row) => model.last_row = row,
         None if model.rows.is_empty() => model.selected = None,

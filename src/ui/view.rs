@@ -102,7 +102,7 @@ fn header(pen: &mut Pen<'_>, area: Rect, model: &Model, snapshot: &Snapshot) {
         let count = snapshot.torrents.len();
         let text = if count == 1 { "1 torrent".to_owned() } else { format!("{count} torrents") };
         pen.put(x, y, 14, &text, theme.dim);
-        x += cells_of(count).max(13);
+        x += cells_of(count).max(12);
     }
     for (mark, bytes, style) in
         [(theme.glyphs.down, snapshot.down, theme.down), (theme.glyphs.up, snapshot.up, theme.up)]
@@ -119,10 +119,15 @@ fn header(pen: &mut Pen<'_>, area: Rect, model: &Model, snapshot: &Snapshot) {
         let short = free < 1_000_000_000;
         let start =
             pen.put_right(right, y, 10, &format!("free {}", size(free)), if short { theme.bad } else { theme.dim });
-        right = start.saturating_sub(3);
+        right = start.saturating_sub(2);
     }
     let port = match snapshot.port {
-        Some(port) => format!("port {port} {}", snapshot.port_state),
+        // The engine may name the port in its sentence: once is enough.
+        Some(port) => {
+            let state = snapshot.port_state.as_str();
+            let state = state.strip_suffix(&format!(" on port {port}")).unwrap_or(state);
+            format!("port {port} {state}")
+        }
         None if snapshot.port_state.is_empty() => "starting".to_owned(),
         None => format!("no port: {}", snapshot.port_state),
     };
@@ -237,7 +242,7 @@ fn status(pen: &mut Pen<'_>, area: Rect, model: &Model) {
         return;
     }
     if let Some(notice) = &model.notice {
-        pen.put(area.x + 1, y, area.width - 2, &notice.text, theme.warn);
+        pen.put(area.x + 1, y, area.width - 2, &notice.text, theme.strong);
         return;
     }
     let quit = format!("{} quit", crate::ui::keys::shown(Act::Quit));
