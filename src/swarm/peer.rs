@@ -35,7 +35,7 @@ pub struct Peer {
     pub client: String,
     /// What it has.
     pub has: Bitfield,
-    /// Whether it has said what it has: a bitfield may come only once, and first.
+    /// Whether it has said what it has: from then on a bitfield only adds to that.
     pub told: bool,
     /// How many pieces that we lack and want it has.
     pub wanted: u32,

@@ -280,12 +280,19 @@ impl Torrent {
 
     fn has_all_of(&mut self, now: Instant, key: PeerKey, has: Option<Bitfield>, out: &mut Vec<Effect>) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        let (Some(has), false) = (has, peer.told) else {
-            let why = Gone::Misbehaved("its bitfield is of the wrong size, has spare bits or comes late".into());
+        let Some(has) = has else {
+            let why = Gone::Misbehaved("its bitfield is of the wrong size or has spare bits".into());
             self.expel(now, key, why, out);
             return;
         };
-        peer.told = true;
+        if std::mem::replace(&mut peer.told, true) {
+            // aria2 sends a bitfield where others send many `have`s, so a late one can only add to what it has.
+            let news: Vec<PieceIndex> = has.iter().filter(|piece| !peer.has.has(*piece)).collect();
+            for piece in news {
+                self.has_piece(now, key, piece, out);
+            }
+            return;
+        }
         for piece in has.iter() {
             self.picker.add_copy(piece);
         }
