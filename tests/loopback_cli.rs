@@ -1,0 +1,263 @@
+//! `ttui` as people call it, against swarms on loopback: seeders that die, a program that is killed at any moment,
+//! crowds of dead addresses.
+#![cfg(target_os = "linux")]
+// A test whose surroundings fail has failed: saying so at once is all that is wanted. Every test file uses a part of
+// what `support` offers.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::print_stderr, dead_code)]
+
+mod support {
+    pub mod clients;
+    pub mod network;
+    pub mod process;
+    pub mod torrents;
+}
+
+use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::PathBuf;
+use std::time::Instant;
+
+use support::clients::{Client, Kind, ttui, ttui_flags};
+use support::network::{Place, Tongue, Tracker};
+use support::process::{Process, skip, tail, until};
+use support::torrents::Payload;
+
+const KIB: usize = 1024;
+
+/// A torrent, its content in the folder `seed`, and room for everything else.
+struct Scene {
+    scratch: tempfile::TempDir,
+    payload: Payload,
+    torrent: PathBuf,
+}
+
+impl Scene {
+    fn new(length: usize, piece_length: usize, announce: &str) -> Scene {
+        let scratch = tempfile::tempdir().expect("a temporary folder");
+        let payload = Payload::single("content.bin", length, piece_length, length as u64);
+        let torrent = scratch.path().join("content.torrent");
+        payload.write_torrent(&torrent, announce);
+        let scene = Scene { scratch, payload, torrent };
+        scene.payload.write_data(&scene.at("seed"));
+        scene
+    }
+
+    /// A folder of the scene, made when first asked for.
+    fn at(&self, name: &str) -> PathBuf {
+        let path = self.scratch.path().join(name);
+        fs::create_dir_all(&path).expect("folders can be made");
+        path
+    }
+
+    /// A libtorrent that seeds, at most `up` bytes a second.
+    fn seeder(&self, name: &str, up: usize) -> Client {
+        let mut seeder = Client::libtorrent(&Place::loopback(), &self.at(name));
+        seeder.add(&self.torrent, &self.at("seed"), up as u64);
+        seeder
+    }
+
+    /// A `ttui` that downloads into the folder `NAME-data`.
+    fn download(&self, name: &str, more: &[&str]) -> Process {
+        let home = self.at(name);
+        let place = Place::localhost();
+        let flags = ttui_flags(place.ip, place.port(), &self.data(name), &home.join("state"));
+        Process::start(ttui("download", &self.torrent, flags, more), &home)
+    }
+
+    fn data(&self, name: &str) -> PathBuf {
+        self.at(&format!("{name}-data"))
+    }
+
+    fn must_be_whole(&self, name: &str) {
+        assert_eq!(self.payload.flaws(&self.data(name), true), None);
+    }
+}
+
+fn no_libtorrent() -> bool {
+    let missing = Kind::Libtorrent.missing();
+    if let Some(why) = &missing {
+        skip(why);
+    }
+    missing.is_some()
+}
+
+fn peers<'a>(addrs: impl IntoIterator<Item = &'a String>) -> Vec<&'a str> {
+    addrs.into_iter().flat_map(|addr| ["--peer", addr.as_str()]).collect()
+}
+
+#[test]
+fn eight_seeders_serve_and_seven_of_them_may_die() {
+    if no_libtorrent() {
+        return;
+    }
+    let scene = Scene::new(24_000 * KIB + 17, 256 * KIB, "");
+    let mut seeders: Vec<Client> = (0..8).map(|n| scene.seeder(&format!("seeder{n}"), 512 * KIB)).collect();
+    let addrs: Vec<String> = seeders.iter().map(Client::addr).collect();
+    let mut more = peers(&addrs);
+    more.push("--exit-when-done");
+    let mut leecher = scene.download("leecher", &more);
+    let log = leecher.log.clone();
+    until(
+        "each of the eight to serve a block",
+        || tail(&log),
+        || {
+            leecher.must_live();
+            seeders.iter_mut().all(|s| s.uploaded() >= 16 * 1024)
+        },
+    );
+    assert!(
+        seeders.iter_mut().map(Client::uploaded).sum::<u64>() < scene.payload.length() as u64,
+        "it is in mid-flight"
+    );
+    // The eighth alone has to do the rest.
+    seeders.drain(..7).for_each(|mut s| s.process.kill());
+    assert!(leecher.wait().success(), "{}", leecher.tail());
+    scene.must_be_whole("leecher");
+}
+
+#[test]
+fn one_seeder_feeds_eight_leechers_with_less_than_two_copies() {
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let mut tracker = Tracker::ttui(&Place::loopback(), home.path());
+    let scene = Scene::new(16_000 * KIB + 5, 64 * KIB, &tracker.url(Tongue::Http));
+    let place = Place::localhost();
+    let port = place.port();
+    let flags = ttui_flags(place.ip, port, &scene.at("seed"), &scene.at("seeder").join("state"));
+    let command = ttui("seed", &scene.torrent, flags, &["--up-limit", "4M"]);
+    let mut seeder = Process::start(command, &scene.at("seeder"));
+    tracker.wait_for(&scene.payload.hash(), port, || seeder.tail());
+    let read_to_check = bytes_read(&seeder);
+    let names: Vec<String> = (0..8).map(|n| format!("leecher{n}")).collect();
+    let mut leechers: Vec<Process> = names.iter().map(|name| scene.download(name, &[])).collect();
+    let log = leechers[0].log.clone();
+    until(
+        "all eight to complete",
+        || tail(&log),
+        || {
+            seeder.must_live();
+            leechers.iter_mut().for_each(Process::must_live);
+            leechers.iter().all(|l| l.output().contains("complete name="))
+        },
+    );
+    names.iter().for_each(|name| scene.must_be_whole(name));
+    // What it sends, it reads from the file first.
+    let sent = bytes_read(&seeder) - read_to_check;
+    let size = scene.payload.length();
+    eprintln!("the seeder sent {:.2} copies to eight leechers", sent as f64 / size as f64);
+    assert!(sent >= size, "every piece came from the seeder once: {sent} of {size}");
+    assert!(sent < 2 * size, "{sent} bytes sent of a torrent of {size}");
+}
+
+/// Killed twenty times, started again each time: nothing that was whole is fetched or hashed again.
+#[test]
+fn a_download_that_is_killed_goes_on_where_it_was() {
+    if no_libtorrent() {
+        return;
+    }
+    const KILLS: usize = 20;
+    /// Pieces that may be unfinished when it is killed: those of one write, and those that are on their way.
+    const UNFINISHED: usize = 8;
+    let piece = 32 * KIB;
+    let scene = Scene::new(24_000 * KIB + 1234, piece, "");
+    let mut seeder = scene.seeder("seeder", 2_000 * KIB);
+    let addrs = [seeder.addr()];
+    let mut more = peers(&addrs);
+    more.push("--exit-when-done");
+    let data = scene.data("leecher");
+    let mut rng = fastrand::Rng::with_seed(42);
+    let mut sent_before = 0;
+    let mut wasted = 0;
+    for kill in 0..KILLS {
+        let whole_before = scene.payload.whole_bytes(&data);
+        let mut leecher = scene.download("leecher", &more);
+        let sent_then = sent_before + rng.u64(1..1_000 * KIB as u64);
+        let log = leecher.log.clone();
+        until(
+            &format!("it to download before kill {kill}"),
+            || tail(&log),
+            || {
+                leecher.must_live();
+                seeder.uploaded() >= sent_then
+            },
+        );
+        let read = bytes_read(&leecher);
+        leecher.kill();
+        let whole = scene.payload.whole_bytes(&data);
+        let sent = seeder.uploaded();
+        assert!(whole >= whole_before, "kill {kill} lost pieces: {whole_before} -> {whole} bytes");
+        let lost = (sent - sent_before) as usize - (whole - whole_before);
+        assert!(lost <= UNFINISHED * piece, "run {kill}: {lost} bytes sent that became no piece: {}", leecher.tail());
+        // Hashing what was there means reading it.
+        assert!(read < (whole_before / 2).max(2_000 * KIB), "run {kill} read {read} bytes, having {whole_before}");
+        wasted += lost;
+        sent_before = sent;
+    }
+    let whole_before = scene.payload.whole_bytes(&data);
+    let mut leecher = scene.download("leecher", &more);
+    assert!(leecher.wait().success(), "{}", leecher.tail());
+    scene.must_be_whole("leecher");
+    let sent = seeder.uploaded();
+    let last = (sent - sent_before) as usize;
+    assert!(last <= scene.payload.length() - whole_before + UNFINISHED * piece, "{last} bytes in the last run");
+    let size = scene.payload.length();
+    eprintln!("{KILLS} kills: {sent} bytes sent for {size}, {} KiB a kill fetched again", wasted / KILLS / KIB);
+}
+
+/// Bytes that it has read from files so far: sockets are read by another call.
+fn bytes_read(process: &Process) -> usize {
+    let io = fs::read_to_string(format!("/proc/{}/io", process.child.id())).expect("it lives");
+    let line = io.lines().find_map(|l| l.strip_prefix("rchar: ")).expect("the kernel counts");
+    line.parse().expect("a number")
+}
+
+/// Twenty addresses refuse, twenty take the connection and never say a word.
+#[test]
+fn forty_dead_addresses_do_not_hide_the_one_seeder() {
+    if no_libtorrent() {
+        return;
+    }
+    let scene = Scene::new(4_000 * KIB, 64 * KIB, "");
+    let mute: Vec<TcpListener> = (0..20).map(|_| listen(Place::loopback().ip)).collect();
+    let mut addrs: Vec<String> = mute.iter().map(|l| l.local_addr().expect("it has one").to_string()).collect();
+    addrs.extend((0..20).map(|_| Place::loopback()).map(|place| format!("{}:{}", place.ip, place.port())));
+    let mut seeder = scene.seeder("seeder", 0);
+    addrs.push(seeder.addr());
+    let mut more = peers(&addrs);
+    more.push("--exit-when-done");
+    let start = Instant::now();
+    let mut leecher = scene.download("leecher", &more);
+    let log = leecher.log.clone();
+    until("the first byte", || tail(&log), || seeder.uploaded() > 0);
+    eprintln!("40 dead addresses and one seeder: first byte after {:?}", start.elapsed());
+    assert!(leecher.wait().success(), "{}", leecher.tail());
+    scene.must_be_whole("leecher");
+}
+
+fn listen(ip: Ipv4Addr) -> TcpListener {
+    TcpListener::bind((ip, 0)).expect("a loopback address can be bound")
+}
+
+/// Asked to stop, it stops in order: what it has is recorded, and another start fetches only the rest.
+#[test]
+fn sigterm_saves_and_ends_within_the_deadline() {
+    if no_libtorrent() {
+        return;
+    }
+    let scene = Scene::new(6_000 * KIB, 64 * KIB, "");
+    let mut seeder = scene.seeder("seeder", 2_000 * KIB);
+    let addrs = [seeder.addr()];
+    let more = peers(&addrs);
+    let mut leecher = scene.download("leecher", &more);
+    until("a third to come", String::new, || seeder.uploaded() > 2_000 * KIB as u64);
+    leecher.signal(rustix::process::Signal::TERM);
+    let status = leecher.wait();
+    assert_eq!(status.code(), Some(130), "{}", leecher.tail());
+    let whole = scene.payload.whole_bytes(&scene.data("leecher"));
+    let sent = seeder.uploaded();
+    let mut more = more;
+    more.push("--exit-when-done");
+    assert!(scene.download("leecher", &more).wait().success());
+    scene.must_be_whole("leecher");
+    let again = seeder.uploaded() - sent;
+    assert!(again as usize <= scene.payload.length() - whole + 8 * 64 * KIB, "{again} bytes after {whole} were whole");
+}

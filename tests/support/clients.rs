@@ -1,0 +1,359 @@
+//! The clients that the tests set against each other, `ttui` among them, all behind the same few words.
+//!
+//! Every one runs with plain TCP, without DHT, local discovery, peer exchange or port mapping: it learns of peers from
+//! the tracker alone.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{ChildStdin, ChildStdout, Command, Stdio};
+use std::time::Duration;
+
+use super::network::Place;
+use super::process::{Process, installed, python_with_libtorrent, until};
+
+/// A kind of client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    Ttui,
+    Libtorrent,
+    Transmission,
+    Aria2,
+    Rtorrent,
+}
+
+impl Kind {
+    /// Why it cannot run here; `None` if it can.
+    pub fn missing(self) -> Option<String> {
+        let program = match self {
+            Kind::Ttui => return None,
+            Kind::Libtorrent => {
+                let why = "no Python with libtorrent (pip install libtorrent; TTUI_TEST_PYTHON names the Python)";
+                return python_with_libtorrent().is_none().then(|| why.to_owned());
+            }
+            Kind::Transmission => "transmission-daemon",
+            Kind::Aria2 => "aria2c",
+            Kind::Rtorrent => "rtorrent",
+        };
+        (!installed(program)).then(|| format!("{program} is not installed"))
+    }
+}
+
+/// A torrent to hand to a client.
+pub struct Given<'a> {
+    pub torrent: &'a Path,
+    pub hex: &'a str,
+}
+
+/// A client at work on some torrents.
+pub struct Client {
+    kind: Kind,
+    place: Place,
+    pub port: u16,
+    home: PathBuf,
+    pub process: Process,
+    hashes: Vec<String>,
+    channel: Channel,
+}
+
+/// How a client is spoken to.
+enum Channel {
+    /// Not at all: it ends when it is done.
+    Exit,
+    /// JSON lines to `lt.py`.
+    Lines(ChildStdin, BufReader<ChildStdout>),
+    /// JSON over HTTP at this port.
+    Rpc(u16),
+    /// XML-RPC over SCGI at this socket.
+    Scgi(PathBuf),
+}
+
+impl Client {
+    /// A libtorrent session without torrents.
+    pub fn libtorrent(place: &Place, home: &Path) -> Client {
+        Client::start(Kind::Libtorrent, place, home, home, &[], false)
+    }
+
+    /// Gives a libtorrent session the torrent and the folder of its content; it sends no more than `up` bytes a second
+    /// of it, where that is not 0.
+    pub fn add(&mut self, torrent: &Path, dir: &Path, up: u64) {
+        self.say(&serde_json::json!({"op": "add", "torrent": torrent, "dir": dir, "up": up}));
+    }
+
+    /// Where others reach it.
+    pub fn addr(&self) -> String {
+        format!("{}:{}", self.place.ip, self.port)
+    }
+
+    /// Starts a client that has the content in `dir`.
+    pub fn seed(kind: Kind, place: &Place, home: &Path, dir: &Path, given: &[Given<'_>]) -> Client {
+        Client::start(kind, place, home, dir, given, true)
+    }
+
+    /// Starts a client that downloads into `dir`.
+    pub fn leech(kind: Kind, place: &Place, home: &Path, dir: &Path, given: &[Given<'_>]) -> Client {
+        Client::start(kind, place, home, dir, given, false)
+    }
+
+    fn start(kind: Kind, place: &Place, home: &Path, dir: &Path, given: &[Given<'_>], seed: bool) -> Client {
+        let port = place.port();
+        let start = Start { place, port, home, dir, given, seed };
+        let (process, channel) = match kind {
+            Kind::Ttui => (start.ttui(), Channel::Exit),
+            Kind::Aria2 => (start.aria2(), Channel::Exit),
+            Kind::Libtorrent => start.libtorrent(),
+            Kind::Transmission => start.transmission(),
+            Kind::Rtorrent => start.rtorrent(),
+        };
+        let hashes = given.iter().map(|g| g.hex.to_owned()).collect();
+        let mut client = Client { kind, place: place.clone(), port, home: home.to_owned(), process, hashes, channel };
+        client.introduce(dir, given, seed);
+        client
+    }
+
+    /// What there is to say about it when a test fails.
+    pub fn state(&self) -> String {
+        format!("{:?} at {}:{}, {}:\n{}", self.kind, self.place.ip, self.port, self.home.display(), self.process.tail())
+    }
+
+    /// Whether it says that everything is downloaded and verified.
+    pub fn is_done(&mut self) -> bool {
+        if let Channel::Exit = self.channel {
+            let Some(status) = self.process.ended() else { return false };
+            assert!(status.success(), "it ended with {status}: {}", self.state());
+            return true;
+        }
+        self.process.must_live();
+        match &mut self.channel {
+            Channel::Exit => false,
+            Channel::Lines(..) => self.stat().iter().all(|row| row["done"] == true),
+            Channel::Rpc(port) => {
+                let ask = r#"{"method":"torrent-get","arguments":{"fields":["sizeWhenDone","haveValid"]}}"#;
+                let Some(answer) = transmission_rpc(self.place.ip, *port, ask) else { return false };
+                let rows = answer["arguments"]["torrents"].as_array().cloned().unwrap_or_default();
+                let whole = |row: &serde_json::Value| row["sizeWhenDone"] == row["haveValid"];
+                rows.len() == self.hashes.len() && rows.iter().all(whole)
+            }
+            Channel::Scgi(socket) => self.hashes.iter().all(|hash| {
+                let hash = hash.to_uppercase();
+                scgi(socket, "d.complete", &[&hash]).is_some_and(|n| n.contains(">1<"))
+                    && scgi(socket, "d.hashing", &[&hash]).is_some_and(|n| n.contains(">0<"))
+            }),
+        }
+    }
+
+    /// The torrents of a libtorrent session, in the order in which they were given.
+    pub fn stat(&mut self) -> Vec<serde_json::Value> {
+        let answer = self.say(&serde_json::json!({"op": "stat"}));
+        let rows = answer["torrents"].as_array().cloned().unwrap_or_default();
+        for row in &rows {
+            assert_eq!(row["error"], "", "{}", self.state());
+        }
+        rows
+    }
+
+    /// Payload bytes that a libtorrent session has sent.
+    pub fn uploaded(&mut self) -> u64 {
+        self.stat().iter().filter_map(|row| row["up"].as_u64()).sum()
+    }
+
+    /// Says something to a libtorrent session and returns its answer.
+    pub fn say(&mut self, ask: &serde_json::Value) -> serde_json::Value {
+        let Channel::Lines(to, from) = &mut self.channel else { panic!("only libtorrent takes lines") };
+        let mut line = String::new();
+        writeln!(to, "{ask}").expect("it listens");
+        from.read_line(&mut line).expect("it answers");
+        let answer: serde_json::Value = serde_json::from_str(&line).unwrap_or_default();
+        assert!(answer.is_object() && answer["error"].is_null(), "{ask} -> {line}: {}", self.state());
+        answer
+    }
+
+    /// Gives its torrents to a client that is told by a channel.
+    fn introduce(&mut self, dir: &Path, given: &[Given<'_>], seed: bool) {
+        match &self.channel {
+            Channel::Exit => {}
+            Channel::Lines(..) => {
+                let ip = self.place.ip.to_string();
+                self.say(&serde_json::json!({"op": "open", "ip": ip, "port": self.port}));
+                for g in given {
+                    self.add(g.torrent, dir, 0);
+                }
+            }
+            Channel::Rpc(port) => {
+                let (ip, port) = (self.place.ip, *port);
+                until(
+                    "transmission's RPC",
+                    || self.state(),
+                    || transmission_rpc(ip, port, r#"{"method":"session-get"}"#).is_some(),
+                );
+                for g in given {
+                    let arguments = serde_json::json!({"filename": g.torrent, "download-dir": dir});
+                    let ask = serde_json::json!({"method": "torrent-add", "arguments": arguments});
+                    let answer = transmission_rpc(ip, port, &ask.to_string()).unwrap_or_default();
+                    assert_eq!(answer["result"], "success", "{answer}: {}", self.state());
+                }
+                if seed {
+                    // It looks at what is there only when it is told to.
+                    transmission_rpc(ip, port, r#"{"method":"torrent-verify"}"#);
+                }
+            }
+            Channel::Scgi(socket) => {
+                until("rtorrent's socket", || self.state(), || scgi(socket, "system.client_version", &[]).is_some());
+                for g in given {
+                    let folder = format!("d.directory.set=\"{}\"", dir.display());
+                    let torrent = g.torrent.to_string_lossy();
+                    let answer = scgi(socket, "load.start_verbose", &["", &torrent, &folder]);
+                    assert!(answer.is_some_and(|a| !a.contains("faultCode")), "{}", self.state());
+                }
+            }
+        }
+    }
+}
+
+/// What is needed to start a client.
+struct Start<'a> {
+    place: &'a Place,
+    port: u16,
+    home: &'a Path,
+    dir: &'a Path,
+    given: &'a [Given<'a>],
+    seed: bool,
+}
+
+impl Start<'_> {
+    fn ttui(&self) -> Process {
+        let mut args: Vec<String> = vec![if self.seed { "seed" } else { "download" }.to_owned()];
+        args.extend(self.given.iter().map(|g| g.torrent.display().to_string()));
+        args.extend(ttui_flags(self.place.ip, self.port, self.dir, &self.home.join("state")));
+        if !self.seed {
+            args.push("--exit-when-done".to_owned());
+        }
+        Process::start(self.place.command(env!("CARGO_BIN_EXE_ttui"), &args), self.home)
+    }
+
+    fn aria2(&self) -> Process {
+        let list = self.home.join("list");
+        let lines: String = self.given.iter().map(|g| format!("{}\n", g.torrent.display())).collect();
+        fs::write(&list, lines).expect("the list can be written");
+        let mut args = vec![
+            "--no-conf".to_owned(),
+            format!("--interface={}", self.place.ip),
+            format!("--listen-port={}", self.port),
+            format!("--dht-listen-port={}", self.port),
+            format!("--dir={}", self.dir.display()),
+            format!("--input-file={}", list.display()),
+            // Its UDP trackers come with the DHT only. That knows nobody to begin with, and nobody tells it.
+            "--enable-dht=true".to_owned(),
+            format!("--dht-file-path={}", self.home.join("dht").display()),
+        ];
+        let off = ["enable-dht6", "bt-enable-lpd", "enable-peer-exchange", "show-console-readout"];
+        args.extend(off.map(|name| format!("--{name}=false")));
+        let rest = ["--disable-ipv6=true", "--file-allocation=none", "--summary-interval=0", "--follow-torrent=mem"];
+        args.extend(rest.map(str::to_owned));
+        args.push("--console-log-level=notice".to_owned());
+        if self.seed {
+            args.extend(["--check-integrity=true", "--seed-ratio=0.0"].map(str::to_owned));
+        } else {
+            args.push("--seed-time=0".to_owned());
+        }
+        Process::start(self.place.command("aria2c", &args), self.home)
+    }
+
+    fn libtorrent(&self) -> (Process, Channel) {
+        let python = python_with_libtorrent().expect("the test has looked for it");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/lt.py");
+        let mut command = self.place.command(&python, &[script.display().to_string()]);
+        let log = fs::File::create(self.home.join("log")).expect("the log can be made");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
+        let mut process = Process::with_output(command, self.home);
+        let to = process.child.stdin.take().expect("it is piped");
+        let from = process.child.stdout.take().expect("it is piped");
+        (process, Channel::Lines(to, BufReader::new(from)))
+    }
+
+    fn transmission(&self) -> (Process, Channel) {
+        let rpc = self.place.port();
+        let ip = self.place.ip.to_string();
+        let settings = serde_json::json!({
+            "bind-address-ipv4": ip, "peer-port": self.port, "peer-port-random-on-start": false,
+            "rpc-enabled": true, "rpc-bind-address": ip, "rpc-port": rpc, "rpc-authentication-required": false,
+            "rpc-whitelist-enabled": false, "rpc-host-whitelist-enabled": false,
+            "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false,
+            "port-forwarding-enabled": false, "encryption": 0, "download-queue-enabled": false,
+            "seed-queue-enabled": false, "ratio-limit-enabled": false, "rename-partial-files": false,
+            "incomplete-dir-enabled": false, "message-level": 2,
+        });
+        fs::write(self.home.join("settings.json"), settings.to_string()).expect("settings can be written");
+        let args = ["-f".to_owned(), "-g".to_owned(), self.home.display().to_string()];
+        (Process::start(self.place.command("transmission-daemon", &args), self.home), Channel::Rpc(rpc))
+    }
+
+    fn rtorrent(&self) -> (Process, Channel) {
+        let socket = self.home.join("s");
+        let session = self.home.join("session");
+        fs::create_dir_all(&session).expect("folders can be made");
+        let lines = [
+            "system.daemon.set = true".to_owned(),
+            format!("session.path.set = {}", session.display()),
+            format!("network.port_range.set = {0}-{0}", self.port),
+            "network.port_random.set = no".to_owned(),
+            format!("network.bind_address.set = {}", self.place.ip),
+            format!("network.scgi.open_local = {}", socket.display()),
+            "dht.mode.set = disable".to_owned(),
+            "protocol.pex.set = no".to_owned(),
+            "trackers.use_udp.set = yes".to_owned(),
+            "protocol.encryption.set = none".to_owned(),
+        ];
+        let rc = self.home.join("rc");
+        fs::write(&rc, lines.join("\n") + "\n").expect("settings can be written");
+        let args = ["-n".to_owned(), "-o".to_owned(), format!("import={}", rc.display())];
+        (Process::start(self.place.command("rtorrent", &args), self.home), Channel::Scgi(socket))
+    }
+}
+
+/// The flags that every `ttui` of the tests has.
+pub fn ttui_flags(ip: Ipv4Addr, port: u16, dir: &Path, state: &Path) -> Vec<String> {
+    let (dir, state) = (dir.display().to_string(), state.display().to_string());
+    let (ip, port) = (ip.to_string(), port.to_string());
+    let named = ["--dir", &dir, "--state-dir", &state, "--bind", &ip, "--port", &port, "--encryption", "off"];
+    let plain = ["--no-dht", "--no-lsd", "--no-pex", "--no-utp", "--no-port-map", "--headless"];
+    named.iter().chain(&plain).map(|&flag| flag.to_owned()).collect()
+}
+
+/// A `ttui` with some more flags, as a command.
+pub fn ttui(verb: &str, torrent: &Path, flags: Vec<String>, more: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ttui"));
+    command.arg(verb).arg(torrent).args(flags).args(more).stdin(Stdio::null());
+    command
+}
+
+/// Asks transmission; `None` while it does not answer.
+fn transmission_rpc(ip: Ipv4Addr, port: u16, ask: &str) -> Option<serde_json::Value> {
+    let config = ureq::Agent::config_builder().proxy(None).http_status_as_error(false);
+    let agent = config.timeout_global(Some(Duration::from_secs(20))).build().new_agent();
+    let url = format!("http://{}/transmission/rpc", SocketAddr::from((ip, port)));
+    let header = "X-Transmission-Session-Id";
+    let mut answer = agent.post(&url).send(ask).ok()?;
+    if answer.status() == 409 {
+        let id = answer.headers().get(header)?.to_str().ok()?.to_owned();
+        answer = agent.post(&url).header(header, id).send(ask).ok()?;
+    }
+    serde_json::from_str(&answer.body_mut().read_to_string().ok()?).ok()
+}
+
+/// Calls a method of rtorrent; the answer in XML, `None` while it does not answer.
+fn scgi(socket: &Path, method: &str, args: &[&str]) -> Option<String> {
+    let params: String = args.iter().map(|a| format!("<param><value><string>{a}</string></value></param>")).collect();
+    let body = format!(
+        "<?xml version=\"1.0\"?><methodCall><methodName>{method}</methodName><params>{params}</params></methodCall>"
+    );
+    let head = format!("CONTENT_LENGTH\0{}\0SCGI\x001\0", body.len());
+    let mut stream = UnixStream::connect(socket).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(20))).ok()?;
+    write!(stream, "{}:{head},{body}", head.len()).ok()?;
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).ok()?;
+    (!answer.is_empty()).then_some(answer)
+}

@@ -1,0 +1,58 @@
+"""A libtorrent session that a test drives: one JSON object a line in, one answer a line out."""
+
+import json
+import os
+import sys
+
+import libtorrent as lt
+
+session = None
+torrents = []
+
+
+def open_session(ask):
+    """Listens on ask["ip"] and ask["port"], plain TCP, and looks for nobody by itself but at trackers."""
+    global session
+    settings = {
+        "listen_interfaces": "%s:%d" % (ask["ip"], ask["port"]),
+        "outgoing_interfaces": ask["ip"],
+        "alert_mask": 0,
+        "allow_multiple_connections_per_ip": True,
+        "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
+        "enable_incoming_utp": False, "enable_outgoing_utp": False,
+        "in_enc_policy": 2, "out_enc_policy": 2,
+        "connection_speed": 100, "connections_limit": 500, "unchoke_slots_limit": 100,
+    }
+    session = lt.session(settings)
+
+
+def add(ask):
+    params = lt.add_torrent_params()
+    params.ti = lt.torrent_info(ask["torrent"])
+    params.save_path = ask["dir"]
+    params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
+    params.flags |= lt.torrent_flags.disable_pex
+    params.upload_limit = ask.get("up", 0)
+    torrents.append(session.add_torrent(params))
+
+
+def stat(ask):
+    rows = []
+    for torrent in torrents:
+        s = torrent.status()
+        error = s.errc.message() if s.errc.value() else ""
+        rows.append({"done": s.is_seeding, "checking": "check" in str(s.state), "up": s.total_payload_upload,
+                     "down": s.total_payload_download, "peers": s.num_peers, "error": error})
+    return {"torrents": rows}
+
+
+OPS = {"open": open_session, "add": add, "stat": stat}
+
+for line in sys.stdin:
+    ask = json.loads(line)
+    try:
+        answer = OPS[ask["op"]](ask) or {}
+    except Exception as e:
+        answer = {"error": repr(e)}
+    print(json.dumps(answer), flush=True)
+os._exit(0)

@@ -1,0 +1,194 @@
+//! Where the clients of a test live: on loopback addresses of their own, or in network namespaces that the test
+//! makes and removes. Nothing here reaches any other machine.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, SocketAddrV4, TcpListener, TcpStream};
+use std::path::Path;
+use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use super::process::{Process, command, until};
+
+static NEXT: AtomicU32 = AtomicU32::new(0);
+
+/// A place where a client may run: an address, and the namespace that it lies in if not in ours.
+#[derive(Clone)]
+pub struct Place {
+    pub ip: Ipv4Addr,
+    namespace: Option<String>,
+}
+
+impl Place {
+    /// A loopback address that no other test of this run has.
+    pub fn loopback() -> Place {
+        let run = std::process::id() % 128;
+        let [_, _, a, b] = (NEXT.fetch_add(1, Ordering::Relaxed) + 1).to_be_bytes();
+        Place { ip: Ipv4Addr::new(127, 64 + run as u8, a, b), namespace: None }
+    }
+
+    /// The usual loopback address.
+    pub fn localhost() -> Place {
+        Place { ip: Ipv4Addr::LOCALHOST, namespace: None }
+    }
+
+    /// A port that was free a moment ago. Only in our own namespace.
+    pub fn port(&self) -> u16 {
+        if self.namespace.is_some() {
+            // Nobody else lives there.
+            return 20_000 + (NEXT.fetch_add(1, Ordering::Relaxed) % 10_000) as u16;
+        }
+        let listener = TcpListener::bind((self.ip, 0)).expect("a loopback address can be bound");
+        listener.local_addr().expect("it has an address").port()
+    }
+
+    /// A command that runs there.
+    pub fn command(&self, program: &str, args: &[String]) -> Command {
+        match &self.namespace {
+            None => command(program, args),
+            Some(name) => {
+                let head = ["netns", "exec", name, program].map(str::to_owned);
+                command("ip", head.iter().chain(args))
+            }
+        }
+    }
+}
+
+/// Two network namespaces with a cable between them, gone when dropped.
+pub struct Cable {
+    names: [String; 2],
+    pub ends: [Place; 2],
+}
+
+impl Cable {
+    /// `None` where the test has no right to make namespaces.
+    pub fn new() -> Option<Cable> {
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let names = ["a", "b"].map(|end| format!("ttui-{}-{n}{end}", std::process::id()));
+        let [ip_a, ip_b] = [Ipv4Addr::new(10, 77, 0, 1), Ipv4Addr::new(10, 77, 0, 2)];
+        let place = |ip, name: &String| Place { ip, namespace: Some(name.clone()) };
+        let cable = Cable { ends: [place(ip_a, &names[0]), place(ip_b, &names[1])], names };
+        let [a, b] = &cable.names;
+        let steps = [
+            format!("netns add {a}"),
+            format!("netns add {b}"),
+            format!("-n {a} link add cable type veth peer name cable netns {b}"),
+            format!("-n {a} addr add {ip_a}/24 dev cable"),
+            format!("-n {b} addr add {ip_b}/24 dev cable"),
+            format!("-n {a} link set lo up"),
+            format!("-n {b} link set lo up"),
+            format!("-n {a} link set cable up"),
+            format!("-n {b} link set cable up"),
+        ];
+        steps.iter().all(|step| ip(step)).then_some(cable)
+    }
+
+    /// Runs `work` with this thread moved to the first end; children that it starts live there too.
+    #[cfg(target_os = "linux")]
+    pub fn inside(&self, work: impl FnOnce(&Place, &Place) + Send) {
+        use std::os::fd::AsFd;
+        std::thread::scope(|scope| {
+            let moved = scope.spawn(|| {
+                let namespace = std::fs::File::open(Path::new("/run/netns").join(&self.names[0])).expect("it is named");
+                let network = Some(rustix::thread::LinkNameSpaceType::Network);
+                rustix::thread::move_into_link_name_space(namespace.as_fd(), network).expect("root may move");
+                work(&self.ends[0], &self.ends[1]);
+            });
+            if let Err(panic) = moved.join() {
+                std::panic::resume_unwind(panic);
+            }
+        });
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        for name in &self.names {
+            ip(&format!("netns del {name}"));
+        }
+    }
+}
+
+fn ip(args: &str) -> bool {
+    command("ip", args.split(' ')).output().is_ok_and(|o| o.status.success())
+}
+
+/// How clients speak to a tracker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Tongue {
+    Http,
+    Udp,
+}
+
+/// A tracker that the test started.
+pub struct Tracker {
+    at: SocketAddrV4,
+    process: Process,
+}
+
+impl Tracker {
+    /// opentracker, for these info-hashes (Debian's knows a whitelist only).
+    pub fn opentracker(place: &Place, hashes: &[String], home: &Path) -> Tracker {
+        let white = home.join("whitelist");
+        std::fs::write(&white, hashes.join("\n") + "\n").expect("the whitelist can be written");
+        let (ip, port) = (place.ip.to_string(), place.port().to_string());
+        let white = white.to_string_lossy().into_owned();
+        let args = ["-i", &ip, "-p", &port, "-P", &port, "-d", "/", "-u", "nobody", "-w", &white].map(str::to_owned);
+        Tracker::start(place, &port, place.command("opentracker", &args), home)
+    }
+
+    /// `ttui tracker`.
+    pub fn ttui(place: &Place, home: &Path) -> Tracker {
+        let port = place.port().to_string();
+        let args = ["tracker", "--listen", &format!("{}:{port}", place.ip), "--interval", "60"].map(str::to_owned);
+        Tracker::start(place, &port, place.command(env!("CARGO_BIN_EXE_ttui"), &args), home)
+    }
+
+    fn start(place: &Place, port: &str, command: Command, home: &Path) -> Tracker {
+        let at = SocketAddrV4::new(place.ip, port.parse().expect("a port"));
+        let mut tracker = Tracker { at, process: Process::start(command, home) };
+        until("the tracker to listen", String::new, || {
+            tracker.process.must_live();
+            TcpStream::connect(at).is_ok()
+        });
+        tracker
+    }
+
+    /// The URL to announce to.
+    pub fn url(&self, tongue: Tongue) -> String {
+        match tongue {
+            Tongue::Http => format!("http://{}/announce", self.at),
+            Tongue::Udp => format!("udp://{}/announce", self.at),
+        }
+    }
+
+    /// Waits until the tracker tells others of a peer at `port`. The asker leaves no trace in the swarm.
+    pub fn wait_for(&mut self, hash: &[u8; 20], port: u16, state: impl Fn() -> String) {
+        until(&format!("the tracker to know the peer at port {port}"), state, || {
+            self.process.must_live();
+            let peers = self.ask(hash, "started").unwrap_or_default();
+            let _ = self.ask(hash, "stopped");
+            peers.chunks_exact(6).any(|p| p[4..] == port.to_be_bytes())
+        });
+    }
+
+    /// The peers in compact form (BEP 23).
+    fn ask(&self, hash: &[u8; 20], event: &str) -> std::io::Result<Vec<u8>> {
+        let hash: String = hash.iter().map(|b| format!("%{b:02x}")).collect();
+        let mut socket = TcpStream::connect(self.at)?;
+        socket.set_read_timeout(Some(Duration::from_secs(5)))?;
+        write!(
+            socket,
+            "GET /announce?info_hash={hash}&peer_id=-TEST00-000000000000&port=9&uploaded=0&downloaded=0&left=1\
+             &compact=1&numwant=200&event={event} HTTP/1.0\r\nHost: {}\r\n\r\n",
+            self.at
+        )?;
+        let mut reply = Vec::new();
+        socket.read_to_end(&mut reply)?;
+        let key = b"5:peers";
+        let at = reply.windows(key.len()).position(|w| w == key).map_or(reply.len(), |n| n + key.len());
+        let mut rest = reply[at..].splitn(2, |b| *b == b':');
+        let length = rest.next().and_then(|n| std::str::from_utf8(n).ok()?.parse().ok()).unwrap_or(0);
+        Ok(rest.next().and_then(|peers| peers.get(..length)).unwrap_or_default().to_vec())
+    }
+}
