@@ -169,3 +169,21 @@ fn pictures_and_files_that_the_readme_names_exist() {
 fn none(found: &[String], what: &str) {
     assert!(found.is_empty(), "{} {what}:\n  {}", found.len(), found.join("\n  "));
 }
+
+#[test]
+fn the_readme_lists_the_keys_and_verbs_that_exist() {
+    let text = fs::read_to_string(root().join("README.md")).expect("README.md can be read").replace("\r\n", "\n");
+    let keys = ttui::ui::keys::markdown();
+    assert!(text.contains(&keys), "README.md should hold this table of keys:\n{keys}");
+    let command = <ttui::cli::Cli as clap::CommandFactory>::command();
+    let exist: Vec<&str> = command.get_subcommands().map(clap::Command::get_name).collect();
+    let word = |part: &str| part.split([' ', '`']).next().unwrap_or_default().to_owned();
+    let listed: Vec<String> = text.split("\n| `ttui ").skip(1).map(word).collect();
+    let missing: Vec<String> =
+        exist.iter().filter(|v| !listed.contains(&(**v).to_owned())).map(|v| (*v).to_owned()).collect();
+    none(&missing, "verbs that README.md does not list");
+    none(
+        &listed.into_iter().filter(|v| !exist.contains(&v.as_str())).collect::<Vec<_>>(),
+        "listed verbs that do not exist",
+    );
+}
