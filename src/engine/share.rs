@@ -46,7 +46,7 @@ mod tests {
         for used in [vec![0, 0, 0], vec![1_000_000, 0, 5], vec![10, 20, 3_000_000, 4_000_000]] {
             let parts = split(2_000_000, &used);
             let sum: u64 = parts.iter().sum();
-            assert!(sum <= 2_000_000 && sum >= 1_999_000, "{used:?}: {parts:?}");
+            assert!((1_999_000..=2_000_000).contains(&sum), "{used:?}: {parts:?}");
         }
     }
 
