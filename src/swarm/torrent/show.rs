@@ -99,7 +99,8 @@ impl Torrent {
             up: self.up.rate(now),
             down_limit: limit(&self.down_limit),
             up_limit: limit(&self.up_limit),
-            waiting_for_disk: self.starved,
+            // The budget also fills with what is merely asked for: only what waits for the disk is its fault.
+            waiting_for_disk: self.starved && self.unwritten * 4 >= self.config.budget,
             unwritten: self.unwritten,
         }
     }
