@@ -3,6 +3,7 @@
 pub mod demo;
 pub mod download;
 pub mod interface;
+pub mod log;
 pub mod magnet;
 pub mod out;
 pub mod pages;

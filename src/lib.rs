@@ -81,6 +81,7 @@ pub mod swarm {
 
 pub mod disk {
     //! Files. Performs `Effect::Disk`, answers `Input::Disk`.
+    pub mod atomic;
     pub mod bits;
     pub mod busy;
     pub mod check;
@@ -113,6 +114,7 @@ pub mod engine {
     pub mod greet;
     pub mod handle;
     pub mod inbox;
+    pub mod keep;
     pub mod listen;
     pub mod reader;
     pub mod runner;

@@ -63,6 +63,7 @@ impl Peer {
             dir: folder.path().to_owned(),
             state_dir: folder.path().join("state"),
             port: 0,
+            keep: false,
             bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             max_peers: limits::PEERS_ALL,
             limits: (None, None),

@@ -21,9 +21,11 @@ use crate::ui::run::{Outcome, UiOptions};
 /// The configuration is wrong, there is no terminal, or another interface uses the same state folder.
 pub fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode> {
     let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
+    super::log::start(&config, true)?;
     let _only = Only::claim(&config.state_dir)?;
     let stop = on_signal()?;
-    let engine = Engine::start(&EngineConfig::from(&config)).map_err(|why| eyre!(why))?;
+    let engine =
+        Engine::start(&EngineConfig { keep: true, ..EngineConfig::from(&config) }).map_err(|why| eyre!(why))?;
     for what in torrents {
         engine.send(Command::Add(AddTorrent { what: what.clone(), ..AddTorrent::default() }));
     }

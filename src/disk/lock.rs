@@ -17,7 +17,7 @@ pub fn claim(path: &Path, held: &str) -> Result<File, DiskFault> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(words)?;
     }
-    let mut file = super::store::private().create(true).truncate(false).open(path).map_err(words)?;
+    let mut file = super::atomic::private().create(true).truncate(false).open(path).map_err(words)?;
     match file.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {

@@ -2,13 +2,14 @@
 //!
 //! Reading never fails: what is damaged is set aside under another name and said, and what came before it is used.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha1::{Digest, Sha1};
 
+use crate::disk::atomic::{self, private, remove};
 use crate::disk::files::nanos;
 use crate::disk::layout::Layout;
 use crate::disk::lock;
@@ -190,29 +191,8 @@ impl Store {
     /// # Errors
     /// The system's. The records are then as they were.
     pub fn write_base(&self, bytes: &[u8], durable: bool, keep_last: bool) -> io::Result<()> {
-        let (new, base, before) = (self.path("resume-new"), self.path("resume"), self.path("resume-before"));
-        remove(&new)?;
-        let written = private().create_new(true).open(&new).and_then(|mut file| {
-            file.write_all(bytes)?;
-            if durable { file.sync_all() } else { Ok(()) }
-        });
-        if let Err(error) = written {
-            let _ = remove(&new);
-            return Err(error);
-        }
-        if keep_last {
-            // A kill between the two leaves the one before and all journals: nothing is lost.
-            match fs::rename(&base, &before) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-        }
-        fs::rename(&new, &base)?;
-        #[cfg(unix)]
-        if durable {
-            File::open(&self.folder)?.sync_all()?;
-        }
-        Ok(())
+        let before = keep_last.then(|| self.path("resume-before"));
+        atomic::replace(&self.path("resume"), &self.path("resume-new"), before.as_deref(), bytes, durable)
     }
 
     /// Deletes all of the record but the lock, which may be held.
@@ -225,22 +205,6 @@ impl Store {
                 let _ = remove(&entry.path());
             }
         }
-    }
-}
-
-/// Opens for writing what nobody else may read.
-pub(super) fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-fn remove(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
     }
 }
 

@@ -52,12 +52,12 @@ pub struct Plan {
     pub remarks: Vec<String>,
 }
 
-/// Reads and judges what was named.
+/// Judges what was named and read.
 ///
 /// # Errors
 /// One sentence: what is wrong with it.
-pub fn plan(add: &AddTorrent, defaults: &Defaults, announcer: &Announcer) -> Result<Plan, String> {
-    let metainfo = Metainfo::parse(&bytes(&add.what, announcer)?);
+pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan, String> {
+    let metainfo = Metainfo::parse(bytes);
     let metainfo = metainfo.map_err(|why| format!("{} cannot be used: {why}", add.what))?;
     let dir = add.dir.clone().unwrap_or_else(|| defaults.dir.clone());
     let dir = std::path::absolute(&dir).map_err(|e| format!("the folder {} cannot be used: {e}", dir.display()))?;
@@ -88,7 +88,10 @@ pub fn plan(add: &AddTorrent, defaults: &Defaults, announcer: &Announcer) -> Res
 }
 
 /// The bytes of the `.torrent` that was named.
-fn bytes(what: &str, announcer: &Announcer) -> Result<Vec<u8>, String> {
+///
+/// # Errors
+/// One sentence: why there are none.
+pub fn bytes(what: &str, announcer: &Announcer) -> Result<Vec<u8>, String> {
     let begins = |prefix: &str| what.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     let path = Path::new(what);
     if begins("http://") || begins("https://") {

@@ -12,6 +12,7 @@ use super::announce::{Announcer, AnnouncerConfig};
 use super::buffers::Pool;
 use super::greet::{Greeter, Greeting, Routes};
 use super::inbox::Seats;
+use super::keep::Keep;
 use super::listen::listen;
 use super::runner::World;
 use super::session::{Desk, Order, Session};
@@ -40,6 +41,8 @@ pub struct EngineConfig {
     pub port: u16,
     /// The only address to listen on and connect from.
     pub bind: Option<IpAddr>,
+    /// Take up the torrents of the last session, and keep this one's for the next.
+    pub keep: bool,
     /// The most connections of all torrents together.
     pub max_peers: usize,
     /// Limits of all torrents together, bytes a second: in and out.
@@ -53,6 +56,7 @@ impl From<&Config> for EngineConfig {
             state_dir: config.state_dir.clone(),
             port: config.port,
             bind: config.bind,
+            keep: false,
             max_peers: config.max_peers,
             limits: (config.down_limit, config.up_limit),
         }
@@ -119,6 +123,7 @@ impl Engine {
             orders: todo,
             news: news_heard,
             events,
+            keep: config.keep.then(|| Keep::new(&config.state_dir)),
             port_state,
             limits: config.limits,
         };

@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 use super::add::{Defaults, Errands, Plan};
 use super::greet::Routes;
 use super::inbox::{Inbox, Mail, Post};
+use super::keep::Keep;
 use super::runner::{News, World};
 use super::share::shares;
 use crate::api::{AddTorrent, Command, Event, Snapshot, TorrentId};
@@ -75,6 +76,8 @@ pub struct Session {
     pub news: Receiver<News>,
     /// To the user.
     pub events: Sender<Event>,
+    /// Where the list of torrents is kept for the next session, if it is.
+    pub keep: Option<Keep>,
     /// What is said of the port.
     pub port_state: String,
     /// Limits of all torrents together, bytes a second.
@@ -117,6 +120,10 @@ impl Desk {
     /// Works until told to quit and all torrents have stopped, or their time is up. Returns what did not stop.
     #[must_use]
     pub fn run(mut self) -> Vec<String> {
+        if let Some((adds, notes)) = self.it.keep.as_ref().map(Keep::load) {
+            notes.into_iter().for_each(|note| self.notice(None, note));
+            adds.into_iter().for_each(|add| self.add(add));
+        }
         loop {
             let wait = self.deadline().saturating_duration_since(Instant::now());
             select! {

@@ -137,13 +137,10 @@ pub struct Torrent {
     round_at: Option<Instant>,
     files_wanted: Vec<Priority>,
     log: VecDeque<(Instant, String)>,
-    closed_log: BTreeMap<SocketAddr, String>,
 }
 
 /// Sentences kept of a torrent's log.
 const LOG: usize = 200;
-/// Reasons of lost peers kept.
-const CLOSED: usize = 200;
 /// Own limits and the share of the global ones.
 const OWN: usize = 0;
 const SHARE: usize = 1;
@@ -188,7 +185,6 @@ impl Torrent {
             round_at: None,
             files_wanted,
             log: VecDeque::new(),
-            closed_log: BTreeMap::new(),
             config,
         };
         it.picker.set_sequential(it.config.sequential);
@@ -309,12 +305,18 @@ impl Torrent {
         at
     }
 
+    /// Something a person should hear of at once.
     fn note(&mut self, now: Instant, text: String, out: &mut Vec<Effect>) {
+        self.write_log(now, text.clone());
+        out.push(Effect::Notice(text));
+    }
+
+    /// Something for whoever looks at the log.
+    fn write_log(&mut self, now: Instant, text: String) {
         if self.log.len() == LOG {
             self.log.pop_front();
         }
-        self.log.push_back((now, text.clone()));
-        out.push(Effect::Notice(text));
+        self.log.push_back((now, text));
     }
 
     fn counters(&self) -> Counters {
@@ -411,6 +413,8 @@ impl Torrent {
         self.trackers.announced(now, tracker, result.as_ref().map_err(String::as_str));
         match result {
             Ok(reply) => {
+                let url = self.trackers.url(tracker).to_owned();
+                self.write_log(now, format!("{url} told {} addresses", reply.peers.len()));
                 for addr in &reply.peers {
                     self.candidates.learn(now, *addr, Source::Tracker);
                 }
@@ -418,7 +422,10 @@ impl Torrent {
                     self.note(now, format!("a tracker warns: {warning}"), out);
                 }
             }
-            Err(why) => self.note(now, format!("a tracker did not help: {why}"), out),
+            Err(why) => {
+                let url = self.trackers.url(tracker).to_owned();
+                self.write_log(now, format!("{url} did not help: {why}"));
+            }
         }
     }
 }

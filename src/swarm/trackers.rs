@@ -369,6 +369,12 @@ impl Trackers {
         }
     }
 
+    /// A tracker's address as a person may see it.
+    #[must_use]
+    pub fn url(&self, index: usize) -> &str {
+        self.all.get(index).map_or("a tracker", |t| &t.shown)
+    }
+
     /// The trackers as the screen shows them, by tier, in the order in which they are asked.
     #[must_use]
     pub fn rows(&self, now: Instant) -> Vec<TrackerRow> {

@@ -3,8 +3,9 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::add::{Plan, plan};
+use super::super::add::{Plan, bytes, plan};
 use super::super::inbox::{Inbox, Mail, inbox};
+use super::super::keep::Kept;
 use super::super::runner::Runner;
 use super::{Desk, Errand};
 use crate::api::{AddTorrent, Event, TorrentId};
@@ -51,9 +52,14 @@ impl Desk {
     pub(super) fn add(&mut self, add: AddTorrent) {
         let (defaults, results) = (self.it.defaults.clone(), self.it.results.0.clone());
         let (world, what) = (Arc::clone(&self.it.world), add.what.clone());
+        let keep = self.it.keep.clone();
         let errand = move || {
-            let plan = plan(&add, &defaults, &world.announcer).map(Box::new);
-            let _ = results.send(Errand::Planned(add, plan));
+            let planned = bytes(&add.what, &world.announcer).and_then(|bytes| {
+                let mut plan = plan(&add, &bytes, &defaults)?;
+                plan.remarks.extend(keep.and_then(|keep| keep.torrent(plan.config.info_hash, &bytes).err()));
+                Ok(Box::new(plan))
+            });
+            let _ = results.send(Errand::Planned(add, planned));
         };
         if let Err(why) = self.it.errands.run(errand) {
             self.event(Event::Refused { what, why });
@@ -87,6 +93,29 @@ impl Desk {
     fn added(&mut self, id: TorrentId) {
         if let Some(what) = self.table.get_mut(&id).and_then(|entry| entry.adding.take()) {
             self.event(Event::Added { id, what });
+            self.keep();
+        }
+    }
+
+    /// Writes down what the session holds, for the next one.
+    pub(super) fn keep(&mut self) {
+        let Some(keep) = self.it.keep.clone() else { return };
+        let kept = |entry: &Entry| Kept {
+            info_hash: entry.plan.config.info_hash.to_string(),
+            dir: entry.plan.dir.clone(),
+            paused: entry.goal == Goal::Pause,
+            sequential: entry.plan.config.sequential,
+        };
+        let staying = self.table.values().filter(|e| e.adding.is_none() && !matches!(e.goal, Goal::Remove { .. }));
+        let list = keep.list(staying.map(kept).collect());
+        let notices = self.it.events.clone();
+        let errand = move || {
+            if let Err(text) = list.write() {
+                let _ = notices.send(Event::Notice { id: None, text });
+            }
+        };
+        if let Err(text) = self.it.errands.run(errand) {
+            self.notice(None, text);
         }
     }
 
@@ -96,6 +125,7 @@ impl Desk {
         {
             entry.goal = goal;
             self.settle(id);
+            self.keep();
         }
     }
 
@@ -122,7 +152,10 @@ impl Desk {
     }
 
     fn forget(&mut self, id: TorrentId) {
-        self.table.remove(&id);
+        let gone = self.table.remove(&id);
+        if let (Some(keep), Some(entry)) = (&self.it.keep, gone) {
+            keep.forget(entry.plan.config.info_hash);
+        }
         if self.focus == Some(id) {
             self.focus = None;
         }

@@ -96,6 +96,8 @@ impl Torrent {
         self.complete = false;
         self.fetched = false;
         self.look_if_complete(now, out);
+        let (have, all) = (self.picker.have().count(), self.config.geometry.pieces());
+        self.write_log(now, format!("started with {have} of {all} pieces"));
         self.trackers.start(now);
         out.push(Effect::Ready);
     }

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{CLOSED, Effect, Gone, Hello, PeerKey, Phase, Torrent, Wish};
+use super::{Effect, Gone, Hello, PeerKey, Phase, Torrent, Wish};
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::peer::Peer;
@@ -38,6 +38,7 @@ impl Torrent {
         let pieces = self.config.geometry.pieces();
         self.peers.insert(key, Peer::new(now, hello, source, pieces));
         self.round_at.get_or_insert(now + crate::swarm::choker::ROUND);
+        self.write_log(now, format!("{} came ({})", hello.addr, source.word()));
         self.introduce(key, hello, out);
     }
 
@@ -107,6 +108,7 @@ impl Torrent {
         }
         self.hungry.remove(&key);
         let addr = peer.hello.addr;
+        self.write_log(now, format!("{addr} ({}) left: {why}", peer.client));
         let useful = peer.down.total() + peer.up.total() > 0;
         match why {
             Gone::Ourselves => self.candidates.is_ourselves(addr),
@@ -114,10 +116,6 @@ impl Torrent {
             _ if peer.hello.outgoing => self.candidates.release(now, addr, useful),
             _ => self.candidates.forget(addr),
         }
-        if self.closed_log.len() >= CLOSED {
-            self.closed_log.pop_first();
-        }
-        self.closed_log.insert(addr, why.to_string());
     }
 
     /// Ends a connection.
