@@ -17,6 +17,7 @@ use crate::disk::paths::{self, Access};
 use crate::disk::rawio;
 use crate::disk::storage::Allocation;
 use crate::swarm::job::DiskFault;
+use crate::wire::metainfo::paths::folded;
 
 /// It exists as far as we know; to make it anew would hide that it was lost.
 const BEGUN: u8 = 1;
@@ -251,11 +252,13 @@ impl Files {
         meta: &fs::Metadata,
         made: bool,
     ) -> Result<(), DiskFault> {
-        let Some(inode) = rawio::inode(meta) else { return Ok(()) };
+        let name = |n: u32| folded(&self.path(n).to_string_lossy());
+        // Where the system tells no inodes, it is one that is blind to case.
+        let inode = rawio::inode(meta).unwrap_or_else(|| (u64::MAX, hash(&name(file))));
         if let Some(other) = owners.get(&inode).copied().filter(|o| *o != file && !made) {
             // An inode is used again after its file was deleted: only a path that still leads there counts.
             let there = fs::symlink_metadata(self.path(other)).ok().and_then(|m| rawio::inode(&m));
-            if there == Some(inode) {
+            if there == Some(inode) || (there.is_none() && inode.0 == u64::MAX && name(other) == name(file)) {
                 return Err(fault::other(format!(
                     "{} and {} are one file here, and two in the torrent: choose a folder on a file system that tells \
                      their names apart",
@@ -423,6 +426,13 @@ impl Files {
         }
         first
     }
+}
+
+fn hash(name: &str) -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn larger(path: &Path, is: u64, wanted: u64) -> DiskFault {
