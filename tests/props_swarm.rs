@@ -73,7 +73,7 @@ fn play(ops: Vec<Op>) -> Result<(), TestCaseError> {
     let mut picker = Picker::new(geometry, &mut rng);
     let mut naive = Naive::default();
     for op in ops {
-        step(&mut picker, &mut naive, geometry, &mut rng, op)?;
+        step(&mut picker, &mut naive, geometry, &mut rng, &op)?;
         picker.check().map_err(TestCaseError::fail)?;
         for piece in geometry.all() {
             prop_assert_eq!(picker.have().has(piece), naive.have.contains(&piece));
@@ -87,9 +87,9 @@ fn step(
     naive: &mut Naive,
     geometry: Geometry,
     rng: &mut fastrand::Rng,
-    op: Op,
+    op: &Op,
 ) -> Result<(), TestCaseError> {
-    match op {
+    match *op {
         Op::Copy(piece, true) => picker.add_copy(PieceIndex(piece)),
         Op::Copy(piece, false) => picker.remove_copy(PieceIndex(piece)),
         Op::Pick { who, has, n } => {
