@@ -17,7 +17,7 @@ use ttui::wire::message::PieceIndex;
 const PIECES: u32 = 9;
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-#[derive(Clone, Debug)]
+#[derive(Clone, Copy, Debug)]
 enum Op {
     Copy(u32, bool),
     Pick { who: u64, has: u16, n: usize },

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Phase, Torrent};
+use crate::swarm::rate::Meter;
 use crate::swarm::reason::{Facts, reason};
 use crate::swarm::view::{Cell, Detail, FileRow, PeerRow, Priority, State, TorrentView};
 use crate::wire::message::PieceIndex;
@@ -15,7 +16,9 @@ impl Torrent {
         let size_of = |p: PieceIndex| u64::from(geometry.piece_size(p));
         let done: u64 = self.done_bytes();
         let left = self.left();
-        let down = self.down.rate(now);
+        // Nobody runs a stopped torrent: its last rates are no rates.
+        let rate = |meter: &Meter| if self.phase == Phase::Stopped { 0 } else { meter.rate(now) };
+        let (down, up) = (rate(&self.down), rate(&self.up));
         let eta = (left > 0 && down > 0).then(|| Duration::from_secs(left.div_ceil(down)));
         let mut view = TorrentView {
             name: self.config.name.clone(),
@@ -28,7 +31,7 @@ impl Torrent {
             state: self.state(),
             error: self.fault.as_ref().map(|f| f.text.clone()),
             down,
-            up: self.up.rate(now),
+            up,
             downloaded: self.down.total(),
             uploaded: self.up.total(),
             wasted: self.wasted,
