@@ -155,8 +155,9 @@ fn a_download_that_is_killed_goes_on_where_it_was() {
         return;
     }
     const KILLS: usize = 20;
-    /// Pieces that may be unfinished when it is killed: those of one write, and those that are on their way.
-    const UNFINISHED: usize = 8;
+    /// Pieces that may be unfinished when it is killed: those of one write, and those that are on their way. What lies in
+    /// sockets at that moment counts as sent; on a busy machine that is much, so this is the bound of one MiB a kill.
+    const UNFINISHED: usize = 32;
     let piece = 32 * KIB;
     let scene = Scene::new(24_000 * KIB + 1234, piece, "");
     let mut seeder = scene.seeder("seeder", 2_000 * KIB);
