@@ -1,6 +1,6 @@
 //! Files that are replaced as a whole: whoever reads one finds the old content or the new, never a part.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
@@ -46,7 +46,7 @@ pub fn replace(path: &Path, new: &Path, before: Option<&Path>, bytes: &[u8], dur
     fs::rename(new, path)?;
     #[cfg(unix)]
     if durable && let Some(folder) = path.parent() {
-        File::open(folder)?.sync_all()?;
+        fs::File::open(folder)?.sync_all()?;
     }
     Ok(())
 }

@@ -26,8 +26,10 @@ use crate::wire::message::PeerId;
 /// How our peer ids begin (BEP 20).
 const PEER_ID: &[u8; 8] = b"-TU0100-";
 /// Descriptors kept for everything that is not a peer.
+#[cfg(unix)]
 const DESCRIPTORS_KEPT: usize = 48;
 /// The share of the others that peers may have, in quarters.
+#[cfg(unix)]
 const DESCRIPTORS_PEERS: usize = 3;
 
 /// How an engine is to work.
