@@ -20,7 +20,7 @@ use crate::swarm::job::{DiskDone, DiskFault};
 use crate::wire::message::PieceIndex;
 
 /// Bytes read in one call: they are hashed while they are in the cache of the core that read them.
-const READ: usize = 256 * 1024;
+const READ: usize = 64 * 1024;
 /// The most bytes that a thread takes on at once.
 const CHUNK: u64 = 16 << 20;
 
