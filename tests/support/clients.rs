@@ -3,6 +3,7 @@
 //! Every one runs with plain TCP, without DHT, local discovery, peer exchange or port mapping: it learns of peers from
 //! the tracker alone.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -157,6 +158,12 @@ impl Client {
     /// Payload bytes that a libtorrent session has sent.
     pub fn uploaded(&mut self) -> u64 {
         self.stat().iter().filter_map(|row| row["up"].as_u64()).sum()
+    }
+
+    /// The pieces of which a libtorrent session has sent a block since this was asked last.
+    pub fn pieces_sent(&mut self) -> BTreeSet<u64> {
+        let answer = self.say(&serde_json::json!({"op": "sent"}));
+        answer["pieces"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_u64).collect()
     }
 
     /// Says something to a libtorrent session and returns its answer.

@@ -16,7 +16,7 @@ def open_session(ask):
     settings = {
         "listen_interfaces": "%s:%d" % (ask["ip"], ask["port"]),
         "outgoing_interfaces": ask["ip"],
-        "alert_mask": 0,
+        "alert_mask": lt.alert.category_t.upload_notification, "alert_queue_size": 1000000,
         "allow_multiple_connections_per_ip": True,
         "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
         "enable_incoming_utp": False, "enable_outgoing_utp": False,
@@ -46,7 +46,13 @@ def stat(ask):
     return {"torrents": rows}
 
 
-OPS = {"open": open_session, "add": add, "stat": stat}
+def sent(ask):
+    """The pieces of which a block has been sent since this was asked last."""
+    blocks = [a for a in session.pop_alerts() if isinstance(a, lt.block_uploaded_alert)]
+    return {"pieces": sorted({b.piece_index for b in blocks})}
+
+
+OPS = {"open": open_session, "add": add, "stat": stat, "sent": sent}
 
 for line in sys.stdin:
     ask = json.loads(line)

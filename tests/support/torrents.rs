@@ -1,5 +1,6 @@
 //! Made-up content and the `.torrent` files for it, written without any code of the crate under test.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
@@ -113,11 +114,11 @@ impl Payload {
         }
     }
 
-    /// How many bytes of the single file below `dir` lie in pieces that are whole.
-    pub fn whole_bytes(&self, dir: &Path) -> usize {
+    /// The pieces of the single file that are whole below `dir`.
+    pub fn whole_pieces(&self, dir: &Path) -> BTreeSet<u64> {
         let got = fs::read(dir.join(&self.name)).unwrap_or_default();
         let pieces = self.files[0].1.chunks(self.piece_length).zip(got.chunks(self.piece_length));
-        pieces.filter(|(good, got)| good == got).map(|(good, _)| good.len()).sum()
+        (0..).zip(pieces).filter(|(_, (good, got))| good == got).map(|(piece, _)| piece).collect()
     }
 
     /// What is wrong with the content below `dir`, file by file; `None` when the SHA-1 of everything is right. Empty
