@@ -81,6 +81,7 @@ pub mod swarm {
 
 pub mod disk {
     //! Files. Performs `Effect::Disk`, answers `Input::Disk`.
+    pub mod aligned;
     pub mod atomic;
     pub mod bits;
     pub mod busy;

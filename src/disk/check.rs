@@ -10,6 +10,7 @@ use std::thread;
 
 use sha1::{Digest, Sha1};
 
+use crate::disk::aligned::Aligned;
 use crate::disk::fault::{self, Doing};
 use crate::disk::layout::{Layout, Segment};
 use crate::disk::paths::{self, Access};
@@ -19,7 +20,8 @@ use crate::disk::resume::Manner;
 use crate::swarm::job::{DiskDone, DiskFault};
 use crate::wire::message::PieceIndex;
 
-/// Bytes read in one call: they are hashed while they are in the cache of the core that read them.
+/// Bytes read in one call: they are hashed while they are in the cache of the core that read them. Four times as many
+/// are no faster; what counts is that the buffer is [`Aligned`].
 const READ: usize = 64 * 1024;
 /// The most bytes that a thread takes on at once.
 const CHUNK: u64 = 16 << 20;
@@ -146,14 +148,14 @@ struct Reader<'a> {
     open: Option<(usize, Option<File>)>,
     /// The last range of the open file that was found to be no hole.
     data: Range<u64>,
-    buffer: Vec<u8>,
+    buffer: Aligned,
     zeros: Option<(u32, [u8; 20])>,
     fault: Option<DiskFault>,
 }
 
 impl<'a> Reader<'a> {
     fn new(layout: &'a Layout, dir: &'a Path) -> Self {
-        Reader { layout, dir, open: None, data: 0..0, buffer: vec![0; READ], zeros: None, fault: None }
+        Reader { layout, dir, open: None, data: 0..0, buffer: Aligned::new(READ), zeros: None, fault: None }
     }
 
     fn is_good(&mut self, piece: PieceIndex) -> bool {

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
+use crate::disk::aligned::Aligned;
 use crate::limits::KIB;
 
 /// Sizes of buffers, small to large: a quiet peer, one block, a brisk peer, a fast one.
@@ -16,7 +17,7 @@ const KEPT: [usize; 4] = [64, 64, 24, 32];
 /// The idle buffers. Clones share them.
 #[derive(Clone, Default)]
 pub struct Pool {
-    shelves: Arc<[Mutex<Vec<Vec<u8>>>; CLASSES.len()]>,
+    shelves: Arc<[Mutex<Vec<Aligned>>; CLASSES.len()]>,
 }
 
 impl Pool {
@@ -25,7 +26,7 @@ impl Pool {
     pub fn take(&self, class: usize) -> Buffer {
         let class = class.min(CLASSES.len() - 1);
         let idle = self.shelves[class].lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let bytes = idle.unwrap_or_else(|| vec![0; CLASSES[class]]);
+        let bytes = idle.unwrap_or_else(|| Aligned::new(CLASSES[class]));
         Buffer { bytes, filled: 0, home: Some((self.clone(), class)) }
     }
 
@@ -34,7 +35,7 @@ impl Pool {
     pub fn take_for(&self, bytes: usize) -> Buffer {
         match CLASSES.iter().position(|&size| size >= bytes) {
             Some(class) => self.take(class),
-            None => Buffer { bytes: vec![0; bytes], filled: 0, home: None },
+            None => Buffer { bytes: Aligned::new(bytes), filled: 0, home: None },
         }
     }
 
@@ -48,7 +49,7 @@ impl Pool {
 
 /// One buffer, filled from the front.
 pub struct Buffer {
-    bytes: Vec<u8>,
+    bytes: Aligned,
     filled: usize,
     home: Option<(Pool, usize)>,
 }
