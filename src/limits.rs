@@ -105,6 +105,8 @@ pub const PEERS_PER_REPLY: usize = 200;
 
 /// Bytes asked for and not yet written, all torrents together (default).
 pub const BUDGET: u64 = 48 * MIB as u64;
+/// The least of it that a torrent gets, however many share it: enough to keep its peers at work.
+pub const BUDGET_LEAST: u64 = 16 * BLOCK as u64;
 /// The length of a write that is worth a call of its own.
 pub const WRITE_RUN: usize = 256 * KIB;
 

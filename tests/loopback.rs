@@ -58,12 +58,16 @@ struct Peer {
 
 impl Peer {
     fn start() -> Peer {
-        let folder = tempfile::tempdir().unwrap();
+        Peer::start_in(tempfile::tempdir().unwrap(), false)
+    }
+
+    /// With the folder of an earlier one; `keep` takes up the torrents that it had.
+    fn start_in(folder: tempfile::TempDir, keep: bool) -> Peer {
         let engine = Engine::start(&EngineConfig {
             dir: folder.path().to_owned(),
             state_dir: folder.path().join("state"),
             port: 0,
-            keep: false,
+            keep,
             bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             max_peers: limits::PEERS_ALL,
             limits: (None, None),
@@ -118,14 +122,23 @@ impl Peer {
     }
 
     fn stop(self) {
+        self.leave();
+    }
+
+    /// Stops it; its folder stays.
+    fn leave(self) -> tempfile::TempDir {
         assert_eq!(self.engine.shutdown(PATIENCE), Vec::<String>::new());
+        self.folder
     }
 }
 
 #[cfg(target_os = "linux")]
 fn threads_and_descriptors() -> (usize, usize) {
-    let count = |what| std::fs::read_dir(format!("/proc/self/{what}")).unwrap().count();
-    (count("task"), count("fd"))
+    let list = |what| std::fs::read_dir(format!("/proc/self/{what}")).unwrap().map(|entry| entry.unwrap().path());
+    // Threads of tests bear the names of tests, which come and go as they please; none of ours has such a name. One that
+    // has ended between the two looks is none.
+    let name = |task: PathBuf| std::fs::read_to_string(task.join("comm")).unwrap_or("_".into());
+    (list("task").map(name).filter(|name| !name.contains('_')).count(), list("fd").count())
 }
 
 /// Waits until threads and descriptors are no more than they were: the system takes a thread off its list a moment after
@@ -306,4 +319,39 @@ fn it_stops_in_time_while_peers_hang() {
     let began = Instant::now();
     assert_eq!(peer.engine.shutdown(limits::SHUTDOWN), Vec::<String>::new());
     assert!(began.elapsed() <= limits::SHUTDOWN + Duration::from_secs(1));
+}
+
+#[test]
+fn the_next_session_has_the_torrents_of_this_one_whatever_befalls_them() {
+    let _alone = alone();
+    let data = content(77, 5 * PIECE + 3);
+    let first = Peer::start_in(tempfile::tempdir().unwrap(), true);
+    let (path, _) = torrent(first.folder.path(), "kept", &data);
+    std::fs::write(first.folder.path().join("kept"), &data).unwrap();
+    let id = first.add(&path, Vec::new());
+    first.until("it seeds", id, |view| view.is_some_and(|v| v.state == State::Seeding));
+    let folder = first.leave();
+    std::fs::remove_file(path).unwrap();
+
+    // Another program works on it: the torrent is shown with the reason, and stays.
+    let state = folder.path().join("state");
+    let lock = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
+    let lock = lock.into_iter().find(|path| path.extension().is_some_and(|e| e == "lock")).unwrap();
+    let held = std::fs::OpenOptions::new().write(true).open(lock).unwrap();
+    held.try_lock().unwrap();
+    let second = Peer::start_in(folder, true);
+    second.until("it says who has it", id, |view| {
+        view.is_some_and(|v| v.error.as_deref().is_some_and(|why| why.contains("already running")))
+    });
+    let folder = second.leave();
+    drop(held);
+
+    let third = Peer::start_in(folder, true);
+    third.until("it seeds again", id, |view| view.is_some_and(|v| v.state == State::Seeding));
+    third.engine.send(Command::Remove { id, data: false });
+    third.until("it is gone", id, |view| view.is_none());
+    let fourth = Peer::start_in(third.leave(), true);
+    fourth.until("nothing is left", id, |view| view.is_none());
+    assert!(fourth.folder.path().join("kept").exists());
+    fourth.stop();
 }

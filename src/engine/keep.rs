@@ -95,9 +95,9 @@ impl Keep {
         List { keep: self.clone(), turn: turns.0, torrents }
     }
 
-    /// The torrents of the last session, and what a person should hear of it.
+    /// The torrents of the last session with how to add each again, and what a person should hear of it.
     #[must_use]
-    pub fn load(&self) -> (Vec<AddTorrent>, Vec<String>) {
+    pub fn load(&self) -> (Vec<(AddTorrent, Kept)>, Vec<String>) {
         let mut notes = Vec::new();
         let list = ["session.toml", "session-before.toml"].into_iter().find_map(|name| {
             let path = self.folder.join(name);
@@ -113,12 +113,15 @@ impl Keep {
         });
         let mut seen = BTreeSet::new();
         let adds = list.unwrap_or_default().torrent.into_iter().filter(|kept| seen.insert(kept.info_hash.clone()));
-        let add = |kept: Kept| AddTorrent {
-            what: self.torrent_path(&kept.info_hash).to_string_lossy().into_owned(),
-            dir: Some(kept.dir),
-            sequential: kept.sequential,
-            paused: kept.paused,
-            ..AddTorrent::default()
+        let add = |kept: Kept| {
+            let add = AddTorrent {
+                what: self.torrent_path(&kept.info_hash).to_string_lossy().into_owned(),
+                dir: Some(kept.dir.clone()),
+                sequential: kept.sequential,
+                paused: kept.paused,
+                ..AddTorrent::default()
+            };
+            (add, kept)
         };
         (adds.map(add).collect(), notes)
     }
@@ -170,8 +173,8 @@ mod tests {
         keep.list(vec![kept(1), kept(2)]).write().unwrap();
         old.write().unwrap();
         let (adds, notes) = Keep::new(dir.path()).load();
-        assert_eq!(adds.iter().map(|add| add.paused).collect::<Vec<_>>(), [false, true]);
-        assert!(adds[0].what.ends_with(&format!("{}.torrent", "01".repeat(20))) && notes.is_empty());
+        assert_eq!(adds.iter().map(|(add, _)| add.paused).collect::<Vec<_>>(), [false, true]);
+        assert!(adds[0].0.what.ends_with(&format!("{}.torrent", "01".repeat(20))) && notes.is_empty());
     }
 
     #[test]

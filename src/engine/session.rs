@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 use super::add::{Defaults, Errands, Plan};
 use super::greet::Routes;
 use super::inbox::{Inbox, Mail, Post};
-use super::keep::Keep;
+use super::keep::{Keep, Kept};
 use super::runner::{News, World};
 use super::share::shares;
 use crate::api::{AddTorrent, Command, Event, Snapshot, TorrentId};
@@ -19,7 +19,7 @@ use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
 use crate::swarm::event::Input;
 use crate::swarm::job::DiskFault;
-use crate::swarm::view::Source;
+use crate::swarm::view::{Source, State};
 
 use lives::{Entry, Goal, Life};
 
@@ -89,11 +89,16 @@ pub struct Desk {
     it: Session,
     table: BTreeMap<TorrentId, Entry>,
     next: u32,
+    /// Torrents of the last session that are not up again: still being read, or unreadable at present. They stay in the
+    /// list all the same.
+    restoring: BTreeMap<String, Kept>,
     focus: Option<TorrentId>,
     began: Instant,
     changed: bool,
     sent: Option<Instant>,
     shared: Instant,
+    /// Torrents that share the budget of unwritten bytes.
+    sharers: usize,
     space: (Option<Instant>, Option<u64>),
     quit: Option<Instant>,
 }
@@ -107,11 +112,13 @@ impl Desk {
             it,
             table: BTreeMap::new(),
             next: 1,
+            restoring: BTreeMap::new(),
             focus: None,
             began: now,
             changed: true,
             sent: None,
             shared: now,
+            sharers: 0,
             space: (None, None),
             quit: None,
         }
@@ -122,7 +129,9 @@ impl Desk {
     pub fn run(mut self) -> Vec<String> {
         if let Some((adds, notes)) = self.it.keep.as_ref().map(Keep::load) {
             notes.into_iter().for_each(|note| self.notice(None, note));
-            adds.into_iter().for_each(|add| self.add(add));
+            // All are noted first: whatever is written down meanwhile has all of them in it.
+            self.restoring = adds.iter().map(|(add, kept)| (add.what.clone(), kept.clone())).collect();
+            adds.into_iter().for_each(|(add, _)| self.add(add));
         }
         loop {
             let wait = self.deadline().saturating_duration_since(Instant::now());
@@ -175,9 +184,9 @@ impl Desk {
         self.changed = true;
         match command {
             Command::Add(add) => self.add(add),
-            Command::Pause(id) => self.aim(id, Goal::Pause),
-            Command::Resume(id) => self.aim(id, Goal::Run),
-            Command::Remove { id, data } => self.aim(id, Goal::Remove { data }),
+            Command::Pause(id) => self.wished(id, Goal::Pause),
+            Command::Resume(id) => self.wished(id, Goal::Run),
+            Command::Remove { id, data } => self.wished(id, Goal::Remove { data }),
             Command::Wish(id, wish) => self.input(id, Input::Wish(wish)),
             Command::AddPeers(id, addrs) => self.input(id, Input::Found { source: Source::Manual, addrs }),
             Command::Limits { down, up } => {
@@ -186,6 +195,13 @@ impl Desk {
             }
             Command::Focus(id) => self.focus(id),
         }
+    }
+
+    /// Aims at what the user wants, and writes it down. What the engine aims at by itself, at its end for one, is not
+    /// what the next session is to find.
+    fn wished(&mut self, id: TorrentId, goal: Goal) {
+        self.aim(id, goal);
+        self.keep();
     }
 
     fn event(&self, event: Event) {
@@ -256,10 +272,14 @@ impl Desk {
     /// Splits the limits of all torrents among those that run.
     fn share(&mut self, now: Instant) {
         let due = self.it.limits != (None, None) && now >= self.shared + SHARES;
-        if !due && self.shared != self.began {
+        let fetching =
+            |entry: &&Entry| matches!(entry.life, Life::Running(_)) && entry.view.state == State::Downloading;
+        let sharers = self.table.values().filter(fetching).count();
+        if !due && self.shared != self.began && sharers == self.sharers {
             return;
         }
-        self.shared = now;
+        (self.shared, self.sharers) = (now, sharers);
+        let budget = (limits::BUDGET / sharers.max(1) as u64).max(limits::BUDGET_LEAST);
         let running = || {
             self.table.values().filter_map(|entry| match &entry.life {
                 Life::Running(inbox) => Some((inbox, &entry.view)),
@@ -269,7 +289,7 @@ impl Desk {
         let down = shares(self.it.limits.0, &running().map(|(_, view)| view.down).collect::<Vec<_>>());
         let up = shares(self.it.limits.1, &running().map(|(_, view)| view.up).collect::<Vec<_>>());
         for (((inbox, _), down), up) in running().zip(down).zip(up) {
-            inbox.tell(Input::Quota { down, up });
+            inbox.tell(Input::Quota { down, up, budget });
         }
     }
 

@@ -103,12 +103,14 @@ pub enum Input {
     },
     /// The user's wish.
     Wish(Wish),
-    /// The share of the global limits that this torrent may use from now on, bytes a second; `None` is no limit.
+    /// The share of what all torrents have together that this one may use from now on.
     Quota {
-        /// In.
+        /// Bytes a second in; `None` is no limit.
         down: Option<u64>,
-        /// Out.
+        /// Bytes a second out; `None` is no limit.
         up: Option<u64>,
+        /// Bytes that may be asked for and not yet written.
+        budget: u64,
     },
     /// The deadline that [`Torrent::deadline`](super::torrent::Torrent::deadline) named has come.
     Tick,

@@ -228,7 +228,8 @@ impl Torrent {
             }
             Input::Announced { tracker, result } => self.announced(now, tracker, result, out),
             Input::Wish(wish) => self.wish(now, wish, out),
-            Input::Quota { down, up } => {
+            Input::Quota { down, up, budget } => {
+                self.config.budget = budget;
                 self.down_limit[SHARE].set(down);
                 self.up_limit[SHARE].set(up);
                 self.freed = true;
@@ -429,3 +430,6 @@ impl Torrent {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

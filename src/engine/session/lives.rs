@@ -82,9 +82,11 @@ impl Desk {
         let torrent = Box::new(Torrent::new(plan.config.clone()));
         let view = torrent.view(Instant::now(), false);
         let goal = if add.paused { Goal::Pause } else { Goal::Run };
-        let adding = Some(what.clone());
+        // One of the last session stays in the list even if it cannot be started now.
+        let restored = self.restoring.remove(&what).is_some();
+        let adding = Some(what);
         self.table.insert(id, Entry { plan, goal, life: Life::Paused(torrent), view, adding });
-        if add.paused {
+        if add.paused || restored {
             self.added(id);
         }
         self.settle(id);
@@ -103,11 +105,12 @@ impl Desk {
         let kept = |entry: &Entry| Kept {
             info_hash: entry.plan.config.info_hash.to_string(),
             dir: entry.plan.dir.clone(),
-            paused: entry.goal == Goal::Pause,
+            // One that a fault has stopped is tried again.
+            paused: entry.goal == Goal::Pause && entry.view.state != State::Error,
             sequential: entry.plan.config.sequential,
         };
         let staying = self.table.values().filter(|e| e.adding.is_none() && !matches!(e.goal, Goal::Remove { .. }));
-        let list = keep.list(staying.map(kept).collect());
+        let list = keep.list(staying.map(kept).chain(self.restoring.values().cloned()).collect());
         let notices = self.it.events.clone();
         let errand = move || {
             if let Err(text) = list.write() {
@@ -125,7 +128,6 @@ impl Desk {
         {
             entry.goal = goal;
             self.settle(id);
-            self.keep();
         }
     }
 
