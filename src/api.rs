@@ -7,7 +7,8 @@ use std::time::Duration;
 
 pub use crate::swarm::torrent::{PeerKey, Wish};
 pub use crate::swarm::view::{
-    Cell, Detail, FileRow, PeerRow, Priority, Reason, Source, State, TorrentView, TrackerRow,
+    Cell, Departed, Detail, FileRow, Meta, PeerDetail, PeerRow, PieceDetail, Priority, Reason, Source, SourceRow,
+    State, TorrentView, TrackerRow,
 };
 pub use crate::wire::message::InfoHash;
 
@@ -26,11 +27,50 @@ pub struct AddTorrent {
     pub peers: Vec<SocketAddr>,
     /// Only files that match one of these globs are wanted; all when empty.
     pub select: Vec<String>,
+    /// How much each file is wanted, by its index in the torrent; `Normal` where nothing is said. Comes after `select`.
+    pub priorities: Vec<(usize, Priority)>,
     /// Fetch pieces in order.
     pub sequential: bool,
     /// Add it without starting it.
     pub paused: bool,
 }
+
+/// What is inside something that could be added.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Contents {
+    /// Its name, safe to print.
+    pub name: String,
+    /// Its info-hash.
+    pub info_hash: Option<InfoHash>,
+    /// Bytes of all files.
+    pub size: u64,
+    /// Its files.
+    pub files: Vec<FileRow>,
+    /// The folder that it would go to, safe to print.
+    pub folder: String,
+    /// Free bytes there, if it can be told.
+    pub free: Option<u64>,
+    /// Whether it is in the list already.
+    pub present: bool,
+    /// What a person should hear of it: renamed files and the like.
+    pub remarks: Vec<String>,
+}
+
+/// Which way in the queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Step {
+    /// Before the one that stands before it.
+    Up,
+    /// Behind the one that follows it.
+    Down,
+    /// Before all others.
+    First,
+    /// Behind all others.
+    Last,
+}
+
+/// A key of the config file and its new value as it would stand there in TOML; `None` takes it out.
+pub type Setting = (String, Option<String>);
 
 /// What can be asked of the engine.
 #[derive(Clone, Debug)]
@@ -50,6 +90,31 @@ pub enum Command {
     },
     /// Tell the torrent something.
     Wish(TorrentId, Wish),
+    /// Say what is inside, without adding it; answered by `Event::Inspected`.
+    Inspect(AddTorrent),
+    /// Move it in the queue.
+    Queue(TorrentId, Step),
+    /// How large its share of what all have together is: of the limits, and of the bytes under way. `Skip` is none.
+    Rank(TorrentId, Priority),
+    /// Move its data to this folder, and go on there.
+    Move {
+        /// Which.
+        id: TorrentId,
+        /// The new download folder.
+        to: PathBuf,
+    },
+    /// Write its `.torrent`, as it was received, to this path; a folder takes it under the torrent's name. Never
+    /// overwrites.
+    Export {
+        /// Which.
+        id: TorrentId,
+        /// The path.
+        to: PathBuf,
+    },
+    /// Show its folder in the system's file manager.
+    Open(TorrentId),
+    /// Write these into the config file, and heed at once what can be heeded at once.
+    Configure(Vec<Setting>),
     /// Connect to these peers.
     AddPeers(TorrentId, Vec<SocketAddr>),
     /// Limits of all torrents together, bytes a second.
@@ -82,6 +147,13 @@ pub enum Event {
         /// One sentence: what is wrong, where, what to do.
         why: String,
     },
+    /// What is inside something that could be added, or one sentence why it cannot be.
+    Inspected {
+        /// What `AddTorrent::what` was.
+        what: String,
+        /// What is inside.
+        contents: Result<Box<Contents>, String>,
+    },
     /// Its check is over.
     Ready(TorrentId),
     /// Everything wanted of it has been downloaded, verified and written.
@@ -102,7 +174,7 @@ pub enum Event {
 pub struct Snapshot {
     /// Time since the engine started.
     pub uptime: Duration,
-    /// The torrents, in the order in which they were added.
+    /// The torrents, in the order of the queue: as they were added until the user moves them.
     pub torrents: Vec<(TorrentId, TorrentView)>,
     /// The torrent whose view carries a [`Detail`].
     pub focus: Option<TorrentId>,
@@ -120,4 +192,20 @@ pub struct Snapshot {
     pub free: Option<u64>,
     /// Share of the last second in which the busiest disk thread was busy, 0 to 1.
     pub disk_busy: f32,
+    /// Connections of all torrents together, and the most there may be.
+    pub connections: (u32, u32),
+    /// Downloads that may run at once; `None` is no limit.
+    pub max_active: Option<u32>,
+    /// The default download folder, safe to print.
+    pub folder: String,
+    /// The config file that settings are written to, safe to print; empty where there is none.
+    pub config_file: String,
+    /// What happened to all torrents, newest last: since the engine started, to which torrent, and the sentence. At
+    /// most [`Snapshot::LOG`].
+    pub log: Vec<(Duration, Option<TorrentId>, String)>,
+}
+
+impl Snapshot {
+    /// The most sentences of the log.
+    pub const LOG: usize = 200;
 }

@@ -155,7 +155,7 @@ impl<'a> Watch<'a> {
             }
             Event::Complete(id) => _ = self.complete.insert(id),
             Event::Notice { text, .. } => log::info!("{text}"),
-            Event::Ready(_) | Event::Stopped => {}
+            Event::Ready(_) | Event::Inspected { .. } | Event::Stopped => {}
         }
     }
 

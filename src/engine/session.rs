@@ -194,6 +194,13 @@ impl Desk {
                 self.shared = self.began;
             }
             Command::Focus(id) => self.focus(id),
+            Command::Inspect(_)
+            | Command::Queue(..)
+            | Command::Rank(..)
+            | Command::Move { .. }
+            | Command::Export { .. }
+            | Command::Open(_)
+            | Command::Configure(_) => (),
         }
     }
 
@@ -319,6 +326,11 @@ impl Desk {
             port_state: self.it.port_state.clone(),
             free: self.space.1,
             disk_busy: self.it.disk.busy(),
+            connections: (0, 0),
+            max_active: None,
+            folder: String::new(),
+            config_file: String::new(),
+            log: Vec::new(),
             torrents,
         };
         self.event(Event::Snapshot(Arc::new(snapshot)));

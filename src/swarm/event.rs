@@ -121,8 +121,21 @@ pub enum Input {
 pub enum Wish {
     /// Hash everything again.
     Verify,
-    /// Ask all trackers now.
-    Announce,
+    /// Ask all trackers now, or only this one, by [`TrackerRow::index`](crate::swarm::view::TrackerRow::index).
+    Announce(Option<usize>),
+    /// Ask this tracker too, from now on.
+    AddTracker(String),
+    /// Do not ask this tracker any more.
+    RemoveTracker(usize),
+    /// Offer one piece at a time to each peer, so that a single seeder sends little more than one copy (BEP 16).
+    SuperSeed(bool),
+    /// What the view is to tell more of: one peer, one piece.
+    Look {
+        /// The peer.
+        peer: Option<PeerKey>,
+        /// The piece.
+        piece: Option<u32>,
+    },
     /// Fetch pieces in order, or rarest first.
     Sequential(bool),
     /// How much a file is wanted; files by their index.

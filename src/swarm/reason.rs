@@ -78,6 +78,7 @@ fn sentence(f: &Facts) -> String {
     match f.state {
         State::Paused => "paused by you: p goes on".into(),
         State::Queued => "waiting for its turn".into(),
+        State::Moving => "its data are being moved to another folder".into(),
         State::Checking => format!("checking its data: {} of {} pieces hashed", f.checked, f.pieces),
         State::Metadata => format!("waiting for the metadata from {} peers", f.peers),
         State::Error => f.fault.clone().unwrap_or_else(|| "stopped by a fault".into()),

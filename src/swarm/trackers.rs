@@ -382,12 +382,15 @@ impl Trackers {
             let t = &self.all[index];
             let running = self.phase == Phase::Running && t.asked.is_none();
             TrackerRow {
+                index,
                 tier: t.tier,
                 url: t.shown.clone(),
                 status: t.status(self.phase),
                 failed: t.failed || !t.usable,
                 seeds: t.seeds,
                 leechers: t.leechers,
+                completed: None,
+                last: None,
                 next: t.retry.or(t.fresh).filter(|_| running).map(|at| at.saturating_duration_since(now)),
                 peers: t.peers,
             }

@@ -22,6 +22,8 @@ pub enum State {
     Paused,
     /// Waiting for its turn.
     Queued,
+    /// Its data are being moved to another folder.
+    Moving,
     /// Stopped by a fault; [`TorrentView::error`] says which.
     Error,
 }
@@ -37,6 +39,7 @@ impl State {
             State::Seeding => "seeding",
             State::Paused => "paused",
             State::Queued => "queued",
+            State::Moving => "moving",
             State::Error => "error",
         }
     }
@@ -79,7 +82,7 @@ pub struct TorrentView {
     pub seeds: u32,
     /// Addresses known.
     pub known: u32,
-    /// Time until done at the present rate, if it can be told.
+    /// Time until done at the rate of the last half minute or so, if it can be told.
     pub eta: Option<Duration>,
     /// Time since it was started.
     pub active: Duration,
@@ -87,6 +90,16 @@ pub struct TorrentView {
     pub sequential: bool,
     /// Whether only its own trackers may be told of it (BEP 27).
     pub private: bool,
+    /// Whether it seeds one piece at a time to each peer (BEP 16).
+    pub super_seed: bool,
+    /// How large its share of what all torrents have together is.
+    pub rank: Priority,
+    /// Its own limits in and out, bytes a second.
+    pub limits: (Option<u64>, Option<u64>),
+    /// When it was added, seconds since 1970; 0 where that is not known.
+    pub added: u64,
+    /// When it was completed, seconds since 1970.
+    pub finished: Option<u64>,
     /// Why it is no faster.
     pub why: Reason,
     /// What only the focused torrent carries.
@@ -114,6 +127,16 @@ pub struct Detail {
     pub missing: u32,
     /// The connected peers, by address.
     pub peers: Vec<PeerRow>,
+    /// Peers that left, newest last; at most [`Detail::DEPARTED`].
+    pub departed: Vec<Departed>,
+    /// What each way of finding peers has brought.
+    pub sources: Vec<SourceRow>,
+    /// The peer that was looked at (`Wish::Look`).
+    pub peer: Option<PeerDetail>,
+    /// The piece that was looked at (`Wish::Look`).
+    pub piece: Option<PieceDetail>,
+    /// What its `.torrent` says beside its data.
+    pub meta: Meta,
     /// The files.
     pub files: Vec<FileRow>,
     /// The trackers, by tier.
@@ -131,6 +154,115 @@ pub struct Detail {
 impl Detail {
     /// The most cells of a piece map.
     pub const CELLS: usize = 4096;
+    /// The most peers kept that left.
+    pub const DEPARTED: usize = 50;
+}
+
+/// What a `.torrent` says beside its data. All of it is a stranger's text, safe to print.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Meta {
+    /// A remark.
+    pub comment: Option<String>,
+    /// The program that made it.
+    pub created_by: Option<String>,
+    /// When, seconds since 1970.
+    pub created: Option<i64>,
+    /// The tracker it was made for.
+    pub source: Option<String>,
+    /// Addresses of web seeds (BEP 19).
+    pub web_seeds: Vec<String>,
+    /// Its magnet link.
+    pub magnet: String,
+}
+
+/// A peer that left.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Departed {
+    /// Its address.
+    pub addr: SocketAddr,
+    /// Its program, safe to print; empty where it did not come that far.
+    pub client: String,
+    /// How we learnt of it.
+    pub source: Source,
+    /// How long ago it left.
+    pub ago: Duration,
+    /// How long it was connected.
+    pub stayed: Duration,
+    /// Payload bytes from it.
+    pub downloaded: u64,
+    /// Payload bytes to it.
+    pub uploaded: u64,
+    /// Why, in words.
+    pub why: String,
+}
+
+/// What one way of finding peers has brought.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SourceRow {
+    /// Which.
+    pub source: Source,
+    /// Addresses known from it.
+    pub known: u32,
+    /// Of them, those that failed when they were tried last.
+    pub failed: u32,
+    /// Of them, those connected.
+    pub connected: u32,
+    /// Why the last of them failed, in words.
+    pub last_failure: Option<String>,
+}
+
+/// One connected peer, looked at closely.
+#[derive(Clone, PartialEq, Debug)]
+pub struct PeerDetail {
+    /// Which: [`PeerRow::key`].
+    pub key: u64,
+    /// Its peer id, safe to print.
+    pub peer_id: String,
+    /// What it can do, in words: `fast extension`, `extension protocol` ..
+    pub abilities: Vec<String>,
+    /// The requests that it takes at once, as it says.
+    pub reqq: u32,
+    /// Requests that we keep on their way to it.
+    pub pipeline: u32,
+    /// Pieces that it has.
+    pub pieces: u32,
+    /// Of them, pieces that we want.
+    pub wanted: u32,
+    /// Blocks of it that were in pieces that failed their hash.
+    pub failed: u32,
+    /// Of the time connected, the share in which it choked us, 0 to 1.
+    pub choked_us: f32,
+    /// Of the time connected, the share in which we choked it, 0 to 1.
+    pub choked_it: f32,
+    /// What happened between us, newest last: since it connected, and the sentence.
+    pub timeline: Vec<(Duration, String)>,
+}
+
+/// One piece, looked at closely.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct PieceDetail {
+    /// Which.
+    pub index: u32,
+    /// Its bytes.
+    pub size: u64,
+    /// Whether it is here and verified.
+    pub have: bool,
+    /// Blocks in it.
+    pub blocks: u32,
+    /// Of them, blocks that are here.
+    pub here: u32,
+    /// The files that it has bytes of.
+    pub files: Vec<String>,
+    /// Connected peers that have it.
+    pub holders: u32,
+    /// Some of them, the fastest first.
+    pub some_holders: Vec<SocketAddr>,
+    /// Who is asked for how many of its blocks.
+    pub asked: Vec<(SocketAddr, u32)>,
+    /// Time since its first block was asked for.
+    pub age: Option<Duration>,
+    /// How often it failed its hash.
+    pub fails: u32,
 }
 
 /// A run of pieces on the piece map.
@@ -185,6 +317,8 @@ pub struct PeerRow {
     pub interested: bool,
     /// It let us wait too long for a block.
     pub snubbed: bool,
+    /// Blocks of it that were in pieces that failed their hash.
+    pub failed: u32,
 }
 
 /// How an address was learnt.
@@ -239,6 +373,8 @@ pub enum Priority {
 /// One file.
 #[derive(Clone, PartialEq, Debug)]
 pub struct FileRow {
+    /// Which it is in the torrent, padding counted too: names it in `Wish::Priority`.
+    pub index: usize,
     /// Its path below the download folder, with `/`; safe to print.
     pub path: String,
     /// Its bytes.
@@ -247,11 +383,15 @@ pub struct FileRow {
     pub done: u64,
     /// How much it is wanted.
     pub priority: Priority,
+    /// Time until it is done, if that can be told.
+    pub eta: Option<Duration>,
 }
 
 /// One tracker.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TrackerRow {
+    /// Names it in `Wish::Announce` and `Wish::RemoveTracker`; never given twice.
+    pub index: usize,
     /// Its tier, from 0 (BEP 12).
     pub tier: u32,
     /// Its address without what may be a secret, safe to print.
@@ -264,6 +404,10 @@ pub struct TrackerRow {
     pub seeds: Option<u32>,
     /// Leechers, as it counts.
     pub leechers: Option<u32>,
+    /// Downloads completed ever, as it counts.
+    pub completed: Option<u32>,
+    /// Time since its last answer.
+    pub last: Option<Duration>,
     /// Time until the next announce.
     pub next: Option<Duration>,
     /// Peers in its last answer.

@@ -103,23 +103,52 @@ pub enum Act {
     Last,
     Zoom,
     Filter,
+    NextFound,
+    PreviousFound,
+    Palette,
+    Settings,
+    HideNames,
     Why,
     Theme,
     Redraw,
     Add,
+    Mark,
+    MarkAll,
     Pause,
     PauseAll,
     Remove,
     Verify,
     Announce,
+    StateFilter,
+    RankUp,
+    RankDown,
+    QueueUp,
+    QueueDown,
     Sequential,
+    SuperSeed,
+    DownLimitLess,
+    DownLimitMore,
+    UpLimitLess,
+    UpLimitMore,
+    Move,
+    CopyMagnet,
+    OpenFolder,
+    Export,
     Sort,
     Reverse,
+    PeerOpen,
     Ban,
     Kick,
+    PeerAdd,
     FileWanted,
     FileMore,
     FileLess,
+    FileNormal,
+    FileFold,
+    FileGlob,
+    TrackerAnnounce,
+    TrackerAdd,
+    TrackerRemove,
 }
 
 /// Where a key means what it means.
@@ -133,6 +162,8 @@ pub enum Place {
     Peers,
     /// In the list of files.
     Files,
+    /// In the list of trackers.
+    Trackers,
 }
 
 impl Place {
@@ -144,6 +175,7 @@ impl Place {
             Place::Torrents => "The chosen torrent",
             Place::Peers => "In the list of peers",
             Place::Files => "In the list of files",
+            Place::Trackers => "In the list of trackers",
         }
     }
 }
@@ -177,28 +209,57 @@ const fn on(
 }
 
 use Key::{Char, Ctrl};
-use Place::{Everywhere, Files, Peers, Torrents};
+use Place::{Everywhere, Files, Peers, Torrents, Trackers};
 
 /// All keys. The first match wins, those of a narrower place before those that hold everywhere.
 pub const KEYS: &[Binding] = &[
     on(Torrents, &[Char('a')], "a", Act::Add, "add a torrent by its path; pasting does the same", "add"),
+    on(Torrents, &[Char(' ')], "Space", Act::Mark, "mark it; what follows is done to all that are marked", ""),
+    on(Torrents, &[Char('*')], "*", Act::MarkAll, "mark all that are shown, or none", ""),
     on(Torrents, &[Char('p')], "p", Act::Pause, "pause or resume", "pause"),
     on(Torrents, &[Char('P')], "P", Act::PauseAll, "pause or resume all", ""),
     on(Torrents, &[Char('d'), Key::Delete], "d", Act::Remove, "remove; asks whether to keep the data", "remove"),
     on(Torrents, &[Char('v')], "v", Act::Verify, "verify: hash all data again", "verify"),
     on(Torrents, &[Char('t')], "t", Act::Announce, "ask the trackers for peers now", ""),
     on(Torrents, &[Char('e')], "e", Act::Sequential, "fetch in order, or rarest first", ""),
+    on(Torrents, &[Char('x')], "x", Act::SuperSeed, "super-seed: offer one piece at a time, or all", ""),
+    on(Torrents, &[Char('+')], "+", Act::RankUp, "a larger share of the limits", ""),
+    on(Torrents, &[Char('-')], "-", Act::RankDown, "a smaller share of the limits", ""),
+    on(Torrents, &[Char('K')], "K", Act::QueueUp, "up in the queue", ""),
+    on(Torrents, &[Char('J')], "J", Act::QueueDown, "down in the queue", ""),
+    on(Torrents, &[Char('[')], "[", Act::DownLimitLess, "a lower limit in", ""),
+    on(Torrents, &[Char(']')], "]", Act::DownLimitMore, "a higher limit in, or none", ""),
+    on(Torrents, &[Char('{')], "{", Act::UpLimitLess, "a lower limit out", ""),
+    on(Torrents, &[Char('}')], "}", Act::UpLimitMore, "a higher limit out, or none", ""),
+    on(Torrents, &[Char('m')], "m", Act::Move, "move its data to another folder", ""),
+    on(Torrents, &[Char('y')], "y", Act::CopyMagnet, "copy its magnet link", ""),
+    on(Torrents, &[Char('o')], "o", Act::OpenFolder, "open its folder", ""),
+    on(Torrents, &[Char('E')], "E", Act::Export, "write its .torrent to a file", ""),
+    on(Torrents, &[Char('f')], "f", Act::StateFilter, "show only those in one state", ""),
     on(Torrents, &[Char('w')], "w", Act::Why, "why it is no faster, with the numbers", ""),
     on(Torrents, &[Char('s')], "s", Act::Sort, "sort by the next column", ""),
     on(Torrents, &[Char('S')], "S", Act::Reverse, "sort the other way round", ""),
     on(Peers, &[Char('s')], "s", Act::Sort, "sort by the next column", ""),
     on(Peers, &[Char('S')], "S", Act::Reverse, "sort the other way round", ""),
+    on(Peers, &[Key::Enter], "Enter", Act::PeerOpen, "look at the chosen peer closely", ""),
+    on(Peers, &[Char('+')], "+", Act::PeerAdd, "connect to an address", ""),
     on(Peers, &[Char('B')], "B", Act::Ban, "ban the address of the chosen peer", ""),
     on(Peers, &[Char('X')], "X", Act::Kick, "disconnect the chosen peer", ""),
     on(Files, &[Char(' ')], "Space", Act::FileWanted, "want the chosen file, or do not", ""),
     on(Files, &[Char('+')], "+", Act::FileMore, "raise its priority", ""),
     on(Files, &[Char('-')], "-", Act::FileLess, "lower its priority", ""),
-    on(Everywhere, &[Char('/')], "/", Act::Filter, "show only torrents with this in their name", "find"),
+    on(Files, &[Char('=')], "=", Act::FileNormal, "normal priority", ""),
+    on(Files, &[Key::Enter], "Enter", Act::FileFold, "fold or unfold the folder", ""),
+    on(Files, &[Char('*')], "*", Act::FileGlob, "want only the files that match a pattern", ""),
+    on(Trackers, &[Char('t')], "t", Act::TrackerAnnounce, "ask the chosen tracker now", ""),
+    on(Trackers, &[Char('a')], "a", Act::TrackerAdd, "add a tracker", ""),
+    on(Trackers, &[Char('d')], "d", Act::TrackerRemove, "remove the chosen tracker", ""),
+    on(Everywhere, &[Char('/')], "/", Act::Filter, "show only what has this in its name", "find"),
+    on(Everywhere, &[Char('n')], "n", Act::NextFound, "to the next that was found", ""),
+    on(Everywhere, &[Char('N')], "N", Act::PreviousFound, "to the one found before", ""),
+    on(Everywhere, &[Char(':')], ":", Act::Palette, "all that can be done, found by typing", ""),
+    on(Everywhere, &[Char(',')], ",", Act::Settings, "settings", ""),
+    on(Everywhere, &[Char('~')], "~", Act::HideNames, "hide all names, for a picture", ""),
     on(Everywhere, &[Key::Tab, Key::BackTab], "Tab", Act::Pane, "to the other pane", "pane"),
     on(Everywhere, &[Key::Right, Char('l')], "right l", Act::TabRight, "the next tab", ""),
     on(Everywhere, &[Key::Left, Char('h')], "left h", Act::TabLeft, "the tab before", ""),
@@ -245,7 +306,7 @@ pub fn shown(act: Act) -> &'static str {
 #[must_use]
 pub fn markdown() -> String {
     let mut out = String::new();
-    for place in [Torrents, Peers, Files, Everywhere] {
+    for place in [Torrents, Peers, Files, Trackers, Everywhere] {
         out.push_str(&format!("\n| {} | |\n|---|---|\n", place.title()));
         for binding in KEYS.iter().filter(|b| b.place == place) {
             let keys: Vec<String> = binding.shown.split(' ').map(|key| format!("`{key}`")).collect();
@@ -280,7 +341,7 @@ mod tests {
     #[test]
     fn a_narrower_place_goes_first() {
         assert_eq!(lookup(&[Place::Files, Place::Torrents, Place::Everywhere], Key::Char('-')), Some(Act::FileLess));
-        assert_eq!(lookup(&[Place::Torrents, Place::Everywhere], Key::Char('-')), None);
+        assert_eq!(lookup(&[Place::Torrents, Place::Everywhere], Key::Char('-')), Some(Act::RankDown));
         assert_eq!(lookup(&[Place::Torrents, Place::Everywhere], Key::F(1)), Some(Act::Help));
         assert_eq!(shown(Act::Help), "?");
     }

@@ -389,7 +389,7 @@ impl World {
                 Event::Refused { what, why } => Msg::Refused(what, why),
                 Event::Complete(id) => Msg::Complete(id),
                 Event::Notice { text, .. } => Msg::Notice(text),
-                Event::Ready(_) => continue,
+                Event::Ready(_) | Event::Inspected { .. } => continue,
                 Event::Stopped => {
                     self.ended = Some(Outcome::EngineStopped);
                     continue;

@@ -178,6 +178,7 @@ fn state(view: &TorrentView, theme: &Theme) -> (String, ratatui::style::Style) {
         State::Metadata => ("metadata".into(), theme.warn),
         State::Paused => ("paused".into(), theme.dim),
         State::Queued => ("queued".into(), theme.dim),
+        State::Moving => ("moving".into(), theme.warn),
         State::Error => ("error".into(), theme.bad),
     }
 }

@@ -128,6 +128,7 @@ fn press(model: &mut Model, key: Key, snapshot: &Snapshot, commands: &mut Vec<Co
         let places: &[Place] = match (model.pane, model.tab) {
             (Pane::Detail, Tab::Peers) => &[Place::Peers, Place::Torrents, Place::Everywhere],
             (Pane::Detail, Tab::Files) => &[Place::Files, Place::Torrents, Place::Everywhere],
+            (Pane::Detail, Tab::Trackers) => &[Place::Trackers, Place::Torrents, Place::Everywhere],
             _ => &[Place::Torrents, Place::Everywhere],
         };
         if let Some(act) = lookup(places, key) {
@@ -214,7 +215,7 @@ fn on_chosen(model: &mut Model, act: Act, id: TorrentId, snapshot: &Snapshot, co
             notice(model, &format!("hashing {} again", view.name));
         }
         Act::Announce => {
-            commands.push(Command::Wish(id, Wish::Announce));
+            commands.push(Command::Wish(id, Wish::Announce(None)));
             notice(model, &format!("asking the trackers of {}", view.name));
         }
         Act::Sequential => {
@@ -243,7 +244,7 @@ fn on_chosen(model: &mut Model, act: Act, id: TorrentId, snapshot: &Snapshot, co
                 (_, Priority::Normal) => Priority::Low,
                 (_, _) => Priority::Skip,
             };
-            commands.push(Command::Wish(id, Wish::Priority(vec![(at, priority)])));
+            commands.push(Command::Wish(id, Wish::Priority(vec![(file.index, priority)])));
         }
         _ => {}
     }

@@ -155,6 +155,7 @@ fn states(snapshot: &Snapshot) -> String {
         State::Checking,
         State::Metadata,
         State::Queued,
+        State::Moving,
         State::Paused,
         State::Error,
     ];

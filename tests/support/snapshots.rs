@@ -44,6 +44,7 @@ pub fn world(torrents: Vec<TorrentView>) -> Snapshot {
         port_state: "listening".into(),
         free: Some(41_200_000_000),
         disk_busy: 0.02,
+        ..Snapshot::default()
     }
 }
 
@@ -100,6 +101,7 @@ pub fn download(name: &str, peers: usize) -> TorrentView {
             piece_length: 2 << 20,
             folder: "~/Downloads/debian".into(),
             log: log(),
+            ..Detail::default()
         })),
         ..TorrentView::default()
     }
@@ -222,6 +224,7 @@ fn peers(numbers: &mut Numbers, count: usize) -> Vec<PeerRow> {
                 interesting: done > 0.1,
                 interested: up > 0,
                 snubbed,
+                failed: 0,
             }
         })
         .collect()
@@ -245,29 +248,34 @@ fn map(numbers: &mut Numbers, pieces: usize, done: f64) -> Vec<Cell> {
 }
 
 fn files() -> Vec<FileRow> {
-    let row = |path: &str, size, share: u64, priority| FileRow {
+    let row = |index, path: &str, size, share: u64, priority| FileRow {
+        index,
         path: path.into(),
         size,
         done: size / 100 * share,
         priority,
+        eta: None,
     };
     vec![
-        row("debian/debian-13.1.0-amd64-DVD-1.iso", 3_200_000_000, 71, Priority::Normal),
-        row("debian/extra/firmware-13.1.0.tar.xz", 612_000_000, 28, Priority::High),
-        row("debian/extra/sources.list", 91_328, 100, Priority::Normal),
-        row("debian/SHA512SUMS", 4_000, 0, Priority::Low),
-        row("debian/trailer.mkv", 96_996_000, 0, Priority::Skip),
+        row(0, "debian/debian-13.1.0-amd64-DVD-1.iso", 3_200_000_000, 71, Priority::Normal),
+        row(1, "debian/extra/firmware-13.1.0.tar.xz", 612_000_000, 28, Priority::High),
+        row(2, "debian/extra/sources.list", 91_328, 100, Priority::Normal),
+        row(3, "debian/SHA512SUMS", 4_000, 0, Priority::Low),
+        row(4, "debian/trailer.mkv", 96_996_000, 0, Priority::Skip),
     ]
 }
 
 fn trackers() -> Vec<TrackerRow> {
     let row = |tier, url: &str, status: &str, failed| TrackerRow {
+        index: tier as usize,
         tier,
         url: url.into(),
         status: status.into(),
         failed,
         seeds: (!failed).then_some(112),
         leechers: (!failed).then_some(31),
+        completed: None,
+        last: None,
         next: Some(Duration::from_secs(if failed { 95 } else { 1503 })),
         peers: (!failed).then_some(50),
     };

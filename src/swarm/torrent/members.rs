@@ -354,7 +354,9 @@ impl Torrent {
     pub(super) fn wish(&mut self, now: Instant, wish: Wish, out: &mut Vec<Effect>) {
         match wish {
             Wish::Verify => self.verify(now, out),
-            Wish::Announce => self.trackers.announce_now(now),
+            // Which of them comes with the trackers' own pane.
+            Wish::Announce(_) => self.trackers.announce_now(now),
+            Wish::AddTracker(_) | Wish::RemoveTracker(_) | Wish::SuperSeed(_) | Wish::Look { .. } => {}
             Wish::Sequential(on) => {
                 self.picker.set_sequential(on);
                 self.config.sequential = on;

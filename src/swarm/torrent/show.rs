@@ -42,6 +42,11 @@ impl Torrent {
             active: self.started.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
             sequential: self.picker.sequential(),
             private: self.config.private,
+            super_seed: false,
+            rank: Priority::Normal,
+            limits: (self.down_limit[super::OWN].limit(), self.up_limit[super::OWN].limit()),
+            added: 0,
+            finished: None,
             why: reason(&self.facts(now)),
             detail: None,
         };
@@ -117,6 +122,11 @@ impl Torrent {
             copies: f32::from(rarest) + if pieces == 0 { 0.0 } else { above as f32 / pieces as f32 },
             missing: self.facts(now).missing,
             peers: self.peer_rows(now),
+            departed: Vec::new(),
+            sources: Vec::new(),
+            peer: None,
+            piece: None,
+            meta: crate::swarm::view::Meta::default(),
             files: self.file_rows(size_of),
             trackers: self.trackers.rows(now),
             info_hash: Some(self.config.info_hash),
@@ -178,6 +188,7 @@ impl Torrent {
             interesting: p.interesting,
             interested: p.interested,
             snubbed: p.snubbed,
+            failed: 0,
         };
         let mut rows: Vec<PeerRow> = self.peers.iter().map(row).collect();
         rows.sort_by_key(|r| (r.addr, r.key));
@@ -186,15 +197,16 @@ impl Torrent {
 
     fn file_rows(&self, size_of: impl Fn(PieceIndex) -> u64) -> Vec<FileRow> {
         let geometry = &self.config.geometry;
-        let row = |(span, priority): (&super::Span, &Priority)| {
+        let row = |(index, (span, priority)): (usize, (&super::Span, &Priority))| {
             let end = span.offset + span.length;
             let mut done = 0;
             for piece in geometry.pieces_of(span.offset..end).map(PieceIndex).filter(|p| self.picker.have().has(*p)) {
                 let start = geometry.offset(piece, 0);
                 done += (start + size_of(piece)).min(end) - start.max(span.offset);
             }
-            FileRow { path: span.path.clone(), size: span.length, done, priority: *priority }
+            FileRow { index, path: span.path.clone(), size: span.length, done, priority: *priority, eta: None }
         };
-        self.config.files.iter().zip(&self.files_wanted).filter(|(span, _)| !span.pad).map(row).collect()
+        let files = self.config.files.iter().zip(&self.files_wanted).enumerate();
+        files.filter(|(_, (span, _))| !span.pad).map(row).collect()
     }
 }
