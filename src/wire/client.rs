@@ -1,170 +1,190 @@
 //! The name of a peer's program, read from its peer id (BEP 20).
 
+mod known;
+
 use crate::limits;
 use crate::wire::message::PeerId;
 use crate::wire::text::clean_bytes;
 
-/// Programs that write `-XX1234-`, by their two letters.
-const AZUREUS: &[(&[u8; 2], &str)] = &[
-    (b"7T", "aTorrent"),
-    (b"A2", "aria2"),
-    (b"AG", "Ares"),
-    (b"AR", "Arctic"),
-    (b"AT", "Artemis"),
-    (b"AV", "Avicora"),
-    (b"AX", "BitPump"),
-    (b"AZ", "Vuze"),
-    (b"BB", "BitBuddy"),
-    (b"BC", "BitComet"),
-    (b"BG", "BTG"),
-    (b"BI", "BiglyBT"),
-    (b"BM", "BitMagnet"),
-    (b"BP", "BitTorrent Pro"),
-    (b"BR", "BitRocket"),
-    (b"BT", "BitTorrent"),
-    (b"BW", "BitWombat"),
-    (b"CD", "Enhanced CTorrent"),
-    (b"CT", "CTorrent"),
-    (b"DE", "Deluge"),
-    (b"EB", "EBit"),
-    (b"FC", "FileCroc"),
-    (b"FD", "Free Download Manager"),
-    (b"FG", "FlashGet"),
-    (b"FL", "Folx"),
-    (b"FW", "FrostWire"),
-    (b"FX", "Freebox"),
-    (b"GT", "anacrolix/torrent"),
-    (b"HL", "Halite"),
-    (b"KG", "KGet"),
-    (b"KT", "KTorrent"),
-    (b"LC", "LeechCraft"),
-    (b"LH", "LH-ABC"),
-    (b"LT", "libtorrent"),
-    (b"LW", "LimeWire"),
-    (b"MG", "MediaGet"),
-    (b"MO", "MonoTorrent"),
-    (b"MR", "Miro"),
-    (b"NX", "Net Transport"),
-    (b"OS", "OneSwarm"),
-    (b"PI", "PicoTorrent"),
-    (b"QD", "QQDownload"),
-    (b"RN", "Rain"),
-    (b"SD", "Thunder"),
-    (b"SK", "spark"),
-    (b"ST", "SymTorrent"),
-    (b"TB", "Torch"),
-    (b"TE", "terasaur"),
-    (b"TL", "Tribler"),
-    (b"TR", "Transmission"),
-    (b"TS", "TorrentStorm"),
-    (b"TU", "ttui"),
-    (b"TX", "Tixati"),
-    (b"UE", "\u{b5}Torrent Embedded"),
-    (b"UM", "\u{b5}Torrent Mac"),
-    (b"UT", "\u{b5}Torrent"),
-    (b"UW", "\u{b5}Torrent Web"),
-    (b"WD", "WebTorrent Desktop"),
-    (b"WW", "WebTorrent"),
-    (b"WY", "Wyzo"),
-    (b"XF", "Xfplay"),
-    (b"XL", "Xunlei"),
-    (b"XT", "XanTorrent"),
-    (b"ZT", "ZipTorrent"),
-    (b"bk", "BitKitten"),
-    (b"lt", "rTorrent"),
-    (b"qB", "qBittorrent"),
-    (b"rQ", "rqbit"),
-    (b"st", "SharkTorrent"),
-];
+use known::{AZUREUS, DASHED, OWN, SHADOW};
 
-/// Programs that write `X123--`, by their letter.
-const SHADOW: &[(u8, &str)] = &[
-    (b'A', "ABC"),
-    (b'M', "BitTorrent"),
-    (b'O', "Osprey"),
-    (b'Q', "BTQueue"),
-    (b'R', "Tribler"),
-    (b'S', "Shadow's"),
-    (b'T', "BitTornado"),
-    (b'U', "UPnP NAT"),
-];
-
-/// Programs that write their name in their own way.
-const OWN: &[(&[u8], &str)] = &[
-    (b"exbc", "BitComet"),
-    (b"FUTB", "BitComet"),
-    (b"Mbrst", "Burst!"),
-    (b"OP", "Opera"),
-    (b"Plus", "Plus!"),
-    (b"turbobt", "TurboBT"),
-    (b"XBT", "XBT Client"),
-    (b"-ML", "MLDonkey"),
-    (b"-BOW", "Bits on Wheels"),
-    (b"aria2-", "aria2"),
-    (b"A2-", "aria2"),
-    (b"btpd", "btpd"),
-    (b"10-------", "JVtorrent"),
-    (b"-SP", "BitSpirit"),
-    (b"eX", "eXeem"),
-];
+/// How a program writes its version into the four signs of `-XX1234-`.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Style {
+    /// `1.2.3.4`, the last one only where it is not 0.
+    Four,
+    /// `1.2.3`; the fourth sign says nothing of the version.
+    Three,
+    /// Only so many signs.
+    Fixed(usize),
+    /// Two digits before the point and two behind it.
+    TwoTwo,
+    /// Three hexadecimal digits and a letter; the fourth sign may be a digit, and the letter stand in place of the dash.
+    Micro,
+    /// Three signs and a letter for what is not released; before 4.0 one digit, and two for the minor version.
+    Transmission,
+    /// `1.2.3`, where the third sign may announce a candidate or a snapshot.
+    KTorrent,
+    /// Three signs, and three more for the build in place of the last one and the dash.
+    BitLord,
+    /// No version that could be read.
+    Nothing,
+}
 
 /// The program's name and version as its peer id tells them, safe to print and at most [`limits::CLIENT_NAME`]
 /// columns wide. What is not known is shown as it stands, or as `unknown` where it has no letters.
 #[must_use]
 pub fn name(id: &PeerId) -> String {
-    let name = azureus(&id.0).or_else(|| own(&id.0)).or_else(|| shadow(&id.0)).unwrap_or_else(|| plain(&id.0));
+    let id = &id.0;
+    let ways = [bitcomet, dashed, own, dotted_own, azureus, shadow];
+    let name = ways.iter().find_map(|way| way(id)).unwrap_or_else(|| plain(id));
     clean_bytes(name.as_bytes(), limits::CLIENT_NAME)
 }
 
 /// `-XX1234-............`
 fn azureus(id: &[u8; 20]) -> Option<String> {
-    let [b'-', a, b, v1, v2, v3, v4, b'-', ..] = id else { return None };
-    let version = [v1, v2, v3, v4];
-    if !a.is_ascii_alphanumeric() || !b.is_ascii_alphanumeric() || version.iter().any(|v| !v.is_ascii_graphic()) {
+    let [b'-', a, b, v1, v2, v3, v4, end, ..] = *id else { return None };
+    let known = AZUREUS.iter().find(|(letters, ..)| **letters == [a, b]);
+    let Some((_, name, style)) = known else {
+        // One that nobody knows has to keep to the form.
+        let good = [a, b, v1, v2, v3, v4].iter().all(u8::is_ascii_alphanumeric) && end == b'-';
+        return good.then(|| format!("{}{} {}", char::from(a), char::from(b), points(&[v1, v2, v3, v4], 3)));
+    };
+    let wide = matches!(style, Style::Micro | Style::BitLord);
+    if !v1.is_ascii_alphanumeric() || (end != b'-' && !wide) {
         return None;
     }
-    let known = AZUREUS.iter().find(|(letters, _)| **letters == [*a, *b]);
-    let name = known.map_or_else(|| [*a, *b].iter().map(|c| char::from(*c)).collect(), |(_, name)| (*name).to_owned());
-    Some(match &[*a, *b] {
-        // Transmission writes one digit, two digits of the minor version and a letter for what is not released.
-        b"TR" if v1.is_ascii_digit() && *v1 < b'4' => {
-            let minor = String::from_utf8_lossy(&[*v2, *v3]).trim_start_matches('0').to_owned();
-            format!("{name} {}.{:0>2}", char::from(*v1), if minor.is_empty() { "0" } else { &minor })
-        }
-        _ => format!("{name} {}", dotted(&version)),
+    let version = match style {
+        Style::Four => points(&[v1, v2, v3, v4], 3),
+        Style::Three => points(&[v1, v2, v3], 3),
+        Style::Fixed(n) => points(&[v1, v2, v3][..(*n).min(3)], 3),
+        Style::TwoTwo => pairs(&[v1, v2, v3, v4])?,
+        Style::Micro => micro(&[v1, v2, v3, v4, end])?,
+        Style::Transmission => transmission(&[v1, v2, v3, v4])?,
+        Style::KTorrent => ktorrent(&[v1, v2, v3, v4]),
+        Style::BitLord => format!("{}-{}", points(&[v1, v2, v3], 3), String::from_utf8_lossy(&id[6..9])),
+        Style::Nothing => String::new(),
+    };
+    Some(format!("{name} {version}").trim_end().to_owned())
+}
+
+/// The number that a sign stands for: digits, then capitals, then small letters.
+const fn number(sign: u8) -> Option<u8> {
+    match sign {
+        b'0'..=b'9' => Some(sign - b'0'),
+        b'A'..=b'Z' => Some(sign - b'A' + 10),
+        b'a'..=b'z' => Some(sign - b'a' + 36),
+        _ => None,
+    }
+}
+
+/// `4.6.2` of the signs of a version, as far as they are signs of one; zeros behind the first `least` are left out.
+fn points(signs: &[u8], least: usize) -> String {
+    let mut parts: Vec<u8> = signs.iter().map_while(|sign| number(*sign)).collect();
+    while parts.len() > least && parts.last() == Some(&0) {
+        parts.pop();
+    }
+    parts.iter().map(u8::to_string).collect::<Vec<_>>().join(".")
+}
+
+/// `2.41` of `0241`.
+fn pairs(signs: &[u8; 4]) -> Option<String> {
+    let [a, b, c, d] = signs.map(|sign| sign.is_ascii_digit().then(|| sign - b'0'));
+    Some(format!("{}.{}{}", a? * 10 + b?, c?, d?))
+}
+
+/// What a letter behind a version says.
+const fn stage(letter: u8) -> &'static str {
+    match letter {
+        b'A' | b'a' => " alpha",
+        b'B' | b'b' => " beta",
+        b'D' | b'd' => " debug",
+        b'X' | b'x' | b'Z' => " dev",
+        _ => "",
+    }
+}
+
+/// `3.5.5` of `355W-`, `1.1.10` of `1110Q`.
+fn micro(signs: &[u8; 5]) -> Option<String> {
+    let hex = |sign: u8| char::from(sign).to_digit(16);
+    let [v1, v2, v3, v4, end] = *signs;
+    let (major, minor) = (hex(v1)?, hex(v2)?);
+    if end != b'-' && v3.is_ascii_digit() && v4.is_ascii_digit() {
+        return Some(format!("{major}.{minor}.{}{}", (v3 - b'0') * 10 + (v4 - b'0'), stage(end)));
+    }
+    Some(format!("{major}.{minor}.{}{}", hex(v3)?, stage(v4)))
+}
+
+/// `4.1.3` of `4130`, `2.94` of `2940`, `0.72` of `0072`.
+fn transmission(signs: &[u8; 4]) -> Option<String> {
+    let [v1, v2, v3, v4] = *signs;
+    let digit = |sign: u8| sign.is_ascii_digit().then_some(char::from(sign));
+    Some(match v1 {
+        b'0' if (v2, v3) == (b'0', b'0') => format!("0.{}", digit(v4)?),
+        b'0' if v2 == b'0' => format!("0.{}{}", digit(v3)?, digit(v4)?),
+        b'0'..=b'3' => format!("{}.{}{}{}", digit(v1)?, digit(v2)?, digit(v3)?, stage(v4)),
+        _ => format!("{}{}", points(&[v1, v2, v3], 3), stage(v4)),
     })
 }
 
-/// `4.6.2` of the four signs of a version; zeros at the end are left out.
-fn dotted(version: &[&u8; 4]) -> String {
-    let digit = |c: u8| match c {
-        b'0'..=b'9' => (c - b'0').to_string(),
-        b'A'..=b'Z' => (c - b'A' + 10).to_string(),
-        b'a'..=b'z' => (c - b'a' + 36).to_string(),
-        other => char::from(other).to_string(),
+fn ktorrent(signs: &[u8; 4]) -> String {
+    let word = match signs[2] {
+        b'D' => "dev",
+        b'R' => "rc",
+        _ => return points(&signs[..3], 3),
     };
-    let mut parts: Vec<String> = version.iter().map(|c| digit(**c)).collect();
-    while parts.len() > 2 && parts.last().is_some_and(|p| p == "0") {
-        parts.pop();
-    }
-    parts.join(".")
+    format!("{} {word} {}", points(&signs[..2], 2), points(&signs[3..], 1))
 }
 
-/// `X123--...` or BitTorrent's own `M1-2-3--`.
+/// `X123--...`: each sign a number, at most five of them.
 fn shadow(id: &[u8; 20]) -> Option<String> {
     let (_, name) = SHADOW.iter().find(|(letter, _)| *letter == id[0])?;
-    let version = &id[1..9];
-    let end = version.windows(2).position(|w| w == b"--")?;
-    let version: Vec<String> = match version[..end].contains(&b'-') {
-        true => version[..end].split(|c| *c == b'-').map(|v| String::from_utf8_lossy(v).into_owned()).collect(),
-        false => version[..end].iter().map(|c| char::from(*c).to_string()).collect(),
-    };
-    let good = !version.is_empty() && version.iter().all(|v| v.bytes().all(|c| c.is_ascii_alphanumeric()));
-    good.then(|| format!("{name} {}", version.join(".")))
+    let end = id[1..9].windows(2).position(|w| w == b"--")?;
+    let version = &id[1..=end];
+    let good = !version.is_empty() && version.len() <= 5 && version.iter().all(|sign| number(*sign).is_some());
+    good.then(|| format!("{name} {}", points(version, 5)))
+}
+
+/// `M7-9-2--`: three numbers.
+fn dashed(id: &[u8; 20]) -> Option<String> {
+    let (begin, name) = DASHED.iter().find(|(begin, _)| id.starts_with(begin))?;
+    let parts: Vec<&[u8]> = id[begin.len()..].split(|b| *b == b'-').take(4).collect();
+    let [a, b, c, _] = parts[..] else { return None };
+    let good = [a, b, c].iter().all(|n| matches!(n.len(), 1..=3) && n.iter().all(u8::is_ascii_digit));
+    let text = |n| String::from_utf8_lossy(n).into_owned();
+    good.then(|| format!("{name} {}.{}.{}", text(a), text(b), text(c)))
+}
+
+/// BitComet before 0.59, and BitLord: the version in two bytes.
+fn bitcomet(id: &[u8; 20]) -> Option<String> {
+    let of_theirs = [b"exbc", b"FUTB", b"xUTB"].iter().any(|begin| id.starts_with(*begin));
+    let name = if &id[6..10] == b"LORD" { "BitLord" } else { "BitComet" };
+    of_theirs.then(|| format!("{name} {}.{:02}", id[4], id[5]))
 }
 
 fn own(id: &[u8; 20]) -> Option<String> {
-    OWN.iter().find(|(begin, _)| id.starts_with(begin)).map(|(_, name)| (*name).to_owned())
+    OWN.iter().find(|(at, begin, _)| id[*at..].starts_with(begin)).map(|(.., name)| (*name).to_owned())
+}
+
+/// Programs that write a version behind a name of their own.
+fn dotted_own(id: &[u8; 20]) -> Option<String> {
+    let digits = |signs: &[u8]| signs.iter().all(u8::is_ascii_digit);
+    match id {
+        [b'-', b'M', b'L', rest @ ..] => {
+            let version: String =
+                rest.iter().take_while(|b| matches!(b, b'0'..=b'9' | b'.')).map(|b| char::from(*b)).collect();
+            Some(format!("MLDonkey {version}").trim_end().to_owned())
+        }
+        [b'T', b'I', b'X', a, b, c, d, ..] => pairs(&[*a, *b, *c, *d]).map(|version| format!("Tixati {version}")),
+        [b'X', b'B', b'T', a, b, c, d, ..] if digits(&[*a, *b, *c]) => {
+            Some(format!("XBT Client {}{}", points(&[*a, *b, *c], 3), stage(*d)))
+        }
+        [b'Q', b'V', b'O', b'D', a, b, c, d, ..] if digits(&[*a, *b, *c, *d]) => {
+            Some(format!("QVOD {}", points(&[*a, *b, *c, *d], 4)))
+        }
+        [b'O', b'P', rest @ ..] if digits(&rest[..4]) => Some(format!("Opera {}", String::from_utf8_lossy(&rest[..4]))),
+        _ => None,
+    }
 }
 
 /// What can be read of an id that nobody knows.
@@ -177,26 +197,101 @@ fn plain(id: &[u8; 20]) -> String {
 mod tests {
     use super::*;
 
+    fn named(begin: &[u8]) -> String {
+        let mut id = [b'x'; 20];
+        id[..begin.len()].copy_from_slice(begin);
+        name(&PeerId(id))
+    }
+
     #[test]
     fn programs_are_known_by_their_ids() {
         for (id, want) in [
-            (b"-TR3000-abcdefghijkl", "Transmission 3.00"),
-            (b"-TR2940-abcdefghijkl", "Transmission 2.94"),
-            (b"-TR4130-abcdefghijkl", "Transmission 4.1.3"),
-            (b"-qB5210-abcdefghijkl", "qBittorrent 5.2.1"),
-            (b"-LT2110-abcdefghijkl", "libtorrent 2.1.1"),
-            (b"-lt0DA0-abcdefghijkl", "rTorrent 0.13.10"),
-            (b"-DE13F0-abcdefghijkl", "Deluge 1.3.15"),
-            (b"-TU0100-abcdefghijkl", "ttui 0.1"),
-            (b"A2-1-36-0-abcdefghij", "aria2"),
-            (b"-ZZ1234-abcdefghijkl", "ZZ 1.2.3.4"),
-            (b"M7-9-2--abcdefghijkl", "BitTorrent 7.9.2"),
-            (b"T03I----abcdefghijkl", "BitTornado 0.3.I"),
-            (b"\x00\x01\x1b[2Jaaaaaaaaaaaaaa", "unknown"),
-            (b"hello\x1b[2Jaaaaaaaaaaa", "hello"),
+            (&b"-TR4130-"[..], "Transmission 4.1.3"),
+            (b"-TR400B-", "Transmission 4.0.0 beta"),
+            (b"-TR40aZ-", "Transmission 4.0.36 dev"),
+            (b"-TR3000-", "Transmission 3.00"),
+            (b"-TR2940-", "Transmission 2.94"),
+            (b"-TR111Z-", "Transmission 1.11 dev"),
+            (b"-TR0072-", "Transmission 0.72"),
+            (b"-TR0006-", "Transmission 0.6"),
+            (b"-qB5230-", "qBittorrent 5.2.3"),
+            (b"-qB4500-", "qBittorrent 4.5.0"),
+            (b"-qB33G0-", "qBittorrent 3.3.16"),
+            (b"-LT20B0-", "libtorrent 2.0.11"),
+            (b"-LT2110-", "libtorrent 2.1.1"),
+            (b"-lt0DA0-", "rTorrent 0.13.10"),
+            (b"-DE13F0-", "Deluge 1.3.15"),
+            (b"-DE211s-", "Deluge 2.1.1"),
+            (b"-DE220s-", "Deluge 2.2.0"),
+            (b"-BI3600-", "BiglyBT 3.6.0"),
+            (b"-AZ5760-", "Vuze 5.7.6"),
+            (b"-AZ8421-", "Vuze 8.4.2.1"),
+            (b"-UT355W-", "\u{b5}Torrent 3.5.5"),
+            (b"-UT2210-", "\u{b5}Torrent 2.2.1"),
+            (b"-UT341\0-", "\u{b5}Torrent 3.4.1"),
+            (b"-UT7a5\0-", "\u{b5}Torrent 7.10.5"),
+            (b"-UM1870-", "\u{b5}Torrent Mac 1.8.7"),
+            (b"-UW110Q-", "\u{b5}Torrent Web 1.1.0"),
+            (b"-UW1110Q", "\u{b5}Torrent Web 1.1.10"),
+            (b"-BT791B-", "BitTorrent 7.9.1 beta"),
+            (b"-BW1293-", "BitTorrent Web 1.2.9"),
+            (b"-BC0241-", "BitComet 2.41"),
+            (b"-BL246326", "BitLord 2.4.6-326"),
+            (b"-KT33D1-", "KTorrent 3.3 dev 1"),
+            (b"-KT5110-", "KTorrent 5.1.1"),
+            (b"-FD51R\xff-", "Free Download Manager 5.1.27"),
+            (b"-FD51@\xff-", "Free Download Manager 5.1"),
+            (b"-FL51FF-", "Folx 5"),
+            (b"-FW6830-", "FrostWire 6.8.3"),
+            (b"-Lr10X0-", "LibreTorrent 1.0.33"),
+            (b"-WW0007-", "WebTorrent 0.0.0.7"),
+            (b"-XF9992-", "Xfplay 9.9.9.2"),
+            (b"-TU0100-", "ttui 0.1.0"),
+            (b"-ZZ1234-", "ZZ 1.2.3.4"),
+            (b"-SD0100-", "Thunder 0.1.0"),
+            (b"-A~100--", "Ares 1.0.0"),
         ] {
-            assert_eq!(name(&PeerId(*id)), want, "{}", id.escape_ascii());
+            assert_eq!(named(id), want, "{}", id.escape_ascii());
         }
+    }
+
+    #[test]
+    fn so_are_those_that_write_them_in_other_ways() {
+        for (id, want) in [
+            (&b"M7-9-2--"[..], "BitTorrent 7.9.2"),
+            (b"M4-20-8-", "BitTorrent 4.20.8"),
+            (b"Q1-23-4-", "Queen Bee 1.23.4"),
+            (b"A2-1-36-0-", "aria2 1.36.0"),
+            (b"A2-1-18-8-", "aria2 1.18.8"),
+            (b"S3-1-0-0--", "Amazon S3 1.0.0"),
+            (b"Mbrst1-1-3-", "Burst! 1.1.3"),
+            (b"T03I----", "BitTornado 0.3.18"),
+            (b"S58B-----", "Shadow's 5.8.11"),
+            (b"A310--001", "ABC 3.1.0"),
+            (b"TIX0193-", "Tixati 1.93"),
+            (b"XBT054d-", "XBT Client 0.5.4 debug"),
+            (b"-ML2.7.2-", "MLDonkey 2.7.2"),
+            (b"-BOWA0C-", "Bits on Wheels"),
+            (b"OP7685", "Opera 7685"),
+            (b"exbc\0\x38LORD", "BitLord 0.56"),
+            (b"exbc\0\x38zD", "BitComet 0.56"),
+            (b"FD6k4SYy9BOU4U4rk3-J", "Free Download Manager 6"),
+            (b"\0\x02BS", "BitSpirit"),
+            (b"346-", "TorrentTopia"),
+            (b"\x00\x01\x1b[2J", "unknown"),
+            (b"hello\x1b[2J", "hello"),
+            (b"-TR\xff\xff\xff\xff-", "-TR"),
+        ] {
+            assert_eq!(named(id), want, "{}", id.escape_ascii());
+        }
+    }
+
+    #[test]
+    fn no_letters_stand_for_two_programs() {
+        for (n, (letters, ..)) in AZUREUS.iter().enumerate() {
+            assert!(AZUREUS[n + 1..].iter().all(|(others, ..)| others != letters), "{}", letters.escape_ascii());
+        }
+        assert!(AZUREUS.len() > 100);
     }
 
     #[test]
@@ -204,6 +299,10 @@ mod tests {
         for n in 0..=255_u8 {
             for id in [[n; 20], std::array::from_fn(|i| if i % 3 == 0 { b'-' } else { n })] {
                 assert!(!name(&PeerId(id)).chars().any(char::is_control));
+            }
+            for (letters, ..) in AZUREUS {
+                let id = [b'-', letters[0], letters[1], n, n, n, n, b'-', n];
+                assert!(!named(&id).chars().any(char::is_control));
             }
         }
     }
