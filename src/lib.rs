@@ -69,6 +69,7 @@ pub mod swarm {
     pub mod choker;
     pub mod event;
     pub mod geometry;
+    pub mod history;
     pub mod job;
     pub mod peer;
     pub mod picker;

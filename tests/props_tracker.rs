@@ -118,6 +118,7 @@ proptest! {
             min_interval: Some(Duration::from_secs(min_interval_s.into())),
             seeds: Some(seeds),
             leechers: Some(leechers),
+            completed: None,
             peers: all.into_iter().filter(can_be_peer).collect(),
             warning: None,
             tracker_id: None,

@@ -14,8 +14,8 @@ use crate::disk::layout::{LaidFile, Layout};
 use crate::disk::open::read_torrent;
 use crate::limits;
 use crate::swarm::geometry::Geometry;
-use crate::swarm::torrent::{Span, TorrentConfig};
-use crate::swarm::view::Priority;
+use crate::swarm::torrent::{Quota, Span, TorrentConfig};
+use crate::swarm::view::{Meta, Priority};
 use crate::wire::magnet::Magnet;
 use crate::wire::message::PeerId;
 use crate::wire::metainfo::{File, Metainfo};
@@ -81,7 +81,12 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
         port: defaults.port.unwrap_or(0),
         folder: clean(&dir.display().to_string(), FOLDER),
         max_peers: defaults.max_peers,
-        budget: limits::BUDGET,
+        quota: Quota { budget: limits::BUDGET, ..Quota::default() },
+        super_seed: false,
+        meta: Meta::default(),
+        added: 0,
+        finished: None,
+        totals: (0, 0),
         seed: fastrand::u64(..),
     };
     Ok(Plan { config, layout: Arc::new(layout), dir, remarks: metainfo.remarks })

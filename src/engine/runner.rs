@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::Sender;
 
@@ -83,6 +83,11 @@ pub struct Runner {
     pub pieces: u32,
     /// Whether its views carry the detail.
     pub detail: bool,
+}
+
+/// Seconds since 1970, by the system's clock.
+fn unix_now() -> Option<u64> {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|time| time.as_secs())
 }
 
 impl Runner {
@@ -259,6 +264,7 @@ impl Work {
                 }
                 Effect::Notice(text) => self.tell(News::Notice(self.it.id, text)),
                 Effect::Complete => {
+                    self.it.torrent.set_finished(unix_now());
                     // So that whoever hears of it sees it as well.
                     self.view(Instant::now());
                     self.tell(News::Complete(self.it.id));

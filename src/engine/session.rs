@@ -17,7 +17,7 @@ use crate::api::{AddTorrent, Command, Event, Snapshot, TorrentId};
 use crate::disk::pool::DiskPool;
 use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
-use crate::swarm::event::Input;
+use crate::swarm::event::{Input, Quota};
 use crate::swarm::job::DiskFault;
 use crate::swarm::view::{Source, State};
 
@@ -29,6 +29,8 @@ mod lives;
 const SNAPSHOT: Duration = Duration::from_millis(250);
 /// The time between two looks at how the global limits are used.
 const SHARES: Duration = Duration::from_secs(1);
+/// A change of the disk's load, in percent, that torrents are told of.
+const BUSIER: u8 = 10;
 /// The time between two looks at the free space.
 const SPACE: Duration = Duration::from_secs(5);
 /// Events that wait unheard before snapshots are held back.
@@ -99,6 +101,8 @@ pub struct Desk {
     shared: Instant,
     /// Torrents that share the budget of unwritten bytes.
     sharers: usize,
+    /// How busy the disk was, in percent, when the torrents were told of it.
+    disk_busy: u8,
     space: (Option<Instant>, Option<u64>),
     quit: Option<Instant>,
 }
@@ -119,6 +123,7 @@ impl Desk {
             sent: None,
             shared: now,
             sharers: 0,
+            disk_busy: 0,
             space: (None, None),
             quit: None,
         }
@@ -282,10 +287,12 @@ impl Desk {
         let fetching =
             |entry: &&Entry| matches!(entry.life, Life::Running(_)) && entry.view.state == State::Downloading;
         let sharers = self.table.values().filter(fetching).count();
-        if !due && self.shared != self.began && sharers == self.sharers {
+        let disk_busy = (self.it.disk.busy() * 100.0).round() as u8;
+        let busier = disk_busy.abs_diff(self.disk_busy) >= BUSIER && now >= self.shared + SHARES;
+        if !due && !busier && self.shared != self.began && sharers == self.sharers {
             return;
         }
-        (self.shared, self.sharers) = (now, sharers);
+        (self.shared, self.sharers, self.disk_busy) = (now, sharers, disk_busy);
         let budget = (limits::BUDGET / sharers.max(1) as u64).max(limits::BUDGET_LEAST);
         let running = || {
             self.table.values().filter_map(|entry| match &entry.life {
@@ -295,8 +302,8 @@ impl Desk {
         };
         let down = shares(self.it.limits.0, &running().map(|(_, view)| view.down).collect::<Vec<_>>());
         let up = shares(self.it.limits.1, &running().map(|(_, view)| view.up).collect::<Vec<_>>());
-        for (((inbox, _), down), up) in running().zip(down).zip(up) {
-            inbox.tell(Input::Quota { down, up, budget });
+        for (((inbox, view), down), up) in running().zip(down).zip(up) {
+            inbox.tell(Input::Quota(Quota { down, up, budget, rank: view.rank, disk_busy }));
         }
     }
 

@@ -5,13 +5,58 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::limits;
-use crate::swarm::view::Source;
+use crate::swarm::event::Gone;
+use crate::swarm::view::{Source, SourceRow};
+
+/// How an attempt at an address came to nothing.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Failure {
+    /// Nothing came back in time.
+    Silent,
+    /// The network or the host refused.
+    Refused,
+    /// Somebody answered, and nothing came of it: it hung up, belongs to another torrent, speaks something else.
+    HungUp,
+}
+
+impl Failure {
+    /// What this departure says of the address; `None` where it says nothing, because it was us.
+    const fn of(why: &Gone) -> Option<Failure> {
+        match why {
+            Gone::TimedOut(_) => Some(Failure::Silent),
+            Gone::Network(_) => Some(Failure::Refused),
+            Gone::Closed | Gone::Misbehaved(_) | Gone::Banned(_) => Some(Failure::HungUp),
+            _ => None,
+        }
+    }
+}
+
+/// How many addresses failed, in which way, when they were tried last.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Failures {
+    /// Nothing came back.
+    pub silent: u32,
+    /// Refused by the network or the host.
+    pub refused: u32,
+    /// Answered, and hung up or was no peer of this torrent.
+    pub hung_up: u32,
+}
+
+impl Failures {
+    /// All of them.
+    #[must_use]
+    pub const fn all(&self) -> u32 {
+        self.silent + self.refused + self.hung_up
+    }
+}
 
 #[derive(Clone, Debug)]
 struct Candidate {
     source: Source,
     /// Attempts in a row that came to nothing.
     fails: u32,
+    /// How the last one did.
+    failure: Option<Failure>,
     /// It has given us something once.
     good: bool,
     next: Instant,
@@ -24,6 +69,8 @@ pub struct Candidates {
     known: BTreeMap<SocketAddr, Candidate>,
     banned: BTreeMap<IpAddr, String>,
     ourselves: BTreeSet<SocketAddr>,
+    /// Why the last address of each source failed, in words.
+    last_failure: BTreeMap<Source, String>,
     /// No address may be dialled before this: spares a look at all of them.
     soonest: Option<Instant>,
 }
@@ -46,7 +93,7 @@ impl Candidates {
                 _ => return,
             }
         }
-        self.known.insert(addr, Candidate { source, fails: 0, good: false, next: now, busy: false });
+        self.known.insert(addr, Candidate { source, fails: 0, failure: None, good: false, next: now, busy: false });
         self.sooner(now);
     }
 
@@ -72,10 +119,39 @@ impl Candidates {
         self.known.get(&canonical(addr)).map(|c| c.source)
     }
 
-    /// How many known addresses failed the last time they were tried.
+    /// How many known addresses failed the last time they were tried, and how.
     #[must_use]
-    pub fn dead(&self) -> usize {
-        self.known.values().filter(|c| c.fails > 0 && !c.busy).count()
+    pub fn failures(&self) -> Failures {
+        let mut sum = Failures::default();
+        for failure in self.known.values().filter(|c| !c.busy).filter_map(|c| c.failure) {
+            match failure {
+                Failure::Silent => sum.silent += 1,
+                Failure::Refused => sum.refused += 1,
+                Failure::HungUp => sum.hung_up += 1,
+            }
+        }
+        sum
+    }
+
+    /// What each source has brought; `connected` says how many peers of each are here.
+    #[must_use]
+    pub fn sources(&self, connected: &BTreeMap<Source, u32>) -> Vec<SourceRow> {
+        let mut rows: BTreeMap<Source, SourceRow> = BTreeMap::new();
+        let row = |source| SourceRow { source, known: 0, failed: 0, connected: 0, last_failure: None };
+        for c in self.known.values() {
+            let row = rows.entry(c.source).or_insert_with(|| row(c.source));
+            row.known += 1;
+            row.failed += u32::from(c.failure.is_some() && !c.busy);
+        }
+        for (source, n) in connected {
+            let row = rows.entry(*source).or_insert_with(|| row(*source));
+            // Who called us is not kept as an address to call.
+            (row.connected, row.known) = (*n, row.known.max(*n));
+        }
+        for (source, words) in &self.last_failure {
+            rows.entry(*source).or_insert_with(|| row(*source)).last_failure = Some(words.clone());
+        }
+        rows.into_values().collect()
     }
 
     /// The next address to dial, marked as being dialled: ones the user gave first, then those that were good, then
@@ -108,15 +184,19 @@ impl Candidates {
         }
     }
 
-    /// A dial failed or a connection ended. `useful` when it brought any payload either way.
-    pub fn release(&mut self, now: Instant, addr: SocketAddr, useful: bool) {
+    /// A connection ended that brought payload either way, or an attempt came to nothing for this reason.
+    pub fn release(&mut self, now: Instant, addr: SocketAddr, outcome: Result<(), &Gone>) {
         let Some(c) = self.known.get_mut(&canonical(addr)) else { return };
         c.busy = false;
-        if useful {
-            c.good = true;
-            c.fails = 0;
-        } else {
-            c.fails = c.fails.saturating_add(1);
+        match outcome {
+            Ok(()) => (c.good, c.fails, c.failure) = (true, 0, None),
+            Err(why) => {
+                c.fails = c.fails.saturating_add(1);
+                c.failure = Failure::of(why);
+                if c.failure.is_some() {
+                    self.last_failure.insert(c.source, why.to_string());
+                }
+            }
         }
         c.next = now + backoff(c.fails, c.source);
         let next = c.next;
@@ -156,7 +236,7 @@ impl Candidates {
     /// Every connection is gone: nothing is being dialled, and nothing has failed as far as the next start knows.
     pub fn rest(&mut self, now: Instant) {
         for c in self.known.values_mut() {
-            (c.busy, c.fails, c.next) = (false, 0, now);
+            (c.busy, c.fails, c.failure, c.next) = (false, 0, None, now);
         }
         self.soonest = Some(now);
     }
@@ -204,15 +284,47 @@ mod tests {
         assert_eq!(c.next(t0), Some(addr(2)));
         assert_eq!(c.next(t0), Some(addr(1)));
         assert_eq!(c.next(t0), None);
-        c.release(t0, addr(1), false);
-        c.release(t0, addr(2), true);
+        c.release(t0, addr(1), Err(&Gone::TimedOut("connecting")));
+        c.release(t0, addr(2), Ok(()));
         assert_eq!(c.next(t0), None);
         let t1 = t0 + Duration::from_secs(1);
         assert_eq!(c.next(t1), Some(addr(2)));
         assert_eq!(c.next(t1), Some(addr(1)));
-        c.release(t1, addr(1), false);
+        c.release(t1, addr(1), Err(&Gone::Closed));
         assert_eq!(c.next(t1), None);
         assert_eq!(c.deadline(), Some(t1 + Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn each_source_tells_what_became_of_its_addresses() {
+        let t0 = Instant::now();
+        let mut c = Candidates::default();
+        for (n, source) in [(1, Source::Tracker), (2, Source::Tracker), (3, Source::Tracker), (4, Source::Manual)] {
+            c.learn(t0, addr(n), source);
+        }
+        c.release(t0, addr(1), Err(&Gone::TimedOut("connecting")));
+        c.release(t0, addr(2), Err(&Gone::Network("it refused the connection".into())));
+        c.release(t0, addr(3), Err(&Gone::Full));
+        c.release(t0, addr(4), Err(&Gone::Closed));
+        assert_eq!(c.failures(), Failures { silent: 1, refused: 1, hung_up: 1 });
+        let rows = c.sources(&BTreeMap::from([(Source::Incoming, 2), (Source::Tracker, 1)]));
+        let row = |source, known, failed, connected, words: Option<&str>| SourceRow {
+            source,
+            known,
+            failed,
+            connected,
+            last_failure: words.map(str::to_owned),
+        };
+        assert_eq!(
+            rows,
+            [
+                row(Source::Manual, 1, 1, 0, Some("it closed the connection")),
+                row(Source::Incoming, 2, 0, 2, None),
+                row(Source::Tracker, 3, 2, 1, Some("it refused the connection")),
+            ]
+        );
+        c.release(t0, addr(1), Ok(()));
+        assert_eq!(c.failures().silent, 0);
     }
 
     #[test]

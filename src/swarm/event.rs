@@ -104,16 +104,24 @@ pub enum Input {
     /// The user's wish.
     Wish(Wish),
     /// The share of what all torrents have together that this one may use from now on.
-    Quota {
-        /// Bytes a second in; `None` is no limit.
-        down: Option<u64>,
-        /// Bytes a second out; `None` is no limit.
-        up: Option<u64>,
-        /// Bytes that may be asked for and not yet written.
-        budget: u64,
-    },
+    Quota(Quota),
     /// The deadline that [`Torrent::deadline`](super::torrent::Torrent::deadline) named has come.
     Tick,
+}
+
+/// A torrent's share of what all torrents have together, and how that is doing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Quota {
+    /// Bytes a second in; `None` is no limit.
+    pub down: Option<u64>,
+    /// Bytes a second out; `None` is no limit.
+    pub up: Option<u64>,
+    /// Bytes that may be asked for and not yet written.
+    pub budget: u64,
+    /// How large the share is beside those of the others; only shown.
+    pub rank: Priority,
+    /// How busy the busiest disk thread is, in percent; only told as a reason.
+    pub disk_busy: u8,
 }
 
 /// What a user can ask of a torrent that runs.

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
+use crate::swarm::history::{Happened, History, Share};
 use crate::swarm::rate::Meter;
 use crate::swarm::torrent::Hello;
 use crate::swarm::view::Source;
@@ -20,6 +21,17 @@ pub struct Asked {
     pub block: u32,
     /// When it was asked for.
     pub at: Instant,
+}
+
+/// What a peer is told while we super-seed (BEP 16): nothing but the pieces offered to it, one after the other.
+#[derive(Debug)]
+pub struct Mask {
+    /// What it was told of.
+    pub told: Bitfield,
+    /// The piece on offer, and since when.
+    pub offer: Option<(PieceIndex, Instant)>,
+    /// It is being told of everything: the next piece to tell.
+    pub lifted: Option<u32>,
 }
 
 /// One connected peer.
@@ -79,6 +91,16 @@ pub struct Peer {
     pub down: Meter,
     /// Payload to it.
     pub up: Meter,
+    /// Blocks of its host that were in pieces that failed their hash.
+    pub failed: u32,
+    /// What it can do beside the handshake's bits, by its extended handshake: exchange metadata, exchange peers.
+    pub exchanges: (bool, bool),
+    /// It does not know of everything that we have (BEP 16).
+    pub mask: Option<Mask>,
+    /// What happened between us.
+    pub history: History,
+    /// Of the time: it choked us, we choked it.
+    pub chokes: (Share, Share),
     chatter: u32,
     chatter_at: Instant,
     /// Blocks refused since it last gave one.
@@ -119,6 +141,11 @@ impl Peer {
             excess: 0,
             down: Meter::default(),
             up: Meter::default(),
+            failed: 0,
+            exchanges: (false, false),
+            mask: None,
+            history: History::new(now, if hello.outgoing { Happened::Called } else { Happened::Came }),
+            chokes: (Share::new(now, true), Share::new(now, true)),
             chatter: limits::CHATTER_BURST,
             chatter_at: now,
             refusals: 0,
@@ -157,16 +184,67 @@ impl Peer {
         self.inflight.remove(at);
         self.ramp = (self.ramp + 1).min(limits::REQUESTS_OUT);
         self.served = now;
-        self.snubbed = false;
+        if std::mem::take(&mut self.snubbed) {
+            self.history.add(now, Happened::Delivers);
+        }
         self.refusals = 0;
         true
+    }
+
+    /// It chokes us from now on, or serves us; whether that is new.
+    pub fn set_chokes_us(&mut self, now: Instant, chokes: bool) -> bool {
+        if self.chokes_us == chokes {
+            return false;
+        }
+        self.chokes_us = chokes;
+        self.chokes.0.set(now, chokes);
+        self.history.add(now, if chokes { Happened::ChokesUs } else { Happened::ServesUs });
+        true
+    }
+
+    /// We choke it from now on, or serve it; whether that is new.
+    pub fn set_choked(&mut self, now: Instant, choked: bool) -> bool {
+        if self.choked == choked {
+            return false;
+        }
+        (self.choked, self.turned) = (choked, now);
+        self.chokes.1.set(now, choked);
+        self.history.add(now, if choked { Happened::Choked } else { Happened::Served });
+        true
+    }
+
+    /// We are interested in it from now on, or not; whether that is new.
+    pub fn set_interesting(&mut self, now: Instant, interesting: bool) -> bool {
+        if self.interesting == interesting {
+            return false;
+        }
+        self.interesting = interesting;
+        self.history.add(now, if interesting { Happened::WeWant } else { Happened::WeWantNothing });
+        true
+    }
+
+    /// It is interested in us from now on, or not; whether that is new.
+    pub fn set_interested(&mut self, now: Instant, interested: bool) -> bool {
+        if self.interested == interested {
+            return false;
+        }
+        self.interested = interested;
+        self.history.add(now, if interested { Happened::ItWants } else { Happened::ItWantsNothing });
+        true
+    }
+
+    /// It let us wait too long, or refuses what it says it has.
+    pub fn snub(&mut self, now: Instant, why: Happened) {
+        if !std::mem::replace(&mut self.snubbed, true) {
+            self.history.add(now, why);
+        }
     }
 
     /// It refused a block that it has: after several in a row it counts as one that does not deliver.
     pub fn refused(&mut self, now: Instant) {
         self.refusals += 1;
         if self.refusals > 16 {
-            self.snubbed = true;
+            self.snub(now, Happened::Refuses);
             self.patience = now + Duration::from_secs(10);
         }
     }

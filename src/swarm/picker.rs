@@ -5,10 +5,12 @@
 //! A peer that begins a piece owns it and goes on with it: its blocks then come in order, which hashing and writing
 //! like. Others help only when nothing else is left for them, or when the owner stopped delivering.
 
+mod check;
 mod order;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
+use std::time::Instant;
 
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::geometry::Geometry;
@@ -48,6 +50,8 @@ struct Active {
     owner: Option<PeerKey>,
     /// Only its owner may fetch it: the blame for it must be clear.
     alone: bool,
+    /// When its first block was asked for, once that is told.
+    since: Option<Instant>,
 }
 
 /// What became of a block that came.
@@ -133,7 +137,33 @@ impl Picker {
         self.state.get(piece.at()) == Some(&PieceState::Active)
     }
 
-    /// Copies of this piece among the peers, not counting those that have everything.
+    /// A block of this piece is being asked for now; the first time counts.
+    pub fn begun(&mut self, piece: PieceIndex, now: Instant) {
+        if let Some(active) = self.active.get_mut(&piece) {
+            active.since.get_or_insert(now);
+        }
+    }
+
+    /// How many blocks of a piece that is being fetched are here, and since when it is being fetched.
+    #[must_use]
+    pub fn progress(&self, piece: PieceIndex) -> Option<(u32, Option<Instant>)> {
+        self.active.get(&piece).map(|a| (a.here, a.since))
+    }
+
+    /// How many pieces are being fetched: some of their blocks are here or asked for.
+    #[must_use]
+    pub fn active(&self) -> u32 {
+        self.active.len() as u32
+    }
+
+    /// Wanted pieces of which no peer has a copy.
+    #[must_use]
+    pub fn nowhere(&self) -> u32 {
+        let active = self.active.keys().filter(|p| self.order.copies(**p) == 0).count();
+        self.order.without_copies() + active as u32
+    }
+
+    /// Copies of this piece among the peers.
     #[must_use]
     pub fn copies(&self, piece: PieceIndex) -> u16 {
         self.order.copies(piece)
@@ -203,7 +233,7 @@ impl Picker {
             PieceState::Active => {
                 let slots = vec![Slot::Free; blocks as usize];
                 let alone = self.parole.contains(&piece);
-                let active = Active { slots, free: blocks as u32, here: 0, hint: 0, owner: None, alone };
+                let active = Active { slots, free: blocks as u32, here: 0, hint: 0, owner: None, alone, since: None };
                 self.active.insert(piece, active);
                 self.unasked += blocks;
                 self.lacking += 1;
@@ -457,51 +487,6 @@ impl Picker {
     pub fn senders(&self, piece: PieceIndex) -> Vec<IpAddr> {
         let here = |slot: &Slot| if let Slot::Here(ip) = slot { Some(*ip) } else { None };
         self.active.get(&piece).map(|a| a.slots.iter().filter_map(here).collect()).unwrap_or_default()
-    }
-
-    // --- invariants --------------------------------------------------------------------------------
-
-    /// Checks what must always hold, and says what does not. For tests and the simulator: it looks at everything.
-    ///
-    /// # Errors
-    /// The first broken invariant, in words.
-    pub fn check(&self) -> Result<(), String> {
-        let mut unasked = 0;
-        let mut lacking = 0;
-        let mut listed = 0;
-        for piece in self.geometry.all() {
-            let blocks = u64::from(self.geometry.blocks(piece));
-            match self.state[piece.at()] {
-                PieceState::Have | PieceState::Ignored => {}
-                PieceState::Wanted => (unasked, lacking, listed) = (unasked + blocks, lacking + 1, listed + 1),
-                PieceState::Active => {
-                    let Some(a) = self.active.get(&piece) else { return Err(format!("active {piece} has no record")) };
-                    let free = a.slots.iter().filter(|s| **s == Slot::Free).count() as u64;
-                    let here = a.slots.iter().filter(|s| matches!(s, Slot::Here(_))).count();
-                    if free != u64::from(a.free) || here != a.here as usize {
-                        return Err(format!("piece {piece} miscounts its blocks"));
-                    }
-                    if (free > 0) != self.open.get(&a.owner).is_some_and(|o| o.contains(&piece)) {
-                        return Err(format!("piece {piece} with {free} free blocks is listed wrongly as open"));
-                    }
-                    if free > 0 && a.slots.iter().position(|s| *s == Slot::Free) < Some(a.hint as usize) {
-                        return Err(format!("piece {piece} has a free block before its hint"));
-                    }
-                    (unasked, lacking) = (unasked + free, lacking + 1);
-                }
-            }
-            if self.order.is_listed(piece) != (self.state[piece.at()] == PieceState::Wanted) {
-                return Err(format!("piece {piece} is listed though {:?}", self.state[piece.at()]));
-            }
-            self.order.check(piece)?;
-            if self.have.has(piece) != (self.state[piece.at()] == PieceState::Have) {
-                return Err(format!("piece {piece} is had and not had"));
-            }
-        }
-        if (unasked, lacking, listed) != (self.unasked, self.lacking, self.order.len()) {
-            return Err(format!("miscounted: {unasked} unasked {lacking} lacking, {} {}", self.unasked, self.lacking));
-        }
-        Ok(())
     }
 }
 

@@ -6,21 +6,32 @@ use std::time::{Duration, Instant};
 #[derive(Clone, Debug)]
 pub struct Meter {
     slots: [u64; Meter::SLOTS],
-    /// The slot that `epoch + SLOT * at` belongs to, counted from the first byte.
+    /// The length of a slot.
+    slot_ms: u64,
+    /// The slot that `epoch + slot_ms * at` belongs to, counted from the first byte.
     at: u64,
     epoch: Option<Instant>,
     total: u64,
 }
 
 impl Default for Meter {
+    /// Over four seconds: what happens now.
     fn default() -> Self {
-        Meter { slots: [0; Meter::SLOTS], at: 0, epoch: None, total: 0 }
+        Meter::over(Duration::from_secs(4))
     }
 }
 
 impl Meter {
     const SLOTS: usize = 16;
-    const SLOT: Duration = Duration::from_millis(250);
+    /// The shortest time, in milliseconds, that a rate is told of: a first block alone would be an enormous one.
+    const LEAST_MS: u64 = 250;
+
+    /// A meter over so much time, at least 16 ms.
+    #[must_use]
+    pub fn over(window: Duration) -> Self {
+        let slot_ms = (window.as_millis() as u64 / Self::SLOTS as u64).max(1);
+        Meter { slots: [0; Meter::SLOTS], slot_ms, at: 0, epoch: None, total: 0 }
+    }
 
     /// Bytes have gone by.
     pub fn add(&mut self, now: Instant, bytes: u64) {
@@ -42,9 +53,12 @@ impl Meter {
         self.epoch
     }
 
+    fn since_epoch_ms(&self, now: Instant) -> u64 {
+        self.epoch.map_or(0, |epoch| now.saturating_duration_since(epoch).as_millis() as u64)
+    }
+
     fn slot_at(&self, now: Instant) -> u64 {
-        let since = self.epoch.map_or(Duration::ZERO, |epoch| now.saturating_duration_since(epoch));
-        (since.as_millis() / Self::SLOT.as_millis()) as u64
+        self.since_epoch_ms(now) / self.slot_ms
     }
 
     fn advance(&mut self, now: Instant) {
@@ -56,19 +70,22 @@ impl Meter {
         self.at = self.at.max(to);
     }
 
-    /// Bytes a second over the last four seconds, or since the first byte if that is later.
+    /// Bytes a second over the meter's window, or since the first byte if that is later.
     #[must_use]
     pub fn rate(&self, now: Instant) -> u64 {
-        let Some(epoch) = self.epoch else { return 0 };
-        let behind = self.slot_at(now).saturating_sub(self.at);
+        let slot_now = self.slot_at(now);
+        let behind = slot_now.saturating_sub(self.at);
         if behind >= Self::SLOTS as u64 {
             return 0;
         }
         let live = Self::SLOTS as u64 - behind;
         let sum: u64 =
             (0..live.min(self.at + 1)).map(|k| self.slots[((self.at - k) % Self::SLOTS as u64) as usize]).sum();
-        let span = now.saturating_duration_since(epoch).min(Self::SLOT * Self::SLOTS as u32).max(Self::SLOT);
-        (u128::from(sum) * 1000 / span.as_millis().max(1)) as u64
+        // From where the oldest slot begins, not a whole window: the youngest slot is not full yet, and a rate that
+        // counts it as full would swing with it.
+        let oldest_ms = self.slot_ms * slot_now.saturating_sub(Self::SLOTS as u64 - 1);
+        let span_ms = self.since_epoch_ms(now).saturating_sub(oldest_ms).max(self.slot_ms.min(Self::LEAST_MS));
+        (u128::from(sum) * 1000 / u128::from(span_ms)) as u64
     }
 }
 
@@ -139,6 +156,23 @@ mod tests {
         assert!((90_000..=110_000).contains(&rate), "{rate}");
         assert_eq!(m.rate(t0 + Duration::from_secs(13)), 0);
         assert_eq!(m.total(), 800_000);
+    }
+
+    #[test]
+    fn a_steady_flow_has_one_rate_in_every_part_of_a_slot() {
+        let t0 = Instant::now();
+        let mut m = Meter::over(Duration::from_secs(32));
+        for ms in 0..100_000 {
+            let now = t0 + Duration::from_millis(ms);
+            m.add(now, 1000);
+            if ms > 4_000 {
+                let rate = m.rate(now);
+                assert!((999_000..=1_001_000).contains(&rate), "{rate} after {ms} ms");
+            }
+        }
+        // A pause of some seconds takes its part of the window, and no more.
+        let rate = m.rate(t0 + Duration::from_secs(108));
+        assert!((700_000..=800_000).contains(&rate), "{rate}");
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! Why a torrent is no faster: one sentence from the machine's own numbers, never a guess, never nothing.
 
+use std::path::Path;
+
 use humansize::{BINARY, format_size};
 
-use crate::swarm::view::{Reason, State};
+use crate::swarm::candidates::Failures;
+use crate::swarm::view::{Reason, SourceRow, State};
 
 /// The numbers that a reason is made of.
 #[derive(Clone, Debug, Default)]
@@ -15,10 +18,22 @@ pub struct Facts {
     pub checked: u32,
     /// All pieces.
     pub pieces: u32,
+    /// Pieces that are here.
+    pub have: u32,
     /// Wanted pieces that are not here.
     pub lacking: u32,
     /// Of them, pieces that no connected peer has.
     pub missing: u32,
+    /// Of them, pieces that are being fetched.
+    pub active: u32,
+    /// Every block that is wanted is here or asked for.
+    pub all_asked: bool,
+    /// Bytes asked for and not here.
+    pub outstanding: u64,
+    /// All files.
+    pub files: u32,
+    /// Of them, files that are not wanted.
+    pub skipped: u32,
     /// Connected peers.
     pub peers: u32,
     /// Of them, complete ones.
@@ -27,8 +42,10 @@ pub struct Facts {
     pub interesting: u32,
     /// Of them, those that choke us.
     pub choking: u32,
-    /// Peers that let us wait.
+    /// Of those that serve us, those that let us wait.
     pub snubbed: u32,
+    /// Peers that are asked for blocks.
+    pub asked: u32,
     /// Peers that send payload.
     pub giving: u32,
     /// Peers that want something of ours.
@@ -38,49 +55,106 @@ pub struct Facts {
     /// Addresses known.
     pub known: u32,
     /// Addresses that failed when they were tried.
-    pub dead: u32,
+    pub failures: Failures,
     /// Addresses being dialled.
     pub dialing: u32,
     /// Hosts banned.
     pub banned: u32,
+    /// What each way of finding peers has brought.
+    pub sources: Vec<SourceRow>,
     /// Each tracker's address, last word, and whether that was an error.
     pub trackers: Vec<(String, String, bool)>,
     /// Payload bytes a second, in.
     pub down: u64,
     /// Payload bytes a second, out.
     pub up: u64,
-    /// The limit in force, in.
-    pub down_limit: Option<u64>,
-    /// The limit in force, out.
-    pub up_limit: Option<u64>,
+    /// Limits in, bytes a second: its own, and its share of the limit of all torrents.
+    pub down_limits: (Option<u64>, Option<u64>),
+    /// The same, out.
+    pub up_limits: (Option<u64>, Option<u64>),
     /// Requests wait for the disk to take what is here.
     pub waiting_for_disk: bool,
     /// Bytes here and not yet written.
     pub unwritten: u64,
+    /// How busy the busiest disk thread is, in percent.
+    pub disk_busy: u8,
+    /// Newcomers are offered one piece at a time (BEP 16).
+    pub super_seed: bool,
 }
 
-/// The reason that these facts add up to.
+/// From this load on, in percent, the disk is called busy.
+const BUSY: u8 = 90;
+
+/// The reason that these facts add up to; with its numbers when somebody looks at them.
 #[must_use]
-pub fn reason(f: &Facts) -> Reason {
-    Reason { sentence: sentence(f), numbers: numbers(f) }
+pub fn reason(f: &Facts, with_numbers: bool) -> Reason {
+    Reason { sentence: sentence(f), numbers: if with_numbers { numbers(f) } else { Vec::new() } }
+}
+
+/// The reason of a torrent that waits for its turn: the `place`th of `waiting`, from 1, while as many run as may.
+#[must_use]
+pub fn queued(place: u32, waiting: u32, running: u32) -> Reason {
+    let ahead = match place {
+        0 | 1 => "it is next".to_owned(),
+        2 => "one is before it".to_owned(),
+        n => format!("{} are before it", n - 1),
+    };
+    let line = |label: &str, value: String| (label.to_owned(), value);
+    Reason {
+        sentence: format!("waiting for its turn: {running} of {running} downloads run, {ahead}"),
+        numbers: vec![
+            line("place in the queue", format!("{place} of {waiting}")),
+            line("downloads that may run", running.to_string()),
+        ],
+    }
+}
+
+/// The reason of a torrent whose data are being moved, `percent` of it done if that is known.
+#[must_use]
+pub fn moving(to: &Path, percent: Option<u8>) -> Reason {
+    let to = crate::wire::text::clean(&to.display().to_string(), crate::limits::TRACKER_TEXT);
+    let done = percent.map_or_else(String::new, |percent| format!("{percent}% moved, "));
+    Reason { sentence: format!("its data are being moved: {done}to {to}"), numbers: Vec::new() }
 }
 
 fn rate(bytes: u64) -> String {
     format!("{}/s", format_size(bytes, BINARY))
 }
 
-/// Whether a rate is as good as its limit.
-fn at_limit(rate: u64, limit: Option<u64>) -> Option<u64> {
-    limit.filter(|limit| rate * 10 >= limit * 8)
+/// `1 peer`, `2 peers`.
+fn count(n: u32, what: &str) -> String {
+    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
+}
+
+/// `chokes` after one, `choke` after several.
+const fn s(n: u32) -> &'static str {
+    if n == 1 { "s" } else { "" }
+}
+
+/// The limit that a rate is as good as, and whose it is.
+fn limiter(rate_now: u64, limits: (Option<u64>, Option<u64>)) -> Option<String> {
+    let (limit, own) = match limits {
+        (Some(own), share) if share.is_none_or(|share| own <= share) => (own, true),
+        (_, share) => (share?, false),
+    };
+    let reached = rate_now.saturating_mul(10) >= limit.saturating_mul(8);
+    reached.then(|| match own {
+        true => format!("its own limit of {}", rate(limit)),
+        false => format!("the limit of all torrents: its share is {}", rate(limit)),
+    })
 }
 
 fn sentence(f: &Facts) -> String {
     match f.state {
         State::Paused => "paused by you: p goes on".into(),
-        State::Queued => "waiting for its turn".into(),
+        State::Queued => "waiting for its turn: as many downloads run as may".into(),
         State::Moving => "its data are being moved to another folder".into(),
-        State::Checking => format!("checking its data: {} of {} pieces hashed", f.checked, f.pieces),
-        State::Metadata => format!("waiting for the metadata from {} peers", f.peers),
+        State::Checking => {
+            let percent = u64::from(f.checked) * 100 / u64::from(f.pieces.max(1));
+            format!("checking its data: {percent}%, {} of {} hashed", f.checked, count(f.pieces, "piece"))
+        }
+        State::Metadata if f.peers == 0 => format!("waiting for the metadata: {}", nobody(f)),
+        State::Metadata => format!("waiting for the metadata from {}", count(f.peers, "peer")),
         State::Error => f.fault.clone().unwrap_or_else(|| "stopped by a fault".into()),
         State::Seeding => seeding(f),
         State::Downloading => downloading(f),
@@ -88,66 +162,129 @@ fn sentence(f: &Facts) -> String {
 }
 
 fn seeding(f: &Facts) -> String {
+    let here = match (f.have == f.pieces, f.skipped) {
+        (true, _) => "everything is here".to_owned(),
+        (false, skipped) if skipped == f.files => return "no file is wanted: choose some among its files".into(),
+        (false, skipped) => format!("all that is wanted is here, {skipped} of {} not wanted", count(f.files, "file")),
+    };
     if f.peers == 0 {
-        return format!("everything is here; nobody is connected{}", trackers_say(f));
+        return format!("{here}; nobody is connected{}", trackers_say(f));
     }
-    if let Some(limit) = at_limit(f.up, f.up_limit) {
-        return format!("everything is here; sending at our limit of {}", rate(limit));
+    if let Some(limit) = limiter(f.up, f.up_limits) {
+        return format!("{here}; sending is limited by {limit}");
     }
     if f.interested == 0 {
-        return format!("everything is here; none of {} peers wants anything now", f.peers);
+        return format!("{here}; none of {} wants anything now", count(f.peers, "peer"));
     }
-    format!("everything is here; {} of {} interested peers are taking", f.taking, f.interested)
+    if f.super_seed {
+        return format!("super-seeding: {} offered one piece at a time", are(f.peers, "peer"));
+    }
+    format!("{here}; {} of {} taking", f.taking, are(f.interested, "interested peer"))
+}
+
+/// `1 peer is`, `2 peers are`.
+fn are(n: u32, what: &str) -> String {
+    format!("{} {}", count(n, what), if n == 1 { "is" } else { "are" })
+}
+
+/// Why there is no peer: what became of the addresses, what the trackers say.
+fn nobody(f: &Facts) -> String {
+    if f.known == 0 {
+        return match f.trackers.is_empty() {
+            true => "no peers: no tracker is named and no address was given".into(),
+            false => format!("no peers are known{}", trackers_say(f)),
+        };
+    }
+    let failed = failures(f);
+    let tried = match (f.dialing, failed.is_empty()) {
+        (0, true) => format!("no peers: none of {} is to be called now", addresses(f.known)),
+        (0, false) => format!("no peers: {failed}"),
+        (n, true) => format!("calling {n} of {}", addresses(f.known)),
+        (n, false) => format!("calling {n} addresses; {failed}"),
+    };
+    format!("{tried}{}", trackers_say(f))
+}
+
+fn addresses(n: u32) -> String {
+    if n == 1 { "1 address".into() } else { format!("{n} addresses") }
+}
+
+/// `31 of 40 addresses do not answer, 5 refuse`.
+fn failures(f: &Facts) -> String {
+    let Failures { silent, refused, hung_up } = f.failures;
+    let not = |n| if n == 1 { "does not answer" } else { "do not answer" };
+    let kinds =
+        [(silent, not(silent).to_owned()), (refused, format!("refuse{}", s(refused))), (hung_up, "hung up".into())];
+    let mut told = kinds.into_iter().filter(|(n, _)| *n > 0);
+    let Some((n, words)) = told.next() else { return String::new() };
+    let first = format!("{n} of {} {words}", addresses(f.known));
+    told.fold(first, |all, (n, words)| format!("{all}, {n} {words}"))
 }
 
 fn downloading(f: &Facts) -> String {
-    if f.known == 0 && f.peers == 0 {
-        return match f.trackers.is_empty() {
-            true => "no peers: no tracker is named and no address was given".into(),
-            false => format!("no peers known{}", trackers_say(f)),
-        };
-    }
     if f.peers == 0 {
-        let tried = match (f.dialing, f.dead) {
-            (0, dead) => format!("none of {} known addresses answers ({dead} failed)", f.known),
-            (n, 0) => format!("calling {n} of {} known addresses", f.known),
-            (n, dead) => format!("calling {n} of {} known addresses, {dead} failed", f.known),
-        };
-        return format!("{tried}{}", trackers_say(f));
+        return nobody(f);
     }
-    if f.interesting == 0 {
-        return format!("none of {} peers has any of the {} missing pieces", f.peers, f.lacking);
+    if f.interesting == 0 || f.missing == f.lacking {
+        let (lack, all) = (count(f.lacking, "missing piece"), count(f.peers, "peer"));
+        return format!("nobody has the {lack}: not one of {all}, {} complete", f.seeds);
     }
-    if f.missing > 0 && f.missing == f.lacking {
-        return format!("nobody connected has the {} missing pieces", f.missing);
+    if let Some(limit) = limiter(f.down, f.down_limits) {
+        return format!("limited by {limit}");
     }
-    if f.choking == f.interesting {
-        return format!("all {} peers that have what we want choke us", f.choking);
+    if f.waiting_for_disk || (f.disk_busy >= BUSY && f.unwritten > 0) {
+        return format!("disk busy {}%: {} are not yet written", f.disk_busy, format_size(f.unwritten, BINARY));
     }
-    if let Some(limit) = at_limit(f.down, f.down_limit) {
-        return format!("limited by our own limit of {}", rate(limit));
+    let free = f.interesting - f.choking.min(f.interesting);
+    if free == 0 {
+        return format!("all {} that have what we want choke us; {}", count(f.choking, "peer"), held(f));
     }
-    if f.waiting_for_disk {
-        return format!("waiting for the disk: {} received and not yet written", format_size(f.unwritten, BINARY));
-    }
-    let free = f.interesting - f.choking;
     if f.snubbed >= free {
-        return format!("all {free} peers that serve us let us wait for blocks");
+        let serving = count(free, "peer");
+        return format!("{serving} serve{} us and let{} us wait for blocks; {} choke us", s(free), s(free), f.choking);
     }
-    let mut text = format!("{} of {} peers are sending", f.giving, f.peers);
+    if f.all_asked && f.outstanding > 0 {
+        let last = count(f.active, "piece");
+        return format!(
+            "the last {last} are under way: {} are asked of {}",
+            blocks(f.outstanding),
+            count(f.asked, "peer")
+        );
+    }
+    if f.choking * 2 > f.interesting {
+        return format!("{} of {} choke us; {}", f.choking, count(f.interesting, "peer"), held(f));
+    }
+    if f.giving == 0 {
+        return format!("{} serve{} us, and no block has come yet; {}", count(free, "peer"), s(free), held(f));
+    }
+    let mut text = format!("{} of {} sending", f.giving, are(f.peers, "peer"));
     if f.choking > 0 {
-        text += &format!(", {} choke us", f.choking);
+        text += &format!(", {} choke{} us", f.choking, s(f.choking));
     }
     if f.snubbed > 0 {
-        text += &format!(", {} let us wait", f.snubbed);
+        text += &format!(", {} let{} us wait", f.snubbed, s(f.snubbed));
     }
     if f.missing > 0 {
-        text += &format!("; {} pieces are with nobody connected", f.missing);
+        text += &format!("; nobody has {}", count(f.missing, "piece"));
     }
-    if f.choking == 0 && f.snubbed == 0 && f.missing == 0 {
-        text += "; nothing of ours holds them back";
+    if f.choking + f.snubbed + f.missing == 0 {
+        text += " what they have to give";
     }
-    text
+    format!("{text}; {}", held(f))
+}
+
+fn blocks(bytes: u64) -> String {
+    let n = u32::try_from(bytes.div_ceil(u64::from(crate::limits::BLOCK))).unwrap_or(u32::MAX);
+    count(n, "block")
+}
+
+/// What of ours does not hold the peers back: `disk 2% busy, no limiter`.
+fn held(f: &Facts) -> String {
+    let limit = match f.down_limits {
+        (None, None) => "no limiter",
+        _ => "limit not reached",
+    };
+    format!("disk {}% busy, {limit}", f.disk_busy)
 }
 
 fn trackers_say(f: &Facts) -> String {
@@ -160,20 +297,46 @@ fn trackers_say(f: &Facts) -> String {
 fn numbers(f: &Facts) -> Vec<(String, String)> {
     let mut out = Vec::new();
     let mut line = |label: &str, value: String| out.push((label.to_string(), value));
+    if let Some(fault) = &f.fault {
+        line("fault", fault.clone());
+    }
     line("peers connected", format!("{}, of them {} complete", f.peers, f.seeds));
-    line("addresses known", format!("{}, {} being called, {} failed, {} banned", f.known, f.dialing, f.dead, f.banned));
-    line(
-        "have what we want",
-        format!("{}, of them {} choke us and {} let us wait", f.interesting, f.choking, f.snubbed),
-    );
-    line("sending to us", f.giving.to_string());
+    if f.lacking > 0 {
+        let (choke, wait) = (f.choking, f.snubbed);
+        line("have what we want", format!("{}, of them {choke} choke us and {wait} let us wait", f.interesting));
+        line("sending to us", format!("{} of {} that are asked", f.giving, f.asked));
+        line("pieces missing", format!("{}, of them {} with nobody connected", f.lacking, f.missing));
+        line("under way", format!("{} in {}", blocks(f.outstanding), count(f.active, "piece")));
+    }
     line("want something of us", format!("{}, of them {} take", f.interested, f.taking));
-    line("pieces missing", format!("{}, of them {} with nobody connected", f.lacking, f.missing));
-    let limit = |limit: Option<u64>| limit.map_or_else(|| "no limit".to_string(), rate);
-    line("down", format!("{}, {}", rate(f.down), limit(f.down_limit)));
-    line("up", format!("{}, {}", rate(f.up), limit(f.up_limit)));
-    let disk = if f.waiting_for_disk { ", requests wait for it" } else { "" };
-    line("unwritten", format!("{}{disk}", format_size(f.unwritten, BINARY)));
+    let limits = |(own, share): (Option<u64>, Option<u64>)| match (own, share) {
+        (None, None) => "no limit".to_owned(),
+        (Some(own), None) => format!("own limit {}", rate(own)),
+        (None, Some(share)) => format!("share of the limit of all {}", rate(share)),
+        (Some(own), Some(share)) => format!("own limit {}, share of the limit of all {}", rate(own), rate(share)),
+    };
+    line("down", format!("{}, {}", rate(f.down), limits(f.down_limits)));
+    line("up", format!("{}, {}", rate(f.up), limits(f.up_limits)));
+    let waiting = if f.waiting_for_disk { ", requests wait for it" } else { "" };
+    let unwritten = format_size(f.unwritten, BINARY);
+    line("disk", format!("{}% busy, {unwritten} not yet written{waiting}", f.disk_busy));
+    if f.skipped > 0 {
+        line("files not wanted", format!("{} of {}", f.skipped, f.files));
+    }
+    line(
+        "addresses known",
+        format!("{}, {} being called, {} failed, {} banned", f.known, f.dialing, f.failures.all(), f.banned),
+    );
+    let Failures { silent, refused, hung_up } = f.failures;
+    if f.failures.all() > 0 {
+        line("of the failed ones", format!("{silent} do not answer, {refused} refuse, {hung_up} hung up"));
+    }
+    for row in &f.sources {
+        let last =
+            row.last_failure.as_ref().map_or_else(String::new, |words| format!("; the last that failed: {words}"));
+        let told = format!("{} known, {} connected, {} failed{last}", row.known, row.connected, row.failed);
+        line(&format!("from {}", row.source.word()), told);
+    }
     for (url, status, _) in &f.trackers {
         line(url, status.clone());
     }
@@ -181,41 +344,4 @@ fn numbers(f: &Facts) -> Vec<(String, String)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn facts() -> Facts {
-        Facts { pieces: 10, lacking: 4, peers: 8, known: 20, interesting: 8, giving: 3, ..Facts::default() }
-    }
-
-    #[test]
-    fn each_cause_has_its_sentence() {
-        let say = |change: fn(&mut Facts)| {
-            let mut f = facts();
-            change(&mut f);
-            reason(&f).sentence
-        };
-        assert_eq!(say(|_| ()), "3 of 8 peers are sending; nothing of ours holds them back");
-        assert_eq!(say(|f| f.choking = 8), "all 8 peers that have what we want choke us");
-        assert_eq!(say(|f| f.choking = 5), "3 of 8 peers are sending, 5 choke us");
-        assert_eq!(say(|f| f.missing = 4), "nobody connected has the 4 missing pieces");
-        assert_eq!(say(|f| f.interesting = 0), "none of 8 peers has any of the 4 missing pieces");
-        assert_eq!(say(|f| (f.peers, f.dead) = (0, 20)), "none of 20 known addresses answers (20 failed)");
-        assert_eq!(say(|f| (f.peers, f.dialing) = (0, 9)), "calling 9 of 20 known addresses");
-        assert_eq!(say(|f| (f.down, f.down_limit) = (99_000, Some(102_400))), "limited by our own limit of 100 KiB/s");
-        assert_eq!(say(|f| f.snubbed = 8), "all 8 peers that serve us let us wait for blocks");
-        assert!(
-            say(|f| (f.waiting_for_disk, f.unwritten) = (true, 1 << 20)).starts_with("waiting for the disk: 1 MiB")
-        );
-        assert!(say(|f| (f.peers, f.known) = (0, 0)).contains("no tracker is named"));
-        assert!(say(|f| f.state = State::Paused).starts_with("paused"));
-        assert_eq!(
-            say(|f| {
-                (f.peers, f.known) = (0, 0);
-                f.trackers = vec![("http://t/announce".into(), "connection refused".into(), true)];
-            }),
-            "no peers known; http://t/announce: connection refused"
-        );
-        assert!(say(|f| f.state = State::Seeding).contains("none of 8 peers wants"));
-    }
-}
+mod tests;

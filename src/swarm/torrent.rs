@@ -1,19 +1,23 @@
 //! One torrent as a machine: an input and the time go in, effects come out. It can neither block nor fail.
 
+mod announces;
+mod closer;
 mod download;
 mod lifecycle;
 mod members;
 mod show;
+mod superseed;
 mod upload;
+mod why;
+mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-pub use crate::swarm::event::{Effect, Gone, Hello, Input, PeerKey, Wish};
+pub use crate::swarm::event::{Effect, Gone, Hello, Input, PeerKey, Quota, Wish};
 pub use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply};
 
-use crate::limits;
 use crate::swarm::candidates::Candidates;
 use crate::swarm::choker;
 use crate::swarm::geometry::Geometry;
@@ -21,8 +25,8 @@ use crate::swarm::job::{BlockHash, DiskDone, DiskFault, DiskJob};
 use crate::swarm::peer::Peer;
 use crate::swarm::picker::Picker;
 use crate::swarm::rate::{Bucket, Meter};
-use crate::swarm::trackers::{Counters, Trackers};
-use crate::swarm::view::{Priority, Source};
+use crate::swarm::trackers::Trackers;
+use crate::swarm::view::{Departed, Meta, Priority};
 use crate::wire::message::{InfoHash, PeerId, PieceIndex};
 
 /// A file as the torrent needs to know it.
@@ -67,8 +71,18 @@ pub struct TorrentConfig {
     pub folder: String,
     /// The most peers connected at once.
     pub max_peers: usize,
-    /// Bytes that may be asked for and not yet written.
-    pub budget: u64,
+    /// What it may use of what all torrents have together, until it is told otherwise.
+    pub quota: Quota,
+    /// Seeds one piece at a time to each peer (BEP 16), as soon as everything is there.
+    pub super_seed: bool,
+    /// What its `.torrent` says beside its data.
+    pub meta: Meta,
+    /// When it was added, seconds since 1970; 0 where that is not known.
+    pub added: u64,
+    /// When it was completed, seconds since 1970.
+    pub finished: Option<u64>,
+    /// Payload bytes received and sent in earlier sessions.
+    pub totals: (u64, u64),
     /// Seeds its chance.
     pub seed: u64,
 }
@@ -86,14 +100,8 @@ enum Phase {
     Stopping { saved: bool, until: Instant },
 }
 
-/// The evidence of a piece that came out corrupt from several senders.
-#[derive(Debug, Default)]
-struct Suspicion {
-    /// Who sent which block with which hash.
-    blocks: Vec<(IpAddr, u32, BlockHash)>,
-    /// How often the piece has failed.
-    fails: u32,
-}
+/// The evidence of a piece that came out corrupt from several senders: who sent which block with which hash.
+type Suspicion = Vec<(IpAddr, u32, BlockHash)>;
 
 /// One torrent.
 #[derive(Debug)]
@@ -121,6 +129,8 @@ pub struct Torrent {
     throttled_down: bool,
     throttled_up: bool,
     suspicions: BTreeMap<PieceIndex, Suspicion>,
+    /// How often each piece failed its hash.
+    fails: BTreeMap<PieceIndex, u32>,
     fault: Option<DiskFault>,
     probe_at: Option<Instant>,
     checked: u32,
@@ -129,6 +139,8 @@ pub struct Torrent {
     complete: bool,
     down: Meter,
     up: Meter,
+    /// Payload in, over as long as a person looks at an ETA.
+    pace: Meter,
     down_limit: [Bucket; 2],
     up_limit: [Bucket; 2],
     wasted: u64,
@@ -136,11 +148,17 @@ pub struct Torrent {
     round: u64,
     round_at: Option<Instant>,
     files_wanted: Vec<Priority>,
+    /// What the view tells more of.
+    look: (Option<PeerKey>, Option<PieceIndex>),
+    /// The peers that left, and when; the oldest first.
+    left_us: VecDeque<(Instant, Departed)>,
     log: VecDeque<(Instant, String)>,
 }
 
 /// Sentences kept of a torrent's log.
 const LOG: usize = 200;
+/// How far back the rate goes that an ETA is made from. The rate of the last seconds would make it jump.
+const PACE: Duration = Duration::from_secs(32);
 /// Own limits and the share of the global ones.
 const OWN: usize = 0;
 const SHARE: usize = 1;
@@ -170,6 +188,7 @@ impl Torrent {
             throttled_down: false,
             throttled_up: false,
             suspicions: BTreeMap::new(),
+            fails: BTreeMap::new(),
             fault: None,
             probe_at: None,
             checked: 0,
@@ -177,6 +196,7 @@ impl Torrent {
             complete: false,
             down: Meter::default(),
             up: Meter::default(),
+            pace: Meter::over(PACE),
             down_limit: Default::default(),
             up_limit: Default::default(),
             wasted: 0,
@@ -184,12 +204,16 @@ impl Torrent {
             round: 0,
             round_at: None,
             files_wanted,
+            look: (None, None),
+            left_us: VecDeque::new(),
             log: VecDeque::new(),
             config,
         };
         it.picker.set_sequential(it.config.sequential);
         let priorities = std::mem::take(&mut it.config.priorities);
         it.set_priorities(&priorities);
+        it.down_limit[SHARE].set(it.config.quota.down);
+        it.up_limit[SHARE].set(it.config.quota.up);
         it
     }
 
@@ -203,6 +227,11 @@ impl Torrent {
     #[must_use]
     pub fn stopped(&self) -> bool {
         self.phase == Phase::Stopped
+    }
+
+    /// Tells when it was completed, seconds since 1970: it has no clock of the day itself.
+    pub const fn set_finished(&mut self, at: Option<u64>) {
+        self.config.finished = at;
     }
 
     /// Whether everything that is wanted is there.
@@ -228,10 +257,10 @@ impl Torrent {
             }
             Input::Announced { tracker, result } => self.announced(now, tracker, result, out),
             Input::Wish(wish) => self.wish(now, wish, out),
-            Input::Quota { down, up, budget } => {
-                self.config.budget = budget;
-                self.down_limit[SHARE].set(down);
-                self.up_limit[SHARE].set(up);
+            Input::Quota(quota) => {
+                self.down_limit[SHARE].set(quota.down);
+                self.up_limit[SHARE].set(quota.up);
+                self.config.quota = quota;
                 self.freed = true;
             }
             Input::Tick => {}
@@ -320,17 +349,6 @@ impl Torrent {
         self.log.push_back((now, text));
     }
 
-    fn counters(&self) -> Counters {
-        let room = self.config.max_peers.saturating_sub(self.peers.len());
-        let known = self.candidates.len();
-        Counters {
-            uploaded: self.up.total(),
-            downloaded: self.down.total(),
-            left: self.left(),
-            num_want: if known > limits::KNOWN_PEERS / 2 { 0 } else { room.min(limits::PEERS_PER_REPLY) as u32 },
-        }
-    }
-
     /// Checks what must always hold, and says what does not. For tests and the simulator.
     ///
     /// # Errors
@@ -363,11 +381,6 @@ impl Torrent {
         self.config.geometry.block(asked.piece, asked.block).length
     }
 
-    fn left(&self) -> u64 {
-        let lacking = self.config.geometry.all().filter(|p| self.picker.wants(*p));
-        lacking.map(|p| u64::from(self.config.geometry.piece_size(p))).sum()
-    }
-
     fn disk(&mut self, now: Instant, done: DiskDone, out: &mut Vec<Effect>) {
         match done {
             DiskDone::Wrote(bytes) => {
@@ -390,42 +403,6 @@ impl Torrent {
                 if let Phase::Stopping { saved, .. } = &mut self.phase {
                     *saved = true;
                 }
-            }
-        }
-    }
-
-    fn poll_trackers(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        if self.trackers.deadline().is_none_or(|at| now < at) {
-            return;
-        }
-        let mut asks = Vec::new();
-        let counters = self.counters();
-        self.trackers.poll(now, &counters, &mut asks);
-        out.extend(asks.into_iter().map(|(tracker, ask)| Effect::Announce { tracker, ask }));
-    }
-
-    fn announced(
-        &mut self,
-        now: Instant,
-        tracker: usize,
-        result: Result<AnnounceReply, String>,
-        out: &mut Vec<Effect>,
-    ) {
-        self.trackers.announced(now, tracker, result.as_ref().map_err(String::as_str));
-        match result {
-            Ok(reply) => {
-                let url = self.trackers.url(tracker).to_owned();
-                self.write_log(now, format!("{url} told {} addresses", reply.peers.len()));
-                for addr in &reply.peers {
-                    self.candidates.learn(now, *addr, Source::Tracker);
-                }
-                if let Some(warning) = reply.warning {
-                    self.note(now, format!("a tracker warns: {warning}"), out);
-                }
-            }
-            Err(why) => {
-                let url = self.trackers.url(tracker).to_owned();
-                self.write_log(now, format!("{url} did not help: {why}"));
             }
         }
     }

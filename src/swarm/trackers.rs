@@ -11,6 +11,8 @@ use crate::limits;
 use crate::swarm::view::TrackerRow;
 use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply, public_url};
 
+/// The most trackers that one torrent may ever have had: removed ones keep their index.
+const EVER: usize = 10 * limits::TRACKERS;
 /// How long a tracker may take before the next one is asked as well.
 pub const PATIENCE: Duration = Duration::from_secs(4);
 /// The time after a first failure; it doubles with each further one.
@@ -68,9 +70,14 @@ struct Tracker {
     wished: bool,
     /// It came to know of us while we lacked something.
     knew_incomplete: bool,
+    /// The user took it away: it is told `stopped` if it counts us, and is not asked again.
+    removed: bool,
     seeds: Option<u32>,
     leechers: Option<u32>,
+    completed: Option<u32>,
     peers: Option<u32>,
+    /// When it last answered, or failed to.
+    last: Option<Instant>,
     said: Option<String>,
     failed: bool,
     id: Option<Vec<u8>>,
@@ -92,9 +99,12 @@ impl Tracker {
             owes_completed: false,
             wished: false,
             knew_incomplete: false,
+            removed: false,
             seeds: None,
             leechers: None,
+            completed: None,
             peers: None,
+            last: None,
             said: None,
             failed: false,
             id: None,
@@ -160,7 +170,57 @@ impl Trackers {
     /// Whether there is no tracker at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.all.is_empty()
+        self.tiers.is_empty()
+    }
+
+    /// The URLs, by tier, in the order in which they are asked.
+    #[must_use]
+    pub fn urls(&self) -> Vec<Vec<String>> {
+        self.tiers.iter().map(|tier| tier.iter().map(|i| self.all[*i].url.clone()).collect()).collect()
+    }
+
+    /// Whether this one is among those that are asked.
+    #[must_use]
+    pub fn lists(&self, index: usize) -> bool {
+        self.all.get(index).is_some_and(|t| !t.removed)
+    }
+
+    /// Asks one more tracker from now on, in a last tier of its own. It is asked at once: whoever adds it wants to see
+    /// what it says.
+    ///
+    /// # Errors
+    /// Why it is not added.
+    pub fn add(&mut self, now: Instant, url: &str) -> Result<(), &'static str> {
+        if self.all.iter().any(|t| !t.removed && t.url == url) {
+            return Err("it is in the list already");
+        }
+        if self.tiers.iter().flatten().count() >= limits::TRACKERS || self.all.len() >= EVER {
+            return Err("there are too many trackers");
+        }
+        let tier = self.tiers.iter().flatten().map(|i| self.all[*i].tier + 1).max().unwrap_or(0);
+        let mut tracker = Tracker::new(url.to_owned(), tier);
+        tracker.wished = self.phase == Phase::Running && tracker.usable;
+        self.tiers.push(vec![self.all.len()]);
+        self.all.push(tracker);
+        if self.phase == Phase::Running {
+            self.next = Some(now);
+        }
+        Ok(())
+    }
+
+    /// Does not ask a tracker any more; whether it was in the list. Its index is not given again.
+    pub fn remove(&mut self, now: Instant, index: usize) -> bool {
+        let Some(tracker) = self.all.get_mut(index).filter(|t| !t.removed) else { return false };
+        tracker.removed = true;
+        (tracker.wished, tracker.owes_completed) = (false, false);
+        for tier in &mut self.tiers {
+            tier.retain(|i| *i != index);
+        }
+        self.tiers.retain(|tier| !tier.is_empty());
+        if self.phase == Phase::Running {
+            self.next = Some(now);
+        }
+        true
     }
 
     /// Begins to ask: every tracker hears `started` first.
@@ -173,16 +233,18 @@ impl Trackers {
     /// The last wanted byte has come: every tracker that knew us without it is told, once.
     pub fn completed(&mut self, now: Instant) {
         for tracker in &mut self.all {
-            tracker.owes_completed = tracker.knew_incomplete && (tracker.heard || tracker.asked.is_some());
+            tracker.owes_completed =
+                !tracker.removed && tracker.knew_incomplete && (tracker.heard || tracker.asked.is_some());
         }
         self.next = Some(now);
     }
 
-    /// The user's wish to ask all trackers. A tracker is asked as soon as its `min interval` allows it.
-    pub fn announce_now(&mut self, now: Instant) {
+    /// The user's wish to ask all trackers, or this one. A tracker is asked as soon as its `min interval` allows it.
+    pub fn announce_now(&mut self, now: Instant, which: Option<usize>) {
         if self.phase == Phase::Running {
-            for tracker in self.all.iter_mut().filter(|t| t.usable && t.asked.is_none()) {
-                tracker.wished = true;
+            for (index, tracker) in self.all.iter_mut().enumerate() {
+                let meant = which.is_none_or(|which| which == index);
+                tracker.wished |= meant && tracker.usable && !tracker.removed && tracker.asked.is_none();
             }
             self.next = Some(now);
         }
@@ -251,6 +313,7 @@ impl Trackers {
                 continue;
             }
             let (from, event) = match tracker {
+                t if t.removed && t.heard => (None, AnnounceEvent::Stopped),
                 t if t.owes_completed && t.heard => (t.retry, AnnounceEvent::Completed),
                 t if t.wished => (t.not_before, AnnounceEvent::None),
                 _ => continue,
@@ -331,6 +394,7 @@ impl Trackers {
         let Some(tracker) = self.all.get_mut(index) else { return };
         let Some((_, event)) = tracker.asked.take() else { return };
         self.next = Some(now);
+        tracker.last = Some(now);
         match result {
             Ok(reply) => {
                 let clamp = |d: Duration, least| d.clamp(least, limits::INTERVAL_MAX);
@@ -343,6 +407,7 @@ impl Trackers {
                 tracker.owes_completed &= event != AnnounceEvent::Completed;
                 tracker.said = reply.warning.as_deref().map(cut);
                 (tracker.seeds, tracker.leechers) = (reply.seeds, reply.leechers);
+                tracker.completed = reply.completed.or(tracker.completed);
                 tracker.peers = Some(u32::try_from(reply.peers.len()).unwrap_or(u32::MAX));
                 if reply.tracker_id.is_some() {
                     tracker.id.clone_from(&reply.tracker_id);
@@ -389,8 +454,8 @@ impl Trackers {
                 failed: t.failed || !t.usable,
                 seeds: t.seeds,
                 leechers: t.leechers,
-                completed: None,
-                last: None,
+                completed: t.completed,
+                last: t.last.map(|at| now.saturating_duration_since(at)),
                 next: t.retry.or(t.fresh).filter(|_| running).map(|at| at.saturating_duration_since(now)),
                 peers: t.peers,
             }

@@ -111,7 +111,7 @@ pub struct TorrentView {
 pub struct Reason {
     /// The sentence.
     pub sentence: String,
-    /// Label and value, most telling first.
+    /// Label and value, most telling first; only of the torrent that carries a [`Detail`].
     pub numbers: Vec<(String, String)>,
 }
 

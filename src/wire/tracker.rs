@@ -61,6 +61,8 @@ pub struct AnnounceReply {
     pub seeds: Option<u32>,
     /// Leechers.
     pub leechers: Option<u32>,
+    /// Downloads completed ever; only some trackers tell it in an announce.
+    pub completed: Option<u32>,
     /// Addresses.
     pub peers: Vec<SocketAddr>,
     /// What it warned of.
@@ -259,6 +261,7 @@ pub fn decode_reply(body: &[u8]) -> Result<AnnounceReply, ReplyError> {
             }
             b"complete" => reply.seeds = count(&value),
             b"incomplete" => reply.leechers = count(&value),
+            b"downloaded" => reply.completed = count(&value),
             b"peers" => take_peers(&value, false, &mut reply.peers),
             b"peers6" => take_peers(&value, true, &mut reply.peers),
             _ => {}

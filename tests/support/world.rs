@@ -14,8 +14,8 @@ use ttui::limits::BLOCK;
 use ttui::swarm::bitfield::Bitfield;
 use ttui::swarm::geometry::Geometry;
 use ttui::swarm::job::{BlockHash, DiskDone, DiskFault, DiskJob, FaultKind};
-use ttui::swarm::torrent::{Effect, Gone, Hello, Input, PeerKey, Span, Torrent, TorrentConfig};
-use ttui::swarm::view::Source;
+use ttui::swarm::torrent::{Effect, Gone, Hello, Input, PeerKey, Quota, Span, Torrent, TorrentConfig};
+use ttui::swarm::view::{Meta, Source};
 use ttui::wire::message::{InfoHash, Message, PeerId, PieceIndex, Reserved};
 
 /// How a member of the swarm behaves.
@@ -235,7 +235,12 @@ impl World {
             port: 6881,
             folder: String::new(),
             max_peers: self.rules.max_peers,
-            budget: 4 << 20,
+            quota: Quota { budget: 4 << 20, ..Quota::default() },
+            super_seed: false,
+            meta: Meta::default(),
+            added: 0,
+            finished: None,
+            totals: (0, 0),
             seed: self.rng.u64(..),
         });
         self.by_addr.insert(addr, n);

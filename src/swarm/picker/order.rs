@@ -57,6 +57,13 @@ impl Order {
         self.ends[(class(least) + 1) * COPIES - 1] > 0
     }
 
+    /// How many listed pieces have no copies.
+    pub(super) fn without_copies(&self) -> u32 {
+        let first = |class: usize| class * COPIES;
+        let start = |group: usize| if group == 0 { 0 } else { self.ends[group - 1] };
+        (0..CLASSES).map(|class| self.ends[first(class)] - start(first(class))).sum()
+    }
+
     /// The listed pieces, best first.
     pub(super) fn iter(&self) -> impl Iterator<Item = PieceIndex> + '_ {
         self.pieces.iter().map(|p| PieceIndex(*p))

@@ -8,6 +8,7 @@ use bytes::Bytes;
 
 use super::{Effect, Gone, PeerKey, Phase, Torrent};
 use crate::limits::{self, BLOCK};
+use crate::swarm::history::Happened;
 use crate::swarm::job::{BlockHash, DiskFault, DiskJob, FaultKind};
 use crate::swarm::peer::Asked;
 use crate::swarm::picker::Arrival;
@@ -34,7 +35,7 @@ impl Torrent {
             return;
         }
         let mut n = depth - asked;
-        let room = self.config.budget.saturating_sub(self.outstanding + self.unwritten) / u64::from(BLOCK);
+        let room = self.config.quota.budget.saturating_sub(self.outstanding + self.unwritten) / u64::from(BLOCK);
         if room < n as u64 {
             self.starved = true;
             n = room as usize;
@@ -79,7 +80,11 @@ impl Torrent {
         if peer.inflight.is_empty() {
             peer.served = now;
         }
+        let mut begun = None;
         for (piece, block) in picks {
+            if begun.replace(*piece) != Some(*piece) {
+                self.picker.begun(*piece, now);
+            }
             let named = self.config.geometry.block(*piece, *block);
             peer.inflight.push_back(Asked { piece: *piece, block: *block, at: now });
             self.outstanding += u64::from(named.length);
@@ -124,9 +129,13 @@ impl Torrent {
             self.unasked(now, key, u64::from(length), out);
             return;
         }
+        if peer.down.total() == 0 {
+            peer.history.add(now, Happened::FirstBlock);
+        }
         peer.down.add(now, u64::from(length));
         let from = peer.ip();
         self.down.add(now, u64::from(length));
+        self.pace.add(now, u64::from(length));
         self.outstanding -= u64::from(length);
         self.hungry.insert(key);
         match self.picker.arrived(piece, n, from) {
@@ -228,7 +237,7 @@ impl Torrent {
         for key in late {
             self.release(key, true, out);
             if let Some(peer) = self.peers.get_mut(&key) {
-                peer.snubbed = true;
+                peer.snub(now, Happened::Snubbed);
             }
         }
     }
@@ -242,7 +251,6 @@ impl Torrent {
         }
         if let Some(suspicion) = self.suspicions.remove(&piece) {
             let guilty: BTreeSet<IpAddr> = suspicion
-                .blocks
                 .iter()
                 .filter(|(_, n, hash)| good.get(*n as usize).is_some_and(|right| right != hash))
                 .map(|(ip, ..)| *ip)
@@ -267,7 +275,7 @@ impl Torrent {
             }
         }
         for key in bored {
-            self.show_interest(key, out);
+            self.show_interest(now, key, out);
         }
         self.look_if_complete(now, out);
     }
@@ -281,6 +289,7 @@ impl Torrent {
         self.complete = complete;
         if !complete {
             self.freed = true;
+            self.lift_masks(now, out);
             return;
         }
         if std::mem::take(&mut self.fetched) {
@@ -302,12 +311,19 @@ impl Torrent {
         self.picker.mark_lost(piece);
         self.freed = true;
         let hosts: BTreeSet<IpAddr> = senders.iter().copied().collect();
-        let suspicion = self.suspicions.entry(piece).or_default();
-        suspicion.fails += 1;
-        let fails = suspicion.fails;
+        for peer in self.peers.values_mut() {
+            let theirs = senders.iter().filter(|ip| **ip == peer.ip()).count() as u32;
+            if theirs > 0 {
+                peer.failed += theirs;
+                peer.history.add(now, Happened::Failed(piece));
+            }
+        }
+        let fails = self.fails.entry(piece).or_insert(0);
+        *fails += 1;
+        let fails = *fails;
         if hosts.len() > 1 {
             let evidence = senders.iter().zip(blocks).enumerate();
-            suspicion.blocks.extend(evidence.map(|(n, (ip, hash))| (*ip, n as u32, *hash)));
+            self.suspicions.entry(piece).or_default().extend(evidence.map(|(n, (ip, hash))| (*ip, n as u32, *hash)));
         }
         if fails == HOPELESS {
             self.note(now, format!("piece {piece} fails from every peer: torrent or peers are bad"), out);

@@ -1,15 +1,16 @@
 //! Who is in the swarm with us: coming, going, what they say of themselves.
 
 use std::net::{IpAddr, SocketAddr};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::{Effect, Gone, Hello, PeerKey, Phase, Torrent, Wish};
+use super::{Effect, Gone, Hello, PeerKey, Phase, Torrent};
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
+use crate::swarm::history::Happened;
 use crate::swarm::peer::Peer;
-use crate::swarm::view::Source;
+use crate::swarm::view::{Departed, Detail, Source};
 use crate::wire::extension;
 use crate::wire::message::{Message, PieceIndex};
 
@@ -26,7 +27,7 @@ impl Torrent {
                 match why {
                     Gone::Ourselves => self.candidates.is_ourselves(hello.addr),
                     Gone::Duplicate => self.candidates.useless(now, hello.addr),
-                    _ => self.candidates.release(now, hello.addr, false),
+                    _ => self.candidates.release(now, hello.addr, Err(&why)),
                 }
             }
             out.push(Effect::Drop { peer: key, why });
@@ -39,7 +40,7 @@ impl Torrent {
         self.peers.insert(key, Peer::new(now, hello, source, pieces));
         self.round_at.get_or_insert(now + crate::swarm::choker::ROUND);
         self.write_log(now, format!("{} came ({})", hello.addr, source.word()));
-        self.introduce(key, hello, out);
+        self.introduce(now, key, hello, out);
     }
 
     fn admit(&mut self, now: Instant, hello: &Hello, out: &mut Vec<Effect>) -> Result<(), Gone> {
@@ -79,18 +80,23 @@ impl Torrent {
     }
 
     /// Says what we have and can.
-    fn introduce(&mut self, key: PeerKey, hello: Hello, out: &mut Vec<Effect>) {
+    fn introduce(&mut self, now: Instant, key: PeerKey, hello: Hello, out: &mut Vec<Effect>) {
+        let masked = self.super_seeds();
         let have = self.picker.have();
         let mut say = |message| out.push(Effect::Send { peer: key, message });
-        match (hello.reserved.fast(), have.is_full(), have.is_empty()) {
+        match (hello.reserved.fast(), have.is_full(), masked || have.is_empty()) {
             (true, _, true) => say(Message::HaveNone),
             (true, true, _) => say(Message::HaveAll),
             (false, _, true) => {}
             _ => say(Message::Bitfield(have.to_wire())),
         }
         if hello.reserved.extended() {
-            let payload = extension::Handshake::ours(self.config.port, self.complete).encode();
+            let payload = extension::Handshake::ours(self.config.port, self.complete && !masked).encode();
             say(Message::Extended { id: 0, payload: Bytes::from(payload) });
+        }
+        if masked {
+            self.put_mask(key);
+            self.offer(now, key, out);
         }
     }
 
@@ -113,9 +119,31 @@ impl Torrent {
         match why {
             Gone::Ourselves => self.candidates.is_ourselves(addr),
             Gone::Useless | Gone::Duplicate => self.candidates.useless(now, addr),
-            _ if peer.hello.outgoing => self.candidates.release(now, addr, useful),
+            _ if peer.hello.outgoing => self.candidates.release(now, addr, if useful { Ok(()) } else { Err(why) }),
             _ => self.candidates.forget(addr),
         }
+        self.remember(now, &peer, why);
+    }
+
+    /// Keeps what can be told of a peer that left. When it was us who stopped, there is nothing to tell.
+    fn remember(&mut self, now: Instant, peer: &Peer, why: &Gone) {
+        if *why == Gone::Stopped {
+            return;
+        }
+        if self.left_us.len() == Detail::DEPARTED {
+            self.left_us.pop_front();
+        }
+        let departed = Departed {
+            addr: peer.hello.addr,
+            client: peer.client.clone(),
+            source: peer.source,
+            ago: Duration::ZERO,
+            stayed: now.saturating_duration_since(peer.since),
+            downloaded: peer.down.total(),
+            uploaded: peer.up.total(),
+            why: why.to_string(),
+        };
+        self.left_us.push_back((now, departed));
     }
 
     /// Ends a connection.
@@ -163,7 +191,7 @@ impl Torrent {
         match why {
             Gone::Ourselves => self.candidates.is_ourselves(addr),
             Gone::Duplicate => self.candidates.useless(now, addr),
-            _ => self.candidates.release(now, addr, false),
+            _ => self.candidates.release(now, addr, Err(why)),
         }
     }
 
@@ -193,14 +221,14 @@ impl Torrent {
             return;
         }
         match message {
-            Message::Choke => self.choked_by(key, out),
+            Message::Choke => self.choked_by(now, key, out),
             Message::Unchoke => self.unchoked_by(now, key),
             Message::Interested => {
-                if !std::mem::replace(&mut peer.interested, true) {
+                if peer.set_interested(now, true) {
                     self.welcome(now, key, out);
                 }
             }
-            Message::NotInterested => peer.interested = false,
+            Message::NotInterested => _ = peer.set_interested(now, false),
             Message::Have(piece) => self.has_piece(now, key, piece, out),
             Message::Bitfield(bits) => {
                 let has = Bitfield::from_wire(&bits, self.config.geometry.pieces());
@@ -236,9 +264,9 @@ impl Torrent {
         }
     }
 
-    fn choked_by(&mut self, key: PeerKey, out: &mut Vec<Effect>) {
+    fn choked_by(&mut self, now: Instant, key: PeerKey, out: &mut Vec<Effect>) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        if !std::mem::replace(&mut peer.chokes_us, true) {
+        if peer.set_chokes_us(now, true) {
             // With the fast extension each request is answered or rejected all the same; without it they are void.
             // Either way they are free for others at once: a block that still comes is not held against the peer.
             self.release(key, false, out);
@@ -247,7 +275,7 @@ impl Torrent {
 
     fn unchoked_by(&mut self, now: Instant, key: PeerKey) {
         if let Some(peer) = self.peers.get_mut(&key)
-            && std::mem::replace(&mut peer.chokes_us, false)
+            && peer.set_chokes_us(now, false)
         {
             peer.served = now;
             self.hungry.insert(key);
@@ -271,8 +299,12 @@ impl Torrent {
             if peer.inflight.is_empty() {
                 self.hungry.insert(key);
             }
-            self.show_interest(key, out);
+            self.show_interest(now, key, out);
         }
+        if let Some(peer) = self.peers.get_mut(&key).filter(|p| p.is_seed()) {
+            peer.history.add(now, Happened::Whole);
+        }
+        self.spread(now, piece, out);
         self.look_if_useless(now, key, out);
     }
 
@@ -297,7 +329,9 @@ impl Torrent {
         peer.wanted = has.iter().filter(|p| self.picker.wants(*p)).count() as u32;
         peer.has = has;
         self.hungry.insert(key);
-        self.show_interest(key, out);
+        self.show_interest(now, key, out);
+        // What is on offer may be what it has.
+        self.offer(now, key, out);
         self.look_if_useless(now, key, out);
     }
 
@@ -320,11 +354,13 @@ impl Torrent {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         if let Some(client) = handshake.client.filter(|name| !name.is_empty()) {
             peer.client = client;
+            peer.history.add(now, Happened::Named);
         }
         if let Some(reqq) = handshake.reqq {
             peer.reqq = (reqq as usize).clamp(1, limits::REQUESTS_OUT);
         }
         peer.upload_only = handshake.upload_only;
+        peer.exchanges = (handshake.ut_metadata.unwrap_or(0) > 0, handshake.ut_pex.unwrap_or(0) > 0);
         peer.listens = handshake.port.map(|port| SocketAddr::new(peer.hello.addr.ip(), port));
         if let (Some(addr), false) = (peer.listens, peer.hello.outgoing) {
             self.candidates.hold(addr);
@@ -333,11 +369,10 @@ impl Torrent {
     }
 
     /// Tells a peer whether we want anything of it, when that has changed.
-    pub(super) fn show_interest(&mut self, key: PeerKey, out: &mut Vec<Effect>) {
+    pub(super) fn show_interest(&mut self, now: Instant, key: PeerKey, out: &mut Vec<Effect>) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let wants = peer.wanted > 0;
-        if wants != peer.interesting && self.phase == Phase::Active {
-            peer.interesting = wants;
+        if self.phase == Phase::Active && peer.set_interesting(now, wants) {
             let message = if wants { Message::Interested } else { Message::NotInterested };
             out.push(Effect::Send { peer: key, message });
         }
@@ -349,37 +384,5 @@ impl Torrent {
             peer.wanted = peer.has.iter().filter(|p| self.picker.wants(*p)).count() as u32;
         }
         self.freed = true;
-    }
-
-    pub(super) fn wish(&mut self, now: Instant, wish: Wish, out: &mut Vec<Effect>) {
-        match wish {
-            Wish::Verify => self.verify(now, out),
-            // Which of them comes with the trackers' own pane.
-            Wish::Announce(_) => self.trackers.announce_now(now),
-            Wish::AddTracker(_) | Wish::RemoveTracker(_) | Wish::SuperSeed(_) | Wish::Look { .. } => {}
-            Wish::Sequential(on) => {
-                self.picker.set_sequential(on);
-                self.config.sequential = on;
-            }
-            Wish::Priority(files) => {
-                self.set_priorities(&files);
-                self.recount();
-                self.look_if_complete(now, out);
-                for key in self.peers.keys().copied().collect::<Vec<_>>() {
-                    self.show_interest(key, out);
-                }
-            }
-            Wish::Limits { down, up } => {
-                self.down_limit[super::OWN].set(down);
-                self.up_limit[super::OWN].set(up);
-                self.freed = true;
-            }
-            Wish::Ban(key) => {
-                if let Some(ip) = self.peers.get(&key).map(Peer::ip) {
-                    self.ban(now, ip, "by you", out);
-                }
-            }
-            Wish::Kick(key) => self.expel(now, key, Gone::Kicked, out),
-        }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::{Phase, Torrent};
 use crate::swarm::rate::Meter;
-use crate::swarm::reason::{Facts, reason};
+use crate::swarm::reason::reason;
 use crate::swarm::view::{Cell, Detail, FileRow, PeerRow, Priority, State, TorrentView};
 use crate::wire::message::PieceIndex;
 
@@ -13,13 +13,14 @@ impl Torrent {
     #[must_use]
     pub fn view(&self, now: Instant, detail: bool) -> TorrentView {
         let geometry = &self.config.geometry;
-        let size_of = |p: PieceIndex| u64::from(geometry.piece_size(p));
+        let facts = self.facts(now, detail);
         let done: u64 = self.done_bytes();
         let left = self.left();
         // Nobody runs a stopped torrent: its last rates are no rates.
         let rate = |meter: &Meter| if self.phase == Phase::Stopped { 0 } else { meter.rate(now) };
-        let (down, up) = (rate(&self.down), rate(&self.up));
-        let eta = (left > 0 && down > 0).then(|| Duration::from_secs(left.div_ceil(down)));
+        let (down, up, pace) = (rate(&self.down), rate(&self.up), rate(&self.pace));
+        // At the pace of the last half minute: that of the last seconds makes an ETA jump.
+        let eta = (left > 0 && pace > 0).then(|| Duration::from_secs(left.div_ceil(pace)));
         let mut view = TorrentView {
             name: self.config.name.clone(),
             size: geometry.total(),
@@ -32,26 +33,26 @@ impl Torrent {
             error: self.fault.as_ref().map(|f| f.text.clone()),
             down,
             up,
-            downloaded: self.down.total(),
-            uploaded: self.up.total(),
+            downloaded: self.config.totals.0 + self.down.total(),
+            uploaded: self.config.totals.1 + self.up.total(),
             wasted: self.wasted,
             peers: self.peers.len() as u32,
-            seeds: self.peers.values().filter(|p| p.is_seed()).count() as u32,
+            seeds: facts.seeds,
             known: self.candidates.len() as u32,
             eta,
             active: self.started.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)),
             sequential: self.picker.sequential(),
             private: self.config.private,
-            super_seed: false,
-            rank: Priority::Normal,
+            super_seed: self.config.super_seed,
+            rank: self.config.quota.rank,
             limits: (self.down_limit[super::OWN].limit(), self.up_limit[super::OWN].limit()),
-            added: 0,
-            finished: None,
-            why: reason(&self.facts(now)),
+            added: self.config.added,
+            finished: self.config.finished,
+            why: reason(&facts, detail),
             detail: None,
         };
         if detail {
-            view.detail = Some(Box::new(self.detail(now, size_of)));
+            view.detail = Some(Box::new(self.detail(now, facts.missing, pace)));
         }
         view
     }
@@ -64,7 +65,7 @@ impl Torrent {
         full - if have.has(last) { u64::from(short) } else { 0 }
     }
 
-    fn state(&self) -> State {
+    pub(super) fn state(&self) -> State {
         match self.phase {
             Phase::Stopped | Phase::Stopping { .. } => State::Paused,
             Phase::Checking => State::Checking,
@@ -74,60 +75,21 @@ impl Torrent {
         }
     }
 
-    fn facts(&self, now: Instant) -> Facts {
-        let peers = || self.peers.values();
-        let limit = |buckets: &[crate::swarm::rate::Bucket; 2]| buckets.iter().filter_map(|b| b.limit()).min();
-        let missing = if self.phase == Phase::Active && !peers().any(|p| p.is_seed()) {
-            let lacking = self.config.geometry.all().filter(|p| self.picker.wants(*p));
-            lacking.filter(|p| self.picker.copies(*p) == 0).count() as u32
-        } else {
-            0
-        };
-        Facts {
-            state: self.state(),
-            fault: self.fault.as_ref().map(|f| f.text.clone()),
-            checked: self.checked,
-            pieces: self.config.geometry.pieces(),
-            lacking: self.picker.lacking(),
-            missing,
-            peers: self.peers.len() as u32,
-            seeds: peers().filter(|p| p.is_seed()).count() as u32,
-            interesting: peers().filter(|p| p.interesting).count() as u32,
-            choking: peers().filter(|p| p.interesting && p.chokes_us).count() as u32,
-            snubbed: peers().filter(|p| p.snubbed).count() as u32,
-            giving: peers().filter(|p| p.down.rate(now) > 0).count() as u32,
-            interested: peers().filter(|p| p.interested).count() as u32,
-            taking: peers().filter(|p| p.up.rate(now) > 0).count() as u32,
-            known: self.candidates.len() as u32,
-            dead: self.candidates.dead() as u32,
-            dialing: self.dialing.len() as u32,
-            banned: self.candidates.bans() as u32,
-            trackers: self.trackers.rows(now).iter().map(|t| (t.url.clone(), t.status.clone(), t.failed)).collect(),
-            down: self.down.rate(now),
-            up: self.up.rate(now),
-            down_limit: limit(&self.down_limit),
-            up_limit: limit(&self.up_limit),
-            // The budget also fills with what is merely asked for: only what waits for the disk is its fault.
-            waiting_for_disk: self.starved && self.unwritten * 4 >= self.config.budget,
-            unwritten: self.unwritten,
-        }
-    }
-
-    fn detail(&self, now: Instant, size_of: impl Fn(PieceIndex) -> u64) -> Detail {
+    fn detail(&self, now: Instant, missing: u32, pace: u64) -> Detail {
         let start = self.started.unwrap_or(now);
         let pieces = self.config.geometry.pieces();
         let (rarest, above) = self.rarity();
         Detail {
             cells: self.cells(),
             copies: f32::from(rarest) + if pieces == 0 { 0.0 } else { above as f32 / pieces as f32 },
-            missing: self.facts(now).missing,
+            missing,
             peers: self.peer_rows(now),
-            departed: Vec::new(),
-            sources: Vec::new(),
-            peer: None,
-            piece: None,
-            meta: crate::swarm::view::Meta::default(),
-            files: self.file_rows(size_of),
+            departed: self.departures(now),
+            sources: self.sources(),
+            peer: self.peer_detail(now),
+            piece: self.piece_detail(now),
+            meta: self.config.meta.clone(),
+            files: self.file_rows(pace),
             trackers: self.trackers.rows(now),
             info_hash: Some(self.config.info_hash),
             piece_length: self.config.geometry.piece_length(),
@@ -138,12 +100,17 @@ impl Torrent {
 
     /// Copies of the rarest piece among peers and us, and how many pieces have more.
     fn rarity(&self) -> (u16, u32) {
-        let all = || {
-            let have = self.picker.have();
-            self.config.geometry.all().map(move |p| self.picker.copies(p) + u16::from(have.has(p)))
-        };
-        let rarest = all().min().unwrap_or(0);
-        (rarest, all().filter(|n| *n > rarest).count() as u32)
+        let have = self.picker.have();
+        let (mut rarest, mut as_rare, pieces) = (u16::MAX, 0, self.config.geometry.pieces());
+        for piece in self.config.geometry.all() {
+            let copies = self.picker.copies(piece).saturating_add(u16::from(have.has(piece)));
+            match copies.cmp(&rarest) {
+                std::cmp::Ordering::Less => (rarest, as_rare) = (copies, 1),
+                std::cmp::Ordering::Equal => as_rare += 1,
+                std::cmp::Ordering::Greater => {}
+            }
+        }
+        if pieces == 0 { (0, 0) } else { (rarest, pieces - as_rare) }
     }
 
     fn cells(&self) -> Vec<Cell> {
@@ -188,25 +155,72 @@ impl Torrent {
             interesting: p.interesting,
             interested: p.interested,
             snubbed: p.snubbed,
-            failed: 0,
+            failed: p.failed,
         };
         let mut rows: Vec<PeerRow> = self.peers.iter().map(row).collect();
         rows.sort_by_key(|r| (r.addr, r.key));
         rows
     }
 
-    fn file_rows(&self, size_of: impl Fn(PieceIndex) -> u64) -> Vec<FileRow> {
+    fn file_rows(&self, pace: u64) -> Vec<FileRow> {
         let geometry = &self.config.geometry;
         let row = |(index, (span, priority)): (usize, (&super::Span, &Priority))| {
             let end = span.offset + span.length;
             let mut done = 0;
             for piece in geometry.pieces_of(span.offset..end).map(PieceIndex).filter(|p| self.picker.have().has(*p)) {
                 let start = geometry.offset(piece, 0);
-                done += (start + size_of(piece)).min(end) - start.max(span.offset);
+                done += (start + u64::from(geometry.piece_size(piece))).min(end) - start.max(span.offset);
             }
             FileRow { index, path: span.path.clone(), size: span.length, done, priority: *priority, eta: None }
         };
         let files = self.config.files.iter().zip(&self.files_wanted).enumerate();
-        files.filter(|(_, (span, _))| !span.pad).map(row).collect()
+        let mut rows: Vec<FileRow> = files.filter(|(_, (span, _))| !span.pad).map(row).collect();
+        if pace > 0 {
+            foretell(&mut rows, pace, self.picker.sequential());
+        }
+        rows
+    }
+}
+
+/// When each file will be done: at the same time as all that is wanted as much, since the rarest pieces come first
+/// wherever they are, and after all that is wanted more. In order, each when all before it are done.
+fn foretell(rows: &mut [FileRow], pace: u64, in_order: bool) {
+    let mut before = 0;
+    for priority in [Priority::High, Priority::Normal, Priority::Low] {
+        let these = || rows.iter().filter(|row| row.priority == priority);
+        let all: u64 = before + these().map(|row| row.size - row.done).sum::<u64>();
+        for row in rows.iter_mut().filter(|row| row.priority == priority && row.done < row.size) {
+            before += row.size - row.done;
+            let until = if in_order { before } else { all };
+            row.eta = Some(Duration::from_secs(until.div_ceil(pace)));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(size: u64, done: u64, priority: Priority) -> FileRow {
+        FileRow { index: 0, path: String::new(), size, done, priority, eta: None }
+    }
+
+    #[test]
+    fn files_are_done_with_those_that_are_wanted_as_much_and_after_those_wanted_more() {
+        let files = [
+            file(100, 0, Priority::Normal),
+            file(100, 50, Priority::High),
+            file(100, 0, Priority::Skip),
+            file(200, 0, Priority::Normal),
+            file(100, 100, Priority::Normal),
+            file(10, 0, Priority::Low),
+        ];
+        let told = |in_order| {
+            let mut rows = files.clone();
+            foretell(&mut rows, 10, in_order);
+            rows.map(|row| row.eta.map(|eta| eta.as_secs()))
+        };
+        assert_eq!(told(false), [Some(35), Some(5), None, Some(35), None, Some(36)]);
+        assert_eq!(told(true), [Some(15), Some(5), None, Some(35), None, Some(36)]);
     }
 }

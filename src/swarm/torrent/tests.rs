@@ -20,7 +20,12 @@ fn torrent(budget: u64) -> (Torrent, Instant) {
         port: 0,
         folder: String::new(),
         max_peers: 50,
-        budget,
+        quota: Quota { budget, ..Quota::default() },
+        super_seed: false,
+        meta: Meta::default(),
+        added: 0,
+        finished: None,
+        totals: (0, 0),
         seed: 1,
     });
     let now = Instant::now();
@@ -76,7 +81,7 @@ fn no_more_is_asked_for_than_the_budget_allows_and_a_larger_share_is_used_at_onc
     let out = meets(&mut it, now, 1, vec![bits(0xff), Message::Unchoke]);
     assert_eq!(requests(&out).len(), 3);
     let mut out = Vec::new();
-    it.handle(now, Input::Quota { down: None, up: None, budget: 10 * u64::from(BLOCK) }, &mut out);
+    it.handle(now, Input::Quota(Quota { budget: 10 * u64::from(BLOCK), ..Quota::default() }), &mut out);
     assert_eq!(requests(&out).len(), 7);
     it.check_invariants().unwrap();
 }

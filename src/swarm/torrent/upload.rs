@@ -6,6 +6,7 @@ use std::time::Instant;
 use super::{Effect, Gone, PeerKey, Torrent};
 use crate::limits;
 use crate::swarm::choker::{self, Contender};
+use crate::swarm::history::Happened;
 use crate::swarm::job::DiskFault;
 use crate::wire::message::{Block, Message};
 
@@ -15,6 +16,8 @@ impl Torrent {
         let have = self.picker.have().has(block.piece);
         let exists = self.config.geometry.contains(block) && block.length <= limits::BLOCK_SERVED;
         let Some(peer) = self.peers.get_mut(&key) else { return };
+        // What it was not told of does not exist for it (BEP 16).
+        let have = have && peer.mask.as_ref().is_none_or(|mask| mask.told.has(block.piece));
         if !exists {
             let text = format!("it asks for piece {} from {}, {} bytes", block.piece, block.begin, block.length);
             self.expel(now, key, Gone::Misbehaved(text), out);
@@ -79,6 +82,9 @@ impl Torrent {
         self.up.add(now, bytes);
         let Some(peer) = self.peers.get_mut(&key) else { return };
         peer.handed = peer.handed.saturating_sub(bytes);
+        if peer.up.total() == 0 && bytes > 0 {
+            peer.history.add(now, Happened::FirstSent);
+        }
         peer.up.add(now, bytes);
         self.serve(now, key, out);
     }
@@ -112,7 +118,7 @@ impl Torrent {
         self.recount();
         self.look_if_complete(now, out);
         for key in self.peers.keys().copied().collect::<Vec<_>>() {
-            self.show_interest(key, out);
+            self.show_interest(now, key, out);
         }
     }
 
@@ -127,10 +133,9 @@ impl Torrent {
     /// Chokes or unchokes a peer. What a choked one had asked for is refused.
     fn turn(&mut self, now: Instant, key: PeerKey, choke: bool, out: &mut Vec<Effect>) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        if peer.choked == choke {
+        if !peer.set_choked(now, choke) {
             return;
         }
-        (peer.choked, peer.turned) = (choke, now);
         out.push(Effect::Send { peer: key, message: if choke { Message::Choke } else { Message::Unchoke } });
         if choke {
             let queue = std::mem::take(&mut peer.queue);
@@ -144,6 +149,7 @@ impl Torrent {
 
     /// Decides anew who is served.
     pub(super) fn choke_round(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.offer_all(now, out);
         self.round += 1;
         self.round_at = Some(now + choker::ROUND);
         let used = self.peers.values().filter(|p| !p.choked && p.interested).count();

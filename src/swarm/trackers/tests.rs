@@ -170,7 +170,7 @@ fn a_wish_waits_for_the_min_interval() {
     let _ = s.asks(&LEFT);
     let reply = AnnounceReply { min_interval: Some(Duration::from_secs(20)), ..AnnounceReply::default() };
     s.it.announced(s.now, 0, Ok(&reply));
-    s.it.announce_now(s.now);
+    s.it.announce_now(s.now, None);
     assert_eq!(s.asks(&LEFT), [(1, Started)]);
     s.fails(1);
     assert_eq!(s.asks(&LEFT), []);

@@ -1,0 +1,48 @@
+//! What must always hold of a picker. For tests and the simulator: it looks at everything.
+
+use super::{Picker, PieceState, Slot};
+
+impl Picker {
+    /// Checks what must always hold, and says what does not. For tests and the simulator: it looks at everything.
+    ///
+    /// # Errors
+    /// The first broken invariant, in words.
+    pub fn check(&self) -> Result<(), String> {
+        let mut unasked = 0;
+        let mut lacking = 0;
+        let mut listed = 0;
+        for piece in self.geometry.all() {
+            let blocks = u64::from(self.geometry.blocks(piece));
+            match self.state[piece.at()] {
+                PieceState::Have | PieceState::Ignored => {}
+                PieceState::Wanted => (unasked, lacking, listed) = (unasked + blocks, lacking + 1, listed + 1),
+                PieceState::Active => {
+                    let Some(a) = self.active.get(&piece) else { return Err(format!("active {piece} has no record")) };
+                    let free = a.slots.iter().filter(|s| **s == Slot::Free).count() as u64;
+                    let here = a.slots.iter().filter(|s| matches!(s, Slot::Here(_))).count();
+                    if free != u64::from(a.free) || here != a.here as usize {
+                        return Err(format!("piece {piece} miscounts its blocks"));
+                    }
+                    if (free > 0) != self.open.get(&a.owner).is_some_and(|o| o.contains(&piece)) {
+                        return Err(format!("piece {piece} with {free} free blocks is listed wrongly as open"));
+                    }
+                    if free > 0 && a.slots.iter().position(|s| *s == Slot::Free) < Some(a.hint as usize) {
+                        return Err(format!("piece {piece} has a free block before its hint"));
+                    }
+                    (unasked, lacking) = (unasked + free, lacking + 1);
+                }
+            }
+            if self.order.is_listed(piece) != (self.state[piece.at()] == PieceState::Wanted) {
+                return Err(format!("piece {piece} is listed though {:?}", self.state[piece.at()]));
+            }
+            self.order.check(piece)?;
+            if self.have.has(piece) != (self.state[piece.at()] == PieceState::Have) {
+                return Err(format!("piece {piece} is had and not had"));
+            }
+        }
+        if (unasked, lacking, listed) != (self.unasked, self.lacking, self.order.len()) {
+            return Err(format!("miscounted: {unasked} unasked {lacking} lacking, {} {}", self.unasked, self.lacking));
+        }
+        Ok(())
+    }
+}

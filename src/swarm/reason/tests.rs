@@ -1,0 +1,189 @@
+use super::*;
+use crate::swarm::view::Source;
+
+/// A download that is under way: eight peers have what it wants, three of them send.
+fn facts() -> Facts {
+    Facts {
+        pieces: 10,
+        have: 6,
+        lacking: 4,
+        active: 2,
+        files: 5,
+        peers: 8,
+        known: 20,
+        interesting: 8,
+        asked: 4,
+        giving: 3,
+        disk_busy: 2,
+        down: 50_000,
+        ..Facts::default()
+    }
+}
+
+fn seeding() -> Facts {
+    Facts { state: State::Seeding, have: 10, lacking: 0, active: 0, interesting: 0, giving: 0, ..facts() }
+}
+
+#[track_caller]
+fn says(f: &Facts, sentence: &str) {
+    assert_eq!(reason(f, true).sentence, sentence);
+}
+
+#[test]
+fn paused() {
+    says(&Facts { state: State::Paused, ..facts() }, "paused by you: p goes on");
+}
+
+#[test]
+fn queued_behind_others() {
+    assert_eq!(queued(1, 4, 3).sentence, "waiting for its turn: 3 of 3 downloads run, it is next");
+    assert_eq!(queued(2, 4, 3).sentence, "waiting for its turn: 3 of 3 downloads run, one is before it");
+    let reason = queued(4, 4, 3);
+    assert_eq!(reason.sentence, "waiting for its turn: 3 of 3 downloads run, 3 are before it");
+    assert_eq!(reason.numbers[0], ("place in the queue".into(), "4 of 4".into()));
+    says(&Facts { state: State::Queued, ..facts() }, "waiting for its turn: as many downloads run as may");
+}
+
+#[test]
+fn being_checked() {
+    let f = Facts { state: State::Checking, checked: 450, pieces: 1000, ..facts() };
+    says(&f, "checking its data: 45%, 450 of 1000 pieces hashed");
+}
+
+#[test]
+fn being_moved() {
+    says(&Facts { state: State::Moving, ..facts() }, "its data are being moved to another folder");
+    assert_eq!(moving(Path::new("/a/b"), Some(12)).sentence, "its data are being moved: 12% moved, to /a/b");
+    assert!(!moving(Path::new("/a\x1b[2J"), None).sentence.contains('\x1b'));
+}
+
+#[test]
+fn waiting_for_metadata() {
+    says(&Facts { state: State::Metadata, peers: 1, ..facts() }, "waiting for the metadata from 1 peer");
+    let f = Facts { state: State::Metadata, peers: 0, known: 0, ..facts() };
+    says(&f, "waiting for the metadata: no peers: no tracker is named and no address was given");
+}
+
+#[test]
+fn a_fault() {
+    let fault = Some("disk full: nothing can be written to /x".to_owned());
+    let f = Facts { state: State::Error, fault, ..facts() };
+    says(&f, "disk full: nothing can be written to /x");
+    assert_eq!(reason(&f, true).numbers[0].0, "fault");
+}
+
+#[test]
+fn nobody_known() {
+    let f = Facts { peers: 0, known: 0, ..facts() };
+    says(&f, "no peers: no tracker is named and no address was given");
+    let trackers = vec![
+        ("http://a/announce".into(), "working".into(), false),
+        ("http://t/announce".into(), "connection refused".into(), true),
+    ];
+    says(&Facts { trackers, ..f }, "no peers are known; http://t/announce: connection refused");
+}
+
+#[test]
+fn nobody_answers() {
+    let f = Facts { peers: 0, known: 40, failures: Failures { silent: 31, refused: 5, hung_up: 1 }, ..facts() };
+    says(&f, "no peers: 31 of 40 addresses do not answer, 5 refuse, 1 hung up");
+    let f = Facts { failures: Failures { silent: 0, refused: 1, hung_up: 0 }, known: 1, ..f };
+    says(&f, "no peers: 1 of 1 address refuses");
+    says(&Facts { dialing: 9, ..f.clone() }, "calling 9 addresses; 1 of 1 address refuses");
+    says(&Facts { dialing: 9, known: 20, failures: Failures::default(), ..f.clone() }, "calling 9 of 20 addresses");
+    says(&Facts { failures: Failures::default(), ..f }, "no peers: none of 1 address is to be called now");
+}
+
+#[test]
+fn what_is_missing_is_with_nobody() {
+    let f = Facts { missing: 4, interesting: 0, seeds: 0, ..facts() };
+    says(&f, "nobody has the 4 missing pieces: not one of 8 peers, 0 complete");
+    let f = Facts { missing: 1, ..facts() };
+    says(&f, "3 of 8 peers are sending; nobody has 1 piece; disk 2% busy, no limiter");
+}
+
+#[test]
+fn choked() {
+    let f = Facts { choking: 8, giving: 0, ..facts() };
+    says(&f, "all 8 peers that have what we want choke us; disk 2% busy, no limiter");
+    let f = Facts { peers: 40, interesting: 38, choking: 31, ..facts() };
+    says(&f, "31 of 38 peers choke us; disk 2% busy, no limiter");
+    let f = Facts { choking: 1, ..facts() };
+    says(&f, "3 of 8 peers are sending, 1 chokes us; disk 2% busy, no limiter");
+}
+
+#[test]
+fn limited_by_its_own_limit_or_by_that_of_all() {
+    let own = (Some(102_400), Some(200_000));
+    says(&Facts { down: 99_000, down_limits: own, ..facts() }, "limited by its own limit of 100 KiB/s");
+    let all = (Some(102_400), Some(51_200));
+    let f = Facts { down: 50_000, down_limits: all, ..facts() };
+    says(&f, "limited by the limit of all torrents: its share is 50 KiB/s");
+    let f = Facts { down: 10_000, down_limits: own, ..facts() };
+    says(&f, "3 of 8 peers are sending what they have to give; disk 2% busy, limit not reached");
+}
+
+#[test]
+fn the_disk_is_busy() {
+    let f = Facts { waiting_for_disk: true, unwritten: 12 << 20, disk_busy: 97, ..facts() };
+    says(&f, "disk busy 97%: 12 MiB are not yet written");
+    says(&Facts { waiting_for_disk: false, ..f }, "disk busy 97%: 12 MiB are not yet written");
+}
+
+#[test]
+fn snubbed() {
+    let f = Facts { choking: 6, snubbed: 2, giving: 0, ..facts() };
+    says(&f, "2 peers serve us and let us wait for blocks; 6 choke us");
+    let f = Facts { choking: 7, snubbed: 1, giving: 0, ..facts() };
+    says(&f, "1 peer serves us and lets us wait for blocks; 7 choke us");
+    let f = Facts { snubbed: 2, ..facts() };
+    says(&f, "3 of 8 peers are sending, 2 let us wait; disk 2% busy, no limiter");
+}
+
+#[test]
+fn peers_give_what_they_have() {
+    says(&facts(), "3 of 8 peers are sending what they have to give; disk 2% busy, no limiter");
+    says(&Facts { giving: 0, ..facts() }, "8 peers serve us, and no block has come yet; disk 2% busy, no limiter");
+}
+
+#[test]
+fn the_end_of_it() {
+    let f = Facts { all_asked: true, outstanding: 9 * 16_384, ..facts() };
+    says(&f, "the last 2 pieces are under way: 9 blocks are asked of 4 peers");
+}
+
+#[test]
+fn all_that_is_wanted_is_here() {
+    let f = Facts { have: 6, skipped: 2, interested: 0, ..seeding() };
+    says(&f, "all that is wanted is here, 2 of 5 files not wanted; none of 8 peers wants anything now");
+    says(&Facts { skipped: 5, ..f }, "no file is wanted: choose some among its files");
+}
+
+#[test]
+fn whole() {
+    says(&seeding(), "everything is here; none of 8 peers wants anything now");
+    let f = Facts { interested: 5, taking: 3, ..seeding() };
+    says(&f, "everything is here; 3 of 5 interested peers are taking");
+    says(&Facts { super_seed: true, ..f.clone() }, "super-seeding: 8 peers are offered one piece at a time");
+    let f = Facts { up: 100_000, up_limits: (Some(102_400), None), ..f };
+    says(&f, "everything is here; sending is limited by its own limit of 100 KiB/s");
+    says(&Facts { peers: 0, ..f }, "everything is here; nobody is connected");
+}
+
+#[test]
+fn the_numbers_tell_of_every_source_and_tracker() {
+    let row = SourceRow {
+        source: Source::Tracker,
+        known: 20,
+        failed: 12,
+        connected: 8,
+        last_failure: Some("it refused the connection".into()),
+    };
+    let trackers = vec![("http://t/announce".into(), "working".into(), false)];
+    let numbers = reason(&Facts { sources: vec![row], trackers, ..facts() }, true).numbers;
+    let told = |label: &str| numbers.iter().find(|(l, _)| l == label).map(|(_, value)| value.as_str());
+    let words = "20 known, 8 connected, 12 failed; the last that failed: it refused the connection";
+    assert_eq!(told("from trk"), Some(words));
+    assert_eq!(told("http://t/announce"), Some("working"));
+    assert!(reason(&facts(), false).numbers.is_empty());
+}

@@ -1,0 +1,101 @@
+//! What trackers are told and what they tell.
+
+use std::time::Instant;
+
+use super::{AnnounceReply, Effect, Torrent};
+use crate::limits;
+use crate::swarm::trackers::Counters;
+use crate::swarm::view::Source;
+use crate::wire::message::PieceIndex;
+use crate::wire::metainfo::urls;
+use crate::wire::tracker::public_url;
+
+impl Torrent {
+    /// Its trackers as they would stand in a `.torrent`, by tier, with those that the user added and without those he
+    /// took away. They may hold secrets: not for a screen.
+    #[must_use]
+    pub fn trackers(&self) -> Vec<Vec<String>> {
+        self.trackers.urls()
+    }
+
+    fn counters(&self) -> Counters {
+        let room = self.config.max_peers.saturating_sub(self.peers.len());
+        let known = self.candidates.len();
+        Counters {
+            uploaded: self.up.total(),
+            downloaded: self.down.total(),
+            left: self.left(),
+            num_want: if known > limits::KNOWN_PEERS / 2 { 0 } else { room.min(limits::PEERS_PER_REPLY) as u32 },
+        }
+    }
+
+    /// Bytes of the wanted pieces that are not here.
+    pub(super) fn left(&self) -> u64 {
+        let geometry = &self.config.geometry;
+        let last = PieceIndex(geometry.pieces().saturating_sub(1));
+        let full = u64::from(self.picker.lacking()) * u64::from(geometry.piece_length());
+        let short = if self.picker.wants(last) { geometry.piece_length() - geometry.piece_size(last) } else { 0 };
+        full - u64::from(short)
+    }
+
+    pub(super) fn poll_trackers(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if self.trackers.deadline().is_none_or(|at| now < at) {
+            return;
+        }
+        let mut asks = Vec::new();
+        let counters = self.counters();
+        self.trackers.poll(now, &counters, &mut asks);
+        out.extend(asks.into_iter().map(|(tracker, ask)| Effect::Announce { tracker, ask }));
+    }
+
+    pub(super) fn announced(
+        &mut self,
+        now: Instant,
+        tracker: usize,
+        result: Result<AnnounceReply, String>,
+        out: &mut Vec<Effect>,
+    ) {
+        self.trackers.announced(now, tracker, result.as_ref().map_err(String::as_str));
+        if !self.trackers.lists(tracker) {
+            // The user took it away while it was being asked: nothing of it is heeded.
+            return;
+        }
+        match result {
+            Ok(reply) => {
+                let url = self.trackers.url(tracker).to_owned();
+                self.write_log(now, format!("{url} told {} addresses", reply.peers.len()));
+                for addr in &reply.peers {
+                    self.candidates.learn(now, *addr, Source::Tracker);
+                }
+                if let Some(warning) = reply.warning {
+                    self.note(now, format!("a tracker warns: {warning}"), out);
+                }
+            }
+            Err(why) => {
+                let url = self.trackers.url(tracker).to_owned();
+                self.write_log(now, format!("{url} did not help: {why}"));
+            }
+        }
+    }
+
+    /// The user's wish for one more tracker, judged as those of a `.torrent` are.
+    pub(super) fn add_tracker(&mut self, now: Instant, url: &str, out: &mut Vec<Effect>) {
+        let shown = public_url(url.trim());
+        let added = match urls::tracker(url.trim().as_bytes()) {
+            Ok(url) => self.trackers.add(now, &url).map_err(str::to_owned),
+            Err(why) => Err(why.to_string()),
+        };
+        match added {
+            Ok(()) => self.note(now, format!("added the tracker {shown}"), out),
+            Err(why) => self.note(now, format!("the tracker {shown} is not added: {why}"), out),
+        }
+    }
+
+    /// The user's wish for one tracker less.
+    pub(super) fn remove_tracker(&mut self, now: Instant, index: usize, out: &mut Vec<Effect>) {
+        let shown = self.trackers.url(index).to_owned();
+        if self.trackers.remove(now, index) {
+            self.note(now, format!("removed the tracker {shown}"), out);
+        }
+    }
+}

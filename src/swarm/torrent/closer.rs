@@ -1,0 +1,106 @@
+//! What a person sees who looks closer: at one peer, at one piece, at those who left, at where peers come from.
+
+use std::collections::BTreeMap;
+use std::time::Instant;
+
+use super::Torrent;
+use crate::swarm::peer::Peer;
+use crate::swarm::view::{Departed, PeerDetail, PieceDetail, Source, SourceRow};
+use crate::wire::message::PieceIndex;
+use crate::wire::text::clean_bytes;
+
+/// The most holders of a piece that are named.
+const HOLDERS: usize = 8;
+/// The most files of a piece that are named.
+const FILES: usize = 50;
+
+impl Torrent {
+    /// Peers that left, newest last.
+    pub(super) fn departures(&self, now: Instant) -> Vec<Departed> {
+        let row =
+            |(at, left): &(Instant, Departed)| Departed { ago: now.saturating_duration_since(*at), ..left.clone() };
+        self.left_us.iter().map(row).collect()
+    }
+
+    /// What each way of finding peers has brought.
+    pub(super) fn sources(&self) -> Vec<SourceRow> {
+        let mut connected: BTreeMap<Source, u32> = BTreeMap::new();
+        for peer in self.peers.values() {
+            *connected.entry(peer.source).or_default() += 1;
+        }
+        self.candidates.sources(&connected)
+    }
+
+    /// The peer that was looked at, if it is still here.
+    pub(super) fn peer_detail(&self, now: Instant) -> Option<PeerDetail> {
+        let key = self.look.0?;
+        let peer = self.peers.get(&key)?;
+        Some(PeerDetail {
+            key: key.0,
+            peer_id: clean_bytes(&peer.hello.peer_id.0, 4 * peer.hello.peer_id.0.len()),
+            abilities: abilities(peer),
+            reqq: peer.reqq as u32,
+            pipeline: peer.depth(now) as u32,
+            pieces: peer.has.count(),
+            wanted: peer.wanted,
+            failed: peer.failed,
+            choked_us: peer.chokes.0.of(now),
+            choked_it: peer.chokes.1.of(now),
+            timeline: peer.history.sentences(&peer.client),
+        })
+    }
+
+    /// The piece that was looked at.
+    pub(super) fn piece_detail(&self, now: Instant) -> Option<PieceDetail> {
+        let piece = self.look.1.filter(|piece| piece.0 < self.config.geometry.pieces())?;
+        let have = self.picker.have().has(piece);
+        let (here, since) = self.picker.progress(piece).unwrap_or_default();
+        let blocks = self.config.geometry.blocks(piece);
+        let mut holders: Vec<&Peer> = self.peers.values().filter(|p| p.has.has(piece)).collect();
+        let count = holders.len() as u32;
+        holders.sort_by_key(|p| (std::cmp::Reverse(p.down.rate(now)), p.chokes_us, p.hello.addr));
+        holders.truncate(HOLDERS);
+        let asked = self.peers.values().map(|p| {
+            let blocks = p.inflight.iter().filter(|asked| asked.piece == piece).count();
+            (p.hello.addr, blocks as u32)
+        });
+        Some(PieceDetail {
+            index: piece.0,
+            size: u64::from(self.config.geometry.piece_size(piece)),
+            have,
+            blocks,
+            here: if have { blocks } else { here },
+            files: self.files_of(piece),
+            holders: count,
+            some_holders: holders.iter().map(|p| p.hello.addr).collect(),
+            asked: asked.filter(|(_, blocks)| *blocks > 0).collect(),
+            age: since.map(|at| now.saturating_duration_since(at)),
+            fails: self.fails.get(&piece).copied().unwrap_or(0),
+        })
+    }
+
+    /// The files that a piece has bytes of; the first [`FILES`] of them.
+    fn files_of(&self, piece: PieceIndex) -> Vec<String> {
+        let geometry = &self.config.geometry;
+        let from = geometry.offset(piece, 0);
+        let to = from + u64::from(geometry.piece_size(piece));
+        // In the order of their data.
+        let first = self.config.files.partition_point(|span| span.offset + span.length <= from);
+        let inside = self.config.files[first..].iter().take_while(|span| span.offset < to);
+        inside.filter(|span| !span.pad && span.length > 0).take(FILES).map(|span| span.path.clone()).collect()
+    }
+}
+
+fn abilities(peer: &Peer) -> Vec<String> {
+    let reserved = peer.hello.reserved;
+    let all = [
+        (reserved.fast(), "fast extension"),
+        (reserved.extended(), "extension protocol"),
+        (reserved.dht(), "DHT"),
+        (peer.exchanges.1, "peer exchange"),
+        (peer.exchanges.0, "sends metadata"),
+        (peer.upload_only, "only uploads"),
+    ];
+    let listens = peer.listens.map(|addr| format!("listens on port {}", addr.port()));
+    all.iter().filter(|(can, _)| *can).map(|(_, word)| (*word).to_owned()).chain(listens).collect()
+}

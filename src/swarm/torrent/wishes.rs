@@ -1,0 +1,43 @@
+//! What the user asks of a torrent.
+
+use std::time::Instant;
+
+use super::{Effect, Gone, PeerKey, Torrent, Wish};
+use crate::swarm::peer::Peer;
+use crate::wire::message::PieceIndex;
+
+impl Torrent {
+    pub(super) fn wish(&mut self, now: Instant, wish: Wish, out: &mut Vec<Effect>) {
+        match wish {
+            Wish::Verify => self.verify(now, out),
+            Wish::Announce(which) => self.trackers.announce_now(now, which),
+            Wish::AddTracker(url) => self.add_tracker(now, &url, out),
+            Wish::RemoveTracker(index) => self.remove_tracker(now, index, out),
+            Wish::SuperSeed(on) => self.set_super_seed(now, on, out),
+            Wish::Look { peer, piece } => self.look = (peer, piece.map(PieceIndex)),
+            Wish::Sequential(on) => {
+                self.picker.set_sequential(on);
+                self.config.sequential = on;
+            }
+            Wish::Priority(files) => {
+                self.set_priorities(&files);
+                self.recount();
+                self.look_if_complete(now, out);
+                for key in self.peers.keys().copied().collect::<Vec<PeerKey>>() {
+                    self.show_interest(now, key, out);
+                }
+            }
+            Wish::Limits { down, up } => {
+                self.down_limit[super::OWN].set(down);
+                self.up_limit[super::OWN].set(up);
+                self.freed = true;
+            }
+            Wish::Ban(key) => {
+                if let Some(ip) = self.peers.get(&key).map(Peer::ip) {
+                    self.ban(now, ip, "by you", out);
+                }
+            }
+            Wish::Kick(key) => self.expel(now, key, Gone::Kicked, out),
+        }
+    }
+}
