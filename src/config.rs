@@ -3,15 +3,20 @@
 //! [`Settings`] is both: the flags that all verbs share, and the keys of the file, by the same names. A flag wins over the
 //! file, the file over the default.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
 use serde::{Deserialize, Deserializer};
 
+use crate::config::interface::{Interface, Notify, Theme};
 use crate::config::size::size;
 use crate::limits;
 
+pub mod edit;
+pub mod interface;
+pub mod keys;
 pub mod size;
 
 /// The port that is listened on unless another one is asked for.
@@ -54,7 +59,11 @@ pub struct Settings {
     pub encryption: Option<Encryption>,
     /// Connect to at most this many peers in all
     #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u32).range(1..))]
+    #[serde(deserialize_with = "from_one")]
     pub max_peers: Option<u32>,
+    /// Let at most this many downloads run at once, the others wait; 0 is no limit
+    #[arg(long, value_name = "N", global = true)]
+    pub max_active: Option<u32>,
     /// Download at most this fast, as in 512K or 10MB/s; 0 is no limit
     #[arg(long, value_name = "RATE", global = true, value_parser = size)]
     #[serde(deserialize_with = "size_key")]
@@ -69,12 +78,35 @@ pub struct Settings {
     /// Log more; twice logs everything
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
+    /// The colours of the interface
+    #[arg(long, value_name = "THEME", global = true)]
+    pub theme: Option<Theme>,
+    /// Let the interface write only ASCII
+    #[arg(long, global = true)]
+    pub ascii: bool,
+    /// Leave the mouse to the terminal
+    #[arg(long, global = true)]
+    pub no_mouse: bool,
     /// The download folder. A flag of the verbs that have one.
     #[arg(skip)]
     pub dir: Option<PathBuf>,
     /// The port to listen on. A flag of the verbs that have one.
     #[arg(skip)]
     pub port: Option<u16>,
+    /// The most frames a second of the interface.
+    #[arg(skip)]
+    #[serde(deserialize_with = "interface::frames")]
+    pub frames: Option<u32>,
+    /// How the interface tells a completion.
+    #[arg(skip)]
+    pub notify: Option<Notify>,
+    /// Whether the interface shows progress in the terminal's title.
+    #[arg(skip)]
+    pub title: Option<bool>,
+    /// Keys of the interface, by the name of the action.
+    #[arg(skip)]
+    #[serde(deserialize_with = "interface::keys")]
+    pub keys: BTreeMap<String, Vec<String>>,
 }
 
 /// Whether connections are encrypted (MSE).
@@ -97,6 +129,15 @@ fn size_key<'de, D: Deserializer<'de>>(file: D) -> Result<Option<u64>, D::Error>
         toml::Value::Integer(n) if n >= 0 => Ok(Some(n.unsigned_abs())),
         toml::Value::String(text) => size(&text).map(Some).map_err(D::Error::custom),
         other => Err(D::Error::custom(format_args!("{other} is no size: write it like \"512K\" or \"10MB/s\""))),
+    }
+}
+
+/// Reads a number from 1 on from the file.
+fn from_one<'de, D: Deserializer<'de>>(file: D) -> Result<Option<u32>, D::Error> {
+    use serde::de::Error as _;
+    match u32::deserialize(file)? {
+        0 => Err(D::Error::custom("at least one is needed")),
+        n => Ok(Some(n)),
     }
 }
 
@@ -133,6 +174,12 @@ pub struct Config {
     pub log_file: Option<PathBuf>,
     /// How much to log: 0, 1 or 2 and more.
     pub verbose: u8,
+    /// Downloads that may run at once, where that was said; 0 is no limit.
+    pub max_active: Option<u32>,
+    /// How the interface looks and behaves.
+    pub interface: Interface,
+    /// The config file, there or not; `None` where there is no home folder to have one in.
+    pub file: Option<PathBuf>,
 }
 
 impl Config {
@@ -143,21 +190,16 @@ impl Config {
     /// range, no folder for the state.
     pub fn load(flags: Settings) -> Result<Config, String> {
         let folders = etcetera::choose_base_strategy().ok();
-        let file = match (&flags.config, &folders) {
+        let usual = folders.as_ref().map(|folders| folders.config_dir().join("ttui").join("config.toml"));
+        let file = match (&flags.config, &usual) {
             (Some(path), _) => read(path)?,
-            (None, Some(folders)) => {
-                let path = folders.config_dir().join("ttui").join("config.toml");
-                if path.exists() { read(&path)? } else { Settings::default() }
-            }
-            (None, None) => Settings::default(),
+            (None, Some(path)) if path.exists() => read(path)?,
+            _ => Settings::default(),
         };
+        let path = flags.config.or(usual);
         let usual = folders.map(|f| f.state_dir().unwrap_or_else(|| f.data_dir()).join("ttui"));
         let state_dir = flags.state_dir.or(file.state_dir).or(usual);
         let state_dir = state_dir.ok_or("there is no home folder to keep the state in: name one with --state-dir")?;
-        let max_peers = flags.max_peers.or(file.max_peers).map_or(limits::PEERS_ALL, |n| n as usize);
-        if max_peers == 0 {
-            return Err("max-peers is 0: at least one peer is needed".to_owned());
-        }
         let limit = |flag: Option<u64>, file: Option<u64>| flag.or(file).filter(|&n| n > 0);
         Ok(Config {
             dir: flags.dir.or(file.dir).unwrap_or_else(|| PathBuf::from(".")),
@@ -170,24 +212,55 @@ impl Config {
             utp: !(flags.no_utp || file.no_utp),
             port_map: !(flags.no_port_map || file.no_port_map),
             encryption: flags.encryption.or(file.encryption).unwrap_or_default(),
-            max_peers,
+            max_peers: flags.max_peers.or(file.max_peers).map_or(limits::PEERS_ALL, |n| n as usize),
             down_limit: limit(flags.down_limit, file.down_limit),
             up_limit: limit(flags.up_limit, file.up_limit),
             log_file: flags.log_file.or(file.log_file),
             verbose: flags.verbose.max(file.verbose),
+            max_active: flags.max_active.or(file.max_active),
+            interface: Interface {
+                theme: flags.theme.or(file.theme).unwrap_or_default(),
+                ascii: flags.ascii || file.ascii,
+                mouse: !(flags.no_mouse || file.no_mouse),
+                frames: file.frames.unwrap_or(interface::FRAMES),
+                notify: file.notify.unwrap_or_default(),
+                title: file.title.unwrap_or(true),
+                keys: file.keys,
+            },
+            file: path.map(|path| std::path::absolute(&path).unwrap_or(path)),
         })
     }
 }
 
+/// Makes settings of the text of a config file.
+///
+/// # Errors
+/// One sentence: the line, the key, what is wrong with it and what to write.
+pub fn understand(path: &Path, text: &str) -> Result<Settings, String> {
+    toml::from_str(text)
+        .map_err(|error| format!("the config file {} cannot be used: {}", path.display(), keys::sentence(text, &error)))
+}
+
 /// Reads a config file.
+///
+/// # Errors
+/// One sentence, when it is not there or cannot be understood.
 fn read(path: &Path) -> Result<Settings, String> {
+    let text = text(path)?;
+    understand(path, &text)
+}
+
+/// The text of a config file.
+///
+/// # Errors
+/// One sentence, when it cannot be read or is far too long for one.
+pub fn text(path: &Path) -> Result<String, String> {
     let fail = |why: &dyn std::fmt::Display| format!("the config file {} cannot be used: {why}", path.display());
     let meta = std::fs::metadata(path).map_err(|e| fail(&e))?;
     if !meta.is_file() || meta.len() > FILE {
         return Err(fail(&"it is no file, or longer than 1 MiB"));
     }
-    let text = std::fs::read_to_string(path).map_err(|e| fail(&e))?;
-    toml::from_str(&text).map_err(|e| fail(&e.to_string().trim()))
+    std::fs::read_to_string(path).map_err(|e| fail(&e))
 }
 
 #[cfg(test)]
@@ -220,5 +293,58 @@ mod tests {
         assert!(why.contains("c.toml") && why.contains("prot"), "{why}");
         let gone = Settings { config: Some(dir.path().join("none")), ..Settings::default() };
         assert!(Config::load(gone).unwrap_err().contains("none"));
+    }
+    fn load(text: &str) -> Result<Config, String> {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("c.toml");
+        std::fs::write(&path, text).unwrap();
+        Config::load(Settings { config: Some(path), state_dir: Some("state".into()), ..Settings::default() })
+    }
+
+    #[test]
+    fn the_interface_is_as_the_file_says() {
+        let config = load(
+            "theme = \"contrast\"\nno-mouse = true\nframes = 12\nnotify = \"both\"\ntitle = false\nmax-active = 3\n\
+             [keys]\npause = \"F5\"\nquit = [\"Q\", \"F10\"]\n",
+        )
+        .unwrap();
+        let it = config.interface;
+        assert_eq!((it.theme, it.ascii, it.mouse, it.frames), (Theme::Contrast, false, false, 12));
+        assert_eq!((it.notify, it.title, config.max_active), (Notify::Both, false, Some(3)));
+        assert_eq!(
+            (&it.keys["pause"][..], &it.keys["quit"][..]),
+            (&["F5".into()][..], &["Q".into(), "F10".into()][..])
+        );
+        assert_eq!(load("").unwrap().interface, Interface::default());
+    }
+
+    #[test]
+    fn a_wrong_value_is_told_with_file_key_and_what_to_write() {
+        for (text, words) in [
+            ("\nport = 70000", ["line 2", "port = 70000", "0 to 65535"]),
+            ("no-dht = \"yes\"", ["line 1", "no-dht", "true or false"]),
+            ("theme = \"blue\"", ["line 1", "blue", "\"contrast\""]),
+            ("max-peers = 0", ["line 1", "at least one", "from 1"]),
+            ("frames = 100", ["line 1", "frames", "1 to 60"]),
+            ("down-limit = \"fast\"", ["line 1", "fast", "512K"]),
+            ("down-limit = -5", ["line 1", "-5", "512K"]),
+            ("[keys]\npause = 5", ["keys", "pause", "[\"p\", \"F5\"]"]),
+            ("prot = 1", ["line 1", "no key prot", "port"]),
+            ("port = ", ["line 1", "port", "0 to 65535"]),
+        ] {
+            let why = load(text).unwrap_err();
+            assert!(why.contains("c.toml") && !why.contains('\n'), "{why}");
+            assert!(words.iter().all(|word| why.contains(word)), "{words:?}: {why}");
+        }
+    }
+
+    #[test]
+    fn every_key_is_in_the_table_with_what_to_write() {
+        let error = toml::from_str::<Settings>("none-such = 1").unwrap_err();
+        let mut named: Vec<&str> = error.message().split('`').skip(3).step_by(2).collect();
+        let mut listed: Vec<&str> = keys::KEYS.iter().map(|(key, _)| *key).chain([keys::KEY_TABLE]).collect();
+        named.sort_unstable();
+        listed.sort_unstable();
+        assert_eq!(named, listed);
     }
 }

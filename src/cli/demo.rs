@@ -12,6 +12,7 @@ use color_eyre::eyre::{WrapErr, eyre};
 use super::progress::{End, Show, Until, Watch};
 use super::{Common, DemoArgs, STOPPED, interface, out};
 use crate::api::{AddTorrent, Command};
+use crate::config::Config;
 use crate::disk::create::{Folder, PieceHasher};
 use crate::engine::handle::{Engine, EngineConfig};
 use crate::engine::tracker::{Tracker, TrackerConfig};
@@ -33,7 +34,8 @@ const SEEDER: u64 = 16 * MIB as u64;
 ///
 /// # Errors
 /// No room for its data (about 640 MiB in the folder for temporary files), or the engine cannot start.
-pub fn run(args: &DemoArgs, _common: &Common) -> color_eyre::Result<ExitCode> {
+pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
+    let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
     let stop = interface::on_signal()?;
     let home = Home::new().wrap_err("the demo needs a temporary folder")?;
     let tracker = Tracker::start(&TrackerConfig::loopback()).wrap_err("the demo's tracker cannot start")?;
@@ -71,7 +73,7 @@ pub fn run(args: &DemoArgs, _common: &Common) -> color_eyre::Result<ExitCode> {
         });
     }
     out::line("starting the interface ..");
-    interface::show(&leecher, &stop)
+    interface::show(&leecher, &config.interface, &stop)
 }
 
 /// The demo's folder, removed at the end.

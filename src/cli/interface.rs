@@ -10,6 +10,7 @@ use crossbeam_channel::{Receiver, bounded, select};
 use super::{Common, STOPPED, out};
 use crate::api::{AddTorrent, Command, Event};
 use crate::config::Config;
+use crate::config::interface::Interface;
 use crate::disk::lock;
 use crate::engine::handle::{Engine, EngineConfig};
 use crate::limits;
@@ -24,12 +25,12 @@ pub fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode>
     super::log::start(&config, true)?;
     let _only = Only::claim(&config.state_dir)?;
     let stop = on_signal()?;
-    let engine =
-        Engine::start(&EngineConfig { keep: true, ..EngineConfig::from(&config) }).map_err(|why| eyre!(why))?;
+    let engine = EngineConfig { keep: true, ..EngineConfig::from(&config) };
+    let engine = Engine::start(&engine).map_err(|why| eyre!(why))?;
     for what in torrents {
         engine.send(Command::Add(AddTorrent { what: what.clone(), ..AddTorrent::default() }));
     }
-    let end = show(&engine, &stop);
+    let end = show(&engine, &config.interface, &stop);
     leave(engine);
     end
 }
@@ -38,7 +39,7 @@ pub fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode>
 ///
 /// # Errors
 /// There is no terminal, or it fails.
-pub fn show(engine: &Engine, stop: &Receiver<()>) -> color_eyre::Result<ExitCode> {
+pub fn show(engine: &Engine, _interface: &Interface, stop: &Receiver<()>) -> color_eyre::Result<ExitCode> {
     let outcome = crate::ui::run::run(engine.sender(), &engine.events(), UiOptions::from_env(), stop)?;
     match outcome {
         Outcome::Quit => Ok(ExitCode::SUCCESS),

@@ -1,0 +1,65 @@
+//! The keys of the config file, and what may be written behind each: for sentences about what was written instead.
+
+/// All keys with what to write behind them.
+pub const KEYS: [(&str, &str); 22] = [
+    ("dir", FOLDER),
+    ("port", "a number from 0 to 65535, where 0 lets the system choose"),
+    ("state-dir", FOLDER),
+    ("bind", "an IP address in quotes, such as \"192.168.1.20\""),
+    ("no-dht", SWITCH),
+    ("no-lsd", SWITCH),
+    ("no-pex", SWITCH),
+    ("no-utp", SWITCH),
+    ("no-port-map", SWITCH),
+    ("encryption", "\"off\", \"prefer\" or \"require\""),
+    ("max-peers", "a number from 1"),
+    ("max-active", "a number, where 0 is no limit"),
+    ("down-limit", RATE),
+    ("up-limit", RATE),
+    ("log-file", "a path in quotes"),
+    ("verbose", "0, 1 or 2"),
+    ("theme", "\"auto\", \"dark\", \"light\", \"contrast\" or \"plain\""),
+    ("ascii", SWITCH),
+    ("no-mouse", SWITCH),
+    ("frames", "a number from 1 to 60"),
+    ("notify", "\"off\", \"bell\", \"terminal\" or \"both\""),
+    ("title", SWITCH),
+];
+
+/// The table of the file that maps actions to keys.
+pub const KEY_TABLE: &str = "keys";
+
+const SWITCH: &str = "true or false";
+const FOLDER: &str = "a folder in quotes";
+const RATE: &str = "a rate such as \"512K\" or \"10MB/s\", where 0 is no limit";
+const KEY: &str = "a key in quotes, or a list of them such as [\"p\", \"F5\"]";
+
+/// What may be written behind a key; `None` where there is no such key.
+#[must_use]
+pub fn wanted(key: &str) -> Option<&'static str> {
+    if key == KEY_TABLE || key.strip_prefix(KEY_TABLE).is_some_and(|rest| rest.starts_with('.')) {
+        return Some(KEY);
+    }
+    KEYS.iter().find(|(name, _)| *name == key).map(|(_, wanted)| *wanted)
+}
+
+/// Says in one sentence what is wrong with a text that `toml` could not make settings of.
+pub(super) fn sentence(text: &str, error: &toml::de::Error) -> String {
+    let message = error.message().trim();
+    let Some(at) = error.span().map(|span| span.start.min(text.len())) else { return message.to_owned() };
+    let before = &text.as_bytes()[..at];
+    let number = before.iter().filter(|byte| **byte == b'\n').count() + 1;
+    let line = text.lines().nth(number - 1).unwrap_or_default().trim();
+    let key = line.split('=').next().unwrap_or_default().trim().trim_matches(['"', '\'']);
+    let head = |line: &'_ str| Some(line.trim().strip_prefix('[')?.split_once(']')?.0.trim().to_owned());
+    let table = text.lines().take(number).filter_map(head).last();
+    let key = table.map_or_else(|| key.to_owned(), |table| format!("{table}.{key}"));
+    if message.starts_with("unknown field") {
+        let keys: Vec<&str> = KEYS.iter().map(|(name, _)| *name).chain([KEY_TABLE]).collect();
+        return format!("line {number}: there is no key {key}; the keys are {}", keys.join(", "));
+    }
+    match wanted(&key) {
+        Some(wanted) => format!("line {number}: {line}: {message}; behind {key} = write {wanted}"),
+        None => format!("line {number}: {line}: {message}"),
+    }
+}
