@@ -6,6 +6,7 @@ mod world;
 
 use std::time::Duration;
 
+use ttui::swarm::torrent::Wish;
 use world::{Role, Rules, World};
 
 fn roles(parts: &[(usize, Role)]) -> Vec<Role> {
@@ -91,6 +92,46 @@ fn long_lines_do_not_stop_anything() {
     let latency = (Duration::from_millis(800), Duration::from_millis(2000));
     let roles = roles(&[(1, Role::Seed), (10, Role::Leecher)]);
     completes(Rules { roles, latency, ..Rules::default() }, Duration::from_secs(900));
+}
+
+#[test]
+fn a_super_seeder_sends_little_more_than_one_copy() {
+    for seed in 0..6 {
+        let roles = roles(&[(1, Role::Seed), (12, Role::Leecher)]);
+        let rules = Rules { seed, roles, pieces: 60, fast: seed % 2 == 0, acquaintances: 30, ..Rules::default() };
+        let plain = completes(rules.clone(), Duration::from_secs(1200)).copies_sent_by_the_first();
+        let rules = Rules { super_seed: true, ..rules };
+        let world = completes(rules, Duration::from_secs(1200));
+        let copies = world.copies_sent_by_the_first();
+        assert!((1.0..1.8).contains(&copies), "seed {seed}: {copies} copies, without super-seeding {plain}");
+    }
+}
+
+#[test]
+fn a_super_seeder_serves_a_lone_leecher_and_those_who_pass_nothing_on() {
+    let alone = Rules { super_seed: true, ..Rules::default() };
+    completes(alone, Duration::from_secs(120));
+    // Two who know nobody but the seeder: each waits for the other in vain, and then gets its next piece all the same.
+    let roles = roles(&[(1, Role::Seed), (2, Role::Leecher)]);
+    let mut world = World::new(Rules { super_seed: true, roles, acquaintances: 0, pieces: 6, ..Rules::default() });
+    for node in 1..3 {
+        world.acquaint(node, 0);
+    }
+    assert!(world.run(Duration::from_secs(1200)), "{:#?}", world.laggards());
+}
+
+#[test]
+fn when_super_seeding_ends_everybody_hears_of_everything() {
+    let roles = roles(&[(1, Role::Seed), (2, Role::Leecher)]);
+    let rules = Rules { super_seed: true, roles, acquaintances: 0, pieces: 40, ..Rules::default() };
+    let mut world = World::new(rules);
+    world.acquaint(1, 0);
+    world.acquaint(2, 0);
+    assert!(!world.run(Duration::from_secs(50)));
+    let before = world.copies_sent_by_the_first();
+    world.wish(0, Wish::SuperSeed(false));
+    assert!(world.run(Duration::from_secs(120)), "{:#?}", world.laggards());
+    assert!(before < 0.5 && world.copies_sent_by_the_first() > 1.9);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use ttui::limits::BLOCK;
 use ttui::swarm::bitfield::Bitfield;
 use ttui::swarm::geometry::Geometry;
 use ttui::swarm::job::{BlockHash, DiskDone, DiskFault, DiskJob, FaultKind};
-use ttui::swarm::torrent::{Effect, Gone, Hello, Input, PeerKey, Quota, Span, Torrent, TorrentConfig};
+use ttui::swarm::torrent::{Effect, Gone, Hello, Input, PeerKey, Quota, Span, Torrent, TorrentConfig, Wish};
 use ttui::swarm::view::{Meta, Source};
 use ttui::wire::message::{InfoHash, Message, PeerId, PieceIndex, Reserved};
 
@@ -62,6 +62,8 @@ pub struct Rules {
     pub loss: u32,
     /// Whether members offer the fast extension.
     pub fast: bool,
+    /// Whether members super-seed (BEP 16) when they have everything.
+    pub super_seed: bool,
     /// After how many events each machine's invariants are checked.
     pub check_every: u64,
 }
@@ -79,6 +81,7 @@ impl Default for Rules {
             upload: 1 << 20,
             loss: 0,
             fast: true,
+            super_seed: false,
             check_every: 1,
         }
     }
@@ -236,7 +239,7 @@ impl World {
             folder: String::new(),
             max_peers: self.rules.max_peers,
             quota: Quota { budget: 4 << 20, ..Quota::default() },
-            super_seed: false,
+            super_seed: self.rules.super_seed,
             meta: Meta::default(),
             added: 0,
             finished: None,
@@ -274,6 +277,23 @@ impl World {
     /// Whether every honest member is complete.
     pub fn done(&self) -> bool {
         self.nodes.iter().all(|n| !n.role.is_honest() || n.role == Role::Seed || n.completed.is_some())
+    }
+
+    /// Makes a member's address known to another one.
+    pub fn acquaint(&mut self, node: usize, with: usize) {
+        let addrs = vec![self.nodes[with].addr];
+        self.input(node, Input::Found { source: Source::Tracker, addrs });
+    }
+
+    /// Payload bytes that the first member has sent, as copies of the whole torrent.
+    pub fn copies_sent_by_the_first(&self) -> f64 {
+        let view = self.nodes[0].torrent.view(self.now, false);
+        view.uploaded as f64 / view.size as f64
+    }
+
+    /// What the user asks of a member.
+    pub fn wish(&mut self, node: usize, wish: Wish) {
+        self.input(node, Input::Wish(wish));
     }
 
     /// A number for everything that happened, in order.

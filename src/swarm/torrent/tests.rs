@@ -1,5 +1,6 @@
 use super::*;
 use crate::limits::BLOCK;
+use crate::swarm::view::Source;
 use crate::wire::message::{Block, Message, Reserved};
 
 const PIECES: u32 = 8;
@@ -98,4 +99,185 @@ fn a_stopped_torrent_has_no_rates() {
     it.handle(now, Input::Disk(DiskDone::Saved(Ok(()))), &mut Vec::new());
     assert!(it.stopped());
     assert_eq!(it.view(now, false).down, 0);
+}
+
+/// Everything is there, and it super-seeds.
+fn super_seeder() -> (Torrent, Instant) {
+    let (mut it, now) = torrent(1 << 20);
+    it.handle(now, Input::Stop, &mut Vec::new());
+    it.handle(now, Input::Disk(DiskDone::Saved(Ok(()))), &mut Vec::new());
+    it.handle(now, Input::Wish(Wish::SuperSeed(true)), &mut Vec::new());
+    let have = bytes::Bytes::from_static(&[0xff]);
+    it.handle(now, Input::Start { have, check: Vec::new() }, &mut Vec::new());
+    assert!(it.is_complete() && it.view(now, false).super_seed);
+    (it, now)
+}
+
+fn offers(out: &[Effect]) -> Vec<(u64, u32)> {
+    let offer = |effect: &Effect| match effect {
+        Effect::Send { peer, message: Message::Have(piece) } => Some((peer.0, piece.0)),
+        _ => None,
+    };
+    out.iter().filter_map(offer).collect()
+}
+
+#[test]
+fn a_super_seeder_shows_one_piece_at_a_time_and_serves_no_other() {
+    let (mut it, now) = super_seeder();
+    let out = meets(&mut it, now, 1, vec![Message::Interested]);
+    let [(1, first)] = offers(&out)[..] else { panic!("{out:?}") };
+    assert!(!out.iter().any(|e| matches!(e, Effect::Send { message: Message::Bitfield(_) | Message::HaveAll, .. })));
+    let [(3, second)] = offers(&meets(&mut it, now, 3, vec![Message::Interested]))[..] else { panic!() };
+    assert_ne!(first, second, "each has something for the other");
+
+    let ask = |piece| Message::Request(Block { piece: PieceIndex(piece), begin: 0, length: BLOCK });
+    let uploads = |out: &[Effect]| out.iter().filter(|e| matches!(e, Effect::Upload { .. })).count();
+    let mut out = Vec::new();
+    says(&mut it, now, 1, vec![ask(second), ask(first)], &mut out);
+    assert_eq!(uploads(&out), 1);
+
+    // It has its piece: that alone is not enough. Somebody else has it: now it gets the next one.
+    let mut out = Vec::new();
+    says(&mut it, now, 1, vec![Message::Have(PieceIndex(first))], &mut out);
+    assert_eq!(offers(&out), []);
+    says(&mut it, now, 3, vec![Message::Have(PieceIndex(first))], &mut out);
+    let [(1, third)] = offers(&out)[..] else { panic!("{out:?}") };
+    assert!(![first, second].contains(&third));
+
+    // Nobody is left in the dark when it ends.
+    let mut out = Vec::new();
+    it.handle(now, Input::Wish(Wish::SuperSeed(false)), &mut out);
+    let told = |key| offers(&out).iter().filter(|(k, _)| *k == key).count();
+    assert_eq!((told(1), told(3)), (6, 6), "all but what it has or was offered");
+    let timeline = look(&mut it, now, Some(1), None).peer.unwrap().timeline;
+    assert_eq!(timeline[1].1, format!("piece {first} was offered to it"), "{timeline:?}");
+}
+
+#[test]
+fn what_is_not_whole_does_not_super_seed() {
+    let (mut it, now) = torrent(1 << 20);
+    let mut out = Vec::new();
+    it.handle(now, Input::Wish(Wish::SuperSeed(true)), &mut out);
+    assert!(matches!(&out[..], [Effect::Notice(text)] if text.contains("when everything is here")));
+    let have = |it: &mut Torrent, piece| {
+        let verified = DiskDone::Verified { piece: PieceIndex(piece), blocks: Vec::new() };
+        it.handle(now, Input::Disk(verified), &mut Vec::new());
+    };
+    have(&mut it, 3);
+    let out = meets(&mut it, now, 1, vec![]);
+    assert!(out.iter().any(|e| matches!(e, Effect::Send { message: Message::Bitfield(_), .. })));
+    (0..PIECES).for_each(|piece| have(&mut it, piece));
+    assert_eq!(offers(&meets(&mut it, now, 3, vec![])).len(), 1, "now it does");
+}
+
+fn look(it: &mut Torrent, now: Instant, peer: Option<u64>, piece: Option<u32>) -> crate::swarm::view::Detail {
+    it.handle(now, Input::Wish(Wish::Look { peer: peer.map(PeerKey), piece }), &mut Vec::new());
+    *it.view(now, true).detail.unwrap()
+}
+
+#[test]
+fn a_closer_look_tells_of_one_peer_and_one_piece() {
+    let (mut it, now) = torrent(1 << 20);
+    let second = std::time::Duration::from_secs(1);
+    let out = meets(&mut it, now, 1, vec![bits(0b1100_0000)]);
+    assert!(requests(&out).is_empty());
+    let mut out = Vec::new();
+    says(&mut it, now + second, 1, vec![Message::Unchoke, Message::Interested], &mut out);
+    let asked = requests(&out)[0];
+    let data = bytes::Bytes::from(vec![0; asked.length as usize]);
+    let answer = Message::Piece { piece: asked.piece, begin: asked.begin, data };
+    says(&mut it, now + second * 2, 1, vec![answer, Message::Choke], &mut Vec::new());
+
+    let detail = look(&mut it, now + second * 4, Some(1), Some(asked.piece.0));
+    let peer = detail.peer.unwrap();
+    assert_eq!((peer.key, peer.pieces, peer.wanted, peer.choked_us), (1, 2, 2, 0.75));
+    let lines: Vec<(u64, &str)> = peer.timeline.iter().map(|(at, text)| (at.as_secs(), text.as_str())).collect();
+    assert_eq!(
+        lines,
+        [
+            (0, "it called us"),
+            (0, "it has something that we want"),
+            (1, "it serves us"),
+            (1, "it wants something of ours"),
+            (1, "we serve it"),
+            (2, "its first block came"),
+            (2, "it chokes us"),
+        ]
+    );
+    let piece = detail.piece.unwrap();
+    assert_eq!((piece.blocks, piece.here, piece.holders, piece.have), (4, 1, 1, false));
+    assert_eq!((piece.age, piece.asked.len(), &piece.files[..]), (Some(second * 3), 0, &["t".to_owned()][..]));
+    assert_eq!(look(&mut it, now, Some(9), Some(99)).piece, None);
+
+    let blocks = vec![[0; 20]; 4];
+    let corrupt = Input::Disk(DiskDone::Corrupt { piece: asked.piece, blocks });
+    it.handle(now + second * 4, corrupt, &mut Vec::new());
+    let detail = look(&mut it, now + second * 4, None, Some(asked.piece.0));
+    assert_eq!(detail.piece.unwrap().fails, 1);
+    assert!(detail.departed[0].why.contains("bad data"), "{:?}", detail.departed);
+}
+
+#[test]
+fn those_who_left_are_kept_and_failed_calls_belong_to_their_source() {
+    let (mut it, now) = torrent(1 << 20);
+    let addrs: Vec<SocketAddr> = (1..=20).map(|n| SocketAddr::from(([127, 0, 8, n], 6881))).collect();
+    it.handle(now, Input::Found { source: Source::Tracker, addrs: addrs.clone() }, &mut Vec::new());
+    for addr in addrs {
+        it.handle(now, Input::DialFailed { addr, why: Gone::TimedOut("connecting") }, &mut Vec::new());
+    }
+    for key in 1..=60 {
+        meets(&mut it, now, key, vec![]);
+        let why = Gone::Network(format!("fault {key}"));
+        it.handle(now, Input::Gone { peer: PeerKey(key), why }, &mut Vec::new());
+    }
+    let view = it.view(now, true);
+    assert!(view.why.sentence.starts_with("no peers: 20 of 20 addresses do not answer"), "{}", view.why.sentence);
+    let detail = view.detail.unwrap();
+    assert_eq!(detail.departed.len(), crate::swarm::view::Detail::DEPARTED);
+    assert_eq!(detail.departed[49].why, "fault 60");
+    let [row] = &detail.sources[..] else { panic!("{:?}", detail.sources) };
+    assert_eq!((row.source, row.known, row.failed), (Source::Tracker, 20, 20));
+    assert_eq!(row.last_failure.as_deref(), Some("connecting took too long"));
+    // Stopping it is no departure.
+    meets(&mut it, now, 61, vec![]);
+    it.handle(now, Input::Stop, &mut Vec::new());
+    assert_eq!(it.view(now, true).detail.unwrap().departed[49].why, "fault 60");
+}
+
+#[test]
+fn what_earlier_sessions_moved_is_counted() {
+    let (it, now) = torrent(1 << 20);
+    let mut config = it.config;
+    (config.totals, config.added, config.finished) = ((1000, 500), 77, Some(99));
+    let mut it = Torrent::new(config);
+    let view = it.view(now, false);
+    assert_eq!((view.downloaded, view.uploaded, view.added, view.finished), (1000, 500, 77, Some(99)));
+    it.set_finished(Some(101));
+    assert_eq!(it.view(now, false).finished, Some(101));
+}
+
+#[test]
+fn a_tracker_can_be_added_asked_and_taken_away() {
+    let (mut it, now) = torrent(1 << 20);
+    let mut wish = |wish| {
+        let mut out = Vec::new();
+        it.handle(now, Input::Wish(wish), &mut out);
+        out
+    };
+    let out = wish(Wish::AddTracker(" udp://127.0.0.1:6969 ".into()));
+    let [Effect::Notice(text), Effect::Announce { tracker: 0, ask }] = &out[..] else { panic!("{out:?}") };
+    assert_eq!((text.as_str(), ask.url.as_str()), ("added the tracker udp://127.0.0.1:6969", "udp://127.0.0.1:6969"));
+    for bad in ["udp://127.0.0.1:6969", "gopher://x:1/", "http://192.168.1.1/admin", "x\x1b[2J"] {
+        let out = wish(Wish::AddTracker(bad.into()));
+        let [Effect::Notice(text)] = &out[..] else { panic!("{out:?}") };
+        assert!(text.contains("is not added: ") && !text.contains('\x1b'), "{text}");
+    }
+    assert!(matches!(&wish(Wish::RemoveTracker(0))[..], [Effect::Notice(_)]));
+    assert!(wish(Wish::RemoveTracker(0)).is_empty());
+    assert!(it.trackers().is_empty() && it.view(now, true).detail.unwrap().trackers.is_empty());
+    let reply = AnnounceReply { peers: vec![SocketAddr::from(([127, 0, 8, 1], 6881))], ..AnnounceReply::default() };
+    let mut out = Vec::new();
+    it.handle(now, Input::Announced { tracker: 0, result: Ok(reply) }, &mut out);
+    assert!(matches!(&out[..], [Effect::Announce { ask, .. }] if ask.event == AnnounceEvent::Stopped), "{out:?}");
+    assert_eq!(it.view(now, false).known, 0);
 }

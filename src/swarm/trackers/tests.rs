@@ -227,3 +227,50 @@ fn floods_of_trackers_are_cut_and_repeated_ones_count_once() {
     assert_eq!(it.all.len(), limits::TRACKERS);
     assert!(!it.is_empty());
 }
+
+#[test]
+fn an_added_tracker_is_asked_at_once_and_a_removed_one_hears_stopped_and_no_more() {
+    let mut s = Story::new(&[&["http://a/announce"], &["http://b/announce"]]);
+    assert_eq!(s.asks(&LEFT), [(0, Started)]);
+    s.answers(0, 120);
+    assert_eq!(s.it.add(s.now, "http://c/announce"), Ok(()));
+    assert!(s.it.add(s.now, "http://c/announce").is_err(), "it is in the list");
+    assert_eq!(s.asks(&LEFT), [(2, Started)]);
+    s.answers(2, 120);
+    let rows = s.it.rows(s.now);
+    assert_eq!(rows.iter().map(|r| (r.index, r.tier)).collect::<Vec<_>>(), [(0, 0), (1, 1), (2, 2)]);
+    assert_eq!((rows[2].last, rows[1].last), (Some(Duration::ZERO), None));
+
+    assert!(s.it.remove(s.now, 0) && !s.it.remove(s.now, 0));
+    // The next one takes its place.
+    assert_eq!(s.asks(&LEFT), [(0, Stopped), (1, Started)]);
+    s.answers(0, 120);
+    s.answers(1, 120);
+    assert_eq!(s.it.urls(), [["http://b/announce"], ["http://c/announce"]]);
+    s.it.announce_now(s.now, None);
+    s.wait(Duration::from_secs(60));
+    assert_eq!(s.asks(&LEFT), [(1, Regular), (2, Regular)]);
+    assert_eq!(s.it.add(s.now, "http://a/announce"), Ok(()), "again, under another index");
+    assert_eq!(s.it.rows(s.now).last().map(|r| (r.index, r.tier)), Some((3, 3)));
+}
+
+#[test]
+fn one_tracker_alone_can_be_wished_for() {
+    let mut s = Story::new(&[&["http://a/announce"], &["http://b/announce"]]);
+    assert_eq!(s.asks(&LEFT), [(0, Started)]);
+    s.answers(0, 120);
+    s.it.announce_now(s.now, Some(1));
+    assert_eq!(s.asks(&LEFT), [(1, Started)]);
+    s.it.announce_now(s.now, Some(7));
+    assert_eq!(s.asks(&LEFT), []);
+}
+
+#[test]
+fn a_torrent_has_a_bounded_number_of_trackers() {
+    let mut s = Story::new(&[]);
+    let url = |n| format!("http://t{n}/announce");
+    let added = (0..150).filter(|n| s.it.add(s.now, &url(*n)).is_ok()).count();
+    assert_eq!(added, limits::TRACKERS);
+    let turns = (0..5000).filter(|n| s.it.remove(s.now, *n) && s.it.add(s.now, &url(n + 1000)).is_ok()).count();
+    assert_eq!(turns, EVER - limits::TRACKERS);
+}
