@@ -109,18 +109,25 @@ impl<'a> Watch<'a> {
     pub fn run(mut self) -> color_eyre::Result<End> {
         let second = tick(Duration::from_secs(1));
         loop {
+            let mut seen = true;
             select! {
                 recv(self.stop) -> _ => return Ok(self.ended(End::Stopped)),
                 recv(self.events) -> event => match event {
-                    Ok(event) => self.event(event),
+                    Ok(event) => {
+                        // What an event tells is in the snapshot before it, but for what is added.
+                        seen = !matches!(event, Event::Notice { .. } | Event::Added { .. } | Event::Ready(_));
+                        self.event(event);
+                    }
                     Err(_) => bail!("the engine has stopped; its log says why"),
                 },
-                recv(second) -> _ => self.progress(None),
+                recv(second) -> _ => self.progress(),
             }
             if self.pending == 0 && self.known.is_empty() {
                 bail!("{}", self.refused.join("; "));
             }
-            self.look();
+            if seen {
+                self.look();
+            }
             if self.pending == 0 && self.known.values().all(|k| k.over) {
                 if !self.refused.is_empty() {
                     bail!("{}", self.refused.join("; "));
@@ -159,10 +166,6 @@ impl<'a> Watch<'a> {
         }
     }
 
-    fn view(&self, id: TorrentId) -> Option<&TorrentView> {
-        self.snapshot.torrents.iter().find(|(other, _)| *other == id).map(|(_, view)| view)
-    }
-
     /// Tells changes of state at once.
     fn changes(&mut self) {
         let snapshot = Arc::clone(&self.snapshot);
@@ -171,7 +174,7 @@ impl<'a> Watch<'a> {
                 && known.state != view.state
             {
                 known.state = view.state;
-                self.progress(Some(*id));
+                self.print(view);
                 if let (State::Error, Some(why)) = (view.state, &view.error) {
                     out::warn(&format!("ttui: {}: {why}", view.name));
                 }
@@ -179,31 +182,27 @@ impl<'a> Watch<'a> {
         }
     }
 
+    /// Looks which torrents are whole by now, and which of them have been seeded enough.
     fn look(&mut self) {
         let now = Instant::now();
-        let ids: Vec<TorrentId> = self.known.keys().copied().collect();
-        for id in ids {
-            // The event comes at once; the state, which also tells of data found whole, with the next snapshot.
-            let view = self.view(id).cloned();
-            let whole = self.complete.contains(&id) || view.as_ref().is_some_and(|v| v.state == State::Seeding);
-            let Some(known) = self.known.get_mut(&id) else { continue };
-            if !whole || known.over {
-                continue;
-            }
+        let snapshot = Arc::clone(&self.snapshot);
+        for (id, view) in &snapshot.torrents {
+            // The state also tells of data that were found whole.
+            let whole = view.state == State::Seeding || self.complete.contains(id);
+            let Some(known) = self.known.get_mut(id).filter(|known| whole && !known.over) else { continue };
             let since = *known.whole.get_or_insert(now);
             let first = !std::mem::replace(&mut known.told, true);
-            let sent = view.as_ref().map_or(0.0, |v| v.uploaded as f64 / v.size.max(1) as f64);
+            let sent = view.uploaded as f64 / view.size.max(1) as f64;
             known.over = self.until.complete
                 || self.until.ratio.is_some_and(|ratio| sent >= ratio)
                 || self.until.seeded.is_some_and(|time| now - since >= time);
             if first {
-                self.tell_complete(id);
+                self.tell_complete(view);
             }
         }
     }
 
-    fn tell_complete(&self, id: TorrentId) {
-        let Some(view) = self.view(id) else { return };
+    fn tell_complete(&self, view: &TorrentView) {
         let seconds = self.began.elapsed().as_secs_f64();
         match self.show {
             Show::Json => {
@@ -217,18 +216,17 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Tells how far things are: of one torrent, or of all that are not over.
-    fn progress(&self, only: Option<TorrentId>) {
-        for (id, view) in &self.snapshot.torrents {
-            let mine = self.known.get(id).is_some_and(|known| !known.over);
-            if !mine || only.is_some_and(|other| other != *id) {
-                continue;
-            }
-            match self.show {
-                Show::Lines => out::line(&line(view)),
-                Show::Json => out::line(&object(view).to_string()),
-                Show::Bar => out::part(&format!("\r\x1b[K{}", bar(view))),
-            }
+    /// Tells how far all are that are not over.
+    fn progress(&self) {
+        let mine = |id: &TorrentId| self.known.get(id).is_some_and(|known| !known.over);
+        self.snapshot.torrents.iter().filter(|(id, _)| mine(id)).for_each(|(_, view)| self.print(view));
+    }
+
+    fn print(&self, view: &TorrentView) {
+        match self.show {
+            Show::Lines => out::line(&line(view)),
+            Show::Json => out::line(&object(view).to_string()),
+            Show::Bar => out::part(&format!("\r\x1b[K{}", bar(view))),
         }
     }
 }

@@ -27,10 +27,14 @@ mod lives;
 
 /// The time between two snapshots.
 const SNAPSHOT: Duration = Duration::from_millis(250);
+/// The shortest time between two snapshots that events wait for: hundreds of torrents may be ready at once.
+const TELL: Duration = Duration::from_millis(20);
 /// The time between two looks at how the global limits are used.
 const SHARES: Duration = Duration::from_secs(1);
 /// A change of the disk's load, in percent, that torrents are told of.
 const BUSIER: u8 = 10;
+/// The shortest time between two divisions of what all have together: while hundreds start, each of them changes it.
+const RESHARE: Duration = Duration::from_millis(100);
 /// The time between two looks at the free space.
 const SPACE: Duration = Duration::from_secs(5);
 /// Events that wait unheard before snapshots are held back.
@@ -99,6 +103,10 @@ pub struct Desk {
     changed: bool,
     sent: Option<Instant>,
     shared: Instant,
+    /// What all have together is to be divided anew, whatever the clock says.
+    reshare: bool,
+    /// Events that are told after the snapshot that shows them.
+    untold: Vec<Event>,
     /// Torrents that share the budget of unwritten bytes.
     sharers: usize,
     /// How busy the disk was, in percent, when the torrents were told of it.
@@ -122,6 +130,8 @@ impl Desk {
             changed: true,
             sent: None,
             shared: now,
+            reshare: true,
+            untold: Vec::new(),
             sharers: 0,
             disk_busy: 0,
             space: (None, None),
@@ -167,8 +177,12 @@ impl Desk {
     fn deadline(&self) -> Instant {
         let now = Instant::now();
         let far = now + Duration::from_secs(3600);
-        let snapshot = if self.changed { self.sent.map_or(now, |at| at + SNAPSHOT) } else { far };
-        let shares = if self.it.limits == (None, None) { far } else { self.shared + SHARES };
+        let snapshot = self.next_snapshot().map_or(far, |wait| self.sent.map_or(now, |at| at + wait));
+        let shares = match (self.reshare, self.it.limits) {
+            (true, _) => self.shared + RESHARE,
+            (false, (None, None)) => far,
+            (false, _) => self.shared + SHARES,
+        };
         let quit = self.quit.map_or(far, |until| until - RESERVE);
         snapshot.min(shares).min(quit)
     }
@@ -196,7 +210,7 @@ impl Desk {
             Command::AddPeers(id, addrs) => self.input(id, Input::Found { source: Source::Manual, addrs }),
             Command::Limits { down, up } => {
                 self.it.limits = (down, up);
-                self.shared = self.began;
+                self.reshare = true;
             }
             Command::Focus(id) => self.focus(id),
             Command::Inspect(_)
@@ -269,31 +283,27 @@ impl Desk {
                 }
             }
             News::Notice(id, text) => self.notice(Some(id), text),
-            News::Ready(id) => {
-                self.show();
-                self.event(Event::Ready(id));
-            }
-            News::Complete(id) => {
-                self.show();
-                self.event(Event::Complete(id));
-            }
+            News::Ready(id) => self.untold.push(Event::Ready(id)),
+            News::Complete(id) => self.untold.push(Event::Complete(id)),
             News::Ended(id, end) => self.ended(id, end),
         }
     }
 
-    /// Splits the limits of all torrents among those that run.
+    /// Splits what all torrents have together among those that run: the limits, and the bytes asked for and unwritten.
     fn share(&mut self, now: Instant) {
-        let due = self.it.limits != (None, None) && now >= self.shared + SHARES;
         let fetching =
             |entry: &&Entry| matches!(entry.life, Life::Running(_)) && entry.view.state == State::Downloading;
         let sharers = self.table.values().filter(fetching).count();
+        self.reshare |= sharers != self.sharers;
+        let late = now >= self.shared + SHARES;
         let disk_busy = (self.it.disk.busy() * 100.0).round() as u8;
-        let busier = disk_busy.abs_diff(self.disk_busy) >= BUSIER && now >= self.shared + SHARES;
-        if !due && !busier && self.shared != self.began && sharers == self.sharers {
+        let busier = late && disk_busy.abs_diff(self.disk_busy) >= BUSIER;
+        let due = late && self.it.limits != (None, None);
+        if !due && !busier && !(self.reshare && now >= self.shared + RESHARE) {
             return;
         }
-        (self.shared, self.sharers, self.disk_busy) = (now, sharers, disk_busy);
-        let budget = (limits::BUDGET / sharers.max(1) as u64).max(limits::BUDGET_LEAST);
+        (self.shared, self.sharers, self.disk_busy, self.reshare) = (now, sharers, disk_busy, false);
+        let budget = budget(sharers);
         let running = || {
             self.table.values().filter_map(|entry| match &entry.life {
                 Life::Running(inbox) => Some((inbox, &entry.view)),
@@ -307,9 +317,29 @@ impl Desk {
         }
     }
 
+    /// The share of one more torrent if all had the same.
+    fn even_share(&self, id: TorrentId) -> Input {
+        let running = self.table.values().filter(|entry| matches!(entry.life, Life::Running(_))).count() as u64 + 1;
+        let even = |limit: Option<u64>| limit.map(|limit| (limit / running).max(1));
+        let (down, up) = self.it.limits;
+        Input::Quota(Quota {
+            down: even(down),
+            up: even(up),
+            budget: budget(self.sharers + 1),
+            rank: self.table.get(&id).map_or_else(Default::default, |entry| entry.view.rank),
+            disk_busy: self.disk_busy,
+        })
+    }
+
+    /// How long after the last snapshot there is to be one, if there is anything to be seen.
+    fn next_snapshot(&self) -> Option<Duration> {
+        let waiting = !self.untold.is_empty();
+        (waiting || self.changed).then_some(if waiting { TELL } else { SNAPSHOT })
+    }
+
     fn snapshot(&mut self, now: Instant) {
-        let due = self.changed && self.sent.is_none_or(|at| now >= at + SNAPSHOT);
-        if due && self.it.events.len() < UNHEARD {
+        let due = self.next_snapshot().is_some_and(|wait| self.sent.is_none_or(|at| now >= at + wait));
+        if due && (!self.untold.is_empty() || self.it.events.len() < UNHEARD) {
             self.show();
         } else if due {
             // Nobody listens at the moment; the next one will do.
@@ -341,6 +371,7 @@ impl Desk {
             torrents,
         };
         self.event(Event::Snapshot(Arc::new(snapshot)));
+        std::mem::take(&mut self.untold).into_iter().for_each(|event| self.event(event));
         (self.changed, self.sent) = (false, Some(now));
     }
 
@@ -372,6 +403,11 @@ impl Desk {
         let _ = events.send(Event::Stopped);
         left
     }
+}
+
+/// Bytes that each of so many downloads may have asked for and not yet written.
+fn budget(sharers: usize) -> u64 {
+    (limits::BUDGET / sharers.max(1) as u64).max(limits::BUDGET_LEAST)
 }
 
 /// Free bytes where a folder is or will be.

@@ -217,7 +217,7 @@ impl Desk {
     }
 
     fn opened(&mut self, id: TorrentId, mail: Mail, inbox: Inbox, opened: Result<(Storage, Resumed), DiskFault>) {
-        let quitting = self.quit.is_some();
+        let (quitting, share) = (self.quit.is_some(), self.even_share(id));
         let Some(entry) = self.table.get_mut(&id) else { return };
         let Life::Opening(torrent) = std::mem::replace(&mut entry.life, Life::Stopping) else { return };
         let (storage, resumed) = match opened {
@@ -240,11 +240,12 @@ impl Desk {
             entry.life = Life::Paused(Box::new(Torrent::new(entry.plan.config.clone())));
             return self.failed(id, format!("no thread for it: {error}"));
         }
+        // It gets an even share before it asks for much, and its own with the next division.
+        inbox.tell(share);
         entry.life = Life::Running(inbox.clone());
         self.it.routes.open(info_hash, inbox);
         self.added(id);
-        // It gets its share of the limits before it asks for much.
-        self.shared = self.began;
+        self.reshare = true;
         self.settle(id);
     }
 
