@@ -132,24 +132,39 @@ pub mod api;
 
 pub mod ui {
     //! One loop in [`run`], the rest pure: `update` changes a model, `view` draws it.
+    pub mod acts;
     pub mod answer;
+    pub mod bulk;
+    pub mod departed;
     pub mod dialog;
     pub mod edit;
+    pub mod files;
     pub mod graph;
+    pub mod hide;
+    pub mod history;
+    pub mod info;
     pub mod keys;
     pub mod layout;
+    pub mod log;
     pub mod model;
     pub mod order;
+    pub mod panes;
+    pub mod peer;
     pub mod peers;
     pub mod pen;
+    pub mod piece;
     pub mod pieces;
     pub mod run;
     pub mod side;
     pub mod style;
     pub mod tabs;
+    pub mod targets;
     pub mod text;
     pub mod torrents;
+    pub mod trackers;
     pub mod translate;
+    pub mod tree;
     pub mod update;
     pub mod view;
+    pub mod walk;
 }

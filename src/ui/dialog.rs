@@ -20,7 +20,7 @@ pub fn help_lines() -> usize {
 /// The help: headings have no key.
 fn help_text() -> Vec<(&'static str, &'static str)> {
     let mut lines = Vec::new();
-    for place in [Place::Torrents, Place::Everywhere, Place::Peers, Place::Files, Place::Trackers] {
+    for place in Place::ALL {
         if !lines.is_empty() {
             lines.push(("", ""));
         }

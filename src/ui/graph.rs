@@ -1,43 +1,80 @@
-//! The speed graph: what came in and what went out in the last minutes. In braille a cell has two seconds beside each
-//! other and four levels; in ASCII it has one second.
+//! The speed graph: what came in and what went out in the last minute, five minutes or hour, of the chosen torrent or of
+//! all. In braille a cell has two moments beside each other and four levels; in ASCII it has one.
 
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
 
+use crate::ui::history::History;
 use crate::ui::model::Model;
 use crate::ui::pen::Pen;
-use crate::ui::text::rate;
+use crate::ui::text::{cells, rate};
 
-/// Draws both graphs, each on its own scale, the newest second at the right.
+/// Draws both graphs, each on its own scale, over one axis of time; now is at the right.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     if area.height < 4 || area.width < 16 {
         return;
     }
-    let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
-    let above = (area.height * 3).div_ceil(5);
     let theme = model.theme;
+    let none = History::default();
+    let history = match model.selected.filter(|_| !model.panes.graph_all) {
+        Some(id) => model.panes.rates.get(id).unwrap_or(&none),
+        None => &model.history,
+    };
+    let mut inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
+    if area.height >= 7 {
+        inner.height -= 1;
+        axis(pen, Rect { y: inner.bottom(), height: 1, ..inner }, model);
+    }
+    let above = (inner.height * 3).div_ceil(5);
+    let span = model.panes.span;
     let per_cell = if theme.ascii { 1 } else { 2 };
-    let samples: Vec<(u64, u64)> = model.history.last(usize::from(inner.width) * per_cell).collect();
+    let columns = history.columns(span, usize::from(inner.width) * per_cell);
+    let now = history.columns(span, usize::from(inner.width)).last().copied().flatten().unwrap_or_default();
+    let most = history.most(span);
     let upper = Rect { height: above, ..inner };
-    let lower = Rect { y: inner.y + above, height: area.height - above, ..inner };
-    let incoming: Vec<u64> = samples.iter().map(|sample| sample.0).collect();
-    let outgoing: Vec<u64> = samples.iter().map(|sample| sample.1).collect();
+    let lower = Rect { y: inner.y + above, height: inner.height - above, ..inner };
+    let incoming: Vec<Option<u64>> = columns.iter().map(|value| value.map(|value| value.0)).collect();
+    let outgoing: Vec<Option<u64>> = columns.iter().map(|value| value.map(|value| value.1)).collect();
     let parts = [
-        (upper, theme.glyphs.down, "in", theme.down, theme.down_ramp, incoming),
-        (lower, theme.glyphs.up, "out", theme.up, theme.up_ramp, outgoing),
+        (upper, theme.glyphs.down, "in", theme.down, theme.down_ramp, incoming, now.0, most.0),
+        (lower, theme.glyphs.up, "out", theme.up, theme.up_ramp, outgoing, now.1, most.1),
     ];
-    for (part, mark, word, style, ramp, values) in parts {
-        let most = scale(values.iter().copied().max().unwrap_or(0));
+    for (part, mark, word, style, ramp, values, now, most) in parts {
+        let top = scale(most);
         let x = pen.put(part.x, part.y, part.width, &format!("{word} "), theme.dim);
         pen.fill(x, part.y, 1, mark, style);
-        pen.put_right(part.right(), part.y, part.width, &format!("{}/s", rate(most)), theme.dim);
-        let body = Rect { y: part.y + 1, height: part.height - 1, ..part };
+        if now > 0 {
+            pen.put(x + 2, part.y, 8, &format!("{}/s", rate(now)), style);
+        }
+        pen.put_right(part.right(), part.y, part.width, &format!("{}/s", rate(top)), theme.dim);
+        let body = Rect { y: part.y + 1, height: part.height.saturating_sub(1), ..part };
         if theme.ascii {
-            columns(pen, body, &values, most, style);
+            bars(pen, body, &values, top, style);
         } else {
-            dots(pen, body, &values, most, ramp);
+            dots(pen, body, &values, top, ramp);
         }
     }
+}
+
+/// The axis of time, and whose rates they are.
+fn axis(pen: &mut Pen<'_>, area: Rect, model: &Model) {
+    let theme = model.theme;
+    pen.fill(area.x, area.y, area.width, theme.glyphs.rule, theme.faint);
+    let label = |pen: &mut Pen<'_>, x: u16, text: &str| {
+        let end = pen.put(x, area.y, area.right().saturating_sub(x), text, theme.dim);
+        if end < area.right() {
+            pen.fill(end, area.y, 1, ' ', theme.dim);
+        }
+    };
+    let whose = match (model.panes.graph_all, model.selected) {
+        (false, Some(_)) => " this torrent",
+        _ => " all torrents",
+    };
+    label(pen, area.x, &format!("-{}", model.panes.span.word()));
+    if area.width >= 30 {
+        label(pen, area.x + (area.width - cells(whose)) / 2, whose);
+    }
+    label(pen, area.right() - 4, " now");
 }
 
 /// The top of the scale: 1, 2 or 5 with noughts, so that it seldom changes.
@@ -61,19 +98,18 @@ fn height(value: u64, most: u64, full: u64) -> u64 {
 /// The dots of a column of braille from its foot: left, then right.
 const DOTS: [[u32; 4]; 2] = [[0x40, 0x04, 0x02, 0x01], [0x80, 0x20, 0x10, 0x08]];
 
-fn dots(pen: &mut Pen<'_>, area: Rect, values: &[u64], most: u64, ramp: [Color; 4]) {
+fn dots(pen: &mut Pen<'_>, area: Rect, values: &[Option<u64>], most: u64, ramp: [Color; 4]) {
     if area.is_empty() {
         return;
     }
     let full = u64::from(area.height) * 4;
-    let room = usize::from(area.width) * 2;
-    let value = |column: usize| (column + values.len()).checked_sub(room).and_then(|at| values.get(at)).copied();
-    for x in 0..area.width {
-        let pair = [0, 1].map(|side| height(value(usize::from(x) * 2 + side).unwrap_or(0), most, full));
+    for (x, pair) in (area.x..area.right()).zip(values.chunks(2)) {
+        let known = pair.iter().any(Option::is_some);
+        let heights = [0, 1].map(|side| height(pair.get(side).copied().flatten().unwrap_or(0), most, full));
         for row in 0..area.height {
             let foot = u64::from(row) * 4;
             let mut bits = 0;
-            for (height, dots) in pair.iter().zip(DOTS) {
+            for (height, dots) in heights.iter().zip(DOTS) {
                 let here = height.saturating_sub(foot).min(4) as usize;
                 bits |= dots[..here].iter().sum::<u32>();
             }
@@ -81,25 +117,24 @@ fn dots(pen: &mut Pen<'_>, area: Rect, values: &[u64], most: u64, ramp: [Color; 
             if bits != 0 {
                 let color = ramp[usize::from(row * 4 / area.height).min(3)];
                 let c = char::from_u32(0x2800 + bits).unwrap_or(' ');
-                pen.fill(area.x + x, y, 1, c, Style::new().fg(color));
-            } else if row == 0 {
-                pen.fill(area.x + x, y, 1, '⣀', pen.theme.faint);
+                pen.fill(x, y, 1, c, Style::new().fg(color));
+            } else if row == 0 && known {
+                pen.fill(x, y, 1, '⣀', pen.theme.faint);
             }
         }
     }
 }
 
-fn columns(pen: &mut Pen<'_>, area: Rect, values: &[u64], most: u64, style: Style) {
+fn bars(pen: &mut Pen<'_>, area: Rect, values: &[Option<u64>], most: u64, style: Style) {
     let levels = pen.theme.glyphs.levels;
     let steps = levels.len() as u64;
     let full = u64::from(area.height) * steps;
-    let left = area.right().saturating_sub(values.len() as u16);
     if area.is_empty() {
         return;
     }
-    pen.fill(area.x, area.bottom() - 1, area.width, levels[0], pen.theme.faint);
-    for (at, value) in values.iter().enumerate() {
-        let x = left + at as u16;
+    for (x, value) in (area.x..area.right()).zip(values) {
+        let Some(value) = value else { continue };
+        pen.fill(x, area.bottom() - 1, 1, levels[0], pen.theme.faint);
         let height = height(*value, most, full);
         for row in 0..area.height {
             let here = height.saturating_sub(u64::from(row) * steps).min(steps);

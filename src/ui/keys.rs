@@ -149,6 +149,11 @@ pub enum Act {
     TrackerAnnounce,
     TrackerAdd,
     TrackerRemove,
+    PieceRight,
+    PieceLeft,
+    LogScope,
+    GraphSpan,
+    GraphScope,
 }
 
 /// Where a key means what it means.
@@ -164,9 +169,37 @@ pub enum Place {
     Files,
     /// In the list of trackers.
     Trackers,
+    /// On the piece map.
+    Pieces,
+    /// In the log.
+    Log,
 }
 
 impl Place {
+    /// All, those that hold almost everywhere first.
+    pub const ALL: [Place; 7] = [
+        Place::Torrents,
+        Place::Everywhere,
+        Place::Peers,
+        Place::Pieces,
+        Place::Files,
+        Place::Trackers,
+        Place::Log,
+    ];
+
+    /// The place of a tab, for those that have keys of their own.
+    #[must_use]
+    pub const fn of(tab: Tab) -> Option<Place> {
+        match tab {
+            Tab::Info => None,
+            Tab::Pieces => Some(Place::Pieces),
+            Tab::Peers => Some(Place::Peers),
+            Tab::Files => Some(Place::Files),
+            Tab::Trackers => Some(Place::Trackers),
+            Tab::Log => Some(Place::Log),
+        }
+    }
+
     /// Its heading in the help.
     #[must_use]
     pub const fn title(self) -> &'static str {
@@ -176,6 +209,8 @@ impl Place {
             Place::Peers => "In the list of peers",
             Place::Files => "In the list of files",
             Place::Trackers => "In the list of trackers",
+            Place::Pieces => "On the piece map",
+            Place::Log => "In the log",
         }
     }
 }
@@ -209,7 +244,7 @@ const fn on(
 }
 
 use Key::{Char, Ctrl};
-use Place::{Everywhere, Files, Peers, Torrents, Trackers};
+use Place::{Everywhere, Files, Log, Peers, Pieces, Torrents, Trackers};
 
 /// All keys. The first match wins, those of a narrower place before those that hold everywhere.
 pub const KEYS: &[Binding] = &[
@@ -254,6 +289,9 @@ pub const KEYS: &[Binding] = &[
     on(Trackers, &[Char('t')], "t", Act::TrackerAnnounce, "ask the chosen tracker now", ""),
     on(Trackers, &[Char('a')], "a", Act::TrackerAdd, "add a tracker", ""),
     on(Trackers, &[Char('d')], "d", Act::TrackerRemove, "remove the chosen tracker", ""),
+    on(Pieces, &[Key::Right, Char('l')], "right l", Act::PieceRight, "to the next piece", ""),
+    on(Pieces, &[Key::Left, Char('h')], "left h", Act::PieceLeft, "to the piece before", ""),
+    on(Log, &[Key::Enter], "Enter", Act::LogScope, "the log of this torrent, or of all", ""),
     on(Everywhere, &[Char('/')], "/", Act::Filter, "show only what has this in its name", "find"),
     on(Everywhere, &[Char('n')], "n", Act::NextFound, "to the next that was found", ""),
     on(Everywhere, &[Char('N')], "N", Act::PreviousFound, "to the one found before", ""),
@@ -278,6 +316,8 @@ pub const KEYS: &[Binding] = &[
     on(Everywhere, &[Key::Home, Char('g')], "Home g", Act::First, "to the first", ""),
     on(Everywhere, &[Key::End, Char('G')], "End G", Act::Last, "to the last", ""),
     on(Everywhere, &[Char('z')], "z", Act::Zoom, "give this pane the whole screen, or not", ""),
+    on(Everywhere, &[Char('r')], "r", Act::GraphSpan, "rates of the last minute, 5 minutes or hour", ""),
+    on(Everywhere, &[Char('R')], "R", Act::GraphScope, "rates of this torrent, or of all", ""),
     on(Everywhere, &[Char('T')], "T", Act::Theme, "dark, light, or no colours", ""),
     on(Everywhere, &[Ctrl('l')], "^l", Act::Redraw, "draw everything anew", ""),
     on(Everywhere, &[Char('?'), Key::F(1)], "? F1", Act::Help, "this help", "help"),
@@ -306,7 +346,7 @@ pub fn shown(act: Act) -> &'static str {
 #[must_use]
 pub fn markdown() -> String {
     let mut out = String::new();
-    for place in [Torrents, Peers, Files, Trackers, Everywhere] {
+    for place in [Torrents, Peers, Pieces, Files, Trackers, Log, Everywhere] {
         out.push_str(&format!("\n| {} | |\n|---|---|\n", place.title()));
         for binding in KEYS.iter().filter(|b| b.place == place) {
             let keys: Vec<String> = binding.shown.split(' ').map(|key| format!("`{key}`")).collect();

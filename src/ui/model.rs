@@ -1,12 +1,13 @@
 //! What the interface remembers between two frames: what is chosen, open, sorted and typed. No torrent's numbers are
 //! kept here but the short history that the graph draws.
 
-use std::collections::VecDeque;
 use std::time::Duration;
 
 use crate::api::{Detail, Snapshot, TorrentId, TorrentView};
 use crate::ui::edit::Edit;
+use crate::ui::history::History;
 use crate::ui::keys::{Key, Tab};
+use crate::ui::panes::Panes;
 use crate::ui::style::{Theme, ThemeName};
 
 /// Everything that can happen to the interface.
@@ -50,7 +51,7 @@ pub enum Pane {
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 #[expect(missing_docs, reason = "the names of the columns")]
 pub enum Sort {
-    /// As they were added.
+    /// As they stand in the queue.
     #[default]
     Added,
     Name,
@@ -61,12 +62,13 @@ pub enum Sort {
     Peers,
     Eta,
     State,
-}
-
-impl Sort {
-    /// All, in the order in which `s` goes through them.
-    pub const ALL: [Sort; 9] =
-        [Sort::Added, Sort::Name, Sort::Size, Sort::Done, Sort::Down, Sort::Up, Sort::Peers, Sort::Eta, Sort::State];
+    Ratio,
+    Received,
+    Sent,
+    Active,
+    Rank,
+    DownLimit,
+    UpLimit,
 }
 
 /// By what the peers are sorted.
@@ -82,19 +84,14 @@ pub enum PeerSort {
     Client,
     Address,
     Age,
-}
-
-impl PeerSort {
-    /// All, in the order in which `s` goes through them.
-    pub const ALL: [PeerSort; 7] = [
-        PeerSort::Rate,
-        PeerSort::Down,
-        PeerSort::Up,
-        PeerSort::Done,
-        PeerSort::Client,
-        PeerSort::Address,
-        PeerSort::Age,
-    ];
+    Flags,
+    Requests,
+    Source,
+    Gives,
+    Gets,
+    Received,
+    Sent,
+    Failed,
 }
 
 /// A layer in front of the panes; it gets the keys first.
@@ -137,63 +134,6 @@ pub struct Notice {
     pub text: String,
     /// When it goes.
     pub until: Duration,
-}
-
-/// Rates of the last minutes, one sample a second.
-#[derive(Clone, Debug, Default)]
-pub struct History {
-    samples: VecDeque<(u64, u64)>,
-    second: u64,
-}
-
-impl History {
-    /// The most seconds that are kept.
-    pub const SECONDS: usize = 600;
-
-    /// Notes the rates in and out at `clock`; seconds that were missed count as the sample before them.
-    pub fn note(&mut self, clock: Duration, down: u64, up: u64) {
-        let second = clock.as_secs();
-        if self.samples.is_empty() {
-            self.samples.push_back((down, up));
-            self.second = second;
-            return;
-        }
-        let missed = second.saturating_sub(self.second).min(Self::SECONDS as u64);
-        for _ in 1..missed {
-            let last = self.samples.back().copied().unwrap_or_default();
-            self.samples.push_back(last);
-        }
-        if missed > 0 {
-            self.samples.push_back((down, up));
-        }
-        self.second = self.second.max(second);
-        while self.samples.len() > Self::SECONDS {
-            self.samples.pop_front();
-        }
-    }
-
-    /// The last `count` samples, oldest first.
-    pub fn last(&self, count: usize) -> impl Iterator<Item = (u64, u64)> + '_ {
-        self.samples.iter().skip(self.samples.len().saturating_sub(count)).copied()
-    }
-
-    /// How many samples there are.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.samples.len()
-    }
-
-    /// Whether there is none.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.samples.is_empty()
-    }
-
-    /// Whether anything moved in the time that is kept.
-    #[must_use]
-    pub fn moved(&self) -> bool {
-        self.samples.iter().any(|(down, up)| down + up > 0)
-    }
 }
 
 /// What the interface remembers.
@@ -255,6 +195,8 @@ pub struct Model {
     pub dialogs: Vec<Dialog>,
     /// The sentence in the status line.
     pub notice: Option<Notice>,
+    /// What the panes remember.
+    pub panes: Panes,
     /// Rates of all torrents together.
     pub history: History,
     /// The user wants to go.
@@ -298,6 +240,7 @@ impl Model {
             cursor: [0; Tab::ALL.len()],
             dialogs: Vec::new(),
             notice: None,
+            panes: Panes::default(),
             history: History::default(),
             quit: false,
             dirty: true,

@@ -25,6 +25,7 @@ fn torrents(model: &mut Model, snapshot: &Snapshot, anew: bool) {
     let filter = model.filter.text().to_lowercase();
     let all = snapshot.torrents.iter().enumerate();
     let mut rows: Vec<usize> = all
+        .filter(|(_, (_, view))| model.panes.only.admits(view))
         .filter(|(_, (_, view))| filter.is_empty() || view.name.to_lowercase().contains(&filter))
         .map(|(at, _)| at)
         .collect();
@@ -70,6 +71,8 @@ fn keep_order(before: &[u64], rows: &[usize], key: impl Fn(usize) -> u64) -> Vec
 
 fn compare(a: &TorrentView, b: &TorrentView, sort: Sort) -> Ordering {
     let share = |v: &TorrentView| v.done.saturating_mul(1000).checked_div(v.wanted).unwrap_or(u64::MAX);
+    let ratio = |v: &TorrentView| u128::from(v.uploaded) * 1000 / u128::from(v.size.max(1));
+    let limit = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
     match sort {
         Sort::Added => Ordering::Equal,
         Sort::Name => a.name.to_lowercase().cmp(&b.name.to_lowercase()),
@@ -80,6 +83,22 @@ fn compare(a: &TorrentView, b: &TorrentView, sort: Sort) -> Ordering {
         Sort::Peers => b.peers.cmp(&a.peers),
         Sort::Eta => a.eta.unwrap_or(Duration::MAX).cmp(&b.eta.unwrap_or(Duration::MAX)),
         Sort::State => (a.state as u8).cmp(&(b.state as u8)),
+        Sort::Ratio => ratio(b).cmp(&ratio(a)),
+        Sort::Received => b.downloaded.cmp(&a.downloaded),
+        Sort::Sent => b.uploaded.cmp(&a.uploaded),
+        Sort::Active => b.active.cmp(&a.active),
+        Sort::Rank => b.rank.cmp(&a.rank),
+        Sort::DownLimit => limit(a.limits.0).cmp(&limit(b.limits.0)),
+        Sort::UpLimit => limit(a.limits.1).cmp(&limit(b.limits.1)),
+    }
+}
+
+/// How open a way is: wanted and allowed, wanted and choked, not wanted.
+const fn way(wants: bool, choked: bool) -> u8 {
+    match (wants, choked) {
+        (true, false) => 2,
+        (true, true) => 1,
+        (false, _) => 0,
     }
 }
 
@@ -92,6 +111,14 @@ fn compare_peers(a: &PeerRow, b: &PeerRow, sort: PeerSort) -> Ordering {
         PeerSort::Client => a.client.cmp(&b.client),
         PeerSort::Address => Ordering::Equal,
         PeerSort::Age => b.age.cmp(&a.age),
+        PeerSort::Flags => a.flags.cmp(&b.flags),
+        PeerSort::Requests => (b.requests_out + b.requests_in).cmp(&(a.requests_out + a.requests_in)),
+        PeerSort::Source => a.source.cmp(&b.source),
+        PeerSort::Gives => way(b.interesting, b.chokes_us).cmp(&way(a.interesting, a.chokes_us)),
+        PeerSort::Gets => way(b.interested, b.choked).cmp(&way(a.interested, a.choked)),
+        PeerSort::Received => b.downloaded.cmp(&a.downloaded),
+        PeerSort::Sent => b.uploaded.cmp(&a.uploaded),
+        PeerSort::Failed => b.failed.cmp(&a.failed),
     };
     order.then_with(|| a.addr.cmp(&b.addr)).then_with(|| Reverse(a.key).cmp(&Reverse(b.key)))
 }

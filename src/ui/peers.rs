@@ -2,12 +2,13 @@
 
 use ratatui::layout::Rect;
 
-use crate::api::{Detail, PeerRow};
+use crate::api::{Detail, PeerRow, TorrentView};
+use crate::ui::hide::address;
 use crate::ui::keys::Tab;
-use crate::ui::layout::Regions;
 use crate::ui::model::{Model, Pane, PeerSort, scroll};
 use crate::ui::pen::{Column, Pen, Side, Slot, place};
 use crate::ui::text::{cells, clean_within, prefix, size, time};
+use crate::ui::{departed, peer};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Col {
@@ -24,16 +25,17 @@ enum Col {
     Received,
     Sent,
     Age,
+    Failed,
 }
 
 const fn column(key: Col, title: &'static str, width: u16, side: Side, rank: u8) -> Column<Col> {
     Column { key, title, width, side, rank }
 }
 
-const COLUMNS: [Column<Col>; 13] = [
+const COLUMNS: [Column<Col>; 14] = [
     column(Col::Address, "Address", 21, Side::Left, 0),
     column(Col::Client, "Client", 0, Side::Left, 4),
-    column(Col::Flags, "Flags", 5, Side::Left, 5),
+    column(Col::Flags, "Flags", 6, Side::Left, 5),
     column(Col::Done, "Done", 4, Side::Right, 3),
     column(Col::Down, "↓/s", 5, Side::Right, 1),
     column(Col::Up, "↑/s", 5, Side::Right, 2),
@@ -44,6 +46,7 @@ const COLUMNS: [Column<Col>; 13] = [
     column(Col::Received, "↓", 5, Side::Right, 8),
     column(Col::Sent, "↑", 5, Side::Right, 9),
     column(Col::Age, "Age", 5, Side::Right, 12),
+    column(Col::Failed, "Bad", 3, Side::Right, 13),
 ];
 
 impl Col {
@@ -55,9 +58,28 @@ impl Col {
             Col::Down => Some(PeerSort::Down),
             Col::Up => Some(PeerSort::Up),
             Col::Age => Some(PeerSort::Age),
-            _ => None,
+            Col::Flags => Some(PeerSort::Flags),
+            Col::Requests => Some(PeerSort::Requests),
+            Col::Source => Some(PeerSort::Source),
+            Col::Gives => Some(PeerSort::Gives),
+            Col::Gets => Some(PeerSort::Gets),
+            Col::Received => Some(PeerSort::Received),
+            Col::Sent => Some(PeerSort::Sent),
+            Col::Failed => Some(PeerSort::Failed),
         }
     }
+}
+
+/// The order of the column whose title is in this cell.
+#[must_use]
+pub fn column_at(area: Rect, x: u16) -> Option<PeerSort> {
+    slots(area).iter().find(|slot| x >= slot.x && x <= slot.x + slot.width)?.key.sort()
+}
+
+/// The orders that the columns of this area can show, and the one that needs none.
+#[must_use]
+pub fn sorts(area: Rect) -> Vec<PeerSort> {
+    std::iter::once(PeerSort::Rate).chain(slots(area).iter().filter_map(|slot| slot.key.sort())).collect()
 }
 
 const MARGIN: u16 = 3;
@@ -67,15 +89,19 @@ fn slots(area: Rect) -> Vec<Slot<Col>> {
     // Long addresses (IPv6) are seen whole where there is room.
     columns[0].width = match area.width {
         0..60 => 19,
-        60..120 => 21,
-        120..150 => 28,
+        60..150 => 21,
         _ => 47,
     };
     let least = match area.width {
-        0..85 => 11,
-        85..110 => 16,
+        0..85 => 10,
+        85..110 => 14,
+        110..130 => 13,
         _ => 18,
     };
+    if area.width < 130 {
+        columns[8].width = 5;
+        columns[9].width = 5;
+    }
     place(&columns, area.x + MARGIN, area.width.saturating_sub(MARGIN + 2), least, 28)
 }
 
@@ -91,16 +117,37 @@ pub fn height(area: Rect) -> usize {
     usize::from(area.height.saturating_sub(u16::from(has_header(area))))
 }
 
-/// Where the table is that can be walked through.
+/// Where the table is that can be walked through: the pane, without what those take that left.
 #[must_use]
-pub fn area(r: &Regions) -> Rect {
-    r.pane
+pub fn area(pane: Rect, detail: &Detail) -> Rect {
+    Rect { height: pane.height - left_room(pane, detail), ..pane }
+}
+
+/// The lines at the foot of a large pane that show who left: a few, or all that the connected ones leave.
+fn left_room(pane: Rect, detail: &Detail) -> u16 {
+    if pane.height < 18 || detail.departed.is_empty() || detail.peers.is_empty() {
+        return 0;
+    }
+    let lines = u16::try_from(detail.departed.len()).unwrap_or(u16::MAX).saturating_add(2);
+    let free = usize::from(pane.height).saturating_sub(detail.peers.len() + 1);
+    lines.min(u16::try_from(free).unwrap_or(0).max(5))
 }
 
 /// Draws the peers tab.
-pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, detail: &Detail) {
-    if area.is_empty() {
+pub fn draw(pen: &mut Pen<'_>, pane: Rect, model: &Model, view: &TorrentView, detail: &Detail) {
+    if pane.is_empty() {
         return;
+    }
+    if let Some(open) = model.panes.open.filter(|_| peer::is_open(model)) {
+        return peer::draw(pen, pane, model, open, detail);
+    }
+    if detail.peers.is_empty() {
+        return departed::nobody(pen, pane, view, detail);
+    }
+    let area = area(pane, detail);
+    let left = Rect { y: area.bottom(), height: pane.height - area.height, ..pane };
+    if left.height > 2 {
+        departed::draw(pen, Rect { y: left.y + 1, height: left.height - 1, ..left }, detail);
     }
     let has_keys = model.pane == Pane::Detail && model.tab == Tab::Peers;
     let chosen = model.peer_row(detail);
@@ -109,10 +156,6 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, detail: &Detail) {
     let shown = model.peers.iter().skip(top).take(rows).filter_map(|at| detail.peers.get(*at));
     let chosen = if has_keys { chosen.and_then(|row| row.checked_sub(top)) } else { None };
     table(pen, area, model, shown, chosen);
-    if detail.peers.is_empty() {
-        let y = area.y + u16::from(has_header(area));
-        pen.put(area.x + MARGIN, y, area.width - MARGIN, "no peer is connected", model.theme.dim);
-    }
     let header = u16::from(has_header(area));
     let body = Rect { y: area.y + header, height: area.height - header, ..area };
     pen.thumb(body, top, model.peers.len());
@@ -164,7 +207,7 @@ fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, peer: &PeerRow) {
     let right = slot.x + slot.width;
     let busy = peer.down + peer.up > 0;
     let (text, style) = match slot.key {
-        Col::Address => (peer.addr.to_string(), if busy { theme.text } else { theme.dim }),
+        Col::Address => (short_address(peer, slot.width, theme.glyphs.cut), if busy { theme.text } else { theme.dim }),
         Col::Client => (short_client(&peer.client, slot.width), if busy { theme.text } else { theme.dim }),
         Col::Flags => (peer.flags.clone(), if peer.snubbed { theme.warn } else { theme.dim }),
         Col::Done => {
@@ -180,17 +223,31 @@ fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, peer: &PeerRow) {
             (text, if none { theme.faint } else { theme.dim })
         }
         Col::Source => (peer.source.word().into(), theme.dim),
-        Col::Gives => way(pen, peer.interesting, peer.chokes_us),
-        Col::Gets => way(pen, peer.interested, peer.choked),
+        Col::Gives => way(pen, peer.interesting, peer.chokes_us, slot.width),
+        Col::Gets => way(pen, peer.interested, peer.choked, slot.width),
         Col::Received => return pen.put_number(right, y, slot.width, &nothing(peer.downloaded), theme.dim),
         Col::Sent => return pen.put_number(right, y, slot.width, &nothing(peer.uploaded), theme.dim),
         Col::Age => (time(peer.age), theme.dim),
+        Col::Failed if peer.failed == 0 => ("-".into(), theme.faint),
+        Col::Failed => (peer.failed.min(999).to_string(), theme.warn),
     };
     pen.put_side(slot.x, y, slot.width, slot.side, &text, style);
 }
 
+/// An address in `width` cells. Of a long one (IPv6) the middle is left out: its end, with the port, tells it from others.
+fn short_address(peer: &PeerRow, width: u16, cut: char) -> String {
+    let text = address(peer.addr);
+    let width = usize::from(width);
+    if text.len() <= width || !text.is_ascii() || width < 12 {
+        return text;
+    }
+    let tail = (width - 1) * 3 / 5;
+    format!("{}{cut}{}", &text[..width - 1 - tail], &text[text.len() - tail..])
+}
+
 /// A program's name in `width` cells: first its version is shortened, then its name: `Deluge 2.2`, `Transm 4.1.3`.
-fn short_client(client: &str, width: u16) -> String {
+#[must_use]
+pub fn short_client(client: &str, width: u16) -> String {
     let measured = |text: &str| cells(&clean_within(text, false, width));
     let Some((name, version)) = client.rsplit_once(' ').filter(|(_, v)| v.starts_with(|c: char| c.is_ascii_digit()))
     else {
@@ -219,10 +276,10 @@ fn nothing(bytes: u64) -> String {
 }
 
 /// One way between two peers: whether the one wants and the other lets.
-fn way(pen: &Pen<'_>, wants: bool, choked: bool) -> (String, ratatui::style::Style) {
+fn way(pen: &Pen<'_>, wants: bool, choked: bool, width: u16) -> (String, ratatui::style::Style) {
     match (wants, choked) {
         (true, false) => ("yes".into(), pen.theme.text),
-        (true, true) => ("choked".into(), pen.theme.dim),
+        (true, true) => (if width < 6 { "choke" } else { "choked" }.into(), pen.theme.dim),
         (false, _) => ("-".into(), pen.theme.faint),
     }
 }

@@ -1,11 +1,15 @@
 //! The piece map: what is here, what is on its way, and how many copies there are of what is missing.
 //!
-//! With colours, a cell of the terminal shows two runs of pieces beside each other; without, one, as a shade.
+//! With colours, a cell of the terminal shows two runs of pieces: beside each other in the strip, one above the other on
+//! the map; without, one, as a shade. Where there are very many pieces it shows eight, as dots.
 
 use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
 
 use crate::api::{Cell, Detail, State, TorrentView};
+use crate::ui::model::Model;
 use crate::ui::pen::Pen;
+use crate::ui::piece::{self, Mode, Shape};
 use crate::ui::style::Shade;
 use crate::ui::text::{cells, grouped, percent};
 
@@ -42,31 +46,114 @@ fn shade(run: &[Cell]) -> Shade {
     })
 }
 
-/// Draws the map into an area, row by row.
-pub fn map(pen: &mut Pen<'_>, area: Rect, map: &[Cell]) {
+/// Draws the map in one line: two runs beside each other in a cell, or one where colours cannot tell.
+pub fn line(pen: &mut Pen<'_>, area: Rect, map: &[Cell]) {
     let coloured = pen.theme.coloured() && !pen.theme.ascii;
     let per_cell = if coloured { 2 } else { 1 };
-    let count = usize::from(area.width) * usize::from(area.height) * per_cell;
-    if map.is_empty() || count == 0 {
+    let count = usize::from(area.width) * per_cell;
+    if map.is_empty() || count == 0 || area.height == 0 {
         return;
     }
     let shades = shades(map, count);
-    for (at, pair) in shades.chunks(per_cell).enumerate() {
-        let x = area.x + (at % usize::from(area.width)) as u16;
-        let y = area.y + (at / usize::from(area.width)) as u16;
+    for (x, pair) in (area.x..).zip(shades.chunks(per_cell)) {
         if coloured {
             let (left, right) = (pen.theme.piece(pair[0]), pen.theme.piece(*pair.last().unwrap_or(&pair[0])));
             let c = if left == right { '█' } else { '▌' };
-            pen.fill(x, y, 1, c, ratatui::style::Style::new().fg(left).bg(right));
+            pen.fill(x, area.y, 1, c, Style::new().fg(left).bg(right));
         } else {
-            let style = match pair[0] {
-                Shade::Missing(_) => pen.theme.dim,
-                Shade::Active => pen.theme.warn,
-                _ => pen.theme.text,
-            };
-            pen.fill(x, y, 1, pen.theme.piece_char(pair[0]), style);
+            let style = plain_style(pen, pair[0]);
+            pen.fill(x, area.y, 1, pen.theme.piece_char(pair[0]), style);
         }
     }
+}
+
+fn plain_style(pen: &Pen<'_>, shade: Shade) -> Style {
+    match shade {
+        Shade::Missing(_) => pen.theme.dim,
+        Shade::Active => pen.theme.warn,
+        _ => pen.theme.text,
+    }
+}
+
+/// Draws the map in several lines, each of which goes on where the one above ends.
+fn lines(pen: &mut Pen<'_>, area: Rect, map: &[Cell]) {
+    let rows = usize::from(area.height);
+    for row in 0..rows {
+        let part = &map[row * map.len() / rows..(row + 1) * map.len() / rows];
+        line(pen, Rect { y: area.y + row as u16, height: 1, ..area }, part);
+    }
+}
+
+/// Draws the map of the pieces tab: runs of pieces in slots, with the cursor.
+fn grid(pen: &mut Pen<'_>, shape: &Shape, map: &[Cell], cursor: Option<u32>) {
+    let theme = *pen.theme;
+    let chosen = cursor.map(|piece| shape.slot_of(piece));
+    let folded: Vec<Shade> = (0..shape.slots).map(|slot| shade(&map[shape.cells(slot)])).collect();
+    let of = |slot: Option<usize>| slot.and_then(|slot| folded.get(slot).copied());
+    for down in 0..shape.area.height {
+        for across in 0..shape.area.width {
+            let (x, y) = (shape.area.x + across, shape.area.y + down);
+            let mut slots = [None; 8];
+            for (at, slot) in shape.slots_at(across, down).enumerate().take(8) {
+                slots[at] = slot;
+            }
+            let Some(first) = of(slots[0]) else { continue };
+            let here = chosen.is_some() && slots.contains(&chosen);
+            match shape.mode {
+                Mode::Half => {
+                    let color = |slot: Option<usize>| match of(slot) {
+                        Some(_) if slot == chosen => Some(theme.cursor()),
+                        Some(shade) => Some(theme.piece(shade)),
+                        None => None,
+                    };
+                    let (above, below) = (color(slots[0]), color(slots[1]));
+                    let c = if above == below { '█' } else { '▀' };
+                    let style = above.map_or_else(Style::new, |color| Style::new().fg(color));
+                    pen.fill(x, y, 1, c, below.map_or(style, |color| style.bg(color)));
+                }
+                Mode::Braille => {
+                    let (c, shade) = dots(slots.map(of));
+                    let style = match (theme.coloured(), shade) {
+                        (true, shade) => {
+                            Style::new().fg(theme.piece(shade)).bg(theme.piece(Shade::Missing(if shade == Shade::Missing(0) { 0 } else { 2 })))
+                        }
+                        (false, shade) => plain_style(pen, shade),
+                    };
+                    pen.fill(x, y, 1, c, if here { style.add_modifier(Modifier::REVERSED) } else { style });
+                }
+                Mode::Char => {
+                    let style = plain_style(pen, first);
+                    let style = if here { style.add_modifier(Modifier::REVERSED) } else { style };
+                    pen.fill(x, y, 1, theme.piece_char(first), style);
+                }
+            }
+        }
+    }
+}
+
+/// Eight runs as dots: a dot is what is here or under way. The colour is that of what needs a look most.
+fn dots(shades: [Option<Shade>; 8]) -> (char, Shade) {
+    const BITS: [u32; 8] = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];
+    let mut bits = 0;
+    let mut lacking = false;
+    let mut active = false;
+    for (shade, bit) in shades.into_iter().zip(BITS) {
+        match shade {
+            Some(Shade::Have | Shade::Part(_)) => bits |= bit,
+            Some(Shade::Active) => {
+                bits |= bit;
+                active = true;
+            }
+            Some(Shade::Missing(0)) => lacking = true,
+            Some(Shade::Missing(_)) | None => {}
+        }
+    }
+    let shade = match (active, lacking) {
+        (true, _) => Shade::Active,
+        (_, true) => Shade::Missing(0),
+        _ => Shade::Have,
+    };
+    (char::from_u32(0x2800 + bits).unwrap_or(' '), shade)
 }
 
 /// The words beside the strip.
@@ -84,35 +171,36 @@ fn caption(view: &TorrentView, detail: Option<&Detail>) -> String {
     }
 }
 
+/// Where the map of the strip is, and where its words are.
+fn strip_parts(area: Rect, words: &str) -> (Rect, u16) {
+    let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
+    if area.height == 1 {
+        return (Rect { width: inner.width.saturating_sub(cells(words).max(22) + 2), ..inner }, inner.y);
+    }
+    (Rect { height: area.height - 1, ..inner }, area.bottom() - 1)
+}
+
 /// Draws the strip that is always there: one row with its words beside, or several with the words below.
-pub fn strip(pen: &mut Pen<'_>, area: Rect, view: &TorrentView, detail: Option<&Detail>) {
+pub fn strip(pen: &mut Pen<'_>, area: Rect, model: &Model, view: &TorrentView, detail: Option<&Detail>) {
     if area.is_empty() {
         return;
     }
     let theme = *pen.theme;
     let words = caption(view, detail);
     let style = if detail.is_some_and(|d| d.missing > 0) && view.have < view.pieces { theme.warn } else { theme.dim };
-    let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
-    let rows = if area.height == 1 {
-        let width = inner.width.saturating_sub(cells(&words).max(22) + 2);
-        pen.put_right(inner.right(), inner.y, inner.width, &words, style);
-        Rect { width, ..inner }
+    let (rows, y) = strip_parts(area, &words);
+    let right = area.right() - 1;
+    if area.height == 1 {
+        pen.put_right(right, y, area.width - 2, &words, style);
     } else {
-        let y = area.bottom() - 1;
-        let end = pen.put(inner.x, y, inner.width, &words, style);
-        legend(pen, Rect { x: end + 3, y, width: inner.right().saturating_sub(end + 3), height: 1 });
-        Rect { height: area.height - 1, ..inner }
-    };
-    if let Some(detail) = detail
-        && rows.height >= 6
-        && detail.files.len() > 1
-        && !detail.cells.is_empty()
-    {
-        ruled(pen, rows, view, detail);
-        return;
+        let end = pen.put(rows.x, y, rows.width, &words, style);
+        legend(pen, Rect { x: end + 3, y, width: right.saturating_sub(end + 3), height: 1 });
     }
     match detail {
-        Some(detail) if !detail.cells.is_empty() => map(pen, rows, &detail.cells),
+        Some(detail) if rows.height >= 6 && detail.files.len() > 1 && !detail.cells.is_empty() => {
+            ruled(pen, rows, model, detail);
+        }
+        Some(detail) if !detail.cells.is_empty() => lines(pen, rows, &detail.cells),
         // The numbers are on their way: what is known already.
         _ => {
             let whole = Cell { pieces: 1, have: 1, ..Cell::default() };
@@ -120,7 +208,7 @@ pub fn strip(pen: &mut Pen<'_>, area: Rect, view: &TorrentView, detail: Option<&
             let count = usize::from(rows.width) * usize::from(rows.height) * 2;
             let have = (u64::from(view.have) * count as u64 / u64::from(view.pieces.max(1))) as usize;
             let cells: Vec<Cell> = (0..count).map(|at| if at < have { whole } else { none }).collect();
-            map(pen, rows, &cells);
+            lines(pen, rows, &cells);
         }
     }
 }
@@ -147,72 +235,150 @@ fn legend(pen: &mut Pen<'_>, area: Rect) {
     }
 }
 
-/// Draws the pieces tab: the map in rows with a ruler of files below each, as far as there is room.
-pub fn draw(pen: &mut Pen<'_>, area: Rect, view: &TorrentView, detail: &Detail) {
-    if area.height < 2 || area.width < 20 {
+/// The narrowest pane in which the numbers of a piece stand beside the map.
+const BESIDE: u16 = 110;
+
+/// The parts of the pieces tab.
+struct Parts {
+    ruler: Rect,
+    map: Rect,
+    piece: Rect,
+    words: Rect,
+}
+
+fn parts(area: Rect, ruled: bool) -> Parts {
+    let mut rest = Rect { x: area.x + 1, width: area.width.saturating_sub(2), ..area };
+    let none = Rect { height: 0, ..rest };
+    let mut parts = Parts { ruler: none, map: none, piece: none, words: none };
+    if ruled && area.height >= 5 {
+        parts.ruler = Rect { height: 1, ..rest };
+        rest.y += 1;
+        rest.height -= 1;
+    }
+    if area.width >= BESIDE && area.height >= 6 {
+        let width = (area.width / 3).clamp(38, 60);
+        parts.piece = Rect { x: rest.right() - width, width, ..rest };
+        rest.width -= width + 3;
+    } else {
+        let height = match area.height {
+            0..4 => 0,
+            4..7 => 1,
+            7..10 => 2,
+            _ => 3,
+        };
+        rest.height -= height;
+        parts.piece = Rect { y: rest.bottom(), height, ..rest };
+    }
+    if area.height >= 3 {
+        rest.height -= 1;
+        parts.words = Rect { y: rest.bottom(), height: 1, ..rest };
+    }
+    parts.map = rest;
+    parts
+}
+
+/// How the pieces lie in the pieces tab.
+#[must_use]
+pub fn shape(area: Rect, model: &Model, detail: &Detail) -> Option<Shape> {
+    Shape::of(parts(area, detail.files.len() > 1).map, &model.theme, &detail.cells)
+}
+
+/// Draws the pieces tab: a ruler of the files under the strip, the map, the piece that the cursor is on, and words.
+pub fn draw(pen: &mut Pen<'_>, area: Rect, strip: Rect, model: &Model, view: &TorrentView, detail: &Detail) {
+    if area.height < 1 || area.width < 20 {
         return;
     }
-    let inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
     let theme = *pen.theme;
-    let y = area.bottom() - 1;
-    let active = detail.cells.iter().map(|cell| u64::from(cell.active)).sum::<u64>();
-    let words = format!(
-        "{} pieces of {}, {} here, {} on their way",
-        grouped(u64::from(view.pieces)),
-        crate::ui::text::piece_length(detail.piece_length),
-        grouped(u64::from(view.have)),
-        grouped(active),
-    );
-    let end = pen.put(inner.x, y, inner.width, &words, theme.dim);
-    legend(pen, Rect { x: end + 3, y, width: inner.right().saturating_sub(end + 3), height: 1 });
-    ruled(pen, Rect { height: area.height - 1, ..inner }, view, detail);
-}
-
-/// The map with a ruler of files below each row, if there are files to tell apart.
-fn ruled(pen: &mut Pen<'_>, area: Rect, view: &TorrentView, detail: &Detail) {
-    let per_row = if detail.files.len() > 1 && area.height >= 2 { 2 } else { 1 };
-    let rows = (area.height / per_row).max(1);
-    let step = usize::from(rows);
-    for row in 0..step {
-        let line = Rect { y: area.y + row as u16 * per_row, height: 1, ..area };
-        let from = row * detail.cells.len() / step;
-        let to = (row + 1) * detail.cells.len() / step;
-        map(pen, line, &detail.cells[from..to]);
-        if per_row == 2 {
-            let share = (row as f64 / step as f64, (row + 1) as f64 / step as f64);
-            ruler(pen, Rect { y: line.y + 1, ..line }, share, view.size, detail);
+    let parts = parts(area, detail.files.len() > 1);
+    if !parts.ruler.is_empty() {
+        let (rows, _) = strip_parts(strip, &caption(view, Some(detail)));
+        ruler(pen, Rect { x: rows.x, width: rows.width, ..parts.ruler }, (0.0, 1.0), model, detail);
+    }
+    match Shape::of(parts.map, &theme, &detail.cells) {
+        Some(shape) => grid(pen, &shape, &detail.cells, model.panes.piece),
+        None => {
+            let text = if view.state == State::Metadata { "the pieces are not known yet" } else { "no pieces" };
+            pen.put(parts.map.x, parts.map.y, parts.map.width, text, theme.dim);
         }
+    }
+    if !parts.words.is_empty() {
+        let y = parts.words.y;
+        let active = detail.cells.iter().map(|cell| u64::from(cell.active)).sum::<u64>();
+        let words = format!(
+            "{} pieces of {}, {} here, {} on their way",
+            grouped(u64::from(view.pieces)),
+            crate::ui::text::piece_length(detail.piece_length),
+            grouped(u64::from(view.have)),
+            grouped(active),
+        );
+        let rare = format!("{words}; {}", rarest(view, detail));
+        let words = if cells(&rare) + 2 < parts.words.width { rare } else { words };
+        let end = pen.put(parts.words.x, y, parts.words.width, &words, theme.dim);
+        legend(pen, Rect { x: end + 3, width: parts.words.right().saturating_sub(end + 3), ..parts.words });
+    }
+    if !parts.piece.is_empty() {
+        piece::draw(pen, parts.piece, model, detail, view.pieces);
     }
 }
 
-/// A line that shows where files end, and their names where there is room: for the `share` of all bytes.
-fn ruler(pen: &mut Pen<'_>, area: Rect, share: (f64, f64), size: u64, detail: &Detail) {
+/// How rare the rarest piece is, in words.
+fn rarest(view: &TorrentView, detail: &Detail) -> String {
+    let copies = format!("{:.2} copies in this swarm", detail.copies);
+    if view.have >= view.pieces {
+        return copies;
+    }
+    let lacking = detail.cells.iter().filter(|cell| cell.have < cell.pieces);
+    match lacking.map(|cell| cell.rarest).min() {
+        Some(0) => format!("{copies}, {} pieces with none", grouped(u64::from(detail.missing.max(1)))),
+        Some(1) => format!("{copies}, the rarest piece has one"),
+        Some(n) => format!("{copies}, the rarest piece has {n}"),
+        None => copies,
+    }
+}
+
+/// The map with a ruler of files below each row.
+fn ruled(pen: &mut Pen<'_>, area: Rect, model: &Model, detail: &Detail) {
+    let rows = usize::from((area.height / 2).max(1));
+    for row in 0..rows {
+        let at = Rect { y: area.y + row as u16 * 2, height: 1, ..area };
+        let from = row * detail.cells.len() / rows;
+        let to = (row + 1) * detail.cells.len() / rows;
+        line(pen, at, &detail.cells[from..to]);
+        let share = (row as f64 / rows as f64, (row + 1) as f64 / rows as f64);
+        ruler(pen, Rect { y: at.y + 1, ..at }, share, model, detail);
+    }
+}
+
+/// A line that shows where files end, and their names where they begin and there is room: for the `share` of all bytes.
+fn ruler(pen: &mut Pen<'_>, area: Rect, share: (f64, f64), model: &Model, detail: &Detail) {
     let theme = *pen.theme;
     pen.fill(area.x, area.y, area.width, theme.glyphs.rule, theme.faint);
+    let size = model.panes.tree.size();
     let cell_of = |bytes: u64| {
         let part = (bytes as f64 / size.max(1) as f64 - share.0) / (share.1 - share.0);
-        (part * f64::from(area.width)).round()
+        (part * f64::from(area.width)).round().clamp(0.0, f64::from(area.width)) as u16
     };
-    let mut start = 0_u64;
-    for file in &detail.files {
-        let end = start.saturating_add(file.size);
-        let (left, right) = (cell_of(start).max(0.0), cell_of(end).min(f64::from(area.width)));
-        start = end;
-        if right <= 0.0 || left >= f64::from(area.width) {
-            continue;
-        }
-        let (left, right) = (left as u16, right as u16);
+    // The byte in the middle of a cell: however many files end in one, it is left with the next step.
+    let byte_of = |cell: f64| ((share.0 + cell / f64::from(area.width) * (share.1 - share.0)) * size as f64) as u64;
+    let (first, last) = (byte_of(0.0), byte_of(f64::from(area.width)));
+    let mut byte = first;
+    while let Some((at, start, end)) = model.panes.tree.at(byte).filter(|_| byte < last) {
+        let (left, right) = (cell_of(start), cell_of(end));
+        byte = end.max(byte_of(f64::from(right) + 0.5));
         if right < area.width {
             pen.fill(area.x + right.max(1) - 1, area.y, 1, theme.glyphs.tick, theme.dim);
         }
-        let name = file.path.rsplit('/').next().unwrap_or(&file.path);
         let room = right.saturating_sub(left);
-        if room >= 8 {
-            let width = (room - 4).min(cells(&crate::ui::text::clean_within(name, theme.ascii, room)));
-            let end = pen.put(area.x + left + 1, area.y, width, name, theme.dim);
-            pen.fill(area.x + left, area.y, 1, ' ', theme.dim);
-            pen.fill(end, area.y, 1, ' ', theme.dim);
+        // A name stands once: where its file begins, or on the first row that is drawn.
+        if room < 8 || (start < first && share.0 > 0.0) {
+            continue;
         }
+        let Some(file) = detail.files.get(at) else { continue };
+        let name = file.path.rsplit('/').next().unwrap_or(&file.path);
+        let width = (room - 4).min(cells(&crate::ui::text::clean_within(name, theme.ascii, room)));
+        let end = pen.put(area.x + left + 1, area.y, width, name, theme.dim);
+        pen.fill(area.x + left, area.y, 1, ' ', theme.dim);
+        pen.fill(end, area.y, 1, ' ', theme.dim);
     }
 }
 

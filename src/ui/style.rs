@@ -241,6 +241,12 @@ impl Theme {
         self.pieces[index]
     }
 
+    /// The colour of a cursor on the piece map.
+    #[must_use]
+    pub fn cursor(&self) -> Color {
+        self.strong.fg.unwrap_or(Color::Reset)
+    }
+
     /// The character of a run of pieces where colours cannot tell.
     #[must_use]
     pub const fn piece_char(&self, shade: Shade) -> char {

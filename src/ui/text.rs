@@ -229,10 +229,47 @@ pub fn time(time: Duration) -> String {
     }
 }
 
-/// The time left, or `-` where it cannot be told.
+/// The time left, or `-` where it cannot be told. In steps that the eye can follow: a guess need not change with every
+/// second.
 #[must_use]
 pub fn eta(left: Option<Duration>) -> String {
-    left.map_or_else(|| "-".into(), time)
+    let Some(left) = left else { return "-".into() };
+    let step = match left.as_secs() {
+        0..20 => 1,
+        20..60 => 5,
+        60..600 => 10,
+        600..3600 => 60,
+        3600..36_000 => 300,
+        _ => 3600,
+    };
+    time(Duration::from_secs(left.as_secs().next_multiple_of(step)))
+}
+
+/// Seconds since 1970 as a date of UTC, to the minute: `2026-11-23 09:07 UTC`; nothing outside the years 1 to 9999.
+#[must_use]
+pub fn clock_date(seconds: i64) -> Option<String> {
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    if !(-719_162..2_932_897).contains(&days) {
+        return None;
+    }
+    // Years of 1 January to 31 December are counted through in groups that have equally many days.
+    let mut day = days + 719_162;
+    let mut year = 1;
+    for (length, years, most) in [(146_097, 400, i64::MAX), (36_524, 100, 3), (1461, 4, 24), (365, 1, 3)] {
+        let groups = (day / length).min(most);
+        day -= groups * length;
+        year += groups * years;
+    }
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let mut month = 1;
+    for length in [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if day < length {
+            break;
+        }
+        day -= length;
+        month += 1;
+    }
+    Some(format!("{year:04}-{month:02}-{:02} {:02}:{:02} UTC", day + 1, second / 3600, second / 60 % 60))
 }
 
 /// Hours, minutes and seconds since the start: `0:12:03`.
@@ -317,6 +354,37 @@ mod tests {
         assert_eq!(percent(999, 1000), "99%");
         assert_eq!(percent(1000, 1000), "100%");
         assert_eq!(percent(u64::MAX - 1, u64::MAX), "99%");
+    }
+
+    #[test]
+    fn a_guess_moves_in_steps() {
+        let shown = |seconds| eta(Some(Duration::from_secs(seconds)));
+        assert_eq!((eta(None), shown(0), shown(7)), ("-".into(), "0s".into(), "7s".into()));
+        assert_eq!([shown(41), shown(45)], ["45s", "45s"]);
+        assert_eq!([shown(58), shown(131), shown(140)], ["1m00", "2m20", "2m20"]);
+        assert_eq!([shown(3541), shown(3661), shown(40_000)], ["1h00", "1h05", "12h"]);
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        let table = [
+            (0, Some("1970-01-01 00:00 UTC")),
+            (951_782_399, Some("2000-02-28 23:59 UTC")),
+            (951_782_400, Some("2000-02-29 00:00 UTC")),
+            (978_220_800, Some("2000-12-31 00:00 UTC")),
+            (1_709_251_199, Some("2024-02-29 23:59 UTC")),
+            (4_107_542_400, Some("2100-03-01 00:00 UTC")),
+            (-1, Some("1969-12-31 23:59 UTC")),
+            (253_402_300_799, Some("9999-12-31 23:59 UTC")),
+            (253_402_300_800, None),
+            (-62_135_596_800, Some("0001-01-01 00:00 UTC")),
+            (-62_135_596_801, None),
+            (i64::MAX, None),
+            (i64::MIN, None),
+        ];
+        for (seconds, shown) in table {
+            assert_eq!(clock_date(seconds).as_deref(), shown, "{seconds}");
+        }
     }
 
     #[test]

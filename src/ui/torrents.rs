@@ -2,15 +2,19 @@
 
 use ratatui::layout::Rect;
 
-use crate::api::{Snapshot, State, TorrentView};
+use crate::api::{Priority, Snapshot, State, TorrentView};
+use crate::ui::bulk::rank_word;
 use crate::ui::layout::Regions;
 use crate::ui::model::{Model, Pane, Sort, scroll};
+use crate::ui::panes::Only;
 use crate::ui::pen::{Column, Pen, Side, Slot, place};
 use crate::ui::style::Theme;
-use crate::ui::text::{eta, percent, ratio, size, time};
+use crate::ui::targets::marked;
+use crate::ui::text::{eta, percent, rate, ratio, size, time};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Col {
+    Queue,
     Name,
     Size,
     Bar,
@@ -24,13 +28,17 @@ enum Col {
     Received,
     Sent,
     Active,
+    Rank,
+    DownLimit,
+    UpLimit,
 }
 
 const fn column(key: Col, title: &'static str, width: u16, side: Side, rank: u8) -> Column<Col> {
     Column { key, title, width, side, rank }
 }
 
-const COLUMNS: [Column<Col>; 13] = [
+const COLUMNS: [Column<Col>; 17] = [
+    column(Col::Queue, "#", 3, Side::Right, 15),
     column(Col::Name, "Name", 0, Side::Left, 0),
     column(Col::Size, "Size", 5, Side::Right, 7),
     column(Col::Bar, "", 12, Side::Left, 9),
@@ -43,7 +51,10 @@ const COLUMNS: [Column<Col>; 13] = [
     column(Col::Ratio, "Ratio", 5, Side::Right, 8),
     column(Col::Received, "↓", 5, Side::Right, 10),
     column(Col::Sent, "↑", 5, Side::Right, 11),
-    column(Col::Active, "Active", 6, Side::Right, 12),
+    column(Col::Active, "Active", 6, Side::Right, 13),
+    column(Col::Rank, "Share", 6, Side::Left, 12),
+    column(Col::DownLimit, "↓max", 5, Side::Right, 14),
+    column(Col::UpLimit, "↑max", 5, Side::Right, 14),
 ];
 
 impl Col {
@@ -57,7 +68,15 @@ impl Col {
             Col::Peers => Some(Sort::Peers),
             Col::Eta => Some(Sort::Eta),
             Col::State => Some(Sort::State),
-            _ => None,
+            Col::Queue => Some(Sort::Added),
+            Col::Ratio => Some(Sort::Ratio),
+            Col::Received => Some(Sort::Received),
+            Col::Sent => Some(Sort::Sent),
+            Col::Active => Some(Sort::Active),
+            Col::Rank => Some(Sort::Rank),
+            Col::DownLimit => Some(Sort::DownLimit),
+            Col::UpLimit => Some(Sort::UpLimit),
+            Col::Bar => None,
         }
     }
 }
@@ -82,6 +101,14 @@ pub fn column_at(r: &Regions, x: u16) -> Option<Sort> {
     slots(r.list).iter().find(|slot| x >= slot.x && x <= slot.x + slot.width)?.key.sort()
 }
 
+/// The orders that the columns on the screen can show, that of the queue first.
+#[must_use]
+pub fn sorts(r: &Regions) -> Vec<Sort> {
+    let columns = slots(r.list);
+    let of_columns = columns.iter().filter_map(|slot| slot.key.sort()).filter(|sort| *sort != Sort::Added);
+    std::iter::once(Sort::Added).chain(of_columns).collect()
+}
+
 /// Draws the list.
 pub fn draw(pen: &mut Pen<'_>, r: &Regions, model: &Model, snapshot: &Snapshot) {
     let area = r.list;
@@ -95,29 +122,56 @@ pub fn draw(pen: &mut Pen<'_>, r: &Regions, model: &Model, snapshot: &Snapshot) 
         let mark = sorted.then_some(model.theme.glyphs.sorted[usize::from(model.reverse)]);
         let style = if sorted || (has_keys && slot.key == Col::Name) { model.theme.text } else { model.theme.dim };
         pen.title(slot, area.y, mark, style);
+        if slot.key == Col::Name {
+            said(pen, slot, area.y, model, snapshot);
+        }
     }
     let rows = height(r);
     let chosen = model.row(snapshot);
     let top = scroll(model.top, chosen, rows, model.rows.len());
     for (line, at) in model.rows.iter().skip(top).take(rows).enumerate() {
-        let Some((_, view)) = snapshot.torrents.get(*at) else { continue };
+        let Some((id, view)) = snapshot.torrents.get(*at) else { continue };
         let y = area.y + 1 + line as u16;
         let is_chosen = chosen == Some(top + line);
         if is_chosen {
             pen.restyle(Rect::new(area.x, y, area.width, 1), model.theme.chosen);
             pen.put(area.x + 1, y, 1, ">", if has_keys { model.theme.accent } else { model.theme.dim });
         }
+        if model.panes.marks.contains(id) {
+            let mark = if model.theme.ascii { '*' } else { '●' };
+            pen.fill(area.x, y, 1, mark, model.theme.accent);
+        }
         for slot in &slots {
-            field(pen, slot, y, view, is_chosen);
+            field(pen, slot, y, (*at, view), is_chosen);
         }
     }
     if model.rows.is_empty() {
-        pen.put(area.x + MARGIN, area.y + 1, area.width - MARGIN, "no name has this in it", model.theme.dim);
+        let text = match (model.filter.is_empty(), model.panes.only) {
+            (true, only) => format!("no torrent is {}", only.word()),
+            (false, Only::All) => "no name has this in it".to_owned(),
+            (false, only) => format!("no name has this in it and is {}", only.word()),
+        };
+        pen.put(area.x + MARGIN, area.y + 1, area.width - MARGIN, &text, model.theme.dim);
     }
     pen.thumb(Rect { y: area.y + 1, height: area.height - 1, ..area }, top, model.rows.len());
 }
 
-fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, view: &TorrentView, chosen: bool) {
+/// What the list leaves out and what is marked, beside the title of the names.
+fn said(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, model: &Model, snapshot: &Snapshot) {
+    let mut words = Vec::new();
+    let only = model.panes.only;
+    if only != Only::All {
+        words.push(format!("{} {}/{}", only.word(), model.rows.len(), snapshot.torrents.len()));
+    }
+    if !model.panes.marks.is_empty() {
+        words.push(format!("{} marked", marked(model, snapshot).len()));
+    }
+    let x = slot.x + if model.sort == Sort::Name { 7 } else { 6 };
+    let room = (slot.x + slot.width).saturating_sub(x);
+    pen.put(x, y, room, &words.join(", "), model.theme.accent);
+}
+
+fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, (at, view): (usize, &TorrentView), chosen: bool) {
     let theme = *pen.theme;
     let right = slot.x + slot.width;
     let resting = matches!(view.state, State::Paused | State::Queued);
@@ -147,8 +201,21 @@ fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, view: &TorrentView, chosen
         Col::Received => return pen.put_number(right, y, slot.width, &size(view.downloaded), theme.dim),
         Col::Sent => return pen.put_number(right, y, slot.width, &size(view.uploaded), theme.dim),
         Col::Active => (time(view.active), theme.dim),
+        Col::Queue => ((at + 1).to_string(), theme.faint),
+        Col::Rank => match view.rank {
+            Priority::Normal => ("normal".into(), theme.faint),
+            Priority::High => ("high".into(), theme.accent),
+            rank => (rank_word(rank).into(), theme.dim),
+        },
+        Col::DownLimit => limit(view.limits.0, &theme),
+        Col::UpLimit => limit(view.limits.1, &theme),
     };
     pen.put_side(slot.x, y, slot.width, slot.side, &words, style);
+}
+
+/// A limit of its own.
+fn limit(limit: Option<u64>, theme: &Theme) -> (String, ratatui::style::Style) {
+    limit.map_or_else(|| ("-".into(), theme.faint), |limit| (rate(limit), theme.dim))
 }
 
 fn dashed(text: String, theme: &Theme) -> (String, ratatui::style::Style) {
@@ -170,6 +237,7 @@ fn state(view: &TorrentView, theme: &Theme) -> (String, ratatui::style::Style) {
     match view.state {
         State::Downloading if view.sequential => ("in order".into(), theme.down),
         State::Downloading => ("down".into(), theme.down),
+        State::Seeding if view.super_seed => ("super".into(), theme.up),
         State::Seeding => match ratio(view.uploaded, view.size).as_str() {
             "-" => ("seed".into(), theme.up),
             ratio => (format!("seed {}", &ratio[..ratio.len().min(3)].trim_end_matches('.')), theme.up),

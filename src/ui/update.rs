@@ -3,16 +3,13 @@
 
 use std::time::Duration;
 
-use ratatui::layout::Rect;
-
-use crate::api::{AddTorrent, Command, PeerKey, Priority, Snapshot, State, TorrentId, Wish};
+use crate::api::{AddTorrent, Command, Snapshot, State, TorrentId};
 use crate::ui::answer;
 use crate::ui::edit::{Edit, LONGEST};
 use crate::ui::keys::{Act, Key, Place, Tab, lookup};
-use crate::ui::layout::{Regions, regions};
-use crate::ui::model::{Dialog, Model, Msg, Notice, Pane, PeerSort, Sort, find, scroll};
+use crate::ui::model::{Dialog, Model, Msg, Notice, Pane, find, scroll};
 use crate::ui::order::refresh;
-use crate::ui::{peers, tabs, torrents};
+use crate::ui::{acts, panes, peer, peers, torrents, walk};
 
 /// How long a sentence stays in the status line.
 const NOTICE: Duration = Duration::from_secs(8);
@@ -25,13 +22,19 @@ pub fn update(model: &mut Model, msg: Msg, snapshot: &Snapshot) -> Vec<Command> 
     match msg {
         Msg::Key(key) => press(model, key, snapshot, &mut commands),
         Msg::Paste(text) => answer::paste(model, &text),
-        Msg::Click(x, y) => click(model, x, y, snapshot),
+        Msg::Click(x, y) if model.dialogs.is_empty() => walk::click(model, x, y, snapshot),
+        Msg::Click(..) => {}
         Msg::Wheel(x, y, step) => wheel(model, x, y, step, snapshot),
         Msg::Resize(width, height) => model.size = (width, height),
         Msg::Tick(clock) => tick(model, clock, snapshot),
         Msg::Snapshot => {
             model.history.note(model.clock, snapshot.down, snapshot.up);
+            model.panes.rates.note(model.clock, snapshot);
+            model.panes.tree.touch();
             refresh(model, snapshot, false);
+            let mut hidden = std::mem::take(&mut model.panes.hidden);
+            hidden.refresh(snapshot);
+            model.panes.hidden = hidden;
         }
         Msg::Added(id) => {
             if model.adding > 0 {
@@ -44,10 +47,13 @@ pub fn update(model: &mut Model, msg: Msg, snapshot: &Snapshot) -> Vec<Command> 
             answer::refused(model, &what, &why);
         }
         Msg::Complete(id) => {
-            let name = find(snapshot, id).map_or("a torrent", |view| view.name.as_str());
-            notice(model, &format!("{name} is complete"));
+            let name = find(snapshot, id).map(|view| model.panes.hidden.name(id, &view.name));
+            notice(model, &format!("{} is complete", name.as_deref().unwrap_or("a torrent")));
         }
-        Msg::Notice(text) => notice(model, &text),
+        Msg::Notice(text) => {
+            let text = model.panes.hidden.sentence(&text).into_owned();
+            notice(model, &text);
+        }
     }
     if seen {
         settle(model, before, snapshot, &mut commands);
@@ -65,8 +71,9 @@ pub fn notice(model: &mut Model, text: &str) {
 
 fn tick(model: &mut Model, clock: Duration, snapshot: &Snapshot) {
     model.clock = clock.max(model.clock);
-    let moved = model.history.moved();
+    let moved = model.history.moved(model.panes.span);
     model.history.note(model.clock, snapshot.down, snapshot.up);
+    model.panes.rates.note(model.clock, snapshot);
     let over = model.notice.as_ref().is_some_and(|notice| notice.until <= model.clock);
     if over {
         model.notice = None;
@@ -101,19 +108,17 @@ fn settle(model: &mut Model, before: Option<TorrentId>, snapshot: &Snapshot, com
         model.peers_top = 0;
         model.cursor = [0; Tab::ALL.len()];
         model.peer_keys.clear();
+        model.panes.leave();
         refresh(model, snapshot, false);
         commands.push(Command::Focus(model.selected));
     }
-    let r = screen(model, snapshot);
+    panes::settle(model, snapshot, commands);
+    let r = walk::screen(model, snapshot);
     model.top = scroll(model.top, model.row(snapshot), torrents::height(&r), model.rows.len());
     let Some(detail) = model.detail(snapshot) else { return };
     let chosen = model.peer_row(detail);
-    model.peers_top = scroll(model.peers_top, chosen, peers::height(peers::area(&r)), model.peers.len());
-}
-
-/// Where everything is now.
-fn screen(model: &Model, snapshot: &Snapshot) -> Regions {
-    regions(model, snapshot, Rect::new(0, 0, model.size.0, model.size.1))
+    let height = peers::height(peers::area(r.pane, detail));
+    model.peers_top = scroll(model.peers_top, chosen, height, model.peers.len());
 }
 
 fn press(model: &mut Model, key: Key, snapshot: &Snapshot, commands: &mut Vec<Command>) {
@@ -125,13 +130,9 @@ fn press(model: &mut Model, key: Key, snapshot: &Snapshot, commands: &mut Vec<Co
         filter_key(model, key, snapshot);
     } else {
         model.notice = None;
-        let places: &[Place] = match (model.pane, model.tab) {
-            (Pane::Detail, Tab::Peers) => &[Place::Peers, Place::Torrents, Place::Everywhere],
-            (Pane::Detail, Tab::Files) => &[Place::Files, Place::Torrents, Place::Everywhere],
-            (Pane::Detail, Tab::Trackers) => &[Place::Trackers, Place::Torrents, Place::Everywhere],
-            _ => &[Place::Torrents, Place::Everywhere],
-        };
-        if let Some(act) = lookup(places, key) {
+        let narrow = Place::of(model.tab).filter(|_| model.pane == Pane::Detail);
+        let places = [narrow.unwrap_or(Place::Torrents), Place::Torrents, Place::Everywhere];
+        if let Some(act) = lookup(&places, key) {
             perform(model, act, snapshot, commands);
         }
     }
@@ -144,7 +145,7 @@ fn filter_key(model: &mut Model, key: Key, snapshot: &Snapshot) {
             model.filtering = false;
             model.filter = Edit::default();
         }
-        Key::Up | Key::Down => step(model, if key == Key::Up { -1 } else { 1 }, snapshot),
+        Key::Up | Key::Down => walk::step(model, if key == Key::Up { -1 } else { 1 }, snapshot),
         key => {
             model.filter.key(key);
         }
@@ -168,17 +169,6 @@ fn perform(model: &mut Model, act: Act, snapshot: &Snapshot, commands: &mut Vec<
         Act::Tab(tab) => model.tab = tab,
         Act::TabRight => model.tab = model.tab.step(1),
         Act::TabLeft => model.tab = model.tab.step(Tab::ALL.len() - 1),
-        Act::Up => step(model, -1, snapshot),
-        Act::Down => step(model, 1, snapshot),
-        Act::PageUp | Act::HalfUp | Act::PageDown | Act::HalfDown => {
-            let r = screen(model, snapshot);
-            let page = if model.pane == Pane::List { torrents::height(&r) } else { peers::height(r.pane) };
-            let page = i64::try_from(page).unwrap_or(1).max(2);
-            let length = if matches!(act, Act::PageUp | Act::PageDown) { page } else { page / 2 };
-            step(model, if matches!(act, Act::PageUp | Act::HalfUp) { -length } else { length }, snapshot);
-        }
-        Act::First => step(model, i64::MIN / 2, snapshot),
-        Act::Last => step(model, i64::MAX / 2, snapshot),
         Act::Zoom => model.zoom = !model.zoom,
         Act::Filter => {
             model.filtering = true;
@@ -191,82 +181,19 @@ fn perform(model: &mut Model, act: Act, snapshot: &Snapshot, commands: &mut Vec<
         }
         Act::Redraw => model.redraw = true,
         Act::Add => model.dialogs.push(Dialog::Add { edit: Edit::default(), before: Vec::new() }),
-        Act::PauseAll => pause_all(model, snapshot, commands),
-        Act::Sort | Act::Reverse => resort(model, act, snapshot),
-        act => {
+        Act::Remove => {
             if let Some(id) = model.selected {
-                on_chosen(model, act, id, snapshot, commands);
+                model.dialogs.push(Dialog::Remove { id, data: false });
             }
         }
-    }
-}
-
-/// What is asked of the chosen torrent.
-fn on_chosen(model: &mut Model, act: Act, id: TorrentId, snapshot: &Snapshot, commands: &mut Vec<Command>) {
-    let Some(view) = find(snapshot, id) else { return };
-    match act {
-        Act::Pause => commands.push(match view.state {
-            State::Paused | State::Error => Command::Resume(id),
-            _ => Command::Pause(id),
-        }),
-        Act::Remove => model.dialogs.push(Dialog::Remove { id, data: false }),
-        Act::Verify => {
-            commands.push(Command::Wish(id, Wish::Verify));
-            notice(model, &format!("hashing {} again", view.name));
+        act => {
+            acts::act(model, act, snapshot, commands);
         }
-        Act::Announce => {
-            commands.push(Command::Wish(id, Wish::Announce(None)));
-            notice(model, &format!("asking the trackers of {}", view.name));
-        }
-        Act::Sequential => {
-            commands.push(Command::Wish(id, Wish::Sequential(!view.sequential)));
-            let order = if view.sequential { "rarest pieces first" } else { "pieces in order" };
-            notice(model, &format!("{}: {order}", view.name));
-        }
-        Act::Ban | Act::Kick => {
-            let Some(key) = model.peer else {
-                notice(model, "choose a peer with the arrow keys first");
-                return;
-            };
-            let wish = if act == Act::Ban { Wish::Ban(PeerKey(key)) } else { Wish::Kick(PeerKey(key)) };
-            commands.push(Command::Wish(id, wish));
-        }
-        Act::FileWanted | Act::FileMore | Act::FileLess => {
-            let at = model.cursor[Tab::Files as usize];
-            let Some(file) = view.detail.as_deref().and_then(|detail| detail.files.get(at)) else { return };
-            let priority = match (act, file.priority) {
-                (Act::FileWanted, Priority::Skip) => Priority::Normal,
-                (Act::FileWanted, _) => Priority::Skip,
-                (Act::FileMore, Priority::Skip) => Priority::Low,
-                (Act::FileMore, Priority::Low) => Priority::Normal,
-                (Act::FileMore, _) => Priority::High,
-                (_, Priority::High) => Priority::Normal,
-                (_, Priority::Normal) => Priority::Low,
-                (_, _) => Priority::Skip,
-            };
-            commands.push(Command::Wish(id, Wish::Priority(vec![(file.index, priority)])));
-        }
-        _ => {}
-    }
-}
-
-fn pause_all(model: &mut Model, snapshot: &Snapshot, commands: &mut Vec<Command>) {
-    let stopped = |state: State| matches!(state, State::Paused | State::Error);
-    let running = snapshot.torrents.iter().any(|(_, view)| !stopped(view.state));
-    for (id, view) in &snapshot.torrents {
-        match (running, stopped(view.state)) {
-            (true, false) => commands.push(Command::Pause(*id)),
-            (false, _) => commands.push(Command::Resume(*id)),
-            (true, true) => {}
-        }
-    }
-    if !snapshot.torrents.is_empty() {
-        notice(model, if running { "pausing all" } else { "resuming all" });
     }
 }
 
 fn quit(model: &mut Model, snapshot: &Snapshot) {
-    if model.zoom || !model.filter.is_empty() {
+    if model.zoom || !model.filter.is_empty() || peer::is_open(model) {
         close(model);
         refresh(model, snapshot, false);
         return;
@@ -283,102 +210,19 @@ fn quit(model: &mut Model, snapshot: &Snapshot) {
     }
 }
 
-/// Takes back one thing that is in front: the zoom, the filter, the pane.
+/// Takes back one thing that is in front: an open peer, the zoom, the filters, the marks, the pane.
 fn close(model: &mut Model) {
-    if model.zoom {
+    if acts::close(model) {
+    } else if model.zoom {
         model.zoom = false;
     } else if !model.filter.is_empty() {
         model.filter = Edit::default();
+    } else if model.panes.only != panes::Only::All {
+        model.panes.only = panes::Only::All;
+    } else if !model.panes.marks.is_empty() {
+        model.panes.marks.clear();
     } else {
         model.pane = Pane::List;
-    }
-}
-
-fn resort(model: &mut Model, act: Act, snapshot: &Snapshot) {
-    let peers = model.pane == Pane::Detail && model.tab == Tab::Peers;
-    match (act, peers) {
-        (Act::Reverse, true) => model.peer_reverse = !model.peer_reverse,
-        (Act::Reverse, false) => model.reverse = !model.reverse,
-        (_, true) => {
-            model.peer_sort = PeerSort::ALL[(model.peer_sort as usize + 1) % PeerSort::ALL.len()];
-            model.peer_reverse = false;
-        }
-        (_, false) => {
-            model.sort = Sort::ALL[(model.sort as usize + 1) % Sort::ALL.len()];
-            model.reverse = false;
-        }
-    }
-    refresh(model, snapshot, true);
-}
-
-/// `from` moved by `by`, from 0 to before `count`.
-fn moved(from: usize, by: i64, count: usize) -> usize {
-    let last = i64::try_from(count).unwrap_or(i64::MAX).saturating_sub(1).max(0);
-    let from = i64::try_from(from).unwrap_or(last);
-    usize::try_from(from.saturating_add(by).clamp(0, last)).unwrap_or(0)
-}
-
-/// Moves what is chosen in the pane that has the keys.
-fn step(model: &mut Model, by: i64, snapshot: &Snapshot) {
-    if model.pane == Pane::List {
-        if !model.rows.is_empty() {
-            let row = moved(model.row(snapshot).unwrap_or(0), by, model.rows.len());
-            model.selected = snapshot.torrents.get(model.rows[row]).map(|(id, _)| *id);
-        }
-        return;
-    }
-    let Some(detail) = model.detail(snapshot) else { return };
-    if model.tab == Tab::Peers {
-        if !model.peers.is_empty() {
-            let row = model
-                .peer_row(detail)
-                .map_or(if by < 0 { model.peers.len() - 1 } else { 0 }, |row| moved(row, by, model.peers.len()));
-            model.peer = detail.peers.get(model.peers[row]).map(|peer| peer.key);
-        }
-        return;
-    }
-    let count = tabs::lines(model.tab, detail);
-    let tab = model.tab as usize;
-    // The log is followed from its end.
-    let by = if model.tab == Tab::Log { by.saturating_neg() } else { by };
-    model.cursor[tab] = moved(model.cursor[tab].min(count), by, count);
-}
-
-fn click(model: &mut Model, x: u16, y: u16, snapshot: &Snapshot) {
-    if !model.dialogs.is_empty() {
-        return;
-    }
-    let r = screen(model, snapshot);
-    let at = ratatui::layout::Position::new(x, y);
-    if r.list.contains(at) {
-        model.pane = Pane::List;
-        if y == r.list.y {
-            if let Some(sort) = torrents::column_at(&r, x) {
-                model.reverse = sort == model.sort && !model.reverse;
-                model.sort = sort;
-                refresh(model, snapshot, true);
-            }
-            return;
-        }
-        let row = model.top + usize::from(y - r.list.y - 1);
-        if let Some((id, _)) = model.rows.get(row).and_then(|at| snapshot.torrents.get(*at)) {
-            model.selected = Some(*id);
-        }
-    } else if r.tabs.contains(at) {
-        model.pane = Pane::Detail;
-        if let Some(tab) = tabs::tab_at(r.tabs, x) {
-            model.tab = tab;
-        }
-    } else if r.pane.contains(at) && !r.welcome {
-        model.pane = Pane::Detail;
-        let header = u16::from(peers::has_header(r.pane));
-        if model.tab == Tab::Peers && y >= r.pane.y + header {
-            let row = model.peers_top + usize::from(y - r.pane.y - header);
-            let key = model.detail(snapshot).and_then(|d| d.peers.get(*model.peers.get(row)?)).map(|peer| peer.key);
-            model.peer = key.or(model.peer);
-        }
-    } else if r.why.contains(at) && model.selected.is_some() {
-        model.dialogs.push(Dialog::Why);
     }
 }
 
@@ -390,17 +234,7 @@ fn wheel(model: &mut Model, x: u16, y: u16, by: i32, snapshot: &Snapshot) {
     if !model.dialogs.is_empty() {
         return;
     }
-    let r = screen(model, snapshot);
-    let at = ratatui::layout::Position::new(x, y);
-    let pane = model.pane;
-    if r.list.contains(at) {
-        model.pane = Pane::List;
-        step(model, i64::from(by), snapshot);
-    } else if r.pane.contains(at) {
-        model.pane = Pane::Detail;
-        step(model, i64::from(by) * 3, snapshot);
-    }
-    model.pane = pane;
+    walk::wheel(model, x, y, by, snapshot);
 }
 
 /// What a typed or pasted line asks to add: quotes of a dropped file, `file://` and `~/` are understood.

@@ -19,15 +19,17 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use crate::api::{Snapshot, State};
-use crate::ui::keys::{Act, KEYS, Tab};
+use crate::ui::keys::{Act, KEYS};
 use crate::ui::layout::{Class, Regions, regions};
 use crate::ui::model::{Model, Pane};
 use crate::ui::pen::Pen;
 use crate::ui::text::{rate_long, size, wrap};
-use crate::ui::{dialog, graph, peers, pieces, side, tabs, torrents};
+use crate::ui::{dialog, graph, log, peers, pieces, side, tabs, torrents};
 
 /// Draws everything.
 pub fn view(model: &Model, snapshot: &Snapshot, frame: &mut Frame<'_>) {
+    // Where names are hidden, nothing that is drawn ever sees them.
+    let snapshot = model.panes.hidden.shown(snapshot);
     let area = frame.area();
     let r = regions(model, snapshot, area);
     let mut pen = Pen { buf: frame.buffer_mut(), theme: &model.theme };
@@ -65,16 +67,13 @@ fn panes(pen: &mut Pen<'_>, r: &Regions, model: &Model, snapshot: &Snapshot) {
     }
     let Some(view) = chosen else { return };
     let detail = view.detail.as_deref();
-    pieces::strip(pen, r.strip, view, detail);
+    pieces::strip(pen, r.strip, model, view, detail);
     if let Some(detail) = detail {
-        match model.tab {
-            Tab::Peers => peers::draw(pen, r.pane, model, detail),
-            tab => tabs::draw(pen, r.pane, tab, model, view, detail),
-        }
+        tabs::draw(pen, r, model, snapshot, view, detail);
         if !r.peers.is_empty() {
             peers::busiest(pen, r.peers, model, detail);
         }
-        side::log(pen, r.log, detail);
+        log::tail(pen, r.log, snapshot, detail);
     }
     if detail.is_none() && r.pane.height > 0 {
         pen.put(r.pane.x + 3, r.pane.y, r.pane.width.saturating_sub(4), "asking for its numbers", model.theme.faint);
@@ -159,11 +158,14 @@ fn states(snapshot: &Snapshot) -> String {
         State::Paused,
         State::Error,
     ];
-    let counted = all.iter().filter_map(|state| {
-        let count = snapshot.torrents.iter().filter(|(_, view)| view.state == *state).count();
-        (count > 0).then(|| format!("{count} {}", state.word()))
-    });
-    counted.collect::<Vec<_>>().join("  ")
+    let mut counts = [0_usize; 8];
+    for (_, view) in &snapshot.torrents {
+        if let Some(at) = all.iter().position(|state| *state == view.state) {
+            counts[at] += 1;
+        }
+    }
+    let counted = all.iter().zip(counts).filter(|(_, count)| *count > 0);
+    counted.map(|(state, count)| format!("{count} {}", state.word())).collect::<Vec<_>>().join("  ")
 }
 
 fn welcome(pen: &mut Pen<'_>, area: Rect, snapshot: &Snapshot) {

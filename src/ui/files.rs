@@ -1,0 +1,242 @@
+//! The files as a tree: how far each is and how much it is wanted, and what keys do to a file or to all in a folder.
+
+use ratatui::layout::Rect;
+
+use crate::api::{Command, Detail, FileRow, Priority, Snapshot, Wish};
+use crate::ui::keys::{Act, Tab};
+use crate::ui::model::Model;
+use crate::ui::pen::{Column, Pen, Side, Slot, place};
+use crate::ui::tabs::list;
+use crate::ui::text::{eta, grouped, percent, size};
+use crate::ui::tree::Row;
+use crate::ui::update::notice;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Col {
+    Name,
+    Size,
+    Bar,
+    Done,
+    Eta,
+    Priority,
+}
+
+const fn column(key: Col, title: &'static str, width: u16, side: Side, rank: u8) -> Column<Col> {
+    Column { key, title, width, side, rank }
+}
+
+const COLUMNS: [Column<Col>; 6] = [
+    column(Col::Name, "File", 0, Side::Left, 0),
+    column(Col::Size, "Size", 5, Side::Right, 2),
+    column(Col::Bar, "", 12, Side::Left, 5),
+    column(Col::Done, "Done", 4, Side::Right, 1),
+    column(Col::Eta, "ETA", 5, Side::Right, 4),
+    column(Col::Priority, "Priority", 8, Side::Left, 3),
+];
+
+/// Draws the files tab.
+pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, detail: &Detail) {
+    let theme = *pen.theme;
+    if area.is_empty() {
+        return;
+    }
+    let slots = place(&COLUMNS, area.x + 3, area.width.saturating_sub(5), 16, 120);
+    for slot in &slots {
+        pen.title(slot, area.y, None, theme.dim);
+    }
+    let tree = &model.panes.tree;
+    let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    if tree.is_empty() && !body.is_empty() {
+        pen.put(body.x + 3, body.y, body.width - 4, "the files are not known yet", theme.dim);
+    }
+    list(pen, body, model, tree.len(), |pen, at, y| {
+        if let Some(row) = tree.row(at) {
+            for slot in &slots {
+                field(pen, slot, y, &row, model, detail);
+            }
+        }
+    });
+}
+
+/// How much it is wanted, in a word; mixed for a folder whose files are not wanted alike.
+#[must_use]
+pub const fn word(priority: Option<Priority>) -> &'static str {
+    match priority {
+        Some(Priority::Skip) => "skip",
+        Some(Priority::Low) => "low",
+        Some(Priority::Normal) => "normal",
+        Some(Priority::High) => "high",
+        None => "mixed",
+    }
+}
+
+fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, row: &Row<'_>, model: &Model, detail: &Detail) {
+    let theme = *pen.theme;
+    let right = slot.x + slot.width;
+    let sum = &row.sum;
+    let skipped = sum.priority == Some(Priority::Skip);
+    let text = if skipped { theme.dim } else { theme.text };
+    match slot.key {
+        Col::Name => name(pen, slot, y, row, model, detail),
+        Col::Size => pen.put_number(right, y, slot.width, &size(sum.size), text),
+        Col::Bar => {
+            let style = match (skipped, sum.done >= sum.size) {
+                (true, _) => theme.dim,
+                (_, true) => theme.up,
+                _ => theme.down,
+            };
+            pen.bar(slot.x, y, slot.width, sum.done, sum.size, style);
+        }
+        Col::Done => pen.put_side(slot.x, y, slot.width, slot.side, &percent(sum.done, sum.size), text),
+        Col::Eta => {
+            let left = sum.eta.filter(|_| sum.done < sum.size && !skipped);
+            let style = if left.is_some() { text } else { theme.faint };
+            pen.put_side(slot.x, y, slot.width, slot.side, &eta(left), style);
+        }
+        Col::Priority => {
+            let style = match sum.priority {
+                Some(Priority::Skip | Priority::Low) | None => theme.dim,
+                Some(Priority::Normal) => theme.text,
+                Some(Priority::High) => theme.accent,
+            };
+            pen.put(slot.x, y, slot.width, word(sum.priority), style);
+        }
+    }
+}
+
+fn name(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, row: &Row<'_>, model: &Model, detail: &Detail) {
+    let theme = *pen.theme;
+    // However deep a folder is, some of its name is seen.
+    let indent = (row.depth * 2).min(slot.width / 2);
+    let x = slot.x + indent;
+    let room = slot.width - indent;
+    let skipped = row.sum.priority == Some(Priority::Skip);
+    let Some(at) = row.file else {
+        let fold = match (theme.ascii, row.folded) {
+            (false, true) => '▸',
+            (false, false) => '▾',
+            (true, true) => '+',
+            (true, false) => '-',
+        };
+        pen.fill(x, y, 1, fold, theme.dim);
+        let hidden = format!("folder {}", row.number + 1);
+        let name = if model.panes.hidden.on() { hidden.as_str() } else { row.name };
+        let end = pen.put(x + 2, y, room.saturating_sub(2), name, if skipped { theme.dim } else { theme.strong });
+        let files = match row.sum.files {
+            1 => "1 file".to_owned(),
+            n => format!("{} files", grouped(u64::from(n))),
+        };
+        if end + 2 + files.len() as u16 <= slot.x + slot.width {
+            pen.put(end + 2, y, 14, &files, theme.faint);
+        }
+        return;
+    };
+    // A hidden name stands in the list; otherwise the tree has it at hand.
+    let hidden = detail.files.get(at).filter(|_| model.panes.hidden.on());
+    let name = hidden.map_or(row.name, |file| file.path.as_str());
+    pen.put(x + 2, y, room.saturating_sub(2), name, if skipped { theme.dim } else { theme.text });
+}
+
+/// Does to the chosen file, or to all in the chosen folder, what a key asks; false if it asks nothing of files.
+pub fn act(model: &mut Model, act: Act, snapshot: &Snapshot, commands: &mut Vec<Command>) -> bool {
+    let row = model.cursor[Tab::Files as usize];
+    if act == Act::FileFold {
+        model.cursor[Tab::Files as usize] = model.panes.tree.fold(row);
+        return true;
+    }
+    if !matches!(act, Act::FileWanted | Act::FileMore | Act::FileLess | Act::FileNormal) {
+        return false;
+    }
+    let (Some(id), Some(detail)) = (model.selected, model.detail(snapshot)) else { return true };
+    let files: Vec<&FileRow> =
+        model.panes.tree.files_in(row).into_iter().filter_map(|at| detail.files.get(at)).collect();
+    let all_wanted = files.iter().all(|file| file.priority != Priority::Skip);
+    let next = |now: Priority| match (act, now) {
+        (Act::FileWanted, _) if all_wanted => Priority::Skip,
+        (Act::FileWanted, Priority::Skip) | (Act::FileNormal, _) => Priority::Normal,
+        (Act::FileMore, Priority::Skip) => Priority::Low,
+        (Act::FileMore, Priority::Low) => Priority::Normal,
+        (Act::FileMore, _) => Priority::High,
+        (Act::FileLess, Priority::High) => Priority::Normal,
+        (Act::FileLess, Priority::Normal) => Priority::Low,
+        (Act::FileLess, _) => Priority::Skip,
+        (_, now) => now,
+    };
+    let changed: Vec<(usize, Priority)> = files
+        .iter()
+        .filter(|file| next(file.priority) != file.priority)
+        .map(|file| (file.index, next(file.priority)))
+        .collect();
+    let said = match changed.as_slice() {
+        [] => None,
+        [(_, priority)] if files.len() == 1 => Some(format!("priority: {}", word(Some(*priority)))),
+        several => Some(format!("{} files changed", several.len())),
+    };
+    if !changed.is_empty() {
+        commands.push(Command::Wish(id, Wish::Priority(changed)));
+    }
+    match said {
+        Some(said) => notice(model, &said),
+        None if !files.is_empty() => notice(model, "it is so already"),
+        None => {}
+    }
+    true
+}
+
+/// The wish that only the files that match a pattern are wanted, and how many match. A pattern is compared with the
+/// whole path, with the path in the top folder and with the name alone, without regard to case.
+///
+/// # Errors
+/// None matches, or there is no pattern: one sentence.
+pub fn only_matching(pattern: &str, files: &[FileRow]) -> Result<(Wish, usize), String> {
+    let pattern = pattern.trim().to_lowercase();
+    if pattern.is_empty() {
+        return Err("there is no pattern: *.mkv, for one, is all files that end so".into());
+    }
+    let matches = |file: &FileRow| {
+        let path = file.path.to_lowercase();
+        let name = path.rsplit('/').next().unwrap_or(&path);
+        let inner = path.split_once('/').map_or(name, |(_, inner)| inner);
+        [path.as_str(), inner, name].into_iter().any(|text| glob_match::glob_match(&pattern, text))
+    };
+    let mut count = 0;
+    let mut wishes = Vec::new();
+    for file in files {
+        let matched = matches(file);
+        count += usize::from(matched);
+        match (matched, file.priority) {
+            (true, Priority::Skip) => wishes.push((file.index, Priority::Normal)),
+            (false, Priority::Low | Priority::Normal | Priority::High) => wishes.push((file.index, Priority::Skip)),
+            _ => {}
+        }
+    }
+    if count == 0 {
+        return Err(format!("no file matches {pattern}"));
+    }
+    Ok((Wish::Priority(wishes), count))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pattern_wants_what_matches_and_nothing_else() {
+        let file = |index, path: &str, priority| FileRow { index, path: path.into(), size: 1, done: 0, priority, eta: None };
+        let files = [
+            file(0, "top/a.MKV", Priority::High),
+            file(2, "top/extras/b.mkv", Priority::Skip),
+            file(3, "top/read.txt", Priority::Low),
+            file(4, "top/skip.txt", Priority::Skip),
+        ];
+        let wish = |pattern| match only_matching(pattern, &files) {
+            Ok((Wish::Priority(list), count)) => (list, count),
+            other => panic!("{other:?}"),
+        };
+        let both = (vec![(2, Priority::Normal), (3, Priority::Skip)], 2);
+        assert_eq!(wish("*.mkv"), both);
+        assert_eq!(wish("extras/*"), (vec![(0, Priority::Skip), (2, Priority::Normal), (3, Priority::Skip)], 1));
+        assert_eq!(wish("top/*.txt").1, 2);
+        assert!(only_matching("*.iso", &files).is_err() && only_matching(" ", &files).is_err());
+    }
+}

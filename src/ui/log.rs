@@ -1,0 +1,92 @@
+//! The log: what happened, in words, newest at the bottom; of the chosen torrent or of all.
+
+use std::time::Duration;
+
+use ratatui::layout::Rect;
+
+use crate::api::{Detail, Snapshot, TorrentId};
+use crate::ui::keys::{Act, Tab, shown};
+use crate::ui::model::{Model, find};
+use crate::ui::pen::Pen;
+use crate::ui::text::{cells, clean_within, clock, time};
+
+/// How many sentences the log tab has.
+#[must_use]
+pub fn len(model: &Model, snapshot: &Snapshot, detail: &Detail) -> usize {
+    if model.panes.log_all { snapshot.log.len() } else { detail.log.len() }
+}
+
+/// Draws the log tab.
+pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, snapshot: &Snapshot, detail: &Detail) {
+    if area.is_empty() {
+        return;
+    }
+    let mut body = area;
+    if area.height >= 5 {
+        let (here, there) =
+            if model.panes.log_all { ("all torrents", "this torrent") } else { ("this torrent", "all torrents") };
+        let x = pen.put(area.x + 3, area.y, area.width - 4, here, pen.theme.dim);
+        let hint = format!("[{}] {there}", shown(Act::LogScope));
+        if model.pane == crate::ui::model::Pane::Detail && x + 4 + cells(&hint) < area.right() {
+            pen.put_right(area.right() - 1, area.y, cells(&hint), &hint, pen.theme.dim);
+        }
+        body = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    }
+    let back = model.cursor[Tab::Log as usize];
+    if model.panes.log_all {
+        let line = |at: usize| snapshot.log.get(at).map(|(when, id, text)| (*when, *id, text.as_str()));
+        lines(pen, body, snapshot, snapshot.log.len(), back, line);
+    } else {
+        let line = |at: usize| detail.log.get(at).map(|(when, text)| (*when, None, text.as_str()));
+        lines(pen, body, snapshot, detail.log.len(), back, line);
+    }
+}
+
+/// Draws the last lines of a torrent's log below a rule.
+pub fn tail(pen: &mut Pen<'_>, area: Rect, snapshot: &Snapshot, detail: &Detail) {
+    if area.height < 2 {
+        return;
+    }
+    pen.rule(area, "log", pen.theme.dim);
+    let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    lines(pen, body, snapshot, detail.log.len(), 0, |at| {
+        detail.log.get(at).map(|(when, text)| (*when, None, text.as_str()))
+    });
+}
+
+/// Draws lines, the last at the bottom, `back` lines before the newest.
+fn lines<'a>(
+    pen: &mut Pen<'_>,
+    area: Rect,
+    snapshot: &Snapshot,
+    count: usize,
+    back: usize,
+    line: impl Fn(usize) -> Option<(Duration, Option<TorrentId>, &'a str)>,
+) {
+    let theme = *pen.theme;
+    let height = usize::from(area.height);
+    if count == 0 && height > 0 {
+        pen.put(area.x + 3, area.y, area.width - 4, "nothing has happened yet", theme.dim);
+        return;
+    }
+    let end = count.saturating_sub(back).max(height.min(count));
+    let start = end.saturating_sub(height);
+    let narrow = area.width < 60;
+    let column = if narrow { 5 } else { 9 };
+    for (y, at) in (area.y..area.bottom()).zip(start..end) {
+        let Some((when, id, sentence)) = line(at) else { continue };
+        let stamp = if narrow { time(when) } else { clock(when) };
+        pen.put_right(area.x + 1 + column, y, column, &stamp, theme.faint);
+        let mut x = area.x + column + 3;
+        if let Some(view) = id.and_then(|id| find(snapshot, id)) {
+            let room = (area.width / 4).clamp(8, 28);
+            let name = clean_within(&view.name, theme.ascii, room);
+            // The sentence may name it already.
+            if !sentence.contains(view.name.as_str()) {
+                x = pen.put(x, y, room, &name, theme.dim) + 2;
+            }
+        }
+        pen.put(x, y, area.right().saturating_sub(x + 1), sentence, theme.text);
+    }
+    pen.thumb(area, start, count);
+}

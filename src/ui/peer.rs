@@ -1,0 +1,191 @@
+//! One peer, looked at closely: who it is, what went both ways, what it may and does, and what happened between us.
+
+use std::time::Duration;
+
+use ratatui::layout::Rect;
+
+use crate::api::{Detail, PeerDetail, PeerRow, Snapshot};
+use crate::ui::departed::source_words;
+use crate::ui::hide::address;
+use crate::ui::keys::{Act, Tab};
+use crate::ui::model::{Model, Pane};
+use crate::ui::panes::Opened;
+use crate::ui::pen::Pen;
+use crate::ui::text::{clock, grouped, percent, rate_long, size_long, time};
+use crate::ui::update::notice;
+
+/// Opens the chosen peer, or closes the one that is open.
+pub fn open(model: &mut Model, snapshot: &Snapshot) {
+    if model.panes.open.take().is_some() {
+        return;
+    }
+    let row = model.detail(snapshot).and_then(|detail| {
+        let key = model.peer?;
+        detail.peers.iter().find(|row| row.key == key)
+    });
+    match row {
+        Some(row) => model.panes.open = Some(Opened { key: row.key, addr: row.addr }),
+        None => notice(model, "choose a peer with the arrow keys first"),
+    }
+}
+
+/// The open peer follows the one that is chosen.
+pub fn follow(model: &mut Model, snapshot: &Snapshot) {
+    if model.panes.open.is_some()
+        && let Some(row) = model.detail(snapshot).and_then(|detail| {
+            let key = model.peer?;
+            detail.peers.iter().find(|row| row.key == key)
+        })
+    {
+        model.panes.open = Some(Opened { key: row.key, addr: row.addr });
+    }
+}
+
+/// Whether a peer is open in the pane.
+#[must_use]
+pub fn is_open(model: &Model) -> bool {
+    model.panes.open.is_some() && model.pane == Pane::Detail && model.tab == Tab::Peers
+}
+
+/// Draws the open peer into the pane.
+pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, open: Opened, detail: &Detail) {
+    if area.is_empty() {
+        return;
+    }
+    let theme = *pen.theme;
+    let Some(row) = detail.peers.iter().find(|row| row.key == open.key) else {
+        return gone(pen, area, model, open, detail);
+    };
+    let x = pen.put(area.x + 1, area.y, area.width - 2, &address(row.addr), theme.strong) + 2;
+    let x = pen.put(x, area.y, area.right().saturating_sub(x + 1), &row.client, theme.text) + 2;
+    pen.put(x, area.y, area.right().saturating_sub(x + 1), &row.flags, theme.dim);
+    close_hint(pen, area);
+    let detail = detail.peer.as_ref().filter(|peer| peer.key == open.key);
+    let pairs = told(row, detail);
+    let columns: u16 = match area.width {
+        0..70 => 1,
+        70..150 => 2,
+        _ => 3,
+    };
+    // The timeline keeps some lines, also in a small pane.
+    let room = area.height.saturating_sub(1);
+    let most = if detail.is_some() { room.saturating_sub(room / 3) } else { room };
+    let lines = (pairs.len() as u16).div_ceil(columns).min(most);
+    let width = (area.width - 1) / columns;
+    for (at, (label, value)) in (0_u16..).zip(&pairs) {
+        let (line, column) = (at / columns, at % columns);
+        if line < lines {
+            let (x, y) = (area.x + 1 + column * width, area.y + 1 + line);
+            pen.put(x, y, 10, label, theme.dim);
+            pen.put(x + 11, y, width.saturating_sub(12), value, theme.text);
+        }
+    }
+    if let Some(peer) = detail {
+        let used = 1 + lines;
+        timeline(pen, Rect { y: area.y + used, height: area.height.saturating_sub(used), ..area }, peer);
+    }
+}
+
+fn close_hint(pen: &mut Pen<'_>, area: Rect) {
+    let hint = format!("[{}] list", crate::ui::keys::shown(Act::PeerOpen));
+    if area.width >= 76 {
+        pen.put_right(area.right() - 1, area.y, 14, &hint, pen.theme.dim);
+    }
+}
+
+/// Labels and values, most telling first.
+fn told(row: &PeerRow, peer: Option<&PeerDetail>) -> Vec<(&'static str, String)> {
+    let way = |wants: bool, choked: bool, who: &str, whom: &str| match (wants, choked) {
+        (true, true) => format!("{who} want{whom}, choked"),
+        (true, false) => format!("{who} want{whom}, allowed"),
+        (false, true) => format!("{who} want{whom} nothing, choked"),
+        (false, false) => format!("{who} want{whom} nothing, allowed"),
+    };
+    let share = |share: f32| percent((f64::from(share.clamp(0.0, 1.0)) * 1000.0) as u64, 1000);
+    let mut pairs = vec![
+        ("In", format!("{}, {} so far", rate_long(row.down), size_long(row.downloaded))),
+        ("Out", format!("{}, {} so far", rate_long(row.up), size_long(row.uploaded))),
+        ("We", way(row.interesting, row.chokes_us, "we", "")),
+        ("It", way(row.interested, row.choked, "it", "s")),
+        ("Has", share(row.done)),
+        ("Requests", format!("{} of ours, {} of its", row.requests_out, row.requests_in)),
+        ("Connected", format!("for {}", time(row.age))),
+        ("Source", source_words(row.source).to_owned()),
+    ];
+    let failed = peer.map_or(row.failed, |peer| peer.failed.max(row.failed));
+    let Some(peer) = peer else {
+        pairs.push(("Failed", blocks(failed)));
+        return pairs;
+    };
+    pairs[4].1 = format!(
+        "{}, {} pieces, {} that we lack",
+        share(row.done),
+        grouped(u64::from(peer.pieces)),
+        grouped(u64::from(peer.wanted))
+    );
+    pairs.extend([
+        ("Choked us", format!("{} of the time", share(peer.choked_us))),
+        ("Choked it", format!("{} of the time", share(peer.choked_it))),
+        ("Pipeline", format!("{} requests, it takes {}", peer.pipeline, grouped(u64::from(peer.reqq)))),
+        ("Failed", blocks(failed)),
+        ("Abilities", if peer.abilities.is_empty() { "plain protocol".into() } else { peer.abilities.join(", ") }),
+        ("Peer id", peer.peer_id.clone()),
+    ]);
+    pairs
+}
+
+fn blocks(failed: u32) -> String {
+    match failed {
+        0 => "no block was in a bad piece".into(),
+        1 => "1 block was in a bad piece".into(),
+        n => format!("{} blocks were in bad pieces", grouped(u64::from(n))),
+    }
+}
+
+/// What happened between us, the newest at the bottom.
+fn timeline(pen: &mut Pen<'_>, area: Rect, peer: &PeerDetail) {
+    if area.height == 0 {
+        return;
+    }
+    let theme = *pen.theme;
+    let mut body = area;
+    if area.height >= 4 {
+        pen.rule(Rect { height: 1, ..area }, "what happened", theme.dim);
+        body.y += 1;
+        body.height -= 1;
+    }
+    let from = peer.timeline.len().saturating_sub(usize::from(body.height));
+    for (y, (when, sentence)) in (body.y..body.bottom()).zip(&peer.timeline[from..]) {
+        pen.put_right(body.x + 10, y, 9, &stamp(*when), theme.faint);
+        pen.put(body.x + 12, y, body.width.saturating_sub(13), sentence, theme.text);
+    }
+}
+
+fn stamp(when: Duration) -> String {
+    clock(when)
+}
+
+/// The peer has left while it was looked at.
+fn gone(pen: &mut Pen<'_>, area: Rect, model: &Model, open: Opened, detail: &Detail) {
+    let theme = *pen.theme;
+    // Its address may be hidden by now; those that left are hidden alike.
+    let left = detail.departed.iter().rev().find(|peer| peer.addr == open.addr);
+    let name = match (left, model.panes.hidden.on()) {
+        (Some(left), _) => address(left.addr),
+        (None, true) => "this peer".to_owned(),
+        (None, false) => address(open.addr),
+    };
+    let x = pen.put(area.x + 1, area.y, area.width - 2, &name, theme.strong) + 2;
+    pen.put(x, area.y, area.right().saturating_sub(x + 1), "has left", theme.warn);
+    close_hint(pen, area);
+    if let Some(left) = left
+        && area.height > 1
+    {
+        let text = format!("{} ago, after {}: {}", time(left.ago), time(left.stayed), left.why);
+        pen.put(area.x + 1, area.y + 1, area.width - 2, &text, theme.text);
+        let bytes = format!("{} from it, {} to it", size_long(left.downloaded), size_long(left.uploaded));
+        if area.height > 2 {
+            pen.put(area.x + 1, area.y + 2, area.width - 2, &bytes, theme.dim);
+        }
+    }
+}

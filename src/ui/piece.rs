@@ -1,0 +1,307 @@
+//! The cursor on the piece map: how pieces lie on it, where the cursor goes, and what the engine tells of the piece
+//! that it is on.
+
+use ratatui::layout::Rect;
+
+use crate::api::{Cell, Detail, PieceDetail};
+use crate::ui::hide::address;
+use crate::ui::model::Model;
+use crate::ui::pen::Pen;
+use crate::ui::style::Theme;
+use crate::ui::text::{cells as width_of, grouped, piece_length, time};
+
+/// What a cell of the terminal shows of the map.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// Two runs of pieces, one above the other, by their colours.
+    Half,
+    /// Eight runs, as dots.
+    Braille,
+    /// One run, as a character.
+    Char,
+}
+
+/// How the pieces lie on the map: in rows, each run of them in a slot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Shape {
+    /// Where the map is.
+    pub area: Rect,
+    /// How it is drawn.
+    pub mode: Mode,
+    /// Slots in all.
+    pub slots: usize,
+    /// Slots in a row.
+    pub per_row: usize,
+    /// Dots of a cell, across and down.
+    dots: (u16, u16),
+    /// Dots of a slot, across and down.
+    size: (u16, u16),
+    /// The cells that it is made of.
+    count: usize,
+    /// Pieces in each of them.
+    per_cell: u32,
+}
+
+impl Shape {
+    /// How these cells lie in this area.
+    #[must_use]
+    pub fn of(area: Rect, theme: &Theme, map: &[Cell]) -> Option<Shape> {
+        if map.is_empty() || area.is_empty() {
+            return None;
+        }
+        let room = usize::from(area.width) * usize::from(area.height);
+        let mode = match (theme.ascii, theme.coloured()) {
+            (true, _) => Mode::Char,
+            (_, true) if map.len() > room * 8 => Mode::Braille,
+            (_, true) => Mode::Half,
+            _ if map.len() > room * 2 => Mode::Braille,
+            _ => Mode::Char,
+        };
+        let dots = match mode {
+            Mode::Half => (1, 2),
+            Mode::Braille => (2, 4),
+            Mode::Char => (1, 1),
+        };
+        let fit = |size: (u16, u16)| {
+            let per_row = usize::from(area.width * dots.0 / size.0);
+            (per_row, per_row * usize::from(area.height * dots.1 / size.1))
+        };
+        // Few pieces are drawn larger, as long as all find room.
+        let sizes: &[(u16, u16)] = match mode {
+            Mode::Half => &[(4, 4), (2, 2), (1, 1)],
+            Mode::Braille => &[(1, 1)],
+            Mode::Char => &[(4, 2), (2, 1), (1, 1)],
+        };
+        let size = sizes.iter().copied().find(|size| fit(*size).1 >= map.len()).unwrap_or((1, 1));
+        let (per_row, room) = fit(size);
+        let slots = map.len().min(room);
+        let per_cell = map.first().map_or(1, |cell| u32::from(cell.pieces.max(1)));
+        (slots > 0).then_some(Shape { area, mode, slots, per_row, dots, size, count: map.len(), per_cell })
+    }
+
+    /// The cells of a slot.
+    #[must_use]
+    pub fn cells(&self, slot: usize) -> std::ops::Range<usize> {
+        let from = slot * self.count / self.slots;
+        from..((slot + 1) * self.count / self.slots).max(from + 1).min(self.count)
+    }
+
+    /// The slot that a dot belongs to.
+    fn slot_of_dot(&self, x: u16, y: u16) -> Option<usize> {
+        let (column, row) = (usize::from(x / self.size.0), usize::from(y / self.size.1));
+        let slot = row * self.per_row + column;
+        (column < self.per_row && slot < self.slots).then_some(slot)
+    }
+
+    /// The slots of the cell at this place of the area, its dots line by line.
+    pub fn slots_at(&self, x: u16, y: u16) -> impl Iterator<Item = Option<usize>> + '_ {
+        let dots = self.dots;
+        (0..dots.1).flat_map(move |down| {
+            (0..dots.0).map(move |across| self.slot_of_dot(x * dots.0 + across, y * dots.1 + down))
+        })
+    }
+
+    /// The slot that a piece lies in.
+    #[must_use]
+    pub fn slot_of(&self, piece: u32) -> usize {
+        let cell = ((piece / self.per_cell) as usize).min(self.count - 1);
+        (((cell + 1) * self.slots).div_ceil(self.count)).saturating_sub(1).min(self.slots - 1)
+    }
+
+    /// The first piece of a slot.
+    #[must_use]
+    pub fn piece_of(&self, slot: usize) -> u32 {
+        let cell = self.cells(slot.min(self.slots - 1)).start;
+        u32::try_from(cell).unwrap_or(u32::MAX).saturating_mul(self.per_cell)
+    }
+
+    /// The piece under a cell of the screen.
+    #[must_use]
+    pub fn piece_at(&self, x: u16, y: u16) -> Option<u32> {
+        if !self.area.contains(ratatui::layout::Position::new(x, y)) {
+            return None;
+        }
+        let mut slots = self.slots_at(x - self.area.x, y - self.area.y);
+        slots.find_map(|slot| slot).map(|slot| self.piece_of(slot))
+    }
+}
+
+/// The piece that the cursor begins on: one that is under way, or the first that is missing, or the first of all.
+#[must_use]
+pub fn first(detail: &Detail) -> Option<u32> {
+    let of = |wanted: fn(&Cell) -> bool| {
+        let at = detail.cells.iter().position(wanted)?;
+        Some(detail.cells[..at].iter().map(|cell| u32::from(cell.pieces)).sum())
+    };
+    of(|cell| cell.active > 0).or_else(|| of(|cell| cell.have < cell.pieces)).or_else(|| of(|_| true))
+}
+
+/// The piece that lies `rows` rows further on the map.
+#[must_use]
+pub fn by_rows(shape: &Shape, piece: u32, rows: i64, pieces: u32) -> u32 {
+    let last = pieces.saturating_sub(1);
+    let by = rows.saturating_mul(i64::try_from(shape.per_row).unwrap_or(i64::MAX));
+    let slot = i64::try_from(shape.slot_of(piece)).unwrap_or(0);
+    let to = slot.saturating_add(by);
+    match usize::try_from(to) {
+        Err(_) => 0,
+        Ok(to) if to >= shape.slots => last,
+        Ok(to) => shape.piece_of(to).min(last),
+    }
+}
+
+/// What is known of the piece that the cursor is on, as labels and values.
+fn told(piece: &PieceDetail) -> Vec<(&'static str, String)> {
+    let state = if piece.have {
+        "here and verified".to_owned()
+    } else {
+        format!("{} of {} blocks here", grouped(u64::from(piece.here)), grouped(u64::from(piece.blocks)))
+    };
+    let mut lines = vec![("state", state)];
+    if !piece.have {
+        if let Some(age) = piece.age {
+            lines.push(("first asked", format!("{} ago", time(age))));
+        }
+        let asked: Vec<String> = piece.asked.iter().map(|(addr, n)| format!("{} {n}", address(*addr))).collect();
+        lines.push(("asked of", if asked.is_empty() { "nobody".into() } else { asked.join(", ") }));
+    }
+    let some: Vec<String> = piece.some_holders.iter().map(|addr| address(*addr)).collect();
+    let holders = match (piece.holders, some.is_empty()) {
+        (0, _) => "nobody who is connected".to_owned(),
+        (n, true) => format!("{} peers", grouped(u64::from(n))),
+        (1, _) => some.join(", "),
+        (n, _) => format!("{} peers: {}", grouped(u64::from(n)), some.join(", ")),
+    };
+    lines.push(("held by", holders));
+    let files = match piece.files.as_slice() {
+        [] => "-".to_owned(),
+        [one] => one.clone(),
+        several => format!("{} files: {}", several.len(), several.join(", ")),
+    };
+    lines.push(("of", files));
+    if piece.fails > 0 {
+        let times = if piece.fails == 1 { "once".to_owned() } else { format!("{} times", piece.fails) };
+        lines.push(("failed its hash", times));
+    }
+    lines
+}
+
+/// Draws what is known of the piece that the cursor is on: beside the map in one column, below it in one line each.
+pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, detail: &Detail, pieces: u32) {
+    let theme = *pen.theme;
+    let Some(at) = model.panes.piece else {
+        pen.put(area.x, area.y, area.width, "the arrow keys or a click choose a piece", theme.dim);
+        return;
+    };
+    if area.is_empty() {
+        return;
+    }
+    let piece = detail.piece.as_ref().filter(|piece| piece.index == at);
+    let size = piece.map_or(0, |piece| u32::try_from(piece.size).unwrap_or(u32::MAX));
+    let x = pen.put(area.x, area.y, area.width, &format!("piece {}", grouped(u64::from(at))), theme.strong);
+    let rest = match size {
+        0 => format!("  of {}", grouped(u64::from(pieces))),
+        size => format!("  of {}, {}", grouped(u64::from(pieces)), piece_length(size)),
+    };
+    let x = pen.put(x, area.y, area.right().saturating_sub(x), &rest, theme.dim);
+    let Some(piece) = piece else { return };
+    let lines = told(piece);
+    if area.height <= 3 {
+        return in_lines(pen, area, x, &lines);
+    }
+    let mut y = area.y + 1;
+    for (label, value) in &lines {
+        let width = area.width.saturating_sub(12);
+        for line in crate::ui::text::wrap(value, width).iter().take(6) {
+            if y >= area.bottom() {
+                return;
+            }
+            pen.put(area.x + 12, y, width, line, theme.text);
+            y += 1;
+        }
+        let first = y.saturating_sub((crate::ui::text::wrap(value, width).len() as u16).min(6));
+        pen.put(area.x, first, 11, label, theme.dim);
+    }
+}
+
+/// The same in few lines: as much beside each other as there is room for.
+fn in_lines(pen: &mut Pen<'_>, area: Rect, x: u16, lines: &[(&'static str, String)]) {
+    let theme = *pen.theme;
+    let (mut x, mut y) = (x + 3, area.y);
+    for (label, value) in lines {
+        let label = if *label == "state" { "" } else { label };
+        let wanted = width_of(label) + 1 + width_of(value).min(area.width / 2);
+        if x + wanted > area.right() {
+            y += 1;
+            x = area.x;
+        }
+        if y >= area.bottom() {
+            return;
+        }
+        if !label.is_empty() {
+            x = pen.put(x, y, area.right().saturating_sub(x), label, theme.dim) + 1;
+        }
+        x = pen.put(x, y, area.right().saturating_sub(x), value, theme.text) + 3;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ui::style::ThemeName;
+
+    fn map(count: usize, pieces: u16) -> Vec<Cell> {
+        vec![Cell { pieces, ..Cell::default() }; count]
+    }
+
+    #[test]
+    fn every_piece_has_its_slot_and_every_slot_its_pieces() {
+        for ascii in [false, true] {
+            for name in [ThemeName::Dark, ThemeName::Plain] {
+                for (width, height) in [(1, 1), (20, 2), (78, 4), (118, 20)] {
+                    for (count, pieces) in [(1, 1), (7, 1), (300, 1), (1996, 1), (4096, 25)] {
+                        let theme = Theme::new(name, ascii);
+                        let cells = map(count, pieces);
+                        let shape = Shape::of(Rect::new(3, 5, width, height), &theme, &cells).unwrap();
+                        let mut covered = 0;
+                        for slot in 0..shape.slots {
+                            assert_eq!(shape.cells(slot).start, covered, "{shape:?}");
+                            covered = shape.cells(slot).end;
+                            assert_eq!(shape.slot_of(shape.piece_of(slot)), slot, "{shape:?}");
+                        }
+                        assert_eq!(covered, count, "{shape:?}");
+                        let mut seen = std::collections::BTreeSet::new();
+                        for y in 0..height {
+                            for x in 0..width {
+                                seen.extend(shape.slots_at(x, y).flatten());
+                            }
+                        }
+                        assert_eq!(seen.len(), shape.slots, "{shape:?}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn the_cursor_moves_by_rows_and_stops_at_the_ends() {
+        let theme = Theme::new(ThemeName::Dark, false);
+        let shape = Shape::of(Rect::new(0, 0, 10, 5), &theme, &map(100, 1)).unwrap();
+        assert_eq!((shape.per_row, shape.slots), (10, 100));
+        assert_eq!(by_rows(&shape, 5, 1, 100), 15);
+        assert_eq!(by_rows(&shape, 5, -1, 100), 0);
+        assert_eq!(by_rows(&shape, 95, 1, 100), 99);
+        assert_eq!(by_rows(&shape, 5, i64::MAX / 2, 100), 99);
+        assert_eq!(shape.piece_at(3, 1), Some(23));
+        assert_eq!(shape.piece_at(30, 1), None);
+    }
+
+    #[test]
+    fn many_pieces_become_dots_and_few_become_large() {
+        let theme = Theme::new(ThemeName::Dark, false);
+        let mode = |count| Shape::of(Rect::new(0, 0, 40, 6), &theme, &map(count, 1)).unwrap();
+        assert_eq!(mode(4096).mode, Mode::Braille);
+        assert_eq!((mode(480).mode, mode(480).slots), (Mode::Half, 480));
+        assert_eq!((mode(20).mode, mode(20).per_row), (Mode::Half, 10));
+    }
+}

@@ -1,0 +1,120 @@
+//! The trackers: what each last said, how much it counts, and when it is asked again.
+
+use ratatui::layout::Rect;
+
+use crate::api::{Command, Detail, Snapshot, TrackerRow, Wish};
+use crate::ui::keys::{Act, Tab};
+use crate::ui::model::Model;
+use crate::ui::pen::{Column, Pen, Side, Slot, place};
+use crate::ui::tabs::list;
+use crate::ui::text::{grouped, time};
+use crate::ui::update::notice;
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Col {
+    Tier,
+    Address,
+    Says,
+    Seeds,
+    Leechers,
+    Completed,
+    Peers,
+    Last,
+    Next,
+}
+
+const fn column(key: Col, title: &'static str, width: u16, side: Side, rank: u8) -> Column<Col> {
+    Column { key, title, width, side, rank }
+}
+
+fn slots(area: Rect) -> Vec<Slot<Col>> {
+    let columns = [
+        column(Col::Tier, "Tier", 4, Side::Right, 6),
+        column(Col::Address, "Tracker", (area.width * 2 / 5).min(56), Side::Left, 1),
+        column(Col::Says, "Says", 0, Side::Left, 0),
+        column(Col::Seeds, "Seeds", 6, Side::Right, 3),
+        column(Col::Leechers, "Leech", 6, Side::Right, 4),
+        column(Col::Completed, "Done", 6, Side::Right, 8),
+        column(Col::Peers, "Peers", 5, Side::Right, 5),
+        column(Col::Last, "Last", 5, Side::Right, 7),
+        column(Col::Next, "Next", 5, Side::Right, 2),
+    ];
+    let least = if area.width >= 120 { 28 } else { 14 };
+    place(&columns, area.x + 3, area.width.saturating_sub(5), least, 120)
+}
+
+/// Draws the trackers tab.
+pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, detail: &Detail) {
+    let theme = *pen.theme;
+    if area.is_empty() {
+        return;
+    }
+    let slots = slots(area);
+    for slot in &slots {
+        pen.title(slot, area.y, None, theme.dim);
+    }
+    let mut body = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    if detail.trackers.is_empty() && !body.is_empty() {
+        pen.put(body.x + 3, body.y, body.width - 4, "this torrent names no tracker", theme.dim);
+        return;
+    }
+    // A long message is read whole below the list, where there is room.
+    let chosen = detail.trackers.get(model.cursor[Tab::Trackers as usize].min(detail.trackers.len().saturating_sub(1)));
+    if usize::from(body.height) > detail.trackers.len() + 2
+        && let Some(row) = chosen
+        && model.pane == crate::ui::model::Pane::Detail
+    {
+        let lines = crate::ui::text::wrap(&format!("{}: {}", row.url, row.status), area.width.saturating_sub(6));
+        let room = usize::from(body.height) - detail.trackers.len() - 1;
+        let lines: Vec<_> = lines.into_iter().take(room.min(4)).collect();
+        body.height -= lines.len() as u16;
+        for (y, line) in (body.bottom()..).zip(&lines) {
+            pen.put(area.x + 3, y, area.width - 4, line, theme.dim);
+        }
+    }
+    list(pen, body, model, detail.trackers.len(), |pen, at, y| {
+        if let Some(row) = detail.trackers.get(at) {
+            for slot in &slots {
+                field(pen, slot, y, row);
+            }
+        }
+    });
+}
+
+fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, row: &TrackerRow) {
+    let theme = *pen.theme;
+    let number = |n: Option<u32>| n.map_or_else(|| "-".to_owned(), |n| grouped(u64::from(n)));
+    let moment = |t: Option<std::time::Duration>| t.map_or_else(|| "-".to_owned(), time);
+    let (text, style) = match slot.key {
+        Col::Tier => ((row.tier + 1).to_string(), theme.dim),
+        Col::Address => (row.url.clone(), theme.text),
+        Col::Says => (row.status.clone(), if row.failed { theme.bad } else { theme.text }),
+        Col::Seeds => (number(row.seeds), theme.text),
+        Col::Leechers => (number(row.leechers), theme.text),
+        Col::Completed => (number(row.completed), theme.dim),
+        Col::Peers => (number(row.peers), theme.text),
+        Col::Last => (moment(row.last), theme.dim),
+        Col::Next => (moment(row.next), theme.dim),
+    };
+    let style = if text == "-" { theme.faint } else { style };
+    pen.put_side(slot.x, y, slot.width, slot.side, &text, style);
+}
+
+/// The tracker that the cursor is on.
+#[must_use]
+pub fn chosen<'a>(model: &Model, snapshot: &'a Snapshot) -> Option<&'a TrackerRow> {
+    model.detail(snapshot)?.trackers.get(model.cursor[Tab::Trackers as usize])
+}
+
+/// Asks the chosen tracker; false if the key asks something else.
+pub fn act(model: &mut Model, act: Act, snapshot: &Snapshot, commands: &mut Vec<Command>) -> bool {
+    if act != Act::TrackerAnnounce {
+        return false;
+    }
+    if let (Some(id), Some(row)) = (model.selected, chosen(model, model.panes.hidden.shown(snapshot))) {
+        commands.push(Command::Wish(id, Wish::Announce(Some(row.index))));
+        let said = format!("asking {}", row.url);
+        notice(model, &said);
+    }
+    true
+}
