@@ -15,7 +15,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
-use ttui::api::Snapshot;
+use ttui::api::{Meta, Snapshot, TorrentId};
 use ttui::ui::model::{Model, Msg};
 use ttui::ui::style::ThemeName;
 use ttui::ui::update::update;
@@ -66,11 +66,35 @@ fn saying(text: &str) -> Snapshot {
         for (_, sentence) in &mut detail.log {
             *sentence = text.into();
         }
+        for peer in &mut detail.departed {
+            peer.client = text.into();
+            peer.why = text.into();
+        }
+        for source in &mut detail.sources {
+            source.last_failure = Some(text.into());
+        }
+        if let Some(peer) = &mut detail.peer {
+            peer.peer_id = text.into();
+            peer.abilities = vec![text.into()];
+            peer.timeline.iter_mut().for_each(|(_, sentence)| *sentence = text.into());
+        }
+        if let Some(piece) = &mut detail.piece {
+            piece.files = vec![text.into(); 2];
+        }
+        detail.meta = Meta {
+            comment: Some(text.into()),
+            created_by: Some(text.into()),
+            created: Some(i64::MAX),
+            source: Some(text.into()),
+            web_seeds: vec![text.into()],
+            magnet: text.into(),
+        };
     }
     let mut plain = download("an honest torrent", 3);
     plain.error = Some(text.into());
     let mut snapshot = world(vec![view, plain]);
     snapshot.port_state = text.into();
+    snapshot.log = vec![(std::time::Duration::ZERO, Some(TorrentId(2)), text.into())];
     snapshot
 }
 
@@ -130,7 +154,7 @@ fn strangers_stay_in_their_cells() {
     for (at, attack) in attacks().iter().enumerate() {
         let snapshot = saying(attack);
         for (width, height) in [(40, 12), (80, 24), (120, 36), (200, 50), (20, 5)] {
-            let all = ["3", "1", "w", "2", "4", "5", "6", "d", "Down", "?"];
+            let all = ["3", "1", "w", "2", "4", "5", "6", "d", "Down", "?", "3 Tab Down Enter", "2 Tab", "4 Tab", "6 Tab Enter", "5 Tab"];
             let pressed = if (width, height) == (80, 24) { &all[..] } else { &all[..3] };
             for pressed in pressed {
                 let mut model = model(width, height, ThemeName::Dark, &snapshot);

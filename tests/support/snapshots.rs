@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ttui::api::{
-    Cell, Detail, FileRow, InfoHash, PeerRow, Priority, Reason, Snapshot, Source, State, TorrentId, TorrentView,
-    TrackerRow,
+    Cell, Departed, Detail, FileRow, InfoHash, Meta, PeerDetail, PeerRow, PieceDetail, Priority, Reason, Snapshot, Source,
+    SourceRow, State, TorrentId, TorrentView, TrackerRow,
 };
 
 /// A generator of numbers that look random and are not.
@@ -44,6 +44,17 @@ pub fn world(torrents: Vec<TorrentView>) -> Snapshot {
         port_state: "listening".into(),
         free: Some(41_200_000_000),
         disk_busy: 0.02,
+        connections: (38, 500),
+        folder: "~/Downloads".into(),
+        log: [
+            (0, None, "listening on port 6881"),
+            (0, Some(TorrentId(1)), "added, 1,996 pieces to fetch"),
+            (2, Some(TorrentId(2)), "all 775 pieces are here"),
+            (61, Some(TorrentId(1)), "piece 812 failed its hash: 203.0.113.9:6881 sent bad data and is banned"),
+            (700, Some(TorrentId(7)), "the disk is full"),
+        ]
+        .map(|(seconds, id, sentence)| (Duration::from_secs(seconds), id, sentence.to_owned()))
+        .to_vec(),
         ..Snapshot::default()
     }
 }
@@ -78,6 +89,7 @@ pub fn download(name: &str, peers: usize) -> TorrentView {
         known: peers.len() as u32 * 3 - 2,
         eta: Some(Duration::from_secs(134)),
         active: Duration::from_secs(754),
+        added: 1_793_437_200,
         why: Reason {
             sentence: "11 of 38 peers choke us; the others give what they have; disk 2% busy, no limiter".into(),
             numbers: [
@@ -91,9 +103,14 @@ pub fn download(name: &str, peers: usize) -> TorrentView {
             .to_vec(),
         },
         detail: Some(Box::new(Detail {
-            cells,
             copies: 6.42,
             missing: 0,
+            departed: departed(),
+            sources: sources(),
+            peer: peer_detail(&peers),
+            piece: Some(piece_detail(&peers, &cells)),
+            meta: meta(name),
+            cells,
             peers,
             files: files(),
             trackers: trackers(),
@@ -105,6 +122,49 @@ pub fn download(name: &str, peers: usize) -> TorrentView {
         })),
         ..TorrentView::default()
     }
+}
+
+/// A download that nobody gives anything to, with its detail.
+pub fn stuck(name: &str) -> TorrentView {
+    let mut view = download(name, 0);
+    view.eta = None;
+    view.known = 57;
+    view.why = Reason {
+        sentence: "no peer is connected: 49 of 57 addresses do not answer; the tracker knows no others".into(),
+        numbers: vec![("addresses that do not answer".into(), "49 of 57".into())],
+    };
+    if let Some(detail) = &mut view.detail {
+        detail.copies = 0.66;
+        detail.missing = 678;
+        detail.piece = None;
+        for cell in &mut detail.cells {
+            cell.active = 0;
+            cell.rarest = 0;
+        }
+        for row in &mut detail.sources {
+            row.failed = row.known.saturating_sub(1);
+            row.connected = 0;
+        }
+    }
+    view
+}
+
+/// A download of so many files, in folders of a hundred.
+pub fn library(files: usize) -> TorrentView {
+    let mut view = download("library", 3);
+    if let Some(detail) = &mut view.detail {
+        detail.files = (0..files)
+            .map(|at| FileRow {
+                index: at,
+                path: format!("library/shelf {:03}/book {at:05}.epub", at / 100),
+                size: 400_000 + (at as u64 * 7919) % 900_000,
+                done: if at % 3 == 0 { 400_000 } else { 0 },
+                priority: if at % 10 == 9 { Priority::Skip } else { Priority::Normal },
+                eta: (at % 3 != 0).then(|| Duration::from_secs(60 + at as u64)),
+            })
+            .collect();
+    }
+    view
 }
 
 /// A folder that is seeded.
@@ -247,6 +307,98 @@ fn map(numbers: &mut Numbers, pieces: usize, done: f64) -> Vec<Cell> {
         .collect()
 }
 
+/// The peer that gives most, looked at closely.
+fn peer_detail(peers: &[PeerRow]) -> Option<PeerDetail> {
+    let row = peers.iter().max_by_key(|row| row.down + row.up)?;
+    let timeline = [
+        (0, "connected, from a tracker"),
+        (0, "handshake: fast extension, extension protocol"),
+        (1, "it says it is qBittorrent 5.2.3 and takes 500 requests"),
+        (1, "it has 1,996 pieces; we are interested"),
+        (4, "it unchokes us"),
+        (64, "it chokes us"),
+        (74, "it unchokes us"),
+        (75, "we unchoke it"),
+    ];
+    Some(PeerDetail {
+        key: row.key,
+        peer_id: "-qB5230-a1b2c3d4e5f6".into(),
+        abilities: vec!["fast extension".into(), "extension protocol".into(), "peer exchange".into()],
+        reqq: 500,
+        pipeline: 64,
+        pieces: 1996,
+        wanted: 667,
+        failed: 3,
+        choked_us: 0.12,
+        choked_it: 0.74,
+        timeline: timeline.map(|(seconds, text)| (Duration::from_secs(seconds), text.to_owned())).to_vec(),
+    })
+}
+
+/// The first piece that is under way, looked at closely.
+fn piece_detail(peers: &[PeerRow], cells: &[Cell]) -> PieceDetail {
+    let index = cells.iter().position(|cell| cell.active > 0).unwrap_or(0) as u32;
+    PieceDetail {
+        index,
+        size: 2 << 20,
+        have: false,
+        blocks: 128,
+        here: 96,
+        files: vec!["debian/debian-13.1.0-amd64-DVD-1.iso".into()],
+        holders: 6,
+        some_holders: peers.iter().take(4).map(|row| row.addr).collect(),
+        asked: peers.iter().take(2).map(|row| (row.addr, 16)).collect(),
+        age: Some(Duration::from_secs(4)),
+        fails: 1,
+    }
+}
+
+fn meta(name: &str) -> Meta {
+    Meta {
+        comment: Some("Debian DVD from cdimage.debian.org".into()),
+        created_by: Some("mktorrent 1.1".into()),
+        created: Some(1_757_160_000),
+        source: None,
+        web_seeds: vec!["https://cdimage.debian.org/cdimage/".into()],
+        magnet: format!("magnet:?xt=urn:btih:{}&dn={}", "d5".repeat(20), name.replace(' ', "+")),
+    }
+}
+
+fn departed() -> Vec<Departed> {
+    let row = |at: u8, client: &str, ago, stayed, downloaded, why: &str| Departed {
+        addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, at)), 6881),
+        client: client.into(),
+        source: if at == 9 { Source::Pex } else { Source::Tracker },
+        ago: Duration::from_secs(ago),
+        stayed: Duration::from_secs(stayed),
+        downloaded,
+        uploaded: downloaded / 3,
+        why: why.into(),
+    };
+    vec![
+        row(9, "Xunlei 7.9.0", 693, 42, 5_200_000, "banned: its bytes were bad in piece 812"),
+        row(17, "qBittorrent 5.2.3", 240, 310, 48_100_000, "it closed the connection"),
+        row(40, "", 65, 10, 0, "handshake took too long"),
+        row(81, "Transmission 4.1.3", 12, 700, 0, "neither side wants anything"),
+    ]
+}
+
+fn sources() -> Vec<SourceRow> {
+    let row = |source, known, failed, connected, last: Option<&str>| SourceRow {
+        source,
+        known,
+        failed,
+        connected,
+        last_failure: last.map(str::to_owned),
+    };
+    vec![
+        row(Source::Tracker, 50, 23, 19, Some("connection refused")),
+        row(Source::Pex, 31, 18, 8, Some("no answer in 10 s")),
+        row(Source::Dht, 22, 4, 6, Some("no route to host")),
+        row(Source::Incoming, 5, 0, 5, None),
+    ]
+}
+
 fn files() -> Vec<FileRow> {
     let row = |index, path: &str, size, share: u64, priority| FileRow {
         index,
@@ -254,7 +406,7 @@ fn files() -> Vec<FileRow> {
         size,
         done: size / 100 * share,
         priority,
-        eta: None,
+        eta: (share < 100 && priority != Priority::Skip).then(|| Duration::from_secs(30 + size / 20_000_000)),
     };
     vec![
         row(0, "debian/debian-13.1.0-amd64-DVD-1.iso", 3_200_000_000, 71, Priority::Normal),
@@ -274,8 +426,8 @@ fn trackers() -> Vec<TrackerRow> {
         failed,
         seeds: (!failed).then_some(112),
         leechers: (!failed).then_some(31),
-        completed: None,
-        last: None,
+        completed: (!failed).then_some(12_040),
+        last: (!failed).then_some(Duration::from_secs(297)),
         next: Some(Duration::from_secs(if failed { 95 } else { 1503 })),
         peers: (!failed).then_some(50),
     };

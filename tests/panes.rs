@@ -1,0 +1,445 @@
+//! The panes: before, keys, after, for every key of theirs, and what each shows at every size.
+
+// A test that cannot draw has failed: saying so at once is all that is wanted.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+// Each of the tests that draw needs a part of this.
+#[allow(dead_code)]
+mod support {
+    pub mod screen;
+    pub mod snapshots;
+}
+
+use std::time::Duration;
+
+use ttui::api::{Priority, Snapshot, TorrentId, Wish};
+use ttui::ui::files::only_matching;
+use ttui::ui::history::Span;
+use ttui::ui::keys::Tab;
+use ttui::ui::model::{Model, Msg, Pane, PeerSort, Sort};
+use ttui::ui::panes::Only;
+use ttui::ui::style::{Theme, ThemeName};
+use ttui::ui::targets::targets;
+use ttui::ui::update::update;
+
+use support::screen::{draw, keys, model, text};
+use support::snapshots::{busy, crowd, download, empty, library, seed, stuck, world};
+
+const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 36), (200, 50)];
+
+fn start(snapshot: &Snapshot) -> Model {
+    model(80, 24, ThemeName::Plain, snapshot)
+}
+
+fn shown(model: &Model, snapshot: &Snapshot) -> String {
+    text(&draw(model, snapshot))
+}
+
+/// Before, keys, after: what the engine is asked to do.
+#[test]
+fn keys_ask_the_engine_for_what_they_say() {
+    let table: &[(&str, &[&str])] = &[
+        // Marks: what follows is done to all of them.
+        ("Space", &["Focus"]),
+        ("Space Down Space p", &["Focus", "Focus", "Focus", "Pause(TorrentId(1))", "Pause(TorrentId(3))"]),
+        ("G Up Up Space p", &["Focus", "Focus", "Focus", "Focus", "Resume(TorrentId(5))"]),
+        ("* * p", &["Pause(TorrentId(1))"]),
+        ("/ b a c k Enter * Esc v", &["Focus", "Wish(TorrentId(3), Verify)"]),
+        ("Space Space / b a c k Enter v", &["Focus", "Focus", "Wish(TorrentId(3), Verify)"]),
+        ("Space Space t", &["Focus", "Focus", "Wish(TorrentId(1), Announce(None))", "Wish(TorrentId(2), Announce(None))"]),
+        // The share of the limits, and the place in the queue.
+        ("+", &["Rank(TorrentId(1), High)"]),
+        ("-", &["Rank(TorrentId(1), Low)"]),
+        ("J", &["Queue(TorrentId(1), Down)"]),
+        ("K", &[]),
+        ("Down K", &["Focus", "Queue(TorrentId(2), Up)"]),
+        ("Space Space J", &["Focus", "Focus", "Queue(TorrentId(2), Down)", "Queue(TorrentId(1), Down)"]),
+        ("Space Space K", &["Focus", "Focus"]),
+        ("G J", &["Focus"]),
+        // Limits go in steps.
+        ("[", &["Wish(TorrentId(1), Limits { down: Some(10000000), up: None })"]),
+        ("]", &["Wish(TorrentId(1), Limits { down: None, up: None })"]),
+        ("{", &["Wish(TorrentId(1), Limits { down: None, up: Some(10000000) })"]),
+        ("}", &["Wish(TorrentId(1), Limits { down: None, up: None })"]),
+        // Ways to fetch and to give.
+        ("e", &["Wish(TorrentId(1), Sequential(true))"]),
+        ("x", &[]),
+        ("Down x", &["Focus", "Wish(TorrentId(2), SuperSeed(true))"]),
+        // Peers.
+        ("Tab Down Enter", &["Wish(TorrentId(1), Look { peer: Some(PeerKey("]),
+        ("Tab Down Enter Esc", &["Wish(TorrentId(1), Look { peer: Some(PeerKey(", "Wish(TorrentId(1), Look { peer: None"]),
+        ("Tab Down Enter Down", &["Wish(TorrentId(1), Look { peer: Some", "Wish(TorrentId(1), Look { peer: Some"]),
+        ("Tab Enter", &[]),
+        ("Tab Down X", &["Wish(TorrentId(1), Kick(PeerKey("]),
+        ("Tab Down B", &["Wish(TorrentId(1), Ban(PeerKey("]),
+        // Pieces: the cursor tells the engine which piece is looked at.
+        ("2 Tab", &["Wish(TorrentId(1), Look { peer: None, piece: Some("]),
+        ("2 Tab Home Right Right Left", &["Wish", "Wish", "Wish", "Wish", "Wish(TorrentId(1), Look { peer: None, piece: Some(1)"]),
+        ("2 Tab G", &["Wish", "Wish(TorrentId(1), Look { peer: None, piece: Some(1995)"]),
+        ("2 Tab 1", &["Wish", "Wish(TorrentId(1), Look { peer: None, piece: None"]),
+        // Files: on a folder, all in it.
+        ("4 Tab +", &["Wish(TorrentId(1), Priority([(2, High), (0, High), (3, Normal), (4, Low)]))"]),
+        ("4 Tab -", &["Wish(TorrentId(1), Priority([(1, Normal), (2, Low), (0, Low), (3, Skip)]))"]),
+        ("4 Tab =", &["Wish(TorrentId(1), Priority([(1, Normal), (3, Normal), (4, Normal)]))"]),
+        ("4 Tab Down Space", &["Wish(TorrentId(1), Priority([(1, Skip), (2, Skip)]))"]),
+        ("4 Tab Down Enter Down Space", &["Wish(TorrentId(1), Priority([(0, Skip)]))"]),
+        ("4 Tab Down Enter Enter Down Space", &["Wish(TorrentId(1), Priority([(1, Skip)]))"]),
+        ("4 Tab G -", &[]),
+        // Trackers.
+        ("5 Tab t", &["Wish(TorrentId(1), Announce(Some(0)))"]),
+        ("5 Tab Down t", &["Wish(TorrentId(1), Announce(Some(1)))"]),
+    ];
+    let snapshot = busy();
+    for (pressed, expected) in table {
+        let mut model = start(&snapshot);
+        let commands: Vec<String> = keys(&mut model, &snapshot, pressed).iter().map(|c| format!("{c:?}")).collect();
+        assert_eq!(commands.len(), expected.len(), "{pressed}: {commands:?}");
+        for (command, start) in commands.iter().zip(*expected) {
+            assert!(command.starts_with(start), "{pressed}: {commands:?}");
+        }
+    }
+}
+
+/// Before, keys, after: what the model is.
+#[test]
+fn keys_change_what_is_seen() {
+    let snapshot = busy();
+    let after = |pressed: &str| {
+        let mut model = start(&snapshot);
+        keys(&mut model, &snapshot, pressed);
+        model
+    };
+    assert_eq!(after("s").sort, Sort::Name);
+    assert_eq!(after("s s").sort, Sort::Size);
+    assert!(after("S").reverse);
+    assert_eq!(after("Tab s").peer_sort, PeerSort::Address);
+    assert!(after("Tab S").peer_reverse);
+    assert_eq!(after("f").panes.only, Only::Downloading);
+    assert_eq!(after("f Esc").panes.only, Only::All);
+    assert_eq!(after("f f f f f f f f").panes.only, Only::All);
+    assert_eq!(after("r").panes.span, Span::Hour);
+    assert!(after("R").panes.graph_all);
+    assert!(after("6 Tab Enter").panes.log_all);
+    assert!(!after("6 Tab Enter Enter").panes.log_all);
+    assert!(after("~").panes.hidden.on());
+    assert!(!after("~ ~").panes.hidden.on());
+    assert_eq!(after("Space Space Esc").panes.marks.len(), 0);
+    assert!(after("z").zoom);
+    assert_eq!((after("Tab").pane, after("2").tab), (Pane::Detail, Tab::Pieces));
+}
+
+#[test]
+fn marks_are_of_what_is_seen() {
+    let snapshot = busy();
+    let mut model = start(&snapshot);
+    assert_eq!(targets(&model, &snapshot), [TorrentId(1)], "without marks, the chosen one");
+    keys(&mut model, &snapshot, "*");
+    assert_eq!(targets(&model, &snapshot).len(), 7);
+    keys(&mut model, &snapshot, "f");
+    assert_eq!(targets(&model, &snapshot), [TorrentId(1), TorrentId(3)], "what is not shown is not meant");
+    assert!(shown(&model, &snapshot).contains("downloading 2/7"));
+    let mut less = snapshot.clone();
+    less.torrents.remove(0);
+    update(&mut model, Msg::Snapshot, &less);
+    assert!(!model.panes.marks.contains(&TorrentId(1)), "what is gone is not marked");
+}
+
+#[test]
+fn what_was_found_is_walked_through() {
+    let snapshot = busy();
+    let mut model = start(&snapshot);
+    keys(&mut model, &snapshot, "/ i s o Enter");
+    assert_eq!(model.rows.len(), 2);
+    let mut seen = Vec::new();
+    for pressed in ["n", "n", "N"] {
+        keys(&mut model, &snapshot, pressed);
+        seen.push(model.selected.unwrap().0);
+    }
+    assert_eq!(seen, [4, 1, 4], "round at the ends");
+    keys(&mut model, &snapshot, "Esc n");
+    assert!(shown(&model, &snapshot).contains("nothing is searched for"));
+}
+
+#[test]
+fn each_state_can_be_seen_alone() {
+    let snapshot = busy();
+    let mut model = start(&snapshot);
+    let mut counts = Vec::new();
+    for _ in Only::ALL {
+        keys(&mut model, &snapshot, "f");
+        counts.push((model.panes.only.word(), model.rows.len()));
+    }
+    let expected = [
+        ("downloading", 2),
+        ("seeding", 1),
+        ("active", 3),
+        ("paused", 1),
+        ("queued", 1),
+        ("checking", 1),
+        ("error", 1),
+        ("all", 7),
+    ];
+    assert_eq!(counts, expected);
+}
+
+#[test]
+fn the_peers_can_be_sorted_by_every_column_and_stay_put() {
+    let snapshot = busy();
+    let mut model = model(200, 50, ThemeName::Dark, &snapshot);
+    keys(&mut model, &snapshot, "Tab z");
+    let mut seen = vec![model.peer_sort];
+    loop {
+        keys(&mut model, &snapshot, "s");
+        if seen.contains(&model.peer_sort) {
+            break;
+        }
+        seen.push(model.peer_sort);
+        let before = model.peer_keys.clone();
+        update(&mut model, Msg::Snapshot, &snapshot);
+        assert_eq!(model.peer_keys, before, "{:?} holds still", model.peer_sort);
+    }
+    assert_eq!(seen.len(), 15, "{seen:?}");
+}
+
+#[test]
+fn a_peer_that_leaves_while_it_is_open_says_why() {
+    let mut snapshot = busy();
+    let mut model = start(&snapshot);
+    keys(&mut model, &snapshot, "Tab Down Enter");
+    let open = model.panes.open.unwrap();
+    assert!(shown(&model, &snapshot).contains("what happened"));
+    let detail = snapshot.torrents[0].1.detail.as_mut().unwrap();
+    detail.peers.retain(|row| row.key != open.key);
+    detail.departed[3].addr = open.addr;
+    update(&mut model, Msg::Snapshot, &snapshot);
+    let now = shown(&model, &snapshot);
+    assert!(now.contains("has left") && now.contains("neither side wants anything"), "{now}");
+    keys(&mut model, &snapshot, "q");
+    assert!(model.panes.open.is_none() && !model.quit);
+}
+
+#[test]
+fn the_engine_is_asked_again_when_it_does_not_tell() {
+    let mut snapshot = busy();
+    let mut model = start(&snapshot);
+    keys(&mut model, &snapshot, "2 Tab");
+    snapshot.torrents[0].1.detail.as_mut().unwrap().piece = None;
+    assert!(update(&mut model, Msg::Snapshot, &snapshot).is_empty(), "not at once");
+    update(&mut model, Msg::Tick(Duration::from_secs(4)), &snapshot);
+    let asked = update(&mut model, Msg::Snapshot, &snapshot);
+    assert!(format!("{asked:?}").contains("Look"), "{asked:?}");
+    assert!(update(&mut model, Msg::Snapshot, &snapshot).is_empty());
+}
+
+#[test]
+fn hidden_names_are_nowhere() {
+    let mut snapshot = busy();
+    snapshot.torrents[0].1.why.sentence = "192.0.2.17:51413 gives debian-13.1.0-amd64-DVD-1.iso".into();
+    for (width, height) in SIZES {
+        for pressed in ["1", "2 Tab", "3", "3 Tab Down Enter", "4 Tab", "5 Tab", "6", "6 Tab Enter", "w", "d"] {
+            let mut model = model(width, height, ThemeName::Plain, &snapshot);
+            keys(&mut model, &snapshot, "~");
+            keys(&mut model, &snapshot, pressed);
+            let shown = shown(&model, &snapshot);
+            let secret = ["debian", "holiday", "192.0.2", "203.0.113", "2001:db8", "Bunny", "magnet:", "d5d5d5", "firmware"];
+            for word in secret {
+                assert!(!shown.contains(word), "{word} after {pressed} at {width}x{height}:\n{shown}");
+            }
+            let peers = snapshot.torrents[0].1.detail.as_ref().unwrap().peers.iter();
+            for ip in peers.map(|row| row.addr.ip().to_string()) {
+                assert!(!shown.contains(&ip), "{ip} after {pressed} at {width}x{height}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_pattern_chooses_files() {
+    let snapshot = busy();
+    let files = &snapshot.torrents[0].1.detail.as_ref().unwrap().files;
+    let (wish, count) = only_matching("*.iso", files).unwrap();
+    assert_eq!(count, 1);
+    let Wish::Priority(list) = wish else { panic!("{wish:?}") };
+    assert_eq!(list, [(1, Priority::Skip), (2, Priority::Skip), (3, Priority::Skip)]);
+}
+
+#[test]
+fn ten_thousand_files_are_walked_through() {
+    let snapshot = world(vec![library(10_000)]);
+    let mut model = start(&snapshot);
+    keys(&mut model, &snapshot, "4 Tab");
+    assert_eq!(model.panes.tree.len(), 101);
+    keys(&mut model, &snapshot, "Down Enter G");
+    assert_eq!(model.cursor[Tab::Files as usize], 200);
+    let now = shown(&model, &snapshot);
+    assert!(now.contains("shelf 099"), "{now}");
+    keys(&mut model, &snapshot, "Home Down Down Space");
+    assert!(shown(&model, &snapshot).contains("book 00000"));
+}
+
+#[test]
+fn the_mouse_chooses_in_every_pane() {
+    let snapshot = busy();
+    let mut model = model(120, 36, ThemeName::Plain, &snapshot);
+    let place = |model: &Model, word: &str, after: &str| {
+        let now = shown(model, &snapshot);
+        let lines: Vec<&str> = now.lines().collect();
+        let from = lines.iter().position(|line| line.contains(after)).unwrap();
+        let y = from + lines[from..].iter().position(|line| line.contains(word)).unwrap();
+        (lines[y].split(word).next().unwrap().chars().count() as u16, y as u16)
+    };
+    let click = |model: &mut Model, at: (u16, u16)| update(model, Msg::Click(at.0, at.1), &snapshot);
+    let at = place(&model, "Client", "Address");
+    click(&mut model, at);
+    assert_eq!(model.peer_sort, PeerSort::Client);
+    click(&mut model, at);
+    assert!(model.peer_reverse);
+    click(&mut model, (10, at.1 + 2));
+    assert_eq!(model.peer, model.peer_keys.get(1).copied());
+    keys(&mut model, &snapshot, "4");
+    let at = place(&model, "SHA512SUMS", "Priority");
+    click(&mut model, at);
+    assert_eq!(model.cursor[Tab::Files as usize], 5);
+    let at = place(&model, "extra", "Priority");
+    click(&mut model, at);
+    click(&mut model, at);
+    assert_eq!(model.panes.tree.len(), 5, "a second click folds");
+    keys(&mut model, &snapshot, "2");
+    let before = model.panes.piece;
+    let y = place(&model, "Pieces", "Pieces").1 + 4;
+    let asked = click(&mut model, (20, y));
+    assert!(model.panes.piece.is_some() && model.panes.piece != before);
+    assert!(format!("{asked:?}").contains("Look"));
+    let piece = model.panes.piece;
+    update(&mut model, Msg::Wheel(20, y, 1), &snapshot);
+    assert_ne!(model.panes.piece, piece);
+    keys(&mut model, &snapshot, "1");
+    let at = place(&model, "Address", "peers");
+    click(&mut model, at);
+    assert_eq!(model.tab, Tab::Peers, "the busiest peers lead to all of them");
+}
+
+#[test]
+fn the_graph_shows_the_chosen_torrent_or_all() {
+    let snapshot = busy();
+    let mut model = model(120, 36, ThemeName::Plain, &snapshot);
+    for second in 1..200 {
+        update(&mut model, Msg::Tick(Duration::from_secs(second)), &snapshot);
+    }
+    assert!(shown(&model, &snapshot).contains("this torrent"));
+    let of_one = model.panes.rates.get(TorrentId(1)).unwrap().most(Span::Minute).0;
+    assert_eq!((of_one, model.history.most(Span::Minute).0), (snapshot.torrents[0].1.down, snapshot.down));
+    assert!(model.panes.rates.get(TorrentId(5)).is_none(), "what never moved has no history");
+    for (pressed, words) in [("r", "-1 h"), ("r", "-1 min"), ("r", "-5 min"), ("R", "all torrents")] {
+        keys(&mut model, &snapshot, pressed);
+        assert!(shown(&model, &snapshot).contains(words), "{words}");
+    }
+}
+
+/// The four questions have their answers down to the smallest screen with panes; below it one line is left.
+#[test]
+fn small_screens_answer_too() {
+    let snapshot = busy();
+    for (width, height) in [(40, 10), (50, 10), (60, 14), (79, 23), (100, 24), (105, 40), (159, 35), (160, 36)] {
+        let shown = shown(&model(width, height, ThemeName::Plain, &snapshot), &snapshot);
+        for word in ["debian", "61%", "of 38 peers", "1329/1996"] {
+            assert!(shown.contains(word), "{word} at {width}x{height}:\n{shown}");
+        }
+        let detail = snapshot.torrents[0].1.detail.as_ref().unwrap();
+        let rows = shown.lines().filter(|line| {
+            detail.peers.iter().any(|row| line.contains(row.addr.to_string().get(..10).unwrap_or("none")))
+        });
+        assert!(rows.count() >= 3, "peers at {width}x{height}:\n{shown}");
+    }
+    for (width, height) in [(39, 24), (80, 9), (12, 1)] {
+        let shown = shown(&model(width, height, ThemeName::Plain, &snapshot), &snapshot);
+        assert!(shown.starts_with('t'), "{width}x{height}:\n{shown}");
+        assert_eq!(shown.lines().filter(|line| !line.is_empty()).count(), 1);
+    }
+}
+
+#[test]
+fn every_tab_at_every_size() {
+    let worlds = [
+        ("one", world(vec![download("debian-13.1.0-amd64-DVD-1.iso", 38)])),
+        ("stuck", world(vec![stuck("rare-recordings-1962"), seed("holiday-photos")])),
+        ("crowd", crowd()),
+    ];
+    for (name, snapshot) in &worlds {
+        for (width, height) in SIZES {
+            for tab in Tab::ALL {
+                let mut model = model(width, height, ThemeName::Plain, snapshot);
+                keys(&mut model, snapshot, &format!("{} Tab", tab as usize + 1));
+                let title = tab.title().to_lowercase();
+                insta::assert_snapshot!(format!("{name}_{title}_{width}x{height}"), shown(&model, snapshot));
+            }
+        }
+    }
+    for (width, height) in SIZES {
+        let nothing = empty();
+        let mut model = model(width, height, ThemeName::Plain, &nothing);
+        keys(&mut model, &nothing, "2 Tab");
+        insta::assert_snapshot!(format!("none_pieces_{width}x{height}"), shown(&model, &nothing));
+    }
+}
+
+#[test]
+fn closer_looks_at_every_size() {
+    let snapshot = busy();
+    let stories = [
+        ("peer", "Tab Down Enter"),
+        ("zoomed_peers", "Tab z"),
+        ("zoomed_list", "z"),
+        ("marked", "Space Down Space f"),
+        ("zoomed_info", "1 Tab z"),
+        ("zoomed_pieces", "2 Tab z"),
+        ("log_of_all", "6 Tab Enter"),
+        ("hidden", "~"),
+    ];
+    for (name, pressed) in stories {
+        for (width, height) in SIZES {
+            let mut model = model(width, height, ThemeName::Plain, &snapshot);
+            keys(&mut model, &snapshot, pressed);
+            insta::assert_snapshot!(format!("{name}_{width}x{height}"), shown(&model, &snapshot));
+        }
+    }
+}
+
+#[test]
+fn no_key_of_the_panes_leaves_ascii() {
+    let snapshot = busy();
+    for (width, height) in SIZES {
+        for pressed in ["Tab Down Enter", "2 Tab Down", "4 Tab Down Enter", "6 Tab Enter", "Space f", "z", "1 z"] {
+            let mut model = model(width, height, ThemeName::Plain, &snapshot);
+            model.theme = Theme::new(ThemeName::Plain, true);
+            for second in 1..100 {
+                update(&mut model, Msg::Tick(Duration::from_secs(second)), &snapshot);
+            }
+            keys(&mut model, &snapshot, pressed);
+            let shown = shown(&model, &snapshot);
+            assert!(shown.is_ascii(), "{pressed} at {width}x{height}:\n{shown}");
+        }
+    }
+}
+
+/// Not a measurement of this machine: it is run by hand, `cargo test --release --test panes -- --ignored --nocapture`.
+#[test]
+#[ignore = "measures"]
+fn a_frame_is_cheap() {
+    let snapshot = crowd();
+    for (width, height) in [(80, 24), (200, 50)] {
+        for pressed in ["3 Tab", "2 Tab", "4 Tab", "z", "~"] {
+            let mut model = model(width, height, ThemeName::Dark, &snapshot);
+            keys(&mut model, &snapshot, pressed);
+            let mut times: Vec<u128> = Vec::new();
+            let mut buffer = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
+            for _ in 0..200 {
+                let from = std::time::Instant::now();
+                buffer.draw(|frame| ttui::ui::view::view(&model, &snapshot, frame)).unwrap();
+                times.push(from.elapsed().as_micros());
+            }
+            times.sort_unstable();
+            println!("{width}x{height} {pressed}: median {} µs, worst {} µs", times[100], times[199]);
+        }
+    }
+}
