@@ -154,7 +154,23 @@ fn strangers_stay_in_their_cells() {
     for (at, attack) in attacks().iter().enumerate() {
         let snapshot = saying(attack);
         for (width, height) in [(40, 12), (80, 24), (120, 36), (200, 50), (20, 5)] {
-            let all = ["3", "1", "w", "2", "4", "5", "6", "d", "Down", "?", "3 Tab Down Enter", "2 Tab", "4 Tab", "6 Tab Enter", "5 Tab"];
+            let all = [
+                "3",
+                "1",
+                "w",
+                "2",
+                "4",
+                "5",
+                "6",
+                "d",
+                "Down",
+                "?",
+                "3 Tab Down Enter",
+                "2 Tab",
+                "4 Tab",
+                "6 Tab Enter",
+                "5 Tab",
+            ];
             let pressed = if (width, height) == (80, 24) { &all[..] } else { &all[..3] };
             for pressed in pressed {
                 let mut model = model(width, height, ThemeName::Dark, &snapshot);

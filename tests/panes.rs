@@ -46,7 +46,10 @@ fn keys_ask_the_engine_for_what_they_say() {
         ("* * p", &["Pause(TorrentId(1))"]),
         ("/ b a c k Enter * Esc v", &["Focus", "Wish(TorrentId(3), Verify)"]),
         ("Space Space / b a c k Enter v", &["Focus", "Focus", "Wish(TorrentId(3), Verify)"]),
-        ("Space Space t", &["Focus", "Focus", "Wish(TorrentId(1), Announce(None))", "Wish(TorrentId(2), Announce(None))"]),
+        (
+            "Space Space t",
+            &["Focus", "Focus", "Wish(TorrentId(1), Announce(None))", "Wish(TorrentId(2), Announce(None))"],
+        ),
         // The share of the limits, and the place in the queue.
         ("+", &["Rank(TorrentId(1), High)"]),
         ("-", &["Rank(TorrentId(1), Low)"]),
@@ -67,14 +70,20 @@ fn keys_ask_the_engine_for_what_they_say() {
         ("Down x", &["Focus", "Wish(TorrentId(2), SuperSeed(true))"]),
         // Peers.
         ("Tab Down Enter", &["Wish(TorrentId(1), Look { peer: Some(PeerKey("]),
-        ("Tab Down Enter Esc", &["Wish(TorrentId(1), Look { peer: Some(PeerKey(", "Wish(TorrentId(1), Look { peer: None"]),
+        (
+            "Tab Down Enter Esc",
+            &["Wish(TorrentId(1), Look { peer: Some(PeerKey(", "Wish(TorrentId(1), Look { peer: None"],
+        ),
         ("Tab Down Enter Down", &["Wish(TorrentId(1), Look { peer: Some", "Wish(TorrentId(1), Look { peer: Some"]),
         ("Tab Enter", &[]),
         ("Tab Down X", &["Wish(TorrentId(1), Kick(PeerKey("]),
         ("Tab Down B", &["Wish(TorrentId(1), Ban(PeerKey("]),
         // Pieces: the cursor tells the engine which piece is looked at.
         ("2 Tab", &["Wish(TorrentId(1), Look { peer: None, piece: Some("]),
-        ("2 Tab Home Right Right Left", &["Wish", "Wish", "Wish", "Wish", "Wish(TorrentId(1), Look { peer: None, piece: Some(1)"]),
+        (
+            "2 Tab Home Right Right Left",
+            &["Wish", "Wish", "Wish", "Wish", "Wish(TorrentId(1), Look { peer: None, piece: Some(1)"],
+        ),
         ("2 Tab G", &["Wish", "Wish(TorrentId(1), Look { peer: None, piece: Some(1995)"]),
         ("2 Tab 1", &["Wish", "Wish(TorrentId(1), Look { peer: None, piece: None"]),
         // Files: on a folder, all in it.
@@ -207,7 +216,7 @@ fn a_peer_that_leaves_while_it_is_open_says_why() {
     let mut model = start(&snapshot);
     keys(&mut model, &snapshot, "Tab Down Enter");
     let open = model.panes.open.unwrap();
-    assert!(shown(&model, &snapshot).contains("what happened"));
+    assert!(shown(&model, &snapshot).contains("we unchoke it"));
     let detail = snapshot.torrents[0].1.detail.as_mut().unwrap();
     detail.peers.retain(|row| row.key != open.key);
     detail.departed[3].addr = open.addr;
@@ -241,7 +250,8 @@ fn hidden_names_are_nowhere() {
             keys(&mut model, &snapshot, "~");
             keys(&mut model, &snapshot, pressed);
             let shown = shown(&model, &snapshot);
-            let secret = ["debian", "holiday", "192.0.2", "203.0.113", "2001:db8", "Bunny", "magnet:", "d5d5d5", "firmware"];
+            let secret =
+                ["debian", "holiday", "192.0.2", "203.0.113", "2001:db8", "Bunny", "magnet:", "d5d5d5", "firmware"];
             for word in secret {
                 assert!(!shown.contains(word), "{word} after {pressed} at {width}x{height}:\n{shown}");
             }

@@ -42,6 +42,11 @@ const SHOTS: &[Shot] = &[
     shot("120x36-pieces", 120, 36, ThemeName::Dark, "2"),
     shot("120x36-light", 120, 36, ThemeName::Light, "4"),
     shot("200x50", 200, 50, ThemeName::Dark, ""),
+    shot("80x24-pieces", 80, 24, ThemeName::Dark, "2 Tab Down"),
+    shot("80x24-peer", 80, 24, ThemeName::Dark, "Tab Down Enter"),
+    shot("120x36-files", 120, 36, ThemeName::Dark, "4 Tab Down"),
+    shot("120x36-info", 120, 36, ThemeName::Dark, "1"),
+    shot("200x50-pieces", 200, 50, ThemeName::Dark, "2 Tab"),
 ];
 
 fn folder() -> PathBuf {
@@ -58,6 +63,11 @@ fn history(model: &mut Model, snapshot: &Snapshot) {
         up = (up + (0.9 - up) * 0.02 + wander(&mut numbers)).clamp(0.02, 1.2);
         let of = |rate: u64, share: f64| (rate as f64 * share) as u64;
         model.history.note(Duration::from_secs(second), of(snapshot.down, down), of(snapshot.up, up));
+        let mut then = snapshot.clone();
+        for (_, view) in &mut then.torrents {
+            (view.down, view.up) = (of(view.down, down), of(view.up, up));
+        }
+        model.panes.rates.note(Duration::from_secs(second), &then);
     }
 }
 

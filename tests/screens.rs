@@ -70,7 +70,7 @@ fn keys_ask_the_engine_for_what_they_say() {
         ("p", &["Pause(TorrentId(1))"]),
         ("Down Down Down Down p", &["Focus", "Focus", "Focus", "Focus", "Resume(TorrentId(5))"]),
         ("v", &["Wish(TorrentId(1), Verify)"]),
-        ("t", &["Wish(TorrentId(1), Announce)"]),
+        ("t", &["Wish(TorrentId(1), Announce(None))"]),
         ("e", &["Wish(TorrentId(1), Sequential(true))"]),
         ("d Enter", &["Remove { id: TorrentId(1), data: false }"]),
         ("d Down Enter", &["Remove { id: TorrentId(1), data: true }"]),

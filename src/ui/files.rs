@@ -222,7 +222,8 @@ mod tests {
 
     #[test]
     fn a_pattern_wants_what_matches_and_nothing_else() {
-        let file = |index, path: &str, priority| FileRow { index, path: path.into(), size: 1, done: 0, priority, eta: None };
+        let file =
+            |index, path: &str, priority| FileRow { index, path: path.into(), size: 1, done: 0, priority, eta: None };
         let files = [
             file(0, "top/a.MKV", Priority::High),
             file(2, "top/extras/b.mkv", Priority::Skip),

@@ -201,12 +201,18 @@ mod tests {
         let names = [("debian-13.iso".to_owned(), "torrent 3".to_owned())];
         let table = [
             ("first block from 192.0.2.17:51413", "first block from a peer"),
-            ("piece 812 failed: [2001:db8::1]:6881, 203.0.113.9 is banned", "piece 812 failed: a peer, a peer is banned"),
+            (
+                "piece 812 failed: [2001:db8::1]:6881, 203.0.113.9 is banned",
+                "piece 812 failed: a peer, a peer is banned",
+            ),
             ("debian-13.iso is complete", "torrent 3 is complete"),
             ("tracker bttracker.debian.org:6969 gave 50 peers", "tracker a name gave 50 peers"),
             ("udp://tracker.example.org:1337 did not answer", "a tracker did not answer"),
             ("free some space in ~/Downloads, it goes on", "free some space in a path, it goes on"),
-            ("31 of 38 peers; 12/40; 2.5 MB/s, 10.9M/s, 93% in 10 s", "31 of 38 peers; 12/40; 2.5 MB/s, 10.9M/s, 93% in 10 s"),
+            (
+                "31 of 38 peers; 12/40; 2.5 MB/s, 10.9M/s, 93% in 10 s",
+                "31 of 38 peers; 12/40; 2.5 MB/s, 10.9M/s, 93% in 10 s",
+            ),
             ("half of it is here.", "half of it is here."),
         ];
         for (text, shown) in table {

@@ -9,9 +9,7 @@ use crate::ui::graph;
 use crate::ui::keys::Tab;
 use crate::ui::model::Model;
 use crate::ui::pen::Pen;
-use crate::ui::text::{
-    clock_date, eta, grouped, percent, piece_length, rate_long, ratio, size_long, time,
-};
+use crate::ui::text::{clock_date, eta, grouped, percent, piece_length, rate_long, ratio, size_long, time};
 
 /// A line: two short pairs beside each other where there is room, or one long one.
 enum Line {

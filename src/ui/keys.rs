@@ -177,15 +177,8 @@ pub enum Place {
 
 impl Place {
     /// All, those that hold almost everywhere first.
-    pub const ALL: [Place; 7] = [
-        Place::Torrents,
-        Place::Everywhere,
-        Place::Peers,
-        Place::Pieces,
-        Place::Files,
-        Place::Trackers,
-        Place::Log,
-    ];
+    pub const ALL: [Place; 7] =
+        [Place::Torrents, Place::Everywhere, Place::Peers, Place::Pieces, Place::Files, Place::Trackers, Place::Log];
 
     /// The place of a tab, for those that have keys of their own.
     #[must_use]

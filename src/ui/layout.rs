@@ -137,8 +137,8 @@ fn zoomed(model: &Model, r: &mut Regions, mut rest: Cutter) {
 }
 
 fn large(model: &Model, r: &mut Regions, rest: Rect) {
-    let side = (rest.width / 5).clamp(36, 52);
-    let list = (rest.width * 8 / 25).clamp(56, 90);
+    let side = (rest.width * 9 / 50).clamp(36, 52);
+    let list = (rest.width * 31 / 100).clamp(56, 90);
     let mut left = Cutter(Rect { width: list, ..rest });
     r.log = left.take_below(rest.height * 2 / 5);
     r.list = left.0;
@@ -162,7 +162,9 @@ fn stacked(model: &Model, snapshot: &Snapshot, r: &mut Regions, mut rest: Cutter
     let why = if height < 16 { 1 } else { 2 };
     let fixed = 1 + why + 1 + strip;
     let room = rest.0.height.saturating_sub(fixed);
-    if r.class == Class::Medium {
+    if model.tab == Tab::Log {
+        // It is in the pane.
+    } else if r.class == Class::Medium {
         r.log = rest.take_below(if height >= 34 { 5 } else { 4 });
     } else if height >= 30 {
         r.log = rest.take_below(4);

@@ -8,7 +8,7 @@ use crate::api::{Detail, Snapshot, TorrentId};
 use crate::ui::keys::{Act, Tab, shown};
 use crate::ui::model::{Model, find};
 use crate::ui::pen::Pen;
-use crate::ui::text::{cells, clean_within, clock, time};
+use crate::ui::text::{cells, clock, time};
 
 /// How many sentences the log tab has.
 #[must_use]
@@ -32,7 +32,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, snapshot: &Snapshot, d
         }
         body = Rect { y: area.y + 1, height: area.height - 1, ..area };
     }
-    let back = model.cursor[Tab::Log as usize];
+    let back = Some(model.cursor[Tab::Log as usize]);
     if model.panes.log_all {
         let line = |at: usize| snapshot.log.get(at).map(|(when, id, text)| (*when, *id, text.as_str()));
         lines(pen, body, snapshot, snapshot.log.len(), back, line);
@@ -49,21 +49,22 @@ pub fn tail(pen: &mut Pen<'_>, area: Rect, snapshot: &Snapshot, detail: &Detail)
     }
     pen.rule(area, "log", pen.theme.dim);
     let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
-    lines(pen, body, snapshot, detail.log.len(), 0, |at| {
+    lines(pen, body, snapshot, detail.log.len(), None, |at| {
         detail.log.get(at).map(|(when, text)| (*when, None, text.as_str()))
     });
 }
 
-/// Draws lines, the last at the bottom, `back` lines before the newest.
+/// Draws lines, the last at the bottom, `back` lines before the newest where they can be scrolled through.
 fn lines<'a>(
     pen: &mut Pen<'_>,
     area: Rect,
     snapshot: &Snapshot,
     count: usize,
-    back: usize,
+    back: Option<usize>,
     line: impl Fn(usize) -> Option<(Duration, Option<TorrentId>, &'a str)>,
 ) {
     let theme = *pen.theme;
+    let (scrolls, back) = (back.is_some(), back.unwrap_or(0));
     let height = usize::from(area.height);
     if count == 0 && height > 0 {
         pen.put(area.x + 3, area.y, area.width - 4, "nothing has happened yet", theme.dim);
@@ -80,13 +81,12 @@ fn lines<'a>(
         let mut x = area.x + column + 3;
         if let Some(view) = id.and_then(|id| find(snapshot, id)) {
             let room = (area.width / 4).clamp(8, 28);
-            let name = clean_within(&view.name, theme.ascii, room);
-            // The sentence may name it already.
-            if !sentence.contains(view.name.as_str()) {
-                x = pen.put(x, y, room, &name, theme.dim) + 2;
-            }
+            pen.put(x, y, room, &view.name, theme.dim);
+            x += room + 2;
         }
         pen.put(x, y, area.right().saturating_sub(x + 1), sentence, theme.text);
     }
-    pen.thumb(area, start, count);
+    if scrolls {
+        pen.thumb(area, start, count);
+    }
 }

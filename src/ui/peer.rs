@@ -95,18 +95,24 @@ fn close_hint(pen: &mut Pen<'_>, area: Rect) {
 
 /// Labels and values, most telling first.
 fn told(row: &PeerRow, peer: Option<&PeerDetail>) -> Vec<(&'static str, String)> {
-    let way = |wants: bool, choked: bool, who: &str, whom: &str| match (wants, choked) {
-        (true, true) => format!("{who} want{whom}, choked"),
-        (true, false) => format!("{who} want{whom}, allowed"),
-        (false, true) => format!("{who} want{whom} nothing, choked"),
-        (false, false) => format!("{who} want{whom} nothing, allowed"),
+    let from_it = match (row.interesting, row.chokes_us) {
+        (true, true) => "we want, it chokes us",
+        (true, false) => "we want, it gives",
+        (false, true) => "we want nothing, it chokes us",
+        (false, false) => "we want nothing",
+    };
+    let to_it = match (row.interested, row.choked) {
+        (true, true) => "it wants, we choke it",
+        (true, false) => "it wants, we give",
+        (false, true) => "it wants nothing, we choke it",
+        (false, false) => "it wants nothing",
     };
     let share = |share: f32| percent((f64::from(share.clamp(0.0, 1.0)) * 1000.0) as u64, 1000);
     let mut pairs = vec![
         ("In", format!("{}, {} so far", rate_long(row.down), size_long(row.downloaded))),
         ("Out", format!("{}, {} so far", rate_long(row.up), size_long(row.uploaded))),
-        ("We", way(row.interesting, row.chokes_us, "we", "")),
-        ("It", way(row.interested, row.choked, "it", "s")),
+        ("From it", from_it.to_owned()),
+        ("To it", to_it.to_owned()),
         ("Has", share(row.done)),
         ("Requests", format!("{} of ours, {} of its", row.requests_out, row.requests_in)),
         ("Connected", format!("for {}", time(row.age))),
@@ -118,7 +124,7 @@ fn told(row: &PeerRow, peer: Option<&PeerDetail>) -> Vec<(&'static str, String)>
         return pairs;
     };
     pairs[4].1 = format!(
-        "{}, {} pieces, {} that we lack",
+        "{}, {} pieces, {} we lack",
         share(row.done),
         grouped(u64::from(peer.pieces)),
         grouped(u64::from(peer.wanted))

@@ -238,7 +238,7 @@ fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, peer: &PeerRow) {
 fn short_address(peer: &PeerRow, width: u16, cut: char) -> String {
     let text = address(peer.addr);
     let width = usize::from(width);
-    if text.len() <= width || !text.is_ascii() || width < 12 {
+    if text.len() <= width || peer.addr.is_ipv4() || width < 12 {
         return text;
     }
     let tail = (width - 1) * 3 / 5;

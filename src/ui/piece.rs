@@ -162,7 +162,7 @@ fn told(piece: &PieceDetail) -> Vec<(&'static str, String)> {
         if let Some(age) = piece.age {
             lines.push(("first asked", format!("{} ago", time(age))));
         }
-        let asked: Vec<String> = piece.asked.iter().map(|(addr, n)| format!("{} {n}", address(*addr))).collect();
+        let asked: Vec<String> = piece.asked.iter().map(|(addr, n)| format!("{} ({n})", address(*addr))).collect();
         lines.push(("asked of", if asked.is_empty() { "nobody".into() } else { asked.join(", ") }));
     }
     let some: Vec<String> = piece.some_holders.iter().map(|addr| address(*addr)).collect();
@@ -181,7 +181,7 @@ fn told(piece: &PieceDetail) -> Vec<(&'static str, String)> {
     lines.push(("of", files));
     if piece.fails > 0 {
         let times = if piece.fails == 1 { "once".to_owned() } else { format!("{} times", piece.fails) };
-        lines.push(("failed its hash", times));
+        lines.push(("bad hash", times));
     }
     lines
 }

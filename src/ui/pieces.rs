@@ -114,9 +114,9 @@ fn grid(pen: &mut Pen<'_>, shape: &Shape, map: &[Cell], cursor: Option<u32>) {
                 Mode::Braille => {
                     let (c, shade) = dots(slots.map(of));
                     let style = match (theme.coloured(), shade) {
-                        (true, shade) => {
-                            Style::new().fg(theme.piece(shade)).bg(theme.piece(Shade::Missing(if shade == Shade::Missing(0) { 0 } else { 2 })))
-                        }
+                        (true, shade) => Style::new()
+                            .fg(theme.piece(shade))
+                            .bg(theme.piece(Shade::Missing(if shade == Shade::Missing(0) { 0 } else { 2 }))),
                         (false, shade) => plain_style(pen, shade),
                     };
                     pen.fill(x, y, 1, c, if here { style.add_modifier(Modifier::REVERSED) } else { style });

@@ -97,7 +97,13 @@ pub fn top(model: &Model, height: usize, count: usize) -> usize {
 }
 
 /// Draws a list of lines of which one is chosen while the pane has the keys; `line` draws one of them.
-pub fn list(pen: &mut Pen<'_>, area: Rect, model: &Model, count: usize, mut line: impl FnMut(&mut Pen<'_>, usize, u16)) {
+pub fn list(
+    pen: &mut Pen<'_>,
+    area: Rect,
+    model: &Model,
+    count: usize,
+    mut line: impl FnMut(&mut Pen<'_>, usize, u16),
+) {
     let has_keys = model.pane == Pane::Detail;
     let chosen = model.cursor[model.tab as usize].min(count.saturating_sub(1));
     let height = usize::from(area.height);

@@ -9,7 +9,11 @@ use crate::ui::update::notice;
 #[must_use]
 pub fn targets(model: &Model, snapshot: &Snapshot) -> Vec<TorrentId> {
     let marked = marked(model, snapshot);
-    if marked.is_empty() { model.selected.filter(|id| find(snapshot, *id).is_some()).into_iter().collect() } else { marked }
+    if marked.is_empty() {
+        model.selected.filter(|id| find(snapshot, *id).is_some()).into_iter().collect()
+    } else {
+        marked
+    }
 }
 
 /// The torrents that are marked and shown, in the order in which they are shown.

@@ -158,17 +158,20 @@ pub fn draw(pen: &mut Pen<'_>, r: &Regions, model: &Model, snapshot: &Snapshot) 
 
 /// What the list leaves out and what is marked, beside the title of the names.
 fn said(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, model: &Model, snapshot: &Snapshot) {
-    let mut words = Vec::new();
     let only = model.panes.only;
-    if only != Only::All {
-        words.push(format!("{} {}/{}", only.word(), model.rows.len(), snapshot.torrents.len()));
-    }
-    if !model.panes.marks.is_empty() {
-        words.push(format!("{} marked", marked(model, snapshot).len()));
-    }
+    let shown = format!("{} {}/{}", only.word(), model.rows.len(), snapshot.torrents.len());
+    let marks = format!("{} marked", marked(model, snapshot).len());
+    let words = match (only != Only::All, !model.panes.marks.is_empty()) {
+        (false, false) => return,
+        (true, false) => shown,
+        (false, true) => marks,
+        (true, true) => format!("{shown}, {marks}"),
+    };
     let x = slot.x + if model.sort == Sort::Name { 7 } else { 6 };
     let room = (slot.x + slot.width).saturating_sub(x);
-    pen.put(x, y, room, &words.join(", "), model.theme.accent);
+    // What does not fit whole is said as far as it fits: the marks are seen in their rows.
+    let fits = words.split(", ").next().filter(|_| words.len() > usize::from(room)).unwrap_or(&words);
+    pen.put(x, y, room, fits, model.theme.accent);
 }
 
 fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, (at, view): (usize, &TorrentView), chosen: bool) {
@@ -198,8 +201,9 @@ fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, (at, view): (usize, &Torre
         Col::Eta => (eta(view.eta), if view.eta.is_some() { text } else { theme.faint }),
         Col::State => state(view, &theme),
         Col::Ratio => dashed(ratio(view.uploaded, view.size), &theme),
-        Col::Received => return pen.put_number(right, y, slot.width, &size(view.downloaded), theme.dim),
-        Col::Sent => return pen.put_number(right, y, slot.width, &size(view.uploaded), theme.dim),
+        Col::Received => return pen.put_number(right, y, slot.width, &moved(view.downloaded), theme.dim),
+        Col::Sent => return pen.put_number(right, y, slot.width, &moved(view.uploaded), theme.dim),
+        Col::Active if view.active.is_zero() => ("-".into(), theme.faint),
         Col::Active => (time(view.active), theme.dim),
         Col::Queue => ((at + 1).to_string(), theme.faint),
         Col::Rank => match view.rank {
@@ -211,6 +215,10 @@ fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, (at, view): (usize, &Torre
         Col::UpLimit => limit(view.limits.1, &theme),
     };
     pen.put_side(slot.x, y, slot.width, slot.side, &words, style);
+}
+
+fn moved(bytes: u64) -> String {
+    if bytes == 0 { "-".into() } else { size(bytes) }
 }
 
 /// A limit of its own.

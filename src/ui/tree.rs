@@ -260,7 +260,9 @@ mod tests {
     fn shown(tree: &Tree) -> Vec<String> {
         (0..tree.len())
             .filter_map(|row| tree.row(row))
-            .map(|row| format!("{}{}{}", " ".repeat(usize::from(row.depth)), row.name, if row.folded { "+" } else { "" }))
+            .map(|row| {
+                format!("{}{}{}", " ".repeat(usize::from(row.depth)), row.name, if row.folded { "+" } else { "" })
+            })
             .collect()
     }
 

@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ttui::api::{
-    Cell, Departed, Detail, FileRow, InfoHash, Meta, PeerDetail, PeerRow, PieceDetail, Priority, Reason, Snapshot, Source,
-    SourceRow, State, TorrentId, TorrentView, TrackerRow,
+    Cell, Departed, Detail, FileRow, InfoHash, Meta, PeerDetail, PeerRow, PieceDetail, Priority, Reason, Snapshot,
+    Source, SourceRow, State, TorrentId, TorrentView, TrackerRow,
 };
 
 /// A generator of numbers that look random and are not.
@@ -86,7 +86,7 @@ pub fn download(name: &str, peers: usize) -> TorrentView {
         wasted: 2_100_000,
         peers: peers.len() as u32,
         seeds: peers.iter().filter(|p| p.done >= 1.0).count() as u32,
-        known: peers.len() as u32 * 3 - 2,
+        known: (peers.len() as u32 * 3).saturating_sub(2),
         eta: Some(Duration::from_secs(134)),
         active: Duration::from_secs(754),
         added: 1_793_437_200,
