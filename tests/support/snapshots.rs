@@ -118,7 +118,6 @@ pub fn download(name: &str, peers: usize) -> TorrentView {
             piece_length: 2 << 20,
             folder: "~/Downloads/debian".into(),
             log: log(),
-            ..Detail::default()
         })),
         ..TorrentView::default()
     }
