@@ -23,7 +23,7 @@
 //! | [`api`] | view types of `swarm`, ids of `wire` | `Instant`: snapshots hold durations and numbers |
 //! | [`disk`] | geometry and job types of `swarm`, `wire` | `engine`, `ui`, `api`, sockets |
 //! | [`engine`] | all below, [`config`] | `ui`; tokio outside `udp.rs`; ureq outside `announce.rs` |
-//! | [`ui`] | `api`, `config` | `engine`, `disk`, `swarm`, `wire`; terminal events, clocks and files outside `run.rs` |
+//! | [`ui`] | `api`, `config` | `engine`, `disk`, `swarm`, `wire`; terminal events, clocks and files outside `run.rs` and `picker.rs` |
 //!
 //! ## The machine
 //!
@@ -133,28 +133,46 @@ pub mod api;
 pub mod ui {
     //! One loop in [`run`], the rest pure: `update` changes a model, `view` draws it.
     pub mod acts;
+    pub mod add;
     pub mod answer;
+    pub mod ask;
+    pub mod browse;
     pub mod bulk;
+    pub mod chooser;
     pub mod departed;
     pub mod dialog;
     pub mod edit;
+    pub mod few;
     pub mod files;
+    pub mod front;
+    pub mod glob;
     pub mod graph;
+    pub mod help;
     pub mod hide;
     pub mod history;
     pub mod info;
+    pub mod keymap;
     pub mod keys;
     pub mod layout;
     pub mod log;
+    pub mod look;
     pub mod model;
+    pub mod options;
     pub mod order;
+    pub mod outward;
+    pub mod palette;
     pub mod panes;
+    pub mod path;
     pub mod peer;
     pub mod peers;
     pub mod pen;
+    pub mod picker;
     pub mod piece;
     pub mod pieces;
+    pub mod removal;
     pub mod run;
+    pub mod settings;
+    pub mod sheet;
     pub mod side;
     pub mod style;
     pub mod tabs;

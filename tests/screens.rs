@@ -77,11 +77,12 @@ fn keys_ask_the_engine_for_what_they_say() {
         ("d Down Up Enter", &["Remove { id: TorrentId(1), data: false }"]),
         ("d Space Esc", &[]),
         ("d q", &[]),
-        ("a x . t o r r e n t Enter", &["Add(AddTorrent { what: \"x.torrent\""]),
-        ("a ~ / x Enter", &["Add(AddTorrent { what: \"/data/me/x\""]),
+        ("a 'x.torrent Enter", &["Inspect(AddTorrent { what: \"x.torrent\""]),
+        ("a ~ / x Enter", &["Inspect(AddTorrent { what: \"/data/me/x\""]),
+        ("a x Enter Enter", &["Inspect(AddTorrent { what: \"x\"", "Add(AddTorrent { what: \"x\""]),
         ("a x Esc", &[]),
         ("a Enter", &[]),
-        ("a q d p Enter", &["Add(AddTorrent { what: \"qdp\""]),
+        ("a q d p Enter", &["Inspect(AddTorrent { what: \"qdp\""]),
         ("Tab Down B", &["Wish(TorrentId(1), Ban(PeerKey("]),
         ("Tab Down X", &["Wish(TorrentId(1), Kick(PeerKey("]),
         ("Tab B", &[]),
@@ -162,8 +163,8 @@ fn a_paste_is_never_taken_as_keys() {
         assert!(command.contains(what), "{asked:?}");
     }
     update(&mut model, Msg::Paste("x".repeat(1 << 20)), &snapshot);
-    let Some(Dialog::Add { edit, .. }) = model.dialogs.last() else { panic!("no box") };
-    assert_eq!(edit.text().len(), 64 * 1024);
+    let Some(Dialog::Add(add)) = model.dialogs.last() else { panic!("no box") };
+    assert_eq!(add.what.text().len(), 64 * 1024);
     let many = "line\n".repeat(20_000);
     update(&mut model, Msg::Paste(many), &snapshot);
     assert!(keys(&mut model, &snapshot, "Enter").len() <= 1001);
@@ -178,9 +179,9 @@ fn what_is_dropped_on_the_terminal_is_a_path() {
         ("magnet:?xt=urn:btih:00", "magnet:?xt=urn:btih:00"),
     ];
     for (line, what) in dropped {
-        assert_eq!(ttui::ui::update::to_add(line, None).unwrap().what, what);
+        assert_eq!(ttui::ui::add::to_add(line, None).unwrap().what, what);
     }
-    assert!(ttui::ui::update::to_add("  ", None).is_none());
+    assert!(ttui::ui::add::to_add("  ", None).is_none());
 }
 
 #[test]
@@ -217,7 +218,7 @@ fn a_question_about_what_has_gone_answers_itself() {
 #[test]
 fn what_was_just_added_is_chosen() {
     let mut model = model(80, 24, ThemeName::Dark, &empty());
-    keys(&mut model, &empty(), "a x Enter");
+    keys(&mut model, &empty(), "a x Enter Enter");
     let snapshot = busy();
     update(&mut model, Msg::Added(TorrentId(6)), &empty());
     update(&mut model, Msg::Snapshot, &snapshot);
@@ -236,7 +237,7 @@ fn a_refusal_is_read_before_it_goes() {
     let why = "no such file; check the path".to_owned();
     update(&mut model, Msg::Refused("~/x.torrent".into(), why), &snapshot);
     keys(&mut model, &snapshot, "q");
-    assert!(matches!(model.dialogs.last(), Some(Dialog::Add { edit, .. }) if edit.text() == "q"), "typing goes on");
+    assert!(matches!(model.dialogs.last(), Some(Dialog::Add(add)) if add.what.text() == "q"), "typing goes on");
     keys(&mut model, &snapshot, "Esc");
     assert!(text(&draw(&model, &snapshot)).contains("~/x.torrent: no such file; check the path"));
     keys(&mut model, &snapshot, "Enter");

@@ -73,7 +73,7 @@ pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
         });
     }
     out::line("starting the interface ..");
-    interface::show(&leecher, &config.interface, &stop)
+    interface::show(&leecher, &config, &stop)
 }
 
 /// The demo's folder, removed at the end.

@@ -10,7 +10,6 @@ use crossbeam_channel::{Receiver, bounded, select};
 use super::{Common, STOPPED, out};
 use crate::api::{AddTorrent, Command, Event};
 use crate::config::Config;
-use crate::config::interface::Interface;
 use crate::disk::lock;
 use crate::engine::handle::{Engine, EngineConfig};
 use crate::limits;
@@ -30,7 +29,7 @@ pub fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode>
     for what in torrents {
         engine.send(Command::Add(AddTorrent { what: what.clone(), ..AddTorrent::default() }));
     }
-    let end = show(&engine, &config.interface, &stop);
+    let end = show(&engine, &config, &stop);
     leave(engine);
     end
 }
@@ -39,8 +38,8 @@ pub fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode>
 ///
 /// # Errors
 /// There is no terminal, or it fails.
-pub fn show(engine: &Engine, _interface: &Interface, stop: &Receiver<()>) -> color_eyre::Result<ExitCode> {
-    let outcome = crate::ui::run::run(engine.sender(), &engine.events(), UiOptions::from_env(), stop)?;
+pub fn show(engine: &Engine, config: &Config, stop: &Receiver<()>) -> color_eyre::Result<ExitCode> {
+    let outcome = crate::ui::run::run(engine.sender(), &engine.events(), UiOptions::new(config), stop)?;
     match outcome {
         Outcome::Quit => Ok(ExitCode::SUCCESS),
         Outcome::Stopped => Ok(ExitCode::from(STOPPED)),

@@ -1,4 +1,5 @@
-//! The one table of keys: from it come what a key does, the help, the hints of the status line and the README.
+//! The one table of keys: from it come what a key does, the help, the palette, the hints of the status line and the
+//! README. What a user's config changes of it is in [`keymap`](super::keymap).
 
 /// A key as the interface knows it, whatever the terminal sent.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -311,7 +312,7 @@ pub const KEYS: &[Binding] = &[
     on(Everywhere, &[Char('z')], "z", Act::Zoom, "give this pane the whole screen, or not", ""),
     on(Everywhere, &[Char('r')], "r", Act::GraphSpan, "rates of the last minute, 5 minutes or hour", ""),
     on(Everywhere, &[Char('R')], "R", Act::GraphScope, "rates of this torrent, or of all", ""),
-    on(Everywhere, &[Char('T')], "T", Act::Theme, "dark, light, or no colours", ""),
+    on(Everywhere, &[Char('T')], "T", Act::Theme, "dark, light, high contrast, or no colours", ""),
     on(Everywhere, &[Ctrl('l')], "^l", Act::Redraw, "draw everything anew", ""),
     on(Everywhere, &[Char('?'), Key::F(1)], "? F1", Act::Help, "this help", "help"),
     on(Everywhere, &[Key::Esc], "Esc", Act::Close, "close or clear what is in front", ""),
@@ -319,31 +320,15 @@ pub const KEYS: &[Binding] = &[
     on(Everywhere, &[Ctrl('c')], "^c", Act::Stop, "save everything and quit", ""),
 ];
 
-/// What `key` means in the first of `places` where it means anything.
-#[must_use]
-pub fn lookup(places: &[Place], key: Key) -> Option<Act> {
-    places
-        .iter()
-        .find_map(|place| KEYS.iter().find(|b| b.place == *place && b.keys.contains(&key)))
-        .map(|binding| binding.act)
-}
-
-/// The key of `act` as a hint writes it.
-#[must_use]
-pub fn shown(act: Act) -> &'static str {
-    let shown = KEYS.iter().find(|b| b.act == act).map_or("", |b| b.shown);
-    shown.split(' ').next().unwrap_or(shown)
-}
-
 /// The table as Markdown, for the README.
 #[must_use]
 pub fn markdown() -> String {
     let mut out = String::new();
     for place in [Torrents, Peers, Pieces, Files, Trackers, Log, Everywhere] {
-        out.push_str(&format!("\n| {} | |\n|---|---|\n", place.title()));
+        out.push_str(&format!("\n| {} | | name |\n|---|---|---|\n", place.title()));
         for binding in KEYS.iter().filter(|b| b.place == place) {
             let keys: Vec<String> = binding.shown.split(' ').map(|key| format!("`{key}`")).collect();
-            out.push_str(&format!("| {} | {} |\n", keys.join(" "), binding.help));
+            out.push_str(&format!("| {} | {} | {} |\n", keys.join(" "), binding.help, binding.act.name()));
         }
     }
     out
@@ -369,13 +354,5 @@ mod tests {
         for key in ['s', 'q', 'z', 'h', 'i', 'm'] {
             assert!(KEYS.iter().all(|b| !b.keys.contains(&Key::Ctrl(key))), "^{key}");
         }
-    }
-
-    #[test]
-    fn a_narrower_place_goes_first() {
-        assert_eq!(lookup(&[Place::Files, Place::Torrents, Place::Everywhere], Key::Char('-')), Some(Act::FileLess));
-        assert_eq!(lookup(&[Place::Torrents, Place::Everywhere], Key::Char('-')), Some(Act::RankDown));
-        assert_eq!(lookup(&[Place::Torrents, Place::Everywhere], Key::F(1)), Some(Act::Help));
-        assert_eq!(shown(Act::Help), "?");
     }
 }

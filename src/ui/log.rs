@@ -5,7 +5,7 @@ use std::time::Duration;
 use ratatui::layout::Rect;
 
 use crate::api::{Detail, Snapshot, TorrentId};
-use crate::ui::keys::{Act, Tab, shown};
+use crate::ui::keys::{Act, Tab};
 use crate::ui::model::{Model, find};
 use crate::ui::pen::Pen;
 use crate::ui::text::{cells, clock, time};
@@ -26,7 +26,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, snapshot: &Snapshot, d
         let (here, there) =
             if model.panes.log_all { ("all torrents", "this torrent") } else { ("this torrent", "all torrents") };
         let x = pen.put(area.x + 3, area.y, area.width - 4, here, pen.theme.dim);
-        let hint = format!("[{}] {there}", shown(Act::LogScope));
+        let hint = format!("[{}] {there}", model.keymap.shown(Act::LogScope));
         if model.pane == crate::ui::model::Pane::Detail && x + 4 + cells(&hint) < area.right() {
             pen.put_right(area.right() - 1, area.y, cells(&hint), &hint, pen.theme.dim);
         }

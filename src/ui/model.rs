@@ -3,11 +3,16 @@
 
 use std::time::Duration;
 
-use crate::api::{Detail, Snapshot, TorrentId, TorrentView};
+use crate::api::{Contents, Detail, Snapshot, TorrentId, TorrentView};
+pub use crate::ui::dialog::Dialog;
 use crate::ui::edit::Edit;
 use crate::ui::history::History;
+use crate::ui::keymap::Keymap;
 use crate::ui::keys::{Key, Tab};
+use crate::ui::options::Options;
+use crate::ui::outward::Outward;
 use crate::ui::panes::Panes;
+use crate::ui::path::Listing;
 use crate::ui::style::{Theme, ThemeName};
 
 /// Everything that can happen to the interface.
@@ -35,6 +40,10 @@ pub enum Msg {
     Complete(TorrentId),
     /// Something to be told to the user.
     Notice(String),
+    /// What is in a folder that was asked for.
+    Listing(Listing),
+    /// What is inside something that could be added, or why not.
+    Inspected(String, Result<Box<Contents>, String>),
 }
 
 /// Which pane the keys go to.
@@ -92,39 +101,6 @@ pub enum PeerSort {
     Received,
     Sent,
     Failed,
-}
-
-/// A layer in front of the panes; it gets the keys first.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Dialog {
-    /// Asks for torrents to add.
-    Add {
-        /// The line that is being typed: the last one.
-        edit: Edit,
-        /// Lines before it, from a paste.
-        before: Vec<String>,
-    },
-    /// Asks whether to remove, and what.
-    Remove {
-        /// Which.
-        id: TorrentId,
-        /// Whether its data are to be deleted.
-        data: bool,
-    },
-    /// Asks whether to quit although something is unfinished.
-    Quit {
-        /// How many torrents are.
-        unfinished: usize,
-    },
-    /// The keys.
-    Help {
-        /// The first line shown.
-        top: usize,
-    },
-    /// Why the chosen torrent is no faster.
-    Why,
-    /// Something that must be read: a title and sentences.
-    Message(String, Vec<String>),
 }
 
 /// A sentence in the status line, for a while.
@@ -191,6 +167,12 @@ pub struct Model {
     pub peers_top: usize,
     /// The chosen line of each tab, where lines can be chosen; the distance from the newest line in the log.
     pub cursor: [usize; Tab::ALL.len()],
+    /// The keys of this run.
+    pub keymap: Keymap,
+    /// What the config says of the interface.
+    pub options: Options,
+    /// What is asked of the world beside the engine, until `run.rs` takes it.
+    pub outbox: Vec<Outward>,
     /// The layers in front, the last on top.
     pub dialogs: Vec<Dialog>,
     /// The sentence in the status line.
@@ -238,6 +220,9 @@ impl Model {
             sorted: Duration::ZERO,
             peers_top: 0,
             cursor: [0; Tab::ALL.len()],
+            keymap: Keymap::default(),
+            options: Options::default(),
+            outbox: Vec::new(),
             dialogs: Vec::new(),
             notice: None,
             panes: Panes::default(),

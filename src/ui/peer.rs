@@ -59,7 +59,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, open: Opened, detail: 
     let x = pen.put(area.x + 1, area.y, area.width - 2, &address(row.addr), theme.strong) + 2;
     let x = pen.put(x, area.y, area.right().saturating_sub(x + 1), &row.client, theme.text) + 2;
     pen.put(x, area.y, area.right().saturating_sub(x + 1), &row.flags, theme.dim);
-    close_hint(pen, area);
+    close_hint(pen, area, model);
     let detail = detail.peer.as_ref().filter(|peer| peer.key == open.key);
     let pairs = told(row, detail);
     let columns: u16 = match area.width {
@@ -86,8 +86,8 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, open: Opened, detail: 
     }
 }
 
-fn close_hint(pen: &mut Pen<'_>, area: Rect) {
-    let hint = format!("[{}] list", crate::ui::keys::shown(Act::PeerOpen));
+fn close_hint(pen: &mut Pen<'_>, area: Rect, model: &Model) {
+    let hint = format!("[{}] list", model.keymap.shown(Act::PeerOpen));
     if area.width >= 76 {
         pen.put_right(area.right() - 1, area.y, 14, &hint, pen.theme.dim);
     }
@@ -183,7 +183,7 @@ fn gone(pen: &mut Pen<'_>, area: Rect, model: &Model, open: Opened, detail: &Det
     };
     let x = pen.put(area.x + 1, area.y, area.width - 2, &name, theme.strong) + 2;
     pen.put(x, area.y, area.right().saturating_sub(x + 1), "has left", theme.warn);
-    close_hint(pen, area);
+    close_hint(pen, area, model);
     if let Some(left) = left
         && area.height > 1
     {

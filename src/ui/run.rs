@@ -3,14 +3,14 @@
 //! ```text
 //!  input thread --keys--+
 //!  engine -----events---+--> drain all -> update(model) -> draw once, at most 30 times a second
-//!  a tick a second -----+                     |
-//!                                             +--> commands to the engine
+//!  picker ----folders---+                     |
+//!  a tick a second -----+                     +--> commands to the engine, the outbox to terminal and picker
 //! ```
 //!
 //! The terminal is put back whatever happens: when the guard is dropped, and by a panic hook before the message is
 //! printed. A frame is drawn only if something that is seen has changed.
 
-use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
+use std::io::{self, IsTerminal, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
@@ -28,66 +28,27 @@ use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
-use crate::api::{Command, Event, Snapshot};
+use crate::api::{Command, Event, Snapshot, State};
+use crate::ui::few;
+pub use crate::ui::look::UiOptions;
 use crate::ui::model::{Model, Msg};
-use crate::ui::style::ThemeName;
+use crate::ui::outward::{BRING_TITLE, KEEP_TITLE, Outward};
+use crate::ui::picker::Picker;
+use crate::ui::style::Colours;
 use crate::ui::translate::{msg_of, unmarked_pastes};
 use crate::ui::update::update;
 use crate::ui::view::view;
 
-/// The shortest time between two frames.
-const FRAME: Duration = Duration::from_millis(33);
+/// The time between two frames of a screen on which nothing moves but clocks.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long after a key the screen counts as looked at: frames come as fast as they may.
+const AWAKE: Duration = Duration::from_secs(3);
 /// The time between two ticks.
 const TICK: Duration = Duration::from_secs(1);
 /// How often the input thread looks whether it is to end.
 const LOOK: Duration = Duration::from_millis(100);
 /// Messages handled between two frames; more wait, so that a flood of them cannot keep the screen from being drawn.
 const BATCH: usize = 4096;
-
-/// How the interface is to look.
-#[derive(Clone, Debug)]
-pub struct UiOptions {
-    /// The colours.
-    pub theme: ThemeName,
-    /// Write only ASCII.
-    pub ascii: bool,
-    /// Take the mouse.
-    pub mouse: bool,
-    /// The user's home folder, for `~/` in what is typed.
-    pub home: Option<String>,
-}
-
-impl UiOptions {
-    /// What the environment says: `NO_COLOR`, the locale, `COLORFGBG`, `HOME`.
-    #[must_use]
-    pub fn from_env() -> Self {
-        let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
-        UiOptions {
-            theme: theme_of(var("NO_COLOR").is_some(), var("TERM").as_deref(), var("COLORFGBG").as_deref()),
-            ascii: !cfg!(windows) && ascii_locale(var("LC_ALL").or_else(|| var("LC_CTYPE")).or_else(|| var("LANG"))),
-            mouse: true,
-            home: var(if cfg!(windows) { "USERPROFILE" } else { "HOME" }),
-        }
-    }
-}
-
-fn theme_of(no_color: bool, term: Option<&str>, ground: Option<&str>) -> ThemeName {
-    if no_color || matches!(term, Some("vt100" | "vt102" | "vt220" | "xterm-mono")) {
-        return ThemeName::Plain;
-    }
-    // `COLORFGBG` is `foreground;background`, where 7 and 15 are the light grounds.
-    match ground.and_then(|ground| ground.rsplit(';').next()) {
-        Some("7" | "15") => ThemeName::Light,
-        _ => ThemeName::Dark,
-    }
-}
-
-fn ascii_locale(locale: Option<String>) -> bool {
-    locale.is_none_or(|locale| {
-        let locale = locale.to_lowercase();
-        !locale.contains("utf-8") && !locale.contains("utf8")
-    })
-}
 
 /// Why the interface ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -106,6 +67,8 @@ struct Guard;
 /// The thread that draws, while it draws.
 static DRAWING: Mutex<Option<ThreadId>> = Mutex::new(None);
 static HOOK: Once = Once::new();
+/// Whether the title of before is kept by the terminal, and is to come back.
+static TITLED: AtomicBool = AtomicBool::new(false);
 
 fn drawing() -> Option<ThreadId> {
     *DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
@@ -116,7 +79,7 @@ fn set_drawing(thread: Option<ThreadId>) {
 }
 
 impl Guard {
-    fn enter(mouse: bool) -> io::Result<Self> {
+    fn enter(mouse: bool, title: bool) -> io::Result<Self> {
         HOOK.call_once(chain_hook);
         set_drawing(Some(thread::current().id()));
         let guard = Guard;
@@ -124,6 +87,10 @@ impl Guard {
         execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
         if mouse {
             execute!(io::stdout(), EnableMouseCapture)?;
+        }
+        if title {
+            write!(io::stdout(), "{KEEP_TITLE}")?;
+            TITLED.store(true, Ordering::Relaxed);
         }
         Ok(guard)
     }
@@ -139,6 +106,9 @@ impl Drop for Guard {
 /// Puts the terminal back. Goes on after an error: what can be put back is.
 fn restore() {
     let mut out = io::stdout();
+    if TITLED.swap(false, Ordering::Relaxed) {
+        let _ = write!(out, "{BRING_TITLE}");
+    }
     let _ = execute!(out, DisableMouseCapture);
     let _ = execute!(out, EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
     let _ = disable_raw_mode();
@@ -247,18 +217,26 @@ pub fn run(
         ));
     }
     let size = crossterm::terminal::size()?;
-    let mut model = Model::new(size, options.theme, options.ascii);
-    model.home = options.home;
-    let _guard = Guard::enter(options.mouse)?;
-    let mut screen = Screen::new()?;
+    let few = options.options.colours != Colours::Many;
+    let mut model = options.model(size);
+    let _guard = Guard::enter(model.options.mouse, model.options.title)?;
+    let mut screen = Screen::new(few)?;
     let mut snapshot = Arc::new(Snapshot::default());
     screen.draw(&mut model, &snapshot)?;
+    let picker = Picker::start()?;
     let input = Input::start()?;
-    let mut world = World { model, snapshot: Arc::clone(&snapshot), started: Instant::now(), ended: None };
+    let started = Instant::now();
+    let mut world = World { model, snapshot: Arc::clone(&snapshot), started, touched: started, ended: None };
     let mut next_tick = world.started + TICK;
     loop {
-        let deadline = if world.model.dirty { next_tick.min(screen.next_frame()) } else { next_tick };
+        let deadline = if world.model.dirty { next_tick.min(world.next_frame(&screen)) } else { next_tick };
         select! {
+            recv(picker.listings()) -> got => {
+                if let Ok(listing) = got {
+                    world.touched = Instant::now();
+                    world.tell(Msg::Listing(listing), &mut commands);
+                }
+            }
             recv(input.events) -> got => world.input(got.unwrap_or_else(|_| Err(lost())), &input, &mut commands)?,
             recv(events) -> got => world.events(got.ok(), events, &mut commands),
             recv(stop) -> _ => return Ok(Outcome::Stopped),
@@ -269,10 +247,11 @@ pub fn run(
             next_tick = now + TICK;
             world.tell(Msg::Tick(now - world.started), &mut commands);
         }
+        world.send_out(&mut screen, &picker)?;
         if let Some(outcome) = world.outcome() {
             return Ok(outcome);
         }
-        if world.model.dirty && now >= screen.next_frame() {
+        if world.model.dirty && now >= world.next_frame(&screen) {
             snapshot.clone_from(&world.snapshot);
             screen.draw(&mut world.model, &snapshot)?;
         }
@@ -283,7 +262,34 @@ fn lost() -> io::Error {
     io::Error::new(io::ErrorKind::UnexpectedEof, "the keyboard is gone")
 }
 
-type Drawn = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
+type Drawn = Terminal<CrosstermBackend<Out>>;
+
+/// One write a frame, so that no half frame is seen.
+struct Out {
+    frame: Vec<u8>,
+    /// The terminal has so few colours that it does not know the codes for many.
+    few: bool,
+    stdout: Stdout,
+}
+
+impl Write for Out {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.frame.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let frame = std::mem::take(&mut self.frame);
+        let written = match self.few {
+            true => self.stdout.write_all(&few::translated(&frame)),
+            false => self.stdout.write_all(&frame),
+        };
+        self.frame = frame;
+        self.frame.clear();
+        written?;
+        self.stdout.flush()
+    }
+}
 
 /// The terminal to draw on.
 struct Screen {
@@ -304,14 +310,16 @@ impl Drop for Screen {
 }
 
 impl Screen {
-    fn new() -> io::Result<Self> {
-        // One write a frame, so that no half frame is seen.
-        let out = BufWriter::with_capacity(256 * 1024, io::stdout());
+    fn new(few: bool) -> io::Result<Self> {
+        let out = Out { frame: Vec::with_capacity(256 * 1024), few, stdout: io::stdout() };
         Ok(Screen { terminal: Some(Terminal::new(CrosstermBackend::new(out))?), drawn: None })
     }
 
-    fn next_frame(&self) -> Instant {
-        self.drawn.map_or_else(Instant::now, |drawn| drawn + FRAME)
+    /// Tells the terminal something between two frames.
+    fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(terminal) = &mut self.terminal else { return Ok(()) };
+        terminal.backend_mut().write_all(bytes)?;
+        io::Write::flush(terminal.backend_mut())
     }
 
     fn draw(&mut self, model: &mut Model, snapshot: &Snapshot) -> io::Result<()> {
@@ -333,6 +341,8 @@ struct World {
     model: Model,
     snapshot: Arc<Snapshot>,
     started: Instant,
+    /// When the user did something last.
+    touched: Instant,
     ended: Option<Outcome>,
 }
 
@@ -341,6 +351,31 @@ impl World {
         for command in update(&mut self.model, msg, &self.snapshot) {
             commands(command);
         }
+    }
+
+    /// When a change may be drawn: as often as the config allows, and once a second while nothing moves.
+    fn next_frame(&self, screen: &Screen) -> Instant {
+        let Some(drawn) = screen.drawn else { return Instant::now() };
+        let still = self.snapshot.down + self.snapshot.up == 0
+            && self.snapshot.torrents.iter().all(|(_, view)| !matches!(view.state, State::Checking | State::Moving));
+        if still && self.touched.elapsed() > AWAKE {
+            return drawn + IDLE;
+        }
+        drawn + Duration::from_secs(1) / self.model.options.frames.max(1)
+    }
+
+    /// Does what the interface asks of the world beside the engine.
+    fn send_out(&mut self, screen: &mut Screen, picker: &Picker) -> io::Result<()> {
+        for outward in std::mem::take(&mut self.model.outbox) {
+            screen.say(&outward.bytes(self.model.options.ways()))?;
+            match outward {
+                Outward::List(folder) => picker.ask(folder),
+                Outward::Mouse(true) => execute!(io::stdout(), EnableMouseCapture)?,
+                Outward::Mouse(false) => execute!(io::stdout(), DisableMouseCapture)?,
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn outcome(&self) -> Option<Outcome> {
@@ -354,6 +389,7 @@ impl World {
         input: &Input,
         commands: &mut impl FnMut(Command),
     ) -> io::Result<()> {
+        self.touched = Instant::now();
         let mut msgs = Vec::new();
         let mut size = None;
         for event in std::iter::once(first).chain(input.events.try_iter()).take(BATCH) {
@@ -389,7 +425,8 @@ impl World {
                 Event::Refused { what, why } => Msg::Refused(what, why),
                 Event::Complete(id) => Msg::Complete(id),
                 Event::Notice { text, .. } => Msg::Notice(text),
-                Event::Ready(_) | Event::Inspected { .. } => continue,
+                Event::Inspected { what, contents } => Msg::Inspected(what, contents),
+                Event::Ready(_) => continue,
                 Event::Stopped => {
                     self.ended = Some(Outcome::EngineStopped);
                     continue;
@@ -401,19 +438,5 @@ impl World {
             self.snapshot = snapshot;
             self.tell(Msg::Snapshot, commands);
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_environment_decides_the_look() {
-        assert_eq!(theme_of(true, Some("xterm-256color"), None), ThemeName::Plain);
-        assert_eq!(theme_of(false, Some("xterm-256color"), Some("0;15")), ThemeName::Light);
-        assert_eq!(theme_of(false, None, Some("15;0")), ThemeName::Dark);
-        assert!(ascii_locale(Some("C".into())) && ascii_locale(None));
-        assert!(!ascii_locale(Some("de_DE.UTF-8".into())) && !ascii_locale(Some("C.utf8".into())));
     }
 }

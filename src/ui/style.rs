@@ -13,6 +13,8 @@ pub enum ThemeName {
     Dark,
     /// Dark text on a light ground.
     Light,
+    /// Bright text on black, nothing dim.
+    Contrast,
     /// No colours: bold, dim and shades of characters only.
     Plain,
 }
@@ -23,7 +25,8 @@ impl ThemeName {
     pub const fn next(self) -> Self {
         match self {
             ThemeName::Dark => ThemeName::Light,
-            ThemeName::Light => ThemeName::Plain,
+            ThemeName::Light => ThemeName::Contrast,
+            ThemeName::Contrast => ThemeName::Plain,
             ThemeName::Plain => ThemeName::Dark,
         }
     }
@@ -34,7 +37,35 @@ impl ThemeName {
         match self {
             ThemeName::Dark => "dark",
             ThemeName::Light => "light",
+            ThemeName::Contrast => "high contrast",
             ThemeName::Plain => "no colours",
+        }
+    }
+}
+
+/// How many colours a terminal has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Colours {
+    /// 256 at least.
+    #[default]
+    Many,
+    /// Eight, each in two shades.
+    Sixteen,
+    /// Eight.
+    Eight,
+}
+
+impl Colours {
+    /// What `TERM` and `COLORTERM` say.
+    #[must_use]
+    pub fn of_env(term: Option<&str>, colorterm: Option<&str>) -> Self {
+        if colorterm.is_some() || cfg!(windows) {
+            return Colours::Many;
+        }
+        match term.unwrap_or_default() {
+            "linux" | "xterm" | "xterm-16color" | "screen" | "tmux" | "rxvt" | "putty" => Colours::Sixteen,
+            "" | "ansi" | "cygwin" | "xterm-color" | "xterm-8color" | "Eterm" | "vt340" => Colours::Eight,
+            _ => Colours::Many,
         }
     }
 }
@@ -140,6 +171,8 @@ pub struct Theme {
     pub chosen: Style,
     /// The ground of a dialog.
     pub sheet: Style,
+    /// The ground of everything, where it is not the terminal's own.
+    pub ground: Option<Style>,
     /// Colours of a graph of what comes in, from its foot to its top.
     pub down_ramp: [Color; 4],
     /// The same of what goes out.
@@ -174,6 +207,7 @@ impl Theme {
                 bad: fg(203),
                 chosen: Style::new().bg(Color::Indexed(236)),
                 sheet: Style::new().bg(Color::Indexed(235)),
+                ground: None,
                 down_ramp: indexed([23, 29, 36, 79]),
                 up_ramp: indexed([60, 97, 98, 141]),
                 pieces: indexed([75, 60, 67, 67, 179, 88, 236, 239]),
@@ -194,9 +228,31 @@ impl Theme {
                 bad: fg(160),
                 chosen: Style::new().bg(Color::Indexed(254)),
                 sheet: Style::new().bg(Color::Indexed(255)),
+                ground: None,
                 down_ramp: indexed([115, 72, 36, 29]),
                 up_ramp: indexed([183, 140, 97, 91]),
                 pieces: indexed([32, 153, 110, 110, 172, 217, 254, 251]),
+            },
+            ThemeName::Contrast => Theme {
+                name,
+                ascii,
+                glyphs,
+                text: fg(15),
+                strong: fg(15).add_modifier(Modifier::BOLD),
+                dim: fg(254),
+                faint: fg(248),
+                accent: fg(51).add_modifier(Modifier::BOLD),
+                down: fg(49),
+                up: fg(219),
+                good: fg(120),
+                warn: fg(226),
+                bad: fg(211).add_modifier(Modifier::BOLD),
+                chosen: Style::new().bg(Color::Indexed(19)).add_modifier(Modifier::BOLD),
+                sheet: Style::new().fg(Color::Indexed(15)).bg(Color::Indexed(17)),
+                ground: Some(Style::new().fg(Color::Indexed(15)).bg(Color::Indexed(16))),
+                down_ramp: indexed([49, 49, 49, 49]),
+                up_ramp: indexed([219, 219, 219, 219]),
+                pieces: indexed([39, 32, 32, 32, 226, 196, 240, 245]),
             },
             ThemeName::Plain => Theme {
                 name,
@@ -214,10 +270,56 @@ impl Theme {
                 bad: Style::new().add_modifier(Modifier::BOLD),
                 chosen: Style::new().add_modifier(Modifier::BOLD),
                 sheet: Style::new(),
+                ground: None,
                 down_ramp: [Color::Reset; 4],
                 up_ramp: [Color::Reset; 4],
                 pieces: [Color::Reset; 8],
             },
+        }
+    }
+
+    /// The theme of that name for a terminal of so many colours.
+    #[must_use]
+    pub fn fitted(name: ThemeName, ascii: bool, colours: Colours) -> Self {
+        let theme = Theme::new(name, ascii);
+        match (name, colours) {
+            (ThemeName::Plain, _) | (_, Colours::Many) => theme,
+            (name, colours) => theme.with_few(name == ThemeName::Light, colours == Colours::Sixteen),
+        }
+    }
+
+    /// The same in the colours of ANSI, which the user's terminal shows as it was told to. Without `bright`, only the
+    /// eight dark ones, of which blue and black cannot be read on black.
+    fn with_few(self, light: bool, bright: bool) -> Self {
+        let fg = |color: Color| Style::new().fg(color);
+        let pick = |bright_one: Color, dark_one: Color| if bright && !light { bright_one } else { dark_one };
+        let quiet = |color: Color| if bright { fg(color) } else { Style::new().add_modifier(Modifier::DIM) };
+        let (down, up) = (pick(Color::LightCyan, Color::Cyan), pick(Color::LightMagenta, Color::Magenta));
+        let down = if light { Color::Green } else { down };
+        let grey = if bright { Color::DarkGray } else { Color::Reset };
+        let have = if light { Color::Blue } else { pick(Color::LightBlue, Color::Cyan) };
+        let contrast = self.name == ThemeName::Contrast;
+        let plain = Style::new().fg(Color::White).bg(Color::Black);
+        let text = if contrast { fg(Color::White) } else { Style::new() };
+        Theme {
+            text,
+            strong: text.add_modifier(Modifier::BOLD),
+            dim: if contrast { text } else { quiet(Color::DarkGray) },
+            faint: if contrast { text } else { quiet(if light { Color::Gray } else { Color::DarkGray }) },
+            accent: if light { fg(Color::Blue) } else { fg(pick(Color::LightBlue, Color::Cyan)) }
+                .add_modifier(Modifier::BOLD),
+            down: fg(down),
+            up: fg(up),
+            good: fg(pick(Color::LightGreen, Color::Green)),
+            warn: fg(pick(Color::LightYellow, Color::Yellow)),
+            bad: fg(pick(Color::LightRed, Color::Red)).add_modifier(Modifier::BOLD),
+            chosen: Style::new().fg(Color::Reset).bg(Color::Reset).add_modifier(Modifier::REVERSED),
+            sheet: if contrast { plain } else { Style::new() },
+            ground: contrast.then_some(plain),
+            down_ramp: [down; 4],
+            up_ramp: [up; 4],
+            pieces: [have, have, have, have, pick(Color::LightYellow, Color::Yellow), Color::Red, grey, grey],
+            ..self
         }
     }
 
@@ -273,4 +375,63 @@ const fn indexed<const N: usize>(of: [u8; N]) -> [Color; N] {
         at += 1;
     }
     colors
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn themes_go_round() {
+        let mut name = ThemeName::Dark;
+        for _ in 0..4 {
+            name = name.next();
+        }
+        assert_eq!(name, ThemeName::Dark);
+    }
+
+    #[test]
+    fn a_terminal_gets_no_more_colours_than_it_has() {
+        let env = |term| Colours::of_env(Some(term), None);
+        assert_eq!(env("xterm-256color"), Colours::Many);
+        assert_eq!(env("linux"), Colours::Sixteen);
+        assert_eq!(env("ansi"), Colours::Eight);
+        assert_eq!(Colours::of_env(Some("xterm"), Some("truecolor")), Colours::Many);
+        let many = |color: &Color| matches!(color, Color::Indexed(_) | Color::Rgb(..));
+        for name in [ThemeName::Dark, ThemeName::Light, ThemeName::Contrast, ThemeName::Plain] {
+            for colours in [Colours::Sixteen, Colours::Eight] {
+                let theme = Theme::fitted(name, false, colours);
+                let all = [
+                    theme.text,
+                    theme.strong,
+                    theme.dim,
+                    theme.faint,
+                    theme.accent,
+                    theme.down,
+                    theme.up,
+                    theme.good,
+                    theme.warn,
+                    theme.bad,
+                    theme.chosen,
+                    theme.sheet,
+                ];
+                let used = all.iter().chain(theme.ground.iter()).flat_map(|style| [style.fg, style.bg]).flatten();
+                let used: Vec<Color> = used.chain(theme.pieces).chain(theme.down_ramp).chain(theme.up_ramp).collect();
+                assert!(!used.iter().any(many), "{name:?} {colours:?}: {used:?}");
+                let bright = |color: &Color| {
+                    matches!(
+                        color,
+                        Color::DarkGray
+                            | Color::LightRed
+                            | Color::LightGreen
+                            | Color::LightYellow
+                            | Color::LightBlue
+                            | Color::LightMagenta
+                            | Color::LightCyan
+                    )
+                };
+                assert!(colours == Colours::Sixteen || !used.iter().any(bright), "{name:?}: {used:?}");
+            }
+        }
+    }
 }

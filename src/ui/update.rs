@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use crate::api::{AddTorrent, Command, Snapshot, State, TorrentId};
+use crate::api::{Command, Snapshot, State, TorrentId};
 use crate::ui::answer;
-use crate::ui::edit::{Edit, LONGEST};
-use crate::ui::keys::{Act, Key, Place, Tab, lookup};
+use crate::ui::edit::Edit;
+use crate::ui::keys::{Act, Key, Place, Tab};
 use crate::ui::model::{Dialog, Model, Msg, Notice, Pane, find, scroll};
 use crate::ui::order::refresh;
-use crate::ui::{acts, panes, peer, peers, torrents, walk};
+use crate::ui::{acts, front, panes, peer, peers, torrents, walk};
 
 /// How long a sentence stays in the status line.
 const NOTICE: Duration = Duration::from_secs(8);
@@ -23,8 +23,13 @@ pub fn update(model: &mut Model, msg: Msg, snapshot: &Snapshot) -> Vec<Command> 
         Msg::Key(key) => press(model, key, snapshot, &mut commands),
         Msg::Paste(text) => answer::paste(model, &text),
         Msg::Click(x, y) if model.dialogs.is_empty() => walk::click(model, x, y, snapshot),
-        Msg::Click(..) => {}
-        Msg::Wheel(x, y, step) => wheel(model, x, y, step, snapshot),
+        Msg::Click(x, y) => answer::click(model, x, y, snapshot, &mut commands),
+        Msg::Wheel(x, y, step) if model.dialogs.is_empty() => walk::wheel(model, x, y, step, snapshot),
+        Msg::Wheel(_, _, step) => answer::wheel(model, step),
+        Msg::Listing(listing) => answer::listing(model, &listing),
+        Msg::Inspected(what, contents) => {
+            answer::inspected(model, &what, contents.map(|contents| *contents), snapshot, &mut commands);
+        }
         Msg::Resize(width, height) => model.size = (width, height),
         Msg::Tick(clock) => tick(model, clock, snapshot),
         Msg::Snapshot => {
@@ -48,7 +53,9 @@ pub fn update(model: &mut Model, msg: Msg, snapshot: &Snapshot) -> Vec<Command> 
         }
         Msg::Complete(id) => {
             let name = find(snapshot, id).map(|view| model.panes.hidden.name(id, &view.name));
-            notice(model, &format!("{} is complete", name.as_deref().unwrap_or("a torrent")));
+            let sentence = format!("{} is complete", name.as_deref().unwrap_or("a torrent"));
+            front::complete(model, &sentence);
+            notice(model, &sentence);
         }
         Msg::Notice(text) => {
             let text = model.panes.hidden.sentence(&text).into_owned();
@@ -74,6 +81,7 @@ fn tick(model: &mut Model, clock: Duration, snapshot: &Snapshot) {
     let moved = model.history.moved(model.panes.span);
     model.history.note(model.clock, snapshot.down, snapshot.up);
     model.panes.rates.note(model.clock, snapshot);
+    front::tick(model, snapshot);
     let over = model.notice.as_ref().is_some_and(|notice| notice.until <= model.clock);
     if over {
         model.notice = None;
@@ -88,12 +96,7 @@ fn settle(model: &mut Model, before: Option<TorrentId>, snapshot: &Snapshot, com
         model.selected = Some(id);
         refresh(model, snapshot, false);
     }
-    // A question about what has gone answers itself.
-    model.dialogs.retain(|dialog| match dialog {
-        Dialog::Remove { id, .. } => find(snapshot, *id).is_some(),
-        Dialog::Why => !snapshot.torrents.is_empty(),
-        _ => true,
-    });
+    answer::settle(model, snapshot);
     match model.row(snapshot) {
         Some(row) => model.last_row = row,
         None if model.rows.is_empty() => model.selected = None,
@@ -132,7 +135,7 @@ fn press(model: &mut Model, key: Key, snapshot: &Snapshot, commands: &mut Vec<Co
         model.notice = None;
         let narrow = Place::of(model.tab).filter(|_| model.pane == Pane::Detail);
         let places = [narrow.unwrap_or(Place::Torrents), Place::Torrents, Place::Everywhere];
-        if let Some(act) = lookup(&places, key) {
+        if let Some(act) = model.keymap.lookup(&places, key) {
             perform(model, act, snapshot, commands);
         }
     }
@@ -154,9 +157,11 @@ fn filter_key(model: &mut Model, key: Key, snapshot: &Snapshot) {
 }
 
 /// Does what a key of the table asks for.
-fn perform(model: &mut Model, act: Act, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+pub fn perform(model: &mut Model, act: Act, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+    if front::act(model, act, snapshot, commands) {
+        return;
+    }
     match act {
-        Act::Help => model.dialogs.push(Dialog::Help { top: 0 }),
         Act::Quit => quit(model, snapshot),
         Act::Close => {
             close(model);
@@ -174,18 +179,7 @@ fn perform(model: &mut Model, act: Act, snapshot: &Snapshot, commands: &mut Vec<
             model.filtering = true;
             model.pane = Pane::List;
         }
-        Act::Why if model.selected.is_some() => model.dialogs.push(Dialog::Why),
-        Act::Theme => {
-            model.theme = crate::ui::style::Theme::new(model.theme.name.next(), model.theme.ascii);
-            notice(model, &format!("theme: {}", model.theme.name.word()));
-        }
         Act::Redraw => model.redraw = true,
-        Act::Add => model.dialogs.push(Dialog::Add { edit: Edit::default(), before: Vec::new() }),
-        Act::Remove => {
-            if let Some(id) = model.selected {
-                model.dialogs.push(Dialog::Remove { id, data: false });
-            }
-        }
         act => {
             acts::act(model, act, snapshot, commands);
         }
@@ -224,29 +218,4 @@ fn close(model: &mut Model) {
     } else {
         model.pane = Pane::List;
     }
-}
-
-fn wheel(model: &mut Model, x: u16, y: u16, by: i32, snapshot: &Snapshot) {
-    if let Some(Dialog::Help { top }) = model.dialogs.last_mut() {
-        *top = top.saturating_add_signed(by as isize * 3);
-        return;
-    }
-    if !model.dialogs.is_empty() {
-        return;
-    }
-    walk::wheel(model, x, y, by, snapshot);
-}
-
-/// What a typed or pasted line asks to add: quotes of a dropped file, `file://` and `~/` are understood.
-#[must_use]
-pub fn to_add(line: &str, home: Option<&str>) -> Option<AddTorrent> {
-    let line = line.trim();
-    let bare = ['"', '\''].iter().find_map(|q| line.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(line);
-    let bare = bare.strip_prefix("file://").unwrap_or(bare);
-    let what = match (bare.strip_prefix("~/"), home) {
-        (Some(rest), Some(home)) => format!("{}/{rest}", home.trim_end_matches('/')),
-        _ => bare.to_owned(),
-    };
-    let fits = !what.is_empty() && what.len() <= LONGEST;
-    fits.then(|| AddTorrent { what, ..AddTorrent::default() })
 }

@@ -19,7 +19,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use crate::api::{Snapshot, State};
-use crate::ui::keys::{Act, KEYS};
+use crate::ui::keys::Act;
 use crate::ui::layout::{Class, Regions, regions};
 use crate::ui::model::{Model, Pane};
 use crate::ui::pen::Pen;
@@ -33,13 +33,16 @@ pub fn view(model: &Model, snapshot: &Snapshot, frame: &mut Frame<'_>) {
     let area = frame.area();
     let r = regions(model, snapshot, area);
     let mut pen = Pen { buf: frame.buffer_mut(), theme: &model.theme };
+    if let Some(ground) = model.theme.ground {
+        pen.restyle(area, ground);
+    }
     if r.class == Class::Line {
         line(&mut pen, r.header, model, snapshot);
         return;
     }
     header(&mut pen, r.header, model, snapshot);
     if r.welcome {
-        welcome(&mut pen, r.pane, snapshot);
+        welcome(&mut pen, r.pane, model, snapshot);
     } else {
         panes(&mut pen, &r, model, snapshot);
     }
@@ -168,7 +171,7 @@ fn states(snapshot: &Snapshot) -> String {
     counted.map(|(state, count)| format!("{count} {}", state.word())).collect::<Vec<_>>().join("  ")
 }
 
-fn welcome(pen: &mut Pen<'_>, area: Rect, snapshot: &Snapshot) {
+fn welcome(pen: &mut Pen<'_>, area: Rect, model: &Model, snapshot: &Snapshot) {
     let theme = *pen.theme;
     let width = area.width.min(58);
     let x = area.x + (area.width - width) / 2 + 1;
@@ -176,17 +179,26 @@ fn welcome(pen: &mut Pen<'_>, area: Rect, snapshot: &Snapshot) {
     pen.put(x, y, width, "No torrents yet", theme.strong);
     y += 2;
     let rows = [
-        (crate::ui::keys::shown(Act::Add), "add a torrent: the path of a .torrent file"),
-        ("", "or paste it here, one path a line"),
-        (crate::ui::keys::shown(Act::Help), "all keys"),
-        (crate::ui::keys::shown(Act::Quit), "quit"),
+        (model.keymap.shown(Act::Add), "add a torrent: the path or URL of a .torrent file"),
+        ("", "or paste it here, one a line"),
+        (model.keymap.shown(Act::Palette), "all that can be done, found by typing"),
+        (model.keymap.shown(Act::Settings), "settings"),
+        (model.keymap.shown(Act::Help), "all keys"),
+        (model.keymap.shown(Act::Quit), "quit"),
     ];
+    let column = rows.iter().map(|(key, _)| crate::ui::text::cells(key)).max().unwrap_or(1) + 2;
     for (key, text) in rows {
         if y + 1 >= area.bottom() {
             return;
         }
-        pen.put(x, y, 2, key, theme.accent);
-        pen.put(x + 3, y, width.saturating_sub(4), text, if key.is_empty() { theme.dim } else { theme.text });
+        pen.put(x, y, column, key, theme.accent);
+        pen.put(
+            x + column,
+            y,
+            width.saturating_sub(column + 1),
+            text,
+            if key.is_empty() { theme.dim } else { theme.text },
+        );
         y += 1;
     }
     if snapshot.port.is_none() && snapshot.port_state.is_empty() && y + 1 < area.bottom() {
@@ -212,7 +224,7 @@ fn why(pen: &mut Pen<'_>, r: &Regions, model: &Model, snapshot: &Snapshot) {
         None => (view.why.sentence.as_str(), theme.text),
     };
     if area.height <= 2 {
-        let more = format!("[{}] more", crate::ui::keys::shown(Act::Why));
+        let more = format!("[{}] more", model.keymap.shown(Act::Why));
         let mut right = area.right() - 1;
         if area.width >= 60 && !view.why.numbers.is_empty() {
             right = pen.put_right(right, y, 12, &more, theme.dim) - 2;
@@ -248,12 +260,16 @@ fn status(pen: &mut Pen<'_>, area: Rect, model: &Model) {
         pen.put(area.x + 1, y, area.width - 2, &notice.text, theme.strong);
         return;
     }
-    let quit = format!("{} quit", crate::ui::keys::shown(Act::Quit));
-    let right = pen.put_right(area.right() - 1, y, 8, &quit, theme.dim);
-    pen.put(right, y, 1, crate::ui::keys::shown(Act::Quit), theme.accent);
+    let key = model.keymap.shown(Act::Quit);
+    let right = pen.put_right(area.right() - 1, y, 16, &format!("{key} quit"), theme.dim);
+    pen.put(right, y, 11, key, theme.accent);
     let mut x = area.x + 1;
-    for binding in KEYS.iter().filter(|b| !b.hint.is_empty() && b.act != Act::Quit) {
-        let key = binding.shown.split(' ').next().unwrap_or("");
+    for line in model.keymap.lines() {
+        let binding = line.binding;
+        let key = line.shown.split(' ').next().unwrap_or("");
+        if binding.hint.is_empty() || binding.act == Act::Quit || key.is_empty() {
+            continue;
+        }
         let width = u16::try_from(key.len() + 1 + binding.hint.len()).unwrap_or(0);
         if x + width + 2 > right {
             continue;

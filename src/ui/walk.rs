@@ -80,7 +80,8 @@ pub fn step_piece(model: &mut Model, by: i64, snapshot: &Snapshot) {
 /// Goes to the next or the last one that the filter has found, round at the ends.
 pub fn found(model: &mut Model, forward: bool, snapshot: &Snapshot) {
     if model.filter.is_empty() {
-        notice(model, &format!("nothing is searched for: {} does that", crate::ui::keys::shown(Act::Filter)));
+        let key = model.keymap.shown(Act::Filter).to_owned();
+        notice(model, &format!("nothing is searched for: {key} does that"));
         return;
     }
     let count = model.rows.len();

@@ -66,7 +66,23 @@ pub fn keys(model: &mut Model, snapshot: &Snapshot, keys: &str) -> Vec<Command> 
             "Home" => Key::Home,
             "End" => Key::End,
             "Space" => Key::Char(' '),
-            "^c" => Key::Ctrl('c'),
+            "Left" => Key::Left,
+            "Right" => Key::Right,
+            "BackTab" => Key::BackTab,
+            "Backspace" => Key::Backspace,
+            "Del" => Key::Delete,
+            "Home" => Key::Home,
+            "End" => Key::End,
+            "PgUp" => Key::PageUp,
+            "PgDn" => Key::PageDown,
+            // A word of letters after a quote is typed.
+            typed if typed.len() > 1 && typed.starts_with('\'') => {
+                for c in typed[1..].chars() {
+                    commands.extend(update(model, Msg::Key(Key::Char(c)), snapshot));
+                }
+                continue;
+            }
+            held if held.len() == 2 && held.starts_with('^') => Key::Ctrl(held.chars().nth(1).unwrap()),
             other => Key::Char(other.chars().next().unwrap()),
         };
         commands.extend(update(model, Msg::Key(key), snapshot));

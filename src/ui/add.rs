@@ -1,0 +1,338 @@
+//! The add box: what to add, where to, how; then which files of it.
+//!
+//! ```text
+//! ── add a torrent ───────────────────────────────────
+//!  torrent  ~/Downloads/deb
+//!           debian/  debian-12.torrent  debian-13.torrent
+//!  folder   ~/Downloads
+//!           [ ] start paused   [ ] in order
+//!  Enter add   Tab complete   ^o browse   Esc cancel
+//! ```
+//!
+//! Enter asks the engine what is inside; with more than one file, they can be chosen. A second Enter while the answer is
+//! on its way adds everything at once. What is wrong is said in the box, and what was typed stays.
+
+use std::path::PathBuf;
+
+use ratatui::layout::Rect;
+
+use crate::api::{AddTorrent, Command, Contents, Snapshot};
+use crate::ui::answer::Turn;
+use crate::ui::browse::Browse;
+use crate::ui::chooser::{Choice, Chooser};
+use crate::ui::dialog::Dialog;
+use crate::ui::edit::LONGEST;
+use crate::ui::keys::Key;
+use crate::ui::path::{Listing, PathField, Wanted, expand};
+use crate::ui::sheet::{Hit, Sheet, measure};
+use crate::ui::text::{cells, wrap};
+
+/// The fields, from above.
+const WHAT: usize = 0;
+const FOLDER: usize = 1;
+const PAUSED: usize = 2;
+const ORDER: usize = 3;
+
+/// The box.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct AddBox {
+    /// The line that is being typed: the last one.
+    pub what: PathField,
+    /// Lines before it, from a paste.
+    pub before: Vec<String>,
+    folder: PathField,
+    paused: bool,
+    sequential: bool,
+    /// The field that has the keys.
+    at: usize,
+    /// What the engine was asked about.
+    asked: Option<String>,
+    error: Option<String>,
+    chooser: Option<Box<Chooser>>,
+}
+
+impl AddBox {
+    /// An empty one.
+    #[must_use]
+    pub fn new() -> Self {
+        AddBox { folder: PathField::new("", Wanted::Folder), ..AddBox::default() }
+    }
+
+    /// Does what a key means; false when the box is to close.
+    pub fn key(&mut self, key: Key, turn: &mut Turn<'_>) -> bool {
+        if self.chooser.is_some() {
+            return self.choose(key, turn);
+        }
+        match key {
+            Key::Esc => return self.asked.take().is_some(),
+            Key::Enter => return self.enter(turn),
+            Key::Ctrl('o') => self.browse(turn),
+            Key::Up | Key::Backspace if self.at == WHAT && self.what.edit.is_empty() && !self.before.is_empty() => {
+                let line = self.before.pop().unwrap_or_default();
+                self.what.set(&line);
+            }
+            Key::Up => self.at = self.at.saturating_sub(1),
+            Key::Down => self.at = (self.at + 1).min(ORDER),
+            Key::Char(' ') if self.at >= PAUSED => self.toggle(self.at),
+            Key::Left if self.at == ORDER => self.at = PAUSED,
+            Key::Right if self.at == PAUSED => self.at = ORDER,
+            Key::Tab | Key::BackTab if self.at >= PAUSED || self.at == WHAT && is_link(self.what.text()) => {
+                let step = if key == Key::Tab { 1 } else { ORDER };
+                self.at = (self.at + step) % (ORDER + 1);
+            }
+            key => self.typed(key, turn),
+        }
+        true
+    }
+
+    fn typed(&mut self, key: Key, turn: &mut Turn<'_>) {
+        let home = turn.model.home.clone();
+        let field = match self.at {
+            WHAT => &mut self.what,
+            FOLDER => &mut self.folder,
+            _ => return,
+        };
+        if field.key(key, home.as_deref(), &mut turn.model.outbox) {
+            self.error = None;
+            self.asked = None;
+        }
+    }
+
+    fn toggle(&mut self, field: usize) {
+        match field {
+            PAUSED => self.paused = !self.paused,
+            ORDER => self.sequential = !self.sequential,
+            _ => {}
+        }
+    }
+
+    /// A click on a field.
+    pub fn click(&mut self, field: usize) {
+        self.at = field.min(ORDER);
+        self.toggle(field);
+    }
+
+    /// The rows of the files, while they are being chosen.
+    pub fn chooser(&mut self) -> Option<&mut Chooser> {
+        self.chooser.as_deref_mut()
+    }
+
+    /// Text was pasted here.
+    pub fn paste(&mut self, lines: &[&str], last: &str) {
+        if let Some(chooser) = &mut self.chooser {
+            chooser.paste(last);
+            return;
+        }
+        (self.error, self.asked) = (None, None);
+        if self.at == FOLDER {
+            self.folder.insert(last);
+            return;
+        }
+        self.at = WHAT;
+        for line in lines {
+            self.what.insert(line);
+            self.before.push(self.what.text().trim().to_owned());
+            self.what.set("");
+        }
+        self.before.truncate(crate::ui::answer::PASTED);
+        self.what.insert(last.trim_end());
+    }
+
+    /// What `line` asks to add, with the folder and the options of the box.
+    fn order(&self, line: &str, home: Option<&str>) -> Option<AddTorrent> {
+        let folder = self.folder.text().trim();
+        let dir = (!folder.is_empty()).then(|| PathBuf::from(expand(folder, home)));
+        to_add(line, home).map(|add| AddTorrent { dir, paused: self.paused, sequential: self.sequential, ..add })
+    }
+
+    fn enter(&mut self, turn: &mut Turn<'_>) -> bool {
+        let home = turn.model.home.clone();
+        let lines = self.before.iter().map(String::as_str).chain([self.what.text()]);
+        let mut orders: Vec<AddTorrent> = lines.filter_map(|line| self.order(line, home.as_deref())).collect();
+        if orders.len() != 1 {
+            turn.commands.extend(orders.into_iter().map(Command::Add));
+            return false;
+        }
+        let order = orders.remove(0);
+        if self.asked.as_ref() == Some(&order.what) {
+            turn.commands.push(Command::Add(order));
+            return false;
+        }
+        self.error = None;
+        self.asked = Some(order.what.clone());
+        turn.commands.push(Command::Inspect(order));
+        true
+    }
+
+    fn choose(&mut self, key: Key, turn: &mut Turn<'_>) -> bool {
+        let size = turn.model.size;
+        let Some(chooser) = &mut self.chooser else { return true };
+        match chooser.key(key, size) {
+            Choice::Stay => {}
+            Choice::Back => self.chooser = None,
+            Choice::Take => {
+                let priorities = chooser.priorities();
+                let order = self.order(self.what.text(), turn.model.home.as_deref());
+                turn.commands.extend(order.map(|order| Command::Add(AddTorrent { priorities, ..order })));
+                return false;
+            }
+        }
+        true
+    }
+
+    fn browse(&mut self, turn: &mut Turn<'_>) {
+        let home = turn.model.home.clone();
+        let (field, wanted) =
+            if self.at == FOLDER { (&self.folder, Wanted::Folder) } else { (&self.what, Wanted::Torrent) };
+        let typed = expand(field.text().trim(), home.as_deref());
+        let start = if is_link(&typed) { String::new() } else { typed };
+        let browse = Browse::open(&start, wanted, turn.model);
+        turn.model.dialogs.push(Dialog::Browse(Box::new(browse)));
+    }
+
+    /// A path was picked for the field that asked for one.
+    pub fn picked(&mut self, path: &str) {
+        let field = if self.at == FOLDER { &mut self.folder } else { &mut self.what };
+        field.set(path);
+        (self.error, self.asked) = (None, None);
+    }
+
+    /// A folder was listed.
+    pub fn listing(&mut self, listing: &Listing) {
+        self.what.listing(listing);
+        self.folder.listing(listing);
+    }
+
+    /// The engine says what is inside `what`. True when this box asked and is done.
+    pub fn inspected(&mut self, what: &str, contents: Result<Contents, String>, turn: &mut Turn<'_>) -> bool {
+        if self.asked.as_deref() != Some(what) {
+            return false;
+        }
+        self.asked = None;
+        let contents = match contents {
+            Err(why) => {
+                self.error = Some(why);
+                return false;
+            }
+            Ok(contents) if contents.present => {
+                self.error = Some(format!("{} is in the list already", contents.name));
+                return false;
+            }
+            Ok(contents) => contents,
+        };
+        let tight = contents.free.is_some_and(|free| free < contents.size);
+        if contents.files.len() <= 1 && contents.remarks.is_empty() && !tight {
+            let order = self.order(self.what.text(), turn.model.home.as_deref());
+            turn.commands.extend(order.map(Command::Add));
+            return true;
+        }
+        self.chooser = Some(Box::new(Chooser::new(contents)));
+        false
+    }
+
+    /// Draws it.
+    pub fn draw(&self, sheet: &mut Sheet<'_, '_>, snapshot: &Snapshot) {
+        if let Some(chooser) = &self.chooser {
+            return chooser.draw(sheet);
+        }
+        let theme = *sheet.pen.theme;
+        let wide = sheet.screen.width >= 60;
+        let label = if wide { 9 } else { 2 };
+        let wrapped = |text: &str| wrap(text, measure(sheet.screen.width).saturating_sub(label));
+        let (remark, style) = match (&self.error, &self.asked) {
+            (Some(error), _) => (wrapped(error), theme.bad),
+            (None, Some(_)) => (vec!["looking into it; Enter adds it as it is".to_owned()], theme.warn),
+            (None, None) if self.what.nothing() => (vec!["nothing here begins like this".to_owned()], theme.warn),
+            (None, None) => (vec!["path, URL, magnet link or info-hash".to_owned()], theme.dim),
+        };
+        let remark = &remark[..remark.len().min(4)];
+        let most = usize::from(sheet.screen.height.saturating_sub(8)).clamp(1, 8);
+        let shown = self.before.len().min(most);
+        let title = match self.before.len() {
+            0 => "add a torrent".to_owned(),
+            more => format!("add {} torrents", more + 1),
+        };
+        let keys = "Enter add   Tab complete   ^o browse   Esc cancel";
+        let room = sheet.open(&title, shown + 3 + remark.len(), keys);
+        let mut y = room.y;
+        let line = |y: u16| Rect { y, height: 1, ..room };
+        for text in &self.before[self.before.len() - shown..] {
+            sheet.line(Rect { x: room.x + label, width: room.width.saturating_sub(label), ..room }, y, text, theme.dim);
+            y += 1;
+        }
+        let marks = if wide { ["torrent ", "folder  "] } else { [">", "/"] };
+        sheet.hit(line(y), Hit::Field(WHAT));
+        sheet.field(line(y), marks[0], &self.what.edit, "", self.at == WHAT);
+        let words = Rect { x: room.x + label, width: room.width.saturating_sub(label), ..room };
+        let (found, at) = if self.at == FOLDER { self.folder.found() } else { self.what.found() };
+        if self.error.is_none() && self.asked.is_none() && !found.is_empty() {
+            offers(sheet, Rect { y: y + 1, height: 1, ..words }, found, at);
+        } else {
+            for (at, text) in remark.iter().enumerate() {
+                sheet.line(words, y + 1 + at as u16, text, style);
+            }
+        }
+        y += 1 + remark.len() as u16;
+        if y >= room.bottom() {
+            return;
+        }
+        sheet.hit(line(y), Hit::Field(FOLDER));
+        sheet.field(line(y), marks[1], &self.folder.edit, &snapshot.folder, self.at == FOLDER);
+        y += 1;
+        if y < room.bottom() {
+            let x = sheet.tick(words.x, y, self.paused, "start paused", self.at == PAUSED, PAUSED);
+            sheet.tick(x + 3, y, self.sequential, "in order", self.at == ORDER, ORDER);
+        }
+    }
+}
+
+/// Writes what a path could go on as, as far as there is room; the one that stands there now is always among them.
+pub fn offers(sheet: &mut Sheet<'_, '_>, area: Rect, found: &[String], at: Option<usize>) {
+    let theme = *sheet.pen.theme;
+    let width = |name: &String| cells(&crate::ui::text::clean_within(name, theme.ascii, 60)).min(60);
+    let mut first = 0;
+    if let Some(at) = at {
+        let mut used = 0;
+        first = at;
+        while first > 0 && used + width(&found[first]) + 2 <= area.width / 2 {
+            used += width(&found[first]) + 2;
+            first -= 1;
+        }
+    }
+    let mut x = area.x;
+    for (index, name) in found.iter().enumerate().skip(first) {
+        let more = found.len() - index;
+        let needed = width(name);
+        if x + needed + 8 > area.right() && index > first && Some(index) != at {
+            let left = area.right().saturating_sub(x);
+            sheet.pen.put(x, area.y, left, &format!("+{more}"), theme.faint);
+            return;
+        }
+        let style = if Some(index) == at { theme.strong } else { theme.dim };
+        x = sheet.pen.put(x, area.y, needed.min(area.right().saturating_sub(x)), name, style) + 2;
+        if x >= area.right() {
+            return;
+        }
+    }
+}
+
+/// Whether this is no path, for sure.
+fn is_link(text: &str) -> bool {
+    let text = text.trim();
+    let begins = |start: &str| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
+    begins("magnet:")
+        || begins("http://")
+        || begins("https://")
+        || text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
+/// What a typed or pasted line asks to add: quotes of a dropped file, `file://` and `~/` are understood.
+#[must_use]
+pub fn to_add(line: &str, home: Option<&str>) -> Option<AddTorrent> {
+    let line = line.trim();
+    let bare = ['"', '\''].iter().find_map(|q| line.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(line);
+    let bare = bare.strip_prefix("file://").unwrap_or(bare);
+    let what = expand(bare, home);
+    let fits = !what.is_empty() && what.len() <= LONGEST;
+    fits.then(|| AddTorrent { what, ..AddTorrent::default() })
+}

@@ -1,0 +1,266 @@
+//! The file picker: walks folders that `picker.rs` has read, and filters as one types.
+
+use ratatui::layout::Rect;
+
+use crate::ui::edit::Edit;
+use crate::ui::keys::Key;
+use crate::ui::model::Model;
+use crate::ui::outward::Outward;
+use crate::ui::path::{Entry, Listing, Wanted, join, shorten};
+use crate::ui::sheet::{Hit, Rows, Sheet, room};
+use crate::ui::text::size_long;
+
+/// The picker.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Browse {
+    wanted: Wanted,
+    /// The folder that is shown, or was asked for.
+    folder: String,
+    /// What it holds; nothing while that is awaited.
+    listing: Option<Listing>,
+    filter: Edit,
+    rows: Rows,
+    home: Option<String>,
+    /// The name to choose when its folder comes: where one came from on the way up.
+    from: Option<String>,
+}
+
+/// What became of a key.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Walk {
+    /// It goes on.
+    Stay,
+    /// Nothing was picked.
+    Leave,
+    /// This path was.
+    Pick(String),
+}
+
+impl Browse {
+    /// Begins in the folder of `typed`, or where the last one ended, and asks for it.
+    #[must_use]
+    pub fn open(typed: &str, wanted: Wanted, model: &mut Model) -> Self {
+        let cut = typed.rfind(|c| c == '/' || cfg!(windows) && c == '\\');
+        let typed = match (wanted, cut) {
+            (Wanted::Folder, _) => typed,
+            (Wanted::Torrent, Some(at)) => &typed[..=at],
+            (Wanted::Torrent, None) => "",
+        };
+        let start = [Some(typed.to_owned()), model.options.visited.clone(), model.home.clone()];
+        let folder = start.into_iter().flatten().find(|folder| !folder.is_empty());
+        let folder = folder.unwrap_or_else(|| ".".to_owned());
+        model.outbox.push(Outward::List(folder.clone()));
+        Browse { wanted, folder, home: model.home.clone(), ..Browse::default() }
+    }
+
+    /// A folder was listed.
+    pub fn listing(&mut self, listing: &Listing) {
+        if listing.folder != self.folder {
+            return;
+        }
+        self.listing = Some(listing.clone());
+        self.rows = Rows::default();
+        let from = self.from.take();
+        if let Some(at) =
+            self.shown().iter().position(|row| matches!(row, Row::Entry(e) if Some(&e.name) == from.as_ref()))
+        {
+            self.rows.at = at;
+        }
+    }
+
+    /// The lines that the filter lets through.
+    fn shown(&self) -> Vec<Row<'_>> {
+        let Some(listing) = &self.listing else { return Vec::new() };
+        let filter = self.filter.text().to_lowercase();
+        let mut rows = Vec::new();
+        if filter.is_empty() {
+            if self.wanted == Wanted::Folder && listing.fault.is_none() {
+                rows.push(Row::This);
+            }
+            if listing.above.is_some() {
+                rows.push(Row::Above);
+            }
+        }
+        let fits = |entry: &&Entry| {
+            (entry.folder || self.wanted == Wanted::Torrent)
+                && (filter.starts_with('.') || !entry.name.starts_with('.'))
+                && (filter.is_empty() || entry.name.to_lowercase().contains(&filter))
+        };
+        rows.extend(listing.entries.iter().filter(fits).map(Row::Entry));
+        rows
+    }
+
+    fn height(&self, size: (u16, u16)) -> usize {
+        usize::from(room(size.1, usize::from(size.1))).saturating_sub(2).max(1)
+    }
+
+    /// Does what a key means.
+    pub fn key(&mut self, key: Key, size: (u16, u16), outbox: &mut Vec<Outward>) -> Walk {
+        let (count, height) = (self.shown().len(), self.height(size));
+        match key {
+            Key::Esc if !self.filter.is_empty() => self.refilter(Edit::default()),
+            Key::Esc => return Walk::Leave,
+            Key::Enter => return self.enter(outbox),
+            Key::Right if self.filter.is_empty() => {
+                if let Some(Row::Entry(Entry { folder: true, name, .. })) = self.shown().get(self.rows.at) {
+                    let name = name.clone();
+                    self.go_in(&name, outbox);
+                }
+            }
+            Key::Left | Key::Backspace if self.filter.is_empty() => self.go_up(outbox),
+            Key::Char('~') if self.filter.is_empty() => {
+                if let Some(home) = self.home.clone() {
+                    self.go(home, outbox);
+                }
+            }
+            key if self.rows.key(key, count, height) => {}
+            key => {
+                let mut filter = self.filter.clone();
+                if filter.key(key) && filter != self.filter {
+                    self.refilter(filter);
+                }
+            }
+        }
+        Walk::Stay
+    }
+
+    /// Other rows: the first entry is the one that is meant.
+    fn refilter(&mut self, filter: Edit) {
+        self.filter = filter;
+        self.rows = Rows::default();
+    }
+
+    fn enter(&mut self, outbox: &mut Vec<Outward>) -> Walk {
+        let path = self.path();
+        match self.shown().get(self.rows.at) {
+            Some(Row::This) => return Walk::Pick(shorten(&path, self.home.as_deref())),
+            Some(Row::Above) => self.go_up(outbox),
+            Some(Row::Entry(entry)) if entry.folder => {
+                let name = entry.name.clone();
+                self.go_in(&name, outbox);
+            }
+            Some(Row::Entry(entry)) => return Walk::Pick(shorten(&join(&path, &entry.name), self.home.as_deref())),
+            None => {}
+        }
+        Walk::Stay
+    }
+
+    fn path(&self) -> String {
+        self.listing.as_ref().map_or_else(|| self.folder.clone(), |listing| listing.path.clone())
+    }
+
+    fn go_in(&mut self, name: &str, outbox: &mut Vec<Outward>) {
+        self.go(join(&self.path(), name), outbox);
+    }
+
+    fn go_up(&mut self, outbox: &mut Vec<Outward>) {
+        let path = self.path();
+        let Some(above) = self.listing.as_ref().and_then(|listing| listing.above.clone()) else { return };
+        let name = path.rsplit(|c| c == '/' || cfg!(windows) && c == '\\').next().map(str::to_owned);
+        self.go(above, outbox);
+        self.from = name;
+    }
+
+    fn go(&mut self, folder: String, outbox: &mut Vec<Outward>) {
+        self.folder.clone_from(&folder);
+        self.listing = None;
+        self.from = None;
+        self.refilter(Edit::default());
+        outbox.push(Outward::List(folder));
+    }
+
+    /// The folder that is shown, for the next time.
+    #[must_use]
+    pub fn folder(&self) -> &str {
+        &self.folder
+    }
+
+    /// Text for the filter.
+    pub fn paste(&mut self, text: &str) {
+        let mut filter = self.filter.clone();
+        filter.insert(text);
+        self.refilter(filter);
+    }
+
+    /// Moves by the wheel.
+    pub fn wheel(&mut self, by: i32, size: (u16, u16)) {
+        let (count, height) = (self.shown().len(), self.height(size));
+        self.rows.by(by, count, height);
+    }
+
+    /// A click on a row chooses it. True when it was the chosen one: then Enter is meant.
+    pub fn click(&mut self, row: usize) -> bool {
+        std::mem::replace(&mut self.rows.at, row) == row
+    }
+
+    /// Draws it over the whole screen but the header: a folder is long.
+    pub fn draw(&self, sheet: &mut Sheet<'_, '_>) {
+        let theme = *sheet.pen.theme;
+        let shown = self.shown();
+        let word = if self.wanted == Wanted::Folder { "choose a folder" } else { "choose a .torrent file" };
+        let keys = "Enter take   left up   Esc back";
+        let room = sheet.open(word, usize::from(sheet.screen.height), keys);
+        let path = shorten(&self.path(), self.home.as_deref());
+        sheet.line(room, room.y, &path, theme.strong);
+        let y = room.y + 1;
+        if y >= room.bottom() {
+            return;
+        }
+        sheet.field(Rect { y, height: 1, ..room }, ">", &self.filter, "type a part of the name", true);
+        let y = y + 1;
+        let fault = self.listing.as_ref().and_then(|listing| listing.fault.as_deref());
+        let empty = match (&self.listing, fault) {
+            (_, Some(fault)) => Some((fault, theme.bad)),
+            (None, None) => Some(("reading the folder", theme.dim)),
+            _ if !self.filter.is_empty() && shown.is_empty() => Some(("no name has this in it", theme.dim)),
+            _ if shown.len() <= 1 && self.wanted == Wanted::Torrent => {
+                Some(("no folders and no .torrent files here", theme.dim))
+            }
+            _ => None,
+        };
+        if let Some((text, style)) = empty {
+            sheet.line(Rect { x: room.x + 2, ..room }, y + shown.len() as u16, text, style);
+        }
+        let height = usize::from(room.bottom().saturating_sub(y));
+        let first = self.rows.first(shown.len(), height);
+        for (line, row) in shown.iter().skip(first).take(height).enumerate() {
+            self.row(sheet, room, y + line as u16, first + line, row);
+        }
+        let list = Rect { y, height: height as u16, width: room.width + 1, ..room };
+        sheet.pen.thumb(list, first, shown.len());
+    }
+
+    fn row(&self, sheet: &mut Sheet<'_, '_>, room: Rect, y: u16, at: usize, row: &Row<'_>) {
+        let theme = *sheet.pen.theme;
+        let chosen = at == self.rows.at;
+        if chosen {
+            sheet.choose(room, y);
+        }
+        sheet.hit(Rect { y, height: 1, ..room }, Hit::Row(at));
+        let (name, style) = match row {
+            Row::This => ("this folder".to_owned(), theme.good),
+            Row::Above => ("..".to_owned(), theme.dim),
+            Row::Entry(entry) if entry.folder => (format!("{}/", entry.name), theme.accent),
+            Row::Entry(entry) => (entry.name.clone(), theme.text),
+        };
+        let mut right = room.right().saturating_sub(1);
+        if let Row::Entry(entry) = row
+            && !entry.folder
+        {
+            right = sheet.pen.put_right(right, y, 10, &size_long(entry.size), theme.dim).saturating_sub(2);
+        }
+        let style = if chosen { style.patch(crate::ui::sheet::bold()) } else { style };
+        sheet.pen.put(room.x + 2, y, right.saturating_sub(room.x + 2), &name, style);
+    }
+}
+
+/// A line of the picker.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Row<'a> {
+    /// The folder itself, where a folder is wanted.
+    This,
+    /// The folder above.
+    Above,
+    /// Something in it.
+    Entry(&'a Entry),
+}

@@ -1,0 +1,142 @@
+//! The help: every key of this run, searchable, in two columns where there is room.
+
+use ratatui::layout::Rect;
+
+use crate::ui::edit::Edit;
+use crate::ui::keymap::Keymap;
+use crate::ui::keys::{Key, Place};
+use crate::ui::sheet::{Sheet, room};
+use crate::ui::text::cells;
+
+/// The help.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Help {
+    /// Only lines with this in them are shown.
+    find: Edit,
+    /// Whether that is being typed.
+    typing: bool,
+    /// The first line shown.
+    top: usize,
+}
+
+/// A line: a heading has no keys.
+struct Line<'a> {
+    keys: &'a str,
+    text: &'a str,
+}
+
+impl Help {
+    fn lines<'a>(&self, keymap: &'a Keymap) -> Vec<Line<'a>> {
+        let find = self.find.text().to_lowercase();
+        let mut lines = Vec::new();
+        for place in Place::ALL {
+            let fits = |line: &&crate::ui::keymap::Live| {
+                line.binding.place == place
+                    && !line.shown.is_empty()
+                    && (find.is_empty()
+                        || line.binding.help.to_lowercase().contains(&find)
+                        || line.shown.to_lowercase().contains(&find))
+            };
+            let mut found = keymap.lines().iter().filter(fits).peekable();
+            if found.peek().is_none() {
+                continue;
+            }
+            if !lines.is_empty() {
+                lines.push(Line { keys: "", text: "" });
+            }
+            lines.push(Line { keys: "", text: place.title() });
+            lines.extend(found.map(|line| Line { keys: &line.shown, text: line.binding.help }));
+        }
+        lines
+    }
+
+    fn shape(&self, keymap: &Keymap, size: (u16, u16)) -> (usize, usize, usize) {
+        let count = self.lines(keymap).len();
+        let columns = if size.0 >= 110 { 2 } else { 1 };
+        let height = usize::from(room(size.1, count.div_ceil(columns) + 1)).saturating_sub(1).max(1);
+        (count, columns, height)
+    }
+
+    fn most(&self, keymap: &Keymap, size: (u16, u16)) -> usize {
+        let (count, columns, height) = self.shape(keymap, size);
+        count.saturating_sub(height * columns)
+    }
+
+    /// Does what a key means; false when the help is to close.
+    pub fn key(&mut self, key: Key, keymap: &Keymap, size: (u16, u16)) -> bool {
+        let page = self.shape(keymap, size).2.max(2) - 1;
+        match key {
+            Key::Esc if self.typing || !self.find.is_empty() => {
+                (self.typing, self.top, self.find) = (false, 0, Edit::default());
+            }
+            Key::Esc | Key::F(1) => return false,
+            Key::Enter if self.typing => self.typing = false,
+            Key::Up => self.top = self.top.saturating_sub(1),
+            Key::Down => self.top += 1,
+            Key::PageUp => self.top = self.top.saturating_sub(page),
+            Key::PageDown => self.top += page,
+            key if self.typing => {
+                self.find.key(key);
+                self.top = 0;
+            }
+            Key::Enter | Key::Char('q' | '?') => return false,
+            Key::Char('/') => self.typing = true,
+            Key::Char('k') => self.top = self.top.saturating_sub(1),
+            Key::Char('j') => self.top += 1,
+            Key::Ctrl('b' | 'u') => self.top = self.top.saturating_sub(page),
+            Key::Ctrl('f' | 'd') | Key::Char(' ') => self.top += page,
+            Key::Home | Key::Char('g') => self.top = 0,
+            Key::End | Key::Char('G') => self.top = usize::MAX / 2,
+            _ => {}
+        }
+        self.top = self.top.min(self.most(keymap, size));
+        true
+    }
+
+    /// Moves by the wheel.
+    pub fn wheel(&mut self, by: i32, keymap: &Keymap, size: (u16, u16)) {
+        self.top = self.top.saturating_add_signed(by as isize * 3).min(self.most(keymap, size));
+    }
+
+    /// Text for the search.
+    pub fn paste(&mut self, text: &str) {
+        self.typing = true;
+        self.find.insert(text);
+        self.top = 0;
+    }
+
+    /// Draws it.
+    pub fn draw(&self, sheet: &mut Sheet<'_, '_>, keymap: &Keymap) {
+        let theme = *sheet.pen.theme;
+        let lines = self.lines(keymap);
+        let (count, columns, height) = self.shape(keymap, (sheet.screen.width, sheet.screen.height));
+        let keys = if self.typing { "Enter keep   Esc clear" } else { "/ find   PgDn more   Esc close" };
+        let all = sheet.open("keys", count.div_ceil(columns) + 1, keys);
+        let search = Rect { height: 1, ..all };
+        if self.typing || !self.find.is_empty() {
+            sheet.field(search, "/", &self.find, "", self.typing);
+        } else {
+            let text = "What the keys do. They can be changed in the [keys] table of the config file.";
+            sheet.line(search, search.y, text, theme.dim);
+        }
+        let room = Rect { y: all.y + 1, height: all.height.saturating_sub(1), ..all };
+        if lines.is_empty() {
+            sheet.line(room, room.y, "no key does that", theme.dim);
+        }
+        let top = self.top.min(count.saturating_sub(height * columns));
+        let width = room.width / columns as u16;
+        let widest = lines.iter().map(|line| cells(line.keys)).max().unwrap_or(0).clamp(7, 14);
+        for (at, line) in lines.iter().skip(top).take(height * columns).enumerate() {
+            let x = room.x + (at / height) as u16 * width;
+            let y = room.y + (at % height) as u16;
+            if line.keys.is_empty() {
+                sheet.pen.put(x, y, width.saturating_sub(1), line.text, theme.strong);
+            } else {
+                sheet.pen.put(x + 1, y, widest, line.keys, theme.accent);
+                sheet.pen.put(x + widest + 3, y, width.saturating_sub(widest + 4), line.text, theme.text);
+            }
+        }
+        let shown = if columns == 1 { count } else { 0 };
+        sheet.pen.thumb(Rect { width: room.width + 1, ..room }, top, shown);
+    }
+}

@@ -1,0 +1,151 @@
+//! What the config says of the interface, as it holds now: settings change it while it runs.
+
+use std::collections::BTreeMap;
+
+use crate::config::interface::{FRAMES, Notify, Theme as Wish};
+use crate::config::{Config, Encryption};
+use crate::ui::outward::{Calls, Ways};
+use crate::ui::style::{Colours, Theme, ThemeName};
+
+/// The options.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Options {
+    /// How a completion is told.
+    pub notify: Notify,
+    /// In which words the terminal shows something on the desktop.
+    pub calls: Calls,
+    /// Whether progress is shown in the title of the window.
+    pub title: bool,
+    /// The most frames a second.
+    pub frames: u32,
+    /// Whether the mouse is taken.
+    pub mouse: bool,
+    /// The theme that fits the terminal, as far as it tells.
+    pub fitting: ThemeName,
+    /// How many colours the terminal has.
+    pub colours: Colours,
+    /// Values of the config by their keys, as TOML has them; what is not here has its default.
+    pub values: BTreeMap<&'static str, String>,
+    /// The folder that the file picker showed last.
+    pub visited: Option<String>,
+    /// The title that the window has.
+    pub titled: String,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Options {
+            notify: Notify::default(),
+            calls: Calls::default(),
+            title: true,
+            frames: FRAMES,
+            mouse: true,
+            fitting: ThemeName::default(),
+            colours: Colours::default(),
+            values: BTreeMap::new(),
+            visited: None,
+            titled: String::new(),
+        }
+    }
+}
+
+impl Options {
+    /// By which ways a completion goes out.
+    #[must_use]
+    pub fn ways(&self) -> Ways {
+        let words = matches!(self.notify, Notify::Terminal | Notify::Both);
+        Ways { bell: matches!(self.notify, Notify::Bell | Notify::Both), words: words.then_some(self.calls) }
+    }
+
+    /// The theme that a word of the config names.
+    #[must_use]
+    pub fn theme(&self, wish: Wish, ascii: bool) -> Theme {
+        let name = match wish {
+            Wish::Auto => self.fitting,
+            Wish::Dark => ThemeName::Dark,
+            Wish::Light => ThemeName::Light,
+            Wish::Contrast => ThemeName::Contrast,
+            Wish::Plain => ThemeName::Plain,
+        };
+        Theme::fitted(name, ascii, self.colours)
+    }
+}
+
+/// The values of a config that differ from what nobody has said, by their keys, as TOML has them.
+#[must_use]
+pub fn values(config: &Config) -> BTreeMap<&'static str, String> {
+    let mut values = BTreeMap::new();
+    let mut put = |key, value: Option<String>| {
+        values.extend(value.map(|value| (key, value)));
+    };
+    let text = |text: &str| Some(quoted(text));
+    let switch = |on: bool| on.then(|| "true".to_owned());
+    put("dir", text(&config.dir.to_string_lossy()));
+    put("port", Some(config.port.to_string()));
+    put("bind", config.bind.map(|ip| quoted(&ip.to_string())));
+    put("no-dht", switch(!config.dht));
+    put("no-lsd", switch(!config.lsd));
+    put("no-pex", switch(!config.pex));
+    put("no-utp", switch(!config.utp));
+    put("no-port-map", switch(!config.port_map));
+    put("max-peers", Some(config.max_peers.to_string()));
+    put("max-active", config.max_active.map(|n| n.to_string()));
+    put("down-limit", config.down_limit.map(|rate| quoted(&rate_text(rate))));
+    put("up-limit", config.up_limit.map(|rate| quoted(&rate_text(rate))));
+    let encryption = match config.encryption {
+        Encryption::Off => "off",
+        Encryption::Prefer => "prefer",
+        Encryption::Require => "require",
+    };
+    put("encryption", text(encryption));
+    let interface = &config.interface;
+    let theme = match interface.theme {
+        Wish::Auto => "auto",
+        Wish::Dark => "dark",
+        Wish::Light => "light",
+        Wish::Contrast => "contrast",
+        Wish::Plain => "plain",
+    };
+    put("theme", text(theme));
+    put("ascii", switch(interface.ascii));
+    put("no-mouse", switch(!interface.mouse));
+    put("frames", Some(interface.frames.to_string()));
+    let notify = match interface.notify {
+        Notify::Off => "off",
+        Notify::Bell => "bell",
+        Notify::Terminal => "terminal",
+        Notify::Both => "both",
+    };
+    put("notify", text(notify));
+    put("title", Some(interface.title.to_string()));
+    values
+}
+
+/// A text as TOML has it.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    toml::Value::String(text.to_owned()).to_string()
+}
+
+/// Bytes a second as the config has them: `512K`, `10MB`, or the number where no unit fits.
+#[must_use]
+pub fn rate_text(bytes: u64) -> String {
+    let units =
+        [("G", 1 << 30), ("GB", 1_000_000_000), ("M", 1 << 20), ("MB", 1_000_000), ("K", 1 << 10), ("KB", 1000)];
+    let unit = units.iter().find(|(_, unit)| bytes > 0 && bytes % unit == 0);
+    unit.map_or_else(|| bytes.to_string(), |(word, unit)| format!("{}{word}", bytes / unit))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rates_are_written_so_that_they_are_read_the_same() {
+        for (bytes, text) in [(0, "0"), (524_288, "512K"), (10_000_000, "10MB"), (1500, "1500"), (3 << 30, "3G")] {
+            assert_eq!(rate_text(bytes), text);
+            assert_eq!(crate::config::size::size(text), Ok(bytes));
+        }
+        assert_eq!(quoted("a\"b"), "'a\"b'");
+    }
+}

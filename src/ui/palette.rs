@@ -1,0 +1,204 @@
+//! The command palette: all that can be done, found by typing a part of it.
+
+use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
+use ratatui::layout::Rect;
+
+use crate::ui::edit::Edit;
+use crate::ui::keymap::Keymap;
+use crate::ui::keys::{Act, Key, Place};
+use crate::ui::sheet::{Hit, Rows, Sheet, room};
+use crate::ui::text::cells;
+
+/// Something that can be done.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Item {
+    act: Act,
+    place: Place,
+    keys: String,
+    text: &'static str,
+    name: String,
+}
+
+/// The palette.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Palette {
+    edit: Edit,
+    items: Vec<Item>,
+    /// Those that fit what is typed, the best first, and which letters of their text fit.
+    found: Vec<(usize, Vec<u32>)>,
+    rows: Rows,
+}
+
+impl Palette {
+    /// With everything of the table.
+    #[must_use]
+    pub fn new(keymap: &Keymap) -> Self {
+        let mut items: Vec<Item> = Vec::new();
+        for line in keymap.lines() {
+            let binding = line.binding;
+            // What opens this and what only closes it is of no use here.
+            if matches!(binding.act, Act::Palette | Act::Close) || items.iter().any(|item| item.act == binding.act) {
+                continue;
+            }
+            items.push(Item {
+                act: binding.act,
+                place: binding.place,
+                keys: line.shown.clone(),
+                text: binding.help,
+                name: binding.act.name(),
+            });
+        }
+        let mut palette = Palette { edit: Edit::default(), items, found: Vec::new(), rows: Rows::default() };
+        palette.search();
+        palette
+    }
+
+    /// Finds what fits. A fit in the words counts for more than one in the name.
+    fn search(&mut self) {
+        let text = self.edit.text().trim();
+        let pattern = Pattern::parse(text, CaseMatching::Ignore, Normalization::Smart);
+        let mut matcher = Matcher::new(Config::DEFAULT);
+        let mut buffer = Vec::new();
+        let mut found: Vec<(u32, usize, Vec<u32>)> = Vec::new();
+        for (at, item) in self.items.iter().enumerate() {
+            let mut letters = Vec::new();
+            let words = Utf32Str::new(item.text, &mut buffer);
+            let by_words = pattern.indices(words, &mut matcher, &mut letters).map(|score| score.saturating_mul(2));
+            let name = Utf32Str::new(&item.name, &mut buffer);
+            let by_name = pattern.score(name, &mut matcher).map(|score| score.saturating_mul(2) + 1);
+            if by_words.is_none() {
+                letters.clear();
+            }
+            if let Some(score) = by_words.max(by_name) {
+                found.push((score, at, letters));
+            }
+        }
+        found.sort_by_key(|(score, at, _)| (std::cmp::Reverse(*score), *at));
+        self.found = found.into_iter().map(|(_, at, letters)| (at, letters)).collect();
+        self.rows = Rows::default();
+    }
+
+    fn wanted(&self) -> usize {
+        // As high for few hits as for many: what stays in its place is easier to read.
+        self.items.len().min(14) + 1
+    }
+
+    fn height(&self, size: (u16, u16)) -> usize {
+        usize::from(room(size.1, self.wanted())).saturating_sub(1).max(1)
+    }
+
+    /// Does what a key means. `None` when it is to close; the inner value is what is to be done then.
+    pub fn key(&mut self, key: Key, size: (u16, u16)) -> Option<Option<(Act, Place)>> {
+        let height = self.height(size);
+        match key {
+            Key::Esc => return Some(None),
+            Key::Enter => return Some(self.chosen()),
+            Key::Tab => {
+                self.rows.key(Key::Down, self.found.len(), height);
+            }
+            Key::BackTab => {
+                self.rows.key(Key::Up, self.found.len(), height);
+            }
+            Key::Home | Key::End => {
+                self.edit.key(key);
+            }
+            key if self.rows.key(key, self.found.len(), height) => {}
+            key => {
+                let before = self.edit.text().to_owned();
+                if self.edit.key(key) && self.edit.text() != before {
+                    self.search();
+                }
+            }
+        }
+        None
+    }
+
+    fn chosen(&self) -> Option<(Act, Place)> {
+        let (at, _) = self.found.get(self.rows.at)?;
+        self.items.get(*at).map(|item| (item.act, item.place))
+    }
+
+    /// Text for the search.
+    pub fn paste(&mut self, text: &str) {
+        self.edit.insert(text);
+        self.search();
+    }
+
+    /// Moves by the wheel.
+    pub fn wheel(&mut self, by: i32, size: (u16, u16)) {
+        let height = self.height(size);
+        self.rows.by(by, self.found.len(), height);
+    }
+
+    /// A click on a row chooses it. True when it was the chosen one: then Enter is meant.
+    pub fn click(&mut self, row: usize) -> bool {
+        std::mem::replace(&mut self.rows.at, row) == row
+    }
+
+    /// Draws it.
+    pub fn draw(&self, sheet: &mut Sheet<'_, '_>) {
+        let theme = *sheet.pen.theme;
+        let room = sheet.open("do", self.wanted(), "Enter do it   Esc close");
+        sheet.field(Rect { height: 1, ..room }, ":", &self.edit, "type a part of what you want", true);
+        let list = Rect { y: room.y + 1, height: room.height.saturating_sub(1), ..room };
+        if self.found.is_empty() {
+            sheet.line(Rect { x: list.x + 2, ..list }, list.y, "nothing is called like this", theme.dim);
+        }
+        let height = usize::from(list.height);
+        let first = self.rows.first(self.found.len(), height);
+        let name = if room.width >= 76 { 18 } else { 0 };
+        for (line, (at, letters)) in self.found.iter().enumerate().skip(first).take(height) {
+            let Some(item) = self.items.get(*at) else { continue };
+            let y = list.y + (line - first) as u16;
+            if line == self.rows.at {
+                sheet.choose(room, y);
+            }
+            sheet.hit(Rect { y, height: 1, ..room }, Hit::Row(line));
+            let key = item.keys.split(' ').next().unwrap_or("");
+            sheet.pen.put(room.x + 2, y, 5, key, theme.accent);
+            let width = room.width.saturating_sub(9 + name);
+            let end = sheet.pen.put(room.x + 8, y, width, item.text, theme.text);
+            for letter in letters {
+                let x = room.x + 8 + u16::try_from(*letter).unwrap_or(u16::MAX / 2);
+                if x < end {
+                    sheet.pen.restyle(Rect::new(x, y, 1, 1), theme.strong);
+                }
+            }
+            if name > 0 && end + cells(&item.name) + 2 < room.right() {
+                sheet.pen.put_right(room.right().saturating_sub(1), y, name, &item.name, theme.faint);
+            }
+        }
+        sheet.pen.thumb(Rect { width: list.width + 1, ..list }, first, self.found.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(typed: &str) -> Vec<Act> {
+        let mut palette = Palette::new(&Keymap::default());
+        palette.paste(typed);
+        palette.found.iter().map(|(at, _)| palette.items[*at].act).collect()
+    }
+
+    #[test]
+    fn parts_and_letters_find_what_is_meant() {
+        for (typed, act) in [
+            ("pause", Act::Pause),
+            ("magnet", Act::CopyMagnet),
+            ("super", Act::SuperSeed),
+            ("qup", Act::QueueUp),
+            ("theme", Act::Theme),
+            ("SETTINGS", Act::Settings),
+            ("file-glob", Act::FileGlob),
+            ("move data", Act::Move),
+        ] {
+            assert_eq!(found(typed).first(), Some(&act), "{typed}: {:?}", found(typed));
+        }
+        assert!(found("xyzzy").is_empty());
+        assert!(found("").len() > 50, "everything, in the order of the table");
+        assert_eq!(found("")[0], Act::Add);
+    }
+}

@@ -1,0 +1,172 @@
+//! Reads folders for the interface, on a thread of its own: a folder may lie on a disk that is asleep or on a network
+//! that is gone, and the keys must not wait for it.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::thread::{self, JoinHandle};
+use std::time::Duration;
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, unbounded};
+
+use crate::ui::path::{Entry, Listing};
+use crate::ui::text::clean_within;
+
+/// The most entries of a folder that are shown.
+const ENTRIES: usize = 20_000;
+/// How long the end of the interface waits for a folder that is being read.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The thread that reads folders.
+pub struct Picker {
+    /// Always there until it is dropped.
+    asks: Option<Sender<String>>,
+    listings: Receiver<Listing>,
+    /// Nothing is ever sent: it is disconnected when the thread has ended.
+    ended: Receiver<()>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Picker {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// The system gives none.
+    pub fn start() -> io::Result<Self> {
+        let (asks, asked) = unbounded::<String>();
+        let (tell, listings) = unbounded();
+        let (ending, ended) = bounded(0);
+        let thread = thread::Builder::new().name("picker".into()).spawn(move || {
+            let _ending: Sender<()> = ending;
+            while let Ok(first) = asked.recv() {
+                // Of several that wait only the last is still of interest.
+                let folder = asked.try_iter().last().unwrap_or(first);
+                if tell.send(list(&folder)).is_err() {
+                    return;
+                }
+            }
+        })?;
+        Ok(Picker { asks: Some(asks), listings, ended, thread: Some(thread) })
+    }
+
+    /// Asks for a folder.
+    pub fn ask(&self, folder: String) {
+        if let Some(asks) = &self.asks {
+            // Without the thread there is no answer, and whoever waits for one can go on.
+            let _ = asks.send(folder);
+        }
+    }
+
+    /// Where the answers come.
+    #[must_use]
+    pub fn listings(&self) -> &Receiver<Listing> {
+        &self.listings
+    }
+}
+
+impl Drop for Picker {
+    fn drop(&mut self) {
+        self.asks = None;
+        // A folder that never answers keeps its thread; the end of the process must not wait for that.
+        if self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            log::warn!("a folder is still being read, and its thread with it");
+            return;
+        }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("the thread that reads folders ended by a fault in the program");
+        }
+    }
+}
+
+/// Reads a folder.
+#[must_use]
+pub fn list(folder: &str) -> Listing {
+    let path = std::path::absolute(folder).unwrap_or_else(|_| Path::new(folder).to_path_buf());
+    let above = path.parent().and_then(Path::to_str).map(str::to_owned);
+    let shown = clean_within(&path.to_string_lossy(), false, u16::MAX - 1).into_owned();
+    let mut listing = Listing { folder: folder.to_owned(), path: shown, above, ..Listing::default() };
+    let read = match fs::read_dir(&path) {
+        Ok(read) => read,
+        Err(error) => {
+            listing.fault = Some(format!("this folder cannot be read: {error}"));
+            return listing;
+        }
+    };
+    for entry in read.flatten() {
+        let Ok(kind) = entry.file_type() else { continue };
+        let name = entry.file_name();
+        // What lies behind a link counts; a link to nothing does not.
+        let (folder, size) = match kind.is_dir() {
+            true => (true, 0),
+            false if !kind.is_symlink() && !torrent(name.to_str()) => continue,
+            false => match fs::metadata(entry.path()) {
+                Ok(meta) if meta.is_dir() => (true, 0),
+                Ok(meta) if meta.is_file() && torrent(name.to_str()) => (false, meta.len()),
+                _ => continue,
+            },
+        };
+        match name.into_string() {
+            Ok(name) if listing.entries.len() < ENTRIES && !name.chars().any(char::is_control) => {
+                listing.entries.push(Entry { name, folder, size });
+            }
+            _ => listing.left_out += 1,
+        }
+    }
+    listing.entries.sort_by_cached_key(|entry| (!entry.folder, entry.name.to_lowercase(), entry.name.clone()));
+    listing
+}
+
+fn torrent(name: Option<&str>) -> bool {
+    let end = name.and_then(|name| name.rsplit_once('.')).map(|(_, end)| end);
+    end.is_some_and(|end| end.eq_ignore_ascii_case("torrent"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(listing: &Listing) -> Vec<(&str, bool)> {
+        listing.entries.iter().map(|entry| (entry.name.as_str(), entry.folder)).collect()
+    }
+
+    #[test]
+    fn folders_come_first_and_only_torrents_follow() {
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["b.torrent", "A.TORRENT", "notes.txt", "torrent"] {
+            fs::write(dir.path().join(name), b"x").unwrap();
+        }
+        for name in ["zoo", "Alpha"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let mut expected = vec![("Alpha", true), ("zoo", true), ("A.TORRENT", false), ("b.torrent", false)];
+        let folder = dir.path().to_str().unwrap();
+        let listing = list(folder);
+        assert_eq!(names(&listing), expected);
+        assert_eq!(listing.above.as_deref(), dir.path().parent().and_then(Path::to_str));
+        assert_eq!((listing.folder.as_str(), listing.left_out, &listing.fault), (folder, 0, &None));
+        #[cfg(unix)]
+        {
+            use std::os::unix::ffi::OsStrExt;
+            std::os::unix::fs::symlink(dir.path().join("zoo"), dir.path().join("link")).unwrap();
+            std::os::unix::fs::symlink(dir.path().join("nowhere"), dir.path().join("dead.torrent")).unwrap();
+            fs::write(dir.path().join(std::ffi::OsStr::from_bytes(b"\xff.torrent")), b"x").unwrap_or_default();
+            fs::write(dir.path().join("a\x1bb.torrent"), b"x").unwrap();
+            expected.insert(1, ("link", true));
+            let listing = list(folder);
+            assert_eq!(names(&listing), expected);
+            assert!(listing.left_out >= 1);
+        }
+        let _ = expected;
+    }
+
+    #[test]
+    fn the_thread_answers_and_ends() {
+        let picker = Picker::start().unwrap();
+        picker.ask("/there/is/no/such/folder".into());
+        let listing = picker.listings().recv_timeout(Duration::from_secs(20)).unwrap();
+        assert!(listing.entries.is_empty());
+        assert!(listing.fault.unwrap().starts_with("this folder cannot be read"));
+    }
+}

@@ -1,0 +1,477 @@
+//! Settings: what the config file can say, with its present values, changed here and written there.
+
+use ratatui::layout::Rect;
+
+use crate::api::Command;
+use crate::config::interface::Theme as Wish;
+use crate::config::{Settings, keys};
+use crate::ui::answer::Turn;
+use crate::ui::edit::Edit;
+use crate::ui::keys::Key;
+use crate::ui::model::Model;
+use crate::ui::options::quoted;
+use crate::ui::outward::Outward;
+use crate::ui::sheet::{Hit, Rows, Sheet, bold, measure, room};
+use crate::ui::text::wrap;
+
+/// How a value is changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Kind {
+    /// On or off; its default.
+    Switch(bool),
+    /// The key says that it is off.
+    Unswitch,
+    /// One of these; the first is the default.
+    Choice(&'static [&'static str]),
+    /// A number.
+    Number,
+    /// A text in quotes.
+    Text,
+}
+
+/// One key of the config.
+#[derive(Clone, Copy, Debug)]
+struct Setting {
+    key: &'static str,
+    title: &'static str,
+    help: &'static str,
+    kind: Kind,
+    /// What holds where nothing is said.
+    default: &'static str,
+    /// Whether it is heeded at once, or from the next start.
+    live: bool,
+}
+
+const fn setting(
+    key: &'static str,
+    title: &'static str,
+    kind: Kind,
+    default: &'static str,
+    live: bool,
+    help: &'static str,
+) -> Setting {
+    Setting { key, title, help, kind, default, live }
+}
+
+use Kind::{Choice, Number, Switch, Text, Unswitch};
+
+/// All of them: what is changed most stands first. A group begins where the title is empty.
+const SETTINGS: &[(&str, &[Setting])] = &[
+    (
+        "Speed and queue",
+        &[
+            setting(
+                "down-limit",
+                "download limit",
+                Text,
+                "none",
+                true,
+                "Bytes a second of all torrents together, as in 512K or 10MB/s; 0 is no limit.",
+            ),
+            setting(
+                "up-limit",
+                "upload limit",
+                Text,
+                "none",
+                true,
+                "Bytes a second of all torrents together, as in 512K or 10MB/s; 0 is no limit.",
+            ),
+            setting(
+                "max-active",
+                "downloads at once",
+                Number,
+                "default",
+                true,
+                "The others wait in the queue; 0 is no limit.",
+            ),
+            setting(
+                "max-peers",
+                "connections",
+                Number,
+                "default",
+                true,
+                "The most connections of all torrents together.",
+            ),
+        ],
+    ),
+    (
+        "Files",
+        &[setting(
+            "dir",
+            "download folder",
+            Text,
+            "where ttui was started",
+            true,
+            "Where downloads go unless the add box says something else.",
+        )],
+    ),
+    (
+        "Interface",
+        &[
+            setting(
+                "theme",
+                "theme",
+                Choice(&["auto", "dark", "light", "contrast", "plain"]),
+                "auto",
+                true,
+                "The colours; auto is what fits the terminal, plain has none.",
+            ),
+            setting(
+                "notify",
+                "on completion",
+                Choice(&["bell", "off", "terminal", "both"]),
+                "bell",
+                true,
+                "Ring the bell, let the terminal show it on the desktop, both, or nothing.",
+            ),
+            setting(
+                "title",
+                "window title",
+                Switch(true),
+                "on",
+                true,
+                "Show progress in the title of the terminal's window.",
+            ),
+            setting(
+                "no-mouse",
+                "mouse",
+                Unswitch,
+                "on",
+                true,
+                "Clicks and the wheel; without it, the terminal can select text as usual.",
+            ),
+            setting(
+                "frames",
+                "frames a second",
+                Number,
+                "30",
+                true,
+                "At most so many, 1 to 60; few are better over a slow line.",
+            ),
+            setting(
+                "ascii",
+                "only ASCII",
+                Switch(false),
+                "off",
+                true,
+                "For terminals and fonts that have no lines and blocks.",
+            ),
+        ],
+    ),
+    (
+        "Network",
+        &[
+            setting("port", "port", Number, "6881", false, "Peers reach us there; 0 lets the system choose."),
+            setting("bind", "address", Text, "all", false, "Listen on this address only, and connect from it."),
+            setting(
+                "encryption",
+                "encryption",
+                Choice(&["prefer", "off", "require"]),
+                "prefer",
+                false,
+                "Whether connections are encrypted.",
+            ),
+            setting("no-dht", "DHT", Unswitch, "on", false, "Find peers without a tracker."),
+            setting("no-pex", "peer exchange", Unswitch, "on", false, "Learn of peers from peers."),
+            setting("no-lsd", "local discovery", Unswitch, "on", false, "Find peers on the local network."),
+            setting("no-utp", "uTP", Unswitch, "on", false, "The transport that makes room for others."),
+            setting("no-port-map", "port mapping", Unswitch, "on", false, "Ask the router to forward the port."),
+        ],
+    ),
+];
+
+/// A line of the list.
+enum Line {
+    Heading(&'static str),
+    Of(&'static Setting),
+}
+
+fn lines() -> impl Iterator<Item = Line> {
+    SETTINGS
+        .iter()
+        .flat_map(|(title, settings)| std::iter::once(Line::Heading(title)).chain(settings.iter().map(Line::Of)))
+}
+
+fn nth(at: usize) -> Option<&'static Setting> {
+    match lines().nth(at) {
+        Some(Line::Of(setting)) => Some(setting),
+        _ => None,
+    }
+}
+
+/// Lines below the list: what the chosen one is, and where it is kept.
+const FOOT: usize = 3;
+
+/// The settings.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SettingsBox {
+    rows: Rows,
+    /// The value that is being typed.
+    edit: Option<Edit>,
+    error: Option<String>,
+}
+
+impl Default for SettingsBox {
+    fn default() -> Self {
+        // The first line is a heading.
+        let mut rows = Rows::default();
+        rows.at = 1;
+        SettingsBox { rows, edit: None, error: None }
+    }
+}
+
+impl SettingsBox {
+    fn height(size: (u16, u16)) -> usize {
+        usize::from(room(size.1, lines().count() + FOOT)).saturating_sub(FOOT).max(1)
+    }
+
+    /// Does what a key means; false when it is to close.
+    pub fn key(&mut self, key: Key, turn: &mut Turn<'_>) -> bool {
+        let Some(setting) = nth(self.rows.at) else {
+            self.rows.at = 1;
+            return true;
+        };
+        if let Some(edit) = &mut self.edit {
+            match key {
+                Key::Esc => (self.edit, self.error) = (None, None),
+                Key::Enter => {
+                    let text = edit.text().trim().to_owned();
+                    self.typed(setting, &text, turn);
+                }
+                key => {
+                    edit.key(key);
+                    self.error = None;
+                }
+            }
+            return true;
+        }
+        self.error = None;
+        match (key, setting.kind) {
+            (Key::Esc | Key::Char('q' | ','), _) => return false,
+            (Key::Delete | Key::Backspace, _) => apply(setting, None, turn),
+            (Key::Enter | Key::Char(' ') | Key::Right | Key::Left, Switch(_) | Unswitch) => {
+                let now = stored(setting, turn.model);
+                apply(setting, Some((!now).to_string()), turn);
+            }
+            (Key::Enter | Key::Char(' ') | Key::Right | Key::Left, Choice(words)) => {
+                let step = if key == Key::Left { words.len() - 1 } else { 1 };
+                let now = bare(turn.model.options.values.get(setting.key).map(String::as_str));
+                let at = words.iter().position(|word| *word == now).unwrap_or(0);
+                apply(setting, Some(quoted(words[(at + step) % words.len()])), turn);
+            }
+            (Key::Enter, Number | Text) => {
+                let now = bare(turn.model.options.values.get(setting.key).map(String::as_str));
+                self.edit = Some(Edit::new(&now));
+            }
+            (key, _) => self.walk(crate::ui::chooser::listed(key), turn.model.size),
+        }
+        true
+    }
+
+    /// Moves, over headings too.
+    fn walk(&mut self, key: Key, size: (u16, u16)) {
+        let (count, height) = (lines().count(), Self::height(size));
+        let back = matches!(key, Key::Up | Key::PageUp | Key::Home);
+        self.rows.key(key, count, height);
+        if nth(self.rows.at).is_none() {
+            let on = if back && self.rows.at > 0 { Key::Up } else { Key::Down };
+            self.rows.key(on, count, height);
+        }
+    }
+
+    /// Takes what was typed if the config could hold it.
+    fn typed(&mut self, setting: &'static Setting, text: &str, turn: &mut Turn<'_>) {
+        let value = match setting.kind {
+            _ if text.is_empty() => None,
+            Text => Some(quoted(&crate::ui::path::expand(text, turn.model.home.as_deref()))),
+            _ => Some(text.to_owned()),
+        };
+        if let Some(value) = &value
+            && !valid(setting.key, value)
+        {
+            let wanted = keys::wanted(setting.key).unwrap_or("something else").replace(" in quotes", "");
+            self.error = Some(format!("{text} cannot be used: write {}", wanted.replace('"', "")));
+            return;
+        }
+        (self.edit, self.error) = (None, None);
+        apply(setting, value, turn);
+    }
+
+    /// Text for the value that is being typed.
+    pub fn paste(&mut self, text: &str) {
+        if let Some(edit) = &mut self.edit {
+            edit.insert(text);
+        }
+    }
+
+    /// Moves by the wheel.
+    pub fn wheel(&mut self, by: i32, size: (u16, u16)) {
+        if self.edit.is_none() {
+            self.walk(if by < 0 { Key::Up } else { Key::Down }, size);
+        }
+    }
+
+    /// A click on a row chooses it. True when it was the chosen one: then Enter is meant.
+    pub fn click(&mut self, row: usize) -> bool {
+        if self.edit.is_some() {
+            return false;
+        }
+        std::mem::replace(&mut self.rows.at, row) == row
+    }
+
+    /// Draws it.
+    pub fn draw(&self, sheet: &mut Sheet<'_, '_>, model: &Model, file: &str) {
+        let theme = *sheet.pen.theme;
+        let count = lines().count();
+        let keys = match (&self.edit, nth(self.rows.at).map(|setting| setting.kind)) {
+            (Some(_), _) => "Enter save   Esc back",
+            (None, Some(Number | Text)) => "Enter change   Del default   Esc close",
+            (None, _) => "Space change   Del default   Esc close",
+        };
+        let room = sheet.open("settings", count + FOOT, keys);
+        let height = usize::from(room.height).saturating_sub(FOOT).max(1);
+        let first = self.rows.first(count, height);
+        let column = (room.width / 2).clamp(20, 26);
+        for (at, line) in lines().enumerate().skip(first).take(height) {
+            let y = room.y + (at - first) as u16;
+            let setting = match line {
+                Line::Heading(title) => {
+                    sheet.line(room, y, title, theme.strong);
+                    continue;
+                }
+                Line::Of(setting) => setting,
+            };
+            let chosen = at == self.rows.at;
+            if chosen {
+                sheet.choose(room, y);
+            }
+            sheet.hit(Rect { y, height: 1, ..room }, Hit::Row(at));
+            let style = if chosen { theme.text.patch(bold()) } else { theme.text };
+            sheet.pen.put(room.x + 2, y, column.saturating_sub(3), setting.title, style);
+            let value = Rect { x: room.x + column, y, width: room.width.saturating_sub(column + 1), height: 1 };
+            match &self.edit {
+                Some(edit) if chosen => sheet.field(value, ">", edit, "default", true),
+                _ => {
+                    let (text, said) = shown(setting, model);
+                    sheet.pen.put(value.x, y, value.width, &text, if said { theme.accent } else { theme.dim });
+                }
+            }
+        }
+        let list = Rect { height: height as u16, width: room.width + 1, ..room };
+        sheet.pen.thumb(list, first, count);
+        self.foot(sheet, Rect { y: room.y + height as u16, height: FOOT as u16, ..room }.intersection(room), file);
+    }
+
+    fn foot(&self, sheet: &mut Sheet<'_, '_>, area: Rect, file: &str) {
+        let theme = *sheet.pen.theme;
+        let Some(setting) = nth(self.rows.at) else { return };
+        let (text, style) = match &self.error {
+            Some(error) => (error.as_str(), theme.bad),
+            None => (setting.help, theme.text),
+        };
+        let when = if setting.live { "heeded at once" } else { "heeded from the next start" };
+        let place = if file.is_empty() { String::new() } else { format!(" in {file}") };
+        let mut lines = wrap(text, measure(sheet.screen.width));
+        lines.truncate(2);
+        let mut y = area.y + if lines.len() < 2 { 1 } else { 0 };
+        for line in &lines {
+            sheet.line(area, y, line, style);
+            y += 1;
+        }
+        sheet.line(area, y, &format!("{}{place}; {when}", setting.key), theme.dim);
+    }
+}
+
+/// What the file says of a switch.
+fn stored(setting: &Setting, model: &Model) -> bool {
+    match (model.options.values.get(setting.key).map(String::as_str), setting.kind) {
+        (Some(value), _) => value == "true",
+        (None, Switch(default)) => default,
+        (None, _) => false,
+    }
+}
+
+/// The value for people, and whether it was said rather than left to the default.
+fn shown(setting: &Setting, model: &Model) -> (String, bool) {
+    let value = model.options.values.get(setting.key).map(String::as_str);
+    let word = |on: bool| if on { "on".to_owned() } else { "off".to_owned() };
+    match setting.kind {
+        Switch(default) => (word(stored(setting, model)), stored(setting, model) != default),
+        Unswitch => (word(!stored(setting, model)), stored(setting, model)),
+        _ => match value.map(|value| bare(Some(value))) {
+            Some(text) if !text.is_empty() => {
+                let said = text != setting.default;
+                (text, said)
+            }
+            _ => (setting.default.to_owned(), false),
+        },
+    }
+}
+
+/// A value without the quotes of TOML.
+fn bare(value: Option<&str>) -> String {
+    let Some(value) = value else { return String::new() };
+    match format!("x = {value}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("x")) {
+        Some(toml::Value::String(text)) => text,
+        _ => value.to_owned(),
+    }
+}
+
+/// Whether the config could hold this: its own parser says so.
+fn valid(key: &str, value: &str) -> bool {
+    !value.contains(['\n', '\r']) && toml::from_str::<Settings>(&format!("{key} = {value}\n")).is_ok()
+}
+
+/// Has it written, and heeds it at once where that is the interface's business.
+fn apply(setting: &'static Setting, value: Option<String>, turn: &mut Turn<'_>) {
+    let model = &mut *turn.model;
+    match &value {
+        Some(value) => drop(model.options.values.insert(setting.key, value.clone())),
+        None => drop(model.options.values.remove(setting.key)),
+    }
+    turn.commands.push(Command::Configure(vec![(setting.key.to_owned(), value)]));
+    // Read back by the parser of the config, so that there is one meaning of each word.
+    let all: String = model.options.values.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+    let Ok(said) = toml::from_str::<Settings>(&all) else { return };
+    match setting.key {
+        "theme" | "ascii" => {
+            let wish = said.theme.unwrap_or(Wish::Auto);
+            model.theme = model.options.theme(wish, said.ascii);
+        }
+        "no-mouse" => {
+            model.options.mouse = !said.no_mouse;
+            model.outbox.push(Outward::Mouse(!said.no_mouse));
+        }
+        "frames" => model.options.frames = said.frames.unwrap_or(crate::config::interface::FRAMES),
+        "notify" => model.options.notify = said.notify.unwrap_or_default(),
+        "title" => model.options.title = said.title.unwrap_or(true),
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_a_key_of_the_config() {
+        for setting in SETTINGS.iter().flat_map(|(_, settings)| *settings) {
+            assert!(keys::wanted(setting.key).is_some(), "{}", setting.key);
+            let good: &[&str] = match setting.kind {
+                Switch(_) | Unswitch => &["true", "false"],
+                Choice(words) => words,
+                Number => &["7"],
+                Text => &[],
+            };
+            for word in good {
+                let value = if matches!(setting.kind, Choice(_)) { quoted(word) } else { (*word).to_owned() };
+                assert!(valid(setting.key, &value), "{} = {value}", setting.key);
+            }
+        }
+        assert!(valid("down-limit", "\"10MB/s\"") && valid("dir", "\"/a\"") && valid("bind", "\"192.0.2.1\""));
+        for (key, value) in [("frames", "0"), ("frames", "1\nport = 2"), ("down-limit", "\"fast\""), ("port", "70000")]
+        {
+            assert!(!valid(key, value), "{key} = {value}");
+        }
+    }
+}

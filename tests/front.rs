@@ -1,0 +1,399 @@
+//! What stands in front of the panes, as stories: keys, answers of the world, and what comes of them.
+
+// A test that cannot draw has failed: saying so at once is all that is wanted.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+// Each of the tests that draw needs a part of this.
+#[allow(dead_code)]
+mod support {
+    pub mod screen;
+    pub mod snapshots;
+}
+
+use std::collections::BTreeMap;
+
+use ttui::api::{Command, Contents, FileRow, Priority, Snapshot, TorrentId};
+use ttui::ui::keymap::Keymap;
+use ttui::ui::model::{Dialog, Model, Msg, Pane};
+use ttui::ui::outward::Outward;
+use ttui::ui::path::{Entry, Listing};
+use ttui::ui::style::ThemeName;
+use ttui::ui::update::update;
+
+use support::screen::{draw, keys, model, text};
+use support::snapshots::{busy, empty};
+
+/// The world with what only an engine fills in.
+fn world() -> Snapshot {
+    let mut snapshot = busy();
+    snapshot.folder = "~/Downloads".into();
+    snapshot.config_file = "~/.config/ttui/config.toml".into();
+    if let Some(detail) = &mut snapshot.torrents[0].1.detail {
+        detail.meta.magnet = "magnet:?xt=urn:btih:d5d5".into();
+    }
+    snapshot
+}
+
+fn contents() -> Contents {
+    let file = |(index, (path, size)): (usize, (&str, u64))| FileRow {
+        index,
+        path: path.into(),
+        size,
+        done: 0,
+        priority: Priority::Normal,
+        eta: None,
+    };
+    let files = [
+        ("film/film.mkv", 4_200_000_000),
+        ("film/extras/making of.mkv", 812_000_000),
+        ("film/extras/trailer.mkv", 91_000_000),
+        ("film/subtitles/en.srt", 91_000),
+        ("film/subtitles/de.srt", 94_000),
+        ("film/read me.txt", 1_200),
+    ];
+    Contents {
+        name: "film".into(),
+        size: files.iter().map(|(_, size)| size).sum(),
+        files: files.into_iter().enumerate().map(file).collect(),
+        folder: "~/Downloads".into(),
+        free: Some(41_200_000_000),
+        ..Contents::default()
+    }
+}
+
+fn listing(folder: &str) -> Listing {
+    let entry = |(name, size): (&str, u64)| Entry { name: name.into(), folder: size == 0, size };
+    let entries =
+        [("debian", 0), ("Films", 0), ("debian-12.torrent", 61_000), ("debian-13.torrent", 63_000), ("x.torrent", 900)];
+    Listing {
+        folder: folder.into(),
+        path: folder.trim_end_matches('/').into(),
+        above: Some("/data".into()),
+        entries: entries.map(entry).to_vec(),
+        ..Listing::default()
+    }
+}
+
+/// Answers what was asked of the picker, as its thread would.
+fn answer(model: &mut Model, snapshot: &Snapshot) {
+    for outward in std::mem::take(&mut model.outbox) {
+        if let Outward::List(folder) = outward {
+            update(model, Msg::Listing(listing(&folder)), snapshot);
+        }
+    }
+}
+
+/// Presses keys; the world answers after each. Returns what the engine is asked to do.
+fn play(model: &mut Model, snapshot: &Snapshot, pressed: &str) -> Vec<Command> {
+    let mut commands = Vec::new();
+    for key in pressed.split(' ') {
+        let asked = keys(model, snapshot, key);
+        answer(model, snapshot);
+        for command in &asked {
+            if let Command::Inspect(add) = command {
+                let answer = match add.what.as_str() {
+                    "bad" => Err("bad is no torrent file: it ends in the middle of a list".to_owned()),
+                    "one.torrent" => {
+                        let mut contents = contents();
+                        contents.files.truncate(1);
+                        Ok(Box::new(contents))
+                    }
+                    "had.torrent" => {
+                        Ok(Box::new(Contents { present: true, name: "had".into(), ..Contents::default() }))
+                    }
+                    "slow.torrent" => continue,
+                    _ => Ok(Box::new(contents())),
+                };
+                commands.extend(update(model, Msg::Inspected(add.what.clone(), answer), snapshot));
+            }
+        }
+        commands.extend(asked);
+    }
+    commands
+}
+
+fn fresh(snapshot: &Snapshot) -> Model {
+    model(80, 24, ThemeName::Plain, snapshot)
+}
+
+/// Keys, and what the engine is asked for; what is looked into is left out.
+#[test]
+fn dialogs_ask_the_engine_for_what_they_say() {
+    let table: &[(&str, &[&str])] = &[
+        // The add box.
+        (
+            "a 'film.torrent Enter Enter",
+            &[
+                "Add(AddTorrent { what: \"film.torrent\", dir: None, peers: [], select: [], priorities: [], sequential: false, paused: false })",
+            ],
+        ),
+        ("a 'film.torrent Enter Down Down Space Enter", &["priorities: [(1, Skip), (2, Skip)]"]),
+        ("a 'film.torrent Enter / '*.srt Enter Enter", &["priorities: [(0, Skip), (1, Skip), (2, Skip), (5, Skip)]"]),
+        ("a 'film.torrent Enter a Enter", &[]),
+        ("a 'film.torrent Enter Esc Esc", &[]),
+        ("a 'one.torrent Enter", &["Add(AddTorrent { what: \"one.torrent\""]),
+        ("a 'slow.torrent Enter Enter", &["Add(AddTorrent { what: \"slow.torrent\""]),
+        ("a 'slow.torrent Enter Esc Esc", &[]),
+        ("a 'bad Enter", &[]),
+        ("a 'had.torrent Enter", &[]),
+        (
+            "a 'one.torrent Down '/films Down Space Down Space Enter",
+            &["dir: Some(\"/films\"), peers: [], select: [], priorities: [], sequential: true, paused: true"],
+        ),
+        ("a '~/x Tab Enter Enter", &["what: \"/data/me/x.torrent\""]),
+        ("a '~/deb Tab Tab Tab Enter Enter", &["what: \"/data/me/debian-12.torrent\""]),
+        ("a ^o End Enter Enter Enter", &["what: \"/data/me/x.torrent\""]),
+        ("a ^o '13 Enter Enter Enter", &["what: \"/data/me/debian-13.torrent\""]),
+        ("a Down ^o Enter Up 'one.torrent Enter", &["dir: Some(\"/data/me\")"]),
+        ("a ^o Esc Esc", &[]),
+        // Removing.
+        ("d Enter", &["Remove { id: TorrentId(1), data: false }"]),
+        ("d Tab Enter", &["Remove { id: TorrentId(1), data: true }"]),
+        ("d Esc", &[]),
+        // Moving, writing, opening.
+        ("m '~/Films Enter", &["Move { id: TorrentId(1), to: \"/data/me/Films\" }"]),
+        ("m '~/Fi Tab Enter", &["Move { id: TorrentId(1), to: \"/data/me/Films/\" }"]),
+        ("m ^o Down Down Down Enter Enter Enter", &["Move { id: TorrentId(1), to: \"/data/me/Films\" }"]),
+        ("m Enter Esc", &[]),
+        ("E Enter", &["Export { id: TorrentId(1), to: \"/data/me/Downloads\" }"]),
+        ("E ^u '/a/b.torrent Enter", &["Export { id: TorrentId(1), to: \"/a/b.torrent\" }"]),
+        ("o", &["Open(TorrentId(1))"]),
+        ("y", &[]),
+        // Peers, files, trackers.
+        (
+            "3 Tab + '192.0.2.7:51413 Space '[2001:db8::7]:6881 Enter",
+            &["AddPeers(TorrentId(1), [192.0.2.7:51413, [2001:db8::7]:6881])"],
+        ),
+        ("3 Tab + '192.0.2.7 Enter Esc", &[]),
+        (
+            "4 Tab * '*.mkv Enter",
+            &["Wish(TorrentId(1), Priority([(0, Skip), (1, Skip), (2, Skip), (3, Skip), (4, Normal)]))"],
+        ),
+        ("4 Tab * 'nothing Enter Esc", &[]),
+        ("5 Tab a 'udp://t.example.org:1337 Enter", &["Wish(TorrentId(1), AddTracker(\"udp://t.example.org:1337\"))"]),
+        ("5 Tab a 'example.org Enter Esc", &[]),
+        ("5 Tab d Enter", &["Wish(TorrentId(1), RemoveTracker(0))"]),
+        ("5 Tab d n", &[]),
+        // The palette.
+        (": 'pause Enter", &["Pause(TorrentId(1))"]),
+        (": 'verify Enter", &["Wish(TorrentId(1), Verify)"]),
+        (": 'pause Esc", &[]),
+        (": 'xyzzy Enter", &[]),
+        // Settings.
+        (", Enter '10MB/s Enter", &["Configure([(\"down-limit\", Some(\"\\\"10MB/s\\\"\"))])"]),
+        (", Enter 'fast Enter Esc Esc", &[]),
+        (", Del", &["Configure([(\"down-limit\", None)])"]),
+        (", Down Down Enter '3 Enter", &["Configure([(\"max-active\", Some(\"3\"))])"]),
+        (", Esc", &[]),
+    ];
+    let snapshot = world();
+    for (pressed, expected) in table {
+        let mut model = fresh(&snapshot);
+        let asked = play(&mut model, &snapshot, pressed);
+        let asked: Vec<String> =
+            asked.iter().filter(|c| !matches!(c, Command::Inspect(_))).map(|c| format!("{c:?}")).collect();
+        assert_eq!(asked.len(), expected.len(), "{pressed}: {asked:?}");
+        for (command, part) in asked.iter().zip(*expected) {
+            assert!(command.contains(part), "{pressed}: {asked:?}");
+        }
+        let done = !expected.is_empty() || pressed.ends_with("Esc");
+        let stays = pressed.starts_with(',') && !pressed.ends_with("Esc");
+        assert!(!done || stays || model.dialogs.is_empty(), "{pressed}: {:?}", model.dialogs);
+    }
+}
+
+#[test]
+fn what_is_wrong_is_said_where_it_was_typed() {
+    let table = [
+        ("a 'bad Enter", "bad is no torrent file", "bad"),
+        ("a 'had.torrent Enter", "had is in the list already", "had.torrent"),
+        ("a 'film.torrent Enter a Enter", "no file is wanted", "film"),
+        ("a '/zz Tab", "nothing here begins like this", "/zz"),
+        ("m Enter", "write a folder", "move"),
+        ("3 Tab + '192.0.2.7 Enter", "192.0.2.7 is no address", "192.0.2.7"),
+        ("5 Tab a 'example.org Enter", "it begins with http://", "example.org"),
+        ("4 Tab * 'nothing Enter", "no file matches nothing", "nothing"),
+        (", Enter 'fast Enter", "fast cannot be used: write a rate such as 512K", "fast"),
+    ];
+    let snapshot = world();
+    for (pressed, says, kept) in table {
+        let mut model = fresh(&snapshot);
+        play(&mut model, &snapshot, pressed);
+        let shown = text(&draw(&model, &snapshot));
+        assert!(shown.contains(says) && shown.contains(kept), "{pressed}:\n{shown}");
+    }
+}
+
+#[test]
+fn the_world_is_asked_only_for_what_was_meant() {
+    let snapshot = world();
+    let mut model = fresh(&snapshot);
+    keys(&mut model, &snapshot, "y");
+    assert_eq!(model.outbox, [Outward::Copy("magnet:?xt=urn:btih:d5d5".into())]);
+    model.outbox.clear();
+    keys(&mut model, &snapshot, "Down y");
+    assert!(model.outbox.is_empty(), "the magnet of one that was not focused is not known");
+    update(&mut model, Msg::Complete(TorrentId(2)), &snapshot);
+    update(&mut model, Msg::Complete(TorrentId(3)), &snapshot);
+    let body = "several torrents are complete".to_owned();
+    assert_eq!(model.outbox, [Outward::Notify { title: "ttui".into(), body }]);
+    model.outbox.clear();
+    let second = std::time::Duration::from_secs;
+    update(&mut model, Msg::Tick(second(1)), &snapshot);
+    let [Outward::Title(title)] = &model.outbox[..] else { panic!("{:?}", model.outbox) };
+    assert!(title.ends_with("MB/s - ttui") && title.contains('%'), "{title}");
+    model.outbox.clear();
+    update(&mut model, Msg::Tick(second(2)), &snapshot);
+    assert!(model.outbox.is_empty(), "the same title is not told twice");
+    model.options.title = false;
+    update(&mut model, Msg::Tick(second(3)), &empty());
+    assert!(model.outbox.is_empty());
+}
+
+#[test]
+fn settings_of_the_interface_hold_at_once() {
+    let snapshot = world();
+    let mut model = fresh(&snapshot);
+    let row = |model: &Model, word: &str| {
+        let shown = text(&draw(model, &snapshot));
+        shown.lines().any(|line| line.starts_with(" >") && line.contains(word))
+    };
+    keys(&mut model, &snapshot, ",");
+    for (word, check) in [
+        ("theme", Box::new(|m: &Model| m.theme.name == ThemeName::Dark) as Box<dyn Fn(&Model) -> bool>),
+        ("on completion", Box::new(|m: &Model| m.options.notify == ttui::config::interface::Notify::Off)),
+        ("window title", Box::new(|m: &Model| !m.options.title)),
+        ("mouse", Box::new(|m: &Model| m.outbox.contains(&Outward::Mouse(false)))),
+        ("only ASCII", Box::new(|m: &Model| m.theme.ascii)),
+    ] {
+        for _ in 0..40 {
+            if row(&model, word) {
+                break;
+            }
+            keys(&mut model, &snapshot, "Down");
+        }
+        assert!(row(&model, word), "{word}");
+        keys(&mut model, &snapshot, "Space");
+        if word == "theme" {
+            keys(&mut model, &snapshot, "Space Left");
+        }
+        assert!(check(&model), "{word}");
+    }
+}
+
+#[test]
+fn themes_go_round_and_help_is_searched() {
+    let snapshot = world();
+    let mut model = fresh(&snapshot);
+    let mut seen = vec![model.theme.name];
+    for _ in 0..4 {
+        keys(&mut model, &snapshot, "T");
+        seen.push(model.theme.name);
+    }
+    assert_eq!(seen[0], seen[4]);
+    keys(&mut model, &snapshot, "? / 'magnet");
+    let shown = text(&draw(&model, &snapshot));
+    assert!(shown.contains("copy its magnet link") && !shown.contains("pause or resume"), "{shown}");
+    keys(&mut model, &snapshot, "Enter Esc");
+    assert_eq!(model.dialogs.len(), 1, "the first Esc clears the search");
+    keys(&mut model, &snapshot, "Esc");
+    assert!(model.dialogs.is_empty());
+}
+
+#[test]
+fn changed_keys_are_shown_wherever_keys_are() {
+    let snapshot = world();
+    let mut model = fresh(&snapshot);
+    let table = BTreeMap::from([
+        ("pause".to_owned(), vec!["F5".to_owned()]),
+        ("help".to_owned(), vec!["H".to_owned()]),
+        ("quit".to_owned(), vec!["^x".to_owned()]),
+    ]);
+    let (keymap, faults) = Keymap::new(&table);
+    assert!(faults.is_empty(), "{faults:?}");
+    model.keymap = keymap;
+    let shown = text(&draw(&model, &snapshot));
+    let status = shown.lines().last().unwrap();
+    assert!(status.contains("F5 pause") && status.contains("^x quit") && status.contains("H help"), "{status}");
+    assert!(
+        format!("{:?}", keys(&mut model, &snapshot, "p")).is_empty() || keys(&mut model, &snapshot, "p").is_empty()
+    );
+    keys(&mut model, &snapshot, "H");
+    assert!(text(&draw(&model, &snapshot)).contains("F5       pause or resume"));
+    keys(&mut model, &snapshot, "Esc : 'pause");
+    assert!(text(&draw(&model, &snapshot)).contains("F5    pause or resume"));
+}
+
+#[test]
+fn the_mouse_does_what_is_written_where_it_points() {
+    let snapshot = world();
+    let click = |model: &mut Model, word: &str| {
+        let shown = text(&draw(model, &snapshot));
+        let (y, line) = shown.lines().enumerate().filter(|(_, line)| line.contains(word)).last().unwrap();
+        let x = line.split(word).next().unwrap().chars().count();
+        update(model, Msg::Click(x as u16, y as u16), &snapshot)
+    };
+    let mut model = fresh(&snapshot);
+    keys(&mut model, &snapshot, "d");
+    click(&mut model, "delete the data");
+    assert!(matches!(model.dialogs.last(), Some(Dialog::Remove(removal)) if removal.data));
+    assert!(
+        update(&mut model, Msg::Click(3, 3), &snapshot).is_empty() && model.dialogs.len() == 1,
+        "outside is nothing"
+    );
+    let asked = click(&mut model, "Enter remove");
+    assert!(matches!(asked[..], [Command::Remove { data: true, .. }]), "{asked:?}");
+    assert!(model.dialogs.is_empty());
+    keys(&mut model, &snapshot, ":");
+    click(&mut model, "verify: hash all");
+    let asked = click(&mut model, "verify: hash all");
+    assert_eq!(asked.len(), 1, "{asked:?}");
+    play(&mut model, &snapshot, "a");
+    click(&mut model, "start paused");
+    click(&mut model, "Esc cancel");
+    assert!(model.dialogs.is_empty());
+    play(&mut model, &snapshot, "a ^o");
+    click(&mut model, "Films/");
+    click(&mut model, "Films/");
+    assert_eq!(model.outbox, [Outward::List("/data/me/Films".into())]);
+    keys(&mut model, &snapshot, "Esc Esc , ");
+    update(&mut model, Msg::Wheel(4, 20, 1), &snapshot);
+    assert!(text(&draw(&model, &snapshot)).contains(" > upload limit"));
+}
+
+#[test]
+fn the_palette_opens_a_tab_before_it_does_something_to_a_line_of_it() {
+    let snapshot = world();
+    let mut model = fresh(&snapshot);
+    let asked = keys(&mut model, &snapshot, ": 'tracker-remove Enter");
+    assert!(asked.is_empty() && model.dialogs.is_empty());
+    assert_eq!((model.tab, model.pane), (ttui::ui::keys::Tab::Trackers, Pane::Detail));
+    keys(&mut model, &snapshot, ": 'tracker-remove Enter");
+    assert!(matches!(model.dialogs.last(), Some(Dialog::Untrack { .. })));
+}
+
+#[test]
+fn every_dialog_at_every_size() {
+    let snapshot = world();
+    let stories = [
+        ("add", "a '~/Downloads/deb Tab"),
+        ("add_error", "a 'bad Enter"),
+        ("choose", "a 'film.torrent Enter Down Down Space Down"),
+        ("browse", "a ^o 'deb Down"),
+        ("remove", "d Down"),
+        ("move", "m '~/Fi"),
+        ("peers", "3 Tab + '192.0.2.7 Enter"),
+        ("palette", ": 'mag"),
+        ("settings", ", Down Down Enter '12"),
+        ("help", "?"),
+        ("untrack", "5 Tab d"),
+        ("quit", "q"),
+    ];
+    for (width, height) in [(40, 12), (80, 24), (120, 36)] {
+        for (name, pressed) in stories {
+            let mut model = model(width, height, ThemeName::Plain, &snapshot);
+            play(&mut model, &snapshot, pressed);
+            insta::assert_snapshot!(format!("{name}_{width}x{height}"), text(&draw(&model, &snapshot)));
+        }
+    }
+}
