@@ -127,7 +127,7 @@ fn dialogs_ask_the_engine_for_what_they_say() {
                 "Add(AddTorrent { what: \"film.torrent\", dir: None, peers: [], select: [], priorities: [], sequential: false, paused: false })",
             ],
         ),
-        ("a 'film.torrent Enter Down Down Space Enter", &["priorities: [(1, Skip), (2, Skip)]"]),
+        ("a 'film.torrent Enter Down Space Enter", &["priorities: [(1, Skip), (2, Skip)]"]),
         ("a 'film.torrent Enter / '*.srt Enter Enter", &["priorities: [(0, Skip), (1, Skip), (2, Skip), (5, Skip)]"]),
         ("a 'film.torrent Enter a Enter", &[]),
         ("a 'film.torrent Enter Esc Esc", &[]),
@@ -356,7 +356,7 @@ fn the_mouse_does_what_is_written_where_it_points() {
     click(&mut model, "Films/");
     click(&mut model, "Films/");
     assert_eq!(model.outbox, [Outward::List("/data/me/Films".into())]);
-    keys(&mut model, &snapshot, "Esc Esc , ");
+    keys(&mut model, &snapshot, "Esc Esc ,");
     update(&mut model, Msg::Wheel(4, 20, 1), &snapshot);
     assert!(text(&draw(&model, &snapshot)).contains(" > upload limit"));
 }

@@ -242,7 +242,14 @@ use Place::{Everywhere, Files, Log, Peers, Pieces, Torrents, Trackers};
 
 /// All keys. The first match wins, those of a narrower place before those that hold everywhere.
 pub const KEYS: &[Binding] = &[
-    on(Torrents, &[Char('a')], "a", Act::Add, "add a torrent by its path; pasting does the same", "add"),
+    on(
+        Torrents,
+        &[Char('a')],
+        "a",
+        Act::Add,
+        "add a torrent: path, URL, magnet or info-hash; pasting does the same",
+        "add",
+    ),
     on(Torrents, &[Char(' ')], "Space", Act::Mark, "mark it; what follows is done to all that are marked", ""),
     on(Torrents, &[Char('*')], "*", Act::MarkAll, "mark all that are shown, or none", ""),
     on(Torrents, &[Char('p')], "p", Act::Pause, "pause or resume", "pause"),

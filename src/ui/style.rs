@@ -233,27 +233,7 @@ impl Theme {
                 up_ramp: indexed([183, 140, 97, 91]),
                 pieces: indexed([32, 153, 110, 110, 172, 217, 254, 251]),
             },
-            ThemeName::Contrast => Theme {
-                name,
-                ascii,
-                glyphs,
-                text: fg(15),
-                strong: fg(15).add_modifier(Modifier::BOLD),
-                dim: fg(254),
-                faint: fg(248),
-                accent: fg(51).add_modifier(Modifier::BOLD),
-                down: fg(49),
-                up: fg(219),
-                good: fg(120),
-                warn: fg(226),
-                bad: fg(211).add_modifier(Modifier::BOLD),
-                chosen: Style::new().bg(Color::Indexed(19)).add_modifier(Modifier::BOLD),
-                sheet: Style::new().fg(Color::Indexed(15)).bg(Color::Indexed(17)),
-                ground: Some(Style::new().fg(Color::Indexed(15)).bg(Color::Indexed(16))),
-                down_ramp: indexed([49, 49, 49, 49]),
-                up_ramp: indexed([219, 219, 219, 219]),
-                pieces: indexed([39, 32, 32, 32, 226, 196, 240, 245]),
-            },
+            ThemeName::Contrast => Theme::contrast(ascii, glyphs),
             ThemeName::Plain => Theme {
                 name,
                 ascii,
@@ -275,6 +255,31 @@ impl Theme {
                 up_ramp: [Color::Reset; 4],
                 pieces: [Color::Reset; 8],
             },
+        }
+    }
+
+    /// Bright on black, whatever the ground of the terminal is.
+    const fn contrast(ascii: bool, glyphs: Glyphs) -> Theme {
+        Theme {
+            name: ThemeName::Contrast,
+            ascii,
+            glyphs,
+            text: fg(15),
+            strong: fg(15).add_modifier(Modifier::BOLD),
+            dim: fg(254),
+            faint: fg(248),
+            accent: fg(51).add_modifier(Modifier::BOLD),
+            down: fg(49),
+            up: fg(219),
+            good: fg(120),
+            warn: fg(226),
+            bad: fg(211).add_modifier(Modifier::BOLD),
+            chosen: Style::new().bg(Color::Indexed(19)).add_modifier(Modifier::BOLD),
+            sheet: Style::new().fg(Color::Indexed(15)).bg(Color::Indexed(17)),
+            ground: Some(Style::new().fg(Color::Indexed(15)).bg(Color::Indexed(16))),
+            down_ramp: indexed([49, 49, 49, 49]),
+            up_ramp: indexed([219, 219, 219, 219]),
+            pieces: indexed([39, 32, 32, 32, 226, 196, 240, 245]),
         }
     }
 

@@ -66,15 +66,9 @@ pub fn keys(model: &mut Model, snapshot: &Snapshot, keys: &str) -> Vec<Command> 
             "Home" => Key::Home,
             "End" => Key::End,
             "Space" => Key::Char(' '),
-            "Left" => Key::Left,
-            "Right" => Key::Right,
             "BackTab" => Key::BackTab,
             "Backspace" => Key::Backspace,
             "Del" => Key::Delete,
-            "Home" => Key::Home,
-            "End" => Key::End,
-            "PgUp" => Key::PageUp,
-            "PgDn" => Key::PageDown,
             // A word of letters after a quote is typed.
             typed if typed.len() > 1 && typed.starts_with('\'') => {
                 for c in typed[1..].chars() {
