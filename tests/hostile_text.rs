@@ -15,8 +15,9 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
-use ttui::api::{Meta, Snapshot, TorrentId};
+use ttui::api::{Contents, FileRow, Meta, Priority, Snapshot, TorrentId};
 use ttui::ui::model::{Model, Msg};
+use ttui::ui::path::{Entry, Listing};
 use ttui::ui::style::ThemeName;
 use ttui::ui::update::update;
 use ttui::ui::view::view;
@@ -197,5 +198,62 @@ fn what_is_typed_pasted_and_told_is_harmless_too() {
         keys(&mut base, &snapshot, "/");
         update(&mut base, Msg::Paste(attack.clone()), &snapshot);
         as_meant(&base, &snapshot, &format!("filter {at}"));
+    }
+}
+
+/// What stands in front shows strangers' texts too: what is inside a torrent, names of files on the disk, addresses.
+#[test]
+fn what_stands_in_front_is_harmless_too() {
+    for (at, attack) in attacks().iter().enumerate() {
+        let mut snapshot = saying(attack);
+        snapshot.folder = attack.clone();
+        snapshot.config_file = attack.clone();
+        for (width, height) in [(40, 12), (80, 24)] {
+            let context = |what: &str| format!("attack {at}, {what}, {width}x{height}");
+            for pressed in ["a", "m", "E", ",", "5 Tab d", "Space d", ": x"] {
+                let mut model = model(width, height, ThemeName::Dark, &snapshot);
+                keys(&mut model, &snapshot, pressed);
+                as_meant(&model, &snapshot, &context(pressed));
+                update(&mut model, Msg::Paste(attack.clone()), &snapshot);
+                as_meant(&model, &snapshot, &context(&format!("{pressed}, pasted")));
+            }
+            let mut model = model(width, height, ThemeName::Dark, &snapshot);
+            keys(&mut model, &snapshot, "a x Enter");
+            let wrong = Msg::Inspected("x".into(), Err(attack.clone()));
+            update(&mut model, wrong, &snapshot);
+            as_meant(&model, &snapshot, &context("a fault"));
+            keys(&mut model, &snapshot, "Enter");
+            let file = |index| FileRow {
+                index,
+                path: format!("{attack}/{attack}"),
+                size: 1,
+                done: 0,
+                priority: Priority::Normal,
+                eta: None,
+            };
+            let contents = Contents {
+                name: attack.clone(),
+                size: 2,
+                files: vec![file(0), file(1)],
+                folder: attack.clone(),
+                free: Some(1),
+                remarks: vec![attack.clone()],
+                ..Contents::default()
+            };
+            update(&mut model, Msg::Inspected("x".into(), Ok(Box::new(contents))), &snapshot);
+            as_meant(&model, &snapshot, &context("contents"));
+            keys(&mut model, &snapshot, "Esc Esc a ^o");
+            let entry = Entry { name: attack.clone(), folder: at % 2 == 0, size: 1 };
+            let listing = Listing {
+                folder: "/data/me".into(),
+                path: attack.clone(),
+                above: Some("/".into()),
+                entries: vec![entry.clone(), entry],
+                fault: (at % 3 == 0).then(|| attack.clone()),
+                left_out: 0,
+            };
+            update(&mut model, Msg::Listing(listing), &snapshot);
+            as_meant(&model, &snapshot, &context("a folder"));
+        }
     }
 }

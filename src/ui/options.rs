@@ -132,7 +132,7 @@ pub fn quoted(text: &str) -> String {
 pub fn rate_text(bytes: u64) -> String {
     let units =
         [("G", 1 << 30), ("GB", 1_000_000_000), ("M", 1 << 20), ("MB", 1_000_000), ("K", 1 << 10), ("KB", 1000)];
-    let unit = units.iter().find(|(_, unit)| bytes > 0 && bytes % unit == 0);
+    let unit = units.iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
     unit.map_or_else(|| bytes.to_string(), |(word, unit)| format!("{}{word}", bytes / unit))
 }
 

@@ -131,8 +131,8 @@ pub fn wrap(text: &str, width: u16) -> Vec<String> {
         let mut rest = word;
         loop {
             let gap = u16::from(used > 0);
-            let w = cells(rest);
-            if used + gap + w <= width {
+            let (head, w) = prefix(rest, width.saturating_sub(used + gap));
+            if head.len() == rest.len() && used + gap <= width {
                 if gap > 0 {
                     line.push(' ');
                 }
