@@ -299,7 +299,7 @@ impl Desk {
         let disk_busy = (self.it.disk.busy() * 100.0).round() as u8;
         let busier = late && disk_busy.abs_diff(self.disk_busy) >= BUSIER;
         let due = late && self.it.limits != (None, None);
-        if !due && !busier && !(self.reshare && now >= self.shared + RESHARE) {
+        if !(due || busier || self.reshare && now >= self.shared + RESHARE) {
             return;
         }
         (self.shared, self.sharers, self.disk_busy, self.reshare) = (now, sharers, disk_busy, false);
