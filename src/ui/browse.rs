@@ -61,6 +61,10 @@ impl Browse {
         self.listing = Some(listing.clone());
         self.rows = Rows::default();
         let from = self.from.take();
+        // The way up stands first, but what is in the folder is what it was opened for.
+        if self.wanted == Wanted::Torrent && self.shown().len() > 1 && listing.above.is_some() {
+            self.rows.at = 1;
+        }
         if let Some(at) =
             self.shown().iter().position(|row| matches!(row, Row::Entry(e) if Some(&e.name) == from.as_ref()))
         {

@@ -10,7 +10,7 @@ use crate::ui::add::AddBox;
 use crate::ui::ask::Ask;
 use crate::ui::browse::Browse;
 use crate::ui::help::Help;
-use crate::ui::model::Model;
+use crate::ui::model::{Model, find};
 use crate::ui::palette::Palette;
 use crate::ui::pen::Pen;
 use crate::ui::removal::Removal;
@@ -80,7 +80,11 @@ fn write(sheet: &mut Sheet<'_, '_>, model: &Model, snapshot: &Snapshot) {
         Some(Dialog::Browse(browse)) => browse.draw(sheet),
         Some(Dialog::Remove(removal)) => removal.draw(sheet, snapshot),
         Some(Dialog::Ask(ask)) => ask.draw(sheet, snapshot),
-        Some(Dialog::Untrack { url, .. }) => {
+        Some(Dialog::Untrack { id, index, url }) => {
+            // As the list shows it, where names may be hidden.
+            let trackers = find(snapshot, *id).and_then(|view| view.detail.as_deref()).map(|detail| &detail.trackers);
+            let shown = trackers.and_then(|all| all.iter().find(|row| row.index == *index)).map(|row| row.url.as_str());
+            let url = shown.unwrap_or(url);
             let text = format!("{url} will not be asked any more. It can be added again with its address.");
             message(sheet, "remove the tracker?", &[text], "Enter remove   Esc keep");
         }
@@ -93,7 +97,7 @@ fn write(sheet: &mut Sheet<'_, '_>, model: &Model, snapshot: &Snapshot) {
         }
         Some(Dialog::Help(help)) => help.draw(sheet, &model.keymap),
         Some(Dialog::Palette(palette)) => palette.draw(sheet),
-        Some(Dialog::Settings(settings)) => settings.draw(sheet, model, &snapshot.config_file),
+        Some(Dialog::Settings(settings)) => settings.draw(sheet, model, snapshot),
         Some(Dialog::Why) => why(sheet, model, snapshot),
         Some(Dialog::Message(title, lines)) => message(sheet, title, lines, "Enter close"),
     }

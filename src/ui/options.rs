@@ -80,15 +80,16 @@ pub fn values(config: &Config) -> BTreeMap<&'static str, String> {
     };
     let text = |text: &str| Some(quoted(text));
     let switch = |on: bool| on.then(|| "true".to_owned());
-    put("dir", text(&config.dir.to_string_lossy()));
-    put("port", Some(config.port.to_string()));
+    // The current folder is what holds where nothing was said.
+    put("dir", text(&config.dir.to_string_lossy()).filter(|_| config.dir.as_os_str() != "."));
+    put("port", (config.port != crate::config::PORT).then(|| config.port.to_string()));
     put("bind", config.bind.map(|ip| quoted(&ip.to_string())));
     put("no-dht", switch(!config.dht));
     put("no-lsd", switch(!config.lsd));
     put("no-pex", switch(!config.pex));
     put("no-utp", switch(!config.utp));
     put("no-port-map", switch(!config.port_map));
-    put("max-peers", Some(config.max_peers.to_string()));
+    put("max-peers", (config.max_peers != crate::limits::PEERS_ALL).then(|| config.max_peers.to_string()));
     put("max-active", config.max_active.map(|n| n.to_string()));
     put("down-limit", config.down_limit.map(|rate| quoted(&rate_text(rate))));
     put("up-limit", config.up_limit.map(|rate| quoted(&rate_text(rate))));

@@ -96,8 +96,8 @@ impl Outward {
 
 /// The title of before is kept by the terminal, where it can.
 pub const KEEP_TITLE: &str = "\x1b[22;2t";
-/// The title of before comes back. Where the terminal cannot, the one that we set stays.
-pub const BRING_TITLE: &str = "\x1b[23;2t";
+/// The title of before comes back. Where the terminal cannot, there is none rather than ours, which is no longer true.
+pub const BRING_TITLE: &str = "\x1b]2;\x07\x1b[23;2t";
 
 fn harmless(text: &str) -> String {
     clean_within(text, false, WORDS).into_owned()

@@ -54,7 +54,7 @@ impl Palette {
         palette
     }
 
-    /// Finds what fits. A fit in the words counts for more than one in the name.
+    /// Finds what fits, in the words or in the name; best is what fits in both.
     fn search(&mut self) {
         let text = self.edit.text().trim();
         let pattern = Pattern::parse(text, CaseMatching::Ignore, Normalization::Smart);
@@ -64,17 +64,20 @@ impl Palette {
         for (at, item) in self.items.iter().enumerate() {
             let mut letters = Vec::new();
             let words = Utf32Str::new(item.text, &mut buffer);
-            let by_words = pattern.indices(words, &mut matcher, &mut letters).map(|score| score.saturating_mul(2));
+            let by_words = pattern.indices(words, &mut matcher, &mut letters);
             let name = Utf32Str::new(&item.name, &mut buffer);
-            let by_name = pattern.score(name, &mut matcher).map(|score| score.saturating_mul(2) + 1);
+            let by_name = pattern.score(name, &mut matcher);
             if by_words.is_none() {
                 letters.clear();
             }
-            if let Some(score) = by_words.max(by_name) {
-                found.push((score, at, letters));
+            if by_words.or(by_name).is_some() {
+                found.push((by_words.unwrap_or(0).saturating_add(by_name.unwrap_or(0)), at, letters));
             }
         }
         found.sort_by_key(|(score, at, _)| (std::cmp::Reverse(*score), *at));
+        // Letters that happen to stand somewhere are no answer where something better is.
+        let best = found.first().map_or(0, |(score, ..)| *score);
+        found.retain(|(score, ..)| score.saturating_mul(3) >= best.saturating_mul(2));
         self.found = found.into_iter().map(|(_, at, letters)| (at, letters)).collect();
         self.rows = Rows::default();
     }
@@ -166,7 +169,7 @@ impl Palette {
                 }
             }
             if name > 0 && end + cells(&item.name) + 2 < room.right() {
-                sheet.pen.put_right(room.right().saturating_sub(1), y, name, &item.name, theme.faint);
+                sheet.pen.put_right(room.right().saturating_sub(1), y, name, &item.name, theme.dim);
             }
         }
         sheet.pen.thumb(Rect { width: list.width + 1, ..list }, first, self.found.len());

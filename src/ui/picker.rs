@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -84,6 +84,8 @@ impl Drop for Picker {
 #[must_use]
 pub fn list(folder: &str) -> Listing {
     let path = std::path::absolute(folder).unwrap_or_else(|_| Path::new(folder).to_path_buf());
+    // Put together anew, it has no slash at its end.
+    let path: PathBuf = path.components().collect();
     let above = path.parent().and_then(Path::to_str).map(str::to_owned);
     let shown = clean_within(&path.to_string_lossy(), false, u16::MAX - 1).into_owned();
     let mut listing = Listing { folder: folder.to_owned(), path: shown, above, ..Listing::default() };

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use crate::api::Command;
+use crate::api::{Command, Snapshot};
 use crate::config::interface::Theme as Wish;
 use crate::config::{Settings, keys};
 use crate::ui::answer::Turn;
@@ -320,7 +320,7 @@ impl SettingsBox {
     }
 
     /// Draws it.
-    pub fn draw(&self, sheet: &mut Sheet<'_, '_>, model: &Model, file: &str) {
+    pub fn draw(&self, sheet: &mut Sheet<'_, '_>, model: &Model, snapshot: &Snapshot) {
         let theme = *sheet.pen.theme;
         let count = lines().count();
         let keys = match (&self.edit, nth(self.rows.at).map(|setting| setting.kind)) {
@@ -352,14 +352,18 @@ impl SettingsBox {
             match &self.edit {
                 Some(edit) if chosen => sheet.field(value, ">", edit, "default", true),
                 _ => {
-                    let (text, said) = shown(setting, model);
+                    let (text, said) = shown(setting, model, snapshot);
                     sheet.pen.put(value.x, y, value.width, &text, if said { theme.accent } else { theme.dim });
                 }
             }
         }
         let list = Rect { height: height as u16, width: room.width + 1, ..room };
         sheet.pen.thumb(list, first, count);
-        self.foot(sheet, Rect { y: room.y + height as u16, height: FOOT as u16, ..room }.intersection(room), file);
+        self.foot(
+            sheet,
+            Rect { y: room.y + height as u16, height: FOOT as u16, ..room }.intersection(room),
+            &snapshot.config_file,
+        );
     }
 
     fn foot(&self, sheet: &mut Sheet<'_, '_>, area: Rect, file: &str) {
@@ -392,19 +396,32 @@ fn stored(setting: &Setting, model: &Model) -> bool {
 }
 
 /// The value for people, and whether it was said rather than left to the default.
-fn shown(setting: &Setting, model: &Model) -> (String, bool) {
+fn shown(setting: &Setting, model: &Model, snapshot: &Snapshot) -> (String, bool) {
     let value = model.options.values.get(setting.key).map(String::as_str);
     let word = |on: bool| if on { "on".to_owned() } else { "off".to_owned() };
     match setting.kind {
         Switch(default) => (word(stored(setting, model)), stored(setting, model) != default),
         Unswitch => (word(!stored(setting, model)), stored(setting, model)),
         _ => match value.map(|value| bare(Some(value))) {
+            Some(text) if text == "0" && (setting.key.ends_with("limit") || setting.key == "max-active") => {
+                ("none".to_owned(), true)
+            }
             Some(text) if !text.is_empty() => {
                 let said = text != setting.default;
                 (text, said)
             }
-            _ => (setting.default.to_owned(), false),
+            _ => (default(setting, snapshot), false),
         },
+    }
+}
+
+/// What holds where nothing was said, as the engine tells it.
+fn default(setting: &Setting, snapshot: &Snapshot) -> String {
+    match setting.key {
+        "max-active" => snapshot.max_active.map_or_else(|| "no limit".to_owned(), |n| n.to_string()),
+        "max-peers" if snapshot.connections.1 > 0 => snapshot.connections.1.to_string(),
+        "dir" if !snapshot.folder.is_empty() => snapshot.folder.clone(),
+        _ => setting.default.to_owned(),
     }
 }
 
