@@ -94,7 +94,8 @@ pub enum Command {
     Inspect(AddTorrent),
     /// Move it in the queue.
     Queue(TorrentId, Step),
-    /// How large its share of what all have together is: of the limits, and of the bytes under way. `Skip` is none.
+    /// How large its share of what all have together is: of the limits, and of the bytes under way. `High` is four times
+    /// the usual one, `Low` a quarter of it; `Skip` counts as `Low`.
     Rank(TorrentId, Priority),
     /// Move its data to this folder, and go on there.
     Move {

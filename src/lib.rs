@@ -93,6 +93,7 @@ pub mod disk {
     pub mod handles;
     pub mod layout;
     pub mod lock;
+    pub mod moving;
     pub mod open;
     pub mod partial;
     pub mod paths;
@@ -117,8 +118,10 @@ pub mod engine {
     pub mod handle;
     pub mod inbox;
     pub mod keep;
+    pub mod kept;
     pub mod listen;
     pub mod reader;
+    pub mod requests;
     pub mod runner;
     pub mod session;
     pub mod share;

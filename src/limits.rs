@@ -96,6 +96,9 @@ pub const HALF_OPEN_IN: usize = 50;
 pub const PEERS_TORRENT: usize = 200;
 /// Connected peers of all torrents together (default).
 pub const PEERS_ALL: usize = 1000;
+/// Downloads that the interface lets run at once (default): each may then have [`PEERS_TORRENT`] of the [`PEERS_ALL`]
+/// connections, and more downloads would only take peers from each other.
+pub const ACTIVE: u32 = 5;
 /// Addresses remembered for a torrent.
 pub const KNOWN_PEERS: usize = 3000;
 /// Addresses taken from one tracker reply.

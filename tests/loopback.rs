@@ -3,133 +3,26 @@
 // A test that cannot go on says so by panicking, also in what tests share.
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use std::cell::RefCell;
+mod support {
+    #[allow(dead_code)]
+    pub mod engine;
+}
+
 use std::io::{Read, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpStream};
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::Receiver;
-use sha1::{Digest, Sha1};
-use ttui::api::{AddTorrent, Command, Event, Snapshot, State, TorrentId, TorrentView};
-use ttui::engine::handle::{Engine, EngineConfig};
+use support::engine::{PATIENCE, PIECE, Peer, content, torrent};
+use ttui::api::{AddTorrent, Command, Event, State};
 use ttui::limits;
 use ttui::wire::message::{Handshake, InfoHash, Message, PeerId, Reserved};
-
-/// Far beyond what any step here takes.
-const PATIENCE: Duration = Duration::from_secs(120);
-const PIECE: usize = 64 * 1024;
 
 /// Threads and descriptors belong to the process, so these tests run one at a time.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Bytes that differ everywhere and compress badly.
-fn content(seed: u64, length: usize) -> Vec<u8> {
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let mut out = vec![0; length];
-    rng.fill(&mut out);
-    out
-}
-
-/// Writes a torrent of one file called `name` and returns its path and info-hash.
-fn torrent(folder: &Path, name: &str, data: &[u8]) -> (PathBuf, InfoHash) {
-    let mut info = format!("d6:lengthi{}e4:name{}:{name}12:piece lengthi{PIECE}e6:pieces", data.len(), name.len());
-    let hashes: Vec<u8> = data.chunks(PIECE).flat_map(|piece| Sha1::digest(piece).to_vec()).collect();
-    info.push_str(&format!("{}:", hashes.len()));
-    let mut info = info.into_bytes();
-    info.extend(hashes);
-    info.push(b'e');
-    let path = folder.join(format!("{name}.torrent"));
-    std::fs::write(&path, [b"d4:info", &info[..], b"e"].concat()).unwrap();
-    (path, InfoHash(Sha1::digest(&info).into()))
-}
-
-/// An engine with folders of its own.
-struct Peer {
-    engine: Engine,
-    events: Receiver<Event>,
-    last: RefCell<Option<Arc<Snapshot>>>,
-    folder: tempfile::TempDir,
-}
-
-impl Peer {
-    fn start() -> Peer {
-        Peer::start_in(tempfile::tempdir().unwrap(), false)
-    }
-
-    /// With the folder of an earlier one; `keep` takes up the torrents that it had.
-    fn start_in(folder: tempfile::TempDir, keep: bool) -> Peer {
-        let engine = Engine::start(&EngineConfig {
-            dir: folder.path().to_owned(),
-            state_dir: folder.path().join("state"),
-            port: 0,
-            keep,
-            bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            max_peers: limits::PEERS_ALL,
-            limits: (None, None),
-        })
-        .unwrap();
-        let events = engine.events();
-        Peer { engine, events, last: RefCell::new(None), folder }
-    }
-
-    fn addr(&self) -> SocketAddr {
-        SocketAddr::from((Ipv4Addr::LOCALHOST, self.engine.port().unwrap()))
-    }
-
-    fn add(&self, torrent: &Path, peers: Vec<SocketAddr>) -> TorrentId {
-        let what = torrent.display().to_string();
-        self.engine.send(Command::Add(AddTorrent { what, peers, ..AddTorrent::default() }));
-        self.wait("it is added", |event| match event {
-            Event::Added { id, .. } => Some(*id),
-            Event::Refused { why, .. } => panic!("refused: {why}"),
-            _ => None,
-        })
-    }
-
-    fn wait<T>(&self, what: &str, mut found: impl FnMut(&Event) -> Option<T>) -> T {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            match self.events.recv_deadline(deadline) {
-                Ok(event) => {
-                    if let Event::Snapshot(all) = &event {
-                        self.last.replace(Some(Arc::clone(all)));
-                    }
-                    if let Some(it) = found(&event) {
-                        return it;
-                    }
-                }
-                Err(error) => panic!("waiting until {what}: {error}"),
-            }
-        }
-    }
-
-    /// Waits until the last snapshot or a later one shows this of a torrent; `None` is one that is not in the list.
-    fn until(&self, what: &str, id: TorrentId, holds: impl Fn(Option<&TorrentView>) -> bool) {
-        let shows =
-            |all: &Snapshot| holds(all.torrents.iter().find(|(n, _)| *n == id).map(|(_, view)| view)).then_some(());
-        if self.last.borrow().as_deref().and_then(shows).is_none() {
-            self.wait(what, |event| if let Event::Snapshot(all) = event { shows(all) } else { None });
-        }
-    }
-
-    fn complete(&self, id: TorrentId) {
-        self.wait("it is complete", |event| matches!(event, Event::Complete(n) if *n == id).then_some(()));
-    }
-
-    fn stop(self) {
-        self.leave();
-    }
-
-    /// Stops it; its folder stays.
-    fn leave(self) -> tempfile::TempDir {
-        assert_eq!(self.engine.shutdown(PATIENCE), Vec::<String>::new());
-        self.folder
-    }
 }
 
 #[cfg(target_os = "linux")]

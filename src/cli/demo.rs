@@ -51,6 +51,8 @@ pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
             keep: false,
             max_peers: 50,
             limits: (None, up),
+            max_active: None,
+            config_file: config.file.clone(),
         };
         Engine::start(&config).map_err(|why| eyre!(why))
     };

@@ -24,7 +24,8 @@ pub fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode>
     super::log::start(&config, true)?;
     let _only = Only::claim(&config.state_dir)?;
     let stop = on_signal()?;
-    let engine = EngineConfig { keep: true, ..EngineConfig::from(&config) };
+    let max_active = Some(config.max_active.unwrap_or(limits::ACTIVE)).filter(|most| *most > 0);
+    let engine = EngineConfig { keep: true, max_active, ..EngineConfig::from(&config) };
     let engine = Engine::start(&engine).map_err(|why| eyre!(why))?;
     for what in torrents {
         engine.send(Command::Add(AddTorrent { what: what.clone(), ..AddTorrent::default() }));

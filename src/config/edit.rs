@@ -1,6 +1,6 @@
 //! Changes to the text of a config file that leave everything else in it as it was: order, comments, spaces.
 
-use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
+use toml_edit::{Document, DocumentMut, Item, Table, TableLike, TomlError, Value};
 
 /// Sets each key to its new value, written as TOML has it; `None` takes the key out. `keys.pause` is the key `pause` of
 /// the table `keys`.
@@ -8,14 +8,22 @@ use toml_edit::{DocumentMut, Item, Table, TableLike, Value};
 /// # Errors
 /// One part of a sentence: the text is no TOML, or a value is none.
 pub fn edit(text: &str, settings: &[(String, Option<String>)]) -> Result<String, String> {
-    let one_line = |why: &toml_edit::TomlError| why.message().trim().replace('\n', " ");
-    let mut document: DocumentMut = text.parse().map_err(|why| one_line(&why))?;
+    settings.iter().try_fold(text.to_owned(), |text, (key, value)| match value {
+        Some(value) => put(&text, key, value.trim()),
+        None => take_out(&text, key),
+    })
+}
+
+/// What is wrong with a text that is no TOML, in one line.
+fn words(why: &TomlError) -> String {
+    why.message().trim().replace('\n', " ")
+}
+
+fn put(text: &str, key: &str, value: &str) -> Result<String, String> {
+    let mut document: DocumentMut = text.parse().map_err(|why| words(&why))?;
     let only_comments = document.as_table().is_empty();
-    for (key, value) in settings {
-        let new = value.as_ref().map(|value| value.trim().parse::<Value>().map_err(|why| one_line(&why))).transpose();
-        let new = new.map_err(|why| format!("{key} cannot be {}: {why}", value.as_deref().unwrap_or_default()))?;
-        set(document.as_table_mut(), key, new).ok_or_else(|| format!("{key} is no key of a table there"))?;
-    }
+    let new = value.parse::<Value>().map_err(|why| format!("{key} cannot be {value}: {}", words(&why)))?;
+    set(document.as_table_mut(), key, new).ok_or_else(|| format!("{key} is no key of a table there"))?;
     if only_comments && !text.trim().is_empty() {
         // They are a head to what follows, not its tail.
         document.set_trailing("");
@@ -24,27 +32,42 @@ pub fn edit(text: &str, settings: &[(String, Option<String>)]) -> Result<String,
     Ok(document.to_string())
 }
 
-/// Sets a key of a table or takes it out. `None` when its path leads through something that is no table.
-fn set(root: &mut Table, key: &str, new: Option<Value>) -> Option<()> {
+/// Sets a key of a table. `None` when its path leads through something that is no table.
+fn set(root: &mut Table, key: &str, mut new: Value) -> Option<()> {
     let mut path: Vec<&str> = key.split('.').collect();
     let last = path.pop()?;
     let mut table: &mut dyn TableLike = root;
     for name in path {
-        if new.is_none() && table.get(name).is_none() {
-            return Some(());
-        }
         table = table.entry(name).or_insert_with(|| Item::Table(Table::new())).as_table_like_mut()?;
     }
-    match (new, table.get_mut(last).and_then(Item::as_value_mut)) {
-        (None, _) => drop(table.remove(last)),
+    if let Some(old) = table.get_mut(last).and_then(Item::as_value_mut) {
         // What stands around the old value, a comment behind it for one, stands around the new one.
-        (Some(mut new), Some(old)) => {
-            *new.decor_mut() = old.decor().clone();
-            *old = new;
-        }
-        (Some(new), None) => drop(table.insert(last, Item::Value(new))),
+        *new.decor_mut() = old.decor().clone();
+        *old = new;
+    } else {
+        table.insert(last, Item::Value(new));
     }
     Some(())
+}
+
+/// Takes the lines of a key out. What stands above it may be said of what follows too: it stays.
+fn take_out(text: &str, key: &str) -> Result<String, String> {
+    let document = Document::parse(text).map_err(|why| words(&why))?;
+    let mut path: Vec<&str> = key.split('.').collect();
+    let last = path.pop().unwrap_or_default();
+    let mut table: &dyn TableLike = document.as_table();
+    for name in path {
+        let Some(inner) = table.get(name).and_then(Item::as_table_like) else { return Ok(text.to_owned()) };
+        table = inner;
+    }
+    let Some((at, item)) = table.get_key_value(last) else { return Ok(text.to_owned()) };
+    let (Some(name), Some(value)) = (at.span(), item.span()) else { return Ok(text.to_owned()) };
+    let start = text[..name.start].rfind('\n').map_or(0, |end| end + 1);
+    let end = text[value.end..].find('\n').map_or(text.len(), |end| value.end + end + 1);
+    if !text[start..name.start].trim().is_empty() || !item.is_value() {
+        return Err(format!("{key} does not stand on a line of its own: take it out by hand"));
+    }
+    Ok(format!("{}{}", &text[..start], &text[end..]))
 }
 
 #[cfg(test)]
@@ -75,7 +98,11 @@ mod tests {
             "# mine\nport = 7001 # at home\n\ndown-limit = \"1M\"\ntheme = \"dark\"\n\n[keys] # of keys\n# odd\n\
              pause = [\"F6\"]\nquit = \"Q\"\n"
         );
-        assert_eq!(edited("a = 1\nb = 2\n", &[("a", None)]).unwrap(), "b = 2\n");
+        assert_eq!(
+            edited("# of both\na = [1, # one\n 2] # two\nb = 2\n", &[("a", None)]).unwrap(),
+            "# of both\nb = 2\n"
+        );
+        assert_eq!(edited("[keys]\n a = 1", &[("keys.a", None), ("keys.b", None)]).unwrap(), "[keys]\n");
         assert_eq!(edited("", &[("a", Some("1"))]).unwrap(), "a = 1\n");
         assert_eq!(edited("# head\n", &[("a", Some("1"))]).unwrap(), "# head\n\na = 1\n");
         assert_eq!(edited("", &[("keys.a", Some("\"b\""))]).unwrap(), "[keys]\na = \"b\"\n");
@@ -86,5 +113,6 @@ mod tests {
         assert!(edited("a = = 1\n", &[("a", Some("1"))]).is_err());
         assert!(edited("", &[("a", Some("dark"))]).unwrap_err().contains("a cannot be dark"));
         assert!(edited("a = 1\n", &[("a.b", Some("1"))]).is_err());
+        assert!(edited("keys = { a = 1 }\n", &[("keys.a", None)]).unwrap_err().contains("by hand"));
     }
 }

@@ -21,6 +21,25 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Replaces a file of the user's, or makes it: it keeps the rights that it had, and where its name is a link, what the
+/// link leads to is replaced. Its folder is made if need be.
+///
+/// # Errors
+/// The system's. The file is then as it was.
+pub fn rewrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
+    if let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(".new");
+    let new = path.with_file_name(name);
+    let rights = fs::metadata(&path).ok().map(|meta| meta.permissions());
+    replace(&path, &new, None, bytes, true)?;
+    // After its content: a kill in between leaves it to its owner alone, and whole.
+    rights.map_or(Ok(()), |rights| fs::set_permissions(&path, rights))
+}
+
 /// Replaces `path`, readable by its owner alone. `new` is the name that it has until it is whole. If it is to be
 /// `durable` it is synced first, and so is its name. The last content is kept under the name `before`, if one is given.
 ///
@@ -49,4 +68,29 @@ pub fn replace(path: &Path, new: &Path, before: Option<&Path>, bytes: &[u8], dur
         fs::File::open(folder)?.sync_all()?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_of_the_users_keeps_its_rights_and_its_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/b/c.toml");
+        rewrite(&path, b"one").unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"one");
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt;
+            let link = dir.path().join("link");
+            std::os::unix::fs::symlink(&path, &link).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(0o644)).unwrap();
+            rewrite(&link, b"two").unwrap();
+            assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o644);
+            assert_eq!(fs::read(&path).unwrap(), b"two");
+        }
+        assert_eq!(fs::read_dir(dir.path().join("a/b")).unwrap().count(), 1);
+    }
 }

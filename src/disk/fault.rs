@@ -18,6 +18,8 @@ pub enum Doing {
     Allocate,
     /// Deleting.
     Delete,
+    /// Moving to another folder.
+    Move,
     /// Writing a resume record or a lock.
     Record,
 }
@@ -30,6 +32,7 @@ impl Doing {
             Doing::Write => "write",
             Doing::Allocate => "make room for",
             Doing::Delete => "delete",
+            Doing::Move => "move",
             Doing::Record => "record progress in",
         }
     }

@@ -409,7 +409,6 @@ impl Files {
     pub fn delete(&self) -> Result<(), DiskFault> {
         self.release();
         let mut first = Ok(());
-        let mut folders = std::collections::BTreeSet::new();
         for (n, file) in self.layout.files().iter().enumerate().filter(|(_, f)| !f.pad) {
             match paths::remove_file(&self.dir, &file.path) {
                 Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound) => {
@@ -418,13 +417,21 @@ impl Files {
                 }
                 _ => {}
             }
-            folders.extend(file.path.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()));
         }
-        for folder in folders.into_iter().rev() {
-            // A folder that is not empty stays: that is all that an error here can tell us.
-            let _ = paths::remove_folder(&self.dir, folder);
-        }
+        remove_empty_folders(&self.layout, &self.dir);
         first
+    }
+}
+
+/// Deletes the folders of a torrent that are empty, but not the download folder itself.
+pub(super) fn remove_empty_folders(layout: &Layout, dir: &Path) {
+    let of = |file: &'_ LaidFile| file.path.ancestors().skip(1).map(Path::to_path_buf).collect::<Vec<_>>();
+    let mut folders: Vec<PathBuf> = layout.files().iter().filter(|f| !f.pad).flat_map(of).collect();
+    folders.sort_unstable();
+    folders.dedup();
+    for folder in folders.iter().rev().filter(|folder| !folder.as_os_str().is_empty()) {
+        // A folder that is not empty stays: that is all that an error here can tell us.
+        let _ = paths::remove_folder(dir, folder);
     }
 }
 

@@ -105,6 +105,31 @@ mod system {
     pub(super) fn sync_parent(dir: &Path, path: &Path) -> io::Result<()> {
         Ok(rustix::fs::fsync(parent(dir, path, false)?)?)
     }
+
+    pub(super) fn link(from: (&Path, &Path), to: (&Path, &Path)) -> io::Result<()> {
+        let (old, new) = (parent(from.0, from.1, false)?, parent(to.0, to.1, true)?);
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
+        // Without a flag the last component is not followed, and a name that is taken is an error.
+        Ok(rustix::fs::linkat(&old, name(from.1), &new, name(to.1), AtFlags::empty())?)
+    }
+
+    pub(super) fn rename(from: (&Path, &Path), to: (&Path, &Path)) -> io::Result<()> {
+        let (old, new) = (parent(from.0, from.1, false)?, parent(to.0, to.1, true)?);
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
+        #[cfg(any(target_os = "linux", target_os = "android"))]
+        {
+            let flags = rustix::fs::RenameFlags::NOREPLACE;
+            match rustix::fs::renameat_with(&old, name(from.1), &new, name(to.1), flags) {
+                // Some file systems do not know the flag.
+                Err(Errno::INVAL | Errno::NOSYS | Errno::OPNOTSUPP) => {}
+                other => return Ok(other?),
+            }
+        }
+        if rustix::fs::statat(&new, name(to.1), AtFlags::SYMLINK_NOFOLLOW).is_ok() {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+        }
+        Ok(rustix::fs::renameat(&old, name(from.1), &new, name(to.1))?)
+    }
 }
 
 #[cfg(not(unix))]
@@ -161,6 +186,28 @@ mod system {
     pub(super) fn sync_parent(_: &Path, _: &Path) -> io::Result<()> {
         Ok(())
     }
+
+    /// The whole paths of both, whose folders are plain; those of the second are made.
+    fn whole(from: (&Path, &Path), to: (&Path, &Path)) -> io::Result<(std::path::PathBuf, std::path::PathBuf)> {
+        check_parents(from.0, from.1)?;
+        check_parents(to.0, to.1)?;
+        let new = to.0.join(to.1);
+        fs::create_dir_all(new.parent().unwrap_or(to.0))?;
+        Ok((from.0.join(from.1), new))
+    }
+
+    pub(super) fn link(from: (&Path, &Path), to: (&Path, &Path)) -> io::Result<()> {
+        let (old, new) = whole(from, to)?;
+        fs::hard_link(old, new)
+    }
+
+    pub(super) fn rename(from: (&Path, &Path), to: (&Path, &Path)) -> io::Result<()> {
+        let (old, new) = whole(from, to)?;
+        if fs::symlink_metadata(&new).is_ok() {
+            return Err(io::Error::from(io::ErrorKind::AlreadyExists));
+        }
+        fs::rename(old, new)
+    }
 }
 
 /// Opens a file below a folder.
@@ -195,9 +242,40 @@ pub fn sync_parent(dir: &Path, path: &Path) -> io::Result<()> {
     system::sync_parent(dir, path)
 }
 
+/// Gives a file a second name; both are a folder and a path below it. Folders of the new name are made.
+///
+/// # Errors
+/// The system's: `AlreadyExists` where the new name is taken, `CrossesDevices`, and where the file system has no links.
+pub fn link(from: (&Path, &Path), to: (&Path, &Path)) -> io::Result<()> {
+    system::link(from, to)
+}
+
+/// Gives a file another name; both are a folder and a path below it. Folders of the new name are made. What bears the
+/// new name already stays, as far as the system can promise that.
+///
+/// # Errors
+/// The system's: `AlreadyExists` where the new name is taken, `CrossesDevices`.
+pub fn rename(from: (&Path, &Path), to: (&Path, &Path)) -> io::Result<()> {
+    system::rename(from, to)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_name_that_is_taken_is_not_given_again() {
+        let (a, b) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = Path::new("x/y");
+        open(a.path(), path, Access::Create).unwrap();
+        link((a.path(), path), (b.path(), path)).unwrap();
+        let taken = link((a.path(), path), (b.path(), path)).unwrap_err();
+        assert_eq!(taken.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(rename((a.path(), path), (b.path(), path)).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
+        remove_file(b.path(), path).unwrap();
+        rename((a.path(), path), (b.path(), path)).unwrap();
+        assert!(b.path().join(path).exists() && !a.path().join(path).exists());
+    }
 
     #[test]
     fn a_file_is_made_with_its_folders_and_never_twice() {

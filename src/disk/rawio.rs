@@ -171,6 +171,19 @@ pub fn next_data(file: &File, at: u64) -> Option<std::ops::Range<u64>> {
     }
 }
 
+/// Bytes that a file takes up on its disk, as far as the system tells: less than its length where it has holes.
+#[must_use]
+pub fn taken(meta: &Metadata) -> u64 {
+    #[cfg(unix)]
+    {
+        meta.len().min(std::os::unix::fs::MetadataExt::blocks(meta).saturating_mul(512))
+    }
+    #[cfg(not(unix))]
+    {
+        meta.len()
+    }
+}
+
 /// Tells the system that a file is read from front to back.
 pub fn will_read_through(file: &File) {
     #[cfg(any(target_os = "linux", target_os = "android"))]

@@ -197,14 +197,35 @@ impl Store {
 
     /// Deletes all of the record but the lock, which may be held.
     pub fn delete(&self) {
-        let prefix = format!("{}.", self.name);
-        for entry in fs::read_dir(&self.folder).into_iter().flatten().flatten() {
-            let name = entry.file_name();
-            let ending = name.to_str().and_then(|n| n.strip_prefix(&prefix));
-            if ending.is_some_and(|e| e.starts_with("journal-") || (e.starts_with("resume") && !e.contains("bad-"))) {
-                let _ = remove(&entry.path());
+        for ending in self.endings() {
+            let _ = remove(&self.path(&ending));
+        }
+    }
+
+    /// Makes this the record of the same torrent in another folder, in place of what is known of it there. Both must be
+    /// locked. What cannot be handed over costs a check, no more.
+    pub fn hand_over(&self, to: &Store) {
+        to.delete();
+        for ending in self.endings() {
+            if let Err(error) = fs::rename(self.path(&ending), to.path(&ending)) {
+                log::warn!("{} cannot be handed over: {error}", self.path(&ending).display());
             }
         }
+    }
+
+    /// Whether this is the record of the same folder.
+    #[must_use]
+    pub fn is(&self, other: &Store) -> bool {
+        self.name == other.name
+    }
+
+    /// The endings of the files that the record consists of, without the lock and what was set aside.
+    fn endings(&self) -> Vec<String> {
+        let prefix = format!("{}.", self.name);
+        let mine = |e: &str| e.starts_with("journal-") || (e.starts_with("resume") && !e.contains("bad-"));
+        let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
+        let ending = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix(&prefix).map(str::to_owned);
+        entries.filter_map(ending).filter(|e| mine(e)).collect()
     }
 }
 

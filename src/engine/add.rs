@@ -1,30 +1,36 @@
 //! From what a user names to a torrent that can run. All of it may wait for disks and networks, so it happens on
 //! threads of its own.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::announce::Announcer;
-use super::threads::Crew;
-use crate::api::AddTorrent;
+use super::kept::Kept;
+use super::threads::{Crew, caught};
+use crate::api::{AddTorrent, Contents};
+use crate::disk::fault::free_space;
 use crate::disk::layout::{LaidFile, Layout};
 use crate::disk::open::read_torrent;
 use crate::limits;
 use crate::swarm::geometry::Geometry;
 use crate::swarm::torrent::{Quota, Span, TorrentConfig};
-use crate::swarm::view::{Meta, Priority};
+use crate::swarm::view::{FileRow, Meta, Priority};
 use crate::wire::magnet::Magnet;
 use crate::wire::message::PeerId;
 use crate::wire::metainfo::{File, Metainfo};
 use crate::wire::text::clean;
 
-/// Threads for errands.
-const THREADS: usize = 4;
+/// Threads for errands: so many disks or servers may let us wait before errands of others have to.
+const THREADS: usize = 8;
 /// The longest folder name shown, in columns.
 const FOLDER: usize = 200;
+/// The longest text of a stranger that is shown, in columns.
+const TEXT: usize = 1000;
 
 /// What torrents are made with.
 #[derive(Clone, Debug)]
@@ -50,6 +56,65 @@ pub struct Plan {
     pub dir: PathBuf,
     /// What a person should hear of it.
     pub remarks: Vec<String>,
+    /// Whether it is a folder of files rather than one file.
+    pub folder: bool,
+    /// Its `.torrent` as it was received, where no state folder keeps that.
+    pub bytes: Option<Bytes>,
+}
+
+impl Plan {
+    /// Works in what the user wants of it, and what is known of it from before.
+    pub fn wished(&mut self, kept: &Kept) {
+        let config = &mut self.config;
+        config.sequential = kept.sequential;
+        config.super_seed = kept.super_seed;
+        config.quota.rank = kept.rank;
+        config.priorities = kept.files.iter().map(|(file, priority)| (*file, *priority)).collect();
+        config.added = kept.added;
+        config.finished = kept.finished;
+        config.totals = (kept.downloaded, kept.uploaded);
+        if let Some(trackers) = &kept.trackers {
+            config.trackers.clone_from(trackers);
+        }
+    }
+
+    /// Changes the download folder.
+    pub fn move_to(&mut self, dir: PathBuf) {
+        self.config.folder = shown(&dir);
+        self.dir = dir;
+    }
+
+    /// What a person may want to know before it is added. Asks the disk how much room there is.
+    #[must_use]
+    pub fn contents(&self) -> Contents {
+        let config = &self.config;
+        // The last word on a file counts.
+        let wanted: BTreeMap<usize, Priority> = config.priorities.iter().copied().collect();
+        let row = |(index, span): (usize, &Span)| FileRow {
+            index,
+            path: clean(&span.path, TEXT),
+            size: span.length,
+            done: 0,
+            priority: wanted.get(&index).copied().unwrap_or_default(),
+            eta: None,
+        };
+        Contents {
+            name: clean(&config.name, TEXT),
+            info_hash: Some(config.info_hash),
+            size: config.geometry.total(),
+            files: config.files.iter().enumerate().filter(|(_, span)| !span.pad).map(row).collect(),
+            folder: config.folder.clone(),
+            free: free_space(&self.dir),
+            present: false,
+            remarks: self.remarks.clone(),
+        }
+    }
+}
+
+/// A folder as a person may see it.
+#[must_use]
+pub fn shown(dir: &Path) -> String {
+    clean(&dir.display().to_string(), FOLDER)
 }
 
 /// Judges what was named and read.
@@ -61,35 +126,52 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
     let metainfo = metainfo.map_err(|why| format!("{} cannot be used: {why}", add.what))?;
     let dir = add.dir.clone().unwrap_or_else(|| defaults.dir.clone());
     let dir = std::path::absolute(&dir).map_err(|e| format!("the folder {} cannot be used: {e}", dir.display()))?;
+    let meta = meta(&metainfo);
     let geometry = Geometry::new(metainfo.total, metainfo.piece_length);
     let lay = |file: &File| LaidFile { path: file.path(), length: file.length, offset: file.offset, pad: file.pad };
     let files = metainfo.files.iter().map(lay).collect();
     let layout = Layout::new(metainfo.info_hash, geometry, files, metainfo.hashes);
     let layout = layout.map_err(|why| format!("{} cannot be used: {why}", add.what))?;
     let span = |file: &File| Span { path: file.name.clone(), offset: file.offset, length: file.length, pad: file.pad };
+    let mut wanted = priorities(&metainfo.files, &add.select)?;
+    wanted.extend(&add.priorities);
     let config = TorrentConfig {
         name: metainfo.name,
         info_hash: metainfo.info_hash,
         peer_id: defaults.peer_id,
         geometry,
-        priorities: priorities(&metainfo.files, &add.select)?,
+        priorities: wanted,
         files: metainfo.files.iter().map(span).collect(),
         sequential: add.sequential,
         private: metainfo.private,
         trackers: metainfo.trackers,
         peers: add.peers.clone(),
         port: defaults.port.unwrap_or(0),
-        folder: clean(&dir.display().to_string(), FOLDER),
+        folder: shown(&dir),
         max_peers: defaults.max_peers,
         quota: Quota { budget: limits::BUDGET, ..Quota::default() },
         super_seed: false,
-        meta: Meta::default(),
+        meta,
         added: 0,
         finished: None,
         totals: (0, 0),
         seed: fastrand::u64(..),
     };
-    Ok(Plan { config, layout: Arc::new(layout), dir, remarks: metainfo.remarks })
+    let folder = metainfo.folder;
+    Ok(Plan { config, layout: Arc::new(layout), dir, remarks: metainfo.remarks, folder, bytes: None })
+}
+
+/// What a `.torrent` says beside its data, safe to print.
+fn meta(metainfo: &Metainfo) -> Meta {
+    let text = |text: &Option<String>| text.as_deref().map(|text| clean(text, TEXT));
+    Meta {
+        comment: text(&metainfo.comment),
+        created_by: text(&metainfo.created_by),
+        created: metainfo.created,
+        source: text(&metainfo.source),
+        web_seeds: metainfo.web_seeds.iter().map(|url| clean(url, TEXT)).collect(),
+        magnet: Magnet::from(metainfo).to_string(),
+    }
 }
 
 /// The bytes of the `.torrent` that was named.
@@ -134,7 +216,8 @@ fn priorities(files: &[File], select: &[String]) -> Result<Vec<(usize, Priority)
     Ok(skipped.into_iter().map(|n| (n, Priority::Skip)).collect())
 }
 
-type Errand = Box<dyn FnOnce() + Send>;
+/// Something to be done; it is told when it cannot be, and why.
+pub type Errand = Box<dyn FnOnce(Result<(), String>) + Send>;
 
 /// A few threads for what may wait. They end when this is dropped.
 pub struct Errands {
@@ -152,22 +235,26 @@ impl Errands {
         Errands { crew, todo, queue, threads: 0 }
     }
 
-    /// Has this done on one of the threads, in the order of the calls as far as beginnings go.
-    ///
-    /// # Errors
-    /// When there is no thread and the system gives none.
-    pub fn run(&mut self, errand: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    /// Has this done on one of the threads, in the order of the calls as far as beginnings go. Where there is no thread
+    /// and the system gives none, it is told so at once.
+    pub fn run(&mut self, errand: Errand) {
         if self.threads < THREADS {
             let queue = self.queue.clone();
-            let work = move || queue.iter().for_each(|errand| errand());
+            let work = move || {
+                for errand in &queue {
+                    // An errand that panics takes no thread from the others.
+                    if let Err(words) = caught(|| errand(Ok(()))) {
+                        log::error!("an errand panicked: {words}");
+                    }
+                }
+            };
             match self.crew.spawn(format!("add{}", self.threads), work, |_| ()) {
                 Ok(()) => self.threads += 1,
-                Err(error) if self.threads == 0 => return Err(format!("no thread for it: {error}")),
+                Err(error) if self.threads == 0 => return errand(Err(format!("no thread for it: {error}"))),
                 Err(_) => (),
             }
         }
         // The queue lives as long as this does.
-        let _ = self.todo.send(Box::new(errand));
-        Ok(())
+        let _ = self.todo.send(errand);
     }
 }

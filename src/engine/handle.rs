@@ -15,7 +15,7 @@ use super::inbox::Seats;
 use super::keep::Keep;
 use super::listen::listen;
 use super::runner::World;
-use super::session::{Desk, Order, Session};
+use super::session::{Desk, Errand, Order, Session};
 use super::threads::Crew;
 use crate::api::{Command, Event};
 use crate::config::Config;
@@ -49,6 +49,10 @@ pub struct EngineConfig {
     pub max_peers: usize,
     /// Limits of all torrents together, bytes a second: in and out.
     pub limits: (Option<u64>, Option<u64>),
+    /// Downloads that may run at once; `None` is no limit.
+    pub max_active: Option<u32>,
+    /// Where settings are written to, if they are.
+    pub config_file: Option<PathBuf>,
 }
 
 impl From<&Config> for EngineConfig {
@@ -61,6 +65,8 @@ impl From<&Config> for EngineConfig {
             keep: false,
             max_peers: config.max_peers,
             limits: (config.down_limit, config.up_limit),
+            max_active: config.max_active.filter(|most| *most > 0),
+            config_file: config.file.clone(),
         }
     }
 }
@@ -92,13 +98,14 @@ impl Engine {
         let peer_id = peer_id();
         let listeners = listen(config.bind, config.port);
         let (port, port_state) = (listeners.port, listeners.state.clone());
-        let notices = events.clone();
+        let results = unbounded();
+        let (notices, seats) = (results.0.clone(), Seats::new(max_peers));
         let greeting = Greeting {
             peer_id,
             bind: config.bind,
             routes: routes.clone(),
-            seats: Seats::new(max_peers),
-            notice: Box::new(move |text| drop(notices.send(Event::Notice { id: None, text }))),
+            seats: seats.clone(),
+            notice: Box::new(move |text| drop(notices.send(Errand::Said(None, text)))),
         };
         let greeter = Greeter::start(&crew, listeners, greeting).map_err(|e| fail("way to wait for peers", &e))?;
         let announcing = AnnouncerConfig { bind: config.bind, ..AnnouncerConfig::default() };
@@ -117,17 +124,20 @@ impl Engine {
         let session = Session {
             world: Arc::new(world),
             routes,
+            seats,
             disk: Arc::new(disk),
             defaults,
             state_dir: config.state_dir.clone(),
             errands: Errands::new(crew.clone()),
-            results: unbounded(),
+            results,
             orders: todo,
             news: news_heard,
             events,
             keep: config.keep.then(|| Keep::new(&config.state_dir)),
             port_state,
             limits: config.limits,
+            max_active: config.max_active,
+            config_file: config.config_file.clone(),
         };
         let work = move || {
             let _ = tell_left.send(Desk::new(session).run());
@@ -198,7 +208,7 @@ fn peer_id() -> PeerId {
 
 /// How many connections the system lets us have, at most as many as wished for.
 #[cfg(unix)]
-fn affordable(wished: usize) -> usize {
+pub(super) fn affordable(wished: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
     // The soft limit is a habit for programs that use `select`; the hard one is what we may have.
     let limit = getrlimit(Resource::Nofile);
@@ -214,6 +224,6 @@ fn affordable(wished: usize) -> usize {
 
 /// How many connections the system lets us have, at most as many as wished for.
 #[cfg(not(unix))]
-const fn affordable(wished: usize) -> usize {
+pub(super) const fn affordable(wished: usize) -> usize {
     wished
 }

@@ -46,21 +46,32 @@ pub struct Arrival {
 #[derive(Clone)]
 pub struct Seats {
     taken: Arc<AtomicUsize>,
-    most: usize,
+    most: Arc<AtomicUsize>,
 }
 
 impl Seats {
     /// Room for this many.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Seats { taken: Arc::default(), most }
+        Seats { taken: Arc::default(), most: Arc::new(AtomicUsize::new(most)) }
     }
 
     /// Takes one, if there is one.
     #[must_use]
     pub fn take(&self) -> Option<Seat> {
         let seat = Seat(Arc::clone(&self.taken));
-        (self.taken.fetch_add(1, Ordering::Relaxed) < self.most).then_some(seat)
+        (self.taken.fetch_add(1, Ordering::Relaxed) < self.most()).then_some(seat)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn most(&self) -> usize {
+        self.most.load(Ordering::Relaxed)
+    }
+
+    /// Makes them this many. Nobody has to leave: where there are fewer than before, none is given until enough are free.
+    pub fn set_most(&self, most: usize) {
+        self.most.store(most, Ordering::Relaxed);
     }
 
     /// How many are taken.
@@ -211,6 +222,19 @@ impl Drop for Ticket {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn seats_are_given_while_there_are_any() {
+        let seats = Seats::new(1);
+        let first = seats.take();
+        assert!(first.is_some() && seats.take().is_none());
+        seats.set_most(2);
+        let second = seats.take();
+        seats.set_most(1);
+        drop(first);
+        assert!(second.is_some() && seats.take().is_none());
+        assert_eq!((seats.taken(), seats.most()), (1, 1));
+    }
 
     fn wire(n: u64) -> Input {
         Input::Wire { peer: PeerKey(n), batch: Vec::new() }

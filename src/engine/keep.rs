@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use crate::api::AddTorrent;
+use super::kept::Kept;
 use crate::disk::atomic;
 use crate::disk::open::read_at_most;
 use crate::limits::MIB;
@@ -16,21 +16,6 @@ use crate::wire::message::InfoHash;
 
 /// The longest list that is read, in bytes.
 const LIST: u64 = 16 * MIB as u64;
-
-/// A torrent of the list.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
-pub struct Kept {
-    /// Its info-hash in hex: names its `.torrent`.
-    pub info_hash: String,
-    /// Its download folder.
-    pub dir: PathBuf,
-    /// Whether it is paused.
-    #[serde(default)]
-    pub paused: bool,
-    /// Whether its pieces are fetched in order.
-    #[serde(default)]
-    pub sequential: bool,
-}
 
 #[derive(Default, Serialize, Deserialize)]
 struct File {
@@ -60,7 +45,9 @@ impl Keep {
         Keep { folder: state_dir.to_path_buf(), turns: Arc::default() }
     }
 
-    fn torrent_path(&self, info_hash: &str) -> PathBuf {
+    /// Where a `.torrent` is kept as it was received.
+    #[must_use]
+    pub fn torrent_path(&self, info_hash: &str) -> PathBuf {
         self.folder.join("torrents").join(format!("{info_hash}.torrent"))
     }
 
@@ -95,9 +82,9 @@ impl Keep {
         List { keep: self.clone(), turn: turns.0, torrents }
     }
 
-    /// The torrents of the last session with how to add each again, and what a person should hear of it.
+    /// The torrents of the last session in their order, and what a person should hear of them.
     #[must_use]
-    pub fn load(&self) -> (Vec<(AddTorrent, Kept)>, Vec<String>) {
+    pub fn load(&self) -> (Vec<Kept>, Vec<String>) {
         let mut notes = Vec::new();
         let list = ["session.toml", "session-before.toml"].into_iter().find_map(|name| {
             let path = self.folder.join(name);
@@ -112,18 +99,8 @@ impl Keep {
             parsed.map_err(|why| notes.push(self.set_aside(&path, &why))).ok()
         });
         let mut seen = BTreeSet::new();
-        let adds = list.unwrap_or_default().torrent.into_iter().filter(|kept| seen.insert(kept.info_hash.clone()));
-        let add = |kept: Kept| {
-            let add = AddTorrent {
-                what: self.torrent_path(&kept.info_hash).to_string_lossy().into_owned(),
-                dir: Some(kept.dir.clone()),
-                sequential: kept.sequential,
-                paused: kept.paused,
-                ..AddTorrent::default()
-            };
-            (add, kept)
-        };
-        (adds.map(add).collect(), notes)
+        let new = |kept: &Kept| kept.hash().is_some_and(|hash| seen.insert(hash));
+        (list.unwrap_or_default().torrent.into_iter().filter(new).collect(), notes)
     }
 
     fn set_aside(&self, path: &Path, why: &str) -> String {
@@ -161,7 +138,8 @@ mod tests {
     use super::*;
 
     fn kept(n: u8) -> Kept {
-        Kept { info_hash: format!("{n:02x}").repeat(20), dir: "/down load".into(), paused: n == 2, sequential: false }
+        let info_hash = format!("{n:02x}").repeat(20);
+        Kept { info_hash, dir: "/down load".into(), paused: n == 2, ..Kept::default() }
     }
 
     #[test]
@@ -172,9 +150,9 @@ mod tests {
         let old = keep.list(vec![kept(1)]);
         keep.list(vec![kept(1), kept(2)]).write().unwrap();
         old.write().unwrap();
-        let (adds, notes) = Keep::new(dir.path()).load();
-        assert_eq!(adds.iter().map(|(add, _)| add.paused).collect::<Vec<_>>(), [false, true]);
-        assert!(adds[0].0.what.ends_with(&format!("{}.torrent", "01".repeat(20))) && notes.is_empty());
+        let (all, notes) = Keep::new(dir.path()).load();
+        assert_eq!(all, [kept(1), kept(2)]);
+        assert!(notes.is_empty());
     }
 
     #[test]
@@ -184,8 +162,8 @@ mod tests {
         keep.list(vec![kept(1)]).write().unwrap();
         keep.list(vec![kept(1), kept(2)]).write().unwrap();
         fs::write(dir.path().join("session.toml"), b"\xff\x00 nonsense").unwrap();
-        let (adds, notes) = keep.load();
-        assert_eq!(adds.len(), 1);
+        let (all, notes) = keep.load();
+        assert_eq!(all, [kept(1)]);
         assert!(notes[0].contains("cannot be used"), "{notes:?}");
         assert!(!dir.path().join("session.toml").exists());
     }

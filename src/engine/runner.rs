@@ -19,7 +19,7 @@ use super::writer::{Outbox, Queue, ReadBlock, Writer, outbox};
 use crate::api::TorrentId;
 use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
-use crate::swarm::event::{Effect, Gone, Input, PeerKey};
+use crate::swarm::event::{Effect, Gone, Input, PeerKey, Wish};
 use crate::swarm::job::DiskJob;
 use crate::swarm::torrent::Torrent;
 use crate::swarm::view::TorrentView;
@@ -55,6 +55,8 @@ pub enum News {
     View(TorrentId, Box<TorrentView>),
     /// A sentence for a person.
     Notice(TorrentId, String),
+    /// The user has changed its trackers: these are all, by tier.
+    Trackers(TorrentId, Vec<Vec<String>>),
     /// The check is over.
     Ready(TorrentId),
     /// Everything that is wanted is there.
@@ -83,6 +85,11 @@ pub struct Runner {
     pub pieces: u32,
     /// Whether its views carry the detail.
     pub detail: bool,
+}
+
+/// Whether a torrent may ask other trackers after this.
+pub(super) const fn changes_trackers(input: &Input) -> bool {
+    matches!(input, Input::Wish(Wish::AddTracker(_) | Wish::RemoveTracker(_)))
 }
 
 /// Seconds since 1970, by the system's clock.
@@ -208,6 +215,10 @@ impl Work {
                     if self.lines.remove(peer).is_some() {
                         self.handle(input);
                     }
+                }
+                _ if changes_trackers(&input) => {
+                    self.handle(input);
+                    self.tell(News::Trackers(self.it.id, self.it.torrent.trackers()));
                 }
                 _ => self.handle(input),
             },

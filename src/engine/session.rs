@@ -1,6 +1,9 @@
 //! The session: all torrents of an engine, what the user wants of each, and the snapshot that people see.
+//!
+//! Its thread waits for nothing but messages: whatever may wait for a disk or a network is an errand, done on threads of
+//! its own, and comes back as an [`Errand`].
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,38 +12,43 @@ use crossbeam_channel::{Receiver, Sender, select};
 
 use super::add::{Defaults, Errands, Plan};
 use super::greet::Routes;
-use super::inbox::{Inbox, Mail, Post};
-use super::keep::{Keep, Kept};
-use super::runner::{News, World};
-use super::share::shares;
-use crate::api::{AddTorrent, Command, Event, Snapshot, TorrentId};
+use super::inbox::{Inbox, Mail, Post, Seats};
+use super::keep::Keep;
+use super::kept::Kept;
+use super::runner::{News, World, changes_trackers};
+use super::threads::caught;
+use crate::api::{AddTorrent, Command, Contents, Event, Setting, Snapshot, TorrentId};
+use crate::config::Settings;
+use crate::disk::moving::Moved;
 use crate::disk::pool::DiskPool;
 use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
-use crate::swarm::event::{Input, Quota};
-use crate::swarm::job::DiskFault;
+use crate::swarm::event::Input;
 use crate::swarm::view::{Source, State};
+use crate::wire::message::InfoHash;
 
-use lives::{Entry, Goal, Life};
+use entry::{Entry, Goal, Life};
 
+mod entry;
 mod lives;
+mod moves;
+mod queue;
+mod requests;
+mod shown;
+mod wishes;
 
 /// The time between two snapshots.
 const SNAPSHOT: Duration = Duration::from_millis(250);
 /// The shortest time between two snapshots that events wait for: hundreds of torrents may be ready at once.
 const TELL: Duration = Duration::from_millis(20);
-/// The time between two looks at how the global limits are used.
-const SHARES: Duration = Duration::from_secs(1);
-/// A change of the disk's load, in percent, that torrents are told of.
-const BUSIER: u8 = 10;
-/// The shortest time between two divisions of what all have together: while hundreds start, each of them changes it.
-const RESHARE: Duration = Duration::from_millis(100);
-/// The time between two looks at the free space.
-const SPACE: Duration = Duration::from_secs(5);
-/// Events that wait unheard before snapshots are held back.
-const UNHEARD: usize = 8;
+/// The first snapshot waits this long for the list of the last session: better none than one without torrents.
+const FIRST: Duration = Duration::from_millis(80);
+/// The time between two writings of the list when only totals have changed.
+const TOTALS: Duration = Duration::from_secs(180);
 /// What is left of the time to stop for what comes after the torrents.
 const RESERVE: Duration = Duration::from_millis(700);
+/// News and results heard before other things get their turn: nobody waits long for the first snapshot.
+const AT_ONCE: usize = 128;
 
 /// What reaches the session's thread from outside.
 pub enum Order {
@@ -50,14 +58,46 @@ pub enum Order {
     Quit(Instant),
 }
 
+/// A torrent whose files have been looked at.
+pub struct Opened {
+    mail: Mail,
+    inbox: Inbox,
+    storage: Storage,
+    resumed: Resumed,
+}
+
 /// What errands come back with.
 pub enum Errand {
-    /// A torrent was read.
+    /// The list of the last session, and what a person should hear of it.
+    Loaded(Vec<Kept>, Vec<String>),
+    /// The list was written, or not.
+    Listed(Result<(), String>),
+    /// A torrent was read that is to be added.
     Planned(AddTorrent, Result<Box<Plan>, String>),
+    /// A torrent of the list was read.
+    Read(TorrentId, Result<Box<Plan>, String>),
+    /// A torrent was read that somebody wants to know of.
+    Inspected(String, Result<Box<Contents>, String>),
     /// Its files were looked at.
-    Opened(TorrentId, Mail, Inbox, Result<(Storage, Resumed), DiskFault>),
+    Opened(TorrentId, Result<Box<Opened>, String>),
+    /// Its files are closed again: its turn had gone.
+    Shut(TorrentId),
     /// Its files are deleted, or not.
-    Deleted(TorrentId, Result<(), DiskFault>),
+    Deleted(TorrentId, Result<(), String>),
+    /// Its `.torrent` is kept no more.
+    Forgotten(InfoHash),
+    /// A move has come further.
+    Moving(TorrentId),
+    /// Its files are in the new folder, or where they were.
+    Moved(TorrentId, Result<Box<Moved>, String>),
+    /// The room in a folder.
+    Room(PathBuf, Option<u64>),
+    /// The config file was written, or not.
+    Configured(Vec<Setting>, Result<Box<Settings>, String>),
+    /// Something was done, and a person should hear of it.
+    Said(Option<TorrentId>, String),
+    /// Something was done.
+    Done,
 }
 
 /// The session, to be run on its thread.
@@ -66,6 +106,8 @@ pub struct Session {
     pub world: Arc<World>,
     /// Callers find their torrents here.
     pub routes: Routes,
+    /// The places for connections.
+    pub seats: Seats,
     /// The disk.
     pub disk: Arc<DiskPool>,
     /// What torrents are made with.
@@ -88,16 +130,45 @@ pub struct Session {
     pub port_state: String,
     /// Limits of all torrents together, bytes a second.
     pub limits: (Option<u64>, Option<u64>),
+    /// Downloads that may run at once; `None` is no limit.
+    pub max_active: Option<u32>,
+    /// Where settings are written to.
+    pub config_file: Option<PathBuf>,
+}
+
+/// How the list of torrents on disk stands to the one here.
+struct Listing {
+    /// The one of the last session has been read: from then on it may be written over.
+    loaded: bool,
+    /// Something in it is not written.
+    due: bool,
+    /// It is being written.
+    writing: bool,
+    /// When it was written last.
+    at: Instant,
+    /// Totals have changed since.
+    moved_on: bool,
+}
+
+/// What is known of the room in the download folder.
+#[derive(Default)]
+struct Room {
+    asked: Option<Instant>,
+    asking: bool,
+    bytes: Option<u64>,
 }
 
 /// What the session's thread keeps between two looks.
 pub struct Desk {
     it: Session,
     table: BTreeMap<TorrentId, Entry>,
+    /// The queue: all torrents, in the order in which their turn comes.
+    order: Vec<TorrentId>,
     next: u32,
-    /// Torrents of the last session that are not up again: still being read, or unreadable at present. They stay in the
-    /// list all the same.
-    restoring: BTreeMap<String, Kept>,
+    list: Listing,
+    /// Torrents whose `.torrent` is being deleted; one that is added again meanwhile waits for that.
+    forgetting: BTreeSet<InfoHash>,
+    again: Vec<AddTorrent>,
     focus: Option<TorrentId>,
     began: Instant,
     changed: bool,
@@ -107,11 +178,14 @@ pub struct Desk {
     reshare: bool,
     /// Events that are told after the snapshot that shows them.
     untold: Vec<Event>,
-    /// Torrents that share the budget of unwritten bytes.
-    sharers: usize,
+    /// The weights of the torrents that share the budget of unwritten bytes.
+    sharers: u64,
     /// How busy the disk was, in percent, when the torrents were told of it.
     disk_busy: u8,
-    space: (Option<Instant>, Option<u64>),
+    room: Room,
+    /// Settings to be written when those that are being written are.
+    settings: (Vec<Setting>, bool),
+    log: VecDeque<(Duration, Option<TorrentId>, String)>,
     quit: Option<Instant>,
 }
 
@@ -120,11 +194,15 @@ impl Desk {
     #[must_use]
     pub fn new(it: Session) -> Self {
         let now = Instant::now();
+        let list = Listing { loaded: it.keep.is_none(), due: false, writing: false, at: now, moved_on: false };
         Desk {
             it,
             table: BTreeMap::new(),
+            order: Vec::new(),
             next: 1,
-            restoring: BTreeMap::new(),
+            list,
+            forgetting: BTreeSet::new(),
+            again: Vec::new(),
             focus: None,
             began: now,
             changed: true,
@@ -134,7 +212,9 @@ impl Desk {
             untold: Vec::new(),
             sharers: 0,
             disk_busy: 0,
-            space: (None, None),
+            room: Room::default(),
+            settings: (Vec::new(), false),
+            log: VecDeque::new(),
             quit: None,
         }
     }
@@ -142,11 +222,12 @@ impl Desk {
     /// Works until told to quit and all torrents have stopped, or their time is up. Returns what did not stop.
     #[must_use]
     pub fn run(mut self) -> Vec<String> {
-        if let Some((adds, notes)) = self.it.keep.as_ref().map(Keep::load) {
-            notes.into_iter().for_each(|note| self.notice(None, note));
-            // All are noted first: whatever is written down meanwhile has all of them in it.
-            self.restoring = adds.iter().map(|(add, kept)| (add.what.clone(), kept.clone())).collect();
-            adds.into_iter().for_each(|(add, _)| self.add(add));
+        if let Some(keep) = self.it.keep.clone() {
+            let load = move || {
+                let (list, notes) = keep.load();
+                Errand::Loaded(list, notes)
+            };
+            self.errand(load, |why| Errand::Said(None, format!("the list of torrents could not be read: {why}")));
         }
         loop {
             let wait = self.deadline().saturating_duration_since(Instant::now());
@@ -160,11 +241,19 @@ impl Desk {
                 default(wait) => (),
             }
             // One snapshot for all that waits; stopping comes before everything that is still to be heard.
-            while let Ok(news) = self.it.news.try_recv() {
-                self.hear(news);
+            for _ in 0..AT_ONCE {
+                match (self.it.news.try_recv(), self.it.results.1.try_recv()) {
+                    (Err(_), Err(_)) => break,
+                    (news, result) => {
+                        news.into_iter().for_each(|news| self.hear(news));
+                        result.into_iter().for_each(|result| self.result(result));
+                    }
+                }
             }
             let now = Instant::now();
+            self.take_turns(now);
             self.share(now);
+            self.write_list(now);
             self.snapshot(now);
             if let Some(until) = self.quit
                 && (self.at_rest() || now + RESERVE >= until)
@@ -177,18 +266,15 @@ impl Desk {
     fn deadline(&self) -> Instant {
         let now = Instant::now();
         let far = now + Duration::from_secs(3600);
-        let snapshot = self.next_snapshot().map_or(far, |wait| self.sent.map_or(now, |at| at + wait));
-        let shares = match (self.reshare, self.it.limits) {
-            (true, _) => self.shared + RESHARE,
-            (false, (None, None)) => far,
-            (false, _) => self.shared + SHARES,
-        };
+        let snapshot = self.snapshot_at(now).unwrap_or(far);
+        let shares = self.shares_at().unwrap_or(far);
+        let totals = if self.list.moved_on { self.list.at + TOTALS } else { far };
         let quit = self.quit.map_or(far, |until| until - RESERVE);
-        snapshot.min(shares).min(quit)
+        snapshot.min(shares).min(totals).min(self.turns_at().unwrap_or(far)).min(quit)
     }
 
     fn at_rest(&self) -> bool {
-        self.table.values().all(|entry| matches!(entry.life, Life::Paused(_)))
+        self.table.values().all(Entry::is_at_rest) && !self.list.due && !self.list.writing
     }
 
     fn order(&mut self, order: Order) {
@@ -206,36 +292,94 @@ impl Desk {
             Command::Pause(id) => self.wished(id, Goal::Pause),
             Command::Resume(id) => self.wished(id, Goal::Run),
             Command::Remove { id, data } => self.wished(id, Goal::Remove { data }),
-            Command::Wish(id, wish) => self.input(id, Input::Wish(wish)),
+            Command::Wish(id, wish) => self.wish(id, wish),
             Command::AddPeers(id, addrs) => self.input(id, Input::Found { source: Source::Manual, addrs }),
             Command::Limits { down, up } => {
                 self.it.limits = (down, up);
                 self.reshare = true;
             }
             Command::Focus(id) => self.focus(id),
-            Command::Inspect(_)
-            | Command::Queue(..)
-            | Command::Rank(..)
-            | Command::Move { .. }
-            | Command::Export { .. }
-            | Command::Open(_)
-            | Command::Configure(_) => (),
+            Command::Inspect(add) => self.inspect(add),
+            Command::Queue(id, step) => self.step(id, step),
+            Command::Rank(id, rank) => self.rank(id, rank),
+            Command::Move { id, to } => self.move_to(id, to),
+            Command::Export { id, to } => self.export(id, to),
+            Command::Open(id) => self.open_folder(id),
+            Command::Configure(settings) => self.configure(settings),
         }
     }
 
-    /// Aims at what the user wants, and writes it down. What the engine aims at by itself, at its end for one, is not
-    /// what the next session is to find.
-    fn wished(&mut self, id: TorrentId, goal: Goal) {
-        self.aim(id, goal);
-        self.keep();
+    /// Has something done on a thread for errands; `fault` is what comes of it when it panics or there is no thread.
+    fn errand(
+        &mut self,
+        work: impl FnOnce() -> Errand + Send + 'static,
+        fault: impl FnOnce(String) -> Errand + Send + 'static,
+    ) {
+        let results = self.it.results.0.clone();
+        self.it.errands.run(Box::new(move |may| {
+            let done = may.and_then(|()| caught(work).map_err(|words| format!("a fault of ttui: {words}")));
+            let _ = results.send(done.unwrap_or_else(fault));
+        }));
+    }
+
+    fn result(&mut self, result: Errand) {
+        self.changed = true;
+        match result {
+            Errand::Loaded(list, notes) => self.loaded(list, notes),
+            Errand::Listed(written) => {
+                self.list.writing = false;
+                if let Err(why) = written {
+                    self.notice(None, why);
+                }
+            }
+            Errand::Planned(..) | Errand::Read(..) if self.quit.is_some() => (),
+            Errand::Planned(add, plan) => self.planned(add, plan),
+            Errand::Read(id, plan) => self.read(id, plan),
+            Errand::Inspected(what, contents) => self.inspected(what, contents),
+            Errand::Opened(id, opened) => self.opened(id, opened),
+            Errand::Shut(id) => {
+                self.alter(id, |life| match life {
+                    Life::Opening(torrent) => Life::Paused(torrent),
+                    other => other,
+                });
+                self.settle(id);
+            }
+            Errand::Deleted(id, deleted) => {
+                if let Err(why) = deleted {
+                    self.notice(Some(id), why);
+                }
+                self.forget(id);
+            }
+            Errand::Forgotten(hash) => {
+                self.forgetting.remove(&hash);
+                std::mem::take(&mut self.again).into_iter().for_each(|add| self.add(add));
+            }
+            Errand::Moving(id) => self.settle(id),
+            Errand::Moved(id, moved) => self.moved(id, moved),
+            Errand::Room(dir, bytes) => self.know_room(&dir, bytes),
+            Errand::Configured(settings, now) => self.configured(&settings, now),
+            Errand::Said(id, text) => self.notice(id, text),
+            Errand::Done => (),
+        }
     }
 
     fn event(&self, event: Event) {
         let _ = self.it.events.send(event);
     }
 
-    fn notice(&self, id: Option<TorrentId>, text: String) {
+    /// Tells a person something, and keeps it in the log.
+    fn notice(&mut self, id: Option<TorrentId>, text: String) {
+        self.note(id, text.clone());
         self.event(Event::Notice { id, text });
+    }
+
+    /// Keeps something in the log.
+    fn note(&mut self, id: Option<TorrentId>, text: String) {
+        if self.log.len() == Snapshot::LOG {
+            self.log.pop_front();
+        }
+        self.log.push_back((self.began.elapsed(), id, text));
+        self.changed = true;
     }
 
     /// Hands an input to a torrent, whether it runs or not.
@@ -243,11 +387,17 @@ impl Desk {
         let Some(entry) = self.table.get_mut(&id) else { return };
         match &mut entry.life {
             Life::Running(inbox) => inbox.tell(input),
-            Life::Paused(torrent) | Life::Opening(torrent) => {
+            Life::Paused(torrent) | Life::Opening(torrent) | Life::Moving(torrent, _) => {
+                let trackers = changes_trackers(&input);
                 // What it would do about it can only be done by one that runs.
                 torrent.handle(Instant::now(), input, &mut Vec::new());
+                let trackers = trackers.then(|| torrent.trackers());
+                if let Some(trackers) = trackers {
+                    self.tracked(id, trackers);
+                }
                 self.settle(id);
             }
+            Life::Unread | Life::Reading => self.settle(id),
             Life::Stopping | Life::Deleting => (),
         }
     }
@@ -276,103 +426,24 @@ impl Desk {
                 if self.focus != Some(id) {
                     view.detail = None;
                 }
-                if let Some(entry) = self.table.get_mut(&id)
-                    && !matches!(entry.life, Life::Paused(_))
-                {
+                let Some(entry) = self.table.get_mut(&id) else { return };
+                if matches!(entry.life, Life::Running(_) | Life::Stopping) {
+                    entry.seen |= matches!(view.state, State::Downloading | State::Seeding | State::Error);
+                    entry.kept.note(&view);
+                    entry.dress(&mut view);
                     entry.view = *view;
+                    self.list.moved_on = true;
                 }
             }
             News::Notice(id, text) => self.notice(Some(id), text),
+            News::Trackers(id, trackers) => self.tracked(id, trackers),
             News::Ready(id) => self.untold.push(Event::Ready(id)),
-            News::Complete(id) => self.untold.push(Event::Complete(id)),
+            News::Complete(id) => {
+                self.complete(id);
+                self.untold.push(Event::Complete(id));
+            }
             News::Ended(id, end) => self.ended(id, end),
         }
-    }
-
-    /// Splits what all torrents have together among those that run: the limits, and the bytes asked for and unwritten.
-    fn share(&mut self, now: Instant) {
-        let fetching =
-            |entry: &&Entry| matches!(entry.life, Life::Running(_)) && entry.view.state == State::Downloading;
-        let sharers = self.table.values().filter(fetching).count();
-        self.reshare |= sharers != self.sharers;
-        let late = now >= self.shared + SHARES;
-        let disk_busy = (self.it.disk.busy() * 100.0).round() as u8;
-        let busier = late && disk_busy.abs_diff(self.disk_busy) >= BUSIER;
-        let due = late && self.it.limits != (None, None);
-        if !(due || busier || self.reshare && now >= self.shared + RESHARE) {
-            return;
-        }
-        (self.shared, self.sharers, self.disk_busy, self.reshare) = (now, sharers, disk_busy, false);
-        let budget = budget(sharers);
-        let running = || {
-            self.table.values().filter_map(|entry| match &entry.life {
-                Life::Running(inbox) => Some((inbox, &entry.view)),
-                _ => None,
-            })
-        };
-        let down = shares(self.it.limits.0, &running().map(|(_, view)| view.down).collect::<Vec<_>>());
-        let up = shares(self.it.limits.1, &running().map(|(_, view)| view.up).collect::<Vec<_>>());
-        for (((inbox, view), down), up) in running().zip(down).zip(up) {
-            inbox.tell(Input::Quota(Quota { down, up, budget, rank: view.rank, disk_busy }));
-        }
-    }
-
-    /// The share of one more torrent if all had the same.
-    fn even_share(&self, id: TorrentId) -> Input {
-        let running = self.table.values().filter(|entry| matches!(entry.life, Life::Running(_))).count() as u64 + 1;
-        let even = |limit: Option<u64>| limit.map(|limit| (limit / running).max(1));
-        let (down, up) = self.it.limits;
-        Input::Quota(Quota {
-            down: even(down),
-            up: even(up),
-            budget: budget(self.sharers + 1),
-            rank: self.table.get(&id).map_or_else(Default::default, |entry| entry.view.rank),
-            disk_busy: self.disk_busy,
-        })
-    }
-
-    /// How long after the last snapshot there is to be one, if there is anything to be seen.
-    fn next_snapshot(&self) -> Option<Duration> {
-        let waiting = !self.untold.is_empty();
-        (waiting || self.changed).then_some(if waiting { TELL } else { SNAPSHOT })
-    }
-
-    fn snapshot(&mut self, now: Instant) {
-        let due = self.next_snapshot().is_some_and(|wait| self.sent.is_none_or(|at| now >= at + wait));
-        if due && (!self.untold.is_empty() || self.it.events.len() < UNHEARD) {
-            self.show();
-        } else if due {
-            // Nobody listens at the moment; the next one will do.
-            self.sent = Some(now);
-        }
-    }
-
-    fn show(&mut self) {
-        let now = Instant::now();
-        if self.space.0.is_none_or(|at| now >= at + SPACE) {
-            self.space = (Some(now), free(&self.it.defaults.dir));
-        }
-        let torrents: Vec<_> = self.table.iter().map(|(&id, entry)| (id, entry.view.clone())).collect();
-        let snapshot = Snapshot {
-            uptime: now.duration_since(self.began),
-            focus: self.focus,
-            down: torrents.iter().map(|(_, view)| view.down).sum(),
-            up: torrents.iter().map(|(_, view)| view.up).sum(),
-            limits: self.it.limits,
-            port: self.it.defaults.port,
-            port_state: self.it.port_state.clone(),
-            free: self.space.1,
-            disk_busy: self.it.disk.busy(),
-            connections: (0, 0),
-            max_active: None,
-            folder: String::new(),
-            config_file: String::new(),
-            log: Vec::new(),
-            torrents,
-        };
-        self.event(Event::Snapshot(Arc::new(snapshot)));
-        std::mem::take(&mut self.untold).into_iter().for_each(|event| self.event(event));
-        (self.changed, self.sent) = (false, Some(now));
     }
 
     fn quit(&mut self, until: Instant) {
@@ -381,18 +452,16 @@ impl Desk {
         }
         self.quit = Some(until);
         self.it.world.greeter.stop();
-        let all: Vec<_> = self.table.keys().copied().collect();
-        for id in all {
-            self.aim(id, Goal::Pause);
-        }
+        self.keep();
+        self.order.clone().into_iter().for_each(|id| self.settle(id));
     }
 
     /// Ends what is left, and names it.
     fn end(mut self, until: Instant) -> Vec<String> {
         self.changed = true;
         self.show();
-        let running = self.table.values().filter(|entry| !matches!(entry.life, Life::Paused(_)));
-        let mut left: Vec<_> = running.map(|entry| format!("torrent {}", entry.plan.config.name)).collect();
+        let running = self.table.values().filter(|entry| !entry.is_at_rest());
+        let mut left: Vec<_> = running.map(|entry| format!("torrent {}", entry.kept.name)).collect();
         let Session { world, disk, errands, results, events, .. } = self.it;
         // The last ones to hold these end the announces and the errands.
         drop((world, errands, results));
@@ -403,23 +472,4 @@ impl Desk {
         let _ = events.send(Event::Stopped);
         left
     }
-}
-
-/// Bytes that each of so many downloads may have asked for and not yet written.
-fn budget(sharers: usize) -> u64 {
-    (limits::BUDGET / sharers.max(1) as u64).max(limits::BUDGET_LEAST)
-}
-
-/// Free bytes where a folder is or will be.
-#[cfg(unix)]
-fn free(dir: &std::path::Path) -> Option<u64> {
-    let there = dir.ancestors().find(|folder| folder.exists())?;
-    let stat = rustix::fs::statvfs(there).ok()?;
-    Some(stat.f_bavail.saturating_mul(stat.f_frsize))
-}
-
-/// Free bytes where a folder is or will be: not told on this system.
-#[cfg(not(unix))]
-const fn free(_: &std::path::Path) -> Option<u64> {
-    None
 }

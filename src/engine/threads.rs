@@ -69,8 +69,7 @@ impl Crew {
         let enrolled = Enrolled { roll: Arc::clone(&self.roll), number };
         std::thread::Builder::new().name(name.clone()).stack_size(STACK).spawn(move || {
             let _enrolled = enrolled;
-            if let Err(panic) = catch_unwind(AssertUnwindSafe(body)) {
-                let words = words(&*panic);
+            if let Err(words) = caught(body) {
                 log::error!("thread {name} panicked: {words}");
                 fault(words);
             }
@@ -97,6 +96,14 @@ impl Crew {
         }
         alive.names.values().cloned().collect()
     }
+}
+
+/// Does something that may panic, and catches that.
+///
+/// # Errors
+/// What the panic said.
+pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| words(&*panic))
 }
 
 /// What a panic said.

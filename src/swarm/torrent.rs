@@ -234,6 +234,11 @@ impl Torrent {
         self.config.finished = at;
     }
 
+    /// Tells that its data are in another folder now; how that is called, safe to print.
+    pub fn set_folder(&mut self, folder: String) {
+        self.config.folder = folder;
+    }
+
     /// Whether everything that is wanted is there.
     #[must_use]
     pub const fn is_complete(&self) -> bool {

@@ -1,169 +1,221 @@
 //! A torrent's life in the session: added, opened, run, paused, removed, one step at a time.
 
 use std::sync::Arc;
-use std::time::Instant;
+
+use bytes::Bytes;
 
 use super::super::add::{Plan, bytes, plan};
-use super::super::inbox::{Inbox, Mail, inbox};
-use super::super::keep::Kept;
+use super::super::inbox::inbox;
+use super::super::kept::Kept;
 use super::super::runner::Runner;
-use super::{Desk, Errand};
+use super::entry::{Entry, Goal, Life};
+use super::wishes::today;
+use super::{Desk, Errand, Opened};
 use crate::api::{AddTorrent, Event, TorrentId};
-use crate::disk::storage::{Allocation, Resumed, Storage, StorageSpec};
+use crate::disk::storage::{Allocation, StorageSpec};
 use crate::swarm::event::Input;
-use crate::swarm::job::DiskFault;
 use crate::swarm::torrent::Torrent;
-use crate::swarm::view::{State, TorrentView};
+use crate::swarm::view::State;
 use crate::wire::tracker::Asker;
 
-/// What becomes of a torrent.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Goal {
-    Run,
-    Pause,
-    Remove { data: bool },
-}
-
-/// What a torrent is, to the session.
-pub(super) enum Life {
-    /// A value that nobody runs.
-    Paused(Box<Torrent>),
-    /// An errand looks at its files.
-    Opening(Box<Torrent>),
-    /// A thread runs it.
-    Running(Inbox),
-    /// Its thread says its last words.
-    Stopping,
-    /// An errand deletes its files.
-    Deleting,
-}
-
-/// A torrent of the session.
-pub(super) struct Entry {
-    pub(super) plan: Box<Plan>,
-    pub(super) goal: Goal,
-    pub(super) life: Life,
-    pub(super) view: TorrentView,
-    /// What it was added as, until it is known whether that worked.
-    pub(super) adding: Option<String>,
-}
-
 impl Desk {
-    pub(super) fn add(&mut self, add: AddTorrent) {
-        let (defaults, results) = (self.it.defaults.clone(), self.it.results.0.clone());
-        let (world, what) = (Arc::clone(&self.it.world), add.what.clone());
-        let keep = self.it.keep.clone();
-        let errand = move || {
-            let planned = bytes(&add.what, &world.announcer).and_then(|bytes| {
-                let mut plan = plan(&add, &bytes, &defaults)?;
-                plan.remarks.extend(keep.and_then(|keep| keep.torrent(plan.config.info_hash, &bytes).err()));
-                Ok(Box::new(plan))
+    /// The torrents of the last session: they are shown at once, and read one after the other.
+    pub(super) fn loaded(&mut self, list: Vec<Kept>, notes: Vec<String>) {
+        self.list.loaded = true;
+        notes.into_iter().for_each(|note| self.notice(None, note));
+        let mut restored = Vec::new();
+        for kept in list {
+            let Some(hash) = kept.hash().filter(|hash| !self.has(*hash)) else { continue };
+            restored.push(self.enter(Entry::new(hash, kept)));
+        }
+        // They were there before whatever was added since the start.
+        self.order.sort_by_key(|id| !restored.contains(id));
+        // Those that are to run are read first.
+        let paused = |id: &TorrentId| self.table.get(id).is_some_and(|entry| entry.goal == Goal::Pause);
+        let (later, first): (Vec<_>, Vec<_>) = restored.into_iter().partition(paused);
+        first.into_iter().chain(later).for_each(|id| self.settle(id));
+    }
+
+    fn has(&self, hash: crate::wire::message::InfoHash) -> bool {
+        self.table.values().any(|entry| entry.hash == hash)
+    }
+
+    fn enter(&mut self, entry: Entry) -> TorrentId {
+        let id = TorrentId(self.next);
+        self.next += 1;
+        self.table.insert(id, entry);
+        self.order.push(id);
+        id
+    }
+
+    /// Reads the `.torrent` of one of the list.
+    fn begin_reading(&mut self, id: TorrentId) {
+        let Some(entry) = self.table.get_mut(&id) else { return };
+        let Some(keep) = &self.it.keep else { return };
+        entry.life = Life::Reading;
+        let what = keep.torrent_path(&entry.kept.info_hash).to_string_lossy().into_owned();
+        let add = AddTorrent { what, dir: Some(entry.kept.dir.clone()), ..AddTorrent::default() };
+        let (defaults, world, hash) = (self.it.defaults.clone(), Arc::clone(&self.it.world), entry.hash);
+        let work = move || {
+            let plan = bytes(&add.what, &world.announcer).and_then(|bytes| plan(&add, &bytes, &defaults));
+            let plan = plan.and_then(|plan| match plan.config.info_hash == hash {
+                true => Ok(Box::new(plan)),
+                false => Err(format!("{} is another torrent's: remove this one and add it again", add.what)),
             });
-            let _ = results.send(Errand::Planned(add, planned));
+            Errand::Read(id, plan)
         };
-        if let Err(why) = self.it.errands.run(errand) {
-            self.event(Event::Refused { what, why });
+        self.errand(work, move |why| Errand::Read(id, Err(why)));
+    }
+
+    /// The `.torrent` of one of the list was read, or could not be: then it stays all the same.
+    pub(super) fn read(&mut self, id: TorrentId, plan: Result<Box<Plan>, String>) {
+        let Some(entry) = self.table.get_mut(&id) else { return };
+        match plan {
+            Ok(plan) => {
+                entry.adopt(plan);
+                self.settle(id);
+            }
+            Err(why) => {
+                entry.life = Life::Unread;
+                self.failed(id, why);
+            }
         }
     }
 
-    fn planned(&mut self, add: AddTorrent, plan: Result<Box<Plan>, String>) {
-        let what = add.what;
+    pub(super) fn add(&mut self, add: AddTorrent) {
+        let (defaults, world) = (self.it.defaults.clone(), Arc::clone(&self.it.world));
+        let (keep, named) = (self.it.keep.clone(), add.clone());
+        let work = move || {
+            let planned = bytes(&add.what, &world.announcer).and_then(|bytes| {
+                let mut plan = plan(&add, &bytes, &defaults)?;
+                match keep {
+                    Some(keep) => plan.remarks.extend(keep.torrent(plan.config.info_hash, &bytes).err()),
+                    None => plan.bytes = Some(Bytes::from(bytes)),
+                }
+                Ok(Box::new(plan))
+            });
+            Errand::Planned(add, planned)
+        };
+        self.errand(work, move |why| Errand::Planned(named, Err(why)));
+    }
+
+    pub(super) fn planned(&mut self, add: AddTorrent, plan: Result<Box<Plan>, String>) {
         let plan = match plan {
             Ok(plan) => plan,
-            Err(why) => return self.event(Event::Refused { what, why }),
+            Err(why) => return self.event(Event::Refused { what: add.what, why }),
         };
         let hash = plan.config.info_hash;
-        if self.table.values().any(|entry| entry.plan.config.info_hash == hash) {
-            return self.event(Event::Refused { what, why: format!("{} is already there", plan.config.name) });
+        if self.forgetting.contains(&hash) {
+            return self.again.push(add);
         }
-        let id = TorrentId(self.next);
-        self.next += 1;
-        plan.remarks.iter().for_each(|remark| self.notice(Some(id), remark.clone()));
-        let torrent = Box::new(Torrent::new(plan.config.clone()));
-        let view = torrent.view(Instant::now(), false);
-        let goal = if add.paused { Goal::Pause } else { Goal::Run };
-        // One of the last session stays in the list even if it cannot be started now.
-        let restored = self.restoring.remove(&what).is_some();
-        let adding = Some(what);
-        self.table.insert(id, Entry { plan, goal, life: Life::Paused(torrent), view, adding });
-        if add.paused || restored {
+        if self.has(hash) {
+            let why = format!("{} is already there", plan.config.name);
+            return self.event(Event::Refused { what: add.what, why });
+        }
+        let mut kept = Kept {
+            info_hash: hash.to_string(),
+            name: plan.config.name.clone(),
+            dir: plan.dir.clone(),
+            paused: add.paused,
+            sequential: add.sequential,
+            added: today(),
+            size: plan.config.geometry.total(),
+            ..Kept::default()
+        };
+        kept.prioritise(&plan.config.priorities);
+        let remarks = plan.remarks.clone();
+        let id = self.enter(Entry::new(hash, kept));
+        remarks.into_iter().for_each(|remark| self.notice(Some(id), remark));
+        if let Some(entry) = self.table.get_mut(&id) {
+            entry.adopt(plan);
+            entry.adding = Some(add.what);
+        }
+        if add.paused {
             self.added(id);
         }
         self.settle(id);
     }
 
+    /// It is in the list from now on.
     fn added(&mut self, id: TorrentId) {
-        if let Some(what) = self.table.get_mut(&id).and_then(|entry| entry.adding.take()) {
-            self.event(Event::Added { id, what });
-            self.keep();
-        }
-    }
-
-    /// Writes down what the session holds, for the next one.
-    pub(super) fn keep(&mut self) {
-        let Some(keep) = self.it.keep.clone() else { return };
-        let kept = |entry: &Entry| Kept {
-            info_hash: entry.plan.config.info_hash.to_string(),
-            dir: entry.plan.dir.clone(),
-            // One that a fault has stopped is tried again.
-            paused: entry.goal == Goal::Pause && entry.view.state != State::Error,
-            sequential: entry.plan.config.sequential,
-        };
-        let staying = self.table.values().filter(|e| e.adding.is_none() && !matches!(e.goal, Goal::Remove { .. }));
-        let list = keep.list(staying.map(kept).chain(self.restoring.values().cloned()).collect());
-        let notices = self.it.events.clone();
-        let errand = move || {
-            if let Err(text) = list.write() {
-                let _ = notices.send(Event::Notice { id: None, text });
-            }
-        };
-        if let Err(text) = self.it.errands.run(errand) {
-            self.notice(None, text);
-        }
-    }
-
-    pub(super) fn aim(&mut self, id: TorrentId, goal: Goal) {
-        if let Some(entry) = self.table.get_mut(&id)
-            && !matches!(entry.goal, Goal::Remove { .. })
-        {
-            entry.goal = goal;
-            self.settle(id);
-        }
+        let Some(entry) = self.table.get_mut(&id) else { return };
+        let Some(what) = entry.adding.take() else { return };
+        let text = format!("{}: added", entry.kept.name);
+        self.note(Some(id), text);
+        self.event(Event::Added { id, what });
+        self.keep();
     }
 
     /// Takes the next step from what a torrent is to what it shall be.
     pub(super) fn settle(&mut self, id: TorrentId) {
         self.changed = true;
+        let quitting = self.quit.is_some();
         let Some(entry) = self.table.get_mut(&id) else { return };
-        match (&entry.life, entry.goal) {
-            (Life::Running(inbox), Goal::Pause | Goal::Remove { .. }) => {
+        let goal = match entry.goal {
+            Goal::Run if quitting => Goal::Pause,
+            goal => goal,
+        };
+        let leaves = matches!(goal, Goal::Remove { .. }) || quitting;
+        match (&entry.life, goal) {
+            (Life::Running(_), Goal::Run) if entry.turn && entry.moving.is_none() => (),
+            (Life::Running(inbox), _) => {
                 inbox.tell(Input::Stop);
-                self.it.routes.close(entry.plan.config.info_hash);
+                self.it.routes.close(entry.hash);
                 entry.life = Life::Stopping;
             }
-            (Life::Paused(_), Goal::Run) => self.open(id),
+            (Life::Moving(_, progress), _) if leaves => progress.end(),
+            (Life::Unread, Goal::Remove { data: false }) => self.forget(id),
+            (Life::Unread, Goal::Remove { data: true }) if entry.error.is_some() => {
+                let text = format!("the files of {} are still there: it could not be read", entry.kept.name);
+                self.notice(Some(id), text);
+                self.forget(id);
+            }
+            (Life::Unread, _) if entry.error.is_none() && !quitting => {
+                self.begin_reading(id);
+                self.rest(id);
+            }
             (Life::Paused(_), Goal::Remove { data: false }) => self.forget(id),
             (Life::Paused(_), Goal::Remove { data: true }) => self.delete(id),
-            (Life::Paused(torrent), Goal::Pause) => {
-                let mut view = torrent.view(Instant::now(), self.focus == Some(id));
-                view.state = State::Paused;
-                entry.view = view;
-            }
-            _ => (),
+            (Life::Paused(_), _) if entry.moving.is_some() && !quitting => self.begin_moving(id),
+            (Life::Paused(_), Goal::Run) if entry.turn && entry.error.is_none() => self.open(id),
+            (Life::Stopping | Life::Deleting, _) => (),
+            _ => self.rest(id),
         }
     }
 
-    fn forget(&mut self, id: TorrentId) {
-        let gone = self.table.remove(&id);
-        if let (Some(keep), Some(entry)) = (&self.it.keep, gone) {
-            keep.forget(entry.plan.config.info_hash);
+    /// Shows one that does not run.
+    pub(super) fn rest(&mut self, id: TorrentId) {
+        let waits = self.it.max_active.is_some();
+        let queue = (if waits { self.before(id) } else { 0 }, self.it.max_active);
+        let detail = self.focus == Some(id);
+        let Some(entry) = self.table.get_mut(&id) else { return };
+        entry.rest(detail, queue);
+        // It waits for its turn: that it can be added is all that is to be known for now.
+        if entry.view.state == State::Queued && matches!(entry.life, Life::Paused(_)) && !entry.turn {
+            self.added(id);
+        }
+    }
+
+    pub(super) fn forget(&mut self, id: TorrentId) {
+        self.order.retain(|other| *other != id);
+        if let Some(entry) = self.table.remove(&id)
+            && let Some(keep) = self.it.keep.clone()
+        {
+            let hash = entry.hash;
+            self.forgetting.insert(hash);
+            let work = move || {
+                keep.forget(hash);
+                Errand::Forgotten(hash)
+            };
+            self.errand(work, move |_| Errand::Forgotten(hash));
         }
         if self.focus == Some(id) {
             self.focus = None;
         }
+        self.keep();
     }
 
-    fn spec(&self, plan: &Plan) -> StorageSpec {
+    pub(super) fn spec(&self, plan: &Plan) -> StorageSpec {
         StorageSpec {
             layout: Arc::clone(&plan.layout),
             dir: plan.dir.clone(),
@@ -173,25 +225,24 @@ impl Desk {
     }
 
     fn open(&mut self, id: TorrentId) {
-        let Some(entry) = self.table.get(&id) else { return };
-        let (spec, results) = (self.spec(&entry.plan), self.it.results.0.clone());
-        let disk = Arc::clone(&self.it.disk);
-        let errand = move || {
+        let Some(plan) = self.table.get(&id).and_then(|entry| entry.plan.as_ref()) else { return };
+        let (spec, disk) = (self.spec(plan), Arc::clone(&self.it.disk));
+        self.alter(id, |life| match life {
+            Life::Paused(torrent) => Life::Opening(torrent),
+            other => other,
+        });
+        self.rest(id);
+        let work = move || {
             let (inbox, mail) = inbox();
             let answers = inbox.clone();
             let opened = disk.open(spec, move |done| answers.tell(Input::Disk(done)));
-            let _ = results.send(Errand::Opened(id, mail, inbox, opened));
+            let opened = opened.map(|(storage, resumed)| Box::new(Opened { mail, inbox, storage, resumed }));
+            Errand::Opened(id, opened.map_err(|fault| fault.text))
         };
-        match self.it.errands.run(errand) {
-            Ok(()) => self.alter(id, |life| match life {
-                Life::Paused(torrent) => Life::Opening(torrent),
-                other => other,
-            }),
-            Err(why) => self.failed(id, why),
-        }
+        self.errand(work, move |why| Errand::Opened(id, Err(why)));
     }
 
-    fn alter(&mut self, id: TorrentId, change: impl FnOnce(Life) -> Life) {
+    pub(super) fn alter(&mut self, id: TorrentId, change: impl FnOnce(Life) -> Life) {
         if let Some(entry) = self.table.get_mut(&id) {
             let life = std::mem::replace(&mut entry.life, Life::Stopping);
             entry.life = change(life);
@@ -199,45 +250,63 @@ impl Desk {
     }
 
     /// A torrent could not be started: it is not added, or stays as one that needs the user.
-    fn failed(&mut self, id: TorrentId, why: String) {
+    pub(super) fn failed(&mut self, id: TorrentId, why: String) {
         let Some(entry) = self.table.get_mut(&id) else { return };
         if let Some(what) = entry.adding.take() {
             self.event(Event::Refused { what, why });
             return self.forget(id);
         }
-        if entry.goal == Goal::Run {
-            entry.goal = Goal::Pause;
-        }
+        entry.error = Some(why.clone());
         self.settle(id);
-        if let Some(entry) = self.table.get_mut(&id) {
-            entry.view.state = State::Error;
-            entry.view.error = Some(why.clone());
-            self.notice(Some(id), why);
+        self.notice(Some(id), why);
+    }
+
+    pub(super) fn opened(&mut self, id: TorrentId, opened: Result<Box<Opened>, String>) {
+        let quitting = self.quit.is_some();
+        let Some(entry) = self.table.get_mut(&id) else { return };
+        let wanted = entry.goal == Goal::Run && entry.turn && entry.moving.is_none() && !quitting;
+        let opened = match opened {
+            Ok(opened) if wanted => opened,
+            Ok(opened) => {
+                // Closing waits for the disk. Until that is done nobody else may open it.
+                let work = move || {
+                    opened.storage.close();
+                    Errand::Shut(id)
+                };
+                return self.errand(work, move |_| Errand::Shut(id));
+            }
+            Err(why) => {
+                self.alter(id, |life| match life {
+                    Life::Opening(torrent) => Life::Paused(torrent),
+                    other => other,
+                });
+                return if wanted { self.failed(id, why) } else { self.settle(id) };
+            }
+        };
+        if matches!(entry.life, Life::Opening(_)) {
+            self.start(id, *opened);
         }
     }
 
-    fn opened(&mut self, id: TorrentId, mail: Mail, inbox: Inbox, opened: Result<(Storage, Resumed), DiskFault>) {
-        let (quitting, share) = (self.quit.is_some(), self.even_share(id));
+    /// Gives a torrent whose files are open its thread.
+    fn start(&mut self, id: TorrentId, opened: Opened) {
+        let detail = self.focus == Some(id);
+        let Some(share) = self.table.get(&id).map(|entry| self.even_share(entry.kept.rank)) else { return };
         let Some(entry) = self.table.get_mut(&id) else { return };
-        let Life::Opening(torrent) = std::mem::replace(&mut entry.life, Life::Stopping) else { return };
-        let (storage, resumed) = match opened {
-            Ok(opened) if entry.goal == Goal::Run && !quitting => opened,
-            other => {
-                entry.life = Life::Paused(torrent);
-                return match other {
-                    Ok(_) => self.settle(id),
-                    Err(fault) => self.failed(id, fault.text),
-                };
-            }
+        let Some(plan) = &entry.plan else { return };
+        let torrent = match std::mem::replace(&mut entry.life, Life::Stopping) {
+            Life::Opening(torrent) => torrent,
+            _ => entry.machine(plan),
         };
-        let config = &entry.plan.config;
+        let Opened { mail, inbox, storage, resumed } = opened;
+        let config = &plan.config;
         let (info_hash, peer_id, port) = (config.info_hash, config.peer_id, config.port);
         let asker = Asker { info_hash, peer_id, port, key: config.seed as u32 };
         let pieces = config.geometry.pieces();
-        let detail = self.focus == Some(id);
         let runner = Runner { id, torrent, storage, resumed, mail, inbox: inbox.clone(), asker, pieces, detail };
         if let Err(error) = runner.start(&self.it.world) {
-            entry.life = Life::Paused(Box::new(Torrent::new(entry.plan.config.clone())));
+            let torrent = entry.machine(plan);
+            entry.life = Life::Paused(torrent);
             return self.failed(id, format!("no thread for it: {error}"));
         }
         // It gets an even share before it asks for much, and its own with the next division.
@@ -250,51 +319,37 @@ impl Desk {
     }
 
     fn delete(&mut self, id: TorrentId) {
-        let Some(entry) = self.table.get(&id) else { return };
-        let (spec, results) = (self.spec(&entry.plan), self.it.results.0.clone());
-        let disk = Arc::clone(&self.it.disk);
-        let errand = move || {
+        let Some(plan) = self.table.get(&id).and_then(|entry| entry.plan.as_ref()) else { return };
+        let (spec, disk) = (self.spec(plan), Arc::clone(&self.it.disk));
+        self.alter(id, |_| Life::Deleting);
+        let work = move || {
             let deleted = disk.open(spec, |_| ()).and_then(|(storage, _)| {
                 let deleted = storage.delete_files();
                 storage.close();
                 deleted
             });
-            let _ = results.send(Errand::Deleted(id, deleted));
+            Errand::Deleted(id, deleted.map_err(|fault| fault.text))
         };
-        match self.it.errands.run(errand) {
-            Ok(()) => self.alter(id, |_| Life::Deleting),
-            Err(why) => {
-                self.notice(Some(id), format!("its files are still there: {why}"));
-                self.forget(id);
-            }
-        }
-    }
-
-    pub(super) fn result(&mut self, result: Errand) {
-        self.changed = true;
-        match result {
-            Errand::Planned(..) if self.quit.is_some() => (),
-            Errand::Planned(add, plan) => self.planned(add, plan),
-            Errand::Opened(id, mail, inbox, opened) => self.opened(id, mail, inbox, opened),
-            Errand::Deleted(id, deleted) => {
-                if let Err(fault) = deleted {
-                    self.notice(Some(id), fault.text);
-                }
-                self.forget(id);
-            }
-        }
+        self.errand(work, move |why| Errand::Deleted(id, Err(format!("its files are still there: {why}"))));
     }
 
     pub(super) fn ended(&mut self, id: TorrentId, end: Result<Box<Torrent>, String>) {
         let Some(entry) = self.table.get_mut(&id) else { return };
-        self.it.routes.close(entry.plan.config.info_hash);
+        self.it.routes.close(entry.hash);
+        self.list.moved_on = true;
         match end {
             Ok(torrent) => {
                 entry.life = Life::Paused(torrent);
+                self.keep();
                 self.settle(id);
             }
             Err(words) => {
-                entry.life = Life::Paused(Box::new(Torrent::new(entry.plan.config.clone())));
+                if let Some(mut plan) = entry.plan.take() {
+                    plan.wished(&entry.kept);
+                    entry.seen = false;
+                    entry.life = Life::Paused(entry.machine(&plan));
+                    entry.plan = Some(plan);
+                }
                 self.failed(id, format!("it was stopped by a fault of ttui: {words}; resume it to go on"));
             }
         }

@@ -1,0 +1,456 @@
+//! Moving the files of a torrent that nobody works on to another folder.
+//!
+//! First every file gets its name in the new folder: as a second name (a hard link) where both folders are on one file
+//! system, as a copy where they are not, and by renaming where the file system has no links. Until that is done the old
+//! folder is the torrent's place, and a fault takes back what was done. Then the record is handed over, and the new folder
+//! is the torrent's place. Only then do the old names go. Whatever happens in between, one of the two folders has all.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use crate::disk::fault::{self, Doing};
+use crate::disk::files::remove_empty_folders;
+use crate::disk::layout::Layout;
+use crate::disk::paths::{self, Access};
+use crate::disk::rawio;
+use crate::disk::storage::StorageSpec;
+use crate::disk::store::Store;
+use crate::limits::MIB;
+use crate::swarm::job::{DiskFault, FaultKind};
+
+/// Bytes copied in one go, and between two looks at whether to go on.
+const CHUNK: usize = MIB;
+
+/// How far a move is, and whether it is to go on. Written by the one who moves, read by any.
+#[derive(Debug, Default)]
+pub struct Progress {
+    done: AtomicU64,
+    all: AtomicU64,
+    ended: AtomicBool,
+}
+
+impl Progress {
+    /// Bytes that are in the new folder, and bytes that are to be there.
+    #[must_use]
+    pub fn bytes(&self) -> (u64, u64) {
+        (self.done.load(Ordering::Relaxed), self.all.load(Ordering::Relaxed))
+    }
+
+    /// Ends the move: what was done is taken back.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    fn is_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    fn add(&self, bytes: u64) {
+        self.done.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+/// How a file came to the new folder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum How {
+    /// The old name is there too.
+    Linked,
+    /// A copy is there, under a name of its own until all are.
+    Part,
+    /// The old file is there too.
+    Copied,
+    /// Only the new name is there.
+    Renamed,
+}
+
+/// A torrent whose files are all in the new folder; names and files that are left in the old one are of no more use.
+#[derive(Debug)]
+pub struct Moved {
+    layout: Arc<Layout>,
+    from: PathBuf,
+    /// What is left in the old folder.
+    left: Vec<usize>,
+    /// Nobody works in the old folder before it is cleared.
+    _lock: File,
+}
+
+/// Brings all files of a torrent to the folder `to`. Nobody may work on it meanwhile.
+///
+/// # Errors
+/// When a file of the same name is there already, when there is no room, and whatever else the system refuses: the files
+/// are then where they were.
+pub fn bring(spec: &StorageSpec, to: &Path, progress: &Progress) -> Result<Moved, DiskFault> {
+    let absolute = |dir: &Path| std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
+    let (from, to) = (absolute(&spec.dir), absolute(to));
+    let store = |dir: &Path| Store::new(&spec.state_dir, spec.layout.info_hash(), dir);
+    let (old, new) = (store(&from), store(&to));
+    if old.is(&new) {
+        return Err(fault::other(format!("its data are in {} already", to.display())));
+    }
+    let (lock, _new_lock) = (old.lock()?, new.lock()?);
+    let mut work = Work { layout: &spec.layout, from: &from, to: &to, progress, needs: 0, done: Vec::new() };
+    let brought = work.look().and_then(|found| found.iter().try_for_each(|file| work.bring(file)));
+    if let Err(fault) = brought.and_then(|()| work.name()).and_then(|()| work.sync()) {
+        return Err(work.take_back(fault));
+    }
+    old.hand_over(&new);
+    let left = work.done.iter().filter(|(_, how)| *how != How::Renamed).map(|(n, _)| *n).collect();
+    Ok(Moved { layout: Arc::clone(&spec.layout), from, left, _lock: lock })
+}
+
+impl Moved {
+    /// Deletes what is left in the old folder, and its folders that are empty.
+    ///
+    /// # Errors
+    /// The first file that could not be deleted; the others are.
+    pub fn clear(self) -> Result<(), DiskFault> {
+        let mut first = Ok(());
+        for file in self.left.iter().filter_map(|n| self.layout.files().get(*n)) {
+            if let Err(error) = paths::remove_file(&self.from, &file.path)
+                && error.kind() != io::ErrorKind::NotFound
+            {
+                let fault = fault::system(Doing::Delete, &self.from.join(&file.path), &error, 0);
+                first = first.and(Err(fault));
+            }
+        }
+        remove_empty_folders(&self.layout, &self.from);
+        first
+    }
+}
+
+/// A file that is to be moved.
+struct Found {
+    n: usize,
+    meta: fs::Metadata,
+    /// It is in the new folder already, from a move that did not come to its end.
+    there: bool,
+}
+
+struct Work<'a> {
+    layout: &'a Layout,
+    from: &'a Path,
+    to: &'a Path,
+    progress: &'a Progress,
+    /// Bytes that copies of all files take up.
+    needs: u64,
+    done: Vec<(usize, How)>,
+}
+
+impl Work<'_> {
+    fn path(&self, n: usize) -> &Path {
+        self.layout.files().get(n).map_or(Path::new(""), |file| &file.path)
+    }
+
+    /// The files that are there, none of which has its new name taken by another one.
+    fn look(&mut self) -> Result<Vec<Found>, DiskFault> {
+        let mut found = Vec::new();
+        let mut bytes = 0;
+        for (n, entry) in self.layout.files().iter().enumerate().filter(|(_, entry)| !entry.pad) {
+            let words = |dir: &Path| {
+                let path = dir.join(&entry.path);
+                move |error: io::Error| fault::system(Doing::Move, &path, &error, 0)
+            };
+            let file = match paths::open(self.from, &entry.path, Access::Read) {
+                Err(error) if is_absent(&error) => continue,
+                other => other.map_err(words(self.from))?,
+            };
+            let meta = file.metadata().map_err(words(self.from))?;
+            let there = match paths::open(self.to, &entry.path, Access::Read) {
+                Err(error) if is_absent(&error) => false,
+                Err(error) => return Err(words(self.to)(error)),
+                Ok(other) => {
+                    let other = other.metadata().map_err(words(self.to))?;
+                    if rawio::inode(&other).is_none() || rawio::inode(&other) != rawio::inode(&meta) {
+                        let taken = self.to.join(&entry.path);
+                        return Err(fault::other(format!("{} is there already: move it away first", taken.display())));
+                    }
+                    true
+                }
+            };
+            bytes += meta.len();
+            self.needs += rawio::taken(&meta);
+            found.push(Found { n, meta, there });
+        }
+        self.progress.all.store(bytes, Ordering::Relaxed);
+        Ok(found)
+    }
+
+    fn bring(&mut self, found: &Found) -> Result<(), DiskFault> {
+        let Found { n, meta, there } = found;
+        if self.progress.is_ended() {
+            return Err(stopped());
+        }
+        let path = self.path(*n);
+        let (old, new) = ((self.from, path), (self.to, path));
+        let words = |error: io::Error| fault::system(Doing::Move, &self.to.join(path), &error, self.left());
+        let linked = if *there { Ok(()) } else { paths::link(old, new) };
+        let how = match linked {
+            Ok(()) => How::Linked,
+            Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
+                self.is_there_room()?;
+                self.copy(*n, meta)?;
+                self.done.push((*n, How::Part));
+                return Ok(());
+            }
+            Err(error) if has_no_links(&error) => {
+                paths::rename(old, new).map_err(words)?;
+                How::Renamed
+            }
+            Err(error) => return Err(words(error)),
+        };
+        self.done.push((*n, how));
+        self.progress.add(meta.len());
+        Ok(())
+    }
+
+    /// Bytes that are still to come.
+    fn left(&self) -> u64 {
+        let (done, all) = self.progress.bytes();
+        all.saturating_sub(done)
+    }
+
+    /// Before the first copy: better to hear now than after an hour that they do not fit.
+    fn is_there_room(&self) -> Result<(), DiskFault> {
+        match fault::free_space(self.to) {
+            Some(free) if self.done.is_empty() && free < self.needs => {
+                let (to, needs) = (self.to.display(), fault::size(self.needs));
+                let text = format!("disk full: {to} needs {needs}, {} free", fault::size(free));
+                Err(DiskFault { kind: FaultKind::Full, text })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The name of a copy until all are whole: a move that was killed leaves none that could be taken for the file.
+    fn part(&self, n: usize) -> PathBuf {
+        let hash = self.layout.info_hash().to_string();
+        self.path(n).with_file_name(format!(".ttui-moving-{}-{n}", &hash[..8]))
+    }
+
+    /// Copies a file.
+    fn copy(&self, n: usize, meta: &fs::Metadata) -> Result<(), DiskFault> {
+        let part = self.part(n);
+        // What a move left behind that was killed.
+        let _ = paths::remove_file(self.to, &part);
+        let copied = self.copy_to(self.path(n), &part, meta);
+        if copied.is_err() {
+            let _ = paths::remove_file(self.to, &part);
+        }
+        copied
+    }
+
+    /// All copies are whole: they get their names.
+    fn name(&mut self) -> Result<(), DiskFault> {
+        for at in 0..self.done.len() {
+            let (n, how) = self.done[at];
+            if how == How::Part {
+                let (part, path) = (self.part(n), self.path(n));
+                paths::rename((self.to, &part), (self.to, path))
+                    .map_err(|error| fault::system(Doing::Move, &self.to.join(path), &error, 0))?;
+                self.done[at].1 = How::Copied;
+            }
+        }
+        Ok(())
+    }
+
+    fn copy_to(&self, path: &Path, part: &Path, meta: &fs::Metadata) -> Result<(), DiskFault> {
+        let read = |error: io::Error| fault::system(Doing::Read, &self.from.join(path), &error, 0);
+        let write = |error: io::Error| fault::system(Doing::Move, &self.to.join(path), &error, self.left());
+        let source = paths::open(self.from, path, Access::Read).map_err(read)?;
+        let copy = paths::open(self.to, part, Access::Create).map_err(write)?;
+        copy.set_len(meta.len()).map_err(write)?;
+        let mut buffer = vec![0; CHUNK];
+        let mut at = 0;
+        // Holes stay holes: what was never downloaded takes no room there either.
+        while let Some(data) = rawio::next_data(&source, at).filter(|data| data.start < meta.len()) {
+            self.progress.add(data.start - at);
+            let end = data.end.min(meta.len());
+            at = data.start;
+            while at < end {
+                if self.progress.is_ended() {
+                    return Err(stopped());
+                }
+                let chunk = &mut buffer[..(end - at).min(CHUNK as u64) as usize];
+                rawio::read_exact_at(&source, chunk, at).map_err(read)?;
+                (&copy).seek(SeekFrom::Start(at)).and_then(|_| (&copy).write_all(chunk)).map_err(write)?;
+                at += chunk.len() as u64;
+                self.progress.add(chunk.len() as u64);
+            }
+        }
+        self.progress.add(meta.len() - at);
+        // The record knows files by their time.
+        if let Ok(changed) = meta.modified() {
+            copy.set_modified(changed).map_err(write)?;
+        }
+        #[cfg(unix)]
+        copy.set_permissions(meta.permissions()).map_err(write)?;
+        copy.sync_all().map_err(write)
+    }
+
+    /// Makes sure that the new names survive a power cut, before the old ones go.
+    fn sync(&self) -> Result<(), DiskFault> {
+        let folders: BTreeMap<&Path, &Path> = self
+            .done
+            .iter()
+            .flat_map(|(n, _)| self.path(*n).ancestors())
+            .filter_map(|path| Some((path.parent()?, path)))
+            .collect();
+        folders.values().try_for_each(|path| {
+            paths::sync_parent(self.to, path)
+                .map_err(|error| fault::system(Doing::Move, &self.to.join(path), &error, 0))
+        })
+    }
+
+    /// Undoes what was done, and adds to the fault what could not be undone.
+    fn take_back(&self, mut fault: DiskFault) -> DiskFault {
+        let mut stranded = Vec::new();
+        for (n, how) in self.done.iter().rev() {
+            let path = self.path(*n);
+            match how {
+                How::Renamed => {
+                    if let Err(error) = paths::rename((self.to, path), (self.from, path)) {
+                        log::warn!("{} cannot be moved back: {error}", self.to.join(path).display());
+                        stranded.push(path);
+                    }
+                }
+                // Its like is in the old folder: nothing is lost where it stays.
+                How::Linked | How::Copied => drop(paths::remove_file(self.to, path)),
+                How::Part => drop(paths::remove_file(self.to, &self.part(*n))),
+            }
+        }
+        remove_empty_folders(self.layout, self.to);
+        let from = self.from.display();
+        match stranded.first() {
+            None => fault.text = format!("{}; nothing was moved, its data are in {from}", fault.text),
+            Some(path) => {
+                let (first, count) = (self.to.join(path), stranded.len());
+                let first = first.display();
+                fault.text = format!(
+                    "{}; {count} files could not be moved back, {first} for one: move them to {from}",
+                    fault.text
+                );
+            }
+        }
+        fault
+    }
+}
+
+fn stopped() -> DiskFault {
+    fault::other("the move was stopped".to_owned())
+}
+
+fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
+}
+
+/// Whether a second name was refused because the file system, or its rules, know no such thing.
+fn has_no_links(error: &io::Error) -> bool {
+    use io::ErrorKind::{InvalidInput, PermissionDenied, TooManyLinks, Unsupported};
+    matches!(error.kind(), PermissionDenied | Unsupported | TooManyLinks | InvalidInput)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::layout::tests::layout;
+    use crate::disk::storage::Allocation;
+
+    struct World {
+        root: tempfile::TempDir,
+        spec: StorageSpec,
+        to: PathBuf,
+    }
+
+    /// Two files of three in a folder of their own, beside a file of somebody else.
+    fn world() -> World {
+        let root = tempfile::tempdir().unwrap();
+        let dir = root.path().join("old");
+        fs::create_dir_all(dir.join("t/sub")).unwrap();
+        fs::write(dir.join("t/a"), b"aaaa").unwrap();
+        fs::write(dir.join("t/sub/b"), b"bbb").unwrap();
+        fs::write(dir.join("theirs"), b"x").unwrap();
+        let layout = Arc::new(layout(4, &[(Some("t/a"), 4), (None, 2), (Some("t/sub/b"), 3), (Some("t/c"), 5)]));
+        let spec = StorageSpec { layout, dir, state_dir: root.path().join("state"), allocate: Allocation::Sparse };
+        let to = root.path().join("new/deep");
+        World { root, spec, to }
+    }
+
+    #[test]
+    fn its_own_files_move_and_nothing_else() {
+        let w = world();
+        let progress = Progress::default();
+        let moved = bring(&w.spec, &w.to, &progress).unwrap();
+        assert_eq!(progress.bytes(), (7, 7));
+        assert!(w.spec.dir.join("t/a").exists(), "the old names stay until the new folder is the torrent's place");
+        moved.clear().unwrap();
+        assert_eq!(fs::read(w.to.join("t/sub/b")).unwrap(), b"bbb");
+        assert!(!w.spec.dir.join("t").exists() && w.spec.dir.join("theirs").exists());
+        assert!(!w.to.join("theirs").exists() && !w.to.join("t/c").exists());
+    }
+
+    #[test]
+    fn what_is_there_already_is_never_written_over() {
+        let w = world();
+        fs::create_dir_all(w.to.join("t/sub")).unwrap();
+        fs::write(w.to.join("t/sub/b"), b"theirs").unwrap();
+        let why = bring(&w.spec, &w.to, &Progress::default()).unwrap_err().text;
+        assert!(why.contains("t/sub/b is there already") && why.contains("nothing was moved"), "{why}");
+        assert_eq!(fs::read(w.to.join("t/sub/b")).unwrap(), b"theirs");
+        assert!(!w.to.join("t/a").exists() && w.spec.dir.join("t/a").exists());
+        assert!(bring(&w.spec, &w.spec.dir, &Progress::default()).unwrap_err().text.contains("already"));
+    }
+
+    #[test]
+    fn a_move_that_was_ended_leaves_everything_where_it_was() {
+        let w = world();
+        let progress = Progress::default();
+        progress.end();
+        let why = bring(&w.spec, &w.to, &progress).unwrap_err().text;
+        assert!(why.contains("stopped"), "{why}");
+        assert!(w.spec.dir.join("t/a").exists() && !w.to.join("t").exists());
+        // And one that was killed goes on.
+        fs::create_dir_all(w.to.join("t")).unwrap();
+        fs::hard_link(w.spec.dir.join("t/a"), w.to.join("t/a")).unwrap();
+        let again = bring(&w.spec, &w.to, &Progress::default());
+        if cfg!(unix) {
+            again.unwrap().clear().unwrap();
+            assert!(!w.spec.dir.join("t").exists());
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_copy_has_holes_time_and_bytes_of_the_file() {
+        use std::os::unix::fs::MetadataExt;
+        let mut w = world();
+        let path = w.spec.dir.join("t/a");
+        let file = File::create(&path).unwrap();
+        file.set_len(8 << 20).unwrap();
+        (&file).seek(SeekFrom::Start(5 << 20)).unwrap();
+        (&file).write_all(b"here").unwrap();
+        w.spec.layout = Arc::new(layout(4 << 20, &[(Some("t/a"), 8 << 20)]));
+        let progress = Progress::default();
+        let work = Work {
+            layout: &w.spec.layout,
+            from: &w.spec.dir,
+            to: &w.to,
+            progress: &progress,
+            needs: 0,
+            done: vec![(0, How::Part)],
+        };
+        let meta = fs::metadata(&path).unwrap();
+        work.copy(0, &meta).unwrap();
+        let mut work = work;
+        work.name().unwrap();
+        let copy = fs::metadata(w.to.join("t/a")).unwrap();
+        assert_eq!((copy.len(), copy.modified().unwrap()), (meta.len(), meta.modified().unwrap()));
+        assert!(copy.blocks() <= meta.blocks() + 16, "{} {}", copy.blocks(), meta.blocks());
+        assert!(fs::read(w.to.join("t/a")).unwrap() == fs::read(&path).unwrap());
+        assert_eq!(progress.bytes().0, 8 << 20);
+        assert!(w.root.path().exists());
+    }
+}

@@ -1,0 +1,171 @@
+//! A torrent as the session holds it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::super::add::Plan;
+use super::super::inbox::Inbox;
+use super::super::kept::Kept;
+use crate::disk::moving::Progress;
+use crate::swarm::event::Input;
+use crate::swarm::torrent::{Torrent, Wish};
+use crate::swarm::view::{Reason, State, TorrentView};
+use crate::wire::message::InfoHash;
+
+/// What becomes of a torrent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Goal {
+    Run,
+    Pause,
+    Remove { data: bool },
+}
+
+/// What a torrent is, to the session.
+pub(super) enum Life {
+    /// Nobody has read its `.torrent` yet, or it could not be read.
+    Unread,
+    /// An errand reads its `.torrent`.
+    Reading,
+    /// A value that nobody runs.
+    Paused(Box<Torrent>),
+    /// An errand looks at its files.
+    Opening(Box<Torrent>),
+    /// A thread runs it.
+    Running(Inbox),
+    /// Its thread says its last words.
+    Stopping,
+    /// A thread moves its files.
+    Moving(Box<Torrent>, Arc<Progress>),
+    /// An errand deletes its files.
+    Deleting,
+}
+
+/// A torrent of the session.
+pub(super) struct Entry {
+    pub(super) hash: InfoHash,
+    /// What the next session is to find.
+    pub(super) kept: Kept,
+    /// What it is made from, once its `.torrent` has been read.
+    pub(super) plan: Option<Box<Plan>>,
+    pub(super) goal: Goal,
+    pub(super) life: Life,
+    pub(super) view: TorrentView,
+    /// What it was added as, until it is known whether that worked.
+    pub(super) adding: Option<String>,
+    /// Its turn in the queue has come.
+    pub(super) turn: bool,
+    /// The fault that keeps it from running until the user says otherwise.
+    pub(super) error: Option<String>,
+    /// The folder that its files are to go to.
+    pub(super) moving: Option<PathBuf>,
+    /// Its machine has learnt what is there.
+    pub(super) seen: bool,
+    /// Since when it runs and gets nothing.
+    pub(super) idle: Option<Instant>,
+}
+
+impl Entry {
+    pub(super) fn new(hash: InfoHash, kept: Kept) -> Self {
+        let goal = if kept.paused { Goal::Pause } else { Goal::Run };
+        Entry {
+            hash,
+            kept,
+            plan: None,
+            goal,
+            life: Life::Unread,
+            view: TorrentView::default(),
+            adding: None,
+            turn: false,
+            error: None,
+            moving: None,
+            seen: false,
+            idle: None,
+        }
+    }
+
+    /// Whether it does nothing, and nothing is done with it, that the session must wait for at its end.
+    pub(super) const fn is_at_rest(&self) -> bool {
+        matches!(self.life, Life::Unread | Life::Reading | Life::Paused(_))
+    }
+
+    /// What its `.torrent` says and what the user wants of it, made into a machine.
+    pub(super) fn machine(&self, plan: &Plan) -> Box<Torrent> {
+        let mut torrent = Box::new(Torrent::new(plan.config.clone()));
+        if self.kept.down_limit.is_some() || self.kept.up_limit.is_some() {
+            let limits = Wish::Limits { down: self.kept.down_limit, up: self.kept.up_limit };
+            // Nothing follows for one that does not run.
+            torrent.handle(Instant::now(), Input::Wish(limits), &mut Vec::new());
+        }
+        torrent
+    }
+
+    /// Takes on what its `.torrent` says.
+    pub(super) fn adopt(&mut self, mut plan: Box<Plan>) {
+        plan.wished(&self.kept);
+        self.seen = false;
+        self.life = Life::Paused(self.machine(&plan));
+        self.plan = Some(plan);
+    }
+
+    /// Adds to a view what its machine does not know.
+    pub(super) fn dress(&self, view: &mut TorrentView) {
+        view.rank = self.kept.rank;
+        view.added = self.kept.added;
+        view.finished = self.kept.finished;
+        if !self.seen && self.kept.pieces > 0 && view.state != State::Checking {
+            (view.wanted, view.done, view.have) = (self.kept.wanted, self.kept.done, self.kept.have);
+        }
+    }
+
+    /// The view of one that does not run. `before` is how many wait for their turn before it, `most` how many may run.
+    pub(super) fn rest(&mut self, detail: bool, queue: (usize, Option<u32>)) {
+        let mut view = match &self.life {
+            Life::Paused(torrent) | Life::Opening(torrent) | Life::Moving(torrent, _) => {
+                torrent.view(Instant::now(), detail)
+            }
+            _ => {
+                let mut view = TorrentView::default();
+                self.kept.show(&mut view);
+                view
+            }
+        };
+        let say = |view: &mut TorrentView, sentence: String| {
+            view.why = Reason { sentence, numbers: Vec::new() };
+        };
+        view.error = None;
+        if let Life::Moving(_, progress) = &self.life {
+            let (done, all) = progress.bytes();
+            let share = done as f64 / all.max(1) as f64;
+            view.state = State::Moving;
+            view.checked = (share * f64::from(view.pieces)) as u32;
+            let to = self.moving.as_ref().map(|to| to.display().to_string()).unwrap_or_default();
+            say(&mut view, format!("its data are being moved to {to}: {:.0} %", (share * 100.0).floor()));
+        } else if let Life::Opening(_) = &self.life {
+            view.state = State::Checking;
+            view.checked = view.have;
+            let dir = self.kept.dir.display();
+            say(&mut view, format!("looking at its files in {dir}"));
+        } else if let Some(why) = &self.error {
+            view.state = State::Error;
+            view.error = Some(why.clone());
+            say(&mut view, why.clone());
+        } else if self.goal == Goal::Pause {
+            view.state = State::Paused;
+        } else {
+            view.state = State::Queued;
+            match (&self.life, queue) {
+                (Life::Unread | Life::Reading, _) => say(&mut view, "its .torrent file is being read".to_owned()),
+                (_, (before, Some(most))) if !self.turn => {
+                    say(
+                        &mut view,
+                        format!("waiting for its turn: {most} downloads run at once, {before} wait before it"),
+                    );
+                }
+                _ => say(&mut view, "about to start".to_owned()),
+            }
+        }
+        self.dress(&mut view);
+        self.view = view;
+    }
+}

@@ -1,0 +1,131 @@
+//! What the user asks for that takes a while and belongs to no torrent's life: looking into a torrent, exporting,
+//! opening folders, writing settings.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::super::add::{bytes, plan};
+use super::super::requests::{export, open_folder, write_settings};
+use super::{Desk, Errand};
+use crate::api::{AddTorrent, Contents, Event, Setting, TorrentId};
+use crate::config::Settings;
+use crate::engine::handle::affordable;
+use crate::limits;
+
+/// Settings that the interface heeds by itself.
+const OF_THE_INTERFACE: [&str; 6] = ["theme", "ascii", "no-mouse", "frames", "notify", "title"];
+
+impl Desk {
+    /// Looks into what could be added.
+    pub(super) fn inspect(&mut self, add: AddTorrent) {
+        let (defaults, world) = (self.it.defaults.clone(), Arc::clone(&self.it.world));
+        let what = add.what.clone();
+        let work = move || {
+            let plan = bytes(&add.what, &world.announcer).and_then(|bytes| plan(&add, &bytes, &defaults));
+            Errand::Inspected(add.what, plan.map(|plan| Box::new(plan.contents())))
+        };
+        self.errand(work, move |why| Errand::Inspected(what, Err(why)));
+    }
+
+    pub(super) fn inspected(&mut self, what: String, mut contents: Result<Box<Contents>, String>) {
+        if let Ok(contents) = &mut contents {
+            contents.present = self.table.values().any(|entry| Some(entry.hash) == contents.info_hash);
+        }
+        self.event(Event::Inspected { what, contents });
+    }
+
+    /// Writes a torrent's `.torrent` to a path.
+    pub(super) fn export(&mut self, id: TorrentId, to: PathBuf) {
+        let Some(entry) = self.table.get(&id) else { return };
+        let held = entry.plan.as_ref().and_then(|plan| plan.bytes.clone());
+        let path = self.it.keep.as_ref().map(|keep| keep.torrent_path(&entry.kept.info_hash));
+        let name = entry.kept.name.clone();
+        let failed = format!("the .torrent of {name} was not exported");
+        let work = move || {
+            let text = match export(held, path.as_deref(), &name, &to) {
+                Ok(path) => format!("the .torrent of {name} was exported to {}", path.display()),
+                Err(why) => format!("the .torrent of {name} was not exported: {why}"),
+            };
+            Errand::Said(Some(id), text)
+        };
+        self.errand(work, move |why| Errand::Said(Some(id), format!("{failed}: {why}")));
+    }
+
+    /// Shows a torrent's folder in the system's file manager.
+    pub(super) fn open_folder(&mut self, id: TorrentId) {
+        let Some(entry) = self.table.get(&id) else { return };
+        let mut folder = entry.kept.dir.clone();
+        if let Some(plan) = entry.plan.as_ref().filter(|plan| plan.folder) {
+            folder.push(&plan.config.name);
+        }
+        let shown = folder.display().to_string();
+        let work = move || match open_folder(&folder) {
+            Ok(()) => Errand::Done,
+            Err(why) => Errand::Said(Some(id), why),
+        };
+        self.errand(work, move |why| Errand::Said(Some(id), format!("{shown} cannot be shown: {why}")));
+    }
+
+    /// Writes settings into the config file, one writing at a time.
+    pub(super) fn configure(&mut self, settings: Vec<Setting>) {
+        self.settings.0.extend(settings);
+        if self.settings.1 || self.settings.0.is_empty() {
+            return;
+        }
+        let settings = std::mem::take(&mut self.settings.0);
+        let Some(path) = self.it.config_file.clone() else {
+            let text = "settings cannot be written: there is no home folder to keep them in; name a file with --config";
+            return self.notice(None, text.to_owned());
+        };
+        self.settings.1 = true;
+        let named = settings.clone();
+        let work = move || {
+            let now = write_settings(&path, &settings);
+            Errand::Configured(settings, now.map(Box::new))
+        };
+        self.errand(work, move |why| Errand::Configured(named, Err(why)));
+    }
+
+    /// Heeds at once what can be heeded at once.
+    pub(super) fn configured(&mut self, settings: &[Setting], now: Result<Box<Settings>, String>) {
+        self.settings.1 = false;
+        match now {
+            Err(why) => self.notice(None, why),
+            Ok(now) => {
+                let mut later = Vec::new();
+                for (key, _) in settings {
+                    match key.as_str() {
+                        "down-limit" => self.it.limits.0 = now.down_limit.filter(|limit| *limit > 0),
+                        "up-limit" => self.it.limits.1 = now.up_limit.filter(|limit| *limit > 0),
+                        "max-active" => {
+                            self.it.max_active =
+                                Some(now.max_active.unwrap_or(limits::ACTIVE)).filter(|most| *most > 0);
+                        }
+                        "dir" => {
+                            self.it.defaults.dir = now.dir.clone().unwrap_or_else(|| PathBuf::from("."));
+                            self.forget_room();
+                        }
+                        "max-peers" => {
+                            let most = now.max_peers.map_or(limits::PEERS_ALL, |most| most as usize);
+                            let most = affordable(most);
+                            self.it.seats.set_most(most);
+                            self.it.defaults.max_peers = most.min(limits::PEERS_TORRENT);
+                        }
+                        key if OF_THE_INTERFACE.contains(&key) || key.starts_with("keys") => {}
+                        key => later.push(key),
+                    }
+                }
+                self.reshare = true;
+                let file = self.it.config_file.as_ref().map(|path| path.display().to_string()).unwrap_or_default();
+                let later = match later.as_slice() {
+                    [] => String::new(),
+                    keys => format!("; {} from the next start on", keys.join(", ")),
+                };
+                self.notice(None, format!("written to {file}{later}"));
+                self.show_waiting();
+            }
+        }
+        // What was set meanwhile.
+        self.configure(Vec::new());
+    }
+}

@@ -1,0 +1,126 @@
+//! What people see of the session: the snapshot, and the list that the next session finds.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::super::add::shown;
+use super::super::kept::Kept;
+use super::entry::{Entry, Goal};
+use super::{Desk, Errand, FIRST, SNAPSHOT, TELL, TOTALS};
+use crate::api::{Event, Snapshot};
+use crate::disk::fault::free_space;
+
+/// The time between two looks at the free space.
+const SPACE: Duration = Duration::from_secs(5);
+/// Events that wait unheard before snapshots are held back.
+const UNHEARD: usize = 8;
+
+impl Desk {
+    /// When there is to be a snapshot, if there is anything to be seen.
+    pub(super) fn snapshot_at(&self, now: Instant) -> Option<Instant> {
+        let waiting = !self.untold.is_empty();
+        let next = match self.sent {
+            Some(at) => at + if waiting { TELL } else { SNAPSHOT },
+            None if self.list.loaded || waiting => now,
+            None => self.began + FIRST,
+        };
+        (waiting || self.changed).then_some(next)
+    }
+
+    pub(super) fn snapshot(&mut self, now: Instant) {
+        let due = self.snapshot_at(now).is_some_and(|at| now >= at);
+        if due && (!self.untold.is_empty() || self.it.events.len() < UNHEARD) {
+            self.show();
+        } else if due {
+            // Nobody listens at the moment; the next one will do.
+            self.sent = Some(now);
+        }
+    }
+
+    pub(super) fn show(&mut self) {
+        let now = Instant::now();
+        self.ask_room(now);
+        let view = |id| self.table.get(id).map(|entry| (*id, entry.view.clone()));
+        let torrents: Vec<_> = self.order.iter().filter_map(view).collect();
+        let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
+        let snapshot = Snapshot {
+            uptime: now.duration_since(self.began),
+            focus: self.focus,
+            down: torrents.iter().map(|(_, view)| view.down).sum(),
+            up: torrents.iter().map(|(_, view)| view.up).sum(),
+            limits: self.it.limits,
+            port: self.it.defaults.port,
+            port_state: self.it.port_state.clone(),
+            free: self.room.bytes,
+            disk_busy: self.it.disk.busy(),
+            connections: (count(self.it.seats.taken()), count(self.it.seats.most())),
+            max_active: self.it.max_active,
+            folder: shown(&self.folder()),
+            config_file: self.it.config_file.as_deref().map(shown).unwrap_or_default(),
+            log: self.log.iter().cloned().collect(),
+            torrents,
+        };
+        self.event(Event::Snapshot(Arc::new(snapshot)));
+        std::mem::take(&mut self.untold).into_iter().for_each(|event| self.event(event));
+        (self.changed, self.sent) = (false, Some(now));
+    }
+
+    /// The default download folder, whole.
+    fn folder(&self) -> PathBuf {
+        let dir = &self.it.defaults.dir;
+        std::path::absolute(dir).unwrap_or_else(|_| dir.clone())
+    }
+
+    /// Asks how much room there is, now and then. The answer comes when the disk gives it.
+    fn ask_room(&mut self, now: Instant) {
+        if self.room.asking || self.room.asked.is_some_and(|at| now < at + SPACE) {
+            return;
+        }
+        (self.room.asked, self.room.asking) = (Some(now), true);
+        let dir = self.it.defaults.dir.clone();
+        let asked = dir.clone();
+        self.errand(move || Errand::Room(dir.clone(), free_space(&dir)), move |_| Errand::Room(asked, None));
+    }
+
+    pub(super) fn know_room(&mut self, dir: &Path, bytes: Option<u64>) {
+        self.room.asking = false;
+        if dir == self.it.defaults.dir {
+            self.room.bytes = bytes;
+        } else {
+            // The folder was changed meanwhile.
+            self.room.asked = None;
+        }
+    }
+
+    /// Asks for the room anew: it is another folder's.
+    pub(super) fn forget_room(&mut self) {
+        (self.room.asked, self.room.bytes) = (None, None);
+    }
+
+    /// The list is to be written: something in it has changed.
+    pub(super) fn keep(&mut self) {
+        self.list.due = self.it.keep.is_some();
+    }
+
+    /// Writes down what the session holds, for the next one. One writing at a time: what changes meanwhile is written
+    /// after it.
+    pub(super) fn write_list(&mut self, now: Instant) {
+        if self.list.moved_on && now >= self.list.at + TOTALS {
+            self.keep();
+        }
+        let Some(keep) = self.it.keep.clone() else {
+            self.list.moved_on = false;
+            return;
+        };
+        if !self.list.due || self.list.writing || !self.list.loaded {
+            return;
+        }
+        (self.list.due, self.list.writing, self.list.moved_on, self.list.at) = (false, true, false, now);
+        let kept = |entry: &Entry| Kept { paused: entry.goal == Goal::Pause, ..entry.kept.clone() };
+        let staying = |entry: &&Entry| entry.adding.is_none() && !matches!(entry.goal, Goal::Remove { .. });
+        let entries = self.order.iter().filter_map(|id| self.table.get(id));
+        let list = keep.list(entries.filter(staying).map(kept).collect());
+        self.errand(move || Errand::Listed(list.write()), |why| Errand::Listed(Err(why)));
+    }
+}

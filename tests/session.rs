@@ -1,0 +1,370 @@
+//! The session of an engine: what it knows before a torrent is added, who runs when, what it keeps, and how data move.
+
+// A test that cannot go on says so by panicking, also in what tests share.
+#![allow(clippy::unwrap_used, clippy::panic)]
+
+mod support {
+    #[allow(dead_code)]
+    pub mod engine;
+}
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use support::engine::{PIECE, Peer, content, torrent, torrent_of};
+use ttui::api::{AddTorrent, Command, Contents, Event, Priority, State, Step, TorrentId, TorrentView, Wish};
+use ttui::wire::message::InfoHash;
+
+fn state_of(peer: &Peer, id: TorrentId, state: State) {
+    peer.until(state.word(), id, |view| view.is_some_and(|view| view.state == state));
+}
+
+fn view_of(peer: &Peer, id: TorrentId) -> TorrentView {
+    let last = peer.last.borrow();
+    last.as_ref().unwrap().torrents.iter().find(|(n, _)| *n == id).unwrap().1.clone()
+}
+
+/// Adds a torrent of one file whose data are there.
+fn seed(peer: &Peer, name: &str, seed: u64) -> (TorrentId, InfoHash) {
+    let data = content(seed, 3 * PIECE + 5);
+    fs::write(peer.folder.path().join(name), &data).unwrap();
+    let (path, hash) = torrent(peer.folder.path(), name, &data);
+    let id = peer.add(&path, Vec::new());
+    state_of(peer, id, State::Seeding);
+    (id, hash)
+}
+
+/// Adds a torrent of one file that nobody has.
+fn hopeless(peer: &Peer, name: &str, seed: u64) -> TorrentId {
+    let source = tempfile::tempdir().unwrap();
+    peer.add(&torrent(source.path(), name, &content(seed, 3 * PIECE)).0, Vec::new())
+}
+
+fn inspect(peer: &Peer, add: AddTorrent) -> Result<Box<Contents>, String> {
+    let named = add.what.clone();
+    peer.engine.send(Command::Inspect(add));
+    peer.wait("it is inspected", |event| match event {
+        Event::Inspected { what, contents } if *what == named => Some(contents.clone()),
+        _ => None,
+    })
+}
+
+#[test]
+fn what_could_be_added_is_told_without_adding_it() {
+    let peer = Peer::start();
+    let data = content(1, 5 * PIECE);
+    let files = [("a.txt", PIECE), ("b\u{1b}[1m.bin", 3 * PIECE), ("c.txt", PIECE)];
+    let (path, hash) = torrent_of(peer.folder.path(), "things", &files, &data);
+    let what = path.display().to_string();
+    let add = AddTorrent {
+        what: what.clone(),
+        dir: Some(peer.folder.path().join("not/there/yet")),
+        select: vec!["*.txt".into()],
+        priorities: vec![(0, Priority::High)],
+        ..AddTorrent::default()
+    };
+    let contents = inspect(&peer, add.clone()).unwrap();
+    assert_eq!((contents.name.as_str(), contents.size, contents.present), ("things", data.len() as u64, false));
+    assert_eq!(contents.info_hash, Some(hash));
+    let wanted: Vec<_> = contents.files.iter().map(|file| (file.index, file.priority)).collect();
+    assert_eq!(wanted, [(0, Priority::High), (1, Priority::Skip), (2, Priority::Normal)]);
+    assert!(contents.files.iter().all(|file| !file.path.contains('\u{1b}')), "{:?}", contents.files);
+    assert!(contents.folder.ends_with("yet") && (contents.free.is_some() || cfg!(not(unix))));
+    assert!(peer.last.borrow().as_ref().is_none_or(|all| all.torrents.is_empty()));
+
+    let id = peer.add_as(&path, add.clone());
+    peer.until("what is wanted", id, |view| view.is_some_and(|view| view.wanted == 2 * PIECE as u64));
+    assert!(inspect(&peer, add).unwrap().present);
+    let refuse = |what: &str| inspect(&peer, AddTorrent { what: what.into(), ..AddTorrent::default() }).unwrap_err();
+    assert!(refuse("/no/such.torrent").contains("/no/such.torrent"));
+    assert!(refuse("magnet:?xt=urn:btih:0123456789012345678901234567890123456789").contains("magnet"));
+    peer.stop();
+}
+
+#[test]
+fn settings_are_written_and_heeded_at_once() {
+    let peer = Peer::start();
+    let file = peer.folder.path().join("config.toml");
+    fs::write(&file, "# mine\nup-limit = 5 # slow\n").unwrap();
+    let set = |all: &[(&str, Option<&str>)]| {
+        let all = all.iter().map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned))).collect();
+        peer.engine.send(Command::Configure(all));
+    };
+    set(&[("down-limit", Some("\"1M\"")), ("max-active", Some("3")), ("max-peers", Some("7")), ("up-limit", None)]);
+    set(&[("dir", Some("\"/tmp\"")), ("port", Some("7000"))]);
+    let said = peer.hears("port");
+    assert!(said.contains("config.toml") && said.contains("port from the next start on"), "{said}");
+    peer.sees("all of it", |all| {
+        all.limits == (Some(1 << 20), None) && all.max_active == Some(3) && all.connections == (0, 7)
+    });
+    peer.sees("the folder", |all| all.folder == "/tmp" || cfg!(windows));
+    assert_eq!(
+        fs::read_to_string(&file).unwrap(),
+        "# mine\ndown-limit = \"1M\"\nmax-active = 3\nmax-peers = 7\ndir = \"/tmp\"\nport = 7000\n"
+    );
+    set(&[("theme", Some("\"blue\""))]);
+    let why = peer.hears("theme");
+    assert!(why.contains("nothing was changed") && why.contains("\"contrast\""), "{why}");
+    assert!(!fs::read_to_string(&file).unwrap().contains("theme"));
+    peer.stop();
+}
+
+#[test]
+fn so_many_downloads_run_and_the_others_wait_for_their_turn() {
+    let peer = Peer::start_with(tempfile::tempdir().unwrap(), |config| config.max_active = Some(1));
+    let (done, _) = seed(&peer, "done", 1);
+    let ids = [2, 3, 4].map(|n| hopeless(&peer, &format!("file{n}"), n));
+    state_of(&peer, ids[0], State::Downloading);
+    state_of(&peer, ids[1], State::Queued);
+    state_of(&peer, ids[2], State::Queued);
+    state_of(&peer, done, State::Seeding);
+    assert!(view_of(&peer, ids[2]).why.sentence.contains("1 wait"), "{:?}", view_of(&peer, ids[2]).why);
+
+    let order =
+        |peer: &Peer| peer.last.borrow().as_ref().unwrap().torrents.iter().map(|(id, _)| *id).collect::<Vec<_>>();
+    peer.engine.send(Command::Queue(ids[2], Step::First));
+    state_of(&peer, ids[2], State::Downloading);
+    state_of(&peer, ids[0], State::Queued);
+    assert_eq!(order(&peer), [ids[2], done, ids[0], ids[1]]);
+    peer.engine.send(Command::Queue(ids[2], Step::Down));
+    peer.engine.send(Command::Queue(ids[1], Step::Up));
+    peer.sees("the order", |all| all.torrents.iter().map(|(id, _)| *id).eq([done, ids[2], ids[1], ids[0]]));
+
+    // What is paused, moved or gone keeps nobody waiting.
+    peer.engine.send(Command::Pause(ids[2]));
+    state_of(&peer, ids[1], State::Downloading);
+    state_of(&peer, ids[2], State::Paused);
+    peer.engine.send(Command::Remove { id: ids[1], data: false });
+    state_of(&peer, ids[0], State::Downloading);
+    peer.engine.send(Command::Resume(ids[2]));
+    state_of(&peer, ids[2], State::Downloading);
+    state_of(&peer, ids[0], State::Queued);
+    peer.stop();
+}
+
+#[test]
+fn what_waits_fetches_all_the_same_when_its_turn_comes() {
+    let seeder = Peer::start();
+    let peer = Peer::start_with(tempfile::tempdir().unwrap(), |config| config.max_active = Some(1));
+    let mut all = Vec::new();
+    for n in 0..4 {
+        let name = format!("file{n}");
+        seed(&seeder, &name, n);
+        all.push((peer.add(&seeder.folder.path().join(format!("{name}.torrent")), vec![seeder.addr()]), name));
+    }
+    for (id, name) in &all {
+        state_of(&peer, *id, State::Seeding);
+        let view = view_of(&peer, *id);
+        assert!(view.finished.is_some_and(|at| at >= view.added && view.added > 0), "{view:?}");
+        assert!(fs::read(peer.folder.path().join(name)).unwrap() == fs::read(seeder.folder.path().join(name)).unwrap());
+    }
+    peer.stop();
+    seeder.stop();
+}
+
+fn files_below(dir: &Path) -> Vec<PathBuf> {
+    let mut out = Vec::new();
+    for entry in fs::read_dir(dir).into_iter().flatten().flatten() {
+        match entry.path() {
+            path if path.is_dir() => out.extend(files_below(&path)),
+            path => out.push(path),
+        }
+    }
+    out.sort();
+    out
+}
+
+/// Moves a seed of two files to `to`, and looks that it goes on there.
+fn move_to(to: &Path) {
+    let peer = Peer::start();
+    let data = content(9, 6 * PIECE + 100);
+    let dir = peer.folder.path().join("downloads");
+    fs::create_dir_all(dir.join("things")).unwrap();
+    fs::write(dir.join("things/a"), &data[..PIECE + 7]).unwrap();
+    fs::write(dir.join("things/b"), &data[PIECE + 7..]).unwrap();
+    fs::write(dir.join("things/theirs"), b"not of the torrent").unwrap();
+    let files = [("a", PIECE + 7), ("b", data.len() - PIECE - 7)];
+    let (path, _) = torrent_of(peer.folder.path(), "things", &files, &data);
+    let id = peer.add_as(&path, AddTorrent { dir: Some(dir.clone()), ..AddTorrent::default() });
+    state_of(&peer, id, State::Seeding);
+    peer.engine.send(Command::Focus(Some(id)));
+
+    // What is in the way stays as it is, and so does the torrent.
+    fs::create_dir_all(to.join("things")).unwrap();
+    fs::write(to.join("things/b"), b"somebody else's").unwrap();
+    peer.engine.send(Command::Move { id, to: to.to_owned() });
+    let why = peer.hears("not moved");
+    assert!(why.contains("things/b is there already") || cfg!(windows), "{why}");
+    assert_eq!(fs::read(to.join("things/b")).unwrap(), b"somebody else's");
+    assert!(!to.join("things/a").exists());
+    state_of(&peer, id, State::Seeding);
+    fs::remove_file(to.join("things/b")).unwrap();
+
+    peer.engine.send(Command::Move { id, to: to.to_owned() });
+    peer.hears("was moved to");
+    let shown = to.display().to_string();
+    peer.until("it seeds there", id, |view| {
+        view.is_some_and(|view| {
+            view.state == State::Seeding && view.detail.as_ref().is_some_and(|detail| detail.folder == shown)
+        })
+    });
+    peer.wait("the old ones are gone", |_| (files_below(&dir) == [dir.join("things/theirs")]).then_some(()));
+    assert_eq!(files_below(to), [to.join("things/a"), to.join("things/b")]);
+    assert!([fs::read(to.join("things/a")).unwrap(), fs::read(to.join("things/b")).unwrap()].concat() == data);
+
+    // And back, while it is paused: paused it stays.
+    peer.engine.send(Command::Pause(id));
+    state_of(&peer, id, State::Paused);
+    peer.engine.send(Command::Move { id, to: dir.clone() });
+    peer.hears("was moved to");
+    state_of(&peer, id, State::Paused);
+    peer.engine.send(Command::Move { id, to: dir.clone() });
+    peer.hears("already");
+    peer.engine.send(Command::Resume(id));
+    state_of(&peer, id, State::Seeding);
+    assert!(dir.join("things/a").exists());
+    peer.stop();
+}
+
+#[test]
+fn data_move_to_another_folder() {
+    move_to(tempfile::tempdir().unwrap().path());
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn data_move_to_another_file_system() {
+    use std::os::unix::fs::MetadataExt;
+    let (shm, here) = (Path::new("/dev/shm"), std::env::temp_dir());
+    let device = |path: &Path| fs::metadata(path).ok().map(|meta| meta.dev());
+    match tempfile::tempdir_in(shm) {
+        Ok(dir) if device(shm) != device(&here) => move_to(dir.path()),
+        // The only one that every system has; without it there is nothing to cross.
+        _ => {}
+    }
+}
+
+#[test]
+fn a_torrent_file_is_exported_as_it_was_received() {
+    for keep in [false, true] {
+        let peer = Peer::start_in(tempfile::tempdir().unwrap(), keep);
+        let (id, _) = seed(&peer, "film", 3);
+        let received = fs::read(peer.folder.path().join("film.torrent")).unwrap();
+        let to = peer.folder.path().join("exported");
+        fs::create_dir(&to).unwrap();
+        peer.engine.send(Command::Export { id, to: to.clone() });
+        peer.hears("was exported to");
+        assert_eq!(fs::read(to.join("film.torrent")).unwrap(), received);
+        fs::write(to.join("film.torrent"), b"precious").unwrap();
+        peer.engine.send(Command::Export { id, to: to.clone() });
+        peer.hears("is there already");
+        assert_eq!(fs::read(to.join("film.torrent")).unwrap(), b"precious");
+        peer.stop();
+    }
+}
+
+#[test]
+fn what_the_user_wants_of_a_torrent_outlives_the_session() {
+    let seeder = Peer::start();
+    seed(&seeder, "film", 3);
+    let path = seeder.folder.path().join("film.torrent");
+    let first = Peer::start_in(tempfile::tempdir().unwrap(), true);
+    let waiting = hopeless(&first, "other", 4);
+    let id = first.add(&path, vec![seeder.addr()]);
+    first.complete(id);
+    first.engine.send(Command::Rank(id, Priority::High));
+    first.engine.send(Command::Wish(id, Wish::Limits { down: Some(4_000_000), up: None }));
+    first.engine.send(Command::Wish(id, Wish::Sequential(true)));
+    first.engine.send(Command::Wish(waiting, Wish::Priority(vec![(0, Priority::Skip)])));
+    first.engine.send(Command::Wish(id, Wish::AddTracker("http://127.0.0.1:9/announce".into())));
+    first.engine.send(Command::Queue(id, Step::First));
+    first.until("its rank", id, |view| view.is_some_and(|view| view.rank == Priority::High));
+    let before = view_of(&first, id);
+    let folder = first.leave();
+    let list = fs::read_to_string(folder.path().join("state/session.toml")).unwrap();
+    assert!(!list.contains("paused = true"), "{list}");
+
+    let second = Peer::start_in(folder, true);
+    let (id, waiting) = (TorrentId(1), TorrentId(2));
+    second.engine.send(Command::Focus(Some(id)));
+    state_of(&second, id, State::Seeding);
+    second.until("its trackers", id, |view| {
+        view.is_some_and(|view| view.detail.as_ref().is_some_and(|detail| detail.trackers.len() == 1))
+    });
+    let after = view_of(&second, id);
+    assert_eq!((after.name.as_str(), after.rank, after.sequential), ("film", Priority::High, true));
+    assert_eq!(after.limits, (Some(4_000_000), None));
+    assert_eq!((after.added, after.finished), (before.added, before.finished));
+    assert!(after.downloaded >= 3 * PIECE as u64 && after.finished.is_some(), "{after:?}");
+    second.until("nothing is wanted", waiting, |view| view.is_some_and(|view| view.wanted == 0));
+    second.engine.send(Command::Wish(id, Wish::RemoveTracker(0)));
+    second.engine.send(Command::Pause(id));
+    state_of(&second, id, State::Paused);
+
+    let third = Peer::start_in(second.leave(), true);
+    state_of(&third, id, State::Paused);
+    third.engine.send(Command::Focus(Some(id)));
+    third.until("no trackers, and how far it is", id, |view| {
+        view.is_some_and(|view| {
+            view.done == view.size && view.detail.as_ref().is_some_and(|detail| detail.trackers.is_empty())
+        })
+    });
+    third.stop();
+    seeder.stop();
+}
+
+#[test]
+fn all_torrents_of_the_last_session_are_in_the_first_snapshot() {
+    const MANY: usize = 500;
+    let folder = tempfile::tempdir().unwrap();
+    let torrents = folder.path().join("state/torrents");
+    fs::create_dir_all(&torrents).unwrap();
+    let mut list = String::new();
+    for n in 0..MANY {
+        let (path, hash) = torrent(&torrents, &format!("file{n}"), &content(n as u64, 100));
+        fs::rename(path, torrents.join(format!("{hash}.torrent"))).unwrap();
+        list.push_str(&format!(
+            "[[torrent]]\ninfo_hash = \"{hash}\"\nname = \"file{n}\"\ndir = {:?}\npaused = {}\n",
+            folder.path().display().to_string(),
+            n % 2 == 0
+        ));
+    }
+    fs::write(folder.path().join("state/session.toml"), list).unwrap();
+    let peer = Peer::start_with(folder, |config| (config.keep, config.max_active) = (true, Some(2)));
+    let first = peer.wait("the first snapshot", |event| match event {
+        Event::Snapshot(all) => Some(all.clone()),
+        _ => None,
+    });
+    let names: Vec<_> = first.torrents.iter().map(|(_, view)| view.name.clone()).collect();
+    assert_eq!(names, (0..MANY).map(|n| format!("file{n}")).collect::<Vec<_>>());
+    assert!(
+        first.torrents.iter().all(|(_, view)| matches!(view.state, State::Queued | State::Paused | State::Checking))
+    );
+    peer.sees("two of them run, the others wait", |all| {
+        let count = |state| all.torrents.iter().filter(|(_, view)| view.state == state).count();
+        (count(State::Downloading), count(State::Queued), count(State::Paused)) == (2, MANY / 2 - 2, MANY / 2)
+            && all.torrents.iter().all(|(_, view)| view.size == 100)
+    });
+    peer.stop();
+}
+
+#[test]
+fn a_torrent_whose_file_cannot_be_read_stays_until_it_can() {
+    let first = Peer::start_in(tempfile::tempdir().unwrap(), true);
+    let (id, hash) = seed(&first, "film", 3);
+    let folder = first.leave();
+    let file = folder.path().join(format!("state/torrents/{hash}.torrent"));
+    let good = fs::read(&file).unwrap();
+    fs::write(&file, b"rubbish").unwrap();
+
+    let second = Peer::start_in(folder, true);
+    state_of(&second, id, State::Error);
+    assert_eq!(view_of(&second, id).name, "film");
+    fs::write(&file, good).unwrap();
+    second.engine.send(Command::Resume(id));
+    state_of(&second, id, State::Seeding);
+    second.sees("what happened is in the log", |all| {
+        all.log.iter().any(|(_, of, text)| *of == Some(id) && text.contains("cannot be used"))
+    });
+    second.stop();
+}
