@@ -69,6 +69,8 @@ fn three_libtorrents_need_less_than_two_copies_of_a_super_seeder() {
         bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         max_peers: limits::PEERS_ALL,
         limits: (None, None),
+        config_file: None,
+        max_active: None,
     })
     .unwrap();
     engine.send(Command::Add(AddTorrent { what: path.display().to_string(), paused: true, ..AddTorrent::default() }));
