@@ -54,7 +54,9 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, detail: &Detail) -> u16 {
         return 0;
     }
     let theme = *pen.theme;
-    let slots = place(&COLUMNS, area.x + 3, area.width.saturating_sub(5), 12, 60);
+    // Why is what is asked: it has its room before the bytes.
+    let least = if area.width >= 76 { 30 } else { 12 };
+    let slots = place(&COLUMNS, area.x + 3, area.width.saturating_sub(5), least, 60);
     for slot in &slots {
         pen.title(slot, area.y, None, theme.dim);
     }

@@ -68,7 +68,7 @@ impl Shape {
         };
         // Few pieces are drawn larger, as long as all find room.
         let sizes: &[(u16, u16)] = match mode {
-            Mode::Half => &[(4, 4), (2, 2), (1, 1)],
+            Mode::Half => &[(4, 4), (4, 2), (2, 2), (2, 1), (1, 1)],
             Mode::Braille => &[(1, 1)],
             Mode::Char => &[(4, 2), (2, 1), (1, 1)],
         };
@@ -301,7 +301,8 @@ mod tests {
         let theme = Theme::new(ThemeName::Dark, false);
         let mode = |count| Shape::of(Rect::new(0, 0, 40, 6), &theme, &map(count, 1)).unwrap();
         assert_eq!(mode(4096).mode, Mode::Braille);
-        assert_eq!((mode(480).mode, mode(480).slots), (Mode::Half, 480));
+        assert_eq!((mode(480).mode, mode(480).slots, mode(480).per_row), (Mode::Half, 480, 40));
+        assert_eq!((mode(240).mode, mode(240).per_row), (Mode::Half, 20));
         assert_eq!((mode(20).mode, mode(20).per_row), (Mode::Half, 10));
     }
 }

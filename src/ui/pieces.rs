@@ -157,13 +157,19 @@ fn dots(shades: [Option<Shade>; 8]) -> (char, Shade) {
 }
 
 /// The words beside the strip.
-fn caption(view: &TorrentView, detail: Option<&Detail>) -> String {
+fn caption(width: u16, view: &TorrentView, detail: Option<&Detail>) -> String {
+    let wide = width >= 76;
     match view.state {
         State::Checking => format!("checking {}", percent(u64::from(view.checked), u64::from(view.pieces))),
         State::Metadata => "waiting for the metadata".into(),
         _ => match detail {
             Some(detail) if view.have < view.pieces && detail.missing > 0 => {
                 format!("{}/{}  {} with no copy", view.have, view.pieces, grouped(u64::from(detail.missing)))
+            }
+            Some(detail) if wide && view.have < view.pieces => {
+                let lacking = detail.cells.iter().filter(|cell| cell.have < cell.pieces);
+                let rarest = lacking.map(|cell| cell.rarest).min().unwrap_or(0);
+                format!("{}/{}  copies {:.2}  rarest {rarest}", view.have, view.pieces, detail.copies)
             }
             Some(detail) => format!("{}/{}  copies {:.2}", view.have, view.pieces, detail.copies),
             None => format!("{}/{}", view.have, view.pieces),
@@ -186,7 +192,7 @@ pub fn strip(pen: &mut Pen<'_>, area: Rect, model: &Model, view: &TorrentView, d
         return;
     }
     let theme = *pen.theme;
-    let words = caption(view, detail);
+    let words = caption(area.width, view, detail);
     let style = if detail.is_some_and(|d| d.missing > 0) && view.have < view.pieces { theme.warn } else { theme.dim };
     let (rows, y) = strip_parts(area, &words);
     let right = area.right() - 1;
@@ -213,21 +219,27 @@ pub fn strip(pen: &mut Pen<'_>, area: Rect, model: &Model, view: &TorrentView, d
     }
 }
 
-/// What the colours mean, right-aligned, as far as there is room.
+/// What the colours mean.
+const LEGEND: [(Shade, &str); 5] = [
+    (Shade::Have, "here"),
+    (Shade::Part(2), "in part"),
+    (Shade::Active, "on its way"),
+    (Shade::Missing(3), "missing"),
+    (Shade::Missing(0), "no copy"),
+];
+
+/// The cells of the legend.
+fn legend_width() -> u16 {
+    LEGEND.iter().map(|(_, word)| cells(word) + 4).sum::<u16>() - 2
+}
+
+/// What the colours mean, right-aligned, if there is room.
 fn legend(pen: &mut Pen<'_>, area: Rect) {
-    let words = [
-        (Shade::Have, "here"),
-        (Shade::Part(2), "in part"),
-        (Shade::Active, "on its way"),
-        (Shade::Missing(3), "missing"),
-        (Shade::Missing(0), "no copy"),
-    ];
-    let total: u16 = words.iter().map(|(_, word)| cells(word) + 4).sum();
-    if total > area.width + 2 {
+    if legend_width() > area.width {
         return;
     }
-    let mut x = area.right() + 2 - total;
-    for (shade, word) in words {
+    let mut x = area.right() - legend_width();
+    for (shade, word) in LEGEND {
         let c = if pen.theme.coloured() && !pen.theme.ascii { '█' } else { pen.theme.piece_char(shade) };
         let style = if pen.theme.coloured() { pen.theme.text.fg(pen.theme.piece(shade)) } else { pen.theme.text };
         pen.fill(x, area.y, 1, c, style);
@@ -291,7 +303,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, strip: Rect, model: &Model, view: &To
     let theme = *pen.theme;
     let parts = parts(area, detail.files.len() > 1);
     if !parts.ruler.is_empty() {
-        let (rows, _) = strip_parts(strip, &caption(view, Some(detail)));
+        let (rows, _) = strip_parts(strip, &caption(strip.width, view, Some(detail)));
         ruler(pen, Rect { x: rows.x, width: rows.width, ..parts.ruler }, (0.0, 1.0), model, detail);
     }
     match Shape::of(parts.map, &theme, &detail.cells) {
@@ -304,16 +316,14 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, strip: Rect, model: &Model, view: &To
     if !parts.words.is_empty() {
         let y = parts.words.y;
         let active = detail.cells.iter().map(|cell| u64::from(cell.active)).sum::<u64>();
-        let words = format!(
-            "{} pieces of {}, {} here, {} on their way",
-            grouped(u64::from(view.pieces)),
-            crate::ui::text::piece_length(detail.piece_length),
-            grouped(u64::from(view.have)),
-            grouped(active),
-        );
-        let rare = format!("{words}; {}", rarest(view, detail));
-        let words = if cells(&rare) + 2 < parts.words.width { rare } else { words };
-        let end = pen.put(parts.words.x, y, parts.words.width, &words, theme.dim);
+        let way = format!("{} on their way", grouped(active));
+        let each = format!("{} each, {way}", crate::ui::text::piece_length(detail.piece_length));
+        let whole = format!("{} pieces of {each}", grouped(u64::from(view.pieces))).replace(" each", "");
+        let rare = format!("{whole}; {}", rarest(view, detail));
+        // As many words as leave room for what the colours mean, or as there is room for.
+        let fits = |room: u16| [&rare, &whole, &each, &way].into_iter().find(|words| cells(words) <= room);
+        let words = fits(parts.words.width.saturating_sub(legend_width() + 3)).unwrap_or(&way);
+        let end = pen.put(parts.words.x, y, parts.words.width, words, theme.dim);
         legend(pen, Rect { x: end + 3, width: parts.words.right().saturating_sub(end + 3), ..parts.words });
     }
     if !parts.piece.is_empty() {

@@ -58,10 +58,12 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, detail: &Detail) {
         pen.put(body.x + 3, body.y, body.width - 4, "this torrent names no tracker", theme.dim);
         return;
     }
-    // A long message is read whole below the list, where there is room.
+    // A message that is cut is read whole below the list, where there is room.
+    let room = slots.iter().find(|slot| slot.key == Col::Says).map_or(0, |slot| slot.width);
     let chosen = detail.trackers.get(model.cursor[Tab::Trackers as usize].min(detail.trackers.len().saturating_sub(1)));
     if usize::from(body.height) > detail.trackers.len() + 2
         && let Some(row) = chosen
+        && crate::ui::text::cells(&row.status) > room
         && model.pane == crate::ui::model::Pane::Detail
     {
         let lines = crate::ui::text::wrap(&format!("{}: {}", row.url, row.status), area.width.saturating_sub(6));
