@@ -12,8 +12,7 @@ mod support {
 
 use std::time::Duration;
 
-use ttui::api::{Priority, Snapshot, TorrentId, Wish};
-use ttui::ui::files::only_matching;
+use ttui::api::{Snapshot, TorrentId};
 use ttui::ui::history::Span;
 use ttui::ui::keys::Tab;
 use ttui::ui::model::{Model, Msg, Pane, PeerSort, Sort};
@@ -261,16 +260,6 @@ fn hidden_names_are_nowhere() {
             }
         }
     }
-}
-
-#[test]
-fn a_pattern_chooses_files() {
-    let snapshot = busy();
-    let files = &snapshot.torrents[0].1.detail.as_ref().unwrap().files;
-    let (wish, count) = only_matching("*.iso", files).unwrap();
-    assert_eq!(count, 1);
-    let Wish::Priority(list) = wish else { panic!("{wish:?}") };
-    assert_eq!(list, [(1, Priority::Skip), (2, Priority::Skip), (3, Priority::Skip)]);
 }
 
 #[test]
