@@ -91,30 +91,33 @@ pub fn reason(f: &Facts, with_numbers: bool) -> Reason {
     Reason { sentence: sentence(f), numbers: if with_numbers { numbers(f) } else { Vec::new() } }
 }
 
-/// The reason of a torrent that waits for its turn: the `place`th of `waiting`, from 1, while as many run as may.
+/// The reason of a torrent that waits for its turn while `most` downloads run: so many wait `before` it.
 #[must_use]
-pub fn queued(place: u32, waiting: u32, running: u32) -> Reason {
-    let ahead = match place {
-        0 | 1 => "it is next".to_owned(),
-        2 => "one is before it".to_owned(),
-        n => format!("{} are before it", n - 1),
+pub fn queued(before: usize, most: u32) -> Reason {
+    let run =
+        if most == 1 { "one download runs at a time".to_owned() } else { format!("{most} downloads run at once") };
+    let ahead = match before {
+        0 => "it is next".to_owned(),
+        1 => "one waits before it".to_owned(),
+        n => format!("{n} wait before it"),
     };
     let line = |label: &str, value: String| (label.to_owned(), value);
     Reason {
-        sentence: format!("waiting for its turn: {running} of {running} downloads run, {ahead}"),
-        numbers: vec![
-            line("place in the queue", format!("{place} of {waiting}")),
-            line("downloads that may run", running.to_string()),
-        ],
+        sentence: format!("waiting for its turn: {run}, {ahead}"),
+        numbers: vec![line("waiting before it", before.to_string()), line("downloads at once", most.to_string())],
     }
 }
 
-/// The reason of a torrent whose data are being moved, `percent` of it done if that is known.
+/// The reason of a torrent whose data are being moved: bytes done, of all.
 #[must_use]
-pub fn moving(to: &Path, percent: Option<u8>) -> Reason {
+pub fn moving(to: &Path, (done, all): (u64, u64)) -> Reason {
     let to = crate::wire::text::clean(&to.display().to_string(), crate::limits::TRACKER_TEXT);
-    let done = percent.map_or_else(String::new, |percent| format!("{percent}% moved, "));
-    Reason { sentence: format!("its data are being moved: {done}to {to}"), numbers: Vec::new() }
+    let percent = u128::from(done) * 100 / u128::from(all.max(1));
+    let moved = format!("{} of {}", format_size(done, BINARY), format_size(all, BINARY));
+    Reason {
+        sentence: format!("its data are being moved: {percent}%, to {to}"),
+        numbers: vec![("moved".to_owned(), moved)],
+    }
 }
 
 fn rate(bytes: u64) -> String {

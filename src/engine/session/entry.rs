@@ -1,6 +1,6 @@
 //! A torrent as the session holds it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -9,6 +9,7 @@ use super::super::inbox::Inbox;
 use super::super::kept::Kept;
 use crate::disk::moving::Progress;
 use crate::swarm::event::Input;
+use crate::swarm::reason;
 use crate::swarm::torrent::{Torrent, Wish};
 use crate::swarm::view::{Reason, State, TorrentView};
 use crate::wire::message::InfoHash;
@@ -139,8 +140,7 @@ impl Entry {
             let share = done as f64 / all.max(1) as f64;
             view.state = State::Moving;
             view.checked = (share * f64::from(view.pieces)) as u32;
-            let to = self.moving.as_ref().map(|to| to.display().to_string()).unwrap_or_default();
-            say(&mut view, format!("its data are being moved to {to}: {:.0} %", (share * 100.0).floor()));
+            view.why = reason::moving(self.moving.as_deref().unwrap_or(Path::new("")), (done, all));
         } else if let Life::Opening(_) = &self.life {
             view.state = State::Checking;
             view.checked = view.have;
@@ -156,12 +156,7 @@ impl Entry {
             view.state = State::Queued;
             match (&self.life, queue) {
                 (Life::Unread | Life::Reading, _) => say(&mut view, "its .torrent file is being read".to_owned()),
-                (_, (before, Some(most))) if !self.turn => {
-                    say(
-                        &mut view,
-                        format!("waiting for its turn: {most} downloads run at once, {before} wait before it"),
-                    );
-                }
+                (_, (before, Some(most))) if !self.turn => view.why = reason::queued(before, most),
                 _ => say(&mut view, "about to start".to_owned()),
             }
         }

@@ -36,11 +36,11 @@ fn paused() {
 
 #[test]
 fn queued_behind_others() {
-    assert_eq!(queued(1, 4, 3).sentence, "waiting for its turn: 3 of 3 downloads run, it is next");
-    assert_eq!(queued(2, 4, 3).sentence, "waiting for its turn: 3 of 3 downloads run, one is before it");
-    let reason = queued(4, 4, 3);
-    assert_eq!(reason.sentence, "waiting for its turn: 3 of 3 downloads run, 3 are before it");
-    assert_eq!(reason.numbers[0], ("place in the queue".into(), "4 of 4".into()));
+    assert_eq!(queued(0, 3).sentence, "waiting for its turn: 3 downloads run at once, it is next");
+    assert_eq!(queued(1, 3).sentence, "waiting for its turn: 3 downloads run at once, one waits before it");
+    let reason = queued(4, 1);
+    assert_eq!(reason.sentence, "waiting for its turn: one download runs at a time, 4 wait before it");
+    assert_eq!(reason.numbers[0], ("waiting before it".into(), "4".into()));
     says(&Facts { state: State::Queued, ..facts() }, "waiting for its turn: as many downloads run as may");
 }
 
@@ -53,8 +53,8 @@ fn being_checked() {
 #[test]
 fn being_moved() {
     says(&Facts { state: State::Moving, ..facts() }, "its data are being moved to another folder");
-    assert_eq!(moving(Path::new("/a/b"), Some(12)).sentence, "its data are being moved: 12% moved, to /a/b");
-    assert!(!moving(Path::new("/a\x1b[2J"), None).sentence.contains('\x1b'));
+    assert_eq!(moving(Path::new("/a/b"), (12, 100)).sentence, "its data are being moved: 12%, to /a/b");
+    assert!(!moving(Path::new("/a\x1b[2J"), (0, 0)).sentence.contains('\x1b'));
 }
 
 #[test]
