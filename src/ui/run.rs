@@ -79,7 +79,7 @@ fn set_drawing(thread: Option<ThreadId>) {
 }
 
 impl Guard {
-    fn enter(mouse: bool, title: bool) -> io::Result<Self> {
+    fn enter(mouse: bool) -> io::Result<Self> {
         HOOK.call_once(chain_hook);
         set_drawing(Some(thread::current().id()));
         let guard = Guard;
@@ -87,10 +87,6 @@ impl Guard {
         execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
         if mouse {
             execute!(io::stdout(), EnableMouseCapture)?;
-        }
-        if title {
-            write!(io::stdout(), "{KEEP_TITLE}")?;
-            TITLED.store(true, Ordering::Relaxed);
         }
         Ok(guard)
     }
@@ -219,7 +215,7 @@ pub fn run(
     let size = crossterm::terminal::size()?;
     let few = options.options.colours != Colours::Many;
     let mut model = options.model(size);
-    let _guard = Guard::enter(model.options.mouse, model.options.title)?;
+    let _guard = Guard::enter(model.options.mouse)?;
     let mut screen = Screen::new(few)?;
     let mut snapshot = Arc::new(Snapshot::default());
     screen.draw(&mut model, &snapshot)?;
@@ -367,6 +363,9 @@ impl World {
     /// Does what the interface asks of the world beside the engine.
     fn send_out(&mut self, screen: &mut Screen, picker: &Picker) -> io::Result<()> {
         for outward in std::mem::take(&mut self.model.outbox) {
+            if matches!(outward, Outward::Title(_)) && !TITLED.swap(true, Ordering::Relaxed) {
+                screen.say(KEEP_TITLE.as_bytes())?;
+            }
             screen.say(&outward.bytes(self.model.options.ways()))?;
             match outward {
                 Outward::List(folder) => picker.ask(folder),

@@ -461,7 +461,12 @@ fn apply(setting: &'static Setting, value: Option<String>, turn: &mut Turn<'_>) 
         }
         "frames" => model.options.frames = said.frames.unwrap_or(crate::config::interface::FRAMES),
         "notify" => model.options.notify = said.notify.unwrap_or_default(),
-        "title" => model.options.title = said.title.unwrap_or(true),
+        "title" => {
+            model.options.title = said.title.unwrap_or(true);
+            if !model.options.title && !std::mem::take(&mut model.options.titled).is_empty() {
+                model.outbox.push(Outward::Title("ttui".into()));
+            }
+        }
         _ => {}
     }
 }
