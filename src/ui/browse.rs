@@ -59,12 +59,8 @@ impl Browse {
             return;
         }
         self.listing = Some(listing.clone());
-        self.rows = Rows::default();
+        self.begin();
         let from = self.from.take();
-        // The way up stands first, but what is in the folder is what it was opened for.
-        if self.wanted == Wanted::Torrent && self.shown().len() > 1 && listing.above.is_some() {
-            self.rows.at = 1;
-        }
         if let Some(at) =
             self.shown().iter().position(|row| matches!(row, Row::Entry(e) if Some(&e.name) == from.as_ref()))
         {
@@ -131,7 +127,15 @@ impl Browse {
     /// Other rows: the first entry is the one that is meant.
     fn refilter(&mut self, filter: Edit) {
         self.filter = filter;
+        self.begin();
+    }
+
+    /// Chooses the first row; where the way up stands first, the one after it: the folder was opened for what is in it.
+    fn begin(&mut self) {
         self.rows = Rows::default();
+        let shown = self.shown();
+        let at = usize::from(shown.len() > 1 && shown.first() == Some(&Row::Above));
+        self.rows.at = at;
     }
 
     fn enter(&mut self, outbox: &mut Vec<Outward>) -> Walk {
