@@ -146,10 +146,23 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         ("a ^o '13 Enter Enter Enter", &["what: \"/data/me/debian-13.torrent\""]),
         ("a Down ^o Enter Up 'one.torrent Enter", &["dir: Some(\"/data/me\")"]),
         ("a ^o Esc Esc", &[]),
+        ("a ^o 'nothing Esc Esc Esc", &[]),
+        ("a 'film.torrent Enter j j - + = + Enter", &["priorities: [(1, High)]"]),
+        ("a 'film.torrent Enter G - k Space Enter", &["priorities: [(3, Low), (4, Skip)]"]),
+        ("a 'film.torrent Enter a Home Space Enter", &["priorities: []"]),
+        ("a 'film.torrent Enter / Esc * '*.txt Enter Space Space Enter", &["priorities: []"]),
+        ("a 'magnet:?x Tab Tab Space Esc", &[]),
+        ("a 'slow.torrent Tab Down Up Backspace Backspace Esc", &[]),
         // Removing.
         ("d Enter", &["Remove { id: TorrentId(1), data: false }"]),
         ("d Tab Enter", &["Remove { id: TorrentId(1), data: true }"]),
         ("d Esc", &[]),
+        (
+            "Space Space d Down Enter",
+            &["Focus", "Focus", "Remove { id: TorrentId(1), data: true }", "Remove { id: TorrentId(2), data: true }"],
+        ),
+        ("d k j k Space Enter", &["Remove { id: TorrentId(1), data: true }"]),
+        ("Space Space m '/a Enter", &["Focus", "Focus", "Move { id: TorrentId(1)", "Move { id: TorrentId(2)"]),
         // Moving, writing, opening.
         ("m '~/Films Enter", &["Move { id: TorrentId(1), to: \"/data/me/Films\" }"]),
         ("m '~/Fi Tab Enter", &["Move { id: TorrentId(1), to: \"/data/me/Films/\" }"]),
@@ -178,6 +191,7 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         (": 'pause Enter", &["Pause(TorrentId(1))"]),
         (": 'verify Enter", &["Wish(TorrentId(1), Verify)"]),
         (": 'pause Esc", &[]),
+        (": 'pause Tab BackTab Down Up Enter", &["Pause(TorrentId(1))"]),
         (": 'xyzzy Enter", &[]),
         // Settings.
         (", Enter '10MB/s Enter", &["Configure([(\"down-limit\", Some(\"\\\"10MB/s\\\"\"))])"]),
@@ -185,6 +199,9 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         (", Del", &["Configure([(\"down-limit\", None)])"]),
         (", Down Down Enter '3 Enter", &["Configure([(\"max-active\", Some(\"3\"))])"]),
         (", Esc", &[]),
+        (", Down Up Down Enter '5M Enter", &["Configure([(\"up-limit\", Some(\"\\\"5M\\\"\"))])"]),
+        (", G Space", &["Configure([(\"no-port-map\", Some(\"true\"))])"]),
+        (", G k k k k k Left", &["Configure([(\"encryption\", Some(\"\\\"require\\\"\"))])"]),
     ];
     let snapshot = world();
     for (pressed, expected) in table {
@@ -370,6 +387,59 @@ fn the_palette_opens_a_tab_before_it_does_something_to_a_line_of_it() {
     assert_eq!((model.tab, model.pane), (ttui::ui::keys::Tab::Trackers, Pane::Detail));
     keys(&mut model, &snapshot, ": 'tracker-remove Enter");
     assert!(matches!(model.dialogs.last(), Some(Dialog::Untrack { .. })));
+}
+
+#[test]
+fn long_texts_are_read_to_their_end() {
+    let mut snapshot = world();
+    snapshot.torrents[0].1.why.numbers = (1..30).map(|n| (format!("label {n}"), format!("value {n}"))).collect();
+    let mut model = model(40, 12, ThemeName::Plain, &snapshot);
+    keys(&mut model, &snapshot, "w");
+    assert!(!text(&draw(&model, &snapshot)).contains("value 29"));
+    keys(&mut model, &snapshot, "End");
+    assert!(text(&draw(&model, &snapshot)).contains("value 29"));
+    keys(&mut model, &snapshot, "PgUp Up k g");
+    assert!(text(&draw(&model, &snapshot)).contains("11 of 38"));
+    update(&mut model, Msg::Wheel(1, 5, 1), &snapshot);
+    assert!(text(&draw(&model, &snapshot)).contains("value 6"));
+    keys(&mut model, &snapshot, "^l");
+    assert!(model.redraw && model.dialogs.len() == 1, "it can be drawn anew with a dialog in front");
+    keys(&mut model, &snapshot, "w");
+    assert!(model.dialogs.is_empty());
+}
+
+#[test]
+fn the_help_is_walked() {
+    let snapshot = world();
+    let mut model = fresh(&snapshot);
+    let shows = |model: &Model, word: &str| text(&draw(model, &snapshot)).contains(word);
+    keys(&mut model, &snapshot, "?");
+    assert!(shows(&model, "add a torrent") && !shows(&model, "save everything and quit"));
+    keys(&mut model, &snapshot, "G");
+    assert!(!shows(&model, "add a torrent") && shows(&model, "In the log"));
+    keys(&mut model, &snapshot, "PgUp PgUp PgUp PgUp PgUp PgUp");
+    assert!(shows(&model, "add a torrent"));
+    keys(&mut model, &snapshot, "Down j Space PgDn g");
+    assert!(shows(&model, "add a torrent"));
+    keys(&mut model, &snapshot, "?");
+    assert!(model.dialogs.is_empty());
+}
+
+#[test]
+fn folders_are_walked_with_the_arrow_keys() {
+    let snapshot = world();
+    let mut model = fresh(&snapshot);
+    let folder = |model: &Model| text(&draw(model, &snapshot)).lines().nth(2).unwrap().trim().to_owned();
+    play(&mut model, &snapshot, "a ^o");
+    assert_eq!(folder(&model), "~");
+    play(&mut model, &snapshot, "Down Right");
+    assert_eq!(folder(&model), "~/Films");
+    play(&mut model, &snapshot, "Left");
+    assert_eq!(folder(&model), "/data");
+    play(&mut model, &snapshot, "~");
+    assert_eq!(folder(&model), "~");
+    play(&mut model, &snapshot, "Backspace");
+    assert_eq!(folder(&model), "/data");
 }
 
 #[test]

@@ -90,8 +90,18 @@ fn stays(dialog: &mut Dialog, key: Key, turn: &mut Turn<'_>) -> bool {
                 false
             }
         },
-        Dialog::Why => !matches!(key, Key::Esc | Key::Enter | Key::Char('q' | 'w')),
-        Dialog::Message(..) => !matches!(key, Key::Esc | Key::Enter | Key::Char('q' | ' ')),
+        Dialog::Why(_) | Dialog::Message { .. } => {
+            read(dialog, key, turn);
+            !matches!(key, Key::Esc | Key::Enter | Key::Char('q' | 'w' | ' '))
+        }
+    }
+}
+
+/// Moves in a text that is read.
+fn read(dialog: &mut Dialog, key: Key, turn: &Turn<'_>) {
+    let count = dialog::lines_to_read(dialog, turn.model, turn.snapshot);
+    if let Dialog::Why(reading) | Dialog::Message { reading, .. } = dialog {
+        reading.key(key, count, turn.model.size.1);
     }
 }
 
@@ -125,9 +135,12 @@ pub fn click(model: &mut Model, x: u16, y: u16, snapshot: &Snapshot, commands: &
 }
 
 /// The wheel was turned while a dialog is open.
-pub fn wheel(model: &mut Model, by: i32) {
+pub fn wheel(model: &mut Model, by: i32, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     let size = model.size;
     match model.dialogs.last_mut() {
+        Some(Dialog::Why(_) | Dialog::Message { .. }) => {
+            key(model, if by < 0 { Key::Up } else { Key::Down }, snapshot, commands);
+        }
         Some(Dialog::Help(help)) => help.wheel(by, &model.keymap, size),
         Some(Dialog::Browse(browse)) => browse.wheel(by, size),
         Some(Dialog::Palette(palette)) => palette.wheel(by, size),
@@ -206,7 +219,7 @@ pub fn settle(model: &mut Model, snapshot: &Snapshot) {
         Dialog::Remove(removal) => removal.settle(snapshot),
         Dialog::Ask(ask) => ask.settle(snapshot),
         Dialog::Untrack { id, .. } => find(snapshot, *id).is_some(),
-        Dialog::Why => !snapshot.torrents.is_empty(),
+        Dialog::Why(_) => !snapshot.torrents.is_empty(),
         _ => true,
     });
 }
@@ -216,11 +229,11 @@ pub fn refused(model: &mut Model, what: &str, why: &str) {
     let line = if why.contains(what) { why.to_owned() } else { format!("{what}: {why}") };
     let line: String = line.chars().take(600).collect();
     for dialog in &mut model.dialogs {
-        if let Dialog::Message(_, lines) = dialog {
+        if let Dialog::Message { lines, .. } = dialog {
             lines.push(line);
             lines.truncate(20);
             return;
         }
     }
-    model.dialogs.insert(0, Dialog::Message("not added".into(), vec![line]));
+    model.dialogs.insert(0, Dialog::message("not added", vec![line]));
 }

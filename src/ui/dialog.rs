@@ -5,17 +5,19 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::api::{Snapshot, TorrentId};
+use crate::api::{Snapshot, TorrentId, TorrentView};
 use crate::ui::add::AddBox;
 use crate::ui::ask::Ask;
 use crate::ui::browse::Browse;
+use crate::ui::chooser::listed;
 use crate::ui::help::Help;
+use crate::ui::keys::Key;
 use crate::ui::model::{Model, find};
 use crate::ui::palette::Palette;
 use crate::ui::pen::Pen;
 use crate::ui::removal::Removal;
 use crate::ui::settings::SettingsBox;
-use crate::ui::sheet::{Hit, Sheet, measure};
+use crate::ui::sheet::{Hit, Sheet, measure, room};
 use crate::ui::text::{cells, clean_within, wrap};
 
 /// A layer in front of the panes; it gets the keys first.
@@ -50,9 +52,59 @@ pub enum Dialog {
     /// What the config says.
     Settings(Box<SettingsBox>),
     /// Why the chosen torrent is no faster.
-    Why,
-    /// Something that must be read: a title and sentences.
-    Message(String, Vec<String>),
+    Why(Reading),
+    /// Something that must be read.
+    Message {
+        /// Its title.
+        title: String,
+        /// Sentences.
+        lines: Vec<String>,
+        /// How far it is read.
+        reading: Reading,
+    },
+}
+
+impl Dialog {
+    /// Something that must be read.
+    #[must_use]
+    pub fn message(title: &str, lines: Vec<String>) -> Self {
+        Dialog::Message { title: title.to_owned(), lines, reading: Reading::default() }
+    }
+}
+
+/// How far a text is read that may be longer than the screen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Reading {
+    top: usize,
+}
+
+impl Reading {
+    /// Moves as a key says in a text of `count` lines on a screen of `screen` lines; false if the key moves nothing.
+    pub fn key(&mut self, key: Key, count: usize, screen: u16) -> bool {
+        let height = usize::from(room(screen, count));
+        self.top = match listed(key) {
+            Key::Up => self.top.saturating_sub(1),
+            Key::Down => self.top + 1,
+            Key::PageUp => self.top.saturating_sub(height),
+            Key::PageDown => self.top + height,
+            Key::Home => 0,
+            Key::End => count,
+            _ => return false,
+        }
+        .min(count.saturating_sub(height));
+        true
+    }
+}
+
+/// How many lines the dialog on top has to read, if that is what it is for.
+#[must_use]
+pub fn lines_to_read(dialog: &Dialog, model: &Model, snapshot: &Snapshot) -> usize {
+    let width = measure(model.size.0);
+    match dialog {
+        Dialog::Why(_) => model.chosen(snapshot).map_or(0, |view| why_lines(view, width).len()),
+        Dialog::Message { lines, .. } => wrapped(lines, width).len(),
+        _ => 0,
+    }
 }
 
 /// Draws the dialog on top, if there is one. Returns where the cursor is to be.
@@ -86,56 +138,72 @@ fn write(sheet: &mut Sheet<'_, '_>, model: &Model, snapshot: &Snapshot) {
             let shown = trackers.and_then(|all| all.iter().find(|row| row.index == *index)).map(|row| row.url.as_str());
             let url = shown.unwrap_or(url);
             let text = format!("{url} will not be asked any more. It can be added again with its address.");
-            message(sheet, "remove the tracker?", &[text], "Enter remove   Esc keep");
+            message(sheet, "remove the tracker?", &[text], "Enter remove   Esc keep", Reading::default());
         }
         Some(Dialog::Quit { unfinished }) => {
             let text = match unfinished {
                 1 => "One torrent is unfinished. It goes on where it stopped when you come back.".to_owned(),
                 n => format!("{n} torrents are unfinished. They go on where they stopped when you come back."),
             };
-            message(sheet, "quit?", &[text], "Enter quit   Esc stay");
+            message(sheet, "quit?", &[text], "Enter quit   Esc stay", Reading::default());
         }
         Some(Dialog::Help(help)) => help.draw(sheet, &model.keymap),
         Some(Dialog::Palette(palette)) => palette.draw(sheet),
         Some(Dialog::Settings(settings)) => settings.draw(sheet, model, snapshot),
-        Some(Dialog::Why) => why(sheet, model, snapshot),
-        Some(Dialog::Message(title, lines)) => message(sheet, title, lines, "Enter close"),
+        Some(Dialog::Why(reading)) => why(sheet, model, snapshot, *reading),
+        Some(Dialog::Message { title, lines, reading }) => message(sheet, title, lines, "Enter close", *reading),
     }
 }
 
-fn message(sheet: &mut Sheet<'_, '_>, title: &str, lines: &[String], keys: &str) {
-    let width = measure(sheet.screen.width);
-    let wrapped: Vec<String> = lines.iter().flat_map(|line| wrap(&line.replace('\n', " "), width)).collect();
-    let room = sheet.open(title, wrapped.len(), keys);
+fn wrapped(lines: &[String], width: u16) -> Vec<String> {
+    lines.iter().flat_map(|line| wrap(&line.replace('\n', " "), width)).collect()
+}
+
+fn message(sheet: &mut Sheet<'_, '_>, title: &str, lines: &[String], keys: &str, reading: Reading) {
+    let lines = wrapped(lines, measure(sheet.screen.width));
+    let room = sheet.open(title, lines.len(), keys);
     let style = sheet.pen.theme.text;
-    for (at, line) in wrapped.iter().take(usize::from(room.height)).enumerate() {
-        sheet.line(room, room.y + at as u16, line, style);
+    for (line, y) in lines.iter().skip(reading.top).zip(room.y..room.bottom()) {
+        sheet.line(room, y, line, style);
     }
+    sheet.pen.thumb(Rect { width: room.width + 1, ..room }, reading.top, lines.len());
 }
 
-fn why(sheet: &mut Sheet<'_, '_>, model: &Model, snapshot: &Snapshot) {
+/// A line of the why sheet: of the sentence, or a label with its value.
+enum WhyLine<'a> {
+    Sentence(String),
+    Gap,
+    Number(&'a str, &'a str),
+}
+
+fn why_lines(view: &TorrentView, width: u16) -> Vec<WhyLine<'_>> {
+    let sentence = view.error.as_ref().unwrap_or(&view.why.sentence);
+    let mut lines: Vec<WhyLine<'_>> = wrap(sentence, width).into_iter().map(WhyLine::Sentence).collect();
+    if !view.why.numbers.is_empty() {
+        lines.push(WhyLine::Gap);
+    }
+    lines.extend(view.why.numbers.iter().map(|(label, value)| WhyLine::Number(label, value)));
+    lines
+}
+
+fn why(sheet: &mut Sheet<'_, '_>, model: &Model, snapshot: &Snapshot, reading: Reading) {
     let theme = *sheet.pen.theme;
     let Some(view) = model.chosen(snapshot) else { return };
-    let sentence = view.error.as_ref().unwrap_or(&view.why.sentence);
-    let wrapped = wrap(sentence, measure(sheet.screen.width));
-    let numbers = &view.why.numbers;
-    let gap = usize::from(!numbers.is_empty());
-    let height = wrapped.len() + numbers.len() + gap;
-    let room = sheet.open(&format!("why is {} no faster", view.name), height, "Esc close");
-    let mut y = room.y;
-    let style = if view.error.is_some() { theme.bad } else { theme.strong };
-    for line in &wrapped {
-        sheet.line(room, y, line, style);
-        y += 1;
-    }
-    y += gap as u16;
-    let widest = numbers.iter().map(|(label, _)| cells(&clean_within(label, false, 40))).max().unwrap_or(0).min(40);
-    for (label, value) in numbers {
-        if y >= room.bottom() {
-            return;
+    let lines = why_lines(view, measure(sheet.screen.width));
+    let room = sheet.open(&format!("why is {} no faster", view.name), lines.len(), "Esc close");
+    let labels = view.why.numbers.iter().map(|(label, _)| cells(&clean_within(label, false, 40)));
+    let widest = labels.max().unwrap_or(0).min(40);
+    for (line, y) in lines.iter().skip(reading.top).zip(room.y..room.bottom()) {
+        match line {
+            WhyLine::Sentence(text) => {
+                sheet.line(room, y, text, if view.error.is_some() { theme.bad } else { theme.strong });
+            }
+            WhyLine::Gap => {}
+            WhyLine::Number(label, value) => {
+                sheet.pen.put(room.x, y, widest, label, theme.dim);
+                sheet.pen.put(room.x + widest + 3, y, room.width.saturating_sub(widest + 3), value, theme.text);
+            }
         }
-        sheet.pen.put(room.x, y, widest, label, theme.dim);
-        sheet.pen.put(room.x + widest + 3, y, room.width.saturating_sub(widest + 3), value, theme.text);
-        y += 1;
     }
+    sheet.pen.thumb(Rect { width: room.width + 1, ..room }, reading.top, lines.len());
 }

@@ -4,7 +4,7 @@ use crate::api::{Command, Snapshot, State};
 use crate::ui::add::AddBox;
 use crate::ui::answer::Turn;
 use crate::ui::ask::{Ask, Question};
-use crate::ui::dialog::Dialog;
+use crate::ui::dialog::{Dialog, Reading};
 use crate::ui::help::Help;
 use crate::ui::keys::{Act, Place, Tab};
 use crate::ui::model::{Model, Pane};
@@ -23,7 +23,7 @@ pub fn act(model: &mut Model, act: Act, snapshot: &Snapshot, commands: &mut Vec<
         Act::Palette => Dialog::Palette(Box::new(Palette::new(&model.keymap))),
         Act::Settings => Dialog::Settings(Box::default()),
         Act::Add => Dialog::Add(Box::new(AddBox::new())),
-        Act::Why if model.selected.is_some() => Dialog::Why,
+        Act::Why if model.selected.is_some() => Dialog::Why(Reading::default()),
         Act::Theme => {
             model.theme = Theme::fitted(model.theme.name.next(), model.theme.ascii, model.options.colours);
             notice(model, &format!("theme: {}", model.theme.name.word()));

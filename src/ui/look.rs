@@ -58,7 +58,7 @@ impl UiOptions {
         model.options = self.options;
         model.home = self.home;
         if !self.faults.is_empty() {
-            model.dialogs.push(Dialog::Message("keys of the config".into(), self.faults));
+            model.dialogs.push(Dialog::message("keys of the config", self.faults));
         }
         model
     }

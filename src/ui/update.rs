@@ -25,7 +25,7 @@ pub fn update(model: &mut Model, msg: Msg, snapshot: &Snapshot) -> Vec<Command> 
         Msg::Click(x, y) if model.dialogs.is_empty() => walk::click(model, x, y, snapshot),
         Msg::Click(x, y) => answer::click(model, x, y, snapshot, &mut commands),
         Msg::Wheel(x, y, step) if model.dialogs.is_empty() => walk::wheel(model, x, y, step, snapshot),
-        Msg::Wheel(_, _, step) => answer::wheel(model, step),
+        Msg::Wheel(_, _, step) => answer::wheel(model, step, snapshot, &mut commands),
         Msg::Listing(listing) => answer::listing(model, &listing),
         Msg::Inspected(what, contents) => {
             answer::inspected(model, &what, contents.map(|contents| *contents), snapshot, &mut commands);
@@ -127,6 +127,9 @@ fn settle(model: &mut Model, before: Option<TorrentId>, snapshot: &Snapshot, com
 fn press(model: &mut Model, key: Key, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     if key == Key::Ctrl('c') {
         model.quit = true;
+    } else if model.keymap.lookup(&[Place::Everywhere], key) == Some(Act::Redraw) && matches!(key, Key::Ctrl(_)) {
+        // Whatever is in front may have to be drawn anew.
+        model.redraw = true;
     } else if !model.dialogs.is_empty() {
         answer::key(model, key, snapshot, commands);
     } else if model.filtering {

@@ -151,7 +151,7 @@ pub fn click(model: &mut Model, x: u16, y: u16, snapshot: &Snapshot) {
         model.pane = Pane::Detail;
         model.tab = Tab::Peers;
     } else if r.why.contains(at) && model.selected.is_some() {
-        model.dialogs.push(Dialog::Why);
+        model.dialogs.push(Dialog::Why(crate::ui::dialog::Reading::default()));
     }
 }
 
