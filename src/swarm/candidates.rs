@@ -119,11 +119,12 @@ impl Candidates {
         self.known.get(&canonical(addr)).map(|c| c.source)
     }
 
-    /// How many known addresses failed the last time they were tried, and how.
+    /// How many known addresses failed the last time they were tried, and how. One that is being tried again counts
+    /// until it answers.
     #[must_use]
     pub fn failures(&self) -> Failures {
         let mut sum = Failures::default();
-        for failure in self.known.values().filter(|c| !c.busy).filter_map(|c| c.failure) {
+        for failure in self.known.values().filter_map(|c| c.failure) {
             match failure {
                 Failure::Silent => sum.silent += 1,
                 Failure::Refused => sum.refused += 1,
@@ -141,7 +142,7 @@ impl Candidates {
         for c in self.known.values() {
             let row = rows.entry(c.source).or_insert_with(|| row(c.source));
             row.known += 1;
-            row.failed += u32::from(c.failure.is_some() && !c.busy);
+            row.failed += u32::from(c.failure.is_some());
         }
         for (source, n) in connected {
             let row = rows.entry(*source).or_insert_with(|| row(*source));
@@ -167,7 +168,9 @@ impl Candidates {
             self.soonest = self.known.values().filter(|c| !c.busy).map(|c| c.next).min();
             return None;
         };
-        self.hold(addr);
+        if let Some(c) = self.known.get_mut(&addr) {
+            c.busy = true;
+        }
         Some(addr)
     }
 
@@ -177,10 +180,10 @@ impl Candidates {
         self.soonest
     }
 
-    /// An address is being dialled or is connected.
+    /// An address is connected: it is not dialled, and what failed before is past.
     pub fn hold(&mut self, addr: SocketAddr) {
         if let Some(c) = self.known.get_mut(&canonical(addr)) {
-            c.busy = true;
+            (c.busy, c.failure) = (true, None);
         }
     }
 
@@ -323,7 +326,9 @@ mod tests {
                 row(Source::Tracker, 3, 2, 1, Some("it refused the connection")),
             ]
         );
-        c.release(t0, addr(1), Ok(()));
+        let t1 = t0 + Duration::from_secs(1);
+        assert!(c.next(t1).is_some() && c.failures().all() == 3, "being called again it has not answered yet");
+        c.hold(addr(1));
         assert_eq!(c.failures().silent, 0);
     }
 
