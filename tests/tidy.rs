@@ -35,7 +35,7 @@ const NEVER: &[(&str, &[&str], &[&str])] = &[
     ("api.rs", &["Instant", "SystemTime"], &[]),
     ("disk/", &["TcpStream", "TcpListener", "UdpSocket", "tokio", "ureq"], &[]),
     ("engine/", &["tokio"], &["engine/udp.rs", "engine/dht.rs"]),
-    ("engine/", &["ureq"], &["engine/announce.rs"]),
+    ("engine/", &["ureq"], &["engine/announce.rs", "engine/announce/bound.rs"]),
     (
         "ui/",
         &["event::read", "event::poll", "Instant::now", "SystemTime::now", "std::fs"],

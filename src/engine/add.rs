@@ -258,3 +258,28 @@ impl Errands {
         let _ = self.todo.send(errand);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use super::*;
+
+    #[test]
+    fn an_errand_that_panics_takes_no_thread_from_the_others() {
+        let crew = Crew::default();
+        let mut errands = Errands::new(crew.clone());
+        let (tell, told) = unbounded();
+        for n in 0..10 * THREADS {
+            let tell = tell.clone();
+            errands.run(Box::new(move |may| {
+                assert!(may.is_ok() && n % 2 == 1, "an errand of the test's own that fails");
+                tell.send(n).unwrap();
+            }));
+        }
+        drop(tell);
+        assert_eq!(told.iter().count(), 5 * THREADS);
+        drop(errands);
+        assert!(crew.wait(Instant::now() + Duration::from_secs(60)).is_empty());
+    }
+}

@@ -16,10 +16,11 @@ use std::time::{Duration, Instant};
 use ureq::config::{Config, IpFamily};
 use ureq::http::Uri;
 use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{DefaultConnector, NextTimeout};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, DefaultConnector, NextTimeout, RustlsConnector};
 use ureq::{Agent, Proxy};
 use url::Url;
 
+use crate::engine::announce::bound::Bound;
 use crate::engine::threads::Crew;
 use crate::engine::udp::UdpTrackers;
 use crate::limits;
@@ -57,7 +58,7 @@ pub struct AnnounceJob {
 pub struct AnnouncerConfig {
     /// The URL of an HTTP proxy; none is taken from the environment.
     pub proxy: Option<String>,
-    /// The local address of UDP announces.
+    /// The only address that announces are made from.
     pub bind: Option<IpAddr>,
 }
 
@@ -145,6 +146,7 @@ pub struct Announcer {
     shared: Arc<Shared>,
     crew: Crew,
     config: Config,
+    bind: Option<IpAddr>,
     udp: UdpTrackers,
 }
 
@@ -170,7 +172,7 @@ impl Announcer {
             .timeout_global(Some(limits::TRACKER))
             .build();
         let udp = UdpTrackers::start(crew, config.bind)?;
-        Ok(Announcer { shared: Arc::default(), crew: crew.clone(), config: http, udp })
+        Ok(Announcer { shared: Arc::default(), crew: crew.clone(), config: http, bind: config.bind, udp })
     }
 
     /// Makes an announce, over whatever its URL says.
@@ -202,7 +204,7 @@ impl Announcer {
         // Counted against the jobs: a thread that was called for an earlier one still looks idle.
         if queue.idle < queue.jobs.len() && queue.threads < THREADS {
             let name = format!("http{}", queue.threads);
-            let (guarded, worker) = Worker::new(&self.config);
+            let (guarded, worker) = Worker::new(&self.config, self.bind);
             let shared = Arc::clone(&self.shared);
             match self.crew.spawn(name, move || worker.run(&shared), |_| ()) {
                 Ok(()) => {
@@ -266,6 +268,8 @@ impl Rules {
 struct Guard {
     inner: DefaultResolver,
     rules: Arc<Rules>,
+    /// The address that connections are made from: those of the other family are of no use then.
+    bind: Option<IpAddr>,
 }
 
 impl fmt::Debug for Guard {
@@ -290,8 +294,9 @@ impl Resolver for Guard {
         if private && !Rules::get(&self.rules.any_path) && !looks_like_announce(uri.path()) {
             return refuse("a tracker at a private address must have a path that begins with /announce");
         }
-        let v6 = found.iter().any(SocketAddr::is_ipv6);
-        let v4 = found.iter().any(SocketAddr::is_ipv4);
+        let fits = |v6: bool| self.bind.is_none_or(|ip| ip.is_ipv6() == v6);
+        let v6 = found.iter().any(SocketAddr::is_ipv6) && fits(true);
+        let v4 = found.iter().any(SocketAddr::is_ipv4) && fits(false);
         self.rules.both.store(v4 && v6, Ordering::Relaxed);
         if v4 && v6 {
             let want_v6 = Rules::get(&self.rules.second);
@@ -328,10 +333,16 @@ struct Answer {
 }
 
 impl Worker {
-    fn new(config: &Config) -> (Agent, Self) {
+    fn new(config: &Config, bind: Option<IpAddr>) -> (Agent, Self) {
         let rules = Arc::new(Rules::default());
-        let guard = Guard { inner: DefaultResolver::default(), rules: Arc::clone(&rules) };
-        let agent = Agent::with_parts(config.clone(), DefaultConnector::new(), guard);
+        let guard = Guard { inner: DefaultResolver::default(), rules: Arc::clone(&rules), bind };
+        let agent = match bind {
+            Some(ip) => {
+                let bound = ().chain(ConnectProxyConnector::default()).chain(Bound(ip));
+                Agent::with_parts(config.clone(), bound.chain(RustlsConnector::default()), guard)
+            }
+            None => Agent::with_parts(config.clone(), DefaultConnector::new(), guard),
+        };
         (agent.clone(), Worker { agent, rules })
     }
 
@@ -490,6 +501,8 @@ fn words(error: &ureq::Error) -> String {
     };
     text::clean(&plain, limits::TRACKER_TEXT)
 }
+
+mod bound;
 
 #[cfg(test)]
 mod tests;

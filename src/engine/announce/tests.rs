@@ -15,8 +15,8 @@ fn private_addresses_are_known() {
 
 #[test]
 fn a_redirect_from_a_public_host_does_not_reach_a_private_address() {
-    let (agent, worker) = Worker::new(&Agent::config_builder().proxy(None).build());
-    let guard = Guard { inner: DefaultResolver::default(), rules: Arc::clone(&worker.rules) };
+    let (agent, worker) = Worker::new(&Agent::config_builder().proxy(None).build(), None);
+    let guard = Guard { inner: DefaultResolver::default(), rules: Arc::clone(&worker.rules), bind: None };
     let resolve = |uri: &str| {
         let timeout = NextTimeout { after: Duration::from_secs(60).into(), ..NextTimeout::default() };
         guard.resolve(&uri.parse().unwrap(), agent.config(), timeout).map(|found| found.to_vec())
@@ -31,6 +31,37 @@ fn a_redirect_from_a_public_host_does_not_reach_a_private_address() {
     assert!(resolve("http://8.8.8.8/x").is_ok());
     worker.rules.public_only.store(false, Ordering::Relaxed);
     assert!(resolve("http://127.0.0.1/admin").is_err());
+}
+
+/// Only there is every address of 127.0.0.0/8 one's own.
+#[cfg(target_os = "linux")]
+#[test]
+fn requests_come_from_the_address_that_is_bound() {
+    use std::io::{Read, Write};
+    let crew = Crew::default();
+    let bind = Some(IpAddr::from([127, 0, 0, 2]));
+    let announcer = Announcer::start(&crew, &AnnouncerConfig { bind, ..AnnouncerConfig::default() }).unwrap();
+    let server = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let fetch = |url: String| {
+        let (tell, told) = std::sync::mpsc::channel();
+        announcer.fetch(&url, 100, Box::new(move |result| tell.send(result).unwrap()));
+        told
+    };
+    let told = fetch(format!("http://{}/x", server.local_addr().unwrap()));
+    let (mut socket, from) = server.accept().unwrap();
+    assert_eq!(Some(from.ip()), bind);
+    let mut asked = [0; 4];
+    socket.read_exact(&mut asked).unwrap();
+    socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
+    assert_eq!(told.recv().unwrap().unwrap(), b"hi");
+    let why = fetch("http://[::1]:9/x".to_owned()).recv().unwrap().unwrap_err();
+    assert!(why.contains("cannot be reached from 127.0.0.2"), "{why}");
+    // One that hangs is ended with the announcer.
+    let told = fetch(format!("http://{}/y", server.local_addr().unwrap()));
+    let _hangs = server.accept().unwrap();
+    drop(announcer);
+    assert!(told.recv().unwrap().is_err());
+    assert_eq!(crew.wait(Instant::now() + Duration::from_secs(60)), Vec::<String>::new());
 }
 
 #[test]

@@ -170,3 +170,30 @@ impl Desk {
 fn budget(rank: Priority, weights: u64) -> u64 {
     (limits::BUDGET * weight(rank) / weights.max(1)).max(limits::BUDGET_LEAST)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::inbox::inbox;
+    use super::super::super::kept::Kept;
+    use super::*;
+    use crate::wire::message::InfoHash;
+
+    #[test]
+    fn a_download_that_gets_nothing_for_long_keeps_nobody_waiting() {
+        let now = Instant::now();
+        let mut entry = Entry::new(InfoHash([1; 20]), Kept::default());
+        assert!(entry.counts(now), "whatever is not known to be whole will be a download");
+        entry.life = Life::Running(inbox().0);
+        entry.view.state = State::Downloading;
+        entry.idle = Some(now);
+        assert!(entry.counts(now) && !entry.counts(now + STALLED));
+        for state in [State::Seeding, State::Error] {
+            entry.view.state = state;
+            assert!(!entry.counts(now), "{state:?}");
+        }
+        entry.view.state = State::Checking;
+        assert!(entry.counts(now));
+        entry.kept.whole = true;
+        assert!(!entry.counts(now));
+    }
+}
