@@ -74,7 +74,7 @@ fn keys_ask_the_engine_for_what_they_say() {
             &["Wish(TorrentId(1), Look { peer: Some(PeerKey(", "Wish(TorrentId(1), Look { peer: None"],
         ),
         ("Tab Down Enter Down", &["Wish(TorrentId(1), Look { peer: Some", "Wish(TorrentId(1), Look { peer: Some"]),
-        ("Tab Enter", &[]),
+        ("Tab Enter", &["Wish(TorrentId(1), Look { peer: Some(PeerKey("]),
         ("Tab Down X", &["Wish(TorrentId(1), Kick(PeerKey("]),
         ("Tab Down B", &["Wish(TorrentId(1), Ban(PeerKey("]),
         // Pieces: the cursor tells the engine which piece is looked at.
@@ -125,7 +125,7 @@ fn keys_change_what_is_seen() {
     assert_eq!(after("f").panes.only, Only::Downloading);
     assert_eq!(after("f Esc").panes.only, Only::All);
     assert_eq!(after("f f f f f f f f").panes.only, Only::All);
-    assert_eq!(after("r").panes.span, Span::Hour);
+    assert_eq!(after("r").panes.span, Span::FiveMinutes);
     assert!(after("R").panes.graph_all);
     assert!(after("6 Tab Enter").panes.log_all);
     assert!(!after("6 Tab Enter Enter").panes.log_all);
@@ -134,6 +134,34 @@ fn keys_change_what_is_seen() {
     assert_eq!(after("Space Space Esc").panes.marks.len(), 0);
     assert!(after("z").zoom);
     assert_eq!((after("Tab").pane, after("2").tab), (Pane::Detail, Tab::Pieces));
+}
+
+#[test]
+fn the_list_is_walked_through_by_lines_pages_and_ends() {
+    let snapshot = crowd();
+    let mut model = start(&snapshot);
+    let page = 6;
+    let stories = [
+        ("j", 1),
+        ("k", 0),
+        ("Down", 1),
+        ("PgDn", 1 + page),
+        ("^d", 1 + page + page / 2),
+        ("^u", 1 + page),
+        ("PgUp", 1),
+        ("G", 499),
+        ("Down", 499),
+        ("g", 0),
+        ("Up", 0),
+        ("End", 499),
+        ("Home", 0),
+    ];
+    for (pressed, row) in stories {
+        keys(&mut model, &snapshot, pressed);
+        assert_eq!(model.row(&snapshot), Some(row), "after {pressed}");
+        let name = &model.chosen(&snapshot).unwrap().name;
+        assert!(shown(&model, &snapshot).contains(name.as_str()), "{name} is seen");
+    }
 }
 
 #[test]
@@ -244,7 +272,21 @@ fn hidden_names_are_nowhere() {
     let mut snapshot = busy();
     snapshot.torrents[0].1.why.sentence = "192.0.2.17:51413 gives debian-13.1.0-amd64-DVD-1.iso".into();
     for (width, height) in SIZES {
-        for pressed in ["1", "2 Tab", "3", "3 Tab Down Enter", "4 Tab", "5 Tab", "6", "6 Tab Enter", "w", "d"] {
+        for pressed in [
+            "1",
+            "2 Tab",
+            "3",
+            "3 Tab Down Enter",
+            "4 Tab",
+            "5 Tab",
+            "6",
+            "6 Tab Enter",
+            "w",
+            "d",
+            "m",
+            "5 Tab a",
+            "5 Tab d",
+        ] {
             let mut model = model(width, height, ThemeName::Plain, &snapshot);
             keys(&mut model, &snapshot, "~");
             keys(&mut model, &snapshot, pressed);
@@ -329,7 +371,7 @@ fn the_graph_shows_the_chosen_torrent_or_all() {
     let of_one = model.panes.rates.get(TorrentId(1)).unwrap().most(Span::Minute).0;
     assert_eq!((of_one, model.history.most(Span::Minute).0), (snapshot.torrents[0].1.down, snapshot.down));
     assert!(model.panes.rates.get(TorrentId(5)).is_none(), "what never moved has no history");
-    for (pressed, words) in [("r", "-1 h"), ("r", "-1 min"), ("r", "-5 min"), ("R", "all torrents")] {
+    for (pressed, words) in [("r", "-5 min"), ("r", "-1 h"), ("r", "-1 min"), ("R", "all torrents")] {
         keys(&mut model, &snapshot, pressed);
         assert!(shown(&model, &snapshot).contains(words), "{words}");
     }

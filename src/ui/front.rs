@@ -72,7 +72,9 @@ fn ask(question: Question, ids: Vec<crate::api::TorrentId>, text: &str) -> Dialo
 fn untrack(model: &mut Model, snapshot: &Snapshot) -> bool {
     let Some(id) = model.selected else { return true };
     let at = model.cursor[Tab::Trackers as usize];
-    match model.detail(snapshot).and_then(|detail| detail.trackers.get(at)) {
+    // Its address is shown: where names are hidden, as it may be seen.
+    let shown = model.panes.hidden.shown(snapshot);
+    match model.detail(shown).and_then(|detail| detail.trackers.get(at)) {
         Some(row) => {
             let dialog = Dialog::Untrack { id, index: row.index, url: row.url.clone() };
             model.dialogs.push(dialog);

@@ -10,9 +10,9 @@ use crate::api::{Snapshot, TorrentId};
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Span {
     /// A minute.
+    #[default]
     Minute,
     /// Five minutes.
-    #[default]
     FiveMinutes,
     /// An hour.
     Hour,

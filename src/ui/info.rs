@@ -53,6 +53,7 @@ fn told(view: &TorrentView, detail: &Detail) -> Vec<Line> {
     let limit = |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), rate_long);
     let wanted = if view.wanted < view.size { format!(", {} wanted", size_long(view.wanted)) } else { String::new() };
     let known = view.known.max(view.peers);
+    let number = |n: u32| grouped(u64::from(n));
     let ratio = match ratio(view.uploaded, view.size).as_str() {
         "-" => String::new(),
         ratio => format!(", ratio {ratio}"),
@@ -62,7 +63,7 @@ fn told(view: &TorrentView, detail: &Detail) -> Vec<Line> {
         Short("Done", format!("{}, {}", percent(view.done, view.wanted), size_long(view.done))),
         Short("Received", format!("{}, {} thrown away", size_long(view.downloaded), size_long(view.wasted))),
         Short("Sent", format!("{}{ratio}", size_long(view.uploaded))),
-        Short("Peers", format!("{} of {known} known, {} seeds", view.peers, view.seeds)),
+        Short("Peers", format!("{} of {} known, {} seeds", number(view.peers), number(known), number(view.seeds))),
         Short("Copies", format!("{:.2} in this swarm", detail.copies)),
         Short("Pieces", format!("{} of {}", grouped(u64::from(view.pieces)), piece_length(detail.piece_length))),
         Short("Files", grouped(detail.files.len() as u64)),

@@ -19,24 +19,23 @@ pub fn open(model: &mut Model, snapshot: &Snapshot) {
     if model.panes.open.take().is_some() {
         return;
     }
+    if model.peer.is_none() {
+        // Where none is chosen, the first one is meant.
+        model.peer = model.peer_keys.first().copied();
+    }
+    follow(model, snapshot);
+    if model.panes.open.is_none() {
+        notice(model, "nobody is connected");
+    }
+}
+
+/// Opens the peer that is chosen.
+pub fn follow(model: &mut Model, snapshot: &Snapshot) {
     let row = model.detail(snapshot).and_then(|detail| {
         let key = model.peer?;
         detail.peers.iter().find(|row| row.key == key)
     });
-    match row {
-        Some(row) => model.panes.open = Some(Opened { key: row.key, addr: row.addr }),
-        None => notice(model, "choose a peer with the arrow keys first"),
-    }
-}
-
-/// The open peer follows the one that is chosen.
-pub fn follow(model: &mut Model, snapshot: &Snapshot) {
-    if model.panes.open.is_some()
-        && let Some(row) = model.detail(snapshot).and_then(|detail| {
-            let key = model.peer?;
-            detail.peers.iter().find(|row| row.key == key)
-        })
-    {
+    if let Some(row) = row {
         model.panes.open = Some(Opened { key: row.key, addr: row.addr });
     }
 }
@@ -98,14 +97,12 @@ fn told(row: &PeerRow, peer: Option<&PeerDetail>) -> Vec<(&'static str, String)>
     let from_it = match (row.interesting, row.chokes_us) {
         (true, true) => "we want, it chokes us",
         (true, false) => "we want, it gives",
-        (false, true) => "we want nothing, it chokes us",
-        (false, false) => "we want nothing",
+        (false, _) => "we want nothing",
     };
     let to_it = match (row.interested, row.choked) {
         (true, true) => "it wants, we choke it",
         (true, false) => "it wants, we give",
-        (false, true) => "it wants nothing, we choke it",
-        (false, false) => "it wants nothing",
+        (false, _) => "it wants nothing",
     };
     let share = |share: f32| percent((f64::from(share.clamp(0.0, 1.0)) * 1000.0) as u64, 1000);
     let mut pairs = vec![
@@ -123,12 +120,10 @@ fn told(row: &PeerRow, peer: Option<&PeerDetail>) -> Vec<(&'static str, String)>
         pairs.push(("Failed", blocks(failed)));
         return pairs;
     };
-    pairs[4].1 = format!(
-        "{}, {} pieces, {} we lack",
-        share(row.done),
-        grouped(u64::from(peer.pieces)),
-        grouped(u64::from(peer.wanted))
-    );
+    pairs[4].1 = match peer.wanted {
+        0 => format!("{}, nothing we lack", share(row.done)),
+        n => format!("{}, {} pieces we lack", share(row.done), grouped(u64::from(n))),
+    };
     pairs.extend([
         ("Choked us", format!("{} of the time", share(peer.choked_us))),
         ("Choked it", format!("{} of the time", share(peer.choked_it))),

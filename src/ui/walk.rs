@@ -53,7 +53,9 @@ pub fn step(model: &mut Model, by: i64, snapshot: &Snapshot) {
                 .peer_row(detail)
                 .map_or(if by < 0 { model.peers.len() - 1 } else { 0 }, |row| moved(row, by, model.peers.len()));
             model.peer = detail.peers.get(model.peers[row]).map(|peer| peer.key);
-            peer::follow(model, snapshot);
+            if model.panes.open.is_some() {
+                peer::follow(model, snapshot);
+            }
         }
         Tab::Pieces => {
             if let (Some(shape), Some(piece)) = (pieces::shape(r.pane, model, detail), model.panes.piece) {
@@ -150,6 +152,8 @@ pub fn click(model: &mut Model, x: u16, y: u16, snapshot: &Snapshot) {
     } else if r.peers.contains(at) {
         model.pane = Pane::Detail;
         model.tab = Tab::Peers;
+    } else if r.graph.contains(at) {
+        model.panes.span = model.panes.span.next();
     } else if r.why.contains(at) && model.selected.is_some() {
         model.dialogs.push(Dialog::Why(crate::ui::dialog::Reading::default()));
     }
