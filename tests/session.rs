@@ -118,7 +118,7 @@ fn so_many_downloads_run_and_the_others_wait_for_their_turn() {
     state_of(&peer, ids[1], State::Queued);
     state_of(&peer, ids[2], State::Queued);
     state_of(&peer, done, State::Seeding);
-    assert!(view_of(&peer, ids[2]).why.sentence.contains("1 wait"), "{:?}", view_of(&peer, ids[2]).why);
+    assert!(view_of(&peer, ids[2]).why.sentence.contains("waits before it"), "{:?}", view_of(&peer, ids[2]).why);
 
     let order =
         |peer: &Peer| peer.last.borrow().as_ref().unwrap().torrents.iter().map(|(id, _)| *id).collect::<Vec<_>>();
@@ -139,6 +139,20 @@ fn so_many_downloads_run_and_the_others_wait_for_their_turn() {
     peer.engine.send(Command::Resume(ids[2]));
     state_of(&peer, ids[2], State::Downloading);
     state_of(&peer, ids[0], State::Queued);
+    peer.stop();
+}
+
+#[test]
+fn torrents_stand_in_the_order_in_which_they_were_named() {
+    let peer = Peer::start_with(tempfile::tempdir().unwrap(), |config| config.max_active = Some(1));
+    // The first take the longest to read.
+    let named: Vec<String> = (0..30).map(|n| format!("file{n}")).collect();
+    for (n, name) in named.iter().enumerate() {
+        let data = content(n as u64, if n < 4 { 200 * PIECE } else { 10 });
+        let what = torrent(peer.folder.path(), name, &data).0.display().to_string();
+        peer.engine.send(Command::Add(AddTorrent { what, paused: n % 2 == 0, ..AddTorrent::default() }));
+    }
+    peer.sees("all in order", |all| all.torrents.iter().map(|(_, view)| &view.name).eq(&named));
     peer.stop();
 }
 

@@ -61,7 +61,7 @@ pub struct Kept {
     /// Its trackers by tier, where the user has changed what its `.torrent` says.
     pub trackers: Option<Vec<Vec<String>>>,
     /// How much each file is wanted, by its index, where that is not `Normal`.
-    #[serde(with = "files")]
+    #[serde(with = "files", skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<usize, Priority>,
 }
 

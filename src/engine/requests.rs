@@ -4,7 +4,7 @@
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -88,38 +88,34 @@ fn file_name(name: &str) -> String {
 /// One sentence: why it cannot be shown.
 pub fn open_folder(folder: &Path) -> Result<(), String> {
     let there = folder.ancestors().find(|path| path.is_dir()).unwrap_or(folder);
-    let fail = |why: &str| Err(format!("{} cannot be shown: {why}", there.display()));
-    let mut last = "this system has no file manager that is known".to_owned();
-    for mut command in open::commands(there) {
+    let mut absent = Vec::new();
+    let mut last = None;
+    for command in open::commands(there) {
         let program = command.get_program().to_string_lossy().into_owned();
-        // Whatever it prints would end up in the middle of the interface.
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-        let mut child = match command.spawn() {
-            Ok(child) => child,
-            Err(why) => {
-                last = format!("{program}: {why}");
-                continue;
-            }
-        };
-        let until = Instant::now() + SHOWS;
-        loop {
-            match child.try_wait() {
-                Ok(Some(status)) if status.success() => return Ok(()),
-                Ok(Some(status)) => {
-                    last = format!("{program} ended with {status}");
-                    break;
-                }
-                Ok(None) if Instant::now() < until => std::thread::sleep(LOOK),
-                // Some stay as long as the folder is shown.
-                Ok(None) => return Ok(()),
-                Err(why) => {
-                    last = format!("{program}: {why}");
-                    break;
-                }
-            }
+        match shows(command) {
+            Ok(()) => return Ok(()),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => absent.push(program),
+            Err(why) => last = Some(format!("{program}: {why}")),
         }
     }
-    fail(&last)
+    let why = last.unwrap_or_else(|| format!("none of {} is installed", absent.join(", ")));
+    Err(format!("{} cannot be shown: {why}", there.display()))
+}
+
+/// Starts a program that shows something, and waits until it has done so.
+fn shows(mut command: Command) -> io::Result<()> {
+    // Whatever it prints would end up in the middle of the interface.
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let until = Instant::now() + SHOWS;
+    loop {
+        match child.try_wait()? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => return Err(io::Error::other(format!("it ended with {status}"))),
+            None if Instant::now() < until => std::thread::sleep(LOOK),
+            // Some stay as long as the folder is shown.
+            None => return Ok(()),
+        }
+    }
 }
 
 #[cfg(test)]

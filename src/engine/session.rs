@@ -72,8 +72,8 @@ pub enum Errand {
     Loaded(Vec<Kept>, Vec<String>),
     /// The list was written, or not.
     Listed(Result<(), String>),
-    /// A torrent was read that is to be added.
-    Planned(AddTorrent, Result<Box<Plan>, String>),
+    /// A torrent was read that is to be added under this name.
+    Planned(TorrentId, AddTorrent, Result<Box<Plan>, String>),
     /// A torrent of the list was read.
     Read(TorrentId, Result<Box<Plan>, String>),
     /// A torrent was read that somebody wants to know of.
@@ -164,6 +164,7 @@ pub struct Desk {
     table: BTreeMap<TorrentId, Entry>,
     /// The queue: all torrents, in the order in which their turn comes.
     order: Vec<TorrentId>,
+    /// The name that was given last.
     next: u32,
     list: Listing,
     /// Torrents whose `.torrent` is being deleted; one that is added again meanwhile waits for that.
@@ -199,7 +200,7 @@ impl Desk {
             it,
             table: BTreeMap::new(),
             order: Vec::new(),
-            next: 1,
+            next: 0,
             list,
             forgetting: BTreeSet::new(),
             again: Vec::new(),
@@ -333,7 +334,7 @@ impl Desk {
                 }
             }
             Errand::Planned(..) | Errand::Read(..) if self.quit.is_some() => (),
-            Errand::Planned(add, plan) => self.planned(add, plan),
+            Errand::Planned(id, add, plan) => self.planned(id, add, plan),
             Errand::Read(id, plan) => self.read(id, plan),
             Errand::Inspected(what, contents) => self.inspected(what, contents),
             Errand::Opened(id, opened) => self.opened(id, opened),

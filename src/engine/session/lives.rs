@@ -26,7 +26,9 @@ impl Desk {
         let mut restored = Vec::new();
         for kept in list {
             let Some(hash) = kept.hash().filter(|hash| !self.has(*hash)) else { continue };
-            restored.push(self.enter(Entry::new(hash, kept)));
+            let id = self.name();
+            self.enter(id, Entry::new(hash, kept));
+            restored.push(id);
         }
         // They were there before whatever was added since the start.
         self.order.sort_by_key(|id| !restored.contains(id));
@@ -40,12 +42,18 @@ impl Desk {
         self.table.values().any(|entry| entry.hash == hash)
     }
 
-    fn enter(&mut self, entry: Entry) -> TorrentId {
-        let id = TorrentId(self.next);
+    /// A name that no torrent had before.
+    fn name(&mut self) -> TorrentId {
         self.next += 1;
+        TorrentId(self.next)
+    }
+
+    /// Puts a torrent at the end of the queue. Several that are added at once are read in any order: each comes before
+    /// those that were named after it.
+    fn enter(&mut self, id: TorrentId, entry: Entry) {
         self.table.insert(id, entry);
-        self.order.push(id);
-        id
+        let later = self.order.iter().rev().take_while(|other| **other > id).count();
+        self.order.insert(self.order.len() - later, id);
     }
 
     /// Reads the `.torrent` of one of the list.
@@ -84,7 +92,7 @@ impl Desk {
 
     pub(super) fn add(&mut self, add: AddTorrent) {
         let (defaults, world) = (self.it.defaults.clone(), Arc::clone(&self.it.world));
-        let (keep, named) = (self.it.keep.clone(), add.clone());
+        let (keep, named, id) = (self.it.keep.clone(), add.clone(), self.name());
         let work = move || {
             let planned = bytes(&add.what, &world.announcer).and_then(|bytes| {
                 let mut plan = plan(&add, &bytes, &defaults)?;
@@ -94,12 +102,12 @@ impl Desk {
                 }
                 Ok(Box::new(plan))
             });
-            Errand::Planned(add, planned)
+            Errand::Planned(id, add, planned)
         };
-        self.errand(work, move |why| Errand::Planned(named, Err(why)));
+        self.errand(work, move |why| Errand::Planned(id, named, Err(why)));
     }
 
-    pub(super) fn planned(&mut self, add: AddTorrent, plan: Result<Box<Plan>, String>) {
+    pub(super) fn planned(&mut self, id: TorrentId, add: AddTorrent, plan: Result<Box<Plan>, String>) {
         let plan = match plan {
             Ok(plan) => plan,
             Err(why) => return self.event(Event::Refused { what: add.what, why }),
@@ -124,7 +132,7 @@ impl Desk {
         };
         kept.prioritise(&plan.config.priorities);
         let remarks = plan.remarks.clone();
-        let id = self.enter(Entry::new(hash, kept));
+        self.enter(id, Entry::new(hash, kept));
         remarks.into_iter().for_each(|remark| self.notice(Some(id), remark));
         if let Some(entry) = self.table.get_mut(&id) {
             entry.adopt(plan);
