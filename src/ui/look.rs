@@ -31,6 +31,7 @@ impl UiOptions {
         let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let interface = &config.interface;
         let term = var("TERM");
+        let locale = var("LC_ALL").or_else(|| var("LC_CTYPE")).or_else(|| var("LANG"));
         let options = Options {
             notify: interface.notify,
             calls: Calls::of_env(var),
@@ -39,13 +40,12 @@ impl UiOptions {
             mouse: interface.mouse,
             fitting: theme_of(var("NO_COLOR").is_some(), term.as_deref(), var("COLORFGBG").as_deref()),
             colours: Colours::of_env(term.as_deref(), var("COLORTERM").as_deref()),
+            old_locale: !cfg!(windows) && ascii_locale(locale),
             values: values(config),
             ..Options::default()
         };
-        let locale = var("LC_ALL").or_else(|| var("LC_CTYPE")).or_else(|| var("LANG"));
-        let ascii = interface.ascii || !cfg!(windows) && ascii_locale(locale);
         let (keymap, faults) = Keymap::new(&interface.keys);
-        let theme = options.theme(interface.theme, ascii);
+        let theme = options.theme(interface.theme, interface.ascii);
         UiOptions { theme, keymap, options, faults, home: var(if cfg!(windows) { "USERPROFILE" } else { "HOME" }) }
     }
 

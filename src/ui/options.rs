@@ -1,11 +1,17 @@
 //! What the config says of the interface, as it holds now: settings change it while it runs.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use crate::config::interface::{FRAMES, Notify, Theme as Wish};
 use crate::config::{Config, Encryption};
 use crate::ui::outward::{Calls, Ways};
 use crate::ui::style::{Colours, Theme, ThemeName};
+
+/// The time between two frames of a screen on which nothing moves but clocks.
+const IDLE: Duration = Duration::from_secs(1);
+/// How long after a key the screen counts as looked at.
+const AWAKE: Duration = Duration::from_secs(3);
 
 /// The options.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -24,6 +30,8 @@ pub struct Options {
     pub fitting: ThemeName,
     /// How many colours the terminal has.
     pub colours: Colours,
+    /// The locale has no more than ASCII, whatever the config says.
+    pub old_locale: bool,
     /// Values of the config by their keys, as TOML has them; what is not here has its default.
     pub values: BTreeMap<&'static str, String>,
     /// The folder that the file picker showed last.
@@ -42,6 +50,7 @@ impl Default for Options {
             mouse: true,
             fitting: ThemeName::default(),
             colours: Colours::default(),
+            old_locale: false,
             values: BTreeMap::new(),
             visited: None,
             titled: String::new(),
@@ -67,7 +76,19 @@ impl Options {
             Wish::Contrast => ThemeName::Contrast,
             Wish::Plain => ThemeName::Plain,
         };
-        Theme::fitted(name, ascii, self.colours)
+        self.fitted(name, ascii)
+    }
+
+    /// The theme of that name, as the terminal can show it.
+    #[must_use]
+    pub fn fitted(&self, name: ThemeName, ascii: bool) -> Theme {
+        Theme::fitted(name, ascii || self.old_locale, self.colours)
+    }
+
+    /// The shortest time between two frames: as the config has it, and a second on a `still` screen that nobody touches.
+    #[must_use]
+    pub fn pause(&self, still: bool, touched: Duration) -> Duration {
+        if still && touched > AWAKE { IDLE } else { Duration::from_secs(1) / self.frames.max(1) }
     }
 }
 
@@ -140,6 +161,16 @@ pub fn rate_text(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_screen_that_nobody_touches_is_drawn_once_a_second() {
+        let options = Options { frames: 20, ..Options::default() };
+        let second = Duration::from_secs;
+        let frame = Duration::from_millis(50);
+        assert_eq!(options.pause(false, second(60)), frame);
+        assert_eq!(options.pause(true, second(1)), frame);
+        assert_eq!(options.pause(true, second(60)), second(1));
+    }
 
     #[test]
     fn rates_are_written_so_that_they_are_read_the_same() {

@@ -39,10 +39,6 @@ use crate::ui::translate::{msg_of, unmarked_pastes};
 use crate::ui::update::update;
 use crate::ui::view::view;
 
-/// The time between two frames of a screen on which nothing moves but clocks.
-const IDLE: Duration = Duration::from_secs(1);
-/// How long after a key the screen counts as looked at: frames come as fast as they may.
-const AWAKE: Duration = Duration::from_secs(3);
 /// The time between two ticks.
 const TICK: Duration = Duration::from_secs(1);
 /// How often the input thread looks whether it is to end.
@@ -354,10 +350,7 @@ impl World {
         let Some(drawn) = screen.drawn else { return Instant::now() };
         let still = self.snapshot.down + self.snapshot.up == 0
             && self.snapshot.torrents.iter().all(|(_, view)| !matches!(view.state, State::Checking | State::Moving));
-        if still && self.touched.elapsed() > AWAKE {
-            return drawn + IDLE;
-        }
-        drawn + Duration::from_secs(1) / self.model.options.frames.max(1)
+        drawn + self.model.options.pause(still, self.touched.elapsed())
     }
 
     /// Does what the interface asks of the world beside the engine.

@@ -451,10 +451,8 @@ fn apply(setting: &'static Setting, value: Option<String>, turn: &mut Turn<'_>) 
     let all: String = model.options.values.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
     let Ok(said) = toml::from_str::<Settings>(&all) else { return };
     match setting.key {
-        "theme" | "ascii" => {
-            let wish = said.theme.unwrap_or(Wish::Auto);
-            model.theme = model.options.theme(wish, said.ascii);
-        }
+        "theme" => model.theme = model.options.theme(said.theme.unwrap_or(Wish::Auto), said.ascii),
+        "ascii" => model.theme = model.options.fitted(model.theme.name, said.ascii),
         "no-mouse" => {
             model.options.mouse = !said.no_mouse;
             model.outbox.push(Outward::Mouse(!said.no_mouse));
