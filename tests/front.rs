@@ -193,6 +193,7 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         (": 'pause Esc", &[]),
         (": 'pause Tab BackTab Down Up Enter", &["Pause(TorrentId(1))"]),
         (": 'xyzzy Enter", &[]),
+        (": 'title Enter Space Esc", &["Configure([(\"title\", Some(\"false\"))])"]),
         // Settings.
         (", Enter '10MB/s Enter", &["Configure([(\"down-limit\", Some(\"\\\"10MB/s\\\"\"))])"]),
         (", Enter 'fast Enter Esc Esc", &[]),

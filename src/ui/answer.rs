@@ -84,8 +84,8 @@ fn stays(dialog: &mut Dialog, key: Key, turn: &mut Turn<'_>) -> bool {
         Dialog::Palette(palette) => match palette.key(key, size) {
             None => true,
             Some(done) => {
-                if let Some((act, place)) = done {
-                    front::chosen(turn, act, place);
+                if let Some(found) = done {
+                    front::chosen(turn, found);
                 }
                 false
             }

@@ -9,8 +9,9 @@ use crate::ui::help::Help;
 use crate::ui::keys::{Act, Place, Tab};
 use crate::ui::model::{Model, Pane};
 use crate::ui::outward::Outward;
-use crate::ui::palette::Palette;
+use crate::ui::palette::{Found, Palette};
 use crate::ui::removal::Removal;
+use crate::ui::settings::SettingsBox;
 use crate::ui::style::Theme;
 use crate::ui::targets::{named, targets};
 use crate::ui::text::{percent, rate_long};
@@ -100,7 +101,15 @@ fn copy(model: &mut Model, snapshot: &Snapshot) -> bool {
 
 /// Something was chosen in the palette. What is about a line of a tab opens the tab first: nothing is done to a line
 /// that nobody looks at.
-pub fn chosen(turn: &mut Turn<'_>, act: Act, place: Place) {
+pub fn chosen(turn: &mut Turn<'_>, found: Found) {
+    let (act, place) = match found {
+        Found::Act(act, place) => (act, place),
+        Found::Setting(line) => {
+            let settings = SettingsBox::at(line, turn.model.size);
+            turn.model.dialogs.push(Dialog::Settings(Box::new(settings)));
+            return;
+        }
+    };
     let tab = Tab::ALL.into_iter().find(|tab| Place::of(*tab) == Some(place));
     let model = &mut *turn.model;
     if let Some(tab) = tab

@@ -7,16 +7,25 @@ use ratatui::layout::Rect;
 use crate::ui::edit::Edit;
 use crate::ui::keymap::Keymap;
 use crate::ui::keys::{Act, Key, Place};
+use crate::ui::settings;
 use crate::ui::sheet::{Hit, Rows, Sheet, room};
 use crate::ui::text::cells;
+
+/// What can be chosen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Found {
+    /// An action, and where its key holds.
+    Act(Act, Place),
+    /// A line of the settings.
+    Setting(usize),
+}
 
 /// Something that can be done.
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Item {
-    act: Act,
-    place: Place,
+    what: Found,
     keys: String,
-    text: &'static str,
+    text: String,
     name: String,
 }
 
@@ -38,17 +47,23 @@ impl Palette {
         for line in keymap.lines() {
             let binding = line.binding;
             // What opens this and what only closes it is of no use here.
-            if matches!(binding.act, Act::Palette | Act::Close) || items.iter().any(|item| item.act == binding.act) {
+            let twice = |item: &Item| matches!(item.what, Found::Act(act, _) if act == binding.act);
+            if matches!(binding.act, Act::Palette | Act::Close) || items.iter().any(twice) {
                 continue;
             }
             items.push(Item {
-                act: binding.act,
-                place: binding.place,
+                what: Found::Act(binding.act, binding.place),
                 keys: line.shown.clone(),
-                text: binding.help,
+                text: binding.help.to_owned(),
                 name: binding.act.name(),
             });
         }
+        items.extend(settings::titles().map(|(line, title, key)| Item {
+            what: Found::Setting(line),
+            keys: keymap.shown(Act::Settings).to_owned(),
+            text: format!("settings: {title}"),
+            name: key.to_owned(),
+        }));
         let mut palette = Palette { edit: Edit::default(), items, found: Vec::new(), rows: Rows::default() };
         palette.search();
         palette
@@ -63,7 +78,7 @@ impl Palette {
         let mut found: Vec<(u32, usize, Vec<u32>)> = Vec::new();
         for (at, item) in self.items.iter().enumerate() {
             let mut letters = Vec::new();
-            let words = Utf32Str::new(item.text, &mut buffer);
+            let words = Utf32Str::new(&item.text, &mut buffer);
             let by_words = pattern.indices(words, &mut matcher, &mut letters);
             let name = Utf32Str::new(&item.name, &mut buffer);
             let by_name = pattern.score(name, &mut matcher);
@@ -92,7 +107,7 @@ impl Palette {
     }
 
     /// Does what a key means. `None` when it is to close; the inner value is what is to be done then.
-    pub fn key(&mut self, key: Key, size: (u16, u16)) -> Option<Option<(Act, Place)>> {
+    pub fn key(&mut self, key: Key, size: (u16, u16)) -> Option<Option<Found>> {
         let height = self.height(size);
         match key {
             Key::Esc => return Some(None),
@@ -117,9 +132,9 @@ impl Palette {
         None
     }
 
-    fn chosen(&self) -> Option<(Act, Place)> {
+    fn chosen(&self) -> Option<Found> {
         let (at, _) = self.found.get(self.rows.at)?;
-        self.items.get(*at).map(|item| (item.act, item.place))
+        self.items.get(*at).map(|item| item.what)
     }
 
     /// Text for the search.
@@ -161,7 +176,7 @@ impl Palette {
             let key = item.keys.split(' ').next().unwrap_or("");
             sheet.pen.put(room.x + 2, y, 5, key, theme.accent);
             let width = room.width.saturating_sub(9 + name);
-            let end = sheet.pen.put(room.x + 8, y, width, item.text, theme.text);
+            let end = sheet.pen.put(room.x + 8, y, width, &item.text, theme.text);
             for letter in letters {
                 let x = room.x + 8 + u16::try_from(*letter).unwrap_or(u16::MAX / 2);
                 if x < end {
@@ -180,10 +195,10 @@ impl Palette {
 mod tests {
     use super::*;
 
-    fn found(typed: &str) -> Vec<Act> {
+    fn found(typed: &str) -> Vec<Found> {
         let mut palette = Palette::new(&Keymap::default());
         palette.paste(typed);
-        palette.found.iter().map(|(at, _)| palette.items[*at].act).collect()
+        palette.found.iter().map(|(at, _)| palette.items[*at].what).collect()
     }
 
     #[test]
@@ -198,10 +213,14 @@ mod tests {
             ("file-glob", Act::FileGlob),
             ("move data", Act::Move),
         ] {
-            assert_eq!(found(typed).first(), Some(&act), "{typed}: {:?}", found(typed));
+            let first = found(typed).first().copied();
+            assert!(matches!(first, Some(Found::Act(found, _)) if found == act), "{typed}: {:?}", found(typed));
+        }
+        for typed in ["download limit", "max-active", "setting port", "DHT"] {
+            assert!(matches!(found(typed)[..], [Found::Setting(_), ..]), "{typed}: {:?}", found(typed));
         }
         assert!(found("xyzzy").is_empty());
         assert!(found("").len() > 50, "everything, in the order of the table");
-        assert_eq!(found("")[0], Act::Add);
+        assert!(matches!(found("")[0], Found::Act(Act::Add, _)));
     }
 }

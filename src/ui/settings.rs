@@ -199,6 +199,14 @@ fn nth(at: usize) -> Option<&'static Setting> {
     }
 }
 
+/// The settings with their lines: title, and key of the config.
+pub fn titles() -> impl Iterator<Item = (usize, &'static str, &'static str)> {
+    lines().enumerate().filter_map(|(at, line)| match line {
+        Line::Of(setting) => Some((at, setting.title, setting.key)),
+        Line::Heading(_) => None,
+    })
+}
+
 /// Lines below the list: what the chosen one is, and where it is kept.
 const FOOT: usize = 3;
 
@@ -221,6 +229,14 @@ impl Default for SettingsBox {
 }
 
 impl SettingsBox {
+    /// With this line chosen.
+    #[must_use]
+    pub fn at(line: usize, size: (u16, u16)) -> Self {
+        let mut settings = SettingsBox::default();
+        settings.rows.by(i32::try_from(line).unwrap_or(0) - 1, lines().count(), Self::height(size));
+        settings
+    }
+
     fn height(size: (u16, u16)) -> usize {
         usize::from(room(size.1, lines().count() + FOOT)).saturating_sub(FOOT).max(1)
     }
