@@ -319,7 +319,7 @@ pub const KEYS: &[Binding] = &[
     on(Everywhere, &[Char('z')], "z", Act::Zoom, "give this pane the whole screen, or not", ""),
     on(Everywhere, &[Char('r')], "r", Act::GraphSpan, "rates of the last minute, 5 minutes or hour", ""),
     on(Everywhere, &[Char('R')], "R", Act::GraphScope, "rates of this torrent, or of all", ""),
-    on(Everywhere, &[Char('T')], "T", Act::Theme, "the next theme: dark, light, high contrast, no colours", ""),
+    on(Everywhere, &[Char('T')], "T", Act::Theme, "theme: dark, light, high contrast, no colours", ""),
     on(Everywhere, &[Ctrl('l')], "^l", Act::Redraw, "draw everything anew", ""),
     on(Everywhere, &[Char('?'), Key::F(1)], "? F1", Act::Help, "this help", "help"),
     on(Everywhere, &[Key::Esc], "Esc", Act::Close, "close or clear what is in front", ""),
