@@ -320,7 +320,10 @@ fn what_the_user_wants_of_a_torrent_outlives_the_session() {
     third.engine.send(Command::Focus(Some(id)));
     third.until("no trackers, and how far it is", id, |view| {
         view.is_some_and(|view| {
-            view.done == view.size && view.detail.as_ref().is_some_and(|detail| detail.trackers.is_empty())
+            view.done == view.size
+                && view.detail.as_ref().is_some_and(|detail| {
+                    detail.trackers.is_empty() && detail.files.iter().all(|file| file.done == file.size)
+                })
         })
     });
     third.stop();

@@ -11,7 +11,7 @@ use crate::disk::moving::Progress;
 use crate::swarm::event::Input;
 use crate::swarm::reason;
 use crate::swarm::torrent::{Torrent, Wish};
-use crate::swarm::view::{Reason, State, TorrentView};
+use crate::swarm::view::{Cell, Reason, State, TorrentView};
 use crate::wire::message::InfoHash;
 
 /// What becomes of a torrent.
@@ -116,6 +116,15 @@ impl Entry {
         view.finished = self.kept.finished;
         if !self.seen && self.kept.pieces > 0 && view.state != State::Checking {
             (view.wanted, view.done, view.have) = (self.kept.wanted, self.kept.done, self.kept.have);
+            // Which pieces are there is not known before its files are looked at, unless it is all of them.
+            if let Some(detail) = view.detail.as_mut().filter(|_| self.kept.have == self.kept.pieces) {
+                detail
+                    .cells
+                    .iter_mut()
+                    .for_each(|cell| *cell = Cell { pieces: cell.pieces, have: cell.pieces, ..Cell::default() });
+                detail.files.iter_mut().for_each(|file| file.done = file.size);
+                detail.missing = 0;
+            }
         }
     }
 
