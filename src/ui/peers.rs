@@ -169,6 +169,14 @@ pub fn busiest(pen: &mut Pen<'_>, area: Rect, model: &Model, detail: &Detail) {
         area.y += 1;
         area.height -= 1;
     }
+    if detail.peers.is_empty() {
+        let text = match detail.departed.last() {
+            Some(left) => format!("nobody is connected; {} left last: {}", address(left.addr), left.why),
+            None => "nobody is connected".to_owned(),
+        };
+        pen.put(area.x + MARGIN, area.y, area.width.saturating_sub(MARGIN + 1), &text, model.theme.dim);
+        return;
+    }
     let shown = model.peers.iter().take(height(area)).filter_map(|at| detail.peers.get(*at));
     table(pen, area, model, shown, None);
 }

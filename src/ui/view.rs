@@ -23,7 +23,7 @@ use crate::ui::keys::Act;
 use crate::ui::layout::{Class, Regions, regions};
 use crate::ui::model::{Model, Pane};
 use crate::ui::pen::Pen;
-use crate::ui::text::{rate_long, size, wrap};
+use crate::ui::text::{cells, clean_within, rate_long, size, wrap};
 use crate::ui::{dialog, graph, log, peers, pieces, side, tabs, torrents};
 
 /// Draws everything.
@@ -236,9 +236,22 @@ fn why(pen: &mut Pen<'_>, r: &Regions, model: &Model, snapshot: &Snapshot) {
         pen.put(area.x + 1, y, area.width - 2, text, style);
         y += 1;
     }
-    for (label, value) in view.why.numbers.iter().take(usize::from(area.bottom().saturating_sub(y))) {
-        side::pair(pen, Rect::new(area.x + 1, y, area.width - 2, 1), label, value, theme.text);
-        y += 1;
+    for (label, value) in &view.why.numbers {
+        // A label and a value that find no room beside each other stand one below the other.
+        let long = |text: &str| cells(&clean_within(text, theme.ascii, area.width));
+        let beside = long(label) + long(value) + 2 <= area.width - 2;
+        if y + u16::from(!beside) >= area.bottom() {
+            return;
+        }
+        let line = Rect::new(area.x + 1, y, area.width - 2, 1);
+        if beside {
+            side::pair(pen, line, label, value, theme.text);
+            y += 1;
+        } else {
+            pen.put(line.x, y, line.width, label, theme.dim);
+            pen.put_right(line.right(), y + 1, line.width - 2, value, theme.text);
+            y += 2;
+        }
     }
 }
 
