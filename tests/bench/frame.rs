@@ -1,0 +1,43 @@
+//! What a frame costs: `cargo bench --bench frame`. The world is the largest that the screen is made for, 500 torrents
+//! and 2,000 peers of the chosen one. `build` draws into an empty buffer; `snapshot` is what the model does when a new
+//! snapshot comes, four times a second at most.
+
+#![allow(missing_docs, clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[allow(dead_code)]
+#[path = "../support/screen.rs"]
+mod screen;
+#[allow(dead_code)]
+#[path = "../support/snapshots.rs"]
+mod snapshots;
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+
+use ttui::ui::model::Msg;
+use ttui::ui::style::ThemeName;
+use ttui::ui::update::update;
+use ttui::ui::view::view;
+
+const SIZES: [(u16, u16); 3] = [(80, 24), (120, 36), (200, 50)];
+
+fn main() {
+    divan::main();
+}
+
+#[divan::bench(args = SIZES, sample_count = 200)]
+fn build(bencher: divan::Bencher<'_, '_>, (width, height): (u16, u16)) {
+    let snapshot = snapshots::crowd();
+    let model = screen::model(width, height, ThemeName::Dark, &snapshot);
+    let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
+    bencher.bench_local(|| {
+        terminal.draw(|frame| view(&model, &snapshot, frame)).unwrap();
+    });
+}
+
+#[divan::bench(args = SIZES, sample_count = 200)]
+fn snapshot(bencher: divan::Bencher<'_, '_>, (width, height): (u16, u16)) {
+    let snapshot = snapshots::crowd();
+    let mut model = screen::model(width, height, ThemeName::Dark, &snapshot);
+    bencher.bench_local(|| update(&mut model, Msg::Snapshot, &snapshot));
+}

@@ -1,0 +1,277 @@
+//! The interface as people use it: in a terminal (tmux), with real swarms on loopback. The ordinary tests drive it with
+//! keys and read the screen; those that are ignored paint what they see:
+//! `cargo test --release --test live -- --ignored` writes the pictures `screenshots/live-*.png` and `screenshots/demo.gif`.
+#![cfg(target_os = "linux")]
+// A test whose surroundings fail has failed: saying so at once is all that is wanted. Every test file uses a part of
+// what `support` offers.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::print_stderr, dead_code)]
+
+mod support {
+    pub mod animation;
+    pub mod clients;
+    pub mod network;
+    pub mod paint;
+    pub mod process;
+    pub mod tmux;
+    pub mod torrents;
+}
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use support::animation::gif;
+use support::clients::{Client, Given, Kind};
+use support::network::{Place, Tongue, Tracker};
+use support::paint::{DARK, Picture, paint};
+use support::process::{installed, skip, until};
+use support::tmux::Terminal;
+use support::torrents::Payload;
+
+const MIB: usize = 1 << 20;
+
+/// A swarm to look at: a tracker, a torrent, and whoever is asked to join.
+struct Scene {
+    scratch: tempfile::TempDir,
+    payload: Payload,
+    torrent: PathBuf,
+    tracker: Tracker,
+    clients: Vec<Client>,
+}
+
+impl Scene {
+    fn new(payload: Payload, name: &str) -> Scene {
+        let scratch = tempfile::tempdir().expect("a temporary folder");
+        let home = scratch.path().join("tracker");
+        fs::create_dir_all(&home).expect("folders can be made");
+        let tracker = Tracker::ttui(&Place::localhost(), &home);
+        let torrent = scratch.path().join(format!("{name}.torrent"));
+        payload.write_torrent(&torrent, &tracker.url(Tongue::Http));
+        let scene = Scene { scratch, payload, torrent, tracker, clients: Vec::new() };
+        scene.payload.write_data(&scene.at("seed"));
+        scene
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        let path = self.scratch.path().join(name);
+        fs::create_dir_all(&path).expect("folders can be made");
+        path
+    }
+
+    /// Lets a client join that has the content.
+    fn seed(&mut self, kind: Kind) {
+        let (home, dir) = (self.at(&format!("c{}", self.clients.len())), self.at("seed"));
+        let hex = self.payload.hex();
+        let given = [Given { torrent: &self.torrent, hex: &hex }];
+        self.clients.push(Client::seed(kind, &Place::loopback(), &home, &dir, &given));
+        self.known();
+    }
+
+    /// Lets a libtorrent join that sends at most so many bytes a second of what is in the folder.
+    fn slow(&mut self, folder: &str, up: usize) {
+        let mut client = Client::libtorrent(&Place::loopback(), &self.at(&format!("c{}", self.clients.len())));
+        client.add(&self.torrent, &self.at(folder), up as u64);
+        self.clients.push(client);
+        self.known();
+    }
+
+    /// Lets a client join that has nothing yet.
+    fn leech(&mut self, kind: Kind) {
+        let n = self.clients.len();
+        let (home, dir) = (self.at(&format!("c{n}")), self.at(&format!("d{n}")));
+        let hex = self.payload.hex();
+        let given = [Given { torrent: &self.torrent, hex: &hex }];
+        self.clients.push(Client::leech(kind, &Place::loopback(), &home, &dir, &given));
+    }
+
+    /// Waits until the tracker knows the one that joined last.
+    fn known(&mut self) {
+        let Some(client) = self.clients.last() else { return };
+        self.tracker.wait_for(&self.payload.hash(), client.port, || client.state());
+    }
+
+    /// The interface in a terminal, with its downloads in the folder `dl`.
+    fn open(&self, name: &str, size: (u16, u16), flags: &str) -> Terminal {
+        let terminal = Terminal::open(name, size, &self.at("dl"));
+        terminal.line(&self.command(flags));
+        terminal
+    }
+
+    fn command(&self, flags: &str) -> String {
+        let home = self.at("home");
+        format!(
+            "clear; HOME={} {} --state-dir {} --no-dht --no-lsd --no-pex --no-port-map {flags}",
+            home.display(),
+            env!("CARGO_BIN_EXE_ttui"),
+            home.join("state").display()
+        )
+    }
+}
+
+fn missing() -> bool {
+    let why = match (installed("tmux"), Kind::Libtorrent.missing()) {
+        (false, _) => Some("tmux is not installed".to_owned()),
+        (true, why) => why,
+    };
+    if let Some(why) = &why {
+        skip(why);
+    }
+    why.is_some()
+}
+
+#[test]
+fn a_person_adds_watches_pauses_comes_back_and_removes_with_data() {
+    if missing() {
+        return;
+    }
+    let mut scene = Scene::new(Payload::single("holiday film.mkv", 48 * MIB, 256 << 10, 5), "film");
+    scene.slow("seed", 6 * MIB);
+    let terminal = scene.open("story", (80, 24), "");
+    terminal.until("No torrents yet");
+    terminal.keys("a");
+    terminal.type_text(&scene.torrent.display().to_string());
+    terminal.keys("Enter");
+    terminal.until("holiday film.mkv");
+    terminal.until(" down");
+    terminal.until("127.");
+    terminal.keys("p");
+    terminal.until("paused");
+    terminal.keys("p");
+    terminal.until(" down");
+    // Quitting keeps it, and the next session goes on with it.
+    terminal.keys("q");
+    terminal.until("quit?");
+    terminal.keys("Enter");
+    until("the shell", || terminal.screen(), || terminal.screen().trim_end().ends_with('$'));
+    terminal.line("stty -a | grep -c ' echo '");
+    terminal.until("\n1\n");
+    terminal.line(&scene.command(""));
+    terminal.until("holiday film.mkv");
+    terminal.until("seed");
+    assert_eq!(scene.payload.flaws(&scene.at("dl"), true), None);
+    terminal.keys("d Down");
+    terminal.until("delete its data");
+    terminal.keys("Enter");
+    terminal.until("No torrents yet");
+    until("the data to go", || terminal.screen(), || !scene.at("dl").join("holiday film.mkv").exists());
+    terminal.keys("q");
+    until("the shell", || terminal.screen(), || terminal.screen().trim_end().ends_with('$'));
+}
+
+#[test]
+fn sigterm_gives_the_terminal_back() {
+    if missing() {
+        return;
+    }
+    let scene = Scene::new(Payload::single("x", 1000, 16 << 10, 1), "x");
+    let terminal = scene.open("term", (80, 24), "");
+    terminal.until("No torrents yet");
+    let home = scene.at("home").display().to_string();
+    assert!(support::process::command("pkill", ["-TERM", "-f", &home]).status().is_ok_and(|s| s.success()));
+    until("the shell", || terminal.screen(), || terminal.screen().trim_end().ends_with('$'));
+    terminal.line("echo $?; stty -a | grep -c ' icanon '");
+    terminal.until("130\n1\n");
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("screenshots")
+}
+
+fn keep(name: &str, picture: &Picture) {
+    fs::write(folder().join(name), picture.png()).unwrap();
+}
+
+#[test]
+#[ignore = "writes screenshots/live-download.png: a download from many peers of all kinds"]
+fn write_a_download_from_many_peers() {
+    let mut scene = Scene::new(Payload::folder("night sky in 8K", 60, 512 << 10, 9), "sky");
+    for kind in [Kind::Transmission, Kind::Aria2, Kind::Rtorrent, Kind::Libtorrent, Kind::Ttui] {
+        scene.seed(kind);
+    }
+    for _ in 0..6 {
+        scene.slow("seed", 700 << 10);
+    }
+    let terminal = scene.open("download", (120, 36), "--down-limit 9M");
+    terminal.until("No torrents yet");
+    for _ in 0..2 {
+        scene.leech(Kind::Ttui);
+    }
+    terminal.paste(&scene.torrent.display().to_string());
+    terminal.keys("Enter");
+    terminal.until("in 8K");
+    terminal.until("Transmission");
+    std::thread::sleep(Duration::from_secs(12));
+    keep("live-download.png", &paint(&terminal.cells(), DARK, None));
+}
+
+#[test]
+#[ignore = "writes screenshots/live-seeding.png: seeding to several clients"]
+fn write_seeding() {
+    let mut scene = Scene::new(Payload::single("lecture-12.webm", 200 * MIB, 1 << 20, 3), "lecture");
+    fs::create_dir_all(scene.at("dl")).unwrap();
+    scene.payload.write_data(&scene.at("dl"));
+    let terminal = scene.open("seeding", (80, 24), "--up-limit 6M");
+    terminal.until("No torrents yet");
+    terminal.paste(&scene.torrent.display().to_string());
+    terminal.keys("Enter");
+    terminal.until("seed");
+    for kind in [Kind::Transmission, Kind::Libtorrent, Kind::Rtorrent, Kind::Ttui, Kind::Aria2] {
+        scene.leech(kind);
+    }
+    terminal.until("rTorrent");
+    std::thread::sleep(Duration::from_secs(10));
+    keep("live-seeding.png", &paint(&terminal.cells(), DARK, None));
+}
+
+#[test]
+#[ignore = "writes screenshots/live-stuck.png: a torrent that nobody has all of, and why"]
+fn write_a_stuck_torrent() {
+    let mut scene = Scene::new(Payload::single("rare-recording.flac", 24 * MIB, 256 << 10, 7), "rare");
+    // Two peers have the first half, and nobody the rest.
+    for half in ["half1", "half2"] {
+        scene.payload.write_data(&scene.at(half));
+        let path = scene.at(half).join("rare-recording.flac");
+        fs::File::options().write(true).open(path).unwrap().set_len(12 * MIB as u64 + 77).unwrap();
+        scene.slow(half, 0);
+    }
+    let terminal = scene.open("stuck", (80, 24), "");
+    terminal.until("No torrents yet");
+    terminal.paste(&scene.torrent.display().to_string());
+    terminal.keys("Enter");
+    terminal.until("50%");
+    std::thread::sleep(Duration::from_secs(3));
+    terminal.keys("w");
+    std::thread::sleep(Duration::from_secs(2));
+    keep("live-stuck.png", &paint(&terminal.cells(), DARK, None));
+}
+
+#[test]
+#[ignore = "writes screenshots/demo.gif: the demo from its start to its end"]
+fn write_the_demo() {
+    let scratch = tempfile::tempdir().unwrap();
+    let terminal = Terminal::open("demo", (100, 28), scratch.path());
+    terminal.line(&format!("clear; HOME={} {} demo", scratch.path().display(), env!("CARGO_BIN_EXE_ttui")));
+    terminal.until("ETA");
+    let began = Instant::now();
+    let script = [(3.0, "2"), (5.5, "4"), (7.5, "3"), (8.5, "w"), (10.5, "Escape")];
+    let mut pressed = 0;
+    let mut frames: Vec<(Picture, u16)> = Vec::new();
+    while began.elapsed() < Duration::from_secs(15) {
+        if let Some((at, key)) = script.get(pressed)
+            && began.elapsed().as_secs_f32() >= *at
+        {
+            terminal.keys(key);
+            pressed += 1;
+        }
+        let picture = paint(&terminal.cells(), DARK, None);
+        match frames.last_mut() {
+            Some((last, time)) if last.pixels == picture.pixels => *time += 25,
+            _ => frames.push((picture, 25)),
+        }
+        std::thread::sleep(Duration::from_millis(250));
+    }
+    if let Some((_, time)) = frames.last_mut() {
+        *time += 200;
+    }
+    fs::write(folder().join("demo.gif"), gif(&frames)).unwrap();
+}
