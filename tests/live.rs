@@ -129,6 +129,7 @@ fn a_person_adds_watches_pauses_comes_back_and_removes_with_data() {
     let terminal = scene.open("story", (80, 24), "");
     terminal.until("No torrents yet");
     terminal.keys("a");
+    terminal.until("add a torrent ─");
     terminal.type_text(&scene.torrent.display().to_string());
     terminal.keys("Enter");
     terminal.until("holiday film.mkv");
@@ -150,7 +151,7 @@ fn a_person_adds_watches_pauses_comes_back_and_removes_with_data() {
     terminal.until("seed");
     assert_eq!(scene.payload.flaws(&scene.at("dl"), true), None);
     terminal.keys("d Down");
-    terminal.until("delete its data");
+    terminal.until("> delete the data");
     terminal.keys("Enter");
     terminal.until("No torrents yet");
     until("the data to go", || terminal.screen(), || !scene.at("dl").join("holiday film.mkv").exists());

@@ -218,7 +218,10 @@ pub fn run(
     let picker = Picker::start()?;
     let input = Input::start()?;
     let started = Instant::now();
-    let mut world = World { model, snapshot: Arc::clone(&snapshot), started, touched: started, ended: None };
+    // The consoles of Windows and of Linux know no bracketed paste. Elsewhere a flood of keys was typed by a script.
+    let marks_pastes = !cfg!(windows) && std::env::var("TERM").is_ok_and(|term| term != "linux");
+    let shown = Arc::clone(&snapshot);
+    let mut world = World { model, snapshot: shown, started, touched: started, marks_pastes, ended: None };
     let mut next_tick = world.started + TICK;
     loop {
         let deadline = if world.model.dirty { next_tick.min(world.next_frame(&screen)) } else { next_tick };
@@ -335,6 +338,8 @@ struct World {
     started: Instant,
     /// When the user did something last.
     touched: Instant,
+    /// The terminal says of a paste that it is one; else floods of keys are taken for one.
+    marks_pastes: bool,
     ended: Option<Outcome>,
 }
 
@@ -394,9 +399,8 @@ impl World {
         if let Some((width, height)) = size {
             self.tell(Msg::Resize(width, height), commands);
         }
-        for msg in unmarked_pastes(msgs) {
-            self.tell(msg, commands);
-        }
+        let msgs = if self.marks_pastes { msgs } else { unmarked_pastes(msgs) };
+        msgs.into_iter().for_each(|msg| self.tell(msg, commands));
         Ok(())
     }
 
