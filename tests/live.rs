@@ -185,7 +185,7 @@ fn keep(name: &str, picture: &Picture) {
 #[test]
 #[ignore = "writes screenshots/live-download.png: a download from many peers of all kinds"]
 fn write_a_download_from_many_peers() {
-    let mut scene = Scene::new(Payload::folder("night sky in 8K", 60, 512 << 10, 9), "sky");
+    let mut scene = Scene::new(Payload::single("night-sky-8k.mkv", 280 * MIB, 1 << 20, 9), "sky");
     for kind in [Kind::Transmission, Kind::Aria2, Kind::Rtorrent, Kind::Libtorrent, Kind::Ttui] {
         scene.seed(kind);
     }
@@ -199,19 +199,19 @@ fn write_a_download_from_many_peers() {
     }
     terminal.paste(&scene.torrent.display().to_string());
     terminal.keys("Enter");
-    terminal.until("in 8K");
-    terminal.until("Transmission");
-    std::thread::sleep(Duration::from_secs(12));
+    terminal.until("night-sky");
+    terminal.until("Transm");
+    std::thread::sleep(Duration::from_secs(14));
     keep("live-download.png", &paint(&terminal.cells(), DARK, None));
 }
 
 #[test]
 #[ignore = "writes screenshots/live-seeding.png: seeding to several clients"]
 fn write_seeding() {
-    let mut scene = Scene::new(Payload::single("lecture-12.webm", 200 * MIB, 1 << 20, 3), "lecture");
+    let mut scene = Scene::new(Payload::single("lecture-12.webm", 400 * MIB, 1 << 20, 3), "lecture");
     fs::create_dir_all(scene.at("dl")).unwrap();
     scene.payload.write_data(&scene.at("dl"));
-    let terminal = scene.open("seeding", (80, 24), "--up-limit 6M");
+    let terminal = scene.open("seeding", (80, 24), "--up-limit 5M");
     terminal.until("No torrents yet");
     terminal.paste(&scene.torrent.display().to_string());
     terminal.keys("Enter");
@@ -219,8 +219,9 @@ fn write_seeding() {
     for kind in [Kind::Transmission, Kind::Libtorrent, Kind::Rtorrent, Kind::Ttui, Kind::Aria2] {
         scene.leech(kind);
     }
-    terminal.until("rTorrent");
-    std::thread::sleep(Duration::from_secs(10));
+    terminal.until("rTor");
+    terminal.until("Transm");
+    std::thread::sleep(Duration::from_secs(6));
     keep("live-seeding.png", &paint(&terminal.cells(), DARK, None));
 }
 

@@ -77,7 +77,7 @@ impl Terminal {
     pub fn cells(&self) -> Buffer {
         let (width, height) = self.size;
         let mut parser = vt100::Parser::new(height, width, 0);
-        let text = self.tmux(&["capture-pane", "-p", "-e"]);
+        let text = self.tmux(&["capture-pane", "-p", "-e", "-N"]);
         // Lines come without carriage returns.
         parser.process(text.trim_end_matches('\n').replace('\n', "\r\n").as_bytes());
         buffer(parser.screen(), width, height)
