@@ -121,6 +121,8 @@ pub struct Torrent {
     unwritten: u64,
     /// Peers that could ask for more, to be looked at before `handle` returns.
     hungry: BTreeSet<PeerKey>,
+    /// Whose turn it is among them, when there is not enough for all.
+    turn: PeerKey,
     /// Somebody was held back by the budget.
     starved: bool,
     /// Blocks became free: everybody may be hungry.
@@ -183,6 +185,7 @@ impl Torrent {
             outstanding: 0,
             unwritten: 0,
             hungry: BTreeSet::new(),
+            turn: PeerKey(0),
             starved: false,
             freed: false,
             throttled_down: false,
@@ -302,7 +305,8 @@ impl Torrent {
             self.throttled_down = false;
             self.hungry.extend(self.peers.keys());
         }
-        while let Some(key) = self.hungry.pop_first() {
+        while let Some(key) = self.hungry.range(self.turn..).next().or(self.hungry.first()).copied() {
+            self.hungry.remove(&key);
             self.refill(now, key, out);
         }
         self.dial(now, out);

@@ -57,6 +57,10 @@ impl Torrent {
         if picks.is_empty() && asked == 0 && n > 0 {
             self.endgame(key, n.min(ENDGAME_BLOCKS), &mut picks);
         }
+        if !picks.is_empty() && (self.starved || self.throttled_down) {
+            // There is not enough for all: the others come first the next time.
+            self.turn = PeerKey(key.0 + 1);
+        }
         self.ask(now, key, &picks, out);
     }
 

@@ -88,6 +88,31 @@ fn no_more_is_asked_for_than_the_budget_allows_and_a_larger_share_is_used_at_onc
 }
 
 #[test]
+fn a_limit_is_shared_by_all_who_give() {
+    let (mut it, mut now) = torrent(1 << 20);
+    let down = Some(4 * u64::from(BLOCK));
+    it.handle(now, Input::Quota(Quota { down, budget: 1 << 20, ..Quota::default() }), &mut Vec::new());
+    let mut out: Vec<Effect> =
+        (1..=4).flat_map(|key| meets(&mut it, now, key, vec![bits(0xff), Message::Unchoke])).collect();
+    let mut served = [0; 7];
+    for _ in 0..140 {
+        // Whoever is asked answers at once.
+        let mut next = Vec::new();
+        for effect in std::mem::take(&mut out) {
+            if let Effect::Send { peer, message: Message::Request(Block { piece, begin, length }) } = effect {
+                served[peer.0 as usize] += 1;
+                let data = bytes::Bytes::from(vec![0; length as usize]);
+                says(&mut it, now, peer.0, vec![Message::Piece { piece, begin, data }], &mut next);
+            }
+        }
+        now += Duration::from_millis(50);
+        it.handle(now, Input::Tick, &mut next);
+        out = next;
+    }
+    assert!(served[3..].iter().all(|blocks| (4..=10).contains(blocks)), "{served:?}");
+}
+
+#[test]
 fn a_stopped_torrent_has_no_rates() {
     let (mut it, now) = torrent(1 << 20);
     let out = meets(&mut it, now, 1, vec![bits(0xff), Message::Unchoke]);
