@@ -219,7 +219,7 @@ fn write_seeding() {
     for kind in [Kind::Transmission, Kind::Libtorrent, Kind::Rtorrent, Kind::Ttui, Kind::Aria2] {
         scene.leech(kind);
     }
-    terminal.until("rTor");
+    terminal.until("libTorrent");
     terminal.until("Transm");
     std::thread::sleep(Duration::from_secs(6));
     keep("live-seeding.png", &paint(&terminal.cells(), DARK, None));

@@ -93,7 +93,7 @@ fn a_limit_is_shared_by_all_who_give() {
     let down = Some(4 * u64::from(BLOCK));
     it.handle(now, Input::Quota(Quota { down, budget: 1 << 20, ..Quota::default() }), &mut Vec::new());
     let mut out: Vec<Effect> =
-        (1..=4).flat_map(|key| meets(&mut it, now, key, vec![bits(0xff), Message::Unchoke])).collect();
+        (3..=6).flat_map(|key| meets(&mut it, now, key, vec![bits(0xff), Message::Unchoke])).collect();
     let mut served = [0; 7];
     for _ in 0..140 {
         // Whoever is asked answers at once.
