@@ -462,25 +462,3 @@ fn no_key_of_the_panes_leaves_ascii() {
         }
     }
 }
-
-/// Not a measurement of this machine: it is run by hand, `cargo test --release --test panes -- --ignored --nocapture`.
-#[test]
-#[ignore = "measures"]
-fn a_frame_is_cheap() {
-    let snapshot = crowd();
-    for (width, height) in [(80, 24), (200, 50)] {
-        for pressed in ["3 Tab", "2 Tab", "4 Tab", "z", "~"] {
-            let mut model = model(width, height, ThemeName::Dark, &snapshot);
-            keys(&mut model, &snapshot, pressed);
-            let mut times: Vec<u128> = Vec::new();
-            let mut buffer = ratatui::Terminal::new(ratatui::backend::TestBackend::new(width, height)).unwrap();
-            for _ in 0..200 {
-                let from = std::time::Instant::now();
-                buffer.draw(|frame| ttui::ui::view::view(&model, &snapshot, frame)).unwrap();
-                times.push(from.elapsed().as_micros());
-            }
-            times.sort_unstable();
-            println!("{width}x{height} {pressed}: median {} µs, worst {} µs", times[100], times[199]);
-        }
-    }
-}

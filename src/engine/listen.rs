@@ -35,7 +35,7 @@ pub fn listen(bind: Option<IpAddr>, port: u16) -> Listeners {
             Ok((sockets, got)) => {
                 let state = match got {
                     _ if port == 0 || got == port => format!("listening on port {got}"),
-                    _ => format!("port {port} is taken, listening on port {got}"),
+                    _ => format!("listening on port {got}: {port} is taken"),
                 };
                 return Listeners { sockets, port: Some(got), state };
             }
@@ -93,7 +93,7 @@ mod tests {
         let taken = first.port.unwrap();
         let second = listen(host, taken);
         assert!(second.port.is_some_and(|port| port != taken));
-        assert!(second.state.contains(&format!("port {taken} is taken")), "{}", second.state);
+        assert!(second.state.contains(&format!("{taken} is taken")), "{}", second.state);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use humansize::{BINARY, format_size};
+use humansize::{DECIMAL, format_size};
 
 use crate::swarm::candidates::Failures;
 use crate::swarm::view::{Reason, SourceRow, State};
@@ -113,7 +113,7 @@ pub fn queued(before: usize, most: u32) -> Reason {
 pub fn moving(to: &Path, (done, all): (u64, u64)) -> Reason {
     let to = crate::wire::text::clean(&to.display().to_string(), crate::limits::TRACKER_TEXT);
     let percent = u128::from(done) * 100 / u128::from(all.max(1));
-    let moved = format!("{} of {}", format_size(done, BINARY), format_size(all, BINARY));
+    let moved = format!("{} of {}", format_size(done, DECIMAL), format_size(all, DECIMAL));
     Reason {
         sentence: format!("its data are being moved: {percent}%, to {to}"),
         numbers: vec![("moved".to_owned(), moved)],
@@ -121,7 +121,7 @@ pub fn moving(to: &Path, (done, all): (u64, u64)) -> Reason {
 }
 
 fn rate(bytes: u64) -> String {
-    format!("{}/s", format_size(bytes, BINARY))
+    format!("{}/s", format_size(bytes, DECIMAL))
 }
 
 /// `1 peer`, `2 peers`.
@@ -236,7 +236,7 @@ fn downloading(f: &Facts) -> String {
         return format!("limited by {limit}");
     }
     if f.waiting_for_disk || (f.disk_busy >= BUSY && f.unwritten > 0) {
-        return format!("disk busy {}%: {} are not yet written", f.disk_busy, format_size(f.unwritten, BINARY));
+        return format!("disk busy {}%: {} are not yet written", f.disk_busy, format_size(f.unwritten, DECIMAL));
     }
     let free = f.interesting - f.choking.min(f.interesting);
     if free == 0 {
@@ -321,7 +321,7 @@ fn numbers(f: &Facts) -> Vec<(String, String)> {
     line("down", format!("{}, {}", rate(f.down), limits(f.down_limits)));
     line("up", format!("{}, {}", rate(f.up), limits(f.up_limits)));
     let waiting = if f.waiting_for_disk { ", requests wait for it" } else { "" };
-    let unwritten = format_size(f.unwritten, BINARY);
+    let unwritten = format_size(f.unwritten, DECIMAL);
     line("disk", format!("{}% busy, {unwritten} not yet written{waiting}", f.disk_busy));
     if f.skipped > 0 {
         line("files not wanted", format!("{} of {}", f.skipped, f.files));

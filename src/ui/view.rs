@@ -126,9 +126,7 @@ fn header(pen: &mut Pen<'_>, area: Rect, model: &Model, snapshot: &Snapshot) {
     let port = match snapshot.port {
         // The engine may name the port in its sentence: once is enough.
         Some(port) => {
-            let state = snapshot.port_state.as_str();
-            let state = state.strip_suffix(&format!(" on port {port}")).unwrap_or(state);
-            format!("port {port} {state}")
+            format!("port {port} {}", snapshot.port_state.replacen(&format!(" on port {port}"), "", 1))
         }
         None if snapshot.port_state.is_empty() => "starting".to_owned(),
         None => format!("no port: {}", snapshot.port_state),

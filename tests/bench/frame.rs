@@ -20,15 +20,31 @@ use ttui::ui::update::update;
 use ttui::ui::view::view;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 36), (200, 50)];
+/// What is shown: the keys that lead there.
+const PANES: [&str; 5] = ["3 Tab", "2 Tab", "4 Tab", "z", "~"];
+
+/// A screen to be drawn.
+struct Shown {
+    size: (u16, u16),
+    keys: &'static str,
+}
+
+impl std::fmt::Display for Shown {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}x{}, {}", self.size.0, self.size.1, self.keys)
+    }
+}
 
 fn main() {
     divan::main();
 }
 
-#[divan::bench(args = SIZES, sample_count = 200)]
-fn build(bencher: divan::Bencher<'_, '_>, (width, height): (u16, u16)) {
+#[divan::bench(args = SIZES.into_iter().flat_map(|size| PANES.map(|keys| Shown { size, keys })), sample_count = 200)]
+fn build(bencher: divan::Bencher<'_, '_>, shown: &Shown) {
     let snapshot = snapshots::crowd();
-    let model = screen::model(width, height, ThemeName::Dark, &snapshot);
+    let (width, height) = shown.size;
+    let mut model = screen::model(width, height, ThemeName::Dark, &snapshot);
+    screen::keys(&mut model, &snapshot, shown.keys);
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     bencher.bench_local(|| {
         terminal.draw(|frame| view(&model, &snapshot, frame)).unwrap();
