@@ -1,5 +1,6 @@
 //! The command line: what can be called, and who does it. One file a verb.
 
+pub mod create;
 pub mod demo;
 pub mod download;
 pub mod interface;
@@ -55,6 +56,8 @@ pub enum Verb {
     Download(DownloadArgs),
     /// Check what is there, then seed it
     Seed(SeedArgs),
+    /// Make a .torrent file of a file or a folder
+    Create(CreateArgs),
     /// Show what is inside a .torrent file or a magnet link
     Show(ShowArgs),
     /// Check data on disk against a .torrent file; done only if they are whole
@@ -135,6 +138,53 @@ pub struct SeedArgs {
     pub json: bool,
 }
 
+/// `ttui create`
+#[derive(Args, Clone, Debug)]
+pub struct CreateArgs {
+    /// The file or the folder
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// Where the .torrent goes [default: its name in the current folder]
+    #[arg(short, long, value_name = "OUT")]
+    pub output: Option<PathBuf>,
+    /// A tracker; those given later are asked when those before do not answer, those with commas between share the work
+    #[arg(long, value_name = "URL", value_parser = create::trackers)]
+    pub tracker: Vec<Trackers>,
+    /// A web server that has the data too (can be given several times)
+    #[arg(long, value_name = "URL", value_parser = create::web_seed)]
+    pub web_seed: Vec<String>,
+    /// Bytes of a piece: a power of two from 16K [default: about 1,500 pieces]
+    #[arg(long, value_name = "SIZE", value_parser = create::piece)]
+    pub piece_length: Option<u32>,
+    /// Find peers by its trackers alone
+    #[arg(long)]
+    pub private: bool,
+    /// A remark that everybody can read
+    #[arg(long, value_name = "S")]
+    pub comment: Option<String>,
+    /// Where it comes from; gives it an info-hash of its own
+    #[arg(long, value_name = "S")]
+    pub source: Option<String>,
+    /// Another name than that of the file or the folder
+    #[arg(long, value_name = "S", value_parser = create::name)]
+    pub name: Option<String>,
+    /// Take hidden files too, and those that systems leave for themselves
+    #[arg(long)]
+    pub include_hidden: bool,
+    /// Do not tell when it was made: the same data always give the same bytes
+    #[arg(long)]
+    pub no_date: bool,
+    /// Replace the .torrent if it is there already
+    #[arg(long)]
+    pub force: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Trackers that are asked in turn.
+pub type Trackers = Vec<String>;
+
 /// `ttui show`
 #[derive(Args, Clone, Debug)]
 pub struct ShowArgs {
@@ -206,6 +256,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> color_eyre::Result<ExitC
         Some(Verb::Download(args)) => download::run(args, &cli.common),
         Some(Verb::Seed(args)) => download::seed(args, &cli.common),
         Some(Verb::Demo(args)) => demo::run(args, &cli.common),
+        Some(Verb::Create(args)) => create::run(args, &cli.common),
         Some(Verb::Show(args)) => show::run(args, &cli.common),
         Some(Verb::Verify(args)) => verify::run(args, &cli.common),
         Some(Verb::Magnet(args)) => magnet::run(args, &cli.common),

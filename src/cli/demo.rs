@@ -13,7 +13,7 @@ use super::progress::{End, Show, Until, Watch};
 use super::{Common, DemoArgs, STOPPED, interface, out};
 use crate::api::{AddTorrent, Command};
 use crate::config::Config;
-use crate::disk::create::{Folder, PieceHasher};
+use crate::disk::create::{Draft, PieceHasher, Terms};
 use crate::engine::handle::{Engine, EngineConfig};
 use crate::engine::tracker::{Tracker, TrackerConfig};
 use crate::limits::{KIB, MIB};
@@ -98,7 +98,9 @@ impl Home {
             write_made_up(&folder.join(path), *size, n as u64, &mut hasher)?;
         }
         let files = FILES.iter().map(|(path, size)| (PathBuf::from(path), *size as u64)).collect();
-        let made = Folder { name: name.into(), files, piece_length: PIECE, hashes: hasher.finish(), tracker };
+        let terms = Terms { trackers: tracker.into_iter().map(|url| vec![url]).collect(), ..Terms::default() };
+        let hashes = hasher.finish();
+        let made = Draft { name: name.into(), folder: true, files, piece_length: PIECE, hashes, terms };
         let bytes = made.encode().map_err(|error| eyre!("its .torrent cannot be made: {error}"))?;
         let path = self.0.join("demo.torrent");
         fs::write(&path, bytes)?;

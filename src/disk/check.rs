@@ -123,7 +123,7 @@ pub fn hash_check(
 }
 
 /// Cuts runs of pieces into parts that several threads can share evenly.
-fn chunks(layout: &Layout, pieces: &[Range<u32>], threads: u64) -> Vec<Range<u32>> {
+pub(super) fn chunks(layout: &Layout, pieces: &[Range<u32>], threads: u64) -> Vec<Range<u32>> {
     let length = u64::from(layout.geometry().piece_length());
     let all: u64 = pieces.iter().map(|p| p.len() as u64).sum();
     let step = (CHUNK / length).min(all / (threads * 8)).max(1) as u32;
@@ -142,7 +142,7 @@ fn chunks(layout: &Layout, pieces: &[Range<u32>], threads: u64) -> Vec<Range<u32
 }
 
 /// One thread's reader: its own handle, so that the system reads ahead for it, and its own buffer.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     layout: &'a Layout,
     dir: &'a Path,
     open: Option<(usize, Option<File>)>,
@@ -150,11 +150,12 @@ struct Reader<'a> {
     data: Range<u64>,
     buffer: Aligned,
     zeros: Option<(u32, [u8; 20])>,
-    fault: Option<DiskFault>,
+    /// Why something could not be read, for another reason than absence.
+    pub(super) fault: Option<DiskFault>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(layout: &'a Layout, dir: &'a Path) -> Self {
+    pub(super) fn new(layout: &'a Layout, dir: &'a Path) -> Self {
         Reader { layout, dir, open: None, data: 0..0, buffer: Aligned::new(READ), zeros: None, fault: None }
     }
 
@@ -163,7 +164,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The hash of a piece; `None` if it is not all there.
-    fn hash(&mut self, piece: PieceIndex) -> Option<[u8; 20]> {
+    pub(super) fn hash(&mut self, piece: PieceIndex) -> Option<[u8; 20]> {
         let segments: Vec<Segment> = self.layout.segments(self.layout.bytes_of(piece)).collect();
         if let [only] = segments.as_slice()
             && self.is_hole(*only)

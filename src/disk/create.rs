@@ -1,10 +1,91 @@
-//! Writing `.torrent` files of our own: the pieces are hashed by us, lava_torrent puts the file together.
+//! Making `.torrent` files: [`walk`] finds the files, [`hashing`] hashes them on all cores, lava_torrent puts the
+//! `.torrent` together, and [`output`] gives it its name when it is whole.
 
-use std::path::PathBuf;
+pub mod hashing;
+pub mod output;
+pub mod walk;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
 
 use lava_torrent::LavaTorrentError;
+use lava_torrent::bencode::BencodeElem;
 use lava_torrent::torrent::v1::{File, Torrent};
 use sha1::{Digest, Sha1};
+use thiserror::Error;
+
+use crate::disk::create::hashing::{Progress, hash};
+use crate::disk::create::walk::Survey;
+use crate::limits;
+use crate::wire::metainfo::Metainfo;
+
+/// The smallest piece, in bytes.
+pub const PIECE_LEAST: u32 = 16 * limits::KIB as u32;
+/// The largest piece that is chosen, in bytes; a larger one can be asked for.
+pub const PIECE_CHOSEN: u32 = 16 * limits::MIB as u32;
+/// The largest piece that can be asked for, in bytes: other clients refuse more.
+pub const PIECE_MOST: u32 = 128 * limits::MIB as u32;
+/// Pieces that a torrent should have: fewer make progress coarse, more make the `.torrent` large.
+const PIECES: u64 = 1500;
+/// Who makes it.
+const MAKER: &str = concat!("ttui/", env!("CARGO_PKG_VERSION"));
+
+/// Why a `.torrent` was not made.
+#[derive(Debug, Error)]
+pub enum CreateError {
+    /// The user stopped it.
+    #[error("stopped: nothing was written")]
+    Stopped,
+    /// It is neither a file nor a folder.
+    #[error("cannot make a torrent of {}: it is {what}, not a file or a folder", .path.display())]
+    NotAFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// It has no name, such as `/`.
+    #[error("cannot make a torrent of {}: it has no name; make one of a folder in it", .0.display())]
+    NoName(PathBuf),
+    /// A name cannot stand in a torrent.
+    #[error("the name of {} is not UTF-8, and no torrent can carry it: rename it", .0.display())]
+    Name(PathBuf),
+    /// There are no bytes.
+    #[error("there is nothing in {} to share{why}", .path.display())]
+    Nothing {
+        /// The path.
+        path: PathBuf,
+        /// What was left out, as the end of the sentence.
+        why: String,
+    },
+    /// It is too much for a torrent.
+    #[error("{} is too much for one torrent: {what}", .path.display())]
+    TooMuch {
+        /// The path.
+        path: PathBuf,
+        /// What there is too much of, and what to do.
+        what: String,
+    },
+    /// A file is not what it was when it was found.
+    #[error("{} {how} while it was read: make the torrent when nothing changes it", .path.display())]
+    Changed {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        how: &'static str,
+    },
+    /// The name of the `.torrent` is taken.
+    #[error("{} is there already{advice}", .path.display())]
+    Exists {
+        /// The path.
+        path: PathBuf,
+        /// What to do, as the end of the sentence.
+        advice: &'static str,
+    },
+    /// The system refused.
+    #[error("{0}")]
+    System(String),
+}
 
 /// Hashes bytes that come in any portions as the pieces of a torrent.
 pub struct PieceHasher {
@@ -50,22 +131,41 @@ impl PieceHasher {
     }
 }
 
-/// What a `.torrent` of a folder is made of.
-#[derive(Clone, Debug)]
-pub struct Folder {
-    /// The folder's name.
+/// What its maker says of a torrent.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Terms {
+    /// URLs of trackers: groups that are asked one after the other.
+    pub trackers: Vec<Vec<String>>,
+    /// URLs of web seeds.
+    pub web_seeds: Vec<String>,
+    /// Only its trackers may be asked for peers.
+    pub private: bool,
+    /// A remark.
+    pub comment: Option<String>,
+    /// Where it comes from: gives the same data another info-hash.
+    pub source: Option<String>,
+    /// When it was made, in seconds since 1970.
+    pub date: Option<i64>,
+}
+
+/// What a `.torrent` is made of.
+#[derive(Clone, Debug, Default)]
+pub struct Draft {
+    /// The name of its file or its folder.
     pub name: String,
+    /// Whether it is a folder of files rather than one file.
+    pub folder: bool,
     /// Its files in the order in which they were hashed: path below the folder, bytes.
     pub files: Vec<(PathBuf, u64)>,
     /// Bytes of a piece.
     pub piece_length: u32,
     /// The SHA-1 of each piece, as [`PieceHasher::finish`] gives them.
     pub hashes: Vec<Vec<u8>>,
-    /// The tracker's URL.
-    pub tracker: Option<String>,
+    /// What its maker says.
+    pub terms: Terms,
 }
 
-impl Folder {
+impl Draft {
     /// The bytes of its `.torrent`.
     ///
     /// # Errors
@@ -73,16 +173,31 @@ impl Folder {
     pub fn encode(self) -> Result<Vec<u8>, LavaTorrentError> {
         let length = self.files.iter().map(|(_, n)| *n).sum::<u64>();
         let file = |(path, length): (PathBuf, u64)| File { length: integer(length), path, extra_fields: None };
+        let Terms { trackers, web_seeds, private, comment, source, date } = self.terms;
+        let text = |text: String| BencodeElem::String(text);
+        let mut extra = HashMap::from([("created by".to_owned(), text(MAKER.to_owned()))]);
+        extra.extend(comment.map(|comment| ("comment".to_owned(), text(comment))));
+        extra.extend(date.map(|date| ("creation date".to_owned(), BencodeElem::Integer(date))));
+        if !web_seeds.is_empty() {
+            let urls = web_seeds.into_iter().map(text).collect();
+            extra.insert("url-list".to_owned(), BencodeElem::List(urls));
+        }
+        let mut info = HashMap::new();
+        if private {
+            info.insert("private".to_owned(), BencodeElem::Integer(1));
+        }
+        info.extend(source.map(|source| ("source".to_owned(), text(source))));
+        let several = trackers.iter().flatten().count() > 1;
         Torrent {
-            announce: self.tracker,
-            announce_list: None,
+            announce: trackers.iter().flatten().next().cloned(),
+            announce_list: several.then_some(trackers),
             length: integer(length),
-            files: Some(self.files.into_iter().map(file).collect()),
+            files: self.folder.then(|| self.files.into_iter().map(file).collect()),
             name: self.name,
             piece_length: i64::from(self.piece_length),
             pieces: self.hashes,
-            extra_fields: None,
-            extra_info_fields: None,
+            extra_fields: Some(extra),
+            extra_info_fields: (!info.is_empty()).then_some(info),
         }
         .encode()
     }
@@ -92,27 +207,140 @@ fn integer(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
+/// The bytes of a piece that suit so many bytes: about 1,500 pieces, none smaller than [`PIECE_LEAST`] or larger than
+/// [`PIECE_CHOSEN`].
+#[must_use]
+pub const fn piece_length(total: u64) -> u32 {
+    let mut length = PIECE_LEAST;
+    // From the geometric middle between two powers on, the larger one is nearer.
+    while length < PIECE_CHOSEN && total > length as u64 * PIECES * 141 / 100 {
+        length *= 2;
+    }
+    length
+}
+
+/// A `.torrent` that was made, and is nowhere yet.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// Its bytes.
+    pub bytes: Vec<u8>,
+    /// What others read in it.
+    pub meta: Metainfo,
+}
+
+/// The number of bytes that the `.torrent` will have.
+///
+/// # Errors
+/// As [`make`], as far as that is known before anything is hashed.
+pub fn size(survey: &Survey, piece_length: u32, terms: &Terms) -> Result<u64, CreateError> {
+    let pieces = pieces(survey, piece_length)?;
+    encode(survey, piece_length, vec![[0; 20]; pieces as usize], terms).map(|bytes| bytes.len() as u64)
+}
+
+/// The number of pieces, where it is no more than clients take.
+fn pieces(survey: &Survey, piece_length: u32) -> Result<u32, CreateError> {
+    let pieces = survey.total.div_ceil(u64::from(piece_length));
+    u32::try_from(pieces).ok().filter(|pieces| *pieces <= limits::PIECES).ok_or_else(|| CreateError::TooMuch {
+        path: survey.path(),
+        what: format!(
+            "it would have {pieces} pieces; choose larger ones, so that there are at most {}",
+            limits::PIECES
+        ),
+    })
+}
+
+/// Hashes what was found with so many threads, and makes a `.torrent` of it.
+///
+/// # Errors
+/// One sentence that names the file: it cannot be read, or has changed; or the user has stopped it.
+pub fn make(
+    survey: &Survey,
+    piece_length: u32,
+    terms: &Terms,
+    threads: usize,
+    progress: &Progress,
+) -> Result<Made, CreateError> {
+    pieces(survey, piece_length)?;
+    let hashes = hash(survey, piece_length, threads, progress)?;
+    let bytes = encode(survey, piece_length, hashes, terms)?;
+    // What we would not read ourselves is not given to others.
+    let meta = Metainfo::parse(&bytes)
+        .map_err(|why| CreateError::System(format!("{} cannot be shared: {why}", survey.path().display())))?;
+    Ok(Made { bytes, meta })
+}
+
+fn encode(survey: &Survey, piece_length: u32, hashes: Vec<[u8; 20]>, terms: &Terms) -> Result<Vec<u8>, CreateError> {
+    let draft = Draft {
+        name: survey.name.clone(),
+        folder: survey.folder,
+        files: survey.files.iter().map(|file| (PathBuf::from(&file.name), file.length)).collect(),
+        piece_length,
+        hashes: hashes.into_iter().map(Vec::from).collect(),
+        terms: terms.clone(),
+    };
+    let path = || survey.path();
+    let bytes = draft
+        .encode()
+        .map_err(|why| CreateError::System(format!("{} cannot be made a torrent: {why}", path().display())))?;
+    if bytes.len() as u64 > limits::TORRENT_FILE || bytes.len() > limits::METADATA {
+        let what = "its .torrent would be larger than clients take; choose larger pieces or fewer files".to_owned();
+        return Err(CreateError::TooMuch { path: path(), what });
+    }
+    Ok(bytes)
+}
+
+/// How a path that cannot be read is told.
+fn unreadable(path: &Path, error: &std::io::Error) -> CreateError {
+    CreateError::System(format!("cannot read {}: {error}", path.display()))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::metainfo::Metainfo;
 
     #[test]
     fn what_is_written_can_be_read_and_its_hashes_are_right() {
         let mut hasher = PieceHasher::new(100);
         let data: Vec<u8> = (0..250u8).collect();
         data.chunks(33).for_each(|portion| hasher.update(portion));
-        let folder = Folder {
+        let draft = Draft {
             name: "folder".into(),
+            folder: true,
             files: vec![("a".into(), 130), ("b/c".into(), 120)],
             piece_length: 100,
             hashes: hasher.finish(),
-            tracker: Some("http://127.0.0.1:6969/announce".into()),
+            terms: Terms {
+                trackers: vec![
+                    vec!["http://127.0.0.1:6969/announce".into(), "udp://127.0.0.1:6969".into()],
+                    vec!["http://tracker.example.org/announce".into()],
+                ],
+                web_seeds: vec!["https://example.org/a/".into()],
+                private: true,
+                comment: Some("ours".into()),
+                source: Some("here".into()),
+                date: Some(7),
+            },
         };
-        let meta = Metainfo::parse(&folder.encode().unwrap()).unwrap();
+        let meta = Metainfo::parse(&draft.clone().encode().unwrap()).unwrap();
         assert_eq!((meta.total, meta.files.len(), meta.hashes.len()), (250, 2, 3));
         for (piece, hash) in data.chunks(100).zip(&meta.hashes) {
             assert_eq!(Sha1::digest(piece)[..], hash[..]);
+        }
+        assert_eq!(meta.trackers, draft.terms.trackers);
+        assert_eq!(meta.web_seeds, draft.terms.web_seeds);
+        assert_eq!((meta.private, meta.created, meta.created_by.as_deref()), (true, Some(7), Some(MAKER)));
+        assert_eq!((meta.comment.as_deref(), meta.source.as_deref()), (Some("ours"), Some("here")));
+    }
+
+    #[test]
+    fn there_are_about_fifteen_hundred_pieces() {
+        const MIB: u64 = 1 << 20;
+        for (total, piece) in [(1, 16), (34 * MIB, 32), (700 * MIB, 512), (4096 * MIB, 2048), (1 << 44, 16 * 1024)] {
+            assert_eq!(piece_length(total), piece * 1024, "{total}");
+        }
+        for total in [64 * MIB, 1000 * MIB, 1023 * MIB, 9999 * MIB] {
+            let pieces = total.div_ceil(u64::from(piece_length(total)));
+            assert!((1000..2200).contains(&pieces), "{total}: {pieces}");
         }
     }
 }

@@ -85,7 +85,7 @@ fn open(path: &Path) -> io::Result<File> {
 }
 
 #[cfg(unix)]
-fn kind(kind: std::fs::FileType) -> &'static str {
+pub(super) fn kind(kind: std::fs::FileType) -> &'static str {
     use std::os::unix::fs::FileTypeExt;
 
     match kind {
@@ -97,7 +97,7 @@ fn kind(kind: std::fs::FileType) -> &'static str {
 }
 
 #[cfg(not(unix))]
-fn kind(kind: std::fs::FileType) -> &'static str {
+pub(super) fn kind(kind: std::fs::FileType) -> &'static str {
     if kind.is_dir() { "a folder" } else { "a device" }
 }
 

@@ -1,0 +1,117 @@
+//! Giving a `.torrent` its name when it is whole: before that there is none, and nothing of others is lost.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+
+use crate::disk::atomic;
+use crate::disk::create::CreateError;
+use crate::disk::fault::{self, Doing};
+use crate::disk::paths;
+use crate::limits;
+use crate::wire::metainfo::paths::{Rules, component};
+
+/// The ending of its name.
+const ENDING: &str = ".torrent";
+/// Names that are tried before giving up.
+const NAMES: u32 = 1000;
+
+/// The name of the `.torrent` of something of this name; `number` tells it from others from 2 on.
+#[must_use]
+pub fn file_name(name: &str, number: u32) -> String {
+    let name = component(name.as_bytes(), Rules::HERE).unwrap_or_else(|| "_".to_owned());
+    let end = if number < 2 { ENDING.to_owned() } else { format!(" {number}{ENDING}") };
+    let mut cut = name.len().min(limits::PATH_COMPONENT - end.len());
+    while !name.is_char_boundary(cut) {
+        cut -= 1;
+    }
+    format!("{}{end}", &name[..cut])
+}
+
+/// Writes a `.torrent` of the user's. What bears its name stays, unless it is a file and to be replaced.
+///
+/// # Errors
+/// One sentence; nothing is left behind then.
+pub fn write(path: &Path, bytes: &[u8], replace: bool) -> Result<(), CreateError> {
+    let exists = |advice| CreateError::Exists { path: path.to_owned(), advice };
+    match fs::metadata(path) {
+        Ok(meta) if !meta.is_file() => return Err(exists(", and is no file: name another one with --output")),
+        Ok(_) if !replace => return Err(exists(": name another file with --output, or replace it with --force")),
+        _ => {}
+    }
+    let folder = match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    let Some(name) = path.file_name() else {
+        return Err(CreateError::System(format!("{} is no name for a file", path.display())));
+    };
+    let new = format!(".ttui-{}-{:08x}.new", std::process::id(), fastrand::u32(..));
+    let temporary = folder.join(&new);
+    let failed = |error: &io::Error| {
+        let _ = atomic::remove(&temporary);
+        match error.kind() {
+            io::ErrorKind::AlreadyExists => exists(""),
+            io::ErrorKind::NotFound => {
+                CreateError::System(format!("cannot write {}: there is no folder {}", path.display(), folder.display()))
+            }
+            _ => CreateError::System(fault::system(Doing::Write, path, error, bytes.len() as u64).text),
+        }
+    };
+    let written = OpenOptions::new().write(true).create_new(true).open(&temporary).and_then(|mut file| {
+        file.write_all(bytes)?;
+        file.sync_all()
+    });
+    written.map_err(|error| failed(&error))?;
+    let named = if replace {
+        fs::rename(&temporary, path)
+    } else {
+        paths::rename((folder, Path::new(&new)), (folder, Path::new(name)))
+    };
+    named.map_err(|error| failed(&error))
+}
+
+/// Writes a `.torrent` into a folder under the first name that is free. Returns where it is.
+///
+/// # Errors
+/// One sentence; nothing is left behind then.
+pub fn write_free(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, CreateError> {
+    let mut number = 1;
+    loop {
+        let path = folder.join(file_name(name, number));
+        match write(&path, bytes, false) {
+            Err(CreateError::Exists { .. }) if number < NAMES => number += 1,
+            Err(error) => return Err(error),
+            Ok(()) => return Ok(path),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_overwritten_unless_asked_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = write_free(dir.path(), "a/b", b"one").unwrap();
+        assert_eq!(path, dir.path().join(file_name("a/b", 1)));
+        let second = write_free(dir.path(), "a/b", b"two").unwrap();
+        assert_ne!(path, second);
+        assert_eq!((fs::read(&path).unwrap(), fs::read(&second).unwrap()), (b"one".to_vec(), b"two".to_vec()));
+        let taken = write(&path, b"three", false).unwrap_err().to_string();
+        assert!(taken.contains("--force"), "{taken}");
+        write(&path, b"three", true).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), b"three");
+        assert!(write(dir.path(), b"x", true).unwrap_err().to_string().contains("no file"));
+        let nowhere = write(&dir.path().join("no/x.torrent"), b"x", false).unwrap_err().to_string();
+        assert!(nowhere.contains("there is no folder"), "{nowhere}");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left behind");
+        #[cfg(target_os = "linux")]
+        {
+            let full = write(Path::new("/dev/full"), b"x", true).unwrap_err().to_string();
+            assert!(full.contains("no file"), "{full}");
+        }
+        assert!((250..=255).contains(&file_name(&"é".repeat(300), 12).len()));
+    }
+}

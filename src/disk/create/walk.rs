@@ -1,0 +1,288 @@
+//! Finding the files of a torrent to be made: always the same ones in the same order.
+
+use std::fs::{self, Metadata};
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
+
+use crate::disk::create::{CreateError, unreadable};
+use crate::disk::open::kind;
+use crate::limits;
+
+/// Files that systems leave in folders for themselves.
+const JUNK: [&str; 3] = [".DS_Store", "Thumbs.db", "desktop.ini"];
+
+/// What is taken.
+#[derive(Clone, Debug, Default)]
+pub struct Choice {
+    /// Hidden files, and those that systems leave for themselves, too.
+    pub hidden: bool,
+    /// This file is none of the torrent's: the `.torrent` of before.
+    pub except: Option<PathBuf>,
+}
+
+/// A file that was found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Found {
+    /// Its path below [`Survey::root`], with slashes.
+    pub name: String,
+    /// Its bytes.
+    pub length: u64,
+    modified: Option<SystemTime>,
+}
+
+/// What a torrent would be made of.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Survey {
+    /// The folder that the files are found in: the torrent's own, or the one around its only file.
+    pub root: PathBuf,
+    /// The torrent's name.
+    pub name: String,
+    /// Whether it is a folder of files rather than one file.
+    pub folder: bool,
+    /// Its files, in the order of their paths byte by byte.
+    pub files: Vec<Found>,
+    /// Bytes of all files.
+    pub total: u64,
+    /// What was not taken.
+    pub left_out: LeftOut,
+}
+
+/// How many were not taken, and why.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LeftOut {
+    /// Hidden files and folders, and those that systems leave for themselves.
+    pub hidden: usize,
+    /// Symbolic links: they lead elsewhere.
+    pub links: usize,
+    /// Pipes, sockets and devices.
+    pub special: usize,
+    /// The `.torrent` of before.
+    pub own: usize,
+}
+
+impl LeftOut {
+    /// The same in words; nothing when nothing was left out.
+    #[must_use]
+    pub fn words(&self) -> Option<String> {
+        let parts = [
+            (self.hidden, "hidden or of the system", "hidden or of the system"),
+            (self.links, "symbolic link", "symbolic links"),
+            (self.special, "pipe, socket or device", "pipes, sockets or devices"),
+            (self.own, ".torrent that is written", ".torrent files that are written"),
+        ];
+        let parts = parts.into_iter().filter(|(count, ..)| *count > 0);
+        let words: Vec<String> =
+            parts.map(|(count, one, many)| format!("{count} {}", if count == 1 { one } else { many })).collect();
+        (!words.is_empty()).then(|| format!("left out: {}", words.join(", ")))
+    }
+}
+
+impl Survey {
+    /// Where the torrent's file or folder is.
+    #[must_use]
+    pub fn path(&self) -> PathBuf {
+        match (self.folder, self.files.first()) {
+            (false, Some(file)) => self.root.join(&file.name),
+            _ => self.root.clone(),
+        }
+    }
+
+    /// The folder around the torrent's file or folder: where a client finds its data.
+    #[must_use]
+    pub fn around(&self) -> PathBuf {
+        let path = self.path();
+        path.parent().map_or_else(|| path.clone(), Path::to_path_buf)
+    }
+
+    /// Looks whether all files are as they were found.
+    ///
+    /// # Errors
+    /// Names the first that is not.
+    pub fn check(&self) -> Result<(), CreateError> {
+        self.files.iter().try_for_each(|file| self.check_file(file))
+    }
+
+    fn check_file(&self, file: &Found) -> Result<(), CreateError> {
+        let path = self.root.join(&file.name);
+        let how = match fs::symlink_metadata(&path) {
+            Err(_) => "has gone",
+            Ok(meta) if !meta.is_file() => "has become something else",
+            Ok(meta) if meta.len() < file.length => "has become shorter",
+            Ok(meta) if meta.len() > file.length => "has become longer",
+            Ok(meta) if meta.modified().ok() != file.modified => "was written to",
+            Ok(_) => return Ok(()),
+        };
+        Err(CreateError::Changed { path, how })
+    }
+}
+
+/// Finds what a torrent of `path` would be made of. Links are not followed, but for `path` itself: a client that shares
+/// the data does not follow them either. Ends early when `stop` says so.
+///
+/// # Errors
+/// One sentence: it cannot be read, is neither file nor folder, or has nothing to share.
+pub fn survey(path: &Path, choice: &Choice, stop: &dyn Fn() -> bool) -> Result<Survey, CreateError> {
+    // Windows spells the real path in a way that few programs understand.
+    let real =
+        if cfg!(windows) { fs::metadata(path).and_then(|_| std::path::absolute(path)) } else { fs::canonicalize(path) };
+    let real = real.map_err(|error| unreadable(path, &error))?;
+    let meta = fs::metadata(&real).map_err(|error| unreadable(path, &error))?;
+    let name = real.file_name().ok_or_else(|| CreateError::NoName(real.clone()))?;
+    let name = name.to_str().ok_or_else(|| CreateError::Name(real.clone()))?.to_owned();
+    if !meta.is_dir() && !meta.is_file() {
+        return Err(CreateError::NotAFile { path: path.to_owned(), what: kind(meta.file_type()) });
+    }
+    let mut found = Survey {
+        root: real.clone(),
+        name: name.clone(),
+        folder: meta.is_dir(),
+        files: Vec::new(),
+        total: 0,
+        left_out: LeftOut::default(),
+    };
+    if meta.is_dir() {
+        walk(&mut found, choice, stop)?;
+        found.files.sort_unstable_by(|a, b| a.name.cmp(&b.name));
+    } else {
+        found.root = real.parent().map_or_else(PathBuf::new, Path::to_path_buf);
+        take(&mut found, name, &meta)?;
+    }
+    if found.total == 0 {
+        let why = match (found.files.len(), found.left_out.words()) {
+            (0, Some(words)) => format!(" ({words})"),
+            (0, None) if found.folder => ": it is empty".to_owned(),
+            (_, Some(words)) => format!(": all files are empty ({words})"),
+            (_, None) => ": it has no bytes".to_owned(),
+        };
+        return Err(CreateError::Nothing { path: path.to_owned(), why });
+    }
+    Ok(found)
+}
+
+/// Goes through a folder and all below it.
+fn walk(found: &mut Survey, choice: &Choice, stop: &dyn Fn() -> bool) -> Result<(), CreateError> {
+    let too_much = |found: &Survey, what: String| CreateError::TooMuch { path: found.root.clone(), what };
+    let mut folders = vec![(found.root.clone(), String::new(), 1)];
+    while let Some((folder, before, depth)) = folders.pop() {
+        if depth > limits::PATH_DEPTH {
+            return Err(too_much(found, format!("{} is too deep below it", folder.display())));
+        }
+        for entry in fs::read_dir(&folder).map_err(|error| unreadable(&folder, &error))? {
+            if stop() {
+                return Err(CreateError::Stopped);
+            }
+            let entry = entry.map_err(|error| unreadable(&folder, &error))?;
+            let path = entry.path();
+            let meta = match fs::symlink_metadata(&path) {
+                Ok(meta) => meta,
+                Err(_) => return Err(CreateError::Changed { path, how: "has gone" }),
+            };
+            let name = entry.file_name();
+            if !choice.hidden && is_hidden(&name.to_string_lossy()) {
+                found.left_out.hidden += 1;
+            } else if meta.is_symlink() {
+                found.left_out.links += 1;
+            } else if choice.except.as_ref() == Some(&path) {
+                found.left_out.own += 1;
+            } else if meta.is_dir() || meta.is_file() {
+                let name = name.to_str().ok_or_else(|| CreateError::Name(path.clone()))?;
+                let name = format!("{before}{name}");
+                if meta.is_dir() {
+                    folders.push((path, format!("{name}/"), depth + 1));
+                } else if found.files.len() >= limits::FILES {
+                    return Err(too_much(found, format!("it holds more than {} files", limits::FILES)));
+                } else {
+                    readable(&path)?;
+                    take(found, name, &meta)?;
+                }
+            } else {
+                found.left_out.special += 1;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A file that nobody lets us read is told of before hours of hashing, not after them.
+fn readable(path: &Path) -> Result<(), CreateError> {
+    #[cfg(unix)]
+    rustix::fs::access(path, rustix::fs::Access::READ_OK).map_err(|error| unreadable(path, &error.into()))?;
+    Ok(())
+}
+
+fn take(found: &mut Survey, name: String, meta: &Metadata) -> Result<(), CreateError> {
+    let total = found.total.checked_add(meta.len()).filter(|total| i64::try_from(*total).is_ok());
+    found.total = total.ok_or_else(|| CreateError::TooMuch {
+        path: found.root.clone(),
+        what: "its bytes cannot be counted".to_owned(),
+    })?;
+    found.files.push(Found { name, length: meta.len(), modified: meta.modified().ok() });
+    Ok(())
+}
+
+fn is_hidden(name: &str) -> bool {
+    name.starts_with('.') || JUNK.iter().any(|junk| junk.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(dir: &Path, choice: &Choice) -> Result<Survey, CreateError> {
+        survey(dir, choice, &|| false)
+    }
+
+    fn names(survey: &Survey) -> Vec<&str> {
+        survey.files.iter().map(|file| file.name.as_str()).collect()
+    }
+
+    #[test]
+    fn files_are_found_in_one_order_and_the_rest_is_counted() {
+        let home = tempfile::tempdir().unwrap();
+        let dir = home.path().join("album");
+        for path in ["b/2", "b/10", "b.txt", "a/x", ".hidden", ".git/config", "a/Thumbs.db", "a/empty"] {
+            let path = dir.join(path);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(&path, if path.ends_with("empty") { &b""[..] } else { b"x" }).unwrap();
+        }
+        #[cfg(unix)]
+        {
+            std::os::unix::fs::symlink("/", dir.join("out")).unwrap();
+            std::os::unix::fs::symlink("b.txt", dir.join("in")).unwrap();
+        }
+        let all = found(&dir, &Choice::default()).unwrap();
+        assert_eq!(names(&all), ["a/empty", "a/x", "b.txt", "b/10", "b/2"]);
+        assert_eq!((all.total, all.name.as_str(), all.left_out.hidden), (4, "album", 3));
+        #[cfg(unix)]
+        assert_eq!(all.left_out.words().unwrap(), "left out: 3 hidden or of the system, 2 symbolic links");
+        let real = fs::canonicalize(&dir).unwrap();
+        let choice = Choice { hidden: true, except: Some(real.join("b.txt")) };
+        let most = found(&dir, &choice).unwrap();
+        assert_eq!(names(&most), [".git/config", ".hidden", "a/Thumbs.db", "a/empty", "a/x", "b/10", "b/2"]);
+        assert_eq!(most.left_out.own, 1);
+        assert!(all.check().is_ok());
+        fs::write(dir.join("b/2"), b"longer").unwrap();
+        assert!(all.check().unwrap_err().to_string().contains("2 has become longer"));
+    }
+
+    #[test]
+    fn what_cannot_be_shared_is_told_in_one_sentence() {
+        let dir = tempfile::tempdir().unwrap();
+        let says = |path: &Path| found(path, &Choice::default()).unwrap_err().to_string();
+        assert!(says(dir.path()).contains("it is empty"));
+        fs::write(dir.path().join(".x"), b"x").unwrap();
+        assert!(says(dir.path()).contains("1 hidden"));
+        fs::write(dir.path().join("y"), b"").unwrap();
+        assert!(says(dir.path()).contains("all files are empty"));
+        assert!(says(&dir.path().join("y")).contains("no bytes"));
+        assert!(says(&dir.path().join("z")).starts_with("cannot read"));
+        #[cfg(unix)]
+        {
+            let _bound = std::os::unix::net::UnixListener::bind(dir.path().join("s")).unwrap();
+            assert!(says(&dir.path().join("s")).contains("a socket"));
+            assert!(says(Path::new("/dev/null")).contains("a device"));
+            assert!(says(Path::new("/")).contains("no name"));
+        }
+        assert!(matches!(survey(dir.path(), &Choice::default(), &|| true), Err(CreateError::Stopped)));
+    }
+}
