@@ -151,8 +151,9 @@ impl Pen<'_> {
     /// One character over a stretch.
     pub fn fill(&mut self, x: u16, y: u16, width: u16, c: char, style: Style) {
         let area = Rect::new(x, y, width, 1).intersection(self.buf.area);
-        for x in area.left()..area.right() {
-            self.buf[(x, y)].set_char(c).set_style(style);
+        // A line outside the screen has no height, and may yet have a width.
+        for at in area.positions() {
+            self.buf[at].set_char(c).set_style(style);
         }
     }
 
