@@ -56,6 +56,45 @@ pub struct Contents {
     pub remarks: Vec<String>,
 }
 
+/// A torrent to be made of the user's own data.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct NewTorrent {
+    /// The path of the file or folder.
+    pub what: String,
+    /// Its trackers, to be asked one after the other.
+    pub trackers: Vec<String>,
+    /// Only these are asked for peers.
+    pub private: bool,
+}
+
+/// What a torrent to be made would be.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Planned {
+    /// Its name, safe to print.
+    pub name: String,
+    /// How many files it has.
+    pub files: u64,
+    /// Bytes of all files.
+    pub size: u64,
+    /// Bytes of a piece.
+    pub piece_length: u32,
+    /// How many pieces it has.
+    pub pieces: u64,
+    /// Bytes of its `.torrent`.
+    pub torrent: u64,
+    /// What is left out, in words.
+    pub left_out: Option<String>,
+}
+
+/// A torrent that was made.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Created {
+    /// Where its `.torrent` is, safe to print.
+    pub path: String,
+    /// Its magnet link.
+    pub magnet: String,
+}
+
 /// Which way in the queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Step {
@@ -125,6 +164,13 @@ pub enum Command {
         /// Out.
         up: Option<u64>,
     },
+    /// Say what a torrent of one's own data would be; answered by `Event::Surveyed`.
+    Survey(NewTorrent),
+    /// Make it, put its `.torrent` beside the data, add it and seed it; answered by `Event::Creating` while it is hashed,
+    /// and by `Event::Created`. One at a time: this takes the place of what is being made or looked at.
+    Create(NewTorrent),
+    /// Stop what is being made or looked at, without an answer; nothing stays behind.
+    StopCreating,
     /// The torrent whose [`Detail`] the snapshots are to carry.
     Focus(Option<TorrentId>),
 }
@@ -154,6 +200,31 @@ pub enum Event {
         what: String,
         /// What is inside.
         contents: Result<Box<Contents>, String>,
+    },
+    /// What a torrent of one's own data would be, or one sentence why it cannot be.
+    Surveyed {
+        /// What was asked about.
+        of: NewTorrent,
+        /// What it would be.
+        planned: Result<Box<Planned>, String>,
+    },
+    /// How far the hashing of one's own data is.
+    Creating {
+        /// What `NewTorrent::what` was.
+        what: String,
+        /// Bytes hashed.
+        done: u64,
+        /// Bytes in all; 0 while the files are looked for.
+        total: u64,
+        /// Bytes a second.
+        rate: u64,
+    },
+    /// A torrent was made and is being added, or one sentence why not.
+    Created {
+        /// What `NewTorrent::what` was.
+        what: String,
+        /// What was made.
+        made: Result<Box<Created>, String>,
     },
     /// Its check is over.
     Ready(TorrentId),

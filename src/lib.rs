@@ -142,6 +142,7 @@ pub mod ui {
     pub mod browse;
     pub mod bulk;
     pub mod chooser;
+    pub mod create;
     pub mod departed;
     pub mod dialog;
     pub mod edit;

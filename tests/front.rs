@@ -321,7 +321,7 @@ fn themes_go_round_and_help_is_searched() {
 #[test]
 fn changed_keys_are_shown_wherever_keys_are() {
     let snapshot = world();
-    let mut model = fresh(&snapshot);
+    let mut model = model(100, 24, ThemeName::Plain, &snapshot);
     let table = BTreeMap::from([
         ("pause".to_owned(), vec!["F5".to_owned()]),
         ("help".to_owned(), vec!["H".to_owned()]),

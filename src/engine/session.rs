@@ -17,8 +17,9 @@ use super::keep::Keep;
 use super::kept::Kept;
 use super::runner::{News, World, changes_trackers};
 use super::threads::caught;
-use crate::api::{AddTorrent, Command, Contents, Event, Setting, Snapshot, TorrentId};
+use crate::api::{AddTorrent, Command, Contents, Event, NewTorrent, Planned, Setting, Snapshot, TorrentId};
 use crate::config::Settings;
+use crate::disk::create::hashing::Progress;
 use crate::disk::moving::Moved;
 use crate::disk::pool::DiskPool;
 use crate::disk::storage::{Resumed, Storage};
@@ -27,8 +28,10 @@ use crate::swarm::event::Input;
 use crate::swarm::view::{Source, State};
 use crate::wire::message::InfoHash;
 
+use creating::Written;
 use entry::{Entry, Goal, Life};
 
+mod creating;
 mod entry;
 mod lives;
 mod moves;
@@ -78,6 +81,10 @@ pub enum Errand {
     Read(TorrentId, Result<Box<Plan>, String>),
     /// A torrent was read that somebody wants to know of.
     Inspected(String, Result<Box<Contents>, String>),
+    /// It was found out what a torrent of the user's data would be.
+    Surveyed(NewTorrent, Result<Box<Planned>, String>),
+    /// A torrent of the user's data was made, or not.
+    Created(NewTorrent, Arc<Progress>, Result<Box<Written>, String>),
     /// Its files were looked at.
     Opened(TorrentId, Result<Box<Opened>, String>),
     /// Its files are closed again: its turn had gone.
@@ -96,6 +103,8 @@ pub enum Errand {
     Configured(Vec<Setting>, Result<Box<Settings>, String>),
     /// Something was done, and a person should hear of it.
     Said(Option<TorrentId>, String),
+    /// Something to be told as it is.
+    Told(Event),
     /// Something was done.
     Done,
 }
@@ -186,6 +195,8 @@ pub struct Desk {
     room: Room,
     /// Settings to be written when those that are being written are.
     settings: (Vec<Setting>, bool),
+    /// The torrent that is being made or looked at.
+    making: Option<Arc<Progress>>,
     log: VecDeque<(Duration, Option<TorrentId>, String)>,
     quit: Option<Instant>,
 }
@@ -215,6 +226,7 @@ impl Desk {
             disk_busy: 0,
             room: Room::default(),
             settings: (Vec::new(), false),
+            making: None,
             log: VecDeque::new(),
             quit: None,
         }
@@ -306,6 +318,9 @@ impl Desk {
             Command::Move { id, to } => self.move_to(id, to),
             Command::Export { id, to } => self.export(id, to),
             Command::Open(id) => self.open_folder(id),
+            Command::Survey(new) => self.survey(new),
+            Command::Create(new) => self.create(new),
+            Command::StopCreating => self.stop_making(),
             Command::Configure(settings) => self.configure(settings),
         }
     }
@@ -337,6 +352,8 @@ impl Desk {
             Errand::Planned(id, add, plan) => self.planned(id, add, plan),
             Errand::Read(id, plan) => self.read(id, plan),
             Errand::Inspected(what, contents) => self.inspected(what, contents),
+            Errand::Surveyed(of, planned) => self.event(Event::Surveyed { of, planned }),
+            Errand::Created(new, of, written) => self.created(new, &of, written),
             Errand::Opened(id, opened) => self.opened(id, opened),
             Errand::Shut(id) => {
                 self.alter(id, |life| match life {
@@ -360,6 +377,7 @@ impl Desk {
             Errand::Room(dir, bytes) => self.know_room(&dir, bytes),
             Errand::Configured(settings, now) => self.configured(&settings, now),
             Errand::Said(id, text) => self.notice(id, text),
+            Errand::Told(event) => self.event(event),
             Errand::Done => (),
         }
     }
@@ -453,6 +471,7 @@ impl Desk {
         }
         self.quit = Some(until);
         self.it.world.greeter.stop();
+        self.stop_making();
         self.keep();
         self.order.clone().into_iter().for_each(|id| self.settle(id));
     }

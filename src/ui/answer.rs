@@ -48,6 +48,7 @@ fn stays(dialog: &mut Dialog, key: Key, turn: &mut Turn<'_>) -> bool {
     let size = turn.model.size;
     match dialog {
         Dialog::Add(add) => add.key(key, turn),
+        Dialog::Create(create) => create.key(key, turn),
         Dialog::Remove(removal) => removal.key(key, turn),
         Dialog::Ask(ask) => ask.key(key, turn),
         Dialog::Settings(settings) => settings.key(key, turn),
@@ -58,6 +59,7 @@ fn stays(dialog: &mut Dialog, key: Key, turn: &mut Turn<'_>) -> bool {
                 turn.model.options.visited = Some(browse.folder().to_owned());
                 match turn.model.dialogs.last_mut() {
                     Some(Dialog::Add(add)) => add.picked(&path),
+                    Some(Dialog::Create(create)) => create.picked(&path),
                     Some(Dialog::Ask(ask)) => ask.picked(&path),
                     _ => {}
                 }
@@ -112,6 +114,10 @@ pub fn click(model: &mut Model, x: u16, y: u16, snapshot: &Snapshot, commands: &
         (Hit::Key(pressed), _) => return key(model, pressed, snapshot, commands),
         (Hit::Field(field), Some(Dialog::Add(add))) => {
             add.click(field);
+            false
+        }
+        (Hit::Field(field), Some(Dialog::Create(create))) => {
+            create.click(field);
             false
         }
         (Hit::Row(row), Some(Dialog::Add(add))) => {
@@ -169,6 +175,7 @@ pub fn paste(model: &mut Model, text: &str) {
     }
     match model.dialogs.last_mut() {
         Some(Dialog::Add(add)) => add.paste(&lines, last),
+        Some(Dialog::Create(create)) => create.paste(last),
         Some(Dialog::Ask(ask)) => ask.paste(&lines, last),
         Some(Dialog::Browse(browse)) => browse.paste(last),
         Some(Dialog::Palette(palette)) => palette.paste(last),
@@ -187,6 +194,7 @@ pub fn listing(model: &mut Model, listing: &Listing) {
     for dialog in &mut model.dialogs {
         match dialog {
             Dialog::Add(add) => add.listing(listing),
+            Dialog::Create(create) => create.listing(listing),
             Dialog::Ask(ask) => ask.listing(listing),
             Dialog::Browse(browse) => browse.listing(listing),
             _ => {}

@@ -228,7 +228,7 @@ fn peers(text: &str) -> Result<Vec<SocketAddr>, String> {
 }
 
 /// The address of a tracker.
-fn tracker(text: &str) -> Result<String, String> {
+pub(super) fn tracker(text: &str) -> Result<String, String> {
     let small = text.get(..8).unwrap_or(text).to_ascii_lowercase();
     let rest = ["http://", "https://", "udp://"].iter().find(|scheme| small.starts_with(**scheme));
     match rest.map(|scheme| &text[scheme.len()..]) {

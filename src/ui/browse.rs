@@ -43,13 +43,13 @@ impl Browse {
         let cut = typed.rfind(|c| c == '/' || cfg!(windows) && c == '\\');
         let typed = match (wanted, cut) {
             (Wanted::Folder, _) => typed,
-            (Wanted::Torrent, Some(at)) => &typed[..=at],
-            (Wanted::Torrent, None) => "",
+            (Wanted::Torrent | Wanted::Data, Some(at)) => &typed[..=at],
+            (Wanted::Torrent | Wanted::Data, None) => "",
         };
         let start = [Some(typed.to_owned()), model.options.visited.clone(), model.home.clone()];
         let folder = start.into_iter().flatten().find(|folder| !folder.is_empty());
         let folder = folder.unwrap_or_else(|| ".".to_owned());
-        model.outbox.push(Outward::List(folder.clone()));
+        model.outbox.push(wanted.ask(folder.clone()));
         Browse { wanted, folder, home: model.home.clone(), ..Browse::default() }
     }
 
@@ -74,7 +74,7 @@ impl Browse {
         let filter = self.filter.text().to_lowercase();
         let mut rows = Vec::new();
         if filter.is_empty() {
-            if self.wanted == Wanted::Folder && listing.fault.is_none() {
+            if self.wanted != Wanted::Torrent && listing.fault.is_none() {
                 rows.push(Row::This);
             }
             if listing.above.is_some() {
@@ -82,7 +82,7 @@ impl Browse {
             }
         }
         let fits = |entry: &&Entry| {
-            (entry.folder || self.wanted == Wanted::Torrent)
+            (entry.folder || self.wanted != Wanted::Folder)
                 && (filter.starts_with('.') || !entry.name.starts_with('.'))
                 && (filter.is_empty() || entry.name.to_lowercase().contains(&filter))
         };
@@ -174,7 +174,7 @@ impl Browse {
         self.listing = None;
         self.from = None;
         self.refilter(Edit::default());
-        outbox.push(Outward::List(folder));
+        outbox.push(self.wanted.ask(folder));
     }
 
     /// The folder that is shown, for the next time.
@@ -205,7 +205,11 @@ impl Browse {
     pub fn draw(&self, sheet: &mut Sheet<'_, '_>) {
         let theme = *sheet.pen.theme;
         let shown = self.shown();
-        let word = if self.wanted == Wanted::Folder { "choose a folder" } else { "choose a .torrent file" };
+        let word = match self.wanted {
+            Wanted::Folder => "choose a folder",
+            Wanted::Torrent => "choose a .torrent file",
+            Wanted::Data => "choose a file or a folder",
+        };
         let keys = "Enter take   left up   Esc back";
         let room = sheet.open(word, usize::from(sheet.screen.height), keys);
         let path = shorten(&self.path(), self.home.as_deref());

@@ -10,6 +10,7 @@ use crate::ui::add::AddBox;
 use crate::ui::ask::Ask;
 use crate::ui::browse::Browse;
 use crate::ui::chooser::listed;
+use crate::ui::create::CreateBox;
 use crate::ui::help::Help;
 use crate::ui::keys::Key;
 use crate::ui::model::{Model, find};
@@ -25,6 +26,8 @@ use crate::ui::text::{cells, clean_within, wrap};
 pub enum Dialog {
     /// Asks for torrents to add.
     Add(Box<AddBox>),
+    /// Asks for a file or folder to make a torrent of.
+    Create(Box<CreateBox>),
     /// Walks folders for the dialog below it.
     Browse(Box<Browse>),
     /// Asks whether to remove, and what.
@@ -129,6 +132,7 @@ fn write(sheet: &mut Sheet<'_, '_>, model: &Model, snapshot: &Snapshot) {
     match model.dialogs.last() {
         None => {}
         Some(Dialog::Add(add)) => add.draw(sheet, snapshot),
+        Some(Dialog::Create(create)) => create.draw(sheet),
         Some(Dialog::Browse(browse)) => browse.draw(sheet),
         Some(Dialog::Remove(removal)) => removal.draw(sheet, snapshot),
         Some(Dialog::Ask(ask)) => ask.draw(sheet, snapshot),

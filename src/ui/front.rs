@@ -24,6 +24,7 @@ pub fn act(model: &mut Model, act: Act, snapshot: &Snapshot, commands: &mut Vec<
         Act::Palette => Dialog::Palette(Box::new(Palette::new(&model.keymap))),
         Act::Settings => Dialog::Settings(Box::default()),
         Act::Add => Dialog::Add(Box::new(AddBox::new())),
+        Act::Create => Dialog::Create(Box::default()),
         Act::Why if model.selected.is_some() => Dialog::Why(Reading::default()),
         Act::Theme => {
             model.theme = Theme::fitted(model.theme.name.next(), model.theme.ascii, model.options.colours);

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use crate::api::{Contents, Detail, Snapshot, TorrentId, TorrentView};
+use crate::ui::create::Making;
 pub use crate::ui::dialog::Dialog;
 use crate::ui::edit::Edit;
 use crate::ui::history::History;
@@ -42,6 +43,8 @@ pub enum Msg {
     Notice(String),
     /// What is in a folder that was asked for.
     Listing(Listing),
+    /// A torrent of one's own data has come further.
+    Creating(Making),
     /// What is inside something that could be added, or why not.
     Inspected(String, Result<Box<Contents>, String>),
 }

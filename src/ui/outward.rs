@@ -28,6 +28,8 @@ pub enum Outward {
     Title(String),
     /// List this folder; answered by `Msg::Listing`.
     List(String),
+    /// List this folder with all its files; answered by `Msg::Listing`.
+    ListAll(String),
     /// Take the mouse, or leave it to the terminal.
     Mouse(bool),
 }
@@ -89,7 +91,7 @@ impl Outward {
                 out.into_bytes()
             }
             Outward::Title(text) => format!("\x1b]2;{}\x07", harmless(text)).into_bytes(),
-            Outward::List(_) | Outward::Mouse(_) => Vec::new(),
+            Outward::List(_) | Outward::ListAll(_) | Outward::Mouse(_) => Vec::new(),
         }
     }
 }

@@ -13,7 +13,7 @@ pub struct Listing {
     pub path: String,
     /// The folder above, if there is one.
     pub above: Option<String>,
-    /// Its folders and `.torrent` files, folders first, by name.
+    /// Its folders and `.torrent` files, or all files where those were asked for; folders first, by name.
     pub entries: Vec<Entry>,
     /// Why they cannot be told, in one sentence.
     pub fault: Option<String>,
@@ -21,7 +21,7 @@ pub struct Listing {
     pub left_out: usize,
 }
 
-/// A folder or a `.torrent` file in a folder.
+/// A folder or a file in a folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Entry {
     /// Its name.
@@ -40,6 +40,19 @@ pub enum Wanted {
     Torrent,
     /// A folder.
     Folder,
+    /// Any file, or a folder.
+    Data,
+}
+
+impl Wanted {
+    /// Asks what is in a folder.
+    #[must_use]
+    pub const fn ask(self, folder: String) -> Outward {
+        match self {
+            Wanted::Torrent | Wanted::Folder => Outward::List(folder),
+            Wanted::Data => Outward::ListAll(folder),
+        }
+    }
 }
 
 /// The most completions that are kept to go through.
@@ -166,7 +179,7 @@ impl PathField {
                 let folder = if self.edit.text() == "~" { "~/" } else { folder };
                 let folder = if folder.is_empty() { ".".to_owned() } else { expand(folder, home) };
                 self.asked = Some(folder.clone());
-                outbox.push(Outward::List(folder));
+                outbox.push(self.wanted.ask(folder));
                 true
             }
             key => {
@@ -194,7 +207,7 @@ impl PathField {
         let (base, stem) = (base.to_owned(), stem.to_owned());
         self.base = base;
         let fits = |entry: &&Entry| {
-            (entry.folder || self.wanted == Wanted::Torrent)
+            (entry.folder || self.wanted != Wanted::Folder)
                 && (stem.starts_with('.') || !entry.name.starts_with('.'))
                 && begins(&entry.name, &stem)
         };

@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_millis(200);
 /// The thread that reads folders.
 pub struct Picker {
     /// Always there until it is dropped.
-    asks: Option<Sender<String>>,
+    asks: Option<Sender<(String, bool)>>,
     listings: Receiver<Listing>,
     /// Nothing is ever sent: it is disconnected when the thread has ended.
     ended: Receiver<()>,
@@ -33,15 +33,15 @@ impl Picker {
     /// # Errors
     /// The system gives none.
     pub fn start() -> io::Result<Self> {
-        let (asks, asked) = unbounded::<String>();
+        let (asks, asked) = unbounded::<(String, bool)>();
         let (tell, listings) = unbounded();
         let (ending, ended) = bounded(0);
         let thread = thread::Builder::new().name("picker".into()).spawn(move || {
             let _ending: Sender<()> = ending;
             while let Ok(first) = asked.recv() {
                 // Of several that wait only the last is still of interest.
-                let folder = asked.try_iter().last().unwrap_or(first);
-                if tell.send(list(&folder)).is_err() {
+                let (folder, all) = asked.try_iter().last().unwrap_or(first);
+                if tell.send(list(&folder, all)).is_err() {
                     return;
                 }
             }
@@ -49,11 +49,11 @@ impl Picker {
         Ok(Picker { asks: Some(asks), listings, ended, thread: Some(thread) })
     }
 
-    /// Asks for a folder.
-    pub fn ask(&self, folder: String) {
+    /// Asks for a folder: for all its files, or for `.torrent` files alone.
+    pub fn ask(&self, folder: String, all: bool) {
         if let Some(asks) = &self.asks {
             // Without the thread there is no answer, and whoever waits for one can go on.
-            let _ = asks.send(folder);
+            let _ = asks.send((folder, all));
         }
     }
 
@@ -80,9 +80,10 @@ impl Drop for Picker {
     }
 }
 
-/// Reads a folder.
+/// Reads a folder: all its files, or `.torrent` files alone.
 #[must_use]
-pub fn list(folder: &str) -> Listing {
+pub fn list(folder: &str, all: bool) -> Listing {
+    let fits = |name: &std::ffi::OsStr| all || torrent(name.to_str());
     let path = std::path::absolute(folder).unwrap_or_else(|_| Path::new(folder).to_path_buf());
     // Put together anew, it has no slash at its end.
     let path: PathBuf = path.components().collect();
@@ -102,10 +103,10 @@ pub fn list(folder: &str) -> Listing {
         // What lies behind a link counts; a link to nothing does not.
         let (folder, size) = match kind.is_dir() {
             true => (true, 0),
-            false if !kind.is_symlink() && !torrent(name.to_str()) => continue,
+            false if !kind.is_symlink() && !fits(&name) => continue,
             false => match fs::metadata(entry.path()) {
                 Ok(meta) if meta.is_dir() => (true, 0),
-                Ok(meta) if meta.is_file() && torrent(name.to_str()) => (false, meta.len()),
+                Ok(meta) if meta.is_file() && fits(&name) => (false, meta.len()),
                 _ => continue,
             },
         };
@@ -144,8 +145,9 @@ mod tests {
         }
         let mut expected = vec![("Alpha", true), ("zoo", true), ("A.TORRENT", false), ("b.torrent", false)];
         let folder = dir.path().to_str().unwrap();
-        let listing = list(folder);
+        let listing = list(folder, false);
         assert_eq!(names(&listing), expected);
+        assert_eq!(list(folder, true).entries.len(), 6, "all files where they are wanted");
         assert_eq!(listing.above.as_deref(), dir.path().parent().and_then(Path::to_str));
         assert_eq!((listing.folder.as_str(), listing.left_out, &listing.fault), (folder, 0, &None));
         #[cfg(unix)]
@@ -156,7 +158,7 @@ mod tests {
             fs::write(dir.path().join(std::ffi::OsStr::from_bytes(b"\xff.torrent")), b"x").unwrap_or_default();
             fs::write(dir.path().join("a\x1bb.torrent"), b"x").unwrap();
             expected.insert(1, ("link", true));
-            let listing = list(folder);
+            let listing = list(folder, false);
             assert_eq!(names(&listing), expected);
             assert!(listing.left_out >= 1);
         }
@@ -166,7 +168,7 @@ mod tests {
     #[test]
     fn the_thread_answers_and_ends() {
         let picker = Picker::start().unwrap();
-        picker.ask("/there/is/no/such/folder".into());
+        picker.ask("/there/is/no/such/folder".into(), false);
         let listing = picker.listings().recv_timeout(Duration::from_secs(20)).unwrap();
         assert!(listing.entries.is_empty());
         assert!(listing.fault.unwrap().starts_with("this folder cannot be read"));

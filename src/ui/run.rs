@@ -29,6 +29,7 @@ use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
 use crate::api::{Command, Event, Snapshot, State};
+use crate::ui::create::Making;
 use crate::ui::few;
 pub use crate::ui::look::UiOptions;
 use crate::ui::model::{Model, Msg};
@@ -366,7 +367,8 @@ impl World {
             }
             screen.say(&outward.bytes(self.model.options.ways()))?;
             match outward {
-                Outward::List(folder) => picker.ask(folder),
+                Outward::List(folder) => picker.ask(folder, false),
+                Outward::ListAll(folder) => picker.ask(folder, true),
                 Outward::Mouse(true) => execute!(io::stdout(), EnableMouseCapture)?,
                 Outward::Mouse(false) => execute!(io::stdout(), DisableMouseCapture)?,
                 _ => {}
@@ -422,6 +424,9 @@ impl World {
                 Event::Complete(id) => Msg::Complete(id),
                 Event::Notice { text, .. } => Msg::Notice(text),
                 Event::Inspected { what, contents } => Msg::Inspected(what, contents),
+                Event::Surveyed { of, planned } => Msg::Creating(Making::Surveyed(of, planned)),
+                Event::Creating { what, done, total, rate } => Msg::Creating(Making::Hashed(what, (done, total), rate)),
+                Event::Created { what, made } => Msg::Creating(Making::Made(what, made)),
                 Event::Ready(_) => continue,
                 Event::Stopped => {
                     self.ended = Some(Outcome::EngineStopped);

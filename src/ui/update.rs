@@ -9,7 +9,7 @@ use crate::ui::edit::Edit;
 use crate::ui::keys::{Act, Key, Place, Tab};
 use crate::ui::model::{Dialog, Model, Msg, Notice, Pane, find, scroll};
 use crate::ui::order::refresh;
-use crate::ui::{acts, front, panes, peer, peers, torrents, walk};
+use crate::ui::{acts, create, front, panes, peer, peers, torrents, walk};
 
 /// How long a sentence stays in the status line.
 const NOTICE: Duration = Duration::from_secs(8);
@@ -30,6 +30,7 @@ pub fn update(model: &mut Model, msg: Msg, snapshot: &Snapshot) -> Vec<Command> 
         Msg::Inspected(what, contents) => {
             answer::inspected(model, &what, contents.map(|contents| *contents), snapshot, &mut commands);
         }
+        Msg::Creating(making) => create::come(model, making),
         Msg::Resize(width, height) => model.size = (width, height),
         Msg::Tick(clock) => tick(model, clock, snapshot),
         Msg::Snapshot => {
