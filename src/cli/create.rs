@@ -15,7 +15,7 @@ use super::interface::on_signal;
 use super::{Common, CreateArgs, STOPPED, out};
 use crate::config::size;
 use crate::disk::create::hashing::Progress;
-use crate::disk::create::walk::{Choice, Survey, survey};
+use crate::disk::create::walk::{Choice, Survey, real, survey};
 use crate::disk::create::{CreateError, Made, PIECE_LEAST, PIECE_MOST, Terms, make, output, piece_length};
 use crate::limits;
 use crate::wire::magnet::Magnet;
@@ -118,11 +118,11 @@ fn terms(args: &CreateArgs) -> Terms {
 
 /// The `.torrent` goes to the current folder; where that is a part of what is shared, beside it.
 fn default_output(args: &CreateArgs) -> color_eyre::Result<PathBuf> {
-    let real = fs::canonicalize(&args.path).map_err(|why| eyre!("cannot read {}: {why}", args.path.display()))?;
-    let name = args.name.clone().or_else(|| real.file_name().map(|name| name.to_string_lossy().into_owned()));
+    let whole = real(&args.path).map_err(|why| eyre!("cannot read {}: {why}", args.path.display()))?;
+    let name = args.name.clone().or_else(|| whole.file_name().map(|name| name.to_string_lossy().into_owned()));
     let file = output::file_name(&name.unwrap_or_default(), 1);
-    let inside = fs::canonicalize(".").is_ok_and(|here| here.starts_with(&real));
-    Ok(match real.parent().filter(|_| inside) {
+    let inside = real(Path::new(".")).is_ok_and(|here| here.starts_with(&whole));
+    Ok(match whole.parent().filter(|_| inside) {
         Some(folder) => folder.join(file),
         None => PathBuf::from(file),
     })
@@ -131,7 +131,7 @@ fn default_output(args: &CreateArgs) -> color_eyre::Result<PathBuf> {
 /// Where a file that need not be there is, as the walk finds it.
 fn place(target: &Path) -> PathBuf {
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let folder = fs::canonicalize(folder).unwrap_or_else(|_| folder.to_path_buf());
+    let folder = real(folder).unwrap_or_else(|_| folder.to_path_buf());
     folder.join(target.file_name().unwrap_or_default())
 }
 

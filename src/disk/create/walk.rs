@@ -1,6 +1,7 @@
 //! Finding the files of a torrent to be made: always the same ones in the same order.
 
 use std::fs::{self, Metadata};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -122,10 +123,7 @@ impl Survey {
 /// # Errors
 /// One sentence: it cannot be read, is neither file nor folder, or has nothing to share.
 pub fn survey(path: &Path, choice: &Choice, stop: &dyn Fn() -> bool) -> Result<Survey, CreateError> {
-    // Windows spells the real path in a way that few programs understand.
-    let real =
-        if cfg!(windows) { fs::metadata(path).and_then(|_| std::path::absolute(path)) } else { fs::canonicalize(path) };
-    let real = real.map_err(|error| unreadable(path, &error))?;
+    let real = real(path).map_err(|error| unreadable(path, &error))?;
     let meta = fs::metadata(&real).map_err(|error| unreadable(path, &error))?;
     let name = real.file_name().ok_or_else(|| CreateError::NoName(real.clone()))?;
     let name = name.to_str().ok_or_else(|| CreateError::Name(real.clone()))?.to_owned();
@@ -157,6 +155,18 @@ pub fn survey(path: &Path, choice: &Choice, stop: &dyn Fn() -> bool) -> Result<S
         return Err(CreateError::Nothing { path: path.to_owned(), why });
     }
     Ok(found)
+}
+
+/// Where a path really is, past all links.
+///
+/// # Errors
+/// The system's: it is not there, or cannot be looked at.
+pub fn real(path: &Path) -> io::Result<PathBuf> {
+    if cfg!(windows) {
+        // Windows spells the real path in a way that few programs understand.
+        return fs::metadata(path).and_then(|_| std::path::absolute(path));
+    }
+    fs::canonicalize(path)
 }
 
 /// Goes through a folder and all below it.
