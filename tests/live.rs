@@ -20,11 +20,13 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use rustix::process::Signal;
+
 use support::animation::gif;
 use support::clients::{Client, Given, Kind};
 use support::network::{Place, Tongue, Tracker};
 use support::paint::{DARK, Picture, paint};
-use support::process::{installed, skip, until};
+use support::process::{Process, command, installed, skip, until};
 use support::tmux::Terminal;
 use support::torrents::Payload;
 
@@ -143,7 +145,7 @@ fn a_person_adds_watches_pauses_comes_back_and_removes_with_data() {
     terminal.keys("q");
     terminal.until("quit?");
     terminal.keys("Enter");
-    until("the shell", || terminal.screen(), || terminal.screen().trim_end().ends_with('$'));
+    terminal.until_shell();
     terminal.line("stty -a | grep -c ' echo '");
     terminal.until("\n1\n");
     terminal.line(&scene.command(""));
@@ -156,7 +158,7 @@ fn a_person_adds_watches_pauses_comes_back_and_removes_with_data() {
     terminal.until("No torrents yet");
     until("the data to go", || terminal.screen(), || !scene.at("dl").join("holiday film.mkv").exists());
     terminal.keys("q");
-    until("the shell", || terminal.screen(), || terminal.screen().trim_end().ends_with('$'));
+    terminal.until_shell();
 }
 
 #[test]
@@ -168,10 +170,68 @@ fn sigterm_gives_the_terminal_back() {
     let terminal = scene.open("term", (80, 24), "");
     terminal.until("No torrents yet");
     let home = scene.at("home").display().to_string();
-    assert!(support::process::command("pkill", ["-TERM", "-f", &home]).status().is_ok_and(|s| s.success()));
-    until("the shell", || terminal.screen(), || terminal.screen().trim_end().ends_with('$'));
+    assert!(command("pkill", ["-TERM", "-f", &home]).status().is_ok_and(|s| s.success()));
+    terminal.until_shell();
     terminal.line("echo $?; stty -a | grep -c ' icanon '");
     terminal.until("130\n1\n");
+}
+
+/// A folder that passes everything on to another one, until it is told to stop answering (bindfs, over FUSE).
+struct Stalling {
+    at: PathBuf,
+    process: Process,
+}
+
+impl Stalling {
+    fn mount(back: &Path, at: PathBuf, home: &Path) -> Stalling {
+        let paths = [back, &at].map(|path| path.display().to_string());
+        let args = std::iter::once("-f".to_owned()).chain(paths);
+        let process = Process::start(command("bindfs", args), home);
+        until(
+            "the folder to be mounted",
+            || process.tail(),
+            || fs::read_to_string("/proc/mounts").is_ok_and(|mounts| mounts.contains(&at.display().to_string())),
+        );
+        Stalling { at, process }
+    }
+}
+
+impl Drop for Stalling {
+    fn drop(&mut self) {
+        self.process.signal(Signal::CONT);
+        let _ = command("umount", ["-l".to_owned(), self.at.display().to_string()]).status();
+    }
+}
+
+#[test]
+fn keys_are_answered_while_the_disk_is_stalled() {
+    if missing() {
+        return;
+    }
+    if !installed("bindfs") || !Path::new("/dev/fuse").exists() {
+        return skip("bindfs is not installed, or there is no /dev/fuse");
+    }
+    let mut scene = Scene::new(Payload::single("big.bin", 64 * MIB, 256 << 10, 4), "big");
+    scene.slow("seed", 4 * MIB);
+    let disk = Stalling::mount(&scene.at("back"), scene.at("dl"), &scene.at("bindfs"));
+    let terminal = scene.open("stall", (80, 24), &scene.torrent.display().to_string());
+    terminal.until(" down");
+    terminal.until("127.");
+    until("a piece on disk", || terminal.screen(), || scene.at("back").join("big.bin").exists());
+    disk.process.signal(Signal::STOP);
+    for (key, shown) in
+        [("1", "Folder "), ("6", "added"), ("?", "help"), ("Escape", "[6 Log]"), ("w", "why is big.bin")]
+    {
+        terminal.keys(key);
+        terminal.until(shown);
+    }
+    terminal.until("disk busy 100%");
+    disk.process.signal(Signal::CONT);
+    terminal.keys("Escape");
+    terminal.until("seed");
+    assert_eq!(scene.payload.flaws(&scene.at("back"), true), None);
+    terminal.keys("q");
+    terminal.until_shell();
 }
 
 fn folder() -> PathBuf {
@@ -219,8 +279,7 @@ fn write_seeding() {
     for kind in [Kind::Transmission, Kind::Libtorrent, Kind::Rtorrent, Kind::Ttui, Kind::Aria2] {
         scene.leech(kind);
     }
-    terminal.until("libTorrent");
-    terminal.until("Transm");
+    terminal.until(" 5/5 ");
     std::thread::sleep(Duration::from_secs(6));
     keep("live-seeding.png", &paint(&terminal.cells(), DARK, None));
 }

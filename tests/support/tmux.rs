@@ -87,6 +87,12 @@ impl Terminal {
     pub fn until(&self, text: &str) {
         super::process::until(&format!("{text:?} on the screen"), || self.screen(), || self.screen().contains(text));
     }
+
+    /// Waits until the shell waits for a line.
+    pub fn until_shell(&self) {
+        let ready = || self.screen().trim_end().ends_with('$');
+        super::process::until("the shell", || self.screen(), ready);
+    }
 }
 
 impl Drop for Terminal {
