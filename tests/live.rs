@@ -219,9 +219,7 @@ fn keys_are_answered_while_the_disk_is_stalled() {
     terminal.until("127.");
     until("a piece on disk", || terminal.screen(), || scene.at("back").join("big.bin").exists());
     disk.process.signal(Signal::STOP);
-    for (key, shown) in
-        [("1", "Folder "), ("6", "added"), ("?", "help"), ("Escape", "[6 Log]"), ("w", "why is big.bin")]
-    {
+    for (key, shown) in [("1", "[1 Info]"), ("6", "[6 Log]"), ("2", "[2 Pieces]"), ("w", "why is big.bin")] {
         terminal.keys(key);
         terminal.until(shown);
     }
