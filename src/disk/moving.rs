@@ -3,7 +3,8 @@
 //! First every file gets its name in the new folder: as a second name (a hard link) where both folders are on one file
 //! system, as a copy where they are not, and by renaming where the file system has no links. Until that is done the old
 //! folder is the torrent's place, and a fault takes back what was done. Then the record is handed over, and the new folder
-//! is the torrent's place. Only then do the old names go. Whatever happens in between, one of the two folders has all.
+//! is the torrent's place. Only then do the old names go. Whatever happens in between, one of the two folders has all;
+//! only where files are renamed can a kill leave some in each, and then moving once more brings the rest.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -168,6 +169,10 @@ impl Work<'_> {
                         let taken = self.to.join(&entry.path);
                         return Err(fault::other(format!("{} is there already: move it away first", taken.display())));
                     }
+                    if self.is_one_folder(&entry.path) {
+                        let text = format!("{} is the folder that its data are in already", self.to.display());
+                        return Err(fault::other(text));
+                    }
                     true
                 }
             };
@@ -177,6 +182,17 @@ impl Work<'_> {
         }
         self.progress.all.store(bytes, Ordering::Relaxed);
         Ok(found)
+    }
+
+    /// Whether both folders are one under two names, by a mount for one: then the old name is the new one, and must not
+    /// go.
+    fn is_one_folder(&self, path: &Path) -> bool {
+        let folder = |dir: &Path| {
+            let path = dir.join(path);
+            fs::metadata(path.parent().unwrap_or(dir)).ok().and_then(|meta| rawio::inode(&meta))
+        };
+        // Where that cannot be told, nothing may be deleted.
+        folder(self.from).is_none_or(|old| folder(self.to).is_none_or(|new| old == new))
     }
 
     fn bring(&mut self, found: &Found) -> Result<(), DiskFault> {
@@ -420,6 +436,22 @@ mod tests {
             again.unwrap().clear().unwrap();
             assert!(!w.spec.dir.join("t").exists());
         }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_under_another_name_is_not_taken_for_a_second_one() {
+        let w = world();
+        let to = w.root.path().join("other name");
+        std::os::unix::fs::symlink(&w.spec.dir, &to).unwrap();
+        assert!(bring(&w.spec, &to, &Progress::default()).unwrap_err().text.contains("already"));
+        // What a mount does, the paths do not tell.
+        let progress = Progress::default();
+        let (layout, from) = (&w.spec.layout, &w.spec.dir);
+        let mut work = Work { layout, from, to: &to, progress: &progress, needs: 0, done: Vec::new() };
+        let why = work.look().err().unwrap().text;
+        assert!(why.contains("is the folder that its data are in already"), "{why}");
+        assert!(w.spec.dir.join("t/a").exists());
     }
 
     #[cfg(unix)]

@@ -107,7 +107,7 @@ impl Keep {
         let aside = path.with_extension(format!("bad-{:08x}", fastrand::u32(..)));
         let moved = fs::rename(path, &aside);
         let to = if moved.is_ok() { format!("; it is now {}", aside.display()) } else { String::new() };
-        format!("the list of torrents {} cannot be used ({why}), the one before it is{to}", path.display())
+        format!("the list of torrents {} cannot be used, the one before it is tried: {why}{to}", path.display())
     }
 }
 

@@ -19,6 +19,7 @@ pub struct Kept {
     /// Its name, so that it can be shown before its `.torrent` is read.
     pub name: String,
     /// Its download folder.
+    #[serde(with = "folder")]
     pub dir: PathBuf,
     /// Whether it is paused.
     pub paused: bool,
@@ -30,8 +31,10 @@ pub struct Kept {
     #[serde(with = "word")]
     pub rank: Priority,
     /// Its own limit in, bytes a second.
+    #[serde(serialize_with = "limit")]
     pub down_limit: Option<u64>,
     /// Its own limit out, bytes a second.
+    #[serde(serialize_with = "limit")]
     pub up_limit: Option<u64>,
     /// Payload bytes received ever.
     #[serde(serialize_with = "number")]
@@ -110,6 +113,43 @@ fn number<S: Serializer>(n: &u64, file: S) -> Result<S::Ok, S::Error> {
     file.serialize_i64(i64::try_from(*n).unwrap_or(i64::MAX))
 }
 
+/// Writes a limit, in the same bounds.
+fn limit<S: Serializer>(limit: &Option<u64>, file: S) -> Result<S::Ok, S::Error> {
+    limit.map(|n| n.min(i64::MAX as u64)).serialize(file)
+}
+
+/// A folder as text, or as its bytes where it is none: one such folder must not keep the list from being written.
+mod folder {
+    use super::{Deserialize, Deserializer, PathBuf, Serialize, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Text(String),
+        Bytes(Vec<u8>),
+    }
+
+    pub(super) fn serialize<S: Serializer>(dir: &std::path::Path, to: S) -> Result<S::Ok, S::Error> {
+        match dir.to_str() {
+            Some(text) => to.serialize_str(text),
+            None => dir.as_os_str().as_encoded_bytes().serialize(to),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<PathBuf, D::Error> {
+        Ok(match Written::deserialize(from)? {
+            Written::Text(text) => text.into(),
+            #[cfg(unix)]
+            Written::Bytes(bytes) => {
+                let name: std::ffi::OsString = std::os::unix::ffi::OsStringExt::from_vec(bytes);
+                name.into()
+            }
+            #[cfg(not(unix))]
+            Written::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned().into(),
+        })
+    }
+}
+
 /// A priority as one word.
 mod word {
     use super::{Deserialize, Deserializer, Priority, Serializer};
@@ -177,6 +217,16 @@ mod files {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_folder_that_is_no_text_keeps_nothing_from_being_written() {
+        use std::os::unix::ffi::OsStrExt;
+        let dir: PathBuf = std::ffi::OsStr::from_bytes(b"/d/caf\xe9").into();
+        let kept = Kept { dir, down_limit: Some(u64::MAX), ..Kept::default() };
+        let back: Kept = toml::from_str(&toml::to_string(&kept).unwrap()).unwrap();
+        assert_eq!(back, Kept { down_limit: Some(i64::MAX as u64), ..kept });
+    }
 
     #[test]
     fn what_was_wished_comes_back() {

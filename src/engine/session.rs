@@ -61,6 +61,9 @@ pub enum Order {
     Quit(Instant),
 }
 
+/// Moves whose old files are still there.
+type Uncleared = Vec<(TorrentId, Box<Moved>)>;
+
 /// A torrent whose files have been looked at.
 pub struct Opened {
     mail: Mail,
@@ -73,8 +76,8 @@ pub struct Opened {
 pub enum Errand {
     /// The list of the last session, and what a person should hear of it.
     Loaded(Vec<Kept>, Vec<String>),
-    /// The list was written, or not.
-    Listed(Result<(), String>),
+    /// The list was written, or not; with it go the moves whose new folders stand in it.
+    Listed(Result<(), String>, Uncleared),
     /// A torrent was read that is to be added under this name.
     Planned(TorrentId, AddTorrent, Result<Box<Plan>, String>),
     /// A torrent of the list was read.
@@ -157,6 +160,8 @@ struct Listing {
     at: Instant,
     /// Totals have changed since.
     moved_on: bool,
+    /// Moves whose new folders it does not name yet.
+    uncleared: Uncleared,
 }
 
 /// What is known of the room in the download folder.
@@ -206,7 +211,14 @@ impl Desk {
     #[must_use]
     pub fn new(it: Session) -> Self {
         let now = Instant::now();
-        let list = Listing { loaded: it.keep.is_none(), due: false, writing: false, at: now, moved_on: false };
+        let list = Listing {
+            loaded: it.keep.is_none(),
+            due: false,
+            writing: false,
+            at: now,
+            moved_on: false,
+            uncleared: Vec::new(),
+        };
         Desk {
             it,
             table: BTreeMap::new(),
@@ -342,10 +354,15 @@ impl Desk {
         self.changed = true;
         match result {
             Errand::Loaded(list, notes) => self.loaded(list, notes),
-            Errand::Listed(written) => {
+            Errand::Listed(written, moves) => {
                 self.list.writing = false;
-                if let Err(why) = written {
-                    self.notice(None, why);
+                match written {
+                    Ok(()) => self.clear(moves),
+                    Err(why) => {
+                        // Their old files stay until it can be written.
+                        self.list.uncleared.extend(moves);
+                        self.notice(None, why);
+                    }
                 }
             }
             Errand::Planned(..) | Errand::Read(..) if self.quit.is_some() => (),

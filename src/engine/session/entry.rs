@@ -128,8 +128,8 @@ impl Entry {
         }
     }
 
-    /// The view of one that does not run. `before` is how many wait for their turn before it, `most` how many may run.
-    pub(super) fn rest(&mut self, detail: bool, queue: (usize, Option<u32>)) {
+    /// The view of one that does not run. Those that wait for their turn are told of their place with each snapshot.
+    pub(super) fn rest(&mut self, detail: bool) {
         let mut view = match &self.life {
             Life::Paused(torrent) | Life::Opening(torrent) | Life::Moving(torrent, _) => {
                 torrent.view(Instant::now(), detail)
@@ -163,9 +163,8 @@ impl Entry {
             view.state = State::Paused;
         } else {
             view.state = State::Queued;
-            match (&self.life, queue) {
-                (Life::Unread | Life::Reading, _) => say(&mut view, "its .torrent file is being read".to_owned()),
-                (_, (before, Some(most))) if !self.turn => view.why = reason::queued(before, most),
+            match &self.life {
+                Life::Unread | Life::Reading => say(&mut view, "its .torrent file is being read".to_owned()),
                 _ => say(&mut view, "about to start".to_owned()),
             }
         }

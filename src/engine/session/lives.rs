@@ -193,11 +193,9 @@ impl Desk {
 
     /// Shows one that does not run.
     pub(super) fn rest(&mut self, id: TorrentId) {
-        let waits = self.it.max_active.is_some();
-        let queue = (if waits { self.before(id) } else { 0 }, self.it.max_active);
         let detail = self.focus == Some(id);
         let Some(entry) = self.table.get_mut(&id) else { return };
-        entry.rest(detail, queue);
+        entry.rest(detail);
         // It waits for its turn: that it can be added is all that is to be known for now.
         if entry.view.state == State::Queued && matches!(entry.life, Life::Paused(_)) && !entry.turn {
             self.added(id);

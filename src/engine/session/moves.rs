@@ -6,7 +6,7 @@ use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
 use super::entry::Life;
-use super::{Desk, Errand};
+use super::{Desk, Errand, Uncleared};
 use crate::api::TorrentId;
 use crate::disk::moving::{Moved, Progress, bring};
 
@@ -88,19 +88,28 @@ impl Desk {
                 }
                 self.notice(Some(id), format!("{name} was moved to {}", to.display()));
                 self.keep();
-                // What is left of it in the old folder goes now: even if the list were not written, nothing would be
-                // lost but the time to check it.
-                let work = move || match moved.clear() {
-                    Ok(()) => Errand::Done,
-                    Err(fault) => {
-                        Errand::Said(Some(id), format!("not all of the old files could be deleted: {}", fault.text))
-                    }
-                };
-                self.errand(work, move |why| Errand::Said(Some(id), format!("the old files are still there: {why}")));
+                // What is left of it in the old folder goes when the list tells the next session of the new one.
+                match self.it.keep {
+                    Some(_) => self.list.uncleared.push((id, moved)),
+                    None => self.clear(vec![(id, moved)]),
+                }
             }
             (Err(why), ..) => self.notice(Some(id), format!("{name} was not moved: {why}")),
             (Ok(_), ..) => {}
         }
         self.settle(id);
+    }
+
+    /// Deletes what moves have left in old folders.
+    pub(super) fn clear(&mut self, moves: Uncleared) {
+        for (id, moved) in moves {
+            let work = move || match moved.clear() {
+                Ok(()) => Errand::Done,
+                Err(fault) => {
+                    Errand::Said(Some(id), format!("not all of the old files could be deleted: {}", fault.text))
+                }
+            };
+            self.errand(work, move |why| Errand::Said(Some(id), format!("the old files are still there: {why}")));
+        }
     }
 }

@@ -8,6 +8,7 @@ use super::entry::{Entry, Goal, Life};
 use crate::api::{Step, TorrentId};
 use crate::limits;
 use crate::swarm::event::{Input, Quota};
+use crate::swarm::reason;
 use crate::swarm::view::{Priority, State};
 
 /// The time between two looks at how the limits of all are used.
@@ -74,12 +75,6 @@ impl Desk {
         looks.then(|| Instant::now() + LOOK)
     }
 
-    /// How many wait for their turn before this one.
-    pub(super) fn before(&self, id: TorrentId) -> usize {
-        let waits = |other: &&TorrentId| self.table.get(other).is_some_and(|e| e.wants_to_run() && !e.turn);
-        self.order.iter().take_while(|other| **other != id).filter(waits).count()
-    }
-
     /// Moves a torrent in the queue.
     pub(super) fn step(&mut self, id: TorrentId, step: Step) {
         let Some(at) = self.order.iter().position(|other| *other == id) else { return };
@@ -93,14 +88,21 @@ impl Desk {
         let id = self.order.remove(at);
         self.order.insert(to, id);
         self.keep();
-        self.show_waiting();
     }
 
-    /// Says anew to those that wait how many wait before them.
+    /// Says to those that wait how many wait before them: others move on without their doing anything.
     pub(super) fn show_waiting(&mut self) {
-        let waiting = |(id, entry): (&TorrentId, &Entry)| (entry.view.state == State::Queued).then_some(*id);
-        let waiting: Vec<TorrentId> = self.table.iter().filter_map(waiting).collect();
-        waiting.into_iter().for_each(|id| self.settle(id));
+        let Some(most) = self.it.max_active else { return };
+        let mut before = 0;
+        for id in &self.order {
+            let Some(entry) = self.table.get_mut(id).filter(|entry| entry.wants_to_run() && !entry.turn) else {
+                continue;
+            };
+            if entry.view.state == State::Queued && matches!(entry.life, Life::Paused(_)) {
+                entry.view.why = reason::queued(before, most);
+            }
+            before += 1;
+        }
     }
 
     /// Changes how large a torrent's share is.

@@ -122,7 +122,6 @@ impl Desk {
                     keys => format!("; {} from the next start on", keys.join(", ")),
                 };
                 self.notice(None, format!("written to {file}{later}"));
-                self.show_waiting();
             }
         }
         // What was set meanwhile.

@@ -41,6 +41,7 @@ impl Desk {
     pub(super) fn show(&mut self) {
         let now = Instant::now();
         self.ask_room(now);
+        self.show_waiting();
         let view = |id| self.table.get(id).map(|entry| (*id, entry.view.clone()));
         let torrents: Vec<_> = self.order.iter().filter_map(view).collect();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
@@ -121,6 +122,7 @@ impl Desk {
         let staying = |entry: &&Entry| entry.adding.is_none() && !matches!(entry.goal, Goal::Remove { .. });
         let entries = self.order.iter().filter_map(|id| self.table.get(id));
         let list = keep.list(entries.filter(staying).map(kept).collect());
-        self.errand(move || Errand::Listed(list.write()), |why| Errand::Listed(Err(why)));
+        let moves = std::mem::take(&mut self.list.uncleared);
+        self.errand(move || Errand::Listed(list.write(), moves), |why| Errand::Listed(Err(why), Vec::new()));
     }
 }
