@@ -118,6 +118,7 @@ fn quitting_asks_only_while_something_is_unfinished() {
         (busy(), "q q", true),
         (busy(), "^c", true),
         (busy(), "a ^c", true),
+        (world(vec![other("magnet", ttui::api::State::Metadata, 100)]), "q", false),
         (idle.clone(), "q", true),
         (idle.clone(), "z q", false),
         (idle.clone(), "/ d o Enter q", false),

@@ -243,7 +243,7 @@ impl AddBox {
             (Some(error), _) => (wrapped(error), theme.bad),
             (None, Some(_)) => (vec!["looking into it; Enter adds it as it is".to_owned()], theme.warn),
             (None, None) if self.what.nothing() => (vec!["nothing here begins like this".to_owned()], theme.warn),
-            (None, None) => (vec!["path, URL, magnet link or info-hash".to_owned()], theme.dim),
+            (None, None) => (vec!["path or URL of a .torrent file".to_owned()], theme.dim),
         };
         let remark = &remark[..remark.len().min(4)];
         let most = usize::from(sheet.screen.height.saturating_sub(8)).clamp(1, 8);

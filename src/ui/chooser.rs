@@ -258,7 +258,7 @@ impl Chooser {
         };
         let right = sheet.pen.put_right(room.right().saturating_sub(1), y, 10, &size_long(bytes), theme.dim);
         let right = sheet.pen.put_right(right.saturating_sub(2), y, 5, word, theme.warn);
-        let x = room.x + 6 + (row.depth * 2).min(room.width / 3);
+        let x = room.x + 6 + row.depth.saturating_mul(2).min(room.width / 3);
         let name = if row.folder { format!("{}/", row.name) } else { row.name.clone() };
         let style = if chosen { style.patch(crate::ui::sheet::bold()) } else { style };
         sheet.pen.put(x, y, right.saturating_sub(x + 1), &name, style);

@@ -13,6 +13,7 @@ use crate::ui::chooser::listed;
 use crate::ui::create::CreateBox;
 use crate::ui::help::Help;
 use crate::ui::keys::Key;
+use crate::ui::layout::LEAST;
 use crate::ui::model::{Model, find};
 use crate::ui::palette::Palette;
 use crate::ui::pen::Pen;
@@ -102,6 +103,7 @@ impl Reading {
 /// How many lines the dialog on top has to read, if that is what it is for.
 #[must_use]
 pub fn lines_to_read(dialog: &Dialog, model: &Model, snapshot: &Snapshot) -> usize {
+    let snapshot = model.panes.hidden.shown(snapshot);
     let width = measure(model.size.0);
     match dialog {
         Dialog::Why(_) => model.chosen(snapshot).map_or(0, |view| why_lines(view, width).len()),
@@ -121,10 +123,14 @@ pub fn draw(pen: &mut Pen<'_>, screen: Rect, model: &Model, snapshot: &Snapshot)
 #[must_use]
 pub fn hit(model: &Model, snapshot: &Snapshot, x: u16, y: u16) -> Option<Hit> {
     let screen = Rect::new(0, 0, model.size.0, model.size.1);
+    // On a screen of one line no dialog is drawn.
+    if screen.width < LEAST.0 || screen.height < LEAST.1 {
+        return None;
+    }
     let mut buf = Buffer::empty(screen);
     let mut pen = Pen { buf: &mut buf, theme: &model.theme };
     let mut sheet = Sheet::new(&mut pen, screen);
-    write(&mut sheet, model, snapshot);
+    write(&mut sheet, model, model.panes.hidden.shown(snapshot));
     sheet.at(x, y)
 }
 

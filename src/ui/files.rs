@@ -107,7 +107,7 @@ fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, row: &Row<'_>, model: &Mod
 fn name(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, row: &Row<'_>, model: &Model, detail: &Detail) {
     let theme = *pen.theme;
     // However deep a folder is, some of its name is seen.
-    let indent = (row.depth * 2).min(slot.width / 2);
+    let indent = row.depth.saturating_mul(2).min(slot.width / 2);
     let x = slot.x + indent;
     let room = slot.width - indent;
     let skipped = row.sum.priority == Some(Priority::Skip);

@@ -243,14 +243,7 @@ use Place::{Everywhere, Files, Log, Peers, Pieces, Torrents, Trackers};
 
 /// All keys. The first match wins, those of a narrower place before those that hold everywhere.
 pub const KEYS: &[Binding] = &[
-    on(
-        Torrents,
-        &[Char('a')],
-        "a",
-        Act::Add,
-        "add a torrent: path, URL, magnet or info-hash; pasting does the same",
-        "add",
-    ),
+    on(Torrents, &[Char('a')], "a", Act::Add, "add a torrent: path or URL of a .torrent; pasting does the same", "add"),
     on(Torrents, &[Char('c')], "c", Act::Create, "create a torrent of your own files, and seed it", "create"),
     on(Torrents, &[Char(' ')], "Space", Act::Mark, "mark it; what follows is done to all that are marked", ""),
     on(Torrents, &[Char('*')], "*", Act::MarkAll, "mark all that are shown, or none", ""),
@@ -291,7 +284,7 @@ pub const KEYS: &[Binding] = &[
     on(Files, &[Char('*')], "*", Act::FileGlob, "want only the files that match a pattern", ""),
     on(Trackers, &[Char('t')], "t", Act::TrackerAnnounce, "ask the chosen tracker now", ""),
     on(Trackers, &[Char('a')], "a", Act::TrackerAdd, "add a tracker", ""),
-    on(Trackers, &[Char('d')], "d", Act::TrackerRemove, "remove the chosen tracker", ""),
+    on(Trackers, &[Char('d'), Key::Delete], "d", Act::TrackerRemove, "remove the chosen tracker", ""),
     on(Pieces, &[Key::Right, Char('l')], "right l", Act::PieceRight, "to the next piece", ""),
     on(Pieces, &[Key::Left, Char('h')], "left h", Act::PieceLeft, "to the piece before", ""),
     on(Log, &[Key::Enter], "Enter", Act::LogScope, "the log of this torrent, or of all", ""),

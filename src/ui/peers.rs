@@ -272,11 +272,12 @@ pub fn short_client(client: &str, width: u16) -> String {
         }
     }
     let room = width.saturating_sub(measured(version) + 1);
-    if room < 4 {
-        return client.to_owned();
+    if room >= 4 {
+        let name = clean_within(name, false, room);
+        return format!("{} {version}", prefix(&name, room).0.trim_end());
     }
-    let name = clean_within(name, false, room);
-    format!("{} {version}", prefix(&name, room).0.trim_end())
+    // A whole name says more than one that is cut before its version.
+    if measured(name) <= width { name.to_owned() } else { client.to_owned() }
 }
 
 fn nothing(bytes: u64) -> String {
@@ -303,6 +304,7 @@ mod tests {
             ("Transmission 4.1.3", 12, "Transm 4.1.3"),
             ("Deluge 2.2.0", 11, "Deluge 2.2"),
             ("libtorrent 2.0.11", 12, "libtorrent 2"),
+            ("libtorrent 2.0.11", 10, "libtorrent"),
             ("Unknown", 4, "Unknown"),
             ("a-program-without-version 9", 3, "a-program-without-version 9"),
         ];

@@ -174,6 +174,13 @@ fn said(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, model: &Model, snapshot: &S
     pen.put(x, y, room, fits, model.theme.accent);
 }
 
+/// Peers connected and known, in `width` cells: where there are many, the known ones in thousands.
+fn peers(view: &TorrentView, width: u16) -> String {
+    let known = view.known.max(view.peers);
+    let whole = format!("{}/{known}", view.peers);
+    if whole.len() <= usize::from(width) { whole } else { format!("{}/{}k", view.peers, known.div_ceil(1000)) }
+}
+
 fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, (at, view): (usize, &TorrentView), chosen: bool) {
     let theme = *pen.theme;
     let right = slot.x + slot.width;
@@ -197,7 +204,7 @@ fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, (at, view): (usize, &Torre
         Col::Down => return pen.put_rate(right, y, slot.width, view.down, theme.down),
         Col::Up => return pen.put_rate(right, y, slot.width, view.up, theme.up),
         Col::Peers if view.peers == 0 && view.known == 0 => ("-".into(), theme.faint),
-        Col::Peers => (format!("{}/{}", view.peers, view.known.max(view.peers)), text),
+        Col::Peers => (peers(view, slot.width), text),
         Col::Eta => (eta(view.eta), if view.eta.is_some() { text } else { theme.faint }),
         Col::State => state(view, &theme),
         Col::Ratio => dashed(ratio(view.uploaded, view.size), &theme),

@@ -37,6 +37,8 @@ fn key_of(key: KeyEvent) -> Option<Key> {
     // AltGr is Ctrl and Alt on Windows: what it types is a character.
     let alt = key.modifiers.contains(KeyModifiers::ALT);
     Some(match key.code {
+        // What the Backspace key of some terminals sends.
+        KeyCode::Char('h' | 'H') if control && !alt => Key::Backspace,
         KeyCode::Char(c) if control && !alt => Key::Ctrl(c.to_ascii_lowercase()),
         KeyCode::Char(c) if !alt || control => Key::Char(c),
         KeyCode::F(n) => Key::F(n),
@@ -123,6 +125,7 @@ mod tests {
         assert_eq!(key_of(press), Some(Key::Char('q')));
         assert_eq!(key_of(KeyEvent { kind: KeyEventKind::Release, ..press }), None);
         assert_eq!(key_of(KeyEvent::new(KeyCode::Char('C'), KeyModifiers::CONTROL)), Some(Key::Ctrl('c')));
+        assert_eq!(key_of(KeyEvent::new(KeyCode::Char('h'), KeyModifiers::CONTROL)), Some(Key::Backspace));
         assert_eq!(key_of(KeyEvent::new(KeyCode::Char('x'), KeyModifiers::ALT)), None);
         let alt_gr = KeyModifiers::ALT | KeyModifiers::CONTROL;
         assert_eq!(key_of(KeyEvent::new(KeyCode::Char('@'), alt_gr)), Some(Key::Char('@')));

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::api::{Command, Snapshot, State, TorrentId};
+use crate::api::{Command, Snapshot, State, TorrentId, TorrentView};
 use crate::ui::answer;
 use crate::ui::edit::Edit;
 use crate::ui::keys::{Act, Key, Place, Tab};
@@ -196,11 +196,13 @@ fn quit(model: &mut Model, snapshot: &Snapshot) {
         refresh(model, snapshot, false);
         return;
     }
-    let unfinished = snapshot
-        .torrents
-        .iter()
-        .filter(|(_, view)| view.done < view.wanted && !matches!(view.state, State::Paused | State::Error))
-        .count();
+    // Of a magnet link without its metadata not even the size is known.
+    let unfinished = |view: &TorrentView| match view.state {
+        State::Paused | State::Error => false,
+        State::Metadata => true,
+        _ => view.done < view.wanted,
+    };
+    let unfinished = snapshot.torrents.iter().filter(|(_, view)| unfinished(view)).count();
     if unfinished == 0 {
         model.quit = true;
     } else {
