@@ -56,7 +56,11 @@ pub fn leave(engine: Engine) {
     }
 }
 
-/// A channel that hears of SIGINT, SIGTERM and SIGHUP (Ctrl-C on Windows). A second one ends the program at once.
+/// How much longer than a stop may take the program waits before it ends by force.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// A channel that hears of SIGINT, SIGTERM and SIGHUP (Ctrl-C on Windows). A second one ends the program at once, and the
+/// first one does when its time is up, whatever hangs.
 ///
 /// # Errors
 /// When the system does not let us hear of them.
@@ -66,6 +70,12 @@ pub fn on_signal() -> color_eyre::Result<Receiver<()>> {
         if tell.try_send(()).is_err() {
             std::process::exit(i32::from(STOPPED));
         }
+        let last_resort = || {
+            std::thread::sleep(limits::SHUTDOWN + GRACE);
+            std::process::exit(i32::from(STOPPED));
+        };
+        // Without a thread for it there is still the second signal.
+        let _ = std::thread::Builder::new().name("last-resort".into()).spawn(last_resort);
     })
     .wrap_err("signals cannot be caught")?;
     Ok(stop)

@@ -241,6 +241,10 @@ pub fn run(
         let now = Instant::now();
         if now >= next_tick {
             next_tick = now + TICK;
+            // Not every terminal that is gone has a signal sent, and what reads its keys may never say so.
+            if !io::stdout().is_terminal() {
+                return Err(lost());
+            }
             world.tell(Msg::Tick(now - world.started), &mut commands);
         }
         world.send_out(&mut screen, &picker)?;
@@ -255,7 +259,7 @@ pub fn run(
 }
 
 fn lost() -> io::Error {
-    io::Error::new(io::ErrorKind::UnexpectedEof, "the keyboard is gone")
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the terminal is gone")
 }
 
 type Drawn = Terminal<CrosstermBackend<Out>>;
