@@ -217,6 +217,8 @@ fn walk(found: &mut Survey, choice: &Choice, stop: &dyn Fn() -> bool) -> Result<
 fn readable(path: &Path) -> Result<(), CreateError> {
     #[cfg(unix)]
     rustix::fs::access(path, rustix::fs::Access::READ_OK).map_err(|error| unreadable(path, &error.into()))?;
+    #[cfg(not(unix))]
+    std::fs::File::open(path).map_err(|error| unreadable(path, &error))?;
     Ok(())
 }
 
