@@ -71,6 +71,14 @@ pub const CHATTER_BURST: u32 = 60_000;
 pub const CHATTER_RATE: u32 = 1_000;
 /// The longest client name kept, in characters.
 pub const CLIENT_NAME: usize = 40;
+/// Pieces of metadata that one peer gets at once (BEP 9): 4 MiB, more than nearly all metadata are.
+pub const METADATA_BURST: u32 = 256;
+/// Pieces of metadata a second that it gets after that; more are refused.
+pub const METADATA_RATE: u32 = 32;
+/// Pieces of metadata that all peers of a torrent get at once: 8 MiB may wait for peers that do not read.
+pub const METADATA_BURST_ALL: u32 = 512;
+/// Pieces of metadata a second that all of them get after that.
+pub const METADATA_RATE_ALL: u32 = 128;
 /// The largest extended handshake that is read at all.
 pub const EXTENDED_HANDSHAKE: usize = 64 * KIB;
 

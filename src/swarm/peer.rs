@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::history::{Happened, History, Share};
-use crate::swarm::rate::Meter;
+use crate::swarm::rate::{Allowance, Meter};
 use crate::swarm::torrent::Hello;
 use crate::swarm::view::Source;
 use crate::wire::message::{Block, PieceIndex};
@@ -32,6 +32,15 @@ pub struct Mask {
     pub offer: Option<(PieceIndex, Instant)>,
     /// It is being told of everything: the next piece to tell.
     pub lifted: Option<u32>,
+}
+
+/// The ids by which a peer takes extended messages (BEP 10); `None` where it does not.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Takes {
+    /// Metadata exchange (BEP 9).
+    pub metadata: Option<u8>,
+    /// Peer exchange (BEP 11).
+    pub pex: Option<u8>,
 }
 
 /// One connected peer.
@@ -93,16 +102,19 @@ pub struct Peer {
     pub up: Meter,
     /// Blocks of its host that were in pieces that failed their hash.
     pub failed: u32,
-    /// What it can do beside the handshake's bits, by its extended handshake: exchange metadata, exchange peers.
-    pub exchanges: (bool, bool),
+    /// The ids by which it takes extended messages, as it says.
+    pub takes: Takes,
+    /// Bytes of its metadata, as it says (BEP 9).
+    pub metadata_size: Option<u32>,
+    /// Pieces of metadata that it may still have of us.
+    pub metadata: Allowance,
     /// It does not know of everything that we have (BEP 16).
     pub mask: Option<Mask>,
     /// What happened between us.
     pub history: History,
     /// Of the time: it choked us, we choked it.
     pub chokes: (Share, Share),
-    chatter: u32,
-    chatter_at: Instant,
+    chatter: Allowance,
     /// Blocks refused since it last gave one.
     refusals: u32,
     /// It is not asked for anything before.
@@ -142,12 +154,13 @@ impl Peer {
             down: Meter::default(),
             up: Meter::default(),
             failed: 0,
-            exchanges: (false, false),
+            takes: Takes::default(),
+            metadata_size: None,
+            metadata: Allowance::new(now, limits::METADATA_BURST, limits::METADATA_RATE),
             mask: None,
             history: History::new(now, if hello.outgoing { Happened::Called } else { Happened::Came }),
             chokes: (Share::new(now, true), Share::new(now, true)),
-            chatter: limits::CHATTER_BURST,
-            chatter_at: now,
+            chatter: Allowance::new(now, limits::CHATTER_BURST, limits::CHATTER_RATE),
             refusals: 0,
             patience: now,
         }
@@ -257,20 +270,7 @@ impl Peer {
 
     /// Counts a message that is neither a block nor a request; false when there were too many.
     pub fn chat(&mut self, now: Instant) -> bool {
-        let gained =
-            now.saturating_duration_since(self.chatter_at).as_millis() * u128::from(limits::CHATTER_RATE) / 1000;
-        if gained > 0 {
-            self.chatter_at = now;
-            let gained = u32::try_from(gained).unwrap_or(u32::MAX);
-            self.chatter = self.chatter.saturating_add(gained).min(limits::CHATTER_BURST);
-        }
-        match self.chatter.checked_sub(1) {
-            Some(left) => {
-                self.chatter = left;
-                true
-            }
-            None => false,
-        }
+        self.chatter.take(now)
     }
 
     /// The flag letters that people know from other clients.

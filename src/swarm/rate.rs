@@ -141,6 +141,36 @@ impl Bucket {
     }
 }
 
+/// A number of things that may be done at once, and that grows again by so many a second.
+#[derive(Clone, Copy, Debug)]
+pub struct Allowance {
+    burst: u32,
+    rate: u32,
+    left: u32,
+    at: Instant,
+}
+
+impl Allowance {
+    /// `burst` at once, and `rate` a second from then on.
+    #[must_use]
+    pub const fn new(now: Instant, burst: u32, rate: u32) -> Self {
+        Allowance { burst, rate, left: burst, at: now }
+    }
+
+    /// Takes one; false when there is none.
+    pub fn take(&mut self, now: Instant) -> bool {
+        let gained = now.saturating_duration_since(self.at).as_millis() * u128::from(self.rate) / 1000;
+        if gained > 0 {
+            self.at = now;
+            let gained = u32::try_from(gained).unwrap_or(u32::MAX);
+            self.left = self.left.saturating_add(gained).min(self.burst);
+        }
+        let left = self.left.checked_sub(1);
+        self.left = left.unwrap_or(0);
+        left.is_some()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,5 +222,15 @@ mod tests {
         assert!(!b.take(t0 + Duration::from_secs(20), 1));
         b.set(None);
         assert!(b.take(t0, u64::MAX) && b.ready_in().is_none());
+    }
+
+    #[test]
+    fn an_allowance_is_a_burst_and_a_rate() {
+        let t0 = Instant::now();
+        let mut a = Allowance::new(t0, 5, 10);
+        assert_eq!((0..20).filter(|_| a.take(t0)).count(), 5);
+        let later = t0 + Duration::from_millis(300);
+        assert_eq!((0..20).filter(|_| a.take(later)).count(), 3);
+        assert_eq!((0..20).filter(|_| a.take(later + Duration::from_secs(60))).count(), 5);
     }
 }

@@ -3,8 +3,10 @@
 mod announces;
 mod closer;
 mod download;
+mod extended;
 mod lifecycle;
 mod members;
+mod metadata;
 mod show;
 mod superseed;
 mod upload;
@@ -15,6 +17,8 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
+
 pub use crate::swarm::event::{Effect, Gone, Hello, Input, PeerKey, Quota, Wish};
 pub use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply};
 
@@ -24,7 +28,7 @@ use crate::swarm::geometry::Geometry;
 use crate::swarm::job::{BlockHash, DiskDone, DiskFault, DiskJob};
 use crate::swarm::peer::Peer;
 use crate::swarm::picker::Picker;
-use crate::swarm::rate::{Bucket, Meter};
+use crate::swarm::rate::{Allowance, Bucket, Meter};
 use crate::swarm::trackers::Trackers;
 use crate::swarm::view::{Departed, Meta, Priority};
 use crate::wire::message::{InfoHash, PeerId, PieceIndex};
@@ -51,6 +55,8 @@ pub struct TorrentConfig {
     pub info_hash: InfoHash,
     /// How we call ourselves in it.
     pub peer_id: PeerId,
+    /// Its `info` dictionary as it stood, to be handed to peers.
+    pub info: Option<Bytes>,
     /// How it is cut into pieces.
     pub geometry: Geometry,
     /// Its files.
@@ -155,6 +161,8 @@ pub struct Torrent {
     /// The peers that left, and when; the oldest first.
     left_us: VecDeque<(Instant, Departed)>,
     log: VecDeque<(Instant, String)>,
+    /// Pieces of metadata that all peers together may still have of us.
+    metadata_all: Option<Allowance>,
 }
 
 /// Sentences kept of a torrent's log.
@@ -210,6 +218,7 @@ impl Torrent {
             look: (None, None),
             left_us: VecDeque::new(),
             log: VecDeque::new(),
+            metadata_all: None,
             config,
         };
         it.picker.set_sequential(it.config.sequential);

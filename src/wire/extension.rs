@@ -1,6 +1,8 @@
 //! The extension protocol's handshake (BEP 10): what a peer calls itself, how much may be asked of it, and by which
 //! ids it takes further messages.
 
+pub mod metadata;
+
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use thiserror::Error;
@@ -11,6 +13,12 @@ use crate::wire::text::clean_bytes;
 
 /// The name by which this program is known to peers.
 pub const CLIENT: &str = concat!("ttui ", env!("CARGO_PKG_VERSION"));
+
+/// The ids by which we take extended messages; what stands in our handshake. Other sides have ids of their own.
+pub mod ours {
+    /// Metadata exchange (BEP 9).
+    pub const UT_METADATA: u8 = 2;
+}
 
 /// The extended handshake: message 0 of BEP 10. What is absent or makes no sense is `None`; a later handshake of the
 /// same peer changes what it names and nothing else.
@@ -62,6 +70,7 @@ impl Handshake {
             reqq: Some(limits::REQUESTS_IN as u32),
             upload_only,
             port: (port != 0).then_some(port),
+            ut_metadata: Some(ours::UT_METADATA),
             ..Handshake::default()
         }
     }
@@ -152,7 +161,10 @@ mod tests {
         let ours = Handshake { your_ip: Some([127, 0, 0, 9].into()), ut_pex: Some(1), ..Handshake::ours(6881, true) };
         assert_eq!(Handshake::decode(&ours.encode()), Ok(ours));
         let plain = Handshake::ours(0, false);
-        assert_eq!(plain.encode(), format!("d1:mde4:reqqi2000e1:v{}:{CLIENT}e", CLIENT.len()).as_bytes());
+        assert_eq!(
+            plain.encode(),
+            format!("d1:md11:ut_metadatai2ee4:reqqi2000e1:v{}:{CLIENT}e", CLIENT.len()).as_bytes()
+        );
     }
 
     #[test]

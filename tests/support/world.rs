@@ -228,6 +228,7 @@ impl World {
             name: format!("node {n}"),
             info_hash: InfoHash([7; 20]),
             peer_id,
+            info: None,
             geometry: self.geometry,
             files: vec![Span { path: "data".into(), offset: 0, length: self.geometry.total(), pad: false }],
             priorities: Vec::new(),

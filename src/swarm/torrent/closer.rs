@@ -97,8 +97,8 @@ fn abilities(peer: &Peer) -> Vec<String> {
         (reserved.fast(), "fast extension"),
         (reserved.extended(), "extension protocol"),
         (reserved.dht(), "DHT"),
-        (peer.exchanges.1, "peer exchange"),
-        (peer.exchanges.0, "sends metadata"),
+        (peer.takes.pex.is_some(), "peer exchange"),
+        (peer.takes.metadata.is_some(), "exchanges metadata"),
         (peer.upload_only, "only uploads"),
     ];
     let listens = peer.listens.map(|addr| format!("listens on port {}", addr.port()));

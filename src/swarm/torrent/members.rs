@@ -3,15 +3,12 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 use super::{Effect, Gone, Hello, PeerKey, Phase, Torrent};
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::history::Happened;
 use crate::swarm::peer::Peer;
 use crate::swarm::view::{Departed, Detail, Source};
-use crate::wire::extension;
 use crate::wire::message::{Message, PieceIndex};
 
 impl Torrent {
@@ -91,8 +88,7 @@ impl Torrent {
             _ => say(Message::Bitfield(have.to_wire())),
         }
         if hello.reserved.extended() {
-            let payload = extension::Handshake::ours(self.config.port, self.complete && !masked).encode();
-            say(Message::Extended { id: 0, payload: Bytes::from(payload) });
+            self.introduce_extensions(key, self.complete && !masked, out);
         }
         if masked {
             self.put_mask(key);
@@ -258,8 +254,8 @@ impl Torrent {
                 self.expel(now, key, why, out);
             }
             Message::Cancel(block) => self.cancelled(key, block, out),
-            Message::Extended { id: 0, payload } => self.extended(now, key, &payload, out),
-            Message::Extended { .. } | Message::Port(_) | Message::KeepAlive => {}
+            Message::Extended { id, payload } => self.extended(now, key, id, &payload, out),
+            Message::Port(_) | Message::KeepAlive => {}
             Message::Piece { .. } | Message::Request(_) => {}
         }
     }
@@ -340,32 +336,6 @@ impl Torrent {
         if self.complete && self.peers.get(&key).is_some_and(Peer::is_seed) && self.config.geometry.pieces() > 0 {
             self.expel(now, key, Gone::Useless, out);
         }
-    }
-
-    fn extended(&mut self, now: Instant, key: PeerKey, payload: &[u8], out: &mut Vec<Effect>) {
-        let handshake = match extension::Handshake::decode(payload) {
-            Ok(handshake) => handshake,
-            Err(why) => {
-                let why = Gone::Misbehaved(format!("its extended handshake is broken: {why}"));
-                self.expel(now, key, why, out);
-                return;
-            }
-        };
-        let Some(peer) = self.peers.get_mut(&key) else { return };
-        if let Some(client) = handshake.client.filter(|name| !name.is_empty()) {
-            peer.client = client;
-            peer.history.add(now, Happened::Named);
-        }
-        if let Some(reqq) = handshake.reqq {
-            peer.reqq = (reqq as usize).clamp(1, limits::REQUESTS_OUT);
-        }
-        peer.upload_only = handshake.upload_only;
-        peer.exchanges = (handshake.ut_metadata.unwrap_or(0) > 0, handshake.ut_pex.unwrap_or(0) > 0);
-        peer.listens = handshake.port.map(|port| SocketAddr::new(peer.hello.addr.ip(), port));
-        if let (Some(addr), false) = (peer.listens, peer.hello.outgoing) {
-            self.candidates.hold(addr);
-        }
-        self.hungry.insert(key);
     }
 
     /// Tells a peer whether we want anything of it, when that has changed.

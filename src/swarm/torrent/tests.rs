@@ -1,5 +1,5 @@
 use super::*;
-use crate::limits::BLOCK;
+use crate::limits::{self, BLOCK};
 use crate::swarm::view::Source;
 use crate::wire::message::{Block, Message, Reserved};
 
@@ -11,6 +11,7 @@ fn torrent(budget: u64) -> (Torrent, Instant) {
         name: "t".into(),
         info_hash: InfoHash([1; 20]),
         peer_id: PeerId([2; 20]),
+        info: None,
         geometry,
         files: vec![Span { path: "t".into(), offset: 0, length: geometry.total(), pad: false }],
         priorities: Vec::new(),
@@ -305,4 +306,38 @@ fn a_tracker_can_be_added_asked_and_taken_away() {
     it.handle(now, Input::Announced { tracker: 0, result: Ok(reply) }, &mut out);
     assert!(matches!(&out[..], [Effect::Announce { ask, .. }] if ask.event == AnnounceEvent::Stopped), "{out:?}");
     assert_eq!(it.view(now, false).known, 0);
+}
+
+/// What was said to a peer by extended messages with this id.
+fn extended(out: &[Effect], wanted: u8) -> Vec<Bytes> {
+    let payload = |effect: &Effect| match effect {
+        Effect::Send { message: Message::Extended { id, payload }, .. } if *id == wanted => Some(payload.clone()),
+        _ => None,
+    };
+    out.iter().filter_map(payload).collect()
+}
+
+#[test]
+fn metadata_is_handed_out_within_bounds_and_never_more_than_there_is() {
+    use crate::wire::extension::metadata::MetadataMessage;
+    use crate::wire::extension::{Handshake, ours};
+    let (mut it, now) = torrent(1 << 20);
+    let info: Bytes = (0..40_000_u32).map(|n| n as u8).collect::<Vec<_>>().into();
+    it.config.info = Some(info.clone());
+    let hello = Handshake { ut_metadata: Some(9), ..Handshake::default() };
+    let hello = Message::Extended { id: 0, payload: hello.encode().into() };
+    let ask = |piece| Message::Extended { id: ours::UT_METADATA, payload: MetadataMessage::Request(piece).encode() };
+    let heard = |out: &[Effect]| -> Vec<MetadataMessage> {
+        extended(out, 9).iter().map(|payload| MetadataMessage::decode(payload).unwrap()).collect()
+    };
+    let out = meets(&mut it, now, 1, vec![hello, ask(0), ask(2), ask(3), ask(u32::MAX)]);
+    let data = |piece, data| MetadataMessage::Data { piece, total: Some(40_000), data };
+    let none = MetadataMessage::Reject;
+    let expected = [data(0, info.slice(..16384)), data(2, info.slice(32768..)), none(3), none(u32::MAX)];
+    assert_eq!(heard(&out), expected);
+    let mut out = Vec::new();
+    says(&mut it, now, 1, (0..5000).map(|n| ask(n % 3)).collect(), &mut out);
+    let given = heard(&out).iter().filter(|m| matches!(m, MetadataMessage::Data { .. })).count();
+    assert_eq!(given, limits::METADATA_BURST as usize - 2);
+    assert_eq!(heard(&out).len(), 5000, "the others are refused in words");
 }

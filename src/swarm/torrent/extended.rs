@@ -1,0 +1,70 @@
+//! The extension protocol (BEP 10): both handshakes, and who gets which message.
+
+use std::net::SocketAddr;
+use std::time::Instant;
+
+use bytes::Bytes;
+
+use super::{Effect, Gone, PeerKey, Torrent};
+use crate::limits;
+use crate::swarm::history::Happened;
+use crate::swarm::peer::Takes;
+use crate::wire::extension::metadata::MetadataMessage;
+use crate::wire::extension::{Handshake, ours};
+use crate::wire::message::Message;
+
+impl Torrent {
+    /// Says what we take.
+    pub(super) fn introduce_extensions(&mut self, key: PeerKey, upload_only: bool, out: &mut Vec<Effect>) {
+        let size = self.config.info.as_ref().and_then(|info| u32::try_from(info.len()).ok());
+        let handshake = Handshake { metadata_size: size, ..Handshake::ours(self.config.port, upload_only) };
+        out.push(Effect::Send { peer: key, message: Message::Extended { id: 0, payload: handshake.encode().into() } });
+    }
+
+    /// An extended message: 0 is the handshake, the others are what ours named.
+    pub(super) fn extended(&mut self, now: Instant, key: PeerKey, id: u8, payload: &Bytes, out: &mut Vec<Effect>) {
+        match id {
+            0 => self.extended_handshake(now, key, payload, out),
+            ours::UT_METADATA => self.metadata_message(now, key, payload, out),
+            _ => {}
+        }
+    }
+
+    fn extended_handshake(&mut self, now: Instant, key: PeerKey, payload: &[u8], out: &mut Vec<Effect>) {
+        let handshake = match Handshake::decode(payload) {
+            Ok(handshake) => handshake,
+            Err(why) => {
+                let why = Gone::Misbehaved(format!("its extended handshake is broken: {why}"));
+                self.expel(now, key, why, out);
+                return;
+            }
+        };
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        if let Some(client) = handshake.client.filter(|name| !name.is_empty()) {
+            peer.client = client;
+            peer.history.add(now, Happened::Named);
+        }
+        if let Some(reqq) = handshake.reqq {
+            peer.reqq = (reqq as usize).clamp(1, limits::REQUESTS_OUT);
+        }
+        peer.upload_only = handshake.upload_only;
+        // What a later handshake does not name stays as it was; 0 switches it off.
+        let id = |said: Option<u8>, before| said.map_or(before, |id| Some(id).filter(|id| *id > 0));
+        let Takes { metadata, pex } = peer.takes;
+        peer.takes = Takes { metadata: id(handshake.ut_metadata, metadata), pex: id(handshake.ut_pex, pex) };
+        peer.metadata_size = handshake.metadata_size.or(peer.metadata_size);
+        peer.listens = handshake.port.map(|port| SocketAddr::new(peer.hello.addr.ip(), port));
+        if let (Some(addr), false) = (peer.listens, peer.hello.outgoing) {
+            self.candidates.hold(addr);
+        }
+        self.hungry.insert(key);
+    }
+
+    fn metadata_message(&mut self, now: Instant, key: PeerKey, payload: &Bytes, out: &mut Vec<Effect>) {
+        match MetadataMessage::decode(payload) {
+            Ok(MetadataMessage::Request(piece)) => self.metadata_asked(now, key, piece, out),
+            Ok(_) => {}
+            Err(why) => self.expel(now, key, Gone::Misbehaved(why.to_string()), out),
+        }
+    }
+}
