@@ -27,6 +27,7 @@ use crossterm::terminal::{
 use crossterm::{cursor, execute, queue};
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Position, Rect};
 
 use crate::api::{Command, Event, Snapshot, State};
 use crate::ui::create::Making;
@@ -325,7 +326,10 @@ impl Screen {
     fn draw(&mut self, model: &mut Model, snapshot: &Snapshot) -> io::Result<()> {
         let Some(terminal) = &mut self.terminal else { return Ok(()) };
         if std::mem::take(&mut model.redraw) {
-            terminal.clear()?;
+            // `clear` would ask the terminal where its cursor is, and wait for the answer behind the thread that reads
+            // the keyboard: for ever, when the terminal has gone meanwhile. A resize to the same size asks nothing.
+            let size = terminal.size()?;
+            terminal.resize(Rect::from((Position::ORIGIN, size)))?;
         }
         queue!(terminal.backend_mut(), BeginSynchronizedUpdate)?;
         terminal.draw(|frame| view(model, snapshot, frame))?;
