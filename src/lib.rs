@@ -58,6 +58,8 @@ pub mod wire {
     pub mod magnet;
     pub mod message;
     pub mod metainfo;
+    pub mod mse;
+    pub mod rc4;
     pub mod text;
     pub mod tracker;
 }

@@ -82,6 +82,10 @@ pub const METADATA_RATE_ALL: u32 = 128;
 /// The largest extended handshake that is read at all.
 pub const EXTENDED_HANDSHAKE: usize = 64 * KIB;
 
+/// The most bytes of the peer protocol that come with an encrypted handshake: far more than the handshake and the first
+/// messages that some send with it.
+pub const MSE_PAYLOAD: usize = 16 * KIB;
+
 // --- connections --------------------------------------------------------------------------------
 
 /// Time to connect to a peer.
