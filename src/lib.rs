@@ -75,6 +75,7 @@ pub mod swarm {
     pub mod job;
     pub mod peer;
     pub mod picker;
+    pub mod priority;
     pub mod rate;
     pub mod reason;
     pub mod torrent;
@@ -116,6 +117,7 @@ pub mod engine {
     pub mod announce;
     pub(crate) mod birth;
     pub mod buffers;
+    pub mod dials;
     pub mod greet;
     pub mod handle;
     pub mod inbox;

@@ -92,6 +92,8 @@ pub const MSE_PAYLOAD: usize = 16 * KIB;
 pub const CONNECT: Duration = Duration::from_secs(10);
 /// Time for the whole handshake, not for each read.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
+/// The same for an address that can be spoken to in another way: encrypted, or plainly.
+pub const HANDSHAKE_FIRST: Duration = Duration::from_secs(5);
 /// A peer that sends nothing for this long is dropped.
 pub const IDLE: Duration = Duration::from_secs(125);
 /// A peer to which nothing was sent for this long gets a keep-alive.
@@ -100,8 +102,9 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(100);
 pub const WRITE: Duration = Duration::from_secs(60);
 /// A requested block that does not come in this time makes its holder snubbed and is asked elsewhere.
 pub const REQUEST: Duration = Duration::from_secs(30);
-/// Dials under way at once.
-pub const HALF_OPEN_OUT: usize = 32;
+/// Dials under way at once, all torrents together. Where most addresses are dead, this many that are silent are seen
+/// off in the time in which a system asks three times.
+pub const HALF_OPEN_OUT: usize = 128;
 /// Incoming connections in their handshake at once.
 pub const HALF_OPEN_IN: usize = 50;
 /// Connected peers of one torrent (default).

@@ -13,6 +13,7 @@ use crossbeam_channel::Receiver;
 use lava_torrent::torrent::v1::TorrentBuilder;
 use tempfile::TempDir;
 use ttui::api::{Command as Asked, Created, Event, NewTorrent, Planned, Snapshot, State, TorrentId};
+use ttui::config::Encryption;
 use ttui::engine::handle::{Engine, EngineConfig};
 use ttui::ui::create::Making;
 use ttui::ui::model::{Model, Msg};
@@ -291,6 +292,7 @@ fn the_engine_makes_a_torrent_and_seeds_it_from_where_it_is() {
         state_dir,
         port: 0,
         bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        encryption: Encryption::default(),
         keep: false,
         max_peers: 5,
         limits: (None, None),

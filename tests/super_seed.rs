@@ -20,6 +20,7 @@ use support::network::{Place, Tongue, Tracker};
 use support::process::{skip, until};
 use support::torrents::Payload;
 use ttui::api::{AddTorrent, Command, Event, State, TorrentId, TorrentView, Wish};
+use ttui::config::Encryption;
 use ttui::engine::handle::{Engine, EngineConfig};
 use ttui::limits;
 
@@ -67,6 +68,7 @@ fn three_libtorrents_need_less_than_two_copies_of_a_super_seeder() {
         port: 0,
         keep: false,
         bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+        encryption: Encryption::default(),
         max_peers: limits::PEERS_ALL,
         limits: (None, None),
         config_file: None,

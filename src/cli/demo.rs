@@ -48,6 +48,7 @@ pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
             state_dir: home.0.join(format!("state-{name}")),
             port: 0,
             bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            encryption: config.encryption,
             keep: false,
             max_peers: 50,
             limits: (None, up),

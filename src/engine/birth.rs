@@ -1,4 +1,4 @@
-//! One connection being born: its handshake as far as it has come.
+//! One connection being born: its handshake as far as it has come, plain or encrypted.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr};
@@ -8,14 +8,18 @@ use mio::net::TcpStream;
 use socket2::{Domain, Protocol, Socket, Type};
 
 use super::greet::Greeting;
-use super::inbox::Inbox;
+use super::inbox::{Cover, Inbox};
 use super::reader::words;
+use crate::config::Encryption;
 use crate::limits;
 use crate::swarm::torrent::{Gone, Input};
 use crate::wire::message::{Handshake, InfoHash, Reserved};
+use crate::wire::mse::{self, Called, Caller, Chance, Ciphers, Method, Methods, MseError, Secured};
 
 /// Bytes of a handshake up to the end of the info-hash: enough to answer.
 const ASKED: usize = 48;
+/// Bytes read at once while a handshake is encrypted.
+const READ: usize = 2048;
 
 /// A connection being born.
 pub(super) struct Birth {
@@ -23,15 +27,42 @@ pub(super) struct Birth {
     pub(super) addr: SocketAddr,
     pub(super) began: Instant,
     pub(super) deadline: Instant,
-    /// The torrent and its inbox: known from the start for a dial, from byte [`ASKED`] for a caller.
+    /// The torrent and its inbox: known from the start for a dial, later for a caller.
     pub(super) torrent: Option<(InfoHash, Inbox)>,
-    pub(super) outgoing: bool,
+    /// How it was dialled; `None` for a caller.
+    pub(super) dialled: Option<Dialled>,
     pub(super) connected: bool,
-    /// Their handshake, as far as it has come.
-    theirs: [u8; Handshake::LENGTH],
-    got: usize,
-    /// How much of our handshake has been sent.
+    talk: Talk,
+    /// Their handshake of the peer protocol, as far as it has come, and what came with it.
+    theirs: Vec<u8>,
+    /// What is to be sent, and how much of it has been.
+    out: Vec<u8>,
     sent: usize,
+    /// Our handshake is in `out`, or under way.
+    introduced: bool,
+    method: Option<Method>,
+    ciphers: Option<Box<Ciphers>>,
+}
+
+/// How an address was dialled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Dialled {
+    /// It is spoken to encrypted from the first byte on.
+    pub(super) encrypted: bool,
+    /// It was tried the other way just before.
+    pub(super) again: bool,
+}
+
+/// What is being spoken.
+enum Talk {
+    /// Nothing yet.
+    Silence,
+    /// We called, and encrypt.
+    Calling(Box<Caller>),
+    /// A caller encrypts.
+    Called(Box<Called>),
+    /// The peer protocol's handshake.
+    Greeting,
 }
 
 /// What comes next.
@@ -39,6 +70,44 @@ pub(super) enum Step {
     Wait,
     Done(Handshake),
     Fail(Gone),
+}
+
+/// Why a connection comes to nothing, inside of this file.
+enum Trouble {
+    Network(io::Error),
+    Gone(Gone),
+}
+
+impl From<io::Error> for Trouble {
+    fn from(error: io::Error) -> Self {
+        Trouble::Network(error)
+    }
+}
+
+impl From<MseError> for Trouble {
+    fn from(error: MseError) -> Self {
+        fail(&error.to_string())
+    }
+}
+
+fn fail(what: &str) -> Trouble {
+    Trouble::Gone(Gone::Misbehaved(what.to_owned()))
+}
+
+/// The methods that may follow an encrypted handshake.
+const fn methods(wish: Encryption) -> Methods {
+    match wish {
+        Encryption::Require => Methods::RC4,
+        Encryption::Off | Encryption::Prefer => Methods::BOTH,
+    }
+}
+
+/// A private key that nobody can foresee, and paddings.
+fn chance() -> io::Result<Chance> {
+    let mut chance = Chance { inner: fastrand::usize(..=mse::PAD), ..Chance::default() };
+    getrandom::fill(&mut chance.private).map_err(io::Error::from)?;
+    chance.pad.resize_with(fastrand::usize(..=mse::PAD), || fastrand::u8(..));
+    Ok(chance)
 }
 
 impl Birth {
@@ -49,97 +118,219 @@ impl Birth {
             began: now,
             deadline: now + time,
             torrent: None,
-            outgoing: false,
+            dialled: None,
             connected: false,
-            theirs: [0; Handshake::LENGTH],
-            got: 0,
+            talk: Talk::Silence,
+            theirs: Vec::with_capacity(Handshake::LENGTH),
+            out: Vec::new(),
             sent: 0,
+            introduced: false,
+            method: None,
+            ciphers: None,
         }
     }
 
     /// Tells the torrent that dialled; a caller is turned away without a word.
     pub(super) fn fail(self, why: Gone) {
-        if self.outgoing
+        if self.dialled.is_some()
             && let Some((_, inbox)) = self.torrent
         {
             inbox.tell(Input::DialFailed { addr: self.addr, why });
         }
     }
 
-    pub(super) fn step(&mut self, greeting: &Greeting) -> Step {
-        self.try_step(greeting).unwrap_or_else(|error| Step::Fail(Gone::Network(words(&error))))
+    /// The other way to speak to an address that we reached and that would not be spoken to in this one.
+    pub(super) fn other_way(&self, wish: Encryption) -> Option<Dialled> {
+        let dialled = self.dialled.filter(|dialled| !dialled.again && self.connected && wish == Encryption::Prefer)?;
+        let untold = match self.talk {
+            Talk::Calling(_) => true,
+            // Who has said a word of the plain handshake does take it.
+            Talk::Greeting => self.method.is_none() && self.theirs.is_empty(),
+            Talk::Silence | Talk::Called(_) => false,
+        };
+        untold.then_some(Dialled { encrypted: !dialled.encrypted, again: true })
     }
 
-    fn try_step(&mut self, greeting: &Greeting) -> io::Result<Step> {
+    /// How the connection is encrypted, and what has come already of what follows the handshake.
+    pub(super) fn cover(&mut self) -> (Option<Method>, Cover) {
+        let early = self.theirs.split_off(Handshake::LENGTH.min(self.theirs.len()));
+        (self.method, Cover { early, ciphers: self.ciphers.take() })
+    }
+
+    pub(super) fn step(&mut self, greeting: &Greeting) -> Step {
+        match self.try_step(greeting) {
+            Ok(step) => step,
+            Err(Trouble::Network(error)) => Step::Fail(Gone::Network(words(&error))),
+            Err(Trouble::Gone(why)) => {
+                if why == Gone::Ourselves {
+                    // It is answered too, so that the dialling side learns of it.
+                    let _ = self.send();
+                }
+                Step::Fail(why)
+            }
+        }
+    }
+
+    fn try_step(&mut self, greeting: &Greeting) -> Result<Step, Trouble> {
         if !self.connected {
             if let Some(error) = self.socket.take_error()? {
-                return Err(error);
+                return Err(error.into());
             }
             match self.socket.peer_addr() {
                 Ok(_) => self.connected = true,
                 Err(_) => return Ok(Step::Wait),
             }
-            self.deadline = Instant::now() + limits::HANDSHAKE;
+            self.deadline = Instant::now() + self.patience(greeting.encryption);
+            self.open(greeting)?;
         }
-        self.send(greeting)?;
-        while self.got < Handshake::LENGTH {
-            match self.socket.read(&mut self.theirs[self.got..]) {
+        self.send()?;
+        while self.theirs.len() < Handshake::LENGTH {
+            let mut bytes = [0; READ];
+            match self.socket.read(&mut bytes[..self.wants()]) {
                 Ok(0) => return Ok(Step::Fail(Gone::Closed)),
-                Ok(n) => self.got += n,
+                Ok(n) => self.heard(&mut bytes[..n], greeting)?,
                 Err(e) if e.kind() == ErrorKind::Interrupted => (),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Step::Wait),
-                Err(e) => return Err(e),
+                Err(e) => return Err(e.into()),
             }
-            let step = self.judge(greeting);
-            // A caller that turns out to be ourselves is answered too, so that the dialling side learns of it.
-            self.send(greeting)?;
-            if let Some(step) = step {
-                return Ok(step);
-            }
+            self.send()?;
         }
-        let ours = Handshake::LENGTH;
-        match Handshake::decode(&self.theirs) {
+        let Some(theirs) = self.theirs.first_chunk() else { return Ok(Step::Wait) };
+        match Handshake::decode(theirs) {
             // Our side is small enough to fit into any socket's buffer; one that does not take it is of no use.
-            Ok(theirs) if self.sent == ours => Ok(Step::Done(theirs)),
+            Ok(theirs) if self.sent == self.out.len() => Ok(Step::Done(theirs)),
             Ok(_) => Ok(Step::Wait),
-            Err(error) => Ok(Step::Fail(Gone::Misbehaved(error.to_string()))),
+            Err(error) => Err(fail(&error.to_string())),
         }
     }
 
-    /// Looks at what has come of their handshake, and finds the torrent that a caller wants.
-    fn judge(&mut self, greeting: &Greeting) -> Option<Step> {
-        let fail = |what: &str| Some(Step::Fail(Gone::Misbehaved(what.to_owned())));
-        let theirs = &self.theirs[..self.got];
+    /// The time for the handshake, once connected. One that has another way to be spoken to has less.
+    fn patience(&self, wish: Encryption) -> Duration {
+        match self.dialled {
+            Some(Dialled { again: false, .. }) if wish == Encryption::Prefer => limits::HANDSHAKE_FIRST,
+            _ => limits::HANDSHAKE,
+        }
+    }
+
+    /// Says the first word to an address that we dialled.
+    fn open(&mut self, greeting: &Greeting) -> io::Result<()> {
+        let (Some(dialled), Some((torrent, _))) = (self.dialled, &self.torrent) else { return Ok(()) };
+        if dialled.encrypted {
+            let ours = ours(*torrent, greeting).to_vec();
+            let (caller, first) = Caller::new(chance()?, *torrent, methods(greeting.encryption), ours);
+            self.introduced = true;
+            self.out = first;
+            self.talk = Talk::Calling(Box::new(caller));
+        } else {
+            self.introduce(greeting);
+            self.talk = Talk::Greeting;
+        }
+        Ok(())
+    }
+
+    /// How many bytes to read: of a plain handshake none too many, since what follows it is for the reader.
+    fn wants(&self) -> usize {
+        match self.talk {
+            Talk::Silence => mse::NAME - self.theirs.len().min(mse::NAME - 1),
+            Talk::Greeting => Handshake::LENGTH - self.theirs.len(),
+            Talk::Calling(_) | Talk::Called(_) => READ,
+        }
+    }
+
+    /// Deals with bytes that came.
+    fn heard(&mut self, bytes: &mut [u8], greeting: &Greeting) -> Result<(), Trouble> {
+        let secured = match &mut self.talk {
+            Talk::Silence => return self.first_words(bytes, greeting),
+            Talk::Greeting => {
+                if let Some(ciphers) = &mut self.ciphers {
+                    ciphers.receive.apply(bytes);
+                }
+                self.theirs.extend_from_slice(bytes);
+                return self.judge(greeting);
+            }
+            Talk::Calling(caller) => caller.feed(bytes, &mut self.out)?,
+            Talk::Called(called) => called.feed(bytes, |veiled| greeting.routes.unveil(veiled), &mut self.out)?,
+        };
+        match secured {
+            Some(secured) => self.secured(secured, greeting),
+            None => Ok(()),
+        }
+    }
+
+    /// A caller's first bytes say whether it speaks plainly.
+    fn first_words(&mut self, bytes: &[u8], greeting: &Greeting) -> Result<(), Trouble> {
+        self.theirs.extend_from_slice(bytes);
+        if Handshake::begins(&self.theirs) {
+            if self.theirs.len() >= mse::NAME {
+                if greeting.encryption == Encryption::Require {
+                    return Err(fail("it does not encrypt"));
+                }
+                self.talk = Talk::Greeting;
+            }
+            return Ok(());
+        }
+        if greeting.encryption == Encryption::Off {
+            return Err(fail("it does not speak the BitTorrent protocol"));
+        }
+        let mut bytes = std::mem::take(&mut self.theirs);
+        self.talk = Talk::Called(Box::new(Called::new(chance()?, methods(greeting.encryption))));
+        self.heard(&mut bytes, greeting)
+    }
+
+    /// The encrypted handshake is over; the plain one follows it.
+    fn secured(&mut self, secured: Secured, greeting: &Greeting) -> Result<(), Trouble> {
+        let Secured { torrent, method, ciphers, early } = secured;
+        if self.torrent.is_none() {
+            self.torrent = greeting.routes.find(torrent).map(|inbox| (torrent, inbox));
+        }
+        self.method = Some(method);
+        self.ciphers = ciphers;
+        self.theirs = early;
+        self.talk = Talk::Greeting;
+        self.judge(greeting)
+    }
+
+    /// Looks at what has come of their handshake, finds the torrent that a caller wants, and answers it.
+    fn judge(&mut self, greeting: &Greeting) -> Result<(), Trouble> {
+        let theirs = &self.theirs[..self.theirs.len().min(Handshake::LENGTH)];
         if !Handshake::begins(theirs) {
-            return fail("it does not speak the BitTorrent protocol");
+            return Err(fail("it does not speak the BitTorrent protocol"));
         }
         if let Some(asked) = theirs.get(28..ASKED) {
             match &self.torrent {
-                Some((torrent, _)) if torrent.0 != asked => return fail("it answered for another torrent"),
+                Some((torrent, _)) if torrent.0 != asked => return Err(fail("it answered for another torrent")),
                 Some(_) => (),
                 None => {
                     let mut torrent = InfoHash([0; 20]);
                     torrent.0.copy_from_slice(asked);
                     let inbox = greeting.routes.find(torrent);
-                    self.torrent = inbox.map(|inbox| (torrent, inbox));
-                    if self.torrent.is_none() {
-                        return fail("it asked for a torrent that is not here");
-                    }
+                    let inbox = inbox.ok_or_else(|| fail("it asked for a torrent that is not here"))?;
+                    self.torrent = Some((torrent, inbox));
                 }
             }
         }
-        match theirs.get(ASKED..Handshake::LENGTH) {
-            Some(id) if id == greeting.peer_id.0 => Some(Step::Fail(Gone::Ourselves)),
-            _ => None,
-        }
+        let ourselves = theirs.get(ASKED..Handshake::LENGTH).is_some_and(|id| id == greeting.peer_id.0);
+        self.introduce(greeting);
+        if ourselves { Err(Trouble::Gone(Gone::Ourselves)) } else { Ok(()) }
     }
 
-    /// Sends what is left of our handshake, once the torrent is known.
-    fn send(&mut self, greeting: &Greeting) -> io::Result<()> {
-        let Some((info_hash, _)) = self.torrent else { return Ok(()) };
-        let ours = Handshake { reserved: Reserved::OURS, info_hash, peer_id: greeting.peer_id }.encode();
-        while self.sent < ours.len() {
-            match self.socket.write(&ours[self.sent..]) {
+    /// Puts our handshake on its way, once the torrent is known.
+    fn introduce(&mut self, greeting: &Greeting) {
+        let Some((torrent, _)) = self.torrent else { return };
+        if std::mem::replace(&mut self.introduced, true) {
+            return;
+        }
+        let mut ours = ours(torrent, greeting);
+        if let Some(ciphers) = &mut self.ciphers {
+            ciphers.send.apply(&mut ours);
+        }
+        self.out.extend(ours);
+    }
+
+    /// Sends what is to be sent, as far as the socket takes it.
+    fn send(&mut self) -> io::Result<()> {
+        while self.sent < self.out.len() {
+            match self.socket.write(&self.out[self.sent..]) {
                 Ok(n) => self.sent += n,
                 Err(e) if e.kind() == ErrorKind::Interrupted => (),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => break,
@@ -148,6 +339,10 @@ impl Birth {
         }
         Ok(())
     }
+}
+
+fn ours(info_hash: InfoHash, greeting: &Greeting) -> [u8; Handshake::LENGTH] {
+    Handshake { reserved: Reserved::OURS, info_hash, peer_id: greeting.peer_id }.encode()
 }
 
 /// Begins to connect, from `bind` if that is given.

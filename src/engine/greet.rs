@@ -4,7 +4,7 @@
 //! until its deadline and delays nobody. Those that call us have places of their own, so that neither side's half-open
 //! connections take those of the other; when the places are full the oldest caller gives way.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::io::{self, ErrorKind};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, PoisonError, RwLock};
@@ -14,23 +14,30 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::birth::{Birth, Step, connect, plain};
+use super::birth::{Birth, Dialled, Step, connect, plain};
+pub use super::dials::Call;
+use super::dials::{GIVES_WAY, Waiting, YOUNG, room};
 use super::inbox::{Arrival, Inbox, Post, Seats};
 use super::listen::Listeners;
 use super::reader::{PATIENCE, words};
 use super::threads::Crew;
+use crate::config::Encryption;
 use crate::limits;
 use crate::swarm::torrent::{Gone, Hello, Input, PeerKey};
 use crate::wire::message::{Handshake, InfoHash, PeerId};
+use crate::wire::mse::veiled;
 
 /// The torrents that callers may ask for.
 #[derive(Clone, Default)]
-pub struct Routes(Arc<RwLock<BTreeMap<InfoHash, Inbox>>>);
+pub struct Routes(Arc<RwLock<BTreeMap<InfoHash, Route>>>);
+
+/// The way to a torrent, and the name by which encrypted callers ask for it.
+type Route = (Inbox, [u8; 20]);
 
 impl Routes {
     /// Callers for this torrent go there from now on.
     pub fn open(&self, torrent: InfoHash, inbox: Inbox) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(torrent, inbox);
+        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(torrent, (inbox, veiled(&torrent)));
     }
 
     /// Callers for this torrent are turned away from now on.
@@ -39,7 +46,13 @@ impl Routes {
     }
 
     pub(super) fn find(&self, torrent: InfoHash) -> Option<Inbox> {
-        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&torrent).cloned()
+        self.0.read().unwrap_or_else(PoisonError::into_inner).get(&torrent).map(|(inbox, _)| inbox.clone())
+    }
+
+    /// The torrent that an encrypted caller asks for.
+    pub(super) fn unveil(&self, asked: &[u8; 20]) -> Option<InfoHash> {
+        let routes = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        routes.iter().find(|(_, (_, name))| name == asked).map(|(torrent, _)| *torrent)
     }
 }
 
@@ -51,6 +64,8 @@ pub struct Greeting {
     pub bind: Option<IpAddr>,
     /// The torrents that callers may ask for.
     pub routes: Routes,
+    /// Whether connections are encrypted.
+    pub encryption: Encryption,
     /// The places for connections.
     pub seats: Seats,
     /// Told what a person should hear of.
@@ -58,7 +73,7 @@ pub struct Greeting {
 }
 
 enum Order {
-    Dial { torrent: InfoHash, inbox: Inbox, addrs: Vec<SocketAddr> },
+    Dial { torrent: InfoHash, inbox: Inbox, calls: Vec<Call> },
     Stop,
 }
 
@@ -90,7 +105,7 @@ impl Greeter {
             doors,
             todo,
             greeting,
-            dials: VecDeque::new(),
+            waiting: Waiting::default(),
             births: BTreeMap::new(),
             next: FIRST,
             doors_open: Some(Instant::now()),
@@ -102,8 +117,8 @@ impl Greeter {
     }
 
     /// Connects to these addresses for a torrent; each is answered by an arrival or by `DialFailed`.
-    pub fn dial(&self, torrent: InfoHash, inbox: &Inbox, addrs: Vec<SocketAddr>) {
-        self.order(Order::Dial { torrent, inbox: inbox.clone(), addrs });
+    pub fn dial(&self, torrent: InfoHash, inbox: &Inbox, calls: Vec<Call>) {
+        self.order(Order::Dial { torrent, inbox: inbox.clone(), calls });
     }
 
     /// Ends it, and all connections that are not through their handshake.
@@ -123,16 +138,6 @@ const WAKE: Token = Token(usize::MAX);
 const FIRST: usize = 16;
 const BACKOFF_LEAST: Duration = Duration::from_millis(100);
 const BACKOFF_MOST: Duration = Duration::from_secs(1);
-/// A dial that has waited for this long lets another one begin beside it.
-const YOUNG: Duration = Duration::from_millis(1500);
-/// The most dials under way, old ones included.
-const DIALS: usize = 4 * limits::HALF_OPEN_OUT;
-
-struct Dial {
-    torrent: InfoHash,
-    inbox: Inbox,
-    addr: SocketAddr,
-}
 
 struct Work {
     poll: Poll,
@@ -141,7 +146,7 @@ struct Work {
     doors: Vec<TcpListener>,
     todo: Receiver<Order>,
     greeting: Greeting,
-    dials: VecDeque<Dial>,
+    waiting: Waiting,
     births: BTreeMap<usize, Birth>,
     next: usize,
     /// When to look at the doors by ourselves: at once, or after a failure.
@@ -190,10 +195,7 @@ impl Work {
         for order in self.todo.try_iter() {
             match order {
                 Order::Stop => return Err(()),
-                Order::Dial { torrent, inbox, addrs } => {
-                    let dial = |addr| Dial { torrent, inbox: inbox.clone(), addr };
-                    self.dials.extend(addrs.into_iter().map(dial));
-                }
+                Order::Dial { torrent, inbox, calls } => self.waiting.add(torrent, inbox, calls),
             }
         }
         Ok(())
@@ -202,7 +204,8 @@ impl Work {
     /// When something is to be done even if no socket moves.
     fn deadline(&self) -> Option<Instant> {
         let births = self.births.values().map(|birth| birth.deadline);
-        let aging = self.births.values().filter(|b| b.outgoing && !self.dials.is_empty()).map(|b| b.began + YOUNG);
+        let dials = self.births.values().filter(|b| b.dialled.is_some() && !self.waiting.is_empty());
+        let aging = dials.flat_map(|b| [b.began + YOUNG, b.began + GIVES_WAY]);
         let now = Instant::now();
         births.chain(aging.filter(|&at| at > now)).chain(self.doors_open).min()
     }
@@ -212,32 +215,63 @@ impl Work {
         for token in late {
             if let Some(birth) = self.take(token) {
                 let what = if birth.connected { "its handshake" } else { "connecting" };
-                birth.fail(Gone::TimedOut(what));
+                self.give_up(birth, Gone::TimedOut(what));
             }
         }
     }
 
-    /// Dials while there are places: young dials count, and old ones only to a wider bound, so that addresses that
-    /// swallow packets do not hold off those behind them.
+    /// Dials while there are places; addresses that swallow packets do not hold off those behind them.
     fn begin_dials(&mut self, now: Instant) {
-        let ours = || self.births.values().filter(|b| b.outgoing);
-        let mut all = ours().count();
-        let mut young = ours().filter(|b| now.duration_since(b.began) < YOUNG).count();
-        while young < limits::HALF_OPEN_OUT && all < DIALS {
-            let Some(dial) = self.dials.pop_front() else { return };
-            match connect(self.greeting.bind, dial.addr) {
-                Ok(socket) => {
-                    let mut birth = Birth::new(socket, dial.addr, now, limits::CONNECT);
-                    birth.outgoing = true;
-                    birth.torrent = Some((dial.torrent, dial.inbox));
-                    self.admit(birth);
-                    (all, young) = (all + 1, young + 1);
-                }
-                Err(error) => {
-                    let why = Gone::Network(words(&error));
-                    dial.inbox.tell(Input::DialFailed { addr: dial.addr, why });
-                }
+        if self.waiting.is_empty() {
+            return;
+        }
+        let dials = || self.births.iter().filter(|(_, b)| b.dialled.is_some());
+        let unanswered = |b: &Birth| !b.connected && now.saturating_duration_since(b.began) >= GIVES_WAY;
+        if dials().count() >= limits::HALF_OPEN_OUT {
+            let old: Vec<usize> = dials().filter(|(_, b)| unanswered(b)).map(|(token, _)| *token).collect();
+            for birth in old.into_iter().filter_map(|token| self.take(token)).collect::<Vec<_>>() {
+                birth.fail(Gone::TimedOut("connecting"));
             }
+        }
+        let ages = self.births.values().filter(|b| b.dialled.is_some());
+        let mut room = room(ages.map(|b| now.saturating_duration_since(b.began)));
+        while room > 0 {
+            let Some((torrent, inbox, call)) = self.waiting.next() else { return };
+            let encrypted = match self.greeting.encryption {
+                Encryption::Off => false,
+                Encryption::Require => true,
+                Encryption::Prefer => call.encrypted != Some(false),
+            };
+            let dialled = Dialled { encrypted, again: false };
+            room -= usize::from(self.call((torrent, inbox), call.addr, dialled, now));
+        }
+    }
+
+    /// Begins a connection; false, and the torrent is told, when that cannot be.
+    fn call(&mut self, torrent: (InfoHash, Inbox), addr: SocketAddr, dialled: Dialled, now: Instant) -> bool {
+        match connect(self.greeting.bind, addr) {
+            Ok(socket) => {
+                let mut birth = Birth::new(socket, addr, now, limits::CONNECT);
+                birth.dialled = Some(dialled);
+                birth.torrent = Some(torrent);
+                self.admit(birth);
+                true
+            }
+            Err(error) => {
+                torrent.1.tell(Input::DialFailed { addr, why: Gone::Network(words(&error)) });
+                false
+            }
+        }
+    }
+
+    /// A connection has come to nothing. One that was reached and may only have been spoken to in the wrong way is
+    /// called once more, in the other way.
+    fn give_up(&mut self, mut birth: Birth, why: Gone) {
+        let Some(dialled) = birth.other_way(self.greeting.encryption) else { return birth.fail(why) };
+        if let Some(torrent) = birth.torrent.take() {
+            let addr = birth.addr;
+            drop(birth);
+            self.call(torrent, addr, dialled, Instant::now());
         }
     }
 
@@ -273,7 +307,7 @@ impl Work {
 
     /// Takes a caller in; the oldest one gives way when there are too many.
     fn greet(&mut self, socket: TcpStream, addr: SocketAddr) {
-        let callers = || self.births.iter().filter(|(_, birth)| !birth.outgoing);
+        let callers = || self.births.iter().filter(|(_, birth)| birth.dialled.is_none());
         if callers().count() >= limits::HALF_OPEN_IN
             && let Some(oldest) = callers().min_by_key(|(_, birth)| birth.began).map(|(&token, _)| token)
         {
@@ -307,7 +341,7 @@ impl Work {
             Step::Wait => (),
             Step::Fail(why) => {
                 if let Some(birth) = self.take(token) {
-                    birth.fail(why);
+                    self.give_up(birth, why);
                 }
             }
             Step::Done(handshake) => {
@@ -324,15 +358,16 @@ impl Work {
         Some(birth)
     }
 
-    fn hand_over(&mut self, birth: Birth, token: usize, theirs: Handshake) {
+    fn hand_over(&mut self, mut birth: Birth, token: usize, theirs: Handshake) {
         let Some(seat) = self.greeting.seats.take() else {
             birth.fail(Gone::Full);
             return;
         };
-        let (addr, outgoing) = (birth.addr, birth.outgoing);
+        let (addr, outgoing) = (birth.addr, birth.dialled.is_some());
+        let (encrypted, cover) = birth.cover();
         let Some((_, inbox)) = birth.torrent else { return };
         let socket = std::net::TcpStream::from(birth.socket);
-        let hello = Hello { addr, outgoing, peer_id: theirs.peer_id, reserved: theirs.reserved };
+        let hello = Hello { addr, outgoing, peer_id: theirs.peer_id, reserved: theirs.reserved, encrypted };
         let ready = socket
             .set_nonblocking(false)
             .and_then(|()| socket.set_nodelay(true))
@@ -340,7 +375,7 @@ impl Work {
             .and_then(|()| socket.set_write_timeout(Some(limits::WRITE)));
         match ready {
             Ok(()) => {
-                let arrival = Arrival { peer: PeerKey(token as u64), hello, socket, seat };
+                let arrival = Arrival { peer: PeerKey(token as u64), hello, socket, cover, seat };
                 // A torrent that has ended meanwhile needs no more peers.
                 let _ = inbox.post(Post::Arrived(arrival));
             }
@@ -351,142 +386,4 @@ impl Work {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::io::{Read, Write};
-    use std::net::Ipv4Addr;
-
-    use super::super::inbox::{Mail, inbox};
-    use super::super::listen::listen;
-    use super::*;
-    use crate::wire::message::Reserved;
-
-    const TORRENT: InfoHash = InfoHash([7; 20]);
-    const US: PeerId = PeerId(*b"-TU0100-abcdefghijkl");
-    const THEM: PeerId = PeerId(*b"-XX0100-abcdefghijkl");
-
-    struct World {
-        crew: Crew,
-        greeter: Greeter,
-        inbox: Inbox,
-        mail: Mail,
-        addr: SocketAddr,
-        seats: Seats,
-    }
-
-    fn world(seats: usize) -> World {
-        let (crew, routes, seats) = (Crew::default(), Routes::default(), Seats::new(seats));
-        let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        let listeners = listen(Some(host), 0);
-        let addr = SocketAddr::new(host, listeners.port.unwrap());
-        let (inbox, mail) = inbox();
-        routes.open(TORRENT, inbox.clone());
-        let notice = Box::new(|_| ());
-        let greeting = Greeting { peer_id: US, bind: Some(host), routes, seats: seats.clone(), notice };
-        let greeter = Greeter::start(&crew, listeners, greeting).unwrap();
-        World { crew, greeter, inbox, mail, addr, seats }
-    }
-
-    fn hello(peer_id: PeerId, info_hash: InfoHash) -> [u8; Handshake::LENGTH] {
-        Handshake { reserved: Reserved::OURS, info_hash, peer_id }.encode()
-    }
-
-    fn next(mail: &Mail) -> Post {
-        mail.wait(Instant::now() + Duration::from_secs(60)).unwrap().expect("something comes")
-    }
-
-    fn arrival(mail: &Mail) -> Arrival {
-        match next(mail) {
-            Post::Arrived(arrival) => arrival,
-            _ => panic!("not an arrival"),
-        }
-    }
-
-    fn failure(mail: &Mail) -> Gone {
-        match next(mail) {
-            Post::Input(Input::DialFailed { why, .. }) => why,
-            _ => panic!("not a failed dial"),
-        }
-    }
-
-    #[test]
-    fn a_caller_may_shake_hands_byte_by_byte_and_its_messages_stay_for_the_reader() {
-        let w = world(9);
-        let mut caller = std::net::TcpStream::connect(w.addr).unwrap();
-        for byte in hello(THEM, TORRENT) {
-            caller.write_all(&[byte]).unwrap();
-        }
-        caller.write_all(b"\0\0\0\0").unwrap();
-        let mut arrival = arrival(&w.mail);
-        assert_eq!(arrival.hello.peer_id, THEM);
-        assert!(!arrival.hello.outgoing);
-        let mut rest = [1; 4];
-        arrival.socket.read_exact(&mut rest).unwrap();
-        assert_eq!(rest, [0; 4]);
-        let mut answer = [0; Handshake::LENGTH];
-        caller.read_exact(&mut answer).unwrap();
-        assert_eq!(answer, hello(US, TORRENT));
-    }
-
-    #[test]
-    fn half_handshakes_do_not_keep_a_good_one_out() {
-        let w = world(9);
-        let slow: Vec<_> = (0..4 * limits::HALF_OPEN_IN)
-            .map(|_| {
-                let mut caller = std::net::TcpStream::connect(w.addr).unwrap();
-                caller.write_all(b"\x13BitTorrent").unwrap();
-                caller
-            })
-            .collect();
-        let mut good = std::net::TcpStream::connect(w.addr).unwrap();
-        good.write_all(&hello(THEM, TORRENT)).unwrap();
-        assert_eq!(arrival(&w.mail).hello.peer_id, THEM);
-        drop(slow);
-    }
-
-    #[test]
-    fn strangers_are_turned_away_without_a_word() {
-        let w = world(9);
-        for words in [&b"GET / HTTP/1.1\r\n\r\n"[..], &hello(THEM, InfoHash([8; 20])), &[0x16, 3, 1, 2, 0]] {
-            let mut caller = std::net::TcpStream::connect(w.addr).unwrap();
-            caller.write_all(words).unwrap();
-            let mut heard = Vec::new();
-            let _ = caller.read_to_end(&mut heard);
-            assert!(heard.is_empty());
-        }
-    }
-
-    #[test]
-    fn a_dial_ends_in_an_arrival_or_says_why_not() {
-        let (w, other) = (world(1), world(9));
-        let closed = listen(Some(other.addr.ip()), 0).port.unwrap();
-        let closed = SocketAddr::new(other.addr.ip(), closed);
-        w.greeter.dial(TORRENT, &w.inbox, vec![closed]);
-        assert_eq!(failure(&w.mail), Gone::Network("it refused the connection".into()));
-        // The other one has our own peer id.
-        w.greeter.dial(TORRENT, &w.inbox, vec![other.addr]);
-        assert_eq!(failure(&w.mail), Gone::Ourselves);
-
-        let friend = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let addr = friend.local_addr().unwrap();
-        w.greeter.dial(TORRENT, &w.inbox, vec![addr]);
-        let mut near = friend.accept().unwrap().0;
-        near.write_all(&hello(THEM, TORRENT)).unwrap();
-        let arrived = arrival(&w.mail);
-        assert!(arrived.hello.outgoing && arrived.hello.addr == addr);
-
-        // There is one seat, and it is taken.
-        w.greeter.dial(TORRENT, &w.inbox, vec![addr]);
-        friend.accept().unwrap().0.write_all(&hello(THEM, TORRENT)).unwrap();
-        assert_eq!(failure(&w.mail), Gone::Full);
-        drop(arrived);
-        assert_eq!(w.seats.taken(), 0);
-    }
-
-    #[test]
-    fn it_stops_when_told_whatever_hangs() {
-        let w = world(9);
-        let _half = std::net::TcpStream::connect(w.addr).unwrap();
-        w.greeter.stop();
-        assert!(w.crew.wait(Instant::now() + Duration::from_secs(60)).is_empty());
-    }
-}
+mod tests;

@@ -18,7 +18,7 @@ use super::runner::World;
 use super::session::{Desk, Errand, Order, Session};
 use super::threads::Crew;
 use crate::api::{Command, Event};
-use crate::config::Config;
+use crate::config::{Config, Encryption};
 use crate::disk::pool::DiskPool;
 use crate::limits;
 use crate::wire::message::PeerId;
@@ -43,6 +43,8 @@ pub struct EngineConfig {
     pub port: u16,
     /// The only address to listen on and connect from.
     pub bind: Option<IpAddr>,
+    /// Whether connections are encrypted.
+    pub encryption: Encryption,
     /// Take up the torrents of the last session, and keep this one's for the next.
     pub keep: bool,
     /// The most connections of all torrents together.
@@ -62,6 +64,7 @@ impl From<&Config> for EngineConfig {
             state_dir: config.state_dir.clone(),
             port: config.port,
             bind: config.bind,
+            encryption: config.encryption,
             keep: false,
             max_peers: config.max_peers,
             limits: (config.down_limit, config.up_limit),
@@ -103,6 +106,7 @@ impl Engine {
         let greeting = Greeting {
             peer_id,
             bind: config.bind,
+            encryption: config.encryption,
             routes: routes.clone(),
             seats: seats.clone(),
             notice: Box::new(move |text| drop(notices.send(Errand::Said(None, text)))),

@@ -13,6 +13,7 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, select_biased, unbounded};
 
 use crate::swarm::torrent::{Hello, Input, PeerKey};
+use crate::wire::mse::Ciphers;
 
 /// Reads of all peers waiting for a torrent: at most 16 MiB in the largest buffers.
 const BULK: usize = 64;
@@ -38,8 +39,19 @@ pub struct Arrival {
     pub hello: Hello,
     /// The connection.
     pub socket: TcpStream,
+    /// What the handshake leaves to those who read and write.
+    pub cover: Cover,
     /// Counts it among all connections until it is dropped.
     pub seat: Seat,
+}
+
+/// What a handshake leaves to those who read and write afterwards.
+#[derive(Debug, Default)]
+pub struct Cover {
+    /// Bytes that came behind it, decrypted; at most [`limits::MSE_PAYLOAD`](crate::limits::MSE_PAYLOAD) and a read.
+    pub early: Vec<u8>,
+    /// The ciphers of both directions, where the connection is encrypted.
+    pub ciphers: Option<Box<Ciphers>>,
 }
 
 /// The connections of all torrents together.
@@ -132,6 +144,12 @@ impl Inbox {
     /// When the torrent's thread has ended.
     pub fn post(&self, post: Post) -> Result<(), Ended> {
         self.control.send(post).map_err(|_| Ended)
+    }
+
+    /// Whether both lead to the same torrent's thread.
+    #[must_use]
+    pub fn same(&self, other: &Inbox) -> bool {
+        self.control.same_channel(&other.control)
     }
 
     /// Puts an input into the control inbox; never waits. An input for a torrent that has ended is of no more use.

@@ -1,6 +1,6 @@
 //! The reader loop of a peer: bytes of its socket become one `Input::Wire` a read.
 
-use std::io::{ErrorKind, Read};
+use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,6 +12,7 @@ use super::inbox::{Credit, Inbox};
 use crate::limits;
 use crate::swarm::torrent::{Gone, Input, PeerKey};
 use crate::wire::message::{self, Frame, FrameError, Message};
+use crate::wire::rc4::Rc4;
 
 /// How long a read waits before it looks whether the connection has been given up. Where shutting a socket down wakes
 /// its reader this only paces the idle check.
@@ -26,6 +27,10 @@ pub struct Reader {
     pub peer: PeerKey,
     /// Its connection, with [`PATIENCE`] as read timeout.
     pub socket: Arc<TcpStream>,
+    /// What came behind the handshake, decrypted.
+    pub early: Vec<u8>,
+    /// Decrypts what it sends, if that is encrypted.
+    pub cipher: Option<Rc4>,
     /// The torrent's number of pieces.
     pub pieces: Option<u32>,
     /// Where its messages go.
@@ -46,13 +51,13 @@ struct Parsed {
 
 impl Reader {
     /// Reads until the connection ends, and tells the torrent why.
-    pub fn run(self) {
+    pub fn run(mut self) {
         let credit = Arc::new(Credit::default());
         let why = self.read(&credit);
         let _ = self.inbox.bulk(Input::Gone { peer: self.peer, why }, credit.take());
     }
 
-    fn read(&self, credit: &Arc<Credit>) -> Gone {
+    fn read(&mut self, credit: &Arc<Credit>) -> Gone {
         let mut size = Size::default();
         let mut buffer = self.pool.take(size.class);
         // Bytes of an unknown message that are still to be passed over, and the size of the message at the front.
@@ -64,7 +69,7 @@ impl Reader {
                 buffer = self.grown(&buffer, need);
             }
             let space = buffer.space().len();
-            let n = match (&*self.socket).read(buffer.space()) {
+            let n = match self.receive(buffer.space()) {
                 Ok(0) => return Gone::Closed,
                 Ok(n) => n,
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
@@ -106,6 +111,21 @@ impl Reader {
                 return Gone::Misbehaved(error.to_string());
             }
         }
+    }
+
+    /// Reads once, and decrypts where that is due. What came behind the handshake comes first.
+    fn receive(&mut self, space: &mut [u8]) -> io::Result<usize> {
+        if !self.early.is_empty() {
+            let n = self.early.len().min(space.len());
+            space[..n].copy_from_slice(&self.early[..n]);
+            self.early.drain(..n);
+            return Ok(n);
+        }
+        let n = (&*self.socket).read(space)?;
+        if let Some(cipher) = &mut self.cipher {
+            cipher.apply(&mut space[..n]);
+        }
+        Ok(n)
     }
 
     /// A larger buffer with the same bytes: at most twice as large, so that a length alone reserves nothing.
@@ -210,11 +230,18 @@ mod tests {
     use crate::wire::message::{Block, PieceIndex};
 
     fn start(pieces: Option<u32>) -> (TcpStream, Mail) {
+        start_with(pieces, &[], None)
+    }
+
+    /// With these bytes from before, and what comes encrypted with this key.
+    fn start_with(pieces: Option<u32>, early: &[u8], key: Option<&[u8]>) -> (TcpStream, Mail) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let near = listener.accept().unwrap().0;
         let (inbox, mail) = inbox();
-        let reader = Reader { peer: PeerKey(1), socket: Arc::new(near), pieces, inbox, pool: Pool::default() };
+        let socket = Arc::new(near);
+        let (early, cipher) = (early.to_vec(), key.map(Rc4::new));
+        let reader = Reader { peer: PeerKey(1), socket, early, cipher, pieces, inbox, pool: Pool::default() };
         std::thread::spawn(move || reader.run());
         (far, mail)
     }
@@ -283,6 +310,22 @@ mod tests {
         let (got, why) = collect(&mail);
         sender.join().unwrap();
         assert!(got == [large, Message::Unchoke]);
+        assert_eq!(why, Gone::Closed);
+    }
+
+    #[test]
+    fn encrypted_bytes_are_read_as_plain_ones_and_early_ones_first() {
+        let sent: Vec<_> = (0..100).map(|n| piece(n, 16 * 1024)).collect();
+        let mut bytes = encode(&sent);
+        // The first bytes came with the handshake, in the middle of a message.
+        let rest = bytes.split_off(20_001);
+        let (mut far, mail) = start_with(Some(100), &bytes, Some(b"key"));
+        let mut rest = rest;
+        Rc4::new(b"key").apply(&mut rest);
+        let sender = std::thread::spawn(move || far.write_all(&rest).unwrap());
+        let (got, why) = collect(&mail);
+        sender.join().unwrap();
+        assert!(got == sent);
         assert_eq!(why, Gone::Closed);
     }
 

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{Shutdown, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -11,8 +11,8 @@ use crossbeam_channel::Sender;
 
 use super::announce::{AnnounceJob, Announcer};
 use super::buffers::Pool;
-use super::greet::Greeter;
-use super::inbox::{Arrival, Inbox, Mail, Post, Seat};
+use super::greet::{Call, Greeter};
+use super::inbox::{Arrival, Cover, Inbox, Mail, Post, Seat};
 use super::reader::Reader;
 use super::threads::Crew;
 use super::writer::{Outbox, Queue, ReadBlock, Writer, outbox};
@@ -114,8 +114,8 @@ impl Runner {
 struct Line {
     outbox: Outbox,
     socket: Arc<TcpStream>,
-    /// The writer's end, until it has been started.
-    queue: Option<Queue>,
+    /// What reader and writer are started with, until they are.
+    start: Option<(Queue, Cover)>,
     _seat: Seat,
 }
 
@@ -226,9 +226,9 @@ impl Work {
     }
 
     fn arrived(&mut self, arrival: Arrival) {
-        let Arrival { peer, hello, socket, seat } = arrival;
+        let Arrival { peer, hello, socket, cover, seat } = arrival;
         let (outbox, queue) = outbox();
-        let line = Line { outbox, socket: Arc::new(socket), queue: Some(queue), _seat: seat };
+        let line = Line { outbox, socket: Arc::new(socket), start: Some((queue, cover)), _seat: seat };
         self.lines.insert(peer, line);
         self.newborn.push(peer);
         self.handle(Input::Arrived { peer, hello });
@@ -256,7 +256,7 @@ impl Work {
 
     fn perform_once(&mut self) {
         let mut jobs: Vec<DiskJob> = Vec::new();
-        let mut dials: Vec<SocketAddr> = Vec::new();
+        let mut calls: Vec<Call> = Vec::new();
         let mut out = std::mem::take(&mut self.out);
         for effect in out.drain(..) {
             match effect {
@@ -266,7 +266,7 @@ impl Work {
                     log::debug!("torrent {}: peer {} dropped: {why}", self.it.id.0, peer.0);
                     self.lines.remove(&peer);
                 }
-                Effect::Dial { addr } => dials.push(addr),
+                Effect::Dial { addr, encrypted } => calls.push(Call { addr, encrypted }),
                 Effect::Disk(job) => jobs.push(job),
                 Effect::Announce { tracker, ask } => {
                     let inbox = self.it.inbox.clone();
@@ -291,8 +291,8 @@ impl Work {
         if !jobs.is_empty() {
             self.it.storage.submit(jobs);
         }
-        if !dials.is_empty() {
-            self.world.greeter.dial(self.it.asker.info_hash, &self.it.inbox, dials);
+        if !calls.is_empty() {
+            self.world.greeter.dial(self.it.asker.info_hash, &self.it.inbox, calls);
         }
     }
 
@@ -328,18 +328,21 @@ impl Work {
     /// Starts both threads of a connection that the torrent has kept.
     fn start_line(&mut self, peer: PeerKey) -> io::Result<()> {
         let Some(line) = self.lines.get_mut(&peer) else { return Ok(()) };
-        let Some(queue) = line.queue.take() else { return Ok(()) };
+        let Some((queue, cover)) = line.start.take() else { return Ok(()) };
+        let (receive, send) = cover.ciphers.map(|it| (it.receive, it.send)).unzip();
         let (inbox, pool) = (self.it.inbox.clone(), self.world.pool.clone());
         let reader = Reader {
             peer,
             socket: Arc::clone(&line.socket),
+            early: cover.early,
+            cipher: receive,
             pieces: Some(self.it.pieces),
             inbox: inbox.clone(),
             pool: pool.clone(),
         };
         let socket = Arc::clone(&line.socket);
         let read = Arc::clone(&self.read);
-        let writer = Writer { peer, socket, queue, inbox, read, pool };
+        let writer = Writer { peer, socket, queue, inbox, read, pool, cipher: send };
         let name = |what| format!("t{}.p{}.{what}", self.it.id.0, peer.0);
         let fault = || {
             let inbox = self.it.inbox.clone();

@@ -15,6 +15,7 @@ use crate::limits;
 use crate::swarm::job::DiskFault;
 use crate::swarm::torrent::{Gone, Input, PeerKey};
 use crate::wire::message::{Block, Message, PIECE_HEADER, PieceIndex, piece_header};
+use crate::wire::rc4::Rc4;
 
 /// Reads these bytes of a torrent from disk.
 pub type ReadBlock = Arc<dyn Fn(Block, &mut [u8]) -> Result<(), DiskFault> + Send + Sync>;
@@ -121,6 +122,8 @@ pub struct Writer {
     pub peer: PeerKey,
     /// Its connection, with [`limits::WRITE`] as write timeout.
     pub socket: Arc<TcpStream>,
+    /// Encrypts what goes out, if it is to be.
+    pub cipher: Option<Rc4>,
     /// What to write.
     pub queue: Queue,
     /// Where `Sent`, `Unread` and `Gone` go.
@@ -133,8 +136,9 @@ pub struct Writer {
 
 impl Writer {
     /// Writes until the queue or the connection ends; tells the torrent in the latter case.
-    pub fn run(self) {
-        let mut work = Work { writer: &self, control: Vec::new(), most: WRITE_LEAST };
+    pub fn run(mut self) {
+        let cipher = self.cipher.take();
+        let mut work = Work { writer: &self, cipher, control: Vec::new(), most: WRITE_LEAST };
         if let Err(error) = work.write_all_parcels() {
             let why = match error.kind() {
                 ErrorKind::WouldBlock | ErrorKind::TimedOut => Gone::TimedOut("taking what we send"),
@@ -148,6 +152,7 @@ impl Writer {
 
 struct Work<'a> {
     writer: &'a Writer,
+    cipher: Option<Rc4>,
     /// Encoded messages that go out before anything else.
     control: Vec<u8>,
     /// Bytes of blocks that the next write takes at most.
@@ -169,7 +174,7 @@ impl Work<'_> {
             while let Ok(more) = self.writer.queue.parcels.try_recv() {
                 messages += self.take(more)?;
             }
-            self.flush(&[], &[])?;
+            self.flush(&[], &mut [])?;
             self.writer.queue.waiting.fetch_sub(messages, Ordering::Relaxed);
         }
     }
@@ -238,7 +243,7 @@ impl Work<'_> {
             return Ok(());
         }
         let began = Instant::now();
-        self.flush(&sent, &data[..at])?;
+        self.flush(&sent, &mut data[..at])?;
         self.most = match began.elapsed() {
             slow if slow > SLOW => (self.most / 2).max(WRITE_LEAST),
             _ => (self.most * 2).min(WRITE_MOST),
@@ -248,13 +253,24 @@ impl Work<'_> {
     }
 
     /// Writes the messages that wait, then these blocks with their headers, in one call where the socket takes it.
-    fn flush(&mut self, blocks: &[Block], data: &[u8]) -> io::Result<()> {
-        let headers: Vec<[u8; PIECE_HEADER]> = blocks.iter().map(|&b| piece_header(b)).collect();
+    /// Where the connection is encrypted, so are they, where they lie.
+    fn flush(&mut self, blocks: &[Block], data: &mut [u8]) -> io::Result<()> {
+        let mut headers: Vec<[u8; PIECE_HEADER]> = blocks.iter().map(|&b| piece_header(b)).collect();
+        if let Some(cipher) = &mut self.cipher {
+            cipher.apply(&mut self.control);
+            let mut rest = &mut *data;
+            for (block, header) in blocks.iter().zip(&mut headers) {
+                let (own, later) = rest.split_at_mut(block.length as usize);
+                rest = later;
+                cipher.apply(header);
+                cipher.apply(own);
+            }
+        }
         let mut slices = Vec::with_capacity(1 + 2 * blocks.len());
         if !self.control.is_empty() {
             slices.push(IoSlice::new(&self.control));
         }
-        let mut rest = data;
+        let mut rest = &*data;
         for (block, header) in blocks.iter().zip(&headers) {
             let (own, later) = rest.split_at(block.length as usize);
             rest = later;
@@ -294,6 +310,11 @@ mod tests {
 
     /// A writer over a torrent of one MiB pieces whose piece 9 cannot be read.
     fn start() -> (TcpStream, Outbox, Mail) {
+        start_with(None)
+    }
+
+    /// Whose bytes go out encrypted with this key.
+    fn start_with(key: Option<&[u8]>) -> (TcpStream, Outbox, Mail) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let near = listener.accept().unwrap().0;
@@ -307,7 +328,8 @@ mod tests {
             Ok(())
         });
         let pool = Pool::default();
-        let writer = Writer { peer: PeerKey(1), socket: Arc::new(near), queue, inbox, read, pool };
+        let cipher = key.map(Rc4::new);
+        let writer = Writer { peer: PeerKey(1), socket: Arc::new(near), cipher, queue, inbox, read, pool };
         std::thread::spawn(move || writer.run());
         (far, outbox, mail)
     }
@@ -316,9 +338,16 @@ mod tests {
         (at / 7 + piece as usize) as u8
     }
 
-    fn receive(mut far: TcpStream) -> Vec<Message> {
+    fn receive(far: TcpStream) -> Vec<Message> {
+        receive_with(far, None)
+    }
+
+    fn receive_with(mut far: TcpStream, key: Option<&[u8]>) -> Vec<Message> {
         let mut raw = Vec::new();
         far.read_to_end(&mut raw).unwrap();
+        if let Some(key) = key {
+            Rc4::new(key).apply(&mut raw);
+        }
         let mut bytes = Bytes::from(raw);
         let mut all = Vec::new();
         while let Ok(Frame::Message(message, n)) = decode(&bytes, Some(64)) {
@@ -331,7 +360,16 @@ mod tests {
 
     #[test]
     fn messages_and_blocks_leave_in_the_order_they_were_given() {
-        let (far, mut outbox, mail) = start();
+        in_order(None);
+    }
+
+    #[test]
+    fn and_in_the_same_order_encrypted() {
+        in_order(Some(b"key"));
+    }
+
+    fn in_order(key: Option<&'static [u8]>) {
+        let (far, mut outbox, mail) = start_with(key);
         let blocks: Vec<_> =
             (0..100).map(|n| Block { piece: PieceIndex(n / 64), begin: n % 64 * 16384, length: 16384 }).collect();
         outbox.message(&Message::Unchoke);
@@ -344,7 +382,7 @@ mod tests {
         }
         outbox.message(&Message::Choke);
         outbox.flush();
-        let reader = std::thread::spawn(move || receive(far));
+        let reader = std::thread::spawn(move || receive_with(far, key));
         let mut sent = 0;
         while sent < 100 * 16384 {
             match mail.wait(Instant::now() + Duration::from_secs(60)) {

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::limits;
 use crate::swarm::event::Gone;
+use crate::swarm::priority::priority;
 use crate::swarm::view::{Source, SourceRow};
 
 /// How an attempt at an address came to nothing.
@@ -53,19 +54,35 @@ impl Failures {
 #[derive(Clone, Debug)]
 struct Candidate {
     source: Source,
+    /// How much it is preferred among equals.
+    lot: u32,
     /// Attempts in a row that came to nothing.
     fails: u32,
     /// How the last one did.
     failure: Option<Failure>,
     /// It has given us something once.
     good: bool,
+    /// Whether it was spoken to encrypted the last time.
+    encrypted: Option<bool>,
     next: Instant,
     busy: bool,
 }
 
+impl Candidate {
+    /// The user's own, or on our network.
+    const fn is_near(&self) -> bool {
+        matches!(self.source, Source::Manual | Source::Lan)
+    }
+}
+
 /// The known addresses of one torrent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Candidates {
+    /// Our own addresses as others see them, by family; made up until they are told.
+    ours: [SocketAddr; 2],
+    told: [bool; 2],
+    /// When each source and family had its last turn.
+    turns: BTreeMap<(Source, bool), u64>,
     known: BTreeMap<SocketAddr, Candidate>,
     banned: BTreeMap<IpAddr, String>,
     ourselves: BTreeSet<SocketAddr>,
@@ -76,7 +93,46 @@ pub struct Candidates {
 }
 
 impl Candidates {
-    /// An address was learnt. Beyond [`limits::KNOWN_PEERS`] the worst known one makes room, if there is a worse one.
+    /// None yet. `seed` makes the order among equals until our own address is known.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let v4 = IpAddr::from(rng.u32(..).to_be_bytes());
+        let v6 = IpAddr::from(rng.u128(..).to_be_bytes());
+        Candidates {
+            ours: [v4, v6].map(|ip| SocketAddr::new(ip, rng.u16(1..))),
+            told: [false; 2],
+            turns: BTreeMap::new(),
+            known: BTreeMap::new(),
+            banned: BTreeMap::new(),
+            ourselves: BTreeSet::new(),
+            last_failure: BTreeMap::new(),
+            soonest: None,
+        }
+    }
+
+    /// Others see us at this address: from now on the order among equals is the canonical one (BEP 40). The first word
+    /// on each family counts, so that nobody makes us sort again and again.
+    pub fn we_are(&mut self, addr: SocketAddr) {
+        let addr = canonical(addr);
+        let family = usize::from(addr.is_ipv6());
+        if !std::mem::replace(&mut self.told[family], true) {
+            self.ours[family] = addr;
+            for (known, c) in self.known.iter_mut().filter(|(known, _)| known.is_ipv6() == addr.is_ipv6()) {
+                c.lot = priority(addr, *known);
+            }
+        }
+    }
+
+    /// How much an address is to be preferred among equals.
+    #[must_use]
+    pub fn lot(&self, addr: SocketAddr) -> u32 {
+        let addr = canonical(addr);
+        priority(self.ours[usize::from(addr.is_ipv6())], addr)
+    }
+
+    /// An address was learnt. Beyond [`limits::KNOWN_PEERS`] one makes room of the source that has brought most, so that
+    /// a flood from one source pushes out nothing but itself.
     pub fn learn(&mut self, now: Instant, addr: SocketAddr, source: Source) {
         let addr = canonical(addr);
         if !dialable(addr) || self.ourselves.contains(&addr) || self.banned.contains_key(&addr.ip()) {
@@ -86,15 +142,26 @@ impl Candidates {
             known.source = known.source.min(source);
             return;
         }
-        if self.known.len() >= limits::KNOWN_PEERS {
-            let worst = self.known.iter().filter(|(_, c)| !c.busy && !c.good).max_by_key(|(_, c)| (c.fails, c.source));
-            match worst.map(|(addr, c)| (*addr, c.fails)) {
-                Some((worst, fails)) if fails > 0 || source <= Source::Lan => _ = self.known.remove(&worst),
-                _ => return,
-            }
+        let lot = self.lot(addr);
+        if self.known.len() >= limits::KNOWN_PEERS && !self.make_room(source, lot) {
+            return;
         }
-        self.known.insert(addr, Candidate { source, fails: 0, failure: None, good: false, next: now, busy: false });
+        let fresh =
+            Candidate { source, lot, fails: 0, failure: None, good: false, encrypted: None, next: now, busy: false };
+        self.known.insert(addr, fresh);
         self.sooner(now);
+    }
+
+    /// Forgets an address for one of this source and lot; false when there is none that is worth less.
+    fn make_room(&mut self, source: Source, lot: u32) -> bool {
+        let spare = |c: &Candidate| !c.busy && !c.good && !c.is_near();
+        let mut brought: BTreeMap<Source, usize> = BTreeMap::new();
+        self.known.values().filter(|c| spare(c)).for_each(|c| *brought.entry(c.source).or_default() += 1);
+        let Some((most, _)) = brought.into_iter().max_by_key(|(_, n)| *n) else { return false };
+        let of_it = self.known.iter().filter(|(_, c)| spare(c) && c.source == most);
+        let Some((&worst, c)) = of_it.max_by_key(|(_, c)| (c.fails, std::cmp::Reverse(c.lot))) else { return false };
+        let worth_it = source != most || c.fails > 0 || c.lot < lot;
+        worth_it && self.known.remove(&worst).is_some()
     }
 
     fn sooner(&mut self, at: Instant) {
@@ -155,23 +222,35 @@ impl Candidates {
         rows.into_values().collect()
     }
 
-    /// The next address to dial, marked as being dialled: ones the user gave first, then those that were good, then
-    /// those that failed least.
-    pub fn next(&mut self, now: Instant) -> Option<SocketAddr> {
+    /// The next address to dial, marked as being dialled: those that the user gave and those on our own network first,
+    /// then those that were good, then those that failed least; among equals sources and families by turns, and of each
+    /// the one of the highest priority (BEP 40). With it comes whether it was spoken to encrypted the last time.
+    pub fn next(&mut self, now: Instant) -> Option<(SocketAddr, Option<bool>)> {
         if self.soonest.is_none_or(|at| now < at) {
             return None;
         }
-        let rank =
-            |c: &Candidate| (!(c.source <= Source::Lan && c.source != Source::Incoming), !c.good, c.fails, c.source);
+        // Sources and families take turns: many addresses of one do not hold off the few of another.
+        let turn = |addr: &SocketAddr, c: &Candidate| self.turns.get(&(c.source, addr.is_ipv6())).copied();
+        let rank = |addr: &SocketAddr, c: &Candidate| {
+            (!c.is_near(), !c.good, c.fails, turn(addr, c).unwrap_or(0), std::cmp::Reverse(c.lot))
+        };
         let ready = self.known.iter().filter(|(_, c)| !c.busy && c.next <= now);
-        let Some(addr) = ready.min_by_key(|(_, c)| rank(c)).map(|(addr, _)| *addr) else {
+        let Some(addr) = ready.min_by_key(|(addr, c)| rank(addr, c)).map(|(addr, _)| *addr) else {
             self.soonest = self.known.values().filter(|c| !c.busy).map(|c| c.next).min();
             return None;
         };
-        if let Some(c) = self.known.get_mut(&addr) {
-            c.busy = true;
+        let c = self.known.get_mut(&addr)?;
+        c.busy = true;
+        let latest = self.turns.values().copied().max().unwrap_or(0);
+        self.turns.insert((c.source, addr.is_ipv6()), latest + 1);
+        Some((addr, c.encrypted))
+    }
+
+    /// Whether an address took, or wishes, to be spoken to encrypted.
+    pub fn speaks(&mut self, addr: SocketAddr, encrypted: bool) {
+        if let Some(c) = self.known.get_mut(&canonical(addr)) {
+            c.encrypted = Some(encrypted);
         }
-        Some(addr)
     }
 
     /// When the next address may be dialled; never too late, at times too early.
@@ -281,18 +360,18 @@ mod tests {
     #[test]
     fn dead_addresses_wait_longer_each_time_and_good_ones_come_first() {
         let t0 = Instant::now();
-        let mut c = Candidates::default();
+        let mut c = Candidates::new(1);
         c.learn(t0, addr(1), Source::Tracker);
         c.learn(t0, addr(2), Source::Manual);
-        assert_eq!(c.next(t0), Some(addr(2)));
-        assert_eq!(c.next(t0), Some(addr(1)));
+        assert_eq!(c.next(t0), Some((addr(2), None)));
+        assert_eq!(c.next(t0), Some((addr(1), None)));
         assert_eq!(c.next(t0), None);
         c.release(t0, addr(1), Err(&Gone::TimedOut("connecting")));
         c.release(t0, addr(2), Ok(()));
         assert_eq!(c.next(t0), None);
         let t1 = t0 + Duration::from_secs(1);
-        assert_eq!(c.next(t1), Some(addr(2)));
-        assert_eq!(c.next(t1), Some(addr(1)));
+        assert_eq!(c.next(t1), Some((addr(2), None)));
+        assert_eq!(c.next(t1), Some((addr(1), None)));
         c.release(t1, addr(1), Err(&Gone::Closed));
         assert_eq!(c.next(t1), None);
         assert_eq!(c.deadline(), Some(t1 + Duration::from_secs(3)));
@@ -301,7 +380,7 @@ mod tests {
     #[test]
     fn each_source_tells_what_became_of_its_addresses() {
         let t0 = Instant::now();
-        let mut c = Candidates::default();
+        let mut c = Candidates::new(1);
         for (n, source) in [(1, Source::Tracker), (2, Source::Tracker), (3, Source::Tracker), (4, Source::Manual)] {
             c.learn(t0, addr(n), source);
         }
@@ -335,13 +414,13 @@ mod tests {
     #[test]
     fn the_list_is_bounded_and_strangers_cannot_push_out_the_users_own() {
         let t0 = Instant::now();
-        let mut c = Candidates::default();
+        let mut c = Candidates::new(1);
         for n in 0..5000 {
             c.learn(t0, addr(n), Source::Tracker);
         }
         assert_eq!(c.len(), limits::KNOWN_PEERS);
         c.learn(t0, addr(6000), Source::Manual);
-        assert_eq!(c.next(t0), Some(addr(6000)));
+        assert_eq!(c.next(t0), Some((addr(6000), None)));
         c.learn(t0, SocketAddr::from(([127, 0, 0, 1], 0)), Source::Manual);
         c.learn(t0, SocketAddr::from(([224, 0, 0, 1], 9)), Source::Manual);
         assert_eq!(c.len(), limits::KNOWN_PEERS);
@@ -350,7 +429,7 @@ mod tests {
     #[test]
     fn a_ban_is_for_the_host_in_every_spelling() {
         let t0 = Instant::now();
-        let mut c = Candidates::default();
+        let mut c = Candidates::new(1);
         c.learn(t0, addr(1), Source::Tracker);
         c.ban("::ffff:127.1.0.1".parse().unwrap(), "sent bad data".into());
         assert!(c.is_empty() && c.banned(addr(1).ip()).is_some());

@@ -9,6 +9,7 @@ use bytes::Bytes;
 use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
 use crate::swarm::view::{Priority, Source};
 use crate::wire::message::{Block, Message, PeerId, Reserved};
+pub use crate::wire::mse::Method;
 pub use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply};
 
 /// Names one connection for ever: never given twice, so a late word about a peer that left finds nothing.
@@ -26,6 +27,8 @@ pub struct Hello {
     pub peer_id: PeerId,
     /// What it can do.
     pub reserved: Reserved,
+    /// How it is encrypted, if its handshake was.
+    pub encrypted: Option<Method>,
 }
 
 /// Everything that can happen to a torrent.
@@ -190,6 +193,8 @@ pub enum Effect {
     Dial {
         /// The address.
         addr: SocketAddr,
+        /// How it was spoken to the last time, where there was one: encrypted, or not.
+        encrypted: Option<bool>,
     },
     /// Work for the disk.
     Disk(DiskJob),

@@ -8,7 +8,7 @@ use crate::limits;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::history::{Happened, History, Share};
 use crate::swarm::rate::{Allowance, Meter};
-use crate::swarm::torrent::Hello;
+use crate::swarm::torrent::{Hello, Method};
 use crate::swarm::view::Source;
 use crate::wire::message::{Block, PieceIndex};
 
@@ -291,6 +291,10 @@ impl Peer {
         }
         flags.extend(self.snubbed.then_some('S'));
         flags.extend((!self.hello.outgoing).then_some('I'));
+        flags.extend(self.hello.encrypted.map(|method| match method {
+            Method::Rc4 => 'E',
+            Method::Plaintext => 'e',
+        }));
         match self.source {
             Source::Lan => flags.push('L'),
             Source::Pex => flags.push('X'),

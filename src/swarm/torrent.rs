@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-pub use crate::swarm::event::{Effect, Gone, Hello, Input, PeerKey, Quota, Wish};
+pub use crate::swarm::event::{Effect, Gone, Hello, Input, Method, PeerKey, Quota, Wish};
 pub use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply};
 
 use crate::swarm::candidates::Candidates;
@@ -187,7 +187,7 @@ impl Torrent {
             started: None,
             picker,
             peers: BTreeMap::new(),
-            candidates: Candidates::default(),
+            candidates: Candidates::new(config.seed),
             dialing: BTreeSet::new(),
             trackers,
             outstanding: 0,

@@ -218,6 +218,8 @@ pub struct PeerDetail {
     pub key: u64,
     /// Its peer id, safe to print.
     pub peer_id: String,
+    /// How bytes go to and fro, in words: `TCP, encrypted (RC4)`, ..
+    pub transport: &'static str,
     /// What it can do, in words: `fast extension`, `extension protocol` ..
     pub abilities: Vec<String>,
     /// The requests that it takes at once, as it says.
@@ -287,7 +289,8 @@ pub struct PeerRow {
     pub addr: SocketAddr,
     /// Its program, from the extended handshake or the peer id; safe to print.
     pub client: String,
-    /// The flag letters people know: `D d U u K ? O S I H X L E P h F`.
+    /// The flag letters people know: `D d U u K ? S I E e L X H`; `E` is a connection that is
+    /// encrypted, `e` one of which only the handshake was.
     pub flags: String,
     /// The share of the torrent that it has, 0 to 1.
     pub done: f32,

@@ -129,6 +129,7 @@ fn told(row: &PeerRow, peer: Option<&PeerDetail>) -> Vec<(&'static str, String)>
         ("Choked it", format!("{} of the time", share(peer.choked_it))),
         ("Pipeline", format!("{} requests, it takes {}", peer.pipeline, grouped(u64::from(peer.reqq)))),
         ("Failed", blocks(failed)),
+        ("Transport", peer.transport.to_owned()),
         ("Abilities", if peer.abilities.is_empty() { "plain protocol".into() } else { peer.abilities.join(", ") }),
         ("Peer id", peer.peer_id.clone()),
     ]);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use sha1::{Digest, Sha1};
 use ttui::api::{AddTorrent, Command, Event, Snapshot, TorrentId, TorrentView};
+use ttui::config::Encryption;
 use ttui::engine::handle::{Engine, EngineConfig};
 use ttui::limits;
 use ttui::wire::message::InfoHash;
@@ -75,6 +76,7 @@ impl Peer {
             port: 0,
             keep: false,
             bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
+            encryption: Encryption::default(),
             max_peers: limits::PEERS_ALL,
             limits: (None, None),
             max_active: None,

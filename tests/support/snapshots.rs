@@ -322,6 +322,7 @@ fn peer_detail(peers: &[PeerRow]) -> Option<PeerDetail> {
     Some(PeerDetail {
         key: row.key,
         peer_id: "-qB5230-a1b2c3d4e5f6".into(),
+        transport: "TCP, encrypted (RC4)",
         abilities: vec!["fast extension".into(), "extension protocol".into(), "peer exchange".into()],
         reqq: 500,
         pipeline: 64,

@@ -417,7 +417,7 @@ impl World {
                     }
                     self.hang_up(peer);
                 }
-                Effect::Dial { addr } => {
+                Effect::Dial { addr, .. } => {
                     let at = self.now + self.latency() * 2;
                     self.later(at, node, What::Dialled { from: node, addr });
                 }
@@ -452,9 +452,10 @@ impl World {
         let reserved = if self.rules.fast { Reserved::OURS } else { Reserved([0, 0, 0, 0, 0, 0x10, 0, 0]) };
         let port = 20_000 + (self.next_key % 40_000) as u16;
         let caller = SocketAddr::new(self.nodes[from].addr.ip(), port);
-        let hello = Hello { addr: caller, outgoing: false, peer_id: self.nodes[from].peer_id, reserved };
+        let hello =
+            Hello { addr: caller, outgoing: false, peer_id: self.nodes[from].peer_id, reserved, encrypted: None };
         self.input(to, Input::Arrived { peer: b, hello });
-        let hello = Hello { addr, outgoing: true, peer_id: self.nodes[to].peer_id, reserved };
+        let hello = Hello { addr, outgoing: true, peer_id: self.nodes[to].peer_id, reserved, encrypted: None };
         if self.ends.contains_key(&a) {
             self.input(from, Input::Arrived { peer: a, hello });
         } else {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use super::Torrent;
+use super::{Method, Torrent};
 use crate::swarm::peer::Peer;
 use crate::swarm::view::{Departed, PeerDetail, PieceDetail, Source, SourceRow};
 use crate::wire::message::PieceIndex;
@@ -38,6 +38,11 @@ impl Torrent {
         Some(PeerDetail {
             key: key.0,
             peer_id: clean_bytes(&peer.hello.peer_id.0, 4 * peer.hello.peer_id.0.len()),
+            transport: match peer.hello.encrypted {
+                Some(Method::Rc4) => "TCP, encrypted (RC4)",
+                Some(Method::Plaintext) => "TCP, encrypted handshake",
+                None => "TCP, not encrypted",
+            },
             abilities: abilities(peer),
             reqq: peer.reqq as u32,
             pipeline: peer.depth(now) as u32,

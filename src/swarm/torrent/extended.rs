@@ -1,6 +1,6 @@
 //! The extension protocol (BEP 10): both handshakes, and who gets which message.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -47,6 +47,9 @@ impl Torrent {
         if let Some(reqq) = handshake.reqq {
             peer.reqq = (reqq as usize).clamp(1, limits::REQUESTS_OUT);
         }
+        if let Some(ip) = handshake.your_ip.filter(|ip| peer.hello.outgoing && is_public(*ip)) {
+            self.candidates.we_are(SocketAddr::new(ip, self.config.port));
+        }
         peer.upload_only = handshake.upload_only;
         // What a later handshake does not name stays as it was; 0 switches it off.
         let id = |said: Option<u8>, before| said.map_or(before, |id| Some(id).filter(|id| *id > 0));
@@ -54,8 +57,13 @@ impl Torrent {
         peer.takes = Takes { metadata: id(handshake.ut_metadata, metadata), pex: id(handshake.ut_pex, pex) };
         peer.metadata_size = handshake.metadata_size.or(peer.metadata_size);
         peer.listens = handshake.port.map(|port| SocketAddr::new(peer.hello.addr.ip(), port));
+        let encrypted = peer.hello.encrypted.is_some();
         if let (Some(addr), false) = (peer.listens, peer.hello.outgoing) {
             self.candidates.hold(addr);
+            // Who calls encrypted can be called encrypted; who calls plainly may do so without need.
+            if encrypted {
+                self.candidates.speaks(addr, true);
+            }
         }
         self.hungry.insert(key);
     }
@@ -65,6 +73,16 @@ impl Torrent {
             Ok(MetadataMessage::Request(piece)) => self.metadata_asked(now, key, piece, out),
             Ok(_) => {}
             Err(why) => self.expel(now, key, Gone::Misbehaved(why.to_string()), out),
+        }
+    }
+}
+
+/// Whether all of the internet sees an address alike.
+const fn is_public(ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(v4) => !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified()),
+        IpAddr::V6(v6) => {
+            !(v6.is_unique_local() || v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified())
         }
     }
 }

@@ -11,6 +11,9 @@ use crate::swarm::peer::Peer;
 use crate::swarm::view::{Departed, Detail, Source};
 use crate::wire::message::{Message, PieceIndex};
 
+/// Dials under way for each place that is free: most addresses are dead, and whoever answers first gets the place.
+const DIALS_A_PLACE: usize = 4;
+
 impl Torrent {
     // --- coming ------------------------------------------------------------------------------------
 
@@ -33,6 +36,9 @@ impl Torrent {
         let known = self.candidates.source(hello.addr);
         let source = if hello.outgoing { known.unwrap_or(Source::Manual) } else { Source::Incoming };
         self.candidates.hold(hello.addr);
+        if hello.outgoing {
+            self.candidates.speaks(hello.addr, hello.encrypted.is_some());
+        }
         let pieces = self.config.geometry.pieces();
         self.peers.insert(key, Peer::new(now, hello, source, pieces));
         self.round_at.get_or_insert(now + crate::swarm::choker::ROUND);
@@ -60,20 +66,25 @@ impl Torrent {
             self.expel(now, twin, Gone::Duplicate, out);
         }
         if self.peers.len() >= self.config.max_peers {
-            let worst = self.least_useful(now).ok_or(Gone::Full)?;
+            let worst = self.least_useful(now, hello.addr).ok_or(Gone::Full)?;
             self.expel(now, worst, Gone::Replaced, out);
         }
         Ok(())
     }
 
-    /// The peer that a newcomer may replace: one that neither gives nor takes, longest first.
-    fn least_useful(&self, now: Instant) -> Option<PeerKey> {
+    /// The peer that a newcomer may replace: one that neither gives nor takes; among equals that of the lowest priority
+    /// (BEP 40), and one that we only wait for only if the newcomer's is higher.
+    fn least_useful(&self, now: Instant, newcomer: SocketAddr) -> Option<PeerKey> {
+        let lot = self.candidates.lot(newcomer);
         let idle = self.peers.iter().filter(|(_, p)| {
             let age = now.saturating_duration_since(p.since);
             let moves = p.down.rate(now) + p.up.rate(now) > 0;
             !moves && age.as_secs() >= 5 && (p.snubbed || !p.interesting || p.chokes_us || age.as_secs() >= 60)
         });
-        idle.min_by_key(|(_, p)| (!p.snubbed, p.interesting, p.interested, p.since)).map(|(key, _)| *key)
+        let rank = |p: &Peer| (!p.snubbed, p.interesting, p.interested, self.candidates.lot(p.hello.addr));
+        let (key, worst) = idle.min_by_key(|(_, p)| rank(p))?;
+        let waited_for = worst.interesting && !worst.snubbed;
+        (!waited_for || lot > self.candidates.lot(worst.hello.addr)).then_some(*key)
     }
 
     /// Says what we have and can.
@@ -167,17 +178,16 @@ impl Torrent {
 
     /// Whether another connection would be welcome.
     pub(super) fn may_dial(&self) -> bool {
-        self.phase == Phase::Active
-            && self.dialing.len() < limits::HALF_OPEN_OUT
-            && self.peers.len() + self.dialing.len() < self.config.max_peers
+        let places = self.config.max_peers.saturating_sub(self.peers.len());
+        self.phase == Phase::Active && self.dialing.len() < limits::HALF_OPEN_OUT.min(places * DIALS_A_PLACE)
     }
 
     /// Dials as many addresses as may be dialled.
     pub(super) fn dial(&mut self, now: Instant, out: &mut Vec<Effect>) {
         while self.may_dial() {
-            let Some(addr) = self.candidates.next(now) else { break };
+            let Some((addr, encrypted)) = self.candidates.next(now) else { break };
             self.dialing.insert(addr);
-            out.push(Effect::Dial { addr });
+            out.push(Effect::Dial { addr, encrypted });
         }
     }
 

@@ -38,7 +38,8 @@ fn torrent(budget: u64) -> (Torrent, Instant) {
 /// A peer that came in, and says these things in one read.
 fn meets(it: &mut Torrent, now: Instant, key: u64, batch: Vec<Message>) -> Vec<Effect> {
     let addr = SocketAddr::from(([127, 0, 9, key as u8], 6881));
-    let hello = Hello { addr, outgoing: false, peer_id: PeerId([key as u8; 20]), reserved: Reserved::default() };
+    let (peer_id, reserved) = (PeerId([key as u8; 20]), Reserved::default());
+    let hello = Hello { addr, outgoing: false, peer_id, reserved, encrypted: None };
     let mut out = Vec::new();
     it.handle(now, Input::Arrived { peer: PeerKey(key), hello }, &mut out);
     says(it, now, key, batch, &mut out);

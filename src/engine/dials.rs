@@ -1,0 +1,119 @@
+//! Addresses that wait to be dialled, and how many may be under way.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use super::inbox::Inbox;
+use crate::limits;
+use crate::wire::message::InfoHash;
+
+/// A dial that has waited for this long lets another one begin beside it: most hosts that answer at all have answered.
+pub(super) const YOUNG: Duration = Duration::from_millis(500);
+/// Dials younger than that.
+const YOUNG_MOST: usize = 32;
+/// Where all places are taken and others wait, a dial that nobody has answered for this long gives way: the system has
+/// asked three times by then.
+pub(super) const GIVES_WAY: Duration = Duration::from_millis(3500);
+
+/// An address to connect to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Call {
+    /// The address.
+    pub addr: SocketAddr,
+    /// Whether it was spoken to encrypted the last time, if there was one.
+    pub encrypted: Option<bool>,
+}
+
+/// The addresses that wait. Torrents take turns, so that one with many dead addresses does not hold off the others.
+#[derive(Default)]
+pub(super) struct Waiting {
+    queues: BTreeMap<InfoHash, (Inbox, VecDeque<Call>)>,
+    last: Option<InfoHash>,
+}
+
+impl Waiting {
+    pub(super) fn add(&mut self, torrent: InfoHash, inbox: Inbox, calls: Vec<Call>) {
+        // A torrent that was stopped and started has another inbox; what it asked for before is of no use to it.
+        let (known, queue) = self.queues.entry(torrent).or_insert_with(|| (inbox.clone(), VecDeque::new()));
+        if !known.same(&inbox) {
+            (*known, *queue) = (inbox, VecDeque::new());
+        }
+        queue.extend(calls);
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queues.is_empty()
+    }
+
+    /// The next address, of the torrent whose turn it is.
+    pub(super) fn next(&mut self) -> Option<(InfoHash, Inbox, Call)> {
+        let later = |last: &InfoHash| {
+            self.queues.range((std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded)).next().map(|(t, _)| *t)
+        };
+        let torrent = self.last.as_ref().and_then(later).or_else(|| self.queues.keys().next().copied())?;
+        self.last = Some(torrent);
+        let (inbox, queue) = self.queues.get_mut(&torrent)?;
+        let (inbox, call) = (inbox.clone(), queue.pop_front());
+        if queue.is_empty() {
+            self.queues.remove(&torrent);
+        }
+        call.map(|call| (torrent, inbox, call))
+    }
+}
+
+/// How many dials may begin beside those under way, by the ages of these.
+pub(super) fn room(ages: impl Iterator<Item = Duration>) -> usize {
+    let (mut all, mut young) = (0, 0);
+    for age in ages {
+        all += 1;
+        young += usize::from(age < YOUNG);
+    }
+    let room = |taken: usize, most: usize| most.saturating_sub(taken);
+    room(all, limits::HALF_OPEN_OUT).min(room(young, YOUNG_MOST))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::inbox::inbox;
+
+    fn call(n: u16) -> Call {
+        Call { addr: SocketAddr::from(([127, 0, 0, 1], n)), encrypted: None }
+    }
+
+    #[test]
+    fn torrents_take_turns() {
+        let mut waiting = Waiting::default();
+        let (inbox, _mail) = inbox();
+        let hash = |n| InfoHash([n; 20]);
+        waiting.add(hash(1), inbox.clone(), (10..13).map(call).collect());
+        waiting.add(hash(2), inbox.clone(), (20..22).map(call).collect());
+        waiting.add(hash(3), inbox, vec![call(30)]);
+        let order: Vec<u16> = std::iter::from_fn(|| waiting.next()).map(|(_, _, call)| call.addr.port()).collect();
+        assert_eq!(order, [10, 20, 30, 11, 21, 12]);
+        assert!(waiting.is_empty());
+    }
+
+    #[test]
+    fn what_a_torrent_asked_for_before_it_was_stopped_is_forgotten() {
+        let mut waiting = Waiting::default();
+        let ((old, _old_mail), (new, _new_mail)) = (inbox(), inbox());
+        let hash = InfoHash([1; 20]);
+        waiting.add(hash, old, vec![call(1)]);
+        waiting.add(hash, new, vec![call(2)]);
+        assert_eq!(waiting.next().map(|(_, _, call)| call), Some(call(2)));
+        assert!(waiting.next().is_none());
+    }
+
+    #[test]
+    fn silent_dials_let_others_begin_but_never_more_than_the_limit() {
+        let ages = |n: usize, ms| std::iter::repeat_n(Duration::from_millis(ms), n);
+        assert_eq!(room(ages(0, 0)), YOUNG_MOST);
+        assert_eq!(room(ages(30, 10)), YOUNG_MOST - 30);
+        assert_eq!(room(ages(40, 10)), 0);
+        assert_eq!(room(ages(40, 600)), YOUNG_MOST);
+        assert_eq!(room(ages(limits::HALF_OPEN_OUT - 3, 600)), 3);
+        assert_eq!(room(ages(limits::HALF_OPEN_OUT, 600)), 0);
+    }
+}

@@ -1,0 +1,261 @@
+//! The greeter before real sockets: callers and dials, plain and encrypted.
+
+use std::io::{Read, Write};
+use std::net::Ipv4Addr;
+
+use super::*;
+use crate::engine::inbox::{Mail, inbox};
+use crate::engine::listen::listen;
+use crate::wire::message::Reserved;
+
+const TORRENT: InfoHash = InfoHash([7; 20]);
+const US: PeerId = PeerId(*b"-TU0100-abcdefghijkl");
+const THEM: PeerId = PeerId(*b"-XX0100-abcdefghijkl");
+
+struct World {
+    crew: Crew,
+    greeter: Greeter,
+    inbox: Inbox,
+    mail: Mail,
+    addr: SocketAddr,
+    seats: Seats,
+}
+
+fn world(seats: usize) -> World {
+    world_with(seats, Encryption::Off)
+}
+
+fn world_of(peer_id: PeerId, encryption: Encryption) -> World {
+    make(9, peer_id, encryption)
+}
+
+fn world_with(seats: usize, encryption: Encryption) -> World {
+    make(seats, US, encryption)
+}
+
+fn make(seats: usize, peer_id: PeerId, encryption: Encryption) -> World {
+    let (crew, routes, seats) = (Crew::default(), Routes::default(), Seats::new(seats));
+    let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
+    let listeners = listen(Some(host), 0);
+    let addr = SocketAddr::new(host, listeners.port.unwrap());
+    let (inbox, mail) = inbox();
+    routes.open(TORRENT, inbox.clone());
+    let notice = Box::new(|_| ());
+    let greeting = Greeting { peer_id, bind: Some(host), encryption, routes, seats: seats.clone(), notice };
+    let greeter = Greeter::start(&crew, listeners, greeting).unwrap();
+    World { crew, greeter, inbox, mail, addr, seats }
+}
+
+fn call(addr: SocketAddr) -> Call {
+    Call { addr, encrypted: None }
+}
+
+fn hello(peer_id: PeerId, info_hash: InfoHash) -> [u8; Handshake::LENGTH] {
+    Handshake { reserved: Reserved::OURS, info_hash, peer_id }.encode()
+}
+
+fn next(mail: &Mail) -> Post {
+    mail.wait(Instant::now() + Duration::from_secs(60)).unwrap().expect("something comes")
+}
+
+fn arrival(mail: &Mail) -> Arrival {
+    match next(mail) {
+        Post::Arrived(arrival) => arrival,
+        _ => panic!("not an arrival"),
+    }
+}
+
+fn failure(mail: &Mail) -> Gone {
+    match next(mail) {
+        Post::Input(Input::DialFailed { why, .. }) => why,
+        _ => panic!("not a failed dial"),
+    }
+}
+
+#[test]
+fn a_caller_may_shake_hands_byte_by_byte_and_its_messages_stay_for_the_reader() {
+    let w = world(9);
+    let mut caller = std::net::TcpStream::connect(w.addr).unwrap();
+    for byte in hello(THEM, TORRENT) {
+        caller.write_all(&[byte]).unwrap();
+    }
+    caller.write_all(b"\0\0\0\0").unwrap();
+    let mut arrival = arrival(&w.mail);
+    assert_eq!(arrival.hello.peer_id, THEM);
+    assert!(!arrival.hello.outgoing);
+    let mut rest = [1; 4];
+    arrival.socket.read_exact(&mut rest).unwrap();
+    assert_eq!(rest, [0; 4]);
+    let mut answer = [0; Handshake::LENGTH];
+    caller.read_exact(&mut answer).unwrap();
+    assert_eq!(answer, hello(US, TORRENT));
+}
+
+#[test]
+fn half_handshakes_do_not_keep_a_good_one_out() {
+    let w = world(9);
+    let slow: Vec<_> = (0..4 * limits::HALF_OPEN_IN)
+        .map(|_| {
+            let mut caller = std::net::TcpStream::connect(w.addr).unwrap();
+            caller.write_all(b"\x13BitTorrent").unwrap();
+            caller
+        })
+        .collect();
+    let mut good = std::net::TcpStream::connect(w.addr).unwrap();
+    good.write_all(&hello(THEM, TORRENT)).unwrap();
+    assert_eq!(arrival(&w.mail).hello.peer_id, THEM);
+    drop(slow);
+}
+
+#[test]
+fn strangers_are_turned_away_without_a_word() {
+    let w = world(9);
+    for words in [&b"GET / HTTP/1.1\r\n\r\n"[..], &hello(THEM, InfoHash([8; 20])), &[0x16, 3, 1, 2, 0]] {
+        let mut caller = std::net::TcpStream::connect(w.addr).unwrap();
+        caller.write_all(words).unwrap();
+        let mut heard = Vec::new();
+        let _ = caller.read_to_end(&mut heard);
+        assert!(heard.is_empty());
+    }
+}
+
+#[test]
+fn a_dial_ends_in_an_arrival_or_says_why_not() {
+    let (w, other) = (world(1), world(9));
+    let closed = listen(Some(other.addr.ip()), 0).port.unwrap();
+    let closed = SocketAddr::new(other.addr.ip(), closed);
+    w.greeter.dial(TORRENT, &w.inbox, vec![call(closed)]);
+    assert_eq!(failure(&w.mail), Gone::Network("it refused the connection".into()));
+    // The other one has our own peer id.
+    w.greeter.dial(TORRENT, &w.inbox, vec![call(other.addr)]);
+    assert_eq!(failure(&w.mail), Gone::Ourselves);
+
+    let friend = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let addr = friend.local_addr().unwrap();
+    w.greeter.dial(TORRENT, &w.inbox, vec![call(addr)]);
+    let mut near = friend.accept().unwrap().0;
+    near.write_all(&hello(THEM, TORRENT)).unwrap();
+    let arrived = arrival(&w.mail);
+    assert!(arrived.hello.outgoing && arrived.hello.addr == addr);
+
+    // There is one seat, and it is taken.
+    w.greeter.dial(TORRENT, &w.inbox, vec![call(addr)]);
+    friend.accept().unwrap().0.write_all(&hello(THEM, TORRENT)).unwrap();
+    assert_eq!(failure(&w.mail), Gone::Full);
+    drop(arrived);
+    assert_eq!(w.seats.taken(), 0);
+}
+
+#[test]
+fn it_stops_when_told_whatever_hangs() {
+    let w = world(9);
+    let _half = std::net::TcpStream::connect(w.addr).unwrap();
+    w.greeter.stop();
+    assert!(w.crew.wait(Instant::now() + Duration::from_secs(60)).is_empty());
+}
+
+// --- encrypted --------------------------------------------------------------------------------------
+
+use crate::wire::mse::{Caller, Chance, Method, Methods, Secured};
+
+/// Calls encrypted, with these methods, and says hello.
+fn call_encrypted(to: SocketAddr, methods: Methods, after: &[u8]) -> (std::net::TcpStream, Secured) {
+    let mut socket = std::net::TcpStream::connect(to).unwrap();
+    let chance = Chance { private: [5; 20], pad: vec![1; 300], inner: 20 };
+    let ours = [&hello(THEM, TORRENT)[..], after].concat();
+    let (mut caller, first) = Caller::new(chance, TORRENT, methods, ours);
+    let mut out = first;
+    loop {
+        socket.write_all(&std::mem::take(&mut out)).unwrap();
+        let mut bytes = [0; 100];
+        let n = socket.read(&mut bytes).unwrap();
+        assert!(n > 0, "it hung up");
+        if let Some(secured) = caller.feed(&bytes[..n], &mut out).unwrap() {
+            return (socket, secured);
+        }
+    }
+}
+
+/// Their side of the plain handshake, which follows the encrypted one.
+fn answer(socket: &mut std::net::TcpStream, secured: &mut Secured) -> [u8; Handshake::LENGTH] {
+    let mut answer = [0; Handshake::LENGTH];
+    let early = secured.early.len();
+    answer[..early].copy_from_slice(&secured.early);
+    socket.read_exact(&mut answer[early..]).unwrap();
+    if let Some(ciphers) = &mut secured.ciphers {
+        ciphers.receive.apply(&mut answer[early..]);
+    }
+    answer
+}
+
+#[test]
+fn an_encrypted_caller_is_understood_and_what_it_said_early_is_kept() {
+    for (methods, method) in [(Methods::BOTH, Method::Rc4), (Methods::PLAINTEXT, Method::Plaintext)] {
+        let w = world_with(9, Encryption::Prefer);
+        let (mut socket, mut secured) = call_encrypted(w.addr, methods, b"and more");
+        let arrival = arrival(&w.mail);
+        assert_eq!((arrival.hello.peer_id, arrival.hello.encrypted), (THEM, Some(method)));
+        assert_eq!(arrival.cover.early, b"and more");
+        assert_eq!(arrival.cover.ciphers.is_some(), method == Method::Rc4);
+        assert_eq!(answer(&mut socket, &mut secured), hello(US, TORRENT));
+    }
+}
+
+#[test]
+fn who_requires_encryption_takes_no_plain_caller_and_who_has_it_off_no_encrypted_one() {
+    let w = world_with(9, Encryption::Require);
+    let mut caller = std::net::TcpStream::connect(w.addr).unwrap();
+    caller.write_all(&hello(THEM, TORRENT)).unwrap();
+    let mut heard = Vec::new();
+    let _ = caller.read_to_end(&mut heard);
+    assert!(heard.is_empty());
+    let (mut socket, mut secured) = call_encrypted(w.addr, Methods::BOTH, b"");
+    assert_eq!(arrival(&w.mail).hello.encrypted, Some(Method::Rc4));
+    assert_eq!(answer(&mut socket, &mut secured), hello(US, TORRENT));
+
+    let w = world_with(9, Encryption::Off);
+    let mut caller = std::net::TcpStream::connect(w.addr).unwrap();
+    caller.write_all(&[0x5a; 120]).unwrap();
+    let mut heard = Vec::new();
+    let _ = caller.read_to_end(&mut heard);
+    assert!(heard.is_empty());
+}
+
+#[test]
+fn two_that_prefer_it_encrypt_and_one_that_cannot_is_called_again_plainly() {
+    for (ours, theirs, method) in [
+        (Encryption::Prefer, Encryption::Prefer, Some(Method::Rc4)),
+        (Encryption::Require, Encryption::Prefer, Some(Method::Rc4)),
+        (Encryption::Prefer, Encryption::Require, Some(Method::Rc4)),
+        (Encryption::Off, Encryption::Prefer, None),
+        (Encryption::Prefer, Encryption::Off, None),
+    ] {
+        let (here, there) = (world_of(US, ours), world_of(THEM, theirs));
+        here.greeter.dial(TORRENT, &here.inbox, vec![call(there.addr)]);
+        let (out, came) = (arrival(&here.mail), arrival(&there.mail));
+        assert_eq!((out.hello.encrypted, came.hello.encrypted), (method, method), "{ours:?} calls {theirs:?}");
+        assert!(out.hello.outgoing && out.hello.peer_id == THEM && came.hello.peer_id == US);
+    }
+    for (ours, theirs) in [(Encryption::Require, Encryption::Off), (Encryption::Off, Encryption::Require)] {
+        let (here, there) = (world_of(US, ours), world_of(THEM, theirs));
+        here.greeter.dial(TORRENT, &here.inbox, vec![call(there.addr)]);
+        assert!(matches!(failure(&here.mail), Gone::Closed | Gone::Network(_)), "{ours:?} calls {theirs:?}");
+    }
+}
+
+#[test]
+fn what_an_address_took_last_is_tried_first_and_the_other_way_second() {
+    let (here, there) = (world_of(US, Encryption::Prefer), world_of(THEM, Encryption::Prefer));
+    here.greeter.dial(TORRENT, &here.inbox, vec![Call { addr: there.addr, encrypted: Some(false) }]);
+    assert_eq!(arrival(&here.mail).hello.encrypted, None);
+    let strict = world_of(THEM, Encryption::Require);
+    here.greeter.dial(TORRENT, &here.inbox, vec![Call { addr: strict.addr, encrypted: Some(false) }]);
+    assert_eq!(arrival(&here.mail).hello.encrypted, Some(Method::Rc4));
+}
+
+#[test]
+fn ourselves_are_known_behind_encryption_too() {
+    let (here, there) = (world_of(US, Encryption::Prefer), world_of(US, Encryption::Prefer));
+    here.greeter.dial(TORRENT, &here.inbox, vec![call(there.addr)]);
+    assert_eq!(failure(&here.mail), Gone::Ourselves);
+}
