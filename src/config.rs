@@ -45,6 +45,9 @@ pub struct Settings {
     /// Do not look for peers on the local network
     #[arg(long, global = true)]
     pub no_lsd: bool,
+    /// Let no limit of rate hold for peers of the local network
+    #[arg(long, global = true)]
+    pub lan_unlimited: bool,
     /// Do not exchange peers with peers
     #[arg(long, global = true)]
     pub no_pex: bool,
@@ -156,6 +159,8 @@ pub struct Config {
     pub dht: bool,
     /// Use local discovery.
     pub lsd: bool,
+    /// Let limits of rate not hold for peers that were found there.
+    pub lan_unlimited: bool,
     /// Exchange peers.
     pub pex: bool,
     /// Speak uTP.
@@ -208,6 +213,7 @@ impl Config {
             bind: flags.bind.or(file.bind),
             dht: !(flags.no_dht || file.no_dht),
             lsd: !(flags.no_lsd || file.no_lsd),
+            lan_unlimited: flags.lan_unlimited || file.lan_unlimited,
             pex: !(flags.no_pex || file.no_pex),
             utp: !(flags.no_utp || file.no_utp),
             port_map: !(flags.no_port_map || file.no_port_map),

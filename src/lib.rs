@@ -55,6 +55,7 @@ pub mod wire {
     pub mod bencode;
     pub mod client;
     pub mod extension;
+    pub mod lsd;
     pub mod magnet;
     pub mod message;
     pub mod metainfo;
@@ -73,6 +74,7 @@ pub mod swarm {
     pub mod geometry;
     pub mod history;
     pub mod job;
+    pub mod local;
     pub mod peer;
     pub mod picker;
     pub mod priority;
@@ -121,6 +123,7 @@ pub mod engine {
     pub mod greet;
     pub mod handle;
     pub mod inbox;
+    pub mod interfaces;
     pub mod keep;
     pub mod kept;
     pub mod listen;

@@ -116,6 +116,14 @@ pub const PEERS_ALL: usize = 1000;
 pub const ACTIVE: u32 = 5;
 /// Addresses remembered for a torrent.
 pub const KNOWN_PEERS: usize = 3000;
+/// Addresses of the local network remembered for a torrent: they are dialled before others.
+pub const LAN_PEERS: usize = 200;
+/// Of them, addresses of one host: it may run a few clients, and must not fill the list with ports.
+pub const LAN_PER_HOST: usize = 4;
+/// Datagrams of local discovery read in a second; those beyond are left to the system to drop.
+pub const LAN_DATAGRAMS: u32 = 200;
+/// Addresses of local discovery that are told to torrents in a minute, each once.
+pub const LAN_TOLD: usize = 1000;
 /// Addresses taken from one tracker reply.
 pub const PEERS_PER_REPLY: usize = 200;
 

@@ -295,6 +295,8 @@ fn the_engine_makes_a_torrent_and_seeds_it_from_where_it_is() {
         encryption: Encryption::default(),
         keep: false,
         max_peers: 5,
+        lsd: false,
+        lan_unlimited: false,
         limits: (None, None),
         max_active: None,
         config_file: None,

@@ -202,7 +202,7 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         (", Esc", &[]),
         (", Down Up Down Enter '5M Enter", &["Configure([(\"up-limit\", Some(\"\\\"5M\\\"\"))])"]),
         (", G Space", &["Configure([(\"no-port-map\", Some(\"true\"))])"]),
-        (", G k k k k k Left", &["Configure([(\"encryption\", Some(\"\\\"require\\\"\"))])"]),
+        (", G k k k k k k Left", &["Configure([(\"encryption\", Some(\"\\\"require\\\"\"))])"]),
     ];
     let snapshot = world();
     for (pressed, expected) in table {

@@ -12,7 +12,7 @@ mod support {
 
 use std::time::Duration;
 
-use ttui::api::{Snapshot, TorrentId};
+use ttui::api::{Command, Snapshot, Source, SourceRow, TorrentId, Wish};
 use ttui::ui::history::Span;
 use ttui::ui::keys::Tab;
 use ttui::ui::model::{Model, Msg, Pane, PeerSort, Sort};
@@ -444,6 +444,39 @@ fn closer_looks_at_every_size() {
             insta::assert_snapshot!(format!("{name}_{width}x{height}"), shown(&model, &snapshot));
         }
     }
+}
+
+#[test]
+fn local_discovery_stands_below_the_trackers() {
+    let mut view = download("debian-13.1.0-amd64-DVD-1.iso", 38);
+    let row = SourceRow {
+        known: 3,
+        connected: 2,
+        status: "3 others are here".into(),
+        last: Some(Duration::from_secs(12)),
+        next: Some(Duration::from_secs(240)),
+        ..SourceRow::new(Source::Lan)
+    };
+    let detail = view.detail.as_mut().unwrap();
+    let trackers = detail.trackers.len();
+    detail.sources.insert(0, row);
+    let snapshot = world(vec![view.clone()]);
+    for (width, height) in SIZES {
+        let mut model = model(width, height, ThemeName::Plain, &snapshot);
+        let presses = ["5 Tab"].into_iter().chain(std::iter::repeat_n("Down", trackers)).collect::<Vec<_>>().join(" ");
+        keys(&mut model, &snapshot, &presses);
+        insta::assert_snapshot!(format!("local_{width}x{height}"), shown(&model, &snapshot));
+        assert!(matches!(keys(&mut model, &snapshot, "t")[..], [Command::Wish(_, Wish::Announce(None))]));
+        keys(&mut model, &snapshot, "d");
+        assert!(model.dialogs.is_empty(), "it cannot be taken away");
+    }
+    // Alone.
+    view.detail.as_mut().unwrap().trackers.clear();
+    let snapshot = world(vec![view]);
+    let mut model = start(&snapshot);
+    keys(&mut model, &snapshot, "5 Tab z");
+    let shown = shown(&model, &snapshot);
+    assert!(shown.contains("this torrent names no tracker") && shown.contains("3 others are here"), "{shown}");
 }
 
 #[test]

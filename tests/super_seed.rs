@@ -70,6 +70,8 @@ fn three_libtorrents_need_less_than_two_copies_of_a_super_seeder() {
         bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         encryption: Encryption::default(),
         max_peers: limits::PEERS_ALL,
+        lsd: false,
+        lan_unlimited: false,
         limits: (None, None),
         config_file: None,
         max_active: None,

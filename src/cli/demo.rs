@@ -51,6 +51,8 @@ pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
             encryption: config.encryption,
             keep: false,
             max_peers: 50,
+            lsd: false,
+            lan_unlimited: false,
             limits: (None, up),
             max_active: None,
             config_file: config.file.clone(),

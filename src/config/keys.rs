@@ -1,13 +1,14 @@
 //! The keys of the config file, and what may be written behind each: for sentences about what was written instead.
 
 /// All keys with what to write behind them.
-pub const KEYS: [(&str, &str); 22] = [
+pub const KEYS: [(&str, &str); 23] = [
     ("dir", FOLDER),
     ("port", "a number from 0 to 65535, where 0 lets the system choose"),
     ("state-dir", FOLDER),
     ("bind", "an IP address in quotes, such as \"192.168.1.20\""),
     ("no-dht", SWITCH),
     ("no-lsd", SWITCH),
+    ("lan-unlimited", SWITCH),
     ("no-pex", SWITCH),
     ("no-utp", SWITCH),
     ("no-port-map", SWITCH),

@@ -43,6 +43,10 @@ pub struct Defaults {
     pub port: Option<u16>,
     /// The most peers of a torrent.
     pub max_peers: usize,
+    /// Whether peers are looked for on the local network.
+    pub lan: bool,
+    /// Whether limits of rate do not hold for those.
+    pub lan_unlimited: bool,
 }
 
 /// A torrent that can be made, and made again.
@@ -150,6 +154,8 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
         port: defaults.port.unwrap_or(0),
         folder: shown(&dir),
         max_peers: defaults.max_peers,
+        lan: defaults.lan,
+        lan_unlimited: defaults.lan_unlimited,
         quota: Quota { budget: limits::BUDGET, ..Quota::default() },
         super_seed: false,
         meta,

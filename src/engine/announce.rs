@@ -21,8 +21,10 @@ use ureq::{Agent, Proxy};
 use url::Url;
 
 use crate::engine::announce::bound::Bound;
+use crate::engine::greet::Routes;
 use crate::engine::threads::Crew;
 use crate::engine::udp::UdpTrackers;
+use crate::engine::udp::lan::{Lan, Sockets};
 use crate::limits;
 use crate::wire::text;
 use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply, Asker, announce_url, decode_reply};
@@ -173,6 +175,12 @@ impl Announcer {
             .build();
         let udp = UdpTrackers::start(crew, config.bind)?;
         Ok(Announcer { shared: Arc::default(), crew: crew.clone(), config: http, bind: config.bind, udp })
+    }
+
+    /// Begins local discovery: torrents that are asked for there are told who else has them.
+    #[must_use]
+    pub fn discover(&self, sockets: Sockets, routes: Routes) -> Lan {
+        self.udp.discover(sockets, routes)
     }
 
     /// Makes an announce, over whatever its URL says.

@@ -363,8 +363,3 @@ pub(super) fn connect(bind: Option<IpAddr>, addr: SocketAddr) -> io::Result<TcpS
     }
     Ok(TcpStream::from_std(socket.into()))
 }
-
-/// An IPv4 address that came in IPv6 clothes is that IPv4 address.
-pub(super) fn plain(addr: SocketAddr) -> SocketAddr {
-    SocketAddr::new(addr.ip().to_canonical(), addr.port())
-}

@@ -14,7 +14,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
-use super::birth::{Birth, Dialled, Step, connect, plain};
+use super::birth::{Birth, Dialled, Step, connect};
 pub use super::dials::Call;
 use super::dials::{GIVES_WAY, Waiting, YOUNG, room};
 use super::inbox::{Arrival, Inbox, Post, Seats};
@@ -23,6 +23,7 @@ use super::reader::{PATIENCE, words};
 use super::threads::Crew;
 use crate::config::Encryption;
 use crate::limits;
+use crate::swarm::candidates::canonical;
 use crate::swarm::torrent::{Gone, Hello, Input, PeerKey};
 use crate::wire::message::{Handshake, InfoHash, PeerId};
 use crate::wire::mse::veiled;
@@ -313,7 +314,7 @@ impl Work {
         {
             drop(self.take(oldest));
         }
-        let mut birth = Birth::new(socket, plain(addr), Instant::now(), limits::HANDSHAKE);
+        let mut birth = Birth::new(socket, canonical(addr), Instant::now(), limits::HANDSHAKE);
         birth.connected = true;
         self.admit(birth);
     }

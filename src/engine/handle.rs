@@ -17,6 +17,7 @@ use super::listen::listen;
 use super::runner::World;
 use super::session::{Desk, Errand, Order, Session};
 use super::threads::Crew;
+use super::udp::lan::Sockets;
 use crate::api::{Command, Event};
 use crate::config::{Config, Encryption};
 use crate::disk::pool::DiskPool;
@@ -49,6 +50,10 @@ pub struct EngineConfig {
     pub keep: bool,
     /// The most connections of all torrents together.
     pub max_peers: usize,
+    /// Look for peers on the local network.
+    pub lsd: bool,
+    /// Limits do not hold for those.
+    pub lan_unlimited: bool,
     /// Limits of all torrents together, bytes a second: in and out.
     pub limits: (Option<u64>, Option<u64>),
     /// Downloads that may run at once; `None` is no limit.
@@ -67,6 +72,8 @@ impl From<&Config> for EngineConfig {
             encryption: config.encryption,
             keep: false,
             max_peers: config.max_peers,
+            lsd: config.lsd,
+            lan_unlimited: config.lan_unlimited,
             limits: (config.down_limit, config.up_limit),
             max_active: config.max_active.filter(|most| *most > 0),
             config_file: config.file.clone(),
@@ -117,14 +124,21 @@ impl Engine {
             greeter.stop();
             fail("thread for announces", &e)
         })?;
+        let lan = sockets(config, &results.0).map(|sockets| announcer.discover(sockets, routes.clone()));
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let disk = DiskPool::start(cores.min(4)).map_err(|e| {
             greeter.stop();
             fail("disk thread", &e)
         })?;
-        let defaults =
-            Defaults { dir: config.dir.clone(), peer_id, port, max_peers: max_peers.min(limits::PEERS_TORRENT) };
-        let world = World { crew: crew.clone(), greeter, pool: Pool::default(), announcer, news };
+        let defaults = Defaults {
+            dir: config.dir.clone(),
+            peer_id,
+            port,
+            max_peers: max_peers.min(limits::PEERS_TORRENT),
+            lan: lan.is_some(),
+            lan_unlimited: config.lan_unlimited,
+        };
+        let world = World { crew: crew.clone(), greeter, pool: Pool::default(), announcer, lan, news };
         let session = Session {
             world: Arc::new(world),
             routes,
@@ -200,6 +214,13 @@ impl Drop for Engine {
             log::warn!("did not stop in time: {}", left.join(", "));
         }
     }
+}
+
+/// The sockets of local discovery, if it is wished; that there are none is told.
+fn sockets(config: &EngineConfig, notices: &Sender<Errand>) -> Option<Sockets> {
+    let opened = config.lsd.then(|| Sockets::open(config.bind))?;
+    let tell = |why| drop(notices.send(Errand::Said(None, format!("no peers of the local network are found: {why}"))));
+    opened.map_err(tell).ok()
 }
 
 /// A peer id that nobody else has.

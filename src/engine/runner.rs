@@ -15,6 +15,7 @@ use super::greet::{Call, Greeter};
 use super::inbox::{Arrival, Cover, Inbox, Mail, Post, Seat};
 use super::reader::Reader;
 use super::threads::Crew;
+use super::udp::lan::Lan;
 use super::writer::{Outbox, Queue, ReadBlock, Writer, outbox};
 use crate::api::TorrentId;
 use crate::disk::storage::{Resumed, Storage};
@@ -45,6 +46,8 @@ pub struct World {
     pub pool: Pool,
     /// Asks trackers.
     pub announcer: Announcer,
+    /// Announces to the local network, where that is wished.
+    pub lan: Option<Lan>,
     /// What the session hears.
     pub news: Sender<News>,
 }
@@ -272,6 +275,11 @@ impl Work {
                     let inbox = self.it.inbox.clone();
                     let done = Box::new(move |result| inbox.tell(Input::Announced { tracker, result }));
                     self.world.announcer.announce(AnnounceJob { ask, asker: self.it.asker, done });
+                }
+                Effect::AnnounceLan => {
+                    if let Some(lan) = &self.world.lan {
+                        lan.announce(self.it.asker.info_hash, self.it.asker.port);
+                    }
                 }
                 Effect::Notice(text) => self.tell(News::Notice(self.it.id, text)),
                 Effect::Complete => {

@@ -1,4 +1,4 @@
-//! UDP trackers (BEP 15): one thread with all the asynchronous code there is.
+//! UDP trackers (BEP 15), and local discovery in [`lan`]: one thread with all the asynchronous code there is.
 //!
 //! Each tracker address has one connected socket, so packets from anywhere else do not even arrive, and a refusal by
 //! its host is told at once. A connection id is fetched once a minute and shared by all torrents.
@@ -19,11 +19,14 @@ use tokio::time::{Instant, timeout, timeout_at};
 use url::{Host, Url};
 
 use crate::engine::announce::AnnounceJob;
+use crate::engine::greet::Routes;
 use crate::engine::threads::Crew;
 use crate::limits;
 use crate::wire::text;
 use crate::wire::tracker::udp::{CONNECTION, PACKET, Reply, Request, UdpAnnounce};
 use crate::wire::tracker::{AnnounceEvent, AnnounceReply};
+
+pub mod lan;
 
 /// Announces waiting or under way in all.
 const QUEUE: usize = 4096;
@@ -40,9 +43,15 @@ const SECOND: Duration = Duration::from_secs(2);
 /// A rest after an unknown fault of a socket, so that a lasting one does not spin.
 const BREATH: Duration = Duration::from_millis(50);
 
+/// What the thread is asked to do.
+enum Job {
+    Announce(AnnounceJob),
+    Discover(Box<lan::Begun>),
+}
+
 /// The thread that talks to UDP trackers; it ends when this is dropped, and what is under way hears so.
 pub struct UdpTrackers {
-    jobs: mpsc::UnboundedSender<AnnounceJob>,
+    jobs: mpsc::UnboundedSender<Job>,
     waiting: Arc<AtomicUsize>,
 }
 
@@ -71,20 +80,36 @@ impl UdpTrackers {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return (job.done)(Err("too many announces are waiting".into()));
         }
-        if let Err(mpsc::error::SendError(job)) = self.jobs.send(job) {
+        if let Err(mpsc::error::SendError(Job::Announce(job))) = self.jobs.send(Job::Announce(job)) {
             (job.done)(Err("stopped".into()));
         }
+    }
+
+    /// Begins local discovery: torrents that are asked for there are told who else has them.
+    #[must_use]
+    pub fn discover(&self, sockets: lan::Sockets, routes: Routes) -> lan::Lan {
+        let (lan, begun) = lan::begin(sockets, routes);
+        // Where the thread has ended everything ends.
+        let _ = self.jobs.send(Job::Discover(Box::new(begun)));
+        lan
     }
 }
 
 /// Takes jobs until nobody can send any more.
-async fn serve(mut inbox: mpsc::UnboundedReceiver<AnnounceJob>, waiting: Arc<AtomicUsize>, bind: Option<IpAddr>) {
+async fn serve(mut inbox: mpsc::UnboundedReceiver<Job>, waiting: Arc<AtomicUsize>, bind: Option<IpAddr>) {
     let links = Rc::new(Links { bind, open: RefCell::default() });
     let places = Rc::new(Semaphore::new(UNDER_WAY));
     let (close, closed) = watch::channel(false);
     let mut tasks = tokio::task::JoinSet::new();
     while let Some(job) = inbox.recv().await {
         while tasks.try_join_next().is_some() {}
+        let job = match job {
+            Job::Announce(job) => job,
+            Job::Discover(begun) => {
+                tasks.spawn_local(lan::serve(*begun, closed.clone()));
+                continue;
+            }
+        };
         let (links, places, mut closed) = (Rc::clone(&links), Rc::clone(&places), closed.clone());
         let waiting = Arc::clone(&waiting);
         tasks.spawn_local(async move {

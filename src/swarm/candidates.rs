@@ -1,7 +1,7 @@
 //! The addresses that may be peers: where they were learnt, when to try them next, whom to leave alone.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::{Duration, Instant};
 
 use crate::limits;
@@ -142,6 +142,9 @@ impl Candidates {
             known.source = known.source.min(source);
             return;
         }
+        if source == Source::Lan && self.is_crowded(addr.ip()) {
+            return;
+        }
         let lot = self.lot(addr);
         if self.known.len() >= limits::KNOWN_PEERS && !self.make_room(source, lot) {
             return;
@@ -162,6 +165,19 @@ impl Candidates {
         let Some((&worst, c)) = of_it.max_by_key(|(_, c)| (c.fails, std::cmp::Reverse(c.lot))) else { return false };
         let worth_it = source != most || c.fails > 0 || c.lot < lot;
         worth_it && self.known.remove(&worst).is_some()
+    }
+
+    /// Whether the local network, or this host of it, has named as many addresses as are taken from there: they come
+    /// before others, so they may not take the place of all of those.
+    fn is_crowded(&self, ip: IpAddr) -> bool {
+        let local = || self.known.iter().filter(|(_, c)| c.source == Source::Lan);
+        local().count() >= limits::LAN_PEERS || local().filter(|(a, _)| a.ip() == ip).count() >= limits::LAN_PER_HOST
+    }
+
+    /// Whether somebody at this host has said on the local network that it is here.
+    #[must_use]
+    pub fn is_local(&self, ip: IpAddr) -> bool {
+        self.known.iter().any(|(addr, c)| c.source == Source::Lan && addr.ip() == ip)
     }
 
     fn sooner(&mut self, at: Instant) {
@@ -205,19 +221,18 @@ impl Candidates {
     #[must_use]
     pub fn sources(&self, connected: &BTreeMap<Source, u32>) -> Vec<SourceRow> {
         let mut rows: BTreeMap<Source, SourceRow> = BTreeMap::new();
-        let row = |source| SourceRow { source, known: 0, failed: 0, connected: 0, last_failure: None };
         for c in self.known.values() {
-            let row = rows.entry(c.source).or_insert_with(|| row(c.source));
+            let row = rows.entry(c.source).or_insert_with(|| SourceRow::new(c.source));
             row.known += 1;
             row.failed += u32::from(c.failure.is_some());
         }
         for (source, n) in connected {
-            let row = rows.entry(*source).or_insert_with(|| row(*source));
+            let row = rows.entry(*source).or_insert_with(|| SourceRow::new(*source));
             // Who called us is not kept as an address to call.
             (row.connected, row.known) = (*n, row.known.max(*n));
         }
         for (source, words) in &self.last_failure {
-            rows.entry(*source).or_insert_with(|| row(*source)).last_failure = Some(words.clone());
+            rows.entry(*source).or_insert_with(|| SourceRow::new(*source)).last_failure = Some(words.clone());
         }
         rows.into_values().collect()
     }
@@ -331,9 +346,15 @@ impl Candidates {
     }
 }
 
-/// `::ffff:1.2.3.4` is 1.2.3.4.
-fn canonical(addr: SocketAddr) -> SocketAddr {
-    SocketAddr::new(addr.ip().to_canonical(), addr.port())
+/// `::ffff:1.2.3.4` is 1.2.3.4. An address that only holds on one link keeps the number of its link.
+#[must_use]
+pub fn canonical(addr: SocketAddr) -> SocketAddr {
+    match addr {
+        SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => {
+            SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()))
+        }
+        _ => SocketAddr::new(addr.ip().to_canonical(), addr.port()),
+    }
 }
 
 fn dialable(addr: SocketAddr) -> bool {
@@ -396,6 +417,7 @@ mod tests {
             failed,
             connected,
             last_failure: words.map(str::to_owned),
+            ..SourceRow::new(source)
         };
         assert_eq!(
             rows,
@@ -424,6 +446,36 @@ mod tests {
         c.learn(t0, SocketAddr::from(([127, 0, 0, 1], 0)), Source::Manual);
         c.learn(t0, SocketAddr::from(([224, 0, 0, 1], 9)), Source::Manual);
         assert_eq!(c.len(), limits::KNOWN_PEERS);
+    }
+
+    #[test]
+    fn the_local_network_has_its_part_of_the_list_and_no_more() {
+        let t0 = Instant::now();
+        let mut c = Candidates::new(1);
+        for n in 0..5000 {
+            c.learn(t0, addr(n), Source::Tracker);
+        }
+        let local = |host: u16, port: u16| SocketAddr::from(([10, 0, (host >> 8) as u8, host as u8], port));
+        for port in 1..100 {
+            c.learn(t0, local(1, port), Source::Lan);
+        }
+        let known = |c: &Candidates| c.sources(&BTreeMap::new())[0].known as usize;
+        assert_eq!(known(&c), limits::LAN_PER_HOST);
+        for host in 2..1000 {
+            c.learn(t0, local(host, 1), Source::Lan);
+        }
+        assert_eq!((known(&c), c.len()), (limits::LAN_PEERS, limits::KNOWN_PEERS));
+        assert!(c.is_local(local(1, 9).ip()) && !c.is_local(addr(1).ip()));
+    }
+
+    #[test]
+    fn an_address_of_one_link_keeps_its_link() {
+        let on = |scope| SocketAddr::V6(SocketAddrV6::new("fe80::7".parse().unwrap(), 5, 9, scope));
+        assert_eq!(canonical(on(3)).to_string(), "[fe80::7%3]:5");
+        assert_ne!(canonical(on(3)), canonical(on(4)));
+        let wide = SocketAddrV6::new("2001:db8::7".parse().unwrap(), 5, 9, 3);
+        assert_eq!(canonical(wide.into()), "[2001:db8::7]:5".parse().unwrap());
+        assert_eq!(canonical("[::ffff:1.2.3.4]:5".parse().unwrap()), "1.2.3.4:5".parse().unwrap());
     }
 
     #[test]

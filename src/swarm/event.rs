@@ -205,6 +205,8 @@ pub enum Effect {
         /// What to ask.
         ask: Announce,
     },
+    /// Say to the local network that the torrent is here (BEP 14); peers that say so are told by `Found`.
+    AnnounceLan,
     /// Something a person should hear of: a sentence for the log.
     Notice(String),
     /// Everything that is wanted is there, verified and written. Told once per completion, not for data that

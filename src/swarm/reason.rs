@@ -80,6 +80,8 @@ pub struct Facts {
     pub disk_busy: u8,
     /// Newcomers are offered one piece at a time (BEP 16).
     pub super_seed: bool,
+    /// Peers are looked for on the local network.
+    pub local: bool,
 }
 
 /// From this load on, in percent, the disk is called busy.
@@ -193,9 +195,12 @@ fn are(n: u32, what: &str) -> String {
 /// Why there is no peer: what became of the addresses, what the trackers say.
 fn nobody(f: &Facts) -> String {
     if f.known == 0 {
-        return match f.trackers.is_empty() {
-            true => "no peers: no tracker is named and no address was given".into(),
-            false => format!("no peers are known{}", trackers_say(f)),
+        return match (f.trackers.is_empty(), f.local) {
+            (true, false) => "no peers: no tracker is named and no address was given".into(),
+            (true, true) => {
+                "no peers: no tracker is named, and nobody on the local network has said that it is here".into()
+            }
+            (false, _) => format!("no peers are known{}", trackers_say(f)),
         };
     }
     let failed = failures(f);

@@ -5,6 +5,7 @@ mod closer;
 mod download;
 mod extended;
 mod lifecycle;
+mod local;
 mod members;
 mod metadata;
 mod show;
@@ -26,6 +27,7 @@ use crate::swarm::candidates::Candidates;
 use crate::swarm::choker;
 use crate::swarm::geometry::Geometry;
 use crate::swarm::job::{BlockHash, DiskDone, DiskFault, DiskJob};
+use crate::swarm::local::Local;
 use crate::swarm::peer::Peer;
 use crate::swarm::picker::Picker;
 use crate::swarm::rate::{Allowance, Bucket, Meter};
@@ -77,6 +79,10 @@ pub struct TorrentConfig {
     pub folder: String,
     /// The most peers connected at once.
     pub max_peers: usize,
+    /// Look for peers on the local network (BEP 14), unless it is private.
+    pub lan: bool,
+    /// Limits of rate do not hold for peers that were found there.
+    pub lan_unlimited: bool,
     /// What it may use of what all torrents have together, until it is told otherwise.
     pub quota: Quota,
     /// Seeds one piece at a time to each peer (BEP 16), as soon as everything is there.
@@ -121,6 +127,7 @@ pub struct Torrent {
     candidates: Candidates,
     dialing: BTreeSet<SocketAddr>,
     trackers: Trackers,
+    local: Local,
     /// Bytes asked for and not here.
     outstanding: u64,
     /// Bytes here and not yet written.
@@ -190,6 +197,7 @@ impl Torrent {
             candidates: Candidates::new(config.seed),
             dialing: BTreeSet::new(),
             trackers,
+            local: Local::default(),
             outstanding: 0,
             unwritten: 0,
             hungry: BTreeSet::new(),
@@ -269,9 +277,7 @@ impl Torrent {
             Input::Gone { peer, why } => self.departed(now, peer, &why, out),
             Input::DialFailed { addr, why } => self.dial_failed(now, addr, &why),
             Input::Disk(done) => self.disk(now, done, out),
-            Input::Found { source, addrs } => {
-                addrs.iter().for_each(|addr| self.candidates.learn(now, *addr, source));
-            }
+            Input::Found { source, addrs } => self.found(now, source, &addrs),
             Input::Announced { tracker, result } => self.announced(now, tracker, result, out),
             Input::Wish(wish) => self.wish(now, wish, out),
             Input::Quota(quota) => {
@@ -289,6 +295,9 @@ impl Torrent {
     fn settle(&mut self, now: Instant, out: &mut Vec<Effect>) {
         if matches!(self.phase, Phase::Active | Phase::Stopping { .. }) {
             self.poll_trackers(now, out);
+        }
+        if self.local.poll(now) {
+            out.push(Effect::AnnounceLan);
         }
         if let Phase::Stopping { saved, until } = self.phase
             && ((saved && self.trackers.stopped(now)) || now >= until)
@@ -337,6 +346,7 @@ impl Torrent {
             Phase::Active => {}
         }
         by(self.trackers.deadline());
+        by(self.local.deadline());
         by(self.probe_at);
         by(self.round_at.filter(|_| !self.peers.is_empty()));
         by(self.peers.values().filter_map(Peer::late_at).min());

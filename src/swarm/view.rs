@@ -209,6 +209,29 @@ pub struct SourceRow {
     pub connected: u32,
     /// Why the last of them failed, in words.
     pub last_failure: Option<String>,
+    /// What it is doing or last said, in words; empty where it is nothing that is asked.
+    pub status: String,
+    /// Time since its last answer.
+    pub last: Option<Duration>,
+    /// Time until it is asked next.
+    pub next: Option<Duration>,
+}
+
+impl SourceRow {
+    /// One that has brought nothing yet.
+    #[must_use]
+    pub const fn new(source: Source) -> Self {
+        SourceRow {
+            source,
+            known: 0,
+            failed: 0,
+            connected: 0,
+            last_failure: None,
+            status: String::new(),
+            last: None,
+            next: None,
+        }
+    }
 }
 
 /// One connected peer, looked at closely.

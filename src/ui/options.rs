@@ -107,6 +107,7 @@ pub fn values(config: &Config) -> BTreeMap<&'static str, String> {
     put("bind", config.bind.map(|ip| quoted(&ip.to_string())));
     put("no-dht", switch(!config.dht));
     put("no-lsd", switch(!config.lsd));
+    put("lan-unlimited", switch(config.lan_unlimited));
     put("no-pex", switch(!config.pex));
     put("no-utp", switch(!config.utp));
     put("no-port-map", switch(!config.port_map));

@@ -66,7 +66,7 @@ pub fn bar(pen: &mut Pen<'_>, area: Rect, model: &Model, chosen: Option<&Torrent
 pub fn lines(model: &Model, snapshot: &Snapshot, pane: Rect, view: &TorrentView, detail: &Detail) -> usize {
     match model.tab {
         Tab::Files => model.panes.tree.len(),
-        Tab::Trackers => detail.trackers.len(),
+        Tab::Trackers => trackers::len(detail),
         Tab::Log => log::len(model, snapshot, detail),
         Tab::Info => info::len(pane, view, detail),
         Tab::Peers | Tab::Pieces => 0,

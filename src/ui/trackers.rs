@@ -1,8 +1,10 @@
-//! The trackers: what each last said, how much it counts, and when it is asked again.
+//! The trackers: what each last said, how much it counts, and when it is asked again. Below them stand the other ways of
+//! finding peers that are asked.
 
 use ratatui::layout::Rect;
 
-use crate::api::{Command, Detail, Snapshot, TrackerRow, Wish};
+use crate::api::{Command, Detail, Snapshot, SourceRow, TrackerRow, Wish};
+use crate::ui::departed::source_words;
 use crate::ui::keys::{Act, Tab};
 use crate::ui::model::Model;
 use crate::ui::pen::{Column, Pen, Side, Slot, place};
@@ -43,6 +45,17 @@ fn slots(area: Rect) -> Vec<Slot<Col>> {
     place(&columns, area.x + 3, area.width.saturating_sub(5), least, 120)
 }
 
+/// The ways of finding peers beside trackers that are asked.
+fn asked(detail: &Detail) -> impl Iterator<Item = &SourceRow> {
+    detail.sources.iter().filter(|row| !row.status.is_empty())
+}
+
+/// How many lines there are.
+#[must_use]
+pub fn len(detail: &Detail) -> usize {
+    detail.trackers.len() + asked(detail).count()
+}
+
 /// Draws the trackers tab.
 pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, detail: &Detail) {
     let theme = *pen.theme;
@@ -56,31 +69,51 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, detail: &Detail) {
     let mut body = Rect { y: area.y + 1, height: area.height - 1, ..area };
     if detail.trackers.is_empty() && !body.is_empty() {
         pen.put(body.x + 3, body.y, body.width - 4, "this torrent names no tracker", theme.dim);
+        body = Rect { y: body.y + 1, height: body.height - 1, ..body };
+    }
+    let count = len(detail);
+    if count == 0 {
         return;
     }
     // A message that is cut is read whole below the list, where there is room.
     let room = slots.iter().find(|slot| slot.key == Col::Says).map_or(0, |slot| slot.width);
-    let chosen = detail.trackers.get(model.cursor[Tab::Trackers as usize].min(detail.trackers.len().saturating_sub(1)));
-    if usize::from(body.height) > detail.trackers.len() + 2
+    let chosen = detail.trackers.get(model.cursor[Tab::Trackers as usize].min(count - 1));
+    if usize::from(body.height) > count + 2
         && let Some(row) = chosen
         && crate::ui::text::cells(&row.status) > room
         && model.pane == crate::ui::model::Pane::Detail
     {
         let lines = crate::ui::text::wrap(&format!("{}: {}", row.url, row.status), area.width.saturating_sub(6));
-        let room = usize::from(body.height) - detail.trackers.len() - 1;
+        let room = usize::from(body.height) - count - 1;
         let lines: Vec<_> = lines.into_iter().take(room.min(4)).collect();
         body.height -= lines.len() as u16;
         for (y, line) in (body.bottom()..).zip(&lines) {
             pen.put(area.x + 3, y, area.width - 4, line, theme.dim);
         }
     }
-    list(pen, body, model, detail.trackers.len(), |pen, at, y| {
-        if let Some(row) = detail.trackers.get(at) {
-            for slot in &slots {
-                field(pen, slot, y, row);
+    list(pen, body, model, count, |pen, at, y| match detail.trackers.get(at) {
+        Some(row) => slots.iter().for_each(|slot| field(pen, slot, y, row)),
+        None => {
+            if let Some(row) = asked(detail).nth(at - detail.trackers.len()) {
+                slots.iter().for_each(|slot| source_field(pen, slot, y, row));
             }
         }
     });
+}
+
+fn source_field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, row: &SourceRow) {
+    let theme = *pen.theme;
+    let moment = |t: Option<std::time::Duration>| t.map_or_else(|| "-".to_owned(), time);
+    let (text, style) = match slot.key {
+        Col::Tier | Col::Seeds | Col::Leechers | Col::Completed => ("-".to_owned(), theme.dim),
+        Col::Address => (source_words(row.source).to_owned(), theme.text),
+        Col::Says => (row.status.clone(), theme.text),
+        Col::Peers => (grouped(u64::from(row.known)), theme.text),
+        Col::Last => (moment(row.last), theme.dim),
+        Col::Next => (moment(row.next), theme.dim),
+    };
+    let style = if text == "-" { theme.faint } else { style };
+    pen.put_side(slot.x, y, slot.width, slot.side, &text, style);
 }
 
 fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, row: &TrackerRow) {
@@ -117,6 +150,9 @@ pub fn act(model: &mut Model, act: Act, snapshot: &Snapshot, commands: &mut Vec<
         commands.push(Command::Wish(id, Wish::Announce(Some(row.index))));
         let said = format!("asking {}", row.url);
         notice(model, &said);
+    } else if let (Some(id), true) = (model.selected, model.detail(snapshot).is_some_and(|detail| len(detail) > 0)) {
+        commands.push(Command::Wish(id, Wish::Announce(None)));
+        notice(model, "asking all that can be asked");
     }
     true
 }

@@ -78,6 +78,8 @@ impl Peer {
             bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             encryption: Encryption::default(),
             max_peers: limits::PEERS_ALL,
+            lsd: false,
+            lan_unlimited: false,
             limits: (None, None),
             max_active: None,
             config_file: Some(folder.path().join("config.toml")),

@@ -390,6 +390,7 @@ fn sources() -> Vec<SourceRow> {
         failed,
         connected,
         last_failure: last.map(str::to_owned),
+        ..SourceRow::new(source)
     };
     vec![
         row(Source::Tracker, 50, 23, 19, Some("connection refused")),

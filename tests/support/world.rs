@@ -239,6 +239,8 @@ impl World {
             port: 6881,
             folder: String::new(),
             max_peers: self.rules.max_peers,
+            lan: false,
+            lan_unlimited: false,
             quota: Quota { budget: 4 << 20, ..Quota::default() },
             super_seed: self.rules.super_seed,
             meta: Meta::default(),
@@ -422,7 +424,7 @@ impl World {
                     self.later(at, node, What::Dialled { from: node, addr });
                 }
                 Effect::Disk(job) => self.disk(node, job),
-                Effect::Announce { .. } | Effect::Ready => {}
+                Effect::Announce { .. } | Effect::AnnounceLan | Effect::Ready => {}
                 Effect::Notice(text) => self.nodes[node].notices.push(text),
                 Effect::Complete => self.nodes[node].completed = Some(self.now - self.start),
             }

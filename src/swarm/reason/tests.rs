@@ -171,13 +171,19 @@ fn whole() {
 }
 
 #[test]
+fn nobody_on_the_local_network_is_a_reason_where_nobody_else_is_asked() {
+    let f = Facts { state: State::Downloading, lacking: 1, pieces: 1, local: true, ..Facts::default() };
+    says(&f, "no peers: no tracker is named, and nobody on the local network has said that it is here");
+}
+
+#[test]
 fn the_numbers_tell_of_every_source_and_tracker() {
     let row = SourceRow {
-        source: Source::Tracker,
         known: 20,
         failed: 12,
         connected: 8,
         last_failure: Some("it refused the connection".into()),
+        ..SourceRow::new(Source::Tracker)
     };
     let trackers = vec![("http://t/announce".into(), "working".into(), false)];
     let numbers = reason(&Facts { sources: vec![row], trackers, ..facts() }, true).numbers;

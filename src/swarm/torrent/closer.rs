@@ -23,12 +23,14 @@ impl Torrent {
     }
 
     /// What each way of finding peers has brought.
-    pub(super) fn sources(&self) -> Vec<SourceRow> {
+    pub(super) fn sources(&self, now: Instant) -> Vec<SourceRow> {
         let mut connected: BTreeMap<Source, u32> = BTreeMap::new();
         for peer in self.peers.values() {
             *connected.entry(peer.source).or_default() += 1;
         }
-        self.candidates.sources(&connected)
+        let mut rows = self.candidates.sources(&connected);
+        self.show_local(now, &mut rows);
+        rows
     }
 
     /// The peer that was looked at, if it is still here.

@@ -43,7 +43,10 @@ impl Torrent {
         // Near the end nobody may take so much that others stand idle.
         let givers = self.peers.values().filter(|p| !p.chokes_us && p.wanted > 0 && !p.snubbed).count().max(1);
         let share = (self.picker.unasked() / givers as u64 + 1) as usize;
-        n = self.within_rate(now, n.min(share.max(8)));
+        n = n.min(share.max(8));
+        if self.peers.get(&key).is_some_and(|peer| self.is_limited(peer.source)) {
+            n = self.within_rate(now, n);
+        }
         let mut picks = Vec::new();
         if let Some(peer) = self.peers.get(&key) {
             if peer.chokes_us {

@@ -56,7 +56,13 @@ impl Torrent {
         let Takes { metadata, pex } = peer.takes;
         peer.takes = Takes { metadata: id(handshake.ut_metadata, metadata), pex: id(handshake.ut_pex, pex) };
         peer.metadata_size = handshake.metadata_size.or(peer.metadata_size);
-        peer.listens = handshake.port.map(|port| SocketAddr::new(peer.hello.addr.ip(), port));
+        // An address of one link keeps its link.
+        let at = |port| {
+            let mut addr = peer.hello.addr;
+            addr.set_port(port);
+            addr
+        };
+        peer.listens = handshake.port.map(at);
         let encrypted = peer.hello.encrypted.is_some();
         if let (Some(addr), false) = (peer.listens, peer.hello.outgoing) {
             self.candidates.hold(addr);

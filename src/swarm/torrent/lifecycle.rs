@@ -64,6 +64,7 @@ impl Torrent {
         self.probe_at = None;
         self.complete = false;
         self.fetched = false;
+        self.local.stop();
         self.note(now, "checking all data".into(), out);
         let all = 0..self.config.geometry.pieces();
         self.begin_check(std::iter::once(all).collect(), out);
@@ -99,6 +100,9 @@ impl Torrent {
         let (have, all) = (self.picker.have().count(), self.config.geometry.pieces());
         self.write_log(now, format!("started with {have} of {all} pieces"));
         self.trackers.start(now);
+        if self.looks_local() {
+            self.local.start(now);
+        }
         out.push(Effect::Ready);
     }
 
@@ -117,6 +121,7 @@ impl Torrent {
         }
         self.dialing.clear();
         self.round_at = None;
+        self.local.stop();
         if self.phase == Phase::Active {
             self.trackers.stop(now);
         }

@@ -34,7 +34,11 @@ impl Torrent {
             return;
         }
         let known = self.candidates.source(hello.addr);
-        let source = if hello.outgoing { known.unwrap_or(Source::Manual) } else { Source::Incoming };
+        let source = match hello.outgoing {
+            true => known.unwrap_or(Source::Manual),
+            false if self.candidates.is_local(hello.addr.ip()) => Source::Lan,
+            false => Source::Incoming,
+        };
         self.candidates.hold(hello.addr);
         if hello.outgoing {
             self.candidates.speaks(hello.addr, hello.encrypted.is_some());

@@ -85,7 +85,7 @@ impl Torrent {
             missing,
             peers: self.peer_rows(now),
             departed: self.departures(now),
-            sources: self.sources(),
+            sources: self.sources(now),
             peer: self.peer_detail(now),
             piece: self.piece_detail(now),
             meta: self.config.meta.clone(),

@@ -3,6 +3,8 @@ use crate::limits::{self, BLOCK};
 use crate::swarm::view::Source;
 use crate::wire::message::{Block, Message, Reserved};
 
+mod local;
+
 const PIECES: u32 = 8;
 
 fn torrent(budget: u64) -> (Torrent, Instant) {
@@ -22,6 +24,8 @@ fn torrent(budget: u64) -> (Torrent, Instant) {
         port: 0,
         folder: String::new(),
         max_peers: 50,
+        lan: false,
+        lan_unlimited: false,
         quota: Quota { budget, ..Quota::default() },
         super_seed: false,
         meta: Meta::default(),

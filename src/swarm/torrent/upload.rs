@@ -50,11 +50,12 @@ impl Torrent {
 
     /// Hands a peer's writer as much as it should have in hand.
     pub(super) fn serve(&mut self, now: Instant, key: PeerKey, out: &mut Vec<Effect>) {
+        let limited = self.peers.get(&key).is_some_and(|peer| self.is_limited(peer.source));
         let Some(peer) = self.peers.get_mut(&key) else { return };
         while peer.handed < limits::SEND_WINDOW as u64 {
             let Some(block) = peer.queue.front() else { break };
             let bytes = u64::from(block.length);
-            if !self.up_limit.iter_mut().all(|bucket| bucket.take(now, bytes)) {
+            if limited && !self.up_limit.iter_mut().all(|bucket| bucket.take(now, bytes)) {
                 self.throttled_up = true;
                 break;
             }

@@ -33,6 +33,7 @@ impl Torrent {
             unwritten: self.unwritten,
             disk_busy: self.config.quota.disk_busy,
             super_seed: self.super_seeds(),
+            local: self.looks_local(),
             ..Facts::default()
         };
         for peer in self.peers.values() {
@@ -56,7 +57,7 @@ impl Torrent {
             f.trackers = rows.into_iter().map(|t| (t.url, t.status, t.failed)).collect();
         }
         if detail {
-            f.sources = self.sources();
+            f.sources = self.sources(now);
         }
         f
     }

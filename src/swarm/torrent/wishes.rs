@@ -10,7 +10,12 @@ impl Torrent {
     pub(super) fn wish(&mut self, now: Instant, wish: Wish, out: &mut Vec<Effect>) {
         match wish {
             Wish::Verify => self.verify(now, out),
-            Wish::Announce(which) => self.trackers.announce_now(now, which),
+            Wish::Announce(which) => {
+                self.trackers.announce_now(now, which);
+                if which.is_none() {
+                    self.local.wish(now);
+                }
+            }
             Wish::AddTracker(url) => self.add_tracker(now, &url, out),
             Wish::RemoveTracker(index) => self.remove_tracker(now, index, out),
             Wish::SuperSeed(on) => self.set_super_seed(now, on, out),

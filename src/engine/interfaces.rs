@@ -1,0 +1,167 @@
+//! The network interfaces of this machine: which local discovery speaks on, who is near by them, and the addresses
+//! that others reach us at.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+
+use if_addrs::{IfAddr, IfOperStatus};
+
+/// An interface.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Interface {
+    /// The system's number of it.
+    pub index: u32,
+    /// An address of it of version 4.
+    pub v4: Option<Ipv4Addr>,
+    /// An address of it of version 6.
+    pub v6: Option<Ipv6Addr>,
+    /// Its networks, with the lengths of their prefixes.
+    nets: Vec<(IpAddr, u8)>,
+}
+
+impl Interface {
+    /// Whether it is the same as far as a multicast group is concerned.
+    #[must_use]
+    pub fn same(&self, other: &Interface) -> bool {
+        self.index == other.index && self.v4 == other.v4 && self.v6.is_some() == other.v6.is_some()
+    }
+
+    /// Whether an address is one of a local network: by its kind, or because it lies in a network of this interface.
+    #[must_use]
+    pub fn is_near(&self, ip: IpAddr) -> bool {
+        let kind = match ip {
+            IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || ip.is_loopback(),
+            IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback(),
+        };
+        kind || self.nets.iter().any(|(net, length)| within(ip, *net, *length))
+    }
+}
+
+/// Whether an address lies in a network. A prefix of no length is no network: everything would lie in it.
+fn within(ip: IpAddr, net: IpAddr, length: u8) -> bool {
+    match (ip, net) {
+        (IpAddr::V4(a), IpAddr::V4(b)) if (1..=32).contains(&length) => {
+            (a.to_bits() ^ b.to_bits()) >> (32 - length) == 0
+        }
+        (IpAddr::V6(a), IpAddr::V6(b)) if (1..=128).contains(&length) => {
+            (a.to_bits() ^ b.to_bits()) >> (128 - length) == 0
+        }
+        _ => false,
+    }
+}
+
+/// The interfaces that are up: the one with the address to bind to, or all. The machine's own loopback is one of them
+/// only where it is what is bound to, or where there is nothing else.
+///
+/// # Errors
+/// The system's.
+pub fn list(bind: Option<IpAddr>) -> io::Result<Vec<Interface>> {
+    let all = if_addrs::get_if_addrs()?;
+    let up = |it: &if_addrs::Interface| !matches!(it.oper_status, IfOperStatus::Down | IfOperStatus::NotPresent);
+    let mut found: BTreeMap<u32, (Interface, bool)> = BTreeMap::new();
+    for it in all.iter().filter(|it| up(it)) {
+        let Some(index) = it.index else { continue };
+        let (interface, wanted) = found.entry(index).or_default();
+        interface.index = index;
+        *wanted |= match bind {
+            // Every address of 127.0.0.0/8 is an address of the loopback interface.
+            Some(bind) => it.ip() == bind || (bind.is_loopback() && it.is_loopback()),
+            None => !it.is_loopback(),
+        };
+        let length = match &it.addr {
+            IfAddr::V4(v4) => {
+                // One that is only good on its link when there is no other.
+                interface.v4 = interface.v4.filter(|ip| !ip.is_link_local()).or(Some(v4.ip));
+                v4.prefixlen
+            }
+            IfAddr::V6(v6) => {
+                interface.v6 = interface.v6.or(Some(v6.ip));
+                v6.prefixlen
+            }
+        };
+        interface.nets.push((it.ip(), length));
+    }
+    let alone = bind.is_none() && found.values().all(|(_, wanted)| !wanted);
+    let mut chosen: Vec<Interface> =
+        found.into_values().filter(|(_, wanted)| *wanted || alone).map(|(interface, _)| interface).collect();
+    for interface in &mut chosen {
+        match bind {
+            Some(IpAddr::V4(ip)) => (interface.v4, interface.v6) = (Some(ip), None),
+            Some(IpAddr::V6(ip)) => (interface.v4, interface.v6) = (None, Some(ip)),
+            None => {}
+        }
+    }
+    Ok(chosen)
+}
+
+/// The addresses at which others on the networks of this machine reach it: the one that it speaks to far places from
+/// first, version 4 before version 6. None that is only good on one link.
+#[must_use]
+pub fn near_addresses(bind: Option<IpAddr>) -> Vec<IpAddr> {
+    if let Some(ip) = bind {
+        return vec![ip];
+    }
+    let usable = |ip: &IpAddr| match ip {
+        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
+        IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
+    };
+    let main = main_address();
+    let all = if_addrs::get_if_addrs().unwrap_or_default();
+    let up = all.iter().filter(|it| !matches!(it.oper_status, IfOperStatus::Down | IfOperStatus::NotPresent));
+    let mut found: Vec<(u32, IpAddr)> =
+        up.map(|it| (it.index.unwrap_or(0), it.ip())).filter(|(_, ip)| usable(ip)).collect();
+    found.sort_by_key(|(index, ip)| (ip.is_ipv6(), Some(*ip) != main, *index));
+    let mut addresses: Vec<IpAddr> = found.into_iter().map(|(_, ip)| ip).collect();
+    addresses.dedup();
+    addresses
+}
+
+/// The address that this machine would speak to a far place from. Asks the routing table; nothing is sent.
+fn main_address() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(198, 51, 100, 1), 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn near_is_who_has_a_local_address_or_one_of_our_networks() {
+        let nets = [("203.0.113.9", 24), ("2001:db8:1::9", 64), ("198.51.100.1", 0)];
+        let nets = nets.map(|(ip, length)| (ip.parse().unwrap(), length)).to_vec();
+        let interface = Interface { index: 2, nets, ..Interface::default() };
+        for (ip, near) in [
+            ("192.168.1.2", true),
+            ("10.1.2.3", true),
+            ("172.31.0.1", true),
+            ("172.32.0.1", false),
+            ("169.254.3.4", true),
+            ("127.0.0.5", true),
+            ("203.0.113.200", true),
+            ("203.0.114.1", false),
+            ("8.8.8.8", false),
+            ("0.0.0.0", false),
+            ("fe80::1", true),
+            ("fd00::1", true),
+            ("::1", true),
+            ("2001:db8:1::1", true),
+            ("2001:db8:2::1", false),
+        ] {
+            assert_eq!(interface.is_near(ip.parse().unwrap()), near, "{ip}");
+        }
+    }
+
+    #[test]
+    fn the_loopback_is_listed_where_it_is_bound_to() {
+        let bind = IpAddr::V4(Ipv4Addr::new(127, 0, 0, 7));
+        let found = list(Some(bind)).unwrap();
+        assert!(found.len() == 1 && found[0].v4 == Some(Ipv4Addr::new(127, 0, 0, 7)) && found[0].v6.is_none());
+        assert!(list(Some("203.0.113.7".parse().unwrap())).unwrap().is_empty());
+        assert!(list(None).unwrap().iter().all(|it| it.index > 0));
+        assert_eq!(near_addresses(Some(bind)), [bind]);
+        assert!(near_addresses(None).iter().all(|ip| !ip.is_loopback()));
+    }
+}
