@@ -1,6 +1,6 @@
 //! The clients that the tests set against each other, `ttui` among them, all behind the same few words.
 //!
-//! Every one runs with plain TCP, without DHT, local discovery, peer exchange or port mapping: it learns of peers from
+//! Every one runs with TCP that is not encrypted unless a test says otherwise, without DHT, local discovery, peer exchange or port mapping: it learns of peers from
 //! the tracker alone.
 
 use std::collections::BTreeSet;
@@ -23,6 +23,18 @@ pub enum Kind {
     Transmission,
     Aria2,
     Rtorrent,
+    Qbittorrent,
+}
+
+/// Whether a client encrypts (MSE).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Cipher {
+    /// It neither offers nor takes it.
+    Off,
+    /// As it comes.
+    Either,
+    /// It takes nothing else.
+    Forced,
 }
 
 impl Kind {
@@ -37,6 +49,7 @@ impl Kind {
             Kind::Transmission => "transmission-daemon",
             Kind::Aria2 => "aria2c",
             Kind::Rtorrent => "rtorrent",
+            Kind::Qbittorrent => "qbittorrent-nox",
         };
         (!installed(program)).then(|| format!("{program} is not installed"))
     }
@@ -69,12 +82,14 @@ enum Channel {
     Rpc(u16),
     /// XML-RPC over SCGI at this socket.
     Scgi(PathBuf),
+    /// qBittorrent's web interface at this port.
+    Web(u16),
 }
 
 impl Client {
     /// A libtorrent session without torrents.
     pub fn libtorrent(place: &Place, home: &Path) -> Client {
-        Client::start(Kind::Libtorrent, place, home, home, &[], false)
+        Client::start(Kind::Libtorrent, Cipher::Off, place, home, home, &[], false)
     }
 
     /// Gives a libtorrent session the torrent and the folder of its content; it sends no more than `up` bytes a second
@@ -90,27 +105,60 @@ impl Client {
 
     /// Starts a client that has the content in `dir`.
     pub fn seed(kind: Kind, place: &Place, home: &Path, dir: &Path, given: &[Given<'_>]) -> Client {
-        Client::start(kind, place, home, dir, given, true)
+        Client::start(kind, Cipher::Off, place, home, dir, given, true)
+    }
+
+    /// The same for one that encrypts like this.
+    pub fn seed_with(
+        kind: Kind,
+        cipher: Cipher,
+        place: &Place,
+        home: &Path,
+        dir: &Path,
+        given: &[Given<'_>],
+    ) -> Client {
+        Client::start(kind, cipher, place, home, dir, given, true)
     }
 
     /// Starts a client that downloads into `dir`.
     pub fn leech(kind: Kind, place: &Place, home: &Path, dir: &Path, given: &[Given<'_>]) -> Client {
-        Client::start(kind, place, home, dir, given, false)
+        Client::start(kind, Cipher::Off, place, home, dir, given, false)
     }
 
-    fn start(kind: Kind, place: &Place, home: &Path, dir: &Path, given: &[Given<'_>], seed: bool) -> Client {
+    /// The same for one that encrypts like this.
+    pub fn leech_with(
+        kind: Kind,
+        cipher: Cipher,
+        place: &Place,
+        home: &Path,
+        dir: &Path,
+        given: &[Given<'_>],
+    ) -> Client {
+        Client::start(kind, cipher, place, home, dir, given, false)
+    }
+
+    fn start(
+        kind: Kind,
+        cipher: Cipher,
+        place: &Place,
+        home: &Path,
+        dir: &Path,
+        given: &[Given<'_>],
+        seed: bool,
+    ) -> Client {
         let port = place.port();
-        let start = Start { place, port, home, dir, given, seed };
+        let start = Start { cipher, place, port, home, dir, given, seed };
         let (process, channel) = match kind {
             Kind::Ttui => (start.ttui(), Channel::Exit),
             Kind::Aria2 => (start.aria2(), Channel::Exit),
             Kind::Libtorrent => start.libtorrent(),
             Kind::Transmission => start.transmission(),
             Kind::Rtorrent => start.rtorrent(),
+            Kind::Qbittorrent => start.qbittorrent(),
         };
         let hashes = given.iter().map(|g| g.hex.to_owned()).collect();
         let mut client = Client { kind, place: place.clone(), port, home: home.to_owned(), process, hashes, channel };
-        client.introduce(dir, given, seed);
+        client.introduce(cipher, dir, given, seed);
         client
     }
 
@@ -136,6 +184,12 @@ impl Client {
                 let rows = answer["arguments"]["torrents"].as_array().cloned().unwrap_or_default();
                 let whole = |row: &serde_json::Value| row["sizeWhenDone"] == row["haveValid"];
                 rows.len() == self.hashes.len() && rows.iter().all(whole)
+            }
+            Channel::Web(port) => {
+                let answer = web(*port, "torrents/info", None).unwrap_or_default();
+                let rows: Vec<serde_json::Value> = serde_json::from_str(&answer).unwrap_or_default();
+                let up = |row: &serde_json::Value| row["state"].as_str().is_some_and(|state| state.ends_with("UP"));
+                rows.len() == self.hashes.len() && rows.iter().all(|row| row["progress"] == 1 && up(row))
             }
             Channel::Scgi(socket) => self.hashes.iter().all(|hash| {
                 let hash = hash.to_uppercase();
@@ -178,12 +232,13 @@ impl Client {
     }
 
     /// Gives its torrents to a client that is told by a channel.
-    fn introduce(&mut self, dir: &Path, given: &[Given<'_>], seed: bool) {
+    fn introduce(&mut self, cipher: Cipher, dir: &Path, given: &[Given<'_>], seed: bool) {
         match &self.channel {
             Channel::Exit => {}
             Channel::Lines(..) => {
                 let ip = self.place.ip.to_string();
-                self.say(&serde_json::json!({"op": "open", "ip": ip, "port": self.port}));
+                let policy = cipher.pick([2, 1, 0]);
+                self.say(&serde_json::json!({"op": "open", "ip": ip, "port": self.port, "encryption": policy}));
                 for g in given {
                     self.add(g.torrent, dir, 0);
                 }
@@ -215,12 +270,21 @@ impl Client {
                     assert!(answer.is_some_and(|a| !a.contains("faultCode")), "{}", self.state());
                 }
             }
+            Channel::Web(port) => {
+                let port = *port;
+                until("qBittorrent's web interface", || self.state(), || web(port, "app/version", None).is_some());
+                for g in given {
+                    let answer = web(port, "torrents/add", Some((dir, g.torrent)));
+                    assert_eq!(answer.as_deref(), Some("Ok."), "{}", self.state());
+                }
+            }
         }
     }
 }
 
 /// What is needed to start a client.
 struct Start<'a> {
+    cipher: Cipher,
     place: &'a Place,
     port: u16,
     home: &'a Path,
@@ -229,11 +293,20 @@ struct Start<'a> {
     seed: bool,
 }
 
+impl Cipher {
+    /// One of three: for off, either, forced.
+    fn pick<T: Copy>(self, of: [T; 3]) -> T {
+        of[self as usize]
+    }
+}
+
 impl Start<'_> {
     fn ttui(&self) -> Process {
         let mut args: Vec<String> = vec![if self.seed { "seed" } else { "download" }.to_owned()];
         args.extend(self.given.iter().map(|g| g.torrent.display().to_string()));
-        args.extend(ttui_flags(self.place.ip, self.port, self.dir, &self.home.join("state")));
+        let flags = ttui_flags(self.place.ip, self.port, self.dir, &self.home.join("state"));
+        let encryption = self.cipher.pick(["off", "prefer", "require"]);
+        args.extend(flags.into_iter().map(|flag| if flag == "off" { encryption.to_owned() } else { flag }));
         if !self.seed {
             args.push("--exit-when-done".to_owned());
         }
@@ -260,6 +333,9 @@ impl Start<'_> {
         let rest = ["--disable-ipv6=true", "--file-allocation=none", "--summary-interval=0", "--follow-torrent=mem"];
         args.extend(rest.map(str::to_owned));
         args.push("--console-log-level=notice".to_owned());
+        if self.cipher == Cipher::Forced {
+            args.push("--bt-force-encryption=true".to_owned());
+        }
         if self.seed {
             args.extend(["--check-integrity=true", "--seed-ratio=0.0"].map(str::to_owned));
         } else {
@@ -288,13 +364,43 @@ impl Start<'_> {
             "rpc-enabled": true, "rpc-bind-address": ip, "rpc-port": rpc, "rpc-authentication-required": false,
             "rpc-whitelist-enabled": false, "rpc-host-whitelist-enabled": false,
             "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false,
-            "port-forwarding-enabled": false, "encryption": 0, "download-queue-enabled": false,
+            "port-forwarding-enabled": false, "encryption": self.cipher.pick([0, 1, 2]), "download-queue-enabled": false,
             "seed-queue-enabled": false, "ratio-limit-enabled": false, "rename-partial-files": false,
             "incomplete-dir-enabled": false, "message-level": 2,
         });
         fs::write(self.home.join("settings.json"), settings.to_string()).expect("settings can be written");
         let args = ["-f".to_owned(), "-g".to_owned(), self.home.display().to_string()];
         (Process::start(self.place.command("transmission-daemon", &args), self.home), Channel::Rpc(rpc))
+    }
+
+    fn qbittorrent(&self) -> (Process, Channel) {
+        let port = Place::localhost().port();
+        let folder = self.home.join("qBittorrent/config");
+        fs::create_dir_all(&folder).expect("folders can be made");
+        let session = [
+            ("Port", self.port.to_string()),
+            ("Interface", "lo".to_owned()),
+            ("InterfaceName", "lo".to_owned()),
+            ("InterfaceAddress", self.place.ip.to_string()),
+            ("BTProtocol", "TCP".to_owned()),
+            ("Encryption", self.cipher.pick(["2", "0", "1"]).to_owned()),
+            ("MaxConnections", "-1".to_owned()),
+            ("MaxUploads", "-1".to_owned()),
+            ("DisableAutoTMMByDefault", "true".to_owned()),
+        ];
+        let off = ["DHTEnabled", "LSDEnabled", "PeXEnabled", "QueueingSystemEnabled", "AddTorrentPaused"];
+        let mut text =
+            "[LegalNotice]\nAccepted=true\n[Network]\nPortForwardingEnabled=false\n[BitTorrent]\n".to_owned();
+        session.iter().for_each(|(key, value)| text += &format!("Session\\{key}={value}\n"));
+        off.iter().for_each(|key| text += &format!("Session\\{key}=false\n"));
+        text += &format!("[Preferences]\nWebUI\\Enabled=true\nWebUI\\Address=127.0.0.1\nWebUI\\Port={port}\n");
+        for key in ["LocalHostAuth", "CSRFProtection", "UseUPnP", "HostHeaderValidation"] {
+            text += &format!("WebUI\\{key}=false\n");
+        }
+        fs::write(folder.join("qBittorrent.conf"), text).expect("settings can be written");
+        let mut command = self.place.command("qbittorrent-nox", &[format!("--profile={}", self.home.display())]);
+        command.env("QT_QPA_PLATFORM", "offscreen");
+        (Process::start(command, self.home), Channel::Web(port))
     }
 
     fn rtorrent(&self) -> (Process, Channel) {
@@ -311,13 +417,36 @@ impl Start<'_> {
             "dht.mode.set = disable".to_owned(),
             "protocol.pex.set = no".to_owned(),
             "trackers.use_udp.set = yes".to_owned(),
-            "protocol.encryption.set = none".to_owned(),
+            format!(
+                "protocol.encryption.set = {}",
+                self.cipher.pick(["none", "allow_incoming,try_outgoing,enable_retry", "require,require_RC4",])
+            ),
         ];
         let rc = self.home.join("rc");
         fs::write(&rc, lines.join("\n") + "\n").expect("settings can be written");
         let args = ["-n".to_owned(), "-o".to_owned(), format!("import={}", rc.display())];
         (Process::start(self.place.command("rtorrent", &args), self.home), Channel::Scgi(socket))
     }
+}
+
+/// Asks qBittorrent's web interface; with a folder and a torrent, adds that. `None` while it does not answer.
+fn web(port: u16, path: &str, add: Option<(&Path, &Path)>) -> Option<String> {
+    let config = ureq::Agent::config_builder().proxy(None).timeout_global(Some(Duration::from_secs(20)));
+    let agent = config.build().new_agent();
+    let url = format!("http://127.0.0.1:{port}/api/v2/{path}");
+    let Some((dir, torrent)) = add else { return agent.get(&url).call().ok()?.body_mut().read_to_string().ok() };
+    let edge = "ttui-tests-boundary";
+    let mut body = Vec::new();
+    for (name, value) in [("savepath", &*dir.to_string_lossy()), ("autoTMM", "false"), ("contentLayout", "Original")] {
+        let part = format!("--{edge}\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n");
+        body.extend(part.bytes());
+    }
+    let head = "Content-Disposition: form-data; name=\"torrents\"; filename=\"it.torrent\"";
+    body.extend(format!("--{edge}\r\n{head}\r\nContent-Type: application/x-bittorrent\r\n\r\n").bytes());
+    body.extend(fs::read(torrent).ok()?);
+    body.extend(format!("\r\n--{edge}--\r\n").bytes());
+    let kind = format!("multipart/form-data; boundary={edge}");
+    agent.post(&url).header("Content-Type", kind).send(&body).ok()?.body_mut().read_to_string().ok()
 }
 
 /// The flags that every `ttui` of the tests has.

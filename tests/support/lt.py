@@ -11,7 +11,7 @@ torrents = []
 
 
 def open_session(ask):
-    """Listens on ask["ip"] and ask["port"], plain TCP, and looks for nobody by itself but at trackers."""
+    """Listens on ask["ip"] and ask["port"], TCP, not encrypted unless ask says so, and looks for nobody by itself but at trackers."""
     global session
     settings = {
         "listen_interfaces": "%s:%d" % (ask["ip"], ask["port"]),
@@ -20,7 +20,7 @@ def open_session(ask):
         "allow_multiple_connections_per_ip": True,
         "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
         "enable_incoming_utp": False, "enable_outgoing_utp": False,
-        "in_enc_policy": 2, "out_enc_policy": 2,
+        "in_enc_policy": ask.get("encryption", 2), "out_enc_policy": ask.get("encryption", 2),
         "connection_speed": 100, "connections_limit": 500, "unchoke_slots_limit": 100,
     }
     session = lt.session(settings)
