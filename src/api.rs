@@ -93,6 +93,8 @@ pub struct Created {
     pub path: String,
     /// Its magnet link.
     pub magnet: String,
+    /// Whether others on the local network find it by its info-hash alone.
+    pub lan: bool,
 }
 
 /// Which way in the queue.

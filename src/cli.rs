@@ -9,6 +9,7 @@ pub mod magnet;
 pub mod out;
 pub mod pages;
 pub mod progress;
+pub mod share;
 pub mod show;
 pub mod source;
 pub mod tracker;
@@ -66,6 +67,8 @@ pub enum Verb {
     Magnet(MagnetArgs),
     /// Run a small HTTP and UDP tracker
     Tracker(TrackerArgs),
+    /// Share a file or a folder with others on the network
+    Share(ShareArgs),
     /// Show a whole swarm at work, with no network: a tracker, two seeders, a download
     Demo(DemoArgs),
     /// Print the completions for a shell
@@ -226,6 +229,23 @@ pub struct TrackerArgs {
     pub interval: u32,
 }
 
+/// `ttui share`
+#[derive(Args, Clone, Debug)]
+pub struct ShareArgs {
+    /// The file or the folder
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+    /// The port that peers reach us on
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Take hidden files too, and those that systems leave for themselves
+    #[arg(long)]
+    pub include_hidden: bool,
+    /// Print a line a second instead of the interface
+    #[arg(long)]
+    pub headless: bool,
+}
+
 /// `ttui demo`
 #[derive(Args, Clone, Debug)]
 pub struct DemoArgs {
@@ -261,6 +281,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> color_eyre::Result<ExitC
         Some(Verb::Verify(args)) => verify::run(args, &cli.common),
         Some(Verb::Magnet(args)) => magnet::run(args, &cli.common),
         Some(Verb::Tracker(args)) => tracker::run(args, &cli.common),
+        Some(Verb::Share(args)) => share::run(args, &cli.common),
         Some(Verb::Completions { shell }) => pages::completions(*shell),
         Some(Verb::Man) => pages::man(),
         None => interface::run(&cli.torrents, &cli.common),

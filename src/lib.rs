@@ -158,6 +158,7 @@ pub mod ui {
     pub mod front;
     pub mod glob;
     pub mod graph;
+    pub mod handout;
     pub mod help;
     pub mod hide;
     pub mod history;
@@ -180,6 +181,7 @@ pub mod ui {
     pub mod picker;
     pub mod piece;
     pub mod pieces;
+    pub mod qr;
     pub mod removal;
     pub mod run;
     pub mod settings;

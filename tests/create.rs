@@ -355,7 +355,7 @@ fn planned() -> Planned {
 fn ready() -> Created {
     let hash = "5dee65101db281ac9c46344cd6b175cdcad53426";
     let magnet = format!("magnet:?xt=urn:btih:{hash}&dn=photos&tr=http%3A%2F%2F192.0.2.7%3A6969%2Fannounce");
-    Created { path: "/data/me/photos.torrent".into(), magnet }
+    Created { path: "/data/me/photos.torrent".into(), magnet, lan: true }
 }
 
 /// Tells the box something; nothing is asked of the engine in return.
@@ -386,6 +386,10 @@ fn a_torrent_is_made_in_the_interface() {
         assert!(keys(&mut model, &snapshot, "y Enter").is_empty());
         tell(&mut model, &snapshot, Making::Made(new.what.clone(), Ok(Box::new(ready()))));
         look(&model, "made");
+        keys(&mut model, &snapshot, "r");
+        look(&model, "code");
+        keys(&mut model, &snapshot, "Esc");
+        assert!(!model.dialogs.is_empty(), "the link is still there");
         keys(&mut model, &snapshot, "y");
         assert_eq!(model.outbox, [Outward::Copy(ready().magnet)]);
         keys(&mut model, &snapshot, "Enter");

@@ -105,15 +105,19 @@ pub fn run(args: &CreateArgs, _: &Common) -> color_eyre::Result<ExitCode> {
 
 /// What the arguments say beside the data.
 fn terms(args: &CreateArgs) -> Terms {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok());
     Terms {
         trackers: args.tracker.clone(),
         web_seeds: args.web_seed.clone(),
         private: args.private,
         comment: args.comment.clone(),
         source: args.source.clone(),
-        date: now.filter(|_| !args.no_date),
+        date: now().filter(|_| !args.no_date),
     }
+}
+
+/// Seconds since 1970, by the system's clock.
+pub(super) fn now() -> Option<i64> {
+    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok())
 }
 
 /// The `.torrent` goes to the current folder; where that is a part of what is shared, beside it.
@@ -136,14 +140,14 @@ fn place(target: &Path) -> PathBuf {
 }
 
 /// Says what was left out.
-fn tell_left_out(found: &Survey) {
+pub(super) fn tell_left_out(found: &Survey) {
     if let Some(words) = found.left_out.words() {
         out::warn(&clean(&format!("ttui: {words} (hidden files are taken with --include-hidden)"), TEXT));
     }
 }
 
 /// Works on a thread, while this one shows how far it is and hears of signals.
-fn watched<T: Send>(work: impl FnOnce() -> T + Send, progress: &Progress, stop: &Receiver<()>) -> T {
+pub(super) fn watched<T: Send>(work: impl FnOnce() -> T + Send, progress: &Progress, stop: &Receiver<()>) -> T {
     let shown = stderr().is_terminal();
     let began = Instant::now();
     let (tell, done) = bounded(1);

@@ -40,7 +40,15 @@ pub fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode>
 /// # Errors
 /// There is no terminal, or it fails.
 pub fn show(engine: &Engine, config: &Config, stop: &Receiver<()>) -> color_eyre::Result<ExitCode> {
-    let outcome = crate::ui::run::run(engine.sender(), &engine.events(), UiOptions::new(config), stop)?;
+    show_with(engine, UiOptions::new(config), stop)
+}
+
+/// The same with these options.
+///
+/// # Errors
+/// There is no terminal, or it fails.
+pub fn show_with(engine: &Engine, options: UiOptions, stop: &Receiver<()>) -> color_eyre::Result<ExitCode> {
+    let outcome = crate::ui::run::run(engine.sender(), &engine.events(), options, stop)?;
     match outcome {
         Outcome::Quit => Ok(ExitCode::SUCCESS),
         Outcome::Stopped => Ok(ExitCode::from(STOPPED)),

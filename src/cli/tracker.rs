@@ -8,10 +8,8 @@ use color_eyre::eyre::WrapErr;
 use crossbeam_channel::RecvTimeoutError;
 
 use crate::cli::{Common, STOPPED, TrackerArgs, out};
-use crate::engine::tracker::{Tracker, TrackerConfig};
+use crate::engine::tracker::{PORT, Tracker, TrackerConfig};
 
-/// Where trackers listen by custom.
-const PORT: u16 = 6969;
 /// How often a line tells of the state.
 const LINE: Duration = Duration::from_secs(60);
 

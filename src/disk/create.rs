@@ -2,6 +2,7 @@
 //! `.torrent` together, and [`output`] gives it its name when it is whole.
 
 pub mod hashing;
+pub mod kept;
 pub mod output;
 pub mod walk;
 

@@ -273,7 +273,7 @@ fn is_it_mounted(dir: &Path, found: &Found, device: u64, store: &Store) -> Resul
 }
 
 /// The device that a folder lies on, or would if it is not there; 0 where the system does not tell.
-fn device(dir: &Path) -> u64 {
+pub(super) fn device(dir: &Path) -> u64 {
     let there = dir.ancestors().find_map(|d| std::fs::metadata(d).ok());
     there.and_then(|m| rawio::inode(&m)).map_or(0, |(device, _)| device)
 }

@@ -19,6 +19,8 @@ mod http;
 mod store;
 mod udp;
 
+/// Where trackers listen by custom.
+pub const PORT: u16 = 6969;
 /// The stack of a thread of the tracker.
 const STACK: usize = 256 * 1024;
 /// How often a port is looked for that is free for TCP and UDP alike, where any will do.

@@ -10,7 +10,7 @@
 //! ```
 //!
 //! The first Enter asks the engine what the torrent would be, the second has it made. While it is hashed, Esc stops it
-//! and nothing stays behind. Then it is in the list and seeding, and the box shows the link.
+//! and nothing stays behind. Then it is in the list and seeding, and the box shows the link with a QR code ([`Handout`]).
 
 use std::time::Duration;
 
@@ -24,13 +24,12 @@ use crate::ui::ask::tracker;
 use crate::ui::browse::Browse;
 use crate::ui::dialog::Dialog;
 use crate::ui::edit::Edit;
+use crate::ui::handout::Handout;
 use crate::ui::keys::Key;
 use crate::ui::model::Model;
-use crate::ui::outward::Outward;
 use crate::ui::path::{Listing, PathField, Wanted, expand};
 use crate::ui::sheet::{Hit, Sheet, measure};
 use crate::ui::text::{grouped, percent, piece_length, rate_long, size_long, time, wrap};
-use crate::ui::update::notice;
 
 /// The fields, from above.
 const WHAT: usize = 0;
@@ -76,7 +75,7 @@ enum Stage {
     /// It is hashed: bytes done, bytes in all, bytes a second.
     Hashing(NewTorrent, u64, u64, u64),
     /// It is there.
-    Done(Box<Created>),
+    Done(Box<Handout>),
 }
 
 /// The box.
@@ -105,10 +104,18 @@ impl Default for CreateBox {
 }
 
 impl CreateBox {
+    /// One that tells of a torrent that was made before.
+    #[must_use]
+    pub fn made(made: Created) -> Self {
+        CreateBox { stage: Stage::Done(Box::new(Handout::new(made))), ..CreateBox::default() }
+    }
+
     /// Does what a key means; false when the box is to close.
     pub fn key(&mut self, key: Key, turn: &mut Turn<'_>) -> bool {
+        if let Stage::Done(handout) = &mut self.stage {
+            return handout.key(key, turn);
+        }
         match &self.stage {
-            Stage::Done(made) => return done(made, key, turn),
             Stage::Looking(_) | Stage::Hashing(..) => {
                 if key == Key::Esc {
                     turn.commands.push(Command::StopCreating);
@@ -118,7 +125,7 @@ impl CreateBox {
                 }
                 return true;
             }
-            Stage::Asking | Stage::Planned(..) => {}
+            Stage::Asking | Stage::Planned(..) | Stage::Done(_) => {}
         }
         match key {
             Key::Esc => return false,
@@ -264,7 +271,7 @@ impl CreateBox {
             return false;
         }
         match made {
-            Ok(made) => self.stage = Stage::Done(made),
+            Ok(made) => self.stage = Stage::Done(Box::new(Handout::new(*made))),
             Err(why) => (self.stage, self.error) = (Stage::Asking, Some(why)),
         }
         matches!(self.stage, Stage::Done(_))
@@ -272,8 +279,8 @@ impl CreateBox {
 
     /// Draws it.
     pub fn draw(&self, sheet: &mut Sheet<'_, '_>) {
-        if let Stage::Done(made) = &self.stage {
-            return draw_done(made, sheet);
+        if let Stage::Done(handout) = &self.stage {
+            return handout.draw(sheet);
         }
         let wide = sheet.screen.width >= 60;
         let (label, marks) = if wide { (9, ["data    ", "tracker "]) } else { (2, [">", "@"]) };
@@ -357,45 +364,4 @@ fn bar(done: u64, total: u64, width: u16, ascii: bool) -> String {
     let full = (u128::from(done) * u128::from(width) / u128::from(total.max(1))).min(u128::from(width)) as usize;
     let (on, off) = if ascii { ("#", "-") } else { ("\u{2588}", "\u{2591}") };
     format!("{}{}", on.repeat(full), off.repeat(usize::from(width) - full))
-}
-
-/// A key when it is there; false when the box is to close.
-fn done(made: &Created, key: Key, turn: &mut Turn<'_>) -> bool {
-    match key {
-        Key::Char('y') => {
-            turn.model.outbox.push(Outward::Copy(made.magnet.clone()));
-            notice(turn.model, "the magnet link is in the clipboard, if the terminal allows it");
-            true
-        }
-        key => !matches!(key, Key::Esc | Key::Enter | Key::Char('q')),
-    }
-}
-
-fn draw_done(made: &Created, sheet: &mut Sheet<'_, '_>) {
-    let theme = *sheet.pen.theme;
-    let width = measure(sheet.screen.width);
-    let mut lines = vec![("It is made and in the list; others need this link or the file.".to_owned(), theme.good)];
-    lines =
-        lines.into_iter().flat_map(|(text, style)| wrap(&text, width).into_iter().map(move |l| (l, style))).collect();
-    lines.extend(chunked(&made.magnet, width).into_iter().take(5).map(|line| (line, theme.strong)));
-    lines.extend(chunked(&made.path, width).into_iter().take(3).map(|line| (line, theme.text)));
-    let room = sheet.open("create a torrent", lines.len(), "y copy the link   Esc close");
-    for ((text, style), y) in lines.iter().zip(room.y..room.bottom()) {
-        sheet.line(room, y, text, *style);
-    }
-}
-
-/// A text without spaces, cut where the line ends.
-fn chunked(text: &str, width: u16) -> Vec<String> {
-    let mut rest = text;
-    let mut lines = Vec::new();
-    while !rest.is_empty() {
-        let (mut line, _) = crate::ui::text::prefix(rest, width);
-        if line.is_empty() {
-            line = rest;
-        }
-        lines.push(line.to_owned());
-        rest = &rest[line.len()..];
-    }
-    lines
 }

@@ -1,7 +1,9 @@
 //! How the interface is to look and behave in this run: what the config says, and what the environment says of the
 //! terminal where the config leaves it open.
 
+use crate::api::Created;
 use crate::config::Config;
+use crate::ui::create::CreateBox;
 use crate::ui::keymap::Keymap;
 use crate::ui::model::{Dialog, Model};
 use crate::ui::options::{Options, values};
@@ -21,6 +23,8 @@ pub struct UiOptions {
     pub faults: Vec<String>,
     /// The user's home folder, for `~/` in what is typed.
     pub home: Option<String>,
+    /// A torrent that was made before, to be told of at the start.
+    pub shared: Option<Created>,
 }
 
 impl UiOptions {
@@ -46,7 +50,8 @@ impl UiOptions {
         };
         let (keymap, faults) = Keymap::new(&interface.keys);
         let theme = options.theme(interface.theme, interface.ascii);
-        UiOptions { theme, keymap, options, faults, home: var(if cfg!(windows) { "USERPROFILE" } else { "HOME" }) }
+        let home = var(if cfg!(windows) { "USERPROFILE" } else { "HOME" });
+        UiOptions { theme, keymap, options, faults, home, shared: None }
     }
 
     /// A model that begins like this, on a terminal of so many columns and rows.
@@ -57,6 +62,9 @@ impl UiOptions {
         model.keymap = self.keymap;
         model.options = self.options;
         model.home = self.home;
+        if let Some(made) = self.shared {
+            model.dialogs.push(Dialog::Create(Box::new(CreateBox::made(made))));
+        }
         if !self.faults.is_empty() {
             model.dialogs.push(Dialog::message("keys of the config", self.faults));
         }

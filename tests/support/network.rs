@@ -109,6 +109,89 @@ impl Drop for Cable {
     }
 }
 
+/// What a network of the test speaks.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Speaks {
+    V4,
+    /// IPv6 alone, with addresses that are good beyond one link.
+    V6,
+    /// IPv6 alone, with none but those of the link.
+    Link,
+}
+
+/// Namespaces that are joined by bridges, gone when dropped.
+pub struct Net {
+    names: Vec<String>,
+    pub places: Vec<Place>,
+}
+
+impl Net {
+    /// So many places on one bridge. `None` where the test has no right to make namespaces.
+    pub fn bridge(places: usize, speaks: Speaks) -> Option<Net> {
+        let mut net = Net { names: Vec::new(), places: Vec::new() };
+        let hub = net.add("hub")?;
+        net.run(&format!("-n {hub} link add bridge type bridge mcast_snooping 0"))?;
+        net.run(&format!("-n {hub} link set bridge up"))?;
+        for n in 1..=places {
+            net.join(&hub, "bridge", n, &format!("10.77.0.{n}"), speaks)?;
+        }
+        Some(net)
+    }
+
+    /// Two bridges with a router between, and a place on each.
+    pub fn routed() -> Option<Net> {
+        let mut net = Net { names: Vec::new(), places: Vec::new() };
+        let hub = net.add("router")?;
+        net.run(&format!("netns exec {hub} sysctl -qw net.ipv4.ip_forward=1"))?;
+        for side in 1..=2 {
+            let bridge = format!("bridge{side}");
+            net.run(&format!("-n {hub} link add {bridge} type bridge"))?;
+            net.run(&format!("-n {hub} addr add 10.78.{side}.254/24 dev {bridge}"))?;
+            net.run(&format!("-n {hub} link set {bridge} up"))?;
+            let name = net.join(&hub, &bridge, side, &format!("10.78.{side}.1"), Speaks::V4)?;
+            net.run(&format!("-n {name} route add default via 10.78.{side}.254"))?;
+        }
+        Some(net)
+    }
+
+    fn add(&mut self, what: &str) -> Option<String> {
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ttui-{}-{n}{what}", std::process::id());
+        self.names.push(name.clone());
+        self.run(&format!("netns add {name}")).map(|()| name)
+    }
+
+    fn run(&self, args: &str) -> Option<()> {
+        ip(args).then_some(())
+    }
+
+    /// Makes a place with a cable to a bridge.
+    fn join(&mut self, hub: &str, bridge: &str, n: usize, addr: &str, speaks: Speaks) -> Option<String> {
+        let name = self.add("")?;
+        self.run(&format!("-n {name} link set lo up"))?;
+        self.run(&format!("-n {name} link add eth0 type veth peer name port{n} netns {hub}"))?;
+        self.run(&format!("-n {hub} link set port{n} master {bridge}"))?;
+        self.run(&format!("-n {hub} link set port{n} up"))?;
+        match speaks {
+            Speaks::V4 => self.run(&format!("-n {name} addr add {addr}/24 dev eth0"))?,
+            Speaks::V6 => self.run(&format!("-n {name} addr add fd77::{n}/64 dev eth0 nodad"))?,
+            Speaks::Link => self.run(&format!("netns exec {name} sysctl -qw net.ipv6.conf.eth0.accept_dad=0"))?,
+        }
+        self.run(&format!("-n {name} link set eth0 up"))?;
+        let ip = if speaks == Speaks::V4 { addr.parse().ok()? } else { Ipv4Addr::UNSPECIFIED };
+        self.places.push(Place { ip, namespace: Some(name.clone()) });
+        Some(name)
+    }
+}
+
+impl Drop for Net {
+    fn drop(&mut self) {
+        for name in &self.names {
+            ip(&format!("netns del {name}"));
+        }
+    }
+}
+
 fn ip(args: &str) -> bool {
     command("ip", args.split(' ')).output().is_ok_and(|o| o.status.success())
 }

@@ -28,7 +28,8 @@ pub struct Found {
     pub name: String,
     /// Its bytes.
     pub length: u64,
-    modified: Option<SystemTime>,
+    /// When it was written to last.
+    pub(super) modified: Option<SystemTime>,
 }
 
 /// What a torrent would be made of.

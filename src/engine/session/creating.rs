@@ -11,7 +11,7 @@ use super::{Desk, Errand};
 use crate::api::{AddTorrent, Created, Event, NewTorrent, Planned};
 use crate::disk::create::hashing::Progress;
 use crate::disk::create::walk::{Choice, Survey, survey};
-use crate::disk::create::{CreateError, Terms, make, output, piece_length, size};
+use crate::disk::create::{CreateError, Terms, kept, make, output, piece_length, size};
 use crate::wire::magnet::Magnet;
 use crate::wire::metainfo::urls;
 use crate::wire::text::clean;
@@ -47,6 +47,7 @@ impl Desk {
         let progress = self.begin_making();
         let results = self.it.results.0.clone();
         let (faults, asked) = (results.clone(), new.clone());
+        let state_dir = self.it.state_dir.clone();
         let (mine, lost) = (Arc::clone(&progress), Arc::clone(&progress));
         let began = Instant::now();
         let work = move || {
@@ -60,7 +61,7 @@ impl Desk {
                         let _ = told.send(Errand::Told(Event::Creating { what: what.clone(), done, total, rate }));
                     }
                 });
-                let written = write(&new, &mine);
+                let written = write(&new, &mine, &state_dir);
                 drop(end);
                 written
             });
@@ -105,9 +106,10 @@ impl Desk {
             }
             Ok(written) => {
                 let Written { path, dir, magnet } = *written;
+                let lan = self.it.defaults.lan && !new.private;
                 let text = format!("{} was written", path.display());
                 self.note(None, text);
-                let made = Created { path: shown(&path), magnet };
+                let made = Created { path: shown(&path), magnet, lan };
                 self.event(Event::Created { what: new.what, made: Ok(Box::new(made)) });
                 let what = path.to_string_lossy().into_owned();
                 self.add(AddTorrent { what, dir: Some(dir), ..AddTorrent::default() });
@@ -147,7 +149,7 @@ fn planned(found: &Survey, terms: &Terms) -> Result<Planned, CreateError> {
     })
 }
 
-fn write(new: &NewTorrent, progress: &Progress) -> Result<Written, CreateError> {
+fn write(new: &NewTorrent, progress: &Progress, state_dir: &Path) -> Result<Written, CreateError> {
     let (found, terms) = look(new, progress)?;
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let made = make(&found, piece_length(found.total), &terms, threads, progress)?;
@@ -156,5 +158,6 @@ fn write(new: &NewTorrent, progress: &Progress) -> Result<Written, CreateError> 
     }
     let dir = found.around();
     let path = output::write_free(&dir, &found.name, &made.bytes)?;
+    kept::vouch(state_dir, &found, &made.meta);
     Ok(Written { path, dir, magnet: Magnet::from(&made.meta).to_string() })
 }

@@ -1,0 +1,190 @@
+//! What is handed to others of a torrent of one's own: the link, the file, the number, and the link as a QR code beside
+//! them, or alone on the screen where there is no room for both.
+
+use ratatui::layout::Rect;
+use ratatui::style::{Color, Style};
+
+use crate::api::Created;
+use crate::ui::answer::Turn;
+use crate::ui::keys::Key;
+use crate::ui::outward::Outward;
+use crate::ui::qr::Qr;
+use crate::ui::sheet::{Sheet, measure, room};
+use crate::ui::style::ThemeName;
+use crate::ui::text::{prefix, wrap};
+use crate::ui::update::notice;
+
+/// Columns that the text beside a code needs.
+const BESIDE: u16 = 30;
+/// Between text and code.
+const GAP: u16 = 2;
+
+/// What is handed out.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Handout {
+    made: Created,
+    code: Option<Qr>,
+    /// The code has the screen for itself.
+    alone: bool,
+}
+
+impl Handout {
+    /// Of a torrent that was made.
+    #[must_use]
+    pub fn new(made: Created) -> Self {
+        let code = Qr::of(&short(&made.magnet));
+        Handout { made, code, alone: false }
+    }
+
+    /// Does what a key means; false when the box is to close.
+    pub fn key(&mut self, key: Key, turn: &mut Turn<'_>) -> bool {
+        match key {
+            Key::Char('y') => {
+                turn.model.outbox.push(Outward::Copy(self.made.magnet.clone()));
+                notice(turn.model, "the magnet link is in the clipboard, if the terminal allows it");
+                true
+            }
+            Key::Char('r') => {
+                self.alone = !self.alone;
+                true
+            }
+            Key::Esc | Key::Enter | Key::Char('q') if self.alone => {
+                self.alone = false;
+                true
+            }
+            key => !matches!(key, Key::Esc | Key::Enter | Key::Char('q')),
+        }
+    }
+
+    /// Draws it.
+    pub fn draw(&self, sheet: &mut Sheet<'_, '_>) {
+        if self.alone {
+            return self.draw_alone(sheet);
+        }
+        let screen = sheet.screen;
+        let rows = room(screen.height, usize::MAX);
+        let columns = screen.width.saturating_sub(BESIDE + GAP + 2);
+        let code = self.lines(sheet, columns, rows);
+        let code_width = code.as_ref().and_then(|lines| lines.first()).map_or(0, |line| line.chars().count() as u16);
+        let width = match code_width {
+            0 => measure(screen.width),
+            taken => measure(screen.width - taken - GAP),
+        };
+        let text = self.text(sheet, width);
+        let height = text.len().max(code.as_ref().map_or(0, Vec::len));
+        let keys =
+            if code.is_some() { "y copy the link   Esc close" } else { "y copy the link   r QR code   Esc close" };
+        let room = sheet.open("your torrent", height, keys);
+        for ((line, style), y) in text.iter().zip(room.y..room.bottom()) {
+            sheet.line(Rect { width, ..room }, y, line, *style);
+        }
+        if let Some(code) = code {
+            put(sheet, Rect { x: room.right().saturating_sub(code_width), width: code_width, ..room }, &code);
+        }
+    }
+
+    fn draw_alone(&self, sheet: &mut Sheet<'_, '_>) {
+        let screen = sheet.screen;
+        let Some(code) = self.lines(sheet, screen.width, screen.height) else {
+            let words = match &self.code {
+                Some(code) if !sheet.pen.theme.ascii => {
+                    let (columns, lines) = code.least();
+                    format!("The QR code needs a terminal of {columns} columns and {lines} lines at least.")
+                }
+                Some(_) => "A QR code needs half blocks, which are not drawn in ASCII.".to_owned(),
+                None => "The link is too long for a QR code.".to_owned(),
+            };
+            let lines = wrap(&words, measure(screen.width));
+            let room = sheet.open("QR code", lines.len(), "Esc back");
+            let style = sheet.pen.theme.warn;
+            for (line, y) in lines.iter().zip(room.y..room.bottom()) {
+                sheet.line(room, y, line, style);
+            }
+            return;
+        };
+        let theme = *sheet.pen.theme;
+        sheet.pen.clear(screen, theme.sheet);
+        let width = code.first().map_or(0, |line| line.chars().count() as u16);
+        let (x, y) = (screen.x + (screen.width - width) / 2, screen.y + (screen.height - code.len() as u16) / 2);
+        put(sheet, Rect { x, y, width, height: code.len() as u16 }, &code);
+    }
+
+    /// The code as it fits so many columns and lines of this terminal.
+    fn lines(&self, sheet: &Sheet<'_, '_>, columns: u16, lines: u16) -> Option<Vec<String>> {
+        let code = self.code.as_ref().filter(|_| !sheet.pen.theme.ascii)?;
+        code.lines(columns.into(), lines.into(), sheet.pen.theme.name == ThemeName::Plain)
+    }
+
+    fn text(&self, sheet: &Sheet<'_, '_>, width: u16) -> Vec<(String, Style)> {
+        let theme = *sheet.pen.theme;
+        let mut lines: Vec<(String, Style)> = Vec::new();
+        let mut say = |text: &str, style| lines.extend(wrap(text, width).into_iter().map(|line| (line, style)));
+        say("It is in the list and seeding. On another machine type ttui and this link in quotes:", theme.good);
+        lines.extend(chunked(&self.made.magnet, width).into_iter().take(8).map(|line| (line, theme.strong)));
+        if self.made.lan {
+            let mut say = |text: &str, style| lines.extend(wrap(text, width).into_iter().map(|line| (line, style)));
+            say("On this network its number is enough:", theme.dim);
+            lines.extend(chunked(number(&self.made.magnet), width).into_iter().map(|line| (line, theme.text)));
+        }
+        lines.push(("Or hand over its file:".to_owned(), theme.dim));
+        lines.extend(chunked(&self.made.path, width).into_iter().take(4).map(|line| (line, theme.text)));
+        lines
+    }
+}
+
+/// Draws a code: black on white where there are colours, and otherwise as if the ground of the terminal were dark.
+fn put(sheet: &mut Sheet<'_, '_>, area: Rect, code: &[String]) {
+    let style = match sheet.pen.theme.name {
+        ThemeName::Plain => sheet.pen.theme.text,
+        _ => Style::new().fg(Color::Black).bg(Color::White),
+    };
+    for (line, y) in code.iter().zip(area.y..area.bottom()) {
+        sheet.pen.put(area.x, y, area.width, line, style);
+    }
+}
+
+/// The link with its first tracker and nothing else, and what need not be escaped not escaped: a smaller code.
+#[must_use]
+pub fn short(magnet: &str) -> String {
+    let mut parts = magnet.split('&');
+    let link = parts.next().unwrap_or_default();
+    match parts.find(|part| part.starts_with("tr=")) {
+        Some(tracker) => format!("{link}&{}", tracker.replace("%3A", ":").replace("%2F", "/")),
+        None => link.to_owned(),
+    }
+}
+
+/// The info-hash of a link.
+#[must_use]
+pub fn number(magnet: &str) -> &str {
+    let rest = magnet.split_once("urn:btih:").map_or("", |(_, rest)| rest);
+    rest.split('&').next().unwrap_or_default()
+}
+
+/// A text without spaces, cut where the line ends.
+fn chunked(text: &str, width: u16) -> Vec<String> {
+    let mut rest = text;
+    let mut lines = Vec::new();
+    while !rest.is_empty() {
+        let (mut line, _) = prefix(rest, width);
+        if line.is_empty() {
+            line = rest;
+        }
+        lines.push(line.to_owned());
+        rest = &rest[line.len()..];
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_taken_apart() {
+        let link = "magnet:?xt=urn:btih:0104&dn=a%20b&tr=http%3A%2F%2Fx%26y&tr=z";
+        assert_eq!(short(link), "magnet:?xt=urn:btih:0104&tr=http://x%26y");
+        assert_eq!(short("magnet:?xt=urn:btih:0104"), "magnet:?xt=urn:btih:0104");
+        assert_eq!((number(link), number("magnet:?xt=urn:btih:07"), number("x")), ("0104", "07", ""));
+    }
+}
