@@ -33,6 +33,8 @@ pub struct AddTorrent {
     pub sequential: bool,
     /// Add it without starting it.
     pub paused: bool,
+    /// Fetch nothing of a magnet before its files were chosen: `Event::Choose` asks, `Command::Choose` answers.
+    pub choose: bool,
 }
 
 /// What is inside something that could be added.
@@ -122,6 +124,13 @@ pub enum Command {
     Pause(TorrentId),
     /// Start it again.
     Resume(TorrentId),
+    /// These files of a torrent that waits for that are wanted so much, the others normally; it goes on.
+    Choose {
+        /// Which.
+        id: TorrentId,
+        /// As in `AddTorrent::priorities`.
+        priorities: Vec<(usize, Priority)>,
+    },
     /// Take it out of the list.
     Remove {
         /// Which.
@@ -227,6 +236,13 @@ pub enum Event {
         what: String,
         /// What was made.
         made: Result<Box<Created>, String>,
+    },
+    /// The metadata of a magnet are here, and its files are to be chosen: nothing is fetched before `Command::Choose`.
+    Choose {
+        /// Which.
+        id: TorrentId,
+        /// What is inside.
+        contents: Box<Contents>,
     },
     /// Its check is over.
     Ready(TorrentId),

@@ -75,6 +75,7 @@ pub mod swarm {
     pub mod history;
     pub mod job;
     pub mod local;
+    pub mod metadata;
     pub mod peer;
     pub mod picker;
     pub mod priority;
@@ -124,6 +125,7 @@ pub mod engine {
     pub mod handle;
     pub mod inbox;
     pub mod interfaces;
+    pub mod join;
     pub mod keep;
     pub mod kept;
     pub mod listen;

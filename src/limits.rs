@@ -71,6 +71,12 @@ pub const CHATTER_BURST: u32 = 60_000;
 pub const CHATTER_RATE: u32 = 1_000;
 /// The longest client name kept, in characters.
 pub const CLIENT_NAME: usize = 40;
+/// Bytes of unfinished metadata held of one torrent: two of the largest there may be, of peers that name other lengths.
+pub const METADATA_HELD: usize = 2 * METADATA + 4 * MIB;
+/// A piece of metadata that does not come in this time is asked elsewhere, and its holder left alone for a while.
+pub const METADATA_ANSWER: Duration = Duration::from_secs(12);
+/// Bytes kept of what peers say they have before the metadata is here, all peers of a torrent together.
+pub const EARLY_HELD: usize = 16 * MIB;
 /// Pieces of metadata that one peer gets at once (BEP 9): 4 MiB, more than nearly all metadata are.
 pub const METADATA_BURST: u32 = 256;
 /// Pieces of metadata a second that it gets after that; more are refused.

@@ -143,3 +143,50 @@ fn five_hundred_with_every_trouble_at_once() {
     assert!(world.banned().iter().all(|role| matches!(role, Role::Liar(_))));
     assert!(world.stop(), "not everybody stopped");
 }
+
+#[test]
+fn magnets_get_their_metadata_from_each_other_and_complete() {
+    for seed in 0..8 {
+        let roles = roles(&[(1, Role::Seed), (20, Role::Magnet), (5, Role::Leecher)]);
+        let rules = Rules { seed, roles, fast: seed % 2 == 0, metadata: 1 << (seed + 12), ..Rules::default() };
+        let world = completes(rules, Duration::from_secs(600));
+        assert!(world.described().iter().all(Option::is_some));
+        assert_eq!(world.banned(), []);
+    }
+}
+
+#[test]
+fn liars_and_mutes_delay_no_metadata() {
+    for seed in 0..12 {
+        let liars =
+            [Role::FalseMetadata(0), Role::FalseMetadata(9), Role::FalseMetadata(3_000_000), Role::MuteMetadata];
+        let roles = roles(&[(1, Role::Seed), (2, Role::Magnet), (6, liars[seed % 4]), (3, liars[seed / 4 + 1])]);
+        let seed = seed as u64;
+        let rules = Rules { seed, roles, acquaintances: 0, ..Rules::default() };
+        let mut world = World::new(rules);
+        for magnet in [1, 2] {
+            for other in (0..12).filter(|n| *n != magnet) {
+                world.acquaint(magnet, other);
+            }
+        }
+        assert!(world.run(Duration::from_secs(300)), "seed {seed}: {:#?}", world.laggards());
+        // Calling takes up to 0.45 s and a round up to 0.3 s; a mute is waited for 1.5 s before others are asked too.
+        let late = world.described().into_iter().flatten().max();
+        assert!(late < Some(Duration::from_secs(5)), "seed {seed}: {late:?}");
+        assert!(world.banned().iter().all(|role| matches!(role, Role::FalseMetadata(_))), "{:?}", world.banned());
+    }
+}
+
+#[test]
+fn a_magnet_asks_for_blocks_as_soon_as_its_metadata_are_here() {
+    let roles = roles(&[(1, Role::Seed), (1, Role::Magnet)]);
+    let latency = (Duration::from_millis(100), Duration::from_millis(100));
+    let mut world = World::new(Rules { roles, acquaintances: 0, latency, pieces: 1, ..Rules::default() });
+    world.acquaint(1, 0);
+    assert!(world.run(Duration::from_secs(60)));
+    let described = world.described()[0].unwrap();
+    // A call and its answer, two handshakes, the request for the metadata and the metadata.
+    assert!(described <= Duration::from_millis(700), "{described:?}");
+    // Interest, unchoke, request, blocks, and the 20 ms that the disk takes: what peers had said before still holds.
+    assert!(world.elapsed() <= described + Duration::from_millis(900), "{:?} after {described:?}", world.elapsed());
+}

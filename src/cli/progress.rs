@@ -162,7 +162,7 @@ impl<'a> Watch<'a> {
             }
             Event::Complete(id) => _ = self.complete.insert(id),
             Event::Notice { text, .. } => log::info!("{text}"),
-            Event::Ready(_) | Event::Inspected { .. } | Event::Stopped => {}
+            Event::Choose { .. } | Event::Ready(_) | Event::Inspected { .. } | Event::Stopped => {}
             Event::Surveyed { .. } | Event::Creating { .. } | Event::Created { .. } => {}
         }
     }
@@ -175,9 +175,14 @@ impl<'a> Watch<'a> {
                 && known.state != view.state
             {
                 known.state = view.state;
+                // Metadata that cannot be used will be the same the next time.
+                known.over |= view.state == State::Error && view.pieces == 0;
+                let over = known.over;
                 self.print(view);
                 if let (State::Error, Some(why)) = (view.state, &view.error) {
-                    out::warn(&format!("ttui: {}: {why}", view.name));
+                    let text = format!("{}: {why}", view.name);
+                    out::warn(&format!("ttui: {text}"));
+                    self.refused.extend(over.then_some(text));
                 }
             }
         }
@@ -236,6 +241,9 @@ impl<'a> Watch<'a> {
 fn percent(view: &TorrentView) -> f64 {
     match view.state {
         State::Checking => 100.0 * f64::from(view.checked) / f64::from(view.pieces.max(1)),
+        State::Metadata => 100.0 * f64::from(view.metadata.0) / f64::from(view.metadata.1.max(1)),
+        // Nothing is known of a magnet before its metadata are here.
+        _ if view.pieces == 0 => 0.0,
         _ if view.wanted == 0 => 100.0,
         // Never 100 before it is.
         _ => (1000.0 * view.done as f64 / view.wanted as f64).floor() / 10.0,
@@ -265,6 +273,7 @@ fn object(v: &TorrentView) -> serde_json::Value {
         "done": percent(v),
         "have": v.have,
         "pieces": v.pieces,
+        "metadata": (v.state == State::Metadata).then(|| json!({ "have": v.metadata.0, "pieces": v.metadata.1 })),
         "down": v.down,
         "up": v.up,
         "downloaded": v.downloaded,

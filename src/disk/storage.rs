@@ -40,7 +40,7 @@ pub struct StorageSpec {
 }
 
 /// What the resume record vouches for.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Resumed {
     /// Pieces that are there, as a bitfield of BEP 3.
     pub have: Bytes,

@@ -54,8 +54,8 @@ pub struct Defaults {
 pub struct Plan {
     /// The machine's part.
     pub config: TorrentConfig,
-    /// The disk's part.
-    pub layout: Arc<Layout>,
+    /// The disk's part; none for a magnet whose metadata are still to be fetched.
+    pub layout: Option<Arc<Layout>>,
     /// The download folder.
     pub dir: PathBuf,
     /// What a person should hear of it.
@@ -64,6 +64,8 @@ pub struct Plan {
     pub folder: bool,
     /// Its `.torrent` as it was received, where no state folder keeps that.
     pub bytes: Option<Bytes>,
+    /// The link that it was added by, until its metadata are here.
+    pub magnet: Option<Box<Magnet>>,
 }
 
 impl Plan {
@@ -121,6 +123,15 @@ pub fn shown(dir: &Path) -> String {
     clean(&dir.display().to_string(), FOLDER)
 }
 
+/// The download folder that is meant, whole.
+///
+/// # Errors
+/// One sentence: why it cannot be used.
+pub fn folder(add: &AddTorrent, defaults: &Defaults) -> Result<PathBuf, String> {
+    let dir = add.dir.clone().unwrap_or_else(|| defaults.dir.clone());
+    std::path::absolute(&dir).map_err(|e| format!("the folder {} cannot be used: {e}", dir.display()))
+}
+
 /// Judges what was named and read.
 ///
 /// # Errors
@@ -128,8 +139,7 @@ pub fn shown(dir: &Path) -> String {
 pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan, String> {
     let metainfo = Metainfo::parse(bytes);
     let metainfo = metainfo.map_err(|why| format!("{} cannot be used: {why}", add.what))?;
-    let dir = add.dir.clone().unwrap_or_else(|| defaults.dir.clone());
-    let dir = std::path::absolute(&dir).map_err(|e| format!("the folder {} cannot be used: {e}", dir.display()))?;
+    let dir = folder(add, defaults)?;
     let meta = meta(&metainfo);
     let geometry = Geometry::new(metainfo.total, metainfo.piece_length);
     let lay = |file: &File| LaidFile { path: file.path(), length: file.length, offset: file.offset, pad: file.pad };
@@ -165,7 +175,8 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
         seed: fastrand::u64(..),
     };
     let folder = metainfo.folder;
-    Ok(Plan { config, layout: Arc::new(layout), dir, remarks: metainfo.remarks, folder, bytes: None })
+    let layout = Some(Arc::new(layout));
+    Ok(Plan { config, layout, dir, remarks: metainfo.remarks, folder, bytes: None, magnet: None })
 }
 
 /// What a `.torrent` says beside its data, safe to print.
@@ -181,11 +192,20 @@ fn meta(metainfo: &Metainfo) -> Meta {
     }
 }
 
-/// The bytes of the `.torrent` that was named.
+/// What was named.
+#[derive(Debug)]
+pub enum Named {
+    /// The bytes of a `.torrent`.
+    Torrent(Vec<u8>),
+    /// A magnet link or an info-hash.
+    Magnet(Box<Magnet>),
+}
+
+/// Reads or fetches what was named.
 ///
 /// # Errors
-/// One sentence: why there are none.
-pub fn bytes(what: &str, announcer: &Announcer) -> Result<Vec<u8>, String> {
+/// One sentence: why that cannot be done.
+pub fn read(what: &str, announcer: &Announcer) -> Result<Named, String> {
     let begins = |prefix: &str| what.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     let path = Path::new(what);
     if begins("http://") || begins("https://") {
@@ -195,12 +215,14 @@ pub fn bytes(what: &str, announcer: &Announcer) -> Result<Vec<u8>, String> {
         // The fetch has its own deadline; this one is for a thread that died with it.
         let patience = limits::TRACKER + Duration::from_secs(5);
         let result = told.recv_timeout(patience).map_err(|_| "no answer came".to_owned());
-        return result.and_then(|result| result).map_err(|why| format!("{what} cannot be fetched: {why}"));
+        let result = result.and_then(|result| result).map_err(|why| format!("{what} cannot be fetched: {why}"));
+        return result.map(Named::Torrent);
     }
-    if begins("magnet:") || (Magnet::parse(what).is_ok() && !path.exists()) {
-        return Err("magnet links cannot be joined yet: get the .torrent file and add that".to_owned());
+    match Magnet::parse(what) {
+        Ok(magnet) if begins("magnet:") || !path.exists() => Ok(Named::Magnet(Box::new(magnet))),
+        Err(why) if begins("magnet:") => Err(why.to_string()),
+        _ => read_torrent(path).map(Named::Torrent).map_err(|why| why.to_string()),
     }
-    read_torrent(path).map_err(|why| why.to_string())
 }
 
 /// Which files are not wanted: those that match none of the globs, by their path with or without the torrent's own

@@ -12,7 +12,8 @@ use std::time::Instant;
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, select_biased, unbounded};
 
-use crate::swarm::torrent::{Hello, Input, PeerKey};
+use crate::disk::storage::{Resumed, Storage};
+use crate::swarm::torrent::{Hello, Input, PeerKey, TorrentConfig};
 use crate::wire::mse::Ciphers;
 
 /// Reads of all peers waiting for a torrent: at most 16 MiB in the largest buffers.
@@ -27,8 +28,20 @@ pub enum Post {
     Input(Input),
     /// A connection that is through its handshake.
     Arrived(Arrival),
+    /// What its metadata say: it has files from now on.
+    Described(Box<Described>),
     /// Whether views are to carry the detail from now on.
     Detail(bool),
+}
+
+/// What becomes of a magnet when its metadata were judged and its files looked at.
+pub struct Described {
+    /// What it is made from now.
+    pub config: TorrentConfig,
+    /// Its files.
+    pub storage: Storage,
+    /// What its record vouches for.
+    pub resumed: Resumed,
 }
 
 /// A connection that is through its handshake; the socket blocks.

@@ -63,6 +63,13 @@ pub struct Kept {
     pub have: u32,
     /// Its trackers by tier, where the user has changed what its `.torrent` says.
     pub trackers: Option<Vec<Vec<String>>>,
+    /// The magnet link that it was added by, until its metadata are here.
+    pub magnet: Option<String>,
+    /// Only files that match one of these globs are wanted; heeded when it is known which files there are.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub select: Vec<String>,
+    /// The user wants to choose among its files before any of them is fetched.
+    pub choose: bool,
     /// How much each file is wanted, by its index, where that is not `Normal`.
     #[serde(with = "files", skip_serializing_if = "BTreeMap::is_empty")]
     pub files: BTreeMap<usize, Priority>,

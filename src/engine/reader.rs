@@ -2,7 +2,7 @@
 
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use bytes::Buf;
@@ -21,6 +21,9 @@ pub const PATIENCE: Duration = if cfg!(windows) { Duration::from_secs(1) } else 
 /// Reads in a row that would have fitted into the next smaller buffer before it is used.
 const SMALL_READS: u32 = 16;
 
+/// A torrent's number of pieces, told to its readers as soon as it is known.
+pub type Pieces = Arc<OnceLock<u32>>;
+
 /// One peer's reader.
 pub struct Reader {
     /// The peer.
@@ -31,8 +34,8 @@ pub struct Reader {
     pub early: Vec<u8>,
     /// Decrypts what it sends, if that is encrypted.
     pub cipher: Option<Rc4>,
-    /// The torrent's number of pieces.
-    pub pieces: Option<u32>,
+    /// The torrent's number of pieces, once that is known.
+    pub pieces: Pieces,
     /// Where its messages go.
     pub inbox: Inbox,
     /// Where buffers come from.
@@ -90,7 +93,8 @@ impl Reader {
                 buffer.advance(n);
             }
             size.saw(n, space);
-            match whole(buffer.filled(), self.pieces) {
+            let pieces = self.pieces.get().copied();
+            match whole(buffer.filled(), pieces) {
                 Whole::Yes => (),
                 Whole::Needs(bytes) => {
                     need = bytes;
@@ -98,7 +102,7 @@ impl Reader {
                 }
             }
             let class = size.class;
-            let parsed = parse(&mut buffer, &self.pool, class, self.pieces, expected);
+            let parsed = parse(&mut buffer, &self.pool, class, pieces, expected);
             (skip, need) = (parsed.skip, parsed.need);
             expected = parsed.batch.len();
             if !parsed.batch.is_empty() {
@@ -241,6 +245,7 @@ mod tests {
         let (inbox, mail) = inbox();
         let socket = Arc::new(near);
         let (early, cipher) = (early.to_vec(), key.map(Rc4::new));
+        let pieces = Arc::new(pieces.map_or_else(OnceLock::new, OnceLock::from));
         let reader = Reader { peer: PeerKey(1), socket, early, cipher, pieces, inbox, pool: Pool::default() };
         std::thread::spawn(move || reader.run());
         (far, mail)

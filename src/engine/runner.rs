@@ -4,20 +4,22 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
+use bytes::Bytes;
 use crossbeam_channel::Sender;
 
 use super::announce::{AnnounceJob, Announcer};
 use super::buffers::Pool;
 use super::greet::{Call, Greeter};
-use super::inbox::{Arrival, Cover, Inbox, Mail, Post, Seat};
-use super::reader::Reader;
+use super::inbox::{Arrival, Cover, Described, Inbox, Mail, Post, Seat};
+use super::reader::{Pieces, Reader};
 use super::threads::Crew;
 use super::udp::lan::Lan;
 use super::writer::{Outbox, Queue, ReadBlock, Writer, outbox};
 use crate::api::TorrentId;
+use crate::disk::fault::other;
 use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
 use crate::swarm::event::{Effect, Gone, Input, PeerKey, Wish};
@@ -58,6 +60,8 @@ pub enum News {
     View(TorrentId, Box<TorrentView>),
     /// A sentence for a person.
     Notice(TorrentId, String),
+    /// These are the metadata of a magnet, as they came from peers.
+    Metadata(TorrentId, Bytes),
     /// The user has changed its trackers: these are all, by tier.
     Trackers(TorrentId, Vec<Vec<String>>),
     /// The check is over.
@@ -74,8 +78,8 @@ pub struct Runner {
     pub id: TorrentId,
     /// The machine.
     pub torrent: Box<Torrent>,
-    /// Its files.
-    pub storage: Storage,
+    /// Its files; none while its metadata are still to be fetched.
+    pub storage: Option<Storage>,
     /// What its record vouches for.
     pub resumed: Resumed,
     /// Its inboxes.
@@ -84,8 +88,6 @@ pub struct Runner {
     pub inbox: Inbox,
     /// How it calls itself at trackers.
     pub asker: Asker,
-    /// Its number of pieces.
-    pub pieces: u32,
     /// Whether its views carry the detail.
     pub detail: bool,
 }
@@ -133,6 +135,9 @@ struct Work {
     it: Runner,
     world: Arc<World>,
     read: ReadBlock,
+    /// What `read` reads from, and what readers go by, once there is something.
+    files: Arc<OnceLock<Storage>>,
+    pieces: Pieces,
     lines: BTreeMap<PeerKey, Line>,
     out: Vec<Effect>,
     /// Lines with something to flush, and lines whose threads are still to be started.
@@ -147,12 +152,18 @@ struct Work {
 
 impl Work {
     fn new(it: Runner, world: Arc<World>) -> Self {
-        let storage = it.storage.clone();
-        let read: ReadBlock = Arc::new(move |block, into| storage.read(block, into));
-        Work {
+        let files = Arc::new(OnceLock::new());
+        let from = Arc::clone(&files);
+        let read: ReadBlock = Arc::new(move |block, into| match from.get() {
+            Some(storage) => Storage::read(storage, block, into),
+            None => Err(other("its metadata are not here yet".to_owned())),
+        });
+        let mut work = Work {
             it,
             world,
             read,
+            files,
+            pieces: Pieces::default(),
             lines: BTreeMap::new(),
             out: Vec::new(),
             touched: Vec::new(),
@@ -160,15 +171,24 @@ impl Work {
             changed: true,
             moving: false,
             viewed: None,
+        };
+        work.open();
+        work
+    }
+
+    /// Readers and writers learn of its files, if it has any.
+    fn open(&mut self) {
+        if let Some(storage) = &self.it.storage {
+            let _ = self.files.set(storage.clone());
+            if self.it.torrent.is_described() {
+                let _ = self.pieces.set(self.it.torrent.pieces());
+            }
         }
     }
 
     fn run(mut self) {
-        let have = std::mem::take(&mut self.it.resumed.have);
-        let check = std::mem::take(&mut self.it.resumed.check);
-        if let Some(note) = self.it.resumed.note.take() {
-            self.tell(News::Notice(self.it.id, note));
-        }
+        let Resumed { have, check, note } = std::mem::take(&mut self.it.resumed);
+        self.hear(note);
         self.handle(Input::Start { have, check });
         self.perform();
         while !self.it.torrent.stopped() {
@@ -189,13 +209,31 @@ impl Work {
             self.perform();
         }
         self.lines.clear();
-        drop(self.read);
-        self.it.storage.close();
+        drop((self.read, self.files));
+        if let Some(storage) = self.it.storage {
+            storage.close();
+        }
         let _ = self.world.news.send(News::Ended(self.it.id, Ok(self.it.torrent)));
     }
 
     fn tell(&self, news: News) {
         let _ = self.world.news.send(news);
+    }
+
+    /// Hands on what was found when its files were looked at.
+    fn hear(&self, note: Option<String>) {
+        if let Some(note) = note {
+            self.tell(News::Notice(self.it.id, note));
+        }
+    }
+
+    /// It has files from now on.
+    fn described(&mut self, described: Described) {
+        let Described { config, storage, resumed: Resumed { have, check, note } } = described;
+        self.hear(note);
+        self.it.storage = Some(storage);
+        self.handle(Input::Described { config: Box::new(config), have, check });
+        self.open();
     }
 
     fn handle(&mut self, input: Input) {
@@ -210,6 +248,7 @@ impl Work {
                 self.changed = true;
             }
             Post::Arrived(arrival) => self.arrived(arrival),
+            Post::Described(described) => self.described(*described),
             Post::Input(input) => match &input {
                 // A late word about a connection that is no more.
                 Input::Wire { peer, .. } | Input::Sent { peer, .. } | Input::Unread { peer, .. }
@@ -281,6 +320,7 @@ impl Work {
                         lan.announce(self.it.asker.info_hash, self.it.asker.port);
                     }
                 }
+                Effect::Metadata(info) => self.tell(News::Metadata(self.it.id, info)),
                 Effect::Notice(text) => self.tell(News::Notice(self.it.id, text)),
                 Effect::Complete => {
                     self.it.torrent.set_finished(unix_now());
@@ -296,8 +336,8 @@ impl Work {
         }
         // The list keeps its room for the next time.
         self.out = out;
-        if !jobs.is_empty() {
-            self.it.storage.submit(jobs);
+        if let Some(storage) = self.it.storage.as_ref().filter(|_| !jobs.is_empty()) {
+            storage.submit(jobs);
         }
         if !calls.is_empty() {
             self.world.greeter.dial(self.it.asker.info_hash, &self.it.inbox, calls);
@@ -344,7 +384,7 @@ impl Work {
             socket: Arc::clone(&line.socket),
             early: cover.early,
             cipher: receive,
-            pieces: Some(self.it.pieces),
+            pieces: Arc::clone(&self.pieces),
             inbox: inbox.clone(),
             pool: pool.clone(),
         };

@@ -15,7 +15,7 @@ use super::greet::Routes;
 use super::inbox::{Inbox, Mail, Post, Seats};
 use super::keep::Keep;
 use super::kept::Kept;
-use super::runner::{News, World, changes_trackers};
+use super::runner::{News, World};
 use super::threads::caught;
 use crate::api::{AddTorrent, Command, Contents, Event, NewTorrent, Planned, Setting, Snapshot, TorrentId};
 use crate::config::Settings;
@@ -34,6 +34,7 @@ use entry::{Entry, Goal, Life};
 mod creating;
 mod entry;
 mod lives;
+mod magnets;
 mod moves;
 mod queue;
 mod requests;
@@ -64,11 +65,11 @@ pub enum Order {
 /// Moves whose old files are still there.
 type Uncleared = Vec<(TorrentId, Box<Moved>)>;
 
-/// A torrent whose files have been looked at.
+/// A torrent whose files have been looked at; a magnet has none yet.
 pub struct Opened {
     mail: Mail,
     inbox: Inbox,
-    storage: Storage,
+    storage: Option<Storage>,
     resumed: Resumed,
 }
 
@@ -90,6 +91,10 @@ pub enum Errand {
     Created(NewTorrent, Arc<Progress>, Result<Box<Written>, String>),
     /// Its files were looked at.
     Opened(TorrentId, Result<Box<Opened>, String>),
+    /// The metadata of a magnet were judged.
+    Described(TorrentId, Result<Box<Plan>, String>),
+    /// Its files were looked at while it runs.
+    Unpacked(TorrentId, Result<Box<(Storage, Resumed)>, String>),
     /// Its files are closed again: its turn had gone.
     Shut(TorrentId),
     /// Its files are deleted, or not.
@@ -316,6 +321,7 @@ impl Desk {
             Command::Add(add) => self.add(add),
             Command::Pause(id) => self.wished(id, Goal::Pause),
             Command::Resume(id) => self.wished(id, Goal::Run),
+            Command::Choose { id, priorities } => self.chosen(id, &priorities),
             Command::Remove { id, data } => self.wished(id, Goal::Remove { data }),
             Command::Wish(id, wish) => self.wish(id, wish),
             Command::AddPeers(id, addrs) => self.input(id, Input::Found { source: Source::Manual, addrs }),
@@ -372,7 +378,10 @@ impl Desk {
             Errand::Surveyed(of, planned) => self.event(Event::Surveyed { of, planned }),
             Errand::Created(new, of, written) => self.created(new, &of, written),
             Errand::Opened(id, opened) => self.opened(id, opened),
+            Errand::Described(id, plan) => self.described(id, plan),
+            Errand::Unpacked(id, files) => self.unpacked(id, files),
             Errand::Shut(id) => {
+                self.packed(id);
                 self.alter(id, |life| match life {
                     Life::Opening(torrent) => Life::Paused(torrent),
                     other => other,
@@ -418,26 +427,6 @@ impl Desk {
         self.changed = true;
     }
 
-    /// Hands an input to a torrent, whether it runs or not.
-    fn input(&mut self, id: TorrentId, input: Input) {
-        let Some(entry) = self.table.get_mut(&id) else { return };
-        match &mut entry.life {
-            Life::Running(inbox) => inbox.tell(input),
-            Life::Paused(torrent) | Life::Opening(torrent) | Life::Moving(torrent, _) => {
-                let trackers = changes_trackers(&input);
-                // What it would do about it can only be done by one that runs.
-                torrent.handle(Instant::now(), input, &mut Vec::new());
-                let trackers = trackers.then(|| torrent.trackers());
-                if let Some(trackers) = trackers {
-                    self.tracked(id, trackers);
-                }
-                self.settle(id);
-            }
-            Life::Unread | Life::Reading => self.settle(id),
-            Life::Stopping | Life::Deleting => (),
-        }
-    }
-
     fn focus(&mut self, focus: Option<TorrentId>) {
         let old = std::mem::replace(&mut self.focus, focus);
         if old == focus {
@@ -472,6 +461,7 @@ impl Desk {
                 }
             }
             News::Notice(id, text) => self.notice(Some(id), text),
+            News::Metadata(id, info) => self.metadata(id, info),
             News::Trackers(id, trackers) => self.tracked(id, trackers),
             News::Ready(id) => self.untold.push(Event::Ready(id)),
             News::Complete(id) => {

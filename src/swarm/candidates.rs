@@ -311,6 +311,11 @@ impl Candidates {
         self.known.remove(&canonical(addr));
     }
 
+    /// The addresses of some sources are of no use any more.
+    pub fn forget_from(&mut self, sources: impl Fn(Source) -> bool) {
+        self.known.retain(|_, c| !sources(c.source));
+    }
+
     /// Leaves this host alone for as long as the torrent lives, whatever its port.
     pub fn ban(&mut self, ip: IpAddr, why: String) {
         let ip = ip.to_canonical();

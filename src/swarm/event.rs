@@ -7,6 +7,7 @@ use std::ops::Range;
 use bytes::Bytes;
 
 use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
+use crate::swarm::torrent::TorrentConfig;
 use crate::swarm::view::{Priority, Source};
 use crate::wire::message::{Block, Message, PeerId, Reserved};
 pub use crate::wire::mse::Method;
@@ -39,6 +40,15 @@ pub enum Input {
         /// Pieces that are there, as a bitfield of BEP 3.
         have: Bytes,
         /// Pieces to hash before the torrent goes on: all of them when there was no record, none when it was whole.
+        check: Vec<Range<u32>>,
+    },
+    /// What a magnet's metadata say, in answer to `Effect::Metadata`: it goes on as every other torrent.
+    Described {
+        /// What it is made from now. Who it is, its trackers and what the user wants of it while it runs stay as they are.
+        config: Box<TorrentConfig>,
+        /// As in `Start`.
+        have: Bytes,
+        /// As in `Start`.
         check: Vec<Range<u32>>,
     },
     /// It is to stop: peers are dropped, the trackers told, the record saved. Over when
@@ -207,6 +217,9 @@ pub enum Effect {
     },
     /// Say to the local network that the torrent is here (BEP 14); peers that say so are told by `Found`.
     AnnounceLan,
+    /// The `info` dictionary of a magnet, with the right hash and not judged otherwise; answered by `Described`, or by
+    /// `Stop` when it cannot be used.
+    Metadata(Bytes),
     /// Something a person should hear of: a sentence for the log.
     Notice(String),
     /// Everything that is wanted is there, verified and written. Told once per completion, not for data that
@@ -237,6 +250,8 @@ pub enum Gone {
     Useless,
     /// It made room for another one.
     Replaced,
+    /// It was found otherwise than by the trackers of a private torrent.
+    Private,
     /// The torrent was stopped.
     Stopped,
     /// The user wished it.
@@ -257,6 +272,7 @@ impl std::fmt::Display for Gone {
             Gone::Duplicate => f.write_str("already connected"),
             Gone::Useless => f.write_str("neither side wants anything"),
             Gone::Replaced => f.write_str("made room for another peer"),
+            Gone::Private => f.write_str("the torrent is private, and it did not come by its trackers"),
             Gone::Stopped => f.write_str("the torrent was stopped"),
             Gone::Kicked => f.write_str("disconnected by you"),
             Gone::Full => f.write_str("no more connections (limit)"),

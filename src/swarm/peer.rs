@@ -4,6 +4,8 @@ use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use thiserror::Error;
+
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::history::{Happened, History, Share};
@@ -43,6 +45,78 @@ pub struct Takes {
     pub pex: Option<u8>,
 }
 
+/// What a peer says that it has while nobody knows how many pieces there are.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Early {
+    /// Everything (BEP 6).
+    all: bool,
+    /// Pieces as in a bitfield, as long as they need.
+    bits: Vec<u8>,
+    /// Bytes of the bitfield that it sent: tells whether that was one of this torrent.
+    length: Option<usize>,
+    /// It has said something.
+    said: bool,
+}
+
+/// What was said cannot be true of this torrent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+#[error("what it said that it has is of another torrent")]
+pub struct OtherTorrent;
+
+impl Early {
+    /// It has everything.
+    pub const fn has_all(&mut self) {
+        (self.all, self.said) = (true, true);
+    }
+
+    /// It has nothing.
+    pub const fn has_none(&mut self) {
+        self.said = true;
+    }
+
+    /// It has this piece, one of the first [`limits::PIECES`].
+    pub fn has(&mut self, piece: PieceIndex) {
+        let at = piece.at() / 8;
+        if self.bits.len() <= at {
+            self.bits.resize(at + 1, 0);
+        }
+        self.bits[at] |= 0x80 >> (piece.0 % 8);
+        self.said = true;
+    }
+
+    /// It has what this bitfield says, besides what it had.
+    pub fn has_these(&mut self, bits: &[u8]) {
+        if self.bits.len() < bits.len() {
+            self.bits.resize(bits.len(), 0);
+        }
+        self.bits.iter_mut().zip(bits).for_each(|(old, new)| *old |= new);
+        (self.length, self.said) = (Some(bits.len()), true);
+    }
+
+    /// Bytes that it takes up.
+    #[must_use]
+    pub const fn held(&self) -> usize {
+        self.bits.len()
+    }
+
+    /// What that means where there are so many pieces: `None` when it said nothing, an error when it cannot be true.
+    ///
+    /// # Errors
+    /// When it has pieces that do not exist.
+    pub fn of(mut self, pieces: u32) -> Result<Option<Bitfield>, OtherTorrent> {
+        let length = pieces.div_ceil(8) as usize;
+        if self.bits.len() > length || self.length.is_some_and(|told| told != length) {
+            return Err(OtherTorrent);
+        }
+        if !self.said {
+            return Ok(None);
+        }
+        self.bits.resize(length, 0);
+        let told = Bitfield::from_wire(&self.bits, pieces).ok_or(OtherTorrent)?;
+        Ok(Some(if self.all { Bitfield::full(pieces) } else { told }))
+    }
+}
+
 /// One connected peer.
 #[derive(Debug)]
 pub struct Peer {
@@ -56,6 +130,8 @@ pub struct Peer {
     pub client: String,
     /// What it has.
     pub has: Bitfield,
+    /// What it said that it has before it was known how many pieces there are.
+    pub early: Early,
     /// Whether it has said what it has: from then on a bitfield only adds to that.
     pub told: bool,
     /// How many pieces that we lack and want it has.
@@ -131,6 +207,7 @@ impl Peer {
             source,
             client: crate::wire::client::name(&hello.peer_id),
             has: Bitfield::new(pieces),
+            early: Early::default(),
             told: false,
             wanted: 0,
             chokes_us: true,
@@ -175,7 +252,7 @@ impl Peer {
     /// Whether it has every piece.
     #[must_use]
     pub fn is_seed(&self) -> bool {
-        self.has.is_full()
+        !self.has.is_empty() && self.has.is_full()
     }
 
     /// How many blocks should be asked of it at once: two seconds' worth at its present rate, so that a link of any
@@ -302,5 +379,32 @@ impl Peer {
             _ => {}
         }
         flags
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_said_early_holds_later_or_was_a_lie() {
+        let of = |say: fn(&mut Early), pieces| {
+            let mut early = Early::default();
+            say(&mut early);
+            early.of(pieces).map(|has| has.map(|has| has.count()))
+        };
+        assert_eq!(of(|_| (), 9), Ok(None));
+        assert_eq!(of(Early::has_none, 9), Ok(Some(0)));
+        assert_eq!(of(Early::has_all, 9), Ok(Some(9)));
+        assert_eq!(of(|it| it.has(PieceIndex(8)), 9), Ok(Some(1)));
+        assert_eq!(of(|it| it.has(PieceIndex(9)), 9), Err(OtherTorrent), "a spare bit");
+        assert_eq!(of(|it| it.has(PieceIndex(800)), 9), Err(OtherTorrent));
+        assert_eq!(of(|it| it.has_these(&[0xff, 0x80]), 9), Ok(Some(9)));
+        assert_eq!(of(|it| it.has_these(&[0xff]), 9), Err(OtherTorrent));
+        let both = |it: &mut Early| {
+            it.has_these(&[0x80, 0]);
+            it.has(PieceIndex(8));
+        };
+        assert_eq!(of(both, 9), Ok(Some(2)));
     }
 }

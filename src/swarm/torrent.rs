@@ -28,6 +28,7 @@ use crate::swarm::choker;
 use crate::swarm::geometry::Geometry;
 use crate::swarm::job::{BlockHash, DiskDone, DiskFault, DiskJob};
 use crate::swarm::local::Local;
+use crate::swarm::metadata::Search;
 use crate::swarm::peer::Peer;
 use crate::swarm::picker::Picker;
 use crate::swarm::rate::{Allowance, Bucket, Meter};
@@ -57,9 +58,10 @@ pub struct TorrentConfig {
     pub info_hash: InfoHash,
     /// How we call ourselves in it.
     pub peer_id: PeerId,
-    /// Its `info` dictionary as it stood, to be handed to peers.
+    /// Its `info` dictionary as it stood, to be handed to peers; `None` for a magnet whose metadata are still to be
+    /// fetched.
     pub info: Option<Bytes>,
-    /// How it is cut into pieces.
+    /// How it is cut into pieces: into none while that is not known.
     pub geometry: Geometry,
     /// Its files.
     pub files: Vec<Span>,
@@ -104,6 +106,8 @@ pub struct TorrentConfig {
 enum Phase {
     /// Nobody runs it.
     Stopped,
+    /// Its metadata are being fetched: it is not known what it is made of.
+    Metadata,
     /// The disk is hashing.
     Checking,
     /// It takes part in the swarm.
@@ -170,6 +174,8 @@ pub struct Torrent {
     log: VecDeque<(Instant, String)>,
     /// Pieces of metadata that all peers together may still have of us.
     metadata_all: Option<Allowance>,
+    /// Looks for its metadata, while they are not here.
+    search: Option<Search>,
 }
 
 /// Sentences kept of a torrent's log.
@@ -227,6 +233,7 @@ impl Torrent {
             left_us: VecDeque::new(),
             log: VecDeque::new(),
             metadata_all: None,
+            search: None,
             config,
         };
         it.picker.set_sequential(it.config.sequential);
@@ -265,10 +272,28 @@ impl Torrent {
         self.complete
     }
 
+    /// Its number of pieces; 0 while that is not known.
+    #[must_use]
+    pub const fn pieces(&self) -> u32 {
+        self.config.geometry.pieces()
+    }
+
+    /// Whether it is known what it is made of.
+    #[must_use]
+    pub const fn is_described(&self) -> bool {
+        self.config.geometry.pieces() > 0
+    }
+
+    /// Whether it has peers.
+    const fn is_live(&self) -> bool {
+        matches!(self.phase, Phase::Metadata | Phase::Active)
+    }
+
     /// Something happened. Perform all of `out` before the next call.
     pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Effect>) {
         match input {
             Input::Start { have, check } => self.start(now, &have, check, out),
+            Input::Described { config, have, check } => self.described(now, *config, &have, check, out),
             Input::Stop => self.stop(now, out),
             Input::Arrived { peer, hello } => self.arrived(now, peer, hello, out),
             Input::Wire { peer, batch } => self.wire(now, peer, batch, out),
@@ -293,7 +318,7 @@ impl Torrent {
 
     /// What follows from anything: timers that ran out, peers that could ask for more, addresses to dial.
     fn settle(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        if matches!(self.phase, Phase::Active | Phase::Stopping { .. }) {
+        if self.is_live() || matches!(self.phase, Phase::Stopping { .. }) {
             self.poll_trackers(now, out);
         }
         if self.local.poll(now) {
@@ -304,10 +329,11 @@ impl Torrent {
         {
             self.phase = Phase::Stopped;
         }
-        if self.phase != Phase::Active {
+        if !self.is_live() {
             self.hungry.clear();
             return;
         }
+        self.search(now, out);
         self.expire(now, out);
         if self.round_at.is_some_and(|at| now >= at) {
             self.choke_round(now, out);
@@ -343,10 +369,11 @@ impl Torrent {
                 by(self.trackers.deadline());
                 return at;
             }
-            Phase::Active => {}
+            Phase::Metadata | Phase::Active => {}
         }
         by(self.trackers.deadline());
         by(self.local.deadline());
+        by(self.search.as_ref().and_then(Search::deadline));
         by(self.probe_at);
         by(self.round_at.filter(|_| !self.peers.is_empty()));
         by(self.peers.values().filter_map(Peer::late_at).min());
@@ -383,6 +410,9 @@ impl Torrent {
     /// The first broken invariant, in words.
     pub fn check_invariants(&self) -> Result<(), String> {
         self.picker.check()?;
+        if let Some(search) = &self.search {
+            search.check_invariants()?;
+        }
         let asked: u64 = self.peers.values().flat_map(|p| &p.inflight).map(|a| u64::from(self.length(a))).sum();
         if asked != self.outstanding {
             return Err(format!("{asked} bytes are asked for, {} are counted", self.outstanding));

@@ -225,6 +225,9 @@ impl Trackers {
 
     /// Begins to ask: every tracker hears `started` first.
     pub fn start(&mut self, now: Instant) {
+        if self.phase == Phase::Running {
+            return;
+        }
         self.all.iter_mut().for_each(Tracker::reset);
         self.phase = Phase::Running;
         self.next = Some(now);

@@ -58,6 +58,8 @@ pub struct TorrentView {
     pub done: u64,
     /// Number of pieces.
     pub pieces: u32,
+    /// Pieces of the metadata that are here, and all of them, while they are fetched; zeros before their length is known.
+    pub metadata: (u32, u32),
     /// Number of verified pieces.
     pub have: u32,
     /// Pieces hashed so far, while checking.

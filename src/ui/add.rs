@@ -5,12 +5,13 @@
 //!  torrent  ~/Downloads/deb
 //!           debian/  debian-12.torrent  debian-13.torrent
 //!  folder   ~/Downloads
-//!           [ ] start paused   [ ] in order
+//!           [ ] start paused   [ ] in order   [x] choose files
 //!  Enter add   Tab complete   ^o browse   Esc cancel
 //! ```
 //!
 //! Enter asks the engine what is inside; with more than one file, they can be chosen. A second Enter while the answer is
-//! on its way adds everything at once. What is wrong is said in the box, and what was typed stays.
+//! on its way adds everything at once. A magnet link is added at once: its files can be chosen when peers have told which
+//! there are, before any of them is fetched. What is wrong is said in the box, and what was typed stays.
 
 use std::path::PathBuf;
 
@@ -32,6 +33,8 @@ const WHAT: usize = 0;
 const FOLDER: usize = 1;
 const PAUSED: usize = 2;
 const ORDER: usize = 3;
+/// Only there for magnet links.
+const CHOOSE: usize = 4;
 
 /// The box.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -43,6 +46,8 @@ pub struct AddBox {
     folder: PathField,
     paused: bool,
     sequential: bool,
+    /// All files of a magnet, without asking.
+    everything: bool,
     /// The field that has the keys.
     at: usize,
     /// What the engine was asked about.
@@ -72,13 +77,13 @@ impl AddBox {
                 self.what.set(&line);
             }
             Key::Up => self.at = self.at.saturating_sub(1),
-            Key::Down => self.at = (self.at + 1).min(ORDER),
+            Key::Down => self.at = (self.at + 1).min(self.last()),
             Key::Char(' ') if self.at >= PAUSED => self.toggle(self.at),
-            Key::Left if self.at == ORDER => self.at = PAUSED,
-            Key::Right if self.at == PAUSED => self.at = ORDER,
+            Key::Left if self.at > PAUSED => self.at -= 1,
+            Key::Right if self.at >= PAUSED => self.at = (self.at + 1).min(self.last()),
             Key::Tab | Key::BackTab if self.at >= PAUSED || self.at == WHAT && is_link(self.what.text()) => {
-                let step = if key == Key::Tab { 1 } else { ORDER };
-                self.at = (self.at + step) % (ORDER + 1);
+                let step = if key == Key::Tab { 1 } else { self.last() };
+                self.at = (self.at + step) % (self.last() + 1);
             }
             key => self.typed(key, turn),
         }
@@ -102,14 +107,25 @@ impl AddBox {
         match field {
             PAUSED => self.paused = !self.paused,
             ORDER => self.sequential = !self.sequential,
+            CHOOSE => self.everything = !self.everything,
             _ => {}
         }
     }
 
     /// A click on a field.
     pub fn click(&mut self, field: usize) {
-        self.at = field.min(ORDER);
+        self.at = field.min(self.last());
         self.toggle(field);
+    }
+
+    /// The last field that is there.
+    fn last(&self) -> usize {
+        if self.offers_files() { CHOOSE } else { ORDER }
+    }
+
+    /// Whether its files can be chosen later: they are not known before, and there is one torrent to be asked about.
+    fn offers_files(&self) -> bool {
+        self.before.is_empty() && is_magnet(self.what.text())
     }
 
     /// The rows of the files, while they are being chosen.
@@ -142,7 +158,14 @@ impl AddBox {
     fn order(&self, line: &str, home: Option<&str>) -> Option<AddTorrent> {
         let folder = self.folder.text().trim();
         let dir = (!folder.is_empty()).then(|| PathBuf::from(expand(folder, home)));
-        to_add(line, home).map(|add| AddTorrent { dir, paused: self.paused, sequential: self.sequential, ..add })
+        let choose = self.offers_files() && !self.everything;
+        to_add(line, home).map(|add| AddTorrent {
+            dir,
+            paused: self.paused,
+            sequential: self.sequential,
+            choose,
+            ..add
+        })
     }
 
     fn enter(&mut self, turn: &mut Turn<'_>) -> bool {
@@ -154,7 +177,7 @@ impl AddBox {
             return false;
         }
         let order = orders.remove(0);
-        if self.asked.as_ref() == Some(&order.what) {
+        if is_magnet(&order.what) || self.asked.as_ref() == Some(&order.what) {
             turn.commands.push(Command::Add(order));
             return false;
         }
@@ -243,7 +266,7 @@ impl AddBox {
             (Some(error), _) => (wrapped(error), theme.bad),
             (None, Some(_)) => (vec!["looking into it; Enter adds it as it is".to_owned()], theme.warn),
             (None, None) if self.what.nothing() => (vec!["nothing here begins like this".to_owned()], theme.warn),
-            (None, None) => (vec!["path or URL of a .torrent file".to_owned()], theme.dim),
+            (None, None) => (vec!["path or URL of a .torrent file, or a magnet link".to_owned()], theme.dim),
         };
         let remark = &remark[..remark.len().min(4)];
         let most = usize::from(sheet.screen.height.saturating_sub(8)).clamp(1, 8);
@@ -281,7 +304,10 @@ impl AddBox {
         y += 1;
         if y < room.bottom() {
             let x = sheet.tick(words.x, y, self.paused, "start paused", self.at == PAUSED, PAUSED);
-            sheet.tick(x + 3, y, self.sequential, "in order", self.at == ORDER, ORDER);
+            let x = sheet.tick(x + 3, y, self.sequential, "in order", self.at == ORDER, ORDER);
+            if self.offers_files() {
+                sheet.tick(x + 3, y, !self.everything, "choose files", self.at == CHOOSE, CHOOSE);
+            }
         }
     }
 }
@@ -316,14 +342,20 @@ pub fn offers(sheet: &mut Sheet<'_, '_>, area: Rect, found: &[String], at: Optio
     }
 }
 
+fn begins(text: &str, start: &str) -> bool {
+    text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
+}
+
+/// Whether this is a magnet link or a hash.
+fn is_magnet(text: &str) -> bool {
+    let text = text.trim();
+    begins(text, "magnet:") || text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 /// Whether this is no path, for sure.
 fn is_link(text: &str) -> bool {
     let text = text.trim();
-    let begins = |start: &str| text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
-    begins("magnet:")
-        || begins("http://")
-        || begins("https://")
-        || text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
+    is_magnet(text) || begins(text, "http://") || begins(text, "https://")
 }
 
 /// What a typed or pasted line asks to add: quotes of a dropped file, `file://` and `~/` are understood.

@@ -3,6 +3,7 @@
 use crate::api::{Command, Contents, Snapshot, Wish};
 use crate::ui::add::AddBox;
 use crate::ui::browse::Walk;
+use crate::ui::chooser::Choice;
 use crate::ui::dialog::{self, Dialog};
 use crate::ui::edit::LONGEST;
 use crate::ui::front;
@@ -66,6 +67,17 @@ fn stays(dialog: &mut Dialog, key: Key, turn: &mut Turn<'_>) -> bool {
                 false
             }
         },
+        Dialog::Choose { id, chooser } => match chooser.key(key, size) {
+            Choice::Stay => true,
+            Choice::Back => {
+                turn.commands.push(Command::Pause(*id));
+                false
+            }
+            Choice::Take => {
+                turn.commands.push(Command::Choose { id: *id, priorities: chooser.priorities() });
+                false
+            }
+        },
         Dialog::Untrack { id, index, .. } => match key {
             Key::Enter | Key::Char('y') => {
                 if find(turn.snapshot, *id).is_some() {
@@ -126,6 +138,10 @@ pub fn click(model: &mut Model, x: u16, y: u16, snapshot: &Snapshot, commands: &
             }
             false
         }
+        (Hit::Row(row), Some(Dialog::Choose { chooser, .. })) => {
+            chooser.click(row);
+            false
+        }
         (Hit::Row(row), Some(Dialog::Remove(removal))) => {
             removal.click(row);
             false
@@ -149,6 +165,7 @@ pub fn wheel(model: &mut Model, by: i32, snapshot: &Snapshot, commands: &mut Vec
         }
         Some(Dialog::Help(help)) => help.wheel(by, &model.keymap, size),
         Some(Dialog::Browse(browse)) => browse.wheel(by, size),
+        Some(Dialog::Choose { chooser, .. }) => chooser.wheel(by, size),
         Some(Dialog::Palette(palette)) => palette.wheel(by, size),
         Some(Dialog::Settings(settings)) => settings.wheel(by, size),
         Some(Dialog::Add(add)) => {
@@ -178,6 +195,7 @@ pub fn paste(model: &mut Model, text: &str) {
         Some(Dialog::Create(create)) => create.paste(last),
         Some(Dialog::Ask(ask)) => ask.paste(&lines, last),
         Some(Dialog::Browse(browse)) => browse.paste(last),
+        Some(Dialog::Choose { chooser, .. }) => chooser.paste(last),
         Some(Dialog::Palette(palette)) => palette.paste(last),
         Some(Dialog::Settings(settings)) => settings.paste(last),
         Some(Dialog::Help(help)) => help.paste(last),
@@ -226,7 +244,7 @@ pub fn settle(model: &mut Model, snapshot: &Snapshot) {
     model.dialogs.retain_mut(|dialog| match dialog {
         Dialog::Remove(removal) => removal.settle(snapshot),
         Dialog::Ask(ask) => ask.settle(snapshot),
-        Dialog::Untrack { id, .. } => find(snapshot, *id).is_some(),
+        Dialog::Untrack { id, .. } | Dialog::Choose { id, .. } => find(snapshot, *id).is_some(),
         Dialog::Why(_) => !snapshot.torrents.is_empty(),
         _ => true,
     });

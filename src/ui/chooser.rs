@@ -49,6 +49,8 @@ pub struct Chooser {
     rows: Rows,
     pattern: Option<Edit>,
     remark: Option<String>,
+    /// It is in the list already, and waits.
+    waits: bool,
 }
 
 impl Chooser {
@@ -65,7 +67,13 @@ impl Chooser {
         let mut files: Vec<Picked> = rows.map(pick).collect();
         files.sort_by(|a, b| a.path.split('/').cmp(b.path.split('/')));
         let lines = tree(&files);
-        Chooser { contents, files, lines, rows: Rows::default(), pattern: None, remark: None }
+        Chooser { contents, files, lines, rows: Rows::default(), pattern: None, remark: None, waits: false }
+    }
+
+    /// The same for a torrent of the list that waits for it.
+    #[must_use]
+    pub fn waiting(contents: Contents) -> Self {
+        Chooser { waits: true, ..Chooser::new(contents) }
     }
 
     /// Lines above the tree: the sum, and what should be read.
@@ -196,13 +204,15 @@ impl Chooser {
     pub fn draw(&self, sheet: &mut Sheet<'_, '_>) {
         let theme = *sheet.pen.theme;
         let head = self.head(measure(sheet.screen.width));
-        let keys = match self.pattern {
-            Some(_) => "Enter want only these   Esc back",
-            None => "Enter add   Space want or not   a all or none   / only what matches   Esc back",
+        let keys = match (&self.pattern, self.waits) {
+            (Some(_), _) => "Enter want only these   Esc back",
+            (None, false) => "Enter add   Space want or not   a all or none   / only what matches   Esc back",
+            (None, true) => "Enter begin   Space want or not   a all or none   / only what matches   Esc pause",
         };
+        let what = if self.waits { "files of" } else { "add" };
         let wanted = || self.files.iter().filter(|file| file.priority != Priority::Skip);
         let bytes: u64 = wanted().map(|file| file.size).sum();
-        let room = sheet.open(&format!("add {}", self.contents.name), self.lines.len() + head.len() + 1, keys);
+        let room = sheet.open(&format!("{what} {}", self.contents.name), self.lines.len() + head.len() + 1, keys);
         if let Some(pattern) = &self.pattern {
             let line = ratatui::layout::Rect { height: 1, ..room };
             sheet.field(line, "only", pattern, "a part of the name, or a pattern like *.mkv", true);

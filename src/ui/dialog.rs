@@ -9,7 +9,7 @@ use crate::api::{Snapshot, TorrentId, TorrentView};
 use crate::ui::add::AddBox;
 use crate::ui::ask::Ask;
 use crate::ui::browse::Browse;
-use crate::ui::chooser::listed;
+use crate::ui::chooser::{Chooser, listed};
 use crate::ui::create::CreateBox;
 use crate::ui::help::Help;
 use crate::ui::keys::Key;
@@ -35,6 +35,13 @@ pub enum Dialog {
     Remove(Removal),
     /// Asks for one line.
     Ask(Box<Ask>),
+    /// Asks which files of a magnet are wanted, now that they are known.
+    Choose {
+        /// Whose.
+        id: TorrentId,
+        /// Its files.
+        chooser: Box<Chooser>,
+    },
     /// Asks whether a tracker is to go.
     Untrack {
         /// Whose.
@@ -139,6 +146,7 @@ fn write(sheet: &mut Sheet<'_, '_>, model: &Model, snapshot: &Snapshot) {
         None => {}
         Some(Dialog::Add(add)) => add.draw(sheet, snapshot),
         Some(Dialog::Create(create)) => create.draw(sheet),
+        Some(Dialog::Choose { chooser, .. }) => chooser.draw(sheet),
         Some(Dialog::Browse(browse)) => browse.draw(sheet),
         Some(Dialog::Remove(removal)) => removal.draw(sheet, snapshot),
         Some(Dialog::Ask(ask)) => ask.draw(sheet, snapshot),

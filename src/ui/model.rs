@@ -39,6 +39,8 @@ pub enum Msg {
     Refused(String, String),
     /// Everything wanted of it is there.
     Complete(TorrentId),
+    /// The files of this magnet are known, and to be chosen.
+    Choose(TorrentId, Box<Contents>),
     /// Something to be told to the user.
     Notice(String),
     /// What is in a folder that was asked for.

@@ -161,7 +161,10 @@ fn caption(width: u16, view: &TorrentView, detail: Option<&Detail>) -> String {
     let wide = width >= 76;
     match view.state {
         State::Checking => format!("checking {}", percent(u64::from(view.checked), u64::from(view.pieces))),
-        State::Metadata => "waiting for the metadata".into(),
+        State::Metadata => match view.metadata {
+            (_, 0) => "looking for its metadata".into(),
+            (here, all) => format!("metadata {here}/{all}"),
+        },
         _ => match detail {
             Some(detail) if view.have < view.pieces && detail.missing > 0 => {
                 format!("{}/{}  {} with no copy", view.have, view.pieces, grouped(u64::from(detail.missing)))

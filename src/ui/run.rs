@@ -435,6 +435,7 @@ impl World {
                 Event::Surveyed { of, planned } => Msg::Creating(Making::Surveyed(of, planned)),
                 Event::Creating { what, done, total, rate } => Msg::Creating(Making::Hashed(what, (done, total), rate)),
                 Event::Created { what, made } => Msg::Creating(Making::Made(what, made)),
+                Event::Choose { id, contents } => Msg::Choose(id, contents),
                 Event::Ready(_) => continue,
                 Event::Stopped => {
                     self.ended = Some(Outcome::EngineStopped);

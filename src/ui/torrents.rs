@@ -238,11 +238,11 @@ fn dashed(text: String, theme: &Theme) -> (String, ratatui::style::Style) {
     (text, style)
 }
 
-/// How far the torrent is: while it is checked, how far that is.
+/// How far the torrent is: while it is checked or its metadata come, how far that is.
 fn share(view: &TorrentView) -> (u64, u64) {
     match view.state {
         State::Checking => (u64::from(view.checked), u64::from(view.pieces)),
-        State::Metadata => (0, 1),
+        State::Metadata => (u64::from(view.metadata.0), u64::from(view.metadata.1.max(1))),
         _ => (view.done, view.wanted),
     }
 }

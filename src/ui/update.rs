@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::api::{Command, Snapshot, State, TorrentId, TorrentView};
 use crate::ui::answer;
+use crate::ui::chooser::Chooser;
 use crate::ui::edit::Edit;
 use crate::ui::keys::{Act, Key, Place, Tab};
 use crate::ui::model::{Dialog, Model, Msg, Notice, Pane, find, scroll};
@@ -57,6 +58,11 @@ pub fn update(model: &mut Model, msg: Msg, snapshot: &Snapshot) -> Vec<Command> 
             let sentence = format!("{} is complete", name.as_deref().unwrap_or("a torrent"));
             front::complete(model, &sentence);
             notice(model, &sentence);
+        }
+        // Behind what is being typed.
+        Msg::Choose(id, contents) => {
+            let chooser = Box::new(Chooser::waiting(*contents));
+            model.dialogs.insert(0, Dialog::Choose { id, chooser });
         }
         Msg::Notice(text) => {
             let text = model.panes.hidden.sentence(&text).into_owned();

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
 use crate::limits;
-use crate::wire::bencode::{Kind, Value};
+use crate::wire::bencode::{Item, Kind, Value};
 use crate::wire::message::InfoHash;
 use crate::wire::metainfo::paths::{Names, Rules};
 use crate::wire::text::clean_bytes;
@@ -461,6 +461,29 @@ fn read_path(path: Option<Value<'_>>, utf8: Option<Value<'_>>, place: Place) -> 
         return Err(MetainfoError::WrongKind { key: "path", place, is: part.kind(), wanted: Kind::Text });
     }
     Ok(paths::path(path.list().into_iter().flatten().filter_map(|p| p.text()), Rules::HERE))
+}
+
+/// The bytes of a `.torrent` file with this `info` dictionary, as it came from peers, these trackers by tier, and these
+/// web seeds.
+#[must_use]
+pub fn torrent(info: &[u8], trackers: &[Vec<String>], web_seeds: &[String]) -> Vec<u8> {
+    let texts = |texts: &[String]| Item::List(texts.iter().map(|text| Item::from(text.as_str())).collect());
+    let entry = |out: &mut Vec<u8>, key: &str, value: &[u8]| {
+        out.extend_from_slice(&Item::from(key).encode());
+        out.extend_from_slice(value);
+    };
+    let mut out = vec![b'd'];
+    if let Some(first) = trackers.iter().flatten().next() {
+        entry(&mut out, "announce", &Item::from(first.as_str()).encode());
+        let tiers = Item::List(trackers.iter().map(|tier| texts(tier)).collect());
+        entry(&mut out, "announce-list", &tiers.encode());
+    }
+    entry(&mut out, "info", info);
+    if !web_seeds.is_empty() {
+        entry(&mut out, "url-list", &texts(web_seeds).encode());
+    }
+    out.push(b'e');
+    out
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use sha1::{Digest, Sha1};
 use ttui::limits::BLOCK;
 use ttui::swarm::bitfield::Bitfield;
 use ttui::swarm::geometry::Geometry;
@@ -25,6 +26,12 @@ pub enum Role {
     Seed,
     /// Has nothing at first.
     Leecher,
+    /// Has nothing at first, not even the metadata.
+    Magnet,
+    /// Has everything, and metadata that are made up, so much longer than the true ones.
+    FalseMetadata(usize),
+    /// Has everything, and answers no request for metadata.
+    MuteMetadata,
     /// Says that it has everything; one in so many blocks that it sends is made up.
     Liar(u32),
     /// Says that it has everything, unchokes, and never sends a block.
@@ -35,12 +42,12 @@ pub enum Role {
 
 impl Role {
     fn begins_whole(self) -> bool {
-        matches!(self, Role::Seed | Role::Liar(_) | Role::Mute)
+        matches!(self, Role::Seed | Role::Liar(_) | Role::Mute | Role::FalseMetadata(_) | Role::MuteMetadata)
     }
 
     /// Whether it is to complete.
     pub fn is_honest(self) -> bool {
-        matches!(self, Role::Seed | Role::Leecher | Role::FullDisk(..))
+        matches!(self, Role::Seed | Role::Leecher | Role::Magnet | Role::FullDisk(..))
     }
 }
 
@@ -51,6 +58,8 @@ pub struct Rules {
     pub pieces: u32,
     pub blocks_per_piece: u32,
     pub roles: Vec<Role>,
+    /// Bytes of the metadata.
+    pub metadata: usize,
     /// Addresses that each member knows at first.
     pub acquaintances: usize,
     pub max_peers: usize,
@@ -75,6 +84,7 @@ impl Default for Rules {
             pieces: 24,
             blocks_per_piece: 4,
             roles: vec![Role::Seed, Role::Leecher],
+            metadata: 50_000,
             acquaintances: 20,
             max_peers: 30,
             latency: (Duration::from_millis(5), Duration::from_millis(150)),
@@ -149,6 +159,7 @@ struct Node {
     line_free: Instant,
     ticks_at: Instant,
     completed: Option<Duration>,
+    described: Option<Duration>,
     notices: Vec<String>,
 }
 
@@ -168,6 +179,7 @@ pub struct World {
     trace: DefaultHasher,
     good: Bytes,
     bad: Bytes,
+    info: Bytes,
     /// Events so far.
     pub events: u64,
     /// Blocks delivered so far.
@@ -184,9 +196,11 @@ impl World {
             u64::from(rules.pieces * rules.blocks_per_piece * BLOCK) - 1000,
             rules.blocks_per_piece * BLOCK,
         );
+        let mut rng = fastrand::Rng::with_seed(rules.seed);
+        let info: Bytes = (0..rules.metadata).map(|_| rng.u8(..)).collect::<Vec<_>>().into();
         let mut world = World {
             geometry,
-            rng: fastrand::Rng::with_seed(rules.seed),
+            rng,
             start,
             now: start,
             queue: BinaryHeap::new(),
@@ -198,6 +212,7 @@ impl World {
             trace: DefaultHasher::new(),
             good: Bytes::from(vec![0; BLOCK as usize]),
             bad: Bytes::from(vec![1; BLOCK as usize]),
+            info,
             events: 0,
             delivered: 0,
             rules,
@@ -224,13 +239,38 @@ impl World {
         let addr = SocketAddr::from(([10, (n >> 16) as u8, (n >> 8) as u8, n as u8], 6881));
         let mut peer_id = PeerId([b'-'; 20]);
         peer_id.0[12..].copy_from_slice(&self.rng.u64(..).to_be_bytes());
-        let torrent = Torrent::new(TorrentConfig {
-            name: format!("node {n}"),
-            info_hash: InfoHash([7; 20]),
+        let info = match role {
+            Role::Magnet => None,
+            Role::FalseMetadata(longer) => Some(vec![n as u8; self.info.len() + longer].into()),
+            _ => Some(self.info.clone()),
+        };
+        let torrent = Torrent::new(self.config(n, peer_id, info));
+        self.by_addr.insert(addr, n);
+        self.nodes.push(Node {
+            role,
+            torrent,
+            addr,
             peer_id,
-            info: None,
-            geometry: self.geometry,
-            files: vec![Span { path: "data".into(), offset: 0, length: self.geometry.total(), pad: false }],
+            disk: BTreeMap::new(),
+            stained: BTreeSet::new(),
+            line_free: self.now,
+            ticks_at: self.now + Duration::from_secs(1_000_000),
+            completed: None,
+            described: None,
+            notices: Vec::new(),
+        });
+    }
+
+    /// What a member is made from; without `info` nothing is known of it.
+    fn config(&mut self, n: usize, peer_id: PeerId, info: Option<Bytes>) -> TorrentConfig {
+        let geometry = if info.is_some() { self.geometry } else { Geometry::new(0, 1) };
+        TorrentConfig {
+            name: format!("node {n}"),
+            info_hash: InfoHash(Sha1::digest(&self.info).into()),
+            peer_id,
+            info,
+            geometry,
+            files: vec![Span { path: "data".into(), offset: 0, length: geometry.total(), pad: false }],
             priorities: Vec::new(),
             sequential: false,
             private: false,
@@ -248,20 +288,7 @@ impl World {
             finished: None,
             totals: (0, 0),
             seed: self.rng.u64(..),
-        });
-        self.by_addr.insert(addr, n);
-        self.nodes.push(Node {
-            role,
-            torrent,
-            addr,
-            peer_id,
-            disk: BTreeMap::new(),
-            stained: BTreeSet::new(),
-            line_free: self.now,
-            ticks_at: self.now + Duration::from_secs(1_000_000),
-            completed: None,
-            notices: Vec::new(),
-        });
+        }
     }
 
     /// Runs until everybody honest is complete or this much virtual time has passed. Whether they are.
@@ -317,6 +344,11 @@ impl World {
             format!("{} {:?}: {}/{} pieces, {}", view.name, n.role, view.have, view.pieces, view.why.sentence)
         })
         .collect()
+    }
+
+    /// When each magnet got its metadata.
+    pub fn described(&self) -> Vec<Option<Duration>> {
+        self.nodes.iter().filter(|n| n.role == Role::Magnet).map(|n| n.described).collect()
     }
 
     /// Sentences that members logged and that contain this word.
@@ -403,6 +435,8 @@ impl World {
         let mut batches: Vec<(PeerKey, Vec<Message>)> = Vec::new();
         for effect in effects {
             match effect {
+                Effect::Send { message: Message::Extended { id: 1.., .. }, .. }
+                    if self.nodes[node].role == Role::MuteMetadata => {}
                 Effect::Send { peer, message } => match batches.last_mut() {
                     Some((last, batch)) if *last == peer => batch.push(message),
                     _ => batches.push((peer, vec![message])),
@@ -425,6 +459,14 @@ impl World {
                 }
                 Effect::Disk(job) => self.disk(node, job),
                 Effect::Announce { .. } | Effect::AnnounceLan | Effect::Ready => {}
+                Effect::Metadata(info) => {
+                    assert_eq!(info, self.info, "node {node} took metadata that are none");
+                    self.nodes[node].described = Some(self.now - self.start);
+                    let config = Box::new(self.config(node, self.nodes[node].peer_id, Some(info)));
+                    let (have, check) = (Bytes::new(), Vec::new());
+                    let at = self.now + Duration::from_millis(20);
+                    self.later(at, node, What::Input(Input::Described { config, have, check }));
+                }
                 Effect::Notice(text) => self.nodes[node].notices.push(text),
                 Effect::Complete => self.nodes[node].completed = Some(self.now - self.start),
             }

@@ -64,6 +64,10 @@ pub(super) struct Entry {
     pub(super) seen: bool,
     /// Since when it runs and gets nothing.
     pub(super) idle: Option<Instant>,
+    /// An errand looks at the files of a magnet that runs.
+    pub(super) unpacking: bool,
+    /// The user was asked which files he wants.
+    pub(super) asked: bool,
 }
 
 impl Entry {
@@ -82,12 +86,14 @@ impl Entry {
             moving: None,
             seen: false,
             idle: None,
+            unpacking: false,
+            asked: false,
         }
     }
 
     /// Whether it does nothing, and nothing is done with it, that the session must wait for at its end.
     pub(super) const fn is_at_rest(&self) -> bool {
-        matches!(self.life, Life::Unread | Life::Reading | Life::Paused(_))
+        !self.unpacking && matches!(self.life, Life::Unread | Life::Reading | Life::Paused(_))
     }
 
     /// What its `.torrent` says and what the user wants of it, made into a machine.
@@ -109,11 +115,31 @@ impl Entry {
         self.plan = Some(plan);
     }
 
+    /// Whether its files are known, and still to be chosen.
+    pub(super) fn is_choosing(&self) -> bool {
+        self.kept.choose && self.plan.as_ref().is_some_and(|plan| plan.layout.is_some())
+    }
+
+    /// A machine of a magnet that does not know what the plan knows by now is made anew.
+    pub(super) fn renew(&mut self) {
+        let Some(plan) = self.plan.as_ref().filter(|plan| plan.layout.is_some()) else { return };
+        if matches!(&self.life, Life::Paused(torrent) if !torrent.is_described()) {
+            self.life = Life::Paused(self.machine(plan));
+        }
+    }
+
     /// Adds to a view what its machine does not know.
     pub(super) fn dress(&self, view: &mut TorrentView) {
         view.rank = self.kept.rank;
         view.added = self.kept.added;
         view.finished = self.kept.finished;
+        if self.is_choosing() && self.error.is_none() && view.state != State::Moving {
+            let sentence = match self.goal {
+                Goal::Pause => "paused by you; its files are still to be chosen: p goes on and asks",
+                _ => "its metadata are here: choose its files, then it begins",
+            };
+            view.why = Reason { sentence: sentence.to_owned(), numbers: Vec::new() };
+        }
         if !self.seen && self.kept.pieces > 0 && view.state != State::Checking {
             (view.wanted, view.done, view.have) = (self.kept.wanted, self.kept.done, self.kept.have);
             // Which pieces are there is not known before its files are looked at, unless it is all of them.

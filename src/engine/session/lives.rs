@@ -2,17 +2,16 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::super::add::{Plan, bytes, plan};
+use super::super::add::Plan;
 use super::super::inbox::inbox;
+use super::super::join::named;
 use super::super::kept::Kept;
 use super::super::runner::Runner;
 use super::entry::{Entry, Goal, Life};
 use super::wishes::today;
 use super::{Desk, Errand, Opened};
 use crate::api::{AddTorrent, Event, TorrentId};
-use crate::disk::storage::{Allocation, StorageSpec};
+use crate::disk::storage::{Allocation, Resumed, Storage, StorageSpec};
 use crate::swarm::event::Input;
 use crate::swarm::torrent::Torrent;
 use crate::swarm::view::State;
@@ -61,11 +60,15 @@ impl Desk {
         let Some(entry) = self.table.get_mut(&id) else { return };
         let Some(keep) = &self.it.keep else { return };
         entry.life = Life::Reading;
-        let what = keep.torrent_path(&entry.kept.info_hash).to_string_lossy().into_owned();
-        let add = AddTorrent { what, dir: Some(entry.kept.dir.clone()), ..AddTorrent::default() };
+        let path = keep.torrent_path(&entry.kept.info_hash).to_string_lossy().into_owned();
+        // Of a magnet whose metadata have not come there is only the link.
+        let what = entry.kept.magnet.clone().unwrap_or(path);
+        let (dir, select) = (Some(entry.kept.dir.clone()), entry.kept.select.clone());
+        let add = AddTorrent { what, dir, select, ..AddTorrent::default() };
         let (defaults, world, hash) = (self.it.defaults.clone(), Arc::clone(&self.it.world), entry.hash);
+        let keep = keep.clone();
         let work = move || {
-            let plan = bytes(&add.what, &world.announcer).and_then(|bytes| plan(&add, &bytes, &defaults));
+            let plan = named(&add, &world.announcer, &keep, &defaults).map(|plan| Plan { bytes: None, ..plan });
             let plan = plan.and_then(|plan| match plan.config.info_hash == hash {
                 true => Ok(Box::new(plan)),
                 false => Err(format!("{} is another torrent's: remove this one and add it again", add.what)),
@@ -80,6 +83,7 @@ impl Desk {
         let Some(entry) = self.table.get_mut(&id) else { return };
         match plan {
             Ok(plan) => {
+                entry.knows(&plan);
                 entry.adopt(plan);
                 self.settle(id);
             }
@@ -92,19 +96,19 @@ impl Desk {
 
     pub(super) fn add(&mut self, add: AddTorrent) {
         let (defaults, world) = (self.it.defaults.clone(), Arc::clone(&self.it.world));
-        let (keep, named, id) = (self.it.keep.clone(), add.clone(), self.name());
+        let (keep, again, id) = (self.it.keep.clone(), add.clone(), self.name());
+        let kept = self.keeper();
         let work = move || {
-            let planned = bytes(&add.what, &world.announcer).and_then(|bytes| {
-                let mut plan = plan(&add, &bytes, &defaults)?;
-                match keep {
-                    Some(keep) => plan.remarks.extend(keep.torrent(plan.config.info_hash, &bytes).err()),
-                    None => plan.bytes = Some(Bytes::from(bytes)),
+            let planned = named(&add, &world.announcer, &kept, &defaults).map(|mut plan| {
+                if let (Some(keep), Some(bytes)) = (keep, &plan.bytes) {
+                    plan.remarks.extend(keep.torrent(plan.config.info_hash, bytes).err());
+                    plan.bytes = None;
                 }
-                Ok(Box::new(plan))
+                Box::new(plan)
             });
             Errand::Planned(id, add, planned)
         };
-        self.errand(work, move |why| Errand::Planned(id, named, Err(why)));
+        self.errand(work, move |why| Errand::Planned(id, again, Err(why)));
     }
 
     pub(super) fn planned(&mut self, id: TorrentId, add: AddTorrent, plan: Result<Box<Plan>, String>) {
@@ -128,9 +132,15 @@ impl Desk {
             sequential: add.sequential,
             added: today(),
             size: plan.config.geometry.total(),
+            magnet: plan.magnet.as_ref().map(|magnet| magnet.to_string()),
+            choose: add.choose && plan.magnet.is_some(),
             ..Kept::default()
         };
+        if plan.magnet.is_some() {
+            kept.select.clone_from(&add.select);
+        }
         kept.prioritise(&plan.config.priorities);
+        kept.prioritise(&add.priorities);
         let remarks = plan.remarks.clone();
         self.enter(id, Entry::new(hash, kept));
         remarks.into_iter().for_each(|remark| self.notice(Some(id), remark));
@@ -165,6 +175,8 @@ impl Desk {
         };
         let leaves = matches!(goal, Goal::Remove { .. }) || quitting;
         match (&entry.life, goal) {
+            // Its files are being looked at: when that is over they are closed, or it is told of them.
+            (Life::Paused(_), _) if entry.unpacking => self.rest(id),
             (Life::Running(_), Goal::Run) if entry.turn && entry.moving.is_none() => (),
             (Life::Running(inbox), _) => {
                 inbox.tell(Input::Stop);
@@ -183,8 +195,13 @@ impl Desk {
                 self.rest(id);
             }
             (Life::Paused(_), Goal::Remove { data: false }) => self.forget(id),
+            (Life::Paused(torrent), Goal::Remove { data: true }) if !torrent.is_described() => self.forget(id),
             (Life::Paused(_), Goal::Remove { data: true }) => self.delete(id),
             (Life::Paused(_), _) if entry.moving.is_some() && !quitting => self.begin_moving(id),
+            (Life::Paused(_), Goal::Run) if entry.turn && entry.error.is_none() && entry.is_choosing() => {
+                self.ask_files(id);
+                self.rest(id);
+            }
             (Life::Paused(_), Goal::Run) if entry.turn && entry.error.is_none() => self.open(id),
             (Life::Stopping | Life::Deleting, _) => (),
             _ => self.rest(id),
@@ -221,13 +238,14 @@ impl Desk {
         self.keep();
     }
 
-    pub(super) fn spec(&self, plan: &Plan) -> StorageSpec {
-        StorageSpec {
-            layout: Arc::clone(&plan.layout),
+    /// Where its files are; `None` for a magnet that has none yet.
+    pub(super) fn spec(&self, plan: &Plan) -> Option<StorageSpec> {
+        Some(StorageSpec {
+            layout: Arc::clone(plan.layout.as_ref()?),
             dir: plan.dir.clone(),
             state_dir: self.it.state_dir.clone(),
             allocate: Allocation::default(),
-        }
+        })
     }
 
     fn open(&mut self, id: TorrentId) {
@@ -237,12 +255,19 @@ impl Desk {
             Life::Paused(torrent) => Life::Opening(torrent),
             other => other,
         });
+        let (inbox, mail) = inbox();
+        let Some(spec) = spec else {
+            let opened = Opened { mail, inbox, storage: None, resumed: Resumed::default() };
+            return self.opened(id, Ok(Box::new(opened)));
+        };
         self.rest(id);
         let work = move || {
-            let (inbox, mail) = inbox();
             let answers = inbox.clone();
             let opened = disk.open(spec, move |done| answers.tell(Input::Disk(done)));
-            let opened = opened.map(|(storage, resumed)| Box::new(Opened { mail, inbox, storage, resumed }));
+            let opened = opened.map(|(storage, resumed)| {
+                let storage = Some(storage);
+                Box::new(Opened { mail, inbox, storage, resumed })
+            });
             Errand::Opened(id, opened.map_err(|fault| fault.text))
         };
         self.errand(work, move |why| Errand::Opened(id, Err(why)));
@@ -273,14 +298,7 @@ impl Desk {
         let wanted = entry.goal == Goal::Run && entry.turn && entry.moving.is_none() && !quitting;
         let opened = match opened {
             Ok(opened) if wanted => opened,
-            Ok(opened) => {
-                // Closing waits for the disk. Until that is done nobody else may open it.
-                let work = move || {
-                    opened.storage.close();
-                    Errand::Shut(id)
-                };
-                return self.errand(work, move |_| Errand::Shut(id));
-            }
+            Ok(opened) => return self.shut(id, opened.storage),
             Err(why) => {
                 self.alter(id, |life| match life {
                     Life::Opening(torrent) => Life::Paused(torrent),
@@ -292,6 +310,17 @@ impl Desk {
         if matches!(entry.life, Life::Opening(_)) {
             self.start(id, *opened);
         }
+    }
+
+    /// Closes files whose turn has gone. That waits for the disk, and until it is done nobody else may open them.
+    pub(super) fn shut(&mut self, id: TorrentId, storage: Option<Storage>) {
+        let work = move || {
+            if let Some(storage) = storage {
+                storage.close();
+            }
+            Errand::Shut(id)
+        };
+        self.errand(work, move |_| Errand::Shut(id));
     }
 
     /// Gives a torrent whose files are open its thread.
@@ -308,8 +337,7 @@ impl Desk {
         let config = &plan.config;
         let (info_hash, peer_id, port) = (config.info_hash, config.peer_id, config.port);
         let asker = Asker { info_hash, peer_id, port, key: config.seed as u32 };
-        let pieces = config.geometry.pieces();
-        let runner = Runner { id, torrent, storage, resumed, mail, inbox: inbox.clone(), asker, pieces, detail };
+        let runner = Runner { id, torrent, storage, resumed, mail, inbox: inbox.clone(), asker, detail };
         if let Err(error) = runner.start(&self.it.world) {
             let torrent = entry.machine(plan);
             entry.life = Life::Paused(torrent);
@@ -326,7 +354,8 @@ impl Desk {
 
     fn delete(&mut self, id: TorrentId) {
         let Some(plan) = self.table.get(&id).and_then(|entry| entry.plan.as_ref()) else { return };
-        let (spec, disk) = (self.spec(plan), Arc::clone(&self.it.disk));
+        let Some(spec) = self.spec(plan) else { return };
+        let disk = Arc::clone(&self.it.disk);
         self.alter(id, |_| Life::Deleting);
         let work = move || {
             let deleted = disk.open(spec, |_| ()).and_then(|(storage, _)| {
@@ -346,6 +375,7 @@ impl Desk {
         match end {
             Ok(torrent) => {
                 entry.life = Life::Paused(torrent);
+                entry.renew();
                 self.keep();
                 self.settle(id);
             }

@@ -21,12 +21,19 @@ impl Desk {
         if entry.plan.is_none() {
             return self.notice(Some(id), format!("{name} cannot be moved: its .torrent file has not been read"));
         }
-        if entry.moving.is_some() {
-            return self.notice(Some(id), format!("{name} is being moved already"));
+        if entry.moving.is_some() || entry.unpacking {
+            return self.notice(Some(id), format!("{name} is being moved or opened already"));
         }
         let to = std::path::absolute(&to).unwrap_or(to);
         if to == entry.kept.dir {
             return self.notice(Some(id), format!("{name} is in {} already", to.display()));
+        }
+        if let Some(plan) = entry.plan.as_mut().filter(|plan| plan.layout.is_none()) {
+            // There is nothing to be moved yet.
+            plan.move_to(to.clone());
+            entry.kept.dir.clone_from(&to);
+            self.notice(Some(id), format!("{name} will go to {}", to.display()));
+            return self.keep();
         }
         entry.moving = Some(to);
         self.settle(id);
@@ -36,7 +43,8 @@ impl Desk {
     pub(super) fn begin_moving(&mut self, id: TorrentId) {
         let Some(entry) = self.table.get(&id) else { return };
         let (Some(plan), Some(to)) = (&entry.plan, entry.moving.clone()) else { return };
-        let (spec, results) = (self.spec(plan), self.it.results.0.clone());
+        let Some(spec) = self.spec(plan) else { return };
+        let results = self.it.results.0.clone();
         let progress = Arc::new(Progress::default());
         let shared = Arc::clone(&progress);
         self.alter(id, |life| match life {

@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::super::add::{bytes, plan};
+use super::super::join::named;
 use super::super::requests::{export, open_folder, write_settings};
 use super::{Desk, Errand};
 use crate::api::{AddTorrent, Contents, Event, Setting, TorrentId};
@@ -20,8 +20,9 @@ impl Desk {
     pub(super) fn inspect(&mut self, add: AddTorrent) {
         let (defaults, world) = (self.it.defaults.clone(), Arc::clone(&self.it.world));
         let what = add.what.clone();
+        let keep = self.keeper();
         let work = move || {
-            let plan = bytes(&add.what, &world.announcer).and_then(|bytes| plan(&add, &bytes, &defaults));
+            let plan = named(&add, &world.announcer, &keep, &defaults);
             Errand::Inspected(add.what, plan.map(|plan| Box::new(plan.contents())))
         };
         self.errand(work, move |why| Errand::Inspected(what, Err(why)));
@@ -37,6 +38,10 @@ impl Desk {
     /// Writes a torrent's `.torrent` to a path.
     pub(super) fn export(&mut self, id: TorrentId, to: PathBuf) {
         let Some(entry) = self.table.get(&id) else { return };
+        if entry.kept.magnet.is_some() {
+            let text = format!("{} cannot be exported yet: its metadata have not come", entry.kept.name);
+            return self.notice(Some(id), text);
+        }
         let held = entry.plan.as_ref().and_then(|plan| plan.bytes.clone());
         let path = self.it.keep.as_ref().map(|keep| keep.torrent_path(&entry.kept.info_hash));
         let name = entry.kept.name.clone();

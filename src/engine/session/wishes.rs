@@ -1,9 +1,10 @@
 //! What the user wants of one torrent: done at once, and kept for when it is made anew.
 
-use std::time::SystemTime;
+use std::time::{Instant, SystemTime};
 
+use super::super::runner::changes_trackers;
 use super::Desk;
-use super::entry::Goal;
+use super::entry::{Goal, Life};
 use crate::api::{TorrentId, Wish};
 use crate::swarm::event::Input;
 
@@ -29,6 +30,7 @@ impl Desk {
         entry.goal = goal;
         // Whatever kept it from running, the user has seen it.
         entry.error = None;
+        entry.asked = false;
         self.note(Some(id), text);
         self.keep();
         self.settle(id);
@@ -56,6 +58,26 @@ impl Desk {
             self.keep();
         }
         self.input(id, Input::Wish(wish));
+    }
+
+    /// Hands an input to a torrent, whether it runs or not.
+    pub(super) fn input(&mut self, id: TorrentId, input: Input) {
+        let Some(entry) = self.table.get_mut(&id) else { return };
+        match &mut entry.life {
+            Life::Running(inbox) => inbox.tell(input),
+            Life::Paused(torrent) | Life::Opening(torrent) | Life::Moving(torrent, _) => {
+                let trackers = changes_trackers(&input);
+                // What it would do about it can only be done by one that runs.
+                torrent.handle(Instant::now(), input, &mut Vec::new());
+                let trackers = trackers.then(|| torrent.trackers());
+                if let Some(trackers) = trackers {
+                    self.tracked(id, trackers);
+                }
+                self.settle(id);
+            }
+            Life::Unread | Life::Reading => self.settle(id),
+            Life::Stopping | Life::Deleting => (),
+        }
     }
 
     /// The user has changed a torrent's trackers: these are all.

@@ -24,7 +24,8 @@ impl Torrent {
         Counters {
             uploaded: self.up.total(),
             downloaded: self.down.total(),
-            left: self.left(),
+            // Before the metadata are here nobody knows how much there is; nothing would mean that all of it is here.
+            left: if self.is_described() { self.left() } else { u64::from(limits::BLOCK) },
             num_want: if known > limits::KNOWN_PEERS / 2 { 0 } else { room.min(limits::PEERS_PER_REPLY) as u32 },
         }
     }

@@ -290,7 +290,7 @@ impl Torrent {
     /// Whether everything wanted is there, and what follows.
     pub(super) fn look_if_complete(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let complete = self.picker.lacking() == 0;
-        if complete == self.complete {
+        if complete == self.complete || !self.is_described() {
             return;
         }
         self.complete = complete;

@@ -14,7 +14,7 @@ use crate::wire::extension::{Handshake, ours};
 use crate::wire::message::Message;
 
 impl Torrent {
-    /// Says what we take.
+    /// Says what we take, and how long the metadata are where they are here.
     pub(super) fn introduce_extensions(&mut self, key: PeerKey, upload_only: bool, out: &mut Vec<Effect>) {
         let size = self.config.info.as_ref().and_then(|info| u32::try_from(info.len()).ok());
         let handshake = Handshake { metadata_size: size, ..Handshake::ours(self.config.port, upload_only) };
@@ -72,12 +72,15 @@ impl Torrent {
             }
         }
         self.hungry.insert(key);
+        self.offers_metadata(now, key, out);
     }
 
     fn metadata_message(&mut self, now: Instant, key: PeerKey, payload: &Bytes, out: &mut Vec<Effect>) {
         match MetadataMessage::decode(payload) {
             Ok(MetadataMessage::Request(piece)) => self.metadata_asked(now, key, piece, out),
-            Ok(_) => {}
+            Ok(MetadataMessage::Data { piece, total, data }) => self.metadata_came(now, key, piece, total, &data, out),
+            Ok(MetadataMessage::Reject(piece)) => self.metadata_refused(now, key, piece),
+            Ok(MetadataMessage::Unknown) => {}
             Err(why) => self.expel(now, key, Gone::Misbehaved(why.to_string()), out),
         }
     }

@@ -1,4 +1,4 @@
-//! A torrent's life: stopped, checking, active, stopping.
+//! A torrent's life: stopped, (metadata,) checking, active, stopping.
 
 use std::ops::Range;
 use std::time::Instant;
@@ -24,13 +24,18 @@ impl Torrent {
         self.candidates.rest(now);
         self.dialing.clear();
         (self.outstanding, self.unwritten) = (0, 0);
+        for addr in self.config.peers.clone() {
+            self.candidates.learn(now, addr, Source::Manual);
+        }
+        if self.is_described() { self.begin(now, have, check, out) } else { self.begin_search(now, out) }
+    }
+
+    /// It begins with what is there.
+    pub(super) fn begin(&mut self, now: Instant, have: &Bytes, check: Vec<Range<u32>>, out: &mut Vec<Effect>) {
         let pieces = self.config.geometry.pieces();
         let have = Bitfield::from_wire(have, pieces).unwrap_or_else(|| Bitfield::new(pieces));
         for piece in self.config.geometry.all() {
             if have.has(piece) { self.picker.mark_have(piece) } else { self.picker.mark_lost(piece) }
-        }
-        for addr in self.config.peers.clone() {
-            self.candidates.learn(now, addr, Source::Manual);
         }
         if check.iter().all(Range::is_empty) {
             self.go_active(now, out);
@@ -110,8 +115,9 @@ impl Torrent {
     pub(super) fn stop(&mut self, now: Instant, out: &mut Vec<Effect>) {
         match self.phase {
             Phase::Stopped | Phase::Stopping { .. } => return,
-            Phase::Checking | Phase::Active => {}
+            Phase::Metadata | Phase::Checking | Phase::Active => {}
         }
+        self.search = None;
         for key in self.peers.keys().copied().collect::<Vec<_>>() {
             self.expel(now, key, Gone::Stopped, out);
         }
@@ -122,11 +128,15 @@ impl Torrent {
         self.dialing.clear();
         self.round_at = None;
         self.local.stop();
-        if self.phase == Phase::Active {
+        if self.is_live() {
             self.trackers.stop(now);
         }
-        self.phase = Phase::Stopping { saved: false, until: now + limits::LAST_ANNOUNCE };
-        out.push(Effect::Disk(DiskJob::Save));
+        // What has no files has nothing to save.
+        let saved = !self.is_described();
+        self.phase = Phase::Stopping { saved, until: now + limits::LAST_ANNOUNCE };
+        if !saved {
+            out.push(Effect::Disk(DiskJob::Save));
+        }
     }
 
     /// How much each file is wanted. A piece is wanted as much as the most wanted file in it; a piece of padding

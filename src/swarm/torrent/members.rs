@@ -13,6 +13,8 @@ use crate::wire::message::{Message, PieceIndex};
 
 /// Dials under way for each place that is free: most addresses are dead, and whoever answers first gets the place.
 const DIALS_A_PLACE: usize = 4;
+/// Pieces that a peer may allow us while it chokes us (BEP 6). Some allow far more than is usual: ten are usual.
+pub(super) const ALLOWED_FAST: usize = 64;
 
 impl Torrent {
     // --- coming ------------------------------------------------------------------------------------
@@ -51,7 +53,7 @@ impl Torrent {
     }
 
     fn admit(&mut self, now: Instant, hello: &Hello, out: &mut Vec<Effect>) -> Result<(), Gone> {
-        if self.phase != Phase::Active {
+        if !self.is_live() {
             return Err(Gone::Stopped);
         }
         if hello.peer_id == self.config.peer_id {
@@ -80,10 +82,14 @@ impl Torrent {
     /// (BEP 40), and one that we only wait for only if the newcomer's is higher.
     fn least_useful(&self, now: Instant, newcomer: SocketAddr) -> Option<PeerKey> {
         let lot = self.candidates.lot(newcomer);
-        let idle = self.peers.iter().filter(|(_, p)| {
+        let gives_metadata = |key| self.search.as_ref().is_some_and(|search| search.hopes_for(key));
+        let idle = self.peers.iter().filter(|(key, p)| {
             let age = now.saturating_duration_since(p.since);
             let moves = p.down.rate(now) + p.up.rate(now) > 0;
-            !moves && age.as_secs() >= 5 && (p.snubbed || !p.interesting || p.chokes_us || age.as_secs() >= 60)
+            !moves
+                && !gives_metadata(**key)
+                && age.as_secs() >= 5
+                && (p.snubbed || !p.interesting || p.chokes_us || age.as_secs() >= 60)
         });
         let rank = |p: &Peer| (!p.snubbed, p.interesting, p.interested, self.candidates.lot(p.hello.addr));
         let (key, worst) = idle.min_by_key(|(_, p)| rank(p))?;
@@ -120,6 +126,9 @@ impl Torrent {
         }
         self.release(key, false, out);
         let Some(peer) = self.peers.remove(&key) else { return };
+        if let Some(search) = &mut self.search {
+            search.gone(key);
+        }
         for piece in peer.has.iter() {
             self.picker.remove_copy(piece);
         }
@@ -183,7 +192,7 @@ impl Torrent {
     /// Whether another connection would be welcome.
     pub(super) fn may_dial(&self) -> bool {
         let places = self.config.max_peers.saturating_sub(self.peers.len());
-        self.phase == Phase::Active && self.dialing.len() < limits::HALF_OPEN_OUT.min(places * DIALS_A_PLACE)
+        self.is_live() && self.dialing.len() < limits::HALF_OPEN_OUT.min(places * DIALS_A_PLACE)
     }
 
     /// Dials as many addresses as may be dialled.
@@ -221,7 +230,7 @@ impl Torrent {
     fn message(&mut self, now: Instant, key: PeerKey, message: Message, out: &mut Vec<Effect>) {
         match message {
             Message::Piece { piece, begin, data } => return self.block(now, key, piece, begin, data, out),
-            Message::Request(block) => return self.requested(now, key, block, out),
+            Message::Request(block) if self.is_described() => return self.requested(now, key, block, out),
             _ => {}
         }
         let Some(peer) = self.peers.get_mut(&key) else { return };
@@ -230,6 +239,10 @@ impl Torrent {
             self.expel(now, key, Gone::Misbehaved("it floods us with messages".into()), out);
             return;
         }
+        if !self.is_described() && self.keeps_early(now, key, &message, out) {
+            return;
+        }
+        let Some(peer) = self.peers.get_mut(&key) else { return };
         match message {
             Message::Choke => self.choked_by(now, key, out),
             Message::Unchoke => self.unchoked_by(now, key),
@@ -252,8 +265,7 @@ impl Torrent {
             }
             Message::Reject(block) if fast => self.rejected(now, key, block),
             Message::AllowedFast(piece) if fast => {
-                // Some allow pieces before the metadata is known or far more than is usual: ten are usual.
-                if piece.0 < self.config.geometry.pieces() && peer.allowed.len() < 64 {
+                if piece.0 < self.config.geometry.pieces() && peer.allowed.len() < ALLOWED_FAST {
                     peer.allowed.insert(piece);
                     self.hungry.insert(key);
                 }
@@ -318,7 +330,7 @@ impl Torrent {
         self.look_if_useless(now, key, out);
     }
 
-    fn has_all_of(&mut self, now: Instant, key: PeerKey, has: Option<Bitfield>, out: &mut Vec<Effect>) {
+    pub(super) fn has_all_of(&mut self, now: Instant, key: PeerKey, has: Option<Bitfield>, out: &mut Vec<Effect>) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let Some(has) = has else {
             let why = Gone::Misbehaved("its bitfield is of the wrong size or has spare bits".into());

@@ -27,6 +27,7 @@ impl Torrent {
             wanted: done + left,
             done,
             pieces: geometry.pieces(),
+            metadata: self.search.as_ref().map_or((0, 0), |search| search.standing().pieces),
             have: self.picker.have().count(),
             checked: self.checked,
             state: self.state(),
@@ -68,6 +69,7 @@ impl Torrent {
     pub(super) fn state(&self) -> State {
         match self.phase {
             Phase::Stopped | Phase::Stopping { .. } => State::Paused,
+            Phase::Metadata => State::Metadata,
             Phase::Checking => State::Checking,
             Phase::Active if self.fault.is_some() => State::Error,
             Phase::Active if self.complete => State::Seeding,

@@ -161,3 +161,15 @@ fn oddities_are_passed_over_and_said() {
     assert_eq!(it.web_seeds, ["http://s.example/f"]);
     assert_eq!(it.remarks.len(), 5, "{:?}", it.remarks);
 }
+
+#[test]
+fn metadata_from_peers_make_a_torrent_file() {
+    let info = info(&[]).encode();
+    let trackers = [vec!["http://a.example/announce".to_owned()], vec!["udp://b.example:1".to_owned()]];
+    let seeds = ["http://s.example/f".to_owned()];
+    let it = Metainfo::parse(&super::torrent(&info, &trackers, &seeds)).unwrap();
+    assert_eq!((&it.trackers[..], &it.web_seeds[..]), (&trackers[..], &seeds[..]));
+    assert_eq!(it.info, info);
+    assert_eq!(it.info_hash, Metainfo::from_info(&info).unwrap().info_hash);
+    assert!(Metainfo::parse(&super::torrent(&info, &[], &[])).unwrap().trackers.is_empty());
+}
