@@ -69,6 +69,8 @@ pub fn joined(add: &AddTorrent, magnet: Box<Magnet>, defaults: &Defaults) -> Res
         priorities: Vec::new(),
         sequential: add.sequential,
         private: false,
+        lan: defaults.lan,
+        lan_unlimited: defaults.lan_unlimited,
         // In the order of the link, each in a tier of its own.
         trackers: magnet.trackers.iter().map(|url| vec![url.clone()]).collect(),
         peers: add.peers.iter().chain(&magnet.peers).copied().collect(),

@@ -243,7 +243,7 @@ use Place::{Everywhere, Files, Log, Peers, Pieces, Torrents, Trackers};
 
 /// All keys. The first match wins, those of a narrower place before those that hold everywhere.
 pub const KEYS: &[Binding] = &[
-    on(Torrents, &[Char('a')], "a", Act::Add, "add a torrent: path or URL of a .torrent; pasting does the same", "add"),
+    on(Torrents, &[Char('a')], "a", Act::Add, "add a torrent: path, URL, magnet or hash; pasting does the same", "add"),
     on(Torrents, &[Char('c')], "c", Act::Create, "create a torrent of your own files, and seed it", "create"),
     on(Torrents, &[Char(' ')], "Space", Act::Mark, "mark it; what follows is done to all that are marked", ""),
     on(Torrents, &[Char('*')], "*", Act::MarkAll, "mark all that are shown, or none", ""),

@@ -177,7 +177,7 @@ fn welcome(pen: &mut Pen<'_>, area: Rect, model: &Model, snapshot: &Snapshot) {
     pen.put(x, y, width, "No torrents yet", theme.strong);
     y += 2;
     let rows = [
-        (model.keymap.shown(Act::Add), "add a torrent: the path or URL of a .torrent file"),
+        (model.keymap.shown(Act::Add), "add a torrent: a .torrent file, its URL, or a magnet link"),
         ("", "or paste it here, one a line"),
         (model.keymap.shown(Act::Palette), "all that can be done, found by typing"),
         (model.keymap.shown(Act::Settings), "settings"),

@@ -57,6 +57,7 @@ impl Kind {
 
 /// A torrent to hand to a client.
 pub struct Given<'a> {
+    /// The path of its `.torrent`, or a magnet link.
     pub torrent: &'a Path,
     pub hex: &'a str,
 }
@@ -179,10 +180,13 @@ impl Client {
             Channel::Exit => false,
             Channel::Lines(..) => self.stat().iter().all(|row| row["done"] == true),
             Channel::Rpc(port) => {
-                let ask = r#"{"method":"torrent-get","arguments":{"fields":["sizeWhenDone","haveValid"]}}"#;
-                let Some(answer) = transmission_rpc(self.place.ip, *port, ask) else { return false };
+                let fields = ["sizeWhenDone", "haveValid", "metadataPercentComplete"];
+                let ask = serde_json::json!({"method": "torrent-get", "arguments": {"fields": fields}}).to_string();
+                let Some(answer) = transmission_rpc(self.place.ip, *port, &ask) else { return false };
                 let rows = answer["arguments"]["torrents"].as_array().cloned().unwrap_or_default();
-                let whole = |row: &serde_json::Value| row["sizeWhenDone"] == row["haveValid"];
+                let whole = |row: &serde_json::Value| {
+                    row["metadataPercentComplete"] == 1.0 && row["sizeWhenDone"] == row["haveValid"]
+                };
                 rows.len() == self.hashes.len() && rows.iter().all(whole)
             }
             Channel::Web(port) => {
@@ -266,6 +270,7 @@ impl Client {
                 for g in given {
                     let folder = format!("d.directory.set=\"{}\"", dir.display());
                     let torrent = g.torrent.to_string_lossy();
+                    let torrent = torrent.replace('&', "&amp;");
                     let answer = scgi(socket, "load.start_verbose", &["", &torrent, &folder]);
                     assert!(answer.is_some_and(|a| !a.contains("faultCode")), "{}", self.state());
                 }
@@ -413,6 +418,8 @@ impl Start<'_> {
             format!("network.port_range.set = {0}-{0}", self.port),
             "network.port_random.set = no".to_owned(),
             format!("network.bind_address.set = {}", self.place.ip),
+            // What is made of a magnet link forgets the folder that it was given.
+            format!("directory.default.set = {}", self.dir.display()),
             format!("network.scgi.open_local = {}", socket.display()),
             "dht.mode.set = disable".to_owned(),
             "protocol.pex.set = no".to_owned(),

@@ -27,8 +27,11 @@ def open_session(ask):
 
 
 def add(ask):
-    params = lt.add_torrent_params()
-    params.ti = lt.torrent_info(ask["torrent"])
+    if ask["torrent"].startswith("magnet:"):
+        params = lt.parse_magnet_uri(ask["torrent"])
+    else:
+        params = lt.add_torrent_params()
+        params.ti = lt.torrent_info(ask["torrent"])
     params.save_path = ask["dir"]
     params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
     params.flags |= lt.torrent_flags.disable_pex

@@ -199,12 +199,15 @@ impl Store {
     }
 }
 
-/// Picks addresses for a caller by chance: never its own, no seeds for a seed, no loopback address for another host.
+/// Picks addresses for a caller by chance: never its own, no seeds for a seed that has not just begun, no loopback address for another host.
 fn choose(swarm: &Swarm, call: &Call, rng: &mut fastrand::Rng) -> Vec<(SocketAddr, PeerId)> {
     let wanted = (call.num_want.unwrap_or(WANTED) as usize).min(WANTED_MAX);
+    // A seed has no use for a seed. But aria2 begins a magnet by saying that nothing of it is left, so whoever has just
+    // begun is told of seeds too.
+    let seeds = call.left > 0 || call.event == AnnounceEvent::Started;
     let of_use = |m: &Member| {
         m.addr != call.addr
-            && !(m.seed && call.left == 0)
+            && (seeds || !m.seed)
             && !(call.same_family && m.addr.is_ipv4() != call.addr.is_ipv4())
             && (!m.addr.ip().is_loopback() || call.addr.ip().is_loopback())
     };
@@ -276,6 +279,9 @@ mod tests {
         // A seed has no use for a seed.
         assert_eq!(addrs(&third), ["10.0.0.1:1"]);
         assert_eq!((third.seeds, third.leechers), (2, 1));
+        // One that has just begun may be a magnet of aria2.
+        let begun = Call { event: AnnounceEvent::Started, ..call("[fd00::1]:3", 0) };
+        assert_eq!(addrs(&store.announce(now, &begun).unwrap()), ["10.0.0.1:1", "10.0.0.2:2"]);
         let again = store.announce(now, &call("10.0.0.1:1", 5)).unwrap();
         assert_eq!(addrs(&again), ["10.0.0.2:2", "[fd00::1]:3"]);
         let only_v4 = Call { same_family: true, ..call("10.0.0.1:1", 5) };

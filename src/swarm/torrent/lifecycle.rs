@@ -104,11 +104,18 @@ impl Torrent {
         self.look_if_complete(now, out);
         let (have, all) = (self.picker.have().count(), self.config.geometry.pieces());
         self.write_log(now, format!("started with {have} of {all} pieces"));
-        self.trackers.start(now);
-        if self.looks_local() {
-            self.local.start(now);
-        }
+        self.seek(now);
         out.push(Effect::Ready);
+    }
+
+    /// Peers are looked for from now on, unless they are already.
+    pub(super) fn seek(&mut self, now: Instant) {
+        self.trackers.start(now);
+        match (self.looks_local(), self.local.deadline()) {
+            (true, None) => self.local.start(now),
+            (true, Some(_)) => {}
+            (false, _) => self.local.stop(),
+        }
     }
 
     /// The last words: peers dropped, trackers told, the record saved.

@@ -31,7 +31,7 @@ impl Torrent {
     pub(super) fn begin_search(&mut self, now: Instant, out: &mut Vec<Effect>) {
         self.phase = Phase::Metadata;
         self.complete = false;
-        self.trackers.start(now);
+        self.seek(now);
         match self.config.info.clone() {
             // They were here when it was stopped, before anybody had judged them.
             Some(info) => out.push(Effect::Metadata(info)),
