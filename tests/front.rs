@@ -124,7 +124,7 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         (
             "a 'film.torrent Enter Enter",
             &[
-                "Add(AddTorrent { what: \"film.torrent\", dir: None, peers: [], select: [], priorities: [], sequential: false, paused: false })",
+                "Add(AddTorrent { what: \"film.torrent\", dir: None, peers: [], select: [], priorities: [], sequential: false, paused: false, choose: false })",
             ],
         ),
         ("a 'film.torrent Enter Down Space Enter", &["priorities: [(1, Skip), (2, Skip)]"]),
@@ -152,6 +152,9 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         ("a 'film.torrent Enter a Home Space Enter", &["priorities: []"]),
         ("a 'film.torrent Enter / Esc * '*.txt Enter Space Space Enter", &["priorities: []"]),
         ("a 'magnet:?x Tab Tab Space Esc", &[]),
+        ("a 'magnet:?x Enter", &["choose: true })"]),
+        ("a 'magnet:?x Down Down Right Right Space Enter", &["paused: false, choose: false })"]),
+        ("a 'magnet:?x BackTab BackTab Space Enter", &["sequential: true, paused: false, choose: true })"]),
         ("a 'slow.torrent Tab Down Up Backspace Backspace Esc", &[]),
         // Removing.
         ("d Enter", &["Remove { id: TorrentId(1), data: false }"]),
@@ -297,6 +300,36 @@ fn settings_of_the_interface_hold_at_once() {
         }
         assert!(check(&model), "{word}");
     }
+}
+
+#[test]
+fn the_files_of_a_magnet_are_chosen_when_they_are_known() {
+    let snapshot = world();
+    let (id, _) = snapshot.torrents[0];
+    let asks = |pressed: &str, words: &str| {
+        let mut model = fresh(&snapshot);
+        // It waits behind what is being typed.
+        keys(&mut model, &snapshot, "a 'x");
+        update(&mut model, Msg::Choose(id, Box::new(contents())), &snapshot);
+        keys(&mut model, &snapshot, "Esc");
+        let shown = text(&draw(&model, &snapshot));
+        assert!(shown.contains("files of film") && shown.contains("6 of 6 files"), "{shown}");
+        let asked = format!("{:?}", play(&mut model, &snapshot, pressed));
+        assert!(model.dialogs.is_empty() && asked.contains(words), "{asked}");
+    };
+    asks("Enter", "Choose { id: TorrentId(1), priorities: [] }");
+    asks(
+        "/ '*.srt Enter Enter",
+        "Choose { id: TorrentId(1), priorities: [(0, Skip), (1, Skip), (2, Skip), (5, Skip)] }",
+    );
+    asks("Esc", "Pause(TorrentId(1))");
+    // The question goes with its torrent.
+    let mut model = fresh(&snapshot);
+    update(&mut model, Msg::Choose(id, Box::new(contents())), &snapshot);
+    let mut gone = snapshot.clone();
+    gone.torrents.clear();
+    update(&mut model, Msg::Snapshot, &gone);
+    assert!(model.dialogs.is_empty());
 }
 
 #[test]
