@@ -60,9 +60,11 @@ pub mod wire {
     pub mod message;
     pub mod metainfo;
     pub mod mse;
+    pub mod nat;
     pub mod rc4;
     pub mod text;
     pub mod tracker;
+    pub mod web_seed;
 }
 
 pub mod swarm {
@@ -84,6 +86,7 @@ pub mod swarm {
     pub mod torrent;
     pub mod trackers;
     pub mod view;
+    pub mod web_seeds;
 }
 
 pub mod disk {

@@ -163,6 +163,24 @@ pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(1800);
 /// The longest text of a tracker that is kept, in characters.
 pub const TRACKER_TEXT: usize = 200;
 
+// --- web seeds ----------------------------------------------------------------------------------
+
+/// Web seeds of one torrent that are kept.
+pub const WEB_SEEDS: usize = 100;
+/// Web seeds of one torrent that are asked at once: each costs a thread and a connection, and one fills most links.
+pub const WEB_SEEDS_AT_ONCE: usize = 4;
+/// Time until a web seed that failed is asked again; three times as long each time.
+pub const WEB_SEED_BACKOFF: Duration = Duration::from_secs(5);
+/// The longest such time, also when the server itself asks for more (`Retry-After`).
+pub const WEB_SEED_BACKOFF_MOST: Duration = Duration::from_secs(1800);
+/// Time for a web seed to send anything more: to connect, to answer, for each read of its answer.
+pub const WEB_SEED_READ: Duration = Duration::from_secs(25);
+/// Blocks asked of a web seed in one go: 8 MiB, so that one request lasts while the next is on its way.
+pub const WEB_SEED_RUN: usize = 512;
+/// Bytes of a file that are read and thrown away where a web seed ignores ranges. One that does so with larger files
+/// would send far more than is of use.
+pub const WEB_SEED_SKIP: u64 = 4 * MIB as u64;
+
 // --- leaving ------------------------------------------------------------------------------------
 
 /// Time for everything to stop.

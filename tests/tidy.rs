@@ -35,7 +35,17 @@ const NEVER: &[(&str, &[&str], &[&str])] = &[
     ("api.rs", &["Instant", "SystemTime"], &[]),
     ("disk/", &["TcpStream", "TcpListener", "UdpSocket", "tokio", "ureq"], &[]),
     ("engine/", &["tokio"], &["engine/udp.rs", "engine/udp/lan.rs", "engine/dht.rs"]),
-    ("engine/", &["ureq"], &["engine/announce.rs", "engine/announce/bound.rs"]),
+    (
+        "engine/",
+        &["ureq"],
+        &[
+            "engine/announce.rs",
+            "engine/announce/bound.rs",
+            "engine/announce/client.rs",
+            "engine/announce/router.rs",
+            "engine/announce/web.rs",
+        ],
+    ),
     (
         "ui/",
         &["event::read", "event::poll", "Instant::now", "SystemTime::now", "std::fs"],

@@ -146,7 +146,13 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
     let files = metainfo.files.iter().map(lay).collect();
     let layout = Layout::new(metainfo.info_hash, geometry, files, metainfo.hashes);
     let layout = layout.map_err(|why| format!("{} cannot be used: {why}", add.what))?;
-    let span = |file: &File| Span { path: file.name.clone(), offset: file.offset, length: file.length, pad: file.pad };
+    let span = |file: &File| Span {
+        path: file.name.clone(),
+        offset: file.offset,
+        length: file.length,
+        pad: file.pad,
+        web: file.web.clone(),
+    };
     let mut wanted = priorities(&metainfo.files, &add.select)?;
     wanted.extend(&add.priorities);
     let config = TorrentConfig {
@@ -160,6 +166,8 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
         sequential: add.sequential,
         private: metainfo.private,
         trackers: metainfo.trackers,
+        web_seeds: metainfo.web_seeds,
+        is_folder: metainfo.folder,
         peers: add.peers.clone(),
         port: defaults.port.unwrap_or(0),
         folder: shown(&dir),

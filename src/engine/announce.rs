@@ -5,28 +5,24 @@
 //! for all of it, a limit for its answer, and rules for the addresses that a redirect may lead to.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use ureq::config::{Config, IpFamily};
-use ureq::http::Uri;
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector, DefaultConnector, NextTimeout, RustlsConnector};
+use ureq::config::Config;
 use ureq::{Agent, Proxy};
 use url::Url;
 
-use crate::engine::announce::bound::Bound;
+use client::{Client, Rules, parse, words};
+
 use crate::engine::greet::Routes;
 use crate::engine::threads::Crew;
 use crate::engine::udp::UdpTrackers;
 use crate::engine::udp::lan::{Lan, Sockets};
 use crate::limits;
-use crate::wire::text;
 use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply, Asker, announce_url, decode_reply};
 
 /// Threads that make requests; started when there is work for them.
@@ -148,6 +144,8 @@ pub struct Announcer {
     shared: Arc<Shared>,
     crew: Crew,
     config: Config,
+    /// For web seeds.
+    web: Config,
     bind: Option<IpAddr>,
     udp: UdpTrackers,
 }
@@ -173,8 +171,22 @@ impl Announcer {
             .timeout_connect(Some(limits::TRACKER_CONNECT))
             .timeout_global(Some(limits::TRACKER))
             .build();
+        let proxy = http.proxy().cloned();
+        let web = Agent::config_builder()
+            .http_status_as_error(false)
+            .proxy(proxy)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .max_idle_connections(2)
+            .user_agent(USER_AGENT)
+            .timeout_resolve(Some(limits::TRACKER_CONNECT))
+            .timeout_connect(Some(limits::WEB_SEED_READ))
+            .timeout_recv_response(Some(limits::WEB_SEED_READ))
+            // A body takes as long as it takes, while it goes on.
+            .timeout_per_read(Some(limits::WEB_SEED_READ))
+            .build();
         let udp = UdpTrackers::start(crew, config.bind)?;
-        Ok(Announcer { shared: Arc::default(), crew: crew.clone(), config: http, bind: config.bind, udp })
+        Ok(Announcer { shared: Arc::default(), crew: crew.clone(), config: http, web, bind: config.bind, udp })
     }
 
     /// Begins local discovery: torrents that are asked for there are told who else has them.
@@ -212,7 +224,8 @@ impl Announcer {
         // Counted against the jobs: a thread that was called for an earlier one still looks idle.
         if queue.idle < queue.jobs.len() && queue.threads < THREADS {
             let name = format!("http{}", queue.threads);
-            let (guarded, worker) = Worker::new(&self.config, self.bind);
+            let (guarded, client) = Client::new(&self.config, self.bind);
+            let worker = Worker(client);
             let shared = Arc::clone(&self.shared);
             match self.crew.spawn(name, move || worker.run(&shared), |_| ()) {
                 Ok(()) => {
@@ -245,94 +258,8 @@ impl Drop for Announcer {
     }
 }
 
-/// One thread's way to make requests.
-struct Worker {
-    agent: Agent,
-    rules: Arc<Rules>,
-}
-
-/// What is known of the address of the request under way, and what it must be. Shared with the resolver.
-#[derive(Debug, Default)]
-struct Rules {
-    /// The address must not be a private one: the redirect comes from a public host.
-    public_only: AtomicBool,
-    /// The path need not look like a tracker's.
-    any_path: AtomicBool,
-    /// The last address was a private one.
-    private: AtomicBool,
-    /// The request goes over IPv6, where the host has both families and the other one was used.
-    second: AtomicBool,
-    /// The host has addresses of both families.
-    both: AtomicBool,
-}
-
-impl Rules {
-    fn get(flag: &AtomicBool) -> bool {
-        flag.load(Ordering::Relaxed)
-    }
-}
-
-/// Looks names up and applies the rules to what comes out, so that no name can lead where its URL may not.
-struct Guard {
-    inner: DefaultResolver,
-    rules: Arc<Rules>,
-    /// The address that connections are made from: those of the other family are of no use then.
-    bind: Option<IpAddr>,
-}
-
-impl fmt::Debug for Guard {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Guard")
-    }
-}
-
-impl Resolver for Guard {
-    fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let mut found = self.inner.resolve(uri, config, timeout)?;
-        if config.proxy().is_some() {
-            // It is the proxy's address; the rest is its business.
-            return Ok(found);
-        }
-        let refuse = |why: &str| Err(ureq::Error::Io(io::Error::other(why)));
-        let private = found.iter().any(|addr| is_private(addr.ip()));
-        self.rules.private.store(private, Ordering::Relaxed);
-        if private && Rules::get(&self.rules.public_only) {
-            return refuse("the tracker redirected to a private address: refused");
-        }
-        if private && !Rules::get(&self.rules.any_path) && !looks_like_announce(uri.path()) {
-            return refuse("a tracker at a private address must have a path that begins with /announce");
-        }
-        let fits = |v6: bool| self.bind.is_none_or(|ip| ip.is_ipv6() == v6);
-        let v6 = found.iter().any(SocketAddr::is_ipv6) && fits(true);
-        let v4 = found.iter().any(SocketAddr::is_ipv4) && fits(false);
-        self.rules.both.store(v4 && v6, Ordering::Relaxed);
-        if v4 && v6 {
-            let want_v6 = Rules::get(&self.rules.second);
-            let mut kept = self.inner.empty();
-            found.iter().filter(|addr| addr.is_ipv6() == want_v6).for_each(|addr| kept.push(*addr));
-            found = kept;
-        }
-        Ok(found)
-    }
-}
-
-/// Whether the address is of this machine or of a network without access from outside.
-fn is_private(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            let [a, b, ..] = ip.octets();
-            let shared = a == 100 && b & 0xc0 == 64;
-            ip.is_loopback() || ip.is_private() || ip.is_link_local() || a == 0 || shared
-        }
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local(),
-    }
-}
-
-/// Whether a path is a tracker's and not, say, a command of a router or of a program on this machine.
-fn looks_like_announce(path: &str) -> bool {
-    let last = path.rsplit('/').next().unwrap_or(path);
-    path.starts_with("/announce") || last.starts_with("announce")
-}
+/// One thread that makes announces.
+struct Worker(Client);
 
 /// An answer before it is understood.
 struct Answer {
@@ -341,19 +268,6 @@ struct Answer {
 }
 
 impl Worker {
-    fn new(config: &Config, bind: Option<IpAddr>) -> (Agent, Self) {
-        let rules = Arc::new(Rules::default());
-        let guard = Guard { inner: DefaultResolver::default(), rules: Arc::clone(&rules), bind };
-        let agent = match bind {
-            Some(ip) => {
-                let bound = ().chain(ConnectProxyConnector::default()).chain(Bound(ip));
-                Agent::with_parts(config.clone(), bound.chain(RustlsConnector::default()), guard)
-            }
-            None => Agent::with_parts(config.clone(), DefaultConnector::new(), guard),
-        };
-        (agent.clone(), Worker { agent, rules })
-    }
-
     fn run(self, shared: &Shared) {
         let mut queue = shared.lock();
         while !queue.closed {
@@ -386,9 +300,9 @@ impl Worker {
             Job::Fetch { url, max, done } => {
                 let deadline = Instant::now() + limits::TRACKER;
                 // The user named this place, so its path may be any.
-                self.rules.any_path.store(true, Ordering::Relaxed);
+                self.0.rules.any_path.store(true, Ordering::Relaxed);
                 let result = caught(|| self.follow(parse(&url)?, max, deadline));
-                self.rules.any_path.store(false, Ordering::Relaxed);
+                self.0.rules.any_path.store(false, Ordering::Relaxed);
                 let failed = result.is_err();
                 done(result.and_then(|answer| match answer.status {
                     200..=299 => Ok(answer.body),
@@ -405,13 +319,13 @@ impl Worker {
         let url = parse(&ask.url)?;
         let url = Announce { url: url.into(), ..ask.clone() };
         let url = parse(&announce_url(&url, asker).map_err(|e| e.to_string())?)?;
-        self.rules.second.store(false, Ordering::Relaxed);
-        self.rules.both.store(false, Ordering::Relaxed);
+        self.0.rules.second.store(false, Ordering::Relaxed);
+        self.0.rules.both.store(false, Ordering::Relaxed);
         let first = self.ask(url.clone(), deadline);
-        if !Rules::get(&self.rules.both) || !has_ipv6() {
+        if !Rules::get(&self.0.rules.both) || !has_ipv6() {
             return first;
         }
-        self.rules.second.store(true, Ordering::Relaxed);
+        self.0.rules.second.store(true, Ordering::Relaxed);
         let short = if first.is_ok() { deadline.min(Instant::now() + SECOND) } else { deadline };
         match (first, self.ask(url, short)) {
             (Ok(mut reply), Ok(second)) => {
@@ -436,31 +350,12 @@ impl Worker {
         })
     }
 
-    /// Makes a request and follows redirects, each hop under the rules.
-    fn follow(&self, mut url: Url, max: u64, deadline: Instant) -> Result<Answer, String> {
-        self.rules.public_only.store(false, Ordering::Relaxed);
-        for _ in 0..=limits::REDIRECTS {
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
-                return Err("no answer in time".into());
-            }
-            let request = self.agent.get(url.as_str()).config().ip_family(IpFamily::Any).timeout_global(Some(left));
-            let mut response = request.build().call().map_err(|e| words(&e))?;
-            let status = response.status().as_u16();
-            let to = response.headers().get("location").and_then(|to| to.to_str().ok());
-            let (300..=399, Some(to)) = (status, to) else {
-                let body = response.body_mut().with_config().limit(max).read_to_vec().map_err(|e| words(&e))?;
-                return Ok(Answer { status, body });
-            };
-            // From a public host, and from anywhere after one, there is no way back into a private network.
-            if !Rules::get(&self.rules.private) {
-                self.rules.public_only.store(true, Ordering::Relaxed);
-            }
-            let next = url.join(to).map_err(|_| "it redirects to something that is no URL".to_owned())?;
-            url = parse(next.as_str())
-                .map_err(|_| format!("it redirects to a {} URL: refused", text::clean(next.scheme(), 20)))?;
-        }
-        Err(format!("it redirects more than {} times", limits::REDIRECTS))
+    /// Makes a request and reads at most `max` bytes of what comes of it.
+    fn follow(&self, url: Url, max: u64, deadline: Instant) -> Result<Answer, String> {
+        let mut response = self.0.get(url, None, Some(deadline))?;
+        let status = response.status().as_u16();
+        let body = response.body_mut().with_config().limit(max).read_to_vec().map_err(|e| words(&e))?;
+        Ok(Answer { status, body })
     }
 }
 
@@ -469,48 +364,15 @@ fn caught<T>(work: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|_| Err("an error of ours, which the log tells".into()))
 }
 
-/// Reads an http or https URL and says in words what is wrong with it.
-fn parse(text: &str) -> Result<Url, String> {
-    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err("the URL holds a character that no URL may have".into());
-    }
-    if text.len() > 2 * limits::TRACKER_URL {
-        return Err(format!("the URL is {} bytes long: too long", text.len()));
-    }
-    let url = Url::parse(text).map_err(|e| format!("the URL cannot be read: {e}"))?;
-    match (url.scheme(), url.port()) {
-        ("http" | "https", Some(0)) => Err("the URL names port 0, which nobody can listen on".into()),
-        ("http" | "https", _) => Ok(url),
-        (other, _) => Err(format!("{other} URLs are not supported here, only http and https")),
-    }
-}
-
 /// Whether this machine has a way to the IPv6 internet. Asks the routing table; nothing is sent.
 fn has_ipv6() -> bool {
     let far: SocketAddr = ([0x2001, 0x0db8, 0, 0, 0, 0, 0, 1], 9).into();
     UdpSocket::bind("[::]:0").and_then(|socket| socket.connect(far)).is_ok()
 }
 
-/// A failed request in words, harmless ones: parts of them may come from the other side.
-fn words(error: &ureq::Error) -> String {
-    let plain = match error {
-        ureq::Error::Timeout(ureq::Timeout::Resolve) => "its name was not found in time".into(),
-        ureq::Error::Timeout(ureq::Timeout::Connect) => "no connection in time".into(),
-        ureq::Error::Timeout(_) => "no answer in time".into(),
-        ureq::Error::HostNotFound => "its name is not known".into(),
-        ureq::Error::Io(e) if e.kind() == io::ErrorKind::ConnectionRefused => "connection refused".into(),
-        ureq::Error::Io(e) => e.to_string(),
-        ureq::Error::BodyExceedsLimit(max) => format!("its answer is longer than {max} bytes"),
-        ureq::Error::LargeResponseHeader(..) => "the header of its answer is too long".into(),
-        ureq::Error::Decompress(..) => "its answer is damaged (compression)".into(),
-        ureq::Error::Protocol(_) | ureq::Error::Http(_) => "it does not speak HTTP".into(),
-        ureq::Error::Rustls(e) => format!("its certificate or TLS is bad: {e}"),
-        other => other.to_string(),
-    };
-    text::clean(&plain, limits::TRACKER_TEXT)
-}
-
 mod bound;
+mod client;
+pub mod web;
 
 #[cfg(test)]
 mod tests;

@@ -138,7 +138,8 @@ impl Engine {
             lan: lan.is_some(),
             lan_unlimited: config.lan_unlimited,
         };
-        let world = World { crew: crew.clone(), greeter, pool: Pool::default(), announcer, lan, news };
+        let (pool, seats_left) = (Pool::default(), seats.clone());
+        let world = World { crew: crew.clone(), greeter, pool, announcer, lan, seats: seats_left, news };
         let session = Session {
             world: Arc::new(world),
             routes,

@@ -73,6 +73,8 @@ pub fn joined(add: &AddTorrent, magnet: Box<Magnet>, defaults: &Defaults) -> Res
         lan_unlimited: defaults.lan_unlimited,
         // In the order of the link, each in a tier of its own.
         trackers: magnet.trackers.iter().map(|url| vec![url.clone()]).collect(),
+        web_seeds: magnet.web_seeds.clone(),
+        is_folder: false,
         peers: add.peers.iter().chain(&magnet.peers).copied().collect(),
         port: defaults.port.unwrap_or(0),
         folder: shown(&dir),

@@ -10,10 +10,11 @@ use std::time::{Duration, Instant, SystemTime};
 use bytes::Bytes;
 use crossbeam_channel::Sender;
 
+use super::announce::web::WebLine;
 use super::announce::{AnnounceJob, Announcer};
 use super::buffers::Pool;
 use super::greet::{Call, Greeter};
-use super::inbox::{Arrival, Cover, Described, Inbox, Mail, Post, Seat};
+use super::inbox::{Arrival, Cover, Described, Inbox, Mail, Post, Seat, Seats};
 use super::reader::{Pieces, Reader};
 use super::threads::Crew;
 use super::udp::lan::Lan;
@@ -22,7 +23,7 @@ use crate::api::TorrentId;
 use crate::disk::fault::other;
 use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
-use crate::swarm::event::{Effect, Gone, Input, PeerKey, Wish};
+use crate::swarm::event::{Effect, Fetch, Gone, Input, PeerKey, Wish};
 use crate::swarm::job::DiskJob;
 use crate::swarm::torrent::Torrent;
 use crate::swarm::view::TorrentView;
@@ -46,10 +47,12 @@ pub struct World {
     pub greeter: Greeter,
     /// Read buffers.
     pub pool: Pool,
-    /// Asks trackers.
+    /// Asks trackers and web seeds.
     pub announcer: Announcer,
     /// Announces to the local network, where that is wished.
     pub lan: Option<Lan>,
+    /// The connections of all torrents together.
+    pub seats: Seats,
     /// What the session hears.
     pub news: Sender<News>,
 }
@@ -139,6 +142,8 @@ struct Work {
     files: Arc<OnceLock<Storage>>,
     pieces: Pieces,
     lines: BTreeMap<PeerKey, Line>,
+    /// The web seeds that are asked.
+    web: BTreeMap<PeerKey, WebLine>,
     out: Vec<Effect>,
     /// Lines with something to flush, and lines whose threads are still to be started.
     touched: Vec<PeerKey>,
@@ -165,6 +170,7 @@ impl Work {
             files,
             pieces: Pieces::default(),
             lines: BTreeMap::new(),
+            web: BTreeMap::new(),
             out: Vec::new(),
             touched: Vec::new(),
             newborn: Vec::new(),
@@ -209,6 +215,7 @@ impl Work {
             self.perform();
         }
         self.lines.clear();
+        self.web.clear();
         drop((self.read, self.files));
         if let Some(storage) = self.it.storage {
             storage.close();
@@ -252,9 +259,10 @@ impl Work {
             Post::Input(input) => match &input {
                 // A late word about a connection that is no more.
                 Input::Wire { peer, .. } | Input::Sent { peer, .. } | Input::Unread { peer, .. }
-                    if !self.lines.contains_key(peer) => {}
+                    if !self.lines.contains_key(peer) && !self.web.contains_key(peer) => {}
+                Input::Fetched { peer, .. } if !self.web.contains_key(peer) => {}
                 Input::Gone { peer, .. } => {
-                    if self.lines.remove(peer).is_some() {
+                    if self.lines.remove(peer).is_some() || self.web.remove(peer).is_some() {
                         self.handle(input);
                     }
                 }
@@ -299,6 +307,7 @@ impl Work {
     fn perform_once(&mut self) {
         let mut jobs: Vec<DiskJob> = Vec::new();
         let mut calls: Vec<Call> = Vec::new();
+        let mut failed: Vec<(PeerKey, Gone)> = Vec::new();
         let mut out = std::mem::take(&mut self.out);
         for effect in out.drain(..) {
             match effect {
@@ -307,6 +316,13 @@ impl Work {
                 Effect::Drop { peer, why } => {
                     log::debug!("torrent {}: peer {} dropped: {why}", self.it.id.0, peer.0);
                     self.lines.remove(&peer);
+                    self.web.remove(&peer);
+                }
+                Effect::Fetch { peer, fetch } => failed.extend(self.fetch(peer, fetch).map(|why| (peer, why))),
+                Effect::Unfetch { peer } => {
+                    if let Some(line) = self.web.get(&peer) {
+                        line.give_up();
+                    }
                 }
                 Effect::Dial { addr, encrypted } => calls.push(Call { addr, encrypted }),
                 Effect::Disk(job) => jobs.push(job),
@@ -342,6 +358,37 @@ impl Work {
         if !calls.is_empty() {
             self.world.greeter.dial(self.it.asker.info_hash, &self.it.inbox, calls);
         }
+        for (peer, why) in failed {
+            self.web.remove(&peer);
+            self.handle(Input::Gone { peer, why });
+        }
+    }
+
+    /// Asks a web seed, whose thread begins with its first fetch; says why that cannot be.
+    fn fetch(&mut self, peer: PeerKey, fetch: Fetch) -> Option<Gone> {
+        let taken = match self.web.get_mut(&peer) {
+            Some(line) => Ok(line.fetch(fetch)),
+            None => self.web_line(peer).map(|mut line| {
+                let taken = line.fetch(fetch);
+                self.web.insert(peer, line);
+                taken
+            }),
+        };
+        match taken {
+            Ok(true) => None,
+            Ok(false) => Some(Gone::Full),
+            Err(why) => Some(why),
+        }
+    }
+
+    fn web_line(&self, peer: PeerKey) -> Result<WebLine, Gone> {
+        let seat = self.world.seats.take().ok_or(Gone::Full)?;
+        let name = format!("t{}.web{}", self.it.id.0, peer.0 & 0xffff);
+        let ways = (self.it.inbox.clone(), self.world.pool.clone(), seat);
+        self.world.announcer.web_line(name, peer, ways).map_err(|error| {
+            log::warn!("no thread for a web seed: {error}");
+            Gone::Full
+        })
     }
 
     fn line(&mut self, peer: PeerKey, put: impl FnOnce(&mut Outbox)) {

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -107,6 +108,14 @@ pub enum Input {
         /// Which.
         addrs: Vec<SocketAddr>,
     },
+    /// A fetch from a web seed is over (also when it was given up): all its blocks have come as `Wire` before, or this
+    /// is why not. One answer for each `Effect::Fetch`.
+    Fetched {
+        /// Which web seed.
+        peer: PeerKey,
+        /// How it went.
+        result: Result<(), WebFault>,
+    },
     /// A tracker answered, or did not.
     Announced {
         /// Which tracker, as `Effect::Announce` named it.
@@ -174,6 +183,43 @@ pub enum Wish {
     Kick(PeerKey),
 }
 
+/// A stretch of a torrent's data to be fetched from a web seed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Fetch {
+    /// Its blocks, each beginning where the one before ends.
+    pub blocks: Vec<Block>,
+    /// Where its bytes lie, in their order.
+    pub parts: Vec<Part>,
+}
+
+/// Bytes of a fetch that lie in one file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Part {
+    /// The file, by its index in the torrent.
+    pub file: usize,
+    /// Its path in the torrent, for messages.
+    pub path: String,
+    /// Its URL; `None` for padding, which is zeros and asked of nobody (BEP 47).
+    pub url: Option<String>,
+    /// The first byte in the file.
+    pub from: u64,
+    /// How many bytes; at least 1.
+    pub length: u64,
+    /// The file's length.
+    pub size: u64,
+}
+
+/// Why a web seed did not give what it was asked for.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct WebFault {
+    /// It does not have this file, or has another one under its name; others it may have.
+    pub file: Option<usize>,
+    /// How long it wants to be left alone.
+    pub wait: Option<Duration>,
+    /// What happened, in words, safe to print.
+    pub words: String,
+}
+
 /// Everything a torrent can ask of the world. Plain data: no sockets, no senders, no closures.
 #[derive(Debug)]
 #[must_use]
@@ -205,6 +251,19 @@ pub enum Effect {
         addr: SocketAddr,
         /// How it was spoken to the last time, where there was one: encrypted, or not.
         encrypted: Option<bool>,
+    },
+    /// Fetch this from a web seed (BEP 19), after what was asked of it before; answered by `Wire` with its blocks and
+    /// by `Fetched`.
+    Fetch {
+        /// Which.
+        peer: PeerKey,
+        /// What.
+        fetch: Fetch,
+    },
+    /// Nothing that was to be fetched from this web seed is wanted any more.
+    Unfetch {
+        /// Which.
+        peer: PeerKey,
     },
     /// Work for the disk.
     Disk(DiskJob),

@@ -15,6 +15,8 @@ pub enum Happened {
     Called,
     /// It called us.
     Came,
+    /// It is a web seed, and we began to ask it.
+    Asked,
     /// It told its name in the extended handshake.
     Named,
     /// It chokes us.
@@ -59,6 +61,7 @@ impl Happened {
         match self {
             Happened::Called => "we called it, and it answered".into(),
             Happened::Came => "it called us".into(),
+            Happened::Asked => "we began to ask it".into(),
             Happened::Named => format!("it says that it is {client}"),
             Happened::ChokesUs => "it chokes us".into(),
             Happened::ServesUs => "it serves us".into(),

@@ -9,10 +9,11 @@ use thiserror::Error;
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::history::{Happened, History, Share};
+use crate::swarm::picker::Giver;
 use crate::swarm::rate::{Allowance, Meter};
 use crate::swarm::torrent::{Hello, Method};
 use crate::swarm::view::Source;
-use crate::wire::message::{Block, PieceIndex};
+use crate::wire::message::{Block, PeerId, PieceIndex, Reserved};
 
 /// A block asked of a peer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -117,7 +118,20 @@ impl Early {
     }
 }
 
-/// One connected peer.
+/// What only a web seed has (BEP 19).
+#[derive(Debug)]
+pub struct Web {
+    /// Which, by its place among those of the torrent.
+    pub seed: u16,
+    /// Its host, safe to print.
+    pub host: String,
+    /// Fetches that are not over.
+    pub fetches: usize,
+    /// The piece after the last one asked for.
+    pub after: Option<PieceIndex>,
+}
+
+/// One connected peer, or a web seed, which is asked for blocks like one.
 #[derive(Debug)]
 pub struct Peer {
     /// Its handshake.
@@ -186,6 +200,8 @@ pub struct Peer {
     pub metadata: Allowance,
     /// It does not know of everything that we have (BEP 16).
     pub mask: Option<Mask>,
+    /// It is a web seed.
+    pub web: Option<Web>,
     /// What happened between us.
     pub history: History,
     /// Of the time: it choked us, we choked it.
@@ -235,12 +251,45 @@ impl Peer {
             metadata_size: None,
             metadata: Allowance::new(now, limits::METADATA_BURST, limits::METADATA_RATE),
             mask: None,
+            web: None,
             history: History::new(now, if hello.outgoing { Happened::Called } else { Happened::Came }),
             chokes: (Share::new(now, true), Share::new(now, true)),
             chatter: Allowance::new(now, limits::CHATTER_BURST, limits::CHATTER_RATE),
             refusals: 0,
             patience: now,
         }
+    }
+
+    /// A web seed of a torrent of `pieces` pieces: one that never chokes and never asks for anything.
+    #[must_use]
+    pub fn web(now: Instant, seed: u16, host: String, pieces: u32) -> Self {
+        // It has no address that would mean anything: names are looked up anew for each connection.
+        let addr = SocketAddr::from(([0, 0, 0, 0], 0));
+        let (peer_id, reserved) = (PeerId([0; 20]), Reserved::default());
+        let hello = Hello { addr, outgoing: true, peer_id, reserved, encrypted: None };
+        Peer {
+            client: "web seed".into(),
+            told: true,
+            chokes_us: false,
+            upload_only: true,
+            chokes: (Share::new(now, false), Share::new(now, true)),
+            reqq: 2 * limits::WEB_SEED_RUN,
+            web: Some(Web { seed, host, fetches: 0, after: None }),
+            history: History::new(now, Happened::Asked),
+            ..Peer::new(now, hello, Source::Web, pieces)
+        }
+    }
+
+    /// How it is called in sentences: its address, or its host if it is a web seed.
+    #[must_use]
+    pub fn name(&self) -> String {
+        self.web.as_ref().map_or_else(|| self.hello.addr.to_string(), |web| web.host.clone())
+    }
+
+    /// Who is to blame for what it sends.
+    #[must_use]
+    pub fn giver(&self) -> Giver {
+        self.web.as_ref().map_or_else(|| Giver::Host(self.ip()), |web| Giver::Web(web.seed))
     }
 
     /// Its host.
@@ -264,6 +313,11 @@ impl Peer {
         }
         let young = self.down.since().is_none_or(|first| now.saturating_duration_since(first) < Duration::from_secs(1));
         let blocks = (2 * self.down.rate(now) / u64::from(limits::BLOCK)) as usize;
+        if self.web.is_some() {
+            // A request of a web seed is worth its head only when it brings more than that.
+            let run = if young { self.ramp.max(2 * blocks) } else { (2 * blocks).max(16) };
+            return run.min(limits::WEB_SEED_RUN);
+        }
         let depth = if young { self.ramp.max(blocks) } else { blocks.max(4) };
         depth.min(self.reqq).min(limits::REQUESTS_OUT)
     }

@@ -7,6 +7,7 @@
 
 mod check;
 mod order;
+mod run;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -36,8 +37,23 @@ enum Slot {
     Free,
     /// Asked of this many peers.
     Asked(u8),
-    /// Here, from this address.
-    Here(IpAddr),
+    /// Here, from this one.
+    Here(Giver),
+}
+
+/// Who gave a block, and is to blame when it is bad.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Giver {
+    /// A peer: its host, whatever its port.
+    Host(IpAddr),
+    /// A web seed, by its place among those of the torrent.
+    Web(u16),
+}
+
+impl From<IpAddr> for Giver {
+    fn from(ip: IpAddr) -> Self {
+        Giver::Host(ip)
+    }
 }
 
 #[derive(Debug)]
@@ -473,19 +489,19 @@ impl Picker {
     }
 
     /// A block has come from `from`, who was asked for it.
-    pub fn arrived(&mut self, piece: PieceIndex, block: u32, from: IpAddr) -> Arrival {
+    pub fn arrived(&mut self, piece: PieceIndex, block: u32, from: impl Into<Giver>) -> Arrival {
         let Some(active) = self.active.get_mut(&piece) else { return Arrival::Useless };
         let Some(slot @ Slot::Asked(_)) = active.slots.get_mut(block as usize) else { return Arrival::Useless };
         let askers = if let Slot::Asked(askers) = *slot { askers } else { 1 };
-        *slot = Slot::Here(from);
+        *slot = Slot::Here(from.into());
         active.here += 1;
         Arrival::Fresh { whole: active.here as usize == active.slots.len(), askers }
     }
 
     /// Who sent each block of a piece that is whole; empty when it is not being fetched.
     #[must_use]
-    pub fn senders(&self, piece: PieceIndex) -> Vec<IpAddr> {
-        let here = |slot: &Slot| if let Slot::Here(ip) = slot { Some(*ip) } else { None };
+    pub fn senders(&self, piece: PieceIndex) -> Vec<Giver> {
+        let here = |slot: &Slot| if let Slot::Here(giver) = slot { Some(*giver) } else { None };
         self.active.get(&piece).map(|a| a.slots.iter().filter_map(here).collect()).unwrap_or_default()
     }
 }

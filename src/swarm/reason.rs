@@ -78,6 +78,8 @@ pub struct Facts {
     pub unwritten: u64,
     /// How busy the busiest disk thread is, in percent.
     pub disk_busy: u8,
+    /// Each web seed's host, and what was last wrong with it.
+    pub web_seeds: Vec<(String, Option<String>)>,
     /// Newcomers are offered one piece at a time (BEP 16).
     pub super_seed: bool,
     /// Peers are looked for on the local network.
@@ -195,12 +197,14 @@ fn are(n: u32, what: &str) -> String {
 /// Why there is no peer: what became of the addresses, what the trackers say.
 fn nobody(f: &Facts) -> String {
     if f.known == 0 {
-        return match (f.trackers.is_empty(), f.local) {
-            (true, false) => "no peers: no tracker is named and no address was given".into(),
-            (true, true) => {
+        return match (web_seeds_say(f), f.trackers.is_empty(), f.local) {
+            (Some(web), true, _) => format!("no peers, and no tracker is named; {web}"),
+            (Some(web), false, _) => format!("no peers are known; {web}{}", trackers_say(f)),
+            (None, true, false) => "no peers: no tracker is named and no address was given".into(),
+            (None, true, true) => {
                 "no peers: no tracker is named, and nobody on the local network has said that it is here".into()
             }
-            (false, _) => format!("no peers are known{}", trackers_say(f)),
+            (None, false, _) => format!("no peers are known{}", trackers_say(f)),
         };
     }
     let failed = failures(f);
@@ -210,7 +214,17 @@ fn nobody(f: &Facts) -> String {
         (n, true) => format!("calling {n} of {}", addresses(f.known)),
         (n, false) => format!("calling {n} addresses; {failed}"),
     };
-    format!("{tried}{}", trackers_say(f))
+    let web = web_seeds_say(f).map_or_else(String::new, |web| format!("; {web}"));
+    format!("{tried}{web}{}", trackers_say(f))
+}
+
+/// What is wrong with a web seed, if there are any: with the first that is in trouble.
+fn web_seeds_say(f: &Facts) -> Option<String> {
+    let (host, trouble) = f.web_seeds.iter().find(|(_, trouble)| trouble.is_some()).or(f.web_seeds.first())?;
+    Some(match trouble {
+        Some(trouble) => format!("web seed {host}: {trouble}"),
+        None => format!("web seed {host} is not asked now"),
+    })
 }
 
 fn addresses(n: u32) -> String {
@@ -235,7 +249,8 @@ fn downloading(f: &Facts) -> String {
     }
     if f.interesting == 0 || f.missing == f.lacking {
         let (lack, all) = (count(f.lacking, "missing piece"), count(f.peers, "peer"));
-        return format!("nobody has the {lack}: not one of {all}, {} complete", f.seeds);
+        let web = web_seeds_say(f).map_or_else(String::new, |web| format!("; {web}"));
+        return format!("nobody has the {lack}: not one of {all}, {} complete{web}", f.seeds);
     }
     if let Some(limit) = limiter(f.down, f.down_limits) {
         return format!("limited by {limit}");
@@ -344,6 +359,9 @@ fn numbers(f: &Facts) -> Vec<(String, String)> {
             row.last_failure.as_ref().map_or_else(String::new, |words| format!("; the last that failed: {words}"));
         let told = format!("{} known, {} connected, {} failed{last}", row.known, row.connected, row.failed);
         line(&format!("from {}", row.source.word()), told);
+    }
+    for (host, trouble) in &f.web_seeds {
+        line(&format!("web seed {host}"), trouble.clone().unwrap_or_else(|| "nothing wrong".into()));
     }
     for (url, status, _) in &f.trackers {
         line(url, status.clone());

@@ -11,16 +11,17 @@ mod metadata;
 mod show;
 mod superseed;
 mod upload;
+mod web;
 mod why;
 mod wishes;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-pub use crate::swarm::event::{Effect, Gone, Hello, Input, Method, PeerKey, Quota, Wish};
+pub use crate::swarm::event::{Effect, Fetch, Gone, Hello, Input, Method, Part, PeerKey, Quota, WebFault, Wish};
 pub use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply};
 
 use crate::swarm::candidates::Candidates;
@@ -30,10 +31,11 @@ use crate::swarm::job::{BlockHash, DiskDone, DiskFault, DiskJob};
 use crate::swarm::local::Local;
 use crate::swarm::metadata::Search;
 use crate::swarm::peer::Peer;
-use crate::swarm::picker::Picker;
+use crate::swarm::picker::{Giver, Picker};
 use crate::swarm::rate::{Allowance, Bucket, Meter};
 use crate::swarm::trackers::Trackers;
 use crate::swarm::view::{Departed, Meta, Priority};
+use crate::swarm::web_seeds::WebSeeds;
 use crate::wire::message::{InfoHash, PeerId, PieceIndex};
 
 /// A file as the torrent needs to know it.
@@ -47,6 +49,8 @@ pub struct Span {
     pub length: u64,
     /// Padding (BEP 47): no file, and nobody's choice.
     pub pad: bool,
+    /// Its path as its maker wrote it, escaped for URLs, where `path` had to differ from that.
+    pub web: Option<String>,
 }
 
 /// What a torrent is made from.
@@ -73,6 +77,10 @@ pub struct TorrentConfig {
     pub private: bool,
     /// Its trackers, by tier.
     pub trackers: Vec<Vec<String>>,
+    /// Its web seeds' URLs (BEP 19). They may hold secrets: not for a screen.
+    pub web_seeds: Vec<String>,
+    /// Whether it is a folder of files rather than one file.
+    pub is_folder: bool,
     /// Peers that the user named.
     pub peers: Vec<SocketAddr>,
     /// Our listening port, told to peers; 0 while there is none.
@@ -117,7 +125,7 @@ enum Phase {
 }
 
 /// The evidence of a piece that came out corrupt from several senders: who sent which block with which hash.
-type Suspicion = Vec<(IpAddr, u32, BlockHash)>;
+type Suspicion = Vec<(Giver, u32, BlockHash)>;
 
 /// One torrent.
 #[derive(Debug)]
@@ -130,6 +138,7 @@ pub struct Torrent {
     peers: BTreeMap<PeerKey, Peer>,
     candidates: Candidates,
     dialing: BTreeSet<SocketAddr>,
+    web_seeds: WebSeeds,
     trackers: Trackers,
     local: Local,
     /// Bytes asked for and not here.
@@ -202,6 +211,7 @@ impl Torrent {
             peers: BTreeMap::new(),
             candidates: Candidates::new(config.seed),
             dialing: BTreeSet::new(),
+            web_seeds: WebSeeds::new(&config.web_seeds),
             trackers,
             local: Local::default(),
             outstanding: 0,
@@ -303,6 +313,7 @@ impl Torrent {
             Input::DialFailed { addr, why } => self.dial_failed(now, addr, &why),
             Input::Disk(done) => self.disk(now, done, out),
             Input::Found { source, addrs } => self.found(now, source, &addrs),
+            Input::Fetched { peer, result } => self.fetched(now, peer, result, out),
             Input::Announced { tracker, result } => self.announced(now, tracker, result, out),
             Input::Wish(wish) => self.wish(now, wish, out),
             Input::Quota(quota) => {
@@ -349,6 +360,7 @@ impl Torrent {
             self.throttled_down = false;
             self.hungry.extend(self.peers.keys());
         }
+        self.call_web_seeds(now);
         while let Some(key) = self.hungry.range(self.turn..).next().or(self.hungry.first()).copied() {
             self.hungry.remove(&key);
             self.refill(now, key, out);
@@ -379,6 +391,9 @@ impl Torrent {
         by(self.peers.values().filter_map(Peer::late_at).min());
         if self.may_dial() {
             by(self.candidates.deadline());
+        }
+        if self.may_call_web_seeds() {
+            by(self.web_seeds.deadline());
         }
         let wait = |buckets: &[Bucket; 2]| buckets.iter().filter_map(Bucket::ready_in).max();
         if self.throttled_down {

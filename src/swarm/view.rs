@@ -180,8 +180,10 @@ pub struct Meta {
 /// A peer that left.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Departed {
-    /// Its address.
+    /// Its address; says nothing where `host` is known instead.
     pub addr: SocketAddr,
+    /// The host of a web seed, safe to print.
+    pub host: Option<String>,
     /// Its program, safe to print; empty where it did not come that far.
     pub client: String,
     /// How we learnt of it.
@@ -286,6 +288,8 @@ pub struct PieceDetail {
     pub some_holders: Vec<SocketAddr>,
     /// Who is asked for how many of its blocks.
     pub asked: Vec<(SocketAddr, u32)>,
+    /// The same of web seeds, by host.
+    pub asked_web: Vec<(String, u32)>,
     /// Time since its first block was asked for.
     pub age: Option<Duration>,
     /// How often it failed its hash.
@@ -310,8 +314,10 @@ pub struct Cell {
 pub struct PeerRow {
     /// Names the connection in commands.
     pub key: u64,
-    /// Its address.
+    /// Its address; says nothing where `host` is known instead.
     pub addr: SocketAddr,
+    /// The host of a web seed, safe to print.
+    pub host: Option<String>,
     /// Its program, from the extended handshake or the peer id; safe to print.
     pub client: String,
     /// The flag letters people know: `D d U u K ? S I E e L X H`; `E` is a connection that is
@@ -366,6 +372,8 @@ pub enum Source {
     Dht,
     /// Known from an earlier run.
     Resume,
+    /// The torrent names it as a web seed (BEP 19).
+    Web,
 }
 
 impl Source {
@@ -380,6 +388,7 @@ impl Source {
             Source::Pex => "PEX",
             Source::Dht => "DHT",
             Source::Resume => "old",
+            Source::Web => "web",
         }
     }
 }

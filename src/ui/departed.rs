@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::api::{Departed, Detail, Source, SourceRow, TorrentView};
-use crate::ui::hide::address;
+use crate::ui::hide::called;
 use crate::ui::pen::{Column, Pen, Side, Slot, place};
 use crate::ui::text::{grouped, size, time};
 
@@ -18,6 +18,7 @@ pub const fn source_words(source: Source) -> &'static str {
         Source::Pex => "peer exchange",
         Source::Dht => "DHT",
         Source::Resume => "known of old",
+        Source::Web => "web seeds",
     }
 }
 
@@ -74,7 +75,7 @@ fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, peer: &Departed) {
     let theme = *pen.theme;
     let bytes = |bytes: u64| if bytes == 0 { "-".to_owned() } else { size(bytes) };
     let text = match slot.key {
-        Col::Address => address(peer.addr),
+        Col::Address => called(peer.addr, peer.host.as_deref()),
         Col::Client => super::peers::short_client(&peer.client, slot.width),
         Col::Why => peer.why.clone(),
         Col::Source => peer.source.word().into(),

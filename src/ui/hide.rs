@@ -94,14 +94,17 @@ impl Hidden {
     fn mask_detail(&mut self, detail: &mut Detail) {
         for peer in &mut detail.peers {
             peer.addr = self.address(peer.addr);
+            hide_host(&mut peer.host);
         }
         for peer in &mut detail.departed {
             peer.addr = self.address(peer.addr);
+            hide_host(&mut peer.host);
             peer.why = scrub(&peer.why, &self.names);
         }
         if let Some(piece) = &mut detail.piece {
             piece.some_holders.iter_mut().for_each(|addr| *addr = self.address(*addr));
             piece.asked.iter_mut().for_each(|(addr, _)| *addr = self.address(*addr));
+            piece.asked_web.iter_mut().for_each(|(host, _)| *host = HOST.into());
             let files = &detail.files;
             piece.files.iter_mut().for_each(|path| {
                 let at = files.iter().position(|file| file.path == *path);
@@ -149,6 +152,21 @@ pub fn address(addr: SocketAddr) -> String {
     match addr.ip() {
         IpAddr::V4(ip) if ip.octets()[0] == 0 && addr.port() == 0 => format!("peer {}", u32::from(ip)),
         _ => addr.to_string(),
+    }
+}
+
+/// How a peer is called: by its address, or by its host if it is a web seed.
+#[must_use]
+pub fn called(addr: SocketAddr, host: Option<&str>) -> String {
+    host.map_or_else(|| address(addr), str::to_owned)
+}
+
+/// What stands for a web seed's host.
+const HOST: &str = "a web seed";
+
+fn hide_host(host: &mut Option<String>) {
+    if let Some(host) = host {
+        *host = HOST.to_owned();
     }
 }
 

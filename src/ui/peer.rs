@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 
 use crate::api::{Detail, PeerDetail, PeerRow, Snapshot};
 use crate::ui::departed::source_words;
-use crate::ui::hide::address;
+use crate::ui::hide::{address, called};
 use crate::ui::keys::{Act, Tab};
 use crate::ui::model::{Model, Pane};
 use crate::ui::panes::Opened;
@@ -55,7 +55,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, open: Opened, detail: 
     let Some(row) = detail.peers.iter().find(|row| row.key == open.key) else {
         return gone(pen, area, model, open, detail);
     };
-    let x = pen.put(area.x + 1, area.y, area.width - 2, &address(row.addr), theme.strong) + 2;
+    let x = pen.put(area.x + 1, area.y, area.width - 2, &called(row.addr, row.host.as_deref()), theme.strong) + 2;
     let x = pen.put(x, area.y, area.right().saturating_sub(x + 1), &row.client, theme.text) + 2;
     pen.put(x, area.y, area.right().saturating_sub(x + 1), &row.flags, theme.dim);
     close_hint(pen, area, model);
@@ -173,7 +173,7 @@ fn gone(pen: &mut Pen<'_>, area: Rect, model: &Model, open: Opened, detail: &Det
     // Its address may be hidden by now; those that left are hidden alike.
     let left = detail.departed.iter().rev().find(|peer| peer.addr == open.addr);
     let name = match (left, model.panes.hidden.on()) {
-        (Some(left), _) => address(left.addr),
+        (Some(left), _) => called(left.addr, left.host.as_deref()),
         (None, true) => "this peer".to_owned(),
         (None, false) => address(open.addr),
     };

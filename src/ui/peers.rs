@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::api::{Detail, PeerRow, TorrentView};
-use crate::ui::hide::address;
+use crate::ui::hide::called;
 use crate::ui::keys::Tab;
 use crate::ui::model::{Model, Pane, PeerSort, scroll};
 use crate::ui::pen::{Column, Pen, Side, Slot, place};
@@ -171,7 +171,9 @@ pub fn busiest(pen: &mut Pen<'_>, area: Rect, model: &Model, detail: &Detail) {
     }
     if detail.peers.is_empty() {
         let text = match detail.departed.last() {
-            Some(left) => format!("nobody is connected; {} left last: {}", address(left.addr), left.why),
+            Some(left) => {
+                format!("nobody is connected; {} left last: {}", called(left.addr, left.host.as_deref()), left.why)
+            }
             None => "nobody is connected".to_owned(),
         };
         pen.put(area.x + MARGIN, area.y, area.width.saturating_sub(MARGIN + 1), &text, model.theme.dim);
@@ -242,11 +244,11 @@ fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, peer: &PeerRow) {
     pen.put_side(slot.x, y, slot.width, slot.side, &text, style);
 }
 
-/// An address in `width` cells. Of a long one (IPv6) the middle is left out: its end, with the port, tells it from others.
+/// An address in `width` cells. Of a long one (IPv6, the host of a web seed) the middle is left out: its end, with the port, tells it from others.
 fn short_address(peer: &PeerRow, width: u16, cut: char) -> String {
-    let text = address(peer.addr);
+    let text = called(peer.addr, peer.host.as_deref());
     let width = usize::from(width);
-    if text.len() <= width || peer.addr.is_ipv4() || width < 12 {
+    if text.len() <= width || (peer.addr.is_ipv4() && peer.host.is_none()) || !text.is_ascii() || width < 12 {
         return text;
     }
     let tail = (width - 1) * 3 / 5;

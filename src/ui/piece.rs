@@ -162,7 +162,8 @@ fn told(piece: &PieceDetail) -> Vec<(&'static str, String)> {
         if let Some(age) = piece.age {
             lines.push(("first asked", format!("{} ago", time(age))));
         }
-        let asked: Vec<String> = piece.asked.iter().map(|(addr, n)| format!("{} ({n})", address(*addr))).collect();
+        let peers = piece.asked.iter().map(|(addr, n)| format!("{} ({n})", address(*addr)));
+        let asked: Vec<String> = peers.chain(piece.asked_web.iter().map(|(host, n)| format!("{host} ({n})"))).collect();
         lines.push(("asked of", if asked.is_empty() { "nobody".into() } else { asked.join(", ") }));
     }
     let some: Vec<String> = piece.some_holders.iter().map(|addr| address(*addr)).collect();

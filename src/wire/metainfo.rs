@@ -20,6 +20,7 @@ use crate::wire::bencode::{Item, Kind, Value};
 use crate::wire::message::InfoHash;
 use crate::wire::metainfo::paths::{Names, Rules};
 use crate::wire::text::clean_bytes;
+use crate::wire::web_seed;
 
 pub use error::{MetainfoError, Place};
 
@@ -80,6 +81,8 @@ pub struct File {
     /// Whether it is padding (BEP 47): zeros that are hashed, never written and never asked for. Its path may be
     /// another file's too.
     pub pad: bool,
+    /// Its path as the maker wrote it, escaped for URLs (BEP 19), where `name` had to be another one.
+    pub web: Option<String>,
 }
 
 impl File {
@@ -244,16 +247,17 @@ impl Metainfo {
         if pieces.is_none() && tree.is_some() {
             return Err(MetainfoError::Version2);
         }
-        let name = Self::read_name(name, name_utf8, &mut remarks)?;
+        let (name, raw_name) = Self::read_name(name, name_utf8, &mut remarks)?;
         let piece_length = Self::read_piece_length(piece_length)?;
         let hashes = Self::read_hashes(pieces)?;
         let folder = files.is_some();
         let mut total = 0;
         let files = match files {
-            Some(files) => read_files(files, &name, &mut total, &mut remarks)?,
+            Some(files) => read_files(files, (&name, raw_name), &mut total, &mut remarks)?,
             None => {
                 total = length(single, Place::Plain)?;
-                vec![File { name: name.clone(), length: total, offset: 0, pad: false }]
+                let web = as_written(&name, std::iter::once(raw_name));
+                vec![File { name: name.clone(), length: total, offset: 0, pad: false, web }]
             }
         };
         let (has, needs) = (hashes.len() as u64, total.div_ceil(u64::from(piece_length)));
@@ -286,15 +290,16 @@ impl Metainfo {
         })
     }
 
-    fn read_name(
-        name: Option<Value<'_>>,
-        utf8: Option<Value<'_>>,
+    /// The safe name, and the one that it was made from.
+    fn read_name<'a>(
+        name: Option<Value<'a>>,
+        utf8: Option<Value<'a>>,
         remarks: &mut Remarks,
-    ) -> Result<String, MetainfoError> {
+    ) -> Result<(String, &'a [u8]), MetainfoError> {
         let name = need(name, "name", Place::Plain, Kind::Text)?.text().unwrap_or_default();
         let utf8 = remarks.wish(utf8, "name.utf-8", Kind::Text).and_then(|v| v.text());
         let name = utf8.filter(|n| !n.is_empty() && std::str::from_utf8(n).is_ok()).unwrap_or(name);
-        Ok(paths::component(name, Rules::HERE).unwrap_or_else(|| "_".to_owned()))
+        Ok((paths::component(name, Rules::HERE).unwrap_or_else(|| "_".to_owned()), name))
     }
 
     fn read_piece_length(value: Option<Value<'_>>) -> Result<u32, MetainfoError> {
@@ -405,7 +410,7 @@ impl Metainfo {
 /// Reads the list of files; their sum goes to `total`.
 fn read_files(
     files: Value<'_>,
-    folder: &str,
+    (folder, raw_folder): (&str, &[u8]),
     total: &mut u64,
     remarks: &mut Remarks,
 ) -> Result<Vec<File>, MetainfoError> {
@@ -423,7 +428,8 @@ fn read_files(
         let attr = remarks.wish(attr, "attr", Kind::Text).and_then(|v| v.text()).unwrap_or_default();
         let link = attr.contains(&b'l');
         let length = if link && size.is_none() { 0 } else { length(size, place)? };
-        let parts = read_path(path, path_utf8, place)?;
+        let raw: Vec<&[u8]> = read_path(path, path_utf8, place)?;
+        let parts = paths::path(raw.iter().copied(), Rules::HERE);
         // A link of a stranger is never made. It has no data, so nothing is lost but the link; one that claims
         // data is a plain file.
         if link && length == 0 {
@@ -434,7 +440,9 @@ fn read_files(
         let offset = *total;
         *total = total.checked_add(length).filter(|t| *t <= i64::MAX as u64).ok_or(MetainfoError::TooLong)?;
         let path = if pad { parts.join("/") } else { names.give(parts) };
-        out.push(File { name: format!("{folder}/{path}"), length, offset, pad });
+        let name = format!("{folder}/{path}");
+        let web = as_written(&name, std::iter::once(raw_folder).chain(raw));
+        out.push(File { name, length, offset, pad, web });
     }
     if out.is_empty() {
         return Err(MetainfoError::NoData("the list of files is empty"));
@@ -448,8 +456,18 @@ fn read_files(
     Ok(out)
 }
 
-/// The safe components of a file's path.
-fn read_path(path: Option<Value<'_>>, utf8: Option<Value<'_>>, place: Place) -> Result<Vec<String>, MetainfoError> {
+/// A path as its maker wrote it, escaped for URLs, if it is another one than the safe `name`.
+fn as_written<'a>(name: &str, raw: impl Iterator<Item = &'a [u8]> + Clone) -> Option<String> {
+    let same = name.split('/').map(str::as_bytes).eq(raw.clone());
+    if same { None } else { web_seed::escaped(raw) }
+}
+
+/// The components of a file's path as they were written.
+fn read_path<'a>(
+    path: Option<Value<'a>>,
+    utf8: Option<Value<'a>>,
+    place: Place,
+) -> Result<Vec<&'a [u8]>, MetainfoError> {
     let path = need(path, "path", place, Kind::List)?;
     let plain = |v: &Value<'_>| {
         v.list().is_some_and(|mut l| {
@@ -460,7 +478,7 @@ fn read_path(path: Option<Value<'_>>, utf8: Option<Value<'_>>, place: Place) -> 
     if let Some(part) = path.list().into_iter().flatten().find(|p| p.kind() != Kind::Text) {
         return Err(MetainfoError::WrongKind { key: "path", place, is: part.kind(), wanted: Kind::Text });
     }
-    Ok(paths::path(path.list().into_iter().flatten().filter_map(|p| p.text()), Rules::HERE))
+    Ok(path.list().into_iter().flatten().filter_map(|p| p.text()).collect())
 }
 
 /// The bytes of a `.torrent` file with this `info` dictionary, as it came from peers, these trackers by tier, and these

@@ -262,6 +262,7 @@ fn peers(numbers: &mut Numbers, count: usize) -> Vec<PeerRow> {
             PeerRow {
                 key: at as u64 + 1,
                 addr: SocketAddr::new(ip, 1024 + numbers.below(60_000) as u16),
+                host: None,
                 client: clients[numbers.below(6) as usize].into(),
                 flags: format!(
                     "{}{}{}",
@@ -348,6 +349,7 @@ fn piece_detail(peers: &[PeerRow], cells: &[Cell]) -> PieceDetail {
         holders: 6,
         some_holders: peers.iter().take(4).map(|row| row.addr).collect(),
         asked: peers.iter().take(2).map(|row| (row.addr, 16)).collect(),
+        asked_web: Vec::new(),
         age: Some(Duration::from_secs(4)),
         fails: 1,
     }
@@ -367,6 +369,7 @@ fn meta(name: &str) -> Meta {
 fn departed() -> Vec<Departed> {
     let row = |at: u8, client: &str, ago, stayed, downloaded, why: &str| Departed {
         addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, at)), 6881),
+        host: None,
         client: client.into(),
         source: if at == 9 { Source::Pex } else { Source::Tracker },
         ago: Duration::from_secs(ago),

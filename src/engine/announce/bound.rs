@@ -106,7 +106,9 @@ impl Transport for Line {
     }
 
     fn is_open(&mut self) -> bool {
-        // No connection is used twice.
-        false
+        // One that is idle has nothing to say: whatever can be read from it, its end too, means that it is over.
+        let quiet = |stream: &TcpStream| matches!(stream.peek(&mut [0]), Err(e) if e.kind() == ErrorKind::WouldBlock);
+        let open = self.stream.set_nonblocking(true).is_ok() && quiet(&self.stream);
+        open && self.stream.set_nonblocking(false).is_ok()
     }
 }

@@ -1,3 +1,7 @@
+use ureq::unversioned::resolver::{DefaultResolver, Resolver};
+use ureq::unversioned::transport::NextTimeout;
+
+use super::client::{Guard, is_private};
 use super::*;
 
 #[test]
@@ -15,22 +19,27 @@ fn private_addresses_are_known() {
 
 #[test]
 fn a_redirect_from_a_public_host_does_not_reach_a_private_address() {
-    let (agent, worker) = Worker::new(&Agent::config_builder().proxy(None).build(), None);
-    let guard = Guard { inner: DefaultResolver::default(), rules: Arc::clone(&worker.rules), bind: None };
+    let (agent, client) = Client::new(&Agent::config_builder().proxy(None).build(), None);
+    let guard = Guard { inner: DefaultResolver::default(), rules: Arc::clone(&client.rules), bind: None };
     let resolve = |uri: &str| {
         let timeout = NextTimeout { after: Duration::from_secs(60).into(), ..NextTimeout::default() };
         guard.resolve(&uri.parse().unwrap(), agent.config(), timeout).map(|found| found.to_vec())
     };
     let local = "http://127.0.0.1:80/announce";
     assert_eq!(resolve(local).unwrap(), [SocketAddr::from(([127, 0, 0, 1], 80))]);
-    assert!(Rules::get(&worker.rules.private));
+    assert!(Rules::get(&client.rules.private));
     assert!(resolve("http://8.8.8.8/x").is_ok());
-    assert!(!Rules::get(&worker.rules.private));
-    worker.rules.public_only.store(true, Ordering::Relaxed);
+    assert!(!Rules::get(&client.rules.private));
+    client.rules.public_only.store(true, Ordering::Relaxed);
     assert!(resolve(local).is_err_and(|e| words(&e).contains("private address: refused")));
     assert!(resolve("http://8.8.8.8/x").is_ok());
-    worker.rules.public_only.store(false, Ordering::Relaxed);
+    client.rules.public_only.store(false, Ordering::Relaxed);
     assert!(resolve("http://127.0.0.1/admin").is_err());
+    // What holds for web seeds.
+    client.rules.any_path.store(true, Ordering::Relaxed);
+    client.rules.no_query.store(true, Ordering::Relaxed);
+    assert!(resolve("http://127.0.0.1/files/a").is_ok() && resolve("http://8.8.8.8/x?y").is_ok());
+    assert!(resolve("http://127.0.0.1/reboot?now=1").is_err_and(|e| words(&e).contains("with a query")));
 }
 
 /// Only there is every address of 127.0.0.0/8 one's own.

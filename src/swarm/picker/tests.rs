@@ -2,11 +2,11 @@ use super::*;
 use crate::limits::BLOCK;
 use std::net::Ipv4Addr;
 
-const A: PeerKey = PeerKey(1);
-const B: PeerKey = PeerKey(2);
+pub(super) const A: PeerKey = PeerKey(1);
+pub(super) const B: PeerKey = PeerKey(2);
 const IP: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 
-fn picker(pieces: u32, blocks: u32) -> (Picker, fastrand::Rng) {
+pub(super) fn picker(pieces: u32, blocks: u32) -> (Picker, fastrand::Rng) {
     let mut rng = fastrand::Rng::with_seed(7);
     let g = Geometry::new(u64::from(pieces * blocks * BLOCK), blocks * BLOCK);
     (Picker::new(g, &mut rng), rng)
@@ -68,7 +68,7 @@ fn a_piece_on_parole_has_one_sender() {
     for (piece, block) in got {
         p.arrived(piece, block, IP);
     }
-    assert_eq!(p.senders(PieceIndex(0)), [IP; 4]);
+    assert_eq!(p.senders(PieceIndex(0)), [Giver::Host(IP); 4]);
     p.mark_have(PieceIndex(0));
     p.check().unwrap();
     assert_eq!(p.lacking(), 0);

@@ -29,7 +29,9 @@ impl Torrent {
             *connected.entry(peer.source).or_default() += 1;
         }
         let mut rows = self.candidates.sources(&connected);
+        rows.retain(|row| row.source != Source::Web);
         self.show_local(now, &mut rows);
+        rows.extend(self.web_seeds.row());
         rows
     }
 
@@ -39,8 +41,9 @@ impl Torrent {
         let peer = self.peers.get(&key)?;
         Some(PeerDetail {
             key: key.0,
-            peer_id: clean_bytes(&peer.hello.peer_id.0, 4 * peer.hello.peer_id.0.len()),
+            peer_id: peer_id(peer),
             transport: match peer.hello.encrypted {
+                _ if peer.web.is_some() => "HTTP",
                 Some(Method::Rc4) => "TCP, encrypted (RC4)",
                 Some(Method::Plaintext) => "TCP, encrypted handshake",
                 None => "TCP, not encrypted",
@@ -65,12 +68,12 @@ impl Torrent {
         let blocks = self.config.geometry.blocks(piece);
         let mut holders: Vec<&Peer> = self.peers.values().filter(|p| p.has.has(piece)).collect();
         let count = holders.len() as u32;
+        holders.retain(|p| p.web.is_none());
         holders.sort_by_key(|p| (std::cmp::Reverse(p.down.rate(now)), p.chokes_us, p.hello.addr));
         holders.truncate(HOLDERS);
-        let asked = self.peers.values().map(|p| {
-            let blocks = p.inflight.iter().filter(|asked| asked.piece == piece).count();
-            (p.hello.addr, blocks as u32)
-        });
+        let asked = |p: &Peer| p.inflight.iter().filter(|asked| asked.piece == piece).count() as u32;
+        let (web, peers): (Vec<&Peer>, Vec<&Peer>) =
+            self.peers.values().filter(|p| asked(p) > 0).partition(|p| p.web.is_some());
         Some(PieceDetail {
             index: piece.0,
             size: u64::from(self.config.geometry.piece_size(piece)),
@@ -80,14 +83,15 @@ impl Torrent {
             files: self.files_of(piece),
             holders: count,
             some_holders: holders.iter().map(|p| p.hello.addr).collect(),
-            asked: asked.filter(|(_, blocks)| *blocks > 0).collect(),
+            asked: peers.iter().map(|p| (p.hello.addr, asked(p))).collect(),
+            asked_web: web.iter().map(|p| (p.name(), asked(p))).collect(),
             age: since.map(|at| now.saturating_duration_since(at)),
             fails: self.fails.get(&piece).copied().unwrap_or(0),
         })
     }
 
     /// The files that a piece has bytes of; the first [`FILES`] of them.
-    fn files_of(&self, piece: PieceIndex) -> Vec<String> {
+    pub(super) fn files_of(&self, piece: PieceIndex) -> Vec<String> {
         let geometry = &self.config.geometry;
         let from = geometry.offset(piece, 0);
         let to = from + u64::from(geometry.piece_size(piece));
@@ -98,9 +102,16 @@ impl Torrent {
     }
 }
 
+/// Its peer id, safe to print; a web seed has none.
+fn peer_id(peer: &Peer) -> String {
+    let id = peer.hello.peer_id.0;
+    if peer.web.is_some() { "-".to_owned() } else { clean_bytes(&id, 4 * id.len()) }
+}
+
 fn abilities(peer: &Peer) -> Vec<String> {
     let reserved = peer.hello.reserved;
     let all = [
+        (peer.web.is_some(), "HTTP ranges"),
         (reserved.fast(), "fast extension"),
         (reserved.extended(), "extension protocol"),
         (reserved.dht(), "DHT"),

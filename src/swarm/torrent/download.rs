@@ -1,7 +1,6 @@
 //! The way in: requests, blocks, verdicts, blame.
 
 use std::collections::BTreeSet;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -10,8 +9,8 @@ use super::{Effect, Gone, PeerKey, Phase, Torrent};
 use crate::limits::{self, BLOCK};
 use crate::swarm::history::Happened;
 use crate::swarm::job::{BlockHash, DiskFault, DiskJob, FaultKind};
-use crate::swarm::peer::Asked;
-use crate::swarm::picker::Arrival;
+use crate::swarm::peer::{Asked, Peer};
+use crate::swarm::picker::{Arrival, Giver};
 use crate::wire::message::{Block, Message, PieceIndex};
 
 /// Peers of unknown worth of which one block may be asked at once in the endgame. Peers that have delivered may join
@@ -26,6 +25,9 @@ impl Torrent {
     /// Asks a peer for as much as it should be asked for.
     pub(super) fn refill(&mut self, now: Instant, key: PeerKey, out: &mut Vec<Effect>) {
         let Some(peer) = self.peers.get(&key) else { return };
+        if peer.web.is_some() {
+            return self.refill_web(now, key, out);
+        }
         if self.fault.is_some() || peer.wanted == 0 || (peer.chokes_us && peer.allowed.is_empty()) {
             return;
         }
@@ -83,11 +85,18 @@ impl Torrent {
     }
 
     fn ask(&mut self, now: Instant, key: PeerKey, picks: &[(PieceIndex, u32)], out: &mut Vec<Effect>) {
-        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let blocks = self.note_asked(now, key, picks);
+        out.extend(blocks.into_iter().map(|block| Effect::Send { peer: key, message: Message::Request(block) }));
+    }
+
+    /// Writes down what a peer is asked for from now on.
+    pub(super) fn note_asked(&mut self, now: Instant, key: PeerKey, picks: &[(PieceIndex, u32)]) -> Vec<Block> {
+        let Some(peer) = self.peers.get_mut(&key) else { return Vec::new() };
         if peer.inflight.is_empty() {
             peer.served = now;
         }
         let mut begun = None;
+        let mut blocks = Vec::with_capacity(picks.len());
         for (piece, block) in picks {
             if begun.replace(*piece) != Some(*piece) {
                 self.picker.begun(*piece, now);
@@ -95,12 +104,13 @@ impl Torrent {
             let named = self.config.geometry.block(*piece, *block);
             peer.inflight.push_back(Asked { piece: *piece, block: *block, at: now });
             self.outstanding += u64::from(named.length);
-            out.push(Effect::Send { peer: key, message: Message::Request(named) });
+            blocks.push(named);
         }
+        blocks
     }
 
     /// Everything is asked for: ask again for what others have owed the longest.
-    fn endgame(&mut self, key: PeerKey, n: usize, picks: &mut Vec<(PieceIndex, u32)>) {
+    pub(super) fn endgame(&mut self, key: PeerKey, n: usize, picks: &mut Vec<(PieceIndex, u32)>) {
         let Some(peer) = self.peers.get(&key).filter(|p| !p.snubbed) else { return };
         let most = if peer.down.total() > 0 { u8::MAX } else { ENDGAME_ASKERS };
         let others = self.peers.iter().filter(|(k, _)| **k != key).flat_map(|(_, p)| &p.inflight);
@@ -140,7 +150,7 @@ impl Torrent {
             peer.history.add(now, Happened::FirstBlock);
         }
         peer.down.add(now, u64::from(length));
-        let from = peer.ip();
+        let from = peer.giver();
         self.down.add(now, u64::from(length));
         self.pace.add(now, u64::from(length));
         self.outstanding -= u64::from(length);
@@ -179,7 +189,11 @@ impl Torrent {
             peer.late += 1;
             self.outstanding -= u64::from(block.length);
             self.hungry.insert(*key);
-            out.push(Effect::Send { peer: *key, message: Message::Cancel(block) });
+            if peer.web.is_none() {
+                out.push(Effect::Send { peer: *key, message: Message::Cancel(block) });
+            } else if peer.inflight.is_empty() {
+                out.push(Effect::Unfetch { peer: *key });
+            }
         }
     }
 
@@ -242,6 +256,10 @@ impl Torrent {
         let late: Vec<PeerKey> =
             self.peers.iter().filter(|(_, p)| p.late_at().is_some_and(|at| now >= at)).map(|(k, _)| *k).collect();
         for key in late {
+            if self.peers.get(&key).is_some_and(|peer| peer.web.is_some()) {
+                self.expel(now, key, Gone::TimedOut("its next block"), out);
+                continue;
+            }
             self.release(key, true, out);
             if let Some(peer) = self.peers.get_mut(&key) {
                 peer.snub(now, Happened::Snubbed);
@@ -257,13 +275,13 @@ impl Torrent {
             return;
         }
         if let Some(suspicion) = self.suspicions.remove(&piece) {
-            let guilty: BTreeSet<IpAddr> = suspicion
+            let guilty: BTreeSet<Giver> = suspicion
                 .iter()
                 .filter(|(_, n, hash)| good.get(*n as usize).is_some_and(|right| right != hash))
-                .map(|(ip, ..)| *ip)
+                .map(|(giver, ..)| *giver)
                 .collect();
-            for ip in guilty {
-                self.ban(now, ip, &format!("sent bad data (piece {piece})"), out);
+            for giver in guilty {
+                self.blame(now, giver, piece, out);
             }
         }
         let wanted = self.picker.wants(piece);
@@ -277,7 +295,7 @@ impl Torrent {
                 }
             }
             // Also to those who have this piece, so that they see how far we are; not to those who have everything.
-            if self.phase == Phase::Active && !peer.is_seed() {
+            if self.phase == Phase::Active && !peer.is_seed() && peer.web.is_none() {
                 out.push(Effect::Send { peer: *key, message: Message::Have(piece) });
             }
         }
@@ -304,7 +322,8 @@ impl Torrent {
             self.note(now, "everything wanted is here, verified and written".into(), out);
             out.push(Effect::Complete);
         }
-        let useless: Vec<PeerKey> = self.peers.iter().filter(|(_, p)| p.is_seed()).map(|(k, _)| *k).collect();
+        let done = |p: &Peer| p.is_seed() || p.web.is_some();
+        let useless: Vec<PeerKey> = self.peers.iter().filter(|(_, p)| done(p)).map(|(k, _)| *k).collect();
         for key in useless {
             self.expel(now, key, Gone::Useless, out);
         }
@@ -317,9 +336,9 @@ impl Torrent {
         self.picker.set_parole(piece);
         self.picker.mark_lost(piece);
         self.freed = true;
-        let hosts: BTreeSet<IpAddr> = senders.iter().copied().collect();
+        let givers: BTreeSet<Giver> = senders.iter().copied().collect();
         for peer in self.peers.values_mut() {
-            let theirs = senders.iter().filter(|ip| **ip == peer.ip()).count() as u32;
+            let theirs = senders.iter().filter(|giver| **giver == peer.giver()).count() as u32;
             if theirs > 0 {
                 peer.failed += theirs;
                 peer.history.add(now, Happened::Failed(piece));
@@ -328,15 +347,26 @@ impl Torrent {
         let fails = self.fails.entry(piece).or_insert(0);
         *fails += 1;
         let fails = *fails;
-        if hosts.len() > 1 {
+        if givers.len() > 1 {
             let evidence = senders.iter().zip(blocks).enumerate();
-            self.suspicions.entry(piece).or_default().extend(evidence.map(|(n, (ip, hash))| (*ip, n as u32, *hash)));
+            self.suspicions
+                .entry(piece)
+                .or_default()
+                .extend(evidence.map(|(n, (giver, hash))| (*giver, n as u32, *hash)));
         }
         if fails == HOPELESS {
             self.note(now, format!("piece {piece} fails from every peer: torrent or peers are bad"), out);
         }
-        if let (1, Some(ip)) = (hosts.len(), hosts.first()) {
-            self.ban(now, *ip, &format!("sent bad data (piece {piece})"), out);
+        if let (1, Some(giver)) = (givers.len(), givers.first()) {
+            self.blame(now, *giver, piece, out);
+        }
+    }
+
+    /// Leaves alone who gave bad data.
+    fn blame(&mut self, now: Instant, giver: Giver, piece: PieceIndex, out: &mut Vec<Effect>) {
+        match giver {
+            Giver::Host(ip) => self.ban(now, ip, &format!("sent bad data (piece {piece})"), out),
+            Giver::Web(seed) => self.ban_web_seed(now, seed, &self.bad_files(piece), out),
         }
     }
 

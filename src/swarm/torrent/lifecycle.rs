@@ -22,6 +22,7 @@ impl Torrent {
         self.fault = None;
         self.probe_at = None;
         self.candidates.rest(now);
+        self.web_seeds.rest();
         self.dialing.clear();
         (self.outstanding, self.unwritten) = (0, 0);
         for addr in self.config.peers.clone() {

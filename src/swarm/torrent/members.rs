@@ -8,6 +8,7 @@ use crate::limits;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::history::Happened;
 use crate::swarm::peer::Peer;
+use crate::swarm::picker::Giver;
 use crate::swarm::view::{Departed, Detail, Source};
 use crate::wire::message::{Message, PieceIndex};
 
@@ -62,7 +63,7 @@ impl Torrent {
         if let Some(why) = self.candidates.banned(hello.addr.ip()) {
             return Err(Gone::Banned(why.to_string()));
         }
-        let twin = self.peers.iter().find(|(_, p)| p.hello.peer_id == hello.peer_id);
+        let twin = self.peers.iter().find(|(_, p)| p.web.is_none() && p.hello.peer_id == hello.peer_id);
         if let Some((twin, direction)) = twin.map(|(key, p)| (*key, p.hello.outgoing)) {
             // Both sides keep the connection that the one with the higher peer id made; else the first stays.
             let ours = self.config.peer_id > hello.peer_id;
@@ -87,6 +88,7 @@ impl Torrent {
             let age = now.saturating_duration_since(p.since);
             let moves = p.down.rate(now) + p.up.rate(now) > 0;
             !moves
+                && p.web.is_none()
                 && !gives_metadata(**key)
                 && age.as_secs() >= 5
                 && (p.snubbed || !p.interesting || p.chokes_us || age.as_secs() >= 60)
@@ -134,11 +136,12 @@ impl Torrent {
         }
         self.hungry.remove(&key);
         let addr = peer.hello.addr;
-        self.write_log(now, format!("{addr} ({}) left: {why}", peer.client));
+        self.write_log(now, format!("{} ({}) left: {why}", peer.name(), peer.client));
         let useful = peer.down.total() + peer.up.total() > 0;
-        match why {
-            Gone::Ourselves => self.candidates.is_ourselves(addr),
-            Gone::Useless | Gone::Duplicate => self.candidates.useless(now, addr),
+        match (why, &peer.web) {
+            (_, Some(web)) => self.web_seed_left(now, web.seed, why),
+            (Gone::Ourselves, _) => self.candidates.is_ourselves(addr),
+            (Gone::Useless | Gone::Duplicate, _) => self.candidates.useless(now, addr),
             _ if peer.hello.outgoing => self.candidates.release(now, addr, if useful { Ok(()) } else { Err(why) }),
             _ => self.candidates.forget(addr),
         }
@@ -155,6 +158,7 @@ impl Torrent {
         }
         let departed = Departed {
             addr: peer.hello.addr,
+            host: peer.web.as_ref().map(|web| web.host.clone()),
             client: peer.client.clone(),
             source: peer.source,
             ago: Duration::ZERO,
@@ -181,7 +185,8 @@ impl Torrent {
         }
         self.note(now, format!("banned {ip}: {why}"), out);
         self.candidates.ban(ip, why.into());
-        let theirs: Vec<PeerKey> = self.peers.iter().filter(|(_, p)| p.ip() == ip).map(|(k, _)| *k).collect();
+        let theirs: Vec<PeerKey> =
+            self.peers.iter().filter(|(_, p)| p.giver() == Giver::Host(ip.to_canonical())).map(|(k, _)| *k).collect();
         for key in theirs {
             self.expel(now, key, Gone::Banned(why.into()), out);
         }
@@ -368,7 +373,7 @@ impl Torrent {
     pub(super) fn show_interest(&mut self, now: Instant, key: PeerKey, out: &mut Vec<Effect>) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let wants = peer.wanted > 0;
-        if self.phase == Phase::Active && peer.set_interesting(now, wants) {
+        if self.phase == Phase::Active && peer.set_interesting(now, wants) && peer.web.is_none() {
             let message = if wants { Message::Interested } else { Message::NotInterested };
             out.push(Effect::Send { peer: key, message });
         }

@@ -17,6 +17,7 @@ use crate::swarm::peer::Peer;
 use crate::swarm::picker::Picker;
 use crate::swarm::rate::Allowance;
 use crate::swarm::view::{Priority, Source};
+use crate::swarm::web_seeds::WebSeeds;
 use crate::wire::extension::metadata::MetadataMessage;
 use crate::wire::message::Message;
 
@@ -176,9 +177,11 @@ impl Torrent {
     /// Takes on what the metadata say.
     fn take_contents(&mut self, config: TorrentConfig) {
         let mine = &mut self.config;
-        let TorrentConfig { name, info, geometry, files, private, meta, priorities, .. } = config;
+        let TorrentConfig { name, info, geometry, files, private, meta, priorities, web_seeds, is_folder, .. } = config;
         (mine.name, mine.info, mine.geometry) = (name, info, geometry);
         (mine.files, mine.private, mine.meta) = (files, private, meta);
+        (mine.web_seeds, mine.is_folder) = (web_seeds, is_folder);
+        self.web_seeds = WebSeeds::new(&self.config.web_seeds);
         let in_order = self.picker.sequential();
         self.picker = Picker::new(geometry, &mut self.rng);
         self.picker.set_sequential(in_order);

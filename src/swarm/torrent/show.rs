@@ -141,6 +141,7 @@ impl Torrent {
         let row = |(key, p): (&super::PeerKey, &crate::swarm::peer::Peer)| PeerRow {
             key: key.0,
             addr: p.hello.addr,
+            host: p.web.as_ref().map(|web| web.host.clone()),
             client: p.client.clone(),
             flags: p.flags(),
             done: p.has.count() as f32 / p.has.len().max(1) as f32,

@@ -5,21 +5,29 @@ use crate::wire::message::{Block, Message, Reserved};
 
 mod local;
 
-const PIECES: u32 = 8;
+pub(super) const PIECES: u32 = 8;
 
 fn torrent(budget: u64) -> (Torrent, Instant) {
+    let (it, now, _) = torrent_with(budget, |_| ());
+    (it, now)
+}
+
+/// A torrent that has just started, and what it asked for at once.
+pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig)) -> (Torrent, Instant, Vec<Effect>) {
     let geometry = Geometry::new(u64::from(PIECES * 4 * BLOCK), 4 * BLOCK);
-    let mut it = Torrent::new(TorrentConfig {
+    let mut config = TorrentConfig {
         name: "t".into(),
         info_hash: InfoHash([1; 20]),
         peer_id: PeerId([2; 20]),
         info: None,
         geometry,
-        files: vec![Span { path: "t".into(), offset: 0, length: geometry.total(), pad: false }],
+        files: vec![Span { path: "t".into(), offset: 0, length: geometry.total(), pad: false, web: None }],
         priorities: Vec::new(),
         sequential: false,
         private: false,
         trackers: Vec::new(),
+        web_seeds: Vec::new(),
+        is_folder: false,
         peers: Vec::new(),
         port: 0,
         folder: String::new(),
@@ -33,14 +41,17 @@ fn torrent(budget: u64) -> (Torrent, Instant) {
         finished: None,
         totals: (0, 0),
         seed: 1,
-    });
+    };
+    change(&mut config);
+    let mut it = Torrent::new(config);
     let now = Instant::now();
-    it.handle(now, Input::Start { have: Default::default(), check: Vec::new() }, &mut Vec::new());
-    (it, now)
+    let mut out = Vec::new();
+    it.handle(now, Input::Start { have: Default::default(), check: Vec::new() }, &mut out);
+    (it, now, out)
 }
 
 /// A peer that came in, and says these things in one read.
-fn meets(it: &mut Torrent, now: Instant, key: u64, batch: Vec<Message>) -> Vec<Effect> {
+pub(super) fn meets(it: &mut Torrent, now: Instant, key: u64, batch: Vec<Message>) -> Vec<Effect> {
     let addr = SocketAddr::from(([127, 0, 9, key as u8], 6881));
     let (peer_id, reserved) = (PeerId([key as u8; 20]), Reserved::default());
     let hello = Hello { addr, outgoing: false, peer_id, reserved, encrypted: None };
@@ -50,7 +61,7 @@ fn meets(it: &mut Torrent, now: Instant, key: u64, batch: Vec<Message>) -> Vec<E
     out
 }
 
-fn says(it: &mut Torrent, now: Instant, key: u64, batch: Vec<Message>, out: &mut Vec<Effect>) {
+pub(super) fn says(it: &mut Torrent, now: Instant, key: u64, batch: Vec<Message>, out: &mut Vec<Effect>) {
     it.handle(now, Input::Wire { peer: PeerKey(key), batch }, out);
     it.check_invariants().unwrap();
 }

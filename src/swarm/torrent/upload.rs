@@ -159,6 +159,7 @@ impl Torrent {
         let contenders: Vec<Contender<PeerKey>> = self
             .peers
             .iter()
+            .filter(|(_, p)| p.web.is_none())
             .map(|(key, p)| Contender {
                 key: *key,
                 interested: p.interested,

@@ -34,6 +34,7 @@ impl Torrent {
             disk_busy: self.config.quota.disk_busy,
             super_seed: self.super_seeds(),
             local: self.looks_local(),
+            web_seeds: self.web_seeds.troubles(),
             ..Facts::default()
         };
         for peer in self.peers.values() {

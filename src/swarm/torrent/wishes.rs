@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use super::{Effect, Gone, PeerKey, Torrent, Wish};
 use crate::swarm::peer::Peer;
+use crate::swarm::picker::Giver;
 use crate::wire::message::PieceIndex;
 
 impl Torrent {
@@ -37,11 +38,11 @@ impl Torrent {
                 self.up_limit[super::OWN].set(up);
                 self.freed = true;
             }
-            Wish::Ban(key) => {
-                if let Some(ip) = self.peers.get(&key).map(Peer::ip) {
-                    self.ban(now, ip, "by you", out);
-                }
-            }
+            Wish::Ban(key) => match self.peers.get(&key).map(Peer::giver) {
+                Some(Giver::Host(ip)) => self.ban(now, ip, "by you", out),
+                Some(Giver::Web(seed)) => self.ban_web_seed(now, seed, "by you", out),
+                None => {}
+            },
             Wish::Kick(key) => self.expel(now, key, Gone::Kicked, out),
         }
     }

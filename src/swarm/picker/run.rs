@@ -1,0 +1,160 @@
+//! Runs of blocks for sources that give data in long stretches: web seeds (BEP 19).
+
+use super::{Picker, PieceState, Slot};
+use crate::swarm::bitfield::Bitfield;
+use crate::swarm::torrent::PeerKey;
+use crate::swarm::view::Priority;
+use crate::wire::message::PieceIndex;
+
+impl Picker {
+    /// Picks up to `n` blocks that lie in a row, and counts them as asked of this source: first what is left of a piece
+    /// that it has begun, then whole pieces that follow each other. A new run begins at `after`, where its last one
+    /// ended, unless a piece that is wanted more or is rarer lies elsewhere; so a server reads its disk in order, and
+    /// what few peers have comes first all the same.
+    pub fn pick_run(
+        &mut self,
+        who: PeerKey,
+        has: &Bitfield,
+        after: Option<PieceIndex>,
+        n: usize,
+        rng: &mut fastrand::Rng,
+        out: &mut Vec<(PieceIndex, u32)>,
+    ) {
+        let end = out.len() + n;
+        let Some(mut piece) = self.run_begins(who, has, after, rng) else { return };
+        let class = self.order.priority(piece);
+        loop {
+            self.take_row(piece, end - out.len(), out);
+            let whole = out.last() == Some(&(piece, self.geometry.blocks(piece) - 1));
+            let next = PieceIndex(piece.0 + 1);
+            if !whole || out.len() >= end || !self.follows(next, has, class) {
+                return;
+            }
+            self.begin(next, who);
+            piece = next;
+        }
+    }
+
+    /// Whether a run may go on with this piece.
+    fn follows(&self, piece: PieceIndex, has: &Bitfield, class: Priority) -> bool {
+        self.state.get(piece.at()) == Some(&PieceState::Wanted)
+            && has.has(piece)
+            && self.order.priority(piece) == class
+            && !self.parole.contains(&piece)
+    }
+
+    fn run_begins(
+        &mut self,
+        who: PeerKey,
+        has: &Bitfield,
+        after: Option<PieceIndex>,
+        rng: &mut fastrand::Rng,
+    ) -> Option<PieceIndex> {
+        if let Some(piece) = self.own_piece(who, has) {
+            return Some(piece);
+        }
+        let fits = |_: &Self, piece: PieceIndex| has.has(piece);
+        let best = if self.sequential { self.next_in_order(fits) } else { self.rarest(fits, rng) };
+        if let Some(best) = best {
+            let rank = |piece| (self.order.priority(piece), std::cmp::Reverse(self.order.copies(piece)));
+            let goes_on = |next: &PieceIndex| {
+                !self.sequential
+                    && next.0 < self.geometry.pieces()
+                    && self.follows(*next, has, self.order.priority(*next))
+                    && rank(*next) >= rank(best)
+            };
+            let piece = after.filter(goes_on).unwrap_or(best);
+            self.begin(piece, who);
+            return Some(piece);
+        }
+        // Nothing is left to begin: help others with what they have not asked for yet.
+        self.active.iter().find(|(p, a)| a.free > 0 && !a.alone && has.has(**p)).map(|(p, _)| *p)
+    }
+
+    /// Takes the free blocks of a piece from its first one on, up to `n` and as far as they lie in a row.
+    fn take_row(&mut self, piece: PieceIndex, n: usize, out: &mut Vec<(PieceIndex, u32)>) {
+        let Some(active) = self.active.get_mut(&piece) else { return };
+        let free = |slot: &Slot| *slot == Slot::Free;
+        let Some(first) = active.slots.iter().position(free) else { return };
+        let row = active.slots[first..].iter_mut().take_while(|slot| free(slot)).take(n);
+        let mut at = first as u32;
+        for slot in row {
+            *slot = Slot::Asked(1);
+            out.push((piece, at));
+            at += 1;
+        }
+        let taken = at - first as u32;
+        active.free -= taken;
+        active.hint = at;
+        self.unasked -= u64::from(taken);
+        if active.free == 0 {
+            let owner = active.owner;
+            self.close(owner, piece);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::{A, B, picker};
+    use super::*;
+
+    fn run(p: &mut Picker, rng: &mut fastrand::Rng, has: &Bitfield, after: u32, n: usize) -> Vec<(u32, u32)> {
+        let mut out = Vec::new();
+        p.pick_run(A, has, Some(PieceIndex(after)), n, rng, &mut out);
+        p.check().unwrap();
+        out.into_iter().map(|(piece, block)| (piece.0, block)).collect()
+    }
+
+    #[test]
+    fn runs_are_whole_pieces_that_follow_each_other() {
+        let (mut p, mut rng) = picker(12, 2);
+        let full = Bitfield::full(12);
+        assert_eq!(run(&mut p, &mut rng, &full, 3, 5), [(3, 0), (3, 1), (4, 0), (4, 1), (5, 0)]);
+        assert_eq!(run(&mut p, &mut rng, &full, 9, 3), [(5, 1), (6, 0), (6, 1)], "what it has begun comes first");
+        p.mark_have(PieceIndex(8));
+        assert_eq!(run(&mut p, &mut rng, &full, 7, 9), [(7, 0), (7, 1)], "what is here ends a run");
+        let mut some = Bitfield::new(12);
+        some.insert(PieceIndex(9));
+        some.insert(PieceIndex(11));
+        assert_eq!(run(&mut p, &mut rng, &some, 9, 9), [(9, 0), (9, 1)], "and so does what it has not");
+    }
+
+    #[test]
+    fn what_is_rare_or_wanted_more_comes_before_the_next_in_the_row() {
+        let (mut p, mut rng) = picker(12, 1);
+        let full = Bitfield::full(12);
+        for piece in 0..4 {
+            p.mark_have(PieceIndex(piece));
+        }
+        for piece in (0..12).filter(|n| *n != 9) {
+            p.add_copy(PieceIndex(piece));
+        }
+        assert_eq!(run(&mut p, &mut rng, &full, 5, 1), [(9, 0)]);
+        p.set_priority(PieceIndex(7), Priority::High);
+        assert_eq!(run(&mut p, &mut rng, &full, 5, 4), [(7, 0)], "a run keeps to one priority");
+        assert_eq!(run(&mut p, &mut rng, &full, 5, 2), [(5, 0), (6, 0)]);
+    }
+
+    #[test]
+    fn after_the_last_piece_a_run_begins_wherever_something_is_wanted() {
+        let (mut p, mut rng) = picker(3, 1);
+        let full = Bitfield::full(3);
+        assert_eq!(run(&mut p, &mut rng, &full, 2, 1), [(2, 0)]);
+        assert_eq!(run(&mut p, &mut rng, &full, 3, 1).len(), 1);
+        assert_eq!(run(&mut p, &mut rng, &full, u32::MAX, 9).len(), 1);
+    }
+
+    #[test]
+    fn it_helps_others_only_when_nothing_is_left_to_begin() {
+        let (mut p, mut rng) = picker(1, 6);
+        let full = Bitfield::full(1);
+        let mut theirs = Vec::new();
+        p.pick(B, &full, true, 2, &mut rng, &mut theirs);
+        assert_eq!(run(&mut p, &mut rng, &full, 0, 3), [(0, 2), (0, 3), (0, 4)]);
+        p.release(PieceIndex(0), 0);
+        assert_eq!(run(&mut p, &mut rng, &full, 0, 3), [(0, 0)], "only blocks that lie in a row");
+        assert_eq!(run(&mut p, &mut rng, &full, 0, 3), [(0, 5)]);
+        assert!(run(&mut p, &mut rng, &full, 0, 3).is_empty() && p.unasked() == 0);
+    }
+}

@@ -1,0 +1,217 @@
+//! Web seeds (BEP 19): when one is asked, for what, and what becomes of it.
+//!
+//! A web seed stands among the peers, so that picking, blame, limits and tables treat it like one. It differs in what
+//! it is asked for: runs of blocks that lie in a row, whole pieces where that can be, a few seconds' worth at a time.
+
+use std::time::Instant;
+
+use super::{Effect, Fetch, Gone, Part, PeerKey, Phase, Torrent, WebFault};
+use crate::limits::BLOCK;
+use crate::swarm::bitfield::Bitfield;
+use crate::swarm::peer::Peer;
+use crate::wire::message::PieceIndex;
+use crate::wire::web_seed::{escaped, file_url};
+
+/// Fetches of one web seed at a time: one runs, and one waits lest the line be idle between them.
+const FETCHES: usize = 2;
+/// The least blocks that are worth a request while others are under way.
+const WORTH: usize = 16;
+
+impl Torrent {
+    /// Whether web seeds are of use now.
+    pub(super) fn may_call_web_seeds(&self) -> bool {
+        self.phase == Phase::Active && !self.complete && self.fault.is_none()
+    }
+
+    /// Takes in web seeds whose time has come.
+    pub(super) fn call_web_seeds(&mut self, now: Instant) {
+        while self.may_call_web_seeds()
+            && let Some(n) = self.web_seeds.next(now)
+        {
+            let (host, has) = match self.web_seeds.get(n) {
+                Some(seed) => (seed.host.clone(), self.pieces_without(&seed.lacks)),
+                None => return,
+            };
+            let wanted = has.iter().filter(|piece| self.picker.wants(*piece)).count() as u32;
+            if wanted == 0 {
+                self.web_seeds.rest_one(now, n);
+                continue;
+            }
+            let mut peer = Peer::web(now, n, host, self.config.geometry.pieces());
+            has.iter().for_each(|piece| self.picker.add_copy(piece));
+            (peer.has, peer.wanted) = (has, wanted);
+            peer.set_interesting(now, true);
+            let key = self.web_seeds.take(n);
+            self.write_log(now, format!("the web seed {} is asked", peer.name()));
+            self.peers.insert(key, peer);
+            self.hungry.insert(key);
+        }
+    }
+
+    /// All pieces but those that have bytes of these files.
+    fn pieces_without(&self, files: &std::collections::BTreeSet<usize>) -> Bitfield {
+        let mut has = Bitfield::full(self.config.geometry.pieces());
+        for span in files.iter().filter_map(|file| self.config.files.get(*file)) {
+            for piece in self.config.geometry.pieces_of(span.offset..span.offset + span.length) {
+                has.remove(PieceIndex(piece));
+            }
+        }
+        has
+    }
+
+    /// Asks a web seed for as much as it should be asked for.
+    pub(super) fn refill_web(&mut self, now: Instant, key: PeerKey, out: &mut Vec<Effect>) {
+        let Some(peer) = self.peers.get(&key) else { return };
+        let Some(web) = &peer.web else { return };
+        let (run, asked, after) = (peer.depth(now), peer.inflight.len(), web.after);
+        if self.fault.is_some() || peer.wanted == 0 || web.fetches >= FETCHES || asked > run / 4 {
+            return;
+        }
+        let room = self.config.quota.budget.saturating_sub(self.outstanding + self.unwritten) / u64::from(BLOCK);
+        let room = usize::try_from(room).unwrap_or(usize::MAX);
+        let mut n = run.min(room);
+        if n < run {
+            self.starved = true;
+            if n < WORTH && self.outstanding + self.unwritten > 0 {
+                return;
+            }
+        }
+        n = n.min(self.web_share(now, key));
+        n = self.run_within_rate(now, n);
+        let mut picks = Vec::new();
+        if let Some(peer) = self.peers.get(&key).filter(|_| n > 0) {
+            self.picker.pick_run(key, &peer.has, after, n, &mut self.rng, &mut picks);
+        }
+        if picks.is_empty() && asked == 0 && n > 0 {
+            self.endgame(key, 1, &mut picks);
+        }
+        if !picks.is_empty() && (self.starved || self.throttled_down) {
+            self.turn = PeerKey(key.0 + 1);
+        }
+        self.fetch(now, key, &picks, out);
+    }
+
+    /// What of the blocks that nobody is asked for yet is this one's by its part of the rate: near the end it must not
+    /// hold what others would bring sooner.
+    fn web_share(&self, now: Instant, key: PeerKey) -> usize {
+        let givers = self.peers.values().filter(|p| !p.chokes_us && p.wanted > 0 && !p.snubbed);
+        let (count, all) = givers.fold((0, 0), |(count, all), p| (count + 1, all + p.down.rate(now)));
+        let unasked = self.picker.unasked();
+        let own = self.peers.get(&key).map_or(0, |p| p.down.rate(now));
+        let share = match all {
+            0 => unasked / count.max(1),
+            all => (u128::from(unasked) * u128::from(own) / u128::from(all)) as u64,
+        };
+        usize::try_from(share).unwrap_or(usize::MAX).max(WORTH)
+    }
+
+    /// How many of `n` blocks the limits allow: what a server sends cannot be held back once it is asked for, so a run
+    /// is paid for at once, and is half a second long at most.
+    fn run_within_rate(&mut self, now: Instant, n: usize) -> usize {
+        let Some(limit) = self.down_limit.iter().filter_map(crate::swarm::rate::Bucket::limit).min() else { return n };
+        let n = n.min((limit / 2 / u64::from(BLOCK)).max(1) as usize);
+        let bytes = n as u64 * u64::from(BLOCK);
+        if n == 0 || self.down_limit.iter_mut().all(|bucket| bucket.take(now, bytes)) {
+            return n;
+        }
+        self.throttled_down = true;
+        0
+    }
+
+    fn fetch(&mut self, now: Instant, key: PeerKey, picks: &[(PieceIndex, u32)], out: &mut Vec<Effect>) {
+        let (Some(first), Some(last)) = (picks.first(), picks.last()) else { return };
+        let blocks = self.note_asked(now, key, picks);
+        let geometry = &self.config.geometry;
+        let from = geometry.offset(first.0, first.1 * BLOCK);
+        let length = blocks.iter().map(|block| u64::from(block.length)).sum();
+        let Some(web) = self.peers.get_mut(&key).and_then(|peer| peer.web.as_mut()) else { return };
+        web.fetches += 1;
+        web.after = Some(PieceIndex(last.0.0.saturating_add(1)));
+        let seed = web.seed;
+        out.push(Effect::Fetch { peer: key, fetch: Fetch { blocks, parts: self.parts(seed, from, length) } });
+    }
+
+    /// Where bytes of the torrent lie on a web seed.
+    fn parts(&self, seed: u16, from: u64, length: u64) -> Vec<Part> {
+        let Some(seed) = self.web_seeds.get(seed) else { return Vec::new() };
+        let end = from + length;
+        let first = self.config.files.partition_point(|span| span.offset + span.length <= from);
+        let inside = self.config.files.iter().enumerate().skip(first).take_while(|(_, span)| span.offset < end);
+        let part = |(file, span): (usize, &super::Span)| {
+            let begin = from.max(span.offset);
+            let path = || {
+                let plain = || escaped(span.path.split('/').map(str::as_bytes)).unwrap_or_default();
+                span.web.clone().unwrap_or_else(plain)
+            };
+            Part {
+                file,
+                path: span.path.clone(),
+                url: (!span.pad).then(|| file_url(&seed.url, self.config.is_folder, &path())),
+                from: begin - span.offset,
+                length: end.min(span.offset + span.length) - begin,
+                size: span.length,
+            }
+        };
+        inside.filter(|(_, span)| span.length > 0).map(part).collect()
+    }
+
+    /// A fetch is over.
+    pub(super) fn fetched(&mut self, now: Instant, key: PeerKey, result: Result<(), WebFault>, out: &mut Vec<Effect>) {
+        let Some(peer) = self.peers.get_mut(&key) else { return };
+        let Some(web) = &mut peer.web else { return };
+        let (seed, host) = (web.seed, web.host.clone());
+        let fault = match result {
+            Ok(()) => {
+                web.fetches = web.fetches.saturating_sub(1);
+                self.web_seeds.served(seed);
+                self.hungry.insert(key);
+                return;
+            }
+            Err(fault) => fault,
+        };
+        if let Some(file) = fault.file {
+            if self.web_seeds.lacks(now, seed, file, &fault.words) {
+                self.note(now, format!("web seed {host}: {}", fault.words), out);
+            }
+        } else {
+            self.web_seeds.left(now, seed, Some(fault.words.clone()), fault.wait);
+        }
+        self.expel(now, key, Gone::Network(fault.words), out);
+    }
+
+    /// A web seed is among the peers no more.
+    pub(super) fn web_seed_left(&mut self, now: Instant, seed: u16, why: &Gone) {
+        let trouble = match why {
+            Gone::Stopped | Gone::Useless => None,
+            other => Some(other.to_string()),
+        };
+        self.web_seeds.left(now, seed, trouble, None);
+    }
+
+    /// Leaves a web seed alone from now on.
+    pub(super) fn ban_web_seed(&mut self, now: Instant, seed: u16, why: &str, out: &mut Vec<Effect>) {
+        if !self.web_seeds.ban(seed, why) {
+            return;
+        }
+        let host = self.web_seeds.get(seed).map_or_else(String::new, |seed| seed.host.clone());
+        self.note(now, format!("banned web seed {host}: {why}"), out);
+        let is = |peer: &Peer| peer.web.as_ref().is_some_and(|web| web.seed == seed);
+        let key = self.peers.iter().find(|(_, peer)| is(peer)).map(|(key, _)| *key);
+        if let Some(key) = key {
+            self.expel(now, key, Gone::Banned(why.to_owned()), out);
+        }
+    }
+
+    /// What a web seed that gave bad data is banned for: the files are named, since one of them is not what it was.
+    pub(super) fn bad_files(&self, piece: PieceIndex) -> String {
+        let files = self.files_of(piece);
+        match files.as_slice() {
+            [] => format!("sent bad data (piece {piece})"),
+            [file] => format!("sent bad data (piece {piece}, of {file})"),
+            [first, rest @ ..] => format!("sent bad data (piece {piece}, of {first} and {} more files)", rest.len()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
