@@ -64,6 +64,7 @@ pub mod wire {
     pub mod rc4;
     pub mod text;
     pub mod tracker;
+    pub mod upnp;
     pub mod web_seed;
 }
 
@@ -132,6 +133,7 @@ pub mod engine {
     pub mod keep;
     pub mod kept;
     pub mod listen;
+    pub mod ports;
     pub mod reader;
     pub mod requests;
     pub mod runner;

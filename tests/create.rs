@@ -293,6 +293,7 @@ fn the_engine_makes_a_torrent_and_seeds_it_from_where_it_is() {
         port: 0,
         bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         encryption: Encryption::default(),
+        port_map: false,
         keep: false,
         max_peers: 5,
         lsd: false,

@@ -66,6 +66,7 @@ fn three_libtorrents_need_less_than_two_copies_of_a_super_seeder() {
         dir: at("seed"),
         state_dir: at("state"),
         port: 0,
+        port_map: false,
         keep: false,
         bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
         encryption: Encryption::default(),

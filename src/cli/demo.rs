@@ -49,6 +49,7 @@ pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
             port: 0,
             bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             encryption: config.encryption,
+            port_map: false,
             keep: false,
             max_peers: 50,
             lsd: false,

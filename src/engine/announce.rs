@@ -372,6 +372,7 @@ fn has_ipv6() -> bool {
 
 mod bound;
 mod client;
+pub mod router;
 pub mod web;
 
 #[cfg(test)]

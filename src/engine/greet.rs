@@ -26,6 +26,7 @@ use crate::limits;
 use crate::swarm::candidates::canonical;
 use crate::swarm::torrent::{Gone, Hello, Input, PeerKey};
 use crate::wire::message::{Handshake, InfoHash, PeerId};
+use crate::wire::metainfo::urls::is_local;
 use crate::wire::mse::veiled;
 
 /// The torrents that callers may ask for.
@@ -71,6 +72,8 @@ pub struct Greeting {
     pub seats: Seats,
     /// Told what a person should hear of.
     pub notice: Box<dyn Fn(String) + Send>,
+    /// Told once that somebody from outside has called.
+    pub called: Box<dyn Fn() + Send>,
 }
 
 enum Order {
@@ -112,6 +115,7 @@ impl Greeter {
             doors_open: Some(Instant::now()),
             backoff: BACKOFF_LEAST,
             said_full: false,
+            said_called: false,
         };
         crew.spawn("greet".to_owned(), move || work.run(), |_| ())?;
         Ok(Greeter { orders, waker })
@@ -154,6 +158,7 @@ struct Work {
     doors_open: Option<Instant>,
     backoff: Duration,
     said_full: bool,
+    said_called: bool,
 }
 
 impl Work {
@@ -360,6 +365,9 @@ impl Work {
     }
 
     fn hand_over(&mut self, mut birth: Birth, token: usize, theirs: Handshake) {
+        if !birth.outgoing && !is_local(birth.addr.ip()) && !std::mem::replace(&mut self.said_called, true) {
+            (self.greeting.called)();
+        }
         let Some(seat) = self.greeting.seats.take() else {
             birth.fail(Gone::Full);
             return;

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU16;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
@@ -14,6 +15,7 @@ use super::greet::{Greeter, Greeting, Routes};
 use super::inbox::Seats;
 use super::keep::Keep;
 use super::listen::listen;
+use super::ports::{PortNews, Ports, is_sensible};
 use super::runner::World;
 use super::session::{Desk, Errand, Order, Session};
 use super::threads::Crew;
@@ -46,6 +48,8 @@ pub struct EngineConfig {
     pub bind: Option<IpAddr>,
     /// Whether connections are encrypted.
     pub encryption: Encryption,
+    /// Have the router forward the port (UPnP, NAT-PMP, PCP).
+    pub port_map: bool,
     /// Take up the torrents of the last session, and keep this one's for the next.
     pub keep: bool,
     /// The most connections of all torrents together.
@@ -70,6 +74,7 @@ impl From<&Config> for EngineConfig {
             port: config.port,
             bind: config.bind,
             encryption: config.encryption,
+            port_map: config.port_map,
             keep: false,
             max_peers: config.max_peers,
             lsd: config.lsd,
@@ -109,7 +114,7 @@ impl Engine {
         let listeners = listen(config.bind, config.port);
         let (port, port_state) = (listeners.port, listeners.state.clone());
         let results = unbounded();
-        let (notices, seats) = (results.0.clone(), Seats::new(max_peers));
+        let (notices, calls, seats) = (results.0.clone(), results.0.clone(), Seats::new(max_peers));
         let greeting = Greeting {
             peer_id,
             bind: config.bind,
@@ -117,6 +122,7 @@ impl Engine {
             routes: routes.clone(),
             seats: seats.clone(),
             notice: Box::new(move |text| drop(notices.send(Errand::Said(None, text)))),
+            called: Box::new(move || drop(calls.send(Errand::Port(PortNews::Called)))),
         };
         let greeter = Greeter::start(&crew, listeners, greeting).map_err(|e| fail("way to wait for peers", &e))?;
         let announcing = AnnouncerConfig { bind: config.bind, ..AnnouncerConfig::default() };
@@ -138,8 +144,17 @@ impl Engine {
             lan: lan.is_some(),
             lan_unlimited: config.lan_unlimited,
         };
-        let (pool, seats_left) = (Pool::default(), seats.clone());
-        let world = World { crew: crew.clone(), greeter, pool, announcer, lan, seats: seats_left, news };
+        let ports = ports(&crew, config, port, &results.0);
+        let world = World {
+            crew: crew.clone(),
+            greeter,
+            pool: Pool::default(),
+            announcer,
+            lan,
+            seats: seats.clone(),
+            outside: AtomicU16::new(0),
+            news,
+        };
         let session = Session {
             world: Arc::new(world),
             routes,
@@ -154,6 +169,7 @@ impl Engine {
             events,
             keep: config.keep.then(|| Keep::new(&config.state_dir)),
             port_state,
+            ports,
             limits: config.limits,
             max_active: config.max_active,
             config_file: config.config_file.clone(),
@@ -222,6 +238,14 @@ fn sockets(config: &EngineConfig, notices: &Sender<Errand>) -> Option<Sockets> {
     let opened = config.lsd.then(|| Sockets::open(config.bind))?;
     let tell = |why| drop(notices.send(Errand::Said(None, format!("no peers of the local network are found: {why}"))));
     opened.map_err(tell).ok()
+}
+
+/// Has the router forward the port, where that is wished for and can be.
+fn ports(crew: &Crew, config: &EngineConfig, port: Option<u16>, results: &Sender<Errand>) -> Option<Ports> {
+    let port = port.filter(|_| config.port_map && is_sensible(config.bind))?;
+    let tell = results.clone();
+    let started = Ports::start(crew, config.bind, port, move |news| drop(tell.send(Errand::Port(news))));
+    started.map_err(|error| log::warn!("no thread for the router: {error}")).ok()
 }
 
 /// A peer id that nobody else has.

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, TcpStream};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
@@ -53,6 +54,8 @@ pub struct World {
     pub lan: Option<Lan>,
     /// The connections of all torrents together.
     pub seats: Seats,
+    /// The port to tell trackers, where the router gives us another one outside than ours; 0 where not.
+    pub outside: AtomicU16,
     /// What the session hears.
     pub news: Sender<News>,
 }
@@ -329,7 +332,10 @@ impl Work {
                 Effect::Announce { tracker, ask } => {
                     let inbox = self.it.inbox.clone();
                     let done = Box::new(move |result| inbox.tell(Input::Announced { tracker, result }));
-                    self.world.announcer.announce(AnnounceJob { ask, asker: self.it.asker, done });
+                    let outside = self.world.outside.load(Ordering::Relaxed);
+                    let port = if outside == 0 { self.it.asker.port } else { outside };
+                    let asker = Asker { port, ..self.it.asker };
+                    self.world.announcer.announce(AnnounceJob { ask, asker, done });
                 }
                 Effect::AnnounceLan => {
                     if let Some(lan) = &self.world.lan {

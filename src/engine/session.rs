@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
@@ -15,6 +16,7 @@ use super::greet::Routes;
 use super::inbox::{Inbox, Mail, Post, Seats};
 use super::keep::Keep;
 use super::kept::Kept;
+use super::ports::{PortNews, Ports};
 use super::runner::{News, World};
 use super::threads::caught;
 use crate::api::{AddTorrent, Command, Contents, Event, NewTorrent, Planned, Setting, Snapshot, TorrentId};
@@ -30,12 +32,14 @@ use crate::wire::message::InfoHash;
 
 use creating::Written;
 use entry::{Entry, Goal, Life};
+use port::Port;
 
 mod creating;
 mod entry;
 mod lives;
 mod magnets;
 mod moves;
+mod port;
 mod queue;
 mod requests;
 mod shown;
@@ -89,6 +93,8 @@ pub enum Errand {
     Surveyed(NewTorrent, Result<Box<Planned>, String>),
     /// A torrent of the user's data was made, or not.
     Created(NewTorrent, Arc<Progress>, Result<Box<Written>, String>),
+    /// Something was found out about our port.
+    Port(PortNews),
     /// Its files were looked at.
     Opened(TorrentId, Result<Box<Opened>, String>),
     /// The metadata of a magnet were judged.
@@ -145,6 +151,8 @@ pub struct Session {
     pub keep: Option<Keep>,
     /// What is said of the port.
     pub port_state: String,
+    /// Has the router forward it, if that is wished for.
+    pub ports: Option<Ports>,
     /// Limits of all torrents together, bytes a second.
     pub limits: (Option<u64>, Option<u64>),
     /// Downloads that may run at once; `None` is no limit.
@@ -209,6 +217,7 @@ pub struct Desk {
     making: Option<Arc<Progress>>,
     log: VecDeque<(Duration, Option<TorrentId>, String)>,
     quit: Option<Instant>,
+    port: Port,
 }
 
 impl Desk {
@@ -246,6 +255,7 @@ impl Desk {
             making: None,
             log: VecDeque::new(),
             quit: None,
+            port: Port::default(),
         }
     }
 
@@ -380,6 +390,13 @@ impl Desk {
             Errand::Opened(id, opened) => self.opened(id, opened),
             Errand::Described(id, plan) => self.described(id, plan),
             Errand::Unpacked(id, files) => self.unpacked(id, files),
+            Errand::Port(news) => {
+                if let Some(text) = self.port.hear(news) {
+                    self.notice(None, text);
+                }
+                self.reshare = true;
+                self.it.world.outside.store(self.port.outside().unwrap_or(0), Ordering::Relaxed);
+            }
             Errand::Shut(id) => {
                 self.packed(id);
                 self.alter(id, |life| match life {
@@ -477,6 +494,8 @@ impl Desk {
             return;
         }
         self.quit = Some(until);
+        // While the torrents say their last words the mapping is taken away.
+        self.it.ports = None;
         self.it.world.greeter.stop();
         self.stop_making();
         self.keep();

@@ -144,6 +144,24 @@ pub struct Quota {
     pub rank: Priority,
     /// How busy the busiest disk thread is, in percent; only told as a reason.
     pub disk_busy: u8,
+    /// Whether peers can call us; only told as a reason.
+    pub reach: Reach,
+    /// The port to tell others, where the router gives us another one outside than ours.
+    pub outside: Option<u16>,
+}
+
+/// Whether peers outside can call us.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Reach {
+    /// Nothing speaks for it or against it.
+    #[default]
+    Unknown,
+    /// The router forwards our port.
+    Mapped,
+    /// Somebody from outside has called.
+    Open,
+    /// We are behind a router that does not forward it.
+    Closed,
 }
 
 /// What a user can ask of a torrent that runs.

@@ -5,6 +5,7 @@ use std::path::Path;
 use humansize::{DECIMAL, format_size};
 
 use crate::swarm::candidates::Failures;
+use crate::swarm::event::Reach;
 use crate::swarm::view::{Reason, SourceRow, State};
 
 /// The numbers that a reason is made of.
@@ -80,6 +81,8 @@ pub struct Facts {
     pub disk_busy: u8,
     /// Each web seed's host, and what was last wrong with it.
     pub web_seeds: Vec<(String, Option<String>)>,
+    /// Whether peers can call us.
+    pub reach: Reach,
     /// Newcomers are offered one piece at a time (BEP 16).
     pub super_seed: bool,
     /// Peers are looked for on the local network.
@@ -175,7 +178,7 @@ fn seeding(f: &Facts) -> String {
         (false, skipped) => format!("all that is wanted is here, {skipped} of {} not wanted", count(f.files, "file")),
     };
     if f.peers == 0 {
-        return format!("{here}; nobody is connected{}", trackers_say(f));
+        return format!("{here}; nobody is connected{}{}", port_says(f), trackers_say(f));
     }
     if let Some(limit) = limiter(f.up, f.up_limits) {
         return format!("{here}; sending is limited by {limit}");
@@ -204,7 +207,7 @@ fn nobody(f: &Facts) -> String {
             (None, true, true) => {
                 "no peers: no tracker is named, and nobody on the local network has said that it is here".into()
             }
-            (None, false, _) => format!("no peers are known{}", trackers_say(f)),
+            (None, false, _) => format!("no peers are known{}{}", port_says(f), trackers_say(f)),
         };
     }
     let failed = failures(f);
@@ -215,7 +218,15 @@ fn nobody(f: &Facts) -> String {
         (n, false) => format!("calling {n} addresses; {failed}"),
     };
     let web = web_seeds_say(f).map_or_else(String::new, |web| format!("; {web}"));
-    format!("{tried}{web}{}", trackers_say(f))
+    format!("{tried}{web}{}{}", port_says(f), trackers_say(f))
+}
+
+/// That nobody can call us, where that is so.
+const fn port_says(f: &Facts) -> &'static str {
+    match f.reach {
+        Reach::Closed => "; the port is closed and no router maps it: peers cannot call us",
+        Reach::Unknown | Reach::Mapped | Reach::Open => "",
+    }
 }
 
 /// What is wrong with a web seed, if there are any: with the first that is in trouble.
@@ -350,6 +361,13 @@ fn numbers(f: &Facts) -> Vec<(String, String)> {
         "addresses known",
         format!("{}, {} being called, {} failed, {} banned", f.known, f.dialing, f.failures.all(), f.banned),
     );
+    let reach = match f.reach {
+        Reach::Unknown => "nobody from outside has called yet",
+        Reach::Mapped => "mapped by the router",
+        Reach::Open => "open: peers from outside call us",
+        Reach::Closed => "closed: no router maps it",
+    };
+    line("port", reach.to_owned());
     let Failures { silent, refused, hung_up } = f.failures;
     if f.failures.all() > 0 {
         line("of the failed ones", format!("{silent} do not answer, {refused} refuse, {hung_up} hung up"));

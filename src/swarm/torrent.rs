@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-pub use crate::swarm::event::{Effect, Fetch, Gone, Hello, Input, Method, Part, PeerKey, Quota, WebFault, Wish};
+pub use crate::swarm::event::{Effect, Fetch, Gone, Hello, Input, Method, Part, PeerKey, Quota, Reach, WebFault, Wish};
 pub use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply};
 
 use crate::swarm::candidates::Candidates;

@@ -74,6 +74,7 @@ impl Peer {
             dir: folder.path().to_owned(),
             state_dir: folder.path().join("state"),
             port: 0,
+            port_map: false,
             keep: false,
             bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             encryption: Encryption::default(),

@@ -275,3 +275,54 @@ impl Tracker {
         Ok(rest.next().and_then(|peers| peers.get(..length)).unwrap_or_default().to_vec())
     }
 }
+
+/// Any number of network namespaces with cables between them, gone when dropped.
+#[derive(Default)]
+pub struct Wires {
+    names: Vec<String>,
+}
+
+impl Wires {
+    /// A namespace with nothing but a loopback; `ip` is what it is known by. `None` where the test has no right to make
+    /// one.
+    pub fn place(&mut self, at: Ipv4Addr) -> Option<Place> {
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("ttui-{}-{n}w", std::process::id());
+        if !ip(&format!("netns add {name}")) {
+            return None;
+        }
+        self.names.push(name.clone());
+        ip(&format!("-n {name} link set lo up")).then_some(Place { ip: at, namespace: Some(name) })
+    }
+
+    /// A cable from one to the other, by the names of its ends.
+    pub fn cable(&self, (a, end_a): (&Place, &str), (b, end_b): (&Place, &str)) -> bool {
+        let (Some(a), Some(b)) = (&a.namespace, &b.namespace) else { return false };
+        ip(&format!("-n {a} link add {end_a} type veth peer name {end_b} netns {b}"))
+            && ip(&format!("-n {a} link set {end_a} up"))
+            && ip(&format!("-n {b} link set {end_b} up"))
+    }
+
+    /// Runs a command there, written with spaces between its words; whether it succeeds.
+    pub fn run(&self, place: &Place, line: &str) -> bool {
+        let mut words = line.split(' ').map(str::to_owned);
+        let program = words.next().unwrap_or_default();
+        let args: Vec<String> = words.collect();
+        place.command(&program, &args).output().is_ok_and(|o| o.status.success())
+    }
+
+    /// The line that a shell would run a program there with.
+    pub fn line(&self, place: &Place, program: &str, args: &[String]) -> String {
+        let command = place.command(program, args);
+        let words = std::iter::once(command.get_program()).chain(command.get_args());
+        words.map(|word| format!("'{}'", word.to_string_lossy())).collect::<Vec<_>>().join(" ")
+    }
+}
+
+impl Drop for Wires {
+    fn drop(&mut self) {
+        for name in &self.names {
+            ip(&format!("netns del {name}"));
+        }
+    }
+}

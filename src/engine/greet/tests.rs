@@ -41,7 +41,8 @@ fn make(seats: usize, peer_id: PeerId, encryption: Encryption) -> World {
     let (inbox, mail) = inbox();
     routes.open(TORRENT, inbox.clone());
     let notice = Box::new(|_| ());
-    let greeting = Greeting { peer_id, bind: Some(host), encryption, routes, seats: seats.clone(), notice };
+    let (seats_given, called) = (seats.clone(), Box::new(|| ()));
+    let greeting = Greeting { peer_id, bind: Some(host), encryption, routes, seats: seats_given, notice, called };
     let greeter = Greeter::start(&crew, listeners, greeting).unwrap();
     World { crew, greeter, inbox, mail, addr, seats }
 }

@@ -148,13 +148,14 @@ impl Desk {
         let used = |rate: fn(&Entry) -> u64| -> Vec<(u64, u64)> {
             running().map(|(_, entry)| (rate(entry), weight(entry.kept.rank))).collect()
         };
+        let (reach, outside) = (self.port.reach(), self.port.outside());
         let down = shares(self.it.limits.0, &used(|entry| entry.view.down));
         let up = shares(self.it.limits.1, &used(|entry| entry.view.up));
         for (((inbox, entry), down), up) in running().zip(down).zip(up) {
             let rank = entry.kept.rank;
             // One that fetches nothing yet is given what it would have if it did.
             let budget = budget(rank, if entry.fetches() { sharers } else { sharers + weight(rank) });
-            inbox.tell(Input::Quota(Quota { down, up, budget, rank, disk_busy }));
+            inbox.tell(Input::Quota(Quota { down, up, budget, rank, disk_busy, reach, outside }));
         }
     }
 
@@ -164,7 +165,9 @@ impl Desk {
         let even = |limit: Option<u64>| limit.map(|limit| (limit / running).max(1));
         let (down, up) = self.it.limits;
         let budget = budget(rank, self.sharers + weight(rank));
-        Input::Quota(Quota { down: even(down), up: even(up), budget, rank, disk_busy: self.disk_busy })
+        let (reach, outside) = (self.port.reach(), self.port.outside());
+        let disk_busy = self.disk_busy;
+        Input::Quota(Quota { down: even(down), up: even(up), budget, rank, disk_busy, reach, outside })
     }
 }
 

@@ -52,7 +52,7 @@ impl Desk {
             up: torrents.iter().map(|(_, view)| view.up).sum(),
             limits: self.it.limits,
             port: self.it.defaults.port,
-            port_state: self.it.port_state.clone(),
+            port_state: self.port.words(&self.it.port_state),
             free: self.room.bytes,
             disk_busy: self.it.disk.busy(),
             connections: (count(self.it.seats.taken()), count(self.it.seats.most())),

@@ -177,6 +177,38 @@ fn nobody_on_the_local_network_is_a_reason_where_nobody_else_is_asked() {
 }
 
 #[test]
+fn web_seeds_in_trouble_are_named() {
+    let host = "w.example:8080".to_owned();
+    let f = Facts { web_seeds: vec![(host.clone(), Some("connection refused".into()))], ..Facts::default() };
+    says(&f, "no peers, and no tracker is named; web seed w.example:8080: connection refused");
+    let trackers = vec![("http://t/announce".into(), "no answer".into(), true)];
+    let f = Facts { trackers, ..f };
+    says(&f, "no peers are known; web seed w.example:8080: connection refused; http://t/announce: no answer");
+    let banned = "banned: sent bad data (piece 7, of a/b)".to_owned();
+    let f = Facts { missing: 4, lacking: 4, web_seeds: vec![(host, Some(banned.clone()))], ..facts() };
+    says(
+        &f,
+        &format!("nobody has the 4 missing pieces: not one of 8 peers, 0 complete; web seed w.example:8080: {banned}"),
+    );
+}
+
+#[test]
+fn a_closed_port_is_told_where_nobody_comes() {
+    let f = Facts { peers: 0, interested: 0, reach: Reach::Closed, ..seeding() };
+    let closed = "the port is closed and no router maps it: peers cannot call us";
+    says(&f, &format!("everything is here; nobody is connected; {closed}"));
+    says(&Facts { reach: Reach::Mapped, ..f }, "everything is here; nobody is connected");
+    let f = Facts {
+        trackers: vec![("http://t".into(), "0 peers".into(), false)],
+        reach: Reach::Closed,
+        ..Facts::default()
+    };
+    says(&f, &format!("no peers are known; {closed}; http://t: 0 peers"));
+    let numbers = reason(&f, true).numbers;
+    assert!(numbers.contains(&("port".into(), "closed: no router maps it".into())));
+}
+
+#[test]
 fn the_numbers_tell_of_every_source_and_tracker() {
     let row = SourceRow {
         known: 20,

@@ -17,8 +17,13 @@ impl Torrent {
     /// Says what we take, and how long the metadata are where they are here.
     pub(super) fn introduce_extensions(&mut self, key: PeerKey, upload_only: bool, out: &mut Vec<Effect>) {
         let size = self.config.info.as_ref().and_then(|info| u32::try_from(info.len()).ok());
-        let handshake = Handshake { metadata_size: size, ..Handshake::ours(self.config.port, upload_only) };
+        let handshake = Handshake { metadata_size: size, ..Handshake::ours(self.port(), upload_only) };
         out.push(Effect::Send { peer: key, message: Message::Extended { id: 0, payload: handshake.encode().into() } });
+    }
+
+    /// The port that others reach us on.
+    fn port(&self) -> u16 {
+        self.config.quota.outside.unwrap_or(self.config.port)
     }
 
     /// An extended message: 0 is the handshake, the others are what ours named.
@@ -39,6 +44,7 @@ impl Torrent {
                 return;
             }
         };
+        let port = self.port();
         let Some(peer) = self.peers.get_mut(&key) else { return };
         if let Some(client) = handshake.client.filter(|name| !name.is_empty()) {
             peer.client = client;
@@ -48,7 +54,7 @@ impl Torrent {
             peer.reqq = (reqq as usize).clamp(1, limits::REQUESTS_OUT);
         }
         if let Some(ip) = handshake.your_ip.filter(|ip| peer.hello.outgoing && is_public(*ip)) {
-            self.candidates.we_are(SocketAddr::new(ip, self.config.port));
+            self.candidates.we_are(SocketAddr::new(ip, port));
         }
         peer.upload_only = handshake.upload_only;
         // What a later handshake does not name stays as it was; 0 switches it off.

@@ -35,6 +35,7 @@ impl Torrent {
             super_seed: self.super_seeds(),
             local: self.looks_local(),
             web_seeds: self.web_seeds.troubles(),
+            reach: self.config.quota.reach,
             ..Facts::default()
         };
         for peer in self.peers.values() {

@@ -23,7 +23,15 @@ fn torrent(quota: Quota) -> (Torrent, Instant, Vec<(PeerKey, Fetch)>) {
     (it, now, fetches(&mut out))
 }
 
-const ALL: Quota = Quota { down: None, up: None, budget: 1 << 20, rank: Priority::Normal, disk_busy: 0 };
+const ALL: Quota = Quota {
+    down: None,
+    up: None,
+    budget: 1 << 20,
+    rank: Priority::Normal,
+    disk_busy: 0,
+    reach: Reach::Unknown,
+    outside: None,
+};
 
 fn fetches(out: &mut Vec<Effect>) -> Vec<(PeerKey, Fetch)> {
     let fetch = |effect| match effect {
