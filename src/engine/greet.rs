@@ -365,7 +365,7 @@ impl Work {
     }
 
     fn hand_over(&mut self, mut birth: Birth, token: usize, theirs: Handshake) {
-        if !birth.outgoing && !is_local(birth.addr.ip()) && !std::mem::replace(&mut self.said_called, true) {
+        if birth.dialled.is_none() && !is_local(birth.addr.ip()) && !std::mem::replace(&mut self.said_called, true) {
             (self.greeting.called)();
         }
         let Some(seat) = self.greeting.seats.take() else {

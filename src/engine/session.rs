@@ -6,7 +6,6 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
@@ -33,6 +32,7 @@ use crate::wire::message::InfoHash;
 use creating::Written;
 use entry::{Entry, Goal, Life};
 use port::Port;
+use shown::Room;
 
 mod creating;
 mod entry;
@@ -175,14 +175,6 @@ struct Listing {
     moved_on: bool,
     /// Moves whose new folders it does not name yet.
     uncleared: Uncleared,
-}
-
-/// What is known of the room in the download folder.
-#[derive(Default)]
-struct Room {
-    asked: Option<Instant>,
-    asking: bool,
-    bytes: Option<u64>,
 }
 
 /// What the session's thread keeps between two looks.
@@ -390,13 +382,7 @@ impl Desk {
             Errand::Opened(id, opened) => self.opened(id, opened),
             Errand::Described(id, plan) => self.described(id, plan),
             Errand::Unpacked(id, files) => self.unpacked(id, files),
-            Errand::Port(news) => {
-                if let Some(text) = self.port.hear(news) {
-                    self.notice(None, text);
-                }
-                self.reshare = true;
-                self.it.world.outside.store(self.port.outside().unwrap_or(0), Ordering::Relaxed);
-            }
+            Errand::Port(news) => self.port_news(news),
             Errand::Shut(id) => {
                 self.packed(id);
                 self.alter(id, |life| match life {

@@ -150,15 +150,26 @@ impl WebSeeds {
 
     /// What they have brought, if there are any.
     #[must_use]
-    pub fn row(&self) -> Option<SourceRow> {
+    pub fn row(&self, now: Instant) -> Option<SourceRow> {
         let count = |of: fn(&WebSeed) -> bool| self.all.iter().filter(|seed| of(seed)).count() as u32;
         (!self.all.is_empty()).then(|| SourceRow {
-            source: Source::Web,
             known: count(|_| true),
             failed: count(|seed| seed.banned || seed.fails > 0),
             connected: count(|seed| seed.asked),
             last_failure: self.all.iter().rev().find_map(|seed| seed.trouble.clone()),
+            status: self.status(),
+            next: self.deadline().map(|at| at.saturating_duration_since(now)),
+            ..SourceRow::new(Source::Web)
         })
+    }
+
+    fn status(&self) -> String {
+        let asked = self.all.iter().filter(|seed| seed.asked).count();
+        let trouble = || self.all.iter().find_map(|seed| seed.trouble.clone());
+        match asked {
+            0 => trouble().unwrap_or_else(|| "not asked now".to_owned()),
+            n => format!("{n} of {} asked", self.all.len()),
+        }
     }
 }
 
@@ -194,7 +205,7 @@ mod tests {
         it.take(0);
         assert_eq!(it.deadline(), Some(t1 + limits::WEB_SEED_BACKOFF_MOST), "no server is waited for for ever");
         it.left(t1, 0, Some("gone".into()), None);
-        assert_eq!(it.row().map(|row| (row.known, row.failed, row.connected)), Some((2, 2, 0)));
+        assert_eq!(it.row(t1).map(|row| (row.known, row.failed, row.connected)), Some((2, 2, 0)));
         it.rest();
         assert_eq!(it.next(t1), Some(0));
         assert!(it.ban(0, "bad data") && !it.ban(0, "bad data"));

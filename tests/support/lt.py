@@ -11,11 +11,14 @@ torrents = []
 
 
 def open_session(ask):
-    """Listens on ask["ip"] and ask["port"], TCP, not encrypted unless ask says so, and looks for nobody by itself but at trackers."""
+    """Listens on ask["ip"] (IPv6 in brackets) and ask["port"], TCP, not encrypted unless ask says so.
+
+    It looks for nobody by itself but at trackers.
+    """
     global session
     settings = {
         "listen_interfaces": "%s:%d" % (ask["ip"], ask["port"]),
-        "outgoing_interfaces": ask["ip"],
+        "outgoing_interfaces": ask["ip"].strip("[]"),
         "alert_mask": lt.alert.category_t.upload_notification, "alert_queue_size": 1000000,
         "allow_multiple_connections_per_ip": True,
         "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,

@@ -470,6 +470,7 @@ impl World {
                     self.later(at, node, What::Input(Input::Described { config, have, check }));
                 }
                 Effect::Notice(text) => self.nodes[node].notices.push(text),
+                Effect::Fetch { .. } | Effect::Unfetch { .. } => panic!("node {node} has no web seed"),
                 Effect::Complete => self.nodes[node].completed = Some(self.now - self.start),
             }
         }

@@ -1,7 +1,22 @@
 //! What is known of our port: whether peers can call us, and how that is said.
 
+use std::sync::atomic::Ordering;
+
 use super::super::ports::PortNews;
+use super::Desk;
 use crate::swarm::event::Reach;
+
+impl Desk {
+    /// Something was found out about the port.
+    pub(super) fn port_news(&mut self, news: PortNews) {
+        if let Some(text) = self.port.hear(news) {
+            self.notice(None, text);
+        }
+        // So that the torrents learn of it.
+        self.reshare = true;
+        self.it.world.outside.store(self.port.outside().unwrap_or(0), Ordering::Relaxed);
+    }
+}
 
 /// What the router and the callers have told.
 #[derive(Default)]

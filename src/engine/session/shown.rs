@@ -16,6 +16,14 @@ const SPACE: Duration = Duration::from_secs(5);
 /// Events that wait unheard before snapshots are held back.
 const UNHEARD: usize = 8;
 
+/// What is known of the room in the download folder.
+#[derive(Default)]
+pub(super) struct Room {
+    asked: Option<Instant>,
+    asking: bool,
+    bytes: Option<u64>,
+}
+
 impl Desk {
     /// When there is to be a snapshot, if there is anything to be seen.
     pub(super) fn snapshot_at(&self, now: Instant) -> Option<Instant> {

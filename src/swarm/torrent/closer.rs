@@ -31,7 +31,7 @@ impl Torrent {
         let mut rows = self.candidates.sources(&connected);
         rows.retain(|row| row.source != Source::Web);
         self.show_local(now, &mut rows);
-        rows.extend(self.web_seeds.row());
+        rows.extend(self.web_seeds.row(now));
         rows
     }
 
