@@ -111,6 +111,9 @@ pub const REQUEST: Duration = Duration::from_secs(30);
 /// Dials under way at once, all torrents together. Where most addresses are dead, this many that are silent are seen
 /// off in the time in which a system asks three times.
 pub const HALF_OPEN_OUT: usize = 128;
+/// Dials that one torrent asks for at once: some more than can be under way, since silent ones give way only to others
+/// that wait.
+pub const DIALS_TORRENT: usize = HALF_OPEN_OUT + 32;
 /// Incoming connections in their handshake at once.
 pub const HALF_OPEN_IN: usize = 50;
 /// Connected peers of one torrent (default).

@@ -9,6 +9,9 @@ use crate::swarm::event::Gone;
 use crate::swarm::priority::priority;
 use crate::swarm::view::{Source, SourceRow};
 
+/// How many addresses are forgotten at once where others need room.
+const FORGOTTEN: usize = limits::KNOWN_PEERS / 16;
+
 /// How an attempt at an address came to nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum Failure {
@@ -54,7 +57,8 @@ impl Failures {
 #[derive(Clone, Debug)]
 struct Candidate {
     source: Source,
-    /// How much it is preferred among equals.
+    /// How much it is preferred among equals: canonically, and by chance.
+    priority: u32,
     lot: u32,
     /// Attempts in a row that came to nothing.
     fails: u32,
@@ -81,6 +85,10 @@ pub struct Candidates {
     /// Our own addresses as others see them, by family; made up until they are told.
     ours: [SocketAddr; 2],
     told: [bool; 2],
+    /// Of the lots.
+    seed: u64,
+    /// There are as many as there may be, and none is worth less than another.
+    jammed: bool,
     /// When each source and family had its last turn.
     turns: BTreeMap<(Source, bool), u64>,
     known: BTreeMap<SocketAddr, Candidate>,
@@ -102,6 +110,8 @@ impl Candidates {
         Candidates {
             ours: [v4, v6].map(|ip| SocketAddr::new(ip, rng.u16(1..))),
             told: [false; 2],
+            seed: rng.u64(..),
+            jammed: false,
             turns: BTreeMap::new(),
             known: BTreeMap::new(),
             banned: BTreeMap::new(),
@@ -119,20 +129,30 @@ impl Candidates {
         if !std::mem::replace(&mut self.told[family], true) {
             self.ours[family] = addr;
             for (known, c) in self.known.iter_mut().filter(|(known, _)| known.is_ipv6() == addr.is_ipv6()) {
-                c.lot = priority(addr, *known);
+                c.priority = priority(addr, *known);
             }
         }
     }
 
-    /// How much an address is to be preferred among equals.
+    /// The canonical priority of a connection to this address.
     #[must_use]
-    pub fn lot(&self, addr: SocketAddr) -> u32 {
+    pub fn priority(&self, addr: SocketAddr) -> u32 {
         let addr = canonical(addr);
         priority(self.ours[usize::from(addr.is_ipv6())], addr)
     }
 
-    /// An address was learnt. Beyond [`limits::KNOWN_PEERS`] one makes room of the source that has brought most, so that
-    /// a flood from one source pushes out nothing but itself.
+    /// What chance says of an address: always the same, and nobody else can tell.
+    fn lot(&self, addr: SocketAddr) -> u32 {
+        let ip = match addr.ip() {
+            IpAddr::V4(v4) => u128::from(v4.to_bits()),
+            IpAddr::V6(v6) => v6.to_bits(),
+        };
+        let folded = (ip >> 64) as u64 ^ (ip as u64).rotate_left(32) ^ u64::from(addr.port());
+        fastrand::Rng::with_seed(self.seed ^ folded).u32(..)
+    }
+
+    /// An address was learnt. There are never more than [`limits::KNOWN_PEERS`]: the worst make room, of the source that
+    /// has brought most, so that a flood from one source pushes out nothing but itself.
     pub fn learn(&mut self, now: Instant, addr: SocketAddr, source: Source) {
         let addr = canonical(addr);
         if !dialable(addr) || self.ourselves.contains(&addr) || self.banned.contains_key(&addr.ip()) {
@@ -145,26 +165,45 @@ impl Candidates {
         if source == Source::Lan && self.is_crowded(addr.ip()) {
             return;
         }
-        let lot = self.lot(addr);
-        if self.known.len() >= limits::KNOWN_PEERS && !self.make_room(source, lot) {
-            return;
+        if self.known.len() >= limits::KNOWN_PEERS {
+            self.jammed = self.jammed || !self.make_room(source);
+            if self.jammed {
+                return;
+            }
         }
-        let fresh =
-            Candidate { source, lot, fails: 0, failure: None, good: false, encrypted: None, next: now, busy: false };
+        let fresh = Candidate {
+            source,
+            priority: self.priority(addr),
+            lot: self.lot(addr),
+            fails: 0,
+            failure: None,
+            good: false,
+            encrypted: None,
+            next: now,
+            busy: false,
+        };
         self.known.insert(addr, fresh);
         self.sooner(now);
     }
 
-    /// Forgets an address for one of this source and lot; false when there is none that is worth less.
-    fn make_room(&mut self, source: Source, lot: u32) -> bool {
-        let spare = |c: &Candidate| !c.busy && !c.good && !c.is_near();
-        let mut brought: BTreeMap<Source, usize> = BTreeMap::new();
-        self.known.values().filter(|c| spare(c)).for_each(|c| *brought.entry(c.source).or_default() += 1);
-        let Some((most, _)) = brought.into_iter().max_by_key(|(_, n)| *n) else { return false };
-        let of_it = self.known.iter().filter(|(_, c)| spare(c) && c.source == most);
-        let Some((&worst, c)) = of_it.max_by_key(|(_, c)| (c.fails, std::cmp::Reverse(c.lot))) else { return false };
-        let worth_it = source != most || c.fails > 0 || c.lot < lot;
-        worth_it && self.known.remove(&worst).is_some()
+    /// Forgets some addresses for others of this source; false when there is none to forget. They go by the dozen, so
+    /// that a flood costs little: those that failed first, then those with the lowest lots, which leaves a fair sample.
+    fn make_room(&mut self, source: Source) -> bool {
+        let near = matches!(source, Source::Manual | Source::Lan);
+        // What the user gave makes room only for what else the user gives, and only where it is dead.
+        let spare = |c: &Candidate| !c.busy && !c.good && (!c.is_near() || near && c.fails > 0);
+        let mut queues: BTreeMap<Source, Vec<_>> = BTreeMap::new();
+        for (addr, c) in self.known.iter().filter(|(_, c)| spare(c)) {
+            queues.entry(c.source).or_default().push((c.fails, std::cmp::Reverse(c.lot), *addr));
+        }
+        queues.values_mut().for_each(|queue| queue.sort_unstable());
+        let before = self.known.len();
+        for _ in 0..FORGOTTEN {
+            let longest = queues.values_mut().max_by_key(|queue| queue.len());
+            let Some((.., worst)) = longest.and_then(Vec::pop) else { break };
+            self.known.remove(&worst);
+        }
+        self.known.len() < before
     }
 
     /// Whether the local network, or this host of it, has named as many addresses as are taken from there: they come
@@ -239,15 +278,19 @@ impl Candidates {
 
     /// The next address to dial, marked as being dialled: those that the user gave and those on our own network first,
     /// then those that were good, then those that failed least; among equals sources and families by turns, and of each
-    /// the one of the highest priority (BEP 40). With it comes whether it was spoken to encrypted the last time.
+    /// the one of the highest priority (BEP 40) and one by chance, by turns too. With it comes whether it was spoken to encrypted the last time.
     pub fn next(&mut self, now: Instant) -> Option<(SocketAddr, Option<bool>)> {
         if self.soonest.is_none_or(|at| now < at) {
             return None;
         }
         // Sources and families take turns: many addresses of one do not hold off the few of another.
         let turn = |addr: &SocketAddr, c: &Candidate| self.turns.get(&(c.source, addr.is_ipv6())).copied();
+        // Every other one by chance: neighbours have like priorities, and a dead neighbourhood may have the highest.
+        let latest = self.turns.values().copied().max().unwrap_or(0);
+        let canonical = latest % 2 == 0;
         let rank = |addr: &SocketAddr, c: &Candidate| {
-            (!c.is_near(), !c.good, c.fails, turn(addr, c).unwrap_or(0), std::cmp::Reverse(c.lot))
+            let worth = if canonical { c.priority } else { c.lot };
+            (!c.is_near(), !c.good, c.fails, turn(addr, c).unwrap_or(0), std::cmp::Reverse(worth))
         };
         let ready = self.known.iter().filter(|(_, c)| !c.busy && c.next <= now);
         let Some(addr) = ready.min_by_key(|(addr, c)| rank(addr, c)).map(|(addr, _)| *addr) else {
@@ -256,7 +299,6 @@ impl Candidates {
         };
         let c = self.known.get_mut(&addr)?;
         c.busy = true;
-        let latest = self.turns.values().copied().max().unwrap_or(0);
         self.turns.insert((c.source, addr.is_ipv6()), latest + 1);
         Some((addr, c.encrypted))
     }
@@ -283,6 +325,7 @@ impl Candidates {
 
     /// A connection ended that brought payload either way, or an attempt came to nothing for this reason.
     pub fn release(&mut self, now: Instant, addr: SocketAddr, outcome: Result<(), &Gone>) {
+        self.jammed = false;
         let Some(c) = self.known.get_mut(&canonical(addr)) else { return };
         c.busy = false;
         match outcome {
@@ -308,6 +351,7 @@ impl Candidates {
 
     /// An address is of no use any more.
     pub fn forget(&mut self, addr: SocketAddr) {
+        self.jammed = false;
         self.known.remove(&canonical(addr));
     }
 
@@ -376,121 +420,4 @@ fn backoff(fails: u32, source: Source) -> Duration {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn addr(n: u16) -> SocketAddr {
-        SocketAddr::from(([127, 1, (n >> 8) as u8, n as u8], 6881))
-    }
-
-    #[test]
-    fn dead_addresses_wait_longer_each_time_and_good_ones_come_first() {
-        let t0 = Instant::now();
-        let mut c = Candidates::new(1);
-        c.learn(t0, addr(1), Source::Tracker);
-        c.learn(t0, addr(2), Source::Manual);
-        assert_eq!(c.next(t0), Some((addr(2), None)));
-        assert_eq!(c.next(t0), Some((addr(1), None)));
-        assert_eq!(c.next(t0), None);
-        c.release(t0, addr(1), Err(&Gone::TimedOut("connecting")));
-        c.release(t0, addr(2), Ok(()));
-        assert_eq!(c.next(t0), None);
-        let t1 = t0 + Duration::from_secs(1);
-        assert_eq!(c.next(t1), Some((addr(2), None)));
-        assert_eq!(c.next(t1), Some((addr(1), None)));
-        c.release(t1, addr(1), Err(&Gone::Closed));
-        assert_eq!(c.next(t1), None);
-        assert_eq!(c.deadline(), Some(t1 + Duration::from_secs(3)));
-    }
-
-    #[test]
-    fn each_source_tells_what_became_of_its_addresses() {
-        let t0 = Instant::now();
-        let mut c = Candidates::new(1);
-        for (n, source) in [(1, Source::Tracker), (2, Source::Tracker), (3, Source::Tracker), (4, Source::Manual)] {
-            c.learn(t0, addr(n), source);
-        }
-        c.release(t0, addr(1), Err(&Gone::TimedOut("connecting")));
-        c.release(t0, addr(2), Err(&Gone::Network("it refused the connection".into())));
-        c.release(t0, addr(3), Err(&Gone::Full));
-        c.release(t0, addr(4), Err(&Gone::Closed));
-        assert_eq!(c.failures(), Failures { silent: 1, refused: 1, hung_up: 1 });
-        let rows = c.sources(&BTreeMap::from([(Source::Incoming, 2), (Source::Tracker, 1)]));
-        let row = |source, known, failed, connected, words: Option<&str>| SourceRow {
-            source,
-            known,
-            failed,
-            connected,
-            last_failure: words.map(str::to_owned),
-            ..SourceRow::new(source)
-        };
-        assert_eq!(
-            rows,
-            [
-                row(Source::Manual, 1, 1, 0, Some("it closed the connection")),
-                row(Source::Incoming, 2, 0, 2, None),
-                row(Source::Tracker, 3, 2, 1, Some("it refused the connection")),
-            ]
-        );
-        let t1 = t0 + Duration::from_secs(1);
-        assert!(c.next(t1).is_some() && c.failures().all() == 3, "being called again it has not answered yet");
-        c.hold(addr(1));
-        assert_eq!(c.failures().silent, 0);
-    }
-
-    #[test]
-    fn the_list_is_bounded_and_strangers_cannot_push_out_the_users_own() {
-        let t0 = Instant::now();
-        let mut c = Candidates::new(1);
-        for n in 0..5000 {
-            c.learn(t0, addr(n), Source::Tracker);
-        }
-        assert_eq!(c.len(), limits::KNOWN_PEERS);
-        c.learn(t0, addr(6000), Source::Manual);
-        assert_eq!(c.next(t0), Some((addr(6000), None)));
-        c.learn(t0, SocketAddr::from(([127, 0, 0, 1], 0)), Source::Manual);
-        c.learn(t0, SocketAddr::from(([224, 0, 0, 1], 9)), Source::Manual);
-        assert_eq!(c.len(), limits::KNOWN_PEERS);
-    }
-
-    #[test]
-    fn the_local_network_has_its_part_of_the_list_and_no_more() {
-        let t0 = Instant::now();
-        let mut c = Candidates::new(1);
-        for n in 0..5000 {
-            c.learn(t0, addr(n), Source::Tracker);
-        }
-        let local = |host: u16, port: u16| SocketAddr::from(([10, 0, (host >> 8) as u8, host as u8], port));
-        for port in 1..100 {
-            c.learn(t0, local(1, port), Source::Lan);
-        }
-        let known = |c: &Candidates| c.sources(&BTreeMap::new())[0].known as usize;
-        assert_eq!(known(&c), limits::LAN_PER_HOST);
-        for host in 2..1000 {
-            c.learn(t0, local(host, 1), Source::Lan);
-        }
-        assert_eq!((known(&c), c.len()), (limits::LAN_PEERS, limits::KNOWN_PEERS));
-        assert!(c.is_local(local(1, 9).ip()) && !c.is_local(addr(1).ip()));
-    }
-
-    #[test]
-    fn an_address_of_one_link_keeps_its_link() {
-        let on = |scope| SocketAddr::V6(SocketAddrV6::new("fe80::7".parse().unwrap(), 5, 9, scope));
-        assert_eq!(canonical(on(3)).to_string(), "[fe80::7%3]:5");
-        assert_ne!(canonical(on(3)), canonical(on(4)));
-        let wide = SocketAddrV6::new("2001:db8::7".parse().unwrap(), 5, 9, 3);
-        assert_eq!(canonical(wide.into()), "[2001:db8::7]:5".parse().unwrap());
-        assert_eq!(canonical("[::ffff:1.2.3.4]:5".parse().unwrap()), "1.2.3.4:5".parse().unwrap());
-    }
-
-    #[test]
-    fn a_ban_is_for_the_host_in_every_spelling() {
-        let t0 = Instant::now();
-        let mut c = Candidates::new(1);
-        c.learn(t0, addr(1), Source::Tracker);
-        c.ban("::ffff:127.1.0.1".parse().unwrap(), "sent bad data".into());
-        assert!(c.is_empty() && c.banned(addr(1).ip()).is_some());
-        c.learn(t0, addr(1), Source::Manual);
-        assert!(c.is_empty());
-    }
-}
+mod tests;

@@ -82,7 +82,7 @@ impl Torrent {
     /// The peer that a newcomer may replace: one that neither gives nor takes; among equals that of the lowest priority
     /// (BEP 40), and one that we only wait for only if the newcomer's is higher.
     fn least_useful(&self, now: Instant, newcomer: SocketAddr) -> Option<PeerKey> {
-        let lot = self.candidates.lot(newcomer);
+        let priority = |addr| self.candidates.priority(addr);
         let gives_metadata = |key| self.search.as_ref().is_some_and(|search| search.hopes_for(key));
         let idle = self.peers.iter().filter(|(key, p)| {
             let age = now.saturating_duration_since(p.since);
@@ -93,10 +93,10 @@ impl Torrent {
                 && age.as_secs() >= 5
                 && (p.snubbed || !p.interesting || p.chokes_us || age.as_secs() >= 60)
         });
-        let rank = |p: &Peer| (!p.snubbed, p.interesting, p.interested, self.candidates.lot(p.hello.addr));
+        let rank = |p: &Peer| (!p.snubbed, p.interesting, p.interested, priority(p.hello.addr));
         let (key, worst) = idle.min_by_key(|(_, p)| rank(p))?;
         let waited_for = worst.interesting && !worst.snubbed;
-        (!waited_for || lot > self.candidates.lot(worst.hello.addr)).then_some(*key)
+        (!waited_for || priority(newcomer) > priority(worst.hello.addr)).then_some(*key)
     }
 
     /// Says what we have and can.
@@ -197,7 +197,7 @@ impl Torrent {
     /// Whether another connection would be welcome.
     pub(super) fn may_dial(&self) -> bool {
         let places = self.config.max_peers.saturating_sub(self.peers.len());
-        self.is_live() && self.dialing.len() < limits::HALF_OPEN_OUT.min(places * DIALS_A_PLACE)
+        self.is_live() && self.dialing.len() < limits::DIALS_TORRENT.min(places * DIALS_A_PLACE)
     }
 
     /// Dials as many addresses as may be dialled.
