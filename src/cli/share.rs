@@ -107,6 +107,7 @@ fn made(args: &ShareArgs, state_dir: &Path, terms: &Terms, progress: &Progress) 
     tell_left_out(&found);
     let piece = piece_length(found.total);
     let path = kept::place(state_dir, &found, piece);
+    let path = std::path::absolute(&path).unwrap_or(path);
     let before = kept::again(&path, &found, piece, terms);
     let known = before.is_some();
     let made = match before {
@@ -162,8 +163,8 @@ impl Share {
         text.push_str(&code(&handout::short(&magnet), colours));
         text.push_str(&format!("\nOn another machine type\n  ttui \"{magnet}\"\n"));
         if lan {
-            let number = handout::number(&magnet);
-            text.push_str(&format!("or, on the same network, only its number\n  ttui {number}\n"));
+            let hash = handout::info_hash(&magnet);
+            text.push_str(&format!("or, on the same network, only its info-hash\n  ttui {hash}\n"));
         }
         text.push_str(
             "or bring the .torrent file there and type ttui and its path.\nIt is shared until ttui is stopped.\n\n",

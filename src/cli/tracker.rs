@@ -4,20 +4,23 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use color_eyre::eyre::WrapErr;
+use color_eyre::eyre::{WrapErr, eyre};
 use crossbeam_channel::RecvTimeoutError;
 
 use crate::cli::{Common, STOPPED, TrackerArgs, out};
+use crate::config::Config;
 use crate::engine::tracker::{PORT, Tracker, TrackerConfig};
 
 /// How often a line tells of the state.
 const LINE: Duration = Duration::from_secs(60);
 
-/// Prints where it can be reached, then a line a minute.
+/// Prints where it can be reached, then a line a minute. The log tells of each announce with `-v`.
 ///
 /// # Errors
 /// When it cannot listen.
-pub fn run(args: &TrackerArgs, _: &Common) -> color_eyre::Result<ExitCode> {
+pub fn run(args: &TrackerArgs, common: &Common) -> color_eyre::Result<ExitCode> {
+    let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
+    super::log::start(&config, false)?;
     // Before anything is announced: whoever reads the line may stop us at once.
     let (tell, stop) = crossbeam_channel::bounded(1);
     ctrlc::set_handler(move || {
@@ -26,7 +29,10 @@ pub fn run(args: &TrackerArgs, _: &Common) -> color_eyre::Result<ExitCode> {
     .wrap_err("signals cannot be caught")?;
     let mut listen = args.listen.clone();
     if listen.is_empty() {
-        listen = vec![(Ipv4Addr::UNSPECIFIED, PORT).into(), (Ipv6Addr::UNSPECIFIED, PORT).into()];
+        listen = match config.bind {
+            Some(ip) => vec![(ip, PORT).into()],
+            None => vec![(Ipv4Addr::UNSPECIFIED, PORT).into(), (Ipv6Addr::UNSPECIFIED, PORT).into()],
+        };
     }
     let interval = Duration::from_secs(args.interval.into());
     let tracker = Tracker::start(&TrackerConfig { listen, interval })

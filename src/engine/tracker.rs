@@ -13,7 +13,8 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use self::store::Store;
+use self::store::{Call, Store};
+use crate::wire::tracker::server::Answer;
 
 mod http;
 mod store;
@@ -84,6 +85,20 @@ impl Shared {
 
     fn count(counter: &AtomicU64) {
         counter.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Takes an announce in, however it came.
+    fn announce(&self, call: &Call) -> Result<Answer, &'static str> {
+        let answer = self.store().announce(Instant::now(), call);
+        let Call { info_hash, addr, event, left, .. } = call;
+        match &answer {
+            Ok(answer) => {
+                Shared::count(&self.announces);
+                log::debug!("{info_hash}: {addr} announces {event:?}, {left} left, and is told {}", answer.peers.len());
+            }
+            Err(why) => log::debug!("{info_hash}: {addr} is refused: {why}"),
+        }
+        answer
     }
 
     fn stats(&self) -> TrackerStats {

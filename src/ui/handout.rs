@@ -1,4 +1,4 @@
-//! What is handed to others of a torrent of one's own: the link, the file, the number, and the link as a QR code beside
+//! What is handed to others of a torrent of one's own: the link, the file, the info-hash, and the link as a QR code beside
 //! them, or alone on the screen where there is no room for both.
 
 use ratatui::layout::Rect;
@@ -123,8 +123,8 @@ impl Handout {
         lines.extend(chunked(&self.made.magnet, width).into_iter().take(8).map(|line| (line, theme.strong)));
         if self.made.lan {
             let mut say = |text: &str, style| lines.extend(wrap(text, width).into_iter().map(|line| (line, style)));
-            say("On this network its number is enough:", theme.dim);
-            lines.extend(chunked(number(&self.made.magnet), width).into_iter().map(|line| (line, theme.text)));
+            say("On this network its info-hash is enough:", theme.dim);
+            lines.extend(chunked(info_hash(&self.made.magnet), width).into_iter().map(|line| (line, theme.text)));
         }
         lines.push(("Or hand over its file:".to_owned(), theme.dim));
         lines.extend(chunked(&self.made.path, width).into_iter().take(4).map(|line| (line, theme.text)));
@@ -156,7 +156,7 @@ pub fn short(magnet: &str) -> String {
 
 /// The info-hash of a link.
 #[must_use]
-pub fn number(magnet: &str) -> &str {
+pub fn info_hash(magnet: &str) -> &str {
     let rest = magnet.split_once("urn:btih:").map_or("", |(_, rest)| rest);
     rest.split('&').next().unwrap_or_default()
 }
@@ -185,6 +185,6 @@ mod tests {
         let link = "magnet:?xt=urn:btih:0104&dn=a%20b&tr=http%3A%2F%2Fx%26y&tr=z";
         assert_eq!(short(link), "magnet:?xt=urn:btih:0104&tr=http://x%26y");
         assert_eq!(short("magnet:?xt=urn:btih:0104"), "magnet:?xt=urn:btih:0104");
-        assert_eq!((number(link), number("magnet:?xt=urn:btih:07"), number("x")), ("0104", "07", ""));
+        assert_eq!((info_hash(link), info_hash("magnet:?xt=urn:btih:07"), info_hash("x")), ("0104", "07", ""));
     }
 }

@@ -2,7 +2,6 @@
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
@@ -174,8 +173,7 @@ fn announce(shared: &Shared, query: &str, from: SocketAddr) -> Result<Vec<u8>, S
         num_want: query.num_want,
         same_family: false,
     };
-    let answer = shared.store.lock().unwrap_or_else(PoisonError::into_inner).announce(Instant::now(), &call)?;
-    Shared::count(&shared.announces);
+    let answer = shared.announce(&call)?;
     Ok(encode_answer(&answer, &query))
 }
 

@@ -88,10 +88,8 @@ fn answer(shared: &Shared, ids: &Ids, packet: &[u8], from: SocketAddr, now: Inst
         }
         Request::Announce { transaction, announce, .. } => {
             let call = call(&announce, SocketAddr::new(host, announce.port), from.is_ipv6());
-            let answer = shared.store().announce(now, &call);
-            match answer {
+            match shared.announce(&call) {
                 Ok(answer) => {
-                    Shared::count(&shared.announces);
                     let reply = AnnounceReply {
                         interval: Some(Duration::from_secs(answer.interval_s.into())),
                         seeds: Some(answer.seeds),
