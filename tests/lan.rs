@@ -119,12 +119,12 @@ fn found_by_local_discovery_alone() {
         let Some(net) = net(Net::bridge(3, speaks)) else { return };
         let scene = Scene::new();
         let mut share = scene.share(&net.places[0], &[]);
-        let bare = scene.bare();
-        // Two at once, of whom one may also get it from the other.
-        let mut others: Vec<(&str, Process)> = ["second", "third"]
+        // Two at once, of whom one may also get it from the other. Nothing that they are given names anybody.
+        let (bare, hash) = (scene.bare(), scene.payload.hex());
+        let mut others: Vec<(&str, Process)> = [("second", text(&bare)), ("third", hash.as_str())]
             .into_iter()
             .zip(&net.places[1..])
-            .map(|(name, place)| (name, scene.download(name, place, text(&bare), &[])))
+            .map(|((name, what), place)| (name, scene.download(name, place, what, &[])))
             .collect();
         for (name, process) in &mut others {
             scene.must_have(name, process);
@@ -141,8 +141,10 @@ fn found_by_the_tracker_alone() {
         let Some(net) = net(Net::bridge(2, speaks)) else { return };
         let scene = Scene::new();
         let share = scene.share(&net.places[0], &["--no-lsd"]);
-        let mut other = scene.download("second", &net.places[1], text(&share.torrent), &["--no-lsd"]);
-        scene.must_have("second", &mut other);
+        for (name, what) in [("second", text(&share.torrent)), ("third", &share.magnet)] {
+            let mut other = scene.download(name, &net.places[1], what, &["--no-lsd"]);
+            scene.must_have(name, &mut other);
+        }
     }
 }
 
@@ -152,8 +154,10 @@ fn found_across_a_router_by_the_trackers_address() {
     let scene = Scene::new();
     let share = scene.share(&net.places[0], &[]);
     assert_eq!(share.tracker, "http://10.78.1.1:6969/announce");
-    let mut other = scene.download("second", &net.places[1], text(&share.torrent), &[]);
-    scene.must_have("second", &mut other);
+    for (name, what) in [("second", text(&share.torrent)), ("third", &share.magnet)] {
+        let mut other = scene.download(name, &net.places[1], what, &[]);
+        scene.must_have(name, &mut other);
+    }
 }
 
 #[test]

@@ -1,8 +1,7 @@
 //! The embedded tracker: HTTP and UDP over both address families, everything in memory, enough for a LAN.
 //!
 //! It believes no address but the one that a packet comes from, and every list of it has an end. HTTP connections are
-//! answered by a fixed number of threads; while others wait, a connection that does not come to the point is
-//! closed early.
+//! answered by a fixed number of threads; one that does not come to the point stands behind those that wait.
 
 use std::io;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -154,8 +153,8 @@ impl Tracker {
         let mut it = Tracker { shared, addrs: Vec::new(), threads: Vec::new() };
         let (hand_over, connections) = crossbeam_channel::bounded(http::WAITING);
         for n in 0..http::THREADS {
-            let (shared, connections) = (Arc::clone(&it.shared), connections.clone());
-            it.spawn(format!("tracker.h{n}"), move || http::serve(&shared, &connections))?;
+            let (shared, line) = (Arc::clone(&it.shared), (hand_over.clone(), connections.clone()));
+            it.spawn(format!("tracker.h{n}"), move || http::serve(&shared, &line))?;
         }
         for (n, (tcp, udp)) in sockets.into_iter().enumerate() {
             it.addrs.push(tcp.local_addr()?);

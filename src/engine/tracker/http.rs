@@ -1,4 +1,5 @@
-//! The tracker's HTTP side: one request a connection, read under a deadline and a size limit.
+//! The tracker's HTTP side: one request a connection, read under a deadline and a size limit. Connections stand in a line;
+//! whoever lets us wait goes to its end, so that half a request keeps nobody else from an answer.
 
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -20,15 +21,35 @@ const REQUEST: usize = 8 * 1024;
 const HEADERS: usize = 64;
 /// Time for a request, all told.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The same while other connections wait.
+/// The same while half of the places are taken.
 const PATIENCE_IN_NEED: Duration = Duration::from_millis(400);
-/// How often a thread that reads looks whether others wait.
+/// Reads of a connection in one turn; a request of any client comes in one or two.
+const READS: usize = 8;
+/// How long a thread waits for more of a request, or for a connection.
 const LOOK: Duration = Duration::from_millis(100);
+/// The same while other connections wait: theirs is mostly there already.
+const GLANCE: Duration = Duration::from_millis(2);
 /// Time for the answer to go out.
 const WRITE: Duration = Duration::from_secs(2);
 
+/// A connection whose request has not come whole yet.
+pub(super) struct Half {
+    stream: TcpStream,
+    request: Vec<u8>,
+    began: Instant,
+}
+
+/// How a request stands.
+enum State {
+    Whole,
+    /// More of it may come.
+    Partial,
+    /// It is none; the status to answer with, or nothing where the other side is gone or too slow.
+    Bad(Option<&'static str>),
+}
+
 /// Takes connections until the tracker stops.
-pub(super) fn accept(shared: &Shared, listener: &TcpListener, hand_over: &Sender<TcpStream>) {
+pub(super) fn accept(shared: &Shared, listener: &TcpListener, hand_over: &Sender<Half>) {
     loop {
         let connection = listener.accept();
         if shared.stopping() {
@@ -36,7 +57,8 @@ pub(super) fn accept(shared: &Shared, listener: &TcpListener, hand_over: &Sender
         }
         match connection {
             Ok((stream, _)) => {
-                if let Err(TrySendError::Full(_)) = hand_over.try_send(stream) {
+                let half = Half { stream, request: Vec::new(), began: Instant::now() };
+                if let Err(TrySendError::Full(_)) = hand_over.try_send(half) {
                     Shared::count(&shared.refused);
                 }
             }
@@ -50,58 +72,64 @@ pub(super) fn accept(shared: &Shared, listener: &TcpListener, hand_over: &Sender
     }
 }
 
-/// Answers connections until nobody hands over any more.
-pub(super) fn serve(shared: &Shared, connections: &Receiver<TcpStream>) {
-    for mut stream in connections {
-        if shared.stopping() {
-            continue;
-        }
-        let others_wait = || !connections.is_empty() || shared.stopping();
-        match read_request(&mut stream, others_wait) {
-            Ok(request) => {
-                let answer = stream.peer_addr().map(|addr| respond(shared, &request, addr));
+/// Answers connections until the tracker stops. One that does not come to the point goes to the end of the line while
+/// others wait.
+pub(super) fn serve(shared: &Shared, line: &(Sender<Half>, Receiver<Half>)) {
+    while !shared.stopping() {
+        let Ok(mut half) = line.1.recv_timeout(LOOK) else { continue };
+        match half.read(line.1.len()) {
+            State::Whole => {
+                let answer = half.stream.peer_addr().map(|addr| respond(shared, &half.request, addr));
                 if let Ok(answer) = answer {
-                    send(&mut stream, &answer);
+                    send(&mut half.stream, &answer);
                 }
             }
-            Err(status) => {
+            State::Partial => {
+                if line.0.try_send(half).is_err() {
+                    Shared::count(&shared.refused);
+                }
+            }
+            State::Bad(status) => {
                 Shared::count(&shared.refused);
                 if let Some(status) = status {
-                    send(&mut stream, &Answer::text(status, "This is a BitTorrent tracker; ask GET /announce.\n"));
+                    send(&mut half.stream, &Answer::text(status, "This is a BitTorrent tracker; ask GET /announce.\n"));
                 }
             }
         }
     }
 }
 
-/// Reads up to the end of the headers. An error is the status to answer with, or `None` where the other side is gone
-/// or too slow.
-fn read_request(stream: &mut TcpStream, others_wait: impl Fn() -> bool) -> Result<Vec<u8>, Option<&'static str>> {
-    let began = Instant::now();
-    let mut request = Vec::with_capacity(1024);
-    let mut buffer = [0; 1024];
-    stream.set_read_timeout(Some(LOOK)).map_err(|_| None)?;
-    loop {
-        let patience = if others_wait() { PATIENCE_IN_NEED } else { PATIENCE };
-        if began.elapsed() > patience {
-            return Err(None);
+impl Half {
+    /// Reads on, up to the end of the headers, for a short time while so many others wait.
+    fn read(&mut self, waiting: usize) -> State {
+        let patience = if waiting > WAITING / 2 { PATIENCE_IN_NEED } else { PATIENCE };
+        let look = if waiting > 0 { GLANCE } else { LOOK };
+        if self.began.elapsed() > patience || self.stream.set_read_timeout(Some(look)).is_err() {
+            return State::Bad(None);
         }
-        match stream.read(&mut buffer) {
-            Ok(0) => return Err(None),
-            Ok(n) => request.extend_from_slice(&buffer[..n]),
-            Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => continue,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(_) => return Err(None),
-        }
-        let mut headers = [httparse::EMPTY_HEADER; HEADERS];
-        match httparse::Request::new(&mut headers).parse(&request) {
-            Ok(httparse::Status::Complete(_)) => return Ok(request),
-            Ok(httparse::Status::Partial) if request.len() < REQUEST => {}
-            Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
-                return Err(Some("431 Request Header Fields Too Large"));
+        let mut buffer = [0; 1024];
+        // Whoever sends byte by byte goes to the end of the line too.
+        for _ in 0..READS {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => return State::Bad(None),
+                Ok(n) => self.request.extend_from_slice(&buffer[..n]),
+                Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                    return State::Partial;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(_) => return State::Bad(None),
             }
-            Err(_) => return Err(Some("400 Bad Request")),
+            let mut headers = [httparse::EMPTY_HEADER; HEADERS];
+            match httparse::Request::new(&mut headers).parse(&self.request) {
+                Ok(httparse::Status::Complete(_)) => return State::Whole,
+                Ok(httparse::Status::Partial) if self.request.len() < REQUEST => {}
+                Ok(httparse::Status::Partial) | Err(httparse::Error::TooManyHeaders) => {
+                    return State::Bad(Some("431 Request Header Fields Too Large"));
+                }
+                Err(_) => return State::Bad(Some("400 Bad Request")),
+            }
         }
+        State::Partial
     }
 }
 
