@@ -114,6 +114,7 @@ proptest! {
         };
         let reply = decode_reply(&encode_answer(&answer, &query)).unwrap();
         let expected = AnnounceReply {
+            external: None,
             interval: Some(Duration::from_secs(interval_s.into())),
             min_interval: Some(Duration::from_secs(min_interval_s.into())),
             seeds: Some(seeds),

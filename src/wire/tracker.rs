@@ -11,6 +11,7 @@ use thiserror::Error;
 
 use crate::limits;
 use crate::wire::bencode::Value;
+use crate::wire::extension::address;
 use crate::wire::message::{InfoHash, PeerId};
 use crate::wire::text;
 
@@ -67,6 +68,8 @@ pub struct AnnounceReply {
     pub peers: Vec<SocketAddr>,
     /// What it warned of.
     pub warning: Option<String>,
+    /// Our address as it sees it (BEP 24).
+    pub external: Option<IpAddr>,
     /// What it wants repeated.
     pub tracker_id: Option<Vec<u8>>,
 }
@@ -263,6 +266,7 @@ pub fn decode_reply(body: &[u8]) -> Result<AnnounceReply, ReplyError> {
             b"incomplete" => reply.leechers = count(&value),
             b"downloaded" => reply.completed = count(&value),
             b"peers" => take_peers(&value, false, &mut reply.peers),
+            b"external ip" => reply.external = value.text().and_then(address),
             b"peers6" => take_peers(&value, true, &mut reply.peers),
             _ => {}
         }

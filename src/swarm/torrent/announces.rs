@@ -65,6 +65,9 @@ impl Torrent {
             Ok(reply) => {
                 let url = self.trackers.url(tracker).to_owned();
                 self.write_log(now, format!("{url} told {} addresses", reply.peers.len()));
+                if let Some(ip) = reply.external {
+                    self.seen_at(ip);
+                }
                 for addr in &reply.peers {
                     self.candidates.learn(now, *addr, Source::Tracker);
                 }

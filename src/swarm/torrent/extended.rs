@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{Effect, Gone, PeerKey, Torrent};
 use crate::limits;
 use crate::swarm::history::Happened;
-use crate::swarm::peer::Takes;
+use crate::swarm::peer::{Peer, Takes};
 use crate::wire::extension::metadata::MetadataMessage;
 use crate::wire::extension::{Handshake, ours};
 use crate::wire::message::Message;
@@ -17,8 +17,16 @@ impl Torrent {
     /// Says what we take, and how long the metadata are where they are here.
     pub(super) fn introduce_extensions(&mut self, key: PeerKey, upload_only: bool, out: &mut Vec<Effect>) {
         let size = self.config.info.as_ref().and_then(|info| u32::try_from(info.len()).ok());
-        let handshake = Handshake { metadata_size: size, ..Handshake::ours(self.port(), upload_only) };
+        let your_ip = self.peers.get(&key).map(Peer::ip);
+        let handshake = Handshake { metadata_size: size, your_ip, ..Handshake::ours(self.port(), upload_only) };
         out.push(Effect::Send { peer: key, message: Message::Extended { id: 0, payload: handshake.encode().into() } });
+    }
+
+    /// Somebody tells the address that it sees us at.
+    pub(super) fn seen_at(&mut self, ip: IpAddr) {
+        if is_public(ip) {
+            self.candidates.we_are(SocketAddr::new(ip, self.port()));
+        }
     }
 
     /// The port that others reach us on.
@@ -44,7 +52,6 @@ impl Torrent {
                 return;
             }
         };
-        let port = self.port();
         let Some(peer) = self.peers.get_mut(&key) else { return };
         if let Some(client) = handshake.client.filter(|name| !name.is_empty()) {
             peer.client = client;
@@ -52,9 +59,6 @@ impl Torrent {
         }
         if let Some(reqq) = handshake.reqq {
             peer.reqq = (reqq as usize).clamp(1, limits::REQUESTS_OUT);
-        }
-        if let Some(ip) = handshake.your_ip.filter(|ip| peer.hello.outgoing && is_public(*ip)) {
-            self.candidates.we_are(SocketAddr::new(ip, port));
         }
         peer.upload_only = handshake.upload_only;
         // What a later handshake does not name stays as it was; 0 switches it off.
@@ -69,13 +73,17 @@ impl Torrent {
             addr
         };
         peer.listens = handshake.port.map(at);
-        let encrypted = peer.hello.encrypted.is_some();
-        if let (Some(addr), false) = (peer.listens, peer.hello.outgoing) {
+        let (outgoing, encrypted) = (peer.hello.outgoing, peer.hello.encrypted.is_some());
+        if let (Some(addr), false) = (peer.listens, outgoing) {
             self.candidates.hold(addr);
             // Who calls encrypted can be called encrypted; who calls plainly may do so without need.
             if encrypted {
                 self.candidates.speaks(addr, true);
             }
+        }
+        // Who called us may have made up its address; whom we called is where we called it.
+        if let Some(ip) = handshake.your_ip.filter(|_| outgoing) {
+            self.seen_at(ip);
         }
         self.hungry.insert(key);
         self.offers_metadata(now, key, out);

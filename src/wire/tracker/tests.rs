@@ -80,6 +80,8 @@ fn every_shape_of_a_reply_is_read() {
         (b"d5:peersld2:ip9:localhost4:porti258eed2:ip9:127.0.0.14:porti99999eed4:porti1eei5eee", none.clone()),
         (b"d5:peers12:\x7f\0\0\x01\0\0\xff\xff\xff\xff\x01\x01e", none.clone()),
         (b"d8:completei5e10:incompletei-1ee", AnnounceReply { seeds: Some(5), ..none.clone() }),
+        (b"d11:external ip4:\x01\x02\x03\x04e", AnnounceReply { external: Some([1, 2, 3, 4].into()), ..none.clone() }),
+        (b"d11:external ip3:abce", none.clone()),
         (b"d10:downloadedi9ee", AnnounceReply { completed: Some(9), ..none.clone() }),
         (
             b"d12:min intervali7e10:tracker id2:xye",
