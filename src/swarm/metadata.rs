@@ -322,16 +322,16 @@ impl Search {
         });
     }
 
-    /// When [`Self::poll`] is to be called although nothing has happened.
+    /// When [`Self::poll`] is to be called although nothing has happened; after `now`.
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+    pub fn deadline(&self, now: Instant) -> Option<Instant> {
         let late = self.holders.values().filter_map(|h| h.asked.values().min()).map(|at| *at + limits::METADATA_ANSWER);
         let rested = self.holders.values().filter_map(|h| h.rests_until);
-        // While some are asked, others may join for the same piece when these have waited for long.
+        // Those who are asked for nothing may join when others have waited for long, or held their room for long.
         let idle = self.holders.values().any(|h| h.rests_until.is_none() && h.asked.is_empty());
-        let asked = self.holders.values().flat_map(|h| h.asked.values());
-        let aged = asked.map(|at| *at + YOUNG).filter(|_| idle).min();
-        late.chain(rested).chain(aged).min()
+        let aged = self.holders.values().flat_map(|h| h.asked.values()).map(|at| *at + YOUNG);
+        let held = self.drafts.values().map(|draft| draft.since + self.hold);
+        late.chain(rested).chain(aged.chain(held).filter(|_| idle)).filter(|at| *at > now).min()
     }
 
     /// How it stands.

@@ -6,6 +6,7 @@ use humansize::{DECIMAL, format_size};
 
 use crate::swarm::candidates::Failures;
 use crate::swarm::event::Reach;
+use crate::swarm::metadata::Standing;
 use crate::swarm::view::{Reason, SourceRow, State};
 
 /// The numbers that a reason is made of.
@@ -85,6 +86,8 @@ pub struct Facts {
     pub reach: Reach,
     /// Newcomers are offered one piece at a time (BEP 16).
     pub super_seed: bool,
+    /// How the search for its metadata stands, while there is one.
+    pub search: Option<Standing>,
     /// Peers are looked for on the local network.
     pub local: bool,
 }
@@ -163,11 +166,28 @@ fn sentence(f: &Facts) -> String {
             let percent = u64::from(f.checked) * 100 / u64::from(f.pieces.max(1));
             format!("checking its data: {percent}%, {} of {} hashed", f.checked, count(f.pieces, "piece"))
         }
-        State::Metadata if f.peers == 0 => format!("waiting for the metadata: {}", nobody(f)),
-        State::Metadata => format!("waiting for the metadata from {}", count(f.peers, "peer")),
+        State::Metadata => metadata(f),
         State::Error => f.fault.clone().unwrap_or_else(|| "stopped by a fault".into()),
         State::Seeding => seeding(f),
         State::Downloading => downloading(f),
+    }
+}
+
+fn metadata(f: &Facts) -> String {
+    let Some(search) = f.search else { return "its metadata are here, and its files are being looked at".into() };
+    let wrong = match search.wrong {
+        0 => String::new(),
+        1 => "; what came before was not this torrent's".into(),
+        n => format!("; what came {n} times before was not this torrent's"),
+    };
+    let holders = count(search.holders, "peer");
+    match (search.holders, search.resting, search.pieces) {
+        _ if f.peers == 0 => format!("metadata wanted, {}{wrong}", nobody(f)),
+        (0, ..) => format!("no peer has the metadata: none of {} that are here offers them{wrong}", f.peers),
+        (all, resting, _) if all == resting => {
+            format!("metadata wanted from {holders}: refused or not answered, asked again soon{wrong}")
+        }
+        (.., (here, all)) => format!("metadata wanted from {holders}: {here} of {} here{wrong}", count(all, "piece")),
     }
 }
 
@@ -335,6 +355,12 @@ fn numbers(f: &Facts) -> Vec<(String, String)> {
         line("fault", fault.clone());
     }
     line("peers connected", format!("{}, of them {} complete", f.peers, f.seeds));
+    if let Some(search) = &f.search {
+        let Standing { holders, asked, resting, .. } = search;
+        line("have the metadata", format!("{holders}, of them {asked} are asked, {resting} refused or did not answer"));
+        line("pieces of the metadata", format!("{} of {}", search.pieces.0, search.pieces.1));
+        line("metadata that were wrong", search.wrong.to_string());
+    }
     if f.lacking > 0 {
         let (choke, wait) = (f.choking, f.snubbed);
         line("have what we want", format!("{}, of them {choke} choke us and {wait} let us wait", f.interesting));

@@ -58,24 +58,43 @@ fn told(view: &TorrentView, detail: &Detail) -> Vec<Line> {
         "-" => String::new(),
         ratio => format!(", ratio {ratio}"),
     };
-    let mut lines = vec![
-        Short("Size", format!("{}{wanted}", size_long(view.size))),
-        Short("Done", format!("{}, {}", percent(view.done, view.wanted), size_long(view.done))),
-        Short("Received", format!("{}, {} thrown away", size_long(view.downloaded), size_long(view.wasted))),
-        Short("Sent", format!("{}{ratio}", size_long(view.uploaded))),
-        Short("Peers", format!("{} of {} known, {} seeds", number(view.peers), number(known), number(view.seeds))),
-        Short("Copies", format!("{:.2} in this swarm", detail.copies)),
-        Short("Pieces", format!("{} of {}", grouped(u64::from(view.pieces)), piece_length(detail.piece_length))),
-        Short("Files", grouped(detail.files.len() as u64)),
+    let peers = format!("{} of {} known, {} seeds", number(view.peers), number(known), number(view.seeds));
+    // Of a magnet whose metadata are not here nobody knows more than this.
+    let looks = view.pieces == 0;
+    let mut lines = if looks {
+        let metadata = match view.metadata {
+            (_, 0) => "wanted, their length is not known yet".to_owned(),
+            (here, all) => format!("{here} of {all} pieces here"),
+        };
+        vec![Short("Metadata", metadata), Short("Peers", peers)]
+    } else {
+        vec![
+            Short("Size", format!("{}{wanted}", size_long(view.size))),
+            Short("Done", format!("{}, {}", percent(view.done, view.wanted), size_long(view.done))),
+            Short("Received", format!("{}, {} thrown away", size_long(view.downloaded), size_long(view.wasted))),
+            Short("Sent", format!("{}{ratio}", size_long(view.uploaded))),
+            Short("Peers", peers),
+            Short("Copies", format!("{:.2} in this swarm", detail.copies)),
+            Short("Pieces", format!("{} of {}", grouped(u64::from(view.pieces)), piece_length(detail.piece_length))),
+            Short("Files", grouped(detail.files.len() as u64)),
+        ]
+    };
+    lines.extend([
         Long("Folder", detail.folder.clone()),
         Long("Hash", detail.info_hash.map_or_else(|| "-".to_owned(), |hash| hash.to_string())),
-        Short("Left", eta(view.eta)),
+    ]);
+    if !looks {
+        lines.push(Short("Left", eta(view.eta)));
+    }
+    lines.extend([
         Short("Active", time(view.active)),
         Short("Limits", format!("{} in, {} out", limit(view.limits.0), limit(view.limits.1))),
         Short("Share", format!("{} of the limits of all", rank_word(view.rank))),
         Short("In order", yes(view.sequential)),
-        Short("Private", yes(view.private)),
-    ];
+    ]);
+    if !looks {
+        lines.push(Short("Private", yes(view.private)));
+    }
     let date = |seconds: u64| i64::try_from(seconds).ok().filter(|seconds| *seconds > 0).and_then(clock_date);
     let mut short = |label, value: Option<String>| {
         if let Some(value) = value {

@@ -189,11 +189,13 @@ fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, (at, view): (usize, &Torre
     let share = share(view);
     let (words, style) = match slot.key {
         Col::Name => (view.name.clone(), if chosen { theme.strong } else { text }),
+        // Of a magnet that looks for its metadata nobody knows it.
+        Col::Size if view.state == State::Metadata => ("-".into(), theme.faint),
         Col::Size => return pen.put_number(right, y, slot.width, &size(view.size), text),
         Col::Bar => {
             let style = match view.state {
                 State::Error => theme.bad,
-                State::Checking => theme.warn,
+                State::Checking | State::Metadata => theme.warn,
                 _ if view.done >= view.wanted => theme.up,
                 _ if resting => theme.dim,
                 _ => theme.down,

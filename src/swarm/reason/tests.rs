@@ -59,9 +59,21 @@ fn being_moved() {
 
 #[test]
 fn waiting_for_metadata() {
-    says(&Facts { state: State::Metadata, peers: 1, ..facts() }, "waiting for the metadata from 1 peer");
-    let f = Facts { state: State::Metadata, peers: 0, known: 0, ..facts() };
-    says(&f, "waiting for the metadata: no peers: no tracker is named and no address was given");
+    let wants = |search: Standing| Facts { state: State::Metadata, search: Some(search), ..facts() };
+    let search = Standing { holders: 3, asked: 2, pieces: (2, 7), ..Standing::default() };
+    says(&wants(search), "metadata wanted from 3 peers: 2 of 7 pieces here");
+    let wrong = Standing { wrong: 1, ..search };
+    let sentence = "metadata wanted from 3 peers: 2 of 7 pieces here; what came before was not this torrent's";
+    says(&wants(wrong), sentence);
+    let none = Standing::default();
+    says(&wants(none), "no peer has the metadata: none of 8 that are here offers them");
+    let silent = Standing { resting: 3, asked: 0, ..search };
+    says(&wants(silent), "metadata wanted from 3 peers: refused or not answered, asked again soon");
+    let alone = Facts { peers: 0, known: 0, ..wants(none) };
+    says(&alone, "metadata wanted, no peers: no tracker is named and no address was given");
+    says(&Facts { search: None, ..wants(none) }, "its metadata are here, and its files are being looked at");
+    let numbers = reason(&wants(search), true).numbers;
+    assert!(numbers.contains(&("pieces of the metadata".into(), "2 of 7".into())), "{numbers:?}");
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{OWN, Phase, SHARE, Torrent};
+use crate::swarm::metadata::Search;
 use crate::swarm::reason::Facts;
 use crate::swarm::view::Priority;
 
@@ -33,6 +34,7 @@ impl Torrent {
             unwritten: self.unwritten,
             disk_busy: self.config.quota.disk_busy,
             super_seed: self.super_seeds(),
+            search: self.search.as_ref().map(Search::standing),
             local: self.looks_local(),
             web_seeds: self.web_seeds.troubles(),
             reach: self.config.quota.reach,
