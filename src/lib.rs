@@ -55,6 +55,7 @@ pub mod wire {
     pub mod bencode;
     pub mod client;
     pub mod extension;
+    pub mod krpc;
     pub mod lsd;
     pub mod magnet;
     pub mod message;
@@ -70,10 +71,14 @@ pub mod wire {
 
 pub mod swarm {
     //! Values and the time to decisions. Pure: cannot fail, cannot block.
+    pub mod address;
     pub mod bitfield;
     pub mod candidates;
     pub mod choker;
+    pub mod dht;
     pub mod event;
+    pub mod exchange;
+    pub mod external;
     pub mod geometry;
     pub mod history;
     pub mod job;

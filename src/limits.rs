@@ -87,6 +87,19 @@ pub const METADATA_BURST_ALL: u32 = 512;
 pub const METADATA_RATE_ALL: u32 = 128;
 /// The largest extended handshake that is read at all.
 pub const EXTENDED_HANDSHAKE: usize = 64 * KIB;
+/// The longest peer exchange message that is read (BEP 11): 200 addresses of both families are 5 KiB.
+pub const PEX_MESSAGE: usize = 64 * KIB;
+/// Addresses taken from a peer's first peer exchange message, and told in ours.
+pub const PEX_FIRST: usize = 200;
+/// Addresses taken from each later one, and told in ours (BEP 11).
+pub const PEX_LATER: usize = 50;
+/// The shortest time between two peer exchange messages to one peer (BEP 11).
+pub const PEX_INTERVAL: Duration = Duration::from_secs(60);
+/// Peer exchange messages that come sooner than this after the one before are ignored: a little less than the minute
+/// that BEP 11 asks for, since clocks and lines differ.
+pub const PEX_EARLY: Duration = Duration::from_secs(45);
+/// Of them so many in a row before their sender is dropped.
+pub const PEX_STORM: u32 = 50;
 
 /// The most bytes of the peer protocol that come with an encrypted handshake: far more than the handshake and the first
 /// messages that some send with it.
@@ -133,6 +146,12 @@ pub const LAN_PER_HOST: usize = 4;
 pub const LAN_DATAGRAMS: u32 = 200;
 /// Addresses of local discovery that are told to torrents in a minute, each once.
 pub const LAN_TOLD: usize = 1000;
+/// Of the addresses that peers and the DHT name in one /24 (IPv6: /64), each is called so much later than the one before.
+pub const NEIGHBOUR_WAIT: Duration = Duration::from_secs(10);
+/// Neighbours that lengthen that wait.
+pub const NEIGHBOURS_WAIT: usize = 60;
+/// Hosts whose word on our own address is kept.
+pub const VOICES: usize = 64;
 /// Addresses taken from one tracker reply.
 pub const PEERS_PER_REPLY: usize = 200;
 
@@ -166,6 +185,54 @@ pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(1800);
 /// The longest text of a tracker that is kept, in characters.
 pub const TRACKER_TEXT: usize = 200;
 
+// --- DHT ----------------------------------------------------------------------------------------
+
+/// The largest packet of a node that is read: what fits an Ethernet frame, and room for those who do not care.
+pub const DHT_PACKET: usize = 2048;
+/// The longest transaction id.
+pub const DHT_TRANSACTION: usize = 32;
+/// The longest token.
+pub const DHT_TOKEN: usize = 64;
+/// Peers kept of all answers to one lookup.
+pub const DHT_VALUES: usize = 200;
+/// Torrents of which we keep peers for others.
+pub const DHT_TORRENTS: usize = 2_000;
+/// Peers kept of each.
+pub const DHT_PEERS: usize = 500;
+/// Of them, of one host: several programs behind one router.
+pub const DHT_PEERS_HOST: usize = 8;
+/// How long an announce is kept (BEP 5 leaves it open; clients announce every quarter of an hour).
+pub const DHT_PEER_AGE: Duration = Duration::from_secs(45 * 60);
+/// Questions a second that one host may ask.
+pub const DHT_QUERIES_HOST: u32 = 5;
+/// Bytes a second of answers, to all together; local networks excepted.
+pub const DHT_ANSWERS: u32 = 8 * KIB as u32;
+/// An answer to a host that has not shown that it has its address is at most so many times as long as the question.
+pub const DHT_AMPLIFICATION: usize = 3;
+/// The longest answer.
+pub const DHT_ANSWER: usize = 1_200;
+/// Nodes of one /24 (IPv6: /64) in the table; local networks excepted.
+pub const DHT_NODES_NETWORK: usize = 8;
+/// Nodes of one /24 (IPv6: /64) among those that a lookup heeds.
+pub const DHT_LOOKUP_NETWORK: usize = 2;
+/// How long a node has to answer.
+pub const DHT_TIMEOUT: Duration = Duration::from_secs(8);
+/// After this time without an answer another node is asked beside it.
+pub const DHT_SLOW: Duration = Duration::from_millis(1500);
+/// Lookups under way at once.
+pub const DHT_LOOKUPS: usize = 8;
+/// Lookups waiting.
+pub const DHT_LOOKUPS_WAITING: usize = 4096;
+/// Questions under way at once, of all lookups.
+pub const DHT_QUESTIONS: usize = 256;
+/// The first wait before nodes to begin with are looked for again; it doubles each time.
+pub const DHT_RETRY: Duration = Duration::from_secs(60);
+/// The longest.
+pub const DHT_RETRY_MOST: Duration = Duration::from_secs(1800);
+/// The largest file of nodes that is read at a start.
+pub const DHT_FILE: u64 = 64 * KIB as u64;
+/// Nodes kept in it.
+pub const DHT_FILE_NODES: usize = 300;
 // --- web seeds ----------------------------------------------------------------------------------
 
 /// Web seeds of one torrent that are kept.

@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::Duration;
@@ -13,7 +12,6 @@ use crossbeam_channel::Receiver;
 use lava_torrent::torrent::v1::TorrentBuilder;
 use tempfile::TempDir;
 use ttui::api::{Command as Asked, Created, Event, NewTorrent, Planned, Snapshot, State, TorrentId};
-use ttui::config::Encryption;
 use ttui::engine::handle::{Engine, EngineConfig};
 use ttui::ui::create::Making;
 use ttui::ui::model::{Model, Msg};
@@ -288,19 +286,9 @@ fn the_engine_makes_a_torrent_and_seeds_it_from_where_it_is() {
     let path = put(home.path(), &cases()[6]);
     let state_dir = home.path().join("state");
     let engine = Engine::start(&EngineConfig {
-        dir: home.path().join("downloads"),
         state_dir,
-        port: 0,
-        bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        encryption: Encryption::default(),
-        port_map: false,
-        keep: false,
         max_peers: 5,
-        lsd: false,
-        lan_unlimited: false,
-        limits: (None, None),
-        max_active: None,
-        config_file: None,
+        ..EngineConfig::loopback(home.path().join("downloads"))
     })
     .unwrap();
     let events = engine.events();

@@ -421,12 +421,12 @@ proptest! {
     #[test]
     fn extended_handshakes_survive_the_way_there_and_back(
         client in "[a-zA-Z][a-zA-Z0-9 .]{0,30}[0-9]",
-        numbers in any::<(bool, Option<u16>, Option<u8>, Option<u8>)>(),
+        numbers in any::<(Option<bool>, Option<u16>, Option<u8>, Option<u8>, Option<u8>)>(),
         reqq in proptest::option::of(1..=limits::REQUESTS_OUT as u32),
         size in proptest::option::of(1..=limits::METADATA as u32),
         your_ip in any::<Option<IpAddr>>(),
     ) {
-        let (upload_only, port, ut_metadata, ut_pex) = numbers;
+        let (upload_only, port, ut_metadata, ut_pex, lt_donthave) = numbers;
         let it = extension::Handshake {
             client: Some(client),
             reqq,
@@ -434,6 +434,7 @@ proptest! {
             port: port.filter(|p| *p != 0),
             ut_metadata,
             ut_pex,
+            lt_donthave,
             metadata_size: size,
             your_ip: your_ip.map(|ip| ip.to_canonical()),
         };

@@ -12,7 +12,6 @@ mod support {
 }
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant};
 
 use support::clients::{Client, Given, Kind};
@@ -20,9 +19,7 @@ use support::network::{Place, Tongue, Tracker};
 use support::process::{skip, until};
 use support::torrents::Payload;
 use ttui::api::{AddTorrent, Command, Event, State, TorrentId, TorrentView, Wish};
-use ttui::config::Encryption;
 use ttui::engine::handle::{Engine, EngineConfig};
-use ttui::limits;
 
 /// Far beyond what this takes.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -62,22 +59,7 @@ fn three_libtorrents_need_less_than_two_copies_of_a_super_seeder() {
     payload.write_torrent(&path, &tracker.url(Tongue::Http));
     payload.write_data(&at("seed"));
 
-    let engine = Engine::start(&EngineConfig {
-        dir: at("seed"),
-        state_dir: at("state"),
-        port: 0,
-        port_map: false,
-        keep: false,
-        bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-        encryption: Encryption::default(),
-        max_peers: limits::PEERS_ALL,
-        lsd: false,
-        lan_unlimited: false,
-        limits: (None, None),
-        config_file: None,
-        max_active: None,
-    })
-    .unwrap();
+    let engine = Engine::start(&EngineConfig { state_dir: at("state"), ..EngineConfig::loopback(at("seed")) }).unwrap();
     engine.send(Command::Add(AddTorrent { what: path.display().to_string(), paused: true, ..AddTorrent::default() }));
     let id = wait(&engine, "it is added", |event| if let Event::Added { id, .. } = event { Some(*id) } else { None });
     engine.send(Command::Wish(id, Wish::SuperSeed(true)));

@@ -113,7 +113,8 @@ fn a_super_seeder_serves_a_lone_leecher_and_those_who_pass_nothing_on() {
     completes(alone, Duration::from_secs(120));
     // Two who know nobody but the seeder: each waits for the other in vain, and then gets its next piece all the same.
     let roles = roles(&[(1, Role::Seed), (2, Role::Leecher)]);
-    let mut world = World::new(Rules { super_seed: true, roles, acquaintances: 0, pieces: 6, ..Rules::default() });
+    let alone = Rules { super_seed: true, roles, acquaintances: 0, pex: false, pieces: 6, ..Rules::default() };
+    let mut world = World::new(alone);
     for node in 1..3 {
         world.acquaint(node, 0);
     }
@@ -123,7 +124,8 @@ fn a_super_seeder_serves_a_lone_leecher_and_those_who_pass_nothing_on() {
 #[test]
 fn when_super_seeding_ends_everybody_hears_of_everything() {
     let roles = roles(&[(1, Role::Seed), (2, Role::Leecher)]);
-    let rules = Rules { super_seed: true, roles, acquaintances: 0, pieces: 40, ..Rules::default() };
+    // Two who do not hear of each other.
+    let rules = Rules { super_seed: true, roles, acquaintances: 0, pex: false, pieces: 40, ..Rules::default() };
     let mut world = World::new(rules);
     world.acquaint(1, 0);
     world.acquaint(2, 0);
@@ -135,10 +137,23 @@ fn when_super_seeding_ends_everybody_hears_of_everything() {
 }
 
 #[test]
+fn a_swarm_finds_itself_through_one_of_its_members() {
+    // Everybody knows nobody but the one seed, which could not serve half of them in that time.
+    let roles = roles(&[(1, Role::Seed), (20, Role::Leecher)]);
+    let rules = Rules { roles, acquaintances: 0, upload: 64 << 10, ..Rules::default() };
+    let alone =
+        Duration::from_secs(u64::from(20 * rules.pieces * rules.blocks_per_piece * ttui::limits::BLOCK / (64 << 10)));
+    let mut world = World::new(rules);
+    (1..21).for_each(|node| world.acquaint(node, 0));
+    assert!(world.run(alone / 2), "{:#?}", world.laggards());
+}
+
+#[test]
 fn five_hundred_with_every_trouble_at_once() {
     let full = Role::FullDisk(Duration::from_secs(5), Duration::from_secs(60));
     let roles = roles(&[(5, Role::Seed), (440, Role::Leecher), (15, Role::Liar(6)), (25, Role::Mute), (15, full)]);
-    let rules = Rules { roles, loss: 20_000, pieces: 16, upload: 512 << 10, check_every: 7, ..Rules::default() };
+    let rules =
+        Rules { roles, loss: 20_000, pieces: 16, upload: 512 << 10, pex: false, check_every: 7, ..Rules::default() };
     let mut world = completes(rules, Duration::from_secs(3600));
     assert!(world.banned().iter().all(|role| matches!(role, Role::Liar(_))));
     assert!(world.stop(), "not everybody stopped");

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::{self, IsTerminal, Write};
-use std::net::{IpAddr, Ipv4Addr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -44,19 +43,12 @@ pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     })?;
     let engine = |name: &str, up: Option<u64>| {
         let config = EngineConfig {
-            dir: home.0.join(name),
             state_dir: home.0.join(format!("state-{name}")),
-            port: 0,
-            bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
             encryption: config.encryption,
-            port_map: false,
-            keep: false,
             max_peers: 50,
-            lsd: false,
-            lan_unlimited: false,
             limits: (None, up),
-            max_active: None,
             config_file: config.file.clone(),
+            ..EngineConfig::loopback(home.0.join(name))
         };
         Engine::start(&config).map_err(|why| eyre!(why))
     };

@@ -41,6 +41,8 @@ pub struct Defaults {
     pub peer_id: PeerId,
     /// The port that peers reach us on.
     pub port: Option<u16>,
+    /// Peers tell each other of peers.
+    pub pex: bool,
     /// The most peers of a torrent.
     pub max_peers: usize,
     /// Whether peers are looked for on the local network.
@@ -169,6 +171,7 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
         web_seeds: metainfo.web_seeds,
         is_folder: metainfo.folder,
         peers: add.peers.clone(),
+        pex: defaults.pex,
         port: defaults.port.unwrap_or(0),
         folder: shown(&dir),
         max_peers: defaults.max_peers,

@@ -52,6 +52,8 @@ pub struct EngineConfig {
     pub port_map: bool,
     /// Take up the torrents of the last session, and keep this one's for the next.
     pub keep: bool,
+    /// Let peers tell each other of peers (BEP 11).
+    pub pex: bool,
     /// The most connections of all torrents together.
     pub max_peers: usize,
     /// Look for peers on the local network.
@@ -66,6 +68,30 @@ pub struct EngineConfig {
     pub config_file: Option<PathBuf>,
 }
 
+impl EngineConfig {
+    /// An engine that keeps to this machine, with everything in this folder: it listens on loopback, on a port that the
+    /// system chooses, and looks for nobody by itself but at trackers.
+    #[must_use]
+    pub fn loopback(dir: PathBuf) -> Self {
+        EngineConfig {
+            state_dir: dir.join("state"),
+            dir,
+            port: 0,
+            bind: Some(IpAddr::V4(std::net::Ipv4Addr::LOCALHOST)),
+            encryption: Encryption::default(),
+            port_map: false,
+            keep: false,
+            pex: false,
+            max_peers: limits::PEERS_ALL,
+            lsd: false,
+            lan_unlimited: false,
+            limits: (None, None),
+            max_active: None,
+            config_file: None,
+        }
+    }
+}
+
 impl From<&Config> for EngineConfig {
     fn from(config: &Config) -> Self {
         EngineConfig {
@@ -76,6 +102,7 @@ impl From<&Config> for EngineConfig {
             encryption: config.encryption,
             port_map: config.port_map,
             keep: false,
+            pex: config.pex,
             max_peers: config.max_peers,
             lsd: config.lsd,
             lan_unlimited: config.lan_unlimited,
@@ -140,6 +167,7 @@ impl Engine {
             dir: config.dir.clone(),
             peer_id,
             port,
+            pex: config.pex,
             max_peers: max_peers.min(limits::PEERS_TORRENT),
             lan: lan.is_some(),
             lan_unlimited: config.lan_unlimited,

@@ -76,6 +76,7 @@ pub fn joined(add: &AddTorrent, magnet: Box<Magnet>, defaults: &Defaults) -> Res
         web_seeds: magnet.web_seeds.clone(),
         is_folder: false,
         peers: add.peers.iter().chain(&magnet.peers).copied().collect(),
+        pex: defaults.pex,
         port: defaults.port.unwrap_or(0),
         folder: shown(&dir),
         max_peers: defaults.max_peers,

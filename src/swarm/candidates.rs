@@ -5,6 +5,7 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::{Duration, Instant};
 
 use crate::limits;
+use crate::swarm::address::{is_local, network};
 use crate::swarm::event::Gone;
 use crate::swarm::priority::priority;
 use crate::swarm::view::{Source, SourceRow};
@@ -152,7 +153,9 @@ impl Candidates {
     }
 
     /// An address was learnt. There are never more than [`limits::KNOWN_PEERS`]: the worst make room, of the source that
-    /// has brought most, so that a flood from one source pushes out nothing but itself.
+    /// has brought most, so that a flood from one source pushes out nothing but itself. Of what other peers and the DHT
+    /// name in one network only the first is called at once: they can name whom they like, and are not to make us call at
+    /// every door of a stranger's house.
     pub fn learn(&mut self, now: Instant, addr: SocketAddr, source: Source) {
         let addr = canonical(addr);
         if !dialable(addr) || self.ourselves.contains(&addr) || self.banned.contains_key(&addr.ip()) {
@@ -171,6 +174,7 @@ impl Candidates {
                 return;
             }
         }
+        let next = now + self.crowd(addr, source);
         let fresh = Candidate {
             source,
             priority: self.priority(addr),
@@ -179,11 +183,21 @@ impl Candidates {
             failure: None,
             good: false,
             encrypted: None,
-            next: now,
+            next,
             busy: false,
         };
         self.known.insert(addr, fresh);
-        self.sooner(now);
+        self.sooner(next);
+    }
+
+    /// How long an address has to wait because of its neighbours that have not shown to be peers.
+    fn crowd(&self, addr: SocketAddr, source: Source) -> Duration {
+        if !matches!(source, Source::Pex | Source::Dht) || is_local(addr.ip()) {
+            return Duration::ZERO;
+        }
+        let (low, high) = network(addr.ip());
+        let neighbours = self.known.range(low..=high).filter(|(_, c)| !c.good).take(limits::NEIGHBOURS_WAIT).count();
+        limits::NEIGHBOUR_WAIT * neighbours as u32
     }
 
     /// Forgets some addresses for others of this source; false when there is none to forget. They go by the dozen, so

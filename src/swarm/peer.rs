@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
+use crate::swarm::exchange::Exchange;
 use crate::swarm::history::{Happened, History, Share};
 use crate::swarm::picker::Giver;
 use crate::swarm::rate::{Allowance, Meter};
@@ -44,6 +45,8 @@ pub struct Takes {
     pub metadata: Option<u8>,
     /// Peer exchange (BEP 11).
     pub pex: Option<u8>,
+    /// Word that we do not have a piece any more (BEP 54).
+    pub dont_have: Option<u8>,
 }
 
 /// What a peer says that it has while nobody knows how many pieces there are.
@@ -198,6 +201,8 @@ pub struct Peer {
     pub metadata_size: Option<u32>,
     /// Pieces of metadata that it may still have of us.
     pub metadata: Allowance,
+    /// Peer exchange with it.
+    pub exchange: Exchange,
     /// It does not know of everything that we have (BEP 16).
     pub mask: Option<Mask>,
     /// It is a web seed.
@@ -250,6 +255,7 @@ impl Peer {
             takes: Takes::default(),
             metadata_size: None,
             metadata: Allowance::new(now, limits::METADATA_BURST, limits::METADATA_RATE),
+            exchange: Exchange::default(),
             mask: None,
             web: None,
             history: History::new(now, if hello.outgoing { Happened::Called } else { Happened::Came }),
@@ -302,6 +308,12 @@ impl Peer {
     #[must_use]
     pub fn is_seed(&self) -> bool {
         !self.has.is_empty() && self.has.is_full()
+    }
+
+    /// Whether it has every piece, or says that it wants none (BEP 21).
+    #[must_use]
+    pub fn wants_nothing(&self) -> bool {
+        self.is_seed() || (self.upload_only && !self.interested)
     }
 
     /// How many blocks should be asked of it at once: two seconds' worth at its present rate, so that a link of any

@@ -8,6 +8,7 @@ mod lifecycle;
 mod local;
 mod members;
 mod metadata;
+mod pex;
 mod show;
 mod superseed;
 mod upload;
@@ -26,6 +27,7 @@ pub use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply};
 
 use crate::swarm::candidates::Candidates;
 use crate::swarm::choker;
+use crate::swarm::external::External;
 use crate::swarm::geometry::Geometry;
 use crate::swarm::job::{BlockHash, DiskDone, DiskFault, DiskJob};
 use crate::swarm::local::Local;
@@ -83,6 +85,8 @@ pub struct TorrentConfig {
     pub is_folder: bool,
     /// Peers that the user named.
     pub peers: Vec<SocketAddr>,
+    /// Peers tell each other of peers (BEP 11), unless it is private.
+    pub pex: bool,
     /// Our listening port, told to peers; 0 while there is none.
     pub port: u16,
     /// The download folder, safe to print.
@@ -141,6 +145,9 @@ pub struct Torrent {
     web_seeds: WebSeeds,
     trackers: Trackers,
     local: Local,
+    gossip: pex::Gossip,
+    /// Where others see us.
+    external: External,
     /// Bytes asked for and not here.
     outstanding: u64,
     /// Bytes here and not yet written.
@@ -214,6 +221,8 @@ impl Torrent {
             web_seeds: WebSeeds::new(&config.web_seeds),
             trackers,
             local: Local::default(),
+            gossip: pex::Gossip::default(),
+            external: External::default(),
             outstanding: 0,
             unwritten: 0,
             hungry: BTreeSet::new(),
@@ -365,6 +374,7 @@ impl Torrent {
             self.hungry.remove(&key);
             self.refill(now, key, out);
         }
+        self.gossip(now, out);
         self.dial(now, out);
     }
 
@@ -387,6 +397,7 @@ impl Torrent {
         by(self.local.deadline());
         by(self.search.as_ref().and_then(|search| search.deadline(now)));
         by(self.probe_at);
+        by(self.gossip_at());
         by(self.round_at.filter(|_| !self.peers.is_empty()));
         by(self.peers.values().filter_map(Peer::late_at).min());
         if self.may_dial() {

@@ -222,6 +222,15 @@ pub struct SourceRow {
 }
 
 impl SourceRow {
+    /// The row of this source among others, put there where it is missing; they stand in the order of the sources.
+    pub fn among(rows: &mut Vec<SourceRow>, source: Source) -> &mut SourceRow {
+        let at = rows.iter().position(|row| row.source >= source).unwrap_or(rows.len());
+        if rows.get(at).is_none_or(|row| row.source != source) {
+            rows.insert(at, SourceRow::new(source));
+        }
+        &mut rows[at]
+    }
+
     /// One that has brought nothing yet.
     #[must_use]
     pub const fn new(source: Source) -> Self {

@@ -2,6 +2,7 @@
 //! ids it takes further messages.
 
 pub mod metadata;
+pub mod pex;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -16,8 +17,12 @@ pub const CLIENT: &str = concat!("ttui ", env!("CARGO_PKG_VERSION"));
 
 /// The ids by which we take extended messages; what stands in our handshake. Other sides have ids of their own.
 pub mod ours {
+    /// Peer exchange ([`super::pex`], BEP 11).
+    pub const UT_PEX: u8 = 1;
     /// Metadata exchange (BEP 9).
     pub const UT_METADATA: u8 = 2;
+    /// Word that a peer does not have a piece any more (BEP 54).
+    pub const LT_DONTHAVE: u8 = 3;
 }
 
 /// The extended handshake: message 0 of BEP 10. What is absent or makes no sense is `None`; a later handshake of the
@@ -28,14 +33,16 @@ pub struct Handshake {
     pub client: Option<String>,
     /// The most requests that may be outstanding (`reqq`): 1 to [`limits::REQUESTS_OUT`].
     pub reqq: Option<u32>,
-    /// It wants nothing (BEP 21).
-    pub upload_only: bool,
+    /// Whether it wants nothing (BEP 21).
+    pub upload_only: Option<bool>,
     /// The port that it listens on (`p`); never 0.
     pub port: Option<u16>,
     /// The id by which it takes metadata messages (BEP 9); 0 switches them off.
     pub ut_metadata: Option<u8>,
     /// The id by which it takes peer exchange (BEP 11); 0 switches it off.
     pub ut_pex: Option<u8>,
+    /// The id by which it takes word that we do not have a piece any more (BEP 54); 0 switches it off.
+    pub lt_donthave: Option<u8>,
     /// Bytes of the `info` dictionary (BEP 9): 1 to [`limits::METADATA`].
     pub metadata_size: Option<u32>,
     /// Our address as the peer sees it.
@@ -68,7 +75,8 @@ impl Handshake {
         Handshake {
             client: Some(CLIENT.to_owned()),
             reqq: Some(limits::REQUESTS_IN as u32),
-            upload_only,
+            upload_only: Some(upload_only),
+            lt_donthave: Some(ours::LT_DONTHAVE),
             port: (port != 0).then_some(port),
             ut_metadata: Some(ours::UT_METADATA),
             ..Handshake::default()
@@ -78,12 +86,12 @@ impl Handshake {
     /// The handshake as the payload of extended message 0.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let ids = [("ut_metadata", self.ut_metadata), ("ut_pex", self.ut_pex)];
+        let ids = [("ut_metadata", self.ut_metadata), ("ut_pex", self.ut_pex), ("lt_donthave", self.lt_donthave)];
         let ids = ids.into_iter().filter_map(|(name, id)| Some((name, Item::from(i64::from(id?)))));
         let mut entries = vec![("m", Item::dictionary(ids))];
         let mut number = |key, n: Option<i64>| entries.extend(n.map(|n| (key, Item::from(n))));
         number("reqq", self.reqq.map(i64::from));
-        number("upload_only", self.upload_only.then_some(1));
+        number("upload_only", self.upload_only.map(i64::from));
         number("p", self.port.map(i64::from));
         number("metadata_size", self.metadata_size.map(i64::from));
         entries.extend(self.client.as_deref().map(|v| ("v", Item::from(v))));
@@ -118,7 +126,7 @@ impl Handshake {
                     it.client = (!name.is_empty()).then(|| name.to_owned());
                 }
                 b"reqq" => it.reqq = number.map(|n| n.clamp(1, limits::REQUESTS_OUT as i64) as u32),
-                b"upload_only" => it.upload_only = number.is_some_and(|n| n != 0),
+                b"upload_only" => it.upload_only = number.map(|n| n != 0),
                 b"p" => it.port = number.and_then(|n| u16::try_from(n).ok()).filter(|p| *p != 0),
                 b"metadata_size" => {
                     it.metadata_size = number
@@ -138,6 +146,7 @@ impl Handshake {
             match name {
                 b"ut_metadata" => self.ut_metadata = id,
                 b"ut_pex" => self.ut_pex = id,
+                b"lt_donthave" => self.lt_donthave = id,
                 _ => {}
             }
         }
@@ -163,7 +172,11 @@ mod tests {
         let plain = Handshake::ours(0, false);
         assert_eq!(
             plain.encode(),
-            format!("d1:md11:ut_metadatai2ee4:reqqi2000e1:v{}:{CLIENT}e", CLIENT.len()).as_bytes()
+            format!(
+                "d1:md11:lt_donthavei3e11:ut_metadatai2ee4:reqqi2000e11:upload_onlyi0e1:v{}:{CLIENT}e",
+                CLIENT.len()
+            )
+            .as_bytes()
         );
     }
 

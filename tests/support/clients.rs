@@ -90,7 +90,26 @@ enum Channel {
 impl Client {
     /// A libtorrent session without torrents.
     pub fn libtorrent(place: &Place, home: &Path) -> Client {
-        Client::start(Kind::Libtorrent, Cipher::Off, place, home, home, &[], false)
+        Client::libtorrent_with(place, home, &serde_json::json!({}))
+    }
+
+    /// The same with some settings of its own.
+    pub fn libtorrent_with(place: &Place, home: &Path, settings: &serde_json::Value) -> Client {
+        let port = place.port();
+        let cipher = Cipher::Off;
+        let (process, channel) = Start { place, port, home, dir: home, given: &[], seed: false, cipher }.libtorrent();
+        let (place, home, kind) = (place.clone(), home.to_owned(), Kind::Libtorrent);
+        let mut client = Client { kind, place, port, home, process, hashes: Vec::new(), channel };
+        client.open(cipher, settings);
+        client
+    }
+
+    fn open(&mut self, cipher: Cipher, settings: &serde_json::Value) {
+        let (ip, policy) = (self.place.ip.to_string(), cipher.pick([2, 1, 0]));
+        let open = serde_json::json!({
+            "op": "open", "ip": ip, "port": self.port, "encryption": policy, "settings": settings,
+        });
+        self.say(&open);
     }
 
     /// Gives a libtorrent session the torrent and the folder of its content; it sends no more than `up` bytes a second
@@ -240,9 +259,7 @@ impl Client {
         match &self.channel {
             Channel::Exit => {}
             Channel::Lines(..) => {
-                let ip = self.place.ip.to_string();
-                let policy = cipher.pick([2, 1, 0]);
-                self.say(&serde_json::json!({"op": "open", "ip": ip, "port": self.port, "encryption": policy}));
+                self.open(cipher, &serde_json::json!({}));
                 for g in given {
                     self.add(g.torrent, dir, 0);
                 }

@@ -1,7 +1,7 @@
 //! An engine with folders of its own, and what a test may ask of it.
 
 use std::cell::RefCell;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -9,9 +9,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::Receiver;
 use sha1::{Digest, Sha1};
 use ttui::api::{AddTorrent, Command, Event, Snapshot, TorrentId, TorrentView};
-use ttui::config::Encryption;
 use ttui::engine::handle::{Engine, EngineConfig};
-use ttui::limits;
 use ttui::wire::message::InfoHash;
 
 /// Far beyond what any step here takes.
@@ -71,19 +69,8 @@ impl Peer {
     /// In this folder, with a configuration that `change` has its way with.
     pub fn start_with(folder: tempfile::TempDir, change: impl FnOnce(&mut EngineConfig)) -> Peer {
         let mut config = EngineConfig {
-            dir: folder.path().to_owned(),
-            state_dir: folder.path().join("state"),
-            port: 0,
-            port_map: false,
-            keep: false,
-            bind: Some(IpAddr::V4(Ipv4Addr::LOCALHOST)),
-            encryption: Encryption::default(),
-            max_peers: limits::PEERS_ALL,
-            lsd: false,
-            lan_unlimited: false,
-            limits: (None, None),
-            max_active: None,
             config_file: Some(folder.path().join("config.toml")),
+            ..EngineConfig::loopback(folder.path().to_owned())
         };
         change(&mut config);
         let engine = Engine::start(&config).unwrap();

@@ -13,7 +13,7 @@ torrents = []
 def open_session(ask):
     """Listens on ask["ip"] (IPv6 in brackets) and ask["port"], TCP, not encrypted unless ask says so.
 
-    It looks for nobody by itself but at trackers.
+    It looks for nobody by itself but at trackers, unless ask["settings"] says so, which has the last word.
     """
     global session
     settings = {
@@ -26,6 +26,7 @@ def open_session(ask):
         "in_enc_policy": ask.get("encryption", 2), "out_enc_policy": ask.get("encryption", 2),
         "connection_speed": 100, "connections_limit": 500, "unchoke_slots_limit": 100,
     }
+    settings.update(ask.get("settings", {}))
     session = lt.session(settings)
 
 
@@ -37,9 +38,17 @@ def add(ask):
         params.ti = lt.torrent_info(ask["torrent"])
     params.save_path = ask["dir"]
     params.flags &= ~(lt.torrent_flags.auto_managed | lt.torrent_flags.paused)
-    params.flags |= lt.torrent_flags.disable_pex
+    if not ask.get("pex"):
+        params.flags |= lt.torrent_flags.disable_pex
     params.upload_limit = ask.get("up", 0)
+    params.download_limit = ask.get("down", 0)
     torrents.append(session.add_torrent(params))
+
+
+def connect(ask):
+    """Connects the last torrent to a peer."""
+    ip, port = ask["to"].rsplit(":", 1)
+    torrents[-1].connect_peer((ip, int(port)))
 
 
 def stat(ask):
@@ -58,7 +67,7 @@ def sent(ask):
     return {"pieces": sorted({b.piece_index for b in blocks})}
 
 
-OPS = {"open": open_session, "add": add, "stat": stat, "sent": sent}
+OPS = {"open": open_session, "add": add, "connect": connect, "stat": stat, "sent": sent}
 
 for line in sys.stdin:
     ask = json.loads(line)

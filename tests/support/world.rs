@@ -71,6 +71,8 @@ pub struct Rules {
     pub loss: u32,
     /// Whether members offer the fast extension.
     pub fast: bool,
+    /// Whether members tell each other of members (BEP 11).
+    pub pex: bool,
     /// Whether members super-seed (BEP 16) when they have everything.
     pub super_seed: bool,
     /// After how many events each machine's invariants are checked.
@@ -91,6 +93,7 @@ impl Default for Rules {
             upload: 1 << 20,
             loss: 0,
             fast: true,
+            pex: true,
             super_seed: false,
             check_every: 1,
         }
@@ -278,6 +281,7 @@ impl World {
             web_seeds: Vec::new(),
             is_folder: false,
             peers: Vec::new(),
+            pex: self.rules.pex,
             port: 6881,
             folder: String::new(),
             max_peers: self.rules.max_peers,

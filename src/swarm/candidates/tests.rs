@@ -203,3 +203,26 @@ fn a_ban_is_for_the_host_in_every_spelling() {
     c.learn(t0, addr(1), Source::Manual);
     assert!(c.is_empty());
 }
+
+#[test]
+fn strangers_do_not_make_us_call_at_every_door_of_a_house() {
+    let t0 = Instant::now();
+    let mut c = Candidates::new(1);
+    let at = |a, b| SocketAddr::from(([9, 9, a, b], 6881));
+    for (a, b) in [(1, 1), (1, 2), (1, 3), (2, 1)] {
+        c.learn(t0, at(a, b), Source::Pex);
+    }
+    let all = |c: &mut Candidates, now| {
+        let mut all: Vec<SocketAddr> = std::iter::from_fn(|| c.next(now)).map(|(addr, _)| addr).collect();
+        all.sort_unstable();
+        all
+    };
+    assert_eq!(all(&mut c, t0), [at(1, 1), at(2, 1)]);
+    assert_eq!(all(&mut c, t0 + limits::NEIGHBOUR_WAIT), [at(1, 2)]);
+    c.learn(t0, at(1, 9), Source::Tracker);
+    assert_eq!(all(&mut c, t0), [at(1, 9)], "a tracker is believed");
+    for n in 0..9 {
+        c.learn(t0, SocketAddr::from(([192, 168, 0, n], 1)), Source::Pex);
+    }
+    assert_eq!(all(&mut c, t0).len(), 9, "whoever is near may be many");
+}

@@ -31,6 +31,7 @@ impl Torrent {
         let mut rows = self.candidates.sources(&connected);
         rows.retain(|row| row.source != Source::Web);
         self.show_local(now, &mut rows);
+        self.show_pex(now, &mut rows);
         rows.extend(self.web_seeds.row(now));
         rows
     }

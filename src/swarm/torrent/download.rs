@@ -312,6 +312,7 @@ impl Torrent {
             return;
         }
         self.complete = complete;
+        self.tell_whether_we_want(out);
         if !complete {
             self.freed = true;
             self.lift_masks(now, out);
@@ -322,7 +323,7 @@ impl Torrent {
             self.note(now, "everything wanted is here, verified and written".into(), out);
             out.push(Effect::Complete);
         }
-        let done = |p: &Peer| p.is_seed() || p.web.is_some();
+        let done = |p: &Peer| p.wants_nothing() || p.web.is_some();
         let useless: Vec<PeerKey> = self.peers.iter().filter(|(_, p)| done(p)).map(|(k, _)| *k).collect();
         for key in useless {
             self.expel(now, key, Gone::Useless, out);

@@ -7,6 +7,7 @@ use bytes::Bytes;
 
 use super::{Effect, Gone, PeerKey, Torrent};
 use crate::limits;
+use crate::swarm::address::is_local;
 use crate::swarm::history::Happened;
 use crate::swarm::peer::{Peer, Takes};
 use crate::wire::extension::metadata::MetadataMessage;
@@ -14,23 +15,27 @@ use crate::wire::extension::{Handshake, ours};
 use crate::wire::message::Message;
 
 impl Torrent {
-    /// Says what we take, and how long the metadata are where they are here.
+    /// Says what we take, how long the metadata are where they are here, and where we see the peer.
     pub(super) fn introduce_extensions(&mut self, key: PeerKey, upload_only: bool, out: &mut Vec<Effect>) {
         let size = self.config.info.as_ref().and_then(|info| u32::try_from(info.len()).ok());
-        let your_ip = self.peers.get(&key).map(Peer::ip);
-        let handshake = Handshake { metadata_size: size, your_ip, ..Handshake::ours(self.port(), upload_only) };
+        let handshake = Handshake {
+            metadata_size: size,
+            ut_pex: self.exchanges().then_some(ours::UT_PEX),
+            your_ip: self.peers.get(&key).map(Peer::ip),
+            ..Handshake::ours(self.port(), upload_only)
+        };
         out.push(Effect::Send { peer: key, message: Message::Extended { id: 0, payload: handshake.encode().into() } });
     }
 
     /// Somebody tells the address that it sees us at.
     pub(super) fn seen_at(&mut self, ip: IpAddr) {
-        if is_public(ip) {
+        if !is_local(ip) {
             self.candidates.we_are(SocketAddr::new(ip, self.port()));
         }
     }
 
     /// The port that others reach us on.
-    fn port(&self) -> u16 {
+    pub(super) fn port(&self) -> u16 {
         self.config.quota.outside.unwrap_or(self.config.port)
     }
 
@@ -39,6 +44,8 @@ impl Torrent {
         match id {
             0 => self.extended_handshake(now, key, payload, out),
             ours::UT_METADATA => self.metadata_message(now, key, payload, out),
+            ours::UT_PEX if self.exchanges() => self.heard_of(now, key, payload, out),
+            ours::LT_DONTHAVE => self.has_no_more(now, key, payload, out),
             _ => {}
         }
     }
@@ -60,33 +67,42 @@ impl Torrent {
         if let Some(reqq) = handshake.reqq {
             peer.reqq = (reqq as usize).clamp(1, limits::REQUESTS_OUT);
         }
-        peer.upload_only = handshake.upload_only;
-        // What a later handshake does not name stays as it was; 0 switches it off.
+        // What a later handshake does not name stays as it was; an id of 0 switches it off.
+        peer.upload_only = handshake.upload_only.unwrap_or(peer.upload_only);
         let id = |said: Option<u8>, before| said.map_or(before, |id| Some(id).filter(|id| *id > 0));
-        let Takes { metadata, pex } = peer.takes;
-        peer.takes = Takes { metadata: id(handshake.ut_metadata, metadata), pex: id(handshake.ut_pex, pex) };
+        let Takes { metadata, pex, dont_have } = peer.takes;
+        peer.takes = Takes {
+            metadata: id(handshake.ut_metadata, metadata),
+            pex: id(handshake.ut_pex, pex),
+            dont_have: id(handshake.lt_donthave, dont_have),
+        };
+        peer.exchange.agree(peer.takes.pex);
         peer.metadata_size = handshake.metadata_size.or(peer.metadata_size);
-        // An address of one link keeps its link.
-        let at = |port| {
+        let (host, outgoing, encrypted) = (peer.ip(), peer.hello.outgoing, peer.hello.encrypted.is_some());
+        if let Some(port) = handshake.port {
+            // An address of one link keeps its link.
             let mut addr = peer.hello.addr;
             addr.set_port(port);
-            addr
-        };
-        peer.listens = handshake.port.map(at);
-        let (outgoing, encrypted) = (peer.hello.outgoing, peer.hello.encrypted.is_some());
-        if let (Some(addr), false) = (peer.listens, outgoing) {
-            self.candidates.hold(addr);
-            // Who calls encrypted can be called encrypted; who calls plainly may do so without need.
-            if encrypted {
-                self.candidates.speaks(addr, true);
+            if peer.listens.replace(addr) != Some(addr) && !outgoing {
+                self.candidates.hold(addr);
+                // Who calls encrypted can be called encrypted; who calls plainly may do so without need.
+                if encrypted {
+                    self.candidates.speaks(addr, true);
+                }
+                self.swarm_changed(now);
             }
         }
-        // Who called us may have made up its address; whom we called is where we called it.
-        if let Some(ip) = handshake.your_ip.filter(|_| outgoing) {
-            self.seen_at(ip);
+        if let Some(ours) = handshake.your_ip {
+            self.external.says(host, ours);
+            // Who called us may have made up its address; whom we called is where we called it.
+            if outgoing {
+                self.seen_at(ours);
+            }
         }
+        self.gossip_soon(now);
         self.hungry.insert(key);
         self.offers_metadata(now, key, out);
+        self.look_if_useless(now, key, out);
     }
 
     fn metadata_message(&mut self, now: Instant, key: PeerKey, payload: &Bytes, out: &mut Vec<Effect>) {
@@ -96,16 +112,6 @@ impl Torrent {
             Ok(MetadataMessage::Reject(piece)) => self.metadata_refused(now, key, piece),
             Ok(MetadataMessage::Unknown) => {}
             Err(why) => self.expel(now, key, Gone::Misbehaved(why.to_string()), out),
-        }
-    }
-}
-
-/// Whether all of the internet sees an address alike.
-const fn is_public(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => !(v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified()),
-        IpAddr::V6(v6) => {
-            !(v6.is_unique_local() || v6.is_loopback() || v6.is_unicast_link_local() || v6.is_unspecified())
         }
     }
 }

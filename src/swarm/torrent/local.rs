@@ -56,11 +56,7 @@ impl Torrent {
         if !self.looks_local() {
             return;
         }
-        let at = rows.iter().position(|row| row.source >= Source::Lan).unwrap_or(rows.len());
-        if rows.get(at).is_none_or(|row| row.source != Source::Lan) {
-            rows.insert(at, SourceRow::new(Source::Lan));
-        }
-        let row = &mut rows[at];
+        let row = SourceRow::among(rows, Source::Lan);
         row.last = self.local.last(now);
         row.next = self.local.next(now);
         row.status = match (row.next, row.last) {

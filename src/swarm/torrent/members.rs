@@ -51,6 +51,9 @@ impl Torrent {
         self.round_at.get_or_insert(now + crate::swarm::choker::ROUND);
         self.write_log(now, format!("{} came ({})", hello.addr, source.word()));
         self.introduce(now, key, hello, out);
+        if hello.outgoing {
+            self.swarm_changed(now);
+        }
     }
 
     fn admit(&mut self, now: Instant, hello: &Hello, out: &mut Vec<Effect>) -> Result<(), Gone> {
@@ -135,6 +138,7 @@ impl Torrent {
             self.picker.remove_copy(piece);
         }
         self.hungry.remove(&key);
+        self.swarm_changed(now);
         let addr = peer.hello.addr;
         self.write_log(now, format!("{} ({}) left: {why}", peer.name(), peer.client));
         let useful = peer.down.total() + peer.up.total() > 0;
@@ -362,9 +366,9 @@ impl Torrent {
         self.look_if_useless(now, key, out);
     }
 
-    /// Two that have everything have nothing to say to each other.
-    fn look_if_useless(&mut self, now: Instant, key: PeerKey, out: &mut Vec<Effect>) {
-        if self.complete && self.peers.get(&key).is_some_and(Peer::is_seed) && self.config.geometry.pieces() > 0 {
+    /// Two that want nothing have nothing to say to each other.
+    pub(super) fn look_if_useless(&mut self, now: Instant, key: PeerKey, out: &mut Vec<Effect>) {
+        if self.complete && self.peers.get(&key).is_some_and(Peer::wants_nothing) && self.config.geometry.pieces() > 0 {
             self.expel(now, key, Gone::Useless, out);
         }
     }

@@ -4,6 +4,7 @@ use crate::swarm::view::Source;
 use crate::wire::message::{Block, Message, Reserved};
 
 mod local;
+mod pex;
 
 pub(super) const PIECES: u32 = 8;
 
@@ -29,7 +30,8 @@ pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig))
         web_seeds: Vec::new(),
         is_folder: false,
         peers: Vec::new(),
-        port: 0,
+        pex: true,
+        port: 6881,
         folder: String::new(),
         max_peers: 50,
         lan: false,
@@ -277,7 +279,7 @@ fn those_who_left_are_kept_and_failed_calls_belong_to_their_source() {
     let detail = view.detail.unwrap();
     assert_eq!(detail.departed.len(), crate::swarm::view::Detail::DEPARTED);
     assert_eq!(detail.departed[49].why, "fault 60");
-    let [row] = &detail.sources[..] else { panic!("{:?}", detail.sources) };
+    let [row, _] = &detail.sources[..] else { panic!("{:?}", detail.sources) };
     assert_eq!((row.source, row.known, row.failed), (Source::Tracker, 20, 20));
     assert_eq!(row.last_failure.as_deref(), Some("connecting took too long"));
     // Stopping it is no departure.

@@ -113,6 +113,7 @@ impl Torrent {
         }
         for piece in pieces {
             self.picker.mark_lost(piece);
+            self.tell_loss(piece, out);
         }
         self.note(now, fault.text.clone(), out);
         self.fault = Some(fault);

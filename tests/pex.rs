@@ -1,0 +1,134 @@
+//! Peer exchange with the clients that people use: a download whose only source is named by a peer that has nothing
+//! itself, and `ttui` as that peer.
+#![cfg(target_os = "linux")]
+// A test whose surroundings fail has failed: saying so at once is all that is wanted. Every test file uses a part of
+// what `support` offers.
+#![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::print_stderr, dead_code)]
+
+mod support {
+    pub mod clients;
+    pub mod network;
+    pub mod process;
+    pub mod torrents;
+}
+
+use std::fs;
+use std::path::PathBuf;
+
+use serde_json::json;
+use support::clients::{Client, Given, Kind, ttui, ttui_flags};
+use support::network::Place;
+use support::process::{Process, skip, tail, until};
+use support::torrents::Payload;
+
+#[test]
+fn finds_libtorrent_through_a_common_peer() {
+    through_a_common_peer(Kind::Libtorrent);
+}
+
+#[test]
+fn finds_transmission_through_a_common_peer() {
+    through_a_common_peer(Kind::Transmission);
+}
+
+#[test]
+fn finds_aria2_through_a_common_peer() {
+    through_a_common_peer(Kind::Aria2);
+}
+
+#[test]
+fn finds_itself_through_a_common_peer() {
+    through_a_common_peer(Kind::Ttui);
+}
+
+struct Scene {
+    scratch: tempfile::TempDir,
+    payload: Payload,
+    torrent: PathBuf,
+    hex: String,
+}
+
+impl Scene {
+    fn new(seed: u64) -> Scene {
+        let scratch = tempfile::tempdir().expect("a temporary folder");
+        let payload = Payload::single("a film.bin", 6_000_001, 65_536, seed);
+        let (torrent, hex) = (scratch.path().join("film.torrent"), payload.hex());
+        payload.write_torrent(&torrent, "");
+        let scene = Scene { scratch, payload, torrent, hex };
+        scene.payload.write_data(&scene.at("seed"));
+        scene
+    }
+
+    fn at(&self, name: &str) -> PathBuf {
+        let path = self.scratch.path().join(name);
+        fs::create_dir_all(&path).expect("folders can be made");
+        path
+    }
+
+    fn given(&self) -> [Given<'_>; 1] {
+        [Given { torrent: &self.torrent, hex: &self.hex }]
+    }
+}
+
+/// `ttui` knows one peer, which has nothing yet and is connected to the seeder.
+fn through_a_common_peer(seeder: Kind) {
+    if let Some(why) = Kind::Libtorrent.missing().or_else(|| seeder.missing()) {
+        return skip(&why);
+    }
+    let scene = Scene::new(11);
+    let from = Client::seed(seeder, &Place::loopback(), &scene.at("seeder"), &scene.at("seed"), &scene.given());
+    let mut common = Client::libtorrent(&Place::loopback(), &scene.at("common"));
+    // At this pace its first piece takes ten minutes.
+    let slow = json!({"op": "add", "torrent": scene.torrent, "dir": scene.at("nothing"), "pex": true, "down": 100});
+    common.say(&slow);
+    let seeder_at = from.addr();
+    until(
+        "the common peer to have found the seeder",
+        || from.state(),
+        || {
+            common.say(&json!({"op": "connect", "to": seeder_at}));
+            common.stat()[0]["peers"].as_u64() > Some(0)
+        },
+    );
+    let place = Place::loopback();
+    let flags = ttui_flags(place.ip, place.port(), &scene.at("leech"), &scene.at("state"));
+    let flags = flags.into_iter().filter(|flag| flag != "--no-pex").collect();
+    let common_at = common.addr();
+    let command = ttui("download", &scene.torrent, flags, &["--exit-when-done", "--peer", &common_at]);
+    let mut to = Process::start(command, &scene.at("leecher"));
+    let log = to.log.clone();
+    until(&format!("a download from {seeder:?}"), || tail(&log), || to.ended().is_some_and(|status| status.success()));
+    assert_eq!(scene.payload.flaws(&scene.at("leech"), true), None);
+    assert_eq!(common.uploaded(), 0, "the common peer has nothing to give");
+}
+
+/// A libtorrent peer knows only a slow `ttui`, which is connected to the seeder.
+#[test]
+fn names_its_peers_to_libtorrent() {
+    if let Some(why) = Kind::Libtorrent.missing() {
+        return skip(&why);
+    }
+    let scene = Scene::new(12);
+    let from =
+        Client::seed(Kind::Libtorrent, &Place::loopback(), &scene.at("seeder"), &scene.at("seed"), &scene.given());
+    let (place, port) = (Place::loopback(), Place::loopback().port());
+    let flags = ttui_flags(place.ip, port, &scene.at("slow"), &scene.at("state"));
+    let flags = flags.into_iter().filter(|flag| flag != "--no-pex").collect();
+    let seeder_at = from.addr();
+    // At this pace it would need a day, and would give a day's worth.
+    let more = ["--down-limit", "100", "--up-limit", "100", "--peer", &seeder_at];
+    let mut slow = Process::start(ttui("download", &scene.torrent, flags, &more), &scene.at("slow ttui"));
+    let mut to = Client::libtorrent(&Place::loopback(), &scene.at("leecher"));
+    to.say(&json!({"op": "add", "torrent": scene.torrent, "dir": scene.at("leech"), "pex": true}));
+    let log = slow.log.clone();
+    until(
+        "libtorrent to complete",
+        || tail(&log),
+        || {
+            slow.must_live();
+            to.say(&json!({"op": "connect", "to": format!("{}:{port}", place.ip)}));
+            to.is_done()
+        },
+    );
+    assert_eq!(scene.payload.flaws(&scene.at("leech"), true), None);
+}
