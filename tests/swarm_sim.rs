@@ -7,7 +7,7 @@ mod world;
 use std::time::Duration;
 
 use ttui::swarm::torrent::Wish;
-use world::{Role, Rules, World};
+use world::{Role, Rules, Server, World};
 
 fn roles(parts: &[(usize, Role)]) -> Vec<Role> {
     parts.iter().flat_map(|(n, role)| vec![*role; *n]).collect()
@@ -60,6 +60,38 @@ fn liars_are_found_and_nobody_else_is_banned() {
         // A leecher passes on only what it has verified: it is never to blame.
         assert!(banned.iter().all(|role| matches!(role, Role::Liar(_))), "seed {seed}: {banned:?}");
     }
+}
+
+#[test]
+fn web_seeds_feed_a_swarm_of_which_nobody_has_anything() {
+    for seed in 0..8 {
+        let servers = vec![Server::Honest, Server::Breaks(4), Server::Mute];
+        let roles = roles(&[(6, Role::Leecher)]);
+        let rules = Rules { seed, roles, servers, ..Rules::default() };
+        let world = completes(rules, Duration::from_secs(600));
+        assert!(world.banned().is_empty() && world.banned_servers().is_empty(), "seed {seed}");
+    }
+}
+
+#[test]
+fn web_seeds_that_lie_are_found_and_nobody_is_banned_for_them() {
+    for seed in 0..8 {
+        let servers = vec![Server::Liar(6), Server::Honest];
+        let roles = roles(&[(1, Role::Seed), (8, Role::Leecher), (2, Role::Liar(4))]);
+        let world = completes(Rules { seed, roles, servers, ..Rules::default() }, Duration::from_secs(1200));
+        assert_eq!(world.banned_servers(), [Server::Liar(6)], "seed {seed}");
+        let banned = world.banned();
+        assert!(banned.iter().all(|role| matches!(role, Role::Liar(_))), "seed {seed}: {banned:?}");
+    }
+}
+
+#[test]
+fn a_web_seed_and_peers_bring_little_twice() {
+    let roles = roles(&[(3, Role::Seed), (1, Role::Leecher)]);
+    let rules = Rules { roles, servers: vec![Server::Honest], pieces: 60, ..Rules::default() };
+    let blocks = u64::from(rules.pieces * rules.blocks_per_piece);
+    let world = completes(rules, Duration::from_secs(120));
+    assert!(world.delivered <= blocks + blocks / 10, "{} blocks were sent for {blocks}", world.delivered);
 }
 
 #[test]

@@ -13,8 +13,10 @@ mod support {
 }
 
 use std::fs;
-use std::net::SocketAddr;
+use std::io::{BufRead, BufReader, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use support::clients::{Client, Kind};
 use support::engine::Peer;
@@ -197,7 +199,7 @@ fn a_damaged_file_is_named_and_all_comes_whole_from_others() {
     payload.write_data(&nginx.files().join("good"));
     let torrent = scratch.path().join("t.torrent");
     let seeds = [nginx.url("/bad/"), nginx.url("/good/")];
-    create(&nginx.files().join("good/t"), &torrent, "64K", &seeds[..1]);
+    create(&nginx.files().join("good/t"), &torrent, "16K", &seeds[..1]);
     let (path, data) = payload.files.iter().max_by_key(|(_, data)| data.len()).unwrap();
     fs::write(nginx.files().join("bad/t").join(path), vec![0; data.len()]).unwrap();
     let it = Download::start(&torrent, Vec::new(), None);
@@ -206,7 +208,7 @@ fn a_damaged_file_is_named_and_all_comes_whole_from_others() {
     it.why(&format!("web seed {}: banned", nginx.host()));
     it.peer.stop();
     // With another one beside it.
-    create(&nginx.files().join("good/t"), &scratch.path().join("both.torrent"), "64K", &seeds);
+    create(&nginx.files().join("good/t"), &scratch.path().join("both.torrent"), "16K", &seeds);
     let it = Download::start(&scratch.path().join("both.torrent"), Vec::new(), None);
     let mut said = None;
     it.peer.wait("it is complete", |event| {
@@ -313,4 +315,126 @@ fn a_bad_certificate_is_refused_in_words() {
     it.why("certificate");
     assert!(nginx.asked().is_empty(), "nothing was asked for");
     it.peer.stop();
+}
+
+/// A server that answers each path in a wrong way of its own.
+struct Rude {
+    addr: SocketAddr,
+}
+
+impl Rude {
+    fn start(data: Vec<u8>) -> Rude {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let addr = listener.local_addr().unwrap();
+        let data = Arc::new(data);
+        std::thread::spawn(move || {
+            for socket in listener.incoming().map_while(Result::ok) {
+                let data = Arc::clone(&data);
+                // Whoever is asked has gone when this fails: that is what it is for.
+                std::thread::spawn(move || drop(Rude::answer(socket, &data)));
+            }
+        });
+        Rude { addr }
+    }
+
+    fn answer(mut socket: TcpStream, data: &[u8]) -> std::io::Result<()> {
+        let mut head = String::new();
+        let mut reader = BufReader::new(socket.try_clone()?);
+        while !head.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut head)? == 0 {
+                return Ok(());
+            }
+        }
+        let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+        let range = head.to_ascii_lowercase().split("range: bytes=").nth(1).unwrap_or("0-0").to_owned();
+        let (first, last) = range.split_once('-').unwrap_or(("0", "0"));
+        let last = last.split("\r\n").next().unwrap_or_default();
+        let (first, last): (usize, usize) = (first.parse().unwrap(), last.parse().unwrap());
+        let (wanted, all) = (&data[first..=last], data.len());
+        let mut say = |head: String, body: &[u8]| {
+            socket.write_all(format!("HTTP/1.1 {head}\r\n\r\n").as_bytes())?;
+            socket.write_all(body)
+        };
+        let part = |more: usize| {
+            let length = wanted.len() + more;
+            format!("206 Partial Content\r\nContent-Range: bytes {first}-{last}/{all}\r\nContent-Length: {length}")
+        };
+        match path.as_str() {
+            "/hangs" => std::thread::sleep(support::process::PATIENCE),
+            "/drips" => {
+                say(part(0), &wanted[..9])?;
+                std::thread::sleep(support::process::PATIENCE);
+            }
+            "/short" => say(part(0), &wanted[..wanted.len() / 2])?,
+            "/other" => say(part(0).replace(&format!("bytes {first}-"), "bytes 1-"), wanted)?,
+            "/longer" => say(part(9), &[wanted, b"and more!"].concat())?,
+            "/packed" => say(part(0) + "\r\nContent-Encoding: br", wanted)?,
+            "/page" => say("200 OK\r\nContent-Type: text/html\r\nContent-Length: 5".to_owned(), b"hello")?,
+            "/noise" => say("\x1b[2J nonsense".to_owned(), &[])?,
+            _ => say("500 Broken\x1b[2J\r\nContent-Length: 0".to_owned(), &[])?,
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn rude_servers_are_named_and_none_holds_up_the_end() {
+    let scratch = tempfile::tempdir().unwrap();
+    let payload = Payload::single("f", 300 * KIB, 32 * KIB, 8);
+    payload.write_data(scratch.path());
+    let rude = Rude::start(payload.files[0].1.clone());
+    let start = |path: &str| {
+        let torrent = scratch.path().join(format!("{path}.torrent"));
+        create(&scratch.path().join("f"), &torrent, "32K", &[format!("http://{}/{path}", rude.addr)]);
+        Download::start(&torrent, Vec::new(), None)
+    };
+    for (path, words) in [
+        ("short", "f broke off"),
+        ("other", "other bytes of f than were asked for"),
+        ("packed", "comes packed"),
+        ("page", "5 bytes there, not 307200: another file"),
+        ("noise", "does not speak HTTP"),
+        ("broken", "status 500"),
+    ] {
+        let it = start(path);
+        it.why(words);
+        it.peer.stop();
+    }
+    // Bytes beyond those that were asked for are nobody's.
+    let it = start("longer");
+    it.peer.complete(it.id);
+    it.must_be_whole(&payload);
+    it.peer.stop();
+    for path in ["hangs", "drips"] {
+        let it = start(path);
+        it.row("something to be asked for", |row| row.requests_out > 0);
+        let left = it.peer.engine.shutdown(ttui::limits::SHUTDOWN);
+        assert_eq!(left, Vec::<String>::new(), "{path}");
+    }
+}
+
+/// The link names the web seed; a peer has the metadata and nothing else.
+#[test]
+fn a_magnet_that_names_one_gets_its_data_there() {
+    if let Some(why) = Kind::Libtorrent.missing() {
+        return skip(&why);
+    }
+    let scratch = tempfile::tempdir().unwrap();
+    let Some(nginx) = Nginx::start(scratch.path(), "") else { return };
+    let payload = Payload::folder("t", 30, 32 * KIB, 9);
+    payload.write_data(&nginx.files());
+    let torrent = scratch.path().join("t.torrent");
+    payload.write_torrent(&torrent, "");
+    let empty = scratch.path().join("libtorrent");
+    fs::create_dir_all(&empty).unwrap();
+    let mut knows = Client::libtorrent(&Place::loopback(), &empty);
+    knows.add(&torrent, &empty, 0);
+    let url = nginx.url("/").replace(':', "%3A").replace('/', "%2F");
+    let magnet = format!("magnet:?xt=urn:btih:{}&ws={url}&x.pe={}", payload.hex(), knows.addr());
+    let peer = Peer::start();
+    let id = peer.add(Path::new(&magnet), Vec::new());
+    peer.complete(id);
+    assert_eq!(payload.flaws(peer.folder.path(), true), None);
+    assert!(nginx.sent() >= payload.length() as u64, "it all came from the server");
+    peer.stop();
 }

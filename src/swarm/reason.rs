@@ -251,6 +251,10 @@ const fn port_says(f: &Facts) -> &'static str {
 
 /// What is wrong with a web seed, if there are any: with the first that is in trouble.
 fn web_seeds_say(f: &Facts) -> Option<String> {
+    if f.state == State::Metadata {
+        // They have none.
+        return None;
+    }
     let (host, trouble) = f.web_seeds.iter().find(|(_, trouble)| trouble.is_some()).or(f.web_seeds.first())?;
     Some(match trouble {
         Some(trouble) => format!("web seed {host}: {trouble}"),

@@ -15,7 +15,9 @@ use ttui::limits::BLOCK;
 use ttui::swarm::bitfield::Bitfield;
 use ttui::swarm::geometry::Geometry;
 use ttui::swarm::job::{BlockHash, DiskDone, DiskFault, DiskJob, FaultKind};
-use ttui::swarm::torrent::{Effect, Gone, Hello, Input, PeerKey, Quota, Span, Torrent, TorrentConfig, Wish};
+use ttui::swarm::torrent::{
+    Effect, Fetch, Gone, Hello, Input, PeerKey, Quota, Span, Torrent, TorrentConfig, WebFault, Wish,
+};
 use ttui::swarm::view::{Meta, Source};
 use ttui::wire::message::{InfoHash, Message, PeerId, PieceIndex, Reserved};
 
@@ -51,6 +53,19 @@ impl Role {
     }
 }
 
+/// A web seed that everybody knows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Server {
+    /// Gives what it is asked for.
+    Honest,
+    /// One block in so many is bad.
+    Liar(u32),
+    /// One fetch in so many breaks off before its end.
+    Breaks(u32),
+    /// Never gives anything, nor says so.
+    Mute,
+}
+
 /// What a world is made of.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -58,6 +73,8 @@ pub struct Rules {
     pub pieces: u32,
     pub blocks_per_piece: u32,
     pub roles: Vec<Role>,
+    /// Web seeds; each serves everybody at the rate of `upload`.
+    pub servers: Vec<Server>,
     /// Bytes of the metadata.
     pub metadata: usize,
     /// Addresses that each member knows at first.
@@ -86,6 +103,7 @@ impl Default for Rules {
             pieces: 24,
             blocks_per_piece: 4,
             roles: vec![Role::Seed, Role::Leecher],
+            servers: Vec::new(),
             metadata: 50_000,
             acquaintances: 20,
             max_peers: 30,
@@ -178,6 +196,8 @@ pub struct World {
     nodes: Vec<Node>,
     by_addr: BTreeMap<SocketAddr, usize>,
     ends: BTreeMap<PeerKey, End>,
+    /// When what each member asked of each web seed will have come.
+    lines: BTreeMap<(usize, PeerKey), Instant>,
     next_key: u64,
     trace: DefaultHasher,
     good: Bytes,
@@ -211,6 +231,7 @@ impl World {
             nodes: Vec::new(),
             by_addr: BTreeMap::new(),
             ends: BTreeMap::new(),
+            lines: BTreeMap::new(),
             next_key: 1,
             trace: DefaultHasher::new(),
             good: Bytes::from(vec![0; BLOCK as usize]),
@@ -278,7 +299,7 @@ impl World {
             sequential: false,
             private: false,
             trackers: Vec::new(),
-            web_seeds: Vec::new(),
+            web_seeds: (0..self.rules.servers.len()).map(|n| format!("http://server{n}.example/")).collect(),
             is_folder: false,
             peers: Vec::new(),
             pex: self.rules.pex,
@@ -368,6 +389,14 @@ impl World {
         let hosts: BTreeSet<&str> = texts.filter_map(|t| t.split(':').next()).collect();
         let role = |host: &str| self.nodes.iter().find(|n| n.addr.ip().to_string() == host).map(|n| n.role);
         hosts.into_iter().filter_map(role).collect()
+    }
+
+    /// The web seeds that some member banned.
+    pub fn banned_servers(&self) -> Vec<Server> {
+        let texts = self.nodes.iter().flat_map(|n| &n.notices);
+        let names: BTreeSet<&str> =
+            texts.filter_map(|t| t.strip_prefix("banned web seed server")?.split('.').next()).collect();
+        names.into_iter().map(|n| self.rules.servers[n.parse::<usize>().expect("it has a number")]).collect()
     }
 
     /// Asks everybody to stop, and runs until they have.
@@ -474,7 +503,9 @@ impl World {
                     self.later(at, node, What::Input(Input::Described { config, have, check }));
                 }
                 Effect::Notice(text) => self.nodes[node].notices.push(text),
-                Effect::Fetch { .. } | Effect::Unfetch { .. } => panic!("node {node} has no web seed"),
+                Effect::Fetch { peer, fetch } => self.fetch(node, peer, &fetch),
+                // What is on its way comes all the same.
+                Effect::Unfetch { .. } => {}
                 Effect::Complete => self.nodes[node].completed = Some(self.now - self.start),
             }
         }
@@ -556,6 +587,34 @@ impl World {
         self.delivered += 1;
         let message = Message::Piece { piece: block.piece, begin: block.begin, data };
         self.send_at(node, peer, vec![message], from);
+    }
+
+    /// A web seed sends, one fetch after the other.
+    fn fetch(&mut self, node: usize, peer: PeerKey, fetch: &Fetch) {
+        let url = fetch.parts[0].url.clone().expect("nothing of this world is padding");
+        let name = url.trim_start_matches("http://server").split('.').next().expect("it has a name");
+        let server = self.rules.servers[name.parse::<usize>().expect("it has a number")];
+        let mut at = self.lines.get(&(node, peer)).copied().unwrap_or(self.now).max(self.now) + self.latency();
+        let breaks = match server {
+            Server::Mute => return,
+            Server::Breaks(n) if self.rng.u32(0..n) == 0 => Some(self.rng.usize(0..fetch.blocks.len())),
+            _ => None,
+        };
+        for (n, block) in fetch.blocks.iter().enumerate() {
+            at += Duration::from_secs_f64(f64::from(block.length) / self.rules.upload as f64);
+            if breaks == Some(n) {
+                break;
+            }
+            let lies = matches!(server, Server::Liar(n) if self.rng.u32(0..n) == 0);
+            let data = if lies { &self.bad } else { &self.good }.slice(..block.length as usize);
+            let message = Message::Piece { piece: block.piece, begin: block.begin, data };
+            self.delivered += 1;
+            self.later(at, node, What::Input(Input::Wire { peer, batch: vec![message] }));
+        }
+        self.lines.insert((node, peer), at);
+        let fault = WebFault { file: None, wait: None, words: "it broke off".into() };
+        let result = if breaks.is_some() { Err(fault) } else { Ok(()) };
+        self.later(at, node, What::Input(Input::Fetched { peer, result }));
     }
 
     fn disk(&mut self, node: usize, job: DiskJob) {

@@ -128,16 +128,22 @@ impl Thread {
 
     fn fetch(&self, number: u64, fetch: &Fetch) -> Result<(), WebFault> {
         let mut sink = Sink::new(self, &fetch.blocks);
-        for part in &fetch.parts {
+        let fetched = self.parts(number, &fetch.parts, &mut sink);
+        // What came whole before it broke off is as good as the rest.
+        sink.flush(true).map_err(over).and(fetched)
+    }
+
+    fn parts(&self, number: u64, parts: &[Part], sink: &mut Sink<'_>) -> Result<(), WebFault> {
+        for part in parts {
             match &part.url {
-                None => copy(&mut io::repeat(0).take(part.length), part, &mut sink, &|| self.is_given_up(number))?,
-                Some(url) => self.part(number, url, part, &mut sink)?,
+                None => copy(&mut io::repeat(0).take(part.length), part, sink, &|| self.is_given_up(number))?,
+                Some(url) => self.part(number, url, part, sink)?,
             }
             if self.is_given_up(number) {
-                return Ok(());
+                break;
             }
         }
-        sink.flush(true).map_err(over)
+        Ok(())
     }
 
     /// Fetches bytes of one file.

@@ -14,6 +14,8 @@ use crate::wire::web_seed::{escaped, file_url};
 
 /// Fetches of one web seed at a time: one runs, and one waits lest the line be idle between them.
 const FETCHES: usize = 2;
+/// Files named in a sentence.
+const NAMED: usize = 4;
 /// The least blocks that are worth a request while others are under way.
 const WORTH: usize = 16;
 
@@ -205,11 +207,9 @@ impl Torrent {
     /// What a web seed that gave bad data is banned for: the files are named, since one of them is not what it was.
     pub(super) fn bad_files(&self, piece: PieceIndex) -> String {
         let files = self.files_of(piece);
-        match files.as_slice() {
-            [] => format!("sent bad data (piece {piece})"),
-            [file] => format!("sent bad data (piece {piece}, of {file})"),
-            [first, rest @ ..] => format!("sent bad data (piece {piece}, of {first} and {} more files)", rest.len()),
-        }
+        let (named, rest) = files.split_at(files.len().min(NAMED));
+        let rest = if rest.is_empty() { String::new() } else { format!(" or {} more files", rest.len()) };
+        format!("sent bad data (piece {piece}, of {}{rest})", named.join(" or "))
     }
 }
 

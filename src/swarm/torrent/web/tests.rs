@@ -115,7 +115,7 @@ fn one_that_gives_bad_data_is_banned_and_the_file_named() {
     it.check_invariants().unwrap();
     let file = match piece.0 {
         0..4 => "t/a b",
-        4 => "t/a b and 1 more files",
+        4 => "t/a b or t/c",
         _ => "t/c",
     };
     let words = format!("banned web seed w.example: sent bad data (piece {piece}, of {file})");
