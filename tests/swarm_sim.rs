@@ -88,7 +88,7 @@ fn web_seeds_that_lie_are_found_and_nobody_is_banned_for_them() {
 #[test]
 fn a_web_seed_and_peers_bring_little_twice() {
     let roles = roles(&[(3, Role::Seed), (1, Role::Leecher)]);
-    let rules = Rules { roles, servers: vec![Server::Honest], pieces: 60, ..Rules::default() };
+    let rules = Rules { roles, servers: vec![Server::Honest], pieces: 240, ..Rules::default() };
     let blocks = u64::from(rules.pieces * rules.blocks_per_piece);
     let world = completes(rules, Duration::from_secs(120));
     assert!(world.delivered <= blocks + blocks / 10, "{} blocks were sent for {blocks}", world.delivered);

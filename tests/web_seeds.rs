@@ -371,7 +371,7 @@ impl Rude {
             "/packed" => say(part(0) + "\r\nContent-Encoding: br", wanted)?,
             "/page" => say("200 OK\r\nContent-Type: text/html\r\nContent-Length: 5".to_owned(), b"hello")?,
             "/noise" => say("\x1b[2J nonsense".to_owned(), &[])?,
-            _ => say("500 Broken\x1b[2J\r\nContent-Length: 0".to_owned(), &[])?,
+            _ => say("500 Broken\r\nContent-Length: 0".to_owned(), &[])?,
         }
         Ok(())
     }

@@ -128,6 +128,12 @@ enum What {
     Closed {
         peer: PeerKey,
     },
+    /// A block of a web seed; not sent if its fetch was given up by then.
+    Served {
+        peer: PeerKey,
+        number: u64,
+        message: Message,
+    },
     Dialled {
         from: usize,
         addr: SocketAddr,
@@ -184,6 +190,14 @@ struct Node {
     notices: Vec<String>,
 }
 
+/// What a member asked of a web seed.
+struct Line {
+    /// When all of it will have come.
+    free: Instant,
+    asked: u64,
+    given_up: u64,
+}
+
 /// The world.
 pub struct World {
     rules: Rules,
@@ -196,8 +210,8 @@ pub struct World {
     nodes: Vec<Node>,
     by_addr: BTreeMap<SocketAddr, usize>,
     ends: BTreeMap<PeerKey, End>,
-    /// When what each member asked of each web seed will have come.
-    lines: BTreeMap<(usize, PeerKey), Instant>,
+    /// What each member asked of each web seed.
+    lines: BTreeMap<(usize, PeerKey), Line>,
     next_key: u64,
     trace: DefaultHasher,
     good: Bytes,
@@ -207,6 +221,12 @@ pub struct World {
     pub events: u64,
     /// Blocks delivered so far.
     pub delivered: u64,
+}
+
+/// The number that the name of a web seed begins with.
+fn server(name: &str) -> usize {
+    let digits = name.split(|c: char| !c.is_ascii_digit()).next();
+    digits.and_then(|digits| digits.parse().ok()).unwrap_or(usize::MAX)
 }
 
 const GOOD: BlockHash = [0; 20];
@@ -396,7 +416,7 @@ impl World {
         let texts = self.nodes.iter().flat_map(|n| &n.notices);
         let names: BTreeSet<&str> =
             texts.filter_map(|t| t.strip_prefix("banned web seed server")?.split('.').next()).collect();
-        names.into_iter().map(|n| self.rules.servers[n.parse::<usize>().expect("it has a number")]).collect()
+        names.into_iter().map(|name| self.rules.servers[server(name)]).collect()
     }
 
     /// Asks everybody to stop, and runs until they have.
@@ -429,6 +449,12 @@ impl World {
             What::Closed { peer } => {
                 if self.ends.remove(&peer).is_some() {
                     self.input(node, Input::Gone { peer, why: Gone::Closed });
+                }
+            }
+            What::Served { peer, number, message } => {
+                if self.lines.get(&(node, peer)).is_some_and(|line| line.given_up < number) {
+                    self.delivered += 1;
+                    self.input(node, Input::Wire { peer, batch: vec![message] });
                 }
             }
             What::Dialled { from, addr } => self.dialled(from, addr),
@@ -504,8 +530,11 @@ impl World {
                 }
                 Effect::Notice(text) => self.nodes[node].notices.push(text),
                 Effect::Fetch { peer, fetch } => self.fetch(node, peer, &fetch),
-                // What is on its way comes all the same.
-                Effect::Unfetch { .. } => {}
+                Effect::Unfetch { peer } => {
+                    if let Some(line) = self.lines.get_mut(&(node, peer)) {
+                        line.given_up = line.asked;
+                    }
+                }
                 Effect::Complete => self.nodes[node].completed = Some(self.now - self.start),
             }
         }
@@ -591,10 +620,13 @@ impl World {
 
     /// A web seed sends, one fetch after the other.
     fn fetch(&mut self, node: usize, peer: PeerKey, fetch: &Fetch) {
-        let url = fetch.parts[0].url.clone().expect("nothing of this world is padding");
-        let name = url.trim_start_matches("http://server").split('.').next().expect("it has a name");
-        let server = self.rules.servers[name.parse::<usize>().expect("it has a number")];
-        let mut at = self.lines.get(&(node, peer)).copied().unwrap_or(self.now).max(self.now) + self.latency();
+        let url = fetch.parts[0].url.as_deref().unwrap_or_default();
+        let server = self.rules.servers[server(url.trim_start_matches("http://server"))];
+        let latency = self.latency();
+        let free = self.now;
+        let line = self.lines.entry((node, peer)).or_insert(Line { free, asked: 0, given_up: 0 });
+        line.asked += 1;
+        let (mut at, number) = (line.free.max(self.now) + latency, line.asked);
         let breaks = match server {
             Server::Mute => return,
             Server::Breaks(n) if self.rng.u32(0..n) == 0 => Some(self.rng.usize(0..fetch.blocks.len())),
@@ -608,10 +640,11 @@ impl World {
             let lies = matches!(server, Server::Liar(n) if self.rng.u32(0..n) == 0);
             let data = if lies { &self.bad } else { &self.good }.slice(..block.length as usize);
             let message = Message::Piece { piece: block.piece, begin: block.begin, data };
-            self.delivered += 1;
-            self.later(at, node, What::Input(Input::Wire { peer, batch: vec![message] }));
+            self.later(at, node, What::Served { peer, number, message });
         }
-        self.lines.insert((node, peer), at);
+        if let Some(line) = self.lines.get_mut(&(node, peer)) {
+            line.free = at;
+        }
         let fault = WebFault { file: None, wait: None, words: "it broke off".into() };
         let result = if breaks.is_some() { Err(fault) } else { Ok(()) };
         self.later(at, node, What::Input(Input::Fetched { peer, result }));

@@ -113,10 +113,14 @@ impl Torrent {
     pub(super) fn endgame(&mut self, key: PeerKey, n: usize, picks: &mut Vec<(PieceIndex, u32)>) {
         let Some(peer) = self.peers.get(&key).filter(|p| !p.snubbed) else { return };
         let most = if peer.down.total() > 0 { u8::MAX } else { ENDGAME_ASKERS };
-        let others = self.peers.iter().filter(|(k, _)| **k != key).flat_map(|(_, p)| &p.inflight);
-        let mut owed: Vec<&Asked> = others.filter(|a| peer.has.has(a.piece)).collect();
+        let others = || self.peers.iter().filter(|(k, _)| **k != key).map(|(_, p)| p);
+        let peers = others().filter(|p| p.web.is_none()).flat_map(|p| &p.inflight);
+        let mut owed: Vec<&Asked> = peers.filter(|a| peer.has.has(a.piece)).collect();
         owed.sort_by_key(|a| (a.at, a.piece, a.block));
         owed.dedup_by_key(|a| (a.piece, a.block));
+        // A web seed sends in order what it was asked for: what it would send last is worth asking for elsewhere.
+        let web = others().filter(|p| p.web.is_some()).flat_map(|p| p.inflight.iter().rev());
+        owed.extend(web.filter(|a| peer.has.has(a.piece)));
         for asked in owed {
             if picks.len() >= n {
                 break;
