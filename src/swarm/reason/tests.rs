@@ -196,8 +196,8 @@ fn web_seeds_in_trouble_are_named() {
     let trackers = vec![("http://t/announce".into(), "no answer".into(), true)];
     let f = Facts { trackers, ..f };
     says(&f, "no peers are known; web seed w.example:8080: connection refused; http://t/announce: no answer");
-    let f = Facts { state: State::Metadata, ..f };
-    says(&f, "waiting for the metadata: no peers are known; http://t/announce: no answer");
+    let f = Facts { state: State::Metadata, search: Some(Default::default()), ..f };
+    says(&f, "metadata wanted, no peers are known; http://t/announce: no answer");
     let banned = "banned: sent bad data (piece 7, of a/b)".to_owned();
     let f = Facts { missing: 4, lacking: 4, web_seeds: vec![(host, Some(banned.clone()))], ..facts() };
     says(
