@@ -24,6 +24,10 @@ def open_session(ask):
         "enable_dht": False, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
         "enable_incoming_utp": False, "enable_outgoing_utp": False,
         "in_enc_policy": ask.get("encryption", 2), "out_enc_policy": ask.get("encryption", 2),
+        # Forced means RC4 to the end, not only for the handshake.
+        "allowed_enc_level": 2 if ask.get("encryption") == 0 else 3,
+        # Where its first, plain call is refused, it waits no minute for the next.
+        "min_reconnect_time": 1 if ask.get("encryption", 2) < 2 else 60,
         "connection_speed": 100, "connections_limit": 500, "unchoke_slots_limit": 100,
     }
     settings.update(ask.get("settings", {}))
