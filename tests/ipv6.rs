@@ -18,11 +18,12 @@ use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
 use support::network::{Place, Wires};
-use support::process::{Process, installed, python_with_libtorrent, skip, tail, until};
+use support::process::{Process, command, installed, python_with_libtorrent, skip, tail, until};
 use support::torrents::Payload;
 
 const KIB: usize = 1024;
-const ANNOUNCE: &str = "http://[fd77::1]:6969/announce";
+const HTTP: &str = "http://[fd77::1]:6969/announce";
+const UDP: &str = "udp://[fd77::1]:6969/announce";
 
 /// A switch with the tracker at it, and some hosts: `fd77::1`, `fd77::2` and so on, and no other addresses.
 struct World {
@@ -82,15 +83,14 @@ impl World {
     }
 }
 
-fn payload(folder: &Path, name: &str, seed: u64) -> (Payload, PathBuf) {
+fn payload(folder: &Path, name: &str, seed: u64, announce: &str) -> (Payload, PathBuf) {
     let payload = Payload::single(name, 2000 * KIB + 5, 64 * KIB, seed);
     let torrent = folder.join(format!("{name}.torrent"));
-    payload.write_torrent(&torrent, ANNOUNCE);
+    payload.write_torrent(&torrent, announce);
     (payload, torrent)
 }
 
-#[test]
-fn it_seeds_and_downloads_without_ipv4() {
+fn from_one_to_the_other(announce: &str) {
     if !installed("ip") {
         return skip("iproute2 is not installed");
     }
@@ -98,7 +98,7 @@ fn it_seeds_and_downloads_without_ipv4() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
     let _tracker = world.tracker(folder);
-    let (payload, torrent) = payload(folder, "one.bin", 1);
+    let (payload, torrent) = payload(folder, "one.bin", 1, announce);
     let (here, there) = (folder.join("here"), folder.join("there"));
     payload.write_data(&here);
     let (torrent, here, there) =
@@ -112,6 +112,50 @@ fn it_seeds_and_downloads_without_ipv4() {
 }
 
 #[test]
+fn it_seeds_and_downloads_without_ipv4() {
+    from_one_to_the_other(HTTP);
+}
+
+#[test]
+fn udp_trackers_answer_without_ipv4() {
+    from_one_to_the_other(UDP);
+}
+
+#[test]
+fn a_web_seed_gives_without_ipv4() {
+    for program in ["ip", "nginx"] {
+        if !installed(program) {
+            return skip(&format!("{program} is not installed"));
+        }
+    }
+    let Some(world) = World::new(1) else { return skip("there is no right to make network namespaces") };
+    let scratch = tempfile::tempdir().unwrap();
+    let (folder, home) = (scratch.path(), scratch.path().join("nginx"));
+    let payload = Payload::single("one.bin", 2000 * KIB + 5, 64 * KIB, 4);
+    payload.write_data(&home.join("files"));
+    let root = home.display();
+    let config = format!(
+        "daemon off; master_process off; pid {root}/pid; error_log {root}/errors; events {{ worker_connections 64; }}
+         http {{ client_body_temp_path {root}/t1; proxy_temp_path {root}/t2; fastcgi_temp_path {root}/t3;
+         uwsgi_temp_path {root}/t4; scgi_temp_path {root}/t5; access_log off;
+         server {{ listen [fd77::1]:8080; root {root}/files; }} }}"
+    );
+    fs::write(home.join("conf"), config).unwrap();
+    let args = ["-c".to_owned(), home.join("conf").display().to_string()];
+    let mut nginx = Process::start(world.places[0].command("nginx", &args), &home);
+    let torrent = folder.join("one.torrent").display().to_string();
+    let data = home.join("files/one.bin").display().to_string();
+    let args = ["create", &data, "-o", &torrent, "--web-seed", "http://[fd77::1]:8080/one.bin"];
+    assert!(command(env!("CARGO_BIN_EXE_ttui"), args).output().unwrap().status.success());
+    let there = folder.join("there");
+    let args = ["download", &torrent, "--dir", &there.display().to_string(), "--port", "6881", "--exit-when-done"];
+    let mut leecher = world.ttui(1, &folder.join("l"), &args);
+    assert!(leecher.wait().success(), "{}\n{}", leecher.tail(), nginx.tail());
+    nginx.must_live();
+    assert_eq!(payload.flaws(&there, true), None);
+}
+
+#[test]
 fn libtorrent_gives_and_takes_without_ipv4() {
     let Some(python) = python_with_libtorrent() else { return skip("no Python has libtorrent") };
     if !installed("ip") {
@@ -121,8 +165,8 @@ fn libtorrent_gives_and_takes_without_ipv4() {
     let scratch = tempfile::tempdir().unwrap();
     let folder = scratch.path();
     let _tracker = world.tracker(folder);
-    let (ours, ours_torrent) = payload(folder, "ours.bin", 2);
-    let (theirs, theirs_torrent) = payload(folder, "theirs.bin", 3);
+    let (ours, ours_torrent) = payload(folder, "ours.bin", 2, HTTP);
+    let (theirs, theirs_torrent) = payload(folder, "theirs.bin", 3, HTTP);
     let (here, there) = (folder.join("here"), folder.join("there"));
     ours.write_data(&here);
     theirs.write_data(&there);

@@ -53,7 +53,9 @@ pub fn run(args: &ShareArgs, common: &Common) -> color_eyre::Result<ExitCode> {
         Err(CreateError::Stopped) => return Ok(ExitCode::from(STOPPED)),
         done => done?,
     };
-    let engine = Engine::start(&EngineConfig::from(&config)).map_err(|why| eyre!(why))?;
+    // What is for the local network needs no way in from outside.
+    let engine =
+        Engine::start(&EngineConfig { port_map: false, ..EngineConfig::from(&config) }).map_err(|why| eyre!(why))?;
     engine.send(Command::Add(AddTorrent {
         what: share.path.to_string_lossy().into_owned(),
         dir: Some(share.found.around()),

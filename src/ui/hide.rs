@@ -247,6 +247,10 @@ mod tests {
         assert_eq!(address(hidden.address(other)), "peer 2");
         assert_eq!(address(hidden.address(addr)), "peer 1");
         assert_eq!(address(addr), "192.0.2.7:6881");
+        let mut host = Some("w.example:8080".to_owned());
+        assert_eq!(called(addr, host.as_deref()), "w.example:8080");
+        hide_host(&mut host);
+        assert_eq!(called(addr, host.as_deref()), "a web seed");
     }
 
     #[test]
