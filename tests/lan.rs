@@ -15,7 +15,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use support::network::{Net, Place, Speaks};
-use support::process::{Process, skip, until};
+use support::process::{Process, installed, skip, until};
 use support::torrents::Payload;
 
 const TTUI: &str = env!("CARGO_BIN_EXE_ttui");
@@ -191,4 +191,30 @@ fn what_was_hashed_before_is_not_hashed_again() {
     scene.payload.write_data(&scene.at("data"));
     let mut third = scene.share(&net.places[0], &[]);
     assert!(told(&mut third).contains("hashed in ") && third.torrent != torrent, "{}", told(&mut third));
+}
+
+/// Not only we hear ourselves: aria2 finds us, and we find aria2.
+#[test]
+fn other_clients_are_found_and_find_us() {
+    if !installed("aria2c") {
+        return skip("aria2c is not installed");
+    }
+    let Some(net) = net(Net::bridge(2, Speaks::V4)) else { return };
+    let scene = Scene::new();
+    let bare = scene.bare();
+    let aria2 = |name: &str, dir: &Path, more: &str| {
+        let flags = ["--no-conf", "--enable-dht=false", "--enable-dht6=false", "--enable-peer-exchange=false"];
+        let rest = ["--bt-enable-lpd=true", "--file-allocation=none", "--summary-interval=0", "--check-integrity=true"];
+        let named = [format!("--dir={}", dir.display()), more.to_owned(), bare.display().to_string()];
+        let args: Vec<String> = flags.iter().chain(&rest).map(|&flag| flag.to_owned()).chain(named).collect();
+        Process::start(net.places[1].command("aria2c", &args), &scene.at(name))
+    };
+    let share = scene.share(&net.places[0], &[]);
+    let mut leecher = aria2("leecher", &scene.at("leecher-data"), "--seed-time=0");
+    scene.must_have("leecher", &mut leecher);
+    drop(share);
+    let mut seeder = aria2("seeder", &scene.at("data"), "--seed-ratio=0.0");
+    let mut other = scene.download("second", &net.places[0], text(&bare), &[]);
+    scene.must_have("second", &mut other);
+    seeder.must_live();
 }

@@ -452,7 +452,7 @@ fn local_discovery_stands_below_the_trackers() {
     let row = SourceRow {
         known: 3,
         connected: 2,
-        status: "3 others are here".into(),
+        status: "3 addresses known".into(),
         last: Some(Duration::from_secs(12)),
         next: Some(Duration::from_secs(240)),
         ..SourceRow::new(Source::Lan)
@@ -476,7 +476,7 @@ fn local_discovery_stands_below_the_trackers() {
     let mut model = start(&snapshot);
     keys(&mut model, &snapshot, "5 Tab z");
     let shown = shown(&model, &snapshot);
-    assert!(shown.contains("this torrent names no tracker") && shown.contains("3 others are here"), "{shown}");
+    assert!(shown.contains("this torrent names no tracker") && shown.contains("3 addresses known"), "{shown}");
 }
 
 #[test]

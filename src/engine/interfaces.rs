@@ -27,6 +27,13 @@ impl Interface {
         self.index == other.index && self.v4 == other.v4 && self.v6.is_some() == other.v6.is_some()
     }
 
+    /// Whether it is spoken on over version 6. An address that is only good on the link is another name of whoever has one
+    /// of version 4, and needs not be told beside that.
+    #[must_use]
+    pub fn speaks_v6(&self) -> bool {
+        self.v6.is_some_and(|ip| self.v4.is_none() || !ip.is_unicast_link_local())
+    }
+
     /// Whether an address is one of a local network: by its kind, or because it lies in a network of this interface.
     #[must_use]
     pub fn is_near(&self, ip: IpAddr) -> bool {
@@ -76,7 +83,7 @@ pub fn list(bind: Option<IpAddr>) -> io::Result<Vec<Interface>> {
                 v4.prefixlen
             }
             IfAddr::V6(v6) => {
-                interface.v6 = interface.v6.or(Some(v6.ip));
+                interface.v6 = interface.v6.filter(|ip| !ip.is_unicast_link_local()).or(Some(v6.ip));
                 v6.prefixlen
             }
         };
@@ -161,6 +168,12 @@ mod tests {
         assert!(found.len() == 1 && found[0].v4 == Some(Ipv4Addr::new(127, 0, 0, 7)) && found[0].v6.is_none());
         assert!(list(Some("203.0.113.7".parse().unwrap())).unwrap().is_empty());
         assert!(list(None).unwrap().iter().all(|it| it.index > 0));
+        let (v4, link, wide) = (Some(Ipv4Addr::LOCALHOST), "fe80::1".parse().ok(), "fd00::1".parse().ok());
+        for (v4, v6, speaks) in
+            [(v4, link, false), (v4, wide, true), (None, link, true), (None, wide, true), (v4, None, false)]
+        {
+            assert_eq!(Interface { v4, v6, ..Interface::default() }.speaks_v6(), speaks, "{v4:?} {v6:?}");
+        }
         assert_eq!(near_addresses(Some(bind)), [bind]);
         assert!(near_addresses(None).iter().all(|ip| !ip.is_loopback()));
     }

@@ -299,7 +299,13 @@ impl CreateBox {
         let mut y = room.y + 1;
         if y < room.bottom() {
             sheet.hit(line(y), Hit::Field(TRACKER));
-            sheet.field(line(y), marks[1], &self.tracker, "none: peers need your address", open && self.at == TRACKER);
+            sheet.field(
+                line(y),
+                marks[1],
+                &self.tracker,
+                "none: only your own network finds it",
+                open && self.at == TRACKER,
+            );
         }
         y += 1;
         if y < room.bottom() {

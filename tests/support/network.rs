@@ -133,7 +133,11 @@ impl Net {
         net.run(&format!("-n {hub} link add bridge type bridge mcast_snooping 0"))?;
         net.run(&format!("-n {hub} link set bridge up"))?;
         for n in 1..=places {
-            net.join(&hub, "bridge", n, &format!("10.77.0.{n}"), speaks)?;
+            let name = net.join(&hub, "bridge", n, &format!("10.77.0.{n}"), speaks)?;
+            if speaks == Speaks::V4 {
+                // Clients that choose no interface for multicast need it.
+                net.run(&format!("-n {name} route add default dev eth0"))?;
+            }
         }
         Some(net)
     }

@@ -264,7 +264,7 @@ impl Work {
                 let chosen = SockRef::from(socket).set_multicast_if_v4(&ip);
                 send(socket, chosen, &search, (GROUP_V4, PORT).into()).await;
             }
-            if let (Some(socket), true) = (self.mouth.as_ref().or(self.v6.as_ref()), interface.v6.is_some()) {
+            if let (Some(socket), true) = (self.mouth.as_ref().or(self.v6.as_ref()), interface.speaks_v6()) {
                 let chosen = SockRef::from(socket).set_multicast_if_v6(interface.index);
                 let to = SocketAddrV6::new(GROUP_V6, PORT, 0, interface.index);
                 send(socket, chosen, &search, to.into()).await;

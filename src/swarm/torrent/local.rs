@@ -60,12 +60,12 @@ impl Torrent {
         row.last = self.local.last(now);
         row.next = self.local.next(now);
         row.status = match (row.next, row.last) {
-            (None, _) => "not asked while it does not run".to_owned(),
-            (_, None) => "nobody else has said that it is here".to_owned(),
+            (None, _) => "not asked now".to_owned(),
+            (_, None) => "nobody heard yet".to_owned(),
             (_, Some(_)) => match row.known {
-                0 => "nobody else is here now".to_owned(),
-                1 => "one other is here".to_owned(),
-                n => format!("{n} others are here"),
+                0 => "nobody here now".to_owned(),
+                1 => "1 address known".to_owned(),
+                n => format!("{n} addresses known"),
             },
         };
     }

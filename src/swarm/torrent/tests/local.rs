@@ -63,7 +63,7 @@ fn peers_of_the_local_network_are_called_first_and_marked() {
     assert_eq!(source(&it), Source::Lan);
     let view = it.view(now, true).detail.unwrap();
     let row = view.sources.iter().find(|row| row.source == Source::Lan).unwrap();
-    assert_eq!((row.known, row.connected, row.status.as_str()), (2, 1, "2 others are here"));
+    assert_eq!((row.known, row.connected, row.status.as_str()), (2, 1, "2 addresses known"));
     assert_eq!((row.last, row.next.is_some()), (Some(Duration::ZERO), true));
 
     // One that called us from another port is known by its host, before it says so or after.
