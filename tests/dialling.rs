@@ -123,8 +123,9 @@ fn search(live_come_late: bool) {
     });
     assert_eq!(fs::read(here.folder.path().join("needle")).unwrap(), data);
     let most = most.into_inner();
-    // The table is no picture of one moment: while it is read, some that gave way are still in it beside their successors.
-    assert!((1..limits::HALF_OPEN_OUT * 5 / 4).contains(&most), "{most} dials were half-open at once");
+    // The table is no picture of one moment: while it is read, some that gave way are still in it beside their
+    // successors. The greeter itself counts to the dot in programs built for tests.
+    assert!((1..limits::HALF_OPEN_OUT * 3 / 2).contains(&most), "{most} dials were half-open at once");
     here.stop();
     there.stop();
 }

@@ -250,6 +250,8 @@ impl Work {
             };
             let dialled = Dialled { encrypted, again: false };
             room -= usize::from(self.call((torrent, inbox), call.addr, dialled, now));
+            let all = self.births.values().filter(|b| b.dialled.is_some()).count();
+            debug_assert!(all <= limits::HALF_OPEN_OUT, "{all} dials are under way");
         }
     }
 

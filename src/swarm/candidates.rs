@@ -10,6 +10,8 @@ use crate::swarm::event::Gone;
 use crate::swarm::priority::priority;
 use crate::swarm::view::{Source, SourceRow};
 
+/// The most dials under way for each place that is free.
+const DIALS_A_PLACE: usize = 4;
 /// How many addresses are forgotten at once where others need room.
 const FORGOTTEN: usize = limits::KNOWN_PEERS / 16;
 
@@ -90,6 +92,8 @@ pub struct Candidates {
     seed: u64,
     /// There are as many as there may be, and none is worth less than another.
     jammed: bool,
+    /// Whether each of the last 32 dials was answered, as bits.
+    answers: u32,
     /// When each source and family had its last turn.
     turns: BTreeMap<(Source, bool), u64>,
     known: BTreeMap<SocketAddr, Candidate>,
@@ -113,6 +117,7 @@ impl Candidates {
             told: [false; 2],
             seed: rng.u64(..),
             jammed: false,
+            answers: 0,
             turns: BTreeMap::new(),
             known: BTreeMap::new(),
             banned: BTreeMap::new(),
@@ -355,6 +360,18 @@ impl Candidates {
         c.next = now + backoff(c.fails, c.source);
         let next = c.next;
         self.sooner(next);
+    }
+
+    /// A dial was answered, or not.
+    pub const fn dialled(&mut self, answered: bool) {
+        self.answers = self.answers << 1 | answered as u32;
+    }
+
+    /// How many dials are worth while for each place that is free, by how many were answered of late: whoever answers
+    /// first gets the place, and where all answer nobody is to be called in vain.
+    #[must_use]
+    pub fn dials_a_place(&self) -> usize {
+        (32 / (self.answers.count_ones() as usize + 1)).clamp(1, DIALS_A_PLACE)
     }
 
     /// Never to be dialled again under this address: it is ourselves.

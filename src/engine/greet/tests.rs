@@ -260,3 +260,32 @@ fn ourselves_are_known_behind_encryption_too() {
     here.greeter.dial(TORRENT, &here.inbox, vec![call(there.addr)]);
     assert_eq!(failure(&here.mail), Gone::Ourselves);
 }
+
+#[test]
+fn stalled_key_exchanges_keep_no_good_caller_out() {
+    let w = world_with(9, Encryption::Prefer);
+    let stalled: Vec<_> = (0..2 * limits::HALF_OPEN_IN)
+        .map(|_| {
+            let mut caller = std::net::TcpStream::connect(w.addr).unwrap();
+            caller.write_all(&[0x55; 96]).unwrap();
+            caller
+        })
+        .collect();
+    let (mut socket, mut secured) = call_encrypted(w.addr, Methods::BOTH, b"");
+    assert_eq!(arrival(&w.mail).hello.peer_id, THEM);
+    assert_eq!(answer(&mut socket, &mut secured), hello(US, TORRENT));
+    drop(stalled);
+}
+
+#[test]
+fn a_key_and_then_noise_is_hung_up_on_and_a_worthless_key_is_not_answered() {
+    let w = world_with(9, Encryption::Prefer);
+    for (words, most) in [(vec![0x55; 3000], 96 + 512), (vec![0; 96], 0), (vec![0xff; 400], 0)] {
+        let mut caller = std::net::TcpStream::connect(w.addr).unwrap();
+        caller.write_all(&words).unwrap();
+        let mut heard = Vec::new();
+        // It may end with a reset, since not all of the noise is read.
+        let _ = caller.read_to_end(&mut heard);
+        assert!(heard.len() <= most, "{} bytes", heard.len());
+    }
+}

@@ -183,6 +183,16 @@ fn among_equals_the_canonical_priority_decides_once_we_know_who_we_are() {
 }
 
 #[test]
+fn where_all_answer_nobody_is_called_in_vain() {
+    let mut c = Candidates::new(1);
+    assert_eq!(c.dials_a_place(), 4);
+    (0..32).for_each(|_| c.dialled(true));
+    assert_eq!(c.dials_a_place(), 1);
+    (0..30).for_each(|_| c.dialled(false));
+    assert_eq!(c.dials_a_place(), 4);
+}
+
+#[test]
 fn how_an_address_was_spoken_to_is_told_with_it() {
     let t0 = Instant::now();
     let mut c = Candidates::new(1);

@@ -12,8 +12,6 @@ use crate::swarm::picker::Giver;
 use crate::swarm::view::{Departed, Detail, Source};
 use crate::wire::message::{Message, PieceIndex};
 
-/// Dials under way for each place that is free: most addresses are dead, and whoever answers first gets the place.
-const DIALS_A_PLACE: usize = 4;
 /// Pieces that a peer may allow us while it chokes us (BEP 6). Some allow far more than is usual: ten are usual.
 pub(super) const ALLOWED_FAST: usize = 64;
 
@@ -23,6 +21,7 @@ impl Torrent {
     /// A connection is ready: keep it, or say why not.
     pub(super) fn arrived(&mut self, now: Instant, key: PeerKey, hello: Hello, out: &mut Vec<Effect>) {
         if hello.outgoing {
+            self.candidates.dialled(true);
             self.dialing.remove(&hello.addr);
         }
         if let Err(why) = self.admit(now, &hello, out) {
@@ -201,7 +200,7 @@ impl Torrent {
     /// Whether another connection would be welcome.
     pub(super) fn may_dial(&self) -> bool {
         let places = self.config.max_peers.saturating_sub(self.peers.len());
-        self.is_live() && self.dialing.len() < limits::DIALS_TORRENT.min(places * DIALS_A_PLACE)
+        self.is_live() && self.dialing.len() < limits::DIALS_TORRENT.min(places * self.candidates.dials_a_place())
     }
 
     /// Dials as many addresses as may be dialled.
@@ -215,6 +214,7 @@ impl Torrent {
 
     /// A dial came to nothing.
     pub(super) fn dial_failed(&mut self, now: Instant, addr: SocketAddr, why: &Gone) {
+        self.candidates.dialled(false);
         self.dialing.remove(&addr);
         match why {
             Gone::Ourselves => self.candidates.is_ourselves(addr),
