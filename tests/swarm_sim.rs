@@ -86,6 +86,20 @@ fn web_seeds_that_lie_are_found_and_nobody_is_banned_for_them() {
 }
 
 #[test]
+fn a_slow_web_seed_keeps_nobody_from_faster_peers() {
+    for seed in 0..6 {
+        let time = |servers| {
+            let roles = roles(&[(3, Role::Seed), (1, Role::Leecher)]);
+            let rules = Rules { seed, roles, servers, pieces: 240, ..Rules::default() };
+            completes(rules, Duration::from_secs(600)).elapsed()
+        };
+        let (without, slow, fast) = (time(vec![]), time(vec![Server::Slow(50)]), time(vec![Server::Honest]));
+        assert!(slow < without.mul_f64(1.25), "seed {seed}: {slow:?} with it, {without:?} without");
+        assert!(fast < without, "seed {seed}: {fast:?} with a fast one, {without:?} without");
+    }
+}
+
+#[test]
 fn a_web_seed_and_peers_bring_little_twice() {
     let roles = roles(&[(3, Role::Seed), (1, Role::Leecher)]);
     let rules = Rules { roles, servers: vec![Server::Honest], pieces: 240, ..Rules::default() };

