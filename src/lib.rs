@@ -42,6 +42,17 @@
 //! 6. The torrent thread concludes: `Have` to the others, or the piece is wanted again and the blame goes to one peer.
 //! 7. At most every 250 ms it publishes a view; the session folds it into an `Arc<Snapshot>`; the screen draws it.
 //!
+//! ## The way of a magnet
+//!
+//! 1. A torrent of which only the info-hash is known is the same machine in a phase of its own: it has trackers and
+//!    peers, and no pieces. What peers say of theirs is kept (`swarm::peer::Early`).
+//! 2. [`swarm::metadata::Search`] asks several peers at once for the `info` dictionary and judges what they send, peer by
+//!    peer. What has the right hash leaves the machine as `Effect::Metadata`.
+//! 3. The session has it judged as every `.torrent`, keeps it, opens the files, and, where the user wishes to choose among
+//!    them, asks first.
+//! 4. `Input::Described` brings what it is made of. The peers are still there, and what they said holds: the first block is
+//!    asked for in the same moment.
+//!
 //! ## Limits
 //!
 //! Every bound that protects us from strangers stands in one table: [`limits`].

@@ -482,6 +482,7 @@ fn every_dialog_at_every_size() {
     let stories = [
         ("add", "a '~/Downloads/deb Tab"),
         ("add_error", "a 'bad Enter"),
+        ("add_magnet", "a 'magnet:?xt=urn:btih:d5d5 BackTab"),
         ("choose", "a 'film.torrent Enter Down Down Space Down"),
         ("browse", "a ^o 'deb Down"),
         ("remove", "d Down"),

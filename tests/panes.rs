@@ -12,7 +12,7 @@ mod support {
 
 use std::time::Duration;
 
-use ttui::api::{Command, Snapshot, Source, SourceRow, TorrentId, Wish};
+use ttui::api::{Command, Detail, Meta, Snapshot, Source, SourceRow, State, TorrentId, Wish};
 use ttui::ui::history::Span;
 use ttui::ui::keys::Tab;
 use ttui::ui::model::{Model, Msg, Pane, PeerSort, Sort};
@@ -22,7 +22,7 @@ use ttui::ui::targets::targets;
 use ttui::ui::update::update;
 
 use support::screen::{draw, keys, model, text};
-use support::snapshots::{busy, crowd, download, empty, library, seed, stuck, world};
+use support::snapshots::{busy, crowd, download, empty, library, other, seed, stuck, world};
 
 const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 36), (200, 50)];
 
@@ -444,6 +444,29 @@ fn closer_looks_at_every_size() {
             insta::assert_snapshot!(format!("{name}_{width}x{height}"), shown(&model, &snapshot));
         }
     }
+}
+
+/// Of a magnet that looks for its metadata no number is shown that nobody knows.
+#[test]
+fn a_magnet_that_looks_shows_what_is_known() {
+    let mut view = other("some name", State::Metadata, 0);
+    (view.size, view.pieces, view.peers, view.known, view.metadata) = (0, 0, 3, 12, (2, 7));
+    view.why.sentence = "metadata wanted from 3 peers: 2 of 7 pieces here".into();
+    let magnet = "magnet:?xt=urn:btih:d5d5".to_owned();
+    let meta = Meta { magnet: magnet.clone(), ..Meta::default() };
+    view.detail = Some(Box::new(Detail { meta, folder: "/data".into(), ..Detail::default() }));
+    let snapshot = world(vec![view]);
+    let mut model = model(120, 36, ThemeName::Plain, &snapshot);
+    keys(&mut model, &snapshot, "1");
+    let info = shown(&model, &snapshot);
+    for known in ["2 of 7 pieces here", "metadata 2/7", "/data", &magnet, "3 of 12 known"] {
+        assert!(info.contains(known), "{known}: {info}");
+    }
+    for unknown in ["Copies", "Private", "0 B"] {
+        assert!(!info.contains(unknown), "{unknown}: {info}");
+    }
+    keys(&mut model, &snapshot, "2");
+    assert!(shown(&model, &snapshot).contains("the pieces are not known yet"));
 }
 
 #[test]

@@ -16,6 +16,7 @@ use ttui::limits;
 use ttui::wire::bencode::{Item, Kind, Value};
 use ttui::wire::client;
 use ttui::wire::extension;
+use ttui::wire::extension::metadata::MetadataMessage;
 use ttui::wire::magnet::Magnet;
 use ttui::wire::message::{Block, Frame, Handshake, InfoHash, Message, PeerId, PieceIndex, Reserved, decode, measure};
 use ttui::wire::metainfo::paths::{self, Names, Rules};
@@ -439,6 +440,27 @@ proptest! {
             your_ip: your_ip.map(|ip| ip.to_canonical()),
         };
         prop_assert_eq!(extension::Handshake::decode(&it.encode()), Ok(it));
+    }
+
+    #[test]
+    fn metadata_messages_keep_their_bounds(bytes in prop_oneof![soup(), items().prop_map(|it| it.encode())]) {
+        let read = MetadataMessage::decode(&Bytes::from(bytes));
+        if let Ok(message) = read && message != MetadataMessage::Unknown {
+            prop_assert_eq!(MetadataMessage::decode(&message.encode()), Ok(message));
+        }
+    }
+
+    #[test]
+    fn metadata_messages_survive_the_way_there_and_back(
+        piece in any::<u32>(), total in any::<Option<u32>>(), data in vec(any::<u8>(), 0..300),
+    ) {
+        for message in [
+            MetadataMessage::Request(piece),
+            MetadataMessage::Data { piece, total, data: data.into() },
+            MetadataMessage::Reject(piece),
+        ] {
+            prop_assert_eq!(MetadataMessage::decode(&message.encode()), Ok(message));
+        }
     }
 
     #[test]

@@ -149,7 +149,7 @@ fn play(size: usize, manners: Vec<Manner>, order: &[usize]) -> Result<(), TestCa
             break;
         }
         if play.asked.is_empty() {
-            let next = play.search.deadline(play.now);
+            let next = play.search.deadline();
             prop_assert!(next.is_some(), "nobody is asked and nothing will happen: {:?}", play.search.standing());
             play.now = next.unwrap().max(play.now + Duration::from_millis(1));
         } else {
@@ -212,7 +212,7 @@ proptest! {
             search.poll(now, &mut asks);
             asks.truncate(1000);
             search.check_invariants().map_err(TestCaseError::fail)?;
-            let Some(at) = search.deadline(now) else { continue };
+            let Some(at) = search.deadline() else { continue };
             prop_assert!(at > now, "it wants to be called at once, again and again");
         }
     }

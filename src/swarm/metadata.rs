@@ -97,13 +97,29 @@ pub struct Search {
     wrong: u32,
     /// How long a draft may hold its room while others wait.
     hold: Duration,
+    /// Peers that could be asked for more, to be looked at by the next poll; `None` is all of them.
+    hungry: Option<BTreeSet<PeerKey>>,
+    /// When all of them are to be looked at again.
+    next: Option<Instant>,
 }
+
+/// How many are being asked for each piece of a draft.
+type Askers = BTreeMap<Name, BTreeMap<u32, usize>>;
 
 impl Search {
     /// A search for metadata with this hash.
     #[must_use]
     pub fn new(hash: InfoHash) -> Self {
-        Search { hash, holders: BTreeMap::new(), drafts: BTreeMap::new(), alone: BTreeSet::new(), wrong: 0, hold: HOLD }
+        Search {
+            hash,
+            holders: BTreeMap::new(),
+            drafts: BTreeMap::new(),
+            alone: BTreeSet::new(),
+            wrong: 0,
+            hold: HOLD,
+            hungry: Some(BTreeSet::new()),
+            next: None,
+        }
     }
 
     /// A peer says that it has the metadata, and how long they are (1 to [`limits::METADATA`]). Another length than
@@ -114,6 +130,9 @@ impl Search {
         }
         let fresh =
             Holder { size, asked: BTreeMap::new(), rests_until: None, rests: 0, faults: 0, late: 0, good: false };
+        if let Some(hungry) = &mut self.hungry {
+            hungry.insert(key);
+        }
         let holder = self.holders.entry(key).or_insert(fresh);
         if holder.size == size {
             return Heard::Nothing;
@@ -130,6 +149,7 @@ impl Search {
         self.holders.remove(&key);
         self.drafts.retain(|(_, owner), _| *owner != Some(key));
         self.sweep();
+        self.hungry = None;
     }
 
     /// Whether a peer may still give metadata.
@@ -156,6 +176,9 @@ impl Search {
             return self.fault(key, FAULTS / 2, "its pieces of the metadata are of the wrong length");
         }
         (holder.good, holder.rests) = (true, 0);
+        if let Some(hungry) = &mut self.hungry {
+            hungry.insert(key);
+        }
         let name = self.name(key, size);
         let Some(draft) = self.drafts.get_mut(&name) else { return Heard::Nothing };
         match draft.pieces.get_mut(piece as usize) {
@@ -176,6 +199,7 @@ impl Search {
             return Heard::Whole(whole.into());
         }
         self.wrong += 1;
+        self.hungry = None;
         // What else was asked for that draft is of no use any more.
         let size = name.0;
         for holder in self.holders.values_mut().filter(|holder| holder.size == size) {
@@ -200,6 +224,7 @@ impl Search {
         {
             holder.give_up();
             holder.rest(now);
+            self.hungry = None;
         }
     }
 
@@ -219,6 +244,13 @@ impl Search {
 
     /// Asks: pushes who is to be asked for which piece. Call it after anything that happened, and at [`Self::deadline`].
     pub fn poll(&mut self, now: Instant, asks: &mut Vec<(PeerKey, u32)>) {
+        if self.next.is_some_and(|at| now >= at) {
+            self.hungry = None;
+        }
+        let hungry = self.hungry.replace(BTreeSet::new());
+        if hungry.as_ref().is_some_and(BTreeSet::is_empty) {
+            return;
+        }
         for holder in self.holders.values_mut() {
             let late = |at: &Instant| now >= *at + limits::METADATA_ANSWER;
             if holder.asked.values().any(late) {
@@ -228,32 +260,47 @@ impl Search {
             holder.rests_until = holder.rests_until.filter(|until| now < *until);
         }
         // The shortest first: what can be judged soon is judged soon, and needs the least room.
+        let meant = |key: &PeerKey| hungry.as_ref().is_none_or(|hungry| hungry.contains(key));
         let mut ready: Vec<(u32, bool, PeerKey)> = self
             .holders
             .iter()
-            .filter(|(_, h)| h.rests_until.is_none() && h.asked.len() < PIPELINE)
+            .filter(|(key, h)| meant(key) && h.rests_until.is_none() && h.asked.len() < PIPELINE)
             .map(|(key, h)| (h.size, !h.good, *key))
             .collect();
         ready.sort_unstable();
+        let mut askers = self.askers(now);
         for (size, _, key) in ready {
             let name = self.name(key, size);
             if self.make_room(now, name) {
-                self.ask(now, key, name, asks);
+                self.ask(now, key, name, askers.entry(name).or_default(), asks);
             }
         }
         self.sweep();
+        self.next = self.look_again_at(now);
+    }
+
+    /// How many have been asked just now for each piece of the drafts that several fill.
+    fn askers(&self, now: Instant) -> Askers {
+        let mut all = Askers::new();
+        for holder in self.holders.values() {
+            let of = all.entry((holder.size, None)).or_default();
+            for (piece, _) in holder.asked.iter().filter(|(_, at)| now < **at + YOUNG) {
+                *of.entry(*piece).or_default() += 1;
+            }
+        }
+        all
     }
 
     /// Asks a peer for what its draft lacks: what the fewest others are being asked for first.
-    fn ask(&mut self, now: Instant, key: PeerKey, name: Name, asks: &mut Vec<(PeerKey, u32)>) {
+    fn ask(
+        &mut self,
+        now: Instant,
+        key: PeerKey,
+        name: Name,
+        askers: &mut BTreeMap<u32, usize>,
+        asks: &mut Vec<(PeerKey, u32)>,
+    ) {
         let Some(draft) = self.drafts.get(&name) else { return };
-        let young = |at: &&Instant| now < **at + YOUNG;
-        let mut askers: BTreeMap<u32, usize> = BTreeMap::new();
-        for holder in self.holders.values().filter(|h| h.size == name.0 && name.1.is_none()) {
-            for (piece, _) in holder.asked.iter().filter(|(_, at)| young(at)) {
-                *askers.entry(*piece).or_default() += 1;
-            }
-        }
         let Some(holder) = self.holders.get_mut(&key) else { return };
         let most = if holder.good { usize::MAX } else { ASKERS };
         let lacks = |piece: &u32| draft.pieces[*piece as usize].is_none() && !holder.asked.contains_key(piece);
@@ -263,6 +310,7 @@ impl Search {
         wanted.retain(|piece| asked(piece) < most);
         wanted.truncate(PIPELINE - holder.asked.len().min(PIPELINE));
         for piece in wanted {
+            *askers.entry(piece).or_default() += 1;
             holder.asked.insert(piece, now);
             asks.push((key, piece));
         }
@@ -322,9 +370,14 @@ impl Search {
         });
     }
 
-    /// When [`Self::poll`] is to be called although nothing has happened; after `now`.
+    /// When [`Self::poll`] is to be called although nothing has happened.
     #[must_use]
-    pub fn deadline(&self, now: Instant) -> Option<Instant> {
+    pub const fn deadline(&self) -> Option<Instant> {
+        self.next
+    }
+
+    /// When all are to be looked at again; after `now`.
+    fn look_again_at(&self, now: Instant) -> Option<Instant> {
         let late = self.holders.values().filter_map(|h| h.asked.values().min()).map(|at| *at + limits::METADATA_ANSWER);
         let rested = self.holders.values().filter_map(|h| h.rests_until);
         // Those who are asked for nothing may join when others have waited for long, or held their room for long.

@@ -395,7 +395,7 @@ impl Torrent {
         }
         by(self.trackers.deadline());
         by(self.local.deadline());
-        by(self.search.as_ref().and_then(|search| search.deadline(now)));
+        by(self.search.as_ref().and_then(Search::deadline));
         by(self.probe_at);
         by(self.gossip_at());
         by(self.round_at.filter(|_| !self.peers.is_empty()));

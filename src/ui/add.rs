@@ -303,10 +303,15 @@ impl AddBox {
         sheet.field(line(y), marks[1], &self.folder.edit, &snapshot.folder, self.at == FOLDER);
         y += 1;
         if y < room.bottom() {
-            let x = sheet.tick(words.x, y, self.paused, "start paused", self.at == PAUSED, PAUSED);
-            let x = sheet.tick(x + 3, y, self.sequential, "in order", self.at == ORDER, ORDER);
-            if self.offers_files() {
-                sheet.tick(x + 3, y, !self.everything, "choose files", self.at == CHOOSE, CHOOSE);
+            let asks = self.offers_files();
+            let (words_of, gap) = match asks && !wide {
+                true => (["paused", "in order", "choose"], 2),
+                false => (["start paused", "in order", "choose files"], 3),
+            };
+            let x = sheet.tick(words.x, y, self.paused, words_of[0], self.at == PAUSED, PAUSED);
+            let x = sheet.tick(x + gap, y, self.sequential, words_of[1], self.at == ORDER, ORDER);
+            if asks {
+                sheet.tick(x + gap, y, !self.everything, words_of[2], self.at == CHOOSE, CHOOSE);
             }
         }
     }
