@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use crate::swarm::dht::DhtState;
 pub use crate::swarm::torrent::{PeerKey, Wish};
 pub use crate::swarm::view::{
     Cell, Departed, Detail, FileRow, Meta, PeerDetail, PeerRow, PieceDetail, Priority, Reason, Source, SourceRow,
@@ -278,6 +279,8 @@ pub struct Snapshot {
     pub port: Option<u16>,
     /// What became of the port, in words: `listening`, `taken, using 6882` ..
     pub port_state: String,
+    /// How our DHT node is doing; `None` where there is none.
+    pub dht: Option<DhtState>,
     /// Free bytes on the disk of the default download folder.
     pub free: Option<u64>,
     /// Share of the last second in which the busiest disk thread was busy, 0 to 1.

@@ -21,6 +21,9 @@ pub mod size;
 
 /// The port that is listened on unless another one is asked for.
 pub const PORT: u16 = 6881;
+/// Where the DHT begins that everybody is in, unless other nodes are named.
+pub const DHT_NODES: [&str; 3] =
+    ["router.bittorrent.com:6881", "dht.transmissionbt.com:6881", "dht.libtorrent.org:25401"];
 /// The longest config file that is read, in bytes.
 const FILE: u64 = limits::MIB as u64;
 
@@ -42,6 +45,9 @@ pub struct Settings {
     /// Do not use the DHT
     #[arg(long, global = true)]
     pub no_dht: bool,
+    /// Begin the DHT with these nodes, instead of the well-known ones; several with commas between them
+    #[arg(long, value_name = "HOST:PORT", global = true, value_delimiter = ',')]
+    pub dht_nodes: Option<Vec<String>>,
     /// Do not look for peers on the local network
     #[arg(long, global = true)]
     pub no_lsd: bool,
@@ -157,6 +163,8 @@ pub struct Config {
     pub bind: Option<IpAddr>,
     /// Use the DHT.
     pub dht: bool,
+    /// The nodes that the DHT begins with: `host:port`.
+    pub dht_nodes: Vec<String>,
     /// Use local discovery.
     pub lsd: bool,
     /// Let limits of rate not hold for peers that were found there.
@@ -212,6 +220,7 @@ impl Config {
             port: flags.port.or(file.port).unwrap_or(PORT),
             bind: flags.bind.or(file.bind),
             dht: !(flags.no_dht || file.no_dht),
+            dht_nodes: flags.dht_nodes.or(file.dht_nodes).unwrap_or_else(|| DHT_NODES.map(str::to_owned).to_vec()),
             lsd: !(flags.no_lsd || file.no_lsd),
             lan_unlimited: flags.lan_unlimited || file.lan_unlimited,
             pex: !(flags.no_pex || file.no_pex),

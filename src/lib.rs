@@ -140,6 +140,7 @@ pub mod engine {
     pub mod announce;
     pub(crate) mod birth;
     pub mod buffers;
+    pub mod dht;
     pub mod dials;
     pub mod greet;
     pub mod handle;

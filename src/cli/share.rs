@@ -54,8 +54,8 @@ pub fn run(args: &ShareArgs, common: &Common) -> color_eyre::Result<ExitCode> {
         done => done?,
     };
     // What is for the local network needs no way in from outside.
-    let engine =
-        Engine::start(&EngineConfig { port_map: false, ..EngineConfig::from(&config) }).map_err(|why| eyre!(why))?;
+    let engine = Engine::start(&EngineConfig { port_map: false, dht: None, ..EngineConfig::from(&config) })
+        .map_err(|why| eyre!(why))?;
     engine.send(Command::Add(AddTorrent {
         what: share.path.to_string_lossy().into_owned(),
         dir: Some(share.found.around()),

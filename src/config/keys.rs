@@ -1,12 +1,13 @@
 //! The keys of the config file, and what may be written behind each: for sentences about what was written instead.
 
 /// All keys with what to write behind them.
-pub const KEYS: [(&str, &str); 23] = [
+pub const KEYS: [(&str, &str); 24] = [
     ("dir", FOLDER),
     ("port", "a number from 0 to 65535, where 0 lets the system choose"),
     ("state-dir", FOLDER),
     ("bind", "an IP address in quotes, such as \"192.168.1.20\""),
     ("no-dht", SWITCH),
+    ("dht-nodes", "a list of addresses such as [\"router.example.org:6881\"]"),
     ("no-lsd", SWITCH),
     ("lan-unlimited", SWITCH),
     ("no-pex", SWITCH),

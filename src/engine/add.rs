@@ -43,6 +43,8 @@ pub struct Defaults {
     pub port: Option<u16>,
     /// Peers tell each other of peers.
     pub pex: bool,
+    /// The port of our DHT node, where there is one.
+    pub dht: Option<u16>,
     /// The most peers of a torrent.
     pub max_peers: usize,
     /// Whether peers are looked for on the local network.
@@ -172,6 +174,7 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
         is_folder: metainfo.folder,
         peers: add.peers.clone(),
         pex: defaults.pex,
+        dht: defaults.dht,
         port: defaults.port.unwrap_or(0),
         folder: shown(&dir),
         max_peers: defaults.max_peers,

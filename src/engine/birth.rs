@@ -214,9 +214,9 @@ impl Birth {
 
     /// Says the first word to an address that we dialled.
     fn open(&mut self, greeting: &Greeting) -> io::Result<()> {
-        let (Some(dialled), Some((torrent, _))) = (self.dialled, &self.torrent) else { return Ok(()) };
+        let (Some(dialled), Some((torrent, inbox))) = (self.dialled, &self.torrent) else { return Ok(()) };
         if dialled.encrypted {
-            let ours = ours(*torrent, greeting).to_vec();
+            let ours = ours(*torrent, inbox.reserved(), greeting).to_vec();
             let (caller, first) = Caller::new(chance()?, *torrent, methods(greeting.encryption), ours);
             self.introduced = true;
             self.out = first;
@@ -316,11 +316,14 @@ impl Birth {
 
     /// Puts our handshake on its way, once the torrent is known.
     fn introduce(&mut self, greeting: &Greeting) {
-        let Some((torrent, _)) = self.torrent else { return };
+        let Some((torrent, reserved)) = self.torrent.as_ref().map(|(torrent, inbox)| (*torrent, inbox.reserved()))
+        else {
+            return;
+        };
         if std::mem::replace(&mut self.introduced, true) {
             return;
         }
-        let mut ours = ours(torrent, greeting);
+        let mut ours = ours(torrent, reserved, greeting);
         if let Some(ciphers) = &mut self.ciphers {
             ciphers.send.apply(&mut ours);
         }
@@ -341,8 +344,8 @@ impl Birth {
     }
 }
 
-fn ours(info_hash: InfoHash, greeting: &Greeting) -> [u8; Handshake::LENGTH] {
-    Handshake { reserved: Reserved::OURS, info_hash, peer_id: greeting.peer_id }.encode()
+fn ours(info_hash: InfoHash, reserved: Reserved, greeting: &Greeting) -> [u8; Handshake::LENGTH] {
+    Handshake { reserved, info_hash, peer_id: greeting.peer_id }.encode()
 }
 
 /// Begins to connect, from `bind` if that is given.

@@ -11,6 +11,7 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::add::{Defaults, Errands};
 use super::announce::{Announcer, AnnouncerConfig};
 use super::buffers::Pool;
+use super::dht::{Dht, Node, NodeConfig};
 use super::greet::{Greeter, Greeting, Routes};
 use super::inbox::Seats;
 use super::keep::Keep;
@@ -54,6 +55,8 @@ pub struct EngineConfig {
     pub keep: bool,
     /// Let peers tell each other of peers (BEP 11).
     pub pex: bool,
+    /// Use the DHT, beginning with these nodes (`host:port`).
+    pub dht: Option<Vec<String>>,
     /// The most connections of all torrents together.
     pub max_peers: usize,
     /// Look for peers on the local network.
@@ -82,6 +85,7 @@ impl EngineConfig {
             port_map: false,
             keep: false,
             pex: false,
+            dht: None,
             max_peers: limits::PEERS_ALL,
             lsd: false,
             lan_unlimited: false,
@@ -103,6 +107,7 @@ impl From<&Config> for EngineConfig {
             port_map: config.port_map,
             keep: false,
             pex: config.pex,
+            dht: config.dht.then(|| config.dht_nodes.clone()),
             max_peers: config.max_peers,
             lsd: config.lsd,
             lan_unlimited: config.lan_unlimited,
@@ -158,6 +163,7 @@ impl Engine {
             fail("thread for announces", &e)
         })?;
         let lan = sockets(config, &results.0).map(|sockets| announcer.discover(sockets, routes.clone()));
+        let dht = node(&crew, config, port, &results.0);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let disk = DiskPool::start(cores.min(4)).map_err(|e| {
             greeter.stop();
@@ -168,6 +174,7 @@ impl Engine {
             peer_id,
             port,
             pex: config.pex,
+            dht: dht.as_ref().map(|dht| dht.port()),
             max_peers: max_peers.min(limits::PEERS_TORRENT),
             lan: lan.is_some(),
             lan_unlimited: config.lan_unlimited,
@@ -179,6 +186,7 @@ impl Engine {
             pool: Pool::default(),
             announcer,
             lan,
+            dht,
             seats: seats.clone(),
             outside: AtomicU16::new(0),
             news,
@@ -274,6 +282,22 @@ fn ports(crew: &Crew, config: &EngineConfig, port: Option<u16>, results: &Sender
     let tell = results.clone();
     let started = Ports::start(crew, config.bind, port, move |news| drop(tell.send(Errand::Port(news))));
     started.map_err(|error| log::warn!("no thread for the router: {error}")).ok()
+}
+
+/// Our DHT node, where one is wished for. That there is none is told and holds nothing else up.
+fn node(crew: &Crew, config: &EngineConfig, port: Option<u16>, results: &Sender<Errand>) -> Option<Arc<dyn Dht>> {
+    let nodes = config.dht.clone()?;
+    let tell = results.clone();
+    let changed = Box::new(move || drop(tell.send(Errand::Done)));
+    let file = config.state_dir.join("dht");
+    let node = NodeConfig { bind: config.bind, port: port.unwrap_or(config.port), nodes, file, changed };
+    match Node::start(crew, node) {
+        Ok(node) => Some(Arc::new(node)),
+        Err(error) => {
+            let _ = results.send(Errand::Said(None, format!("there is no DHT: {error}")));
+            None
+        }
+    }
 }
 
 /// A peer id that nobody else has.

@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, select_biased, unbounded
 
 use crate::disk::storage::{Resumed, Storage};
 use crate::swarm::torrent::{Hello, Input, PeerKey, TorrentConfig};
+use crate::wire::message::Reserved;
 use crate::wire::mse::Ciphers;
 
 /// Reads of all peers waiting for a torrent: at most 16 MiB in the largest buffers.
@@ -120,6 +121,8 @@ impl Drop for Seat {
 pub struct Inbox {
     control: Sender<Post>,
     bulk: Sender<Bulk>,
+    /// What we offer to peers of this torrent.
+    reserved: Reserved,
     /// Places in `bulk`. The channel itself has no bound, because one that has keeps what is in it when its receiver is
     /// dropped, and with it the tickets that readers wait for.
     room: Arc<Credit>,
@@ -147,10 +150,22 @@ pub fn inbox() -> (Inbox, Mail) {
     let (control, control_mail) = unbounded();
     let (bulk, bulk_mail) = unbounded();
     let room = Arc::new(Credit::of(BULK));
-    (Inbox { control, bulk, room }, Mail { control: control_mail, bulk: bulk_mail })
+    (Inbox { control, bulk, reserved: Reserved::OURS, room }, Mail { control: control_mail, bulk: bulk_mail })
 }
 
 impl Inbox {
+    /// The same torrent; what we offer to its peers.
+    #[must_use]
+    pub fn offering(self, reserved: Reserved) -> Inbox {
+        Inbox { reserved, ..self }
+    }
+
+    /// What we offer to peers of this torrent.
+    #[must_use]
+    pub const fn reserved(&self) -> Reserved {
+        self.reserved
+    }
+
     /// Puts something into the control inbox; never waits.
     ///
     /// # Errors

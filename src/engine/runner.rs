@@ -14,6 +14,7 @@ use crossbeam_channel::Sender;
 use super::announce::web::WebLine;
 use super::announce::{AnnounceJob, Announcer};
 use super::buffers::Pool;
+use super::dht::Dht;
 use super::greet::{Call, Greeter};
 use super::inbox::{Arrival, Cover, Described, Inbox, Mail, Post, Seat, Seats};
 use super::reader::{Pieces, Reader};
@@ -52,6 +53,8 @@ pub struct World {
     pub announcer: Announcer,
     /// Announces to the local network, where that is wished.
     pub lan: Option<Lan>,
+    /// Finds peers without a tracker, where that is wished.
+    pub dht: Option<Arc<dyn Dht>>,
     /// The connections of all torrents together.
     pub seats: Seats,
     /// The port to tell trackers, where the router gives us another one outside than ours; 0 where not.
@@ -217,6 +220,9 @@ impl Work {
             }
             self.perform();
         }
+        if let Some(dht) = &self.world.dht {
+            dht.forget(self.it.asker.info_hash);
+        }
         self.lines.clear();
         self.web.clear();
         drop((self.read, self.files));
@@ -340,6 +346,16 @@ impl Work {
                 Effect::AnnounceLan => {
                     if let Some(lan) = &self.world.lan {
                         lan.announce(self.it.asker.info_hash, self.it.asker.port);
+                    }
+                }
+                Effect::Seek { announce } => {
+                    if let Some(dht) = &self.world.dht {
+                        dht.seek(self.it.asker.info_hash, announce, &self.it.inbox);
+                    }
+                }
+                Effect::Meet(addr) => {
+                    if let Some(dht) = &self.world.dht {
+                        dht.meet(addr);
                     }
                 }
                 Effect::Metadata(info) => self.tell(News::Metadata(self.it.id, info)),

@@ -483,6 +483,9 @@ impl Desk {
         // While the torrents say their last words the mapping is taken away.
         self.it.ports = None;
         self.it.world.greeter.stop();
+        if let Some(dht) = &self.it.world.dht {
+            dht.stop();
+        }
         self.stop_making();
         self.keep();
         self.order.clone().into_iter().for_each(|id| self.settle(id));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
+use crate::swarm::dht::{NoNodes, Sought};
 use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
 use crate::swarm::torrent::TorrentConfig;
 use crate::swarm::view::{Priority, Source};
@@ -116,6 +117,8 @@ pub enum Input {
         /// How it went.
         result: Result<(), WebFault>,
     },
+    /// A search that `Effect::Seek` began is over.
+    Sought(Result<Sought, NoNodes>),
     /// A tracker answered, or did not.
     Announced {
         /// Which tracker, as `Effect::Announce` named it.
@@ -297,6 +300,13 @@ pub enum Effect {
     /// The `info` dictionary of a magnet, with the right hash and not judged otherwise; answered by `Described`, or by
     /// `Stop` when it cannot be used.
     Metadata(Bytes),
+    /// Ask the DHT for peers, and tell it of us at this port; answered by `Found` as they come, and by one `Sought`.
+    Seek {
+        /// The port that peers reach us on.
+        announce: Option<u16>,
+    },
+    /// There may be a node of the DHT at this address.
+    Meet(SocketAddr),
     /// Something a person should hear of: a sentence for the log.
     Notice(String),
     /// Everything that is wanted is there, verified and written. Told once per completion, not for data that

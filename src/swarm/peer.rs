@@ -203,6 +203,8 @@ pub struct Peer {
     pub metadata: Allowance,
     /// Peer exchange with it.
     pub exchange: Exchange,
+    /// It has told where its DHT node is (BEP 5).
+    pub told_node: bool,
     /// It does not know of everything that we have (BEP 16).
     pub mask: Option<Mask>,
     /// It is a web seed.
@@ -256,6 +258,7 @@ impl Peer {
             metadata_size: None,
             metadata: Allowance::new(now, limits::METADATA_BURST, limits::METADATA_RATE),
             exchange: Exchange::default(),
+            told_node: false,
             mask: None,
             web: None,
             history: History::new(now, if hello.outgoing { Happened::Called } else { Happened::Came }),

@@ -90,6 +90,8 @@ pub struct Facts {
     pub search: Option<Standing>,
     /// Peers are looked for on the local network.
     pub local: bool,
+    /// What is to be said of the DHT, where it is used.
+    pub dht: Option<&'static str>,
 }
 
 /// From this load on, in percent, the disk is called busy.
@@ -219,6 +221,12 @@ fn are(n: u32, what: &str) -> String {
 
 /// Why there is no peer: what became of the addresses, what the trackers say.
 fn nobody(f: &Facts) -> String {
+    let dht = f.dht.map_or_else(String::new, |words| format!("; {words}"));
+    format!("{}{dht}", nobody_called(f))
+}
+
+/// The same, without the DHT.
+fn nobody_called(f: &Facts) -> String {
     if f.known == 0 {
         return match (web_seeds_say(f), f.trackers.is_empty(), f.local) {
             (Some(web), true, _) => format!("no peers, and no tracker is named; {web}"),

@@ -9,6 +9,7 @@ mod local;
 mod members;
 mod metadata;
 mod pex;
+mod seeker;
 mod show;
 mod superseed;
 mod upload;
@@ -87,6 +88,8 @@ pub struct TorrentConfig {
     pub peers: Vec<SocketAddr>,
     /// Peers tell each other of peers (BEP 11), unless it is private.
     pub pex: bool,
+    /// The port of our DHT node (BEP 5), where there is one.
+    pub dht: Option<u16>,
     /// Our listening port, told to peers; 0 while there is none.
     pub port: u16,
     /// The download folder, safe to print.
@@ -146,6 +149,7 @@ pub struct Torrent {
     trackers: Trackers,
     local: Local,
     gossip: pex::Gossip,
+    seeker: seeker::Seeker,
     /// Where others see us.
     external: External,
     /// Bytes asked for and not here.
@@ -222,6 +226,7 @@ impl Torrent {
             trackers,
             local: Local::default(),
             gossip: pex::Gossip::default(),
+            seeker: seeker::Seeker::default(),
             external: External::default(),
             outstanding: 0,
             unwritten: 0,
@@ -323,6 +328,7 @@ impl Torrent {
             Input::Disk(done) => self.disk(now, done, out),
             Input::Found { source, addrs } => self.found(now, source, &addrs),
             Input::Fetched { peer, result } => self.fetched(now, peer, result, out),
+            Input::Sought(result) => self.sought(now, result),
             Input::Announced { tracker, result } => self.announced(now, tracker, result, out),
             Input::Wish(wish) => self.wish(now, wish, out),
             Input::Quota(quota) => {
@@ -344,6 +350,7 @@ impl Torrent {
         if self.local.poll(now) {
             out.push(Effect::AnnounceLan);
         }
+        self.poll_dht(now, out);
         if let Phase::Stopping { saved, until } = self.phase
             && ((saved && self.trackers.stopped(now)) || now >= until)
         {
@@ -396,6 +403,7 @@ impl Torrent {
         by(self.trackers.deadline());
         by(self.local.deadline());
         by(self.search.as_ref().and_then(Search::deadline));
+        by(self.seek_at());
         by(self.probe_at);
         by(self.gossip_at());
         by(self.round_at.filter(|_| !self.peers.is_empty()));

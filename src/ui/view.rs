@@ -18,7 +18,7 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use crate::api::{Snapshot, State};
+use crate::api::{DhtState, Snapshot, State};
 use crate::ui::keys::Act;
 use crate::ui::layout::{Class, Regions, regions};
 use crate::ui::model::{Model, Pane};
@@ -136,10 +136,27 @@ fn header(pen: &mut Pen<'_>, area: Rect, model: &Model, snapshot: &Snapshot) {
         let started = snapshot.port.is_some() || snapshot.port_state.is_empty();
         right = pen.put_right(right, y, room, &port, if started { theme.dim } else { theme.warn });
     }
+    if let Some(dht) = &snapshot.dht {
+        let text = nodes(dht);
+        let room = right.saturating_sub(x + 3);
+        if usize::from(room) >= text.len() {
+            let style = if dht.nodes == [0, 0] && !dht.beginning { theme.warn } else { theme.dim };
+            right = pen.put_right(right - 2, y, room, &text, style);
+        }
+    }
     let states = states(snapshot);
     let room = right.saturating_sub(x + 4);
     if room >= crate::ui::text::cells(&states) {
         pen.put(x + 1, y, room, &states, theme.dim);
+    }
+}
+
+/// How many nodes of the DHT are known: `DHT 312`.
+fn nodes(dht: &DhtState) -> String {
+    match dht.nodes.iter().sum::<u32>() {
+        0 if dht.beginning => "DHT ..".to_owned(),
+        0 => "DHT: no nodes".to_owned(),
+        n => format!("DHT {n}"),
     }
 }
 

@@ -65,6 +65,14 @@ impl Reserved {
     /// What `ttui` offers: extended messages and the fast extension.
     pub const OURS: Reserved = Reserved([0, 0, 0, 0, 0, 0x10, 0, 0x04]);
 
+    /// The same, and the DHT (BEP 5) where there is one.
+    #[must_use]
+    pub const fn ours(dht: bool) -> Reserved {
+        let mut it = Reserved::OURS;
+        it.0[7] |= dht as u8;
+        it
+    }
+
     /// Extended messages (BEP 10).
     #[must_use]
     pub const fn extended(self) -> bool {

@@ -7,6 +7,7 @@ import sys
 import libtorrent as lt
 
 session = None
+nodes = []
 torrents = []
 
 
@@ -71,7 +72,39 @@ def sent(ask):
     return {"pieces": sorted({b.piece_index for b in blocks})}
 
 
-OPS = {"open": open_session, "add": add, "connect": connect, "stat": stat, "sent": sent}
+def dht(ask):
+    """Starts a DHT: one node on each of the addresses, each introduced to half of the others."""
+    for addr in ask["nodes"]:
+        ip = addr.rsplit(":", 1)[0]
+        settings = {
+            "listen_interfaces": addr, "outgoing_interfaces": ip,
+            "enable_dht": True, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
+            "dht_bootstrap_nodes": "", "dht_restrict_routing_ips": False,
+            "dht_restrict_search_ips": False, "dht_ignore_dark_internet": False, "dht_prefer_verified_node_ids": False,
+            "dht_enforce_node_id": False, "alert_mask": 0,
+        }
+        nodes.append(lt.session(settings))
+    for n, node in enumerate(nodes):
+        others = ask["nodes"][n + 1:] + ask["nodes"][:n]
+        introduce(node, others[:len(others) // 2])
+
+
+def introduce(node, others):
+    for addr in others:
+        ip, port = addr.rsplit(":", 1)
+        node.add_dht_node((ip, int(port)))
+
+
+def dht_meet(ask):
+    """Introduces the session to nodes."""
+    introduce(session, ask["nodes"])
+
+
+def dht_counts(ask):
+    return {"counts": [node.status().dht_nodes for node in nodes]}
+
+
+OPS = {"dht": dht, "dht_counts": dht_counts, "dht_meet": dht_meet, "open": open_session, "add": add, "connect": connect, "stat": stat, "sent": sent}
 
 for line in sys.stdin:
     ask = json.loads(line)

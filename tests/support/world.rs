@@ -325,6 +325,7 @@ impl World {
             is_folder: false,
             peers: Vec::new(),
             pex: self.rules.pex,
+            dht: None,
             port: 6881,
             folder: String::new(),
             max_peers: self.rules.max_peers,
@@ -521,7 +522,11 @@ impl World {
                     self.later(at, node, What::Dialled { from: node, addr });
                 }
                 Effect::Disk(job) => self.disk(node, job),
-                Effect::Announce { .. } | Effect::AnnounceLan | Effect::Ready => {}
+                Effect::Announce { .. }
+                | Effect::AnnounceLan
+                | Effect::Seek { .. }
+                | Effect::Meet(_)
+                | Effect::Ready => {}
                 Effect::Metadata(info) => {
                     assert_eq!(info, self.info, "node {node} took metadata that are none");
                     self.nodes[node].described = Some(self.now - self.start);

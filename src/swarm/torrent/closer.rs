@@ -32,6 +32,7 @@ impl Torrent {
         rows.retain(|row| row.source != Source::Web);
         self.show_local(now, &mut rows);
         self.show_pex(now, &mut rows);
+        self.show_dht(now, &mut rows);
         rows.extend(self.web_seeds.row(now));
         rows
     }

@@ -71,6 +71,7 @@ impl Torrent {
         self.complete = false;
         self.fetched = false;
         self.local.stop();
+        self.stop_seeking();
         self.note(now, "checking all data".into(), out);
         let all = 0..self.config.geometry.pieces();
         self.begin_check(std::iter::once(all).collect(), out);
@@ -112,6 +113,7 @@ impl Torrent {
     /// Peers are looked for from now on, unless they are already.
     pub(super) fn seek(&mut self, now: Instant) {
         self.trackers.start(now);
+        self.start_seeking(now);
         match (self.looks_local(), self.local.deadline()) {
             (true, None) => self.local.start(now),
             (true, Some(_)) => {}
@@ -136,6 +138,7 @@ impl Torrent {
         self.dialing.clear();
         self.round_at = None;
         self.local.stop();
+        self.stop_seeking();
         if self.is_live() {
             self.trackers.stop(now);
         }

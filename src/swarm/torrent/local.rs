@@ -15,6 +15,9 @@ impl Torrent {
 
     /// Addresses were learnt otherwise than by an announce.
     pub(super) fn found(&mut self, now: Instant, source: Source, addrs: &[SocketAddr]) {
+        if source == Source::Dht && !self.uses_dht() {
+            return;
+        }
         if source == Source::Lan {
             if !self.looks_local() {
                 return;

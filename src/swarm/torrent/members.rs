@@ -115,6 +115,9 @@ impl Torrent {
         if hello.reserved.extended() {
             self.introduce_extensions(key, self.complete && !masked, out);
         }
+        if let Some(port) = self.config.dht.filter(|_| hello.reserved.dht() && self.uses_dht()) {
+            out.push(Effect::Send { peer: key, message: Message::Port(port) });
+        }
         if masked {
             self.put_mask(key);
             self.offer(now, key, out);
@@ -290,7 +293,8 @@ impl Torrent {
             }
             Message::Cancel(block) => self.cancelled(key, block, out),
             Message::Extended { id, payload } => self.extended(now, key, id, &payload, out),
-            Message::Port(_) | Message::KeepAlive => {}
+            Message::Port(port) => self.tells_node(key, port, out),
+            Message::KeepAlive => {}
             Message::Piece { .. } | Message::Request(_) => {}
         }
     }

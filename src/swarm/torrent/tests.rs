@@ -3,6 +3,7 @@ use crate::limits::{self, BLOCK};
 use crate::swarm::view::Source;
 use crate::wire::message::{Block, Message, Reserved};
 
+mod dht;
 mod local;
 mod pex;
 
@@ -31,6 +32,7 @@ pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig))
         is_folder: false,
         peers: Vec::new(),
         pex: true,
+        dht: Some(7000),
         port: 6881,
         folder: String::new(),
         max_peers: 50,
@@ -279,7 +281,7 @@ fn those_who_left_are_kept_and_failed_calls_belong_to_their_source() {
     let detail = view.detail.unwrap();
     assert_eq!(detail.departed.len(), crate::swarm::view::Detail::DEPARTED);
     assert_eq!(detail.departed[49].why, "fault 60");
-    let [row, _] = &detail.sources[..] else { panic!("{:?}", detail.sources) };
+    let [row, ..] = &detail.sources[..] else { panic!("{:?}", detail.sources) };
     assert_eq!((row.source, row.known, row.failed), (Source::Tracker, 20, 20));
     assert_eq!(row.last_failure.as_deref(), Some("connecting took too long"));
     // Stopping it is no departure.

@@ -36,6 +36,7 @@ impl Torrent {
             super_seed: self.super_seeds(),
             search: self.search.as_ref().map(Search::standing),
             local: self.looks_local(),
+            dht: self.dht_words(),
             web_seeds: self.web_seeds.troubles(),
             reach: self.config.quota.reach,
             ..Facts::default()

@@ -15,6 +15,7 @@ impl Torrent {
                 self.trackers.announce_now(now, which);
                 if which.is_none() {
                     self.local.wish(now);
+                    self.seek_now(now);
                 }
             }
             Wish::AddTracker(url) => self.add_tracker(now, &url, out),

@@ -1,0 +1,82 @@
+//! The DHT is asked for peers, told of us, and fed with the nodes of peers.
+
+use super::*;
+use crate::swarm::dht::{NoNodes, Sought};
+
+/// A caller that has a DHT node, and says where.
+fn calls(it: &mut Torrent, now: Instant, key: u64) -> Vec<Effect> {
+    let addr = SocketAddr::from(([9, 0, 0, key as u8], 40_000));
+    let reserved = Reserved([0, 0, 0, 0, 0, 0, 0, 1]);
+    let hello = Hello { addr, outgoing: false, peer_id: PeerId([key as u8 + 10; 20]), reserved, encrypted: None };
+    let mut out = Vec::new();
+    it.handle(now, Input::Arrived { peer: PeerKey(key), hello }, &mut out);
+    says(it, now, key, vec![Message::Port(7), Message::Port(8), Message::Port(0)], &mut out);
+    out
+}
+
+fn seeks(out: &[Effect]) -> Vec<Option<u16>> {
+    out.iter().filter_map(|e| if let Effect::Seek { announce } = e { Some(*announce) } else { None }).collect()
+}
+
+fn at(it: &mut Torrent, now: Instant) -> Vec<Effect> {
+    let mut out = Vec::new();
+    it.handle(now, Input::Tick, &mut out);
+    out
+}
+
+#[test]
+fn it_is_asked_at_once_and_again_and_told_where_nodes_are() {
+    let (mut it, now, out) = torrent_with(1 << 20, |_| ());
+    assert_eq!(seeks(&out), [Some(6881)]);
+    let out = calls(&mut it, now, 1);
+    assert!(out.iter().any(|e| matches!(e, Effect::Send { message: Message::Port(7000), .. })), "{out:?}");
+    let met: Vec<_> = out.iter().filter_map(|e| if let Effect::Meet(addr) = e { Some(*addr) } else { None }).collect();
+    assert_eq!(met, [SocketAddr::from(([9, 0, 0, 1], 7))], "one of each peer");
+    it.handle(now, Input::Sought(Err(NoNodes)), &mut Vec::new());
+    let source = |it: &Torrent| {
+        let sources = it.view(now, true).detail.unwrap().sources;
+        sources.into_iter().find(|row| row.source == Source::Dht).unwrap().status
+    };
+    assert_eq!(source(&it), "no nodes");
+    let later = now + Duration::from_secs(31);
+    assert_eq!(seeks(&at(&mut it, later)), [Some(6881)]);
+    it.handle(later, Input::Sought(Ok(Sought { nodes: 12, peers: 3, told: 8 })), &mut Vec::new());
+    assert_eq!(source(&it), "12 nodes asked, 3 addresses; 8 told of us");
+    assert_eq!(seeks(&at(&mut it, later + Duration::from_secs(600))), []);
+    assert_eq!(seeks(&at(&mut it, later + Duration::from_secs(901))), [Some(6881)]);
+    let mut out = Vec::new();
+    it.handle(now, Input::Stop, &mut out);
+    assert_eq!(it.seek_at(), None);
+}
+
+#[test]
+fn why_there_is_nobody_names_the_dht() {
+    let (mut it, now, _) = torrent_with(1 << 20, |_| ());
+    for (result, words) in [
+        (None, "the DHT is being asked"),
+        (Some(Err(NoNodes)), "the DHT has no nodes to ask"),
+        (Some(Ok(Sought::default())), "the DHT names nobody new"),
+    ] {
+        result.into_iter().for_each(|result| it.handle(now, Input::Sought(result), &mut Vec::new()));
+        let why = it.view(now, false).why.sentence;
+        assert!(why.starts_with("no peers") && why.ends_with(words), "{why}");
+    }
+}
+
+#[test]
+fn it_knows_nothing_of_a_private_torrent() {
+    for (private, dht) in [(true, Some(7000)), (false, None)] {
+        let change = |config: &mut TorrentConfig| (config.private, config.dht) = (private, dht);
+        let (mut it, now, mut out) = torrent_with(1 << 20, change);
+        out.extend(calls(&mut it, now, 1));
+        let addrs = vec![SocketAddr::from(([9, 9, 9, 9], 9))];
+        it.handle(now, Input::Found { source: Source::Dht, addrs }, &mut out);
+        out.extend(at(&mut it, now + Duration::from_secs(4000)));
+        let dht = |e: &Effect| {
+            matches!(e, Effect::Seek { .. } | Effect::Meet(_) | Effect::Dial { .. })
+                || matches!(e, Effect::Send { message: Message::Port(_), .. })
+        };
+        assert!(!out.iter().any(dht), "{out:?}");
+        assert!(it.view(now, true).detail.unwrap().sources.iter().all(|row| row.source != Source::Dht));
+    }
+}
