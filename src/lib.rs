@@ -22,7 +22,7 @@
 //! | [`swarm`] | `wire` | clocks, randomly ordered maps, global randomness, channels, files, sockets |
 //! | [`api`] | view types of `swarm`, ids of `wire` | `Instant`: snapshots hold durations and numbers |
 //! | [`disk`] | geometry and job types of `swarm`, `wire` | `engine`, `ui`, `api`, sockets |
-//! | [`engine`] | all below, [`config`] | `ui`; tokio outside `udp.rs`; ureq outside `announce.rs` and what is below it |
+//! | [`engine`] | all below, [`config`] | `ui`; tokio outside `udp.rs` and what is below it; ureq outside `announce.rs` and what is below it |
 //! | [`ui`] | `api`, `config` | `engine`, `disk`, `swarm`, `wire`; terminal events, clocks and files outside `run.rs` and `picker.rs` |
 //!
 //! ## The machine

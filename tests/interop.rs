@@ -16,7 +16,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
 use support::clients::{Client, Given, Kind};
-use support::network::{Cable, Place, Tongue, Tracker};
+use support::network::{Cable, Net, Place, Speaks, Tongue, Tracker};
 use support::process::{installed, skip, tail, until};
 use support::torrents::Payload;
 
@@ -74,6 +74,59 @@ fn seeds_to_rtorrent() {
 #[test]
 fn downloads_from_ttui() {
     on_loopback(Kind::Ttui, Kind::Ttui, &ALL);
+}
+
+/// All at once, half of them over HTTP and half over UDP, and then the other way round.
+#[test]
+fn all_meet_in_one_swarm_through_our_tracker() {
+    let kinds = [Kind::Libtorrent, Kind::Transmission, Kind::Aria2, Kind::Rtorrent];
+    if let Some(why) = kinds.iter().find_map(|kind| kind.missing()) {
+        return skip(&why);
+    }
+    for odd in [Tongue::Http, Tongue::Udp] {
+        let Some(net) = Net::bridge(2 + kinds.len(), Speaks::V4) else {
+            return skip("no right to make network namespaces (ip netns add)");
+        };
+        net.inside(|places| one_swarm(places, &kinds, odd));
+    }
+}
+
+fn one_swarm(places: &[Place], kinds: &[Kind], odd: Tongue) {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let at = |name: &str| {
+        let path = scratch.path().join(name);
+        fs::create_dir_all(&path).expect("folders can be made");
+        path
+    };
+    let payload = Payload::single("one file.bin", 5_000_001, 65_536, 4);
+    let hex = payload.hex();
+    payload.write_data(&at("seed"));
+    let mut tracker = Tracker::ttui(&places[0], &at("tracker"));
+    let even = if odd == Tongue::Http { Tongue::Udp } else { Tongue::Http };
+    let torrents = [even, odd].map(|tongue| {
+        let path = scratch.path().join(format!("{tongue:?}.torrent"));
+        payload.write_torrent(&path, &tracker.url(tongue));
+        path
+    });
+    let given = |n: usize| Given { torrent: &torrents[n % 2], hex: &hex };
+    let mut seeder = Client::seed(Kind::Ttui, &places[1], &at("seeder"), &at("seed"), &[given(0)]);
+    tracker.wait_for(&payload.hash(), seeder.port, || seeder.state());
+    let mut leechers: Vec<(Client, std::path::PathBuf)> = kinds
+        .iter()
+        .zip(&places[2..])
+        .enumerate()
+        .map(|(n, (kind, place))| {
+            let dir = at(&format!("{kind:?}-data"));
+            (Client::leech(*kind, place, &at(&format!("{kind:?}")), &dir, &[given(n)]), dir)
+        })
+        .collect();
+    for (leecher, dir) in &mut leechers {
+        let log = leecher.process.log.clone();
+        until("the swarm to have it", || tail(&log), || leecher.is_done());
+        let flaws = || payload.flaws(dir, true);
+        until("whole files", || flaws().unwrap_or_default(), || flaws().is_none());
+    }
+    seeder.process.must_live();
 }
 
 fn on_loopback(seeder: Kind, leecher: Kind, trackers: &[By]) {

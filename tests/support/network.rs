@@ -86,19 +86,25 @@ impl Cable {
     /// Runs `work` with this thread moved to the first end; children that it starts live there too.
     #[cfg(target_os = "linux")]
     pub fn inside(&self, work: impl FnOnce(&Place, &Place) + Send) {
-        use std::os::fd::AsFd;
-        std::thread::scope(|scope| {
-            let moved = scope.spawn(|| {
-                let namespace = std::fs::File::open(Path::new("/run/netns").join(&self.names[0])).expect("it is named");
-                let network = Some(rustix::thread::LinkNameSpaceType::Network);
-                rustix::thread::move_into_link_name_space(namespace.as_fd(), network).expect("root may move");
-                work(&self.ends[0], &self.ends[1]);
-            });
-            if let Err(panic) = moved.join() {
-                std::panic::resume_unwind(panic);
-            }
-        });
+        moved_to(&self.names[0], || work(&self.ends[0], &self.ends[1]));
     }
+}
+
+/// Does something on a thread that lives in a namespace.
+#[cfg(target_os = "linux")]
+fn moved_to(name: &str, work: impl FnOnce() + Send) {
+    use std::os::fd::AsFd;
+    std::thread::scope(|scope| {
+        let moved = scope.spawn(|| {
+            let namespace = std::fs::File::open(Path::new("/run/netns").join(name)).expect("it is named");
+            let network = Some(rustix::thread::LinkNameSpaceType::Network);
+            rustix::thread::move_into_link_name_space(namespace.as_fd(), network).expect("root may move");
+            work();
+        });
+        if let Err(panic) = moved.join() {
+            std::panic::resume_unwind(panic);
+        }
+    });
 }
 
 impl Drop for Cable {
@@ -156,6 +162,14 @@ impl Net {
             net.run(&format!("-n {name} route add default via 10.78.{side}.254"))?;
         }
         Some(net)
+    }
+
+    /// Runs `work` with this thread moved to the first place, from where it reaches the others.
+    #[cfg(target_os = "linux")]
+    pub fn inside(&self, work: impl FnOnce(&[Place]) + Send) {
+        if let Some(name) = &self.places[0].namespace {
+            moved_to(name, || work(&self.places));
+        }
     }
 
     fn add(&mut self, what: &str) -> Option<String> {
