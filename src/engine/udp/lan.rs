@@ -318,6 +318,12 @@ impl Work {
 struct Told(BTreeMap<(InfoHash, SocketAddr), Instant>);
 
 impl Told {
+    /// How many addresses of the host of this one were told to a torrent.
+    fn of_host(&self, torrent: InfoHash, mut addr: SocketAddr) -> usize {
+        addr.set_port(0);
+        self.0.range((torrent, addr)..).take_while(|((of, at), _)| *of == torrent && at.ip() == addr.ip()).count()
+    }
+
     /// Whether this has not been told in the last minute, and may be.
     fn first(&mut self, torrent: InfoHash, addr: SocketAddr, now: Instant) -> bool {
         let late = |at: &Instant| now >= *at + ONCE;
@@ -327,6 +333,8 @@ impl Told {
         match self.0.get(&(torrent, addr)) {
             Some(at) if !late(at) => return false,
             None if self.0.len() >= limits::LAN_TOLD => return false,
+            // A host that floods takes its own places, not those of others.
+            None if self.of_host(torrent, addr) >= limits::LAN_PER_HOST => return false,
             _ => {}
         }
         self.0.insert((torrent, addr), now);
@@ -382,7 +390,10 @@ mod tests {
         assert!(told.first(torrent, addr(1), t0) && !told.first(torrent, addr(1), t0));
         assert!(told.first(InfoHash([2; 20]), addr(1), t0));
         let more = (2..6000).filter(|n| told.first(torrent, addr(*n), t0)).count();
-        assert_eq!((more, told.0.len()), (limits::LAN_TOLD - 2, limits::LAN_TOLD));
+        assert_eq!(more, limits::LAN_PER_HOST - 1, "one host has its own places");
+        let host = |n: u16| SocketAddr::from(([10, 1, (n >> 8) as u8, n as u8], 1));
+        assert!((0..6000).filter(|n| told.first(torrent, host(*n), t0)).count() > 900);
+        assert_eq!(told.0.len(), limits::LAN_TOLD);
         assert!(told.first(torrent, addr(9000), t0 + ONCE) && told.0.len() == 1);
     }
 }
