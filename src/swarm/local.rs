@@ -6,6 +6,9 @@ use std::time::{Duration, Instant};
 pub const EVERY: Duration = Duration::from_secs(300);
 /// The shortest time between two announces, whatever happens.
 pub const LEAST: Duration = Duration::from_secs(60);
+/// As long as nobody was heard, the first announces follow one another after [`LEAST`]: multicast gets lost, over the air
+/// for one.
+pub const EARLY: u8 = 3;
 /// An answer to a newcomer waits this long and up to as much again: whoever is reached by our call needs none, and not
 /// all of a network answer at once.
 pub const ANSWER: Duration = Duration::from_secs(2);
@@ -16,12 +19,15 @@ pub struct Local {
     next: Option<Instant>,
     said: Option<Instant>,
     heard: Option<Instant>,
+    /// Announces since the start.
+    count: u8,
 }
 
 impl Local {
     /// The torrent takes part in its swarm from now on.
     pub const fn start(&mut self, now: Instant) {
         self.next = Some(now);
+        self.count = 0;
     }
 
     /// It does not any more.
@@ -34,7 +40,9 @@ impl Local {
         let due = self.next.is_some_and(|at| now >= at);
         if due {
             self.said = Some(now);
-            self.next = Some(now + EVERY);
+            self.count = self.count.saturating_add(1);
+            let early = self.count < EARLY && self.heard.is_none();
+            self.next = Some(now + if early { LEAST } else { EVERY });
         }
         due
     }
@@ -87,7 +95,16 @@ mod tests {
         assert!(!it.poll(t0) && it.deadline().is_none());
         it.start(t0);
         assert!(it.poll(t0) && !it.poll(t0));
-        assert_eq!(it.next(t0), Some(EVERY));
+        // Twice more soon, for the case that it was lost.
+        for n in 1..3 {
+            assert_eq!(it.next(t0), Some(n * LEAST));
+            assert!(!it.poll(t0 + n * LEAST - Duration::from_millis(1)) && it.poll(t0 + n * LEAST));
+        }
+        assert_eq!(it.next(t0), Some(2 * LEAST + EVERY));
+        // Whoever was heard has heard us, or is called.
+        it.start(t0);
+        it.heard(t0, false, Duration::ZERO);
+        assert!(it.poll(t0) && it.next(t0) == Some(EVERY));
         assert!(!it.poll(t0 + EVERY - Duration::from_millis(1)) && it.poll(t0 + EVERY));
         it.stop();
         assert!(!it.poll(t0 + 9 * EVERY) && it.next(t0).is_none());
