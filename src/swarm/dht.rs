@@ -12,7 +12,7 @@ mod seeks;
 pub mod store;
 pub mod table;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -154,8 +154,8 @@ pub struct Dht {
 struct Begin {
     /// When the next try is due; `None` while one is under way or none is needed.
     at: Option<Instant>,
-    /// Searches of the present try that are not over.
-    searches: u32,
+    /// Searches of the present try that are not over: by their numbers, since our own id may change meanwhile.
+    searches: BTreeSet<u64>,
     /// It has been asked where to begin, and nobody has answered yet.
     resolving: bool,
     tries: u32,
@@ -205,7 +205,7 @@ impl Dht {
         let count = |family: &Option<Family>| family.as_ref().map_or(0, |family| family.table.len() as u32);
         DhtState {
             nodes: [count(&self.families[0]), count(&self.families[1])],
-            beginning: self.begin.searches > 0 || self.begin.resolving,
+            beginning: self.begins(),
             again: self.begin.at.map(|at| at.saturating_duration_since(now)),
             last: self.last_answer.map(|at| now.saturating_duration_since(at)),
         }
@@ -220,6 +220,11 @@ impl Dht {
             family.table.freshest().into_iter().take(half).map(|node| node.addr)
         });
         (ids, nodes.collect())
+    }
+
+    /// Whether a try to come by first nodes is under way.
+    fn begins(&self) -> bool {
+        self.begin.resolving || !self.begin.searches.is_empty()
     }
 
     fn nodes(&self) -> usize {
@@ -388,7 +393,7 @@ impl Dht {
 
     /// Does what is due.
     pub fn tick(&mut self, now: Instant, out: &mut Vec<DhtEffect>) {
-        self.expire(now);
+        self.expire(now, out);
         if self.begin.at.is_some_and(|at| now >= at) {
             self.try_to_begin(now, out);
         }
@@ -399,7 +404,7 @@ impl Dht {
                 let stale = self.families[six].as_mut().and_then(|family| family.table.stale(now));
                 stale.into_iter().for_each(|node| self.ask(now, node.addr, Purpose::Ping, out));
             }
-            if self.nodes() == 0 && self.begin.at.is_none() && self.begin.searches == 0 && !self.begin.resolving {
+            if self.nodes() == 0 && self.begin.at.is_none() && !self.begins() {
                 (self.begin.at, self.begin.tries) = (Some(now), 0);
             }
         }
@@ -411,7 +416,7 @@ impl Dht {
     }
 
     /// Questions that have waited too long.
-    fn expire(&mut self, now: Instant) {
+    fn expire(&mut self, now: Instant, out: &mut Vec<DhtEffect>) {
         let waited = |question: &Question| now.saturating_duration_since(question.at);
         for question in self.questions.values_mut().filter(|q| !q.slow && waited(q) >= limits::DHT_SLOW) {
             question.slow = true;
@@ -424,10 +429,11 @@ impl Dht {
         let late: Vec<[u8; 4]> =
             self.questions.iter().filter(|(_, q)| waited(q) >= limits::DHT_TIMEOUT).map(|(t, _)| *t).collect();
         for question in late.iter().filter_map(|transaction| self.questions.remove(transaction)).collect::<Vec<_>>() {
-            if let Some(family) = self.family_mut(question.to) {
-                family.table.failed(question.to);
-            }
+            let next = self.family_mut(question.to).and_then(|family| family.table.failed(question.to));
             self.gave_up(&question);
+            if let Some(node) = next {
+                self.heard_of(now, node, out);
+            }
         }
     }
 

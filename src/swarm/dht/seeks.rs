@@ -83,13 +83,13 @@ impl Dht {
                 let search = Lookup::new(family.own, false, nodes, entries);
                 self.asked += 1;
                 self.searches.insert(self.asked, search);
-                self.begin.searches += 1;
+                self.begin.searches.insert(self.asked);
             }
         }
-        self.go_on(now, out);
-        if self.begin.searches == 0 {
+        if self.begin.searches.is_empty() {
             self.began(now, out);
         }
+        self.go_on(now, out);
     }
 
     /// A try is over: there are nodes now, or it is made again later.
@@ -141,14 +141,14 @@ impl Dht {
             }
             for number in over {
                 if let Some(search) = self.searches.remove(&number) {
-                    self.ended(now, &search, out);
+                    self.ended(now, number, &search, out);
                 }
             }
         }
     }
 
     fn begin_seeks(&mut self, now: Instant, out: &mut Vec<DhtEffect>) {
-        let hopeless = self.begin.searches == 0 && !self.begin.resolving && self.nodes() == 0;
+        let hopeless = !self.begins() && self.nodes() == 0;
         if hopeless || self.nodes() == 0 {
             let late = |seek: &Seek| hopeless || now.saturating_duration_since(seek.since) >= PATIENCE;
             let began = self.begin.tries > 0;
@@ -206,14 +206,10 @@ impl Dht {
         }
     }
 
-    fn ended(&mut self, now: Instant, search: &Lookup, out: &mut Vec<DhtEffect>) {
+    fn ended(&mut self, now: Instant, number: u64, search: &Lookup, out: &mut Vec<DhtEffect>) {
         if !search.peers {
-            let own = self.families.iter().flatten().any(|family| family.own == search.target);
-            if own && self.begin.searches > 0 {
-                self.begin.searches -= 1;
-                if self.begin.searches == 0 {
-                    self.began(now, out);
-                }
+            if self.begin.searches.remove(&number) && self.begin.searches.is_empty() {
+                self.began(now, out);
             }
             return;
         }

@@ -352,6 +352,49 @@ fn its_id_follows_the_address_that_many_see() {
 }
 
 #[test]
+fn the_first_search_ends_although_its_id_changes_meanwhile() {
+    let (mut dht, now) = alone();
+    let (ours, mut rng) = (SocketAddr::from(([5, 6, 7, 8], 6881)), fastrand::Rng::with_seed(1));
+    let mut out = Vec::new();
+    dht.tick(now, &mut out);
+    assert_eq!(out, [DhtEffect::Resolve]);
+    let before = dht.to_keep().0[0];
+    dht.begin_at(now, (0..9).map(far).collect(), &mut out);
+    assert!(dht.state(now).beginning);
+    while let Some(effect) = out.pop() {
+        let DhtEffect::Send { to, packet } = effect else { continue };
+        let transaction = Packet::decode(&packet).unwrap().transaction;
+        let body = Body::Response(Response { id: id::make(Some(to.ip()), &mut rng), ..Response::default() });
+        let answer = Packet { transaction, ip: Some(ours), read_only: false, body };
+        dht.received(now, to, &answer.encode(), &mut out);
+    }
+    assert_ne!(dht.to_keep().0[0], before, "many have told of another address");
+    assert!(!dht.state(now).beginning);
+}
+
+#[test]
+fn whoever_waits_for_a_place_is_asked_when_one_is_free() {
+    let (mut dht, now) = alone();
+    let own = dht.to_keep().0[0].unwrap();
+    let mut rng = fastrand::Rng::with_seed(1);
+    let table = &mut dht.families[0].as_mut().unwrap().table;
+    for n in 0..=64 {
+        // All of them as far away as can be, where there are places for 64.
+        let mut id = id::make(None, &mut rng);
+        id.0[0] = !own.0[0];
+        table.answered(now, Node { id, addr: far(n) });
+    }
+    assert!(table.len() == 64 && !table.knows(far(64)));
+    assert_eq!(table.failed(far(0)), None);
+    let mut out = Vec::new();
+    dht.ask(now, far(0), Purpose::Ping, &mut out);
+    out.clear();
+    dht.tick(now + limits::DHT_TIMEOUT, &mut out);
+    let asked = |effect: &DhtEffect| matches!(effect, DhtEffect::Send { to, .. } if *to == far(64));
+    assert!(out.iter().any(asked), "{out:?}");
+}
+
+#[test]
 fn a_flood_of_questions_gets_a_trickle_of_answers() {
     let (mut dht, now) = alone();
     let mut bytes = 0;
