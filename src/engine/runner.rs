@@ -220,9 +220,7 @@ impl Work {
             }
             self.perform();
         }
-        if let Some(dht) = &self.world.dht {
-            dht.forget(self.it.asker.info_hash);
-        }
+        self.keep_quiet();
         self.lines.clear();
         self.web.clear();
         drop((self.read, self.files));
@@ -343,6 +341,7 @@ impl Work {
                     let asker = Asker { port, ..self.it.asker };
                     self.world.announcer.announce(AnnounceJob { ask, asker, done });
                 }
+                Effect::KeepPrivate => self.keep_quiet(),
                 Effect::AnnounceLan => {
                     if let Some(lan) = &self.world.lan {
                         lan.announce(self.it.asker.info_hash, self.it.asker.port);
@@ -384,6 +383,13 @@ impl Work {
             self.web.remove(&peer);
             self.handle(Input::Gone { peer, why });
         }
+    }
+
+    /// Neither the DHT nor the local network is told of the torrent any more.
+    fn keep_quiet(&self) {
+        let torrent = self.it.asker.info_hash;
+        self.world.dht.iter().for_each(|dht| dht.forget(torrent));
+        self.world.lan.iter().for_each(|lan| lan.forget(torrent));
     }
 
     /// Asks a web seed, whose thread begins with its first fetch; says why that cannot be.

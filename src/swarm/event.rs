@@ -297,6 +297,9 @@ pub enum Effect {
     },
     /// Say to the local network that the torrent is here (BEP 14); peers that say so are told by `Found`.
     AnnounceLan,
+    /// The torrent has turned out to be private: what was begun for it at the DHT and on the local network is given up, so
+    /// that neither hears of it any more (BEP 27).
+    KeepPrivate,
     /// The `info` dictionary of a magnet, with the right hash and not judged otherwise; answered by `Described`, or by
     /// `Stop` when it cannot be used.
     Metadata(Bytes),

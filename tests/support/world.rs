@@ -524,6 +524,7 @@ impl World {
                 Effect::Disk(job) => self.disk(node, job),
                 Effect::Announce { .. }
                 | Effect::AnnounceLan
+                | Effect::KeepPrivate
                 | Effect::Seek { .. }
                 | Effect::Meet(_)
                 | Effect::Ready => {}

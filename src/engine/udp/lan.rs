@@ -43,14 +43,24 @@ const WINDOW: Duration = Duration::from_secs(1);
 
 /// The way to announce torrents to the local network.
 #[derive(Clone)]
-pub struct Lan(mpsc::Sender<(InfoHash, u16)>);
+pub struct Lan(mpsc::Sender<Ask>);
+
+/// A torrent, and the port to announce it with; `None` where it is not to be spoken of any more.
+type Ask = (InfoHash, Option<u16>);
 
 impl Lan {
     /// Announces a torrent, soon, as one of a peer that listens on this port.
     pub fn announce(&self, torrent: InfoHash, port: u16) {
         // Where thousands wait there is nothing lost: it will ask again.
-        if port != 0 && self.0.try_send((torrent, port)).is_err() {
+        if port != 0 && self.0.try_send((torrent, Some(port))).is_err() {
             log::debug!("a local announce was left out: too many wait");
+        }
+    }
+
+    /// Does not speak of a torrent any more, also where it was about to.
+    pub fn forget(&self, torrent: InfoHash) {
+        if self.0.try_send((torrent, None)).is_err() {
+            log::warn!("{torrent} may be announced to the local network once more: too many wait");
         }
     }
 }
@@ -129,7 +139,7 @@ pub(super) fn begin(sockets: Sockets, routes: Routes) -> (Lan, Begun) {
 pub(super) struct Begun {
     sockets: Sockets,
     routes: Routes,
-    asks: mpsc::Receiver<(InfoHash, u16)>,
+    asks: mpsc::Receiver<Ask>,
 }
 
 /// Runs until told that it is over.
@@ -152,7 +162,7 @@ struct Work {
     mouth: Option<UdpSocket>,
     bind: Option<IpAddr>,
     routes: Routes,
-    asks: mpsc::Receiver<(InfoHash, u16)>,
+    asks: mpsc::Receiver<Ask>,
     interfaces: Vec<Interface>,
     cookie: String,
     /// Torrents to be announced, the first one first.
@@ -200,7 +210,8 @@ impl Work {
             let quiet = self.quiet_until();
             tokio::select! {
                 ask = self.asks.recv() => match ask {
-                    Some(ask) => self.ask(ask),
+                    Some((torrent, Some(port))) => self.ask((torrent, port)),
+                    Some((torrent, None)) => self.forget(torrent),
                     None => return,
                 },
                 got = receive(self.v4.as_ref(), quiet, &mut buffer_v4) => self.received(&buffer_v4, got).await,
@@ -215,6 +226,11 @@ impl Work {
         if self.queue.iter().all(|(queued, _)| *queued != torrent) {
             self.queue.push_back((torrent, port));
         }
+    }
+
+    fn forget(&mut self, torrent: InfoHash) {
+        self.queue.retain(|(queued, _)| *queued != torrent);
+        self.known.remove(&torrent);
     }
 
     /// Joins on interfaces that are new. What was announced before is announced there too.

@@ -198,6 +198,7 @@ impl Torrent {
             self.expel(now, key, Gone::Private, out);
         }
         self.candidates.forget_from(elsewhere);
+        out.push(Effect::KeepPrivate);
     }
 
     /// A peer that came before the metadata: what it said then holds now, and it may have the metadata of us.
