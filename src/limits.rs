@@ -233,6 +233,7 @@ pub const DHT_RETRY_MOST: Duration = Duration::from_secs(1800);
 pub const DHT_FILE: u64 = 64 * KIB as u64;
 /// Nodes kept in it.
 pub const DHT_FILE_NODES: usize = 300;
+
 // --- web seeds ----------------------------------------------------------------------------------
 
 /// Web seeds of one torrent that are kept.
@@ -243,6 +244,9 @@ pub const WEB_SEEDS_AT_ONCE: usize = 4;
 pub const WEB_SEED_BACKOFF: Duration = Duration::from_secs(5);
 /// The longest such time, also when the server itself asks for more (`Retry-After`).
 pub const WEB_SEED_BACKOFF_MOST: Duration = Duration::from_secs(1800);
+/// Files in a row that a web seed may lack before it is left alone for a while: whoever makes a torrent names its web
+/// seeds, and must not send us to somebody else's server a million times for what was never there.
+pub const WEB_SEED_LACKS: u32 = 16;
 /// Time for a web seed to send anything more: to connect, to answer, for each read of its answer.
 pub const WEB_SEED_READ: Duration = Duration::from_secs(25);
 /// Blocks asked of a web seed in one go: 8 MiB, so that one request lasts while the next is on its way.

@@ -24,6 +24,8 @@ pub struct WebSeed {
     banned: bool,
     /// Failures in a row.
     fails: u32,
+    /// Files in a row that it did not have.
+    misses: u32,
     next: Option<Instant>,
     /// What was last wrong with it, in words.
     trouble: Option<String>,
@@ -48,6 +50,7 @@ impl WebSeeds {
             asked: false,
             banned: false,
             fails: 0,
+            misses: 0,
             next: None,
             trouble: None,
         };
@@ -96,7 +99,7 @@ impl WebSeeds {
     /// It has given what it was asked for.
     pub fn served(&mut self, seed: u16) {
         if let Some(seed) = self.get_mut(seed) {
-            (seed.fails, seed.trouble) = (0, None);
+            (seed.fails, seed.misses, seed.trouble) = (0, 0, None);
         }
     }
 
@@ -120,10 +123,13 @@ impl WebSeeds {
         }
     }
 
-    /// It does not have this file; it may be asked for others at once. Whether that is new.
+    /// It does not have this file; it may be asked for others at once, unless it lacked many in a row. Whether that is
+    /// new.
     pub fn lacks(&mut self, now: Instant, seed: u16, file: usize, words: &str) -> bool {
         let Some(seed) = self.get_mut(seed) else { return false };
-        (seed.asked, seed.next, seed.trouble) = (false, Some(now), Some(words.to_owned()));
+        seed.misses = seed.misses.saturating_add(1);
+        let wait = if seed.misses < limits::WEB_SEED_LACKS { Duration::ZERO } else { limits::WEB_SEED_BACKOFF };
+        (seed.asked, seed.next, seed.trouble) = (false, Some(now + wait), Some(words.to_owned()));
         seed.lacks.insert(file)
     }
 
@@ -137,7 +143,7 @@ impl WebSeeds {
     /// Nobody is asked, and nothing has failed as far as the next start knows.
     pub fn rest(&mut self) {
         for seed in &mut self.all {
-            (seed.asked, seed.fails, seed.next) = (false, 0, None);
+            (seed.asked, seed.fails, seed.misses, seed.next) = (false, 0, 0, None);
             seed.lacks.clear();
         }
     }
@@ -222,5 +228,18 @@ mod tests {
         assert!(it.get(0).is_some_and(|seed| seed.lacks.contains(&3)));
         it.rest();
         assert!(it.get(0).is_some_and(|seed| seed.lacks.is_empty()));
+    }
+
+    #[test]
+    fn one_that_lacks_one_file_after_the_other_is_not_asked_for_all_of_them_at_once() {
+        let t0 = Instant::now();
+        let mut it = WebSeeds::new(&["http://a.example/x".into()]);
+        let at_once = (0..1000).take_while(|file| it.next(t0).is_some() && it.lacks(t0, 0, *file, "not there")).count();
+        assert_eq!(at_once, limits::WEB_SEED_LACKS as usize);
+        let later = t0 + limits::WEB_SEED_BACKOFF;
+        assert_eq!((it.deadline(), it.next(later)), (Some(later), Some(0)));
+        it.served(0);
+        it.lacks(later, 0, 2000, "not there");
+        assert_eq!(it.next(later), Some(0), "it has others");
     }
 }
