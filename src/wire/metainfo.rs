@@ -223,6 +223,15 @@ impl Metainfo {
         Self::judge(need(Some(info), "info", Place::Plain, Kind::Dictionary)?)
     }
 
+    /// Whether an `info` dictionary that nobody has judged is a private torrent's (BEP 27); it is read as
+    /// [`Metainfo::from_info`] does. One that cannot be read is not.
+    #[must_use]
+    pub fn is_private(info: &[u8]) -> bool {
+        let Ok(info) = Value::parse(info) else { return false };
+        let [private] = pick(info, ["private"]);
+        Self::read_private(private, &mut Remarks::default())
+    }
+
     /// Judges the `info` dictionary.
     fn judge(info: Value<'_>) -> Result<Self, MetainfoError> {
         let keys = [

@@ -20,6 +20,7 @@ use crate::swarm::view::{Priority, Source};
 use crate::swarm::web_seeds::WebSeeds;
 use crate::wire::extension::metadata::MetadataMessage;
 use crate::wire::message::Message;
+use crate::wire::metainfo::Metainfo;
 
 impl Torrent {
     /// Says something of the metadata exchange to a peer that takes it.
@@ -35,7 +36,7 @@ impl Torrent {
         self.seek(now);
         match self.config.info.clone() {
             // They were here when it was stopped, before anybody had judged them.
-            Some(info) => out.push(Effect::Metadata(info)),
+            Some(info) => self.pass_on(now, info, out),
             None => {
                 self.search = Some(Search::new(self.config.info_hash));
                 self.write_log(now, "looking for its metadata".into());
@@ -83,7 +84,7 @@ impl Torrent {
                 self.search = None;
                 self.config.info = Some(info.clone());
                 self.note(now, format!("its metadata are here: {} bytes", info.len()), out);
-                out.push(Effect::Metadata(info));
+                self.pass_on(now, info, out);
             }
             Heard::Lied(key) => {
                 if let Some(ip) = self.peers.get(&key).map(Peer::ip) {
@@ -92,6 +93,18 @@ impl Torrent {
             }
             Heard::Useless(key, why) => self.expel(now, key, Gone::Misbehaved(why.into()), out),
         }
+    }
+
+    /// Has the metadata judged. Who may know of the torrent is settled before that: it can wait for the user to choose
+    /// files, and a private one must not be told of meanwhile.
+    pub(super) fn pass_on(&mut self, now: Instant, info: Bytes, out: &mut Vec<Effect>) {
+        if Metainfo::is_private(&info) {
+            self.config.private = true;
+            self.local.stop();
+            self.stop_seeking();
+            self.keep_to_trackers(now, out);
+        }
+        out.push(Effect::Metadata(info));
     }
 
     /// Asks those who have the metadata.

@@ -83,20 +83,23 @@ fn it_knows_nothing_of_a_private_torrent() {
 
 #[test]
 fn a_magnet_that_turns_out_to_be_private_is_forgotten_elsewhere() {
-    let (mut whole, ..) = torrent_with(1 << 20, |config| config.private = true);
-    whole.config.lan = true;
     let change = |config: &mut TorrentConfig| (config.geometry, config.lan) = (Geometry::new(0, 1), true);
     let (mut it, now, out) = torrent_with(1 << 20, change);
     assert!(seeks(&out).len() == 1 && out.iter().any(|e| matches!(e, Effect::AnnounceLan)), "{out:?}");
-    let addrs = vec![SocketAddr::from(([9, 9, 9, 9], 9))];
-    it.handle(now, Input::Found { source: Source::Dht, addrs }, &mut Vec::new());
+    let found = |n| Input::Found { source: Source::Dht, addrs: vec![SocketAddr::from(([9, 9, 9, n], 9))] };
+    it.handle(now, found(1), &mut Vec::new());
     assert_eq!(it.view(now, true).known, 1);
-    let described =
-        Input::Described { config: Box::new(whole.config.clone()), have: Default::default(), check: Vec::new() };
+    // Long before anybody has judged the metadata.
     let mut out = Vec::new();
-    it.handle(now, described, &mut out);
+    it.pass_on(now, bytes::Bytes::from_static(b"d7:privatei1ee"), &mut out);
     assert!(out.iter().any(|e| matches!(e, Effect::KeepPrivate)), "{out:?}");
+    it.handle(now, found(2), &mut out);
     out.extend(at(&mut it, now + Duration::from_secs(4000)));
     let tells = |e: &Effect| matches!(e, Effect::Seek { .. } | Effect::AnnounceLan | Effect::Dial { .. });
     assert!(!out.iter().any(tells) && it.view(now, true).known == 0, "{out:?}");
+    assert!(!it.exchanges());
+    // Others are not.
+    let (mut it, now, _) = torrent_with(1 << 20, change);
+    it.pass_on(now, bytes::Bytes::from_static(b"d7:privatei0ee"), &mut Vec::new());
+    assert!(it.exchanges() && it.uses_dht());
 }
