@@ -1,10 +1,12 @@
 //! The command line: what can be called, and who does it. One file a verb.
 
+pub mod bench;
 pub mod create;
 pub mod demo;
 pub mod download;
 pub mod interface;
 pub mod log;
+pub mod made_up;
 pub mod magnet;
 pub mod out;
 pub mod pages;
@@ -71,6 +73,8 @@ pub enum Verb {
     Share(ShareArgs),
     /// Show a whole swarm at work, with no network: a tracker, two seeders, a download
     Demo(DemoArgs),
+    /// Measure this machine: making a torrent, hashing, downloading and seeding over loopback
+    Bench(BenchArgs),
     /// Print the completions for a shell
     Completions {
         /// The shell
@@ -254,6 +258,17 @@ pub struct DemoArgs {
     pub headless: bool,
 }
 
+/// `ttui bench`
+#[derive(Args, Clone, Debug)]
+pub struct BenchArgs {
+    /// Bytes of the made-up data; twice as many are needed in the folder for temporary files
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = bench::payload)]
+    pub size: u64,
+    /// Print one JSON object
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// A ratio: a number from 0.
 fn ratio(text: &str) -> Result<f64, &'static str> {
     text.parse().ok().filter(|r: &f64| r.is_finite() && *r >= 0.0).ok_or("it needs a number from 0, such as 1.5")
@@ -276,6 +291,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> color_eyre::Result<ExitC
         Some(Verb::Download(args)) => download::run(args, &cli.common),
         Some(Verb::Seed(args)) => download::seed(args, &cli.common),
         Some(Verb::Demo(args)) => demo::run(args, &cli.common),
+        Some(Verb::Bench(args)) => bench::run(args, &cli.common),
         Some(Verb::Create(args)) => create::run(args, &cli.common),
         Some(Verb::Show(args)) => show::run(args, &cli.common),
         Some(Verb::Verify(args)) => verify::run(args, &cli.common),

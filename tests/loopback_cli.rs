@@ -16,6 +16,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::PathBuf;
+use std::process::Command;
 use std::time::Instant;
 
 use support::clients::{Client, Kind, ttui, ttui_flags};
@@ -263,4 +264,33 @@ fn sigterm_saves_and_ends_within_the_deadline() {
     scene.must_be_whole("leecher");
     let again = seeder.pieces_sent().intersection(&whole).count();
     assert_eq!(again, 0, "of {} pieces that were whole when it stopped", whole.len());
+}
+
+/// What `ttui bench` says is what scripts compare; whatever ends it, its data are gone.
+#[test]
+fn bench_measures_every_part_and_leaves_nothing() {
+    let scratch = tempfile::tempdir().expect("a temporary folder");
+    let bench = |size: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_ttui"));
+        command.args(["bench", "--json", "--size", size]).env("TMPDIR", scratch.path());
+        command
+    };
+    let left = || fs::read_dir(scratch.path()).expect("the folder is there").count();
+    let said = bench("8MiB").output().expect("it runs");
+    let words = String::from_utf8_lossy(&said.stderr).into_owned();
+    assert!(said.status.success() && said.stderr.is_empty(), "{words}");
+    let said: serde_json::Value = serde_json::from_slice(&said.stdout).expect("one JSON object");
+    assert_eq!(said["bytes"], 8 * 1024 * 1024);
+    for part in ["create", "hash", "download", "seed"] {
+        for value in ["mib_per_second", "cpu_seconds_per_gib", "peak_bytes"] {
+            assert!(said[part][value].as_f64().is_some_and(|value| value > 0.0), "{part} {value}: {said}");
+        }
+    }
+    assert_eq!(left(), 0);
+    let home = tempfile::tempdir().expect("a temporary folder");
+    let mut stopped = Process::start(bench("1GiB"), home.path());
+    until("its folder", String::new, || left() > 0);
+    stopped.signal(rustix::process::Signal::TERM);
+    assert_eq!(stopped.wait().code(), Some(130), "{}", stopped.tail());
+    assert_eq!(left(), 0, "{}", stopped.tail());
 }

@@ -2,12 +2,13 @@
 //! interface. It needs no network: everything stays on the loopback address.
 
 use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use color_eyre::eyre::{WrapErr, eyre};
 
+use super::made_up::{self, Scratch};
 use super::progress::{End, Show, Until, Watch};
 use super::{Common, DemoArgs, STOPPED, interface, out};
 use crate::api::{AddTorrent, Command};
@@ -36,25 +37,25 @@ const SEEDER: u64 = 16 * MIB as u64;
 pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
     let stop = interface::on_signal()?;
-    let home = Home::new().wrap_err("the demo needs a temporary folder")?;
+    let home = Scratch::new("demo")?;
     let tracker = Tracker::start(&TrackerConfig::loopback()).wrap_err("the demo's tracker cannot start")?;
-    let torrent = home.make_up(tracker.http_urls().first().cloned()).wrap_err_with(|| {
-        format!("the demo cannot make up its data in {}: it needs about 640 MiB there", home.0.display())
+    let torrent = make_up(&home, tracker.http_urls().first().cloned()).wrap_err_with(|| {
+        format!("the demo cannot make up its data in {}: it needs about 640 MiB there", home.display())
     })?;
     let engine = |name: &str, up: Option<u64>| {
         let config = EngineConfig {
-            state_dir: home.0.join(format!("state-{name}")),
+            state_dir: home.join(format!("state-{name}")),
             encryption: config.encryption,
             max_peers: 50,
             limits: (None, up),
             config_file: config.file.clone(),
-            ..EngineConfig::loopback(home.0.join(name))
+            ..EngineConfig::loopback(home.join(name))
         };
         Engine::start(&config).map_err(|why| eyre!(why))
     };
     let add = |dir: &str| {
         let what = torrent.to_string_lossy().into_owned();
-        Command::Add(AddTorrent { what, dir: Some(home.0.join(dir)), ..AddTorrent::default() })
+        Command::Add(AddTorrent { what, dir: Some(home.join(dir)), ..AddTorrent::default() })
     };
     let seeders = [engine("seeder-1", Some(SEEDER))?, engine("seeder-2", Some(SEEDER))?];
     seeders.iter().for_each(|seeder| seeder.send(add("seed")));
@@ -74,58 +75,23 @@ pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     interface::show(&leecher, &config, &stop)
 }
 
-/// The demo's folder, removed at the end.
-struct Home(PathBuf);
-
-impl Home {
-    fn new() -> io::Result<Home> {
-        let name = format!("ttui-demo-{}-{:08x}", std::process::id(), fastrand::u32(..));
-        let path = std::env::temp_dir().join(name);
-        fs::create_dir(&path)?;
-        Ok(Home(path))
+/// Makes up the data that the seeders share, and their `.torrent`. Returns its path.
+fn make_up(home: &Path, tracker: Option<String>) -> color_eyre::Result<PathBuf> {
+    let name = "a made-up swarm";
+    let folder = home.join("seed").join(name);
+    let mut hasher = PieceHasher::new(PIECE);
+    for (n, (path, size)) in FILES.iter().enumerate() {
+        made_up::write(&folder.join(path), *size as u64, n as u64, |bytes| {
+            hasher.update(bytes);
+            true
+        })?;
     }
-
-    /// Makes up the data that the seeders share, and their `.torrent`. Returns its path.
-    fn make_up(&self, tracker: Option<String>) -> color_eyre::Result<PathBuf> {
-        let name = "a made-up swarm";
-        let folder = self.0.join("seed").join(name);
-        let mut hasher = PieceHasher::new(PIECE);
-        for (n, (path, size)) in FILES.iter().enumerate() {
-            write_made_up(&folder.join(path), *size, n as u64, &mut hasher)?;
-        }
-        let files = FILES.iter().map(|(path, size)| (PathBuf::from(path), *size as u64)).collect();
-        let terms = Terms { trackers: tracker.into_iter().map(|url| vec![url]).collect(), ..Terms::default() };
-        let hashes = hasher.finish();
-        let made = Draft { name: name.into(), folder: true, files, piece_length: PIECE, hashes, terms };
-        let bytes = made.encode().map_err(|error| eyre!("its .torrent cannot be made: {error}"))?;
-        let path = self.0.join("demo.torrent");
-        fs::write(&path, bytes)?;
-        Ok(path)
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.0) {
-            log::warn!("the demo's folder {} stays behind: {error}", self.0.display());
-        }
-    }
-}
-
-fn write_made_up(path: &Path, size: usize, seed: u64, hasher: &mut PieceHasher) -> io::Result<()> {
-    if let Some(parent) = path.parent() {
-        fs::create_dir_all(parent)?;
-    }
-    let mut file = fs::File::create_new(path)?;
-    let mut rng = fastrand::Rng::with_seed(seed);
-    let mut chunk = vec![0; MIB];
-    let mut left = size;
-    while left > 0 {
-        let now = left.min(chunk.len());
-        rng.fill(&mut chunk[..now]);
-        hasher.update(&chunk[..now]);
-        file.write_all(&chunk[..now])?;
-        left -= now;
-    }
-    Ok(())
+    let files = FILES.iter().map(|(path, size)| (PathBuf::from(path), *size as u64)).collect();
+    let terms = Terms { trackers: tracker.into_iter().map(|url| vec![url]).collect(), ..Terms::default() };
+    let hashes = hasher.finish();
+    let made = Draft { name: name.into(), folder: true, files, piece_length: PIECE, hashes, terms };
+    let bytes = made.encode().map_err(|error| eyre!("its .torrent cannot be made: {error}"))?;
+    let path = home.join("demo.torrent");
+    fs::write(&path, bytes)?;
+    Ok(path)
 }
