@@ -6,7 +6,7 @@
 //! not fill it alone.
 
 use std::net::TcpStream;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -121,8 +121,9 @@ impl Drop for Seat {
 pub struct Inbox {
     control: Sender<Post>,
     bulk: Sender<Bulk>,
-    /// What we offer to peers of this torrent.
-    reserved: Reserved,
+    /// Whether peers of this torrent hear that we have a DHT node. One for all who hold this inbox: a torrent may turn out
+    /// to be private.
+    dht: Arc<AtomicBool>,
     /// Places in `bulk`. The channel itself has no bound, because one that has keeps what is in it when its receiver is
     /// dropped, and with it the tickets that readers wait for.
     room: Arc<Credit>,
@@ -150,20 +151,19 @@ pub fn inbox() -> (Inbox, Mail) {
     let (control, control_mail) = unbounded();
     let (bulk, bulk_mail) = unbounded();
     let room = Arc::new(Credit::of(BULK));
-    (Inbox { control, bulk, reserved: Reserved::OURS, room }, Mail { control: control_mail, bulk: bulk_mail })
+    (Inbox { control, bulk, dht: Arc::default(), room }, Mail { control: control_mail, bulk: bulk_mail })
 }
 
 impl Inbox {
-    /// The same torrent; what we offer to its peers.
-    #[must_use]
-    pub fn offering(self, reserved: Reserved) -> Inbox {
-        Inbox { reserved, ..self }
+    /// Whether peers of this torrent hear from now on that we have a DHT node.
+    pub fn offer_dht(&self, on: bool) {
+        self.dht.store(on, Ordering::Relaxed);
     }
 
     /// What we offer to peers of this torrent.
     #[must_use]
-    pub const fn reserved(&self) -> Reserved {
-        self.reserved
+    pub fn reserved(&self) -> Reserved {
+        Reserved::ours(self.dht.load(Ordering::Relaxed))
     }
 
     /// Puts something into the control inbox; never waits.

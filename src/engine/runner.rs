@@ -385,8 +385,9 @@ impl Work {
         }
     }
 
-    /// Neither the DHT nor the local network is told of the torrent any more.
+    /// Neither the DHT nor the local network is told of the torrent any more, nor its peers of our node.
     fn keep_quiet(&self) {
+        self.it.inbox.offer_dht(false);
         let torrent = self.it.asker.info_hash;
         self.world.dht.iter().for_each(|dht| dht.forget(torrent));
         self.world.lan.iter().for_each(|lan| lan.forget(torrent));

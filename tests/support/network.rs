@@ -164,6 +164,11 @@ impl Net {
         Some(net)
     }
 
+    /// Where the bridges are, which all pass.
+    pub fn hub(&self) -> Place {
+        Place { ip: Ipv4Addr::UNSPECIFIED, namespace: self.names.first().cloned() }
+    }
+
     /// Runs `work` with this thread moved to the first place, from where it reaches the others.
     #[cfg(target_os = "linux")]
     pub fn inside(&self, work: impl FnOnce(&[Place]) + Send) {

@@ -72,6 +72,13 @@ impl Payload {
         Payload { name: name.to_owned(), files, piece_length, info }
     }
 
+    /// The same data as a torrent of which only its trackers may know (BEP 27).
+    pub fn private(mut self) -> Payload {
+        self.info.pop();
+        self.info.extend(b"7:privatei1ee");
+        self
+    }
+
     /// All bytes of all files.
     pub fn length(&self) -> usize {
         self.files.iter().map(|(_, data)| data.len()).sum()

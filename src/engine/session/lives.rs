@@ -15,7 +15,6 @@ use crate::disk::storage::{Allocation, Resumed, Storage, StorageSpec};
 use crate::swarm::event::Input;
 use crate::swarm::torrent::Torrent;
 use crate::swarm::view::State;
-use crate::wire::message::Reserved;
 use crate::wire::tracker::Asker;
 
 impl Desk {
@@ -336,7 +335,7 @@ impl Desk {
         };
         let Opened { mail, inbox, storage, resumed } = opened;
         let config = &plan.config;
-        let inbox = inbox.offering(Reserved::ours(config.dht.is_some() && !config.private));
+        inbox.offer_dht(config.dht.is_some() && !config.private);
         let (info_hash, peer_id, port) = (config.info_hash, config.peer_id, config.port);
         let asker = Asker { info_hash, peer_id, port, key: config.seed as u32 };
         let runner = Runner { id, torrent, storage, resumed, mail, inbox: inbox.clone(), asker, detail };

@@ -102,6 +102,7 @@ impl Torrent {
             self.config.private = true;
             self.local.stop();
             self.stop_seeking();
+            self.stop_gossip();
             self.keep_to_trackers(now, out);
         }
         out.push(Effect::Metadata(info));

@@ -55,6 +55,11 @@ impl Torrent {
         self.gossip.next = self.exchanges().then_some(now);
     }
 
+    /// Nobody is told any more.
+    pub(super) const fn stop_gossip(&mut self) {
+        self.gossip.next = None;
+    }
+
     /// When there may be something to tell.
     pub(super) const fn gossip_at(&self) -> Option<Instant> {
         self.gossip.next

@@ -106,6 +106,21 @@ fn a_private_torrent_tells_nobody_and_heeds_nobody() {
     }
 }
 
+/// What was to be told in the next minute is told to nobody either.
+#[test]
+fn a_magnet_that_turns_out_to_be_private_tells_nobody_any_more() {
+    let (mut it, now, _) = torrent_with(1 << 20, |config| config.geometry = Geometry::new(0, 1));
+    calls(&mut it, now, 1, [9, 0, 0, 1]);
+    assert_eq!(told(&calls(&mut it, now, 2, [9, 0, 1, 2])).len(), 2);
+    calls(&mut it, now, 3, [9, 0, 2, 3]);
+    let mut out = Vec::new();
+    it.pass_on(now, bytes::Bytes::from_static(b"d7:privatei1ee"), &mut out);
+    it.handle(now + limits::PEX_INTERVAL, Input::Tick, &mut out);
+    out.extend(calls(&mut it, now + limits::PEX_INTERVAL, 4, [9, 0, 3, 4]));
+    it.handle(now + 2 * limits::PEX_INTERVAL, Input::Tick, &mut out);
+    assert_eq!(told(&out), []);
+}
+
 #[test]
 fn a_piece_that_a_peer_lost_is_not_asked_of_it() {
     let (mut it, now) = torrent(1 << 20);
