@@ -46,7 +46,8 @@ pub struct Settings {
     #[arg(long, global = true)]
     pub no_dht: bool,
     /// Begin the DHT with these nodes, instead of the well-known ones; several with commas between them
-    #[arg(long, value_name = "HOST:PORT", global = true, value_delimiter = ',')]
+    #[arg(long, value_name = "HOST:PORT", global = true, value_delimiter = ',', value_parser = node)]
+    #[serde(deserialize_with = "nodes")]
     pub dht_nodes: Option<Vec<String>>,
     /// Do not look for peers on the local network
     #[arg(long, global = true)]
@@ -139,6 +140,28 @@ fn size_key<'de, D: Deserializer<'de>>(file: D) -> Result<Option<u64>, D::Error>
         toml::Value::String(text) => size(&text).map(Some).map_err(D::Error::custom),
         other => Err(D::Error::custom(format_args!("{other} is no size: write it like \"512K\" or \"10MB/s\""))),
     }
+}
+
+/// Where a node is: `host:port`, an IPv6 address in brackets.
+fn node(text: &str) -> Result<String, String> {
+    let text = text.trim();
+    let parts = text.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0));
+    let inner = |host: &str| host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map(str::to_owned);
+    let good = |host: &str| match inner(host) {
+        Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
+        None => !host.is_empty() && !host.contains([':', '/', '[', ']', ' ']),
+    };
+    match parts {
+        Some((host, _)) if good(host) => Ok(text.to_owned()),
+        _ => Err(format!("{text} is no node: write it like router.example.org:6881")),
+    }
+}
+
+/// Reads nodes from the file.
+fn nodes<'de, D: Deserializer<'de>>(file: D) -> Result<Option<Vec<String>>, D::Error> {
+    use serde::de::Error as _;
+    let all = Vec::<String>::deserialize(file)?;
+    all.iter().map(|text| node(text)).collect::<Result<_, _>>().map(Some).map_err(D::Error::custom)
 }
 
 /// Reads a number from 1 on from the file.

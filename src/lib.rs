@@ -208,6 +208,7 @@ pub mod ui {
     pub mod qr;
     pub mod removal;
     pub mod run;
+    pub mod setting;
     pub mod settings;
     pub mod sheet;
     pub mod side;

@@ -205,7 +205,7 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         (", Esc", &[]),
         (", Down Up Down Enter '5M Enter", &["Configure([(\"up-limit\", Some(\"\\\"5M\\\"\"))])"]),
         (", G Space", &["Configure([(\"no-port-map\", Some(\"true\"))])"]),
-        (", G k k k k k k Left", &["Configure([(\"encryption\", Some(\"\\\"require\\\"\"))])"]),
+        (", G k k k k k k k Left", &["Configure([(\"encryption\", Some(\"\\\"require\\\"\"))])"]),
     ];
     let snapshot = world();
     for (pressed, expected) in table {
@@ -221,6 +221,32 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         let stays = pressed.starts_with(',') && !pressed.ends_with("Esc");
         assert!(!done || stays || model.dialogs.is_empty(), "{pressed}: {:?}", model.dialogs);
     }
+}
+
+#[test]
+fn nodes_of_the_dht_are_typed_with_commas() {
+    let snapshot = world();
+    let mut model = fresh(&snapshot);
+    keys(&mut model, &snapshot, ",");
+    let row = |model: &Model| {
+        let shown = text(&draw(model, &snapshot));
+        shown.lines().find(|line| line.starts_with(" >")).unwrap_or_default().to_owned()
+    };
+    for _ in 0..40 {
+        if !row(&model).contains("its first nodes") {
+            keys(&mut model, &snapshot, "Down");
+        }
+    }
+    let shown = text(&draw(&model, &snapshot));
+    assert!(row(&model).contains("the well-known ones") && shown.contains("heeded from the next start"), "{shown}");
+    assert_eq!(play(&mut model, &snapshot, "Enter 'nowhere Enter").len(), 0);
+    let shown = text(&draw(&model, &snapshot));
+    assert!(shown.contains("nowhere cannot be used: write a list of addresses"), "{shown}");
+    let commands = play(&mut model, &snapshot, "Esc Enter 'a.example:1,192.0.2.7:6881 Enter");
+    let value = r#"["a.example:1", "192.0.2.7:6881"]"#.to_owned();
+    let asked = vec![("dht-nodes".to_owned(), Some(value))];
+    assert!(matches!(&commands[..], [Command::Configure(it)] if *it == asked), "{commands:?}");
+    assert!(row(&model).contains("a.example:1, 192.0.2.7:6881"), "{}", row(&model));
 }
 
 #[test]

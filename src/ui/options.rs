@@ -106,6 +106,8 @@ pub fn values(config: &Config) -> BTreeMap<&'static str, String> {
     put("port", (config.port != crate::config::PORT).then(|| config.port.to_string()));
     put("bind", config.bind.map(|ip| quoted(&ip.to_string())));
     put("no-dht", switch(!config.dht));
+    let nodes = config.dht_nodes.iter().map(String::as_str);
+    put("dht-nodes", (!nodes.clone().eq(crate::config::DHT_NODES)).then(|| strings(nodes)));
     put("no-lsd", switch(!config.lsd));
     put("lan-unlimited", switch(config.lan_unlimited));
     put("no-pex", switch(!config.pex));
@@ -148,6 +150,12 @@ pub fn values(config: &Config) -> BTreeMap<&'static str, String> {
 #[must_use]
 pub fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
+}
+
+/// Texts as a list of TOML.
+#[must_use]
+pub fn strings<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    toml::Value::Array(texts.map(|text| toml::Value::String(text.to_owned())).collect()).to_string()
 }
 
 /// Bytes a second as the config has them: `512K`, `10MB`, or the number where no unit fits.

@@ -7,7 +7,7 @@ use ratatui::layout::Rect;
 use crate::ui::edit::Edit;
 use crate::ui::keymap::Keymap;
 use crate::ui::keys::{Act, Key, Place};
-use crate::ui::settings;
+use crate::ui::setting;
 use crate::ui::sheet::{Hit, Rows, Sheet, room};
 use crate::ui::text::cells;
 
@@ -58,7 +58,7 @@ impl Palette {
                 name: binding.act.name(),
             });
         }
-        items.extend(settings::titles().map(|(line, title, key)| Item {
+        items.extend(setting::titles().map(|(line, title, key)| Item {
             what: Found::Setting(line),
             keys: keymap.shown(Act::Settings).to_owned(),
             text: format!("settings: {title}"),

@@ -9,204 +9,12 @@ use crate::ui::answer::Turn;
 use crate::ui::edit::Edit;
 use crate::ui::keys::Key;
 use crate::ui::model::Model;
-use crate::ui::options::quoted;
+use crate::ui::options::{quoted, strings};
 use crate::ui::outward::Outward;
+use crate::ui::setting::Kind::{Choice, List, Number, Switch, Text, Unswitch};
+use crate::ui::setting::{Line, Setting, lines, nth};
 use crate::ui::sheet::{Hit, Rows, Sheet, bold, measure, room};
 use crate::ui::text::wrap;
-
-/// How a value is changed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Kind {
-    /// On or off; its default.
-    Switch(bool),
-    /// The key says that it is off.
-    Unswitch,
-    /// One of these; the first is the default.
-    Choice(&'static [&'static str]),
-    /// A number.
-    Number,
-    /// A text in quotes.
-    Text,
-}
-
-/// One key of the config.
-#[derive(Clone, Copy, Debug)]
-struct Setting {
-    key: &'static str,
-    title: &'static str,
-    help: &'static str,
-    kind: Kind,
-    /// What holds where nothing is said.
-    default: &'static str,
-    /// Whether it is heeded at once, or from the next start.
-    live: bool,
-}
-
-const fn setting(
-    key: &'static str,
-    title: &'static str,
-    kind: Kind,
-    default: &'static str,
-    live: bool,
-    help: &'static str,
-) -> Setting {
-    Setting { key, title, help, kind, default, live }
-}
-
-use Kind::{Choice, Number, Switch, Text, Unswitch};
-
-/// All of them: what is changed most stands first. A group begins where the title is empty.
-const SETTINGS: &[(&str, &[Setting])] = &[
-    (
-        "Speed and queue",
-        &[
-            setting(
-                "down-limit",
-                "download limit",
-                Text,
-                "none",
-                true,
-                "Bytes a second of all torrents together, as in 512K or 10MB/s; 0 is no limit.",
-            ),
-            setting(
-                "up-limit",
-                "upload limit",
-                Text,
-                "none",
-                true,
-                "Bytes a second of all torrents together, as in 512K or 10MB/s; 0 is no limit.",
-            ),
-            setting(
-                "max-active",
-                "downloads at once",
-                Number,
-                "default",
-                true,
-                "The others wait in the queue; 0 is no limit.",
-            ),
-            setting(
-                "max-peers",
-                "connections",
-                Number,
-                "default",
-                true,
-                "The most connections of all torrents together.",
-            ),
-        ],
-    ),
-    (
-        "Files",
-        &[setting(
-            "dir",
-            "download folder",
-            Text,
-            "where ttui was started",
-            true,
-            "Where downloads go unless the add box says something else.",
-        )],
-    ),
-    (
-        "Interface",
-        &[
-            setting(
-                "theme",
-                "theme",
-                Choice(&["auto", "dark", "light", "contrast", "plain"]),
-                "auto",
-                true,
-                "The colours; auto is what fits the terminal, plain has none.",
-            ),
-            setting(
-                "notify",
-                "on completion",
-                Choice(&["bell", "off", "terminal", "both"]),
-                "bell",
-                true,
-                "Ring the bell, let the terminal show it on the desktop, both, or nothing.",
-            ),
-            setting(
-                "title",
-                "window title",
-                Switch(true),
-                "on",
-                true,
-                "Show progress in the title of the terminal's window.",
-            ),
-            setting(
-                "no-mouse",
-                "mouse",
-                Unswitch,
-                "on",
-                true,
-                "Clicks and the wheel; without it, the terminal can select text as usual.",
-            ),
-            setting(
-                "frames",
-                "frames a second",
-                Number,
-                "30",
-                true,
-                "At most so many, 1 to 60; few are better over a slow line.",
-            ),
-            setting(
-                "ascii",
-                "only ASCII",
-                Switch(false),
-                "off",
-                true,
-                "For terminals and fonts that have no lines and blocks.",
-            ),
-        ],
-    ),
-    (
-        "Network",
-        &[
-            setting("port", "port", Number, "6881", false, "Peers reach us there; 0 lets the system choose."),
-            setting("bind", "address", Text, "all", false, "Listen on this address only, and connect from it."),
-            setting(
-                "encryption",
-                "encryption",
-                Choice(&["prefer", "off", "require"]),
-                "prefer",
-                false,
-                "Whether connections are encrypted.",
-            ),
-            setting("no-dht", "DHT", Unswitch, "on", false, "Find peers without a tracker."),
-            setting("no-pex", "peer exchange", Unswitch, "on", false, "Learn of peers from peers."),
-            setting("no-lsd", "local discovery", Unswitch, "on", false, "Find peers on the local network."),
-            setting("lan-unlimited", "its peers unlimited", Switch(false), "off", false, "No limits for them."),
-            setting("no-utp", "uTP", Unswitch, "on", false, "The transport that makes room for others."),
-            setting("no-port-map", "port mapping", Unswitch, "on", false, "Ask the router to forward the port."),
-        ],
-    ),
-];
-
-/// A line of the list.
-enum Line {
-    Heading(&'static str),
-    Of(&'static Setting),
-}
-
-fn lines() -> impl Iterator<Item = Line> {
-    SETTINGS
-        .iter()
-        .flat_map(|(title, settings)| std::iter::once(Line::Heading(title)).chain(settings.iter().map(Line::Of)))
-}
-
-fn nth(at: usize) -> Option<&'static Setting> {
-    match lines().nth(at) {
-        Some(Line::Of(setting)) => Some(setting),
-        _ => None,
-    }
-}
-
-/// The settings with their lines: title, and key of the config.
-pub fn titles() -> impl Iterator<Item = (usize, &'static str, &'static str)> {
-    lines().enumerate().filter_map(|(at, line)| match line {
-        Line::Of(setting) => Some((at, setting.title, setting.key)),
-        Line::Heading(_) => None,
-    })
-}
 
 /// Lines below the list: what the chosen one is, and where it is kept.
 const FOOT: usize = 3;
@@ -276,7 +84,7 @@ impl SettingsBox {
                 let at = words.iter().position(|word| *word == now).unwrap_or(0);
                 apply(setting, Some(quoted(words[(at + step) % words.len()])), turn);
             }
-            (Key::Enter, Number | Text) => {
+            (Key::Enter, Number | Text | List) => {
                 let now = bare(turn.model.options.values.get(setting.key).map(String::as_str));
                 self.edit = Some(Edit::new(&now));
             }
@@ -301,6 +109,7 @@ impl SettingsBox {
         let value = match setting.kind {
             _ if text.is_empty() => None,
             Text => Some(quoted(&crate::ui::path::expand(text, turn.model.home.as_deref()))),
+            List => Some(listed(text)),
             _ => Some(text.to_owned()),
         };
         if let Some(value) = &value
@@ -342,7 +151,7 @@ impl SettingsBox {
         let count = lines().count();
         let keys = match (&self.edit, nth(self.rows.at).map(|setting| setting.kind)) {
             (Some(_), _) => "Enter save   Esc back",
-            (None, Some(Number | Text)) => "Enter change   Del default   Esc close",
+            (None, Some(Number | Text | List)) => "Enter change   Del default   Esc close",
             (None, _) => "Space change   Del default   Esc close",
         };
         let room = sheet.open("settings", count + FOOT, keys);
@@ -447,8 +256,15 @@ fn bare(value: Option<&str>) -> String {
     let Some(value) = value else { return String::new() };
     match format!("x = {value}").parse::<toml::Table>().ok().and_then(|mut table| table.remove("x")) {
         Some(toml::Value::String(text)) => text,
+        Some(toml::Value::Array(texts)) => texts.iter().filter_map(toml::Value::as_str).collect::<Vec<_>>().join(", "),
         _ => value.to_owned(),
     }
+}
+
+/// What was typed with commas between, as a list of TOML.
+fn listed(text: &str) -> String {
+    let words = text.split(',').map(str::trim).filter(|word| !word.is_empty());
+    strings(words)
 }
 
 /// Whether the config could hold this: its own parser says so.
@@ -489,6 +305,7 @@ fn apply(setting: &'static Setting, value: Option<String>, turn: &mut Turn<'_>) 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::setting::SETTINGS;
 
     #[test]
     fn every_setting_is_a_key_of_the_config() {
@@ -498,7 +315,7 @@ mod tests {
                 Switch(_) | Unswitch => &["true", "false"],
                 Choice(words) => words,
                 Number => &["7"],
-                Text => &[],
+                Text | List => &[],
             };
             for word in good {
                 let value = if matches!(setting.kind, Choice(_)) { quoted(word) } else { (*word).to_owned() };
@@ -509,6 +326,18 @@ mod tests {
         for (key, value) in [("frames", "0"), ("frames", "1\nport = 2"), ("down-limit", "\"fast\""), ("port", "70000")]
         {
             assert!(!valid(key, value), "{key} = {value}");
+        }
+    }
+
+    #[test]
+    fn nodes_are_a_list_in_the_file_and_a_line_for_people() {
+        let typed = " router.example.org:6881 ,[2001:db8::1]:7,, ";
+        let value = listed(typed);
+        assert_eq!(value, r#"["router.example.org:6881", "[2001:db8::1]:7"]"#);
+        assert!(valid("dht-nodes", &value));
+        assert_eq!(bare(Some(&value)), "router.example.org:6881, [2001:db8::1]:7");
+        for wrong in ["router.example.org", "a:0", "a:70000", ":1", "2001:db8::1:7", "[x]:1", "http://a:1", "a b:1"] {
+            assert!(!valid("dht-nodes", &listed(wrong)), "{wrong}");
         }
     }
 }
