@@ -117,6 +117,8 @@ pub mod disk {
     pub mod fault;
     pub mod files;
     pub mod handles;
+    pub(crate) mod hasher;
+    pub mod lanes;
     pub mod layout;
     pub mod lock;
     pub mod moving;

@@ -194,6 +194,16 @@ pub fn will_read_through(file: &File) {
     let _ = file;
 }
 
+/// Tells the system that a part of a file is read next.
+pub fn will_need(file: &File, at: u64, length: u64) {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    if let Err(error) = rustix::fs::fadvise(file, at, std::num::NonZero::new(length), rustix::fs::Advice::WillNeed) {
+        log::debug!("the system takes no advice: {error}");
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    let _ = (file, at, length);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

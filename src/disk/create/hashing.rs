@@ -5,9 +5,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 
-use crate::disk::check::{Reader, chunks};
+use crate::disk::check::{chunks, in_lanes};
 use crate::disk::create::CreateError;
 use crate::disk::create::walk::Survey;
+use crate::disk::hasher::Hasher;
 use crate::disk::layout::{LaidFile, Layout};
 use crate::swarm::geometry::Geometry;
 use crate::wire::message::{InfoHash, PieceIndex};
@@ -58,21 +59,23 @@ pub fn hash(
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (hashes, fault) = (Mutex::new(vec![[0; 20]; pieces as usize]), Mutex::new(None));
     let work = || {
-        let mut reader = Reader::new(&layout, &survey.root);
+        let mut hasher = Hasher::new(&layout, &survey.root);
+        let stop = || progress.is_stopped() || failed.load(Ordering::Relaxed);
         while let Some(chunk) = chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mut done = Vec::with_capacity(chunk.len());
-            for piece in chunk.clone() {
-                if progress.is_stopped() || failed.load(Ordering::Relaxed) {
-                    return;
+            for part in in_lanes(chunk) {
+                let Some(hashes) = hasher.hash(&part, &stop) else { return };
+                for (piece, hash) in part.zip(hashes) {
+                    let Some(hash) = hash else {
+                        let words = hasher.fault().map(|fault| fault.text);
+                        failed.store(true, Ordering::Relaxed);
+                        fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(words);
+                        return;
+                    };
+                    done.push(hash);
+                    let size = layout.geometry().piece_size(PieceIndex(piece));
+                    progress.done.fetch_add(u64::from(size), Ordering::Relaxed);
                 }
-                let Some(hash) = reader.hash(PieceIndex(piece)) else {
-                    let words = reader.fault.take().map(|fault| fault.text);
-                    failed.store(true, Ordering::Relaxed);
-                    fault.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(words);
-                    return;
-                };
-                done.push(hash);
-                progress.done.fetch_add(u64::from(layout.geometry().piece_size(PieceIndex(piece))), Ordering::Relaxed);
             }
             let first = chunk.start as usize;
             hashes.lock().unwrap_or_else(PoisonError::into_inner)[first..first + done.len()].copy_from_slice(&done);
