@@ -59,7 +59,8 @@ fn cases() -> Vec<Case> {
         "\u{e0}\u{301}\u{323}",
     ];
     let scripts =
-        scripts.iter().enumerate().map(|(n, name)| (format!("{name}/{name} {n}.txt"), 20_000 + n as u64)).collect();
+        (0..1000).map(|n| (format!("{0}/{0} {n}.txt", scripts[n % scripts.len()]), 100 + n as u64 * 7)).collect();
+    let small = (0..10_000).map(|n| (format!("d{:02}/f{n:04}", n / 101), 1 + n * 7 % 300)).collect();
     vec![
         ("one byte", one(1)),
         ("exactly one piece", one(PIECE)),
@@ -69,6 +70,7 @@ fn cases() -> Vec<Case> {
         ("ends with a piece", vec![("a".into(), PIECE - 5), ("b".into(), 5), ("z".into(), 0)]),
         ("many", many),
         ("scripts", scripts),
+        ("ten thousand", small),
     ]
 }
 

@@ -19,7 +19,7 @@ impl Payload {
     /// One file of `length` bytes.
     pub fn single(name: &str, length: usize, piece_length: usize, seed: u64) -> Payload {
         let mut rng = fastrand::Rng::with_seed(seed);
-        Payload::new(name, vec![(String::new(), bytes(&mut rng, length))], piece_length)
+        Payload::of(name, vec![(String::new(), bytes(&mut rng, length))], piece_length)
     }
 
     /// A folder of `count` files in nested folders: odd sizes, sizes around a block and a piece, and empty ones, the
@@ -46,10 +46,11 @@ impl Payload {
             };
             files.push((path, bytes(&mut rng, length)));
         }
-        Payload::new(name, files, piece_length)
+        Payload::of(name, files, piece_length)
     }
 
-    fn new(name: &str, files: Vec<(String, Vec<u8>)>, piece_length: usize) -> Payload {
+    /// These files in this order.
+    pub fn of(name: &str, files: Vec<(String, Vec<u8>)>, piece_length: usize) -> Payload {
         let all: Vec<u8> = files.iter().flat_map(|(_, data)| data).copied().collect();
         let pieces: Vec<u8> = all.chunks(piece_length).flat_map(|piece| Sha1::digest(piece).to_vec()).collect();
         let mut info = b"d".to_vec();
