@@ -285,6 +285,37 @@ fn those_who_send_half_a_request_do_not_lock_others_out() {
     drop(halves);
 }
 
+/// The longest answer there is, to one who has hardly room for it and does not read: it is held for it, whole.
+#[test]
+fn who_reads_slowly_gets_a_long_answer_whole_and_keeps_no_thread() {
+    let tracker = tracker_at("127.0.0.1:0");
+    let addr = tracker.addrs()[0];
+    let hash = "%02".repeat(20);
+    let query = |port: u16| format!("GET /announce?info_hash={hash}&peer_id=-XX0000-abcdefghijkl&port={port}&left=1");
+    for port in 1..=201 {
+        assert!(http(addr, format!("{} HTTP/1.1\r\n\r\n", query(port)).as_bytes()).contains("8:complete"));
+    }
+    let slow: Vec<TcpStream> = (0..24)
+        .map(|_| {
+            let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+            socket.set_recv_buffer_size(1).unwrap();
+            socket.connect(&addr.into()).unwrap();
+            let mut stream = TcpStream::from(socket);
+            let request = format!("{}&compact=0&numwant=500 HTTP/1.1\r\n\r\n", query(1));
+            stream.write_all(request.as_bytes()).unwrap();
+            stream
+        })
+        .collect();
+    live_through_a_swarm(&tracker.http_urls()[0], InfoHash([11; 20]));
+    for mut stream in slow {
+        stream.set_read_timeout(Some(LONG)).unwrap();
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).unwrap();
+        let answer = String::from_utf8_lossy(&answer).into_owned();
+        assert!(answer.matches("7:peer id20:").count() == 200 && answer.ends_with('e'), "{} bytes", answer.len());
+    }
+}
+
 #[test]
 fn a_udp_announce_needs_a_connection_id_of_its_own_address() {
     let tracker = tracker_at("127.0.0.1:0");

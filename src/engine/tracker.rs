@@ -67,6 +67,8 @@ pub struct TrackerStats {
 #[derive(Debug)]
 struct Shared {
     store: Mutex<Store>,
+    /// Connections over HTTP that wait to be read.
+    crowd: http::Crowd,
     stop: AtomicBool,
     announces: AtomicU64,
     scrapes: AtomicU64,
@@ -145,6 +147,7 @@ impl Tracker {
         }
         let shared = Arc::new(Shared {
             store: Mutex::new(Store::new(config.interval, Instant::now(), fastrand::Rng::new())),
+            crowd: http::Crowd::default(),
             stop: AtomicBool::new(false),
             announces: AtomicU64::new(0),
             scrapes: AtomicU64::new(0),

@@ -1,11 +1,14 @@
 //! The tracker's HTTP side: one request a connection, read under a deadline and a size limit. Connections stand in a line;
 //! whoever lets us wait goes to its end, so that half a request keeps nobody else from an answer.
 
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
+use socket2::SockRef;
 
 use super::Shared;
 use super::store::Call;
@@ -15,6 +18,8 @@ use crate::wire::tracker::server::{AnnounceQuery, encode_answer, encode_failure,
 pub(super) const THREADS: usize = 8;
 /// Connections that may wait for one of them; more are closed at once.
 pub(super) const WAITING: usize = 256;
+/// Connections of one address that may wait while half of the places are taken.
+const WAITING_HOST: usize = WAITING / 8;
 /// The largest request.
 const REQUEST: usize = 8 * 1024;
 /// The most header lines of a request.
@@ -29,14 +34,47 @@ const READS: usize = 8;
 const LOOK: Duration = Duration::from_millis(100);
 /// The same while other connections wait: theirs is mostly there already.
 const GLANCE: Duration = Duration::from_millis(2);
-/// Time for the answer to go out.
-const WRITE: Duration = Duration::from_secs(2);
+/// What the system is to hold of an answer for one who takes it slowly: more than the longest.
+const ANSWER: usize = 64 * 1024;
+
+/// How many connections wait, by address.
+pub(super) type Crowd = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
 /// A connection whose request has not come whole yet.
 pub(super) struct Half {
     stream: TcpStream,
     request: Vec<u8>,
     began: Instant,
+    _seat: Seat,
+}
+
+/// One of the connections of an address, for as long as there is this.
+struct Seat {
+    crowd: Crowd,
+    host: IpAddr,
+}
+
+impl Seat {
+    /// `None` where the address has had its share.
+    fn take(crowd: &Crowd, host: IpAddr, most: usize) -> Option<Seat> {
+        let mut counts = crowd.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = counts.entry(host).or_default();
+        let free = *count < most;
+        *count += usize::from(free);
+        free.then(|| Seat { crowd: Arc::clone(crowd), host })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        let mut counts = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = counts.get_mut(&self.host) {
+            *count -= 1;
+            if *count == 0 {
+                counts.remove(&self.host);
+            }
+        }
+    }
 }
 
 /// How a request stands.
@@ -56,8 +94,13 @@ pub(super) fn accept(shared: &Shared, listener: &TcpListener, hand_over: &Sender
             return;
         }
         match connection {
-            Ok((stream, _)) => {
-                let half = Half { stream, request: Vec::new(), began: Instant::now() };
+            Ok((stream, from)) => {
+                let most = if hand_over.len() > WAITING / 2 { WAITING_HOST } else { WAITING };
+                let Some(seat) = Seat::take(&shared.crowd, from.ip().to_canonical(), most) else {
+                    Shared::count(&shared.refused);
+                    continue;
+                };
+                let half = Half { stream, request: Vec::new(), began: Instant::now(), _seat: seat };
                 if let Err(TrySendError::Full(_)) = hand_over.try_send(half) {
                     Shared::count(&shared.refused);
                 }
@@ -222,8 +265,32 @@ fn send(stream: &mut TcpStream, answer: &Answer) {
     )
     .into_bytes();
     bytes.extend_from_slice(&answer.body);
-    // Who does not read its answer has lost it; nothing of ours depends on it.
-    let _ = stream.set_write_timeout(Some(WRITE));
-    let _ = stream.write_all(&bytes);
+    // The system holds the whole of it. Whoever does not read it has lost it; no thread of ours waits for that.
+    let sent = SockRef::from(&*stream)
+        .set_send_buffer_size(ANSWER)
+        .and_then(|()| stream.set_nonblocking(true))
+        .and_then(|()| stream.write_all(&bytes));
+    if let Err(error) = sent {
+        log::debug!("an answer of the tracker was lost: {error}");
+    }
     let _ = stream.shutdown(Shutdown::Write);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_has_its_share_of_places_and_gives_them_back() {
+        let crowd = Crowd::default();
+        let [one, other] = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
+        let seats: Vec<Seat> = (0..3).filter_map(|_| Seat::take(&crowd, one, 2)).collect();
+        assert_eq!(seats.len(), 2);
+        let guest = Seat::take(&crowd, other, 2);
+        assert!(guest.is_some());
+        drop(seats);
+        assert!(Seat::take(&crowd, one, 1).is_some());
+        drop(guest);
+        assert!(crowd.lock().unwrap().is_empty());
+    }
 }

@@ -49,22 +49,31 @@ struct Swarm {
     members: Vec<Member>,
     /// Where in `members` an address stands.
     places: HashMap<SocketAddr, usize>,
+    /// Members that are seeds.
+    seeds: u32,
     downloaded: u32,
 }
 
 impl Swarm {
+    fn add(&mut self, member: Member) {
+        self.places.insert(member.addr, self.members.len());
+        self.seeds += u32::from(member.seed);
+        self.members.push(member);
+    }
+
     fn remove(&mut self, place: usize) -> Member {
         let gone = self.members.swap_remove(place);
         self.places.remove(&gone.addr);
+        self.seeds -= u32::from(gone.seed);
         if let Some(moved) = self.members.get(place) {
             self.places.insert(moved.addr, place);
         }
         gone
     }
 
-    fn counts(&self) -> ScrapeCounts {
-        let seeds = self.members.iter().filter(|m| m.seed).count() as u32;
-        ScrapeCounts { seeds, downloaded: self.downloaded, leechers: self.members.len() as u32 - seeds }
+    const fn counts(&self) -> ScrapeCounts {
+        let leechers = self.members.len() as u32 - self.seeds;
+        ScrapeCounts { seeds: self.seeds, downloaded: self.downloaded, leechers }
     }
 }
 
@@ -120,7 +129,8 @@ impl Store {
         let Some(swarm) = self.swarms.get_mut(&call.info_hash) else { return };
         let Some(place) = swarm.places.get(&call.addr).copied() else { return };
         let gone = swarm.remove(place);
-        if swarm.members.is_empty() && swarm.downloaded == 0 {
+        // However often it was downloaded: a torrent that nobody has takes the room of one that somebody brings.
+        if swarm.members.is_empty() {
             self.swarms.remove(&call.info_hash);
         }
         self.forget(gone.addr.ip());
@@ -132,6 +142,7 @@ impl Store {
             && let Some(member) = swarm.places.get(&call.addr).and_then(|&place| swarm.members.get_mut(place))
         {
             let completed = call.event == AnnounceEvent::Completed && !member.seed;
+            swarm.seeds = swarm.seeds - u32::from(member.seed) + u32::from(seed);
             (member.id, member.seed, member.seen) = (call.peer_id, seed, now);
             swarm.downloaded = swarm.downloaded.saturating_add(completed.into());
             return Ok(());
@@ -149,8 +160,7 @@ impl Store {
         let swarm = self.swarms.entry(call.info_hash).or_default();
         // A member too many gets addresses like any other, it is only not handed out itself.
         if swarm.members.len() < PEERS_TORRENT {
-            swarm.places.insert(call.addr, swarm.members.len());
-            swarm.members.push(Member { addr: call.addr, id: call.peer_id, seed, seen: now });
+            swarm.add(Member { addr: call.addr, id: call.peer_id, seed, seen: now });
             swarm.downloaded = swarm.downloaded.saturating_add((call.event == AnnounceEvent::Completed).into());
             self.peers += 1;
             self.by_host.insert(call.addr.ip(), host + 1);
@@ -324,6 +334,38 @@ mod tests {
         let counts = ScrapeCounts { seeds: 1, downloaded: 1, leechers: 0 };
         assert_eq!(store.scrape(&done.info_hash), Some(counts));
         assert_eq!(store.scrape(&InfoHash([9; 20])), None);
+    }
+
+    /// Who comes whole and goes again, over and over, leaves no torrents behind that take the room of others.
+    #[test]
+    fn a_torrent_that_nobody_has_is_forgotten_however_often_it_was_downloaded() {
+        let now = Instant::now();
+        let mut store = store(now);
+        for n in 0..3 * TORRENTS as u32 {
+            let mut done = Call { event: AnnounceEvent::Completed, ..call("10.0.0.1:1", 0) };
+            done.info_hash.0[..4].copy_from_slice(&n.to_be_bytes());
+            store.announce(now, &done).unwrap();
+            store.announce(now, &Call { event: AnnounceEvent::Stopped, ..done }).unwrap();
+        }
+        assert_eq!((store.totals(), store.swarms.len(), store.by_host.len()), ((0, 0, 0), 0, 0));
+    }
+
+    #[test]
+    fn seeds_are_counted_as_they_come_change_and_go() {
+        let now = Instant::now();
+        let mut store = store(now);
+        let counts = |store: &Store| store.scrape(&InfoHash([1; 20])).map(|c| (c.seeds, c.leechers));
+        for (addr, left, event, after) in [
+            ("10.0.0.1:1", 0, AnnounceEvent::Started, Some((1, 0))),
+            ("10.0.0.2:1", 9, AnnounceEvent::Started, Some((1, 1))),
+            ("10.0.0.2:1", 0, AnnounceEvent::Completed, Some((2, 0))),
+            ("10.0.0.1:1", 9, AnnounceEvent::None, Some((1, 1))),
+            ("10.0.0.2:1", 0, AnnounceEvent::Stopped, Some((0, 1))),
+            ("10.0.0.1:1", 9, AnnounceEvent::Stopped, None),
+        ] {
+            store.announce(now, &Call { event, ..call(addr, left) }).unwrap();
+            assert_eq!(counts(&store), after, "{addr} {event:?}");
+        }
     }
 
     #[test]
