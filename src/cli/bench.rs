@@ -63,8 +63,8 @@ struct Row {
     seconds: f64,
     /// Of all its threads, in the program and in the system.
     cpu_seconds: f64,
-    /// The most memory that it held at once.
-    peak: u64,
+    /// The most memory that it held at once, in bytes, where the system still tells when it has ended.
+    peak: Option<u64>,
 }
 
 /// What all parts have in common.
@@ -155,7 +155,12 @@ impl Bench<'_> {
 
 impl Row {
     fn of(name: &'static str, used: &wait4::ResourceUsage) -> Row {
-        Row { name, seconds: 0.0, cpu_seconds: (used.utime + used.stime).as_secs_f64(), peak: used.maxrss }
+        Row {
+            name,
+            seconds: 0.0,
+            cpu_seconds: (used.utime + used.stime).as_secs_f64(),
+            peak: Some(used.maxrss).filter(|peak| *peak > 0),
+        }
     }
 
     fn rate(&self, size: u64) -> f64 {
@@ -220,8 +225,8 @@ fn as_table(size: u64, rows: &[Row]) -> String {
         "peak MiB"
     );
     let line = |row: &Row| {
-        let (rate, cpu, peak) = (row.rate(size), row.cpu_per_gib(size), row.peak as f64 / MIB as f64);
-        format!("{:<10}{rate:>10.0}{cpu:>12.2}{peak:>12.1}\n", row.name)
+        let peak = row.peak.map_or("-".into(), |peak| format!("{:.1}", peak as f64 / MIB as f64));
+        format!("{:<10}{:>10.0}{:>12.2}{peak:>12}\n", row.name, row.rate(size), row.cpu_per_gib(size))
     };
     rows.iter().fold(head, |text, row| text + &line(row))
 }
