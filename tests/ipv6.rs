@@ -1,5 +1,6 @@
-//! A network without IPv4, made of namespaces: a tracker that answers with `peers6` (BEP 7), downloads and seeds, with
-//! libtorrent and without.
+//! A network without IPv4, made of namespaces: a tracker that answers with `peers6` (BEP 7), web seeds, and peers that are
+//! found by nothing but peer exchange (`added6`), local discovery (`ff15::efc0:988f`) or the DHT (BEP 32); downloads and
+//! seeds, with libtorrent and without.
 #![cfg(target_os = "linux")]
 // A test whose surroundings fail has failed: saying so at once is all that is wanted. Every test file uses a part of
 // what `support` offers.
@@ -17,6 +18,7 @@ use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
+use serde_json::{Value, json};
 use support::network::{Place, Wires};
 use support::process::{Process, command, installed, python_with_libtorrent, skip, tail, until};
 use support::torrents::Payload;
@@ -40,7 +42,7 @@ impl World {
         let places = places?;
         let switch = &places[0];
         let run = |place: &Place, line: &str| assert!(wires.run(place, line), "{line}");
-        run(switch, "ip link add lan type bridge");
+        run(switch, "ip link add lan type bridge mcast_snooping 0");
         run(switch, "ip addr add fd77::1/64 dev lan nodad");
         run(switch, "ip link set lan up");
         for (n, host) in places.iter().enumerate().skip(1) {
@@ -51,12 +53,19 @@ impl World {
         Some(World { wires, places })
     }
 
+    /// `ttui` that learns of peers from trackers alone.
     fn ttui(&self, place: usize, home: &Path, args: &[&str]) -> Process {
+        self.ttui_with("", place, home, args)
+    }
+
+    /// The same without one of the flags that switch the other ways off.
+    fn ttui_with(&self, on: &str, place: usize, home: &Path, args: &[&str]) -> Process {
         fs::create_dir_all(home).unwrap();
         let state = home.join("state").display().to_string();
         let common = ["--state-dir", &state, "--no-dht", "--no-lsd", "--no-pex", "--no-port-map", "--headless"];
         let common: &[&str] = if args[0] == "tracker" { &[] } else { &common };
-        let args: Vec<String> = args.iter().chain(common).map(|&arg| arg.to_owned()).collect();
+        let args = args.iter().chain(common).filter(|arg| **arg != on);
+        let args: Vec<String> = args.map(|&arg| arg.to_owned()).collect();
         Process::start(self.places[place].command(env!("CARGO_BIN_EXE_ttui"), &args), home)
     }
 
@@ -70,17 +79,57 @@ impl World {
 
     /// libtorrent with one torrent.
     fn libtorrent(&self, place: usize, python: &str, home: &Path, torrent: &Path, dir: &Path) -> Process {
+        self.libtorrent_with(place, python, home, &json!({}), &json!({"torrent": torrent, "dir": dir}))
+    }
+
+    /// The same with settings of its own, and more to say of the torrent.
+    fn libtorrent_with(&self, place: usize, python: &str, home: &Path, settings: &Value, add: &Value) -> Process {
+        let mut it = self.lines(place, python, home);
+        let ip = format!("[fd77::{}]", place + 1);
+        say(&mut it, &json!({"op": "open", "ip": ip, "port": 7000, "settings": settings}));
+        let mut add = add.clone();
+        add["op"] = "add".into();
+        say(&mut it, &add);
+        it
+    }
+
+    /// Some DHT nodes of libtorrent in one place, and where the first is.
+    fn nodes(&self, place: usize, python: &str, home: &Path) -> (Process, String) {
+        let mut it = self.lines(place, python, home);
+        let nodes: Vec<String> = (0..8).map(|n| format!("[fd77::{}]:{}", place + 1, 4000 + n)).collect();
+        say(&mut it, &json!({"op": "dht", "nodes": nodes}));
+        let log = it.log.clone();
+        until(
+            "the nodes to find each other",
+            || tail(&log),
+            || {
+                say(&mut it, &json!({"op": "dht_counts"}));
+                let told = tail(&log);
+                let last = told.lines().rfind(|line| line.contains("counts")).unwrap_or_default();
+                let counts: Value = serde_json::from_str(last).unwrap_or_default();
+                counts["counts"].as_array().is_some_and(|all| all.iter().all(|n| n.as_u64() >= Some(4)))
+            },
+        );
+        (it, nodes[0].clone())
+    }
+
+    /// A libtorrent that takes lines and answers into its log.
+    fn lines(&self, place: usize, python: &str, home: &Path) -> Process {
         fs::create_dir_all(home).unwrap();
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/lt.py");
         let mut command = self.places[place].command(python, &[script.to_owned()]);
         command.stdin(Stdio::piped());
-        let mut it = Process::start(command, home);
-        let ip = format!("[fd77::{}]", place + 1);
-        let open = serde_json::json!({"op": "open", "ip": ip, "port": 7000});
-        let add = serde_json::json!({"op": "add", "torrent": torrent, "dir": dir});
-        write!(it.child.stdin.as_mut().unwrap(), "{open}\n{add}\n").unwrap();
-        it
+        Process::start(command, home)
     }
+}
+
+/// Says something to a libtorrent.
+fn say(it: &mut Process, what: &Value) {
+    writeln!(it.child.stdin.as_mut().unwrap(), "{what}").unwrap();
+}
+
+fn name(path: &Path) -> String {
+    path.display().to_string()
 }
 
 fn payload(folder: &Path, name: &str, seed: u64, announce: &str) -> (Payload, PathBuf) {
@@ -171,7 +220,6 @@ fn libtorrent_gives_and_takes_without_ipv4() {
     ours.write_data(&here);
     theirs.write_data(&there);
     let dir = here.display().to_string();
-    let name = |path: &Path| path.display().to_string();
     let (seed, load) = (name(&ours_torrent), name(&theirs_torrent));
     let mut seeder = world.ttui(1, &folder.join("s"), &["seed", &seed, "--dir", &dir, "--port", "6881"]);
     let mut giver = world.libtorrent(2, &python, &folder.join("g"), &theirs_torrent, &there);
@@ -189,4 +237,131 @@ fn libtorrent_gives_and_takes_without_ipv4() {
     );
     taker.must_live();
     seeder.must_live();
+}
+
+/// Everything that a test with libtorrent beside us needs; `None` where it cannot be had.
+fn with_libtorrent(hosts: usize) -> Option<(String, World, tempfile::TempDir)> {
+    let Some(python) = python_with_libtorrent() else {
+        skip("no Python has libtorrent");
+        return None;
+    };
+    if !installed("ip") {
+        skip("iproute2 is not installed");
+        return None;
+    }
+    let Some(world) = World::new(hosts) else {
+        skip("there is no right to make network namespaces");
+        return None;
+    };
+    Some((python, world, tempfile::tempdir().unwrap()))
+}
+
+/// Waits until a libtorrent has everything.
+fn takes(payload: &Payload, dir: &Path, taker: &mut Process, giver: &mut Process) {
+    let (taken, given) = (taker.log.clone(), giver.log.clone());
+    until(
+        "libtorrent to have it all",
+        || format!("{}\n{}", tail(&taken), tail(&given)),
+        || {
+            taker.must_live();
+            giver.must_live();
+            payload.flaws(dir, true).is_none()
+        },
+    );
+}
+
+#[test]
+fn peers_tell_of_peers_without_ipv4() {
+    let Some((python, world, scratch)) = with_libtorrent(3) else { return };
+    let folder = scratch.path();
+    let (it, torrent) = payload(folder, "one.bin", 5, "");
+    let (here, there, nothing) = (folder.join("here"), folder.join("there"), folder.join("nothing"));
+    it.write_data(&here);
+    let file = name(&torrent);
+    let args = ["seed", &file, "--dir", &name(&here), "--port", "6881"];
+    let mut seeder = world.ttui_with("--no-pex", 1, &folder.join("s"), &args);
+    // At this pace its first piece takes ten minutes.
+    let add = json!({"torrent": torrent, "dir": nothing, "pex": true, "down": 100});
+    let mut common = world.libtorrent_with(2, &python, &folder.join("c"), &json!({}), &add);
+    let meets = |common: &mut Process, to: &str| {
+        let log = common.log.clone();
+        until(
+            "the common peer to have found the seeder",
+            || tail(&log),
+            || {
+                say(common, &json!({"op": "connect", "to": to}));
+                say(common, &json!({"op": "stat"}));
+                tail(&log).lines().last().is_some_and(|line| line.contains(r#""peers": 1"#))
+            },
+        );
+    };
+    meets(&mut common, "[fd77::2]:6881");
+    let args = ["download", &file, "--dir", &name(&there), "--port", "6881", "--exit-when-done"];
+    let args = [&args[..], &["--peer", "[fd77::3]:7000"]].concat();
+    let mut leecher = world.ttui_with("--no-pex", 3, &folder.join("l"), &args);
+    assert!(leecher.wait().success(), "{}\n{}", leecher.tail(), seeder.tail());
+    assert_eq!(it.flaws(&there, true), None);
+    drop(common);
+    // And the other way round: we are the one in between.
+    let slow = ["download", &file, "--dir", &name(&nothing), "--port", "6881", "--peer", "[fd77::2]:6881"];
+    let slow = [&slow[..], &["--down-limit", "100", "--up-limit", "100"]].concat();
+    let mut common = world.ttui_with("--no-pex", 2, &folder.join("c"), &slow);
+    let dir = folder.join("of libtorrent");
+    let add = json!({"torrent": torrent, "dir": dir, "pex": true});
+    let mut taker = world.libtorrent_with(3, &python, &folder.join("t"), &json!({}), &add);
+    meets(&mut taker, "[fd77::3]:6881");
+    takes(&it, &dir, &mut taker, &mut seeder);
+    common.must_live();
+}
+
+#[test]
+fn libtorrent_is_found_on_the_network_without_ipv4_and_finds_us() {
+    let Some((python, world, scratch)) = with_libtorrent(2) else { return };
+    let folder = scratch.path();
+    let (it, torrent) = payload(folder, "one.bin", 6, "");
+    let (here, there, dir) = (folder.join("here"), folder.join("there"), folder.join("of libtorrent"));
+    it.write_data(&here);
+    let (file, lsd) = (name(&torrent), json!({"enable_lsd": true}));
+    let add = |dir: &Path| json!({"torrent": torrent, "dir": dir});
+    let mut giver = world.libtorrent_with(2, &python, &folder.join("g"), &lsd, &add(&here));
+    let args = ["download", &file, "--dir", &name(&there), "--port", "6881", "--exit-when-done"];
+    let mut leecher = world.ttui_with("--no-lsd", 1, &folder.join("l"), &args);
+    assert!(leecher.wait().success(), "{}\n{}", leecher.tail(), giver.tail());
+    assert_eq!(it.flaws(&there, true), None);
+    giver.must_live();
+    drop(giver);
+    let args = ["seed", &file, "--dir", &name(&here), "--port", "6881"];
+    let mut seeder = world.ttui_with("--no-lsd", 1, &folder.join("s"), &args);
+    let mut taker = world.libtorrent_with(2, &python, &folder.join("t"), &lsd, &add(&dir));
+    takes(&it, &dir, &mut taker, &mut seeder);
+}
+
+#[test]
+fn the_dht_leads_to_libtorrent_without_ipv4_and_back() {
+    let Some((python, world, scratch)) = with_libtorrent(2) else { return };
+    let folder = scratch.path();
+    let (it, torrent) = payload(folder, "one.bin", 7, "");
+    let (here, there, dir) = (folder.join("here"), folder.join("there"), folder.join("of libtorrent"));
+    it.write_data(&here);
+    let (_nodes, first) = world.nodes(0, &python, &folder.join("nodes"));
+    let dht = json!({
+        "enable_dht": true, "dht_bootstrap_nodes": "", "dht_restrict_routing_ips": false, "dht_announce_interval": 10,
+        "dht_restrict_search_ips": false, "dht_ignore_dark_internet": false,
+    });
+    let link = format!("magnet:?xt=urn:btih:{}", it.hex());
+    let meets = |it: &mut Process| say(it, &json!({"op": "dht_meet", "nodes": [first]}));
+    let mut giver =
+        world.libtorrent_with(2, &python, &folder.join("g"), &dht, &json!({"torrent": torrent, "dir": here}));
+    meets(&mut giver);
+    let args = ["download", &link, "--dir", &name(&there), "--port", "6881", "--exit-when-done", "--dht-nodes", &first];
+    let mut leecher = world.ttui_with("--no-dht", 1, &folder.join("l"), &args);
+    assert!(leecher.wait().success(), "{}\n{}", leecher.tail(), giver.tail());
+    assert_eq!(it.flaws(&there, true), None);
+    giver.must_live();
+    drop(giver);
+    let args = ["seed", &name(&torrent), "--dir", &name(&here), "--port", "6881", "--dht-nodes", &first];
+    let mut seeder = world.ttui_with("--no-dht", 1, &folder.join("s"), &args);
+    let mut taker = world.libtorrent_with(2, &python, &folder.join("t"), &dht, &json!({"torrent": link, "dir": dir}));
+    meets(&mut taker);
+    takes(&it, &dir, &mut taker, &mut seeder);
 }

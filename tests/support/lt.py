@@ -52,8 +52,13 @@ def add(ask):
 
 def connect(ask):
     """Connects the last torrent to a peer."""
-    ip, port = ask["to"].rsplit(":", 1)
-    torrents[-1].connect_peer((ip, int(port)))
+    torrents[-1].connect_peer(parts(ask["to"]))
+
+
+def parts(addr):
+    """An address (IPv6 in brackets) and its port."""
+    ip, port = addr.rsplit(":", 1)
+    return ip.strip("[]"), int(port)
 
 
 def stat(ask):
@@ -75,9 +80,8 @@ def sent(ask):
 def dht(ask):
     """Starts a DHT: one node on each of the addresses, each introduced to half of the others."""
     for addr in ask["nodes"]:
-        ip = addr.rsplit(":", 1)[0]
         settings = {
-            "listen_interfaces": addr, "outgoing_interfaces": ip,
+            "listen_interfaces": addr, "outgoing_interfaces": parts(addr)[0],
             "enable_dht": True, "enable_lsd": False, "enable_upnp": False, "enable_natpmp": False,
             "dht_bootstrap_nodes": "", "dht_restrict_routing_ips": False,
             "dht_restrict_search_ips": False, "dht_ignore_dark_internet": False, "dht_prefer_verified_node_ids": False,
@@ -91,8 +95,7 @@ def dht(ask):
 
 def introduce(node, others):
     for addr in others:
-        ip, port = addr.rsplit(":", 1)
-        node.add_dht_node((ip, int(port)))
+        node.add_dht_node(parts(addr))
 
 
 def dht_meet(ask):
