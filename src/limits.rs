@@ -122,7 +122,7 @@ pub const WRITE: Duration = Duration::from_secs(60);
 /// A requested block that does not come in this time makes its holder snubbed and is asked elsewhere.
 pub const REQUEST: Duration = Duration::from_secs(30);
 /// Dials under way at once, all torrents together. Where most addresses are dead, this many that are silent are seen
-/// off in the time in which a system asks three times.
+/// off in two seconds.
 pub const HALF_OPEN_OUT: usize = 128;
 /// Dials that one torrent asks for at once: some more than can be under way, since silent ones give way only to others
 /// that wait.

@@ -13,8 +13,11 @@ pub(super) const YOUNG: Duration = Duration::from_millis(500);
 /// Dials younger than that.
 const YOUNG_MOST: usize = 32;
 /// Where all places are taken and others wait, a dial that nobody has answered for this long gives way: the system has
-/// asked three times by then.
-pub(super) const GIVES_WAY: Duration = Duration::from_millis(3500);
+/// asked twice by then. At the pace at which dials begin, so many are under way after this time that they just fill the
+/// places: whoever is heard of waits for no wave of others to break.
+pub(super) const GIVES_WAY: Duration = Duration::from_secs(2);
+const _: () =
+    assert!(YOUNG_MOST as u128 * (GIVES_WAY.as_millis() / YOUNG.as_millis()) <= limits::HALF_OPEN_OUT as u128);
 
 /// An address to connect to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

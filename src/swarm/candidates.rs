@@ -63,6 +63,8 @@ struct Candidate {
     /// How much it is preferred among equals: canonically, and by chance.
     priority: u32,
     lot: u32,
+    /// Which word on an address it was that named it last: the higher, the later.
+    heard: u64,
     /// Attempts in a row that came to nothing.
     fails: u32,
     /// How the last one did.
@@ -82,6 +84,14 @@ impl Candidate {
     }
 }
 
+/// The turns that a source had.
+#[derive(Clone, Copy, Debug, Default)]
+struct Turns {
+    /// Which turn of all was its last.
+    last: u64,
+    count: u64,
+}
+
 /// The known addresses of one torrent.
 #[derive(Debug)]
 pub struct Candidates {
@@ -94,8 +104,10 @@ pub struct Candidates {
     jammed: bool,
     /// Whether each of the last 32 dials was answered, as bits.
     answers: u32,
-    /// When each source and family had its last turn.
-    turns: BTreeMap<(Source, bool), u64>,
+    /// The turns of each source and family.
+    turns: BTreeMap<(Source, bool), Turns>,
+    /// Words on addresses so far.
+    words: u64,
     known: BTreeMap<SocketAddr, Candidate>,
     banned: BTreeMap<IpAddr, String>,
     ourselves: BTreeSet<SocketAddr>,
@@ -119,6 +131,7 @@ impl Candidates {
             jammed: false,
             answers: 0,
             turns: BTreeMap::new(),
+            words: 0,
             known: BTreeMap::new(),
             banned: BTreeMap::new(),
             ourselves: BTreeSet::new(),
@@ -168,6 +181,8 @@ impl Candidates {
         }
         if let Some(known) = self.known.get_mut(&addr) {
             known.source = known.source.min(source);
+            self.words += 1;
+            known.heard = self.words;
             return;
         }
         if source == Source::Lan && self.is_crowded(addr.ip()) {
@@ -180,10 +195,12 @@ impl Candidates {
             }
         }
         let next = now + self.crowd(addr, source);
+        self.words += 1;
         let fresh = Candidate {
             source,
             priority: self.priority(addr),
             lot: self.lot(addr),
+            heard: self.words,
             fails: 0,
             failure: None,
             good: false,
@@ -297,28 +314,36 @@ impl Candidates {
 
     /// The next address to dial, marked as being dialled: those that the user gave and those on our own network first,
     /// then those that were good, then those that failed least; among equals sources and families by turns, and of each
-    /// the one of the highest priority (BEP 40) and one by chance, by turns too. With it comes whether it was spoken to encrypted the last time.
+    /// by turns too the one of the highest priority (BEP 40), one by chance, and the one that was named last. With it
+    /// comes whether it was spoken to encrypted the last time.
     pub fn next(&mut self, now: Instant) -> Option<(SocketAddr, Option<bool>)> {
         if self.soonest.is_none_or(|at| now < at) {
             return None;
         }
         // Sources and families take turns: many addresses of one do not hold off the few of another.
-        let turn = |addr: &SocketAddr, c: &Candidate| self.turns.get(&(c.source, addr.is_ipv6())).copied();
-        // Every other one by chance: neighbours have like priorities, and a dead neighbourhood may have the highest.
-        let latest = self.turns.values().copied().max().unwrap_or(0);
-        let canonical = latest % 2 == 0;
+        let turns =
+            |addr: &SocketAddr, c: &Candidate| self.turns.get(&(c.source, addr.is_ipv6())).copied().unwrap_or_default();
         let rank = |addr: &SocketAddr, c: &Candidate| {
-            let worth = if canonical { c.priority } else { c.lot };
-            (!c.is_near(), !c.good, c.fails, turn(addr, c).unwrap_or(0), std::cmp::Reverse(worth))
+            let turns = turns(addr, c);
+            // Neighbours have like priorities, and a dead neighbourhood may have the highest. And behind a thousand that
+            // nobody has tried yet, who has just been heard of would wait for long.
+            let worth = match turns.count % 3 {
+                0 => u64::from(c.priority),
+                1 => u64::from(c.lot),
+                _ => c.heard,
+            };
+            (!c.is_near(), !c.good, c.fails, turns.last, std::cmp::Reverse(worth))
         };
         let ready = self.known.iter().filter(|(_, c)| !c.busy && c.next <= now);
         let Some(addr) = ready.min_by_key(|(addr, c)| rank(addr, c)).map(|(addr, _)| *addr) else {
             self.soonest = self.known.values().filter(|c| !c.busy).map(|c| c.next).min();
             return None;
         };
+        let latest = self.turns.values().map(|turns| turns.last).max().unwrap_or(0);
         let c = self.known.get_mut(&addr)?;
         c.busy = true;
-        self.turns.insert((c.source, addr.is_ipv6()), latest + 1);
+        let turns = self.turns.entry((c.source, addr.is_ipv6())).or_default();
+        *turns = Turns { last: latest + 1, count: turns.count + 1 };
         Some((addr, c.encrypted))
     }
 

@@ -178,8 +178,23 @@ fn among_equals_the_canonical_priority_decides_once_we_know_who_we_are() {
     c.we_are(us);
     c.we_are(SocketAddr::from(([198, 51, 100, 8], 6881)));
     let picks: Vec<u32> = (0..50).map(|_| priority(us, c.next(t0).unwrap().0)).collect();
-    let canonical: Vec<u32> = picks.into_iter().step_by(2).collect();
+    let canonical: Vec<u32> = picks.into_iter().step_by(3).collect();
     assert!(canonical.is_sorted_by(|a, b| a >= b), "{canonical:?}");
+}
+
+#[test]
+fn who_was_just_heard_of_does_not_wait_behind_a_thousand() {
+    let t0 = Instant::now();
+    let mut c = Candidates::new(1);
+    (0..2000).for_each(|n| c.learn(t0, addr(n), Source::Pex));
+    (2000..2010).for_each(|n| c.learn(t0, addr(n), Source::Tracker));
+    (0..40).for_each(|_| _ = c.next(t0));
+    (3000..3050).for_each(|n| c.learn(t0, addr(n), Source::Pex));
+    c.learn(t0, addr(7), Source::Pex);
+    let picks: Vec<SocketAddr> = (0..60).filter_map(|_| c.next(t0)).map(|(addr, _)| addr).collect();
+    let fresh = picks.iter().filter(|pick| **pick >= addr(3000) || **pick == addr(7)).count();
+    assert!((20..30).contains(&fresh), "{fresh} of 60");
+    assert!(picks[..8].contains(&addr(7)), "named again: {picks:?}");
 }
 
 #[test]
