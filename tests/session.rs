@@ -330,6 +330,34 @@ fn what_the_user_wants_of_a_torrent_outlives_the_session() {
     seeder.stop();
 }
 
+/// Nobody has looked at the files of one that stays paused; its record tells which of its pieces were there.
+#[test]
+fn what_a_paused_torrent_had_is_on_its_map_after_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = content(5, 6 * PIECE);
+    let (path, _) = torrent(folder.path(), "film", &data);
+    // The first two pieces and the last one are right.
+    let mut spoilt = data;
+    spoilt[2 * PIECE..5 * PIECE].fill(0);
+    fs::write(folder.path().join("film"), spoilt).unwrap();
+    let first = Peer::start_in(folder, true);
+    let id = first.add(&path, Vec::new());
+    first.until("it has three pieces", id, |view| view.is_some_and(|view| view.have == 3));
+    first.engine.send(Command::Pause(id));
+    state_of(&first, id, State::Paused);
+
+    let second = Peer::start_in(first.leave(), true);
+    let id = TorrentId(1);
+    second.engine.send(Command::Focus(Some(id)));
+    second.until("its map", id, |view| {
+        view.filter(|view| view.state == State::Paused).and_then(|view| view.detail.as_ref()).is_some_and(|detail| {
+            let here: Vec<bool> = detail.cells.iter().map(|cell| cell.have == cell.pieces).collect();
+            here == [true, true, false, false, false, true] && detail.files[0].done == 3 * PIECE as u64
+        })
+    });
+    second.stop();
+}
+
 #[test]
 fn all_torrents_of_the_last_session_are_in_the_first_snapshot() {
     const MANY: usize = 500;

@@ -97,6 +97,17 @@ impl Store {
         found
     }
 
+    /// The pieces that are there by the record alone, as a bitfield of BEP 3: nobody looks at the files, and nothing is
+    /// changed. `None` where there is no record that can be read.
+    #[must_use]
+    pub fn recall(&self, layout: &Layout) -> Option<Vec<u8>> {
+        let (base, _) = self.read_base(&self.record(), layout).ok()??;
+        let mut found = Found { base: Some(base), ..Found::default() };
+        self.replay(&mut found, "", layout.geometry().pieces());
+        let base = found.base?;
+        Some(base.written.iter().zip(&base.unsure).map(|(written, unsure)| written & !unsure).collect())
+    }
+
     fn read_base(&self, path: &Path, layout: &Layout) -> Result<Option<(Base, i64)>, String> {
         let meta = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),

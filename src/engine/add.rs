@@ -70,6 +70,8 @@ pub struct Plan {
     pub bytes: Option<Bytes>,
     /// The link that it was added by, until its metadata are here.
     pub magnet: Option<Box<Magnet>>,
+    /// The pieces that were there when it last ran, as a bitfield of BEP 3, for one that may not run for long.
+    pub recalled: Option<Bytes>,
 }
 
 impl Plan {
@@ -190,7 +192,7 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
     };
     let folder = metainfo.folder;
     let layout = Some(Arc::new(layout));
-    Ok(Plan { config, layout, dir, remarks: metainfo.remarks, folder, bytes: None, magnet: None })
+    Ok(Plan { config, layout, dir, remarks: metainfo.remarks, folder, bytes: None, magnet: None, recalled: None })
 }
 
 /// What a `.torrent` says beside its data, safe to print.

@@ -90,7 +90,8 @@ pub fn joined(add: &AddTorrent, magnet: Box<Magnet>, defaults: &Defaults) -> Res
         seed: fastrand::u64(..),
     };
     let remarks = magnet.refused.clone();
-    Ok(Plan { config, layout: None, dir, remarks, folder: false, bytes: None, magnet: Some(magnet) })
+    let magnet = Some(magnet);
+    Ok(Plan { config, layout: None, dir, remarks, folder: false, bytes: None, magnet, recalled: None })
 }
 
 /// What the metadata of a magnet make of it: its `.torrent`, kept and judged as every other one.

@@ -111,7 +111,11 @@ impl Entry {
     pub(super) fn adopt(&mut self, mut plan: Box<Plan>) {
         plan.wished(&self.kept);
         self.seen = false;
-        self.life = Life::Paused(self.machine(&plan));
+        let mut torrent = self.machine(&plan);
+        if let Some(have) = plan.recalled.take() {
+            torrent.recall(&have);
+        }
+        self.life = Life::Paused(torrent);
         self.plan = Some(plan);
     }
 
@@ -142,7 +146,7 @@ impl Entry {
         }
         if !self.seen && self.kept.pieces > 0 && view.state != State::Checking {
             (view.wanted, view.done, view.have) = (self.kept.wanted, self.kept.done, self.kept.have);
-            // Which pieces are there is not known before its files are looked at, unless it is all of them.
+            // Which pieces are there is not known without a record before its files are looked at, unless it is all of them.
             if let Some(detail) = view.detail.as_mut().filter(|_| self.kept.have == self.kept.pieces) {
                 detail
                     .cells

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::super::add::Plan;
 use super::super::inbox::inbox;
 use super::super::join::named;
@@ -12,6 +14,7 @@ use super::wishes::today;
 use super::{Desk, Errand, Opened};
 use crate::api::{AddTorrent, Event, TorrentId};
 use crate::disk::storage::{Allocation, Resumed, Storage, StorageSpec};
+use crate::disk::store::Store;
 use crate::swarm::event::Input;
 use crate::swarm::torrent::Torrent;
 use crate::swarm::view::State;
@@ -67,8 +70,15 @@ impl Desk {
         let add = AddTorrent { what, dir, select, ..AddTorrent::default() };
         let (defaults, world, hash) = (self.it.defaults.clone(), Arc::clone(&self.it.world), entry.hash);
         let keep = keep.clone();
+        // Those that are to run are told soon by whoever looks at their files.
+        let state_dir = (entry.goal == Goal::Pause).then(|| self.it.state_dir.clone());
         let work = move || {
-            let plan = named(&add, &world.announcer, &keep, &defaults).map(|plan| Plan { bytes: None, ..plan });
+            let recall = |plan: &Plan| {
+                let (layout, state_dir) = (plan.layout.as_ref()?, state_dir.as_ref()?);
+                Store::new(state_dir, plan.config.info_hash, &plan.dir).recall(layout).map(Bytes::from)
+            };
+            let plan = named(&add, &world.announcer, &keep, &defaults);
+            let plan = plan.map(|plan| Plan { bytes: None, recalled: recall(&plan), ..plan });
             let plan = plan.and_then(|plan| match plan.config.info_hash == hash {
                 true => Ok(Box::new(plan)),
                 false => Err(format!("{} is another torrent's: remove this one and add it again", add.what)),

@@ -31,13 +31,18 @@ impl Torrent {
         if self.is_described() { self.begin(now, have, check, out) } else { self.begin_search(now, out) }
     }
 
-    /// It begins with what is there.
-    pub(super) fn begin(&mut self, now: Instant, have: &Bytes, check: Vec<Range<u32>>, out: &mut Vec<Effect>) {
+    /// These pieces are there and no others, as far as is known: a bitfield of BEP 3. What stands when it starts counts.
+    pub fn recall(&mut self, have: &Bytes) {
         let pieces = self.config.geometry.pieces();
         let have = Bitfield::from_wire(have, pieces).unwrap_or_else(|| Bitfield::new(pieces));
         for piece in self.config.geometry.all() {
             if have.has(piece) { self.picker.mark_have(piece) } else { self.picker.mark_lost(piece) }
         }
+    }
+
+    /// It begins with what is there.
+    pub(super) fn begin(&mut self, now: Instant, have: &Bytes, check: Vec<Range<u32>>, out: &mut Vec<Effect>) {
+        self.recall(have);
         if check.iter().all(Range::is_empty) {
             self.go_active(now, out);
         } else {
