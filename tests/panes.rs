@@ -470,19 +470,26 @@ fn a_magnet_that_looks_shows_what_is_known() {
 }
 
 #[test]
-fn local_discovery_stands_below_the_trackers() {
+fn the_other_ways_to_find_peers_stand_below_the_trackers() {
     let mut view = download("debian-13.1.0-amd64-DVD-1.iso", 38);
-    let row = SourceRow {
-        known: 3,
-        connected: 2,
-        status: "3 addresses known".into(),
-        last: Some(Duration::from_secs(12)),
-        next: Some(Duration::from_secs(240)),
-        ..SourceRow::new(Source::Lan)
+    let row = |source, (known, connected), status: &str, last: Option<u64>, next: Option<u64>| SourceRow {
+        known,
+        connected,
+        status: status.into(),
+        last: last.map(Duration::from_secs),
+        next: next.map(Duration::from_secs),
+        ..SourceRow::new(source)
     };
     let detail = view.detail.as_mut().unwrap();
     let trackers = detail.trackers.len();
-    detail.sources.insert(0, row);
+    detail.sources = vec![
+        row(Source::Incoming, (5, 5), "", None, None),
+        row(Source::Lan, (3, 2), "3 addresses known", Some(12), Some(240)),
+        row(Source::Tracker, (50, 19), "", None, None),
+        row(Source::Pex, (31, 8), "8 peers exchange, 3 named others, the last 12", Some(41), None),
+        row(Source::Dht, (22, 6), "64 nodes asked, 22 addresses; 8 told of us", Some(230), Some(670)),
+        row(Source::Web, (2, 1), "1 of 2 asked", None, Some(5)),
+    ];
     let snapshot = world(vec![view.clone()]);
     for (width, height) in SIZES {
         let mut model = model(width, height, ThemeName::Plain, &snapshot);
@@ -493,13 +500,21 @@ fn local_discovery_stands_below_the_trackers() {
         keys(&mut model, &snapshot, "d");
         assert!(model.dialogs.is_empty(), "it cannot be taken away");
     }
+    // What is cut is read whole below.
+    let mut model = model(80, 24, ThemeName::Plain, &snapshot);
+    keys(&mut model, &snapshot, "5 Tab G Up");
+    let now = shown(&model, &snapshot);
+    assert!(now.contains("DHT: 64 nodes asked, 22 addresses; 8 told of us"), "{now}");
     // Alone.
     view.detail.as_mut().unwrap().trackers.clear();
     let snapshot = world(vec![view]);
     let mut model = start(&snapshot);
     keys(&mut model, &snapshot, "5 Tab z");
     let shown = shown(&model, &snapshot);
-    assert!(shown.contains("this torrent names no tracker") && shown.contains("3 addresses known"), "{shown}");
+    for words in ["this torrent names no tracker", "3 addresses known", "8 peers exchange", "64 nodes", "1 of 2 asked"]
+    {
+        assert!(shown.contains(words), "{words}: {shown}");
+    }
 }
 
 #[test]

@@ -13,7 +13,7 @@ mod support {
 
 use std::time::Duration;
 
-use ttui::api::{Snapshot, TorrentId};
+use ttui::api::{DhtState, Snapshot, TorrentId};
 use ttui::ui::keys::{KEYS, Key, Tab};
 use ttui::ui::model::{Dialog, Model, Msg, Pane};
 use ttui::ui::style::ThemeName;
@@ -61,6 +61,34 @@ fn every_tab_and_dialog_at_80x24() {
         keys(&mut model, &snapshot, pressed);
         insta::assert_snapshot!(format!("80x24_{name}"), text(&draw(&model, &snapshot)));
     }
+}
+
+/// The first line: what is left out where there is less room, and in how few words the rest is said.
+#[test]
+fn the_first_line_tells_of_the_dht_and_the_port() {
+    let mut lines = String::new();
+    let dht = |nodes, beginning| Some(DhtState { nodes, beginning, ..DhtState::default() });
+    let closed = "closed on port 6881: no router answers PCP, NAT-PMP or UPnP";
+    for (nodes, port, state, free) in [
+        (None, Some(6881), "listening on port 6881", 41_200_000_000),
+        (dht([0, 0], true), Some(6881), "listening on port 6881", 41_200_000_000),
+        (dht([250, 62], false), Some(6881), "open on port 6881", 41_200_000_000),
+        (dht([250, 62], false), Some(6881), "mapped on port 6881 (UPnP, outside 7000)", 41_200_000_000),
+        (dht([250, 62], false), Some(6881), closed, 41_200_000_000),
+        (dht([250, 62], false), Some(6881), closed, 412_000_000),
+        (dht([0, 0], false), Some(6881), closed, 41_200_000_000),
+        (dht([0, 0], false), Some(6882), "listening on port 6882: 6881 is taken", 41_200_000_000),
+        (None, None, "peers cannot reach us: no port can be had", 41_200_000_000),
+        (None, None, "", 41_200_000_000),
+    ] {
+        for (width, height) in SIZES {
+            let mut snapshot = world(vec![download("debian-13.1.0-amd64-DVD-1.iso", 38)]);
+            (snapshot.dht, snapshot.port, snapshot.port_state, snapshot.free) = (nodes, port, state.into(), Some(free));
+            let shown = screen(width, height, &snapshot);
+            lines += &format!("{width:3}|{}\n", shown.lines().next().unwrap_or_default());
+        }
+    }
+    insta::assert_snapshot!("first_lines", lines);
 }
 
 /// Before, keys, after: what the engine is asked to do.

@@ -34,10 +34,10 @@ fn slots(area: Rect) -> Vec<Slot<Col>> {
         column(Col::Tier, "Tier", 4, Side::Right, 6),
         column(Col::Address, "Tracker", (area.width * 2 / 5).min(56), Side::Left, 1),
         column(Col::Says, "Says", 0, Side::Left, 0),
-        column(Col::Seeds, "Seeds", 6, Side::Right, 3),
-        column(Col::Leechers, "Leech", 6, Side::Right, 4),
+        column(Col::Seeds, "Seeds", 6, Side::Right, 4),
+        column(Col::Leechers, "Leech", 6, Side::Right, 5),
         column(Col::Completed, "Done", 6, Side::Right, 8),
-        column(Col::Peers, "Peers", 5, Side::Right, 5),
+        column(Col::Peers, "Peers", 5, Side::Right, 3),
         column(Col::Last, "Last", 5, Side::Right, 7),
         column(Col::Next, "Next", 5, Side::Right, 2),
     ];
@@ -77,13 +77,12 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, detail: &Detail) {
     }
     // A message that is cut is read whole below the list, where there is room.
     let room = slots.iter().find(|slot| slot.key == Col::Says).map_or(0, |slot| slot.width);
-    let chosen = detail.trackers.get(model.cursor[Tab::Trackers as usize].min(count - 1));
-    if usize::from(body.height) > count + 2
-        && let Some(row) = chosen
-        && crate::ui::text::cells(&row.status) > room
+    let (name, says) = named(detail, model.cursor[Tab::Trackers as usize].min(count - 1)).unwrap_or_default();
+    if usize::from(body.height) > count + 1
+        && crate::ui::text::cells(says) > room
         && model.pane == crate::ui::model::Pane::Detail
     {
-        let lines = crate::ui::text::wrap(&format!("{}: {}", row.url, row.status), area.width.saturating_sub(6));
+        let lines = crate::ui::text::wrap(&format!("{name}: {says}"), area.width.saturating_sub(6));
         let room = usize::from(body.height) - count - 1;
         let lines: Vec<_> = lines.into_iter().take(room.min(4)).collect();
         body.height -= lines.len() as u16;
@@ -99,6 +98,16 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, detail: &Detail) {
             }
         }
     });
+}
+
+/// What a line is of, and what it says.
+fn named(detail: &Detail, at: usize) -> Option<(&str, &str)> {
+    match detail.trackers.get(at) {
+        Some(row) => Some((&row.url, &row.status)),
+        None => {
+            asked(detail).nth(at - detail.trackers.len()).map(|row| (source_words(row.source), row.status.as_str()))
+        }
+    }
 }
 
 fn source_field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, row: &SourceRow) {

@@ -114,40 +114,66 @@ fn header(pen: &mut Pen<'_>, area: Rect, model: &Model, snapshot: &Snapshot) {
         pen.put_right(x + 11, y, 9, &rate_long(bytes), style);
         x += 13;
     }
-    let mut right = area.right() - 1;
-    if let Some(free) = snapshot.free
-        && right >= x + 10
-    {
-        let short = free < 1_000_000_000;
-        let start =
-            pen.put_right(right, y, 10, &format!("free {}", size(free)), if short { theme.bad } else { theme.dim });
-        right = start.saturating_sub(2);
-    }
-    let port = match snapshot.port {
-        // The engine may name the port in its sentence: once is enough.
-        Some(port) => {
-            format!("port {port} {}", snapshot.port_state.replacen(&format!(" on port {port}"), "", 1))
-        }
-        None if snapshot.port_state.is_empty() => "starting".to_owned(),
-        None => format!("no port: {}", snapshot.port_state),
-    };
-    let room = right.saturating_sub(x + 1);
-    if room >= 10 {
-        let started = snapshot.port.is_some() || snapshot.port_state.is_empty();
-        right = pen.put_right(right, y, room, &port, if started { theme.dim } else { theme.warn });
-    }
-    if let Some(dht) = &snapshot.dht {
-        let text = nodes(dht);
-        let room = right.saturating_sub(x + 3);
-        if usize::from(room) >= text.len() {
-            let style = if dht.nodes == [0, 0] && !dht.beginning { theme.warn } else { theme.dim };
-            right = pen.put_right(right - 2, y, room, &text, style);
-        }
-    }
+    let right = beside_the_rates(pen, (x + 1, area.right() - 1, y), model, snapshot);
     let states = states(snapshot);
     let room = right.saturating_sub(x + 4);
-    if room >= crate::ui::text::cells(&states) {
+    if room >= cells(&states) {
         pen.put(x + 1, y, room, &states, theme.dim);
+    }
+}
+
+/// The least room for a sentence on the port that is cut: most of its reason is still read.
+const CUT: u16 = 34;
+
+/// From the right: free space, the port, the DHT. Where room is scarce the port is said in fewer words, then what is
+/// not in need is left out. Returns where they begin.
+fn beside_the_rates(pen: &mut Pen<'_>, (left, right, y): (u16, u16, u16), model: &Model, snapshot: &Snapshot) -> u16 {
+    const GAP: u16 = 2;
+    let theme = model.theme;
+    let forms = port(snapshot);
+    let nodes = snapshot.dht.as_ref().map(nodes);
+    let free = snapshot.free.map(|bytes| format!("free {}", size(bytes)));
+    let scarce = snapshot.free.is_some_and(|bytes| bytes < 1_000_000_000);
+    let wide = |text: &Option<String>| text.as_ref().map_or(0, |text| cells(text) + GAP);
+    let fitting = |free: &Option<String>, nodes: &Option<String>| {
+        let room = right.saturating_sub(left + wide(free) + wide(nodes));
+        let whole = forms.first().filter(|whole| cells(whole) <= room || room >= CUT);
+        whole.or_else(|| forms.iter().find(|form| cells(form) <= room)).cloned()
+    };
+    let less = if scarce { (free.clone(), None) } else { (None, nodes.clone()) };
+    let choices = [(free, nodes), less, (None, None)];
+    let found = choices.into_iter().find_map(|(free, nodes)| fitting(&free, &nodes).map(|port| (free, port, nodes)));
+    let (free, port, nodes) = found.unwrap_or_else(|| (None, forms.last().cloned().unwrap_or_default(), None));
+    let started = snapshot.port.is_some() || snapshot.port_state.is_empty();
+    let lost = snapshot.dht.as_ref().is_some_and(|dht| dht.nodes == [0, 0] && !dht.beginning);
+    let mut at = right + GAP;
+    let before_port = wide(&nodes);
+    for (text, kept, style) in [
+        (free, 0, if scarce { theme.bad } else { theme.dim }),
+        (Some(port), before_port, if started { theme.dim } else { theme.warn }),
+        (nodes, 0, if lost { theme.warn } else { theme.dim }),
+    ] {
+        let room = at.saturating_sub(GAP + left + kept);
+        if let Some(text) = text.filter(|text| room >= cells(text).min(10)) {
+            at = pen.put_right(at - GAP, y, room, &text, style);
+        }
+    }
+    at.min(right)
+}
+
+/// What is said of the port, the longest form first.
+fn port(snapshot: &Snapshot) -> Vec<String> {
+    // The engine may name the port in its sentence: once is enough.
+    let state = snapshot.port_state.as_str();
+    match snapshot.port {
+        Some(port) => {
+            let state = state.replacen(&format!(" on port {port}"), "", 1);
+            let word = state.split([':', ' ', ',']).next().unwrap_or_default();
+            let short = if word == "listening" { format!("port {port}") } else { format!("port {word}") };
+            vec![format!("port {port} {state}"), format!("port {port} {word}"), short]
+        }
+        None if state.is_empty() => vec!["starting".to_owned()],
+        None => vec![format!("no port: {state}")],
     }
 }
 
@@ -201,7 +227,7 @@ fn welcome(pen: &mut Pen<'_>, area: Rect, model: &Model, snapshot: &Snapshot) {
         (model.keymap.shown(Act::Help), "all keys"),
         (model.keymap.shown(Act::Quit), "quit"),
     ];
-    let column = rows.iter().map(|(key, _)| crate::ui::text::cells(key)).max().unwrap_or(1) + 2;
+    let column = rows.iter().map(|(key, _)| cells(key)).max().unwrap_or(1) + 2;
     for (key, text) in rows {
         if y + 1 >= area.bottom() {
             return;

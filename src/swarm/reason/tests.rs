@@ -189,6 +189,27 @@ fn nobody_on_the_local_network_is_a_reason_where_nobody_else_is_asked() {
 }
 
 #[test]
+fn what_the_dht_says_is_told_where_there_is_nobody() {
+    let dht = |words| Facts { dht: Some(words), ..Facts::default() };
+    let none = "the DHT has no nodes to ask";
+    says(&dht(none), &format!("no peers: no tracker is named and no address was given; {none}"));
+    let magnet = Facts { state: State::Metadata, search: Some(Standing::default()), ..dht(none) };
+    says(&magnet, &format!("metadata wanted, no peers: no tracker is named and no address was given; {none}"));
+    let f =
+        Facts { known: 12, failures: Failures { silent: 9, refused: 3, hung_up: 0 }, ..dht("the DHT is being asked") };
+    says(&f, "no peers: 9 of 12 addresses do not answer, 3 refuse; the DHT is being asked");
+    let closed = "the port is closed and no router maps it: peers cannot call us";
+    let trackers = vec![("udp://t".into(), "no answer".into(), true)];
+    let f = Facts { reach: Reach::Closed, trackers, ..dht("the DHT names nobody new") };
+    says(&f, &format!("no peers are known; {closed}; udp://t: no answer; the DHT names nobody new"));
+    // Where somebody is connected it is of no weight.
+    says(
+        &Facts { dht: Some(none), ..facts() },
+        "3 of 8 peers are sending what they have to give; disk 2% busy, no limiter",
+    );
+}
+
+#[test]
 fn web_seeds_in_trouble_are_named() {
     let host = "w.example:8080".to_owned();
     let f = Facts { web_seeds: vec![(host.clone(), Some("connection refused".into()))], ..Facts::default() };

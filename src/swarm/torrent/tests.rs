@@ -4,6 +4,7 @@ use crate::swarm::view::Source;
 use crate::wire::message::{Block, Message, Reserved};
 
 mod dht;
+mod letters;
 mod local;
 mod pex;
 
