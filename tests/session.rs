@@ -330,6 +330,35 @@ fn what_the_user_wants_of_a_torrent_outlives_the_session() {
     seeder.stop();
 }
 
+/// People paste the same link from several places: each may know other trackers and peers.
+#[test]
+fn a_torrent_that_is_named_again_takes_what_is_new() {
+    let seeder = Peer::start();
+    let (_, hash) = seed(&seeder, "film", 6);
+    let peer = Peer::start();
+    let id = peer.add(&seeder.folder.path().join("film.torrent"), Vec::new());
+    peer.engine.send(Command::Focus(Some(id)));
+    let again = |more: &str| {
+        let what = format!("magnet:?xt=urn:btih:{hash}{more}");
+        peer.engine.send(Command::Add(AddTorrent { what, ..AddTorrent::default() }));
+        peer.wait("it is said", |event| match event {
+            Event::Refused { why, .. } => Some(why.clone()),
+            Event::Added { .. } => panic!("it is there twice"),
+            _ => None,
+        })
+    };
+    let new = format!("&tr=http://127.0.0.1:9/announce&tr=udp://127.0.0.1:9/b&x.pe={}", seeder.addr());
+    let why = again(&new);
+    assert!(why.ends_with("is already there; its 2 new trackers were added"), "{why}");
+    peer.complete(id);
+    let trackers = |view: Option<&TorrentView>| view?.detail.as_ref().map(|detail| detail.trackers.len());
+    peer.until("its trackers", id, |view| trackers(view) == Some(2));
+    let why = again("&tr=udp://127.0.0.1:9/b");
+    assert!(why.ends_with("is already there"), "{why}");
+    peer.stop();
+    seeder.stop();
+}
+
 /// Nobody has looked at the files of one that stays paused; its record tells which of its pieces were there.
 #[test]
 fn what_a_paused_torrent_had_is_on_its_map_after_a_restart() {

@@ -12,12 +12,13 @@ use super::super::runner::Runner;
 use super::entry::{Entry, Goal, Life};
 use super::wishes::today;
 use super::{Desk, Errand, Opened};
-use crate::api::{AddTorrent, Event, TorrentId};
+use crate::api::{AddTorrent, Event, TorrentId, Wish};
 use crate::disk::storage::{Allocation, Resumed, Storage, StorageSpec};
 use crate::disk::store::Store;
 use crate::swarm::event::Input;
 use crate::swarm::torrent::Torrent;
-use crate::swarm::view::State;
+use crate::swarm::view::{Source, State};
+use crate::wire::message::InfoHash;
 use crate::wire::tracker::Asker;
 
 impl Desk {
@@ -27,7 +28,7 @@ impl Desk {
         notes.into_iter().for_each(|note| self.notice(None, note));
         let mut restored = Vec::new();
         for kept in list {
-            let Some(hash) = kept.hash().filter(|hash| !self.has(*hash)) else { continue };
+            let Some(hash) = kept.hash().filter(|hash| self.find(*hash).is_none()) else { continue };
             let id = self.name();
             self.enter(id, Entry::new(hash, kept));
             restored.push(id);
@@ -40,8 +41,8 @@ impl Desk {
         first.into_iter().chain(later).for_each(|id| self.settle(id));
     }
 
-    fn has(&self, hash: crate::wire::message::InfoHash) -> bool {
-        self.table.values().any(|entry| entry.hash == hash)
+    fn find(&self, hash: InfoHash) -> Option<TorrentId> {
+        self.table.iter().find(|(_, entry)| entry.hash == hash).map(|(id, _)| *id)
     }
 
     /// A name that no torrent had before.
@@ -130,8 +131,8 @@ impl Desk {
         if self.forgetting.contains(&hash) {
             return self.again.push(add);
         }
-        if self.has(hash) {
-            let why = format!("{} is already there", plan.config.name);
+        if let Some(id) = self.find(hash) {
+            let why = self.join(id, &plan);
             return self.event(Event::Refused { what: add.what, why });
         }
         let mut kept = Kept {
@@ -162,6 +163,29 @@ impl Desk {
             self.added(id);
         }
         self.settle(id);
+    }
+
+    /// A torrent that is there already was named once more, with trackers and peers that may be new to it; says what has
+    /// come of that. A private one keeps to its own.
+    fn join(&mut self, id: TorrentId, plan: &Plan) -> String {
+        let entry = self.table.get(&id);
+        let text = format!("{} is already there", entry.map_or(&plan.config.name, |entry| &entry.kept.name));
+        let Some(known) = entry.and_then(|entry| entry.plan.as_ref()) else { return text };
+        if known.config.private || plan.config.private {
+            return text + "; it is private, and keeps to the trackers that it has";
+        }
+        let has: Vec<&String> = known.config.trackers.iter().flatten().collect();
+        let new = plan.config.trackers.iter().flatten().filter(|url| !has.contains(url));
+        let new: Vec<String> = new.cloned().collect();
+        let text = match new.len() {
+            0 => text,
+            1 => text + "; its new tracker was added",
+            more => text + &format!("; its {more} new trackers were added"),
+        };
+        new.into_iter().for_each(|url| self.wish(id, Wish::AddTracker(url)));
+        let addrs = plan.config.peers.clone();
+        self.input(id, Input::Found { source: Source::Manual, addrs });
+        text
     }
 
     /// It is in the list from now on.
