@@ -53,6 +53,20 @@
 //! 4. `Input::Described` brings what it is made of. The peers are still there, and what they said holds: the first block is
 //!    asked for in the same moment.
 //!
+//! ## The way of an address
+//!
+//! 1. Trackers ([`engine::announce`], [`engine::udp`]), the DHT ([`engine::dht`] around [`swarm::dht`]), peers
+//!    ([`swarm::exchange`]), the local network ([`swarm::local`]), a magnet link and the user name addresses. Each comes to
+//!    the torrent as `Input::Found` with its source; where the torrent is private, only trackers and the user are heard.
+//! 2. [`swarm::candidates`] keeps them, a bounded number in which no source pushes out another, knows who answered before and in which manner,
+//!    and says whom to call next: the local network first, then those known to be good, then by [`swarm::priority`].
+//! 3. `Effect::Dial` asks [`engine::dials`] for one of the places that all torrents share; torrents, sources and address
+//!    families take turns, and a call that stays silent lets the next one begin beside it.
+//! 4. [`engine::greet`] - one thread for all connections that are being born, ours and those that call us - connects,
+//!    encrypts where that is wanted ([`wire::mse`]) and shakes hands. What comes through gets its reader and its writer
+//!    thread; what does not goes back to the candidates as `Input::DialFailed`, with the reason that the screen shows.
+//! 5. A web seed ([`swarm::web_seeds`]) is a peer without an address: a thread of its own turns requests into ranges.
+//!
 //! ## Limits
 //!
 //! Every bound that protects us from strangers stands in one table: [`limits`].
