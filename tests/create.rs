@@ -10,14 +10,17 @@ use std::time::Duration;
 
 use crossbeam_channel::Receiver;
 use lava_torrent::torrent::v1::TorrentBuilder;
+use ratatui::buffer::Buffer;
+use ratatui::style::Color;
 use tempfile::TempDir;
 use ttui::api::{Command as Asked, Created, Event, NewTorrent, Planned, Snapshot, State, TorrentId};
 use ttui::engine::handle::{Engine, EngineConfig};
-use ttui::ui::create::Making;
+use ttui::ui::create::{CreateBox, Making};
+use ttui::ui::dialog::Dialog;
 use ttui::ui::model::{Model, Msg};
 use ttui::ui::outward::Outward;
 use ttui::ui::path::{Entry, Listing};
-use ttui::ui::style::ThemeName;
+use ttui::ui::style::{Colours, ThemeName};
 use ttui::ui::update::update;
 use ttui::wire::metainfo::Metainfo;
 
@@ -387,6 +390,67 @@ fn a_torrent_is_made_in_the_interface() {
         assert!(model.dialogs.is_empty());
         update(&mut model, Msg::Added(TorrentId(3)), &snapshot);
         assert_eq!(model.selected, Some(TorrentId(3)), "what was made is what one looks at");
+    }
+}
+
+/// How light a colour is; what is the terminal's own is as its ground says.
+fn lightness(color: Color, own: u8) -> u8 {
+    match color {
+        Color::Reset => own,
+        Color::Indexed(grey @ 232..) => 8 + 10 * (grey - 232),
+        Color::White | Color::Indexed(15 | 231) => 255,
+        _ => 0,
+    }
+}
+
+/// What a scanner makes of a screen, whose every cell is two points high.
+fn scanned(buffer: &Buffer, light_ground: bool) -> Option<String> {
+    let (ink, paper) = if light_ground { (0, 255) } else { (255, 0) };
+    let point = |x: u16, y: u16| {
+        let cell = &buffer[(x, y / 2)];
+        let marks = if y % 2 == 0 { ["\u{2588}", "\u{2580}"] } else { ["\u{2588}", "\u{2584}"] };
+        if marks.contains(&cell.symbol()) { lightness(cell.fg, ink) } else { lightness(cell.bg, paper) }
+    };
+    let scale = 4;
+    let (width, height) = (usize::from(buffer.area.width) * scale, usize::from(buffer.area.height) * 2 * scale);
+    let at = |x: usize, y: usize| point((x / scale) as u16, (y / scale) as u16);
+    let mut picture = rqrr::PreparedImage::prepare_from_greyscale(width, height, at);
+    Some(picture.detect_grids().first()?.decode().ok()?.1)
+}
+
+#[test]
+fn a_scanner_reads_the_code_on_any_ground() {
+    let snapshot = empty();
+    let made = ready();
+    let link = ttui::ui::handout::short(&made.magnet);
+    let names = [ThemeName::Dark, ThemeName::Light, ThemeName::Contrast, ThemeName::Plain];
+    let colours = [Colours::Many, Colours::Sixteen, Colours::Eight];
+    for (name, colours) in names.into_iter().flat_map(|name| colours.map(|colours| (name, colours))) {
+        for (light_ground, told) in [(false, false), (true, false), (true, true)] {
+            let mut model = model(100, 40, name, &snapshot);
+            model.options.colours = colours;
+            model.options.light_ground = light_ground && told;
+            model.theme = model.options.fitted(name, false);
+            model.dialogs.push(Dialog::Create(Box::new(CreateBox::made(made.clone()))));
+            for alone in [false, true] {
+                if alone {
+                    keys(&mut model, &snapshot, "r");
+                }
+                let case = format!("{name:?} {colours:?}, light: {light_ground}, told: {told}, alone: {alone}");
+                let drawn = draw(&model, &snapshot);
+                // Without colours a light ground that nobody tells of needs a key.
+                let wrong = name == ThemeName::Plain && light_ground && !told;
+                assert_eq!(scanned(&drawn, light_ground).is_none(), wrong, "{case}\n{}", shown(&drawn));
+                assert!(alone || shown(&drawn).contains("i invert") == (name == ThemeName::Plain), "{case}");
+                if wrong {
+                    keys(&mut model, &snapshot, "i");
+                }
+                assert_eq!(scanned(&draw(&model, &snapshot), light_ground).as_ref(), Some(&link), "{case}");
+                if wrong {
+                    keys(&mut model, &snapshot, "i");
+                }
+            }
+        }
     }
 }
 

@@ -25,6 +25,7 @@ use crate::engine::tracker::{PORT, Tracker, TrackerConfig};
 use crate::ui::handout;
 use crate::ui::look::UiOptions;
 use crate::ui::qr::Qr;
+use crate::ui::style::{Colours, ThemeName};
 use crate::wire::magnet::Magnet;
 use crate::wire::text::clean;
 
@@ -61,13 +62,14 @@ pub fn run(args: &ShareArgs, common: &Common) -> color_eyre::Result<ExitCode> {
         dir: Some(share.found.around()),
         ..AddTorrent::default()
     }));
-    out::print(&share.told(&urls, config.lsd, began.elapsed(), colours()))?;
+    let look = UiOptions::new(&config);
+    out::print(&share.told(&urls, config.lsd, began.elapsed(), &look))?;
     let end = if headless {
         let end = Watch::new(&engine, 1, Show::Lines, Until::default(), &stop).run();
         end.map(|end| if end == End::Done { ExitCode::SUCCESS } else { ExitCode::from(STOPPED) })
     } else {
         let shared = Created { path: share.path.to_string_lossy().into_owned(), ..share.created(config.lsd) };
-        interface::show_with(&engine, UiOptions { shared: Some(shared), ..UiOptions::new(&config) }, &stop)
+        interface::show_with(&engine, UiOptions { shared: Some(shared), ..look }, &stop)
     };
     leave(engine);
     drop(tracker);
@@ -128,11 +130,6 @@ fn made(args: &ShareArgs, state_dir: &Path, terms: &Terms, progress: &Progress) 
     Ok(Share { found, made, path, known })
 }
 
-/// Whether the terminal shows colours.
-fn colours() -> bool {
-    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
-}
-
 impl Share {
     fn created(&self, lan: bool) -> Created {
         Created {
@@ -143,7 +140,7 @@ impl Share {
     }
 
     /// What a person is told: what is shared, how others get it, and the QR code.
-    fn told(&self, urls: &[String], lan: bool, took: Duration, colours: bool) -> String {
+    fn told(&self, urls: &[String], lan: bool, took: Duration, look: &UiOptions) -> String {
         let Created { path, magnet, .. } = self.created(lan);
         let files = match self.found.files.len() {
             1 => "1 file".to_owned(),
@@ -162,7 +159,7 @@ impl Share {
         let mut text = format!(
             "sharing    {name}: {files}, {size}, {hashed}\ntracker    {tracker}\ntorrent    {path}\nmagnet     {magnet}\n\n",
         );
-        text.push_str(&code(&handout::short(&magnet), colours));
+        text.push_str(&code(&handout::short(&magnet), look));
         text.push_str(&format!("\nOn another machine type\n  ttui \"{magnet}\"\n"));
         if lan {
             let hash = handout::info_hash(&magnet);
@@ -175,10 +172,20 @@ impl Share {
     }
 }
 
-/// A QR code for a terminal: black on white where there are colours.
-fn code(text: &str, colours: bool) -> String {
-    let lines = Qr::of(text).and_then(|code| code.lines(usize::MAX, usize::MAX, !colours)).unwrap_or_default();
-    let line = |line: String| if colours { format!("\x1b[30;107m{line}\x1b[0m\n") } else { format!("{line}\n") };
+/// A QR code for a terminal: black on white where there are colours, and as the ground seems to be where there are none.
+fn code(text: &str, look: &UiOptions) -> String {
+    let style = match look.options.colours {
+        _ if look.theme.name == ThemeName::Plain || !io::stdout().is_terminal() => None,
+        Colours::Many => Some("38;5;16;48;5;231"),
+        // The second ground, which is whiter, is passed over where it is not known.
+        Colours::Sixteen | Colours::Eight => Some("30;47;107"),
+    };
+    let light = style.is_none() && !look.theme.light_ground;
+    let lines = Qr::of(text).and_then(|code| code.lines(usize::MAX, usize::MAX, light)).unwrap_or_default();
+    let line = |line: String| match style {
+        Some(style) => format!("\x1b[{style}m{line}\x1b[0m\n"),
+        None => format!("{line}\n"),
+    };
     lines.into_iter().map(line).collect()
 }
 

@@ -12,7 +12,6 @@ use crate::ui::outward::Outward;
 use crate::ui::palette::{Found, Palette};
 use crate::ui::removal::Removal;
 use crate::ui::settings::SettingsBox;
-use crate::ui::style::Theme;
 use crate::ui::targets::{named, targets};
 use crate::ui::text::{percent, rate_long};
 use crate::ui::update::{notice, perform};
@@ -27,7 +26,7 @@ pub fn act(model: &mut Model, act: Act, snapshot: &Snapshot, commands: &mut Vec<
         Act::Create => Dialog::Create(Box::default()),
         Act::Why if model.selected.is_some() => Dialog::Why(Reading::default()),
         Act::Theme => {
-            model.theme = Theme::fitted(model.theme.name.next(), model.theme.ascii, model.options.colours);
+            model.theme = model.options.fitted(model.theme.name.next(), model.theme.ascii);
             notice(model, &format!("theme: {}", model.theme.name.word()));
             return true;
         }

@@ -2,7 +2,7 @@
 //! them, or alone on the screen where there is no room for both.
 
 use ratatui::layout::Rect;
-use ratatui::style::{Color, Style};
+use ratatui::style::Style;
 
 use crate::api::Created;
 use crate::ui::answer::Turn;
@@ -26,6 +26,8 @@ pub struct Handout {
     code: Option<Qr>,
     /// The code has the screen for itself.
     alone: bool,
+    /// Its dark and light are changed about: a terminal without colours need not tell what its ground is.
+    turned: bool,
 }
 
 impl Handout {
@@ -33,7 +35,7 @@ impl Handout {
     #[must_use]
     pub fn new(made: Created) -> Self {
         let code = Qr::of(&short(&made.magnet));
-        Handout { made, code, alone: false }
+        Handout { made, code, alone: false, turned: false }
     }
 
     /// Does what a key means; false when the box is to close.
@@ -46,6 +48,10 @@ impl Handout {
             }
             Key::Char('r') => {
                 self.alone = !self.alone;
+                true
+            }
+            Key::Char('i') => {
+                self.turned = !self.turned;
                 true
             }
             Key::Esc | Key::Enter | Key::Char('q') if self.alone => {
@@ -72,8 +78,11 @@ impl Handout {
         };
         let text = self.text(sheet, width);
         let height = text.len().max(code.as_ref().map_or(0, Vec::len));
-        let keys =
-            if code.is_some() { "y copy the link   Esc close" } else { "y copy the link   r QR code   Esc close" };
+        let keys = match (&code, is_plain(sheet)) {
+            (Some(_), false) => "y copy the link   Esc close",
+            (Some(_), true) => "y copy the link   i invert   Esc close",
+            (None, _) => "y copy the link   r QR code   Esc close",
+        };
         let room = sheet.open("your torrent", height, keys);
         for ((line, style), y) in text.iter().zip(room.y..room.bottom()) {
             sheet.line(Rect { width, ..room }, y, line, *style);
@@ -112,7 +121,8 @@ impl Handout {
     /// The code as it fits so many columns and lines of this terminal.
     fn lines(&self, sheet: &Sheet<'_, '_>, columns: u16, lines: u16) -> Option<Vec<String>> {
         let code = self.code.as_ref().filter(|_| !sheet.pen.theme.ascii)?;
-        code.lines(columns.into(), lines.into(), sheet.pen.theme.name == ThemeName::Plain)
+        let light = is_plain(sheet) && (sheet.pen.theme.light_ground == self.turned);
+        code.lines(columns.into(), lines.into(), light)
     }
 
     fn text(&self, sheet: &Sheet<'_, '_>, width: u16) -> Vec<(String, Style)> {
@@ -132,12 +142,14 @@ impl Handout {
     }
 }
 
-/// Draws a code: black on white where there are colours, and otherwise as if the ground of the terminal were dark.
+/// Whether a code can only be drawn with the terminal's own two colours, of which nobody knows which is the light one.
+fn is_plain(sheet: &Sheet<'_, '_>) -> bool {
+    sheet.pen.theme.name == ThemeName::Plain
+}
+
+/// Draws a code.
 fn put(sheet: &mut Sheet<'_, '_>, area: Rect, code: &[String]) {
-    let style = match sheet.pen.theme.name {
-        ThemeName::Plain => sheet.pen.theme.text,
-        _ => Style::new().fg(Color::Black).bg(Color::White),
-    };
+    let style = sheet.pen.theme.code;
     for (line, y) in code.iter().zip(area.y..area.bottom()) {
         sheet.pen.put(area.x, y, area.width, line, style);
     }

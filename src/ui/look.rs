@@ -43,6 +43,7 @@ impl UiOptions {
             frames: interface.frames.max(1),
             mouse: interface.mouse,
             fitting: theme_of(var("NO_COLOR").is_some(), term.as_deref(), var("COLORFGBG").as_deref()),
+            light_ground: is_light(var("COLORFGBG").as_deref()),
             colours: Colours::of_env(term.as_deref(), var("COLORTERM").as_deref()),
             old_locale: !cfg!(windows) && ascii_locale(locale),
             values: values(config),
@@ -73,14 +74,15 @@ impl UiOptions {
 }
 
 fn theme_of(no_color: bool, term: Option<&str>, ground: Option<&str>) -> ThemeName {
-    if no_color || matches!(term, Some("vt100" | "vt102" | "vt220" | "xterm-mono")) {
+    if no_color || matches!(term, Some("dumb" | "vt100" | "vt102" | "vt220" | "xterm-mono")) {
         return ThemeName::Plain;
     }
-    // `COLORFGBG` is `foreground;background`, where 7 and 15 are the light grounds.
-    match ground.and_then(|ground| ground.rsplit(';').next()) {
-        Some("7" | "15") => ThemeName::Light,
-        _ => ThemeName::Dark,
-    }
+    if is_light(ground) { ThemeName::Light } else { ThemeName::Dark }
+}
+
+/// `COLORFGBG` is `foreground;background`, where 7 and 15 are the light grounds.
+fn is_light(ground: Option<&str>) -> bool {
+    matches!(ground.and_then(|ground| ground.rsplit(';').next()), Some("7" | "15"))
 }
 
 fn ascii_locale(locale: Option<String>) -> bool {

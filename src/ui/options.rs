@@ -30,6 +30,8 @@ pub struct Options {
     pub fitting: ThemeName,
     /// How many colours the terminal has.
     pub colours: Colours,
+    /// Whether the terminal says that its ground is light.
+    pub light_ground: bool,
     /// The locale has no more than ASCII, whatever the config says.
     pub old_locale: bool,
     /// Values of the config by their keys, as TOML has them; what is not here has its default.
@@ -50,6 +52,7 @@ impl Default for Options {
             mouse: true,
             fitting: ThemeName::default(),
             colours: Colours::default(),
+            light_ground: false,
             old_locale: false,
             values: BTreeMap::new(),
             visited: None,
@@ -82,7 +85,9 @@ impl Options {
     /// The theme of that name, as the terminal can show it.
     #[must_use]
     pub fn fitted(&self, name: ThemeName, ascii: bool) -> Theme {
-        Theme::fitted(name, ascii || self.old_locale, self.colours)
+        let mut theme = Theme::fitted(name, ascii || self.old_locale, self.colours);
+        theme.light_ground = self.light_ground;
+        theme
     }
 
     /// The shortest time between two frames: as the config has it, and a second on a `still` screen that nobody touches.

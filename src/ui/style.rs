@@ -173,6 +173,10 @@ pub struct Theme {
     pub sheet: Style,
     /// The ground of everything, where it is not the terminal's own.
     pub ground: Option<Style>,
+    /// A QR code: black on white, whatever the ground is; without colours only as the terminal is.
+    pub code: Style,
+    /// Whether the terminal's own ground is light, as far as it tells.
+    pub light_ground: bool,
     /// Colours of a graph of what comes in, from its foot to its top.
     pub down_ramp: [Color; 4],
     /// The same of what goes out.
@@ -180,6 +184,9 @@ pub struct Theme {
     /// Colours of [`Shade`]s: have, part 1 to 3, active, missing 0 to 3.
     pieces: [Color; 8],
 }
+
+/// From the part of the 256 colours that no terminal's scheme changes: in some, what is called black is light.
+const BLACK_ON_WHITE: Style = Style::new().fg(Color::Indexed(16)).bg(Color::Indexed(231));
 
 const fn fg(color: u8) -> Style {
     Style::new().fg(Color::Indexed(color))
@@ -208,6 +215,8 @@ impl Theme {
                 chosen: Style::new().bg(Color::Indexed(236)),
                 sheet: Style::new().bg(Color::Indexed(235)),
                 ground: None,
+                code: BLACK_ON_WHITE,
+                light_ground: false,
                 down_ramp: indexed([23, 29, 36, 79]),
                 up_ramp: indexed([60, 97, 98, 141]),
                 pieces: indexed([75, 60, 67, 67, 179, 88, 236, 239]),
@@ -229,6 +238,8 @@ impl Theme {
                 chosen: Style::new().bg(Color::Indexed(254)),
                 sheet: Style::new().bg(Color::Indexed(255)),
                 ground: None,
+                code: BLACK_ON_WHITE,
+                light_ground: false,
                 down_ramp: indexed([115, 72, 36, 29]),
                 up_ramp: indexed([183, 140, 97, 91]),
                 pieces: indexed([32, 153, 110, 110, 172, 217, 254, 251]),
@@ -251,6 +262,8 @@ impl Theme {
                 chosen: Style::new().add_modifier(Modifier::BOLD),
                 sheet: Style::new(),
                 ground: None,
+                code: Style::new(),
+                light_ground: false,
                 down_ramp: [Color::Reset; 4],
                 up_ramp: [Color::Reset; 4],
                 pieces: [Color::Reset; 8],
@@ -277,6 +290,8 @@ impl Theme {
             chosen: Style::new().bg(Color::Indexed(19)).add_modifier(Modifier::BOLD),
             sheet: Style::new().fg(Color::Indexed(15)).bg(Color::Indexed(17)),
             ground: Some(Style::new().fg(Color::Indexed(15)).bg(Color::Indexed(16))),
+            code: BLACK_ON_WHITE,
+            light_ground: false,
             down_ramp: indexed([49, 49, 49, 49]),
             up_ramp: indexed([219, 219, 219, 219]),
             pieces: indexed([39, 32, 32, 32, 226, 196, 240, 245]),
@@ -321,6 +336,7 @@ impl Theme {
             chosen: Style::new().fg(Color::Reset).bg(Color::Reset).add_modifier(Modifier::REVERSED),
             sheet: if contrast { plain } else { Style::new() },
             ground: contrast.then_some(plain),
+            code: Style::new().fg(Color::Black).bg(Color::White),
             down_ramp: [down; 4],
             up_ramp: [up; 4],
             pieces: [have, have, have, have, pick(Color::LightYellow, Color::Yellow), Color::Red, grey, grey],
