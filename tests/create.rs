@@ -248,7 +248,7 @@ fn what_cannot_be_made_is_told_in_one_sentence() {
         (vec!["create", "empty"], 1, "it is empty"),
         (vec!["create", "data"], 1, "data.torrent is there already"),
         (vec!["create", "data", "-o", "no/x.torrent"], 1, "there is no folder no"),
-        (vec!["create", "data", "-o", "empty", "--force"], 1, "is no file"),
+        (vec!["create", "data", "-o", "empty", "--force"], 1, "is a folder"),
         (vec!["create", "data", "--piece-length", "3"], 2, "power of two"),
         (vec!["create", "data", "--tracker", "example"], 2, "example"),
         (vec!["create", "data", "--web-seed", "ftp://a"], 2, "ftp://a"),

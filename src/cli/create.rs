@@ -1,12 +1,10 @@
 //! `ttui create`: a `.torrent` of a file or a folder.
 
-use std::fs;
 use std::io::{IsTerminal, Write as _, stderr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use color_eyre::eyre::eyre;
 use crossbeam_channel::{Receiver, bounded, select, tick};
 use humansize::{BINARY, format_size};
 use serde_json::json;
@@ -16,7 +14,7 @@ use super::{Common, CreateArgs, STOPPED, out};
 use crate::config::size;
 use crate::disk::create::hashing::Progress;
 use crate::disk::create::walk::{Choice, Survey, real, survey};
-use crate::disk::create::{CreateError, Made, PIECE_LEAST, PIECE_MOST, Terms, make, output, piece_length};
+use crate::disk::create::{CreateError, Made, PIECE_LEAST, PIECE_MOST, Terms, make, output, piece_length, unreadable};
 use crate::limits;
 use crate::wire::magnet::Magnet;
 use crate::wire::metainfo::urls;
@@ -79,10 +77,7 @@ pub fn run(args: &CreateArgs, _: &Common) -> color_eyre::Result<ExitCode> {
     let began = Instant::now();
     let target = args.output.clone().map_or_else(|| default_output(args), Ok)?;
     // Before hours of hashing, not after them; it is looked at again when it is written.
-    if !args.force && fs::symlink_metadata(&target).is_ok() {
-        let advice = ": name another file with --output, or replace it with --force";
-        return Err(CreateError::Exists { path: target, advice }.into());
-    }
+    output::may_write(&target, args.force)?;
     let work = || -> Result<(Survey, Made), CreateError> {
         let choice = Choice { hidden: args.include_hidden, except: Some(place(&target)) };
         let mut found = survey(&args.path, &choice, &|| progress.is_stopped())?;
@@ -122,7 +117,7 @@ pub(super) fn now() -> Option<i64> {
 
 /// The `.torrent` goes to the current folder; where that is a part of what is shared, beside it.
 fn default_output(args: &CreateArgs) -> color_eyre::Result<PathBuf> {
-    let whole = real(&args.path).map_err(|why| eyre!("cannot read {}: {why}", args.path.display()))?;
+    let whole = real(&args.path).map_err(|why| unreadable(&args.path, &why))?;
     let name = args.name.clone().or_else(|| whole.file_name().map(|name| name.to_string_lossy().into_owned()));
     let file = output::file_name(&name.unwrap_or_default(), 1);
     let inside = real(Path::new(".")).is_ok_and(|here| here.starts_with(&whole));

@@ -7,6 +7,7 @@ pub mod output;
 pub mod walk;
 
 use std::collections::HashMap;
+use std::io;
 use std::path::{Path, PathBuf};
 
 use lava_torrent::LavaTorrentError;
@@ -17,6 +18,7 @@ use thiserror::Error;
 
 use crate::disk::create::hashing::{Progress, hash};
 use crate::disk::create::walk::Survey;
+use crate::disk::fault::{self, Doing};
 use crate::limits;
 use crate::wire::metainfo::Metainfo;
 
@@ -291,8 +293,12 @@ fn encode(survey: &Survey, piece_length: u32, hashes: Vec<[u8; 20]>, terms: &Ter
 }
 
 /// How a path that cannot be read is told.
-fn unreadable(path: &Path, error: &std::io::Error) -> CreateError {
-    CreateError::System(format!("cannot read {}: {error}", path.display()))
+#[must_use]
+pub fn unreadable(path: &Path, error: &io::Error) -> CreateError {
+    CreateError::System(match error.kind() {
+        io::ErrorKind::NotFound => format!("cannot read {}: it is not there", path.display()),
+        _ => fault::system(Doing::Read, path, error, 0).text,
+    })
 }
 
 #[cfg(test)]

@@ -28,17 +28,27 @@ pub fn file_name(name: &str, number: u32) -> String {
     format!("{}{end}", &name[..cut])
 }
 
-/// Writes a `.torrent` of the user's. What bears its name stays, unless it is a file and to be replaced.
+/// Whether a `.torrent` of the user's may bear this name: what bears it stays, unless it is a file and to be replaced.
+///
+/// # Errors
+/// One sentence.
+pub fn may_write(path: &Path, replace: bool) -> Result<(), CreateError> {
+    let exists = |advice| Err(CreateError::Exists { path: path.to_owned(), advice });
+    match fs::metadata(path).or_else(|_| fs::symlink_metadata(path)) {
+        Ok(meta) if meta.is_dir() => exists(", and is a folder: name a file with --output"),
+        Ok(meta) if !meta.is_file() && !meta.is_symlink() => exists(", and is no file: name another one with --output"),
+        Ok(_) if !replace => exists(": name another file with --output, or replace it with --force"),
+        _ => Ok(()),
+    }
+}
+
+/// Writes a `.torrent` of the user's, if [`may_write`] says so.
 ///
 /// # Errors
 /// One sentence; nothing is left behind then.
 pub fn write(path: &Path, bytes: &[u8], replace: bool) -> Result<(), CreateError> {
+    may_write(path, replace)?;
     let exists = |advice| CreateError::Exists { path: path.to_owned(), advice };
-    match fs::metadata(path) {
-        Ok(meta) if !meta.is_file() => return Err(exists(", and is no file: name another one with --output")),
-        Ok(_) if !replace => return Err(exists(": name another file with --output, or replace it with --force")),
-        _ => {}
-    }
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),
@@ -103,7 +113,7 @@ mod tests {
         assert!(taken.contains("--force"), "{taken}");
         write(&path, b"three", true).unwrap();
         assert_eq!(fs::read(&path).unwrap(), b"three");
-        assert!(write(dir.path(), b"x", true).unwrap_err().to_string().contains("no file"));
+        assert!(write(dir.path(), b"x", true).unwrap_err().to_string().contains("is a folder"));
         let nowhere = write(&dir.path().join("no/x.torrent"), b"x", false).unwrap_err().to_string();
         assert!(nowhere.contains("there is no folder"), "{nowhere}");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing is left behind");

@@ -89,7 +89,10 @@ fn read(raw: &[u8]) -> Result<Url, UrlError> {
         return Err(UrlError::Controls);
     }
     let url = Url::parse(text).map_err(|_| UrlError::Malformed)?;
-    if url.host_str().is_none_or(str::is_empty) && matches!(url.scheme(), "http" | "https" | "udp") {
+    // Where the host should stand is nothing: a browser would take the first part of the path for it.
+    let rest = text.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//"));
+    let empty = rest.is_none_or(|rest| rest.starts_with(['/', '\\']));
+    if (empty || url.host_str().is_none_or(str::is_empty)) && matches!(url.scheme(), "http" | "https" | "udp") {
         return Err(UrlError::NoHost);
     }
     if url.port() == Some(0) {
@@ -181,6 +184,10 @@ mod tests {
             ("udp://tracker.example.org", E::NoPort),
             ("http://", E::Malformed),
             ("udp://", E::NoHost),
+            ("http:///announce", E::NoHost),
+            ("http:tracker.example.org/announce", E::NoHost),
+            ("http:/tracker.example.org/announce", E::NoHost),
+            ("https://\\/announce", E::NoHost),
         ] {
             assert_eq!(tracker(url.as_bytes()), Err(error), "{url}");
         }
