@@ -408,7 +408,7 @@ fn scanned(buffer: &Buffer, light_ground: bool) -> Option<String> {
     let (ink, paper) = if light_ground { (0, 255) } else { (255, 0) };
     let point = |x: u16, y: u16| {
         let cell = &buffer[(x, y / 2)];
-        let marks = if y % 2 == 0 { ["\u{2588}", "\u{2580}"] } else { ["\u{2588}", "\u{2584}"] };
+        let marks = if y.is_multiple_of(2) { ["\u{2588}", "\u{2580}"] } else { ["\u{2588}", "\u{2584}"] };
         if marks.contains(&cell.symbol()) { lightness(cell.fg, ink) } else { lightness(cell.bg, paper) }
     };
     let scale = 4;
