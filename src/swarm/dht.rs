@@ -231,11 +231,14 @@ impl Dht {
         self.families.iter().flatten().map(|family| family.table.len()).sum()
     }
 
-    /// An address where there may be a node: a peer has told of it.
+    /// An address where there may be a node: a peer has told of it. A host is asked at one port at a time, so that it
+    /// does not take the turn of others by naming many.
     pub fn meet(&mut self, now: Instant, addr: SocketAddr, out: &mut Vec<DhtEffect>) {
         let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
         let known = self.family(addr).is_none_or(|family| family.table.knows(addr));
-        if addr.port() != 0 && !known && self.pings() < HEARD_OF {
+        let same = |to: SocketAddr| if is_local(addr.ip()) { to == addr } else { to.ip() == addr.ip() };
+        let asked = self.questions.values().any(|question| same(question.to));
+        if addr.port() != 0 && !known && !asked && self.pings() < HEARD_OF {
             self.ask(now, addr, Purpose::Ping, out);
         }
     }

@@ -409,6 +409,26 @@ fn a_flood_of_questions_gets_a_trickle_of_answers() {
 }
 
 #[test]
+fn what_peers_say_of_nodes_is_followed_to_a_few_at_a_time() {
+    let (mut it, now) = alone();
+    let mut out = Vec::new();
+    for port in 0..1000 {
+        it.meet(now, SocketAddr::from(([9, 9, 9, 9], port)), &mut out);
+    }
+    assert_eq!(out.len(), 1, "a host at a time, and no port 0");
+    for n in 0..10_000_u32 {
+        it.meet(now, SocketAddr::from(((0x0b00_0000 + (n << 8)).to_be_bytes(), 6881)), &mut out);
+    }
+    assert_eq!(out.len(), HEARD_OF);
+    // None of them answers: others get their turn, and nobody is kept.
+    let later = now + limits::DHT_TIMEOUT;
+    it.tick(later, &mut out);
+    out.clear();
+    it.meet(later, SocketAddr::from(([9, 9, 9, 9], 7)), &mut out);
+    assert_eq!((out.len(), it.state(later).nodes), (1, [0, 0]));
+}
+
+#[test]
 fn peers_are_few_enough_and_not_ourselves() {
     let (mut dht, now) = alone();
     let mut out = Vec::new();
