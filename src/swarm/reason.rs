@@ -221,8 +221,17 @@ fn are(n: u32, what: &str) -> String {
 
 /// Why there is no peer: what became of the addresses, what the trackers say.
 fn nobody(f: &Facts) -> String {
-    let dht = f.dht.map_or_else(String::new, |words| format!("; {words}"));
-    format!("{}{dht}", nobody_called(f))
+    match f.dht {
+        // What can be done about it stands first: the line may be cut.
+        Some(words) if f.known == 0 && f.trackers.is_empty() && web_seeds_say(f).is_none() => match f.local {
+            false => format!("no peers: {words}, and no tracker is named"),
+            true => format!(
+                "no peers: {words}, no tracker is named, and nobody on the local network has said that it is here"
+            ),
+        },
+        Some(words) => format!("{}; {words}", nobody_called(f)),
+        None => nobody_called(f),
+    }
 }
 
 /// The same, without the DHT.
@@ -406,6 +415,9 @@ fn numbers(f: &Facts) -> Vec<(String, String)> {
         Reach::Closed => "closed: no router maps it",
     };
     line("port", reach.to_owned());
+    if let Some(words) = f.dht {
+        line("DHT", words.to_owned());
+    }
     let Failures { silent, refused, hung_up } = f.failures;
     if f.failures.all() > 0 {
         line("of the failed ones", format!("{silent} do not answer, {refused} refuse, {hung_up} hung up"));

@@ -192,9 +192,12 @@ fn nobody_on_the_local_network_is_a_reason_where_nobody_else_is_asked() {
 fn what_the_dht_says_is_told_where_there_is_nobody() {
     let dht = |words| Facts { dht: Some(words), ..Facts::default() };
     let none = "the DHT has no nodes to ask";
-    says(&dht(none), &format!("no peers: no tracker is named and no address was given; {none}"));
+    says(&dht(none), "no peers: the DHT has no nodes to ask, and no tracker is named");
+    let nobody_near = "no tracker is named, and nobody on the local network has said that it is here";
+    says(&Facts { local: true, ..dht(none) }, &format!("no peers: {none}, {nobody_near}"));
+    assert!(reason(&dht(none), true).numbers.contains(&("DHT".into(), none.into())));
     let magnet = Facts { state: State::Metadata, search: Some(Standing::default()), ..dht(none) };
-    says(&magnet, &format!("metadata wanted, no peers: no tracker is named and no address was given; {none}"));
+    says(&magnet, "metadata wanted, no peers: the DHT has no nodes to ask, and no tracker is named");
     let f =
         Facts { known: 12, failures: Failures { silent: 9, refused: 3, hung_up: 0 }, ..dht("the DHT is being asked") };
     says(&f, "no peers: 9 of 12 addresses do not answer, 3 refuse; the DHT is being asked");

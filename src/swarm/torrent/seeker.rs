@@ -76,7 +76,7 @@ impl Torrent {
         }
         if self.seeker.last.is_none_or(|(_, last)| last.is_ok() != result.is_ok()) {
             let text = match result {
-                Ok(sum) => format!("the DHT: {} nodes asked, {} addresses", sum.nodes, sum.peers),
+                Ok(sum) => format!("the DHT: {}", asked(sum)),
                 Err(NoNodes) => "the DHT: no nodes".to_owned(),
             };
             self.write_log(now, text);
@@ -122,10 +122,13 @@ impl Torrent {
             (None, _) => "not asked while it does not run".to_owned(),
             (_, None) => "being asked".to_owned(),
             (_, Some((_, Err(NoNodes)))) => "no nodes".to_owned(),
-            (_, Some((_, Ok(sum)))) => {
-                let nodes = if sum.nodes == 1 { "1 node".to_owned() } else { format!("{} nodes", sum.nodes) };
-                format!("{nodes} asked, {} addresses; {} told of us", sum.peers, sum.told)
-            }
+            (_, Some((_, Ok(sum)))) => format!("{}; {} told of us", asked(sum), sum.told),
         };
     }
+}
+
+/// How many nodes a search has asked, and what for.
+fn asked(sum: Sought) -> String {
+    let count = |n: u32, one: &str, several: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {several}") };
+    format!("{} asked, {}", count(sum.nodes, "node", "nodes"), count(sum.peers, "address", "addresses"))
 }

@@ -59,7 +59,7 @@ fn why_there_is_nobody_names_the_dht() {
     ] {
         result.into_iter().for_each(|result| it.handle(now, Input::Sought(result), &mut Vec::new()));
         let why = it.view(now, false).why.sentence;
-        assert!(why.starts_with("no peers") && why.ends_with(words), "{why}");
+        assert!(why.starts_with("no peers") && why.contains(words), "{why}");
     }
 }
 
