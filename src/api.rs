@@ -165,6 +165,8 @@ pub enum Command {
     },
     /// Show its folder in the system's file manager.
     Open(TorrentId),
+    /// Tell their magnet links; answered by `Event::Magnets`.
+    Magnets(Vec<TorrentId>),
     /// Write these into the config file, and heed at once what can be heeded at once.
     Configure(Vec<Setting>),
     /// Connect to these peers.
@@ -212,6 +214,13 @@ pub enum Event {
         what: String,
         /// What is inside.
         contents: Result<Box<Contents>, String>,
+    },
+    /// The magnet links that were asked for: of those torrents that are known so far.
+    Magnets {
+        /// How many were asked for.
+        asked: usize,
+        /// The links.
+        links: Vec<String>,
     },
     /// What a torrent of one's own data would be, or one sentence why it cannot be.
     Surveyed {

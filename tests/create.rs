@@ -385,7 +385,7 @@ fn a_torrent_is_made_in_the_interface() {
         keys(&mut model, &snapshot, "Esc");
         assert!(!model.dialogs.is_empty(), "the link is still there");
         keys(&mut model, &snapshot, "y");
-        assert_eq!(model.outbox, [Outward::Copy(ready().magnet)]);
+        assert_eq!(model.outbox, [Outward::Copy(vec![ready().magnet])]);
         keys(&mut model, &snapshot, "Enter");
         assert!(model.dialogs.is_empty());
         update(&mut model, Msg::Added(TorrentId(3)), &snapshot);

@@ -233,7 +233,7 @@ fn nodes_of_the_dht_are_typed_with_commas() {
         shown.lines().find(|line| line.starts_with(" >")).unwrap_or_default().to_owned()
     };
     for _ in 0..40 {
-        if !row(&model).contains("its first nodes") {
+        if !row(&model).contains("first DHT nodes") {
             keys(&mut model, &snapshot, "Down");
         }
     }
@@ -276,10 +276,8 @@ fn the_world_is_asked_only_for_what_was_meant() {
     let snapshot = world();
     let mut model = fresh(&snapshot);
     keys(&mut model, &snapshot, "y");
-    assert_eq!(model.outbox, [Outward::Copy("magnet:?xt=urn:btih:d5d5".into())]);
+    assert_eq!(model.outbox, [Outward::Copy(vec!["magnet:?xt=urn:btih:d5d5".into()])]);
     model.outbox.clear();
-    keys(&mut model, &snapshot, "Down y");
-    assert!(model.outbox.is_empty(), "the magnet of one that was not focused is not known");
     update(&mut model, Msg::Complete(TorrentId(2)), &snapshot);
     update(&mut model, Msg::Complete(TorrentId(3)), &snapshot);
     let body = "several torrents are complete".to_owned();
@@ -295,6 +293,62 @@ fn the_world_is_asked_only_for_what_was_meant() {
     model.options.title = false;
     update(&mut model, Msg::Tick(second(3)), &empty());
     assert!(model.outbox.is_empty());
+}
+
+#[test]
+fn magnet_links_are_copied_of_all_that_are_marked() {
+    let snapshot = world();
+    let story = |pressed: &str, links: Vec<String>| {
+        let mut model = fresh(&snapshot);
+        let asked = keys(&mut model, &snapshot, pressed);
+        let Some(Command::Magnets(ids)) = asked.last() else { panic!("{pressed}: {asked:?}") };
+        let ids: Vec<u32> = ids.iter().map(|id| id.0).collect();
+        update(&mut model, Msg::Magnets(ids.len(), links), &snapshot);
+        let shown = text(&draw(&model, &snapshot));
+        (ids, model.outbox, shown.lines().last().unwrap().trim().to_owned())
+    };
+    let link = |n: u32| format!("magnet:?xt=urn:btih:{n:040}");
+    let (ids, copied, said) = story("Space Down Space y", vec![link(1), link(3)]);
+    assert_eq!((ids, copied), (vec![1, 3], vec![Outward::Copy(vec![link(1), link(3)])]));
+    assert_eq!(said, "2 magnet links are in the clipboard, if the terminal allows it");
+    // The snapshot has no detail of one that was chosen just now.
+    let (ids, copied, said) = story("Down y", vec![]);
+    assert_eq!((ids, copied.len()), (vec![2], 0));
+    assert_eq!(said, "its magnet link is not known yet");
+    let (.., said) = story("* y", vec![link(1)]);
+    assert_eq!(said, "1 of 7 magnet links are in the clipboard: the others are not known yet");
+    let (_, copied, said) = story("* y", vec!["x".repeat(30_000); 7]);
+    assert!(matches!(&copied[..], [Outward::Copy(lines)] if lines.len() == 2));
+    assert_eq!(said, "2 of 7 magnet links are in the clipboard: it takes no more");
+}
+
+/// Where keys go to is said where keys are named, and help is named at any size.
+#[test]
+fn the_status_line_names_the_keys_that_hold() {
+    let snapshot = world();
+    let status = |size: (u16, u16), pressed: &str| {
+        let mut model = model(size.0, size.1, ThemeName::Plain, &snapshot);
+        keys(&mut model, &snapshot, pressed);
+        text(&draw(&model, &snapshot)).lines().last().unwrap().to_owned()
+    };
+    for size in [(40, 12), (52, 16), (60, 16), (80, 24), (120, 36), (200, 50)] {
+        for pressed in ["1", "Tab", "2 Tab", "4 Tab", "5 Tab", "6 Tab", "z"] {
+            let status = status(size, pressed);
+            assert!(status.contains("? help") && status.contains("Tab pane"), "{pressed} at {size:?}: {status}");
+            assert!(status.ends_with("q quit"), "{pressed} at {size:?}: {status}");
+        }
+    }
+    for (pressed, names, other) in [
+        ("1", "d remove", "B ban"),
+        ("3", "d remove", "Enter open"),
+        ("3 Tab", "Enter open  + connect  B ban  X kick  s sort  a add", "fold"),
+        ("4 Tab", "Space want  + more  - less  Enter fold  * only", "B ban"),
+        ("5 Tab", "t ask now  a add tracker  d remove it", "a add  "),
+        ("5 Tab Tab", "a add  ", "ask now"),
+    ] {
+        let status = status((80, 24), pressed);
+        assert!(status.contains(names) && !status.contains(other), "{pressed}: {status}");
+    }
 }
 
 #[test]
@@ -363,14 +417,27 @@ fn themes_go_round_and_help_is_searched() {
     let snapshot = world();
     let mut model = fresh(&snapshot);
     let mut seen = vec![model.theme.name];
+    let mut kept = Vec::new();
     for _ in 0..4 {
-        keys(&mut model, &snapshot, "T");
+        kept.extend(keys(&mut model, &snapshot, "T"));
         seen.push(model.theme.name);
     }
     assert_eq!(seen[0], seen[4]);
+    // It is kept for the next start; that of this terminal is kept as what fits the terminal.
+    model.options.fitting = ThemeName::Light;
+    kept.extend(keys(&mut model, &snapshot, "T T T T"));
+    let kept: Vec<String> = kept.iter().map(|command| format!("{command:?}")).collect();
+    let wrote = |word: &str| format!("Configure([(\"theme\", Some(\"\\\"{word}\\\"\"))])");
+    let auto = "Configure([(\"theme\", None)])".to_owned();
+    let words = ["dark", "light", "contrast", "plain"].map(wrote);
+    assert_eq!(kept.iter().filter(|it| **it == auto).count(), 2, "{kept:?}");
+    assert!(kept.len() == 8 && kept.iter().all(|it| *it == auto || words.contains(it)), "{kept:?}");
     keys(&mut model, &snapshot, "? / 'magnet");
     let shown = text(&draw(&model, &snapshot));
     assert!(shown.contains("copy its magnet link") && !shown.contains("pause or resume"), "{shown}");
+    keys(&mut model, &snapshot, "Esc / 's 'n 'u 'b");
+    let shown = text(&draw(&model, &snapshot));
+    assert!(shown.contains("Flags of peers") && shown.contains("lets us wait") && !shown.contains("magnet"), "{shown}");
     keys(&mut model, &snapshot, "Enter Esc");
     assert_eq!(model.dialogs.len(), 1, "the first Esc clears the search");
     keys(&mut model, &snapshot, "Esc");
@@ -459,7 +526,7 @@ fn long_texts_are_read_to_their_end() {
     keys(&mut model, &snapshot, "End");
     assert!(text(&draw(&model, &snapshot)).contains("value 29"));
     keys(&mut model, &snapshot, "PgUp Up k g");
-    assert!(text(&draw(&model, &snapshot)).contains("11 of 38"));
+    assert!(text(&draw(&model, &snapshot)).contains("27 of 38"));
     update(&mut model, Msg::Wheel(1, 5, 1), &snapshot);
     assert!(text(&draw(&model, &snapshot)).contains("value 6"));
     keys(&mut model, &snapshot, "^l");
@@ -476,7 +543,7 @@ fn the_help_is_walked() {
     keys(&mut model, &snapshot, "?");
     assert!(shows(&model, "add a torrent") && !shows(&model, "save everything and quit"));
     keys(&mut model, &snapshot, "G");
-    assert!(!shows(&model, "add a torrent") && shows(&model, "In the log"));
+    assert!(!shows(&model, "add a torrent") && shows(&model, "(optimistic)"));
     keys(&mut model, &snapshot, "PgUp PgUp PgUp PgUp PgUp PgUp");
     assert!(shows(&model, "add a torrent"));
     keys(&mut model, &snapshot, "Down j Space PgDn g");

@@ -187,7 +187,7 @@ fn what_is_typed_pasted_and_told_is_harmless_too() {
     for (at, attack) in attacks().iter().enumerate() {
         let snapshot = saying("honest");
         let mut base = model(80, 24, ThemeName::Dark, &snapshot);
-        update(&mut base, Msg::Notice(attack.clone()), &snapshot);
+        update(&mut base, Msg::Notice(None, attack.clone()), &snapshot);
         as_meant(&base, &snapshot, &format!("notice {at}"));
         let mut refused = base.clone();
         update(&mut refused, Msg::Refused(attack.clone(), attack.clone()), &snapshot);

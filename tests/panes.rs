@@ -254,6 +254,26 @@ fn a_peer_that_leaves_while_it_is_open_says_why() {
     assert!(model.panes.open.is_none() && !model.quit);
 }
 
+/// Where nobody is connected, each source's last answer is read; that of the trackers also before they named anybody.
+#[test]
+fn what_the_trackers_answered_is_read_where_nobody_is_connected() {
+    let mut snapshot = world(vec![stuck("debian")]);
+    let detail = snapshot.torrents[0].1.detail.as_mut().unwrap();
+    detail.sources.retain(|row| row.source == Source::Pex);
+    detail.trackers.truncate(2);
+    detail.trackers[0].failed = false;
+    detail.trackers[1].url = "udp://tracker.example.org:6969/announce".into();
+    (detail.trackers[1].failed, detail.trackers[1].status) = (true, "connection refused".into());
+    let line = |snapshot: &Snapshot| {
+        let shown = shown(&start(snapshot), snapshot);
+        let line = shown.lines().find(|line| line.starts_with("   trackers")).unwrap_or_else(|| panic!("{shown}"));
+        line.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(line(&snapshot), "trackers 0 0 0 connection refused (tracker.example…");
+    snapshot.torrents[0].1.detail.as_mut().unwrap().trackers.remove(0);
+    assert_eq!(line(&snapshot), "trackers 0 0 0 connection refused");
+}
+
 #[test]
 fn the_engine_is_asked_again_when_it_does_not_tell() {
     let mut snapshot = busy();

@@ -274,6 +274,25 @@ fn a_refusal_is_read_before_it_goes() {
 }
 
 #[test]
+fn what_a_torrent_says_is_said_with_its_name() {
+    let snapshot = busy();
+    let mut model = model(80, 24, ThemeName::Plain, &snapshot);
+    let table = [
+        (Some(TorrentId(2)), "its disk is full", "holiday-photos: its disk is full"),
+        (Some(TorrentId(2)), "holiday-photos cannot be moved", "holiday-photos cannot be moved"),
+        (Some(TorrentId(99)), "it has gone", "it has gone"),
+        (None, "settings are written", "settings are written"),
+    ];
+    for (id, says, shown) in table {
+        update(&mut model, Msg::Notice(id, says.into()), &snapshot);
+        assert_eq!(text(&draw(&model, &snapshot)).lines().last().unwrap().trim(), shown);
+    }
+    keys(&mut model, &snapshot, "~");
+    update(&mut model, Msg::Notice(Some(TorrentId(2)), "its disk is full".into()), &snapshot);
+    assert!(text(&draw(&model, &snapshot)).contains("torrent 2: its disk is full"));
+}
+
+#[test]
 fn nothing_is_drawn_when_nothing_changed() {
     let snapshot = empty();
     let mut model = model(80, 24, ThemeName::Dark, &snapshot);
@@ -282,7 +301,7 @@ fn nothing_is_drawn_when_nothing_changed() {
         update(&mut model, Msg::Tick(Duration::from_secs(second)), &snapshot);
         assert!(!model.dirty, "second {second}");
     }
-    update(&mut model, Msg::Notice("hello".into()), &snapshot);
+    update(&mut model, Msg::Notice(None, "hello".into()), &snapshot);
     model.dirty = false;
     update(&mut model, Msg::Tick(Duration::from_secs(21)), &snapshot);
     assert!(!model.dirty);

@@ -163,6 +163,7 @@ impl<'a> Watch<'a> {
             Event::Complete(id) => _ = self.complete.insert(id),
             Event::Notice { text, .. } => log::info!("{text}"),
             Event::Choose { .. } | Event::Ready(_) | Event::Inspected { .. } | Event::Stopped => {}
+            Event::Magnets { .. } => {}
             Event::Surveyed { .. } | Event::Creating { .. } | Event::Created { .. } => {}
         }
     }

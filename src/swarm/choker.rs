@@ -29,13 +29,22 @@ pub struct Contender<K> {
     pub waiting: Duration,
 }
 
+/// Who is to be unchoked.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Chosen<K> {
+    /// For what they are worth, or because there is room for all.
+    pub worthy: Vec<K>,
+    /// Because it is their turn (optimistic unchoke).
+    pub in_turn: Vec<K>,
+}
+
 /// Picks who is to be unchoked, given `slots` of which one in five is optimistic. The rest is to be choked.
 ///
 /// `round` counts the rounds: optimistic slots move on every third one.
-pub fn choose<K: Copy + PartialEq>(contenders: &[Contender<K>], slots: usize, seeding: bool, round: u64) -> Vec<K> {
+pub fn choose<K: Copy + PartialEq>(contenders: &[Contender<K>], slots: usize, seeding: bool, round: u64) -> Chosen<K> {
     let mut interested: Vec<&Contender<K>> = contenders.iter().filter(|c| c.interested).collect();
     if interested.len() <= slots {
-        return interested.iter().map(|c| c.key).collect();
+        return Chosen { worthy: interested.iter().map(|c| c.key).collect(), in_turn: Vec::new() };
     }
     let worth = |c: &Contender<K>| {
         if seeding {
@@ -48,13 +57,12 @@ pub fn choose<K: Copy + PartialEq>(contenders: &[Contender<K>], slots: usize, se
     };
     interested.sort_by_key(|c| std::cmp::Reverse((worth(c), c.unchoked)));
     let optimistic = (slots / 5).max(1).min(slots);
-    let mut chosen: Vec<K> = interested.iter().take(slots - optimistic).map(|c| c.key).collect();
+    let worthy = interested.iter().take(slots - optimistic).map(|c| c.key).collect();
     let mut rest: Vec<&&Contender<K>> = interested.iter().skip(slots - optimistic).collect();
     // Whoever holds an optimistic slot keeps it until the turn; then the one that waited longest is next.
     let turn = round.is_multiple_of(OPTIMISTIC_ROUNDS);
     rest.sort_by_key(|c| (if turn { c.unchoked } else { !c.unchoked }, std::cmp::Reverse(c.waiting)));
-    chosen.extend(rest.iter().take(optimistic).map(|c| c.key));
-    chosen
+    Chosen { worthy, in_turn: rest.iter().take(optimistic).map(|c| c.key).collect() }
 }
 
 /// How many slots to have: enough to fill the link, few enough that each moves.
@@ -92,16 +100,15 @@ mod tests {
     fn givers_are_served_while_downloading_and_takers_while_seeding() {
         let peers: Vec<_> = (0..20).map(|n| peer(n, u64::from(n), u64::from(100 - n))).collect();
         let chosen = choose(&peers, 5, false, 1);
-        assert_eq!(&chosen[..4], &[19, 18, 17, 16]);
-        assert_eq!(chosen.len(), 5);
-        assert_eq!(&choose(&peers, 5, true, 1)[..4], &[0, 1, 2, 3]);
+        assert_eq!((chosen.worthy, chosen.in_turn.len()), (vec![19, 18, 17, 16], 1));
+        assert_eq!(choose(&peers, 5, true, 1).worthy, [0, 1, 2, 3]);
     }
 
     #[test]
     fn nobody_waits_while_there_are_slots_and_the_uninterested_get_none() {
         let mut peers: Vec<_> = (0..4).map(|n| peer(n, 0, 0)).collect();
         peers[2].interested = false;
-        assert_eq!(choose(&peers, 8, false, 0), [0, 1, 3]);
+        assert_eq!(choose(&peers, 8, false, 0), Chosen { worthy: vec![0, 1, 3], in_turn: vec![] });
     }
 
     #[test]
@@ -109,8 +116,8 @@ mod tests {
         let mut peers: Vec<_> = (0..6).map(|n| peer(n, if n < 2 { 9 } else { 0 }, 0)).collect();
         peers[5].waiting = Duration::from_secs(60);
         peers[3].unchoked = true;
-        assert_eq!(choose(&peers, 3, false, 3), [0, 1, 5]);
-        assert_eq!(choose(&peers, 3, false, 4), [0, 1, 3]);
+        assert_eq!(choose(&peers, 3, false, 3), Chosen { worthy: vec![0, 1], in_turn: vec![5] });
+        assert_eq!(choose(&peers, 3, false, 4), Chosen { worthy: vec![0, 1], in_turn: vec![3] });
     }
 
     #[test]

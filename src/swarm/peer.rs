@@ -177,6 +177,8 @@ pub struct Peer {
     pub allowed: BTreeSet<PieceIndex>,
     /// It let us wait too long, and no block has come since.
     pub snubbed: bool,
+    /// The last round unchoked it because it was its turn (optimistic unchoke).
+    pub in_turn: bool,
     /// When the last block that was asked for came, or the first was asked.
     pub served: Instant,
     /// How many requests it takes at once.
@@ -245,6 +247,7 @@ impl Peer {
             unasked: 0,
             allowed: BTreeSet::new(),
             snubbed: false,
+            in_turn: false,
             served: now,
             reqq: limits::REQUESTS_OUT_UNTOLD,
             ramp: 64,
@@ -437,6 +440,7 @@ impl Peer {
             (false, false) => flags.push('?'),
             _ => {}
         }
+        flags.extend((self.in_turn && !self.choked).then_some('O'));
         flags.extend(self.snubbed.then_some('S'));
         flags.extend((!self.hello.outgoing).then_some('I'));
         flags.extend(self.hello.encrypted.map(|method| match method {

@@ -332,7 +332,12 @@ fn downloading(f: &Facts) -> String {
     if f.giving == 0 {
         return format!("{} serve{} us, and no block has come yet; {}", count(free, "peer"), s(free), held(f));
     }
-    let mut text = format!("{} of {} sending", f.giving, are(f.peers, "peer"));
+    let givers = if f.giving == f.peers && f.peers > 1 {
+        format!("all {} peers", f.peers)
+    } else {
+        format!("{} of {}", f.giving, count(f.peers, "peer"))
+    };
+    let mut text = format!("{givers} send{}", s(f.giving));
     if f.choking > 0 {
         text += &format!(", {} choke{} us", f.choking, s(f.choking));
     }
@@ -343,7 +348,7 @@ fn downloading(f: &Facts) -> String {
         text += &format!("; nobody has {}", count(f.missing, "piece"));
     }
     if f.choking + f.snubbed + f.missing == 0 {
-        text += " what they have to give";
+        text += if f.giving == 1 { " what it can" } else { " what they can" };
     }
     format!("{text}; {}", held(f))
 }
@@ -375,7 +380,9 @@ fn numbers(f: &Facts) -> Vec<(String, String)> {
     if let Some(fault) = &f.fault {
         line("fault", fault.clone());
     }
-    line("peers connected", format!("{}, of them {} complete", f.peers, f.seeds));
+    // A panel is narrow: what is nothing is not said of the parts.
+    let part = |n: u32, what: &str| if n == 0 { String::new() } else { format!(", {n} {what}") };
+    line("peers connected", format!("{}{}", f.peers, part(f.seeds, "complete")));
     if let Some(search) = &f.search {
         let Standing { holders, asked, resting, .. } = search;
         line("have the metadata", format!("{holders}, of them {asked} are asked, {resting} refused or did not answer"));
@@ -384,12 +391,14 @@ fn numbers(f: &Facts) -> Vec<(String, String)> {
     }
     if f.lacking > 0 {
         let (choke, wait) = (f.choking, f.snubbed);
-        line("have what we want", format!("{}, of them {choke} choke us and {wait} let us wait", f.interesting));
+        let chokes = part(choke, if choke == 1 { "chokes us" } else { "choke us" });
+        let waits = part(wait, if wait == 1 { "lets us wait" } else { "let us wait" });
+        line("have what we want", format!("{}{chokes}{waits}", f.interesting));
         line("sending to us", format!("{} of {} that are asked", f.giving, f.asked));
-        line("pieces missing", format!("{}, of them {} with nobody connected", f.lacking, f.missing));
+        line("pieces missing", format!("{}{}", f.lacking, part(f.missing, "that nobody here has")));
         line("under way", format!("{} in {}", blocks(f.outstanding), count(f.active, "piece")));
     }
-    line("want something of us", format!("{}, of them {} take", f.interested, f.taking));
+    line("want something of us", format!("{}{}", f.interested, part(f.taking, "taking")));
     let limits = |(own, share): (Option<u64>, Option<u64>)| match (own, share) {
         (None, None) => "no limit".to_owned(),
         (Some(own), None) => format!("own limit {}", rate(own)),

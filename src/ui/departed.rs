@@ -94,7 +94,8 @@ fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, peer: &Departed) {
 
 /// Draws what each source has brought. Returns the lines used.
 pub fn sources(pen: &mut Pen<'_>, area: Rect, detail: &Detail) -> u16 {
-    if area.height < 2 || detail.sources.is_empty() {
+    let rows = answers(detail);
+    if area.height < 2 || rows.is_empty() {
         return 0;
     }
     let theme = *pen.theme;
@@ -103,14 +104,14 @@ pub fn sources(pen: &mut Pen<'_>, area: Rect, detail: &Detail) -> u16 {
         Column { key: 1, title: "Known", width: 6, side: Side::Right, rank: 1 },
         Column { key: 2, title: "Failed", width: 6, side: Side::Right, rank: 2 },
         Column { key: 3, title: "Here", width: 5, side: Side::Right, rank: 4 },
-        Column { key: 4, title: "Last failure", width: 0, side: Side::Left, rank: 3 },
+        Column { key: 4, title: "Last answer", width: 0, side: Side::Left, rank: 3 },
     ];
     let slots = place(&columns, area.x + 3, area.width.saturating_sub(5), 12, 80);
     for slot in &slots {
         pen.title(slot, area.y, None, theme.dim);
     }
     let mut used = 1;
-    for (y, row) in (area.y + 1..area.bottom()).zip(&detail.sources) {
+    for (y, row) in (area.y + 1..area.bottom()).zip(&rows) {
         for slot in &slots {
             let (text, style) = source_field(slot.key, row);
             let style = match style {
@@ -125,6 +126,26 @@ pub fn sources(pen: &mut Pen<'_>, area: Rect, detail: &Detail) -> u16 {
     used
 }
 
+/// What each source has brought; the trackers with what they say, also before any of them has told of anybody.
+fn answers(detail: &Detail) -> Vec<SourceRow> {
+    let mut rows = detail.sources.clone();
+    let failing = detail.trackers.iter().find(|row| row.failed);
+    if let Some(tracker) = failing.or(detail.trackers.first()) {
+        let row = SourceRow::among(&mut rows, Source::Tracker);
+        row.status = match detail.trackers.len() {
+            1 => tracker.status.clone(),
+            _ => format!("{} ({})", tracker.status, host(&tracker.url)),
+        };
+    }
+    rows
+}
+
+/// The host and port of a tracker's address.
+fn host(url: &str) -> &str {
+    let rest = url.split_once("://").map_or(url, |(_, rest)| rest);
+    rest.split(['/', '?']).next().unwrap_or(rest)
+}
+
 /// The text of a field, and whether it is to be read first.
 fn source_field(key: u8, row: &SourceRow) -> (String, bool) {
     match key {
@@ -132,7 +153,13 @@ fn source_field(key: u8, row: &SourceRow) -> (String, bool) {
         1 => (grouped(u64::from(row.known)), true),
         2 => (grouped(u64::from(row.failed)), false),
         3 => (grouped(u64::from(row.connected)), true),
-        _ => (row.last_failure.clone().unwrap_or_else(|| "-".into()), false),
+        _ => match (&row.last_failure, row.status.is_empty()) {
+            // Why the addresses were of no use says more than that there were some.
+            (Some(why), _) if row.known > 0 => (why.clone(), false),
+            (_, false) => (row.status.clone(), false),
+            (Some(why), true) => (why.clone(), false),
+            (None, true) => ("-".into(), false),
+        },
     }
 }
 

@@ -1,6 +1,6 @@
 //! What keys open in front of the panes, and what is told to the world: clipboard, title, notification.
 
-use crate::api::{Command, Snapshot, State};
+use crate::api::{Command, Snapshot, State, TorrentId};
 use crate::ui::add::AddBox;
 use crate::ui::answer::Turn;
 use crate::ui::ask::{Ask, Question};
@@ -8,10 +8,11 @@ use crate::ui::dialog::{Dialog, Reading};
 use crate::ui::help::Help;
 use crate::ui::keys::{Act, Place, Tab};
 use crate::ui::model::{Model, Pane};
-use crate::ui::outward::Outward;
+use crate::ui::options::quoted;
+use crate::ui::outward::{COPIED, Outward};
 use crate::ui::palette::{Found, Palette};
 use crate::ui::removal::Removal;
-use crate::ui::settings::SettingsBox;
+use crate::ui::settings::{self, SettingsBox};
 use crate::ui::targets::{named, targets};
 use crate::ui::text::{percent, rate_long};
 use crate::ui::update::{notice, perform};
@@ -26,14 +27,23 @@ pub fn act(model: &mut Model, act: Act, snapshot: &Snapshot, commands: &mut Vec<
         Act::Create => Dialog::Create(Box::default()),
         Act::Why if model.selected.is_some() => Dialog::Why(Reading::default()),
         Act::Theme => {
-            model.theme = model.options.fitted(model.theme.name.next(), model.theme.ascii);
-            notice(model, &format!("theme: {}", model.theme.name.word()));
+            next_theme(model, commands);
             return true;
         }
         _ => return on_targets(model, act, snapshot, commands),
     };
     model.dialogs.push(dialog);
     true
+}
+
+/// The next theme, kept in the config: it is there at the next start, too.
+fn next_theme(model: &mut Model, commands: &mut Vec<Command>) {
+    let name = model.theme.name.next();
+    // What fits the terminal is not named: on another terminal another one may.
+    let word = (name != model.options.fitting).then(|| quoted(name.key()));
+    settings::set(model, "theme", word, commands);
+    model.theme = model.options.fitted(name, model.theme.ascii);
+    notice(model, &format!("theme: {}", name.word()));
 }
 
 /// What is asked about torrents: about those that are marked, or the chosen one.
@@ -51,7 +61,7 @@ fn on_targets(model: &mut Model, act: Act, snapshot: &Snapshot, commands: &mut V
         Act::FileGlob => ask(Question::Glob, one(), ""),
         Act::TrackerAdd => ask(Question::Tracker, ids, ""),
         Act::TrackerRemove => return untrack(model, snapshot),
-        Act::CopyMagnet => return copy(model, snapshot),
+        Act::CopyMagnet => return copy(model, ids, snapshot, commands),
         Act::OpenFolder => {
             if let Some(id) = model.selected {
                 commands.push(Command::Open(id));
@@ -85,18 +95,40 @@ fn untrack(model: &mut Model, snapshot: &Snapshot) -> bool {
     true
 }
 
-fn copy(model: &mut Model, snapshot: &Snapshot) -> bool {
-    if model.selected.is_none() {
+/// Copies the magnet links of these torrents. That of the chosen one is here; the engine is asked for others.
+fn copy(model: &mut Model, ids: Vec<TorrentId>, snapshot: &Snapshot, commands: &mut Vec<Command>) -> bool {
+    if ids.is_empty() {
         return true;
     }
-    let magnet = model.detail(snapshot).map_or("", |detail| detail.meta.magnet.as_str());
-    if magnet.is_empty() {
-        notice(model, "its magnet link is not known yet");
-    } else {
-        model.outbox.push(Outward::Copy(magnet.to_owned()));
-        notice(model, "the magnet link is in the clipboard, if the terminal allows it");
+    let here = model.detail(snapshot).map(|detail| detail.meta.magnet.clone()).filter(|link| !link.is_empty());
+    match here.filter(|_| model.selected.is_some_and(|id| ids == [id])) {
+        Some(link) => copied(model, 1, vec![link]),
+        None => commands.push(Command::Magnets(ids)),
     }
     true
+}
+
+/// Puts magnet links of `asked` torrents into the clipboard, one a line: as many as it takes.
+pub fn copied(model: &mut Model, asked: usize, links: Vec<String>) {
+    let (mut room, known) = (COPIED, links.len());
+    let fitting = links.into_iter().take_while(|link| {
+        let fits = room.checked_sub(link.len() + 1);
+        room = fits.unwrap_or(0);
+        fits.is_some()
+    });
+    let fitting: Vec<String> = fitting.collect();
+    let said = match (fitting.len(), asked) {
+        (0, 1) => "its magnet link is not known yet".to_owned(),
+        (0, _) => "their magnet links are not known yet".to_owned(),
+        (1, 1) => "the magnet link is in the clipboard, if the terminal allows it".to_owned(),
+        (n, _) if n == asked => format!("{n} magnet links are in the clipboard, if the terminal allows it"),
+        (n, _) if n < known => format!("{n} of {asked} magnet links are in the clipboard: it takes no more"),
+        (n, _) => format!("{n} of {asked} magnet links are in the clipboard: the others are not known yet"),
+    };
+    if !fitting.is_empty() {
+        model.outbox.push(Outward::Copy(fitting));
+    }
+    notice(model, &said);
 }
 
 /// Something was chosen in the palette. What is about a line of a tab opens the tab first: nothing is done to a line

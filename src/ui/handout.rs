@@ -42,7 +42,7 @@ impl Handout {
     pub fn key(&mut self, key: Key, turn: &mut Turn<'_>) -> bool {
         match key {
             Key::Char('y') => {
-                turn.model.outbox.push(Outward::Copy(self.made.magnet.clone()));
+                turn.model.outbox.push(Outward::Copy(vec![self.made.magnet.clone()]));
                 notice(turn.model, "the magnet link is in the clipboard, if the terminal allows it");
                 true
             }

@@ -1,4 +1,5 @@
-//! The help: every key of this run, searchable, in two columns where there is room.
+//! The help: every key of this run, searchable, in two columns where there is room. Below them stands what the letters
+//! and short words of the tables mean.
 
 use ratatui::layout::Rect;
 
@@ -18,6 +19,35 @@ pub struct Help {
     /// The first line shown.
     top: usize,
 }
+
+/// What is written short in the tables, and what it means.
+const WORDS: &[(&str, &[(&str, &str)])] = &[
+    (
+        "Flags of peers",
+        &[
+            ("D d", "we want of it: it lets us; it chokes us"),
+            ("U u", "it wants of us: we let it; we choke it"),
+            ("K", "it lets us, and we want nothing of it"),
+            ("?", "we let it, and it wants nothing of ours"),
+            ("O", "served because it is its turn (optimistic)"),
+            ("S", "it lets us wait for what we asked (snubbed)"),
+            ("I", "it called us"),
+            ("E e", "encrypted: all of it; only the handshake"),
+            ("L X H", "found on the local network, by peer exchange, by DHT"),
+            ("grey", "nothing came from it or went to it lately"),
+        ],
+    ),
+    (
+        "Columns",
+        &[
+            ("Peers", "connected / addresses known"),
+            ("Reqs", "blocks that we asked of it / that it asked of us"),
+            ("Src", "trk tracker, PEX peer exchange, in: it called us"),
+            ("copies", "whole copies that are connected, with ours"),
+            ("rarest", "copies of the rarest piece that we lack"),
+        ],
+    ),
+];
 
 /// A line: a heading has no keys.
 struct Line<'a> {
@@ -46,6 +76,21 @@ impl Help {
             }
             lines.push(Line { keys: "", text: place.title() });
             lines.extend(found.map(|line| Line { keys: &line.shown, text: line.binding.help }));
+        }
+        for (title, words) in WORDS {
+            let named = title.to_lowercase().contains(&find);
+            let found = words.iter().filter(|(word, text)| {
+                named || text.to_lowercase().contains(&find) || word.to_lowercase().contains(&find)
+            });
+            let found: Vec<_> = found.map(|(keys, text)| Line { keys, text }).collect();
+            if found.is_empty() {
+                continue;
+            }
+            if !lines.is_empty() {
+                lines.push(Line { keys: "", text: "" });
+            }
+            lines.push(Line { keys: "", text: title });
+            lines.extend(found);
         }
         lines
     }
@@ -116,7 +161,7 @@ impl Help {
         if self.typing || !self.find.is_empty() {
             sheet.field(search, "/", &self.find, "", self.typing);
         } else {
-            let text = "What the keys do. They can be changed in the [keys] table of the config file.";
+            let text = "What the keys do, changed in [keys] of the config; below, what letters mean.";
             sheet.line(search, search.y, text, theme.dim);
         }
         let room = Rect { y: all.y + 1, height: all.height.saturating_sub(1), ..all };

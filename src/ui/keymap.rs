@@ -19,6 +19,14 @@ pub struct Live {
     pub shown: String,
 }
 
+impl Live {
+    /// Its first key as a hint writes it; empty where it has none.
+    #[must_use]
+    pub fn first(&self) -> &str {
+        self.shown.split(' ').next().unwrap_or("")
+    }
+}
+
 /// All keys of this run.
 #[derive(Clone, Debug)]
 pub struct Keymap {
@@ -109,7 +117,7 @@ impl Keymap {
     #[must_use]
     pub fn shown(&self, act: Act) -> &str {
         let line = self.lines.iter().find(|line| line.binding.act == act);
-        line.map_or("", |line| line.shown.split(' ').next().unwrap_or(""))
+        line.map_or("", Live::first)
     }
 }
 

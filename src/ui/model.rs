@@ -9,7 +9,7 @@ pub use crate::ui::dialog::Dialog;
 use crate::ui::edit::Edit;
 use crate::ui::history::History;
 use crate::ui::keymap::Keymap;
-use crate::ui::keys::{Key, Tab};
+use crate::ui::keys::{Key, Place, Tab};
 use crate::ui::options::Options;
 use crate::ui::outward::Outward;
 use crate::ui::panes::Panes;
@@ -41,8 +41,10 @@ pub enum Msg {
     Complete(TorrentId),
     /// The files of this magnet are known, and to be chosen.
     Choose(TorrentId, Box<Contents>),
-    /// Something to be told to the user.
-    Notice(String),
+    /// Something to be told to the user, and which torrent says it.
+    Notice(Option<TorrentId>, String),
+    /// Magnet links to be copied, and of how many torrents they were asked.
+    Magnets(usize, Vec<String>),
     /// What is in a folder that was asked for.
     Listing(Listing),
     /// A torrent of one's own data has come further.
@@ -195,6 +197,13 @@ pub struct Model {
 }
 
 impl Model {
+    /// Where keys hold now, the narrowest place first.
+    #[must_use]
+    pub fn places(&self) -> [Place; 3] {
+        let narrow = Place::of(self.tab).filter(|_| self.pane == Pane::Detail);
+        [narrow.unwrap_or(Place::Torrents), Place::Torrents, Place::Everywhere]
+    }
+
     /// How it begins.
     #[must_use]
     pub fn new(size: (u16, u16), theme: ThemeName, ascii: bool) -> Self {

@@ -15,8 +15,8 @@ const WORDS: u16 = 200;
 /// Something that is asked of the world.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Outward {
-    /// Put this into the clipboard.
-    Copy(String),
+    /// Put these lines into the clipboard.
+    Copy(Vec<String>),
     /// Tell the user, who may look at something else.
     Notify {
         /// Who tells.
@@ -68,14 +68,15 @@ impl Outward {
     #[must_use]
     pub fn bytes(&self, ways: Ways) -> Vec<u8> {
         match self {
-            Outward::Copy(text) => {
+            Outward::Copy(lines) => {
+                // What is pasted somewhere else later must not be obeyed there.
+                let line = |line: &String| line.chars().filter(|c| !c.is_control()).collect::<String>();
+                let text = lines.iter().map(line).collect::<Vec<_>>().join("\n");
                 let mut end = text.len().min(COPIED);
                 while !text.is_char_boundary(end) {
                     end -= 1;
                 }
-                // What is pasted somewhere else later must not be obeyed there.
-                let text: String = text[..end].chars().filter(|c| !c.is_control()).collect();
-                format!("\x1b]52;c;{}\x07", STANDARD.encode(text)).into_bytes()
+                format!("\x1b]52;c;{}\x07", STANDARD.encode(&text[..end])).into_bytes()
             }
             Outward::Notify { title, body } => {
                 // The parts of OSC 777 are parted by semicolons.
@@ -115,13 +116,18 @@ mod tests {
         String::from_utf8(outward.bytes(ways)).unwrap()
     }
 
+    fn copy(lines: &[&str]) -> Outward {
+        Outward::Copy(lines.iter().map(|line| (*line).to_owned()).collect())
+    }
+
     fn notify(body: &str) -> Outward {
         Outward::Notify { title: "ttui".into(), body: body.into() }
     }
 
     #[test]
     fn the_terminal_is_told_what_was_meant() {
-        assert_eq!(said(&Outward::Copy("magnet:?xt=1".into()), Ways::default()), "\x1b]52;c;bWFnbmV0Oj94dD0x\x07");
+        assert_eq!(said(&copy(&["magnet:?xt=1"]), Ways::default()), "\x1b]52;c;bWFnbmV0Oj94dD0x\x07");
+        assert_eq!(said(&copy(&["a", "b"]), LOUD), "\x1b]52;c;YQpi\x07", "one a line");
         assert_eq!(said(&notify("a is complete"), LOUD), "\x1b]777;notify;ttui;a is complete\x07\x07");
         let nine = Ways { bell: false, words: Some(Calls::Nine) };
         assert_eq!(said(&notify("a"), nine), "\x1b]9;ttui: a\x07");
@@ -142,8 +148,8 @@ mod tests {
             }
         }
         assert_eq!(said(&notify("a;b"), LOUD).matches(';').count(), 3);
-        assert_eq!(said(&Outward::Copy("a\x1b\nb".into()), LOUD), said(&Outward::Copy("ab".into()), LOUD));
-        assert!(said(&Outward::Copy("\u{4e2d}".repeat(1 << 20)), LOUD).len() < 2 * COPIED);
+        assert_eq!(said(&copy(&["a\x1b\nb"]), LOUD), said(&copy(&["ab"]), LOUD));
+        assert!(said(&copy(&[&"\u{4e2d}".repeat(1 << 20)]), LOUD).len() < 2 * COPIED);
         assert!(said(&Outward::Title("x".repeat(1 << 20)), LOUD).len() < 300);
     }
 

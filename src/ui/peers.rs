@@ -259,7 +259,9 @@ fn short_address(peer: &PeerRow, width: u16, cut: char) -> String {
 #[must_use]
 pub fn short_client(client: &str, width: u16) -> String {
     let measured = |text: &str| cells(&clean_within(text, false, width));
-    let Some((name, version)) = client.rsplit_once(' ').filter(|(_, v)| v.starts_with(|c: char| c.is_ascii_digit()))
+    // Some part them by a stroke, as they would in HTTP: `libtorrent/2.0.11`.
+    let Some((name, version)) =
+        client.rsplit_once([' ', '/']).filter(|(_, v)| v.starts_with(|c: char| c.is_ascii_digit()))
     else {
         return client.to_owned();
     };
@@ -307,6 +309,8 @@ mod tests {
             ("Deluge 2.2.0", 11, "Deluge 2.2"),
             ("libtorrent 2.0.11", 12, "libtorrent 2"),
             ("libtorrent 2.0.11", 10, "libtorrent"),
+            ("libtorrent/2.0.11.0", 10, "libtorrent"),
+            ("libtorrent/2.0.11.0", 17, "libtorrent 2.0.11"),
             ("Unknown", 4, "Unknown"),
             ("a-program-without-version 9", 3, "a-program-without-version 9"),
         ];

@@ -150,8 +150,9 @@ pub fn by_rows(shape: &Shape, piece: u32, rows: i64, pieces: u32) -> u32 {
     }
 }
 
-/// What is known of the piece that the cursor is on, as labels and values.
-fn told(piece: &PieceDetail) -> Vec<(&'static str, String)> {
+/// What is known of the piece that the cursor is on, as labels and values. Where there is `little` room, its files go by
+/// their last names and stand before who has it.
+fn told(piece: &PieceDetail, little: bool) -> Vec<(&'static str, String)> {
     let state = if piece.have {
         "here and verified".to_owned()
     } else {
@@ -174,9 +175,10 @@ fn told(piece: &PieceDetail) -> Vec<(&'static str, String)> {
         (n, _) => format!("{} peers: {}", grouped(u64::from(n)), some.join(", ")),
     };
     lines.push(("held by", holders));
-    let files = match piece.files.as_slice() {
+    let names: Vec<&str> = piece.files.iter().map(|path| if little { last_name(path) } else { path }).collect();
+    let files = match names.as_slice() {
         [] => "-".to_owned(),
-        [one] => one.clone(),
+        [one] => (*one).to_owned(),
         several => format!("{} files: {}", several.len(), several.join(", ")),
     };
     lines.push(("of", files));
@@ -184,7 +186,20 @@ fn told(piece: &PieceDetail) -> Vec<(&'static str, String)> {
         let times = if piece.fails == 1 { "once".to_owned() } else { format!("{} times", piece.fails) };
         lines.push(("bad hash", times));
     }
+    if little {
+        lines.sort_by_key(|(label, _)| match *label {
+            "state" => 0,
+            "of" => 1,
+            "bad hash" => 2,
+            _ => 3,
+        });
+    }
     lines
+}
+
+/// The last name of a path.
+fn last_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
 }
 
 /// Draws what is known of the piece that the cursor is on: beside the map in one column, below it in one line each.
@@ -206,8 +221,9 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, model: &Model, detail: &Detail, piece
     };
     let x = pen.put(x, area.y, area.right().saturating_sub(x), &rest, theme.dim);
     let Some(piece) = piece else { return };
-    let lines = told(piece);
-    if area.height <= 3 {
+    let little = area.height <= 3;
+    let lines = told(piece, little);
+    if little {
         return in_lines(pen, area, x, &lines);
     }
     let mut y = area.y + 1;

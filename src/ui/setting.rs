@@ -166,7 +166,7 @@ pub const SETTINGS: &[(&str, &[Setting])] = &[
             setting("no-dht", "DHT", Unswitch, "on", false, "Find peers without a tracker."),
             setting(
                 "dht-nodes",
-                "its first nodes",
+                "first DHT nodes",
                 List,
                 "the well-known ones",
                 false,
@@ -174,7 +174,7 @@ pub const SETTINGS: &[(&str, &[Setting])] = &[
             ),
             setting("no-pex", "peer exchange", Unswitch, "on", false, "Learn of peers from peers."),
             setting("no-lsd", "local discovery", Unswitch, "on", false, "Find peers on the local network."),
-            setting("lan-unlimited", "its peers unlimited", Switch(false), "off", false, "No limits for them."),
+            setting("lan-unlimited", "LAN peers unlimited", Switch(false), "off", false, "No limits for them."),
             setting("no-utp", "uTP", Unswitch, "on", false, "The transport that makes room for others."),
             setting("no-port-map", "port mapping", Unswitch, "on", false, "Ask the router to forward the port."),
         ],

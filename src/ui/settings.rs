@@ -272,14 +272,19 @@ fn valid(key: &str, value: &str) -> bool {
     !value.contains(['\n', '\r']) && toml::from_str::<Settings>(&format!("{key} = {value}\n")).is_ok()
 }
 
+/// Has it written.
+pub fn set(model: &mut Model, key: &'static str, value: Option<String>, commands: &mut Vec<Command>) {
+    match &value {
+        Some(value) => drop(model.options.values.insert(key, value.clone())),
+        None => drop(model.options.values.remove(key)),
+    }
+    commands.push(Command::Configure(vec![(key.to_owned(), value)]));
+}
+
 /// Has it written, and heeds it at once where that is the interface's business.
 fn apply(setting: &'static Setting, value: Option<String>, turn: &mut Turn<'_>) {
     let model = &mut *turn.model;
-    match &value {
-        Some(value) => drop(model.options.values.insert(setting.key, value.clone())),
-        None => drop(model.options.values.remove(setting.key)),
-    }
-    turn.commands.push(Command::Configure(vec![(setting.key.to_owned(), value)]));
+    set(model, setting.key, value, turn.commands);
     // Read back by the parser of the config, so that there is one meaning of each word.
     let all: String = model.options.values.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
     let Ok(said) = toml::from_str::<Settings>(&all) else { return };

@@ -41,6 +41,17 @@ impl ThemeName {
             ThemeName::Plain => "no colours",
         }
     }
+
+    /// Its word in the config.
+    #[must_use]
+    pub const fn key(self) -> &'static str {
+        match self {
+            ThemeName::Dark => "dark",
+            ThemeName::Light => "light",
+            ThemeName::Contrast => "contrast",
+            ThemeName::Plain => "plain",
+        }
+    }
 }
 
 /// How many colours a terminal has.

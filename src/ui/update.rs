@@ -64,8 +64,16 @@ pub fn update(model: &mut Model, msg: Msg, snapshot: &Snapshot) -> Vec<Command> 
             let chooser = Box::new(Chooser::waiting(*contents));
             model.dialogs.insert(0, Dialog::Choose { id, chooser });
         }
-        Msg::Notice(text) => {
-            let text = model.panes.hidden.sentence(&text).into_owned();
+        Msg::Magnets(asked, links) => front::copied(model, asked, links),
+        Msg::Notice(id, text) => {
+            let mut text = model.panes.hidden.sentence(&text).into_owned();
+            // What a torrent says of itself is read beside a list of many.
+            if let Some((id, view)) = id.and_then(|id| Some((id, find(snapshot, id)?))) {
+                let name = model.panes.hidden.name(id, &view.name);
+                if !text.contains(&name) {
+                    text = format!("{name}: {text}");
+                }
+            }
             notice(model, &text);
         }
     }
@@ -143,9 +151,7 @@ fn press(model: &mut Model, key: Key, snapshot: &Snapshot, commands: &mut Vec<Co
         filter_key(model, key, snapshot);
     } else {
         model.notice = None;
-        let narrow = Place::of(model.tab).filter(|_| model.pane == Pane::Detail);
-        let places = [narrow.unwrap_or(Place::Torrents), Place::Torrents, Place::Everywhere];
-        if let Some(act) = model.keymap.lookup(&places, key) {
+        if let Some(act) = model.keymap.lookup(&model.places(), key) {
             perform(model, act, snapshot, commands);
         }
     }

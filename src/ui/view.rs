@@ -19,9 +19,10 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use crate::api::{DhtState, Snapshot, State};
+use crate::ui::keymap::Live;
 use crate::ui::keys::Act;
 use crate::ui::layout::{Class, Regions, regions};
-use crate::ui::model::{Model, Pane};
+use crate::ui::model::Model;
 use crate::ui::pen::Pen;
 use crate::ui::text::{cells, clean_within, rate_long, size, wrap};
 use crate::ui::{dialog, graph, log, peers, pieces, side, tabs, torrents};
@@ -220,7 +221,7 @@ fn welcome(pen: &mut Pen<'_>, area: Rect, model: &Model, snapshot: &Snapshot) {
     pen.put(x, y, width, "No torrents yet", theme.strong);
     y += 2;
     let rows = [
-        (model.keymap.shown(Act::Add), "add a torrent: a .torrent file, its URL, or a magnet link"),
+        (model.keymap.shown(Act::Add), "add a torrent: a .torrent file, a URL, a magnet link"),
         ("", "or paste it here, one a line"),
         (model.keymap.shown(Act::Palette), "all that can be done, found by typing"),
         (model.keymap.shown(Act::Settings), "settings"),
@@ -318,23 +319,40 @@ fn status(pen: &mut Pen<'_>, area: Rect, model: &Model) {
     let right = pen.put_right(area.right() - 1, y, 16, &format!("{key} quit"), theme.dim);
     pen.put(right, y, 11, key, theme.accent);
     let mut x = area.x + 1;
-    for line in model.keymap.lines() {
-        let binding = line.binding;
-        let key = line.shown.split(' ').next().unwrap_or("");
-        if binding.hint.is_empty() || binding.act == Act::Quit || key.is_empty() {
-            continue;
-        }
-        let width = u16::try_from(key.len() + 1 + binding.hint.len()).unwrap_or(0);
-        if x + width + 2 > right {
-            continue;
-        }
-        let end = pen.put(x, y, width, key, theme.accent);
-        x = pen.put(end + 1, y, width, binding.hint, theme.dim) + 2;
+    for (key, hint) in hints(model, right.saturating_sub(x)) {
+        let end = pen.put(x, y, cells(key), key, theme.accent);
+        x = pen.put(end + 1, y, cells(hint), hint, theme.dim) + 2;
     }
-    let other = if model.pane == Pane::Detail { "keys go to the lower pane" } else { "" };
-    if x + 30 < right {
-        pen.put(x + 1, y, right - x - 3, other, theme.faint);
+}
+
+/// The keys to name in a status line with so much `room`, and what they do: those of the list that has the keys before
+/// those of the torrent. How to get help, and to the other pane and back, is said before the rest.
+fn hints(model: &Model, room: u16) -> Vec<(&str, &'static str)> {
+    let places = model.places();
+    let narrow = places[0];
+    let here = |line: &&Live| places.contains(&line.binding.place) && !line.binding.hint.is_empty();
+    let mut lines: Vec<_> = model.keymap.lines().iter().filter(here).collect();
+    lines.sort_by_key(|line| line.binding.place != narrow);
+    let first = |act| match act {
+        Act::Help => 0,
+        Act::Pane => 1,
+        _ => 2,
+    };
+    let mut wanted: Vec<usize> = (0..lines.len()).collect();
+    wanted.sort_by_key(|at| first(lines[*at].binding.act));
+    let (mut left, mut kept) = (room, Vec::new());
+    for at in wanted {
+        let (binding, key) = (lines[at].binding, lines[at].keys.first());
+        // What is taken by a narrower list, or off the keys, cannot be done here by that key.
+        let holds = key.is_some_and(|key| model.keymap.lookup(&places, *key) == Some(binding.act));
+        let width = cells(lines[at].first()) + 1 + cells(binding.hint) + 2;
+        if holds && binding.act != Act::Quit && width <= left {
+            left -= width;
+            kept.push(at);
+        }
     }
+    kept.sort_unstable();
+    kept.into_iter().map(|at| (lines[at].first(), lines[at].binding.hint)).collect()
 }
 
 fn filter_cursor(area: Rect, model: &Model) -> Option<(u16, u16)> {

@@ -91,7 +91,7 @@ pub fn download(name: &str, peers: usize) -> TorrentView {
         active: Duration::from_secs(754),
         added: 1_793_437_200,
         why: Reason {
-            sentence: "11 of 38 peers choke us; the others give what they have; disk 2% busy, no limiter".into(),
+            sentence: "27 of 38 peers send, 11 choke us; disk 2% busy, no limiter".into(),
             numbers: [
                 ("peers that choke us", "11 of 38"),
                 ("peers with nothing we lack", "3"),

@@ -111,7 +111,7 @@ fn what_is_missing_is_with_nobody() {
     let f = Facts { missing: 4, interesting: 0, seeds: 0, ..facts() };
     says(&f, "nobody has the 4 missing pieces: not one of 8 peers, 0 complete");
     let f = Facts { missing: 1, ..facts() };
-    says(&f, "3 of 8 peers are sending; nobody has 1 piece; disk 2% busy, no limiter");
+    says(&f, "3 of 8 peers send; nobody has 1 piece; disk 2% busy, no limiter");
 }
 
 #[test]
@@ -121,7 +121,7 @@ fn choked() {
     let f = Facts { peers: 40, interesting: 38, choking: 31, ..facts() };
     says(&f, "31 of 38 peers choke us; disk 2% busy, no limiter");
     let f = Facts { choking: 1, ..facts() };
-    says(&f, "3 of 8 peers are sending, 1 chokes us; disk 2% busy, no limiter");
+    says(&f, "3 of 8 peers send, 1 chokes us; disk 2% busy, no limiter");
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn limited_by_its_own_limit_or_by_that_of_all() {
     let f = Facts { down: 50_000, down_limits: all, ..facts() };
     says(&f, "limited by the limit of all torrents: its share is 51.20 kB/s");
     let f = Facts { down: 10_000, down_limits: own, ..facts() };
-    says(&f, "3 of 8 peers are sending what they have to give; disk 2% busy, limit not reached");
+    says(&f, "3 of 8 peers send what they can; disk 2% busy, limit not reached");
 }
 
 #[test]
@@ -149,12 +149,12 @@ fn snubbed() {
     let f = Facts { choking: 7, snubbed: 1, giving: 0, ..facts() };
     says(&f, "1 peer serves us and lets us wait for blocks; 7 choke us");
     let f = Facts { snubbed: 2, ..facts() };
-    says(&f, "3 of 8 peers are sending, 2 let us wait; disk 2% busy, no limiter");
+    says(&f, "3 of 8 peers send, 2 let us wait; disk 2% busy, no limiter");
 }
 
 #[test]
 fn peers_give_what_they_have() {
-    says(&facts(), "3 of 8 peers are sending what they have to give; disk 2% busy, no limiter");
+    says(&facts(), "3 of 8 peers send what they can; disk 2% busy, no limiter");
     says(&Facts { giving: 0, ..facts() }, "8 peers serve us, and no block has come yet; disk 2% busy, no limiter");
 }
 
@@ -206,10 +206,7 @@ fn what_the_dht_says_is_told_where_there_is_nobody() {
     let f = Facts { reach: Reach::Closed, trackers, ..dht("the DHT names nobody new") };
     says(&f, &format!("no peers are known; {closed}; udp://t: no answer; the DHT names nobody new"));
     // Where somebody is connected it is of no weight.
-    says(
-        &Facts { dht: Some(none), ..facts() },
-        "3 of 8 peers are sending what they have to give; disk 2% busy, no limiter",
-    );
+    says(&Facts { dht: Some(none), ..facts() }, "3 of 8 peers send what they can; disk 2% busy, no limiter");
 }
 
 #[test]

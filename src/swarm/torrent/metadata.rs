@@ -83,7 +83,11 @@ impl Torrent {
             Heard::Whole(info) => {
                 self.search = None;
                 self.config.info = Some(info.clone());
-                self.note(now, format!("its metadata are here: {} bytes", info.len()), out);
+                self.note(
+                    now,
+                    format!("its metadata are here: {}", humansize::format_size(info.len(), humansize::DECIMAL)),
+                    out,
+                );
                 self.pass_on(now, info, out);
             }
             Heard::Lied(key) => {

@@ -171,8 +171,11 @@ impl Torrent {
                 waiting: if p.choked { now.saturating_duration_since(p.turned) } else { std::time::Duration::ZERO },
             })
             .collect();
-        let chosen: BTreeSet<PeerKey> =
-            choker::choose(&contenders, self.slots, self.complete, self.round).into_iter().collect();
+        let choker::Chosen { worthy, in_turn } = choker::choose(&contenders, self.slots, self.complete, self.round);
+        let chosen: BTreeSet<PeerKey> = worthy.into_iter().chain(in_turn.iter().copied()).collect();
+        for (key, peer) in &mut self.peers {
+            peer.in_turn = in_turn.contains(key);
+        }
         // Those who lose their slot first, so that there never are more than the slots.
         for c in contenders.iter().filter(|c| c.unchoked && c.interested && !chosen.contains(&c.key)) {
             self.turn(now, c.key, true, out);

@@ -33,3 +33,24 @@ fn a_peer_shows_how_it_was_found_and_is_spoken_to() {
         assert_eq!(detail.peer.unwrap().transport, transport, "{source:?}");
     }
 }
+
+/// Of more peers than there are slots for, some are served because it is their turn.
+#[test]
+fn a_peer_that_is_served_in_turn_says_so() {
+    let (mut it, now, _) = torrent_with(1 << 20, |config| config.quota.up = Some(1));
+    for key in 1..=9_u8 {
+        let addr = SocketAddr::from(([192, 0, 2, key], 6881));
+        let hello =
+            Hello { addr, outgoing: false, peer_id: PeerId([key; 20]), reserved: Reserved::default(), encrypted: None };
+        let peer = PeerKey(key.into());
+        it.handle(now, Input::Arrived { peer, hello }, &mut Vec::new());
+        says(&mut it, now, u64::from(key), vec![Message::Interested], &mut Vec::new());
+    }
+    it.handle(now + choker::ROUND, Input::Tick, &mut Vec::new());
+    let rows = it.view(now + choker::ROUND, true).detail.unwrap().peers;
+    let flags: Vec<&str> = rows.iter().map(|row| row.flags.as_str()).collect();
+    let served = flags.iter().filter(|flags| flags.contains('U')).count();
+    let in_turn = flags.iter().filter(|flags| flags.contains('O')).count();
+    assert_eq!((served, in_turn), (4, 1), "{flags:?}");
+    assert!(flags.iter().all(|flags| flags.contains('U') || !flags.contains('O')), "{flags:?}");
+}
