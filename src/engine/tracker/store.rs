@@ -1,6 +1,7 @@
 //! Who takes part in which torrent: the memory of the embedded tracker. Time and chance are arguments.
 
 use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
@@ -16,6 +17,9 @@ const PEERS_TORRENT: usize = 5_000;
 const PEERS: usize = 100_000;
 /// The most peers remembered of one address.
 const PEERS_ADDRESS: u32 = 2_000;
+/// The most peers remembered of one network of version 6 (/64), of which a single host has all addresses: half of all, so
+/// that it never takes the room of everybody else, and a whole LAN still fits.
+const PEERS_NET: u32 = PEERS as u32 / 2;
 /// Addresses in an answer where the client does not say how many it wants.
 const WANTED: u32 = 50;
 /// The most addresses in an answer.
@@ -84,6 +88,7 @@ pub(super) struct Store {
     /// Peers in all, and by host.
     peers: usize,
     by_host: HashMap<IpAddr, u32>,
+    by_net: HashMap<u64, u32>,
     interval: Duration,
     swept: Instant,
     rng: fastrand::Rng,
@@ -91,7 +96,15 @@ pub(super) struct Store {
 
 impl Store {
     pub(super) fn new(interval: Duration, now: Instant, rng: fastrand::Rng) -> Self {
-        Store { swarms: HashMap::new(), peers: 0, by_host: HashMap::new(), interval, swept: now, rng }
+        Store {
+            swarms: HashMap::new(),
+            peers: 0,
+            by_host: HashMap::new(),
+            by_net: HashMap::new(),
+            interval,
+            swept: now,
+            rng,
+        }
     }
 
     /// The shortest time between two announces that clients are told.
@@ -154,7 +167,8 @@ impl Store {
             return Err("this tracker has no room for more torrents");
         }
         let host = self.by_host.get(&call.addr.ip()).copied().unwrap_or(0);
-        if self.peers >= PEERS || host >= PEERS_ADDRESS {
+        let crowded = net(call.addr.ip()).and_then(|net| self.by_net.get(&net)).is_some_and(|n| *n >= PEERS_NET);
+        if self.peers >= PEERS || host >= PEERS_ADDRESS || crowded {
             return Err("this tracker has no room for more peers");
         }
         let swarm = self.swarms.entry(call.info_hash).or_default();
@@ -164,17 +178,18 @@ impl Store {
             swarm.downloaded = swarm.downloaded.saturating_add((call.event == AnnounceEvent::Completed).into());
             self.peers += 1;
             self.by_host.insert(call.addr.ip(), host + 1);
+            if let Some(net) = net(call.addr.ip()) {
+                *self.by_net.entry(net).or_default() += 1;
+            }
         }
         Ok(())
     }
 
     fn forget(&mut self, host: IpAddr) {
         self.peers -= 1;
-        if let Some(count) = self.by_host.get_mut(&host) {
-            *count -= 1;
-            if *count == 0 {
-                self.by_host.remove(&host);
-            }
+        one_less(&mut self.by_host, &host);
+        if let Some(net) = net(host) {
+            one_less(&mut self.by_net, &net);
         }
     }
 
@@ -206,6 +221,23 @@ impl Store {
     pub(super) fn totals(&self) -> (usize, usize, usize) {
         let seeds = self.swarms.values().map(|swarm| swarm.counts().seeds as usize).sum();
         (self.swarms.len(), self.peers, seeds)
+    }
+}
+
+/// The network of an address of version 6.
+fn net(ip: IpAddr) -> Option<u64> {
+    match ip {
+        IpAddr::V4(_) => None,
+        IpAddr::V6(v6) => Some((v6.to_bits() >> 64) as u64),
+    }
+}
+
+fn one_less<K: Eq + Hash>(counts: &mut HashMap<K, u32>, key: &K) {
+    if let Some(count) = counts.get_mut(key) {
+        *count -= 1;
+        if *count == 0 {
+            counts.remove(key);
+        }
     }
 }
 
@@ -405,5 +437,26 @@ mod tests {
             store.announce(now, &Call { info_hash: flood(0).info_hash, ..call(&addr, 5) }).is_err()
         });
         assert_eq!(one_host.count(), 1000);
+    }
+
+    #[test]
+    fn one_network_leaves_room_for_others_and_gives_its_own_back() {
+        let now = Instant::now();
+        let mut store = store(now);
+        let of = |n: u32, net: &str| {
+            let mut call = call(&format!("[{net}:{:x}:{:x}]:1", n >> 16, n & 0xffff), 5);
+            call.info_hash.0[0] = (n % 16) as u8;
+            call
+        };
+        let refused = (1..=PEERS_NET + 10).filter(|n| store.announce(now, &of(*n, "fd00:0:0:1:0:0")).is_err()).count();
+        assert_eq!((refused, store.peers), (10, PEERS_NET as usize));
+        assert!(
+            store.announce(now, &of(1, "fd00:0:0:2:0:0")).is_ok()
+                && store.announce(now, &call("10.0.0.1:1", 5)).is_ok()
+        );
+        for n in 1..=PEERS_NET {
+            store.announce(now, &Call { event: AnnounceEvent::Stopped, ..of(n, "fd00:0:0:1:0:0") }).unwrap();
+        }
+        assert_eq!((store.peers, store.by_net.len(), store.by_host.len()), (2, 1, 2));
     }
 }
