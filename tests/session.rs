@@ -156,6 +156,27 @@ fn torrents_stand_in_the_order_in_which_they_were_named() {
     peer.stop();
 }
 
+/// Also where those that are named at the start are read before, or after, the list of the last session.
+#[test]
+fn torrents_of_the_last_session_stand_before_those_named_at_the_start() {
+    let first = Peer::start_in(tempfile::tempdir().unwrap(), true);
+    for n in 0..5 {
+        seed(&first, &format!("old{n}"), n);
+    }
+    let folder = first.leave();
+    let sources = tempfile::tempdir().unwrap();
+    let named = (0..20).map(|n| torrent(sources.path(), &format!("new{n}"), &content(50 + n, 10)).0);
+    let named: Vec<String> = named.map(|path| path.display().to_string()).collect();
+    let second = Peer::start_with(folder, |config| config.keep = true);
+    for what in named {
+        second.engine.send(Command::Add(AddTorrent { what, ..AddTorrent::default() }));
+    }
+    let names = |range: std::ops::Range<u32>, word: &'static str| range.map(move |n| format!("{word}{n}"));
+    let expected: Vec<String> = names(0..5, "old").chain(names(0..20, "new")).collect();
+    second.sees("the old ones first", |all| all.torrents.iter().map(|(_, view)| &view.name).eq(&expected));
+    second.stop();
+}
+
 #[test]
 fn what_waits_fetches_all_the_same_when_its_turn_comes() {
     let seeder = Peer::start();

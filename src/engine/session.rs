@@ -4,6 +4,7 @@
 //! its own, and comes back as an [`Errand`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -165,6 +166,8 @@ pub struct Session {
 struct Listing {
     /// The one of the last session has been read: from then on it may be written over.
     loaded: bool,
+    /// The names of the torrents in it: they were there before whatever was added since the start.
+    restored: Range<u32>,
     /// Something in it is not written.
     due: bool,
     /// It is being written.
@@ -219,6 +222,7 @@ impl Desk {
         let now = Instant::now();
         let list = Listing {
             loaded: it.keep.is_none(),
+            restored: 0..0,
             due: false,
             writing: false,
             at: now,

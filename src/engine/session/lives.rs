@@ -27,14 +27,14 @@ impl Desk {
         self.list.loaded = true;
         notes.into_iter().for_each(|note| self.notice(None, note));
         let mut restored = Vec::new();
+        self.list.restored = self.next + 1..u32::MAX;
         for kept in list {
             let Some(hash) = kept.hash().filter(|hash| self.find(*hash).is_none()) else { continue };
             let id = self.name();
             self.enter(id, Entry::new(hash, kept));
             restored.push(id);
         }
-        // They were there before whatever was added since the start.
-        self.order.sort_by_key(|id| !restored.contains(id));
+        self.list.restored.end = self.next + 1;
         // Those that are to run are read first.
         let paused = |id: &TorrentId| self.table.get(id).is_some_and(|entry| entry.goal == Goal::Pause);
         let (later, first): (Vec<_>, Vec<_>) = restored.into_iter().partition(paused);
@@ -51,11 +51,12 @@ impl Desk {
         TorrentId(self.next)
     }
 
-    /// Puts a torrent at the end of the queue. Several that are added at once are read in any order: each comes before
-    /// those that were named after it.
+    /// Puts a torrent at the end of the queue. Several that are added at once are read in any order, and before the list
+    /// of the last session or after it: each comes before those that were named after it, those of the list before all.
     fn enter(&mut self, id: TorrentId, entry: Entry) {
         self.table.insert(id, entry);
-        let later = self.order.iter().rev().take_while(|other| **other > id).count();
+        let rank = |id: TorrentId| (!self.list.restored.contains(&id.0), id);
+        let later = self.order.iter().rev().take_while(|other| rank(**other) > rank(id)).count();
         self.order.insert(self.order.len() - later, id);
     }
 
