@@ -587,7 +587,7 @@ fn every_dialog_at_every_size() {
         ("untrack", "5 Tab d"),
         ("quit", "q"),
     ];
-    for (width, height) in [(40, 12), (80, 24), (120, 36)] {
+    for (width, height) in [(40, 12), (80, 24), (120, 36), (200, 50)] {
         for (name, pressed) in stories {
             let mut model = model(width, height, ThemeName::Plain, &snapshot);
             play(&mut model, &snapshot, pressed);

@@ -14,7 +14,7 @@ mod support {
 use std::time::Duration;
 
 use ttui::api::{DhtState, Snapshot, TorrentId};
-use ttui::ui::keys::{KEYS, Key, Tab};
+use ttui::ui::keys::{Act, KEYS, Key, Place, Tab};
 use ttui::ui::model::{Dialog, Model, Msg, Pane};
 use ttui::ui::style::ThemeName;
 use ttui::ui::update::update;
@@ -132,6 +132,42 @@ fn keys_ask_the_engine_for_what_they_say() {
             assert!(command.starts_with(start), "{pressed}: {commands:?}");
         }
         assert!(!model.quit, "{pressed}");
+    }
+}
+
+/// Each key of the table, also those that are another one's double, does something where it holds: something is asked
+/// of the engine or of the world, or something else is seen.
+#[test]
+fn no_key_is_without_effect() {
+    let snapshot = busy();
+    for binding in KEYS {
+        let mut before = match binding.place {
+            Place::Torrents | Place::Everywhere => "Down Down".to_owned(),
+            place => {
+                let tab = Tab::ALL.iter().position(|tab| Place::of(*tab) == Some(place)).unwrap() + 1;
+                format!("{tab} Tab Down")
+            }
+        };
+        before += match binding.act {
+            Act::NextFound | Act::PreviousFound => " / i s o Enter",
+            Act::SuperSeed => " Up",
+            Act::FileFold | Act::FileNormal => " Up",
+            Act::PieceLeft => " Right Right",
+            Act::Close => " z",
+            Act::Tab(Tab::Peers) => " 1",
+            _ => "",
+        };
+        for key in binding.keys {
+            let mut model = model(80, 24, ThemeName::Dark, &snapshot);
+            keys(&mut model, &snapshot, &before);
+            model.outbox.clear();
+            let seen = |model: &Model| draw(model, &snapshot);
+            let (was, shape) = (seen(&model), (model.panes.piece, model.panes.span, model.panes.graph_all));
+            let asked = update(&mut model, Msg::Key(*key), &snapshot);
+            let other = was != seen(&model) || shape != (model.panes.piece, model.panes.span, model.panes.graph_all);
+            let told = !asked.is_empty() || !model.outbox.is_empty() || model.quit || model.redraw;
+            assert!(other || told, "{key:?} for {:?} in {:?}", binding.act, binding.place);
+        }
     }
 }
 

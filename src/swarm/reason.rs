@@ -408,17 +408,18 @@ fn numbers(f: &Facts) -> Vec<(String, String)> {
     line("down", format!("{}, {}", rate(f.down), limits(f.down_limits)));
     line("up", format!("{}, {}", rate(f.up), limits(f.up_limits)));
     let waiting = if f.waiting_for_disk { ", requests wait for it" } else { "" };
-    let unwritten = format_size(f.unwritten, DECIMAL);
-    line("disk", format!("{}% busy, {unwritten} not yet written{waiting}", f.disk_busy));
+    let unwritten = match f.unwritten {
+        0 => String::new(),
+        bytes => format!(", {} not yet written", format_size(bytes, DECIMAL)),
+    };
+    line("disk", format!("{}% busy{unwritten}{waiting}", f.disk_busy));
     if f.skipped > 0 {
         line("files not wanted", format!("{} of {}", f.skipped, f.files));
     }
-    line(
-        "addresses known",
-        format!("{}, {} being called, {} failed, {} banned", f.known, f.dialing, f.failures.all(), f.banned),
-    );
+    let (called, failed) = (part(f.dialing, "being called"), part(f.failures.all(), "failed"));
+    line("addresses known", format!("{}{called}{failed}{}", f.known, part(f.banned, "banned")));
     let reach = match f.reach {
-        Reach::Unknown => "nobody from outside has called yet",
+        Reach::Unknown => "no call from outside yet",
         Reach::Mapped => "mapped by the router",
         Reach::Open => "open: peers from outside call us",
         Reach::Closed => "closed: no router maps it",

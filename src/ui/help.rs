@@ -1,4 +1,4 @@
-//! The help: every key of this run, searchable, in two columns where there is room. Below them stands what the letters
+//! The help: every key of this run, searchable, in several columns where there is room. Below them stands what the letters
 //! and short words of the tables mean.
 
 use ratatui::layout::Rect;
@@ -97,7 +97,11 @@ impl Help {
 
     fn shape(&self, keymap: &Keymap, size: (u16, u16)) -> (usize, usize, usize) {
         let count = self.lines(keymap).len();
-        let columns = if size.0 >= 110 { 2 } else { 1 };
+        let columns = match size.0 {
+            0..110 => 1,
+            110..180 => 2,
+            _ => 3,
+        };
         let height = usize::from(room(size.1, count.div_ceil(columns) + 1)).saturating_sub(1).max(1);
         (count, columns, height)
     }
@@ -155,7 +159,11 @@ impl Help {
         let theme = *sheet.pen.theme;
         let lines = self.lines(keymap);
         let (count, columns, height) = self.shape(keymap, (sheet.screen.width, sheet.screen.height));
-        let keys = if self.typing { "Enter keep   Esc clear" } else { "/ find   PgDn more   Esc close" };
+        let keys = match self.typing {
+            true => "Enter keep   Esc clear",
+            false if count <= height * columns => "/ find   Esc close",
+            false => "/ find   PgDn more   Esc close",
+        };
         let all = sheet.open("keys", count.div_ceil(columns) + 1, keys);
         let search = Rect { height: 1, ..all };
         if self.typing || !self.find.is_empty() {

@@ -274,8 +274,11 @@ fn why(pen: &mut Pen<'_>, r: &Regions, model: &Model, snapshot: &Snapshot) {
         pen.put(area.x + 1, y, right.saturating_sub(area.x + 1), sentence, style);
         return;
     }
-    for text in wrap(sentence, area.width - 2).iter().take(3) {
-        pen.put(area.x + 1, y, area.width - 2, text, style);
+    let lines = wrap(sentence, area.width - 2);
+    let room = usize::from((area.height - 1) / 2).max(3);
+    for (at, text) in lines.iter().take(room).enumerate() {
+        let cut = if at + 1 == room && lines.len() > room { model.theme.glyphs.cut.to_string() } else { String::new() };
+        pen.put(area.x + 1, y, area.width - 2, &format!("{text}{cut}"), style);
         y += 1;
     }
     for (label, value) in &view.why.numbers {
@@ -291,8 +294,13 @@ fn why(pen: &mut Pen<'_>, r: &Regions, model: &Model, snapshot: &Snapshot) {
             y += 1;
         } else {
             pen.put(line.x, y, line.width, label, theme.dim);
-            pen.put_right(line.right(), y + 1, line.width - 2, value, theme.text);
-            y += 2;
+            y += 1;
+            for text in wrap(value, line.width - 2).iter().take(2) {
+                if y < area.bottom() {
+                    pen.put_right(line.right(), y, line.width - 2, text, theme.text);
+                    y += 1;
+                }
+            }
         }
     }
 }

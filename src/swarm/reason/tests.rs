@@ -260,3 +260,23 @@ fn the_numbers_tell_of_every_source_and_tracker() {
     assert_eq!(told("http://t/announce"), Some("working"));
     assert!(reason(&facts(), false).numbers.is_empty());
 }
+
+/// What is nothing is not told of: a panel is narrow.
+#[test]
+fn the_numbers_name_the_parts_that_there_are() {
+    let told = |f: &Facts, label: &str| {
+        let numbers = reason(f, true).numbers;
+        numbers.into_iter().find(|(l, _)| l == label).map(|(_, value)| value).unwrap_or_default()
+    };
+    let none = Facts { choking: 0, snubbed: 0, missing: 0, unwritten: 0, known: 8, dialing: 0, banned: 0, ..facts() };
+    let some = Facts { choking: 1, snubbed: 2, missing: 4, unwritten: 3000, dialing: 5, banned: 6, ..none.clone() };
+    let wanted = none.interesting;
+    for (label, without, with) in [
+        ("have what we want", format!("{wanted}"), format!("{wanted}, 1 chokes us, 2 let us wait")),
+        ("pieces missing", format!("{}", none.lacking), format!("{}, 4 that nobody here has", none.lacking)),
+        ("disk", "2% busy".into(), "2% busy, 3 kB not yet written".into()),
+        ("addresses known", "8".into(), "8, 5 being called, 6 banned".into()),
+    ] {
+        assert_eq!((told(&none, label), told(&some, label)), (without, with), "{label}");
+    }
+}

@@ -64,7 +64,11 @@ impl Torrent {
         match result {
             Ok(reply) => {
                 let url = self.trackers.url(tracker).to_owned();
-                self.write_log(now, format!("{url} told {} addresses", reply.peers.len()));
+                let told = match reply.peers.len() {
+                    1 => "one address".to_owned(),
+                    n => format!("{n} addresses"),
+                };
+                self.write_log(now, format!("{url} gave {told}"));
                 if let Some(ip) = reply.external {
                     self.seen_at(ip);
                 }
