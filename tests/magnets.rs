@@ -241,7 +241,10 @@ fn files_can_be_chosen_when_they_are_known() {
         })
     };
     assert_eq!(asks(&peer), (id, 3));
-    peer.until("it waits", id, |view| view.is_some_and(|view| view.why.sentence.contains("choose")));
+    peer.until("it waits, and says how large it is", id, |view| {
+        let whole = |(here, all): (u32, u32)| here == all && all > 0;
+        view.is_some_and(|view| view.why.sentence.contains("choose") && whole(view.metadata) && view.size > 0)
+    });
     assert!(files(&peer).is_empty(), "nothing is fetched before");
     // It asks again in the next session, and after a pause.
     let peer = Peer::start_in(peer.leave(), true);

@@ -244,7 +244,8 @@ pub fn settle(model: &mut Model, snapshot: &Snapshot) {
     model.dialogs.retain_mut(|dialog| match dialog {
         Dialog::Remove(removal) => removal.settle(snapshot),
         Dialog::Ask(ask) => ask.settle(snapshot),
-        Dialog::Untrack { id, .. } | Dialog::Choose { id, .. } => find(snapshot, *id).is_some(),
+        Dialog::Untrack { id, .. } => find(snapshot, *id).is_some(),
+        Dialog::Choose { id, chooser } => chooser.settle(find(snapshot, *id).is_some()),
         Dialog::Why(_) => !snapshot.torrents.is_empty(),
         _ => true,
     });

@@ -51,6 +51,8 @@ pub struct Chooser {
     remark: Option<String>,
     /// It is in the list already, and waits.
     waits: bool,
+    /// It has been seen in the list.
+    listed: bool,
 }
 
 impl Chooser {
@@ -67,13 +69,29 @@ impl Chooser {
         let mut files: Vec<Picked> = rows.map(pick).collect();
         files.sort_by(|a, b| a.path.split('/').cmp(b.path.split('/')));
         let lines = tree(&files);
-        Chooser { contents, files, lines, rows: Rows::default(), pattern: None, remark: None, waits: false }
+        Chooser {
+            contents,
+            files,
+            lines,
+            rows: Rows::default(),
+            pattern: None,
+            remark: None,
+            waits: false,
+            listed: false,
+        }
     }
 
     /// The same for a torrent of the list that waits for it.
     #[must_use]
     pub fn waiting(contents: Contents) -> Self {
         Chooser { waits: true, ..Chooser::new(contents) }
+    }
+
+    /// Whether its torrent may still be meant, which `is_there` in the list or not. The question can be here before the
+    /// list that has it; once it was there and is no more, nobody waits for an answer.
+    pub fn settle(&mut self, is_there: bool) -> bool {
+        self.listed |= is_there;
+        is_there || !self.listed
     }
 
     /// Lines above the tree: the sum, and what should be read.
@@ -206,8 +224,8 @@ impl Chooser {
         let head = self.head(measure(sheet.screen.width));
         let keys = match (&self.pattern, self.waits) {
             (Some(_), _) => "Enter want only these   Esc back",
-            (None, false) => "Enter add   Space want or not   a all or none   / only what matches   Esc back",
-            (None, true) => "Enter begin   Space want or not   a all or none   / only what matches   Esc pause",
+            (None, false) => "Enter add   Space want   a all or none   / only what matches   Esc back",
+            (None, true) => "Enter begin   Space want   a all or none   / only what matches   Esc pause",
         };
         let what = if self.waits { "files of" } else { "add" };
         let wanted = || self.files.iter().filter(|file| file.priority != Priority::Skip);

@@ -143,6 +143,13 @@ impl Entry {
                 _ => "its metadata are here: choose its files, then it begins",
             };
             view.why = Reason { sentence: sentence.to_owned(), numbers: Vec::new() };
+            // Its machine looks for them no more, and has not been told of the files yet.
+            if let Some(plan) = self.plan.as_ref().filter(|_| view.state == State::Metadata) {
+                let length = plan.config.info.as_ref().map_or(0, |info| info.len());
+                let pieces = u32::try_from(length).unwrap_or(u32::MAX).div_ceil(crate::limits::BLOCK);
+                view.metadata = (pieces, pieces);
+                view.size = plan.config.geometry.total();
+            }
         }
         if !self.seen && self.kept.pieces > 0 && view.state != State::Checking {
             (view.wanted, view.done, view.have) = (self.kept.wanted, self.kept.done, self.kept.have);
