@@ -311,14 +311,40 @@ fn hidden_names_are_nowhere() {
             keys(&mut model, &snapshot, "~");
             keys(&mut model, &snapshot, pressed);
             let shown = shown(&model, &snapshot);
-            let secret =
-                ["debian", "holiday", "192.0.2", "203.0.113", "2001:db8", "Bunny", "magnet:", "d5d5d5", "firmware"];
+            let secret = [
+                "debian",
+                "example",
+                "holiday",
+                "192.0.2",
+                "203.0.113",
+                "2001:db8",
+                "Bunny",
+                "magnet:",
+                "d5d5d5",
+                "firmware",
+            ];
             for word in secret {
                 assert!(!shown.contains(word), "{word} after {pressed} at {width}x{height}:\n{shown}");
             }
             let peers = snapshot.torrents[0].1.detail.as_ref().unwrap().peers.iter();
             for ip in peers.map(|row| row.addr.ip().to_string()) {
                 assert!(!shown.contains(&ip), "{ip} after {pressed} at {width}x{height}");
+            }
+        }
+    }
+}
+
+#[test]
+fn hidden_names_are_nowhere_where_nobody_is_connected() {
+    let snapshot = world(vec![stuck("debian-13.1.0-amd64-DVD-1.iso")]);
+    for (width, height) in SIZES {
+        for pressed in ["1", "3", "5", "w"] {
+            let mut model = model(width, height, ThemeName::Plain, &snapshot);
+            keys(&mut model, &snapshot, "~");
+            keys(&mut model, &snapshot, pressed);
+            let shown = shown(&model, &snapshot);
+            for word in ["debian", "example", "192.0.2", "203.0.113", "2001:db8"] {
+                assert!(!shown.contains(word), "{word} after {pressed} at {width}x{height}:\n{shown}");
             }
         }
     }

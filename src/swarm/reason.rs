@@ -367,10 +367,12 @@ fn held(f: &Facts) -> String {
     format!("disk {}% busy, {limit}", f.disk_busy)
 }
 
+/// What a tracker last said, one in trouble before the others. Its words stand before its address, which is long.
 fn trackers_say(f: &Facts) -> String {
-    match f.trackers.iter().find(|(.., failed)| *failed).or(f.trackers.first()) {
-        Some((url, status, _)) => format!("; {url}: {status}"),
-        None => String::new(),
+    match (f.trackers.iter().find(|(.., failed)| *failed).or(f.trackers.first()), f.trackers.len()) {
+        (Some((_, status, _)), 1) => format!("; tracker: {status}"),
+        (Some((url, status, _)), _) => format!("; tracker: {status} ({url})"),
+        (None, _) => String::new(),
     }
 }
 

@@ -92,7 +92,7 @@ fn nobody_known() {
         ("http://a/announce".into(), "working".into(), false),
         ("http://t/announce".into(), "connection refused".into(), true),
     ];
-    says(&Facts { trackers, ..f }, "no peers are known; http://t/announce: connection refused");
+    says(&Facts { trackers, ..f }, "no peers are known; tracker: connection refused (http://t/announce)");
 }
 
 #[test]
@@ -204,7 +204,7 @@ fn what_the_dht_says_is_told_where_there_is_nobody() {
     let closed = "the port is closed and no router maps it: peers cannot call us";
     let trackers = vec![("udp://t".into(), "no answer".into(), true)];
     let f = Facts { reach: Reach::Closed, trackers, ..dht("the DHT names nobody new") };
-    says(&f, &format!("no peers are known; {closed}; udp://t: no answer; the DHT names nobody new"));
+    says(&f, &format!("no peers are known; {closed}; tracker: no answer; the DHT names nobody new"));
     // Where somebody is connected it is of no weight.
     says(&Facts { dht: Some(none), ..facts() }, "3 of 8 peers send what they can; disk 2% busy, no limiter");
 }
@@ -216,9 +216,9 @@ fn web_seeds_in_trouble_are_named() {
     says(&f, "no peers, and no tracker is named; web seed w.example:8080: connection refused");
     let trackers = vec![("http://t/announce".into(), "no answer".into(), true)];
     let f = Facts { trackers, ..f };
-    says(&f, "no peers are known; web seed w.example:8080: connection refused; http://t/announce: no answer");
+    says(&f, "no peers are known; web seed w.example:8080: connection refused; tracker: no answer");
     let f = Facts { state: State::Metadata, search: Some(Default::default()), ..f };
-    says(&f, "metadata wanted, no peers are known; http://t/announce: no answer");
+    says(&f, "metadata wanted, no peers are known; tracker: no answer");
     let banned = "banned: sent bad data (piece 7, of a/b)".to_owned();
     let f = Facts { missing: 4, lacking: 4, web_seeds: vec![(host, Some(banned.clone()))], ..facts() };
     says(
@@ -238,7 +238,7 @@ fn a_closed_port_is_told_where_nobody_comes() {
         reach: Reach::Closed,
         ..Facts::default()
     };
-    says(&f, &format!("no peers are known; {closed}; http://t: 0 peers"));
+    says(&f, &format!("no peers are known; {closed}; tracker: 0 peers"));
     let numbers = reason(&f, true).numbers;
     assert!(numbers.contains(&("port".into(), "closed: no router maps it".into())));
 }
