@@ -146,7 +146,7 @@ const fn s(n: u32) -> &'static str {
     if n == 1 { "s" } else { "" }
 }
 
-/// The limit that a rate is as good as, and whose it is.
+/// That a rate is as good as its limit, and whose limit that is: its own, or its share of that of all torrents.
 fn limiter(rate_now: u64, limits: (Option<u64>, Option<u64>)) -> Option<String> {
     let (limit, own) = match limits {
         (Some(own), share) if share.is_none_or(|share| own <= share) => (own, true),
@@ -154,8 +154,8 @@ fn limiter(rate_now: u64, limits: (Option<u64>, Option<u64>)) -> Option<String> 
     };
     let reached = rate_now.saturating_mul(10) >= limit.saturating_mul(8);
     reached.then(|| match own {
-        true => format!("its own limit of {}", rate(limit)),
-        false => format!("the limit of all torrents: its share is {}", rate(limit)),
+        true => format!("limited to its own limit: {}", rate(limit)),
+        false => format!("limited to its share of the limit: {}", rate(limit)),
     })
 }
 
@@ -203,7 +203,7 @@ fn seeding(f: &Facts) -> String {
         return format!("{here}; nobody is connected{}{}", port_says(f), trackers_say(f));
     }
     if let Some(limit) = limiter(f.up, f.up_limits) {
-        return format!("{here}; sending is limited by {limit}");
+        return format!("{here}; {limit}");
     }
     if f.interested == 0 {
         return format!("{here}; none of {} wants anything now", count(f.peers, "peer"));
@@ -305,7 +305,7 @@ fn downloading(f: &Facts) -> String {
         return format!("nobody has the {lack}: not one of {all}, {} complete{web}", f.seeds);
     }
     if let Some(limit) = limiter(f.down, f.down_limits) {
-        return format!("limited by {limit}");
+        return limit;
     }
     if f.waiting_for_disk || (f.disk_busy >= BUSY && f.unwritten > 0) {
         return format!("disk busy {}%: {} are not yet written", f.disk_busy, format_size(f.unwritten, DECIMAL));

@@ -127,10 +127,10 @@ fn choked() {
 #[test]
 fn limited_by_its_own_limit_or_by_that_of_all() {
     let own = (Some(102_400), Some(200_000));
-    says(&Facts { down: 99_000, down_limits: own, ..facts() }, "limited by its own limit of 102.40 kB/s");
+    says(&Facts { down: 99_000, down_limits: own, ..facts() }, "limited to its own limit: 102.40 kB/s");
     let all = (Some(102_400), Some(51_200));
     let f = Facts { down: 50_000, down_limits: all, ..facts() };
-    says(&f, "limited by the limit of all torrents: its share is 51.20 kB/s");
+    says(&f, "limited to its share of the limit: 51.20 kB/s");
     let f = Facts { down: 10_000, down_limits: own, ..facts() };
     says(&f, "3 of 8 peers send what they can; disk 2% busy, limit not reached");
 }
@@ -178,7 +178,7 @@ fn whole() {
     says(&f, "everything is here; 3 of 5 interested peers are taking");
     says(&Facts { super_seed: true, ..f.clone() }, "super-seeding: 8 peers are offered one piece at a time");
     let f = Facts { up: 100_000, up_limits: (Some(102_400), None), ..f };
-    says(&f, "everything is here; sending is limited by its own limit of 102.40 kB/s");
+    says(&f, "everything is here; limited to its own limit: 102.40 kB/s");
     says(&Facts { peers: 0, ..f }, "everything is here; nobody is connected");
 }
 
