@@ -205,6 +205,8 @@ pub struct Peer {
     pub metadata: Allowance,
     /// Peer exchange with it.
     pub exchange: Exchange,
+    /// Pieces that came to us and that it has not been told of: it has everything, and only likes to see how far we are.
+    pub untold: Vec<PieceIndex>,
     /// It has told where its DHT node is (BEP 5).
     pub told_node: bool,
     /// It does not know of everything that we have (BEP 16).
@@ -261,6 +263,7 @@ impl Peer {
             metadata_size: None,
             metadata: Allowance::new(now, limits::METADATA_BURST, limits::METADATA_RATE),
             exchange: Exchange::default(),
+            untold: Vec::new(),
             told_node: false,
             mask: None,
             web: None,

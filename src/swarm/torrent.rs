@@ -186,6 +186,8 @@ pub struct Torrent {
     slots: usize,
     round: u64,
     round_at: Option<Instant>,
+    /// When those who have everything are told of the pieces that came.
+    tell_at: Option<Instant>,
     files_wanted: Vec<Priority>,
     /// What the view tells more of.
     look: (Option<PeerKey>, Option<PieceIndex>),
@@ -252,6 +254,7 @@ impl Torrent {
             slots: choker::FIRST_SLOTS,
             round: 0,
             round_at: None,
+            tell_at: None,
             files_wanted,
             look: (None, None),
             left_us: VecDeque::new(),
@@ -365,6 +368,9 @@ impl Torrent {
         if self.round_at.is_some_and(|at| now >= at) {
             self.choke_round(now, out);
         }
+        if self.tell_at.is_some_and(|at| now >= at) {
+            self.tell_seeds(out);
+        }
         if self.throttled_up {
             self.serve_all(now, out);
         }
@@ -405,6 +411,7 @@ impl Torrent {
         by(self.search.as_ref().and_then(Search::deadline));
         by(self.seek_at());
         by(self.probe_at);
+        by(self.tell_at);
         by(self.gossip_at());
         by(self.round_at.filter(|_| !self.peers.is_empty()));
         by(self.peers.values().filter_map(Peer::late_at).min());

@@ -18,6 +18,8 @@ use crate::wire::message::{Block, Message, PieceIndex};
 const ENDGAME_ASKERS: u8 = 3;
 /// Blocks that one peer may ask for again at a time in the endgame.
 const ENDGAME_BLOCKS: usize = 4;
+/// How long those who have everything wait at most to be told of a piece that came.
+const TELL_SEEDS: Duration = Duration::from_secs(1);
 /// Failures of one piece after which a person is told.
 const HOPELESS: u32 = 5;
 
@@ -298,8 +300,15 @@ impl Torrent {
                     bored.push(*key);
                 }
             }
-            // Also to those who have this piece, so that they see how far we are; not to those who have everything.
-            if self.phase == Phase::Active && !peer.is_seed() && peer.web.is_none() {
+            // Also to those who have this piece, so that they see how far we are. Those who have everything can wait for
+            // that: a packet to each of many seeds for each piece would cost more than it tells.
+            if self.phase != Phase::Active || peer.web.is_some() {
+                continue;
+            }
+            if peer.is_seed() {
+                peer.untold.push(piece);
+                self.tell_at.get_or_insert(now + TELL_SEEDS);
+            } else {
                 out.push(Effect::Send { peer: *key, message: Message::Have(piece) });
             }
         }
@@ -309,6 +318,15 @@ impl Torrent {
         self.look_if_complete(now, out);
     }
 
+    /// Tells those who have everything which pieces came.
+    pub(super) fn tell_seeds(&mut self, out: &mut Vec<Effect>) {
+        self.tell_at = None;
+        for (key, peer) in &mut self.peers {
+            let news = peer.untold.drain(..);
+            out.extend(news.map(|piece| Effect::Send { peer: *key, message: Message::Have(piece) }));
+        }
+    }
+
     /// Whether everything wanted is there, and what follows.
     pub(super) fn look_if_complete(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let complete = self.picker.lacking() == 0;
@@ -316,6 +334,8 @@ impl Torrent {
             return;
         }
         self.complete = complete;
+        // Most of them part now, and count us as complete only when they have heard of every piece.
+        self.tell_seeds(out);
         self.tell_whether_we_want(out);
         if !complete {
             self.freed = true;

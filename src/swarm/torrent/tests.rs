@@ -135,6 +135,35 @@ fn a_limit_is_shared_by_all_who_give() {
 }
 
 #[test]
+fn seeds_are_told_of_pieces_together_and_of_the_last_ones_before_they_part() {
+    let (mut it, now) = torrent(1 << 20);
+    meets(&mut it, now, 1, vec![bits(0xff), Message::Unchoke]);
+    meets(&mut it, now, 3, vec![bits(0x80)]);
+    let verified = |it: &mut Torrent, now, piece| {
+        let mut out = Vec::new();
+        let done = DiskDone::Verified { piece: PieceIndex(piece), blocks: Vec::new() };
+        it.handle(now, Input::Disk(done), &mut out);
+        out
+    };
+    assert_eq!(offers(&verified(&mut it, now, 0)), [(3, 0)], "whoever lacks something hears of it at once");
+    assert_eq!(offers(&verified(&mut it, now, 1)), [(3, 1)]);
+    let mut out = Vec::new();
+    it.handle(now + Duration::from_secs(1), Input::Tick, &mut out);
+    assert_eq!(offers(&out), [(1, 0), (1, 1)]);
+    let mut out: Vec<Effect> = Vec::new();
+    for piece in 2..it.pieces() {
+        out.extend(verified(&mut it, now, piece));
+    }
+    let last = it.pieces() - 1;
+    let heard = offers(&out).into_iter().filter(|(key, _)| *key == 1).map(|(_, piece)| piece);
+    assert_eq!(heard.collect::<Vec<_>>(), (2..=last).collect::<Vec<_>>());
+    let place = |sought: &dyn Fn(&Effect) -> bool| out.iter().rposition(sought);
+    let told = place(&|e| matches!(e, Effect::Send { peer, message: Message::Have(_) } if peer.0 == 1));
+    let parted = place(&|e| matches!(e, Effect::Drop { peer, .. } if peer.0 == 1));
+    assert!(told < parted, "{out:?}");
+}
+
+#[test]
 fn a_stopped_torrent_has_no_rates() {
     let (mut it, now) = torrent(1 << 20);
     let out = meets(&mut it, now, 1, vec![bits(0xff), Message::Unchoke]);
