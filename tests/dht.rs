@@ -16,8 +16,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
-use support::clients::{Client, Kind, ttui, ttui_flags};
-use support::network::Place;
+use support::clients::{Client, Given, Kind, Manner, ttui, ttui_flags};
+use support::network::{Island, Place};
 use support::process::{Process, skip, tail, until};
 use support::torrents::Payload;
 
@@ -28,9 +28,9 @@ struct Net {
 }
 
 impl Net {
-    fn start(home: &Path) -> Net {
-        let mut session = Client::libtorrent(&Place::loopback(), home);
-        let places: Vec<Place> = (0..30).map(|_| Place::loopback()).collect();
+    fn start(place: impl Fn() -> Place, home: &Path) -> Net {
+        let mut session = Client::libtorrent(&place(), home);
+        let places: Vec<Place> = (0..30).map(|_| place()).collect();
         let nodes: Vec<String> = places.iter().map(|place| format!("{}:{}", place.ip, place.port())).collect();
         session.say(&json!({"op": "dht", "nodes": nodes}));
         let mut net = Net { session, nodes };
@@ -44,15 +44,9 @@ impl Net {
         answer["counts"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_u64).collect()
     }
 
-    /// A libtorrent session that is in it.
-    fn libtorrent(&self, home: &Path) -> Client {
-        let settings = json!({
-            "enable_dht": true, "dht_bootstrap_nodes": "", "dht_restrict_routing_ips": false,
-            "dht_restrict_search_ips": false, "dht_ignore_dark_internet": false, "dht_announce_interval": 10,
-        });
-        let mut session = Client::libtorrent_with(&Place::loopback(), home, &settings);
-        session.say(&json!({"op": "dht_meet", "nodes": self.nodes[3..10]}));
-        session
+    /// How a client is that is in it.
+    fn manner(&self) -> Manner {
+        Manner { dht: self.nodes[3..10].to_vec(), ..Manner::default() }
     }
 
     /// The flags of a `ttui` that is in it.
@@ -93,13 +87,55 @@ impl Scene {
 }
 
 #[test]
+fn magnets_lead_to_libtorrent_and_back() {
+    both_ways(Kind::Libtorrent);
+}
+
+#[test]
+fn magnets_lead_to_transmission_and_back() {
+    both_ways(Kind::Transmission);
+}
+
+#[test]
+fn magnets_lead_to_aria2_and_back() {
+    both_ways(Kind::Aria2);
+}
+
+/// A magnet link that names nobody, once to the other client and once from it, on addresses that nobody shuns.
+fn both_ways(other: Kind) {
+    if let Some(why) = Kind::Libtorrent.missing().or_else(|| other.missing()) {
+        return skip(&why);
+    }
+    let Some(island) = Island::new() else { return skip("no right to make network namespaces (ip netns add)") };
+    island.inside(|| {
+        let scene = Scene::new(25);
+        let net = Net::start(|| island.place(), &scene.at("net"));
+        for (seeder, leecher) in [(other, Kind::Ttui), (Kind::Ttui, other)] {
+            let at = |what: &str| scene.at(&format!("{what}-{seeder:?}"));
+            let (hex, link) = (scene.payload.hex(), scene.magnet());
+            let [whole, named] = [&scene.torrent, &link].map(|torrent| [Given { torrent, hex: &hex }]);
+            let manner = net.manner();
+            let mut from = Client::seed_with(seeder, manner, &island.place(), &at("from"), &scene.at("seed"), &whole);
+            let manner = net.manner();
+            let mut to = Client::leech_with(leecher, manner, &island.place(), &at("to"), &at("leech"), &named);
+            let logs = [from.process.log.clone(), to.process.log.clone()];
+            let both = || format!("seeder:\n{}\nleecher:\n{}", tail(&logs[0]), tail(&logs[1]));
+            until(&format!("{leecher:?} to join by {seeder:?}"), both, || to.is_done());
+            from.process.must_live();
+            let flaws = || scene.payload.flaws(&at("leech"), true);
+            until("a whole file", || flaws().unwrap_or_default(), || flaws().is_none());
+        }
+    });
+}
+
+#[test]
 fn downloads_what_the_dht_alone_names() {
     if let Some(why) = Kind::Libtorrent.missing() {
         return skip(&why);
     }
     let scene = Scene::new(21);
-    let net = Net::start(&scene.at("net"));
-    let mut from = net.libtorrent(&scene.at("seeder"));
+    let net = Net::start(Place::loopback, &scene.at("net"));
+    let mut from = Client::libtorrent_with(net.manner(), &Place::loopback(), &scene.at("seeder"));
     from.add(&scene.torrent, &scene.at("seed"), 0);
     for (name, what) in [("by torrent", scene.torrent.clone()), ("by magnet", scene.magnet())] {
         let flags = net.flags(&Place::loopback(), &scene, name);
@@ -119,11 +155,11 @@ fn is_found_by_libtorrent_through_the_dht_alone() {
         return skip(&why);
     }
     let scene = Scene::new(22);
-    let net = Net::start(&scene.at("net"));
+    let net = Net::start(Place::loopback, &scene.at("net"));
     let place = Place::loopback();
     let mut from =
         Process::start(ttui("seed", &scene.torrent, net.flags(&place, &scene, "seed"), &[]), &scene.at("seeder"));
-    let mut to = net.libtorrent(&scene.at("leecher"));
+    let mut to = Client::libtorrent_with(net.manner(), &Place::loopback(), &scene.at("leecher"));
     to.add(&scene.magnet(), &scene.at("leech"), 0);
     let log = from.log.clone();
     until(
@@ -144,8 +180,8 @@ fn a_peer_leads_into_the_dht() {
         return skip(&why);
     }
     let scene = Scene::new(23);
-    let net = Net::start(&scene.at("net"));
-    let mut from = net.libtorrent(&scene.at("seeder"));
+    let net = Net::start(Place::loopback, &scene.at("net"));
+    let mut from = Client::libtorrent_with(net.manner(), &Place::loopback(), &scene.at("seeder"));
     from.add(&scene.torrent, &scene.at("seed"), 2_000_000);
     let place = Place::loopback();
     let mut flags = net.flags(&place, &scene, "leech");

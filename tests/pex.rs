@@ -16,7 +16,7 @@ use std::fs;
 use std::path::PathBuf;
 
 use serde_json::json;
-use support::clients::{Client, Given, Kind, ttui, ttui_flags};
+use support::clients::{Client, Given, Kind, Manner, ttui, ttui_flags};
 use support::network::Place;
 use support::process::{Process, skip, tail, until};
 use support::torrents::Payload;
@@ -70,14 +70,19 @@ impl Scene {
     }
 }
 
-/// `ttui` knows one peer, which has nothing yet and is connected to the seeder.
+fn pex() -> Manner {
+    Manner { pex: true, ..Manner::default() }
+}
+
+/// `ttui` is given a magnet link that names one peer, which has the metadata, no piece, and a connection to the seeder.
 fn through_a_common_peer(seeder: Kind) {
     if let Some(why) = Kind::Libtorrent.missing().or_else(|| seeder.missing()) {
         return skip(&why);
     }
     let scene = Scene::new(11);
-    let from = Client::seed(seeder, &Place::loopback(), &scene.at("seeder"), &scene.at("seed"), &scene.given());
-    let mut common = Client::libtorrent(&Place::loopback(), &scene.at("common"));
+    let home = scene.at("seeder");
+    let from = Client::seed_with(seeder, pex(), &Place::loopback(), &home, &scene.at("seed"), &scene.given());
+    let mut common = Client::libtorrent_with(pex(), &Place::loopback(), &scene.at("common"));
     // At this pace its first piece takes ten minutes.
     let slow = json!({"op": "add", "torrent": scene.torrent, "dir": scene.at("nothing"), "pex": true, "down": 100});
     common.say(&slow);
@@ -90,15 +95,13 @@ fn through_a_common_peer(seeder: Kind) {
             common.stat()[0]["peers"].as_u64() > Some(0)
         },
     );
-    let place = Place::loopback();
-    let flags = ttui_flags(place.ip, place.port(), &scene.at("leech"), &scene.at("state"));
-    let flags = flags.into_iter().filter(|flag| flag != "--no-pex").collect();
-    let common_at = common.addr();
-    let command = ttui("download", &scene.torrent, flags, &["--exit-when-done", "--peer", &common_at]);
-    let mut to = Process::start(command, &scene.at("leecher"));
-    let log = to.log.clone();
-    until(&format!("a download from {seeder:?}"), || tail(&log), || to.ended().is_some_and(|status| status.success()));
-    assert_eq!(scene.payload.flaws(&scene.at("leech"), true), None);
+    let link = PathBuf::from(format!("magnet:?xt=urn:btih:{}&x.pe={}", scene.hex, common.addr()));
+    let given = [Given { torrent: &link, hex: &scene.hex }];
+    let leech = scene.at("leech");
+    let mut to = Client::leech_with(Kind::Ttui, pex(), &Place::loopback(), &scene.at("leecher"), &leech, &given);
+    let log = to.process.log.clone();
+    until(&format!("a download from {seeder:?}"), || tail(&log), || to.is_done());
+    assert_eq!(scene.payload.flaws(&leech, true), None);
     assert_eq!(common.uploaded(), 0, "the common peer has nothing to give");
 }
 
@@ -118,8 +121,8 @@ fn names_its_peers_to_libtorrent() {
     // At this pace it would need a day, and would give a day's worth.
     let more = ["--down-limit", "100", "--up-limit", "100", "--peer", &seeder_at];
     let mut slow = Process::start(ttui("download", &scene.torrent, flags, &more), &scene.at("slow ttui"));
-    let mut to = Client::libtorrent(&Place::loopback(), &scene.at("leecher"));
-    to.say(&json!({"op": "add", "torrent": scene.torrent, "dir": scene.at("leech"), "pex": true}));
+    let mut to = Client::libtorrent_with(pex(), &Place::loopback(), &scene.at("leecher"));
+    to.add(&scene.torrent, &scene.at("leech"), 0);
     let log = slow.log.clone();
     until(
         "libtorrent to complete",

@@ -1,7 +1,7 @@
 //! The clients that the tests set against each other, `ttui` among them, all behind the same few words.
 //!
-//! Every one runs with TCP that is not encrypted unless a test says otherwise, without DHT, local discovery, peer exchange or port mapping: it learns of peers from
-//! the tracker alone.
+//! Every one runs with TCP that is not encrypted, without DHT, local discovery, peer exchange or port mapping unless a
+//! test says otherwise: it learns of peers from the tracker alone.
 
 use std::collections::BTreeSet;
 use std::fs;
@@ -27,14 +27,44 @@ pub enum Kind {
 }
 
 /// Whether a client encrypts (MSE).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub enum Cipher {
     /// It neither offers nor takes it.
+    #[default]
     Off,
     /// As it comes.
     Either,
     /// It takes nothing else.
     Forced,
+}
+
+/// How a client comes by its peers and speaks with them; by default it asks its trackers alone, and speaks plainly.
+#[derive(Clone, Default, Debug)]
+pub struct Manner {
+    pub cipher: Cipher,
+    /// Nodes that lead into a DHT, as `IP:PORT`; with none it takes no part in any.
+    pub dht: Vec<String>,
+    /// Whether it exchanges peers (PEX).
+    pub pex: bool,
+}
+
+impl From<Cipher> for Manner {
+    fn from(cipher: Cipher) -> Manner {
+        Manner { cipher, ..Manner::default() }
+    }
+}
+
+impl Manner {
+    /// What a libtorrent session is told beside the usual.
+    fn libtorrent(&self) -> serde_json::Value {
+        if self.dht.is_empty() {
+            return serde_json::json!({});
+        }
+        serde_json::json!({
+            "enable_dht": true, "dht_bootstrap_nodes": "", "dht_restrict_routing_ips": false,
+            "dht_restrict_search_ips": false, "dht_ignore_dark_internet": false, "dht_announce_interval": 10,
+        })
+    }
 }
 
 impl Kind {
@@ -65,6 +95,7 @@ pub struct Given<'a> {
 /// A client at work on some torrents.
 pub struct Client {
     kind: Kind,
+    manner: Manner,
     place: Place,
     pub port: u16,
     home: PathBuf,
@@ -90,32 +121,30 @@ enum Channel {
 impl Client {
     /// A libtorrent session without torrents.
     pub fn libtorrent(place: &Place, home: &Path) -> Client {
-        Client::libtorrent_with(place, home, &serde_json::json!({}))
+        Client::libtorrent_with(Manner::default(), place, home)
     }
 
-    /// The same with some settings of its own.
-    pub fn libtorrent_with(place: &Place, home: &Path, settings: &serde_json::Value) -> Client {
-        let port = place.port();
-        let cipher = Cipher::Off;
-        let (process, channel) = Start { place, port, home, dir: home, given: &[], seed: false, cipher }.libtorrent();
-        let (place, home, kind) = (place.clone(), home.to_owned(), Kind::Libtorrent);
-        let mut client = Client { kind, place, port, home, process, hashes: Vec::new(), channel };
-        client.open(cipher, settings);
-        client
+    /// The same for one that behaves like this.
+    pub fn libtorrent_with(manner: impl Into<Manner>, place: &Place, home: &Path) -> Client {
+        Client::start(Kind::Libtorrent, manner.into(), place, home, home, &[], false)
     }
 
-    fn open(&mut self, cipher: Cipher, settings: &serde_json::Value) {
-        let (ip, policy) = (self.place.ip.to_string(), cipher.pick([2, 1, 0]));
+    fn open(&mut self) {
+        let (ip, policy) = (self.place.ip.to_string(), self.manner.cipher.pick([2, 1, 0]));
         let open = serde_json::json!({
-            "op": "open", "ip": ip, "port": self.port, "encryption": policy, "settings": settings,
+            "op": "open", "ip": ip, "port": self.port, "encryption": policy, "settings": self.manner.libtorrent(),
         });
         self.say(&open);
+        if !self.manner.dht.is_empty() {
+            self.say(&serde_json::json!({"op": "dht_meet", "nodes": self.manner.dht}));
+        }
     }
 
     /// Gives a libtorrent session the torrent and the folder of its content; it sends no more than `up` bytes a second
     /// of it, where that is not 0.
     pub fn add(&mut self, torrent: &Path, dir: &Path, up: u64) {
-        self.say(&serde_json::json!({"op": "add", "torrent": torrent, "dir": dir, "up": up}));
+        let pex = self.manner.pex;
+        self.say(&serde_json::json!({"op": "add", "torrent": torrent, "dir": dir, "up": up, "pex": pex}));
     }
 
     /// Where others reach it.
@@ -125,41 +154,41 @@ impl Client {
 
     /// Starts a client that has the content in `dir`.
     pub fn seed(kind: Kind, place: &Place, home: &Path, dir: &Path, given: &[Given<'_>]) -> Client {
-        Client::start(kind, Cipher::Off, place, home, dir, given, true)
+        Client::start(kind, Manner::default(), place, home, dir, given, true)
     }
 
-    /// The same for one that encrypts like this.
+    /// The same for one that behaves like this.
     pub fn seed_with(
         kind: Kind,
-        cipher: Cipher,
+        manner: impl Into<Manner>,
         place: &Place,
         home: &Path,
         dir: &Path,
         given: &[Given<'_>],
     ) -> Client {
-        Client::start(kind, cipher, place, home, dir, given, true)
+        Client::start(kind, manner.into(), place, home, dir, given, true)
     }
 
     /// Starts a client that downloads into `dir`.
     pub fn leech(kind: Kind, place: &Place, home: &Path, dir: &Path, given: &[Given<'_>]) -> Client {
-        Client::start(kind, Cipher::Off, place, home, dir, given, false)
+        Client::start(kind, Manner::default(), place, home, dir, given, false)
     }
 
-    /// The same for one that encrypts like this.
+    /// The same for one that behaves like this.
     pub fn leech_with(
         kind: Kind,
-        cipher: Cipher,
+        manner: impl Into<Manner>,
         place: &Place,
         home: &Path,
         dir: &Path,
         given: &[Given<'_>],
     ) -> Client {
-        Client::start(kind, cipher, place, home, dir, given, false)
+        Client::start(kind, manner.into(), place, home, dir, given, false)
     }
 
     fn start(
         kind: Kind,
-        cipher: Cipher,
+        manner: Manner,
         place: &Place,
         home: &Path,
         dir: &Path,
@@ -167,7 +196,7 @@ impl Client {
         seed: bool,
     ) -> Client {
         let port = place.port();
-        let start = Start { cipher, place, port, home, dir, given, seed };
+        let start = Start { manner: &manner, place, port, home, dir, given, seed };
         let (process, channel) = match kind {
             Kind::Ttui => (start.ttui(), Channel::Exit),
             Kind::Aria2 => (start.aria2(), Channel::Exit),
@@ -177,8 +206,9 @@ impl Client {
             Kind::Qbittorrent => start.qbittorrent(),
         };
         let hashes = given.iter().map(|g| g.hex.to_owned()).collect();
-        let mut client = Client { kind, place: place.clone(), port, home: home.to_owned(), process, hashes, channel };
-        client.introduce(cipher, dir, given, seed);
+        let (place, home) = (place.clone(), home.to_owned());
+        let mut client = Client { kind, manner, place, port, home, process, hashes, channel };
+        client.introduce(dir, given, seed);
         client
     }
 
@@ -255,11 +285,11 @@ impl Client {
     }
 
     /// Gives its torrents to a client that is told by a channel.
-    fn introduce(&mut self, cipher: Cipher, dir: &Path, given: &[Given<'_>], seed: bool) {
+    fn introduce(&mut self, dir: &Path, given: &[Given<'_>], seed: bool) {
         match &self.channel {
             Channel::Exit => {}
             Channel::Lines(..) => {
-                self.open(cipher, &serde_json::json!({}));
+                self.open();
                 for g in given {
                     self.add(g.torrent, dir, 0);
                 }
@@ -284,6 +314,9 @@ impl Client {
             }
             Channel::Scgi(socket) => {
                 until("rtorrent's socket", || self.state(), || scgi(socket, "system.client_version", &[]).is_some());
+                for node in &self.manner.dht {
+                    scgi(socket, "dht.add_node", &["", node]);
+                }
                 for g in given {
                     let folder = format!("d.directory.set=\"{}\"", dir.display());
                     let torrent = g.torrent.to_string_lossy();
@@ -306,7 +339,7 @@ impl Client {
 
 /// What is needed to start a client.
 struct Start<'a> {
-    cipher: Cipher,
+    manner: &'a Manner,
     place: &'a Place,
     port: u16,
     home: &'a Path,
@@ -327,8 +360,17 @@ impl Start<'_> {
         let mut args: Vec<String> = vec![if self.seed { "seed" } else { "download" }.to_owned()];
         args.extend(self.given.iter().map(|g| g.torrent.display().to_string()));
         let flags = ttui_flags(self.place.ip, self.port, self.dir, &self.home.join("state"));
-        let encryption = self.cipher.pick(["off", "prefer", "require"]);
-        args.extend(flags.into_iter().map(|flag| if flag == "off" { encryption.to_owned() } else { flag }));
+        let encryption = self.manner.cipher.pick(["off", "prefer", "require"]);
+        let wanted = |flag: &String| match flag.as_str() {
+            "--no-dht" => self.manner.dht.is_empty(),
+            "--no-pex" => !self.manner.pex,
+            _ => true,
+        };
+        let flags = flags.into_iter().filter(wanted);
+        args.extend(flags.map(|flag| if flag == "off" { encryption.to_owned() } else { flag }));
+        if !self.manner.dht.is_empty() {
+            args.extend(["--dht-nodes".to_owned(), self.manner.dht.join(",")]);
+        }
         if !self.seed {
             args.push("--exit-when-done".to_owned());
         }
@@ -346,16 +388,19 @@ impl Start<'_> {
             format!("--dht-listen-port={}", self.port),
             format!("--dir={}", self.dir.display()),
             format!("--input-file={}", list.display()),
-            // Its UDP trackers come with the DHT only. That knows nobody to begin with, and nobody tells it.
+            // Its UDP trackers come with the DHT only. Where that is given no node, nobody tells it of any.
             "--enable-dht=true".to_owned(),
             format!("--dht-file-path={}", self.home.join("dht").display()),
+            format!("--enable-peer-exchange={}", self.manner.pex),
         ];
-        let off = ["enable-dht6", "bt-enable-lpd", "enable-peer-exchange", "show-console-readout"];
+        // It takes one.
+        args.extend(self.manner.dht.first().map(|node| format!("--dht-entry-point={node}")));
+        let off = ["enable-dht6", "bt-enable-lpd", "show-console-readout"];
         args.extend(off.map(|name| format!("--{name}=false")));
         let rest = ["--disable-ipv6=true", "--file-allocation=none", "--summary-interval=0", "--follow-torrent=mem"];
         args.extend(rest.map(str::to_owned));
         args.push("--console-log-level=notice".to_owned());
-        if self.cipher == Cipher::Forced {
+        if self.manner.cipher == Cipher::Forced {
             args.push("--bt-force-encryption=true".to_owned());
         }
         if self.seed {
@@ -385,12 +430,14 @@ impl Start<'_> {
             "bind-address-ipv4": ip, "peer-port": self.port, "peer-port-random-on-start": false,
             "rpc-enabled": true, "rpc-bind-address": ip, "rpc-port": rpc, "rpc-authentication-required": false,
             "rpc-whitelist-enabled": false, "rpc-host-whitelist-enabled": false,
-            "dht-enabled": false, "lpd-enabled": false, "pex-enabled": false, "utp-enabled": false,
-            "port-forwarding-enabled": false, "encryption": self.cipher.pick([0, 1, 2]), "download-queue-enabled": false,
+            "dht-enabled": !self.manner.dht.is_empty(), "lpd-enabled": false, "pex-enabled": self.manner.pex, "utp-enabled": false,
+            "port-forwarding-enabled": false, "encryption": self.manner.cipher.pick([0, 1, 2]), "download-queue-enabled": false,
             "seed-queue-enabled": false, "ratio-limit-enabled": false, "rename-partial-files": false,
             "incomplete-dir-enabled": false, "message-level": 2,
         });
         fs::write(self.home.join("settings.json"), settings.to_string()).expect("settings can be written");
+        let nodes: String = self.manner.dht.iter().map(|node| node.replace(':', " ") + "\n").collect();
+        fs::write(self.home.join("dht.bootstrap"), nodes).expect("the nodes can be written");
         let args = ["-f".to_owned(), "-g".to_owned(), self.home.display().to_string()];
         (Process::start(self.place.command("transmission-daemon", &args), self.home), Channel::Rpc(rpc))
     }
@@ -405,7 +452,7 @@ impl Start<'_> {
             ("InterfaceName", "lo".to_owned()),
             ("InterfaceAddress", self.place.ip.to_string()),
             ("BTProtocol", "TCP".to_owned()),
-            ("Encryption", self.cipher.pick(["2", "0", "1"]).to_owned()),
+            ("Encryption", self.manner.cipher.pick(["2", "0", "1"]).to_owned()),
             ("MaxConnections", "-1".to_owned()),
             ("MaxUploads", "-1".to_owned()),
             ("DisableAutoTMMByDefault", "true".to_owned()),
@@ -438,12 +485,13 @@ impl Start<'_> {
             // What is made of a magnet link forgets the folder that it was given.
             format!("directory.default.set = {}", self.dir.display()),
             format!("network.scgi.open_local = {}", socket.display()),
-            "dht.mode.set = disable".to_owned(),
-            "protocol.pex.set = no".to_owned(),
+            format!("dht.mode.set = {}", if self.manner.dht.is_empty() { "disable" } else { "on" }),
+            format!("dht.port.set = {}", self.port),
+            format!("protocol.pex.set = {}", if self.manner.pex { "yes" } else { "no" }),
             "trackers.use_udp.set = yes".to_owned(),
             format!(
                 "protocol.encryption.set = {}",
-                self.cipher.pick(["none", "allow_incoming,try_outgoing,enable_retry", "require,require_RC4",])
+                self.manner.cipher.pick(["none", "allow_incoming,try_outgoing,enable_retry", "require,require_RC4",])
             ),
         ];
         let rc = self.home.join("rc");

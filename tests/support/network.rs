@@ -90,6 +90,40 @@ impl Cable {
     }
 }
 
+/// A network namespace in which all of 10.77.0.0/16 is this machine, gone when dropped. Clients that shun loopback
+/// addresses call and heed these.
+pub struct Island {
+    name: String,
+}
+
+impl Island {
+    /// `None` where the test has no right to make namespaces.
+    pub fn new() -> Option<Island> {
+        let name = format!("ttui-{}-{}i", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let island = ip(&format!("netns add {name}")).then_some(Island { name })?;
+        let steps = ["link set lo up", "addr add 10.77.0.1/16 dev lo"];
+        steps.iter().all(|step| ip(&format!("-n {} {step}", island.name))).then_some(island)
+    }
+
+    /// An address there that no other test has. It is good on a thread that is [`inside`](Self::inside).
+    pub fn place(&self) -> Place {
+        let [_, _, a, b] = (NEXT.fetch_add(1, Ordering::Relaxed) + 2).to_be_bytes();
+        Place { ip: Ipv4Addr::new(10, 77, a, b), namespace: None }
+    }
+
+    /// Runs `work` with this thread moved there; children that it starts live there too.
+    #[cfg(target_os = "linux")]
+    pub fn inside(&self, work: impl FnOnce() + Send) {
+        moved_to(&self.name, work);
+    }
+}
+
+impl Drop for Island {
+    fn drop(&mut self) {
+        ip(&format!("netns del {}", self.name));
+    }
+}
+
 /// Does something on a thread that lives in a namespace.
 #[cfg(target_os = "linux")]
 fn moved_to(name: &str, work: impl FnOnce() + Send) {
