@@ -37,6 +37,11 @@ fn finds_aria2_through_a_common_peer() {
 }
 
 #[test]
+fn finds_rtorrent_through_a_common_peer() {
+    through_a_common_peer(Kind::Rtorrent);
+}
+
+#[test]
 fn finds_itself_through_a_common_peer() {
     through_a_common_peer(Kind::Ttui);
 }
@@ -53,7 +58,8 @@ impl Scene {
         let scratch = tempfile::tempdir().expect("a temporary folder");
         let payload = Payload::single("a film.bin", 6_000_001, 65_536, seed);
         let (torrent, hex) = (scratch.path().join("film.torrent"), payload.hex());
-        payload.write_torrent(&torrent, "");
+        // Nobody listens there; rtorrent takes no torrent without a tracker.
+        payload.write_torrent(&torrent, "http://127.0.0.1:9/announce");
         let scene = Scene { scratch, payload, torrent, hex };
         scene.payload.write_data(&scene.at("seed"));
         scene
