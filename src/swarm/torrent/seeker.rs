@@ -9,8 +9,11 @@ use crate::swarm::view::{Source, SourceRow};
 
 /// The time between two searches: nodes forget who does not tell of itself again.
 const EVERY: Duration = Duration::from_secs(15 * 60);
-/// The same while nobody is connected.
-const LONELY: Duration = Duration::from_secs(3 * 60);
+/// The same while nobody is connected: short at first, since whoever has the torrent may just be coming up, then twice as
+/// long each time.
+const LONELY: Duration = Duration::from_secs(20);
+/// No longer than this.
+const LONELY_MOST: Duration = Duration::from_secs(3 * 60);
 /// The same while there is no node to ask.
 const NO_NODES: Duration = Duration::from_secs(30);
 /// The shortest time between two searches, whatever the user wishes.
@@ -21,6 +24,8 @@ const LEAST: Duration = Duration::from_secs(60);
 pub(super) struct Seeker {
     next: Option<Instant>,
     asked: Option<Instant>,
+    /// Searches in a row at the end of which nobody was connected.
+    lonely: u32,
     /// What came of the last search, and when that was known.
     last: Option<(Instant, Result<Sought, NoNodes>)>,
 }
@@ -48,6 +53,7 @@ impl Torrent {
     /// The user wishes it now.
     pub(super) fn seek_now(&mut self, now: Instant) {
         let at = self.seeker.asked.map_or(now, |asked| now.max(asked + LEAST));
+        self.seeker.lonely = 0;
         self.seeker.next = self.seeker.next.map(|next| next.min(at));
     }
 
@@ -59,6 +65,12 @@ impl Torrent {
     /// Asks when it is time.
     pub(super) fn poll_dht(&mut self, now: Instant, out: &mut Vec<Effect>) {
         if self.seeker.next.is_none_or(|at| now < at) {
+            return;
+        }
+        // Whom the last search named may have answered since.
+        if self.seeker.lonely > 0 && !self.peers.is_empty() {
+            self.seeker.lonely = 0;
+            self.seeker.next = self.seeker.asked.map(|asked| asked + EVERY);
             return;
         }
         // The answer sets the time; this one is for the case that there is none.
@@ -84,7 +96,10 @@ impl Torrent {
         self.seeker.last = Some((now, result));
         let wait = match result {
             Err(NoNodes) => NO_NODES,
-            Ok(_) if self.peers.is_empty() => LONELY,
+            Ok(_) if self.peers.is_empty() => {
+                self.seeker.lonely += 1;
+                LONELY_MOST.min(LONELY * 2_u32.pow((self.seeker.lonely - 1).min(8)))
+            }
             Ok(_) => EVERY,
         };
         self.seeker.next = Some(now + wait);

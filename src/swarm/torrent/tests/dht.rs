@@ -50,6 +50,23 @@ fn it_is_asked_at_once_and_again_and_told_where_nodes_are() {
 }
 
 #[test]
+fn while_nobody_is_there_it_is_asked_again_soon_and_then_less_often() {
+    let (mut it, mut now, _) = torrent_with(1 << 20, |_| ());
+    let nobody = Ok(Sought { nodes: 12, peers: 0, told: 8 });
+    for wait in [20, 40, 80, 160, 180, 180] {
+        it.handle(now, Input::Sought(nobody), &mut Vec::new());
+        assert_eq!(seeks(&at(&mut it, now + Duration::from_secs(wait - 1))), []);
+        now += Duration::from_secs(wait);
+        assert_eq!(seeks(&at(&mut it, now)), [Some(6881)], "after {wait} s");
+    }
+    it.handle(now, Input::Sought(nobody), &mut Vec::new());
+    let asked = now;
+    calls(&mut it, now, 1);
+    assert_eq!(seeks(&at(&mut it, asked + Duration::from_secs(899))), [], "somebody is there now");
+    assert_eq!(seeks(&at(&mut it, asked + Duration::from_secs(900))), [Some(6881)]);
+}
+
+#[test]
 fn why_there_is_nobody_names_the_dht() {
     let (mut it, now, _) = torrent_with(1 << 20, |_| ());
     for (result, words) in [
