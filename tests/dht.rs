@@ -68,7 +68,8 @@ impl Scene {
         let scratch = tempfile::tempdir().expect("a temporary folder");
         let payload = Payload::single("a film.bin", 6_000_001, 65_536, seed);
         let torrent = scratch.path().join("film.torrent");
-        payload.write_torrent(&torrent, "");
+        // Nobody listens there; rtorrent takes no torrent without a tracker.
+        payload.write_torrent(&torrent, "http://127.0.0.1:9/announce");
         let scene = Scene { scratch, payload, torrent };
         scene.payload.write_data(&scene.at("seed"));
         scene
@@ -99,6 +100,11 @@ fn magnets_lead_to_transmission_and_back() {
 #[test]
 fn magnets_lead_to_aria2_and_back() {
     both_ways(Kind::Aria2);
+}
+
+#[test]
+fn magnets_lead_to_rtorrent_and_back() {
+    both_ways(Kind::Rtorrent);
 }
 
 /// A magnet link that names nobody, once to the other client and once from it, on addresses that nobody shuns.

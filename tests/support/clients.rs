@@ -317,6 +317,14 @@ impl Client {
                 for node in &self.manner.dht {
                     scgi(socket, "dht.add_node", &["", node]);
                 }
+                // What it announces before any node has answered reaches nobody, and it does not try again soon.
+                let met = || {
+                    let told = scgi(socket, "dht.statistics", &[""]).unwrap_or_default().replace(['\r', '\n'], "");
+                    told.contains("<name>nodes</name>") && !told.contains("<name>nodes</name><value><i8>0</i8>")
+                };
+                if !self.manner.dht.is_empty() {
+                    until("a node to answer rtorrent", || self.state(), met);
+                }
                 for g in given {
                     let folder = format!("d.directory.set=\"{}\"", dir.display());
                     let torrent = g.torrent.to_string_lossy();
