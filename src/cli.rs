@@ -22,7 +22,8 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use crate::config::{Encryption, Settings as Common};
 
@@ -47,9 +48,42 @@ pub struct Cli {
     /// Torrents to add to the interface
     #[arg(value_name = "TORRENT")]
     pub torrents: Vec<String>,
+    /// The folder that the interface downloads to
+    #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// The port that peers reach the interface on
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
     /// Flags that every verb takes.
     #[command(flatten)]
     pub common: Common,
+}
+
+impl Cli {
+    /// Reads the arguments; the first is the program's own name.
+    ///
+    /// # Errors
+    /// The call is wrong, or it asks for help or the version.
+    fn read(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
+        let cli = Cli::try_parse_from(args)?;
+        // They are the interface's own. A verb that has them too would seem to be given what it never sees.
+        let stray = [("--dir", cli.dir.is_some()), ("--port", cli.port.is_some())];
+        match stray.into_iter().find(|(_, given)| *given && cli.verb.is_some()) {
+            Some((flag, _)) => {
+                let text = format!("{flag} stands before the verb: it goes behind it, where the verb has such a flag");
+                Err(Cli::command().error(ErrorKind::ArgumentConflict, text))
+            }
+            None => Ok(cli),
+        }
+    }
+
+    /// What the interface is told: its own flags are also keys of the config.
+    fn for_interface(&self) -> Common {
+        let mut common = self.common.clone();
+        common.dir = self.dir.clone().or(common.dir);
+        common.port = self.port.or(common.port);
+        common
+    }
 }
 
 /// What can be done without the interface.
@@ -279,7 +313,7 @@ fn ratio(text: &str) -> Result<f64, &'static str> {
 /// # Errors
 /// When it could not be done: one sentence that says what and what to do.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> color_eyre::Result<ExitCode> {
-    let cli = match Cli::try_parse_from(args) {
+    let cli = match Cli::read(args) {
         Ok(cli) => cli,
         Err(answer) => {
             // Help and version are answers too; a closed terminal is no reason to fail over them.
@@ -300,19 +334,31 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> color_eyre::Result<ExitC
         Some(Verb::Share(args)) => share::run(args, &cli.common),
         Some(Verb::Completions { shell }) => pages::completions(*shell),
         Some(Verb::Man) => pages::man(),
-        None => interface::run(&cli.torrents, &cli.common),
+        None => interface::run(&cli.torrents, &cli.for_interface()),
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
     fn the_definition_is_sound() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_interface_has_a_folder_and_a_port_and_no_verb_seems_to_take_them() {
+        let read = |line: &str| Cli::read(line.split(' ').map(OsString::from));
+        let common = read("ttui a.torrent --dir /d --port 7").unwrap().for_interface();
+        assert_eq!((common.dir, common.port), (Some("/d".into()), Some(7)));
+        let Some(Verb::Download(args)) = read("ttui download a.torrent --dir /d --port 7").unwrap().verb else {
+            panic!()
+        };
+        assert_eq!((args.dir, args.port), ("/d".into(), Some(7)));
+        for wrong in ["ttui --dir /d download a.torrent", "ttui --port 7 seed a.torrent"] {
+            assert_eq!(read(wrong).unwrap_err().exit_code(), i32::from(WRONG_CALL), "{wrong}");
+        }
     }
 
     #[test]
