@@ -396,7 +396,7 @@ fn numbers(f: &Facts) -> Vec<(String, String)> {
         let chokes = part(choke, if choke == 1 { "chokes us" } else { "choke us" });
         let waits = part(wait, if wait == 1 { "lets us wait" } else { "let us wait" });
         line("have what we want", format!("{}{chokes}{waits}", f.interesting));
-        line("sending to us", format!("{} of {} that are asked", f.giving, f.asked));
+        line("sending to us", format!("{}; {} asked for more", f.giving, f.asked));
         line("pieces missing", format!("{}{}", f.lacking, part(f.missing, "that nobody here has")));
         line("under way", format!("{} in {}", blocks(f.outstanding), count(f.active, "piece")));
     }
