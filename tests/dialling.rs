@@ -230,7 +230,9 @@ fn named_by_all(live_come_late: bool) {
     assert_eq!(fs::read(home.path().join("needle")).unwrap(), data);
     let (most, memory) = (watched.most.into_inner(), watched.memory.into_inner());
     eprintln!("{} named, at most {most} half-open, memory at most {memory} MiB", named.load(Ordering::Relaxed));
-    assert!((1..=limits::HALF_OPEN_OUT).contains(&most), "{most} dials were half-open at once");
+    // A live one may be found before anybody has looked at the dials.
+    let least = usize::from(live_come_late);
+    assert!((least..=limits::HALF_OPEN_OUT).contains(&most), "{most} dials were half-open at once");
     assert!(memory < 100, "memory {memory} MiB");
     there.stop();
 }
