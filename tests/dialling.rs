@@ -13,6 +13,7 @@ mod support {
     pub mod process;
 }
 
+use std::collections::HashSet;
 use std::fs;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4};
 use std::path::Path;
@@ -47,11 +48,19 @@ fn swallow(network: &str) -> bool {
     rules.iter().all(|rule| command("nft", rule.split(' ')).status().is_ok_and(|status| status.success()))
 }
 
-/// Connections of this thread's network that wait for their first answer.
-fn half_open() -> usize {
+/// Sockets of this thread's network that wait for the first answer of whom they dial, by their numbers in the kernel.
+fn half_open() -> Vec<u64> {
     let table = fs::read_to_string("/proc/thread-self/net/tcp").expect("it can be read");
     const SYN_SENT: &str = "02";
-    table.lines().filter(|line| line.split_whitespace().nth(3) == Some(SYN_SENT)).count()
+    let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    fields.filter(|fields| fields.get(3) == Some(&SYN_SENT)).filter_map(|fields| fields.get(9)?.parse().ok()).collect()
+}
+
+/// The sockets that a process holds, by their numbers in the kernel.
+fn sockets(process: &str) -> HashSet<u64> {
+    let held = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    let number = |link: &Path| link.to_str()?.strip_prefix("socket:[")?.strip_suffix(']')?.parse().ok();
+    held.filter_map(|fd| number(&fs::read_link(fd.path()).ok()?)).collect()
 }
 
 /// Resident memory of a process, MiB.
@@ -95,7 +104,7 @@ fn search(live_come_late: bool) {
     std::thread::scope(|scope| {
         scope.spawn(|| {
             while !over.load(Ordering::Relaxed) {
-                most.fetch_max(half_open(), Ordering::Relaxed);
+                most.fetch_max(half_open().len(), Ordering::Relaxed);
                 std::thread::sleep(Duration::from_millis(5));
             }
         });
@@ -264,11 +273,11 @@ impl Watched {
             // It holds still meanwhile: the table is read piece by piece.
             let _ = kill_process(it, Signal::STOP);
             if holds_still(&process) {
-                self.most.fetch_max(half_open(), Ordering::Relaxed);
+                self.most.fetch_max(half_open().len(), Ordering::Relaxed);
                 self.memory.fetch_max(resident(&process), Ordering::Relaxed);
             }
             let _ = kill_process(it, Signal::CONT);
-            std::thread::sleep(Duration::from_millis(60));
+            std::thread::sleep(Duration::from_millis(20));
         }
     }
 }
