@@ -65,7 +65,10 @@
 //! 4. [`engine::greet`] - one thread for all connections that are being born, ours and those that call us - connects,
 //!    encrypts where that is wanted ([`wire::mse`]) and shakes hands. What comes through gets its reader and its writer
 //!    thread; what does not goes back to the candidates as `Input::DialFailed`, with the reason that the screen shows.
-//! 5. A web seed ([`swarm::web_seeds`]) is a peer without an address: a thread of its own turns requests into ranges.
+//! 5. Whom TCP does not reach is called by uTP ([`engine::utp`], around a [`swarm::utp::Link`] for each connection), and
+//!    whoever calls by it is greeted like any other: a local pair of sockets stands between, so that readers and writers
+//!    need not know. DHT and uTP share one UDP port and its thread ([`engine::datagrams`]).
+//! 6. A web seed ([`swarm::web_seeds`]) is a peer without an address: a thread of its own turns requests into ranges.
 //!
 //! ## Limits
 //!
@@ -91,6 +94,7 @@ pub mod wire {
     pub mod text;
     pub mod tracker;
     pub mod upnp;
+    pub mod utp;
     pub mod web_seed;
 }
 
@@ -116,6 +120,7 @@ pub mod swarm {
     pub mod reason;
     pub mod torrent;
     pub mod trackers;
+    pub mod utp;
     pub mod view;
     pub mod web_seeds;
 }
@@ -156,6 +161,7 @@ pub mod engine {
     pub mod announce;
     pub(crate) mod birth;
     pub mod buffers;
+    pub mod datagrams;
     pub mod dht;
     pub mod dials;
     pub mod greet;
@@ -175,6 +181,7 @@ pub mod engine {
     pub mod threads;
     pub mod tracker;
     pub mod udp;
+    pub mod utp;
     pub mod writer;
 }
 

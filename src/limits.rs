@@ -234,6 +234,25 @@ pub const DHT_FILE: u64 = 64 * KIB as u64;
 /// Nodes kept in it.
 pub const DHT_FILE_NODES: usize = 300;
 
+// --- uTP ----------------------------------------------------------------------------------------
+
+/// The largest packet of uTP that is read: some find out that loopback takes larger ones than Ethernet does.
+pub const UTP_PACKET: usize = 9 * KIB;
+/// Bytes that one connection may have under way to us, or here and not yet taken.
+pub const UTP_WINDOW: usize = 512 * KIB;
+/// Packets of one connection under way in one direction: far from the half of the numbers that there are.
+pub const UTP_PACKETS: usize = 1024;
+/// Callers who have not shown yet that they have their addresses; each costs a few hundred bytes.
+pub const UTP_CALLERS: usize = 256;
+/// The time that they have for it.
+pub const UTP_CALLER: Duration = Duration::from_secs(10);
+/// Connections of uTP in all, with those that are being closed.
+pub const UTP_LINKS: usize = 4096;
+/// Calls by uTP under way to those who do not answer by TCP.
+pub const UTP_CALLS: usize = 64;
+/// Answers a second to packets of connections that are not known.
+pub const UTP_RESETS: u32 = 100;
+
 // --- web seeds ----------------------------------------------------------------------------------
 
 /// Web seeds of one torrent that are kept.

@@ -32,6 +32,10 @@ pub(super) struct Birth {
     /// How it was dialled; `None` for a caller.
     pub(super) dialled: Option<Dialled>,
     pub(super) connected: bool,
+    /// The other side has said something.
+    pub(super) heard: bool,
+    /// It goes by uTP: the socket is our end of a local pair.
+    pub(super) utp: bool,
     talk: Talk,
     /// Their handshake of the peer protocol, as far as it has come, and what came with it.
     theirs: Vec<u8>,
@@ -120,6 +124,8 @@ impl Birth {
             torrent: None,
             dialled: None,
             connected: false,
+            heard: false,
+            utp: false,
             talk: Talk::Silence,
             theirs: Vec::with_capacity(Handshake::LENGTH),
             out: Vec::new(),
@@ -176,10 +182,11 @@ impl Birth {
             if let Some(error) = self.socket.take_error()? {
                 return Err(error.into());
             }
-            match self.socket.peer_addr() {
-                Ok(_) => self.connected = true,
-                Err(_) => return Ok(Step::Wait),
+            // The end of a pair is there from the start, and has no address of a peer.
+            if !self.utp && self.socket.peer_addr().is_err() {
+                return Ok(Step::Wait);
             }
+            self.connected = true;
             self.deadline = Instant::now() + self.patience(greeting.encryption);
             self.open(greeting)?;
         }
@@ -188,7 +195,10 @@ impl Birth {
             let mut bytes = [0; READ];
             match self.socket.read(&mut bytes[..self.wants()]) {
                 Ok(0) => return Ok(Step::Fail(Gone::Closed)),
-                Ok(n) => self.heard(&mut bytes[..n], greeting)?,
+                Ok(n) => {
+                    self.heard = true;
+                    self.hear(&mut bytes[..n], greeting)?;
+                }
                 Err(e) if e.kind() == ErrorKind::Interrupted => (),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(Step::Wait),
                 Err(e) => return Err(e.into()),
@@ -238,7 +248,7 @@ impl Birth {
     }
 
     /// Deals with bytes that came.
-    fn heard(&mut self, bytes: &mut [u8], greeting: &Greeting) -> Result<(), Trouble> {
+    fn hear(&mut self, bytes: &mut [u8], greeting: &Greeting) -> Result<(), Trouble> {
         let secured = match &mut self.talk {
             Talk::Silence => return self.first_words(bytes, greeting),
             Talk::Greeting => {
@@ -274,7 +284,7 @@ impl Birth {
         }
         let mut bytes = std::mem::take(&mut self.theirs);
         self.talk = Talk::Called(Box::new(Called::new(chance()?, methods(greeting.encryption))));
-        self.heard(&mut bytes, greeting)
+        self.hear(&mut bytes, greeting)
     }
 
     /// The encrypted handshake is over; the plain one follows it.

@@ -4,8 +4,11 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use super::birth::Dialled;
 use super::inbox::Inbox;
+use super::utp::Utp;
 use crate::limits;
+use crate::swarm::event::{Gone, Manner};
 use crate::wire::message::InfoHash;
 
 /// A dial that has waited for this long lets another one begin beside it: most hosts that answer at all have answered.
@@ -24,8 +27,8 @@ const _: () =
 pub struct Call {
     /// The address.
     pub addr: SocketAddr,
-    /// Whether it was spoken to encrypted the last time, if there was one.
-    pub encrypted: Option<bool>,
+    /// How it was spoken to the last time.
+    pub manner: Manner,
 }
 
 /// The addresses that wait. Torrents take turns, so that one with many dead addresses does not hold off the others.
@@ -76,13 +79,57 @@ pub(super) fn room(ages: impl Iterator<Item = Duration>) -> usize {
     room(all, limits::HALF_OPEN_OUT).min(room(young, YOUNG_MOST))
 }
 
+/// Somebody who is called by uTP.
+pub(super) struct Second {
+    pub(super) torrent: (InfoHash, Inbox),
+    pub(super) addr: SocketAddr,
+    pub(super) dialled: Dialled,
+    /// What became of it by TCP, if that was tried.
+    pub(super) before: Option<Gone>,
+}
+
+/// Those who are called by uTP, since TCP does not reach them. They have places of their own: a call by uTP is silent
+/// for long where nobody is, and would hold off those that TCP reaches.
+#[derive(Default)]
+pub(super) struct ByUtp {
+    utp: Option<Utp>,
+    under_way: BTreeMap<u64, Second>,
+    last: u64,
+}
+
+impl ByUtp {
+    /// From now on it can be done.
+    pub(super) fn speak(&mut self, utp: Utp) {
+        self.utp = Some(utp);
+    }
+
+    /// Whether one more can be called.
+    pub(super) fn has_room(&self) -> bool {
+        self.utp.is_some() && self.under_way.len() < limits::UTP_CALLS
+    }
+
+    /// Calls; the greeter hears what came of it.
+    pub(super) fn call(&mut self, second: Second) {
+        if let Some(utp) = &self.utp {
+            self.last += 1;
+            utp.call(self.last, second.addr);
+            self.under_way.insert(self.last, second);
+        }
+    }
+
+    /// It has come to an end.
+    pub(super) fn answered(&mut self, ticket: u64) -> Option<Second> {
+        self.under_way.remove(&ticket)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::engine::inbox::inbox;
 
     fn call(n: u16) -> Call {
-        Call { addr: SocketAddr::from(([127, 0, 0, 1], n)), encrypted: None }
+        Call { addr: SocketAddr::from(([127, 0, 0, 1], n)), manner: Manner::default() }
     }
 
     #[test]

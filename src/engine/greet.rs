@@ -16,11 +16,12 @@ use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::birth::{Birth, Dialled, Step, connect};
 pub use super::dials::Call;
-use super::dials::{GIVES_WAY, Waiting, YOUNG, room};
+use super::dials::{ByUtp, GIVES_WAY, Second, Waiting, YOUNG, room};
 use super::inbox::{Arrival, Inbox, Post, Seats};
 use super::listen::Listeners;
 use super::reader::{PATIENCE, words};
 use super::threads::Crew;
+use super::utp::Utp;
 use crate::config::Encryption;
 use crate::limits;
 use crate::swarm::candidates::canonical;
@@ -77,7 +78,23 @@ pub struct Greeting {
 }
 
 enum Order {
-    Dial { torrent: InfoHash, inbox: Inbox, calls: Vec<Call> },
+    Dial {
+        torrent: InfoHash,
+        inbox: Inbox,
+        calls: Vec<Call>,
+    },
+    /// From now on there is another way to those whom TCP does not reach.
+    Speak(Utp),
+    /// What became of a call by that way.
+    Reached {
+        ticket: u64,
+        result: Result<std::net::TcpStream, Gone>,
+    },
+    /// Somebody has called by it.
+    Came {
+        socket: std::net::TcpStream,
+        addr: SocketAddr,
+    },
     Stop,
 }
 
@@ -112,6 +129,7 @@ impl Greeter {
             waiting: Waiting::default(),
             births: BTreeMap::new(),
             next: FIRST,
+            by_utp: ByUtp::default(),
             doors_open: Some(Instant::now()),
             backoff: BACKOFF_LEAST,
             said_full: false,
@@ -124,6 +142,26 @@ impl Greeter {
     /// Connects to these addresses for a torrent; each is answered by an arrival or by `DialFailed`.
     pub fn dial(&self, torrent: InfoHash, inbox: &Inbox, calls: Vec<Call>) {
         self.order(Order::Dial { torrent, inbox: inbox.clone(), calls });
+    }
+
+    /// Those whom TCP does not reach are called by uTP from now on.
+    pub fn speak(&self, utp: Utp) {
+        self.order(Order::Speak(utp));
+    }
+
+    /// A call by uTP has got through: this is our end.
+    pub(super) fn reached(&self, ticket: u64, socket: std::net::TcpStream) {
+        self.order(Order::Reached { ticket, result: Ok(socket) });
+    }
+
+    /// A call by uTP has come to nothing.
+    pub(super) fn unreached(&self, ticket: u64, why: Gone) {
+        self.order(Order::Reached { ticket, result: Err(why) });
+    }
+
+    /// Somebody has called by uTP.
+    pub(super) fn came(&self, socket: std::net::TcpStream, addr: SocketAddr) {
+        self.order(Order::Came { socket, addr });
     }
 
     /// Ends it, and all connections that are not through their handshake.
@@ -154,6 +192,7 @@ struct Work {
     waiting: Waiting,
     births: BTreeMap<usize, Birth>,
     next: usize,
+    by_utp: ByUtp,
     /// When to look at the doors by ourselves: at once, or after a failure.
     doors_open: Option<Instant>,
     backoff: Duration,
@@ -198,13 +237,34 @@ impl Work {
 
     /// Takes in orders; an error means to stop.
     fn obey(&mut self) -> Result<(), ()> {
-        for order in self.todo.try_iter() {
+        for order in self.todo.try_iter().collect::<Vec<_>>() {
             match order {
                 Order::Stop => return Err(()),
                 Order::Dial { torrent, inbox, calls } => self.waiting.add(torrent, inbox, calls),
+                Order::Speak(utp) => self.by_utp.speak(utp),
+                Order::Reached { ticket, result } => self.reached(ticket, result),
+                Order::Came { socket, addr } => {
+                    if socket.set_nonblocking(true).is_ok() {
+                        self.greet(TcpStream::from_std(socket), addr, true);
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// A call by uTP has got through, or has not.
+    fn reached(&mut self, ticket: u64, result: Result<std::net::TcpStream, Gone>) {
+        let Some(Second { torrent, addr, dialled, before }) = self.by_utp.answered(ticket) else { return };
+        match result.map(|socket| socket.set_nonblocking(true).map(|()| TcpStream::from_std(socket))) {
+            Ok(Ok(socket)) => {
+                let mut birth = Birth::new(socket, addr, Instant::now(), limits::CONNECT);
+                (birth.dialled, birth.torrent, birth.utp) = (Some(dialled), Some(torrent), true);
+                self.admit(birth);
+            }
+            Ok(Err(error)) => torrent.1.tell(Input::DialFailed { addr, why: Gone::Network(words(&error)) }),
+            Err(why) => torrent.1.tell(Input::DialFailed { addr, why: before.unwrap_or(why) }),
+        }
     }
 
     /// When something is to be done even if no socket moves.
@@ -236,7 +296,7 @@ impl Work {
         if dials().count() >= limits::HALF_OPEN_OUT {
             let old: Vec<usize> = dials().filter(|(_, b)| unanswered(b)).map(|(token, _)| *token).collect();
             for birth in old.into_iter().filter_map(|token| self.take(token)).collect::<Vec<_>>() {
-                birth.fail(Gone::TimedOut("connecting"));
+                self.give_up(birth, Gone::TimedOut("connecting"));
             }
         }
         let ages = self.births.values().filter(|b| b.dialled.is_some());
@@ -246,10 +306,15 @@ impl Work {
             let encrypted = match self.greeting.encryption {
                 Encryption::Off => false,
                 Encryption::Require => true,
-                Encryption::Prefer => call.encrypted != Some(false),
+                Encryption::Prefer => call.manner.encrypted != Some(false),
             };
             let dialled = Dialled { encrypted, again: false };
-            room -= usize::from(self.call((torrent, inbox), call.addr, dialled, now));
+            let (torrent, addr) = ((torrent, inbox), call.addr);
+            if call.manner.utp && self.by_utp.has_room() {
+                self.by_utp.call(Second { torrent, addr, dialled, before: None });
+                continue;
+            }
+            room -= usize::from(self.call(torrent, addr, dialled, now));
             let all = self.births.values().filter(|b| b.dialled.is_some()).count();
             debug_assert!(all <= limits::HALF_OPEN_OUT, "{all} dials are under way");
         }
@@ -273,13 +338,21 @@ impl Work {
     }
 
     /// A connection has come to nothing. One that was reached and may only have been spoken to in the wrong way is
-    /// called once more, in the other way.
+    /// called once more, in the other way; one that TCP does not reach, or where it meets silence, may be reached by
+    /// uTP.
     fn give_up(&mut self, mut birth: Birth, why: Gone) {
-        let Some(dialled) = birth.other_way(self.greeting.encryption) else { return birth.fail(why) };
-        if let Some(torrent) = birth.torrent.take() {
-            let addr = birth.addr;
-            drop(birth);
+        let other_way = birth.other_way(self.greeting.encryption);
+        let by_utp = birth.dialled.filter(|_| !birth.utp && !birth.heard).map(|it| Dialled { again: false, ..it });
+        let Some(dialled) = other_way.or(by_utp) else { return birth.fail(why) };
+        let (addr, utp) = (birth.addr, birth.utp || other_way.is_none());
+        let Some(torrent) = birth.torrent.take() else { return };
+        drop(birth);
+        if !utp {
             self.call(torrent, addr, dialled, Instant::now());
+        } else if self.by_utp.has_room() {
+            self.by_utp.call(Second { torrent, addr, dialled, before: Some(why) });
+        } else {
+            torrent.1.tell(Input::DialFailed { addr, why });
         }
     }
 
@@ -289,7 +362,7 @@ impl Work {
                 match self.doors[door].accept() {
                     Ok((socket, addr)) => {
                         self.backoff = BACKOFF_LEAST;
-                        self.greet(socket, addr);
+                        self.greet(socket, addr, false);
                     }
                     Err(e) if e.kind() == ErrorKind::WouldBlock => break,
                     Err(e) if matches!(e.kind(), ErrorKind::ConnectionAborted | ErrorKind::Interrupted) => (),
@@ -314,7 +387,7 @@ impl Work {
     }
 
     /// Takes a caller in; the oldest one gives way when there are too many.
-    fn greet(&mut self, socket: TcpStream, addr: SocketAddr) {
+    fn greet(&mut self, socket: TcpStream, addr: SocketAddr, utp: bool) {
         let callers = || self.births.iter().filter(|(_, birth)| birth.dialled.is_none());
         if callers().count() >= limits::HALF_OPEN_IN
             && let Some(oldest) = callers().min_by_key(|(_, birth)| birth.began).map(|(&token, _)| token)
@@ -322,7 +395,7 @@ impl Work {
             drop(self.take(oldest));
         }
         let mut birth = Birth::new(socket, canonical(addr), Instant::now(), limits::HANDSHAKE);
-        birth.connected = true;
+        (birth.connected, birth.utp) = (true, utp);
         self.admit(birth);
     }
 
@@ -335,7 +408,7 @@ impl Work {
             birth.fail(Gone::Network(words(&error)));
             return;
         }
-        let try_now = birth.connected;
+        let try_now = birth.connected || birth.utp;
         self.births.insert(token, birth);
         if try_now {
             self.advance(token);
@@ -374,14 +447,15 @@ impl Work {
             birth.fail(Gone::Full);
             return;
         };
-        let (addr, outgoing) = (birth.addr, birth.dialled.is_some());
+        let (addr, outgoing, utp) = (birth.addr, birth.dialled.is_some(), birth.utp);
         let (encrypted, cover) = birth.cover();
         let Some((_, inbox)) = birth.torrent else { return };
         let socket = std::net::TcpStream::from(birth.socket);
-        let hello = Hello { addr, outgoing, peer_id: theirs.peer_id, reserved: theirs.reserved, encrypted };
+        let hello = Hello { addr, outgoing, utp, peer_id: theirs.peer_id, reserved: theirs.reserved, encrypted };
         let ready = socket
             .set_nonblocking(false)
-            .and_then(|()| socket.set_nodelay(true))
+            // Where there is a local pair, uTP decides when a packet goes.
+            .and_then(|()| if utp { Ok(()) } else { socket.set_nodelay(true) })
             .and_then(|()| socket.set_read_timeout(Some(PATIENCE)))
             .and_then(|()| socket.set_write_timeout(Some(limits::WRITE)));
         match ready {

@@ -11,7 +11,8 @@ use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 use super::add::{Defaults, Errands};
 use super::announce::{Announcer, AnnouncerConfig};
 use super::buffers::Pool;
-use super::dht::{Dht, Node, NodeConfig};
+use super::datagrams::{Datagrams, Wishes};
+use super::dht::{Dht, NodeConfig};
 use super::greet::{Greeter, Greeting, Routes};
 use super::inbox::Seats;
 use super::keep::Keep;
@@ -57,6 +58,8 @@ pub struct EngineConfig {
     pub pex: bool,
     /// Use the DHT, beginning with these nodes (`host:port`).
     pub dht: Option<Vec<String>>,
+    /// Reach peers by uTP too, and be reached by it.
+    pub utp: bool,
     /// The most connections of all torrents together.
     pub max_peers: usize,
     /// Look for peers on the local network.
@@ -86,6 +89,7 @@ impl EngineConfig {
             keep: false,
             pex: false,
             dht: None,
+            utp: false,
             max_peers: limits::PEERS_ALL,
             lsd: false,
             lan_unlimited: false,
@@ -108,6 +112,7 @@ impl From<&Config> for EngineConfig {
             keep: false,
             pex: config.pex,
             dht: config.dht.then(|| config.dht_nodes.clone()),
+            utp: config.utp,
             max_peers: config.max_peers,
             lsd: config.lsd,
             lan_unlimited: config.lan_unlimited,
@@ -163,7 +168,7 @@ impl Engine {
             fail("thread for announces", &e)
         })?;
         let lan = sockets(config, &results.0).map(|sockets| announcer.discover(sockets, routes.clone()));
-        let dht = node(&crew, config, port, &results.0);
+        let datagrams = datagrams(&crew, config, port, &greeter, &results.0);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let disk = DiskPool::start(cores.min(4)).map_err(|e| {
             greeter.stop();
@@ -174,7 +179,7 @@ impl Engine {
             peer_id,
             port,
             pex: config.pex,
-            dht: dht.as_ref().map(|dht| dht.port()),
+            dht: datagrams.as_ref().and_then(|it| it.dht.as_ref()).map(|dht| dht.port()),
             max_peers: max_peers.min(limits::PEERS_TORRENT),
             lan: lan.is_some(),
             lan_unlimited: config.lan_unlimited,
@@ -186,7 +191,7 @@ impl Engine {
             pool: Pool::default(),
             announcer,
             lan,
-            dht,
+            datagrams,
             seats: seats.clone(),
             outside: AtomicU16::new(0),
             news,
@@ -284,17 +289,32 @@ fn ports(crew: &Crew, config: &EngineConfig, port: Option<u16>, results: &Sender
     started.map_err(|error| log::warn!("no thread for the router: {error}")).ok()
 }
 
-/// Our DHT node, where one is wished for. That there is none is told and holds nothing else up.
-fn node(crew: &Crew, config: &EngineConfig, port: Option<u16>, results: &Sender<Errand>) -> Option<Arc<dyn Dht>> {
-    let nodes = config.dht.clone()?;
+/// The UDP port, where the DHT or uTP is wished for. That there is none is told and holds nothing else up.
+fn datagrams(
+    crew: &Crew,
+    config: &EngineConfig,
+    port: Option<u16>,
+    greeter: &Greeter,
+    results: &Sender<Errand>,
+) -> Option<Datagrams> {
     let tell = results.clone();
     let changed = Box::new(move || drop(tell.send(Errand::Done)));
     let file = config.state_dir.join("dht");
-    let node = NodeConfig { bind: config.bind, port: port.unwrap_or(config.port), nodes, file, changed };
-    match Node::start(crew, node) {
-        Ok(node) => Some(Arc::new(node)),
+    let dht = config.dht.clone().map(|nodes| NodeConfig { nodes, file, changed });
+    let utp = config.utp.then(|| greeter.clone());
+    let what = match (&dht, &utp) {
+        (None, None) => return None,
+        (Some(_), None) => "DHT",
+        (None, Some(_)) => "uTP",
+        (Some(_), Some(_)) => "DHT and no uTP",
+    };
+    match Datagrams::start(crew, Wishes { bind: config.bind, port: port.unwrap_or(config.port), dht, utp }) {
+        Ok(datagrams) => {
+            datagrams.utp.iter().for_each(|utp| greeter.speak(utp.clone()));
+            Some(datagrams)
+        }
         Err(error) => {
-            let _ = results.send(Errand::Said(None, format!("there is no DHT: {error}")));
+            let _ = results.send(Errand::Said(None, format!("there is no {what}: {error}")));
             None
         }
     }

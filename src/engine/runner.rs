@@ -14,6 +14,7 @@ use crossbeam_channel::Sender;
 use super::announce::web::WebLine;
 use super::announce::{AnnounceJob, Announcer};
 use super::buffers::Pool;
+use super::datagrams::Datagrams;
 use super::dht::Dht;
 use super::greet::{Call, Greeter};
 use super::inbox::{Arrival, Cover, Described, Inbox, Mail, Post, Seat, Seats};
@@ -53,14 +54,22 @@ pub struct World {
     pub announcer: Announcer,
     /// Announces to the local network, where that is wished.
     pub lan: Option<Lan>,
-    /// Finds peers without a tracker, where that is wished.
-    pub dht: Option<Arc<dyn Dht>>,
+    /// The UDP port, where the DHT or uTP is wished for.
+    pub datagrams: Option<Datagrams>,
     /// The connections of all torrents together.
     pub seats: Seats,
     /// The port to tell trackers, where the router gives us another one outside than ours; 0 where not.
     pub outside: AtomicU16,
     /// What the session hears.
     pub news: Sender<News>,
+}
+
+impl World {
+    /// Finds peers without a tracker, where that is wished.
+    #[must_use]
+    pub fn dht(&self) -> Option<&dyn Dht> {
+        self.datagrams.as_ref()?.dht.as_ref().map(|node| node as &dyn Dht)
+    }
 }
 
 /// What a torrent's thread tells the session.
@@ -331,7 +340,7 @@ impl Work {
                         line.give_up();
                     }
                 }
-                Effect::Dial { addr, encrypted } => calls.push(Call { addr, encrypted }),
+                Effect::Dial { addr, manner } => calls.push(Call { addr, manner }),
                 Effect::Disk(job) => jobs.push(job),
                 Effect::Announce { tracker, ask } => {
                     let inbox = self.it.inbox.clone();
@@ -348,12 +357,12 @@ impl Work {
                     }
                 }
                 Effect::Seek { announce } => {
-                    if let Some(dht) = &self.world.dht {
+                    if let Some(dht) = self.world.dht() {
                         dht.seek(self.it.asker.info_hash, announce, &self.it.inbox);
                     }
                 }
                 Effect::Meet(addr) => {
-                    if let Some(dht) = &self.world.dht {
+                    if let Some(dht) = self.world.dht() {
                         dht.meet(addr);
                     }
                 }
@@ -389,7 +398,7 @@ impl Work {
     fn keep_quiet(&self) {
         self.it.inbox.offer_dht(false);
         let torrent = self.it.asker.info_hash;
-        self.world.dht.iter().for_each(|dht| dht.forget(torrent));
+        self.world.dht().iter().for_each(|dht| dht.forget(torrent));
         self.world.lan.iter().for_each(|lan| lan.forget(torrent));
     }
 

@@ -492,8 +492,8 @@ impl Desk {
         // While the torrents say their last words the mapping is taken away.
         self.it.ports = None;
         self.it.world.greeter.stop();
-        if let Some(dht) = &self.it.world.dht {
-            dht.stop();
+        if let Some(datagrams) = &self.it.world.datagrams {
+            datagrams.stop();
         }
         self.stop_making();
         self.keep();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use crate::limits;
 use crate::swarm::address::{is_local, network};
-use crate::swarm::event::Gone;
+use crate::swarm::event::{Gone, Manner};
 use crate::swarm::priority::priority;
 use crate::swarm::view::{Source, SourceRow};
 
@@ -71,8 +71,8 @@ struct Candidate {
     failure: Option<Failure>,
     /// It has given us something once.
     good: bool,
-    /// Whether it was spoken to encrypted the last time.
-    encrypted: Option<bool>,
+    /// How it was spoken to the last time.
+    manner: Manner,
     next: Instant,
     busy: bool,
 }
@@ -204,7 +204,7 @@ impl Candidates {
             fails: 0,
             failure: None,
             good: false,
-            encrypted: None,
+            manner: Manner::default(),
             next,
             busy: false,
         };
@@ -315,8 +315,8 @@ impl Candidates {
     /// The next address to dial, marked as being dialled: those that the user gave and those on our own network first,
     /// then those that were good, then those that failed least; among equals sources and families by turns, and of each
     /// by turns too the one of the highest priority (BEP 40), one by chance, and the one that was named last. With it
-    /// comes whether it was spoken to encrypted the last time.
-    pub fn next(&mut self, now: Instant) -> Option<(SocketAddr, Option<bool>)> {
+    /// comes how it was spoken to the last time.
+    pub fn next(&mut self, now: Instant) -> Option<(SocketAddr, Manner)> {
         if self.soonest.is_none_or(|at| now < at) {
             return None;
         }
@@ -344,13 +344,20 @@ impl Candidates {
         c.busy = true;
         let turns = self.turns.entry((c.source, addr.is_ipv6())).or_default();
         *turns = Turns { last: latest + 1, count: turns.count + 1 };
-        Some((addr, c.encrypted))
+        Some((addr, c.manner))
     }
 
     /// Whether an address took, or wishes, to be spoken to encrypted.
     pub fn speaks(&mut self, addr: SocketAddr, encrypted: bool) {
         if let Some(c) = self.known.get_mut(&canonical(addr)) {
-            c.encrypted = Some(encrypted);
+            c.manner.encrypted = Some(encrypted);
+        }
+    }
+
+    /// An address that we called was reached by uTP, or by TCP.
+    pub fn reached(&mut self, addr: SocketAddr, utp: bool) {
+        if let Some(c) = self.known.get_mut(&canonical(addr)) {
+            c.manner.utp = utp;
         }
     }
 
@@ -377,6 +384,8 @@ impl Candidates {
             Err(why) => {
                 c.fails = c.fails.saturating_add(1);
                 c.failure = Failure::of(why);
+                // By TCP it may have become possible.
+                c.manner.utp = false;
                 if c.failure.is_some() {
                     self.last_failure.insert(c.source, why.to_string());
                 }

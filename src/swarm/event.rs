@@ -26,12 +26,23 @@ pub struct Hello {
     pub addr: SocketAddr,
     /// Whether we made it (in answer to `Effect::Dial`).
     pub outgoing: bool,
+    /// Whether it goes by uTP (BEP 29) rather than by TCP.
+    pub utp: bool,
     /// Who it says it is.
     pub peer_id: PeerId,
     /// What it can do.
     pub reserved: Reserved,
     /// How it is encrypted, if its handshake was.
     pub encrypted: Option<Method>,
+}
+
+/// How an address was spoken to the last time.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Manner {
+    /// Encrypted, or not; `None` where it is not known.
+    pub encrypted: Option<bool>,
+    /// By uTP, since TCP did not reach it.
+    pub utp: bool,
 }
 
 /// Everything that can happen to a torrent.
@@ -270,8 +281,8 @@ pub enum Effect {
     Dial {
         /// The address.
         addr: SocketAddr,
-        /// How it was spoken to the last time, where there was one: encrypted, or not.
-        encrypted: Option<bool>,
+        /// How it was spoken to the last time.
+        manner: Manner,
     },
     /// Fetch this from a web seed (BEP 19), after what was asked of it before; answered by `Wire` with its blocks and
     /// by `Fetched`.

@@ -281,7 +281,7 @@ impl Peer {
         // It has no address that would mean anything: names are looked up anew for each connection.
         let addr = SocketAddr::from(([0, 0, 0, 0], 0));
         let (peer_id, reserved) = (PeerId([0; 20]), Reserved::default());
-        let hello = Hello { addr, outgoing: true, peer_id, reserved, encrypted: None };
+        let hello = Hello { addr, outgoing: true, utp: false, peer_id, reserved, encrypted: None };
         Peer {
             client: "web seed".into(),
             told: true,
@@ -450,6 +450,7 @@ impl Peer {
             Method::Rc4 => 'E',
             Method::Plaintext => 'e',
         }));
+        flags.extend(self.hello.utp.then_some('P'));
         match self.source {
             Source::Lan => flags.push('L'),
             Source::Pex => flags.push('X'),

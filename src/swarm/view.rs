@@ -329,8 +329,8 @@ pub struct PeerRow {
     pub host: Option<String>,
     /// Its program, from the extended handshake or the peer id; safe to print.
     pub client: String,
-    /// The flag letters people know: `D d U u K ? S I E e L X H`; `E` is a connection that is
-    /// encrypted, `e` one of which only the handshake was.
+    /// The flag letters people know: `D d U u K ? O S I E e P L X H`; `E` is a connection that is
+    /// encrypted, `e` one of which only the handshake was, `P` one by uTP.
     pub flags: String,
     /// The share of the torrent that it has, 0 to 1.
     pub done: f32,

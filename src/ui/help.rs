@@ -33,6 +33,7 @@ const WORDS: &[(&str, &[(&str, &str)])] = &[
             ("S", "it lets us wait for what we asked (snubbed)"),
             ("I", "it called us"),
             ("E e", "encrypted: all of it; only the handshake"),
+            ("P", "reached by uTP, not by TCP"),
             ("L X H", "found on the local network, by peer exchange, by DHT"),
             ("grey", "nothing came from it or went to it lately"),
         ],

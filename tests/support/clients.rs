@@ -46,6 +46,8 @@ pub struct Manner {
     pub dht: Vec<String>,
     /// Whether it exchanges peers (PEX).
     pub pex: bool,
+    /// Whether it speaks uTP beside TCP.
+    pub utp: bool,
 }
 
 impl From<Cipher> for Manner {
@@ -57,10 +59,12 @@ impl From<Cipher> for Manner {
 impl Manner {
     /// What a libtorrent session is told beside the usual.
     fn libtorrent(&self) -> serde_json::Value {
+        let utp = self.utp;
         if self.dht.is_empty() {
-            return serde_json::json!({});
+            return serde_json::json!({"enable_incoming_utp": utp, "enable_outgoing_utp": utp});
         }
         serde_json::json!({
+            "enable_incoming_utp": utp, "enable_outgoing_utp": utp,
             "enable_dht": true, "dht_bootstrap_nodes": "", "dht_restrict_routing_ips": false,
             "dht_restrict_search_ips": false, "dht_ignore_dark_internet": false, "dht_announce_interval": 10,
         })
@@ -372,6 +376,7 @@ impl Start<'_> {
         let wanted = |flag: &String| match flag.as_str() {
             "--no-dht" => self.manner.dht.is_empty(),
             "--no-pex" => !self.manner.pex,
+            "--no-utp" => !self.manner.utp,
             _ => true,
         };
         let flags = flags.into_iter().filter(wanted);
@@ -438,7 +443,7 @@ impl Start<'_> {
             "bind-address-ipv4": ip, "peer-port": self.port, "peer-port-random-on-start": false,
             "rpc-enabled": true, "rpc-bind-address": ip, "rpc-port": rpc, "rpc-authentication-required": false,
             "rpc-whitelist-enabled": false, "rpc-host-whitelist-enabled": false,
-            "dht-enabled": !self.manner.dht.is_empty(), "lpd-enabled": false, "pex-enabled": self.manner.pex, "utp-enabled": false,
+            "dht-enabled": !self.manner.dht.is_empty(), "lpd-enabled": false, "pex-enabled": self.manner.pex, "utp-enabled": self.manner.utp,
             "port-forwarding-enabled": false, "encryption": self.manner.cipher.pick([0, 1, 2]), "download-queue-enabled": false,
             "seed-queue-enabled": false, "ratio-limit-enabled": false, "rename-partial-files": false,
             "incomplete-dir-enabled": false, "message-level": 2,
@@ -459,7 +464,7 @@ impl Start<'_> {
             ("Interface", "lo".to_owned()),
             ("InterfaceName", "lo".to_owned()),
             ("InterfaceAddress", self.place.ip.to_string()),
-            ("BTProtocol", "TCP".to_owned()),
+            ("BTProtocol", if self.manner.utp { "Both" } else { "TCP" }.to_owned()),
             ("Encryption", self.manner.cipher.pick(["2", "0", "1"]).to_owned()),
             ("MaxConnections", "-1".to_owned()),
             ("MaxUploads", "-1".to_owned()),

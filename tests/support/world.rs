@@ -571,10 +571,17 @@ impl World {
         let reserved = if self.rules.fast { Reserved::OURS } else { Reserved([0, 0, 0, 0, 0, 0x10, 0, 0]) };
         let port = 20_000 + (self.next_key % 40_000) as u16;
         let caller = SocketAddr::new(self.nodes[from].addr.ip(), port);
-        let hello =
-            Hello { addr: caller, outgoing: false, peer_id: self.nodes[from].peer_id, reserved, encrypted: None };
+        let hello = Hello {
+            addr: caller,
+            outgoing: false,
+            utp: false,
+            peer_id: self.nodes[from].peer_id,
+            reserved,
+            encrypted: None,
+        };
         self.input(to, Input::Arrived { peer: b, hello });
-        let hello = Hello { addr, outgoing: true, peer_id: self.nodes[to].peer_id, reserved, encrypted: None };
+        let hello =
+            Hello { addr, outgoing: true, utp: false, peer_id: self.nodes[to].peer_id, reserved, encrypted: None };
         if self.ends.contains_key(&a) {
             self.input(from, Input::Arrived { peer: a, hello });
         } else {

@@ -61,7 +61,7 @@ impl Desk {
             limits: self.it.limits,
             port: self.it.defaults.port,
             port_state: self.port.words(&self.it.port_state),
-            dht: self.it.world.dht.as_ref().map(|dht| dht.state()),
+            dht: self.it.world.dht().map(crate::engine::dht::Dht::state),
             free: self.room.bytes,
             disk_busy: self.it.disk.busy(),
             connections: (count(self.it.seats.taken()), count(self.it.seats.most())),

@@ -17,15 +17,15 @@ fn dead_addresses_wait_longer_each_time_and_good_ones_come_first() {
     let mut c = Candidates::new(1);
     c.learn(t0, addr(1), Source::Tracker);
     c.learn(t0, addr(2), Source::Manual);
-    assert_eq!(c.next(t0), Some((addr(2), None)));
-    assert_eq!(c.next(t0), Some((addr(1), None)));
+    assert_eq!(c.next(t0), Some((addr(2), Manner::default())));
+    assert_eq!(c.next(t0), Some((addr(1), Manner::default())));
     assert_eq!(c.next(t0), None);
     c.release(t0, addr(1), Err(&Gone::TimedOut("connecting")));
     c.release(t0, addr(2), Ok(()));
     assert_eq!(c.next(t0), None);
     let t1 = t0 + Duration::from_secs(1);
-    assert_eq!(c.next(t1), Some((addr(2), None)));
-    assert_eq!(c.next(t1), Some((addr(1), None)));
+    assert_eq!(c.next(t1), Some((addr(2), Manner::default())));
+    assert_eq!(c.next(t1), Some((addr(1), Manner::default())));
     c.release(t1, addr(1), Err(&Gone::Closed));
     assert_eq!(c.next(t1), None);
     assert_eq!(c.deadline(), Some(t1 + Duration::from_secs(3)));
@@ -75,7 +75,7 @@ fn the_list_is_bounded_and_strangers_cannot_push_out_the_users_own() {
     }
     assert!(is_full(&c));
     c.learn(t0, addr(6000), Source::Manual);
-    assert_eq!(c.next(t0), Some((addr(6000), None)));
+    assert_eq!(c.next(t0), Some((addr(6000), Manner::default())));
     c.learn(t0, SocketAddr::from(([127, 0, 0, 1], 0)), Source::Manual);
     c.learn(t0, SocketAddr::from(([224, 0, 0, 1], 9)), Source::Manual);
     assert!(is_full(&c));
@@ -212,10 +212,10 @@ fn how_an_address_was_spoken_to_is_told_with_it() {
     let t0 = Instant::now();
     let mut c = Candidates::new(1);
     c.learn(t0, addr(1), Source::Tracker);
-    assert_eq!(c.next(t0), Some((addr(1), None)));
+    assert_eq!(c.next(t0), Some((addr(1), Manner::default())));
     c.speaks(addr(1), true);
     c.release(t0, addr(1), Ok(()));
-    assert_eq!(c.next(t0 + Duration::from_secs(1)), Some((addr(1), Some(true))));
+    assert_eq!(c.next(t0 + Duration::from_secs(1)), Some((addr(1), Manner { encrypted: Some(true), utp: false })));
 }
 
 #[test]

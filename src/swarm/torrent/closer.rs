@@ -44,11 +44,14 @@ impl Torrent {
         Some(PeerDetail {
             key: key.0,
             peer_id: peer_id(peer),
-            transport: match peer.hello.encrypted {
+            transport: match (peer.hello.utp, peer.hello.encrypted) {
                 _ if peer.web.is_some() => "HTTP",
-                Some(Method::Rc4) => "TCP, encrypted (RC4)",
-                Some(Method::Plaintext) => "TCP, encrypted handshake",
-                None => "TCP, not encrypted",
+                (false, Some(Method::Rc4)) => "TCP, encrypted (RC4)",
+                (false, Some(Method::Plaintext)) => "TCP, encrypted handshake",
+                (false, None) => "TCP, not encrypted",
+                (true, Some(Method::Rc4)) => "uTP, encrypted (RC4)",
+                (true, Some(Method::Plaintext)) => "uTP, encrypted handshake",
+                (true, None) => "uTP, not encrypted",
             },
             abilities: abilities(peer),
             reqq: peer.reqq as u32,

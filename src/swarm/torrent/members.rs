@@ -44,6 +44,7 @@ impl Torrent {
         self.candidates.hold(hello.addr);
         if hello.outgoing {
             self.candidates.speaks(hello.addr, hello.encrypted.is_some());
+            self.candidates.reached(hello.addr, hello.utp);
         }
         let pieces = self.config.geometry.pieces();
         self.peers.insert(key, Peer::new(now, hello, source, pieces));
@@ -209,9 +210,9 @@ impl Torrent {
     /// Dials as many addresses as may be dialled.
     pub(super) fn dial(&mut self, now: Instant, out: &mut Vec<Effect>) {
         while self.may_dial() {
-            let Some((addr, encrypted)) = self.candidates.next(now) else { break };
+            let Some((addr, manner)) = self.candidates.next(now) else { break };
             self.dialing.insert(addr);
-            out.push(Effect::Dial { addr, encrypted });
+            out.push(Effect::Dial { addr, manner });
         }
     }
 

@@ -91,7 +91,7 @@ impl Torrent {
         let row = |p: &Peer| {
             let addr = if p.hello.outgoing { Some(p.hello.addr) } else { p.listens };
             let flags = Flags::default().with(Flags::SEED, p.is_seed() || p.upload_only);
-            let flags = flags.with(Flags::ENCRYPTED, p.hello.encrypted.is_some());
+            let flags = flags.with(Flags::ENCRYPTED, p.hello.encrypted.is_some()).with(Flags::UTP, p.hello.utp);
             Some((addr?, flags.with(Flags::REACHABLE, p.hello.outgoing)))
         };
         self.peers.values().filter_map(row).collect()

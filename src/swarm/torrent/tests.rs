@@ -59,7 +59,7 @@ pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig))
 pub(super) fn meets(it: &mut Torrent, now: Instant, key: u64, batch: Vec<Message>) -> Vec<Effect> {
     let addr = SocketAddr::from(([127, 0, 9, key as u8], 6881));
     let (peer_id, reserved) = (PeerId([key as u8; 20]), Reserved::default());
-    let hello = Hello { addr, outgoing: false, peer_id, reserved, encrypted: None };
+    let hello = Hello { addr, outgoing: false, utp: false, peer_id, reserved, encrypted: None };
     let mut out = Vec::new();
     it.handle(now, Input::Arrived { peer: PeerKey(key), hello }, &mut out);
     says(it, now, key, batch, &mut out);

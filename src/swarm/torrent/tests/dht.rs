@@ -7,7 +7,8 @@ use crate::swarm::dht::{NoNodes, Sought};
 fn calls(it: &mut Torrent, now: Instant, key: u64) -> Vec<Effect> {
     let addr = SocketAddr::from(([9, 0, 0, key as u8], 40_000));
     let reserved = Reserved([0, 0, 0, 0, 0, 0, 0, 1]);
-    let hello = Hello { addr, outgoing: false, peer_id: PeerId([key as u8 + 10; 20]), reserved, encrypted: None };
+    let hello =
+        Hello { addr, outgoing: false, utp: false, peer_id: PeerId([key as u8 + 10; 20]), reserved, encrypted: None };
     let mut out = Vec::new();
     it.handle(now, Input::Arrived { peer: PeerKey(key), hello }, &mut out);
     says(it, now, key, vec![Message::Port(7), Message::Port(8), Message::Port(0)], &mut out);

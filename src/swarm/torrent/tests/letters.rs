@@ -7,21 +7,24 @@ use crate::swarm::torrent::Method;
 fn a_peer_shows_how_it_was_found_and_is_spoken_to() {
     let (mut it, now, _) = torrent_with(1 << 20, |config| config.lan = true);
     let table = [
-        (Source::Dht, Some(Method::Rc4), "EH", "TCP, encrypted (RC4)"),
-        (Source::Pex, Some(Method::Plaintext), "eX", "TCP, encrypted handshake"),
-        (Source::Lan, None, "L", "TCP, not encrypted"),
-        (Source::Tracker, Some(Method::Rc4), "E", "TCP, encrypted (RC4)"),
-        (Source::Incoming, Some(Method::Rc4), "IE", "TCP, encrypted (RC4)"),
-        (Source::Incoming, None, "I", "TCP, not encrypted"),
+        (Source::Dht, false, Some(Method::Rc4), "EH", "TCP, encrypted (RC4)"),
+        (Source::Pex, false, Some(Method::Plaintext), "eX", "TCP, encrypted handshake"),
+        (Source::Lan, false, None, "L", "TCP, not encrypted"),
+        (Source::Tracker, false, Some(Method::Rc4), "E", "TCP, encrypted (RC4)"),
+        (Source::Incoming, false, Some(Method::Rc4), "IE", "TCP, encrypted (RC4)"),
+        (Source::Incoming, false, None, "I", "TCP, not encrypted"),
+        (Source::Incoming, true, None, "IP", "uTP, not encrypted"),
+        (Source::Pex, true, Some(Method::Rc4), "EPX", "uTP, encrypted (RC4)"),
+        (Source::Dht, true, Some(Method::Plaintext), "ePH", "uTP, encrypted handshake"),
     ];
-    for (key, (source, encrypted, flags, transport)) in (1..).zip(table) {
+    for (key, (source, utp, encrypted, flags, transport)) in (1..).zip(table) {
         let addr = SocketAddr::from(([192, 168, 0, key as u8], 6881));
         let outgoing = source != Source::Incoming;
         if outgoing {
             it.candidates.learn(now, addr, source);
         }
         let (peer_id, reserved) = (PeerId([key as u8 + 10; 20]), Reserved::default());
-        let hello = Hello { addr, outgoing, peer_id, reserved, encrypted };
+        let hello = Hello { addr, outgoing, utp, peer_id, reserved, encrypted };
         it.handle(now, Input::Arrived { peer: PeerKey(key), hello }, &mut Vec::new());
         let look = Input::Wish(Wish::Look { peer: Some(PeerKey(key)), piece: None });
         it.handle(now, look, &mut Vec::new());
@@ -40,8 +43,14 @@ fn a_peer_that_is_served_in_turn_says_so() {
     let (mut it, now, _) = torrent_with(1 << 20, |config| config.quota.up = Some(1));
     for key in 1..=9_u8 {
         let addr = SocketAddr::from(([192, 0, 2, key], 6881));
-        let hello =
-            Hello { addr, outgoing: false, peer_id: PeerId([key; 20]), reserved: Reserved::default(), encrypted: None };
+        let hello = Hello {
+            addr,
+            outgoing: false,
+            utp: false,
+            peer_id: PeerId([key; 20]),
+            reserved: Reserved::default(),
+            encrypted: None,
+        };
         let peer = PeerKey(key.into());
         it.handle(now, Input::Arrived { peer, hello }, &mut Vec::new());
         says(&mut it, now, u64::from(key), vec![Message::Interested], &mut Vec::new());

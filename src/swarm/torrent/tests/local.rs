@@ -57,6 +57,7 @@ fn peers_of_the_local_network_are_called_first_and_marked() {
         outgoing,
         peer_id: PeerId([n; 20]),
         reserved: Reserved::default(),
+        utp: false,
         encrypted: None,
     };
     let arrived = Input::Arrived { peer: PeerKey(1), hello: hello(9, true, addr(8)) };
@@ -102,8 +103,14 @@ fn limits_hold_for_the_local_network_unless_the_user_says_otherwise() {
         it.handle(now, Input::Wish(limits), &mut Vec::new());
         let addr = SocketAddr::from(([192, 168, 0, 7], 6881));
         it.handle(now, Input::Found { source, addrs: vec![addr] }, &mut Vec::new());
-        let hello =
-            Hello { addr, outgoing: true, peer_id: PeerId([9; 20]), reserved: Reserved::default(), encrypted: None };
+        let hello = Hello {
+            addr,
+            outgoing: true,
+            utp: false,
+            peer_id: PeerId([9; 20]),
+            reserved: Reserved::default(),
+            encrypted: None,
+        };
         it.handle(now, Input::Arrived { peer: PeerKey(1), hello }, &mut Vec::new());
         // A bucket begins empty, and gives once it holds anything.
         let now = now + Duration::from_secs(1);

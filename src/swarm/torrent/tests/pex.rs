@@ -12,6 +12,7 @@ fn calls(it: &mut Torrent, now: Instant, key: u64, at: [u8; 4]) -> Vec<Effect> {
         outgoing: false,
         peer_id: PeerId([key as u8 + 10; 20]),
         reserved,
+        utp: false,
         encrypted: None,
     };
     let mut out = Vec::new();
