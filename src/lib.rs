@@ -68,7 +68,9 @@
 //! 5. Whom TCP does not reach is called by uTP ([`engine::utp`], around a [`swarm::utp::Link`] for each connection), and
 //!    whoever calls by it is greeted like any other: a local pair of sockets stands between, so that readers and writers
 //!    need not know. DHT and uTP share one UDP port and its thread ([`engine::datagrams`]).
-//! 6. A web seed ([`swarm::web_seeds`]) is a peer without an address: a thread of its own turns requests into ranges.
+//! 6. An address that a peer named and that is not reached by either is asked for at that peer: it introduces us to each
+//!    other (BEP 55, `swarm::torrent`), and both call by uTP at the same time.
+//! 7. A web seed ([`swarm::web_seeds`]) is a peer without an address: a thread of its own turns requests into ranges.
 //!
 //! ## Limits
 //!

@@ -101,6 +101,17 @@ pub const PEX_EARLY: Duration = Duration::from_secs(45);
 /// Of them so many in a row before their sender is dropped.
 pub const PEX_STORM: u32 = 50;
 
+/// Addresses kept of those that one peer has named.
+pub const PEX_NAMED: usize = 500;
+/// Introductions (BEP 55) that one peer may ask for at once, and that may make us call somebody.
+pub const INTRODUCTIONS_BURST: u32 = 20;
+/// So many a second more from then on.
+pub const INTRODUCTIONS_RATE: u32 = 1;
+/// Addresses that we may have asked to be introduced to.
+pub const INTRODUCTIONS_ASKED: usize = 256;
+/// The time before that is asked again of the same address.
+pub const INTRODUCTION_AGAIN: Duration = Duration::from_secs(10 * 60);
+
 /// The most bytes of the peer protocol that come with an encrypted handshake: far more than the handshake and the first
 /// messages that some send with it.
 pub const MSE_PAYLOAD: usize = 16 * KIB;

@@ -6,6 +6,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic, clippy::print_stderr, dead_code)]
 
 mod support {
+    pub mod clients;
     pub mod network;
     pub mod process;
     pub mod tmux;
@@ -16,6 +17,8 @@ use std::fs;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
+use serde_json::json;
+use support::clients::{Client, Given, Kind, Manner, ttui_flags};
 use support::network::{Place, Wires};
 use support::process::{Process, installed, skip, tail, until};
 use support::tmux::Terminal;
@@ -204,4 +207,130 @@ fn without_upnp_pcp_does() {
 #[test]
 fn without_pcp_nat_pmp_does() {
     both_ways(false, false, "NAT-PMP");
+}
+
+/// Both homes are hidden, and nobody forwards anything: each is known to a peer outside only, which has nothing to give
+/// and introduces them to each other (BEP 55).
+fn introduced(between: Kind, seeder: Kind) {
+    if missing() {
+        return;
+    }
+    if let Some(why) = between.missing().or_else(|| seeder.missing()) {
+        return skip(&why);
+    }
+    let Some(world) = World::new() else { return skip("there is no right to make network namespaces") };
+    let scratch = tempfile::tempdir().unwrap();
+    let folder = scratch.path();
+    (0..2).for_each(|router| world.masquerade(router, folder, true));
+    let payload = Payload::single("hidden.bin", 3000 * KIB + 3, 64 * KIB, 55);
+    let (torrent, hex) = (folder.join("it.torrent"), payload.hex());
+    payload.write_torrent(&torrent, "http://11.0.0.1:9/announce");
+    payload.write_data(&folder.join("home0"));
+    let manner = || Manner { pex: true, utp: true, ..Manner::default() };
+    let slow = ["--down-limit", "100", "--up-limit", "100"];
+
+    let mut common = Common::start(between, &world, folder, &torrent, &slow);
+    let at = common.at();
+    // So that both come by uTP, as they would once they know that they cannot be called.
+    let rules = [
+        "nft add table inet no-tcp".to_owned(),
+        "nft add chain inet no-tcp in { type filter hook input priority 0 ; }".to_owned(),
+        format!("nft add rule inet no-tcp in tcp dport {} reject with tcp reset", at.rsplit_once(':').unwrap().1),
+    ];
+    assert!(rules.iter().all(|rule| world.wires.run(&world.outside, rule)));
+    let (given, home) = ([Given { torrent: &torrent, hex: &hex }], folder.join("state0"));
+    fs::create_dir_all(&home).unwrap();
+    let seed = || Client::seed_with(seeder, manner(), &world.homes[0], &home, &folder.join("home0"), &given);
+    let (mut hidden, mut client) = match seeder {
+        Kind::Libtorrent => (None, Some(seed())),
+        _ => (Some(hidden_ttui("seed", &world, 0, folder, &torrent, &at)), None),
+    };
+    common.must_know_a_peer(|| {
+        // Not before it has looked at its data.
+        client.iter_mut().for_each(|it| drop(it.say(&json!({"op": "connect", "to": at}))));
+    });
+    let mut leech = hidden_ttui("download", &world, 1, folder, &torrent, &at);
+    let log = leech.log.clone();
+    let whole = || payload.flaws(&folder.join("home1"), true).is_none();
+    until("the hidden one to be reached", || format!("{}\n{}", common.tail(), tail(&log)), whole);
+    leech.must_live();
+    hidden.iter_mut().for_each(Process::must_live);
+}
+
+/// The peer outside.
+enum Common {
+    Ttui(Process, String),
+    Libtorrent(Box<Client>),
+}
+
+impl Common {
+    fn start(kind: Kind, world: &World, folder: &Path, torrent: &Path, slow: &[&str]) -> Common {
+        let home = folder.join("common");
+        fs::create_dir_all(&home).unwrap();
+        if kind == Kind::Libtorrent {
+            let manner = Manner { pex: true, utp: true, ..Manner::default() };
+            let mut client = Client::libtorrent_with(manner, &world.outside, &home);
+            client.say(&json!({"op": "add", "torrent": torrent, "dir": home, "pex": true, "down": 1000}));
+            return Common::Libtorrent(Box::new(client));
+        }
+        let args = ttui_args("download", OUTSIDE, 6881, &home, &home.join("state"), torrent);
+        let args: Vec<String> = args.into_iter().chain(slow.iter().map(|&arg| arg.to_owned())).collect();
+        let process = Process::start(world.outside.command(env!("CARGO_BIN_EXE_ttui"), &args), &home);
+        until("it to listen", || process.tail(), || process.tail().contains("progress"));
+        Common::Ttui(process, format!("{OUTSIDE}:6881"))
+    }
+
+    fn at(&self) -> String {
+        match self {
+            Common::Ttui(_, at) => at.clone(),
+            Common::Libtorrent(client) => client.addr(),
+        }
+    }
+
+    fn must_know_a_peer(&mut self, mut poke: impl FnMut()) {
+        let knows = |it: &mut Common| match it {
+            Common::Ttui(it, _) => it.tail().contains("peers=1/"),
+            Common::Libtorrent(it) => it.stat()[0]["peers"].as_u64() == Some(1),
+        };
+        until("a peer", String::new, || {
+            poke();
+            knows(self)
+        });
+    }
+
+    fn tail(&self) -> String {
+        match self {
+            Common::Ttui(it, _) => it.tail(),
+            Common::Libtorrent(it) => it.state(),
+        }
+    }
+}
+
+fn hidden_ttui(verb: &str, world: &World, home: usize, folder: &Path, torrent: &Path, common: &str) -> Process {
+    let (dir, state) = (folder.join(format!("home{home}")), folder.join(format!("state{home}")));
+    [&dir, &state].iter().for_each(|path| fs::create_dir_all(path).unwrap());
+    let mut args = ttui_args(verb, world.homes[home].ip, 6881, &dir, &state, torrent);
+    args.extend(["--peer", common].map(str::to_owned));
+    Process::start(world.homes[home].command(env!("CARGO_BIN_EXE_ttui"), &args), &state)
+}
+
+fn ttui_args(verb: &str, ip: Ipv4Addr, port: u16, dir: &Path, state: &Path, torrent: &Path) -> Vec<String> {
+    let flags = ttui_flags(ip, port, dir, state);
+    let flags = flags.into_iter().filter(|flag| flag != "--no-pex" && flag != "--no-utp");
+    [verb.to_owned(), torrent.display().to_string()].into_iter().chain(flags).collect()
+}
+
+#[test]
+fn two_hidden_ones_are_introduced() {
+    introduced(Kind::Ttui, Kind::Ttui);
+}
+
+#[test]
+fn a_hidden_libtorrent_is_introduced() {
+    introduced(Kind::Ttui, Kind::Libtorrent);
+}
+
+#[test]
+fn libtorrent_introduces() {
+    introduced(Kind::Libtorrent, Kind::Ttui);
 }

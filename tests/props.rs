@@ -422,12 +422,12 @@ proptest! {
     #[test]
     fn extended_handshakes_survive_the_way_there_and_back(
         client in "[a-zA-Z][a-zA-Z0-9 .]{0,30}[0-9]",
-        numbers in any::<(Option<bool>, Option<u16>, Option<u8>, Option<u8>, Option<u8>)>(),
+        numbers in any::<(Option<bool>, Option<u16>, Option<u8>, Option<u8>, Option<u8>, Option<u8>)>(),
         reqq in proptest::option::of(1..=limits::REQUESTS_OUT as u32),
         size in proptest::option::of(1..=limits::METADATA as u32),
         your_ip in any::<Option<IpAddr>>(),
     ) {
-        let (upload_only, port, ut_metadata, ut_pex, lt_donthave) = numbers;
+        let (upload_only, port, ut_metadata, ut_pex, lt_donthave, ut_holepunch) = numbers;
         let it = extension::Handshake {
             client: Some(client),
             reqq,
@@ -436,6 +436,7 @@ proptest! {
             ut_metadata,
             ut_pex,
             lt_donthave,
+            ut_holepunch,
             metadata_size: size,
             your_ip: your_ip.map(|ip| ip.to_canonical()),
         };

@@ -43,6 +43,8 @@ pub struct Defaults {
     pub port: Option<u16>,
     /// Peers tell each other of peers.
     pub pex: bool,
+    /// uTP is spoken.
+    pub utp: bool,
     /// The port of our DHT node, where there is one.
     pub dht: Option<u16>,
     /// The most peers of a torrent.
@@ -176,6 +178,7 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
         is_folder: metainfo.folder,
         peers: add.peers.clone(),
         pex: defaults.pex,
+        utp: defaults.utp,
         dht: defaults.dht,
         port: defaults.port.unwrap_or(0),
         folder: shown(&dir),

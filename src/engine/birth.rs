@@ -55,6 +55,8 @@ pub(super) struct Dialled {
     pub(super) encrypted: bool,
     /// It was tried the other way just before.
     pub(super) again: bool,
+    /// uTP was tried before, or is being tried.
+    pub(super) utp: bool,
 }
 
 /// What is being spoken.
@@ -154,7 +156,7 @@ impl Birth {
             Talk::Greeting => self.method.is_none() && self.theirs.is_empty(),
             Talk::Silence | Talk::Called(_) => false,
         };
-        untold.then_some(Dialled { encrypted: !dialled.encrypted, again: true })
+        untold.then_some(Dialled { encrypted: !dialled.encrypted, again: true, ..dialled })
     }
 
     /// How the connection is encrypted, and what has come already of what follows the handshake.

@@ -27,8 +27,18 @@ const _: () =
 pub struct Call {
     /// The address.
     pub addr: SocketAddr,
-    /// How it was spoken to the last time.
+    /// How it is to be spoken to.
     pub manner: Manner,
+    /// uTP was tried, and came to nothing.
+    pub utp_failed: bool,
+}
+
+impl Call {
+    /// A call that nothing has been tried for yet.
+    #[must_use]
+    pub const fn new(addr: SocketAddr, manner: Manner) -> Call {
+        Call { addr, manner, utp_failed: false }
+    }
 }
 
 /// The addresses that wait. Torrents take turns, so that one with many dead addresses does not hold off the others.
@@ -129,7 +139,7 @@ mod tests {
     use crate::engine::inbox::inbox;
 
     fn call(n: u16) -> Call {
-        Call { addr: SocketAddr::from(([127, 0, 0, 1], n)), manner: Manner::default() }
+        Call::new(SocketAddr::from(([127, 0, 0, 1], n)), Manner::default())
     }
 
     #[test]

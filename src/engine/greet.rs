@@ -25,6 +25,7 @@ use super::utp::Utp;
 use crate::config::Encryption;
 use crate::limits;
 use crate::swarm::candidates::canonical;
+use crate::swarm::event::Manner;
 use crate::swarm::torrent::{Gone, Hello, Input, PeerKey};
 use crate::wire::message::{Handshake, InfoHash, PeerId};
 use crate::wire::metainfo::urls::is_local;
@@ -263,7 +264,15 @@ impl Work {
                 self.admit(birth);
             }
             Ok(Err(error)) => torrent.1.tell(Input::DialFailed { addr, why: Gone::Network(words(&error)) }),
-            Err(why) => torrent.1.tell(Input::DialFailed { addr, why: before.unwrap_or(why) }),
+            Err(why) => match before {
+                Some(why) => torrent.1.tell(Input::DialFailed { addr, why }),
+                // There is TCP still, when its turn comes.
+                None if self.greeting.routes.find(torrent.0).is_some_and(|it| it.same(&torrent.1)) => {
+                    let call = Call { utp_failed: true, ..Call::new(addr, Manner::default()) };
+                    self.waiting.add(torrent.0, torrent.1, vec![call]);
+                }
+                None => torrent.1.tell(Input::DialFailed { addr, why }),
+            },
         }
     }
 
@@ -308,9 +317,10 @@ impl Work {
                 Encryption::Require => true,
                 Encryption::Prefer => call.manner.encrypted != Some(false),
             };
-            let dialled = Dialled { encrypted, again: false };
+            let mut dialled = Dialled { encrypted, again: false, utp: call.utp_failed };
             let (torrent, addr) = ((torrent, inbox), call.addr);
-            if call.manner.utp && self.by_utp.has_room() {
+            if call.manner.utp && !call.utp_failed && self.by_utp.has_room() {
+                dialled.utp = true;
                 self.by_utp.call(Second { torrent, addr, dialled, before: None });
                 continue;
             }
@@ -342,7 +352,9 @@ impl Work {
     /// uTP.
     fn give_up(&mut self, mut birth: Birth, why: Gone) {
         let other_way = birth.other_way(self.greeting.encryption);
-        let by_utp = birth.dialled.filter(|_| !birth.utp && !birth.heard).map(|it| Dialled { again: false, ..it });
+        // It begins as the first call by TCP did.
+        let anew = |it: Dialled| Dialled { encrypted: it.encrypted != it.again, again: false, utp: true };
+        let by_utp = birth.dialled.filter(|it| !it.utp && !birth.heard).map(anew);
         let Some(dialled) = other_way.or(by_utp) else { return birth.fail(why) };
         let (addr, utp) = (birth.addr, birth.utp || other_way.is_none());
         let Some(torrent) = birth.torrent.take() else { return };

@@ -179,6 +179,7 @@ impl Engine {
             peer_id,
             port,
             pex: config.pex,
+            utp: datagrams.as_ref().is_some_and(|it| it.utp.is_some()),
             dht: datagrams.as_ref().and_then(|it| it.dht.as_ref()).map(|dht| dht.port()),
             max_peers: max_peers.min(limits::PEERS_TORRENT),
             lan: lan.is_some(),

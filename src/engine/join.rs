@@ -77,6 +77,7 @@ pub fn joined(add: &AddTorrent, magnet: Box<Magnet>, defaults: &Defaults) -> Res
         is_folder: false,
         peers: add.peers.iter().chain(&magnet.peers).copied().collect(),
         pex: defaults.pex,
+        utp: defaults.utp,
         dht: defaults.dht,
         port: defaults.port.unwrap_or(0),
         folder: shown(&dir),

@@ -340,7 +340,7 @@ impl Work {
                         line.give_up();
                     }
                 }
-                Effect::Dial { addr, manner } => calls.push(Call { addr, manner }),
+                Effect::Dial { addr, manner } => calls.push(Call::new(addr, manner)),
                 Effect::Disk(job) => jobs.push(job),
                 Effect::Announce { tracker, ask } => {
                     let inbox = self.it.inbox.clone();

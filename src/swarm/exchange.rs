@@ -30,6 +30,8 @@ pub struct Exchange {
     told_at: Option<Instant>,
     /// The state of the swarm that it was told of.
     version: u64,
+    /// Whom it has named, as far as it is kept.
+    named: BTreeSet<SocketAddr>,
     /// When the last message that was heeded came.
     heard_at: Option<Instant>,
     /// Messages passed over since.
@@ -52,6 +54,18 @@ impl Exchange {
     #[must_use]
     pub const fn has_told(&self) -> bool {
         self.heard_at.is_some()
+    }
+
+    /// It names others.
+    pub fn names(&mut self, others: impl Iterator<Item = SocketAddr>) {
+        let room = limits::PEX_NAMED.saturating_sub(self.named.len());
+        self.named.extend(others.take(room));
+    }
+
+    /// Whether it has named this address.
+    #[must_use]
+    pub fn has_named(&self, addr: SocketAddr) -> bool {
+        self.named.contains(&addr)
     }
 
     /// When it may be told of the swarm as it is in this version; `None` where there is nothing to tell.

@@ -47,6 +47,8 @@ pub struct Takes {
     pub pex: Option<u8>,
     /// Word that we do not have a piece any more (BEP 54).
     pub dont_have: Option<u8>,
+    /// Introductions (BEP 55).
+    pub holepunch: Option<u8>,
 }
 
 /// What a peer says that it has while nobody knows how many pieces there are.
@@ -167,6 +169,8 @@ pub struct Peer {
     pub upload_only: bool,
     /// Where it listens, by its own word.
     pub listens: Option<SocketAddr>,
+    /// Introductions that it may ask for.
+    pub introductions: Option<Allowance>,
     /// Blocks asked of it, oldest first.
     pub inflight: VecDeque<Asked>,
     /// Blocks that may still come although they were given up, before the next one counts as unasked.
@@ -244,6 +248,7 @@ impl Peer {
             interested: false,
             upload_only: false,
             listens: None,
+            introductions: None,
             inflight: VecDeque::new(),
             late: 0,
             unasked: 0,
@@ -313,6 +318,14 @@ impl Peer {
     #[must_use]
     pub fn ip(&self) -> IpAddr {
         self.hello.addr.ip().to_canonical()
+    }
+
+    /// The address by which others can be introduced to it (BEP 55): the one that its router has for it where it came by
+    /// uTP, else where it listens.
+    #[must_use]
+    pub fn known_as(&self) -> SocketAddr {
+        let called_us_by_tcp = !self.hello.outgoing && !self.hello.utp;
+        self.listens.filter(|_| called_us_by_tcp).unwrap_or(self.hello.addr)
     }
 
     /// Whether it has every piece.

@@ -4,6 +4,7 @@ mod announces;
 mod closer;
 mod download;
 mod extended;
+mod introductions;
 mod lifecycle;
 mod local;
 mod members;
@@ -88,6 +89,8 @@ pub struct TorrentConfig {
     pub peers: Vec<SocketAddr>,
     /// Peers tell each other of peers (BEP 11), unless it is private.
     pub pex: bool,
+    /// uTP is spoken (BEP 29), and peers are introduced to each other by it (BEP 55).
+    pub utp: bool,
     /// The port of our DHT node (BEP 5), where there is one.
     pub dht: Option<u16>,
     /// Our listening port, told to peers; 0 while there is none.
@@ -149,6 +152,7 @@ pub struct Torrent {
     trackers: Trackers,
     local: Local,
     gossip: pex::Gossip,
+    introductions: introductions::Introductions,
     seeker: seeker::Seeker,
     /// Where others see us.
     external: External,
@@ -228,6 +232,7 @@ impl Torrent {
             trackers,
             local: Local::default(),
             gossip: pex::Gossip::default(),
+            introductions: introductions::Introductions::default(),
             seeker: seeker::Seeker::default(),
             external: External::default(),
             outstanding: 0,
@@ -327,7 +332,7 @@ impl Torrent {
             Input::Sent { peer, bytes } => self.sent(now, peer, bytes, out),
             Input::Unread { peer, blocks, fault } => self.unread(now, peer, &blocks, fault, out),
             Input::Gone { peer, why } => self.departed(now, peer, &why, out),
-            Input::DialFailed { addr, why } => self.dial_failed(now, addr, &why),
+            Input::DialFailed { addr, why } => self.dial_failed(now, addr, &why, out),
             Input::Disk(done) => self.disk(now, done, out),
             Input::Found { source, addrs } => self.found(now, source, &addrs),
             Input::Fetched { peer, result } => self.fetched(now, peer, result, out),

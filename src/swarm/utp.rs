@@ -25,6 +25,8 @@ const GIVES_UP_CALLING: u32 = 1;
 const ASKS_FOR_ROOM: Duration = Duration::from_secs(4);
 /// The time without a word after which one is sent, so that routers do not forget the way.
 const KEEP_ALIVE: Duration = Duration::from_secs(29);
+/// The longest time without a look, where nothing is due.
+const LOOK: Duration = Duration::from_secs(3600);
 /// The time for the last words of a connection that we ended.
 const LAST_WORDS: Duration = Duration::from_secs(5);
 
@@ -245,6 +247,8 @@ impl Link {
             Phase::Calling if old || news == 0 || kind != Kind::State => return,
             Phase::Calling => {
                 self.phase = Phase::Open;
+                // So that the other side knows that its answer came, and may speak.
+                self.owes_ack = true;
                 self.inflow = Inflow::after(seq.wrapping_sub(1));
             }
             Phase::Called if old => return,
@@ -341,7 +345,8 @@ impl Link {
     #[must_use]
     pub fn deadline(&self) -> Instant {
         let end = self.finished.map(|at| at + LAST_WORDS);
-        [self.patience, end].into_iter().flatten().fold(self.spoke + KEEP_ALIVE, Instant::min)
+        let quiet = if self.phase == Phase::Open { KEEP_ALIVE } else { LOOK };
+        [self.patience, end].into_iter().flatten().fold(self.spoke + quiet, Instant::min)
     }
 
     /// Does what is due at this time, and gives out packets.

@@ -1,6 +1,7 @@
 //! The extension protocol's handshake (BEP 10): what a peer calls itself, how much may be asked of it, and by which
 //! ids it takes further messages.
 
+pub mod holepunch;
 pub mod metadata;
 pub mod pex;
 
@@ -23,6 +24,8 @@ pub mod ours {
     pub const UT_METADATA: u8 = 2;
     /// Word that a peer does not have a piece any more (BEP 54).
     pub const LT_DONTHAVE: u8 = 3;
+    /// Introductions ([`super::holepunch`], BEP 55).
+    pub const UT_HOLEPUNCH: u8 = 4;
 }
 
 /// The extended handshake: message 0 of BEP 10. What is absent or makes no sense is `None`; a later handshake of the
@@ -43,6 +46,8 @@ pub struct Handshake {
     pub ut_pex: Option<u8>,
     /// The id by which it takes word that we do not have a piece any more (BEP 54); 0 switches it off.
     pub lt_donthave: Option<u8>,
+    /// The id by which it takes introductions (BEP 55); 0 switches them off.
+    pub ut_holepunch: Option<u8>,
     /// Bytes of the `info` dictionary (BEP 9): 1 to [`limits::METADATA`].
     pub metadata_size: Option<u32>,
     /// Our address as the peer sees it.
@@ -86,7 +91,12 @@ impl Handshake {
     /// The handshake as the payload of extended message 0.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let ids = [("ut_metadata", self.ut_metadata), ("ut_pex", self.ut_pex), ("lt_donthave", self.lt_donthave)];
+        let ids = [
+            ("ut_metadata", self.ut_metadata),
+            ("ut_pex", self.ut_pex),
+            ("lt_donthave", self.lt_donthave),
+            ("ut_holepunch", self.ut_holepunch),
+        ];
         let ids = ids.into_iter().filter_map(|(name, id)| Some((name, Item::from(i64::from(id?)))));
         let mut entries = vec![("m", Item::dictionary(ids))];
         let mut number = |key, n: Option<i64>| entries.extend(n.map(|n| (key, Item::from(n))));
@@ -147,6 +157,7 @@ impl Handshake {
                 b"ut_metadata" => self.ut_metadata = id,
                 b"ut_pex" => self.ut_pex = id,
                 b"lt_donthave" => self.lt_donthave = id,
+                b"ut_holepunch" => self.ut_holepunch = id,
                 _ => {}
             }
         }

@@ -325,6 +325,7 @@ impl World {
             is_folder: false,
             peers: Vec::new(),
             pex: self.rules.pex,
+            utp: true,
             dht: None,
             port: 6881,
             folder: String::new(),

@@ -49,7 +49,7 @@ fn make(seats: usize, peer_id: PeerId, encryption: Encryption) -> World {
 }
 
 fn call(addr: SocketAddr) -> Call {
-    Call { addr, manner: Manner::default() }
+    Call::new(addr, Manner::default())
 }
 
 fn hello(peer_id: PeerId, info_hash: InfoHash) -> [u8; Handshake::LENGTH] {
@@ -248,17 +248,13 @@ fn two_that_prefer_it_encrypt_and_one_that_cannot_is_called_again_plainly() {
 #[test]
 fn what_an_address_took_last_is_tried_first_and_the_other_way_second() {
     let (here, there) = (world_of(US, Encryption::Prefer), world_of(THEM, Encryption::Prefer));
-    here.greeter.dial(
-        TORRENT,
-        &here.inbox,
-        vec![Call { addr: there.addr, manner: Manner { encrypted: Some(false), utp: false } }],
-    );
+    here.greeter.dial(TORRENT, &here.inbox, vec![Call::new(there.addr, Manner { encrypted: Some(false), utp: false })]);
     assert_eq!(arrival(&here.mail).hello.encrypted, None);
     let strict = world_of(THEM, Encryption::Require);
     here.greeter.dial(
         TORRENT,
         &here.inbox,
-        vec![Call { addr: strict.addr, manner: Manner { encrypted: Some(false), utp: false } }],
+        vec![Call::new(strict.addr, Manner { encrypted: Some(false), utp: false })],
     );
     assert_eq!(arrival(&here.mail).hello.encrypted, Some(Method::Rc4));
 }

@@ -48,7 +48,7 @@ fn peer(id: u8) -> Peer {
 
 impl Peer {
     fn dial(&self, addr: SocketAddr) {
-        self.greeter.dial(TORRENT, &self.inbox, vec![Call { addr, manner: Manner::default() }]);
+        self.greeter.dial(TORRENT, &self.inbox, vec![Call::new(addr, Manner::default())]);
     }
 
     fn next(&self) -> Result<Arrival, Gone> {

@@ -21,6 +21,7 @@ impl Torrent {
         let handshake = Handshake {
             metadata_size: size,
             ut_pex: self.exchanges().then_some(ours::UT_PEX),
+            ut_holepunch: self.introduces().then_some(ours::UT_HOLEPUNCH),
             your_ip: self.peers.get(&key).map(Peer::ip),
             ..Handshake::ours(self.port(), upload_only)
         };
@@ -45,6 +46,7 @@ impl Torrent {
             0 => self.extended_handshake(now, key, payload, out),
             ours::UT_METADATA => self.metadata_message(now, key, payload, out),
             ours::UT_PEX if self.exchanges() => self.heard_of(now, key, payload, out),
+            ours::UT_HOLEPUNCH if self.introduces() => self.introduction(now, key, payload, out),
             ours::LT_DONTHAVE => self.has_no_more(now, key, payload, out),
             _ => {}
         }
@@ -70,11 +72,12 @@ impl Torrent {
         // What a later handshake does not name stays as it was; an id of 0 switches it off.
         peer.upload_only = handshake.upload_only.unwrap_or(peer.upload_only);
         let id = |said: Option<u8>, before| said.map_or(before, |id| Some(id).filter(|id| *id > 0));
-        let Takes { metadata, pex, dont_have } = peer.takes;
+        let Takes { metadata, pex, dont_have, holepunch } = peer.takes;
         peer.takes = Takes {
             metadata: id(handshake.ut_metadata, metadata),
             pex: id(handshake.ut_pex, pex),
             dont_have: id(handshake.lt_donthave, dont_have),
+            holepunch: id(handshake.ut_holepunch, holepunch),
         };
         peer.exchange.agree(peer.takes.pex);
         peer.metadata_size = handshake.metadata_size.or(peer.metadata_size);

@@ -211,19 +211,23 @@ impl Torrent {
     pub(super) fn dial(&mut self, now: Instant, out: &mut Vec<Effect>) {
         while self.may_dial() {
             let Some((addr, manner)) = self.candidates.next(now) else { break };
+            let manner = self.manner(addr, manner);
             self.dialing.insert(addr);
             out.push(Effect::Dial { addr, manner });
         }
     }
 
     /// A dial came to nothing.
-    pub(super) fn dial_failed(&mut self, now: Instant, addr: SocketAddr, why: &Gone) {
+    pub(super) fn dial_failed(&mut self, now: Instant, addr: SocketAddr, why: &Gone, out: &mut Vec<Effect>) {
         self.candidates.dialled(false);
         self.dialing.remove(&addr);
         match why {
             Gone::Ourselves => self.candidates.is_ourselves(addr),
             Gone::Duplicate => self.candidates.useless(now, addr),
-            _ => self.candidates.release(now, addr, Err(why)),
+            _ => {
+                self.candidates.release(now, addr, Err(why));
+                self.ask_for_introduction(now, addr, out);
+            }
         }
     }
 

@@ -114,6 +114,7 @@ impl Torrent {
             // Not worth losing a peer over: what it says of others says nothing of its pieces.
             Err(why) => return self.write_log(now, format!("a peer's word of others was passed over: {why}")),
         };
+        peer.exchange.names(told.added.iter().map(|(addr, _)| *addr));
         let addr = peer.hello.addr;
         let mut fresh = 0;
         let here: BTreeSet<SocketAddr> =
@@ -135,7 +136,7 @@ impl Torrent {
     }
 
     /// Whether this is the address that others reach us at, as far as it is known.
-    fn is_us(&self, addr: SocketAddr) -> bool {
+    pub(super) fn is_us(&self, addr: SocketAddr) -> bool {
         addr.port() == self.port() && self.external.of(addr.is_ipv6()) == Some(addr.ip())
     }
 

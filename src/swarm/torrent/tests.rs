@@ -4,6 +4,7 @@ use crate::swarm::view::Source;
 use crate::wire::message::{Block, Message, Reserved};
 
 mod dht;
+mod introductions;
 mod letters;
 mod local;
 mod pex;
@@ -33,6 +34,7 @@ pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig))
         is_folder: false,
         peers: Vec::new(),
         pex: true,
+        utp: true,
         dht: Some(7000),
         port: 6881,
         folder: String::new(),

@@ -181,6 +181,16 @@ fn who_takes_nothing_is_sent_no_more_and_goes_on_later() {
     assert!(world.got[1] == sent);
 }
 
+/// Who was called may speak first.
+#[test]
+fn the_caller_says_at_once_that_it_has_heard() {
+    let mut world = World::new(12, 0, 0, 0, ms(50));
+    let began = world.now;
+    world.to_send[1] = bytes(10, 1).into();
+    assert!(world.run(|world| world.got[0].len() == 10));
+    assert!(world.now - began <= ms(100), "{:?}", world.now - began);
+}
+
 #[test]
 fn an_answer_that_is_lost_is_given_again() {
     let mut world = World::new(6, 0, 0, 0, ms(10));
@@ -236,7 +246,7 @@ fn a_quiet_connection_stays_alive() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(40))]
+    #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
     fn whatever_the_line_does_the_bytes_are_the_same(
