@@ -136,8 +136,8 @@ pub const REQUEST: Duration = Duration::from_secs(30);
 /// off in two seconds.
 pub const HALF_OPEN_OUT: usize = 128;
 /// Dials that one torrent asks for at once: some more than can be under way, since silent ones give way only to others
-/// that wait.
-pub const DIALS_TORRENT: usize = HALF_OPEN_OUT + 32;
+/// that wait. Those that uTP is tried for after TCP do not count against the others.
+pub const DIALS_TORRENT: usize = HALF_OPEN_OUT + UTP_CALLS + 32;
 /// Incoming connections in their handshake at once.
 pub const HALF_OPEN_IN: usize = 50;
 /// Connected peers of one torrent (default).

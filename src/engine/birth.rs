@@ -138,6 +138,11 @@ impl Birth {
         }
     }
 
+    /// Whether we made it, by TCP: it takes one of the places of those.
+    pub(super) const fn is_tcp_dial(&self) -> bool {
+        self.dialled.is_some() && !self.utp
+    }
+
     /// Tells the torrent that dialled; a caller is turned away without a word.
     pub(super) fn fail(self, why: Gone) {
         if self.dialled.is_some()

@@ -279,7 +279,7 @@ impl Work {
     /// When something is to be done even if no socket moves.
     fn deadline(&self) -> Option<Instant> {
         let births = self.births.values().map(|birth| birth.deadline);
-        let dials = self.births.values().filter(|b| b.dialled.is_some() && !self.waiting.is_empty());
+        let dials = self.births.values().filter(|b| b.is_tcp_dial() && !self.waiting.is_empty());
         let aging = dials.flat_map(|b| [b.began + YOUNG, b.began + GIVES_WAY]);
         let now = Instant::now();
         births.chain(aging.filter(|&at| at > now)).chain(self.doors_open).min()
@@ -300,7 +300,7 @@ impl Work {
         if self.waiting.is_empty() {
             return;
         }
-        let dials = || self.births.iter().filter(|(_, b)| b.dialled.is_some());
+        let dials = || self.births.iter().filter(|(_, b)| b.is_tcp_dial());
         let unanswered = |b: &Birth| !b.connected && now.saturating_duration_since(b.began) >= GIVES_WAY;
         if dials().count() >= limits::HALF_OPEN_OUT {
             let old: Vec<usize> = dials().filter(|(_, b)| unanswered(b)).map(|(token, _)| *token).collect();
@@ -308,7 +308,7 @@ impl Work {
                 self.give_up(birth, Gone::TimedOut("connecting"));
             }
         }
-        let ages = self.births.values().filter(|b| b.dialled.is_some());
+        let ages = self.births.values().filter(|b| b.is_tcp_dial());
         let mut room = room(ages.map(|b| now.saturating_duration_since(b.began)));
         while room > 0 {
             let Some((torrent, inbox, call)) = self.waiting.next() else { return };
@@ -325,7 +325,7 @@ impl Work {
                 continue;
             }
             room -= usize::from(self.call(torrent, addr, dialled, now));
-            let all = self.births.values().filter(|b| b.dialled.is_some()).count();
+            let all = self.births.values().filter(|b| b.is_tcp_dial()).count();
             debug_assert!(all <= limits::HALF_OPEN_OUT, "{all} dials are under way");
         }
     }
