@@ -48,8 +48,9 @@ fn swallow(network: &str) -> bool {
     rules.iter().all(|rule| command("nft", rule.split(' ')).status().is_ok_and(|status| status.success()))
 }
 
-/// Sockets of this thread's network that wait for the first answer of whom they dial, by their numbers in the kernel.
-fn half_open() -> Vec<u64> {
+/// Sockets of this thread's network that wait for the first answer of whom they dial, by their numbers in the kernel: the
+/// table is read piece by piece, and where others come and go meanwhile one may stand in it twice.
+fn half_open() -> HashSet<u64> {
     let table = fs::read_to_string("/proc/thread-self/net/tcp").expect("it can be read");
     const SYN_SENT: &str = "02";
     let fields = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
