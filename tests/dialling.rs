@@ -274,7 +274,7 @@ impl Watched {
             // It holds still meanwhile: the table is read piece by piece.
             let _ = kill_process(it, Signal::STOP);
             if holds_still(&process) {
-                self.most.fetch_max(half_open().len(), Ordering::Relaxed);
+                self.most.fetch_max(half_open().intersection(&sockets(&process)).count(), Ordering::Relaxed);
                 self.memory.fetch_max(resident(&process), Ordering::Relaxed);
             }
             let _ = kill_process(it, Signal::CONT);
