@@ -56,7 +56,7 @@ pub(super) struct Dialled {
     /// It was tried the other way just before.
     pub(super) again: bool,
     /// uTP was tried before, or is being tried.
-    pub(super) utp: bool,
+    pub(super) tried_utp: bool,
 }
 
 /// What is being spoken.

@@ -317,10 +317,10 @@ impl Work {
                 Encryption::Require => true,
                 Encryption::Prefer => call.manner.encrypted != Some(false),
             };
-            let mut dialled = Dialled { encrypted, again: false, utp: call.utp_failed };
+            let mut dialled = Dialled { encrypted, again: false, tried_utp: call.utp_failed };
             let (torrent, addr) = ((torrent, inbox), call.addr);
             if call.manner.utp && !call.utp_failed && self.by_utp.has_room() {
-                dialled.utp = true;
+                dialled.tried_utp = true;
                 self.by_utp.call(Second { torrent, addr, dialled, before: None });
                 continue;
             }
@@ -353,8 +353,8 @@ impl Work {
     fn give_up(&mut self, mut birth: Birth, why: Gone) {
         let other_way = birth.other_way(self.greeting.encryption);
         // It begins as the first call by TCP did.
-        let anew = |it: Dialled| Dialled { encrypted: it.encrypted != it.again, again: false, utp: true };
-        let by_utp = birth.dialled.filter(|it| !it.utp && !birth.heard).map(anew);
+        let anew = |it: Dialled| Dialled { encrypted: it.encrypted != it.again, again: false, tried_utp: true };
+        let by_utp = birth.dialled.filter(|it| !it.tried_utp && !birth.heard).map(anew);
         let Some(dialled) = other_way.or(by_utp) else { return birth.fail(why) };
         let (addr, utp) = (birth.addr, birth.utp || other_way.is_none());
         let Some(torrent) = birth.torrent.take() else { return };
@@ -452,7 +452,9 @@ impl Work {
     }
 
     fn hand_over(&mut self, mut birth: Birth, token: usize, theirs: Handshake) {
-        if birth.dialled.is_none() && !is_local(birth.addr.ip()) && !std::mem::replace(&mut self.said_called, true) {
+        // A caller by uTP may have come through a hole that our own packets made: that says nothing of the port.
+        let from_outside = birth.dialled.is_none() && !birth.utp && !is_local(birth.addr.ip());
+        if from_outside && !std::mem::replace(&mut self.said_called, true) {
             (self.greeting.called)();
         }
         let Some(seat) = self.greeting.seats.take() else {
