@@ -151,16 +151,8 @@ impl Engine {
         let listeners = listen(config.bind, config.port);
         let (port, port_state) = (listeners.port, listeners.state.clone());
         let results = unbounded();
-        let (notices, calls, seats) = (results.0.clone(), results.0.clone(), Seats::new(max_peers));
-        let greeting = Greeting {
-            peer_id,
-            bind: config.bind,
-            encryption: config.encryption,
-            routes: routes.clone(),
-            seats: seats.clone(),
-            notice: Box::new(move |text| drop(notices.send(Errand::Said(None, text)))),
-            called: Box::new(move || drop(calls.send(Errand::Port(PortNews::Called)))),
-        };
+        let seats = Seats::new(max_peers);
+        let greeting = greeting(config, peer_id, routes.clone(), seats.clone(), &results.0);
         let greeter = Greeter::start(&crew, listeners, greeting).map_err(|e| fail("way to wait for peers", &e))?;
         let announcing = AnnouncerConfig { bind: config.bind, ..AnnouncerConfig::default() };
         let announcer = Announcer::start(&crew, &announcing).map_err(|e| {
@@ -273,6 +265,20 @@ impl Drop for Engine {
             log::warn!("did not stop in time: {}", left.join(", "));
         }
     }
+}
+
+/// How connections are made; what the greeter has to say goes to the session.
+fn greeting(
+    config: &EngineConfig,
+    peer_id: PeerId,
+    routes: Routes,
+    seats: Seats,
+    results: &Sender<Errand>,
+) -> Greeting {
+    let (notices, calls) = (results.clone(), results.clone());
+    let notice = Box::new(move |text| drop(notices.send(Errand::Said(None, text))));
+    let called = Box::new(move || drop(calls.send(Errand::Port(PortNews::Called))));
+    Greeting { peer_id, bind: config.bind, encryption: config.encryption, routes, seats, notice, called }
 }
 
 /// The sockets of local discovery, if it is wished; that there are none is told.
