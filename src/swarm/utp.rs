@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use crate::limits;
 use crate::wire::utp::{Header, Kind, Packet};
-use inflow::Inflow;
+use inflow::{Inflow, follows};
 pub use pace::PAYLOAD;
 use pace::Pace;
 
@@ -153,12 +153,6 @@ impl Link {
         self.phase
     }
 
-    /// The connection's number in packets that come.
-    #[must_use]
-    pub const fn number(&self) -> u16 {
-        self.receives
-    }
-
     /// Breaks it off.
     pub fn reset(&mut self) {
         self.phase = Phase::Over(End::Reset);
@@ -292,7 +286,7 @@ impl Link {
             self.patience = None;
         }
         let first = self.first();
-        self.recovers = self.recovers.filter(|until| first.wrapping_sub(*until) >= 1 << 15);
+        self.recovers = self.recovers.filter(|until| follows(*until, first));
         self.look_for_losses(now);
     }
 

@@ -109,6 +109,6 @@ impl Inflow {
 }
 
 /// Whether one number comes after another, on a counter that wraps.
-const fn follows(later: u16, earlier: u16) -> bool {
+pub(super) const fn follows(later: u16, earlier: u16) -> bool {
     earlier.wrapping_sub(later) >= 1 << 15
 }
