@@ -1,9 +1,12 @@
 //! What comes: packets in any order, bytes in theirs.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use crate::limits;
 use crate::wire::utp::SACK;
+
+/// Room that is kept for bytes while there are none.
+const KEPT: usize = 64 * limits::KIB;
 
 /// The bytes of one direction on their way to whoever takes them.
 #[derive(Debug)]
@@ -13,10 +16,9 @@ pub(super) struct Inflow {
     /// Packets beyond a gap.
     beyond: BTreeMap<u16, Vec<u8>>,
     beyond_bytes: usize,
-    /// Bytes that came in order and were not taken yet, and how far the first chunk was.
-    ready: VecDeque<Vec<u8>>,
+    /// Bytes that came in order, and how many of them were taken: together, so that they can be taken at once.
+    ready: Vec<u8>,
     taken: usize,
-    ready_bytes: usize,
     /// The number of the last packet that there will be.
     last: Option<u16>,
 }
@@ -24,8 +26,7 @@ pub(super) struct Inflow {
 impl Inflow {
     /// The first packet is the one after this.
     pub(super) fn after(got: u16) -> Inflow {
-        let (beyond, ready) = (BTreeMap::new(), VecDeque::new());
-        Inflow { got, beyond, beyond_bytes: 0, ready, taken: 0, ready_bytes: 0, last: None }
+        Inflow { got, beyond: BTreeMap::new(), beyond_bytes: 0, ready: Vec::new(), taken: 0, last: None }
     }
 
     /// The last packet up to which all have come.
@@ -35,27 +36,30 @@ impl Inflow {
 
     /// The next bytes in order.
     pub(super) fn ready(&self) -> &[u8] {
-        self.ready.front().map_or(&[], |chunk| &chunk[self.taken..])
+        &self.ready[self.taken..]
     }
 
     /// So many of them were taken.
     pub(super) fn take(&mut self, bytes: usize) {
         self.taken += bytes;
-        self.ready_bytes -= bytes;
         if self.ready().is_empty() {
-            self.ready.pop_front();
+            self.ready.clear();
+            self.ready.shrink_to(KEPT);
+            self.taken = 0;
+        } else if self.taken > self.ready.len() / 2 {
+            self.ready.drain(..self.taken);
             self.taken = 0;
         }
     }
 
     /// Whether all that there will ever be has been taken.
     pub(super) fn ended(&self) -> bool {
-        self.last == Some(self.got) && self.ready.is_empty()
+        self.last == Some(self.got) && self.ready().is_empty()
     }
 
     /// Bytes held.
     pub(super) const fn held(&self) -> usize {
-        self.ready_bytes + self.beyond_bytes
+        self.ready.len() - self.taken + self.beyond_bytes
     }
 
     /// Bytes that there is room for.
@@ -81,15 +85,17 @@ impl Inflow {
         if fin {
             self.last = Some(seq);
         }
-        self.beyond_bytes += payload.len();
-        self.beyond.insert(seq, payload.to_vec());
+        if ahead > 1 {
+            self.beyond_bytes += payload.len();
+            self.beyond.insert(seq, payload.to_vec());
+            return;
+        }
+        self.got = seq;
+        self.ready.extend_from_slice(payload);
         while let Some(payload) = self.beyond.remove(&self.got.wrapping_add(1)) {
             self.got = self.got.wrapping_add(1);
             self.beyond_bytes -= payload.len();
-            self.ready_bytes += payload.len();
-            if !payload.is_empty() {
-                self.ready.push_back(payload);
-            }
+            self.ready.extend_from_slice(&payload);
         }
     }
 
