@@ -18,7 +18,7 @@ use crate::disk::create::{CreateError, Made, PIECE_LEAST, PIECE_MOST, Terms, mak
 use crate::limits;
 use crate::wire::magnet::Magnet;
 use crate::wire::metainfo::urls;
-use crate::wire::text::clean;
+use crate::wire::text::{clean, counted};
 
 /// The most columns of a sentence.
 const TEXT: usize = 4000;
@@ -212,11 +212,11 @@ fn told(args: &CreateArgs, found: &Survey, made: &Made, target: &Path, took: Dur
         });
         return format!("{value}\n");
     }
-    let files = if found.files.len() == 1 { "1 file".to_owned() } else { format!("{} files", found.files.len()) };
+    let (files, pieces) = (counted(found.files.len() as u64, "file"), counted(pieces as u64, "piece"));
     let remarks: String =
         made.meta.remarks.iter().map(|remark| format!("remark     {}\n", clean(remark, TEXT))).collect();
     format!(
-        "wrote      {}\ncontent    {files}, {}, {pieces} pieces of {}, hashed in {seconds:.1} s\n{remarks}info-hash  {}\nmagnet     {magnet}\n",
+        "wrote      {}\ncontent    {files}, {}, {pieces} of {}, hashed in {seconds:.1} s\n{remarks}info-hash  {}\nmagnet     {magnet}\n",
         clean(&target.display().to_string(), TEXT),
         format_size(found.total, BINARY),
         format_size(piece, BINARY),

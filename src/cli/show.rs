@@ -10,7 +10,7 @@ use crate::cli::source::{Named, read};
 use crate::cli::{Common, ShowArgs, out};
 use crate::wire::magnet::Magnet;
 use crate::wire::metainfo::Metainfo;
-use crate::wire::text::{Harm, clean, harm};
+use crate::wire::text::{Harm, clean, counted, harm};
 
 /// The most columns of a stranger's text.
 const TEXT: usize = 1000;
@@ -66,7 +66,7 @@ fn torrent(it: &Metainfo) -> String {
         1 => "a folder of one file".to_owned(),
         n => format!("a folder of {n} files"),
     };
-    lines.add("size", &format!("{} ({bytes} bytes), {count}", format_size(bytes, BINARY)));
+    lines.add("size", &format!("{} ({}), {count}", format_size(bytes, BINARY), counted(bytes, "byte")));
     let piece = format_size(it.piece_length, BINARY);
     lines.add("pieces", &format!("{} of {piece}", it.hashes.len()));
     if it.private {
@@ -74,7 +74,9 @@ fn torrent(it: &Metainfo) -> String {
     }
     lines.text("comment", it.comment.as_deref());
     lines.text("made by", it.created_by.as_deref());
-    lines.text("made on", it.created.and_then(date).as_deref());
+    if let Some(created) = it.created {
+        lines.add("made on", &date(created).unwrap_or_else(|| format!("{created}, which is no date")));
+    }
     lines.text("source", it.source.as_deref());
     for (n, tier) in it.trackers.iter().enumerate() {
         let label = if n == 0 { "trackers" } else { "" };
@@ -166,12 +168,16 @@ fn one_line(value: &Value) -> String {
     out
 }
 
-/// Seconds since 1970 as a date of UTC; nothing outside the years 1 to 9999.
+/// Seconds since 1970 as a date of UTC; nothing where no torrent can have been made: up to the beginning of 1970, which
+/// stands for no date at all, and beyond the year 9999.
 fn date(seconds: i64) -> Option<String> {
+    if seconds <= 0 {
+        return None;
+    }
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
     // Days are counted from 1 March of year 0, so that a leap day is the last one of its year; 400 years have
     // 146,097 days.
-    let days = days.checked_add(719_468).filter(|d| (306..3_652_365).contains(d))?;
+    let days = days.checked_add(719_468).filter(|d| *d < 3_652_365)?;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
     let day = day - (365 * year + year / 4 - year / 100);
@@ -189,15 +195,16 @@ mod tests {
     #[test]
     fn dates_are_those_of_the_calendar() {
         for (seconds, want) in [
-            (0, Some("1970-01-01 00:00:00 UTC")),
+            (0, None),
+            (1, Some("1970-01-01 00:00:01 UTC")),
             (951_782_399, Some("2000-02-28 23:59:59 UTC")),
             (951_782_400, Some("2000-02-29 00:00:00 UTC")),
             (1_709_251_199, Some("2024-02-29 23:59:59 UTC")),
-            (-1, Some("1969-12-31 23:59:59 UTC")),
+            (-1, None),
+            (1_700_000_000_000, None),
             (253_402_300_799, Some("9999-12-31 23:59:59 UTC")),
             (253_402_300_800, None),
-            (-62_135_596_800, Some("0001-01-01 00:00:00 UTC")),
-            (-62_135_596_801, None),
+            (-62_135_596_800, None),
             (i64::MAX, None),
             (i64::MIN, None),
         ] {

@@ -19,7 +19,7 @@ use crate::disk::layout::Layout;
 use crate::swarm::job::DiskFault;
 use crate::wire::message::PieceIndex;
 use crate::wire::metainfo::Metainfo;
-use crate::wire::text::clean;
+use crate::wire::text::{clean, counted};
 
 /// The most columns of a stranger's text.
 const TEXT: usize = 4000;
@@ -133,19 +133,21 @@ fn words(meta: &Metainfo, good: &PieceBits, files: &[File], whole: bool, began: 
     let seconds = began.elapsed().as_secs_f64();
     let mut text = String::new();
     if whole {
-        let (size, pieces) = (format_size(meta.total, BINARY), good.pieces());
-        let _ = writeln!(text, "whole: {name}, {size}, {pieces} pieces, checked in {seconds:.1} s");
+        let (size, pieces) = (format_size(meta.total, BINARY), counted(good.pieces(), "piece"));
+        let _ = writeln!(text, "whole: {name}, {size}, {pieces}, checked in {seconds:.1} s");
         return text;
     }
-    let _ = writeln!(text, "not whole: {name}: {} of {} pieces are good", good.count(), good.pieces());
+    let (all, are) = (counted(good.pieces(), "piece"), if good.pieces() == 1 { "is" } else { "are" });
+    let _ = writeln!(text, "not whole: {name}: {} of {all} {are} good", good.count());
     for file in files.iter().filter(|f| !f.is_whole()) {
         let _ = write!(text, "{:>8} {}", file.state(), clean(&file.path, TEXT));
         if let Some(is) = file.is.filter(|is| *is != file.length) {
-            let _ = write!(text, " ({is} bytes instead of {})", file.length);
+            let _ = write!(text, " ({} instead of {})", counted(is, "byte"), file.length);
         }
         for (what, pieces) in [("bad", &file.bad), ("missing", &file.missing)] {
             if !pieces.is_empty() {
-                let _ = write!(text, "; {what} pieces {}", list(pieces));
+                let one = matches!(&pieces[..], [run] if run.len() == 1);
+                let _ = write!(text, "; {what} piece{} {}", if one { "" } else { "s" }, list(pieces));
             }
         }
         text.push('\n');

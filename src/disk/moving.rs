@@ -22,6 +22,7 @@ use crate::disk::storage::StorageSpec;
 use crate::disk::store::Store;
 use crate::limits::MIB;
 use crate::swarm::job::{DiskFault, FaultKind};
+use crate::wire::text::counted;
 
 /// Bytes copied in one go, and between two looks at whether to go on.
 const CHUNK: usize = MIB;
@@ -343,12 +344,10 @@ impl Work<'_> {
         match stranded.first() {
             None => fault.text = format!("{}; nothing was moved, its data are in {from}", fault.text),
             Some(path) => {
-                let (first, count) = (self.to.join(path), stranded.len());
+                let (first, count) = (self.to.join(path), counted(stranded.len() as u64, "file"));
                 let first = first.display();
-                fault.text = format!(
-                    "{}; {count} files could not be moved back, {first} for one: move them to {from}",
-                    fault.text
-                );
+                fault.text =
+                    format!("{}; {count} could not be moved back, {first} for one: move them to {from}", fault.text);
             }
         }
         fault

@@ -7,7 +7,7 @@ use crate::ui::edit::Edit;
 use crate::ui::glob::matches;
 use crate::ui::keys::Key;
 use crate::ui::sheet::{Hit, Rows, Sheet, measure, room};
-use crate::ui::text::{size_long, wrap};
+use crate::ui::text::{counted, size_long, wrap};
 
 /// A line of the tree.
 #[derive(Clone, PartialEq, Debug)]
@@ -238,7 +238,13 @@ impl Chooser {
             let all = self.contents.size;
             let free = self.contents.free.map_or_else(String::new, |free| format!(", {} free", size_long(free)));
             let count = (wanted().count(), self.files.len());
-            let sum = format!("{} of {} files   {} of {}", count.0, count.1, size_long(bytes), size_long(all));
+            let sum = format!(
+                "{} of {}   {} of {}",
+                count.0,
+                counted(count.1 as u64, "file"),
+                size_long(bytes),
+                size_long(all)
+            );
             let end = sheet.pen.put(room.x, room.y, room.width, &sum, theme.strong) + 3;
             let into = format!("into {}{free}", self.contents.folder);
             sheet.pen.put(end, room.y, room.right().saturating_sub(end), &into, theme.dim);

@@ -9,7 +9,7 @@ use crate::ui::graph;
 use crate::ui::keys::Tab;
 use crate::ui::model::Model;
 use crate::ui::pen::Pen;
-use crate::ui::text::{clock_date, eta, grouped, percent, piece_length, rate_long, ratio, size_long, time};
+use crate::ui::text::{clock_date, counted, eta, grouped, percent, piece_length, rate_long, ratio, size_long, time};
 
 /// A line: two short pairs beside each other where there is room, or one long one.
 enum Line {
@@ -58,13 +58,14 @@ fn told(view: &TorrentView, detail: &Detail) -> Vec<Line> {
         "-" => String::new(),
         ratio => format!(", ratio {ratio}"),
     };
-    let peers = format!("{} of {} known, {} seeds", number(view.peers), number(known), number(view.seeds));
+    let peers =
+        format!("{} of {} known, {}", number(view.peers), number(known), counted(u64::from(view.seeds), "seed"));
     // Of a magnet whose metadata are not here nobody knows more than this.
     let looks = view.pieces == 0;
     let mut lines = if looks {
         let metadata = match view.metadata {
             (_, 0) => "wanted, their length is not known yet".to_owned(),
-            (here, all) => format!("{here} of {all} pieces here"),
+            (here, all) => format!("{here} of {} here", counted(u64::from(all), "piece")),
         };
         vec![Short("Metadata", metadata), Short("Peers", peers)]
     } else {

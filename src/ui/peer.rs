@@ -11,7 +11,7 @@ use crate::ui::keys::{Act, Tab};
 use crate::ui::model::{Model, Pane};
 use crate::ui::panes::Opened;
 use crate::ui::pen::Pen;
-use crate::ui::text::{clock, grouped, percent, rate_long, size_long, time};
+use crate::ui::text::{clock, counted, grouped, percent, rate_long, size_long, time};
 use crate::ui::update::notice;
 
 /// Opens the chosen peer, or closes the one that is open.
@@ -122,12 +122,15 @@ fn told(row: &PeerRow, peer: Option<&PeerDetail>) -> Vec<(&'static str, String)>
     };
     pairs[4].1 = match peer.wanted {
         0 => format!("{}, nothing we lack", share(row.done)),
-        n => format!("{}, {} pieces we lack", share(row.done), grouped(u64::from(n))),
+        n => format!("{}, {} we lack", share(row.done), counted(u64::from(n), "piece")),
     };
     pairs.extend([
         ("Choked us", format!("{} of the time", share(peer.choked_us))),
         ("Choked it", format!("{} of the time", share(peer.choked_it))),
-        ("Pipeline", format!("{} requests, it takes {}", peer.pipeline, grouped(u64::from(peer.reqq)))),
+        (
+            "Pipeline",
+            format!("{}, it takes {}", counted(u64::from(peer.pipeline), "request"), grouped(u64::from(peer.reqq))),
+        ),
         ("Failed", blocks(failed)),
         ("Transport", peer.transport.to_owned()),
         ("Abilities", if peer.abilities.is_empty() { "plain protocol".into() } else { peer.abilities.join(", ") }),

@@ -8,7 +8,7 @@ use crate::ui::hide::address;
 use crate::ui::model::Model;
 use crate::ui::pen::Pen;
 use crate::ui::style::Theme;
-use crate::ui::text::{cells as width_of, grouped, piece_length, time};
+use crate::ui::text::{cells as width_of, counted, grouped, piece_length, time};
 
 /// What a cell of the terminal shows of the map.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -156,7 +156,7 @@ fn told(piece: &PieceDetail, little: bool) -> Vec<(&'static str, String)> {
     let state = if piece.have {
         "here and verified".to_owned()
     } else {
-        format!("{} of {} blocks here", grouped(u64::from(piece.here)), grouped(u64::from(piece.blocks)))
+        format!("{} of {} here", grouped(u64::from(piece.here)), counted(u64::from(piece.blocks), "block"))
     };
     let mut lines = vec![("state", state)];
     if !piece.have {

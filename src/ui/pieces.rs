@@ -11,7 +11,7 @@ use crate::ui::model::Model;
 use crate::ui::pen::Pen;
 use crate::ui::piece::{self, Mode, Shape};
 use crate::ui::style::Shade;
-use crate::ui::text::{cells, grouped, percent};
+use crate::ui::text::{cells, counted, grouped, percent};
 
 /// Folds the map into `count` runs, or fewer where there are fewer pieces than half as many.
 #[must_use]
@@ -321,7 +321,7 @@ pub fn draw(pen: &mut Pen<'_>, area: Rect, strip: Rect, model: &Model, view: &To
         let active = detail.cells.iter().map(|cell| u64::from(cell.active)).sum::<u64>();
         let way = format!("{} on their way", grouped(active));
         let each = format!("{} each, {way}", crate::ui::text::piece_length(detail.piece_length));
-        let whole = format!("{} pieces of {each}", grouped(u64::from(view.pieces))).replace(" each", "");
+        let whole = format!("{} of {each}", counted(u64::from(view.pieces), "piece")).replace(" each", "");
         let rare = format!("{whole}; {}", rarest(view, detail));
         // As many words as leave room for what the colours mean, or as there is room for.
         let fits = |room: u16| [&rare, &whole, &each, &way].into_iter().find(|words| cells(words) <= room);
@@ -342,7 +342,7 @@ fn rarest(view: &TorrentView, detail: &Detail) -> String {
     }
     let lacking = detail.cells.iter().filter(|cell| cell.have < cell.pieces);
     match lacking.map(|cell| cell.rarest).min() {
-        Some(0) => format!("{copies}, {} pieces with none", grouped(u64::from(detail.missing.max(1)))),
+        Some(0) => format!("{copies}, {} with none", counted(u64::from(detail.missing.max(1)), "piece")),
         Some(1) => format!("{copies}, the rarest piece has one"),
         Some(n) => format!("{copies}, the rarest piece has {n}"),
         None => copies,

@@ -245,11 +245,12 @@ pub fn eta(left: Option<Duration>) -> String {
     time(Duration::from_secs(left.as_secs().next_multiple_of(step)))
 }
 
-/// Seconds since 1970 as a date of UTC, to the minute: `2026-11-23 09:07 UTC`; nothing outside the years 1 to 9999.
+/// Seconds since 1970 as a date of UTC, to the minute: `2026-11-23 09:07 UTC`; nothing where it is no date.
 #[must_use]
 pub fn clock_date(seconds: i64) -> Option<String> {
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    if !(-719_162..2_932_897).contains(&days) {
+    // Up to the beginning of 1970 it stands for no date at all: no torrent is older.
+    if seconds <= 0 || days >= 2_932_897 {
         return None;
     }
     // Years of 1 January to 31 December are counted through in groups that have equally many days.
@@ -297,6 +298,12 @@ pub fn ratio(up: u64, size: u64) -> String {
     }
     let ratio = up as f64 / size as f64;
     if ratio < 10.0 { format!("{ratio:.2}") } else { format!("{ratio:.0}") }
+}
+
+/// A number of things: `1 piece`, `12,040 pieces`. For words that get an `s`.
+#[must_use]
+pub fn counted(n: u64, thing: &str) -> String {
+    format!("{} {thing}{}", grouped(n), if n == 1 { "" } else { "s" })
 }
 
 /// A whole number with its thousands apart: `12,040`.
@@ -368,17 +375,17 @@ mod tests {
     #[test]
     fn dates_are_those_of_the_calendar() {
         let table = [
-            (0, Some("1970-01-01 00:00 UTC")),
+            (0, None),
+            (1, Some("1970-01-01 00:00 UTC")),
             (951_782_399, Some("2000-02-28 23:59 UTC")),
             (951_782_400, Some("2000-02-29 00:00 UTC")),
             (978_220_800, Some("2000-12-31 00:00 UTC")),
             (1_709_251_199, Some("2024-02-29 23:59 UTC")),
             (4_107_542_400, Some("2100-03-01 00:00 UTC")),
-            (-1, Some("1969-12-31 23:59 UTC")),
+            (-1, None),
             (253_402_300_799, Some("9999-12-31 23:59 UTC")),
             (253_402_300_800, None),
-            (-62_135_596_800, Some("0001-01-01 00:00 UTC")),
-            (-62_135_596_801, None),
+            (-62_135_596_800, None),
             (i64::MAX, None),
             (i64::MIN, None),
         ];

@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes};
 use thiserror::Error;
 
 use crate::limits;
+use crate::wire::text::counted;
 
 /// The position of a piece in a torrent, from 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
@@ -232,7 +233,7 @@ pub enum FrameError {
         max: u64,
     },
     /// A message of fixed size has another one.
-    #[error("a message of kind {id} is {got} bytes long")]
+    #[error("a message of kind {id} is {} long", counted(*.got as u64, "byte"))]
     WrongLength {
         /// The message's id.
         id: u8,

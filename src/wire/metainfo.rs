@@ -19,7 +19,7 @@ use crate::limits;
 use crate::wire::bencode::{Item, Kind, Value};
 use crate::wire::message::InfoHash;
 use crate::wire::metainfo::paths::{Names, Rules};
-use crate::wire::text::clean_bytes;
+use crate::wire::text::{clean_bytes, counted};
 use crate::wire::web_seed;
 
 pub use error::{MetainfoError, Place};
@@ -199,7 +199,7 @@ impl Metainfo {
         let mut it = Self::judge(info)?;
         let mut remarks = Remarks(std::mem::take(&mut it.remarks));
         if !rest.iter().all(u8::is_ascii_whitespace) {
-            remarks.add(|| format!("{} bytes follow after the end", rest.len()));
+            remarks.add(|| format!("there is more after the end: {}", counted(rest.len() as u64, "byte")));
         }
         it.read_trackers(announce, tiers, &mut remarks);
         it.read_web_seeds(seeds, &mut remarks);
@@ -460,7 +460,8 @@ fn read_files(
         remarks.add(|| format!("symbolic links are not made: {links} left out"));
     }
     if names.renamed() > 0 {
-        remarks.add(|| format!("{} names were taken already: renamed to `name (2)` and so on", names.renamed()));
+        remarks
+            .add(|| format!("names that were taken already, and renamed to `name (2)` and so on: {}", names.renamed()));
     }
     Ok(out)
 }

@@ -14,6 +14,13 @@ pub const CUT: char = '…';
 /// The most combining marks left on one character.
 pub const MARKS: usize = 4;
 
+/// A number of things: `1 piece`, `2 pieces`. For words that get an `s`.
+#[must_use]
+pub fn counted(n: impl Into<u64>, thing: &str) -> String {
+    let n = n.into();
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
 /// What a character would do on a screen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Harm {

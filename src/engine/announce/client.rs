@@ -16,6 +16,7 @@ use ureq::{Agent, Body};
 use url::Url;
 
 use super::bound::Bound;
+use crate::disk::fault;
 use crate::limits;
 use crate::wire::text;
 
@@ -194,6 +195,10 @@ pub(super) fn words(error: &ureq::Error) -> String {
         ureq::Error::Timeout(_) => "no answer in time".into(),
         ureq::Error::HostNotFound => "its name is not known".into(),
         ureq::Error::Io(e) if e.kind() == io::ErrorKind::ConnectionRefused => "connection refused".into(),
+        // The library calls whoever it talks to a peer, and a peer is something else here.
+        ureq::Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => "it closed the connection".into(),
+        ureq::Error::Io(e) if e.kind() == io::ErrorKind::ConnectionReset => "it broke off the connection".into(),
+        ureq::Error::Io(e) if fault::is_out_of_handles(e) => "too many files are open here".into(),
         ureq::Error::Io(e) => e.to_string(),
         ureq::Error::BodyExceedsLimit(max) => format!("its answer is longer than {max} bytes"),
         ureq::Error::LargeResponseHeader(..) => "the header of its answer is too long".into(),

@@ -12,6 +12,7 @@ use socket2::SockRef;
 
 use super::Shared;
 use super::store::Call;
+use crate::wire::text::counted;
 use crate::wire::tracker::server::{AnnounceQuery, encode_answer, encode_failure, encode_scrape, parse_scrape};
 
 /// Threads that answer.
@@ -223,7 +224,12 @@ fn respond(shared: &Shared, request: &[u8], from: SocketAddr) -> Answer {
             let s = shared.stats();
             Answer::text(
                 "200 OK",
-                &format!("ttui tracker: {} torrents, {} peers, {} of them seeds\n", s.torrents, s.peers, s.seeds),
+                &format!(
+                    "ttui tracker: {}, {}, of them {}\n",
+                    counted(s.torrents as u64, "torrent"),
+                    counted(s.peers as u64, "peer"),
+                    counted(s.seeds as u64, "seed")
+                ),
             )
         }
         _ => {

@@ -76,7 +76,7 @@ impl Torrent {
                     self.candidates.learn(now, *addr, Source::Tracker);
                 }
                 if let Some(warning) = reply.warning {
-                    self.note(now, format!("a tracker warns: {warning}"), out);
+                    self.note(now, format!("{url} warns: {warning}"), out);
                 }
             }
             Err(why) => {

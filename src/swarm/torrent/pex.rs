@@ -14,6 +14,7 @@ use crate::swarm::peer::Peer;
 use crate::swarm::view::{Source, SourceRow};
 use crate::wire::extension::pex::{Flags, Pex};
 use crate::wire::message::{Message, PieceIndex};
+use crate::wire::text::counted;
 
 /// What the torrent knows of its exchanges as a whole.
 #[derive(Debug, Default)]
@@ -131,7 +132,10 @@ impl Torrent {
         }
         self.gossip.last = Some((now, told.added.len()));
         if fresh > 0 {
-            self.write_log(now, format!("{addr} told of {} peers, {fresh} of them new", told.added.len()));
+            self.write_log(
+                now,
+                format!("{addr} told of {}, {fresh} of them new", counted(told.added.len() as u64, "peer")),
+            );
         }
     }
 

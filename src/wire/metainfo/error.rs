@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use crate::limits;
 use crate::wire::bencode::{BencodeError, Kind};
+use crate::wire::text::counted;
 
 /// Why bytes are no torrent that can be used. Reads as the end of a sentence that begins with the file's name.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
@@ -65,13 +66,16 @@ pub enum MetainfoError {
         version: i64,
     },
     /// The hashes are no multiple of 20 bytes.
-    #[error("`pieces` has {got} bytes, which is no multiple of 20")]
+    #[error("`pieces` has {}, which is no multiple of 20", counted(*.got as u64, "byte"))]
     BrokenHashes {
         /// Its bytes.
         got: usize,
     },
     /// Hashes and data do not fit.
-    #[error("`pieces` has {has} hashes, and its {total} bytes in pieces of {piece_length} need {needs}")]
+    #[error(
+        "`pieces` has {has} hash{}, and its {total} bytes in pieces of {piece_length} need {needs}",
+        if *has == 1 { "" } else { "es" }
+    )]
     Hashes {
         /// Hashes it has.
         has: u64,
