@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use crate::swarm::dht::DhtState;
+pub use crate::swarm::job::FaultKind;
 pub use crate::swarm::torrent::{PeerKey, Wish};
 pub use crate::swarm::view::{
     Cell, Departed, Detail, FileRow, Meta, PeerDetail, PeerRow, PieceDetail, Priority, Reason, Source, SourceRow,

@@ -145,7 +145,7 @@ pub struct DownloadArgs {
     /// Stop seeding after this many minutes
     #[arg(long, value_name = "MIN")]
     pub seed_time: Option<u64>,
-    /// Stop when everything is there
+    /// Stop when everything is there, or with status 1 when a fault of the disk keeps it from coming
     #[arg(long)]
     pub exit_when_done: bool,
     /// Print a line a second instead of a progress bar
@@ -321,6 +321,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> color_eyre::Result<ExitC
             return Ok(u8::try_from(answer.exit_code()).map_or(ExitCode::from(WRONG_CALL), ExitCode::from));
         }
     };
+    outlive_limits();
     match &cli.verb {
         Some(Verb::Download(args)) => download::run(args, &cli.common),
         Some(Verb::Seed(args)) => download::seed(args, &cli.common),
@@ -337,6 +338,20 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> color_eyre::Result<ExitC
         None => interface::run(&cli.torrents, &cli.for_interface()),
     }
 }
+
+/// Has a write beyond the limit of `ulimit -f` fail, as others do, where it would end the program.
+#[cfg(unix)]
+fn outlive_limits() {
+    use signal_hook::consts::SIGXFSZ;
+    // That the signal has a handler is all that is needed: nobody looks at the flag.
+    if let Err(error) = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default()) {
+        ::log::warn!("a limit on the size of files will end the program: {error}");
+    }
+}
+
+/// This system has no such limit.
+#[cfg(not(unix))]
+const fn outlive_limits() {}
 
 #[cfg(test)]
 mod tests {

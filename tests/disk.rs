@@ -18,7 +18,7 @@ use support::torrent::{Home, Known, pieces_in};
 use ttui::disk::pool::DiskPool;
 use ttui::disk::storage::Allocation;
 use ttui::limits::SHUTDOWN;
-use ttui::swarm::job::{DiskDone, DiskJob, FaultKind};
+use ttui::swarm::job::{DiskDone, DiskJob, FaultKind, Probe};
 use ttui::wire::message::{Block, PieceIndex};
 
 /// Files of every awkward kind: nested, empty, ending within pieces and blocks, with padding between.
@@ -304,6 +304,56 @@ fn the_second_to_open_a_torrent_here_is_refused_and_elsewhere_is_not() {
     assert!(support::torrent::open(&pool, elsewhere).is_ok());
     open.storage.close();
     assert!(home.try_open(&pool, &known).is_ok());
+}
+
+/// A probe does what a write would, where it would, and leaves the bytes that are there.
+#[test]
+fn a_probe_fails_as_a_write_would_and_changes_nothing() {
+    let known = Known::new(32_768, &[(Some("d/a"), 40_000), (None, 25_536), (Some("d/b"), 70_000), (Some("c"), 10)]);
+    let probe = |open: &support::torrent::Open, probe: Probe| {
+        open.storage.submit([DiskJob::Probe(probe)]);
+        match open.next() {
+            DiskDone::Room(result) => result.map_err(|fault| (fault.kind, fault.text)),
+            other => panic!("{other:?}"),
+        }
+    };
+    let write = |piece| Probe::Write(PieceIndex(piece));
+    let (home, pool) = (Home::new(), pool());
+    let (open, _) = home.open(&pool, &known);
+    // Half a piece is there, of which nobody knows yet.
+    open.storage.submit([known.write(known.blocks(0)[0])]);
+    probe(&open, write(0)).unwrap();
+    probe(&open, Probe::Read).unwrap();
+    open.storage.submit([known.write(known.blocks(0)[1])]);
+    loop {
+        match open.next() {
+            DiskDone::Verified { piece, .. } => break assert_eq!(piece.0, 0),
+            DiskDone::Wrote(_) => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    let dir = home.dir();
+    let hinder: [(&str, u32); 3] = [("d/b", 2), ("d/b", 3), ("c", 4)];
+    for (name, piece) in hinder {
+        let _ = fs::remove_file(dir.join(name));
+        fs::create_dir(dir.join(name)).unwrap();
+        let told = probe(&open, write(piece)).unwrap_err();
+        assert!(told.0 == FaultKind::Other && told.1.contains("folder"), "{told:?}");
+        let told = probe(&open, Probe::Read).unwrap_err();
+        assert!(told.0 == FaultKind::Other && told.1.contains("folder"), "{told:?}");
+        fs::remove_dir(dir.join(name)).unwrap();
+        let (good, fault) = open.check(vec![0..known.pieces()]);
+        assert_eq!((good, fault), (vec![0], None));
+        probe(&open, write(piece)).unwrap();
+        probe(&open, Probe::Read).unwrap();
+    }
+    open.download(&known, 1..known.pieces());
+    // What is there is never written over.
+    for piece in 0..known.pieces() {
+        probe(&open, write(piece)).unwrap();
+    }
+    open.storage.close();
+    known.assert_whole(&dir);
 }
 
 #[test]
@@ -711,7 +761,7 @@ mod ends {
             }
         }
         assert!(!good.is_empty() && !failed.is_empty());
-        open.storage.submit([DiskJob::Probe(2 << 20)]);
+        open.storage.submit([DiskJob::Probe(Probe::Write(PieceIndex(failed[0])))]);
         match open.next() {
             DiskDone::Room(Err(fault)) => assert_eq!(fault.kind, FaultKind::Full),
             other => panic!("{other:?}"),
@@ -720,7 +770,7 @@ mod ends {
         open.storage.read(known.blocks(good[0])[0], &mut into).unwrap();
         assert_eq!(into, known.bytes(known.blocks(good[0])[0]), "what is there is served on");
         fs::remove_file(dir.join("ballast")).unwrap();
-        open.storage.submit([DiskJob::Probe(2 << 20)]);
+        open.storage.submit([DiskJob::Probe(Probe::Write(PieceIndex(failed[0])))]);
         assert!(matches!(open.next(), DiskDone::Room(Ok(()))));
         failed.dedup();
         open.download(&known, failed);

@@ -66,6 +66,18 @@ impl Scene {
         Process::start(ttui("download", &self.torrent, flags, more), &home)
     }
 
+    /// The same under a limit, which the shell sets.
+    fn limited(&self, name: &str, limit: &str, more: &[&str]) -> Process {
+        let home = self.at(name);
+        let place = Place::localhost();
+        let flags = ttui_flags(place.ip, place.port(), &self.data(name), &home.join("state"));
+        let download = ttui("download", &self.torrent, flags, more);
+        let mut command = Command::new("sh");
+        command.args(["-c", &format!("{limit}; exec \"$@\""), "sh"]).arg(download.get_program());
+        command.args(download.get_args());
+        Process::start(command, &home)
+    }
+
     fn data(&self, name: &str) -> PathBuf {
         self.at(&format!("{name}-data"))
     }
@@ -234,6 +246,59 @@ fn forty_dead_addresses_do_not_hide_the_one_seeder() {
     eprintln!("40 dead addresses and one seeder: first byte after {:?}", start.elapsed());
     assert!(leecher.wait().success(), "{}", leecher.tail());
     scene.must_be_whole("leecher");
+}
+
+/// What a call for scripts says of faults, and when it ends with them: what only a person can put right is not waited for
+/// when all others are done, a limit on the size of files is no death, and each sentence is said once.
+#[test]
+fn a_call_that_can_never_be_done_ends_and_says_why_once() {
+    let scene = Scene::new(600 * KIB, 64 * KIB, "");
+    let good = Payload::single("gu\u{301}t \"1\".bin", 100 * KIB, 16 * KIB, 1);
+    let other = scene.scratch.path().join("good.torrent");
+    good.write_torrent(&other, "");
+    let other = other.display().to_string();
+    let place = Place::loopback();
+    let taken = TcpListener::bind((place.ip, 0)).expect("a free port");
+    let port = taken.local_addr().expect("it has one").port();
+    let mut runs = Vec::new();
+    for (name, goal) in [("folder", "--exit-when-done"), ("longer", "--seed-ratio"), ("linked", "--seed-time")] {
+        let data = scene.data(name);
+        good.write_data(&data);
+        let inside = data.join("content.bin");
+        match name {
+            "folder" => fs::create_dir(&inside).expect("a folder"),
+            "longer" => fs::write(&inside, vec![1; 601 * KIB]).expect("a file"),
+            _ => std::os::unix::fs::symlink("/nowhere", &inside).expect("a link"),
+        }
+        let goal = if goal == "--exit-when-done" { vec![goal] } else { vec![goal, "0"] };
+        let flags = ttui_flags(place.ip, port, &data, &scene.at(name).join("state"));
+        let more = [vec![other.as_str()], goal].concat();
+        runs.push((name, Process::start(ttui("download", &scene.torrent, flags, &more), &scene.at(name))));
+    }
+    for (name, mut run) in runs {
+        assert_eq!(run.wait().code(), Some(1), "{name}: {}", run.tail());
+        let said = run.output();
+        let complaints: Vec<&str> = said.lines().filter(|line| line.starts_with("ttui: ")).collect();
+        let (port, fault): (Vec<_>, Vec<_>) = complaints.into_iter().partition(|line| line.contains("is taken"));
+        assert_eq!((port.len(), fault.len()), (1, 1), "{name}: {said}");
+        assert!(fault[0].contains("content.bin") && fault[0].contains("choose another folder"), "{said}");
+        assert!(said.contains("complete name=\"gu\u{301}t \\\"1\\\".bin\" bytes=102400"), "{said}");
+        let mut errors = said.lines().filter(|line| line.contains("state=error"));
+        let right = |line: &str| line.contains("eta=- why=\"") && line.contains("tried again by itself");
+        assert!(errors.next().is_some_and(right), "{said}");
+    }
+    // Beyond what `ulimit -f` allows.
+    let place = Place::loopback();
+    let port = place.port();
+    let addr = format!("{}:{port}", place.ip);
+    let flags = ttui_flags(place.ip, port, &scene.at("seed"), &scene.at("seeder").join("state"));
+    let mut seeder = Process::start(ttui("seed", &scene.torrent, flags, &[]), &scene.at("seeder"));
+    let mut limited = scene.limited("limited", "ulimit -f 600", &["--peer", &addr, "--exit-when-done"]);
+    assert_eq!(limited.wait().code(), Some(1), "{}", limited.tail());
+    let said = limited.output();
+    let told = said.lines().filter(|line| line.starts_with("ttui: ") && line.contains("takes no files of this size"));
+    assert_eq!(told.count(), 1, "{said}");
+    seeder.must_live();
 }
 
 fn listen(ip: Ipv4Addr) -> TcpListener {

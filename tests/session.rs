@@ -464,3 +464,58 @@ fn a_torrent_whose_file_cannot_be_read_stays_until_it_can() {
     });
     second.stop();
 }
+
+/// Whatever keeps a torrent from being opened is tried again by itself, and said once.
+#[test]
+fn what_is_in_the_way_of_opening_is_waited_for() {
+    let peer = Peer::start();
+    let folder = |name: &str| peer.folder.path().join(name);
+    // Each in a folder of its own, with something else in the way.
+    let begin = |name: &str, seed: u64, hinder: &dyn Fn(&Path)| {
+        let dir = folder(&format!("{name}-dir"));
+        fs::create_dir_all(&dir).unwrap();
+        let data = content(seed, 2 * PIECE + 7);
+        let (path, _) = torrent(peer.folder.path(), name, &data);
+        hinder(&dir.join(name));
+        let id = peer.add_as(&path, AddTorrent { dir: Some(dir.clone()), ..AddTorrent::default() });
+        (id, dir.join(name), data)
+    };
+    let all = [
+        begin("taken", 1, &|path| fs::create_dir(path).unwrap()),
+        begin("longer", 2, &|path| fs::write(path, content(9, 9 * PIECE)).unwrap()),
+        #[cfg(unix)]
+        begin("linked", 3, &|path| std::os::unix::fs::symlink("/nowhere", path).unwrap()),
+    ];
+    for (id, ..) in &all {
+        state_of(&peer, *id, State::Error);
+        let view = view_of(&peer, *id);
+        assert!(view.why.sentence.contains("tried again by itself"), "{}", view.why.sentence);
+        assert!(view.why.sentence.starts_with(view.error.as_deref().unwrap()) && view.fault.is_some());
+    }
+    // Another engine works on this one.
+    let data = content(4, 2 * PIECE);
+    let (path, _) = torrent(peer.folder.path(), "locked", &data);
+    fs::write(folder("locked"), &data).unwrap();
+    let id = peer.add(&path, Vec::new());
+    state_of(&peer, id, State::Seeding);
+    let state = peer.folder.path().join("state");
+    let second = Peer::start_with(tempfile::tempdir().unwrap(), |config| config.state_dir = state);
+    let dir = Some(peer.folder.path().to_owned());
+    let waits = second.add_as(&path, AddTorrent { dir, ..AddTorrent::default() });
+    second.until("the lock", waits, |view| {
+        view.is_some_and(|view| view.error.as_deref().is_some_and(|why| why.contains("already running")))
+    });
+    for (_, path, data) in &all {
+        if path.is_dir() {
+            fs::remove_dir(path).unwrap()
+        } else {
+            fs::remove_file(path).unwrap()
+        }
+        fs::write(path, data).unwrap();
+    }
+    all.iter().for_each(|(id, ..)| state_of(&peer, *id, State::Seeding));
+    peer.engine.send(Command::Pause(id));
+    state_of(&second, waits, State::Seeding);
+    peer.stop();
+    second.stop();
+}

@@ -10,7 +10,7 @@ use color_eyre::eyre::{WrapErr, eyre};
 
 use super::made_up::{self, Scratch};
 use super::progress::{End, Show, Until, Watch};
-use super::{Common, DemoArgs, STOPPED, interface, out};
+use super::{Common, DemoArgs, FAILED, STOPPED, interface, out};
 use crate::api::{AddTorrent, Command};
 use crate::config::Config;
 use crate::disk::create::{Draft, PieceHasher, Terms};
@@ -68,6 +68,7 @@ pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
         let until = Until { complete: true, ..Until::default() };
         return Ok(match Watch::new(&leecher, 1, Show::Lines, until, &stop).run()? {
             End::Done => ExitCode::SUCCESS,
+            End::Failed => ExitCode::from(FAILED),
             End::Stopped => ExitCode::from(STOPPED),
         });
     }

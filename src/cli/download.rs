@@ -7,7 +7,7 @@ use color_eyre::eyre::eyre;
 
 use super::interface::{leave, on_signal};
 use super::progress::{End, Show, Until, Watch};
-use super::{Common, DownloadArgs, STOPPED, SeedArgs};
+use super::{Common, DownloadArgs, FAILED, STOPPED, SeedArgs};
 use crate::api::{AddTorrent, Command};
 use crate::config::Config;
 use crate::engine::handle::{Engine, EngineConfig};
@@ -62,6 +62,7 @@ fn work(
     leave(engine);
     Ok(match end? {
         End::Done => ExitCode::SUCCESS,
+        End::Failed => ExitCode::from(FAILED),
         End::Stopped => ExitCode::from(STOPPED),
     })
 }

@@ -1,7 +1,8 @@
 //! Downloads and seeds without the interface: lines for scripts, a bar for people.
 //!
 //! The lines are a contract: `progress name="..." done=12.3% ..` once a second and at each change of state,
-//! `complete name="..." bytes=N seconds=S` in the end, each flushed at once.
+//! `complete name="..." bytes=N seconds=S` in the end, each flushed at once. Texts in them are quoted as JSON quotes
+//! strings. What a person should hear goes to standard error, each sentence once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal};
@@ -14,8 +15,9 @@ use humansize::{BINARY, format_size};
 use serde_json::json;
 
 use super::out;
-use crate::api::{Event, Snapshot, State, TorrentId, TorrentView};
+use crate::api::{Event, FaultKind, Snapshot, State, TorrentId, TorrentView};
 use crate::engine::handle::Engine;
+use crate::wire::text::{Harm, counted, harm};
 
 /// When a run without interface is over.
 #[derive(Clone, Copy, Debug, Default)]
@@ -51,11 +53,18 @@ impl Show {
     }
 }
 
+/// How long a fault that may pass by itself is waited for, where the run is to end one day.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// The most sentences of which it is remembered that they were said.
+const SAID: usize = 10_000;
+
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum End {
     /// All there was to do is done.
     Done,
+    /// Some of it could not be done, and why has been said.
+    Failed,
     /// The user stopped it.
     Stopped,
 }
@@ -67,6 +76,17 @@ struct Known {
     whole: Option<Instant>,
     told: bool,
     over: bool,
+    /// Since when a fault keeps it from going on.
+    faulty: Option<Instant>,
+    /// The fault will not pass while this run lasts.
+    given_up: bool,
+}
+
+impl Until {
+    /// Whether the run ends by itself.
+    const fn ends(&self) -> bool {
+        self.complete || self.ratio.is_some() || self.seeded.is_some()
+    }
 }
 
 /// Follows an engine until the torrents that were added to it are done, or `stop` says so.
@@ -80,8 +100,10 @@ pub struct Watch<'a> {
     known: BTreeMap<TorrentId, Known>,
     /// Torrents named and neither added nor refused yet.
     pending: usize,
-    refused: Vec<String>,
+    refused: bool,
     complete: BTreeSet<TorrentId>,
+    /// What has been said, and of which torrent.
+    said: BTreeSet<(Option<TorrentId>, String)>,
 }
 
 impl<'a> Watch<'a> {
@@ -97,15 +119,24 @@ impl<'a> Watch<'a> {
             snapshot: Arc::default(),
             known: BTreeMap::new(),
             pending: torrents,
-            refused: Vec::new(),
+            refused: false,
             complete: BTreeSet::new(),
+            said: BTreeSet::new(),
         }
+        .begin(engine)
+    }
+
+    fn begin(mut self, engine: &Engine) -> Self {
+        if let Some(text) = engine.port_trouble() {
+            self.say(None, text);
+        }
+        self
     }
 
     /// Blocks until the end.
     ///
     /// # Errors
-    /// When a torrent is refused and no other goes on, or when one cannot go on: one sentence.
+    /// When the engine has stopped.
     pub fn run(mut self) -> color_eyre::Result<End> {
         let second = tick(Duration::from_secs(1));
         loop {
@@ -122,17 +153,13 @@ impl<'a> Watch<'a> {
                 },
                 recv(second) -> _ => self.progress(),
             }
-            if self.pending == 0 && self.known.is_empty() {
-                bail!("{}", self.refused.join("; "));
-            }
             if seen {
                 self.look();
+                self.give_up();
             }
-            if self.pending == 0 && self.known.values().all(|k| k.over) {
-                if !self.refused.is_empty() {
-                    bail!("{}", self.refused.join("; "));
-                }
-                return Ok(self.ended(End::Done));
+            if self.pending == 0 && self.known.values().all(|known| known.over || known.given_up) {
+                let failed = self.refused || self.known.values().any(|known| !known.over);
+                return Ok(self.ended(if failed { End::Failed } else { End::Done }));
             }
         }
     }
@@ -152,20 +179,42 @@ impl<'a> Watch<'a> {
             }
             Event::Added { id, .. } => {
                 self.pending = self.pending.saturating_sub(1);
-                self.known.insert(id, Known { state: State::Queued, whole: None, told: false, over: false });
+                let known = Known {
+                    state: State::Queued,
+                    whole: None,
+                    told: false,
+                    over: false,
+                    faulty: None,
+                    given_up: false,
+                };
+                self.known.insert(id, known);
             }
             Event::Refused { what, why } => {
                 self.pending = self.pending.saturating_sub(1);
-                let text = if why.contains(&what) { why } else { format!("{what}: {why}") };
-                out::warn(&format!("ttui: {text}"));
-                self.refused.push(text);
+                self.refused = true;
+                self.say(None, &if why.contains(&what) { why } else { format!("{what}: {why}") });
             }
             Event::Complete(id) => _ = self.complete.insert(id),
-            Event::Notice { text, .. } => log::info!("{text}"),
+            Event::Notice { id, text } => {
+                log::info!("{text}");
+                self.say(id, &text);
+            }
             Event::Choose { .. } | Event::Ready(_) | Event::Inspected { .. } | Event::Stopped => {}
             Event::Magnets { .. } => {}
             Event::Surveyed { .. } | Event::Creating { .. } | Event::Created { .. } => {}
         }
+    }
+
+    /// Says something on standard error, once.
+    fn say(&mut self, id: Option<TorrentId>, text: &str) {
+        if self.said.len() >= SAID || !self.said.insert((id, text.to_owned())) {
+            return;
+        }
+        let view = id.and_then(|id| self.snapshot.torrents.iter().find(|(other, _)| *other == id));
+        let of = view.map(|(_, view)| view.name.as_str()).filter(|name| !text.contains(name));
+        // The bar is written over, and drawn again below.
+        let begin = if self.show == Show::Bar { "\r\x1b[K" } else { "" };
+        out::warn(&format!("{begin}ttui: {}{}{text}", of.unwrap_or_default(), if of.is_some() { ": " } else { "" }));
     }
 
     /// Tells changes of state at once.
@@ -176,15 +225,31 @@ impl<'a> Watch<'a> {
                 && known.state != view.state
             {
                 known.state = view.state;
-                // Metadata that cannot be used will be the same the next time.
-                known.over |= view.state == State::Error && view.pieces == 0;
-                let over = known.over;
                 self.print(view);
-                if let (State::Error, Some(why)) = (view.state, &view.error) {
-                    let text = format!("{}: {why}", view.name);
-                    out::warn(&format!("ttui: {text}"));
-                    self.refused.extend(over.then_some(text));
-                }
+            }
+            if let (State::Error, Some(why), true) = (view.state, &view.error, self.known.contains_key(id)) {
+                self.say(Some(*id), why);
+            }
+        }
+    }
+
+    /// Looks which torrents a fault keeps from ever being done: where the run is to end one day, it does not wait for what
+    /// only a person can put right, and for what may pass by itself not for ever.
+    fn give_up(&mut self) {
+        let now = Instant::now();
+        let snapshot = Arc::clone(&self.snapshot);
+        for (id, view) in &snapshot.torrents {
+            let Some(known) = self.known.get_mut(id).filter(|known| !known.over) else { continue };
+            let Some(fault) = view.fault.filter(|_| view.state == State::Error) else {
+                (known.faulty, known.given_up) = (None, false);
+                continue;
+            };
+            let since = *known.faulty.get_or_insert(now);
+            let late = fault.may_pass() && now - since >= PATIENCE;
+            known.given_up = fault == FaultKind::Final || (self.until.ends() && (late || !fault.may_pass()));
+            if known.given_up && late {
+                let text = format!("given up after {} minutes", PATIENCE.as_secs() / 60);
+                self.say(Some(*id), &format!("{text}: {}", view.error.as_deref().unwrap_or_default()));
             }
         }
     }
@@ -214,10 +279,11 @@ impl<'a> Watch<'a> {
         match self.show {
             Show::Json => {
                 let event = json!({ "event": "complete", "name": view.name, "bytes": view.wanted, "seconds": seconds });
-                out::line(&event.to_string());
+                out::line(&escaped(&event.to_string()));
             }
             Show::Lines => {
-                out::line(&format!("complete name={:?} bytes={} seconds={seconds:.1}", view.name, view.wanted));
+                let name = quoted(&view.name);
+                out::line(&format!("complete name={name} bytes={} seconds={seconds:.1}", view.wanted));
             }
             Show::Bar => out::line(&format!("\r\x1b[Kcomplete: {} in {seconds:.1} s", view.name)),
         }
@@ -232,7 +298,7 @@ impl<'a> Watch<'a> {
     fn print(&self, view: &TorrentView) {
         match self.show {
             Show::Lines => out::line(&line(view)),
-            Show::Json => out::line(&object(view).to_string()),
+            Show::Json => out::line(&escaped(&object(view).to_string())),
             Show::Bar => out::part(&format!("\r\x1b[K{}", bar(view))),
         }
     }
@@ -254,8 +320,8 @@ fn percent(view: &TorrentView) -> f64 {
 fn line(v: &TorrentView) -> String {
     let eta = v.eta.map_or_else(|| "-".to_owned(), |eta| eta.as_secs().to_string());
     format!(
-        "progress name={:?} done={:.1}% have={}/{} down={} up={} peers={}/{} state={} eta={eta}",
-        v.name,
+        "progress name={} done={:.1}% have={}/{} down={} up={} peers={}/{} state={} eta={eta} why={}",
+        quoted(&v.name),
         percent(v),
         v.have,
         v.pieces,
@@ -264,7 +330,25 @@ fn line(v: &TorrentView) -> String {
         v.peers,
         v.known,
         v.state.word(),
+        quoted(&v.why.sentence),
     )
+}
+
+/// A text as JSON writes it, between quotes. What a terminal might obey stands in it as an escape.
+fn quoted(text: &str) -> String {
+    escaped(&json!(text).to_string())
+}
+
+/// JSON in which what a terminal might obey is escaped.
+fn escaped(json: &str) -> String {
+    let mut out = String::with_capacity(json.len());
+    for c in json.chars() {
+        match harm(c) {
+            Harm::None => out.push(c),
+            _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
+        }
+    }
+    out
 }
 
 fn object(v: &TorrentView) -> serde_json::Value {
@@ -284,6 +368,7 @@ fn object(v: &TorrentView) -> serde_json::Value {
         "state": v.state.word(),
         "eta": v.eta.map(|eta| eta.as_secs()),
         "error": v.error,
+        "why": v.why.sentence,
     })
 }
 
@@ -292,13 +377,44 @@ fn bar(v: &TorrentView) -> String {
     let full = (percent(v) / 100.0 * WIDTH as f64) as usize;
     let name: String = v.name.chars().take(24).collect();
     format!(
-        "{name} [{}{}] {:5.1}%  down {}/s  up {}/s  {} peers  {}",
+        "{name} [{}{}] {:5.1}%  down {}/s  up {}/s  {}  {}",
         "#".repeat(full.min(WIDTH)),
         ".".repeat(WIDTH - full.min(WIDTH)),
         percent(v),
         format_size(v.down, BINARY),
         format_size(v.up, BINARY),
-        v.peers,
+        counted(v.peers, "peer"),
         v.state.word(),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::Reason;
+
+    #[test]
+    fn names_stand_in_lines_as_json_writes_them() {
+        for (name, wanted) in [
+            ("film.mkv", r#""film.mkv""#),
+            ("cafe\u{301} नि 日本", "\"cafe\u{301} नि 日本\""),
+            (r#"a"b\c"#, r#""a\"b\\c""#),
+            ("a\tb\u{1}", r#""a\tb\u0001""#),
+            ("\u{7f}\u{9b}m\u{202e}\u{e0001}", r#""\u007f\u009bm\u202e\udb40\udc01""#),
+        ] {
+            assert_eq!(quoted(name), wanted);
+            assert_eq!(serde_json::from_str::<String>(wanted).unwrap(), name);
+        }
+    }
+
+    #[test]
+    fn a_line_says_why_at_its_end() {
+        let why = Reason { sentence: "no peers: \"x\" refuses".into(), numbers: Vec::new() };
+        let view =
+            TorrentView { name: "a b".into(), pieces: 4, have: 1, wanted: 8, done: 2, why, ..TorrentView::default() };
+        let told = line(&view);
+        let head = "progress name=\"a b\" done=25.0% have=1/4 down=0 up=0 peers=0/0 state=downloading eta=- why=";
+        assert_eq!(told, format!("{head}{}", r#""no peers: \"x\" refuses""#));
+        assert_eq!(object(&view)["why"], "no peers: \"x\" refuses");
+    }
 }

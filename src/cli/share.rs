@@ -13,7 +13,7 @@ use humansize::{BINARY, format_size};
 use super::create::{now, tell_left_out, watched};
 use super::interface::{self, leave, on_signal};
 use super::progress::{End, Show, Until, Watch};
-use super::{Common, STOPPED, ShareArgs, out};
+use super::{Common, FAILED, STOPPED, ShareArgs, out};
 use crate::api::{AddTorrent, Command, Created};
 use crate::config::Config;
 use crate::disk::create::hashing::Progress;
@@ -66,7 +66,11 @@ pub fn run(args: &ShareArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     out::print(&share.told(&urls, config.lsd, began.elapsed(), &look))?;
     let end = if headless {
         let end = Watch::new(&engine, 1, Show::Lines, Until::default(), &stop).run();
-        end.map(|end| if end == End::Done { ExitCode::SUCCESS } else { ExitCode::from(STOPPED) })
+        end.map(|end| match end {
+            End::Done => ExitCode::SUCCESS,
+            End::Failed => ExitCode::from(FAILED),
+            End::Stopped => ExitCode::from(STOPPED),
+        })
     } else {
         let shared = Created { path: share.path.to_string_lossy().into_owned(), ..share.created(config.lsd) };
         interface::show_with(&engine, UiOptions { shared: Some(shared), ..look }, &stop)

@@ -50,24 +50,30 @@ pub fn system(doing: Doing, path: &Path, error: &io::Error, needs: u64) -> DiskF
         return DiskFault { kind: FaultKind::Full, text };
     }
     let (kind, reason, advice) = match error.kind() {
+        _ if is_out_of_handles(error) => {
+            (FaultKind::Passing, "too many files are open", "allow more (ulimit -n) or run fewer torrents")
+        }
         io::ErrorKind::NotFound => (FaultKind::Changed, "it is not there", "check the torrent again"),
         io::ErrorKind::PermissionDenied => (FaultKind::Other, "permission denied", "give yourself access to it"),
         io::ErrorKind::ReadOnlyFilesystem => {
             (FaultKind::Other, "the file system is read-only", "choose another folder")
         }
         io::ErrorKind::FileTooLarge => {
-            (FaultKind::Other, "the file system takes no files of this size", "choose another folder")
+            let reason = "the file system, or the limit of ulimit -f, takes no files of this size";
+            (FaultKind::Other, reason, "choose another folder")
         }
         io::ErrorKind::InvalidFilename => (FaultKind::Other, "the name is too long", "choose a shorter folder"),
         io::ErrorKind::NotADirectory => (FaultKind::Other, "a part of its path is no folder", "move it away"),
         io::ErrorKind::IsADirectory => (FaultKind::Other, "a folder of this name is in its place", "move it away"),
         io::ErrorKind::StaleNetworkFileHandle => {
-            (FaultKind::Changed, "the network folder lost it", "check the torrent again")
+            (FaultKind::Passing, "the network folder lost it", "see whether its server is there")
         }
-        _ if is_hardware(error) => (FaultKind::Other, "the disk reports an error", "see whether it is failing"),
-        _ => {
-            let text = format!("cannot {} {shown}: {error}", doing.word());
-            return DiskFault { kind: FaultKind::Other, text };
+        _ if is_hardware(error) => (FaultKind::Passing, "the disk reports an error", "see whether it is failing"),
+        kind => {
+            // What we refuse ourselves, and names that the file system cannot have, stay as they are.
+            let lasts = error.raw_os_error().is_none() || kind == io::ErrorKind::InvalidInput;
+            let kind = if lasts { FaultKind::Other } else { FaultKind::Passing };
+            return DiskFault { kind, text: format!("cannot {} {shown}: {error}", doing.word()) };
         }
     };
     DiskFault { kind, text: format!("cannot {} {shown}: {reason}; {advice}", doing.word()) }
@@ -80,9 +86,15 @@ pub fn changed(path: &Path, how: &str) -> DiskFault {
     DiskFault { kind: FaultKind::Changed, text }
 }
 
-/// Any other fault.
+/// A fault that passes by itself, or when others end.
 #[must_use]
-pub fn other(text: String) -> DiskFault {
+pub const fn passing(text: String) -> DiskFault {
+    DiskFault { kind: FaultKind::Passing, text }
+}
+
+/// Any other fault: a person must do something.
+#[must_use]
+pub const fn other(text: String) -> DiskFault {
     DiskFault { kind: FaultKind::Other, text }
 }
 
@@ -126,6 +138,36 @@ pub fn free_space(path: &Path) -> Option<u64> {
     Some(there.f_bavail.saturating_mul(there.f_frsize))
 }
 
+/// Bytes of all that the file system of a path (or of the nearest folder above it that exists) can ever hold; `None`
+/// where the system does not tell.
+#[cfg(unix)]
+#[must_use]
+pub fn capacity(path: &Path) -> Option<u64> {
+    let there = path.ancestors().find_map(|p| rustix::fs::statvfs(p).ok())?;
+    Some(there.f_blocks.saturating_mul(there.f_frsize)).filter(|bytes| *bytes > 0)
+}
+
+/// Bytes of all that a file system can ever hold; this system does not tell.
+#[cfg(not(unix))]
+#[must_use]
+pub fn capacity(_: &Path) -> Option<u64> {
+    None
+}
+
+/// A full disk that has not the room for a file of this length even when it is empty is no fault that passes.
+#[must_use]
+pub fn for_file(fault: DiskFault, path: &Path, length: u64) -> DiskFault {
+    match capacity(path) {
+        Some(all) if fault.kind == FaultKind::Full && all < length => other(format!(
+            "disk full: {} is {} long, and its whole disk has only {}; choose another folder",
+            path.display(),
+            size(length),
+            size(all)
+        )),
+        _ => fault,
+    }
+}
+
 /// Bytes that can be written; this system does not tell.
 #[cfg(not(unix))]
 #[must_use]
@@ -158,5 +200,34 @@ mod tests {
         assert_eq!(fault.text, "cannot open /x/y: permission denied; give yourself access to it");
         let gone = system(Doing::Read, Path::new("/x/y"), &io::Error::from(io::ErrorKind::NotFound), 0);
         assert_eq!(gone.kind, FaultKind::Changed);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_passes_is_told_from_what_a_person_must_put_right() {
+        use rustix::io::Errno;
+        let kind = |error: io::Error| system(Doing::Write, Path::new("/x/y"), &error, 10).kind;
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::IO, Errno::NXIO, Errno::TIMEDOUT, Errno::STALE, Errno::NOMEM] {
+            assert_eq!(kind(errno.into()), FaultKind::Passing, "{errno:?}");
+        }
+        for errno in [Errno::NOSPC, Errno::DQUOT] {
+            assert_eq!(kind(errno.into()), FaultKind::Full, "{errno:?}");
+        }
+        for errno in
+            [Errno::ACCESS, Errno::PERM, Errno::ROFS, Errno::FBIG, Errno::NAMETOOLONG, Errno::ISDIR, Errno::INVAL]
+        {
+            assert_eq!(kind(errno.into()), FaultKind::Other, "{errno:?}");
+        }
+        assert_eq!(kind(io::Error::other("a link; it is not followed")), FaultKind::Other);
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_disk_too_small_for_a_file_is_not_waited_for() {
+        let full = || system(Doing::Write, Path::new("/dev/shm/x"), &io::Error::from(io::ErrorKind::StorageFull), 10);
+        assert_eq!(for_file(full(), Path::new("/dev/shm/x"), 1000).kind, FaultKind::Full);
+        let hopeless = for_file(full(), Path::new("/dev/shm/x"), u64::MAX);
+        assert_eq!(hopeless.kind, FaultKind::Other);
+        assert!(hopeless.text.contains("its whole disk has only"), "{hopeless}");
     }
 }

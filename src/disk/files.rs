@@ -18,6 +18,9 @@ use crate::disk::rawio;
 use crate::disk::storage::Allocation;
 use crate::swarm::job::DiskFault;
 use crate::wire::metainfo::paths::folded;
+use crate::wire::text::counted;
+
+mod probe;
 
 /// It exists as far as we know; to make it anew would hide that it was lost.
 const BEGUN: u8 = 1;
@@ -173,7 +176,7 @@ impl Files {
         })?;
         let size = opened.metadata().map_err(|e| fault::system(Doing::Open, &self.path(file), &e, 0))?.len();
         if size > entry.length || (size < entry.length && self.flag(file, SIZED)) {
-            return Err(self.lost(file, &format!("is {size} bytes long instead of {}", entry.length)));
+            return Err(self.lost(file, &format!("is {} long instead of {}", counted(size, "byte"), entry.length)));
         }
         Ok(self.handles.put(key, opened, false))
     }
@@ -207,7 +210,7 @@ impl Files {
             return Ok(open);
         }
         let entry = self.file(file)?;
-        let words = |doing| move |error: io::Error| fault::system(doing, &self.path(file), &error, self.still_needed());
+        let words = |doing| move |error: io::Error| self.refused(file, doing, &error);
         let (opened, made) = match self.open(&entry.path, Access::Write) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 if self.flag(file, BEGUN) {
@@ -224,7 +227,9 @@ impl Files {
         }
         if meta.len() < entry.length {
             if self.flag(file, SIZED) {
-                return Err(self.lost(file, &format!("is {} bytes long instead of {}", meta.len(), entry.length)));
+                return Err(
+                    self.lost(file, &format!("is {} long instead of {}", counted(meta.len(), "byte"), entry.length))
+                );
             }
             let room = rawio::make_room(&opened, entry.length, self.allocate == Allocation::Full);
             if let Err(error) = room {
@@ -269,6 +274,13 @@ impl Files {
         }
         owners.insert(inode, file);
         Ok(())
+    }
+
+    /// The fault of a file that cannot be written.
+    fn refused(&self, file: u32, doing: Doing, error: &io::Error) -> DiskFault {
+        let path = self.path(file);
+        let length = self.file(file).map_or(0, |f| f.length);
+        fault::for_file(fault::system(doing, &path, error, self.still_needed()), &path, length)
     }
 
     fn still_needed(&self) -> u64 {
@@ -316,7 +328,7 @@ impl Files {
                 let open = self.writer(file)?;
                 let written = rawio::write_all_at(&open, slices, done, segment.length, segment.at);
                 self.raise(file, DIRTY | UNSTAMPED);
-                written.map_err(|e| fault::system(Doing::Write, &self.path(file), &e, self.still_needed()))?;
+                written.map_err(|error| self.refused(file, Doing::Write, &error))?;
             }
             done += segment.length;
         }
@@ -444,8 +456,9 @@ fn hash(name: &str) -> u64 {
 
 fn larger(path: &Path, is: u64, wanted: u64) -> DiskFault {
     fault::other(format!(
-        "{} exists with {is} bytes and the torrent's file has {wanted}: move it away or choose another folder",
-        path.display()
+        "{} exists with {} and the torrent's file has {wanted}: move it away or choose another folder",
+        path.display(),
+        counted(is, "byte")
     ))
 }
 

@@ -24,7 +24,7 @@ pub fn claim(path: &Path, held: &str) -> Result<File, DiskFault> {
             let mut pid = String::new();
             let known = file.take(20).read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
             let pid = if known { pid.trim() } else { "unknown" };
-            return Err(fault::other(format!("already running (pid {pid}): {held}; stop that one first")));
+            return Err(fault::passing(format!("already running (pid {pid}): {held}; stop that one first")));
         }
         // A file system without locks: better no lock than no download.
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}

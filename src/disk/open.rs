@@ -3,10 +3,16 @@
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use thiserror::Error;
 
+use crate::disk::fault::is_out_of_handles;
 use crate::limits;
+
+/// How often a file is opened in vain where too many are open, and the time between two tries.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(250);
 
 /// Why a file could not be read as a torrent.
 #[derive(Debug, Error)]
@@ -52,7 +58,7 @@ pub fn read_torrent(path: &Path) -> Result<Vec<u8>, OpenError> {
 /// As [`read_torrent`].
 pub fn read_at_most(path: &Path, max: u64) -> Result<Vec<u8>, OpenError> {
     let failed = |source| OpenError::Io { path: path.to_owned(), source };
-    let file = open(path).map_err(failed)?;
+    let file = wait_and_open(path).map_err(failed)?;
     let meta = file.metadata().map_err(failed)?;
     if !meta.is_file() {
         return Err(OpenError::NotAFile { path: path.to_owned(), what: kind(meta.file_type()) });
@@ -68,6 +74,17 @@ pub fn read_at_most(path: &Path, max: u64) -> Result<Vec<u8>, OpenError> {
         return Err(too_large());
     }
     Ok(bytes)
+}
+
+/// Opens a file for reading. Where too many files are open, it waits a little for some to be closed.
+fn wait_and_open(path: &Path) -> io::Result<File> {
+    for _ in 0..TRIES {
+        match open(path) {
+            Err(error) if is_out_of_handles(&error) => std::thread::sleep(PAUSE),
+            other => return other,
+        }
+    }
+    open(path)
 }
 
 /// Opens a file for reading; a pipe that nobody writes to does not hold us up.

@@ -8,10 +8,13 @@ use crate::disk::fault::{self, Doing};
 use crate::disk::files::Files;
 use crate::disk::resume::{Manner, Record};
 use crate::limits::BLOCK;
-use crate::swarm::job::{BlockHash, DiskDone, DiskFault};
+use crate::swarm::job::{BlockHash, DiskDone, DiskFault, FaultKind, Probe};
 use crate::wire::message::PieceIndex;
 
 use std::sync::{Mutex, PoisonError};
+
+/// Bytes that a probe writes at once.
+const PROBE: usize = 256 << 10;
 
 /// A torrent's place on disk.
 pub struct Place {
@@ -94,6 +97,35 @@ impl Place {
     pub fn write(&self, offset: u64, slices: &[Bytes]) -> Result<(), DiskFault> {
         self.record.alive();
         self.files.write(offset, slices)
+    }
+
+    /// Tries what a fault has hindered.
+    ///
+    /// # Errors
+    /// When it is still hindered.
+    pub fn probe(&self, probe: Probe) -> Result<(), DiskFault> {
+        let Probe::Write(piece) = probe else { return self.files.probe_read() };
+        let geometry = self.files.layout().geometry();
+        let bytes = u64::from(geometry.piece_size(piece));
+        let dir = self.files.dir();
+        // It is written only where it leaves the disk no fuller than a piece would.
+        if let Some(free) = fault::free_space(dir).filter(|free| *free < bytes) {
+            let needs = (fault::size(bytes), fault::size(free));
+            let text = format!("disk full: {} needs {}, {} free", dir.display(), needs.0, needs.1);
+            return Err(DiskFault { kind: FaultKind::Full, text });
+        }
+        if self.record.written.has(piece.0) {
+            return Ok(());
+        }
+        let (mut at, end) = (geometry.offset(piece, 0), geometry.offset(piece, 0) + bytes);
+        while at < end {
+            let mut standing = vec![0; PROBE.min((end - at) as usize)];
+            self.files.standing(at, &mut standing)?;
+            let length = standing.len() as u64;
+            self.write(at, &[Bytes::from(standing)])?;
+            at += length;
+        }
+        Ok(())
     }
 
     /// Takes note of a piece that is whole and written.

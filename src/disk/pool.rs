@@ -23,7 +23,7 @@ use crate::disk::storage::{Resumed, Storage, StorageSpec};
 use crate::disk::store::{self, Found, Store};
 use crate::disk::trust;
 use crate::limits::{BUDGET, SHUTDOWN};
-use crate::swarm::job::{DiskDone, DiskFault, DiskJob, FaultKind};
+use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
 
 /// The share of the budget that may wait in the disk threads' memory.
 const HELD: u64 = BUDGET / 4;
@@ -269,7 +269,7 @@ fn is_it_mounted(dir: &Path, found: &Found, device: u64, store: &Store) -> Resul
         dir.display(),
         store.record().display()
     );
-    Err(DiskFault { kind: FaultKind::Changed, text })
+    Err(fault::passing(text))
 }
 
 /// The device that a folder lies on, or would if it is not there; 0 where the system does not tell.

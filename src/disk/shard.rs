@@ -13,11 +13,10 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
 use crate::disk::busy::Busy;
 use crate::disk::check::Check;
-use crate::disk::fault;
 use crate::disk::partial::Partial;
 use crate::disk::place::Place;
 use crate::disk::resume::Manner;
-use crate::swarm::job::{DiskDone, DiskFault, DiskJob, FaultKind};
+use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
 use crate::wire::message::{Block, PieceIndex};
 
 /// Bytes wait in memory no longer than this.
@@ -207,7 +206,7 @@ impl Shard {
                     mine.freed += partial.held();
                 }
             }
-            DiskJob::Probe(bytes) => mine.place.answer(DiskDone::Room(probe(&mine.place, bytes))),
+            DiskJob::Probe(probe) => mine.place.answer(DiskDone::Room(mine.place.probe(probe))),
             // These are turns, and come as such.
             DiskJob::Check(_) | DiskJob::Save => {}
         }
@@ -352,17 +351,5 @@ impl Mine {
                 Err(fault) => self.place.answer(DiskDone::Failed { piece, fault }),
             }
         }
-    }
-}
-
-/// Whether so many bytes could be written now, as far as the system tells.
-fn probe(place: &Place, bytes: u64) -> Result<(), DiskFault> {
-    match fault::free_space(place.files.dir()) {
-        Some(free) if free < bytes => {
-            let dir = place.files.dir().display();
-            let text = format!("disk full: {dir} needs {}, {} free", fault::size(bytes), fault::size(free));
-            Err(DiskFault { kind: FaultKind::Full, text })
-        }
-        _ => Ok(()),
     }
 }

@@ -13,7 +13,7 @@ use crate::disk::place::Place;
 use crate::disk::pool::Threads;
 use crate::disk::shard::Then;
 use crate::limits::{LAST_ANNOUNCE, SHUTDOWN};
-use crate::swarm::job::{DiskFault, DiskJob};
+use crate::swarm::job::{DiskFault, DiskJob, Probe};
 use crate::wire::message::Block;
 
 /// How room is made for files.
@@ -86,7 +86,12 @@ impl Storage {
                     shares[piece.at() % shards].push(job);
                     continue;
                 }
-                DiskJob::Probe(_) => {
+                // One that writes comes after what is written to its piece, as a write would.
+                DiskJob::Probe(Probe::Write(piece)) => {
+                    shares[piece.at() % shards].push(job);
+                    continue;
+                }
+                DiskJob::Probe(Probe::Read) => {
                     shares[0].push(job);
                     continue;
                 }

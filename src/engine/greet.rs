@@ -23,6 +23,7 @@ use super::reader::{PATIENCE, words};
 use super::threads::Crew;
 use super::utp::Utp;
 use crate::config::Encryption;
+use crate::disk::fault::is_out_of_handles;
 use crate::limits;
 use crate::swarm::candidates::canonical;
 use crate::swarm::event::Manner;
@@ -341,7 +342,10 @@ impl Work {
                 true
             }
             Err(error) => {
-                torrent.1.tell(Input::DialFailed { addr, why: Gone::Network(words(&error)) });
+                // What we lack ourselves says nothing of the address.
+                let ours = is_out_of_handles(&error);
+                let why = if ours { Gone::Full } else { Gone::Network(words(&error)) };
+                torrent.1.tell(Input::DialFailed { addr, why });
                 false
             }
         }

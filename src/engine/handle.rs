@@ -130,6 +130,7 @@ pub struct Engine {
     events: Receiver<Event>,
     left: Receiver<Vec<String>>,
     port: Option<u16>,
+    port_trouble: Option<String>,
     over: bool,
 }
 
@@ -150,6 +151,7 @@ impl Engine {
         let peer_id = peer_id();
         let listeners = listen(config.bind, config.port);
         let (port, port_state) = (listeners.port, listeners.state.clone());
+        let port_trouble = listeners.troubled.then(|| port_state.clone());
         let results = unbounded();
         let seats = Seats::new(max_peers);
         let greeting = greeting(config, peer_id, routes.clone(), seats.clone(), &results.0);
@@ -212,7 +214,7 @@ impl Engine {
             let _ = tell_left.send(Desk::new(session).run());
         };
         crew.spawn("session".to_owned(), work, |_| ()).map_err(|e| fail("thread", &e))?;
-        Ok(Engine { crew, orders, events: heard, left, port, over: false })
+        Ok(Engine { crew, orders, events: heard, left, port, port_trouble, over: false })
     }
 
     /// Asks for something. Answers come as events.
@@ -237,6 +239,12 @@ impl Engine {
     #[must_use]
     pub const fn port(&self) -> Option<u16> {
         self.port
+    }
+
+    /// What is wrong with that port: another one than was wished for, or none.
+    #[must_use]
+    pub fn port_trouble(&self) -> Option<&str> {
+        self.port_trouble.as_deref()
     }
 
     /// Stops all torrents (records saved, trackers told), then everything else. Returns the names of what did not

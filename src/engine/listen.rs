@@ -18,6 +18,8 @@ pub struct Listeners {
     pub port: Option<u16>,
     /// What became of the wish, in words.
     pub state: String,
+    /// Whether it is not what was wished for.
+    pub troubled: bool,
 }
 
 /// Listens on `port` of all addresses, or only of `bind`; where it is taken, on one of the next ten, or on one that the
@@ -37,12 +39,12 @@ pub fn listen(bind: Option<IpAddr>, port: u16) -> Listeners {
                     _ if port == 0 || got == port => format!("listening on port {got}"),
                     _ => format!("listening on port {got}: {port} is taken"),
                 };
-                return Listeners { sockets, port: Some(got), state };
+                return Listeners { sockets, port: Some(got), state, troubled: port != 0 && got != port };
             }
             Err(error) => why = format!("peers cannot reach us: listening on port {candidate} failed: {error}"),
         }
     }
-    Listeners { sockets: Vec::new(), port: None, state: why }
+    Listeners { sockets: Vec::new(), port: None, state: why, troubled: true }
 }
 
 /// Listens on this port of all hosts that exist; an error only when the first one that exists cannot have it.
@@ -94,6 +96,7 @@ mod tests {
         let second = listen(host, taken);
         assert!(second.port.is_some_and(|port| port != taken));
         assert!(second.state.contains(&format!("{taken} is taken")), "{}", second.state);
+        assert!(second.troubled && !first.troubled);
     }
 
     #[test]

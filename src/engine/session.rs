@@ -27,6 +27,7 @@ use crate::disk::pool::DiskPool;
 use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
 use crate::swarm::event::Input;
+use crate::swarm::job::DiskFault;
 use crate::swarm::view::{Source, State};
 use crate::wire::message::InfoHash;
 
@@ -97,11 +98,11 @@ pub enum Errand {
     /// Something was found out about our port.
     Port(PortNews),
     /// Its files were looked at.
-    Opened(TorrentId, Result<Box<Opened>, String>),
+    Opened(TorrentId, Result<Box<Opened>, DiskFault>),
     /// The metadata of a magnet were judged.
-    Described(TorrentId, Result<Box<Plan>, String>),
+    Described(TorrentId, Result<Box<Plan>, DiskFault>),
     /// Its files were looked at while it runs.
-    Unpacked(TorrentId, Result<Box<(Storage, Resumed)>, String>),
+    Unpacked(TorrentId, Result<Box<(Storage, Resumed)>, DiskFault>),
     /// Its files are closed again: its turn had gone.
     Shut(TorrentId),
     /// Its files are deleted, or not.

@@ -1,6 +1,7 @@
 //! What a torrent asks of the disk, and what it hears back.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 
@@ -24,10 +25,20 @@ pub enum DiskJob {
     Forget(PieceIndex),
     /// Hash these pieces from disk; answered by `Checked` for each run of pieces and one `CheckDone` in the end.
     Check(Vec<Range<u32>>),
-    /// Tell, by `Room`, whether this many bytes could be written now.
-    Probe(u64),
+    /// Tell, by `Room`, whether the disk works again.
+    Probe(Probe),
     /// Write out all that is held of unfinished pieces and save the resume record; answered by `Saved`.
     Save,
+}
+
+/// What a fault has hindered, and is tried before the torrent goes on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Probe {
+    /// Write: all bytes of this piece are written where they belong, as they stand there or as zeros. The torrent must
+    /// not have it.
+    Write(PieceIndex),
+    /// Read: every file that is there is opened.
+    Read,
 }
 
 /// What the disk tells a torrent.
@@ -86,14 +97,74 @@ pub struct DiskFault {
 pub enum FaultKind {
     /// No room: goes on by itself when there is some.
     Full,
+    /// Passes by itself, or when others end: no descriptors or threads, another process, a disk that is not there.
+    Passing,
     /// A file is absent, shorter or changed: the torrent should be checked again.
     Changed,
-    /// Anything else: permission, I/O error, name too long ..
+    /// Lasts until a person does something: permission, another file in the way, a name that is too long ..
     Other,
+    /// The same however often it is tried: metadata that cannot be used.
+    Final,
+}
+
+impl FaultKind {
+    /// Whether time alone may heal it; the others need a person.
+    #[must_use]
+    pub const fn may_pass(self) -> bool {
+        matches!(self, FaultKind::Full | FaultKind::Passing)
+    }
+}
+
+/// The time between two tries at what a fault hinders: at first, and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
+
+/// The time until the next try at what a fault hinders, after so many that were in vain; it doubles up to a minute.
+#[must_use]
+pub fn pause(tries: u32) -> Duration {
+    PAUSE.0.saturating_mul(1 << tries.min(8)).min(PAUSE.1)
+}
+
+impl DiskFault {
+    /// The sentence for whoever asks how it goes on: what is wrong, and what happens by itself.
+    #[must_use]
+    pub fn told(&self) -> String {
+        match self.kind {
+            FaultKind::Full | FaultKind::Passing | FaultKind::Other => {
+                format!("{}; it is tried again by itself, at least once a minute", self.text)
+            }
+            FaultKind::Changed | FaultKind::Final => self.text.clone(),
+        }
+    }
 }
 
 impl std::fmt::Display for DiskFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_to_a_minute() {
+        let seconds: Vec<u64> = [0, 1, 2, 3, 4, 5, 31, 32, u32::MAX].map(|n| pause(n).as_secs()).into();
+        assert_eq!(seconds, [5, 10, 20, 40, 60, 60, 60, 60, 60]);
+    }
+
+    #[test]
+    fn the_sentence_says_what_happens_by_itself() {
+        use FaultKind::{Changed, Final, Full, Other, Passing};
+        for (kind, goes_on, passes) in [
+            (Full, true, true),
+            (Passing, true, true),
+            (Other, true, false),
+            (Changed, false, false),
+            (Final, false, false),
+        ] {
+            let fault = DiskFault { kind, text: "it broke".into() };
+            assert_eq!((fault.told() != fault.text, kind.may_pass()), (goes_on, passes), "{kind:?}");
+        }
     }
 }

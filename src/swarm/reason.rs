@@ -221,6 +221,16 @@ fn are(n: u32, what: &str) -> String {
 
 /// Why there is no peer: what became of the addresses, what the trackers say.
 fn nobody(f: &Facts) -> String {
+    let banned = match f.banned {
+        0 => String::new(),
+        1 => "; 1 address is banned".to_owned(),
+        n => format!("; {n} addresses are banned"),
+    };
+    nobody_left(f) + &banned
+}
+
+/// The same, without those that are banned.
+fn nobody_left(f: &Facts) -> String {
     match f.dht {
         // What can be done about it stands first: the line may be cut.
         Some(words) if f.known == 0 && f.trackers.is_empty() && web_seeds_say(f).is_none() => match f.local {
@@ -252,7 +262,7 @@ fn nobody_called(f: &Facts) -> String {
         (0, true) => format!("no peers: none of {} is to be called now", addresses(f.known)),
         (0, false) => format!("no peers: {failed}"),
         (n, true) => format!("calling {n} of {}", addresses(f.known)),
-        (n, false) => format!("calling {n} addresses; {failed}"),
+        (n, false) => format!("calling {}; {failed}", addresses(n)),
     };
     let web = web_seeds_say(f).map_or_else(String::new, |web| format!("; {web}"));
     format!("{tried}{web}{}{}", port_says(f), trackers_say(f))

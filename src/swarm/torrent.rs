@@ -10,6 +10,7 @@ mod local;
 mod members;
 mod metadata;
 mod pex;
+mod recovery;
 mod seeker;
 mod show;
 mod superseed;
@@ -31,7 +32,7 @@ use crate::swarm::candidates::Candidates;
 use crate::swarm::choker;
 use crate::swarm::external::External;
 use crate::swarm::geometry::Geometry;
-use crate::swarm::job::{BlockHash, DiskDone, DiskFault, DiskJob};
+use crate::swarm::job::{BlockHash, DiskDone, DiskFault};
 use crate::swarm::local::Local;
 use crate::swarm::metadata::Search;
 use crate::swarm::peer::Peer;
@@ -175,7 +176,7 @@ pub struct Torrent {
     /// How often each piece failed its hash.
     fails: BTreeMap<PieceIndex, u32>,
     fault: Option<DiskFault>,
-    probe_at: Option<Instant>,
+    recovery: recovery::Recovery,
     checked: u32,
     /// Something has been downloaded since it was last complete.
     fetched: bool,
@@ -246,7 +247,7 @@ impl Torrent {
             suspicions: BTreeMap::new(),
             fails: BTreeMap::new(),
             fault: None,
-            probe_at: None,
+            recovery: recovery::Recovery::default(),
             checked: 0,
             fetched: false,
             complete: false,
@@ -379,10 +380,7 @@ impl Torrent {
         if self.throttled_up {
             self.serve_all(now, out);
         }
-        if self.probe_at.is_some_and(|at| now >= at) {
-            self.probe_at = None;
-            out.push(Effect::Disk(DiskJob::Probe(u64::from(self.config.geometry.piece_length()))));
-        }
+        self.probe(now, out);
         if std::mem::take(&mut self.freed) || self.throttled_down {
             self.throttled_down = false;
             self.hungry.extend(self.peers.keys());
@@ -415,7 +413,7 @@ impl Torrent {
         by(self.local.deadline());
         by(self.search.as_ref().and_then(Search::deadline));
         by(self.seek_at());
-        by(self.probe_at);
+        by(self.recovery.at);
         by(self.tell_at);
         by(self.gossip_at());
         by(self.round_at.filter(|_| !self.peers.is_empty()));
@@ -496,10 +494,12 @@ impl Torrent {
             DiskDone::Verified { piece, blocks } => self.verified(now, piece, &blocks, out),
             DiskDone::Corrupt { piece, blocks } => self.corrupt(now, piece, &blocks, out),
             DiskDone::Failed { piece, fault } => self.unwritable(now, piece, fault, out),
+            DiskDone::Checked { first, good } if self.is_rereading() => self.reread(now, first, &good, out),
             DiskDone::Checked { first, good } => self.checked(first, &good),
+            DiskDone::CheckDone(fault) if self.is_rereading() => self.reread_all(now, fault, out),
             DiskDone::CheckDone(fault) => self.check_done(now, fault, out),
-            DiskDone::Room(Ok(())) => self.recovered(now, out),
-            DiskDone::Room(Err(fault)) => self.still_faulty(now, fault),
+            DiskDone::Room(Ok(())) => self.probed(now, out),
+            DiskDone::Room(Err(fault)) => self.still_faulty(now, fault, out),
             DiskDone::Saved(result) => {
                 if let Err(fault) = result {
                     self.note(now, fault.text, out);

@@ -4,6 +4,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::swarm::job::FaultKind;
 use crate::wire::message::InfoHash;
 
 /// What a torrent is doing, in one word.
@@ -66,8 +67,10 @@ pub struct TorrentView {
     pub checked: u32,
     /// What it is doing.
     pub state: State,
-    /// The fault that stopped it, as a sentence.
+    /// The fault that stopped it, as a sentence; [`TorrentView::why`] adds what happens by itself.
     pub error: Option<String>,
+    /// Of which kind it is.
+    pub fault: Option<FaultKind>,
     /// Payload bytes a second, in.
     pub down: u64,
     /// Payload bytes a second, out.

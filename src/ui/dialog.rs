@@ -195,7 +195,7 @@ enum WhyLine<'a> {
 }
 
 fn why_lines(view: &TorrentView, width: u16) -> Vec<WhyLine<'_>> {
-    let sentence = view.error.as_ref().unwrap_or(&view.why.sentence);
+    let sentence = &view.why.sentence;
     let mut lines: Vec<WhyLine<'_>> = wrap(sentence, width).into_iter().map(WhyLine::Sentence).collect();
     if !view.why.numbers.is_empty() {
         lines.push(WhyLine::Gap);

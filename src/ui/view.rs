@@ -261,10 +261,8 @@ fn why(pen: &mut Pen<'_>, r: &Regions, model: &Model, snapshot: &Snapshot) {
         y += 1;
     }
     let Some(view) = model.chosen(snapshot) else { return };
-    let (sentence, style) = match &view.error {
-        Some(error) => (error.as_str(), theme.bad),
-        None => (view.why.sentence.as_str(), theme.text),
-    };
+    let sentence = view.why.sentence.as_str();
+    let style = if view.error.is_some() { theme.bad } else { theme.text };
     if area.height <= 2 {
         let more = format!("[{}] more", model.keymap.shown(Act::Why));
         let mut right = area.right() - 1;

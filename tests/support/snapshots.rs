@@ -190,6 +190,9 @@ pub fn seed(name: &str) -> TorrentView {
 /// A torrent of that state, with plausible numbers.
 pub fn other(name: &str, state: State, percent: u64) -> TorrentView {
     let size = 41_200_000_000 / (1 + name.len() as u64 % 7);
+    let full = "the disk is full: free some space in ~/Downloads, it goes on by itself";
+    let error = (state == State::Error).then(|| full.to_owned());
+    let sentence = error.clone().unwrap_or_else(|| format!("it is {}", state.word()));
     TorrentView {
         name: name.into(),
         size,
@@ -199,9 +202,8 @@ pub fn other(name: &str, state: State, percent: u64) -> TorrentView {
         have: 98 * percent as u32,
         checked: 4420,
         state,
-        error: (state == State::Error)
-            .then(|| "the disk is full: free some space in ~/Downloads, it goes on by itself".to_owned()),
-        why: Reason { sentence: format!("it is {}", state.word()), numbers: Vec::new() },
+        error,
+        why: Reason { sentence, numbers: Vec::new() },
         ..TorrentView::default()
     }
 }

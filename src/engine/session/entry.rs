@@ -9,6 +9,7 @@ use super::super::inbox::Inbox;
 use super::super::kept::Kept;
 use crate::disk::moving::Progress;
 use crate::swarm::event::Input;
+use crate::swarm::job::{DiskFault, FaultKind, pause};
 use crate::swarm::reason;
 use crate::swarm::torrent::{Torrent, Wish};
 use crate::swarm::view::{Cell, Reason, State, TorrentView};
@@ -42,6 +43,35 @@ pub(super) enum Life {
     Deleting,
 }
 
+/// What keeps a torrent from running.
+pub(super) struct Halt {
+    /// The fault.
+    pub(super) fault: DiskFault,
+    /// How often it was tried again in vain.
+    pub(super) tries: u32,
+    /// When it is tried next; `None` when it never is, or is being tried.
+    pub(super) at: Option<Instant>,
+    /// It is being tried.
+    pub(super) trying: bool,
+}
+
+impl Halt {
+    /// A fault that has come up now, after what it was before.
+    pub(super) fn new(fault: DiskFault, before: Option<&Halt>, now: Instant) -> Self {
+        let tries = before.map_or(0, |before| before.tries.saturating_add(1));
+        let at = (fault.kind != FaultKind::Final).then(|| now + pause(tries));
+        Halt { fault, tries, at, trying: false }
+    }
+
+    /// The words for people, with what happens by itself. A fault of files that were changed is looked at again, too.
+    fn told(&self) -> String {
+        match self.fault.kind {
+            FaultKind::Changed => DiskFault { kind: FaultKind::Passing, ..self.fault.clone() }.told(),
+            _ => self.fault.told(),
+        }
+    }
+}
+
 /// A torrent of the session.
 pub(super) struct Entry {
     pub(super) hash: InfoHash,
@@ -56,8 +86,8 @@ pub(super) struct Entry {
     pub(super) adding: Option<String>,
     /// Its turn in the queue has come.
     pub(super) turn: bool,
-    /// The fault that keeps it from running until the user says otherwise.
-    pub(super) error: Option<String>,
+    /// The fault that keeps it from running until it is tried again or the user says otherwise.
+    pub(super) error: Option<Halt>,
     /// The folder that its files are to go to.
     pub(super) moving: Option<PathBuf>,
     /// Its machine has learnt what is there.
@@ -89,6 +119,11 @@ impl Entry {
             unpacking: false,
             asked: false,
         }
+    }
+
+    /// Whether no fault keeps it from being begun.
+    pub(super) fn may_try(&self) -> bool {
+        self.error.as_ref().is_none_or(|halt| halt.trying)
     }
 
     /// Whether it does nothing, and nothing is done with it, that the session must wait for at its end.
@@ -180,22 +215,23 @@ impl Entry {
         let say = |view: &mut TorrentView, sentence: String| {
             view.why = Reason { sentence, numbers: Vec::new() };
         };
-        view.error = None;
+        (view.error, view.fault) = (None, None);
         if let Life::Moving(_, progress) = &self.life {
             let (done, all) = progress.bytes();
             let share = done as f64 / all.max(1) as f64;
             view.state = State::Moving;
             view.checked = (share * f64::from(view.pieces)) as u32;
             view.why = reason::moving(self.moving.as_deref().unwrap_or(Path::new("")), (done, all));
+        } else if let Some(halt) = &self.error {
+            // Also while it is tried again: that comes to nothing more often than not.
+            view.state = State::Error;
+            (view.error, view.fault) = (Some(halt.fault.text.clone()), Some(halt.fault.kind));
+            say(&mut view, halt.told());
         } else if let Life::Opening(_) = &self.life {
             view.state = State::Checking;
             view.checked = view.have;
             let dir = self.kept.dir.display();
             say(&mut view, format!("looking at its files in {dir}"));
-        } else if let Some(why) = &self.error {
-            view.state = State::Error;
-            view.error = Some(why.clone());
-            say(&mut view, why.clone());
         } else if self.goal == Goal::Pause {
             view.state = State::Paused;
         } else {

@@ -1,6 +1,7 @@
 //! A torrent's life in the session: added, opened, run, paused, removed, one step at a time.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -9,13 +10,15 @@ use super::super::inbox::inbox;
 use super::super::join::named;
 use super::super::kept::Kept;
 use super::super::runner::Runner;
-use super::entry::{Entry, Goal, Life};
+use super::entry::{Entry, Goal, Halt, Life};
 use super::wishes::today;
 use super::{Desk, Errand, Opened};
 use crate::api::{AddTorrent, Event, TorrentId, Wish};
+use crate::disk::fault::{other, passing};
 use crate::disk::storage::{Allocation, Resumed, Storage, StorageSpec};
 use crate::disk::store::Store;
 use crate::swarm::event::Input;
+use crate::swarm::job::{DiskFault, FaultKind};
 use crate::swarm::torrent::Torrent;
 use crate::swarm::view::{Source, State};
 use crate::wire::message::InfoHash;
@@ -101,7 +104,7 @@ impl Desk {
             }
             Err(why) => {
                 entry.life = Life::Unread;
-                self.failed(id, why);
+                self.failed(id, other(why));
             }
         }
     }
@@ -220,12 +223,12 @@ impl Desk {
             }
             (Life::Moving(_, progress), _) if leaves => progress.end(),
             (Life::Unread, Goal::Remove { data: false }) => self.forget(id),
-            (Life::Unread, Goal::Remove { data: true }) if entry.error.is_some() => {
+            (Life::Unread, Goal::Remove { data: true }) if !entry.may_try() => {
                 let text = format!("the files of {} are still there: it could not be read", entry.kept.name);
                 self.notice(Some(id), text);
                 self.forget(id);
             }
-            (Life::Unread, _) if entry.error.is_none() && !quitting => {
+            (Life::Unread, _) if entry.may_try() && !quitting => {
                 self.begin_reading(id);
                 self.rest(id);
             }
@@ -233,11 +236,11 @@ impl Desk {
             (Life::Paused(torrent), Goal::Remove { data: true }) if !torrent.is_described() => self.forget(id),
             (Life::Paused(_), Goal::Remove { data: true }) => self.delete(id),
             (Life::Paused(_), _) if entry.moving.is_some() && !quitting => self.begin_moving(id),
-            (Life::Paused(_), Goal::Run) if entry.turn && entry.error.is_none() && entry.is_choosing() => {
+            (Life::Paused(_), Goal::Run) if entry.turn && entry.may_try() && entry.is_choosing() => {
                 self.ask_files(id);
                 self.rest(id);
             }
-            (Life::Paused(_), Goal::Run) if entry.turn && entry.error.is_none() => self.open(id),
+            (Life::Paused(_), Goal::Run) if entry.turn && entry.may_try() => self.open(id),
             (Life::Stopping | Life::Deleting, _) => (),
             _ => self.rest(id),
         }
@@ -303,9 +306,9 @@ impl Desk {
                 let storage = Some(storage);
                 Box::new(Opened { mail, inbox, storage, resumed })
             });
-            Errand::Opened(id, opened.map_err(|fault| fault.text))
+            Errand::Opened(id, opened)
         };
-        self.errand(work, move |why| Errand::Opened(id, Err(why)));
+        self.errand(work, move |why| Errand::Opened(id, Err(passing(why))));
     }
 
     pub(super) fn alter(&mut self, id: TorrentId, change: impl FnOnce(Life) -> Life) {
@@ -315,31 +318,36 @@ impl Desk {
         }
     }
 
-    /// A torrent could not be started: it is not added, or stays as one that needs the user.
-    pub(super) fn failed(&mut self, id: TorrentId, why: String) {
+    /// A torrent could not be started: it is not added, or stays as one that is tried again.
+    pub(super) fn failed(&mut self, id: TorrentId, fault: DiskFault) {
         let Some(entry) = self.table.get_mut(&id) else { return };
         if let Some(what) = entry.adding.take() {
-            self.event(Event::Refused { what, why });
+            self.event(Event::Refused { what, why: fault.text });
             return self.forget(id);
         }
-        entry.error = Some(why.clone());
+        let before = entry.error.take();
+        let known = before.as_ref().is_some_and(|before| before.fault.text == fault.text);
+        let text = fault.text.clone();
+        entry.error = Some(Halt::new(fault, before.as_ref(), Instant::now()));
         self.settle(id);
-        self.notice(Some(id), why);
+        if !known {
+            self.notice(Some(id), text);
+        }
     }
 
-    pub(super) fn opened(&mut self, id: TorrentId, opened: Result<Box<Opened>, String>) {
+    pub(super) fn opened(&mut self, id: TorrentId, opened: Result<Box<Opened>, DiskFault>) {
         let quitting = self.quit.is_some();
         let Some(entry) = self.table.get_mut(&id) else { return };
         let wanted = entry.goal == Goal::Run && entry.turn && entry.moving.is_none() && !quitting;
         let opened = match opened {
             Ok(opened) if wanted => opened,
             Ok(opened) => return self.shut(id, opened.storage),
-            Err(why) => {
+            Err(fault) => {
                 self.alter(id, |life| match life {
                     Life::Opening(torrent) => Life::Paused(torrent),
                     other => other,
                 });
-                return if wanted { self.failed(id, why) } else { self.settle(id) };
+                return if wanted { self.failed(id, fault) } else { self.settle(id) };
             }
         };
         if matches!(entry.life, Life::Opening(_)) {
@@ -377,12 +385,16 @@ impl Desk {
         if let Err(error) = runner.start(&self.it.world) {
             let torrent = entry.machine(plan);
             entry.life = Life::Paused(torrent);
-            return self.failed(id, format!("no thread for it: {error}"));
+            return self.failed(id, passing(format!("no thread for it: {error}; allow more (ulimit -u)")));
         }
+        let over = entry.error.take();
         // It gets an even share before it asks for much, and its own with the next division.
         inbox.tell(share);
         entry.life = Life::Running(inbox.clone());
         self.it.routes.open(info_hash, inbox);
+        if over.is_some() {
+            self.notice(Some(id), "what kept it from running is over: going on".to_owned());
+        }
         self.added(id);
         self.reshare = true;
         self.settle(id);
@@ -422,7 +434,8 @@ impl Desk {
                     entry.life = Life::Paused(entry.machine(&plan));
                     entry.plan = Some(plan);
                 }
-                self.failed(id, format!("it was stopped by a fault of ttui: {words}; resume it to go on"));
+                let text = format!("it was stopped by a fault of ttui: {words}; resume it to go on");
+                self.failed(id, DiskFault { kind: FaultKind::Final, text });
             }
         }
     }

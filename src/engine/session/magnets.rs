@@ -11,8 +11,10 @@ use super::super::keep::Keep;
 use super::entry::{Entry, Goal, Life};
 use super::{Desk, Errand};
 use crate::api::{AddTorrent, Event, Priority, TorrentId};
+use crate::disk::fault::passing;
 use crate::disk::storage::{Resumed, Storage};
 use crate::swarm::event::Input;
+use crate::swarm::job::{DiskFault, FaultKind};
 
 impl Entry {
     /// Takes down what is known of it by now. The files that the link or the user selects are those of the plan.
@@ -53,18 +55,21 @@ impl Desk {
         let (keep, defaults) = (self.keeper(), self.it.defaults.clone());
         let work = move || {
             let plan = join::described(&add, &before, &info, &keep, &defaults);
-            Errand::Described(id, plan.map(Box::new))
+            // They are the same whenever they come.
+            let judged =
+                |why| DiskFault { kind: FaultKind::Final, text: format!("its metadata cannot be used: {why}") };
+            Errand::Described(id, plan.map(Box::new).map_err(judged))
         };
-        self.errand(work, move |why| Errand::Described(id, Err(why)));
+        self.errand(work, move |why| Errand::Described(id, Err(passing(why))));
     }
 
     /// They were judged.
-    pub(super) fn described(&mut self, id: TorrentId, plan: Result<Box<Plan>, String>) {
+    pub(super) fn described(&mut self, id: TorrentId, plan: Result<Box<Plan>, DiskFault>) {
         let keeps = self.it.keep.is_some();
         let Some(entry) = self.table.get_mut(&id) else { return };
         let mut plan = match plan {
             Ok(plan) => plan,
-            Err(why) => return self.failed(id, format!("its metadata cannot be used: {why}")),
+            Err(fault) => return self.failed(id, fault),
         };
         entry.knows(&plan);
         plan.wished(&entry.kept);
@@ -95,16 +100,16 @@ impl Desk {
         let (disk, answers) = (Arc::clone(&self.it.disk), inbox.clone());
         let work = move || {
             let opened = disk.open(spec, move |done| answers.tell(Input::Disk(done)));
-            Errand::Unpacked(id, opened.map(Box::new).map_err(|fault| fault.text))
+            Errand::Unpacked(id, opened.map(Box::new))
         };
         if let Some(entry) = self.table.get_mut(&id) {
             entry.unpacking = true;
         }
-        self.errand(work, move |why| Errand::Unpacked(id, Err(why)));
+        self.errand(work, move |why| Errand::Unpacked(id, Err(passing(why))));
     }
 
     /// Its files were looked at: it is told of them, if it still runs.
-    pub(super) fn unpacked(&mut self, id: TorrentId, files: Result<Box<(Storage, Resumed)>, String>) {
+    pub(super) fn unpacked(&mut self, id: TorrentId, files: Result<Box<(Storage, Resumed)>, DiskFault>) {
         let Some(entry) = self.table.get_mut(&id) else { return };
         match (files, &entry.life, &entry.plan) {
             (Ok(files), Life::Running(inbox), Some(plan)) => {
@@ -116,9 +121,9 @@ impl Desk {
             }
             // Until they are closed nobody else may open them.
             (Ok(files), ..) => self.shut(id, Some(files.0)),
-            (Err(why), Life::Running(_), _) => {
+            (Err(fault), Life::Running(_), _) => {
                 entry.unpacking = false;
-                self.failed(id, why);
+                self.failed(id, fault);
             }
             (Err(_), ..) => {
                 entry.unpacking = false;

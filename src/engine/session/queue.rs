@@ -39,8 +39,22 @@ impl Entry {
         matches!(self.life, Life::Running(_)) && self.view.state == State::Downloading
     }
 
-    const fn wants_to_run(&self) -> bool {
-        matches!(self.goal, Goal::Run) && self.error.is_none()
+    fn wants_to_run(&self) -> bool {
+        matches!(self.goal, Goal::Run) && self.may_try()
+    }
+
+    /// When what keeps it from running is tried again.
+    fn tried_at(&self) -> Option<Instant> {
+        self.error.as_ref().filter(|_| self.goal == Goal::Run)?.at
+    }
+
+    /// Begins to try again what keeps it from running, if it is time; tells whether it does.
+    fn tries_again(&mut self, now: Instant) -> bool {
+        let due = self.tried_at().is_some_and(|at| now >= at);
+        if let Some(halt) = self.error.as_mut().filter(|_| due) {
+            (halt.at, halt.trying) = (None, true);
+        }
+        due
     }
 }
 
@@ -55,6 +69,10 @@ impl Desk {
                 (Life::Running(_), State::Downloading, 0) => entry.idle.or(Some(now)),
                 _ => None,
             };
+            // One whose `.torrent` could not be read needs no turn for that.
+            if entry.tries_again(now) && matches!(entry.life, Life::Unread) {
+                altered.push(*id);
+            }
             let counts = entry.counts(now);
             let turn = entry.wants_to_run() && (!counts || room > 0);
             if turn && counts {
@@ -72,7 +90,8 @@ impl Desk {
     pub(super) fn turns_at(&self) -> Option<Instant> {
         let waits = |entry: &Entry| entry.wants_to_run() && !entry.turn;
         let looks = self.it.max_active.is_some() && self.table.values().any(waits);
-        looks.then(|| Instant::now() + LOOK)
+        let tried = self.table.values().filter_map(Entry::tried_at).min();
+        looks.then(|| Instant::now() + LOOK).into_iter().chain(tried).min()
     }
 
     /// Moves a torrent in the queue.

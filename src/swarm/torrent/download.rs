@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{Effect, Gone, PeerKey, Phase, Torrent};
 use crate::limits::{self, BLOCK};
 use crate::swarm::history::Happened;
-use crate::swarm::job::{BlockHash, DiskFault, DiskJob, FaultKind};
+use crate::swarm::job::{BlockHash, DiskJob};
 use crate::swarm::peer::{Asked, Peer};
 use crate::swarm::picker::{Arrival, Giver};
 use crate::wire::message::{Block, Message, PieceIndex};
@@ -224,7 +224,7 @@ impl Torrent {
     }
 
     /// A piece begins anew: nobody is asked for any of it.
-    fn release_piece(&mut self, piece: PieceIndex) {
+    pub(super) fn release_piece(&mut self, piece: PieceIndex) {
         for peer in self.peers.values_mut() {
             let before = peer.inflight.len();
             let geometry = &self.config.geometry;
@@ -290,6 +290,7 @@ impl Torrent {
                 self.blame(now, giver, piece, out);
             }
         }
+        self.works();
         let wanted = self.picker.wants(piece);
         self.picker.mark_have(piece);
         let mut bored = Vec::new();
@@ -344,7 +345,7 @@ impl Torrent {
         }
         if std::mem::take(&mut self.fetched) {
             self.trackers.completed(now);
-            self.note(now, "everything wanted is here, verified and written".into(), out);
+            self.write_log(now, "everything wanted is here, verified and written".into());
             out.push(Effect::Complete);
         }
         let done = |p: &Peer| p.wants_nothing() || p.web.is_some();
@@ -392,37 +393,6 @@ impl Torrent {
         match giver {
             Giver::Host(ip) => self.ban(now, ip, &format!("sent bad data (piece {piece})"), out),
             Giver::Web(seed) => self.ban_web_seed(now, seed, &self.bad_files(piece), out),
-        }
-    }
-
-    /// A piece could not be written: the torrent halts, and goes on serving what it has.
-    pub(super) fn unwritable(&mut self, now: Instant, piece: PieceIndex, fault: DiskFault, out: &mut Vec<Effect>) {
-        self.picker.mark_lost(piece);
-        self.release_piece(piece);
-        let first = self.fault.is_none();
-        self.probe_at = (fault.kind != FaultKind::Changed).then(|| now + Duration::from_secs(5));
-        self.fault = Some(fault.clone());
-        if first {
-            self.note(now, fault.text, out);
-            for key in self.peers.keys().copied().collect::<Vec<_>>() {
-                self.release(key, true, out);
-            }
-        }
-    }
-
-    /// There is room again.
-    pub(super) fn recovered(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        if self.fault.take().is_some() {
-            self.note(now, "the disk takes data again: going on".into(), out);
-            self.freed = true;
-        }
-    }
-
-    /// There is still no room.
-    pub(super) fn still_faulty(&mut self, now: Instant, fault: DiskFault) {
-        if self.fault.is_some() {
-            self.fault = Some(fault);
-            self.probe_at = Some(now + Duration::from_secs(5));
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::swarm::bitfield::Bitfield;
 use crate::swarm::job::{DiskFault, DiskJob};
 use crate::swarm::view::{Priority, Source};
 use crate::wire::message::PieceIndex;
+use crate::wire::text::counted;
 
 impl Torrent {
     /// It runs from now on, with what the resume record vouches for.
@@ -19,8 +20,7 @@ impl Torrent {
             return;
         }
         self.started = Some(now);
-        self.fault = None;
-        self.probe_at = None;
+        self.forget_fault();
         self.candidates.rest(now);
         self.web_seeds.rest();
         self.dialing.clear();
@@ -62,6 +62,13 @@ impl Torrent {
         if self.phase != Phase::Active {
             return;
         }
+        if self.is_rereading() {
+            return self.note(
+                now,
+                "pieces that could not be read are being hashed: check all data after that".into(),
+                out,
+            );
+        }
         for key in self.peers.keys().copied().collect::<Vec<_>>() {
             self.expel(now, key, Gone::Stopped, out);
         }
@@ -71,8 +78,7 @@ impl Torrent {
             }
             self.picker.mark_lost(piece);
         }
-        self.fault = None;
-        self.probe_at = None;
+        self.forget_fault();
         self.complete = false;
         self.fetched = false;
         self.local.stop();
@@ -96,11 +102,11 @@ impl Torrent {
         if self.phase != Phase::Checking {
             return;
         }
-        if let Some(fault) = fault {
-            self.note(now, fault.text.clone(), out);
-            self.fault = Some(fault);
-        }
         self.go_active(now, out);
+        if let Some(fault) = fault {
+            let lacking: Vec<_> = self.config.geometry.all().filter(|p| !self.picker.have().has(*p)).collect();
+            self.unreadable(now, lacking, fault, out);
+        }
     }
 
     fn go_active(&mut self, now: Instant, out: &mut Vec<Effect>) {
@@ -110,7 +116,7 @@ impl Torrent {
         self.fetched = false;
         self.look_if_complete(now, out);
         let (have, all) = (self.picker.have().count(), self.config.geometry.pieces());
-        self.write_log(now, format!("started with {have} of {all} pieces"));
+        self.write_log(now, format!("started with {have} of {}", counted(all, "piece")));
         self.seek(now);
         out.push(Effect::Ready);
     }

@@ -32,6 +32,7 @@ impl Torrent {
             checked: self.checked,
             state: self.state(),
             error: self.fault.as_ref().map(|f| f.text.clone()),
+            fault: self.fault.as_ref().map(|f| f.kind),
             down,
             up,
             downloaded: self.config.totals.0 + self.down.total(),

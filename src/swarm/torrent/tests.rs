@@ -8,6 +8,7 @@ mod introductions;
 mod letters;
 mod local;
 mod pex;
+mod recovery;
 
 pub(super) const PIECES: u32 = 8;
 

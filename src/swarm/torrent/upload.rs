@@ -111,12 +111,11 @@ impl Torrent {
         if pieces.is_empty() {
             return;
         }
-        for piece in pieces {
+        for piece in pieces.iter().copied() {
             self.picker.mark_lost(piece);
             self.tell_loss(piece, out);
         }
-        self.note(now, fault.text.clone(), out);
-        self.fault = Some(fault);
+        self.unreadable(now, pieces, fault, out);
         self.recount();
         self.look_if_complete(now, out);
         for key in self.peers.keys().copied().collect::<Vec<_>>() {

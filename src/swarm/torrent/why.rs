@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{OWN, Phase, SHARE, Torrent};
+use crate::swarm::job::DiskFault;
 use crate::swarm::metadata::Search;
 use crate::swarm::reason::Facts;
 use crate::swarm::view::Priority;
@@ -12,7 +13,7 @@ impl Torrent {
     pub(super) fn facts(&self, now: Instant, detail: bool) -> Facts {
         let mut f = Facts {
             state: self.state(),
-            fault: self.fault.as_ref().map(|f| f.text.clone()),
+            fault: self.fault.as_ref().map(DiskFault::told),
             checked: self.checked,
             pieces: self.config.geometry.pieces(),
             have: self.picker.have().count(),

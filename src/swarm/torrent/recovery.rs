@@ -1,0 +1,159 @@
+//! Faults of the disk: the torrent halts, goes on serving what it has, and tries by itself whether the fault is over.
+//!
+//! Nothing is asked of anybody until a write has succeeded at the very place that failed, or until the pieces that could
+//! not be read have been hashed.
+
+use std::collections::BTreeSet;
+use std::ops::Range;
+use std::time::Instant;
+
+use super::{Effect, PeerKey, Phase, Torrent};
+use crate::swarm::job::{DiskFault, DiskJob, FaultKind, Probe, pause};
+use crate::wire::message::PieceIndex;
+
+/// How a torrent comes out of a fault.
+#[derive(Debug, Default)]
+pub(super) struct Recovery {
+    /// When it is tried next.
+    pub(super) at: Option<Instant>,
+    /// The piece that could not be written.
+    unwritten: Option<PieceIndex>,
+    /// Pieces that could not be read: they are hashed when that is possible again.
+    unread: BTreeSet<PieceIndex>,
+    /// They are being hashed.
+    hashing: bool,
+    /// Tries since a piece was last verified.
+    tries: u32,
+}
+
+impl Torrent {
+    /// A piece could not be written.
+    pub(super) fn unwritable(&mut self, now: Instant, piece: PieceIndex, fault: DiskFault, out: &mut Vec<Effect>) {
+        self.picker.mark_lost(piece);
+        self.release_piece(piece);
+        self.recovery.unwritten = Some(piece);
+        self.halt(now, fault, out);
+    }
+
+    /// These pieces could not be read.
+    pub(super) fn unreadable(
+        &mut self,
+        now: Instant,
+        pieces: impl IntoIterator<Item = PieceIndex>,
+        fault: DiskFault,
+        out: &mut Vec<Effect>,
+    ) {
+        self.recovery.unread.extend(pieces);
+        self.halt(now, fault, out);
+    }
+
+    fn halt(&mut self, now: Instant, fault: DiskFault, out: &mut Vec<Effect>) {
+        let before = self.fault.replace(fault.clone());
+        match fault.kind {
+            FaultKind::Changed | FaultKind::Final => self.recovery.at = None,
+            // One that is under way already is enough.
+            _ if before.is_some() && (self.recovery.at.is_some() || self.recovery.hashing) => {}
+            _ => self.recovery.at = Some(now + pause(self.recovery.tries)),
+        }
+        if before.is_none() {
+            for key in self.peers.keys().copied().collect::<Vec<PeerKey>>() {
+                self.release(key, true, out);
+            }
+        }
+        if before.is_none_or(|before| before.text != fault.text) {
+            self.note(now, fault.text, out);
+        }
+    }
+
+    /// Tries what the fault has hindered, when it is time.
+    pub(super) fn probe(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if self.recovery.at.is_none_or(|at| now < at) {
+            return;
+        }
+        self.recovery.at = None;
+        out.push(Effect::Disk(DiskJob::Probe(self.recovery.unwritten.map_or(Probe::Read, Probe::Write))));
+    }
+
+    /// The probe has gone well.
+    pub(super) fn probed(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        if self.fault.is_none() || self.recovery.at.is_some() {
+            return;
+        }
+        self.recovery.unwritten = None;
+        if self.recovery.unread.is_empty() {
+            self.recovered(now, out);
+        } else {
+            self.recovery.hashing = true;
+            out.push(Effect::Disk(DiskJob::Check(runs(&self.recovery.unread))));
+        }
+    }
+
+    /// The fault is still there.
+    pub(super) fn still_faulty(&mut self, now: Instant, fault: DiskFault, out: &mut Vec<Effect>) {
+        self.recovery.hashing = false;
+        if self.fault.is_some() {
+            self.recovery.tries = self.recovery.tries.saturating_add(1);
+            self.recovery.at = None;
+            self.halt(now, fault, out);
+        }
+    }
+
+    /// A run of pieces that could not be read has been hashed, while the torrent halts.
+    pub(super) fn reread(&mut self, now: Instant, first: PieceIndex, good: &[bool], out: &mut Vec<Effect>) {
+        for (piece, _) in (first.0..).map(PieceIndex).zip(good).filter(|(_, good)| **good) {
+            self.verified(now, piece, &[], out);
+        }
+    }
+
+    /// All pieces that could not be read have been hashed, unless a fault was in the way once more.
+    pub(super) fn reread_all(&mut self, now: Instant, fault: Option<DiskFault>, out: &mut Vec<Effect>) {
+        if !self.recovery.hashing {
+            return;
+        }
+        match fault {
+            Some(fault) => self.still_faulty(now, fault, out),
+            None => {
+                self.recovery.hashing = false;
+                self.recovery.unread.clear();
+                self.recovered(now, out);
+            }
+        }
+    }
+
+    fn recovered(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.fault = None;
+        // One that comes back before a piece is verified is not over: the pauses go on growing.
+        self.recovery.tries = self.recovery.tries.saturating_add(1);
+        self.freed = true;
+        self.note(now, "the disk works again: going on".into(), out);
+        self.look_if_complete(now, out);
+    }
+
+    /// Whether pieces are hashed while it takes part in the swarm.
+    pub(super) const fn is_rereading(&self) -> bool {
+        matches!(self.phase, Phase::Active) && self.recovery.hashing
+    }
+
+    /// A piece was verified: the disk does its work.
+    pub(super) const fn works(&mut self) {
+        self.recovery.tries = 0;
+    }
+
+    /// Forgets the fault: everything begins anew.
+    pub(super) fn forget_fault(&mut self) {
+        self.fault = None;
+        self.recovery = Recovery::default();
+    }
+}
+
+/// Pieces as runs.
+fn runs(pieces: &BTreeSet<PieceIndex>) -> Vec<Range<u32>> {
+    let mut runs: Vec<Range<u32>> = Vec::new();
+    for piece in pieces {
+        match runs.last_mut().filter(|run| run.end == piece.0) {
+            Some(run) => run.end += 1,
+            None => runs.push(piece.0..piece.0 + 1),
+        }
+    }
+    runs
+}

@@ -1,0 +1,164 @@
+//! Faults of the disk: what is asked of whom while one lasts, and how it ends.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use super::*;
+use crate::swarm::job::{DiskDone, DiskFault, DiskJob, FaultKind, Probe};
+use crate::swarm::view::State;
+
+const FULL: FaultKind = FaultKind::Full;
+const PASSING: FaultKind = FaultKind::Passing;
+const OTHER: FaultKind = FaultKind::Other;
+
+fn fault(kind: FaultKind, text: &str) -> DiskFault {
+    DiskFault { kind, text: text.into() }
+}
+
+/// A torrent that has some pieces, and a peer that has all and is asked for the others.
+fn with_peer(have: u8) -> (Torrent, Instant) {
+    let (mut it, now, _) = torrent_with(1 << 20, |_| ());
+    if have > 0 {
+        it.handle(now, Input::Stop, &mut Vec::new());
+        it.handle(now, Input::Disk(DiskDone::Saved(Ok(()))), &mut Vec::new());
+        it.handle(now + Duration::from_secs(60), Input::Tick, &mut Vec::new());
+        assert!(it.stopped());
+        let have = Bytes::copy_from_slice(&[have]);
+        it.handle(now, Input::Start { have, check: Vec::new() }, &mut Vec::new());
+    }
+    let out = meets(&mut it, now, 1, vec![bits(0xff), Message::Unchoke]);
+    assert!(have == 0xff || !requests(&out).is_empty());
+    (it, now)
+}
+
+fn does(it: &mut Torrent, now: Instant, done: DiskDone) -> Vec<Effect> {
+    let mut out = Vec::new();
+    it.handle(now, Input::Disk(done), &mut out);
+    it.check_invariants().unwrap();
+    out
+}
+
+fn jobs(out: &[Effect]) -> Vec<String> {
+    let job = |effect: &Effect| match effect {
+        Effect::Disk(DiskJob::Probe(probe)) => Some(format!("{probe:?}")),
+        Effect::Disk(DiskJob::Check(runs)) => Some(format!("{runs:?}")),
+        _ => None,
+    };
+    out.iter().filter_map(job).collect()
+}
+
+fn notices(out: &[Effect]) -> Vec<&str> {
+    let text = |effect: &'_ Effect| matches!(effect, Effect::Notice(_));
+    out.iter().filter(|e| text(e)).map(|e| if let Effect::Notice(text) = e { text.as_str() } else { "" }).collect()
+}
+
+/// Lets the time come for the next try, and says after how long it did.
+fn wait(it: &mut Torrent, now: &mut Instant) -> (u64, Vec<Effect>) {
+    let began = *now;
+    loop {
+        *now += Duration::from_secs(1);
+        let mut out = Vec::new();
+        it.handle(*now, Input::Tick, &mut out);
+        assert!(requests(&out).is_empty(), "nothing is asked while the fault lasts");
+        if !jobs(&out).is_empty() || (*now - began).as_secs() > 200 {
+            return ((*now - began).as_secs(), out);
+        }
+    }
+}
+
+#[test]
+fn after_a_fault_nothing_is_asked_before_a_write_at_the_same_place_has_succeeded() {
+    for (kind, text, piece) in [(FULL, "disk full", 3), (PASSING, "an I/O error", 0), (OTHER, "read-only", 7)] {
+        let (mut it, mut now) = with_peer(0);
+        let failed = |text: &str| DiskDone::Failed { piece: PieceIndex(piece), fault: fault(kind, text) };
+        let out = does(&mut it, now, failed(text));
+        assert_eq!(notices(&out), [text]);
+        let cancelled = out.iter().filter(|e| matches!(e, Effect::Send { message: Message::Cancel(_), .. })).count();
+        assert!(cancelled > 0 && requests(&out).is_empty());
+        // What was under way fails in the same manner: that is said once, and tried no sooner.
+        assert!(notices(&does(&mut it, now, failed(text))).is_empty());
+        let view = it.view(now, false);
+        assert_eq!((view.state, view.fault, view.error.as_deref()), (State::Error, Some(kind), Some(text)));
+        assert!(view.why.sentence.starts_with(text) && view.why.sentence.contains("tried again by itself"));
+        for pause in [5, 10, 20, 40, 60, 60] {
+            let (waited, out) = wait(&mut it, &mut now);
+            assert_eq!((waited, jobs(&out)), (pause, vec![format!("{:?}", Probe::Write(PieceIndex(piece)))]));
+            let out = does(&mut it, now, DiskDone::Room(Err(fault(kind, text))));
+            assert!(notices(&out).is_empty() && requests(&out).is_empty());
+            // Others come and go meanwhile, and are not asked either.
+            assert!(requests(&meets(&mut it, now, 2, vec![bits(0xff), Message::Unchoke])).is_empty());
+            it.handle(now, Input::Gone { peer: PeerKey(2), why: Gone::Closed }, &mut Vec::new());
+        }
+        wait(&mut it, &mut now);
+        let out = does(&mut it, now, DiskDone::Room(Ok(())));
+        assert!(notices(&out)[0].contains("going on") && !requests(&out).is_empty());
+        assert_eq!(it.view(now, false).state, State::Downloading);
+        // One that is back at once is waited for as before; a piece that was written ends that.
+        does(&mut it, now, failed(text));
+        assert_eq!(wait(&mut it, &mut now).0, 60);
+        does(&mut it, now, DiskDone::Room(Ok(())));
+        does(&mut it, now, DiskDone::Verified { piece: PieceIndex(1), blocks: Vec::new() });
+        does(&mut it, now, failed(text));
+        assert_eq!(wait(&mut it, &mut now).0, 5);
+    }
+}
+
+#[test]
+fn what_could_not_be_read_is_hashed_when_it_can_be_and_not_fetched() {
+    for (kind, pieces, runs) in
+        [(PASSING, vec![2], "[2..3]"), (OTHER, vec![0, 1, 7], "[0..2, 7..8]"), (FULL, vec![5], "[5..6]")]
+    {
+        let (mut it, mut now) = with_peer(0xff);
+        assert_eq!(it.view(now, false).state, State::Seeding);
+        meets(&mut it, now, 3, vec![bits(0), Message::Interested]);
+        let blocks = pieces.iter().map(|n| Block { piece: PieceIndex(*n), begin: 0, length: BLOCK }).collect();
+        let mut out = Vec::new();
+        let words = fault(kind, "cannot read it");
+        it.handle(now, Input::Unread { peer: PeerKey(3), blocks, fault: words }, &mut out);
+        assert_eq!((notices(&out), it.view(now, false).state), (vec!["cannot read it"], State::Error));
+        assert_eq!(jobs(&wait(&mut it, &mut now).1), ["Read"]);
+        assert_eq!(jobs(&does(&mut it, now, DiskDone::Room(Ok(())))), [runs]);
+        // Once more in vain, then not.
+        does(&mut it, now, DiskDone::CheckDone(Some(fault(kind, "cannot read it"))));
+        let (waited, out) = wait(&mut it, &mut now);
+        assert_eq!((waited, jobs(&out)), (10, vec!["Read".to_owned()]));
+        does(&mut it, now, DiskDone::Room(Ok(())));
+        for piece in &pieces {
+            does(&mut it, now, DiskDone::Checked { first: PieceIndex(*piece), good: vec![true] });
+        }
+        let out = does(&mut it, now, DiskDone::CheckDone(None));
+        assert!(requests(&out).is_empty() && !out.iter().any(|e| matches!(e, Effect::Complete)), "nothing was fetched");
+        let view = it.view(now, false);
+        assert_eq!((view.state, view.have, view.error), (State::Seeding, PIECES, None));
+    }
+}
+
+#[test]
+fn a_check_that_meets_a_fault_is_made_up_for() {
+    for (lost, asked) in [(vec![1], 4), (vec![6, 7], 8), (vec![], 0)] {
+        let (mut it, mut now) = with_peer(0xff);
+        it.handle(now, Input::Wish(Wish::Verify), &mut Vec::new());
+        let good = (0..PIECES).map(|n| n < 4).collect();
+        does(&mut it, now, DiskDone::Checked { first: PieceIndex(0), good });
+        does(&mut it, now, DiskDone::CheckDone(Some(fault(OTHER, "a folder is in its place"))));
+        assert_eq!(it.view(now, false).state, State::Error);
+        assert!(requests(&meets(&mut it, now, 4, vec![bits(0xff), Message::Unchoke])).is_empty());
+        wait(&mut it, &mut now);
+        assert_eq!(jobs(&does(&mut it, now, DiskDone::Room(Ok(())))), ["[4..8]"]);
+        let good = (4..PIECES).map(|n| !lost.contains(&n)).collect();
+        does(&mut it, now, DiskDone::Checked { first: PieceIndex(4), good });
+        let out = does(&mut it, now, DiskDone::CheckDone(None));
+        let lost = lost.iter().filter(|n| **n >= 4).count();
+        assert_eq!(requests(&out).len(), if lost > 0 { asked } else { 0 });
+    }
+}
+
+#[test]
+fn what_a_person_must_judge_is_not_tried() {
+    let (mut it, mut now) = with_peer(0);
+    does(&mut it, now, DiskDone::Failed { piece: PieceIndex(2), fault: fault(FaultKind::Changed, "it was changed") });
+    let (_, out) = wait(&mut it, &mut now);
+    assert!(jobs(&out).is_empty());
+    assert_eq!(it.view(now, false).why.sentence, "it was changed");
+}
