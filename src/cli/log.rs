@@ -1,35 +1,303 @@
-//! The log file: what happened, in words, for whoever asks later.
+//! The log file: opens, writes and rotates it.
+//!
+//! `tracing-subscriber` filters and formats the lines; [`LogFile`] is where they go. A log that cannot be written never
+//! ends a thread and never writes to the terminal, which the interface may be drawing on: lines are dropped and counted,
+//! and the file is opened again when that is possible. (The writers of `flexi_logger` and `tracing-appender` panic or print
+//! where a folder cannot be listed or a file not be opened.)
 
-use color_eyre::eyre::WrapErr;
-use flexi_logger::{Age, Cleanup, Criterion, FileSpec, Logger, Naming};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use color_eyre::eyre::{WrapErr, bail};
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Config;
+use crate::disk::rawio::inode;
 use crate::limits::MIB;
+use crate::wire::text::clean;
 
-/// The size at which a log file is put aside, and how many of these are kept.
-const SIZE: u64 = 10 * MIB as u64;
-const KEPT: usize = 3;
+/// The size in bytes at which a log file is rotated.
+const MAX_SIZE: u64 = 10 * MIB as u64;
+/// How many rotated files are kept: `ttui.log.1` is the newest.
+const KEPT_FILES: u32 = 3;
+/// The longest line in columns.
+const MAX_LINE: usize = 16 * 1024;
+/// How often the path is compared with the open file, and opening is tried again.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Begins to log to the file that was named; with `always` otherwise to `ttui.log` in the state folder.
+/// Starts logging to `--log-file`; without one, to `ttui.log` in the state folder where `interface` is set or `-v` was
+/// given, and else nowhere. A default log that cannot be opened is tried again later.
 ///
 /// # Errors
-/// When the file cannot be written.
-pub fn start(config: &Config, always: bool) -> color_eyre::Result<()> {
-    let path = match (&config.log_file, always || config.verbose > 0) {
-        (Some(path), _) => path.clone(),
-        (None, true) => config.state_dir.join("ttui.log"),
-        (None, false) => return Ok(()),
+/// When `--log-file` cannot be opened, or names the terminal that the interface is to draw on.
+pub fn start(config: &Config, interface: bool) -> color_eyre::Result<()> {
+    let (path, named) = match &config.log_file {
+        Some(path) => (path.clone(), true),
+        None if interface || config.verbose > 0 => (config.state_dir.join("ttui.log"), false),
+        None => return Ok(()),
     };
-    let level = ["info", "debug", "trace"][usize::from(config.verbose.min(2))];
-    // Only our own words: what libraries log may quote strangers.
-    let spec = format!("off, ttui={level}");
-    let file = FileSpec::try_from(&path).wrap_err_with(|| format!("{} cannot be a log file", path.display()))?;
-    let rotate = Criterion::AgeOrSize(Age::Day, SIZE);
-    Logger::try_with_str(spec)
-        .and_then(|logger| {
-            let logger = logger.log_to_file(file).append().use_utc();
-            logger.rotate(rotate, Naming::Numbers, Cleanup::KeepLogFiles(KEPT)).start()
-        })
-        .wrap_err_with(|| format!("the log file {} cannot be written", path.display()))?;
+    let log = LogFile::open(path.clone(), named, MAX_SIZE);
+    if named {
+        log.error()
+            .map_or(Ok(()), Err)
+            .wrap_err_with(|| format!("the log file {} cannot be written", path.display()))?;
+        if interface && log.is_terminal() {
+            bail!("the log file {} is a terminal, where the interface is drawn: name a file", path.display());
+        }
+    }
+    let level = [LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE][usize::from(config.verbose.min(2))];
+    let lines = tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_target(false)
+        .with_thread_names(true)
+        .log_internal_errors(false)
+        .with_writer(Arc::new(log));
+    // Only our own messages: those of libraries may quote strangers.
+    let ours = Targets::new().with_target("ttui", level);
+    // In a program that has a logger already, that one stays.
+    let _ = tracing_subscriber::registry().with(lines).with(ours).try_init();
     Ok(())
+}
+
+/// A log file that is rotated by size, and reopened when it was moved, deleted or could not be written.
+#[derive(Debug)]
+struct LogFile(Mutex<State>);
+
+#[derive(Debug)]
+struct State {
+    path: PathBuf,
+    /// The user named this path: links in it are followed.
+    named: bool,
+    max_size: u64,
+    file: Result<File, io::Error>,
+    size: u64,
+    checked: Instant,
+    /// Lines that could not be written.
+    dropped: u64,
+}
+
+impl LogFile {
+    /// Opens a log file for appending. A failure is kept, see [`LogFile::error`].
+    fn open(path: PathBuf, named: bool, max_size: u64) -> Self {
+        let file = open(&path, named);
+        let size = file.as_ref().map_or(0, size);
+        LogFile(Mutex::new(State { path, named, max_size, file, size, checked: Instant::now(), dropped: 0 }))
+    }
+
+    /// Why the file is not open.
+    fn error(&self) -> Option<io::Error> {
+        let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        state.file.as_ref().err().map(|error| io::Error::new(error.kind(), error.to_string()))
+    }
+
+    fn is_terminal(&self) -> bool {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).file.as_ref().is_ok_and(File::is_terminal)
+    }
+}
+
+impl Write for &LogFile {
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        // A panic while it was held leaves nothing half done that matters.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).write(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl State {
+    fn write(&mut self, line: &[u8]) {
+        let text = String::from_utf8_lossy(line);
+        let mut text = clean(text.trim_end_matches('\n'), MAX_LINE);
+        text.push('\n');
+        if self.checked.elapsed() >= CHECK_INTERVAL {
+            self.checked = Instant::now();
+            if !self.is_at_path() {
+                self.reopen();
+            }
+        }
+        if self.size.saturating_add(text.len() as u64) > self.max_size {
+            self.rotate();
+        }
+        let Ok(file) = &mut self.file else {
+            self.dropped += 1;
+            return;
+        };
+        if self.dropped > 0 {
+            let note = format!("({} lines before this one could not be written)\n", self.dropped);
+            if file.write_all(note.as_bytes()).is_ok() {
+                self.dropped = 0;
+            }
+        }
+        match file.write_all(text.as_bytes()) {
+            Ok(()) => self.size += text.len() as u64,
+            Err(_) => self.dropped += 1,
+        }
+    }
+
+    /// Whether the open file is the one that the path leads to: another process may have rotated it.
+    fn is_at_path(&self) -> bool {
+        let Ok(file) = &self.file else { return false };
+        match (file.metadata(), fs::metadata(&self.path)) {
+            (Ok(open), Ok(there)) => inode(&open) == inode(&there),
+            _ => false,
+        }
+    }
+
+    fn reopen(&mut self) {
+        self.file = open(&self.path, self.named);
+        self.size = self.file.as_ref().map_or(0, size);
+    }
+
+    /// Gives the file the ending `.1`, those before it the next number, and begins a new one.
+    fn rotate(&mut self) {
+        if !self.file.as_ref().is_ok_and(|file| file.metadata().is_ok_and(|meta| meta.is_file())) {
+            return;
+        }
+        let path = |n: u32| numbered(&self.path, n);
+        // What cannot be renamed is appended to: a log that is too long is better than none.
+        for n in (1..KEPT_FILES).rev() {
+            let _ = fs::rename(path(n), path(n + 1));
+        }
+        if fs::rename(&self.path, path(1)).is_ok() {
+            self.reopen();
+        } else {
+            self.size = 0;
+        }
+    }
+}
+
+/// The path of a rotated log file.
+fn numbered(path: &Path, n: u32) -> PathBuf {
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{n}"));
+    path.with_file_name(name)
+}
+
+fn size(file: &File) -> u64 {
+    file.metadata().ok().filter(fs::Metadata::is_file).map_or(0, |meta| meta.len())
+}
+
+/// Opens a log file for appending, readable by its owner alone. A pipe that nobody reads is refused instead of waited for;
+/// a link is followed only where the user `named` it.
+fn open(path: &Path, named: bool) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.append(true).create(true);
+    #[cfg(unix)]
+    {
+        use rustix::fs::OFlags;
+        use std::os::unix::fs::OpenOptionsExt;
+
+        let follow = if named { OFlags::empty() } else { OFlags::NOFOLLOW };
+        options.mode(0o600).custom_flags((OFlags::NONBLOCK | OFlags::NOCTTY | follow).bits() as i32);
+    }
+    #[cfg(not(unix))]
+    if !named && fs::symlink_metadata(path).is_ok_and(|meta| meta.is_symlink()) {
+        return Err(io::Error::other("it is a link"));
+    }
+    if !named && let Some(folder) = path.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    options.open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn log(log: &LogFile, line: &str) {
+        (&*log).write_all(line.as_bytes()).unwrap();
+    }
+
+    /// As if the last look at the path were long ago.
+    fn later(log: &LogFile) {
+        log.0.lock().unwrap().checked -= CHECK_INTERVAL;
+    }
+
+    #[test]
+    fn the_file_named_is_written_and_rotated_by_size() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        fs::write(&path, "old\n").unwrap();
+        let file = LogFile::open(path.clone(), true, 30);
+        for n in 0..20 {
+            log(&file, &format!("line {n:02}\n"));
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "line 18\nline 19\n");
+        assert_eq!(fs::read_to_string(numbered(&path, 1)).unwrap(), "line 15\nline 16\nline 17\n");
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1 + KEPT_FILES as usize);
+    }
+
+    #[test]
+    fn a_line_stays_one_harmless_line() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let file = LogFile::open(path.clone(), true, MAX_SIZE);
+        for text in ["a\nb\n", "\x1b[2Jc\n", "d\u{202e}e\n", "\u{9b}31mf\n"] {
+            log(&file, text);
+        }
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "a b\n\u{fffd}[2Jc\nd\u{fffd}e\n\u{fffd}31mf\n");
+    }
+
+    #[test]
+    fn a_log_that_is_gone_comes_back_and_tells_what_is_missing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("folder/a.log");
+        fs::create_dir(dir.path().join("folder")).unwrap();
+        let file = LogFile::open(path.clone(), true, MAX_SIZE);
+        log(&file, "one\n");
+        fs::remove_dir_all(dir.path().join("folder")).unwrap();
+        later(&file);
+        log(&file, "two\n");
+        log(&file, "three\n");
+        fs::create_dir(dir.path().join("folder")).unwrap();
+        later(&file);
+        log(&file, "four\n");
+        let text = fs::read_to_string(&path).unwrap();
+        assert_eq!(text, "(2 lines before this one could not be written)\nfour\n");
+    }
+
+    #[test]
+    fn a_file_that_another_process_rotated_is_left() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.log");
+        let file = LogFile::open(path.clone(), true, MAX_SIZE);
+        log(&file, "one\n");
+        fs::rename(&path, numbered(&path, 1)).unwrap();
+        later(&file);
+        log(&file, "two\n");
+        assert_eq!(fs::read_to_string(&path).unwrap(), "two\n");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_file_of_ours_is_neither_waited_for_nor_overwritten() {
+        use std::os::unix::fs::{PermissionsExt, symlink};
+
+        let dir = tempfile::tempdir().unwrap();
+        let at = |name: &str| dir.path().join(name);
+        let pipe = at("pipe");
+        rustix::fs::mknodat(rustix::fs::CWD, &pipe, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
+        fs::write(at("precious"), "p").unwrap();
+        symlink(at("precious"), at("link")).unwrap();
+        for (path, named) in [(pipe, true), (dir.path().to_path_buf(), true), (at("link"), false), (at("no/x"), true)] {
+            let file = LogFile::open(path.clone(), named, 1);
+            assert!(file.error().is_some(), "{}", path.display());
+            log(&file, "a line\n");
+        }
+        assert_eq!(fs::read_to_string(at("precious")).unwrap(), "p");
+        log(&LogFile::open(at("link"), true, MAX_SIZE), "q\n");
+        assert_eq!(fs::read_to_string(at("precious")).unwrap(), "pq\n");
+        log(&LogFile::open(at("new"), false, MAX_SIZE), "q\n");
+        assert_eq!(fs::metadata(at("new")).unwrap().permissions().mode() & 0o777, 0o600);
+        log(&LogFile::open("/dev/full".into(), true, MAX_SIZE), "a line\n");
+    }
 }
