@@ -23,7 +23,7 @@
 //! | [`api`] | view types of `swarm`, ids of `wire` | `Instant`: snapshots hold durations and numbers |
 //! | [`disk`] | geometry and job types of `swarm`, `wire` | `engine`, `ui`, `api`, sockets |
 //! | [`engine`] | all below, [`config`] | `ui`; tokio outside `udp.rs` and what is below it; ureq outside `announce.rs` and what is below it |
-//! | [`ui`] | `api`, `config` | `engine`, `disk`, `swarm`, `wire`; terminal events, clocks and files outside `run.rs` and `picker.rs` |
+//! | [`ui`] | `api`, `config` | `engine`, `disk`, `swarm`, `wire`; terminal events, clocks and files outside `run.rs`, `picker.rs` and `terminal_input.rs` |
 //!
 //! ## The machine
 //!
@@ -240,6 +240,7 @@ pub mod ui {
     pub mod style;
     pub mod tabs;
     pub mod targets;
+    mod terminal_input;
     pub mod text;
     pub mod torrents;
     pub mod trackers;

@@ -176,6 +176,27 @@ fn sigterm_gives_the_terminal_back() {
     terminal.until("130\n1\n");
 }
 
+#[test]
+fn mouse_reports_under_way_do_not_reach_the_shell() {
+    if missing() {
+        return;
+    }
+    let scene = Scene::new(Payload::single("x", 1000, 16 << 10, 1), "x");
+    for (name, report) in
+        [("motion", "\x1b[<35;10;10M"), ("wheel", "\x1b[<64;80;24M"), ("drag", "\x1b[<32;7;5M\x1b[<0;7;5m")]
+    {
+        let terminal = scene.open(name, (80, 24), "");
+        terminal.until("No torrents yet");
+        terminal.type_text(&format!("q{}", report.repeat(2000)));
+        terminal.until_shell();
+        terminal.line("echo $((2+3))");
+        terminal.until("\n5\n");
+        let screen = terminal.screen();
+        assert!(!screen.contains("[<") && !screen.contains(";5"), "{screen}");
+        assert!(!screen.contains("0;10") && !screen.contains("0;24"), "{screen}");
+    }
+}
+
 /// A folder that passes everything on to another one, until it is told to stop answering (bindfs, over FUSE).
 struct Stalling {
     at: PathBuf,

@@ -49,7 +49,7 @@ const NEVER: &[(&str, &[&str], &[&str])] = &[
     (
         "ui/",
         &["event::read", "event::poll", "Instant::now", "SystemTime::now", "std::fs"],
-        &["ui/run.rs", "ui/picker.rs"],
+        &["ui/run.rs", "ui/picker.rs", "ui/terminal_input.rs"],
     ),
     ("ui/", &["TcpStream", "TcpListener", "UdpSocket", "tokio", "ureq"], &[]),
     ("", &["todo!", "unimplemented!", "dbg!"], &[]),

@@ -37,6 +37,7 @@ use crate::ui::model::{Model, Msg};
 use crate::ui::outward::{BRING_TITLE, KEEP_TITLE, Outward};
 use crate::ui::picker::Picker;
 use crate::ui::style::Colours;
+use crate::ui::terminal_input;
 use crate::ui::translate::{msg_of, unmarked_pastes};
 use crate::ui::update::update;
 use crate::ui::view::view;
@@ -92,6 +93,8 @@ impl Guard {
 
 impl Drop for Guard {
     fn drop(&mut self) {
+        let _ = execute!(io::stdout(), DisableMouseCapture);
+        terminal_input::discard(io::stdout());
         restore();
         set_drawing(None);
     }
