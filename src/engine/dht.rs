@@ -222,13 +222,15 @@ impl Tenant {
         if nodes.is_empty() {
             return;
         }
-        if let Err(error) = rewrite(&self.config.file, &encode(ids, &nodes)) {
+        if let Err(error) = rewrite(&self.config.file, &encode_nodes(ids, &nodes)) {
             log::warn!("the nodes of the DHT were not written down: {error}");
         }
     }
 }
 
-fn encode(ids: [Option<NodeId>; 2], nodes: &[SocketAddr]) -> Vec<u8> {
+/// The file of nodes for the next session, bencoded: our node ids of both families, and addresses in compact form.
+#[must_use]
+pub fn encode_nodes(ids: [Option<NodeId>; 2], nodes: &[SocketAddr]) -> Vec<u8> {
     let mut lists = [Vec::new(), Vec::new()];
     nodes.iter().for_each(|addr| put_compact(addr, &mut lists[usize::from(addr.is_ipv6())]));
     let ids = IDS.into_iter().zip(ids).filter_map(|(key, id)| Some((key, Item::from(&id?.0[..]))));
@@ -240,10 +242,12 @@ fn encode(ids: [Option<NodeId>; 2], nodes: &[SocketAddr]) -> Vec<u8> {
 fn read(path: &Path) -> ([Option<NodeId>; 2], Vec<SocketAddr>) {
     let fits = std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= limits::DHT_FILE);
     let bytes = if fits { std::fs::read(path).unwrap_or_default() } else { Vec::new() };
-    decode(&bytes).unwrap_or_default()
+    decode_nodes(&bytes).unwrap_or_default()
 }
 
-fn decode(bytes: &[u8]) -> Option<([Option<NodeId>; 2], Vec<SocketAddr>)> {
+/// Reads the file of nodes: at most [`limits::DHT_FILE_NODES`] addresses that can be one. `None` where it is damaged.
+#[must_use]
+pub fn decode_nodes(bytes: &[u8]) -> Option<([Option<NodeId>; 2], Vec<SocketAddr>)> {
     let value = Value::parse(bytes).ok()?;
     let ids = IDS.map(|key| value.get(key.as_bytes()).and_then(|id| id.text()?.try_into().ok()).map(NodeId));
     let list = |key: &str| value.get(key.as_bytes()).and_then(|list| list.text()).unwrap_or_default();
@@ -262,7 +266,7 @@ mod tests {
         let path = folder.path().join("dht");
         let nodes: Vec<SocketAddr> = vec!["9.8.7.6:5".parse().unwrap(), "[2001:db8::1]:7".parse().unwrap()];
         let ids = [Some(NodeId([3; 20])), None];
-        let good = encode(ids, &nodes);
+        let good = encode_nodes(ids, &nodes);
         rewrite(&path, &good).unwrap();
         assert_eq!(read(&path), (ids, nodes));
         for at in 0..good.len() {

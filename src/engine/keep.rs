@@ -92,15 +92,12 @@ impl Keep {
                 return None;
             }
             let text = read_at_most(&path, LIST).map_err(|why| why.to_string());
-            let parsed = text.and_then(|bytes| {
-                let text = String::from_utf8(bytes).map_err(|why| why.to_string())?;
-                toml::from_str::<File>(&text).map_err(|why| why.message().to_owned())
-            });
+            let parsed = text.and_then(|bytes| decode_list(&bytes));
             parsed.map_err(|why| notes.push(self.set_aside(&path, &why))).ok()
         });
         let mut seen = BTreeSet::new();
         let new = |kept: &Kept| kept.hash().is_some_and(|hash| seen.insert(hash));
-        (list.unwrap_or_default().torrent.into_iter().filter(new).collect(), notes)
+        (list.unwrap_or_default().into_iter().filter(new).collect(), notes)
     }
 
     fn set_aside(&self, path: &Path, why: &str) -> String {
@@ -109,6 +106,23 @@ impl Keep {
         let to = if moved.is_ok() { format!("; it is now {}", aside.display()) } else { String::new() };
         format!("the list of torrents {} cannot be used, the one before it is tried: {why}{to}", path.display())
     }
+}
+
+/// Reads the list of torrents, in TOML.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn decode_list(bytes: &[u8]) -> Result<Vec<Kept>, String> {
+    let text = str::from_utf8(bytes).map_err(|why| why.to_string())?;
+    toml::from_str::<File>(text).map(|file| file.torrent).map_err(|why| why.message().to_owned())
+}
+
+/// The list of torrents in TOML.
+///
+/// # Errors
+/// When a value cannot be written in TOML.
+pub fn encode_list(torrents: Vec<Kept>) -> Result<String, String> {
+    toml::to_string(&File { torrent: torrents }).map_err(|why| why.to_string())
 }
 
 impl List {
@@ -123,7 +137,7 @@ impl List {
         }
         let path = self.keep.folder.join("session.toml");
         let fail = |why: String| format!("the list of torrents {} cannot be written: {why}", path.display());
-        let text = toml::to_string(&File { torrent: self.torrents }).map_err(|why| fail(why.to_string()))?;
+        let text = encode_list(self.torrents).map_err(fail)?;
         let before = self.keep.folder.join("session-before.toml");
         fs::create_dir_all(&self.keep.folder)
             .and_then(|()| atomic::replace(&path, &path.with_extension("new"), Some(&before), text.as_bytes(), true))

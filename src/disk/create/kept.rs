@@ -51,7 +51,14 @@ fn folder(state_dir: &Path) -> PathBuf {
 /// same files.
 #[must_use]
 pub fn again(place: &Path, survey: &Survey, piece_length: u32, terms: &Terms) -> Option<Made> {
-    let old = Metainfo::parse(&read_torrent(place).ok()?).ok()?;
+    reuse(&read_torrent(place).ok()?, survey, piece_length, terms)
+}
+
+/// The torrent of these bytes with these terms; `None` where it is not of the very same files, as far as names and lengths
+/// tell.
+#[must_use]
+pub fn reuse(torrent: &[u8], survey: &Survey, piece_length: u32, terms: &Terms) -> Option<Made> {
+    let old = Metainfo::parse(torrent).ok()?;
     let same = old.name == survey.name
         && old.piece_length == piece_length
         && old.folder == survey.folder
