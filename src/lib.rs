@@ -144,6 +144,7 @@ pub mod disk {
     pub mod lock;
     pub mod moving;
     pub mod open;
+    pub mod part;
     pub mod partial;
     pub mod paths;
     pub mod place;

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal, Write as _, stderr};
 use std::ops::Range;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::Instant;
@@ -16,6 +17,8 @@ use crate::cli::{Common, FAILED, VerifyArgs, out};
 use crate::disk::bits::{PieceBits, runs};
 use crate::disk::check::hash_check;
 use crate::disk::layout::Layout;
+use crate::disk::part::{self, Parts};
+use crate::disk::paths::{self, Access, Lies};
 use crate::swarm::job::DiskFault;
 use crate::wire::message::PieceIndex;
 use crate::wire::metainfo::Metainfo;
@@ -34,8 +37,10 @@ pub fn run(args: &VerifyArgs, _: &Common) -> color_eyre::Result<ExitCode> {
     };
     let layout = Layout::of(&meta)?;
     let began = Instant::now();
-    let (good, fault) = check(&layout, args);
-    let files = judge(&layout, args, &good);
+    let parts = Parts::default();
+    parts.load(&args.dir, &layout);
+    let (good, fault) = check(&layout, args, &parts);
+    let files = judge(&layout, args, &good, &parts);
     let whole = good.count() == good.pieces() && files.iter().all(File::is_whole);
     let text = if args.json {
         format!("{}\n", json(&meta, &good, &files, whole, fault.as_ref()))
@@ -50,7 +55,7 @@ pub fn run(args: &VerifyArgs, _: &Common) -> color_eyre::Result<ExitCode> {
 }
 
 /// Hashes all pieces; says how far it is where somebody watches.
-fn check(layout: &Layout, args: &VerifyArgs) -> (PieceBits, Option<DiskFault>) {
+fn check(layout: &Layout, args: &VerifyArgs, parts: &Parts) -> (PieceBits, Option<DiskFault>) {
     let geometry = layout.geometry();
     let good = PieceBits::new(geometry.pieces());
     let watched = stderr().is_terminal();
@@ -70,7 +75,7 @@ fn check(layout: &Layout, args: &VerifyArgs) -> (PieceBits, Option<DiskFault>) {
     };
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     let all = 0..geometry.pieces();
-    let fault = hash_check(layout, &args.dir, std::slice::from_ref(&all), threads, &|| false, &found);
+    let fault = hash_check(layout, (&args.dir, parts), std::slice::from_ref(&all), threads, &|| false, &found);
     if watched {
         let _ = write!(stderr(), "\r             \r");
     }
@@ -83,6 +88,10 @@ struct File {
     length: u64,
     /// How long it is; `None` if it is not there.
     is: Option<u64>,
+    /// Why it counts as not there, where something is.
+    why: Option<(&'static str, String)>,
+    /// Bytes of it that are in the part file, since it was not wanted when they came.
+    parted: u64,
     /// Pieces of it that are there and wrong.
     bad: Vec<Range<u32>>,
     /// Pieces of it that are not there.
@@ -95,10 +104,11 @@ impl File {
     }
 
     const fn state(&self) -> &'static str {
-        match self.is {
-            None => "missing",
-            Some(is) if is > self.length => "larger",
-            Some(is) if is < self.length => "short",
+        match (self.is, &self.why) {
+            (_, Some((state, _))) => state,
+            (None, _) => "missing",
+            (Some(is), _) if is > self.length => "larger",
+            (Some(is), _) if is < self.length => "short",
             _ if self.bad.is_empty() && self.missing.is_empty() => "whole",
             _ => "bad",
         }
@@ -106,11 +116,10 @@ impl File {
 }
 
 /// Sorts what is not good by file, and into bad and missing.
-fn judge(layout: &Layout, args: &VerifyArgs, good: &PieceBits) -> Vec<File> {
+fn judge(layout: &Layout, args: &VerifyArgs, good: &PieceBits, parts: &Parts) -> Vec<File> {
     let mut files = Vec::new();
     for (n, file) in layout.files().iter().enumerate().filter(|(_, f)| !f.pad) {
-        let meta = std::fs::metadata(args.dir.join(&file.path)).ok().filter(std::fs::Metadata::is_file);
-        let is = meta.map(|m| m.len());
+        let (is, why) = look(&args.dir, &file.path);
         let there = |piece: u32| {
             let end = layout.bytes_of(PieceIndex(piece)).end.min(file.offset + file.length);
             is.is_some_and(|is| file.offset + is >= end)
@@ -120,11 +129,30 @@ fn judge(layout: &Layout, args: &VerifyArgs, good: &PieceBits) -> Vec<File> {
             path: file.path.to_string_lossy().into_owned(),
             length: file.length,
             is,
+            why,
+            parted: parts.bytes_of(n as u32),
             bad: runs(wrong().filter(|p| there(*p))),
             missing: runs(wrong().filter(|p| !there(*p))),
         });
     }
     files
+}
+
+/// How long a file is, as the hasher sees it: it follows no link, and reads nothing but plain files.
+fn look(dir: &Path, path: &Path) -> (Option<u64>, Option<(&'static str, String)>) {
+    match paths::look(dir, path) {
+        Ok(Lies::Nothing) => (None, None),
+        Ok(Lies::File(length)) => match paths::open(dir, path, Access::Read) {
+            Ok(_) => (Some(length), None),
+            Err(error) => (None, Some(("unread", format!("it cannot be read: {error}")))),
+        },
+        Ok(Lies::Other(at, what)) => {
+            let state = if what == "a symbolic link" { "link" } else { "no file" };
+            let at = at.strip_prefix(dir).map(Path::to_path_buf).unwrap_or(at);
+            (None, Some((state, format!("{} is {what}: move it away", at.display()))))
+        }
+        Err(error) => (None, Some(("unread", format!("it cannot be looked at: {error}")))),
+    }
 }
 
 /// The verdict for people.
@@ -139,10 +167,17 @@ fn words(meta: &Metainfo, good: &PieceBits, files: &[File], whole: bool, began: 
     }
     let (all, are) = (counted(good.pieces(), "piece"), if good.pieces() == 1 { "is" } else { "are" });
     let _ = writeln!(text, "not whole: {name}: {} of {all} {are} good", good.count());
+    let part = part::name(meta.info_hash).display().to_string();
     for file in files.iter().filter(|f| !f.is_whole()) {
         let _ = write!(text, "{:>8} {}", file.state(), clean(&file.path, TEXT));
         if let Some(is) = file.is.filter(|is| *is != file.length) {
             let _ = write!(text, " ({} instead of {})", counted(is, "byte"), file.length);
+        }
+        if let Some((_, why)) = &file.why {
+            let _ = write!(text, " ({})", clean(why, TEXT));
+        }
+        if file.parted > 0 {
+            let _ = write!(text, " (not wanted: {} of {} in {part})", counted(file.parted, "byte"), file.length);
         }
         for (what, pieces) in [("bad", &file.bad), ("missing", &file.missing)] {
             if !pieces.is_empty() {
@@ -176,6 +211,8 @@ fn json(meta: &Metainfo, good: &PieceBits, files: &[File], whole: bool, fault: O
                 "state": f.state(),
                 "bad": all(&f.bad),
                 "missing": all(&f.missing),
+                "parted": f.parted,
+                "why": f.why.as_ref().map(|(_, why)| why),
             })
         })
         .collect();
@@ -201,7 +238,8 @@ mod tests {
 
     #[test]
     fn a_file_is_whole_only_if_all_of_it_is_there_and_no_more() {
-        let mut file = File { path: "a".into(), length: 5, is: Some(5), bad: vec![], missing: vec![] };
+        let (bad, missing) = (vec![], vec![]);
+        let mut file = File { path: "a".into(), length: 5, is: Some(5), why: None, parted: 0, bad, missing };
         assert!(file.is_whole() && file.state() == "whole");
         file.is = Some(6);
         assert!(!file.is_whole() && file.state() == "larger");

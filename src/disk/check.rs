@@ -9,6 +9,7 @@ use std::thread;
 use crate::disk::hasher::Hasher;
 use crate::disk::lanes::LANES;
 use crate::disk::layout::Layout;
+use crate::disk::part::Parts;
 use crate::disk::place::Place;
 use crate::disk::resume::Manner;
 use crate::swarm::job::{DiskDone, DiskFault};
@@ -37,13 +38,18 @@ impl Check {
                 return;
             }
             place.files.start_over(n as u32);
-            fault = fault.or(place.files.look(n as u32).err());
+            // What lies in the place of a file that is not wanted is the user's affair.
+            if !place.files.parts().is_unwanted(n as u32) {
+                fault = fault.or(place.files.look(n as u32).err());
+            }
         }
+        place.files.start_over(place.files.part());
         let answer = |first: PieceIndex, good: &[bool]| {
             place.record.checked(first.0, good);
             place.answer(DiskDone::Checked { first, good: good.to_vec() });
         };
-        let found = hash_check(place.files.layout(), place.files.dir(), &self.pieces, threads, &stop, &answer);
+        let places = (place.files.dir(), place.files.parts());
+        let found = hash_check(place.files.layout(), places, &self.pieces, threads, &stop, &answer);
         if stop() {
             return;
         }
@@ -63,14 +69,14 @@ fn files_of(layout: &Layout, pieces: &[Range<u32>]) -> Vec<usize> {
     (0..layout.files().len()).filter(|n| !layout.files()[*n].pad && inside(*n)).collect()
 }
 
-/// Hashes pieces below `dir` with so many threads, this one among them. `found` hears, from any of them and in any
-/// order, of runs of pieces: the first, and whether each is good. Pieces whose files are absent, short or unreadable
-/// are not. Ends early when `stop` says so; no locks are taken and nothing is written.
+/// Hashes pieces below a folder, whose part file holds `parts`, with so many threads, this one among them. `found` hears,
+/// from any of them and in any order, of runs of pieces: the first, and whether each is good. Pieces whose files are
+/// absent, short or unreadable are not. Ends early when `stop` says so; no locks are taken and nothing is written.
 ///
 /// Returns the first fault for another reason than absence.
 pub fn hash_check(
     layout: &Layout,
-    dir: &Path,
+    (dir, parts): (&Path, &Parts),
     pieces: &[Range<u32>],
     threads: usize,
     stop: &(dyn Fn() -> bool + Sync),
@@ -80,7 +86,7 @@ pub fn hash_check(
     let next = AtomicUsize::new(0);
     let first_fault = Mutex::new(None);
     let work = || {
-        let mut hasher = Hasher::new(layout, dir);
+        let mut hasher = Hasher::new(layout, dir, parts);
         let is_good = |(piece, hash): (u32, Option<[u8; 20]>)| {
             hash.as_ref().is_some_and(|hash| layout.hash(PieceIndex(piece)) == Some(hash))
         };

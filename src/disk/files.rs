@@ -13,6 +13,8 @@ use bytes::Bytes;
 use crate::disk::fault::{self, Doing};
 use crate::disk::handles::Handles;
 use crate::disk::layout::{LaidFile, Layout};
+use crate::disk::open;
+use crate::disk::part::{self, Parts};
 use crate::disk::paths::{self, Access};
 use crate::disk::rawio;
 use crate::disk::storage::Allocation;
@@ -20,6 +22,7 @@ use crate::swarm::job::DiskFault;
 use crate::wire::metainfo::paths::folded;
 use crate::wire::text::counted;
 
+mod parted;
 mod probe;
 
 /// It exists as far as we know; to make it anew would hide that it was lost.
@@ -54,7 +57,10 @@ pub struct Files {
     dir: PathBuf,
     allocate: Allocation,
     handles: Arc<Handles>,
+    /// Of each file, and of the part file in the end.
     flags: Vec<AtomicU8>,
+    parts: Parts,
+    part_entry: LaidFile,
     begun: AtomicBool,
     needs: AtomicU64,
     /// Held while a file is opened for writing, so that none is made twice; which file each inode is.
@@ -65,10 +71,14 @@ impl Files {
     /// The files of a torrent below `dir`; nothing is touched. `id` is this storage's among the handles.
     #[must_use]
     pub fn new(id: u64, layout: Arc<Layout>, dir: PathBuf, allocate: Allocation, handles: Arc<Handles>) -> Self {
-        let flags = layout.files().iter().map(|_| AtomicU8::new(0)).collect();
+        let flags = (0..=layout.files().len()).map(|_| AtomicU8::new(0)).collect();
+        // It may be as long as it needs to be.
+        let path = part::name(layout.info_hash());
+        let part_entry = LaidFile { path, length: u64::MAX, offset: 0, pad: false };
         let needs = AtomicU64::new(layout.geometry().total());
         let begun = AtomicBool::new(false);
-        Files { id, layout, dir, allocate, handles, flags, begun, needs, owners: Mutex::default() }
+        let (parts, owners) = (Parts::default(), Mutex::default());
+        Files { id, layout, dir, allocate, handles, flags, parts, part_entry, begun, needs, owners }
     }
 
     /// The torrent.
@@ -104,13 +114,17 @@ impl Files {
     }
 
     fn file(&self, file: u32) -> Result<&LaidFile, DiskFault> {
-        self.layout.files().get(file as usize).ok_or_else(|| fault::other(format!("the torrent has no file {file}")))
+        self.entry(file).ok_or_else(|| fault::other(format!("the torrent has no file {file}")))
+    }
+
+    fn entry(&self, file: u32) -> Option<&LaidFile> {
+        if file == self.part() { Some(&self.part_entry) } else { self.layout.files().get(file as usize) }
     }
 
     /// The whole path of a file, for sentences and for looking at it.
     #[must_use]
     pub fn path(&self, file: u32) -> PathBuf {
-        self.layout.files().get(file as usize).map_or_else(PathBuf::new, |f| self.dir.join(&f.path))
+        self.entry(file).map_or_else(PathBuf::new, |f| self.dir.join(&f.path))
     }
 
     /// Size and time of a file, `None` if it is not there.
@@ -126,7 +140,7 @@ impl Files {
             Err(error) => return Err(fault::system(Doing::Open, &path, &error, 0)),
         };
         if !meta.is_file() {
-            let is = if meta.is_dir() { "a folder" } else { "no plain file" };
+            let is = open::kind(meta.file_type());
             return Err(fault::other(format!(
                 "{} is {is} and a file of the torrent should be there: move it away or choose another folder",
                 path.display()
@@ -153,6 +167,9 @@ impl Files {
     pub fn start_over(&self, file: u32) {
         self.lower(file, BEGUN | SIZED | CHANGED);
         self.handles.close((self.id, file));
+        if file == self.part() {
+            self.parts.load(&self.dir, &self.layout);
+        }
         if let Ok(Some(stamp)) = self.look(file) {
             self.found(file, stamp);
             self.raise(file, DIRTY | UNSTAMPED);
@@ -296,6 +313,9 @@ impl Files {
         if end > self.layout.geometry().total() {
             return Err(fault::other("a block that the torrent does not have was to be read".into()));
         }
+        if self.parts.is_used() {
+            return self.read_parted(offset, into);
+        }
         for segment in self.layout.segments(offset..end) {
             let (part, rest) = into.split_at_mut(segment.length as usize);
             into = rest;
@@ -303,13 +323,16 @@ impl Files {
                 part.fill(0);
                 continue;
             }
-            let file = segment.file as u32;
-            rawio::read_exact_at(&*self.reader(file)?, part, segment.at).map_err(|error| match error.kind() {
-                io::ErrorKind::UnexpectedEof => self.lost(file, "is shorter than it should be"),
-                _ => fault::system(Doing::Read, &self.path(file), &error, 0),
-            })?;
+            self.read_file(segment.file as u32, part, segment.at)?;
         }
         Ok(())
+    }
+
+    fn read_file(&self, file: u32, into: &mut [u8], at: u64) -> Result<(), DiskFault> {
+        rawio::read_exact_at(&*self.reader(file)?, into, at).map_err(|error| match error.kind() {
+            io::ErrorKind::UnexpectedEof => self.lost(file, "is shorter than it should be"),
+            _ => fault::system(Doing::Read, &self.path(file), &error, 0),
+        })
     }
 
     /// Writes slices that follow one another from `offset` of the torrent on; what falls into pad files is left out.
@@ -320,41 +343,33 @@ impl Files {
         if !self.begun.swap(true, Ordering::AcqRel) {
             self.make_empty_files()?;
         }
+        if self.parts.is_used() {
+            return self.write_parted(offset, slices);
+        }
         let length: u64 = slices.iter().map(|s| s.len() as u64).sum();
         let mut done = 0;
         for segment in self.layout.segments(offset..offset + length) {
             if !self.layout.files().get(segment.file).is_some_and(|f| f.pad) {
-                let file = segment.file as u32;
-                let open = self.writer(file)?;
-                let written = rawio::write_all_at(&open, slices, done, segment.length, segment.at);
-                self.raise(file, DIRTY | UNSTAMPED);
-                written.map_err(|error| self.refused(file, Doing::Write, &error))?;
+                self.write_file(segment.file as u32, slices, (done, segment.length), segment.at)?;
             }
             done += segment.length;
         }
         Ok(())
     }
 
-    /// Makes the files that have no bytes and so would never be written.
-    fn make_empty_files(&self) -> Result<(), DiskFault> {
-        for (n, file) in self.layout.files().iter().enumerate().filter(|(_, f)| f.length == 0 && !f.pad) {
-            match self.open(&file.path, Access::Create) {
-                Ok(_) => self.raise(n as u32, BEGUN | SIZED | NEW | UNSTAMPED | DIRTY),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
-                Err(error) => {
-                    self.begun.store(false, Ordering::Release);
-                    return Err(fault::system(Doing::Open, &self.path(n as u32), &error, self.still_needed()));
-                }
-            }
-        }
-        Ok(())
+    /// Writes to a file so many bytes of the slices after the first `skip`.
+    fn write_file(&self, file: u32, slices: &[Bytes], (skip, length): (u64, u64), at: u64) -> Result<(), DiskFault> {
+        let open = self.writer(file)?;
+        let written = rawio::write_all_at(&open, slices, skip, length, at);
+        self.raise(file, DIRTY | UNSTAMPED);
+        written.map_err(|error| self.refused(file, Doing::Write, &error))
     }
 
     /// Syncs files that were written to, and their folders. Takes as long as the disk does.
     pub fn sync(&self) {
         for n in 0..self.flags.len() as u32 {
             let was = self.lower(n, DIRTY | NEW);
-            let Some(file) = self.layout.files().get(n as usize).filter(|f| was != 0 && !f.pad) else { continue };
+            let Some(file) = self.entry(n).filter(|f| was != 0 && !f.pad) else { continue };
             let open = self.handles.get((self.id, n), true).map_or_else(
                 || self.open(&file.path, Access::Write).or_else(|_| self.open(&file.path, Access::Read)).map(Arc::new),
                 Ok,
@@ -421,7 +436,8 @@ impl Files {
     pub fn delete(&self) -> Result<(), DiskFault> {
         self.release();
         let mut first = Ok(());
-        for (n, file) in self.layout.files().iter().enumerate().filter(|(_, f)| !f.pad) {
+        let files = self.layout.files().iter().chain([&self.part_entry]);
+        for (n, file) in files.enumerate().filter(|(_, f)| !f.pad) {
             match paths::remove_file(&self.dir, &file.path) {
                 Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound) => {
                     let words = fault::system(Doing::Delete, &self.path(n as u32), &error, 0);

@@ -1,5 +1,6 @@
 //! Reading pieces from disk and hashing them, several at a time, on one core.
 
+use std::borrow::Cow;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -10,6 +11,7 @@ use crate::disk::aligned::Aligned;
 use crate::disk::fault::{self, Doing};
 use crate::disk::lanes::{self, LANES, Lane};
 use crate::disk::layout::{Layout, Segment};
+use crate::disk::part::{self, Parts};
 use crate::disk::paths::{self, Access};
 use crate::disk::rawio;
 use crate::swarm::job::DiskFault;
@@ -32,8 +34,8 @@ pub(super) struct Hasher<'a> {
 }
 
 impl<'a> Hasher<'a> {
-    pub(super) fn new(layout: &'a Layout, dir: &'a Path) -> Self {
-        Hasher { layout, readers: std::array::from_fn(|_| Reader::new(layout, dir)), zeros: None }
+    pub(super) fn new(layout: &'a Layout, dir: &'a Path, parts: &'a Parts) -> Self {
+        Hasher { layout, readers: std::array::from_fn(|_| Reader::new(layout, dir, parts)), zeros: None }
     }
 
     /// The hashes of so many pieces, of which one that is not all there has none; [`LANES`] of them at most. Nothing where
@@ -98,6 +100,9 @@ impl<'a> Hasher<'a> {
     fn hash_of_hole(&mut self, reader: usize, piece: PieceIndex) -> Option<[u8; 20]> {
         let mut segments = self.layout.segments(self.layout.bytes_of(piece));
         let (Some(only), None) = (segments.next(), segments.next()) else { return None };
+        if self.readers[reader].parts.find(only.file as u32, piece).is_some() {
+            return None;
+        }
         self.readers[reader].is_hole(only).then(|| self.hash_of_zeros(only.length as u32))
     }
 
@@ -125,6 +130,8 @@ impl<'a> Hasher<'a> {
 struct Reader<'a> {
     layout: &'a Layout,
     dir: &'a Path,
+    parts: &'a Parts,
+    /// By its index; the part file comes after all others.
     open: Option<(usize, Option<File>)>,
     /// The last range of the open file that was found to be no hole.
     data: Range<u64>,
@@ -136,10 +143,11 @@ struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    fn new(layout: &'a Layout, dir: &'a Path) -> Self {
+    fn new(layout: &'a Layout, dir: &'a Path, parts: &'a Parts) -> Self {
         Reader {
             layout,
             dir,
+            parts,
             open: None,
             data: 0..0,
             buffer: Aligned::new(READ),
@@ -154,6 +162,7 @@ impl<'a> Reader<'a> {
         if self.waits
             && let Some(segment) = self.layout.segments(bytes).next()
             && !self.layout.files()[segment.file].pad
+            && !self.parts.is_used()
             && let Some(file) = self.file(segment.file)
         {
             rawio::will_need(file, segment.at, segment.length);
@@ -164,17 +173,23 @@ impl<'a> Reader<'a> {
     /// A range of the torrent's bytes, no longer than [`READ`]; `None` if it is not all there.
     fn read(&mut self, bytes: Range<u64>) -> Option<&[u8]> {
         let mut filled = 0;
+        let start = bytes.start;
+        let piece = PieceIndex((start / u64::from(self.layout.geometry().piece_length())) as u32);
         for segment in self.layout.segments(bytes) {
             let end = filled + segment.length as usize;
             if self.layout.files()[segment.file].pad {
                 self.buffer[filled..end].fill(0);
             } else {
-                self.file(segment.file)?;
+                let (n, at) = match self.parts.find(segment.file as u32, piece) {
+                    Some(slot) => (self.layout.files().len(), slot.position(start + filled as u64)),
+                    None => (segment.file, segment.at),
+                };
+                self.file(n)?;
                 if let Some((_, Some(file))) = &self.open
-                    && let Err(error) = rawio::read_exact_at(file, &mut self.buffer[filled..end], segment.at)
+                    && let Err(error) = rawio::read_exact_at(file, &mut self.buffer[filled..end], at)
                 {
                     if error.kind() != io::ErrorKind::UnexpectedEof {
-                        self.complain(Doing::Read, segment.file, &error);
+                        self.complain(Doing::Read, n, &error);
                     }
                     return None;
                 }
@@ -191,7 +206,7 @@ impl<'a> Reader<'a> {
     fn file(&mut self, n: usize) -> Option<&File> {
         if self.open.as_ref().is_none_or(|(open, _)| *open != n) {
             self.data = 0..0;
-            let opened = match paths::open(self.dir, &self.layout.files()[n].path, Access::Read) {
+            let opened = match paths::open(self.dir, &self.path(n), Access::Read) {
                 Ok(file) => {
                     rawio::will_read_through(&file);
                     Some(file)
@@ -208,8 +223,20 @@ impl<'a> Reader<'a> {
         self.open.as_ref().and_then(|(_, file)| file.as_ref())
     }
 
+    /// The path of a file below the folder.
+    fn path(&self, n: usize) -> Cow<'a, Path> {
+        match self.layout.files().get(n) {
+            Some(file) => Cow::Borrowed(&file.path),
+            None => Cow::Owned(part::name(self.layout.info_hash())),
+        }
+    }
+
     fn complain(&mut self, doing: Doing, file: usize, error: &io::Error) {
-        let path = self.dir.join(&self.layout.files()[file].path);
+        // What lies in the place of a file that is not wanted is the user's affair.
+        if self.parts.is_unwanted(file as u32) {
+            return;
+        }
+        let path = self.dir.join(self.path(file));
         self.fault.get_or_insert_with(|| fault::system(doing, &path, error, 0));
     }
 

@@ -16,6 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::disk::fault::{self, Doing};
 use crate::disk::files::remove_empty_folders;
 use crate::disk::layout::Layout;
+use crate::disk::part;
 use crate::disk::paths::{self, Access};
 use crate::disk::rawio;
 use crate::disk::storage::StorageSpec;
@@ -73,6 +74,7 @@ enum How {
 #[derive(Debug)]
 pub struct Moved {
     layout: Arc<Layout>,
+    part: PathBuf,
     from: PathBuf,
     /// What is left in the old folder.
     left: Vec<usize>,
@@ -94,14 +96,16 @@ pub fn bring(spec: &StorageSpec, to: &Path, progress: &Progress) -> Result<Moved
         return Err(fault::other(format!("its data are in {} already", to.display())));
     }
     let (lock, _new_lock) = (old.lock()?, new.lock()?);
-    let mut work = Work { layout: &spec.layout, from: &from, to: &to, progress, needs: 0, done: Vec::new() };
+    let part = part::name(spec.layout.info_hash());
+    let mut work =
+        Work { layout: &spec.layout, part: &part, from: &from, to: &to, progress, needs: 0, done: Vec::new() };
     let brought = work.look().and_then(|found| found.iter().try_for_each(|file| work.bring(file)));
     if let Err(fault) = brought.and_then(|()| work.name()).and_then(|()| work.sync()) {
         return Err(work.take_back(fault));
     }
     old.hand_over(&new);
     let left = work.done.iter().filter(|(_, how)| *how != How::Renamed).map(|(n, _)| *n).collect();
-    Ok(Moved { layout: Arc::clone(&spec.layout), from, left, _lock: lock })
+    Ok(Moved { layout: Arc::clone(&spec.layout), part, from, left, _lock: lock })
 }
 
 impl Moved {
@@ -111,11 +115,11 @@ impl Moved {
     /// The first file that could not be deleted; the others are.
     pub fn clear(self) -> Result<(), DiskFault> {
         let mut first = Ok(());
-        for file in self.left.iter().filter_map(|n| self.layout.files().get(*n)) {
-            if let Err(error) = paths::remove_file(&self.from, &file.path)
+        for path in self.left.iter().map(|n| path_of(&self.layout, &self.part, *n)) {
+            if let Err(error) = paths::remove_file(&self.from, path)
                 && error.kind() != io::ErrorKind::NotFound
             {
-                let fault = fault::system(Doing::Delete, &self.from.join(&file.path), &error, 0);
+                let fault = fault::system(Doing::Delete, &self.from.join(path), &error, 0);
                 first = first.and(Err(fault));
             }
         }
@@ -134,6 +138,7 @@ struct Found {
 
 struct Work<'a> {
     layout: &'a Layout,
+    part: &'a Path,
     from: &'a Path,
     to: &'a Path,
     progress: &'a Progress,
@@ -144,33 +149,36 @@ struct Work<'a> {
 
 impl Work<'_> {
     fn path(&self, n: usize) -> &Path {
-        self.layout.files().get(n).map_or(Path::new(""), |file| &file.path)
+        path_of(self.layout, self.part, n)
     }
 
     /// The files that are there, none of which has its new name taken by another one.
     fn look(&mut self) -> Result<Vec<Found>, DiskFault> {
         let mut found = Vec::new();
         let mut bytes = 0;
-        for (n, entry) in self.layout.files().iter().enumerate().filter(|(_, entry)| !entry.pad) {
+        let files = self.layout.files();
+        let named =
+            files.iter().enumerate().filter(|(_, entry)| !entry.pad).map(|(n, entry)| (n, entry.path.as_path()));
+        for (n, path) in named.chain([(files.len(), self.part)]) {
             let words = |dir: &Path| {
-                let path = dir.join(&entry.path);
+                let path = dir.join(path);
                 move |error: io::Error| fault::system(Doing::Move, &path, &error, 0)
             };
-            let file = match paths::open(self.from, &entry.path, Access::Read) {
+            let file = match paths::open(self.from, path, Access::Read) {
                 Err(error) if is_absent(&error) => continue,
                 other => other.map_err(words(self.from))?,
             };
             let meta = file.metadata().map_err(words(self.from))?;
-            let there = match paths::open(self.to, &entry.path, Access::Read) {
+            let there = match paths::open(self.to, path, Access::Read) {
                 Err(error) if is_absent(&error) => false,
                 Err(error) => return Err(words(self.to)(error)),
                 Ok(other) => {
                     let other = other.metadata().map_err(words(self.to))?;
                     if rawio::inode(&other).is_none() || rawio::inode(&other) != rawio::inode(&meta) {
-                        let taken = self.to.join(&entry.path);
+                        let taken = self.to.join(path);
                         return Err(fault::other(format!("{} is there already: move it away first", taken.display())));
                     }
-                    if self.is_one_folder(&entry.path) {
+                    if self.is_one_folder(path) {
                         let text = format!("{} is the folder that its data are in already", self.to.display());
                         return Err(fault::other(text));
                     }
@@ -354,6 +362,11 @@ impl Work<'_> {
     }
 }
 
+/// The path of a file below its folder; the part file comes after all others.
+fn path_of<'a>(layout: &'a Layout, part: &'a Path, n: usize) -> &'a Path {
+    layout.files().get(n).map_or(part, |file| &file.path)
+}
+
 fn stopped() -> DiskFault {
     fault::other("the move was stopped".to_owned())
 }
@@ -373,6 +386,7 @@ mod tests {
     use super::*;
     use crate::disk::layout::tests::layout;
     use crate::disk::storage::Allocation;
+    use crate::wire::message::InfoHash;
 
     struct World {
         root: tempfile::TempDir,
@@ -388,8 +402,15 @@ mod tests {
         fs::write(dir.join("t/a"), b"aaaa").unwrap();
         fs::write(dir.join("t/sub/b"), b"bbb").unwrap();
         fs::write(dir.join("theirs"), b"x").unwrap();
+        fs::write(dir.join(part::name(InfoHash([1; 20]))), b"border").unwrap();
         let layout = Arc::new(layout(4, &[(Some("t/a"), 4), (None, 2), (Some("t/sub/b"), 3), (Some("t/c"), 5)]));
-        let spec = StorageSpec { layout, dir, state_dir: root.path().join("state"), allocate: Allocation::Sparse };
+        let spec = StorageSpec {
+            layout,
+            dir,
+            state_dir: root.path().join("state"),
+            allocate: Allocation::Sparse,
+            unwanted: vec![],
+        };
         let to = root.path().join("new/deep");
         World { root, spec, to }
     }
@@ -399,12 +420,14 @@ mod tests {
         let w = world();
         let progress = Progress::default();
         let moved = bring(&w.spec, &w.to, &progress).unwrap();
-        assert_eq!(progress.bytes(), (7, 7));
+        assert_eq!(progress.bytes(), (13, 13));
         assert!(w.spec.dir.join("t/a").exists(), "the old names stay until the new folder is the torrent's place");
         moved.clear().unwrap();
         assert_eq!(fs::read(w.to.join("t/sub/b")).unwrap(), b"bbb");
         assert!(!w.spec.dir.join("t").exists() && w.spec.dir.join("theirs").exists());
         assert!(!w.to.join("theirs").exists() && !w.to.join("t/c").exists());
+        let part = part::name(InfoHash([1; 20]));
+        assert!(fs::read(w.to.join(&part)).unwrap() == b"border" && !w.spec.dir.join(part).exists());
     }
 
     #[test]
@@ -447,7 +470,8 @@ mod tests {
         // What a mount does, the paths do not tell.
         let progress = Progress::default();
         let (layout, from) = (&w.spec.layout, &w.spec.dir);
-        let mut work = Work { layout, from, to: &to, progress: &progress, needs: 0, done: Vec::new() };
+        let part = Path::new(".parts");
+        let mut work = Work { layout, part, from, to: &to, progress: &progress, needs: 0, done: Vec::new() };
         let why = work.look().err().unwrap().text;
         assert!(why.contains("is the folder that its data are in already"), "{why}");
         assert!(w.spec.dir.join("t/a").exists());
@@ -467,6 +491,7 @@ mod tests {
         let progress = Progress::default();
         let work = Work {
             layout: &w.spec.layout,
+            part: Path::new(".parts"),
             from: &w.spec.dir,
             to: &w.to,
             progress: &progress,

@@ -107,6 +107,7 @@ pub(super) fn kind(kind: std::fs::FileType) -> &'static str {
 
     match kind {
         k if k.is_dir() => "a folder",
+        k if k.is_symlink() => "a symbolic link",
         k if k.is_fifo() => "a pipe",
         k if k.is_socket() => "a socket",
         _ => "a device",
@@ -115,7 +116,11 @@ pub(super) fn kind(kind: std::fs::FileType) -> &'static str {
 
 #[cfg(not(unix))]
 pub(super) fn kind(kind: std::fs::FileType) -> &'static str {
-    if kind.is_dir() { "a folder" } else { "a device" }
+    match kind {
+        k if k.is_dir() => "a folder",
+        k if k.is_symlink() => "a symbolic link",
+        _ => "a device",
+    }
 }
 
 #[cfg(test)]

@@ -5,7 +5,9 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+
+use crate::disk::open as opening;
 
 /// What a file is opened for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -16,6 +18,43 @@ pub enum Access {
     Write,
     /// Creating, with its folders; `AlreadyExists` if there is one.
     Create,
+}
+
+/// What lies in a place.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Lies {
+    /// Nothing.
+    Nothing,
+    /// A plain file of so many bytes.
+    File(u64),
+    /// Something else has this place, or that of one of its folders: which, and what it is.
+    Other(PathBuf, &'static str),
+}
+
+/// Tells what lies at a path below a folder. Opens nothing and follows no link.
+///
+/// # Errors
+/// The system's, where it does not tell.
+pub fn look(dir: &Path, path: &Path) -> io::Result<Lies> {
+    let mut at = dir.to_path_buf();
+    let mut parts = path.components().peekable();
+    while let Some(part) = parts.next() {
+        at.push(part);
+        let meta = match std::fs::symlink_metadata(&at) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+                return Ok(Lies::Nothing);
+            }
+            other => other?,
+        };
+        let last = parts.peek().is_none();
+        match meta.file_type() {
+            kind if kind.is_dir() && !last => {}
+            kind if kind.is_file() && last => return Ok(Lies::File(meta.len())),
+            kind if kind.is_file() => return Ok(Lies::Other(at, "a file")),
+            kind => return Ok(Lies::Other(at, opening::kind(kind))),
+        }
+    }
+    Ok(Lies::Nothing)
 }
 
 /// The error for anything that is neither a plain file nor a plain folder.
@@ -56,16 +95,22 @@ mod system {
                 }
                 other => other,
             };
-            at = next.map_err(|error| as_link(&at, name.as_ref(), error))?;
+            at = next.map_err(|error| in_the_way(&at, name.as_ref(), error))?;
         }
         Ok(at)
     }
 
-    /// Says that it was a link, where that is why a path could not be opened.
-    fn as_link(at: &OwnedFd, name: &Path, error: Errno) -> io::Error {
-        let link = rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW)
-            .is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::Symlink);
-        if link { not_plain(&format!("{} is a symbolic link", name.display())) } else { error.into() }
+    /// Says what is in the way, where that is why a path could not be opened.
+    fn in_the_way(at: &OwnedFd, name: &Path, error: Errno) -> io::Error {
+        let stat = rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW);
+        let what = match stat.map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            Ok(FileType::Symlink) => "a symbolic link",
+            Ok(FileType::Fifo) => "a pipe",
+            Ok(FileType::Socket) => "a socket",
+            Ok(FileType::BlockDevice | FileType::CharacterDevice) => "a device",
+            _ => return error.into(),
+        };
+        not_plain(&format!("{} is {what}", name.display()))
     }
 
     pub(super) fn open(dir: &Path, path: &Path, access: Access) -> io::Result<File> {
@@ -79,7 +124,7 @@ mod system {
             Access::Create => flags | OFlags::RDWR | OFlags::CREATE | OFlags::EXCL,
         };
         let file = rustix::fs::openat(&at, name, flags, Mode::from_raw_mode(0o666))
-            .map_err(|error| if error == Errno::EXIST { error.into() } else { as_link(&at, name, error) })?;
+            .map_err(|error| if error == Errno::EXIST { error.into() } else { in_the_way(&at, name, error) })?;
         let file = File::from(file);
         let meta = file.metadata()?;
         if meta.is_dir() {

@@ -138,7 +138,30 @@ impl Place {
     pub fn tell_needs(&self) {
         let geometry = self.files.layout().geometry();
         let have = u64::from(self.record.written.count()) * u64::from(geometry.piece_length());
-        self.files.set_needs(geometry.total().saturating_sub(have));
+        let wanted = geometry.total() - self.files.parts().unwanted_bytes();
+        self.files.set_needs(wanted.saturating_sub(have));
+    }
+
+    /// Moves what the part file holds of files that are wanted to them; answers only where that fails.
+    pub fn move_wanted(&self) {
+        self.tell_needs();
+        if !self.files.parts().is_used() {
+            return;
+        }
+        self.record.alive();
+        match self.files.move_wanted() {
+            // Soon: files and record tell the same again. One that cannot be written is complained of in the log.
+            Ok(true) => drop(self.save(Manner::Quick)),
+            Ok(false) => {}
+            Err(fault) => self.answer(DiskDone::Unplaced(fault)),
+        }
+    }
+
+    /// Makes the wanted files that have no bytes; answers only where that fails.
+    pub fn finish(&self) {
+        if let Err(fault) = self.files.make_empty_files() {
+            self.answer(DiskDone::Unfinished(fault));
+        }
     }
 
     /// The hash of each block of a piece, as it is on disk.

@@ -168,7 +168,7 @@ impl DiskPool {
         spec: StorageSpec,
         answer: impl Fn(DiskDone) + Send + Sync + 'static,
     ) -> Result<(Storage, Resumed), DiskFault> {
-        let StorageSpec { layout, dir, state_dir, allocate } = spec;
+        let StorageSpec { layout, dir, state_dir, allocate, unwanted } = spec;
         let dir = std::path::absolute(&dir).unwrap_or(dir);
         let store = Store::new(&state_dir, layout.info_hash(), &dir);
         let lock = store.lock()?;
@@ -176,19 +176,28 @@ impl DiskPool {
         let found = store.read(&layout, &boot);
         let id = self.threads.next.fetch_add(1, Ordering::Relaxed);
         let files = Files::new(id, Arc::clone(&layout), dir.clone(), allocate, Arc::clone(&self.threads.handles));
-        let mut looks = Vec::with_capacity(layout.files().len());
+        files.parts().load(&dir, &layout);
+        files.parts().select(&layout, &unwanted);
+        let mut looks = Vec::with_capacity(layout.files().len() + 1);
         for (n, file) in layout.files().iter().enumerate() {
-            looks.push(if file.pad { None } else { files.look(n as u32)? });
+            looks.push(match files.look(n as u32) {
+                _ if file.pad => None,
+                // Whatever has the place of a file that is not wanted, it is not touched.
+                Err(_) if files.parts().is_unwanted(n as u32) => None,
+                look => look?,
+            });
         }
+        looks.push(files.look(files.part())?);
         let device = device(&dir);
         if found.base.is_some() && looks.iter().zip(layout.files()).all(|(l, f)| l.is_none() || f.length == 0) {
             is_it_mounted(&dir, &found, device, &store)?;
         }
-        let verdict = trust::judge(&layout, &found, &looks);
+        let verdict = trust::judge(&layout, &found, &looks, files.parts());
         for (n, look) in looks.iter().enumerate() {
             let Some(look) = look else { continue };
             files.found(n as u32, *look);
-            if layout.pieces_of(n).any(|p| verdict.have.has(p) && !verdict.synced.has(p)) {
+            let mut pieces = if n < layout.files().len() { layout.pieces_of(n) } else { 0..layout.geometry().pieces() };
+            if pieces.any(|p| verdict.have.has(p) && !verdict.synced.has(p)) {
                 files.unsynced(n as u32);
             }
         }
@@ -202,6 +211,7 @@ impl DiskPool {
         }
         let place = Arc::new(Place::new(id, files, record, Box::new(answer), lock));
         self.threads.places.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&place));
+        self.threads.turn(&place, Then::Move);
         let note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok((Storage::new(place, Arc::clone(&self.threads)), Resumed { have, check, note }))
     }

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! base     magic, version, chain, generation, keep_from, info-hash, pieces, piece length, total, durable, clean,
-//!          device, boot, a stamp (size, time) for each file, bitfields written, synced, unsure, SHA-1 of all that
+//!          device, boot, a stamp (size, time) for each file and the part file, bitfields written, synced, unsure, SHA-1 of all that
 //! journal  magic, version, chain, generation, boot, checksum; then entries of 16 bytes: piece, what, checksum
 //! ```
 //! Numbers are little-endian. A base says how things stood, its journal (of the same chain and generation) what
@@ -17,7 +17,9 @@ use crate::disk::layout::Layout;
 
 const BASE_MAGIC: &[u8; 8] = b"TTUIBASE";
 const JOURNAL_MAGIC: &[u8; 8] = b"TTUIJRNL";
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The version before there was a part file.
+const WITHOUT_PART: u32 = 1;
 /// The size that stands for a file that is not there.
 const ABSENT: u64 = u64::MAX;
 /// The longest name of a boot.
@@ -42,7 +44,7 @@ pub struct Base {
     pub device: u64,
     /// Which start of the machine it was written in; empty where the system does not tell.
     pub boot: String,
-    /// Size and time of each file as it was, `None` for one that was not there.
+    /// Size and time of each file as it was, and of the part file in the end; `None` for one that was not there.
     pub stamps: Vec<Option<Stamp>>,
     /// Pieces that were verified and written.
     pub written: Vec<u8>,
@@ -71,7 +73,7 @@ impl Base {
     #[must_use]
     pub fn longest(layout: &Layout) -> u64 {
         let pieces = u64::from(layout.geometry().pieces());
-        512 + 16 * layout.files().len() as u64 + 3 * pieces.div_ceil(8)
+        512 + 16 * (layout.files().len() as u64 + 1) + 3 * pieces.div_ceil(8)
     }
 
     /// The record as bytes.
@@ -87,8 +89,8 @@ impl Base {
         out.extend_from_slice(&[u8::from(self.durable), u8::from(self.clean)]);
         out.extend_from_slice(&self.device.to_le_bytes());
         put_boot(&mut out, &self.boot);
-        for stamp in &self.stamps {
-            let stamp = stamp.unwrap_or(Stamp { size: ABSENT, changed: 0 });
+        for n in 0..=layout.files().len() {
+            let stamp = self.stamps.get(n).copied().flatten().unwrap_or(Stamp { size: ABSENT, changed: 0 });
             out.extend_from_slice(&stamp.size.to_le_bytes());
             out.extend_from_slice(&stamp.changed.to_le_bytes());
         }
@@ -106,7 +108,7 @@ impl Base {
     /// When they are damaged, from a newer version, or of another torrent.
     pub fn decode(bytes: &[u8], layout: &Layout) -> Result<Base, RecordError> {
         let mut at = Reader { left: bytes };
-        at.header(BASE_MAGIC)?;
+        let version = at.header(BASE_MAGIC)?;
         let body = bytes.len().checked_sub(20).ok_or(RecordError::Damaged)?;
         let (body, sum) = bytes.split_at(body);
         if Sha1::digest(body).as_slice() != sum {
@@ -121,10 +123,11 @@ impl Base {
         let device = at.u64()?;
         let boot = at.boot()?;
         let mut stamps = Vec::with_capacity(layout.files().len());
-        for _ in layout.files() {
+        for _ in 0..layout.files().len() + usize::from(version > WITHOUT_PART) {
             let (size, changed) = (at.u64()?, at.u64()? as i64);
             stamps.push((size != ABSENT).then_some(Stamp { size, changed }));
         }
+        stamps.resize(layout.files().len() + 1, None);
         let bits = layout.geometry().pieces().div_ceil(8) as usize;
         let mut bitfield = || Ok::<_, RecordError>(at.take(bits)?.to_vec());
         let (written, synced, unsure) = (bitfield()?, bitfield()?, bitfield()?);
@@ -167,12 +170,13 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(self.take(8)?.try_into().map_err(|_| RecordError::Damaged)?))
     }
 
-    fn header(&mut self, magic: &[u8; 8]) -> Result<(), RecordError> {
+    /// Tells the version.
+    fn header(&mut self, magic: &[u8; 8]) -> Result<u32, RecordError> {
         if self.take(8)? != magic {
             return Err(RecordError::Damaged);
         }
         match u32::from_le_bytes(self.take(4)?.try_into().map_err(|_| RecordError::Damaged)?) {
-            VERSION => Ok(()),
+            version @ WITHOUT_PART..=VERSION => Ok(version),
             0 => Err(RecordError::Damaged),
             newer => Err(RecordError::Newer(newer)),
         }
@@ -286,7 +290,7 @@ mod tests {
             clean: false,
             device: 9,
             boot: "a-boot".into(),
-            stamps: vec![Some(Stamp { size: 5, changed: -3 }), None],
+            stamps: vec![Some(Stamp { size: 5, changed: -3 }), None, Some(Stamp { size: 9, changed: 4 })],
             written: bits.clone(),
             synced: bits.clone(),
             unsure: bits,
@@ -310,8 +314,8 @@ mod tests {
         let other = layout(5, &[(Some("a"), 5), (Some("b"), 6)]);
         assert_eq!(Base::decode(&bytes, &other), Err(RecordError::Other));
         let mut newer = bytes;
-        newer[8] = 2;
-        assert_eq!(Base::decode(&newer, &l), Err(RecordError::Newer(2)));
+        newer[8] = 3;
+        assert_eq!(Base::decode(&newer, &l), Err(RecordError::Newer(3)));
     }
 
     #[test]

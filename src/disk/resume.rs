@@ -230,8 +230,9 @@ impl Record {
         files.sync();
         if let Some(before) = PieceBits::from_bytes(&before, self.written.pieces()) {
             for piece in (0..before.pieces()).filter(|p| before.has(*p) && !self.synced.has(*p)) {
-                let bytes = files.layout().bytes_of(crate::wire::message::PieceIndex(piece));
-                if files.layout().segments(bytes).all(|s| !files.sync_failed(s.file as u32)) {
+                let index = crate::wire::message::PieceIndex(piece);
+                let bytes = files.layout().bytes_of(index);
+                if files.layout().segments(bytes).all(|s| !files.sync_failed(files.holder(s.file, index))) {
                     self.synced.set(piece);
                 }
                 if !self.written.has(piece) {
@@ -278,8 +279,8 @@ mod tests {
             let found = store.read(&self.layout, boot);
             let handles = Arc::new(Handles::new(4));
             let files = Files::new(1, Arc::clone(&self.layout), dir, Allocation::Sparse, handles);
-            let looks = vec![files.look(0).unwrap()];
-            let verdict = judge(&self.layout, &found, &looks);
+            let looks = vec![files.look(0).unwrap(), None];
+            let verdict = judge(&self.layout, &found, &looks, files.parts());
             (Record::go_on(store, boot.into(), 0, &found, verdict, looks), files, found)
         }
 

@@ -52,6 +52,10 @@ pub struct Turn {
 pub enum Then {
     /// The record is saved.
     Save,
+    /// What the part file holds of files that are wanted moves to them.
+    Move,
+    /// The wanted files that have no bytes are made.
+    Finish,
     /// A check is handed to the thread for checks.
     Check(Sender<Option<Check>>, Check),
     /// The place is closed.
@@ -74,6 +78,8 @@ impl Turn {
         }
         match &self.then {
             Then::Save => self.place.answer(DiskDone::Saved(self.place.save(Manner::Quick))),
+            Then::Move => self.place.move_wanted(),
+            Then::Finish => self.place.finish(),
             Then::Check(to, check) => {
                 // Only a pool that is shutting down takes no more checks.
                 let _ = to.send(Some(check.clone()));
@@ -179,6 +185,7 @@ impl Shard {
                 let id = turn.place.id;
                 match turn.then {
                     Then::Save | Then::Check(..) => self.write_out(id),
+                    Then::Move | Then::Finish => {}
                     Then::Close(_) | Then::Delete(_) => {
                         // Bytes of unfinished pieces are fetched again anyhow: nobody knows them after a restart.
                         self.held -= self.torrents.remove(&id).map_or(0, |mine| mine.held());
@@ -208,7 +215,7 @@ impl Shard {
             }
             DiskJob::Probe(probe) => mine.place.answer(DiskDone::Room(mine.place.probe(probe))),
             // These are turns, and come as such.
-            DiskJob::Check(_) | DiskJob::Save => {}
+            DiskJob::Check(_) | DiskJob::Save | DiskJob::Select(_) | DiskJob::Finish => {}
         }
     }
 

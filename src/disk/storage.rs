@@ -37,6 +37,8 @@ pub struct StorageSpec {
     pub state_dir: PathBuf,
     /// How room is made.
     pub allocate: Allocation,
+    /// The files that are not wanted, by their index.
+    pub unwanted: Vec<u32>,
 }
 
 /// What the resume record vouches for.
@@ -96,6 +98,12 @@ impl Storage {
                     continue;
                 }
                 DiskJob::Save => Then::Save,
+                DiskJob::Select(unwanted) => {
+                    // At once: nothing is written from now on to a file that is not wanted.
+                    place.files.parts().select(place.files.layout(), &unwanted);
+                    Then::Move
+                }
+                DiskJob::Finish => Then::Finish,
                 DiskJob::Check(pieces) => {
                     Then::Check(threads.checks.clone(), Check { place: Arc::clone(place), pieces })
                 }

@@ -10,6 +10,7 @@ use std::ops::Range;
 use crate::disk::bits::{PieceBits, runs};
 use crate::disk::files::Stamp;
 use crate::disk::layout::Layout;
+use crate::disk::part::Parts;
 use crate::disk::store::Found;
 use crate::wire::message::PieceIndex;
 
@@ -41,9 +42,10 @@ enum State {
     Absent,
 }
 
-/// Judges a torrent: its record and its files as they are (`None` for one that is not there).
+/// Judges a torrent: its record, its files as they are (`None` for one that is not there) with the part file after them,
+/// and what that one holds.
 #[must_use]
-pub fn judge(layout: &Layout, found: &Found, files: &[Option<Stamp>]) -> Verdict {
+pub fn judge(layout: &Layout, found: &Found, files: &[Option<Stamp>], parts: &Parts) -> Verdict {
     let pieces = layout.geometry().pieces();
     let bits = |bytes: &[u8]| PieceBits::from_bytes(bytes, pieces).unwrap_or_else(|| PieceBits::new(pieces));
     let Some(base) = &found.base else {
@@ -51,27 +53,42 @@ pub fn judge(layout: &Layout, found: &Found, files: &[Option<Stamp>]) -> Verdict
         for (n, _) in files.iter().enumerate().filter(|(_, f)| f.is_some_and(|s| s.size > 0)) {
             check.set_all(layout.pieces_of(n));
         }
+        parts.pieces().into_iter().for_each(|piece| _ = check.set(piece));
         let check = runs((0..pieces).filter(|p| check.has(*p)));
         return Verdict { have: PieceBits::new(pieces), synced: PieceBits::new(pieces), check, missing: 0, changed: 0 };
     };
     let (written, was_synced, unsure) = (bits(&base.written), bits(&base.synced), bits(&base.unsure));
     let (have, synced, check) = (PieceBits::new(pieces), PieceBits::new(pieces), PieceBits::new(pieces));
-    let states: Vec<State> = (0..files.len()).map(|n| state(layout, found, files, n)).collect();
+    let own = layout.files().len();
+    let states: Vec<State> = (0..own).map(|n| state(layout, found, files, n)).collect();
+    let part = part_state(found, files.get(own).copied().flatten(), own);
     let (mut missing, mut changed) = (0, 0);
+    // Whether any piece that was written is to be read from this file itself.
+    let counts = |n: usize| {
+        let held = |piece| parts.find(n as u32, PieceIndex(piece)).is_some();
+        written.any_in(layout.pieces_of(n)) && layout.pieces_of(n).any(|p| written.has(p) && !held(p))
+    };
     for (n, state) in states.iter().enumerate() {
         match state {
-            State::Changed => {
+            // What lies in the place of a file that is not wanted may be the user's own.
+            State::Changed if !parts.is_unwanted(n as u32) || counts(n) => {
                 changed += 1;
                 check.set_all(layout.pieces_of(n));
             }
-            State::Absent if written.any_in(layout.pieces_of(n)) => missing += 1,
+            State::Absent if counts(n) && !(part == State::Absent && parts.is_unwanted(n as u32)) => missing += 1,
             _ => {}
         }
+    }
+    match part {
+        State::AsLeft => {}
+        State::Changed => changed += 1,
+        State::Absent => missing += 1,
     }
     for piece in 0..pieces {
         let mut whole = true;
         for segment in layout.segments(layout.bytes_of(PieceIndex(piece))) {
-            match states.get(segment.file) {
+            let held = parts.find(segment.file as u32, PieceIndex(piece)).is_some();
+            match states.get(segment.file).filter(|_| !held) {
                 Some(State::Absent) => {
                     whole = false;
                     check.clear(piece);
@@ -82,7 +99,8 @@ pub fn judge(layout: &Layout, found: &Found, files: &[Option<Stamp>]) -> Verdict
             }
         }
         let here = whole && written.has(piece);
-        if here && (found.same_boot || was_synced.has(piece)) && !unsure.has(piece) {
+        // Which pieces a part file held that is not as it was left is not known any more.
+        if here && part == State::AsLeft && (found.same_boot || was_synced.has(piece)) && !unsure.has(piece) {
             have.set(piece);
             if was_synced.has(piece) {
                 synced.set(piece);
@@ -104,9 +122,26 @@ fn state(layout: &Layout, found: &Found, files: &[Option<Stamp>], n: usize) -> S
         return State::AsLeft;
     }
     let clean = found.base.as_ref().is_some_and(|b| b.clean) && found.entries == 0;
+    if !clean && now.size == file.length && is_in_time(found, then, now) { State::AsLeft } else { State::Changed }
+}
+
+/// How the part file stands to its record. It is as long as need be.
+fn part_state(found: &Found, now: Option<Stamp>, index: usize) -> State {
+    let Some(base) = &found.base else { return State::AsLeft };
+    let then = base.stamps.get(index).copied().flatten();
+    let clean = base.clean && found.entries == 0;
+    match now {
+        _ if then == now => State::AsLeft,
+        Some(now) if !clean && is_in_time(found, then, now) => State::AsLeft,
+        Some(_) => State::Changed,
+        None => State::Absent,
+    }
+}
+
+/// Whether a file was changed by us, as far as its time tells, by a process that was killed.
+fn is_in_time(found: &Found, then: Option<Stamp>, now: Stamp) -> bool {
     let slack = if found.same_boot { SLACK } else { SLACK_BOOT };
-    let in_time = now.changed <= found.last.saturating_add(slack) && then.is_none_or(|t| now.changed >= t.changed);
-    if !clean && now.size == file.length && in_time { State::AsLeft } else { State::Changed }
+    now.changed <= found.last.saturating_add(slack) && then.is_none_or(|then| now.changed >= then.changed)
 }
 
 /// What a person should hear of a verdict, if anything.
@@ -161,7 +196,7 @@ mod tests {
 
     #[track_caller]
     fn verdict(story: &(Layout, Found), a: Option<Stamp>, b: Option<Stamp>, have: u8, check: &[Range<u32>]) {
-        let v = judge(&story.0, &story.1, &[a, b]);
+        let v = judge(&story.0, &story.1, &[a, b, None], &Parts::default());
         assert_eq!((v.have.to_bytes(), v.check.as_slice()), (vec![have], check), "{v:?}");
     }
 

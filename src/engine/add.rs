@@ -92,6 +92,15 @@ impl Plan {
         }
     }
 
+    /// The files that are not wanted, by their index.
+    #[must_use]
+    pub fn unwanted(&self) -> Vec<u32> {
+        // The last word on a file counts.
+        let wanted: BTreeMap<usize, Priority> = self.config.priorities.iter().copied().collect();
+        let skipped = wanted.into_iter().filter(|(_, priority)| *priority == Priority::Skip);
+        skipped.filter_map(|(file, _)| u32::try_from(file).ok()).collect()
+    }
+
     /// Changes the download folder.
     pub fn move_to(&mut self, dir: PathBuf) {
         self.config.folder = shown(&dir);

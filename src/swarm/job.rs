@@ -29,6 +29,11 @@ pub enum DiskJob {
     Probe(Probe),
     /// Write out all that is held of unfinished pieces and save the resume record; answered by `Saved`.
     Save,
+    /// From now on these files are not wanted, and all others are. What is written of them goes to the part file; what it
+    /// holds of others moves to them, and where it cannot, `Unplaced` says so.
+    Select(Vec<u32>),
+    /// All that is wanted is there: make the wanted files that have no bytes. Where that cannot be, `Unfinished` says so.
+    Finish,
 }
 
 /// What a fault has hindered, and is tried before the torrent goes on.
@@ -81,6 +86,10 @@ pub enum DiskDone {
     Room(Result<(), DiskFault>),
     /// The answer to `Save`.
     Saved(Result<(), DiskFault>),
+    /// Bytes of a file that is wanted could not be moved to it; they are not lost.
+    Unplaced(DiskFault),
+    /// A file without bytes could not be made.
+    Unfinished(DiskFault),
 }
 
 /// What the disk could not do, in words.

@@ -126,6 +126,7 @@ impl Home {
             dir: self.dir(),
             state_dir: self.state(),
             allocate: Allocation::Sparse,
+            unwanted: Vec::new(),
         }
     }
 

@@ -699,6 +699,7 @@ impl World {
                 let room = if self.disk_is_full(node) { Err(fault()) } else { Ok(()) };
                 self.later(at, node, done(DiskDone::Room(room)));
             }
+            DiskJob::Select(_) | DiskJob::Finish => {}
             DiskJob::Save => self.later(at, node, done(DiskDone::Saved(Ok(())))),
         }
     }

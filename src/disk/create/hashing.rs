@@ -10,6 +10,7 @@ use crate::disk::create::CreateError;
 use crate::disk::create::walk::Survey;
 use crate::disk::hasher::Hasher;
 use crate::disk::layout::{LaidFile, Layout};
+use crate::disk::part::Parts;
 use crate::swarm::geometry::Geometry;
 use crate::wire::message::{InfoHash, PieceIndex};
 
@@ -56,10 +57,12 @@ pub fn hash(
     let pieces = layout.geometry().pieces();
     let all = 0..pieces;
     let chunks = chunks(&layout, std::slice::from_ref(&all), threads.max(1) as u64);
+    // What is to become a torrent has no part file.
+    let parts = Parts::default();
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (hashes, fault) = (Mutex::new(vec![[0; 20]; pieces as usize]), Mutex::new(None));
     let work = || {
-        let mut hasher = Hasher::new(&layout, &survey.root);
+        let mut hasher = Hasher::new(&layout, &survey.root, &parts);
         let stop = || progress.is_stopped() || failed.load(Ordering::Relaxed);
         while let Some(chunk) = chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mut done = Vec::with_capacity(chunk.len());

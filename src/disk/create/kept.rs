@@ -153,6 +153,7 @@ mod tests {
     use crate::disk::create::hashing::Progress;
     use crate::disk::create::make;
     use crate::disk::create::walk::{Choice, Found, survey};
+    use crate::disk::part::Parts;
     use crate::disk::trust::judge;
 
     struct World {
@@ -222,8 +223,8 @@ mod tests {
         let store = Store::new(&world.state(), made.meta.info_hash, &found.around());
         let have = |found: &Survey, boot: &str| {
             let stamp = |file: &Found| Stamp { size: file.length, changed: file.modified.map_or(0, nanos) };
-            let looks: Vec<_> = found.files.iter().map(|file| Some(stamp(file))).collect();
-            let verdict = judge(&layout, &store.read(&layout, boot), &looks);
+            let looks: Vec<_> = found.files.iter().map(|file| Some(stamp(file))).chain([None]).collect();
+            let verdict = judge(&layout, &store.read(&layout, boot), &looks, &Parts::default());
             (verdict.have.count(), verdict.check)
         };
         assert_eq!(have(&found, &store::boot()), (6, Vec::new()));

@@ -151,7 +151,7 @@ pub fn survey(path: &Path, choice: &Choice, stop: &dyn Fn() -> bool) -> Result<S
             (0, Some(words)) => format!(" ({words})"),
             (0, None) if found.folder => ": it is empty".to_owned(),
             (_, Some(words)) => format!(": all files are empty ({words})"),
-            (_, None) => ": it has no bytes".to_owned(),
+            (_, None) => ": all that is there is empty".to_owned(),
         };
         return Err(CreateError::Nothing { path: path.to_owned(), why });
     }
@@ -287,7 +287,7 @@ mod tests {
         assert!(says(dir.path()).contains("1 hidden"));
         fs::write(dir.path().join("y"), b"").unwrap();
         assert!(says(dir.path()).contains("all files are empty"));
-        assert!(says(&dir.path().join("y")).contains("no bytes"));
+        assert!(says(&dir.path().join("y")).contains("all that is there is empty"));
         assert!(says(&dir.path().join("z")).starts_with("cannot read"));
         #[cfg(unix)]
         {

@@ -21,6 +21,10 @@ impl Files {
             into = rest;
             let Some(entry) = self.layout.files().get(segment.file).filter(|f| !f.pad) else { continue };
             let file = segment.file as u32;
+            // Its bytes go to the part file, whatever bears its name.
+            if self.parts.is_unwanted(file) {
+                continue;
+            }
             self.handles.close((self.id, file));
             let words = |doing| move |error: io::Error| fault::system(doing, &self.path(file), &error, 0);
             let open = match self.open(&entry.path, Access::Read) {
@@ -42,6 +46,9 @@ impl Files {
     pub fn probe_read(&self) -> Result<(), DiskFault> {
         for (n, file) in self.layout.files().iter().enumerate().filter(|(_, f)| !f.pad) {
             let n = n as u32;
+            if self.parts.is_unwanted(n) {
+                continue;
+            }
             self.handles.close((self.id, n));
             if self.look(n)?.is_some() {
                 self.open(&file.path, Access::Read).map_err(|e| fault::system(Doing::Open, &self.path(n), &e, 0))?;

@@ -283,6 +283,7 @@ impl Desk {
             dir: plan.dir.clone(),
             state_dir: self.it.state_dir.clone(),
             allocate: Allocation::default(),
+            unwanted: plan.unwanted(),
         })
     }
 

@@ -343,6 +343,7 @@ impl Torrent {
             self.lift_masks(now, out);
             return;
         }
+        out.push(Effect::Disk(DiskJob::Finish));
         if std::mem::take(&mut self.fetched) {
             self.trackers.completed(now);
             self.write_log(now, "everything wanted is here, verified and written".into());

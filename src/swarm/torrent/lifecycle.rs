@@ -43,6 +43,7 @@ impl Torrent {
     /// It begins with what is there.
     pub(super) fn begin(&mut self, now: Instant, have: &Bytes, check: Vec<Range<u32>>, out: &mut Vec<Effect>) {
         self.recall(have);
+        self.tell_selection(out);
         if check.iter().all(Range::is_empty) {
             self.go_active(now, out);
         } else {
@@ -159,6 +160,14 @@ impl Torrent {
         if !saved {
             out.push(Effect::Disk(DiskJob::Save));
         }
+    }
+
+    /// Tells the disk which files are not wanted.
+    pub(super) fn tell_selection(&self, out: &mut Vec<Effect>) {
+        let files = self.config.files.iter().zip(&self.files_wanted).enumerate();
+        let skipped = files.filter(|(_, (span, priority))| !span.pad && **priority == Priority::Skip);
+        // A torrent has fewer than 2^32 files.
+        out.push(Effect::Disk(DiskJob::Select(skipped.map(|(file, _)| file as u32).collect())));
     }
 
     /// How much each file is wanted. A piece is wanted as much as the most wanted file in it; a piece of padding

@@ -47,7 +47,8 @@ impl Torrent {
         self.halt(now, fault, out);
     }
 
-    fn halt(&mut self, now: Instant, fault: DiskFault, out: &mut Vec<Effect>) {
+    /// Nothing is asked for until the disk does what it was to do.
+    pub(super) fn halt(&mut self, now: Instant, fault: DiskFault, out: &mut Vec<Effect>) {
         let before = self.fault.replace(fault.clone());
         match fault.kind {
             FaultKind::Changed | FaultKind::Final => self.recovery.at = None,
@@ -126,6 +127,8 @@ impl Torrent {
         self.recovery.tries = self.recovery.tries.saturating_add(1);
         self.freed = true;
         self.note(now, "the disk works again: going on".into(), out);
+        // What could not be moved to files that are wanted may be moved now.
+        self.tell_selection(out);
         self.look_if_complete(now, out);
     }
 

@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use super::{Effect, Gone, PeerKey, Torrent, Wish};
+use crate::swarm::job::DiskJob;
 use crate::swarm::peer::Peer;
 use crate::swarm::picker::Giver;
 use crate::wire::message::PieceIndex;
@@ -29,7 +30,13 @@ impl Torrent {
             Wish::Priority(files) => {
                 self.set_priorities(&files);
                 self.recount();
+                self.tell_selection(out);
+                let was = self.complete;
                 self.look_if_complete(now, out);
+                if was && self.complete {
+                    // A file without bytes may be wanted that was not.
+                    out.push(Effect::Disk(DiskJob::Finish));
+                }
                 for key in self.peers.keys().copied().collect::<Vec<PeerKey>>() {
                     self.show_interest(now, key, out);
                 }

@@ -1,0 +1,287 @@
+//! Reading and writing where files are not wanted: their bytes are in the part file (see [`crate::disk::part`]).
+
+use std::fs::File;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+
+use super::{BEGUN, CHANGED, DIRTY, Files, NEW, SIZED, UNSTAMPED};
+use crate::disk::fault::{self, Doing};
+use crate::disk::part::{Parts, Slot, Table, Target};
+use crate::disk::paths::{self, Access};
+use crate::disk::rawio;
+use crate::swarm::job::DiskFault;
+use crate::wire::message::PieceIndex;
+
+/// Bytes that move in one go.
+const CHUNK: u64 = 256 * 1024;
+
+/// Bytes of one file in one piece.
+#[derive(Clone, Copy)]
+struct Span {
+    file: u32,
+    piece: PieceIndex,
+    /// Where they begin in the torrent.
+    offset: u64,
+    /// Where they begin in the file.
+    at: u64,
+    length: u64,
+}
+
+impl Files {
+    /// Which files are not wanted, and what the part file holds.
+    #[must_use]
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// The index that stands for the part file, after those of all files.
+    #[must_use]
+    pub fn part(&self) -> u32 {
+        self.layout.files().len() as u32
+    }
+
+    /// Cuts a range of the torrent's bytes into what lies in one file and one piece.
+    fn spans(&self, offset: u64, length: u64) -> impl Iterator<Item = Span> + '_ {
+        let (size, end) = (u64::from(self.layout.geometry().piece_length()), offset + length);
+        let pieces = offset / size..end.div_ceil(size);
+        pieces.flat_map(move |piece| {
+            let start = offset.max(piece * size);
+            let mut at = start;
+            self.layout.segments(start..end.min((piece + 1) * size)).map(move |segment| {
+                let offset = at;
+                at += segment.length;
+                // The geometry has fewer than 2^32 pieces.
+                let piece = PieceIndex(piece as u32);
+                Span { file: segment.file as u32, piece, offset, at: segment.at, length: segment.length }
+            })
+        })
+    }
+
+    /// Which file holds the bytes that a file has in a piece: the part file or itself.
+    #[must_use]
+    pub fn holder(&self, file: usize, piece: PieceIndex) -> u32 {
+        let file = file as u32;
+        if self.parts.find(file, piece).is_some() { self.part() } else { file }
+    }
+
+    fn is_pad(&self, file: u32) -> bool {
+        self.layout.files().get(file as usize).is_some_and(|f| f.pad)
+    }
+
+    /// As [`Files::read`], where bytes may lie in the part file.
+    pub(super) fn read_parted(&self, offset: u64, mut into: &mut [u8]) -> Result<(), DiskFault> {
+        for span in self.spans(offset, into.len() as u64) {
+            let (bytes, rest) = into.split_at_mut(span.length as usize);
+            into = rest;
+            if self.is_pad(span.file) {
+                bytes.fill(0);
+                continue;
+            }
+            // Held while it is read: nothing moves meanwhile.
+            let table = self.parts.read();
+            match table.find(span.file, span.piece) {
+                Some(slot) => self.read_file(self.part(), bytes, slot.position(span.offset))?,
+                None => self.read_file(span.file, bytes, span.at)?,
+            }
+        }
+        Ok(())
+    }
+
+    /// As [`Files::write`], where bytes of files that are not wanted go to the part file.
+    pub(super) fn write_parted(&self, offset: u64, slices: &[Bytes]) -> Result<(), DiskFault> {
+        let length: u64 = slices.iter().map(|s| s.len() as u64).sum();
+        let mut done = 0;
+        for span in self.spans(offset, length) {
+            if !self.is_pad(span.file) {
+                self.write_span(span, slices, done)?;
+            }
+            done += span.length;
+        }
+        Ok(())
+    }
+
+    fn write_span(&self, span: Span, slices: &[Bytes], done: u64) -> Result<(), DiskFault> {
+        let run = (done, span.length);
+        {
+            let table = self.parts.read();
+            match table.target(span.file, span.piece) {
+                Target::Own => return self.write_file(span.file, slices, run, span.at),
+                Target::Slot(slot) => return self.write_slot(slot, span, slices, done),
+                Target::NewSlot => {}
+            }
+        }
+        let slot = self.make_slot(&mut self.parts.write(), span.file, span.piece)?;
+        // Nobody takes it away: that would take a change of what is wanted, and then what is in it moves as a whole.
+        let table = self.parts.read();
+        match table.target(span.file, span.piece) {
+            Target::Own => self.write_file(span.file, slices, run, span.at),
+            _ => self.write_slot(slot, span, slices, done),
+        }
+    }
+
+    fn write_slot(&self, slot: Slot, span: Span, slices: &[Bytes], done: u64) -> Result<(), DiskFault> {
+        let part = self.part_writer()?;
+        let written = rawio::write_all_at(&part, slices, done, span.length, slot.position(span.offset));
+        self.raise(self.part(), DIRTY | UNSTAMPED);
+        written.map_err(|error| self.part_fault(Doing::Write, &error))
+    }
+
+    fn part_fault(&self, doing: Doing, error: &io::Error) -> DiskFault {
+        fault::system(doing, &self.path(self.part()), error, self.still_needed())
+    }
+
+    /// The part file, opened for writing; made if it was never there.
+    fn part_writer(&self) -> Result<Arc<File>, DiskFault> {
+        let (n, key) = (self.part(), (self.id, self.part()));
+        if self.flag(n, CHANGED) {
+            return Err(fault::changed(&self.path(n), "is missing or was changed"));
+        }
+        if let Some(open) = self.handles.get(key, true) {
+            return Ok(open);
+        }
+        let path = &self.part_entry.path;
+        let opened = match self.open(path, Access::Write) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                if self.flag(n, BEGUN) {
+                    return Err(self.lost(n, "is missing"));
+                }
+                match self.open(path, Access::Create) {
+                    // Another thread was faster.
+                    Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.open(path, Access::Write),
+                    other => other,
+                }
+            }
+            other => other,
+        };
+        let opened = opened.map_err(|error| self.part_fault(Doing::Open, &error))?;
+        self.raise(n, BEGUN | NEW);
+        Ok(self.handles.put(key, opened, true))
+    }
+
+    /// Makes a slot for the bytes of a file in a piece, unless there is one. It begins with what the file itself has there:
+    /// from now on the slot is read.
+    fn make_slot(&self, table: &mut Table, file: u32, piece: PieceIndex) -> Result<Slot, DiskFault> {
+        if let Some(slot) = table.find(file, piece) {
+            return Ok(slot);
+        }
+        let part = self.part_writer()?;
+        let made = table.make(&part, &self.layout, file, piece);
+        self.raise(self.part(), DIRTY | UNSTAMPED);
+        let slot = made.map_err(|error| self.part_fault(Doing::Allocate, &error))?;
+        self.parts.settled(table);
+        let entry = self.file(file)?;
+        let Ok(own) = self.open(&entry.path, Access::Read) else { return Ok(slot) };
+        let there = own.metadata().map_or(0, |meta| meta.len());
+        let bytes = slot.bytes();
+        let end = bytes.end.min(entry.offset + there.min(entry.length));
+        if bytes.start < end {
+            let from = (bytes.start - entry.offset, slot.position(bytes.start));
+            copy(&own, &part, from, end - bytes.start).map_err(|error| self.part_fault(Doing::Write, &error))?;
+        }
+        Ok(slot)
+    }
+
+    /// Moves what the part file holds of files that are wanted to these files. Tells whether anything was to be moved.
+    ///
+    /// # Errors
+    /// The first fault; what could not be moved stays where it is, and is read there.
+    pub fn move_wanted(&self) -> Result<bool, DiskFault> {
+        if !self.parts.is_used() {
+            return Ok(false);
+        }
+        let files = self.parts.read().misplaced();
+        let mut first = Ok(!files.is_empty());
+        for file in files {
+            // Not all at once: others wait meanwhile.
+            let mut table = self.parts.write();
+            if let Err(fault) = self.move_to_own(&mut table, file) {
+                first = first.and(Err(fault));
+            }
+        }
+        let mut table = self.parts.write();
+        if table.is_empty() && (table.has_file() || self.flag(self.part(), BEGUN)) {
+            self.remove_part(&mut table)?;
+        }
+        self.parts.settled(&table);
+        first
+    }
+
+    fn move_to_own(&self, table: &mut Table, file: u32) -> Result<(), DiskFault> {
+        if table.is_unwanted(file) {
+            return Ok(());
+        }
+        let part = self.part_writer()?;
+        let own = self.writer(file)?;
+        let words = |error: io::Error| fault::system(Doing::Write, &self.path(file), &error, self.still_needed());
+        let offset = self.file(file)?.offset;
+        let slots = table.slots_of(file);
+        for (_, slot) in &slots {
+            let bytes = slot.bytes();
+            let from = (slot.position(bytes.start), bytes.start - offset);
+            let copied = copy(&part, &own, from, bytes.end - bytes.start);
+            self.raise(file, DIRTY | UNSTAMPED);
+            copied.map_err(words)?;
+        }
+        // The slots must not be gone after a power cut, and the bytes neither here nor there.
+        own.sync_data().map_err(words)?;
+        for (piece, _) in slots {
+            let dropped = table.drop_slot(&part, file, piece);
+            self.raise(self.part(), DIRTY | UNSTAMPED);
+            dropped.map_err(|error| self.part_fault(Doing::Write, &error))?;
+        }
+        Ok(())
+    }
+
+    /// Makes the wanted files that have no bytes and so would never be written.
+    ///
+    /// # Errors
+    /// When one cannot be made, or something else has its place.
+    pub fn make_empty_files(&self) -> Result<(), DiskFault> {
+        for (n, file) in self.layout.files().iter().enumerate().filter(|(_, f)| f.length == 0 && !f.pad) {
+            let n = n as u32;
+            if self.parts.is_unwanted(n) {
+                continue;
+            }
+            match self.open(&file.path, Access::Create) {
+                Ok(_) => self.raise(n, BEGUN | SIZED | NEW | UNSTAMPED | DIRTY),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => drop(self.look(n)?),
+                Err(error) => {
+                    self.begun.store(false, Ordering::Release);
+                    return Err(fault::system(Doing::Open, &self.path(n), &error, self.still_needed()));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing is in the part file any more: it goes.
+    fn remove_part(&self, table: &mut Table) -> Result<(), DiskFault> {
+        let n = self.part();
+        self.handles.close((self.id, n));
+        match paths::remove_file(&self.dir, &self.part_entry.path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.part_fault(Doing::Delete, &error)),
+            _ => {
+                self.lower(n, BEGUN | SIZED | DIRTY | NEW);
+                self.raise(n, UNSTAMPED);
+                table.clear();
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Copies `length` bytes from a place in one file to a place in another.
+fn copy(from: &File, to: &File, (mut at, mut there): (u64, u64), mut length: u64) -> io::Result<()> {
+    let mut buffer = Vec::new();
+    while length > 0 {
+        let take = length.min(CHUNK);
+        buffer.resize(take as usize, 0);
+        rawio::read_exact_at(from, &mut buffer, at)?;
+        rawio::write_all_at(to, &[Bytes::from(std::mem::take(&mut buffer))], 0, take, there)?;
+        (at, there, length) = (at + take, there + take, length - take);
+    }
+    Ok(())
+}

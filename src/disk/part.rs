@@ -1,0 +1,422 @@
+//! The part file of a torrent: bytes of files that are not wanted, which came with pieces that are.
+//!
+//! A piece at the border of two files holds bytes of both. Where only one of them is wanted, the bytes of the other go to
+//! one hidden file in the download folder: no file appears that nobody asked for, and a file of the user's that bears its
+//! name is not written to. When the file is wanted, they move to it.
+//!
+//! ```text
+//! head     magic, version, info-hash
+//! slot     magic, file, piece, length, whether it counts; then `length` bytes of the file, as far as it lies in the piece
+//! slot ..
+//! ```
+//! Numbers are little-endian. A slot that does not count any more keeps its place for the same part of the same file.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use bytes::Bytes;
+
+use crate::disk::layout::Layout;
+use crate::disk::paths::{self, Access};
+use crate::disk::rawio;
+use crate::wire::message::{InfoHash, PieceIndex};
+
+const MAGIC: &[u8; 8] = b"TTUIPART";
+const VERSION: u32 = 1;
+/// Bytes of the head.
+const HEAD: u64 = 8 + 4 + 20;
+const SLOT_MAGIC: &[u8; 4] = b"SLOT";
+/// Bytes before those of a slot.
+const SLOT_HEAD: u64 = 4 * 5;
+
+/// The name of the part file in the download folder. Other clients have files of their own form under
+/// `.<info-hash>.parts`.
+#[must_use]
+pub fn name(torrent: InfoHash) -> PathBuf {
+    PathBuf::from(format!(".{torrent}.ttui.parts"))
+}
+
+/// Where a part of a file lies in the part file.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Slot {
+    /// Where its bytes begin in the part file.
+    at: u64,
+    /// Where they begin in the torrent.
+    start: u64,
+    /// How many they are.
+    length: u64,
+    counts: bool,
+}
+
+impl Slot {
+    /// Where a byte of the torrent lies in the part file.
+    #[must_use]
+    pub const fn position(&self, offset: u64) -> u64 {
+        self.at + (offset - self.start)
+    }
+
+    /// The bytes of the torrent that it holds.
+    #[must_use]
+    pub const fn bytes(&self) -> Range<u64> {
+        self.start..self.start + self.length
+    }
+}
+
+/// Which files of a torrent are not wanted, and what the part file holds.
+#[derive(Debug, Default)]
+pub struct Parts {
+    /// Whether any file is not wanted or any slot counts. Where not, nothing of this is looked at.
+    used: AtomicBool,
+    unwanted_bytes: AtomicU64,
+    table: RwLock<Table>,
+}
+
+/// What is known while nothing moves. Whoever reads or writes bytes of files that are not wanted holds it meanwhile.
+#[derive(Debug, Default)]
+pub(super) struct Table {
+    /// For each file whether it is not wanted; empty where all are.
+    unwanted: Vec<bool>,
+    /// By file and piece.
+    slots: BTreeMap<(u32, u32), Slot>,
+    /// Where the next slot goes: 0 where there is no head yet.
+    end: u64,
+}
+
+/// Where bytes of a file are to be written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Target {
+    /// To the file itself.
+    Own,
+    /// To a slot of the part file.
+    Slot(Slot),
+    /// To a slot that is still to be made.
+    NewSlot,
+}
+
+impl Table {
+    /// Whether a file is not wanted.
+    pub(super) fn is_unwanted(&self, file: u32) -> bool {
+        self.unwanted.get(file as usize).is_some_and(|unwanted| *unwanted)
+    }
+
+    /// The slot of a file's bytes in a piece, where it counts.
+    pub(super) fn find(&self, file: u32, piece: PieceIndex) -> Option<Slot> {
+        self.slots.get(&(file, piece.0)).copied().filter(|slot| slot.counts)
+    }
+
+    /// Where bytes of a file in a piece are to be written. What began in the part file stays together.
+    pub(super) fn target(&self, file: u32, piece: PieceIndex) -> Target {
+        match self.find(file, piece) {
+            Some(slot) => Target::Slot(slot),
+            None if self.is_unwanted(file) => Target::NewSlot,
+            None => Target::Own,
+        }
+    }
+
+    /// Files that are wanted and of which something lies in the part file.
+    pub(super) fn misplaced(&self) -> Vec<u32> {
+        let counts = self.slots.iter().filter(|(_, slot)| slot.counts);
+        let mut files: Vec<u32> = counts.map(|((file, _), _)| *file).filter(|file| !self.is_unwanted(*file)).collect();
+        files.dedup();
+        files
+    }
+
+    /// The slots of a file that count, with their pieces.
+    pub(super) fn slots_of(&self, file: u32) -> Vec<(PieceIndex, Slot)> {
+        let all = self.slots.range((file, 0)..=(file, u32::MAX)).filter(|(_, slot)| slot.counts);
+        all.map(|((_, piece), slot)| (PieceIndex(*piece), *slot)).collect()
+    }
+
+    /// Whether nothing in the part file counts.
+    pub(super) fn is_empty(&self) -> bool {
+        !self.slots.values().any(|slot| slot.counts)
+    }
+
+    /// Makes room in the open part file for the bytes that a file has in a piece: zeros, until something is written.
+    ///
+    /// # Errors
+    /// The system's. Nothing was made then.
+    pub(super) fn make(&mut self, part: &File, layout: &Layout, file: u32, piece: PieceIndex) -> io::Result<Slot> {
+        let bytes = bytes_of(layout, file, piece);
+        let at = match self.slots.get(&(file, piece.0)) {
+            Some(slot) => slot.at,
+            None => self.end.max(HEAD) + SLOT_HEAD,
+        };
+        let slot = Slot { at, start: bytes.start, length: bytes.end - bytes.start, counts: true };
+        if self.end == 0 {
+            part.set_len(0)?;
+            let mut head = MAGIC.to_vec();
+            head.extend_from_slice(&VERSION.to_le_bytes());
+            head.extend_from_slice(&layout.info_hash().0);
+            write(part, head, 0)?;
+        }
+        let end = self.end.max(at + slot.length);
+        // The length first: a slot that reaches beyond the end of the file was torn, and does not count.
+        if part.metadata()?.len() < end {
+            part.set_len(end)?;
+        }
+        write(part, slot_head(file, piece, &slot), at - SLOT_HEAD)?;
+        self.end = end;
+        self.slots.insert((file, piece.0), slot);
+        Ok(slot)
+    }
+
+    /// Makes a slot count no more.
+    ///
+    /// # Errors
+    /// The system's; it counts all the same until the program ends.
+    pub(super) fn drop_slot(&mut self, part: &File, file: u32, piece: PieceIndex) -> io::Result<()> {
+        if let Some(slot) = self.slots.get_mut(&(file, piece.0)) {
+            slot.counts = false;
+            write(part, slot_head(file, piece, slot), slot.at - SLOT_HEAD)?;
+        }
+        Ok(())
+    }
+
+    /// Whether there is a part file of ours, be it empty.
+    pub(super) const fn has_file(&self) -> bool {
+        self.end > 0
+    }
+
+    /// The part file is gone.
+    pub(super) fn clear(&mut self) {
+        self.slots.clear();
+        self.end = 0;
+    }
+}
+
+impl Parts {
+    /// Whether any file is not wanted, or anything lies in the part file.
+    #[must_use]
+    pub fn is_used(&self) -> bool {
+        self.used.load(Ordering::Acquire)
+    }
+
+    pub(super) fn read(&self) -> RwLockReadGuard<'_, Table> {
+        self.table.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn write(&self) -> RwLockWriteGuard<'_, Table> {
+        self.table.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes note of whether anything is left to be looked at.
+    pub(super) fn settled(&self, table: &Table) {
+        let used = !table.is_empty() || table.unwanted.iter().any(|unwanted| *unwanted);
+        self.used.store(used, Ordering::Release);
+    }
+
+    /// Says which files are not wanted; all others are. Nothing moves yet.
+    pub fn select(&self, layout: &Layout, unwanted: &[u32]) {
+        let mut table = self.write();
+        table.unwanted = if unwanted.is_empty() { Vec::new() } else { vec![false; layout.files().len()] };
+        let mut bytes = 0;
+        for file in unwanted {
+            if let (Some(slot), Some(entry)) =
+                (table.unwanted.get_mut(*file as usize), layout.files().get(*file as usize))
+            {
+                bytes += if *slot { 0 } else { entry.length };
+                *slot = true;
+            }
+        }
+        self.unwanted_bytes.store(bytes, Ordering::Relaxed);
+        self.settled(&table);
+    }
+
+    /// Bytes of the files that are not wanted.
+    #[must_use]
+    pub fn unwanted_bytes(&self) -> u64 {
+        self.unwanted_bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether a file is not wanted.
+    #[must_use]
+    pub fn is_unwanted(&self, file: u32) -> bool {
+        self.is_used() && self.read().is_unwanted(file)
+    }
+
+    /// Where the bytes that a file has in a piece lie in the part file, if they do.
+    #[must_use]
+    pub fn find(&self, file: u32, piece: PieceIndex) -> Option<Slot> {
+        if self.is_used() { self.read().find(file, piece) } else { None }
+    }
+
+    /// Bytes of a file that lie in the part file.
+    #[must_use]
+    pub fn bytes_of(&self, file: u32) -> u64 {
+        if self.is_used() { self.read().slots_of(file).iter().map(|(_, slot)| slot.length).sum() } else { 0 }
+    }
+
+    /// Pieces of which something lies in the part file.
+    #[must_use]
+    pub fn pieces(&self) -> Vec<u32> {
+        self.read().slots.iter().filter(|(_, slot)| slot.counts).map(|((_, piece), _)| *piece).collect()
+    }
+
+    /// Reads what the part file in a download folder holds. One that is damaged holds what comes before the damage, and
+    /// one that is not there or not ours nothing.
+    pub fn load(&self, dir: &Path, layout: &Layout) {
+        let mut table = self.write();
+        table.clear();
+        match paths::open(dir, &name(layout.info_hash()), Access::Read) {
+            Ok(part) => (table.slots, table.end) = slots(&part, layout),
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
+            Err(error) => log::warn!("cannot read {}: {error}", dir.join(name(layout.info_hash())).display()),
+        }
+        self.settled(&table);
+    }
+}
+
+/// The bytes of the torrent that a file has in a piece.
+fn bytes_of(layout: &Layout, file: u32, piece: PieceIndex) -> Range<u64> {
+    let bytes = layout.bytes_of(piece);
+    let file = &layout.files()[file as usize];
+    bytes.start.max(file.offset)..bytes.end.min(file.offset + file.length)
+}
+
+fn write(part: &File, bytes: Vec<u8>, at: u64) -> io::Result<()> {
+    let length = bytes.len() as u64;
+    rawio::write_all_at(part, &[Bytes::from(bytes)], 0, length, at)
+}
+
+fn slot_head(file: u32, piece: PieceIndex, slot: &Slot) -> Vec<u8> {
+    let mut head = SLOT_MAGIC.to_vec();
+    // A piece has fewer than 2^32 bytes.
+    for number in [file, piece.0, slot.length as u32, u32::from(slot.counts)] {
+        head.extend_from_slice(&number.to_le_bytes());
+    }
+    head
+}
+
+/// What a part file holds, up to its end or the first damage, and where the next slot goes.
+fn slots(part: &File, layout: &Layout) -> (BTreeMap<(u32, u32), Slot>, u64) {
+    let mut found = BTreeMap::new();
+    let long = part.metadata().map_or(0, |meta| meta.len());
+    let mut head = [0; HEAD as usize];
+    let ours = rawio::read_exact_at(part, &mut head, 0).is_ok()
+        && head[..8] == *MAGIC
+        && head[8..12] == VERSION.to_le_bytes()
+        && head[12..] == layout.info_hash().0;
+    if !ours {
+        return (found, 0);
+    }
+    let mut end = HEAD;
+    let mut head = [0; SLOT_HEAD as usize];
+    while end + SLOT_HEAD <= long && rawio::read_exact_at(part, &mut head, end).is_ok() {
+        let (words, _) = head.as_chunks::<4>();
+        let [file, piece, length, counts] = [1, 2, 3, 4].map(|n| u32::from_le_bytes(words[n]));
+        let known = layout.files().get(file as usize).is_some_and(|f| !f.pad)
+            && layout.pieces_of(file as usize).contains(&piece);
+        if words[0] != *SLOT_MAGIC || !known || counts > 1 {
+            break;
+        }
+        let bytes = bytes_of(layout, file, PieceIndex(piece));
+        let slot = Slot { at: end + SLOT_HEAD, start: bytes.start, length: u64::from(length), counts: counts == 1 };
+        if slot.bytes() != bytes || slot.at + slot.length > long {
+            break;
+        }
+        end = slot.at + slot.length;
+        found.insert((file, piece), slot);
+    }
+    (found, end)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::disk::layout::tests::layout;
+
+    fn open(dir: &Path, layout: &Layout) -> File {
+        let path = name(layout.info_hash());
+        paths::open(dir, &path, Access::Create).or_else(|_| paths::open(dir, &path, Access::Write)).unwrap()
+    }
+
+    #[test]
+    fn what_is_made_is_found_again_up_to_the_first_damage() {
+        // Pieces of 10: a in 0 and 1, b in 1, c in 1 to 3, d in 3.
+        let l = layout(10, &[(Some("a"), 12), (Some("b"), 3), (Some("c"), 20), (None, 2), (Some("d"), 3)]);
+        let dir = tempfile::tempdir().unwrap();
+        let parts = Parts::default();
+        parts.load(dir.path(), &l);
+        assert!(!parts.is_used() && parts.pieces().is_empty());
+        let made = [(0, 1), (1, 1), (2, 1), (2, 3), (4, 3)];
+        let part = open(dir.path(), &l);
+        for (file, piece) in made {
+            let slot = parts.write().make(&part, &l, file, PieceIndex(piece)).unwrap();
+            write(&part, vec![file as u8 + 1; slot.length as usize], slot.at).unwrap();
+        }
+        let expected = [10..12, 12..15, 15..20, 30..35, 37..40];
+        let check = |parts: &Parts, left: usize| {
+            for (n, (file, piece)) in made.into_iter().enumerate() {
+                let slot = parts.find(file, PieceIndex(piece));
+                assert_eq!(slot.map(|slot| slot.bytes()), (n < left).then(|| expected[n].clone()), "{file} {piece}");
+                let Some(slot) = slot else { continue };
+                let mut bytes = vec![0; slot.length as usize];
+                rawio::read_exact_at(&part, &mut bytes, slot.position(slot.start)).unwrap();
+                assert!(bytes.iter().all(|byte| *byte == file as u8 + 1));
+            }
+        };
+        let again = || {
+            let parts = Parts::default();
+            parts.load(dir.path(), &l);
+            parts
+        };
+        check(&again(), 5);
+        assert_eq!(again().pieces(), [1, 1, 1, 3, 3]);
+        assert_eq!((again().bytes_of(2), again().bytes_of(3), again().bytes_of(4)), (10, 0, 3));
+        let whole = std::fs::read(dir.path().join(name(l.info_hash()))).unwrap();
+        let path = dir.path().join(name(l.info_hash()));
+        for cut in 0..whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let left = again().read().slots.len();
+            assert!(left < 5, "cut at {cut}");
+        }
+        // Another torrent's, another version's, none at all.
+        for at in [0, 8, 12] {
+            let mut other = whole.clone();
+            other[at] ^= 1;
+            std::fs::write(&path, other).unwrap();
+            assert!(again().read().is_empty());
+        }
+        // A slot that is longer than its bytes, of a pad file, of a piece that its file is not in.
+        for (at, byte) in [(HEAD + 12, 200), (HEAD + 4, 3), (HEAD + 8, 2), (HEAD + 16, 2)] {
+            let mut other = whole.clone();
+            other[at as usize] = byte;
+            std::fs::write(&path, other).unwrap();
+            assert!(again().read().is_empty(), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_slot_that_counts_no_more_keeps_its_place() {
+        let l = layout(10, &[(Some("a"), 12), (Some("b"), 30)]);
+        let dir = tempfile::tempdir().unwrap();
+        let (parts, part) = (Parts::default(), open(dir.path(), &l));
+        parts.load(dir.path(), &l);
+        parts.select(&l, &[0]);
+        assert!(parts.is_used() && parts.is_unwanted(0) && !parts.is_unwanted(1));
+        assert_eq!(parts.unwanted_bytes(), 12);
+        assert_eq!(parts.read().target(0, PieceIndex(1)), Target::NewSlot);
+        let first = parts.write().make(&part, &l, 0, PieceIndex(1)).unwrap();
+        assert_eq!(parts.read().target(0, PieceIndex(1)), Target::Slot(first));
+        assert!(parts.read().misplaced().is_empty());
+        parts.select(&l, &[1]);
+        assert_eq!(parts.read().target(0, PieceIndex(1)), Target::Slot(first), "what began there stays together");
+        assert_eq!(parts.read().target(1, PieceIndex(1)), Target::NewSlot);
+        assert_eq!(parts.read().misplaced(), [0]);
+        parts.write().drop_slot(&part, 0, PieceIndex(1)).unwrap();
+        parts.load(dir.path(), &l);
+        assert!(parts.read().is_empty() && parts.read().has_file());
+        assert_eq!(parts.read().target(0, PieceIndex(1)), Target::Own);
+        let second = parts.write().make(&part, &l, 1, PieceIndex(1)).unwrap();
+        let again = parts.write().make(&part, &l, 0, PieceIndex(1)).unwrap();
+        assert!(again == first && second.at > first.at);
+        parts.select(&l, &[]);
+        assert_eq!(parts.read().misplaced(), [0, 1]);
+    }
+}
