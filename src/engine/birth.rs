@@ -313,6 +313,7 @@ impl Birth {
         if !Handshake::begins(theirs) {
             return Err(fail("it does not speak the BitTorrent protocol"));
         }
+        let mut introduce = false;
         if let Some(asked) = theirs.get(28..ASKED) {
             match &self.torrent {
                 Some((torrent, _)) if torrent.0 != asked => return Err(fail("it answered for another torrent")),
@@ -325,9 +326,14 @@ impl Birth {
                     self.torrent = Some((torrent, inbox));
                 }
             }
+            // Not before, though an encrypted handshake has told us the torrent: webtorrent decrypts nothing that comes in
+            // one packet with the answer to its own encrypted handshake.
+            introduce = true;
         }
         let ourselves = theirs.get(ASKED..Handshake::LENGTH).is_some_and(|id| id == greeting.peer_id.0);
-        self.introduce(greeting);
+        if introduce {
+            self.introduce(greeting);
+        }
         if ourselves { Err(Trouble::Gone(Gone::Ourselves)) } else { Ok(()) }
     }
 

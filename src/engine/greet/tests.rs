@@ -294,3 +294,30 @@ fn a_key_and_then_noise_is_hung_up_on_and_a_worthless_key_is_not_answered() {
         assert!(heard.len() <= most, "{} bytes", heard.len());
     }
 }
+
+#[test]
+fn a_caller_that_shakes_hands_after_the_encrypted_handshake_is_answered_after_that_too() {
+    for (methods, inner, pad) in [(Methods::RC4, 0, 0), (Methods::BOTH, 512, 512), (Methods::PLAINTEXT, 7, 100)] {
+        let w = world_with(9, Encryption::Prefer);
+        let mut socket = std::net::TcpStream::connect(w.addr).unwrap();
+        let chance = Chance { private: [5; 20], pad: vec![1; pad], inner };
+        let (mut caller, mut out) = Caller::new(chance, TORRENT, methods, Vec::new());
+        let mut secured = loop {
+            socket.write_all(&std::mem::take(&mut out)).unwrap();
+            let mut bytes = [0; 4096];
+            let n = socket.read(&mut bytes).unwrap();
+            assert!(n > 0, "it hung up");
+            if let Some(secured) = caller.feed(&bytes[..n], &mut out).unwrap() {
+                break secured;
+            }
+        };
+        assert!(secured.early.is_empty(), "{} bytes came with the answer", secured.early.len());
+        let mut ours = hello(THEM, TORRENT);
+        if let Some(ciphers) = &mut secured.ciphers {
+            ciphers.send.apply(&mut ours);
+        }
+        socket.write_all(&ours).unwrap();
+        assert_eq!(answer(&mut socket, &mut secured), hello(US, TORRENT));
+        assert_eq!(arrival(&w.mail).hello.peer_id, THEM);
+    }
+}
