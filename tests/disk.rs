@@ -313,8 +313,8 @@ fn a_probe_fails_as_a_write_would_and_changes_nothing() {
     let known = Known::new(32_768, &[(Some("d/a"), 40_000), (None, 25_536), (Some("d/b"), 70_000), (Some("c"), 10)]);
     let probe = |open: &support::torrent::Open, probe: Probe| {
         open.storage.submit([DiskJob::Probe(probe)]);
-        match open.next() {
-            DiskDone::Room(result) => result.map_err(|fault| (fault.kind, fault.text)),
+        match open.until(|done| matches!(done, DiskDone::Room(_))).pop() {
+            Some(DiskDone::Room(result)) => result.map_err(|fault| (fault.kind, fault.text)),
             other => panic!("{other:?}"),
         }
     };
