@@ -102,7 +102,10 @@ impl Bench<'_> {
         // It hashes the data once more and remembers that they are whole, so that the seeder below only seeds.
         let state = self.home.join("state");
         let states = [word("--state-dir"), state.as_os_str()];
-        let engine = |verb: &'static str, dir| [word(verb), torrent, word("--dir"), dir, word("--headless")];
+        // On a port that the system chooses: the usual one may be taken.
+        let port = [word("--port"), word("0")];
+        let engine =
+            |verb: &'static str, dir| [word(verb), torrent, word("--dir"), dir, word("--headless"), port[0], port[1]];
         let ready = [&engine("download", seed)[..], &[word("--exit-when-done")], &states].concat();
         if self.measure("check", &ready)?.is_none() {
             return Ok(None);

@@ -174,6 +174,9 @@ impl DiskPool {
         let lock = store.lock()?;
         let boot = store::boot();
         let found = store.read(&layout, &boot);
+        if let Some(fault) = &found.fault {
+            return Err(fault.clone());
+        }
         let id = self.threads.next.fetch_add(1, Ordering::Relaxed);
         let files = Files::new(id, Arc::clone(&layout), dir.clone(), allocate, Arc::clone(&self.threads.handles));
         files.parts().load(&dir, &layout);

@@ -10,6 +10,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sha1::{Digest, Sha1};
 
 use crate::disk::atomic::{self, private, remove};
+use crate::disk::fault::{self, Doing};
 use crate::disk::files::nanos;
 use crate::disk::layout::Layout;
 use crate::disk::lock;
@@ -42,6 +43,8 @@ pub struct Found {
     pub same_boot: bool,
     /// What a person should hear.
     pub notes: Vec<String>,
+    /// Why it could not be read, where that may pass: too many open files, an I/O error.
+    pub fault: Option<DiskFault>,
 }
 
 impl Store {
@@ -89,7 +92,12 @@ impl Store {
                     break;
                 }
                 Ok(None) => {}
-                Err(why) => found.notes.push(self.set_aside(&path, &why)),
+                Err(Unread::Damaged(why)) => found.notes.push(self.set_aside(&path, &why)),
+                // There is nothing wrong with it: nothing less may be believed in its place.
+                Err(Unread::Fault(fault)) => {
+                    found.fault = Some(fault);
+                    return found;
+                }
             }
         }
         found.same_boot = found.base.as_ref().is_some_and(|b| !boot.is_empty() && b.boot == boot);
@@ -108,19 +116,19 @@ impl Store {
         Some(base.written.iter().zip(&base.unsure).map(|(written, unsure)| written & !unsure).collect())
     }
 
-    fn read_base(&self, path: &Path, layout: &Layout) -> Result<Option<(Base, i64)>, String> {
+    fn read_base(&self, path: &Path, layout: &Layout) -> Result<Option<(Base, i64)>, Unread> {
         let meta = match fs::symlink_metadata(path) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            other => other.map_err(|e| e.to_string())?,
+            other => other.map_err(|e| Unread::new(path, &e))?,
         };
         if !meta.is_file() {
-            return Err("it is not a file".into());
+            return Err(Unread::Damaged("it is not a file".into()));
         }
         if meta.len() > Base::longest(layout) {
-            return Err(RecordError::Damaged.to_string());
+            return Err(Unread::Damaged(RecordError::Damaged.to_string()));
         }
-        let bytes = fs::read(path).map_err(|e| e.to_string())?;
-        let base = Base::decode(&bytes, layout).map_err(|e| e.to_string())?;
+        let bytes = fs::read(path).map_err(|e| Unread::new(path, &e))?;
+        let base = Base::decode(&bytes, layout).map_err(|e| Unread::Damaged(e.to_string()))?;
         Ok(Some((base, meta.modified().map_or(0, nanos))))
     }
 
@@ -134,7 +142,17 @@ impl Store {
             }
         };
         for generation in base.generation.. {
-            let Some((bytes, time)) = read_bounded(&self.journal(generation)) else { break };
+            let path = self.journal(generation);
+            let (bytes, time) = match read_bounded(&path) {
+                Ok(Some(read)) => read,
+                Ok(None) => break,
+                Err(error) => {
+                    if let Unread::Fault(fault) = Unread::new(&path, &error) {
+                        found.fault = Some(fault);
+                    }
+                    break;
+                }
+            };
             let Ok((head, notes)) = JournalHead::decode(&bytes) else { break };
             if (head.chain, head.generation) != (base.chain, generation) {
                 break;
@@ -240,15 +258,35 @@ impl Store {
     }
 }
 
-fn read_bounded(path: &Path) -> Option<(Vec<u8>, i64)> {
-    if !fs::symlink_metadata(path).ok()?.is_file() {
-        return None;
+/// Why a record was not read.
+enum Unread {
+    /// The system could not read it, and may be able to later.
+    Fault(DiskFault),
+    /// It can never be read.
+    Damaged(String),
+}
+
+impl Unread {
+    fn new(path: &Path, error: &io::Error) -> Self {
+        match fault::system(Doing::Read, path, error, 0) {
+            fault if fault.kind.may_pass() => Unread::Fault(fault),
+            _ => Unread::Damaged(error.to_string()),
+        }
     }
-    let file = File::open(path).ok()?;
-    let time = file.metadata().ok()?.modified().map_or(0, nanos);
+}
+
+/// The beginning of a plain file and its time of change; `None` where there is none.
+fn read_bounded(path: &Path) -> io::Result<Option<(Vec<u8>, i64)>> {
+    match fs::symlink_metadata(path) {
+        Ok(meta) if meta.is_file() => {}
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => return Ok(None),
+    }
+    let file = File::open(path)?;
+    let time = file.metadata()?.modified().map_or(0, nanos);
     let mut bytes = Vec::new();
-    file.take(JOURNAL).read_to_end(&mut bytes).ok()?;
-    Some((bytes, time))
+    file.take(JOURNAL).read_to_end(&mut bytes)?;
+    Ok(Some((bytes, time)))
 }
 
 /// A folder's one name: links resolved as far as it exists.
@@ -315,6 +353,24 @@ mod tests {
             assert_eq!(name(dir.path().join("link")), real);
         }
         assert_ne!(name(dir.path().join("other")), real);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_record_that_cannot_be_read_for_now_is_neither_set_aside_nor_passed_over() {
+        use crate::disk::layout::tests::layout;
+        use rustix::io::Errno;
+        for errno in [Errno::MFILE, Errno::NFILE, Errno::IO, Errno::STALE, Errno::LOOP] {
+            assert!(matches!(Unread::new(Path::new("/x"), &errno.into()), Unread::Fault(_)), "{errno:?}");
+        }
+        for errno in [Errno::ACCESS, Errno::ISDIR, Errno::NAMETOOLONG] {
+            assert!(matches!(Unread::new(Path::new("/x"), &errno.into()), Unread::Damaged(_)), "{errno:?}");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("loop", dir.path().join("loop")).unwrap();
+        let store = Store::new(&dir.path().join("loop"), InfoHash([1; 20]), dir.path());
+        let found = store.read(&layout(4, &[(Some("a"), 40)]), "");
+        assert!(found.fault.is_some() && found.notes.is_empty(), "{found:?}");
     }
 
     #[test]

@@ -123,6 +123,13 @@ mod tests {
     use super::*;
 
     #[test]
+    fn one_is_one_and_all_other_numbers_are_several() {
+        let all = [0, 1, 2, 21, 1000].map(|n: u64| counted(n, "piece"));
+        assert_eq!(all, ["0 pieces", "1 piece", "2 pieces", "21 pieces", "1000 pieces"]);
+        assert_eq!((counted(1_u32, "byte"), counted(11_u8, "peer")), ("1 byte".into(), "11 peers".into()));
+    }
+
+    #[test]
     fn nothing_that_a_terminal_obeys_is_left() {
         let evil = "\x1b]0;pwned\x07\u{9b}31m a\tb\nc\u{202e}gnp.exe\u{2066}\u{200b}\u{feff}\u{7f}";
         let clean = clean(evil, 200);

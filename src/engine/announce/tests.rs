@@ -5,6 +5,14 @@ use super::client::{Guard, is_private};
 use super::*;
 
 #[test]
+fn a_server_that_closes_is_not_called_a_peer() {
+    for kind in [io::ErrorKind::UnexpectedEof, io::ErrorKind::ConnectionReset, io::ErrorKind::ConnectionRefused] {
+        let said = words(&ureq::Error::Io(io::Error::new(kind, "Peer disconnected")));
+        assert!(said.contains("connection") && !said.to_lowercase().contains("peer"), "{said}");
+    }
+}
+
+#[test]
 fn private_addresses_are_known() {
     for ip in ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.1.1", "100.64.0.1", "0.0.0.0", "::1"] {
         assert!(is_private(ip.parse().unwrap()), "{ip}");

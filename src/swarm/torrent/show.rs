@@ -20,7 +20,8 @@ impl Torrent {
         let rate = |meter: &Meter| if self.phase == Phase::Stopped { 0 } else { meter.rate(now) };
         let (down, up, pace) = (rate(&self.down), rate(&self.up), rate(&self.pace));
         // At the pace of the last half minute: that of the last seconds makes an ETA jump.
-        let eta = (left > 0 && pace > 0 && down > 0).then(|| Duration::from_secs(left.div_ceil(pace)));
+        let moves = left > 0 && pace > 0 && down > 0 && self.fault.is_none();
+        let eta = moves.then(|| Duration::from_secs(left.div_ceil(pace)));
         let mut view = TorrentView {
             name: self.config.name.clone(),
             size: geometry.total(),

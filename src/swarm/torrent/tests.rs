@@ -336,6 +336,19 @@ fn what_earlier_sessions_moved_is_counted() {
 }
 
 #[test]
+fn a_warning_names_the_tracker_that_gave_it() {
+    for url in ["http://t.example/announce", "udp://u.example:6969", "https://a:b@v.example/x/announce?key=secret"] {
+        let (mut it, now, _) = torrent_with(1 << 20, |config| config.trackers = vec![vec![url.into()]]);
+        let reply = AnnounceReply { warning: Some("be nice".into()), ..AnnounceReply::default() };
+        let mut out = Vec::new();
+        it.handle(now, Input::Announced { tracker: 0, result: Ok(reply) }, &mut out);
+        let host = url.split(['/', '@', ':']).find(|part| part.contains(".example")).unwrap();
+        let told = out.iter().find_map(|e| if let Effect::Notice(text) = e { Some(text) } else { None }).unwrap();
+        assert!(told.contains(host) && told.ends_with(" warns: be nice") && !told.contains("secret"), "{told}");
+    }
+}
+
+#[test]
 fn a_tracker_can_be_added_asked_and_taken_away() {
     let (mut it, now) = torrent(1 << 20);
     let mut wish = |wish| {
