@@ -85,7 +85,9 @@ pub mod wire {
     pub mod bencode;
     pub mod client;
     pub mod extension;
+    pub mod host;
     pub mod krpc;
+    pub mod link;
     pub mod lsd;
     pub mod magnet;
     pub mod message;

@@ -38,6 +38,10 @@ pub const TRACKERS: usize = 100;
 pub const MAGNET: usize = 64 * KIB;
 /// The most runs of files that a magnet link may select.
 pub const MAGNET_SELECT: usize = 1000;
+/// The most places of a magnet link where its `.torrent` may lie.
+pub const EXACT_SOURCES: usize = 8;
+/// The most host names of peers that are looked up of one tracker's reply, or of one magnet link.
+pub const PEER_NAMES: usize = 10;
 /// The longest tracker URL.
 pub const TRACKER_URL: usize = 2048;
 

@@ -7,9 +7,14 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use thiserror::Error;
 
 use crate::limits;
+use crate::wire::bencode::Value;
+use crate::wire::host::HostPort;
+pub use crate::wire::link::info_hash;
+use crate::wire::link::{self, Link};
 use crate::wire::message::InfoHash;
 use crate::wire::metainfo::Metainfo;
 use crate::wire::metainfo::paths::{self, Rules};
+use crate::wire::metainfo::sources::Sources;
 use crate::wire::metainfo::urls::{self, UrlError};
 use crate::wire::text::clean;
 
@@ -29,8 +34,12 @@ pub struct Magnet {
     pub trackers: Vec<String>,
     /// Peers to begin with (`x.pe`), at most [`limits::PEERS_PER_REPLY`].
     pub peers: Vec<SocketAddr>,
+    /// Peers to begin with whose hosts are to be looked up, at most [`limits::PEER_NAMES`].
+    pub named_peers: Vec<HostPort>,
     /// Web seeds (`ws`), at most [`limits::TRACKERS`].
     pub web_seeds: Vec<String>,
+    /// Where its `.torrent` may lie (`xs`, `as`), at most [`limits::EXACT_SOURCES`].
+    pub sources: Vec<String>,
     /// The files that are wanted, by their place in the metadata (`so`, BEP 53); all when empty.
     pub select: Vec<RangeInclusive<u32>>,
     /// What is not used of it, and why: one sentence each.
@@ -43,6 +52,9 @@ pub enum MagnetError {
     /// Something else.
     #[error("it is no magnet link: those begin with `magnet:?`")]
     NoMagnet,
+    /// Several links in a place for one.
+    #[error("it holds {0} magnet links where one is expected: name one of them")]
+    Several(usize),
     /// Longer than any link need be.
     #[error("the magnet link is {got} bytes long, at most {max} are taken")]
     TooLong {
@@ -65,33 +77,6 @@ pub enum MagnetError {
     },
 }
 
-/// The info-hash that 40 hex digits or 32 of base32 stand for.
-#[must_use]
-pub fn info_hash(text: &str) -> Option<InfoHash> {
-    let bits = match text.len() {
-        40 => 4,
-        32 => 5,
-        _ => return None,
-    };
-    let mut hash = [0_u8; 20];
-    for (n, c) in text.bytes().enumerate() {
-        let digit = match (bits, c) {
-            (4, b'0'..=b'9') => c - b'0',
-            (4, b'a'..=b'f') => c - b'a' + 10,
-            (4, b'A'..=b'F') => c - b'A' + 10,
-            (5, b'a'..=b'z') => c - b'a',
-            (5, b'A'..=b'Z') => c - b'A',
-            (5, b'2'..=b'7') => c - b'2' + 26,
-            _ => return None,
-        };
-        for bit in 0..bits {
-            let at = n * bits + bit;
-            hash[at / 8] |= (digit >> (bits - 1 - bit) & 1) << (7 - at % 8);
-        }
-    }
-    Some(InfoHash(hash))
-}
-
 impl Magnet {
     /// A link that names nothing but the torrent.
     #[must_use]
@@ -101,33 +86,28 @@ impl Magnet {
             name: None,
             trackers: Vec::new(),
             peers: Vec::new(),
+            named_peers: Vec::new(),
             web_seeds: Vec::new(),
+            sources: Vec::new(),
             select: Vec::new(),
             refused: Vec::new(),
         }
     }
 
-    /// Reads a magnet link, or an info-hash alone.
+    /// Reads a magnet link, or an info-hash alone, with whatever stands around it (see [`Link::find`]).
     ///
     /// # Errors
     /// When it is neither.
     pub fn parse(text: &str) -> Result<Self, MagnetError> {
-        let text = text.trim();
         if text.len() > limits::MAGNET {
             return Err(MagnetError::TooLong { got: text.len(), max: limits::MAGNET });
         }
-        if let Some(hash) = info_hash(text) {
-            return Ok(Magnet::bare(hash));
-        }
-        let query = match text.split_at_checked(8) {
-            Some((begin, query)) if begin.eq_ignore_ascii_case("magnet:?") => query,
-            _ => return Err(MagnetError::NoMagnet),
-        };
+        let Some(Link::Magnet(link)) = Link::find(text) else { return Err(MagnetError::NoMagnet) };
+        let query = link.strip_prefix(link::MAGNET).unwrap_or(&link);
         let pairs = || {
             query.split('&').filter_map(|pair| {
-                // Links that were copied out of a page's source have `&amp;` between their parts.
-                let (key, value) = pair.strip_prefix("amp;").unwrap_or(pair).split_once('=')?;
-                Some((plain_key(key), value))
+                let (key, value) = unescaped(pair).split_once('=')?;
+                Some((plain_key(key.trim()), value))
             })
         };
         let mut it = Magnet::bare(hash_of(pairs().filter(|(key, _)| key == "xt").map(|(_, value)| value))?);
@@ -138,8 +118,12 @@ impl Magnet {
                     let name: Vec<u8> = percent_decode_str(&value.replace('+', " ")).collect();
                     it.name = paths::component(&name, Rules::HERE);
                 }
-                "tr" => it.take_url("tracker", &bytes, urls::tracker, |it| &mut it.trackers),
-                "ws" => it.take_url("web seed", &bytes, urls::web_seed, |it| &mut it.web_seeds),
+                "tr" => it.take_urls("tracker", &bytes, urls::tracker, |it| &mut it.trackers),
+                "ws" => it.take_urls("web seed", &bytes, urls::web_seed, |it| &mut it.web_seeds),
+                // Other networks put their own hashes there.
+                "xs" | "as" if bytes.starts_with(b"urn:") => {}
+                "xs" | "as" if it.sources.len() >= limits::EXACT_SOURCES => {}
+                "xs" | "as" => it.take_urls("source", &bytes, urls::source, |it| &mut it.sources),
                 "x.pe" => it.take_peer(&bytes),
                 "so" => it.take_select(&bytes),
                 _ => {}
@@ -148,35 +132,76 @@ impl Magnet {
         Ok(it)
     }
 
-    fn take_url(
+    /// Reads the magnet link that stands in a file, or in what a server sent, in place of a torrent: one line of text, or
+    /// the `.torrent` without an `info` dictionary that Transmission keeps of a link (`magnet-info`). `None` where the
+    /// bytes are something else.
+    ///
+    /// # Errors
+    /// When it is a link that cannot be used, or several.
+    #[must_use]
+    pub fn in_file(bytes: &[u8]) -> Option<Result<Self, MagnetError>> {
+        if bytes.first() == Some(&b'd') {
+            return Self::of_transmission(bytes).map(Ok);
+        }
+        if bytes.len() > limits::MAGNET {
+            return None;
+        }
+        let text = text_of(bytes)?;
+        let links = Link::only_magnets(&text)?;
+        Some(match links.as_slice() {
+            [link] => Magnet::parse(link),
+            several => Err(MagnetError::Several(several.len())),
+        })
+    }
+
+    fn of_transmission(bytes: &[u8]) -> Option<Self> {
+        let (top, _) = Value::parse_prefix(bytes).ok()?;
+        let said = top.get(b"magnet-info").filter(|_| top.get(b"info").is_none())?;
+        let hash = said.get(b"info_hash")?.text()?;
+        let hash = <[u8; 20]>::try_from(hash).ok().map(InfoHash).or_else(|| info_hash(std::str::from_utf8(hash).ok()?));
+        let mut it = Magnet::bare(hash?);
+        let name = said.get(b"display-name").and_then(|name| name.text());
+        it.name = name.and_then(|name| paths::component(name, Rules::HERE));
+        let sources = Sources::read(top.get(b"announce"), top.get(b"announce-list"), top.get(b"url-list"));
+        (it.trackers, it.web_seeds, it.refused) = (sources.trackers.concat(), sources.web_seeds, sources.refused);
+        Some(it)
+    }
+
+    fn take_urls(
         &mut self,
         what: &str,
         raw: &[u8],
         judge: fn(&[u8]) -> Result<String, UrlError>,
         list: fn(&mut Self) -> &mut Vec<String>,
     ) {
-        if raw.is_empty() || list(self).len() >= limits::TRACKERS {
-            return;
-        }
-        match judge(raw) {
-            Ok(url) if list(self).contains(&url) => {}
-            Ok(url) => list(self).push(url),
-            Err(why) => self.refuse(what, raw, &format!("is not asked: {why}")),
+        for raw in urls::split(raw) {
+            if list(self).len() >= limits::TRACKERS {
+                return;
+            }
+            match judge(raw) {
+                Ok(url) if list(self).contains(&url) => {}
+                Ok(url) => list(self).push(url),
+                Err(why) => self.refuse(what, raw, &format!("is not asked: {why}")),
+            }
         }
     }
 
     fn take_peer(&mut self, raw: &[u8]) {
-        if self.peers.len() >= limits::PEERS_PER_REPLY {
-            return;
-        }
-        let addr = std::str::from_utf8(raw).ok().and_then(|text| text.parse::<SocketAddr>().ok());
-        match addr {
-            Some(a) if a.port() == 0 || a.ip().is_unspecified() || a.ip().is_multicast() => {
+        let text = String::from_utf8_lossy(raw);
+        let text = text.trim_matches(link::is_blank);
+        match text.parse::<SocketAddr>() {
+            _ if self.peers.len() >= limits::PEERS_PER_REPLY => {}
+            Ok(a) if a.port() == 0 || a.ip().is_unspecified() || a.ip().is_multicast() => {
                 self.refuse("peer", raw, "is not asked: nobody can be reached there");
             }
-            Some(a) if self.peers.contains(&a) => {}
-            Some(a) => self.peers.push(a),
-            None => self.refuse("peer", raw, "is not asked: it is no IP address with a port"),
+            Ok(a) if self.peers.contains(&a) => {}
+            Ok(a) => self.peers.push(a),
+            Err(_) => match HostPort::parse(text) {
+                Some(named) if self.named_peers.contains(&named) => {}
+                Some(named) if self.named_peers.len() < limits::PEER_NAMES => self.named_peers.push(named),
+                Some(_) => self.refuse("peer", raw, "is not asked: no more host names are looked up"),
+                None => self.refuse("peer", raw, "is not asked: it is no host with a port"),
+            },
         }
     }
 
@@ -201,6 +226,26 @@ impl Magnet {
     }
 }
 
+/// The text of a small file, in UTF-8 or, as some programs of Windows write it, in UTF-16.
+fn text_of(bytes: &[u8]) -> Option<String> {
+    let (unit, rest): (fn([u8; 2]) -> u16, _) = match bytes {
+        [0xff, 0xfe, rest @ ..] => (u16::from_le_bytes, rest),
+        [0xfe, 0xff, rest @ ..] => (u16::from_be_bytes, rest),
+        _ => return std::str::from_utf8(bytes).ok().map(str::to_owned),
+    };
+    let units: Vec<u16> = rest.as_chunks::<2>().0.iter().map(|pair| unit(*pair)).collect();
+    String::from_utf16(&units).ok()
+}
+
+/// A part of a query without what is left of an `&` that was escaped for HTML, once or several times.
+fn unescaped(pair: &str) -> &str {
+    let mut pair = pair;
+    while let Some(rest) = ["amp;", "#38;", "#038;", "#x26;"].iter().find_map(|it| pair.strip_prefix(it)) {
+        pair = rest;
+    }
+    pair
+}
+
 /// A key without case and without the number that tells repeated keys apart: `tr.2` is `tr`.
 fn plain_key(key: &str) -> String {
     let key = key.to_ascii_lowercase();
@@ -217,9 +262,13 @@ fn hash_of<'a>(topics: impl Iterator<Item = &'a str>) -> Result<InfoHash, Magnet
         let topic = percent_decode_str(topic).decode_utf8_lossy();
         let begins = |prefix: &str| topic.get(..9).is_some_and(|t| t.eq_ignore_ascii_case(prefix));
         if begins("urn:btih:") {
-            match info_hash(&topic[9..]) {
+            // Words may follow, or blanks stand inside.
+            let bare = topic[9..].trim();
+            let end = bare.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(bare.len());
+            let whole: String = bare.chars().filter(|c| !link::is_blank(*c)).collect();
+            match info_hash(&bare[..end]).or_else(|| info_hash(&whole)) {
                 Some(hash) => return Ok(hash),
-                None => error = MagnetError::BadHash { got: topic[9..].chars().count() },
+                None => error = MagnetError::BadHash { got: whole.chars().count() },
             }
         } else if begins("urn:btmh:") && error == MagnetError::NoHash {
             error = MagnetError::Version2;
@@ -238,7 +287,9 @@ impl std::fmt::Display for Magnet {
         }
         self.trackers.iter().try_for_each(|url| write!(f, "&tr={}", escaped(url)))?;
         self.web_seeds.iter().try_for_each(|url| write!(f, "&ws={}", escaped(url)))?;
+        self.sources.iter().try_for_each(|url| write!(f, "&xs={}", escaped(url)))?;
         self.peers.iter().try_for_each(|addr| write!(f, "&x.pe={addr}"))?;
+        self.named_peers.iter().try_for_each(|peer| write!(f, "&x.pe={peer}"))?;
         for (n, range) in self.select.iter().enumerate() {
             f.write_str(if n == 0 { "&so=" } else { "," })?;
             match range.start() == range.end() {
@@ -282,7 +333,7 @@ mod tests {
     fn a_link_says_all_that_it_says() {
         let link = format!(
             "MAGNET:?xt=urn:btih:{BASE32}&dn=a+b%20c%2F..&amp;tr=udp%3A%2F%2Ft.example%3A1&tr.2=http://u.example/announce\
-             &x.pe=127.0.0.1:6881&x.pe=%5B::1%5D:7000&ws=http://w.example/f&so=0,2,4-6&xl=5&x.pe=host.example:1"
+             &x.pe=127.0.0.1:6881&x.pe=%5B::1%5D:7000&ws=http://w.example/f&so=0,2,4-6&xl=5&x.pe=host.example"
         );
         let it = Magnet::parse(&link).unwrap();
         assert_eq!(it.info_hash.to_string(), HEX);
@@ -303,7 +354,7 @@ mod tests {
         for (text, error) in [
             ("", E::NoMagnet),
             ("http://a/", E::NoMagnet),
-            ("magnet:", E::NoMagnet),
+            ("magnet:", E::NoHash),
             ("magnet:?", E::NoHash),
             ("magnet:?dn=x", E::NoHash),
             ("magnet:?xt=urn:sha1:YNCKHTQCWBTRNJIV4WNAE52SJUQCZO5C", E::NoHash),
@@ -319,6 +370,84 @@ mod tests {
     }
 
     #[test]
+    fn blanks_and_escapes_around_values_do_no_harm() {
+        for blank in ["%0A", "%0D%0A", "%20", "%09", "\n", "\u{a0}", "%EF%BB%BF"] {
+            let link = format!(
+                "magnet:?xt=urn:btih:{HEX}{blank}&amp;tr={blank}http://a.example/announce{blank}&amp;amp;ws=http://a.example/x y{blank}\
+                 &#38;x.pe={blank}127.0.0.1:7{blank}&xs={blank}http://a.example/x.torrent{blank}"
+            );
+            let it = Magnet::parse(&link).unwrap();
+            assert_eq!(it.trackers, ["http://a.example/announce"], "{blank}");
+            assert_eq!(it.web_seeds, ["http://a.example/x%20y"], "{blank}");
+            assert_eq!(it.peers, ["127.0.0.1:7".parse().unwrap()], "{blank}");
+            assert_eq!(it.sources, ["http://a.example/x.torrent"], "{blank}");
+            assert_eq!(it.refused, [""; 0], "{blank}");
+        }
+        let spread = format!("magnet:?xt=urn:btih: {} {}&dn=x", &HEX[..20], &HEX[20..]);
+        assert_eq!(Magnet::parse(&spread).unwrap().info_hash.to_string(), HEX);
+        assert_eq!(Magnet::parse(&format!("magnet:?xt=urn:btih:{HEX} (a film)")).unwrap().info_hash.to_string(), HEX);
+    }
+
+    #[test]
+    fn places_of_the_torrent_and_hosts_of_peers_are_told() {
+        let link = format!(
+            "magnet:?xt=urn:btih:{HEX}&xs=urn:sha1:YNCKHTQCWBTRNJIV4WNAE52SJUQCZO5C&xs=https://a.example/x&as=http://b.example/y\
+             &xs=file:///etc/passwd&as=http://192.168.1.1/reboot&x.pe=host.example:1&x.pe=Host.example:1&x.pe=host:0"
+        );
+        let it = Magnet::parse(&link).unwrap();
+        assert_eq!(it.sources, ["https://a.example/x", "http://b.example/y"]);
+        assert_eq!(it.named_peers, [HostPort::parse("host.example:1").unwrap()]);
+        assert_eq!(it.refused.len(), 3, "{:?}", it.refused);
+        assert_eq!(Magnet::parse(&it.to_string()).unwrap(), Magnet { refused: vec![], ..it });
+        let many: String = (0..50).map(|n| format!("&xs=http://a.example/{n}&x.pe=h{n}.example:1")).collect();
+        let it = Magnet::parse(&format!("magnet:?xt=urn:btih:{HEX}{many}")).unwrap();
+        assert_eq!((it.sources.len(), it.named_peers.len()), (limits::EXACT_SOURCES, limits::PEER_NAMES));
+    }
+
+    #[test]
+    fn a_file_may_hold_a_link_in_place_of_a_torrent() {
+        let link = format!("magnet:?xt=urn:btih:{HEX}&dn=x&tr=http://a.example/announce");
+        let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain(link.encode_utf16().flat_map(u16::to_le_bytes)).collect();
+        for file in [
+            link.clone().into_bytes(),
+            format!("\u{feff}{link}\r\n").into_bytes(),
+            format!("<{link}>\n\n").into_bytes(),
+            format!("{}\n{}\n", &link[..50], &link[50..]).into_bytes(),
+            utf16,
+        ] {
+            let it = Magnet::in_file(&file).unwrap().unwrap();
+            assert_eq!((it.info_hash.to_string().as_str(), it.trackers.len()), (HEX, 1));
+        }
+        assert_eq!(Magnet::in_file(HEX.as_bytes()), Some(Ok(Magnet::bare(info_hash(HEX).unwrap()))));
+        let two = format!("{link}\n{}\n", link.replace('c', "d"));
+        assert_eq!(Magnet::in_file(two.as_bytes()), Some(Err(MagnetError::Several(2))));
+        let page = format!("<html><a href='{link}'>x</a>");
+        for other in [page.as_bytes(), b"", b"\xff\xfe\x00", b"\xff", b"d4:infodee", b"d3:fooi1ee", b"please log in"] {
+            assert_eq!(Magnet::in_file(other), None);
+        }
+        assert!(Magnet::in_file(b"magnet:?dn=x").is_some_and(|it| it == Err(MagnetError::NoHash)));
+    }
+
+    #[test]
+    fn what_transmission_keeps_of_a_link_is_a_link() {
+        let hash = info_hash(HEX).unwrap();
+        let file = |middle: &str, hash: &[u8]| {
+            let head = format!(
+                "d8:announce26:http://a.example/announce\n{middle}11:magnet-infod12:display-name3:a/b9:info_hash"
+            );
+            let head = format!("{head}{}:", hash.len());
+            [head.as_bytes(), hash, b"e8:url-listl20:http://a.example/x yee"].concat()
+        };
+        for hash in [hash.0.as_slice(), HEX.as_bytes(), HEX.to_uppercase().as_bytes()] {
+            let it = Magnet::in_file(&file("", hash)).unwrap().unwrap();
+            assert_eq!((it.info_hash.to_string().as_str(), it.name.as_deref()), (HEX, Some("a_b")));
+            assert_eq!((it.trackers.len(), it.web_seeds.len(), it.refused.len()), (1, 1, 0));
+        }
+        assert_eq!(Magnet::in_file(&file("", b"short")), None);
+        assert_eq!(Magnet::in_file(&file("4:infode", &hash.0)), None, "a torrent is a torrent");
+    }
+
+    #[test]
     fn hostile_parts_are_left_out() {
         let with = |part: &str| Magnet::parse(&format!("magnet:?xt=urn:btih:{HEX}&{part}")).unwrap();
         for part in [
@@ -331,8 +460,12 @@ mod tests {
             "so=5-2",
             "so=x",
             "tr=%ff%fe",
+            "xs=file:///etc/passwd",
+            "as=http://127.0.0.1:80/admin",
+            "x.pe=127.0.0.1",
         ] {
             let it = with(part);
+            assert!(it.sources.is_empty() && it.named_peers.is_empty());
             assert!(it.trackers.is_empty() && it.peers.is_empty() && it.web_seeds.is_empty() && it.select.is_empty());
             assert_eq!(it.refused.len(), 1, "{part}");
         }

@@ -7,9 +7,10 @@
 
 mod error;
 pub mod paths;
+mod remarks;
+pub mod sources;
 pub mod urls;
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -19,15 +20,12 @@ use crate::limits;
 use crate::wire::bencode::{Item, Kind, Value};
 use crate::wire::message::InfoHash;
 use crate::wire::metainfo::paths::{Names, Rules};
+use crate::wire::metainfo::remarks::{Remarks, SHOWN};
+use crate::wire::metainfo::sources::Sources;
 use crate::wire::text::{clean_bytes, counted};
 use crate::wire::web_seed;
 
 pub use error::{MetainfoError, Place};
-
-/// The longest text shown of a stranger's value in a sentence, in columns.
-const SHOWN: usize = 60;
-/// The most remarks kept of one torrent.
-const REMARKS: usize = 50;
 
 /// A torrent as its metainfo describes it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -139,36 +137,6 @@ fn begins(bytes: &[u8]) -> String {
     }
 }
 
-/// Takes notes of what is odd.
-#[derive(Default)]
-struct Remarks(Vec<String>);
-
-impl Remarks {
-    fn add(&mut self, text: impl FnOnce() -> String) {
-        match self.0.len() {
-            n if n < REMARKS => self.0.push(text()),
-            n if n == REMARKS => self.0.push("more was passed over".to_owned()),
-            _ => {}
-        }
-    }
-
-    /// The value of a key that a torrent can do without, if it is of the right kind.
-    fn wish<'a>(&mut self, value: Option<Value<'a>>, key: &str, wanted: Kind) -> Option<Value<'a>> {
-        let value = value?;
-        if value.kind() != wanted {
-            self.add(|| format!("`{key}` is {}, and should be {wanted}: passed over", value.kind()));
-            return None;
-        }
-        Some(value)
-    }
-
-    /// A text that a torrent can do without.
-    fn text(&mut self, value: Option<Value<'_>>, key: &str) -> Option<String> {
-        let bytes = self.wish(value, key, Kind::Text)?.text()?;
-        (!bytes.is_empty()).then(|| String::from_utf8_lossy(bytes).into_owned())
-    }
-}
-
 /// The values of these keys in a dictionary, found in one walk; of equal keys the first counts.
 fn pick<'a, const N: usize>(dictionary: Value<'a>, keys: [&str; N]) -> [Option<Value<'a>>; N] {
     let mut found = [None; N];
@@ -201,8 +169,8 @@ impl Metainfo {
         if !rest.iter().all(u8::is_ascii_whitespace) {
             remarks.add(|| format!("there is more after the end: {}", counted(rest.len() as u64, "byte")));
         }
-        it.read_trackers(announce, tiers, &mut remarks);
-        it.read_web_seeds(seeds, &mut remarks);
+        let sources = Sources::judge(announce, tiers, seeds, &mut remarks);
+        (it.trackers, it.web_seeds, it.refused_trackers) = (sources.trackers, sources.web_seeds, sources.refused);
         it.comment = remarks.text(comment, "comment");
         it.created_by = remarks.text(created_by, "created by");
         it.created = remarks.wish(created, "creation date", Kind::Number).and_then(|v| v.number());
@@ -342,76 +310,6 @@ impl Metainfo {
                 remarks.add(|| format!("`private` is {}, and should be a number: taken as {word}", value.kind()));
                 private
             }
-        }
-    }
-
-    fn read_trackers(&mut self, announce: Option<Value<'_>>, tiers: Option<Value<'_>>, remarks: &mut Remarks) {
-        let mut seen = HashSet::new();
-        let tiers = remarks.wish(tiers, "announce-list", Kind::List).and_then(|v| v.list());
-        for tier in tiers.into_iter().flatten() {
-            // Some makers leave out the inner list.
-            let urls = tier.list().into_iter().flatten().chain((tier.kind() == Kind::Text).then_some(tier));
-            let mut kept = Vec::new();
-            for url in urls {
-                if seen.len() >= limits::TRACKERS {
-                    break;
-                }
-                kept.extend(self.take_tracker(url, "announce-list", &mut seen, remarks));
-            }
-            if matches!(tier.kind(), Kind::Number | Kind::Dictionary) {
-                remarks.add(|| format!("`announce-list` holds {}: passed over", tier.kind()));
-            }
-            if !kept.is_empty() {
-                self.trackers.push(kept);
-            }
-            if seen.len() >= limits::TRACKERS {
-                remarks.add(|| format!("only the first {} trackers are kept", limits::TRACKERS));
-                break;
-            }
-        }
-        let announce = announce.filter(|_| self.trackers.is_empty());
-        let only = announce.and_then(|v| self.take_tracker(v, "announce", &mut seen, remarks));
-        self.trackers.extend(only.map(|url| vec![url]));
-    }
-
-    /// A tracker's URL if it may be asked and is new.
-    fn take_tracker(
-        &mut self,
-        url: Value<'_>,
-        key: &str,
-        seen: &mut HashSet<String>,
-        remarks: &mut Remarks,
-    ) -> Option<String> {
-        let raw = remarks.wish(Some(url), key, Kind::Text)?.text().filter(|raw| !raw.is_empty())?;
-        match urls::tracker(raw) {
-            Ok(url) => seen.insert(url.clone()).then_some(url),
-            Err(why) => {
-                self.refuse("tracker", raw, why);
-                None
-            }
-        }
-    }
-
-    fn read_web_seeds(&mut self, seeds: Option<Value<'_>>, remarks: &mut Remarks) {
-        let Some(seeds) = seeds else { return };
-        if matches!(seeds.kind(), Kind::Number | Kind::Dictionary) {
-            remarks.wish(Some(seeds), "url-list", Kind::List);
-        }
-        let each = seeds.list().into_iter().flatten().chain((seeds.kind() == Kind::Text).then_some(seeds));
-        for seed in each.take(limits::TRACKERS) {
-            let Some(raw) = remarks.wish(Some(seed), "url-list", Kind::Text).and_then(|v| v.text()) else { continue };
-            match urls::web_seed(raw) {
-                _ if raw.is_empty() => {}
-                Ok(url) if self.web_seeds.contains(&url) => {}
-                Ok(url) => self.web_seeds.push(url),
-                Err(why) => self.refuse("web seed", raw, why),
-            }
-        }
-    }
-
-    fn refuse(&mut self, what: &str, raw: &[u8], why: urls::UrlError) {
-        if self.refused_trackers.len() < REMARKS {
-            self.refused_trackers.push(format!("{what} {} is not asked: {why}", clean_bytes(raw, SHOWN)));
         }
     }
 }

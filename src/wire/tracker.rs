@@ -12,6 +12,7 @@ use thiserror::Error;
 use crate::limits;
 use crate::wire::bencode::Value;
 use crate::wire::extension::address;
+use crate::wire::host::HostPort;
 use crate::wire::message::{InfoHash, PeerId};
 use crate::wire::text;
 
@@ -66,6 +67,8 @@ pub struct AnnounceReply {
     pub completed: Option<u32>,
     /// Addresses.
     pub peers: Vec<SocketAddr>,
+    /// Peers that are named by host (BEP 3), to be looked up; at most [`limits::PEERS_PER_REPLY`].
+    pub named_peers: Vec<HostPort>,
     /// What it warned of.
     pub warning: Option<String>,
     /// Our address as it sees it (BEP 24).
@@ -265,9 +268,9 @@ pub fn decode_reply(body: &[u8]) -> Result<AnnounceReply, ReplyError> {
             b"complete" => reply.seeds = count(&value),
             b"incomplete" => reply.leechers = count(&value),
             b"downloaded" => reply.completed = count(&value),
-            b"peers" => take_peers(&value, false, &mut reply.peers),
+            b"peers" => take_peers(&value, false, &mut reply),
             b"external ip" => reply.external = value.text().and_then(address),
-            b"peers6" => take_peers(&value, true, &mut reply.peers),
+            b"peers6" => take_peers(&value, true, &mut reply),
             _ => {}
         }
     }
@@ -325,19 +328,24 @@ fn count(value: &Value<'_>) -> Option<u32> {
     number(value).and_then(|n| u32::try_from(n).ok())
 }
 
-/// Takes the addresses of `peers` or `peers6`: a string of them (BEP 23, 7) or a list of dictionaries (BEP 3), whose
-/// host names are not looked up.
-fn take_peers(value: &Value<'_>, v6: bool, out: &mut Vec<SocketAddr>) {
+/// Takes the addresses of `peers` or `peers6`: a string of them (BEP 23, 7) or a list of dictionaries (BEP 3), which may
+/// name hosts.
+fn take_peers(value: &Value<'_>, v6: bool, out: &mut AnnounceReply) {
     if let Some(compact) = value.text() {
-        return take_compact(compact, v6, out);
+        return take_compact(compact, v6, &mut out.peers);
     }
     for peer in value.list().into_iter().flatten() {
-        let host = peer.get(b"ip").and_then(|ip| std::str::from_utf8(ip.text()?).ok()?.trim().parse::<IpAddr>().ok());
+        let host = peer.get(b"ip").and_then(|ip| std::str::from_utf8(ip.text()?).ok());
         let port = peer.get(b"port").and_then(|port| u16::try_from(number(&port)?).ok());
-        if let (Some(host), Some(port)) = (host, port) {
-            keep(SocketAddr::new(host, port), out);
+        let (Some(host), Some(port)) = (host.map(str::trim), port) else { continue };
+        match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
+            Ok(ip) => keep(SocketAddr::new(ip, port), &mut out.peers),
+            Err(_) if out.named_peers.len() < limits::PEERS_PER_REPLY => {
+                out.named_peers.extend(HostPort::new(host, port).filter(|named| !out.named_peers.contains(named)));
+            }
+            Err(_) => {}
         }
-        if out.len() == limits::PEERS_PER_REPLY {
+        if out.peers.len() == limits::PEERS_PER_REPLY {
             return;
         }
     }

@@ -10,6 +10,7 @@ use thiserror::Error;
 use url::Url;
 
 use crate::limits;
+use crate::wire::link::is_blank;
 
 /// Why a URL is not asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
@@ -25,8 +26,8 @@ pub enum UrlError {
         /// The most that is taken.
         max: usize,
     },
-    /// It holds a space, a line break or another control character.
-    #[error("it has spaces or control characters inside")]
+    /// It holds a line break, a tab or another control character.
+    #[error("it has line breaks or control characters inside")]
     Controls,
     /// It cannot be read.
     #[error("it is malformed")]
@@ -46,6 +47,9 @@ pub enum UrlError {
     /// An address of the local network, and not what a tracker there looks like.
     #[error("in the local network only /announce is asked")]
     Local,
+    /// An address of the local network, and not what a `.torrent` there looks like.
+    #[error("in the local network only a .torrent file is fetched, without a query")]
+    LocalSource,
 }
 
 /// Whether this address is our own machine or lies in the local network.
@@ -79,13 +83,23 @@ fn names_local(url: &Url) -> bool {
     }
 }
 
+/// The URLs of a value that should be one: several where each of its words is one. None where it is blank.
+pub fn split(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let words = || raw.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let is_url = |word: &[u8]| word.windows(3).any(|run| run == b"://");
+    let several = words().nth(1).is_some() && words().all(is_url);
+    let one = (!several && words().next().is_some()).then_some(raw);
+    one.into_iter().chain(words().filter(move |_| several))
+}
+
 /// What all URLs must be: short, clean, with a host and a port.
 fn read(raw: &[u8]) -> Result<Url, UrlError> {
-    let text = std::str::from_utf8(raw).map_err(|_| UrlError::NotUtf8)?.trim_matches(' ');
+    let text = std::str::from_utf8(raw).map_err(|_| UrlError::NotUtf8)?.trim_matches(is_blank);
     if text.len() > limits::TRACKER_URL {
         return Err(UrlError::TooLong { got: text.len(), max: limits::TRACKER_URL });
     }
-    if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
+    // A plain space is escaped by what reads the URL.
+    if text.chars().any(|c| c != ' ' && (c.is_control() || is_blank(c))) {
         return Err(UrlError::Controls);
     }
     let url = Url::parse(text).map_err(|_| UrlError::Malformed)?;
@@ -139,6 +153,28 @@ pub fn web_seed(raw: &[u8]) -> Result<String, UrlError> {
     Ok(url.into())
 }
 
+/// The URL of a `.torrent` that a magnet link names (`xs`, `as`), if it may be asked at all. In the local network it must
+/// look like one, and carry nothing to whatever is there: see [`is_torrent_path`].
+///
+/// # Errors
+/// Why it is not asked.
+pub fn source(raw: &[u8]) -> Result<String, UrlError> {
+    let url = read(raw)?;
+    if !matches!(url.scheme(), "http" | "https") {
+        return Err(UrlError::NotHttp);
+    }
+    if names_local(&url) && (url.query().is_some() || !is_torrent_path(url.path())) {
+        return Err(UrlError::LocalSource);
+    }
+    Ok(url.into())
+}
+
+/// Whether the path of a URL is that of a `.torrent` file, and not, say, a page of a router.
+#[must_use]
+pub fn is_torrent_path(path: &str) -> bool {
+    path.len() > "/.torrent".len() && path.to_ascii_lowercase().ends_with(".torrent")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -155,7 +191,11 @@ mod tests {
         ] {
             assert_eq!(tracker(url.as_bytes()).as_deref(), Ok(url));
         }
-        assert_eq!(tracker(b" http://a.example/announce ").as_deref(), Ok("http://a.example/announce"));
+        for blank in [" ", "\r\n", "\t", "\u{a0}", "\u{feff}", "\u{200b} "] {
+            let url = format!("{blank}http://a.example/announce{blank}");
+            assert_eq!(tracker(url.as_bytes()).as_deref(), Ok("http://a.example/announce"), "{blank:?}");
+        }
+        assert_eq!(tracker(b"http://a.example/a?b=c d").as_deref(), Ok("http://a.example/a?b=c%20d"));
         assert_eq!(
             tracker("http://tr\u{430}cker.\u{435}xample.invalid:9/announce".as_bytes()).as_deref(),
             Ok("http://xn--trcker-4nf.xn--xample-2of.invalid:9/announce")
@@ -196,5 +236,19 @@ mod tests {
         assert_eq!(tracker(b"\xff"), Err(E::NotUtf8));
         assert_eq!(web_seed(b"file:///etc/"), Err(E::NotHttp));
         assert_eq!(web_seed(b"http://127.0.0.1:9/../../").as_deref(), Ok("http://127.0.0.1:9/"));
+        for (url, error) in [
+            ("file:///etc/x.torrent", E::NotHttp),
+            ("udp://a.example:1/x.torrent", E::NotHttp),
+            ("http://192.168.1.1/reboot.cgi", E::LocalSource),
+            ("http://192.168.1.1/apply?x=.torrent", E::LocalSource),
+            ("http://localhost/x.torrent?do=it", E::LocalSource),
+            ("http://[::1]/.torrent", E::LocalSource),
+            ("http://10.1/x.torrent/../reboot", E::LocalSource),
+        ] {
+            assert_eq!(source(url.as_bytes()), Err(error), "{url}");
+        }
+        for url in ["http://127.0.0.1:9/a%20b.TORRENT", "https://a.example/get?id=7"] {
+            assert_eq!(source(url.as_bytes()).as_deref(), Ok(url));
+        }
     }
 }

@@ -65,6 +65,7 @@ fn every_shape_of_a_reply_is_read() {
     let six: SocketAddr = "[::1]:258".parse().unwrap();
     let seconds = |s| Some(Duration::from_secs(s));
     let none = AnnounceReply::default();
+    let named = |text: &str| HostPort::parse(text).unwrap();
     let peers = |peers: &[SocketAddr]| AnnounceReply { peers: peers.to_vec(), ..AnnounceReply::default() };
     let cases: Vec<(&[u8], AnnounceReply)> = vec![
         (b"de", none.clone()),
@@ -77,7 +78,12 @@ fn every_shape_of_a_reply_is_read() {
         (b"d6:peers618:\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\x01\x02e", peers(&[six])),
         (b"d6:peers618:\0\0\0\0\0\0\0\0\0\0\xff\xff\x7f\0\0\x01\x01\x02e", peers(&[one])),
         (b"d5:peersld2:ip9:127.0.0.14:porti258eed2:ip3:::14:port3:258eee", peers(&[one, six])),
-        (b"d5:peersld2:ip9:localhost4:porti258eed2:ip9:127.0.0.14:porti99999eed4:porti1eei5eee", none.clone()),
+        (b"d5:peersld2:ip1:\xff4:porti258eed2:ip9:127.0.0.14:porti99999eed4:porti1eei5eee", none.clone()),
+        (
+            b"d5:peersld2:ip9:localhost4:porti258eed2:ip10:LocalHost.4:porti258eed2:ip3:a b4:porti1eed2:ip1:a4:port1:7eee",
+            AnnounceReply { named_peers: ["localhost:258", "a:7"].map(named).to_vec(), ..none.clone() },
+        ),
+        (b"d5:peersld2:ip5:[::1]4:porti258eed2:ip10:21307064334:porti1eeee", peers(&[six])),
         (b"d5:peers12:\x7f\0\0\x01\0\0\xff\xff\xff\xff\x01\x01e", none.clone()),
         (b"d8:completei5e10:incompletei-1ee", AnnounceReply { seeds: Some(5), ..none.clone() }),
         (b"d11:external ip4:\x01\x02\x03\x04e", AnnounceReply { external: Some([1, 2, 3, 4].into()), ..none.clone() }),
