@@ -14,6 +14,9 @@ pub use crate::swarm::view::{
 };
 pub use crate::wire::message::InfoHash;
 
+/// A link in what a user typed or pasted; see [`Link::find`].
+pub use crate::wire::link::{Link, lines};
+
 /// Names a torrent within one run of the engine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TorrentId(pub u32);
@@ -120,7 +123,7 @@ pub type Setting = (String, Option<String>);
 /// What can be asked of the engine.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Add a torrent; answered by `Event::Added` or `Event::Refused`.
+    /// Add a torrent; answered by `Event::Added`, `Event::Known` or `Event::Refused`.
     Add(AddTorrent),
     /// Stop it, keep it in the list.
     Pause(TorrentId),
@@ -201,6 +204,15 @@ pub enum Event {
         id: TorrentId,
         /// What `AddTorrent::what` was.
         what: String,
+    },
+    /// A torrent that was to be added is in the list already; what it brought besides was worked in.
+    Known {
+        /// Its name.
+        id: TorrentId,
+        /// What `AddTorrent::what` was.
+        what: String,
+        /// One sentence: what was made of it.
+        text: String,
     },
     /// A torrent was not added.
     Refused {

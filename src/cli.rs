@@ -40,7 +40,7 @@ pub const STOPPED: u8 = 130;
 #[derive(Parser, Clone, Debug)]
 #[command(name = "ttui", version, max_term_width = 120)]
 #[command(after_help = "A TORRENT is a .torrent file, a magnet link, a 40-digit info-hash, or an http(s) URL of a \
-    .torrent.\nExit status: 0 done, 1 it could not be done, 2 the call was wrong, 130 stopped by the user.")]
+    .torrent or of a link.\nExit status: 0 done, 1 it could not be done, 2 the call was wrong, 130 stopped by the user.")]
 pub struct Cli {
     /// What is to be done; the interface when absent.
     #[command(subcommand)]

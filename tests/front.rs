@@ -135,7 +135,7 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         ("a 'slow.torrent Enter Enter", &["Add(AddTorrent { what: \"slow.torrent\""]),
         ("a 'slow.torrent Enter Esc Esc", &[]),
         ("a 'bad Enter", &[]),
-        ("a 'had.torrent Enter", &[]),
+        ("a 'had.torrent Enter", &["Add(AddTorrent { what: \"had.torrent\""]),
         (
             "a 'one.torrent Down '/films Down Space Down Space Enter",
             &["dir: Some(\"/films\"), peers: [], select: [], priorities: [], sequential: true, paused: true"],
@@ -253,7 +253,6 @@ fn nodes_of_the_dht_are_typed_with_commas() {
 fn what_is_wrong_is_said_where_it_was_typed() {
     let table = [
         ("a 'bad Enter", "bad is no torrent file", "bad"),
-        ("a 'had.torrent Enter", "had is in the list already", "had.torrent"),
         ("a 'film.torrent Enter a Enter", "no file is wanted", "film"),
         ("a '/zz Tab", "nothing here begins like this", "/zz"),
         ("m Enter", "write a folder", "move"),
@@ -269,6 +268,36 @@ fn what_is_wrong_is_said_where_it_was_typed() {
         let shown = text(&draw(&model, &snapshot));
         assert!(shown.contains(says) && shown.contains(kept), "{pressed}:\n{shown}");
     }
+}
+
+/// What is in the list already may bring trackers and web seeds.
+#[test]
+fn what_is_there_already_is_handed_on_and_a_pasted_link_is_found_in_what_surrounds_it() {
+    let snapshot = world();
+    let mut model = fresh(&snapshot);
+    let commands = play(&mut model, &snapshot, "a 'had.torrent Enter");
+    assert!(commands.iter().any(|c| matches!(c, Command::Add(add) if add.what == "had.torrent")), "{commands:?}");
+    assert!(model.dialogs.is_empty());
+    let hash = "c12fe1c06bba254a9dc9f519b335aa7c1367a88a";
+    let link = format!("magnet:?xt=urn:btih:{hash}&dn=x");
+    for pasted in [
+        format!("<{link}>"),
+        format!("{}\r\n  {}\n", &link[..30], &link[30..]),
+        link.replace('&', "&amp;"),
+        format!("[a film]({link})"),
+        format!("urn:btih:{hash}&dn=x"),
+        link.replace(':', "%3A").replace('?', "%3F").replace('=', "%3D").replace('&', "%26"),
+    ] {
+        let mut model = fresh(&snapshot);
+        update(&mut model, Msg::Paste(pasted.clone()), &snapshot);
+        let commands = keys(&mut model, &snapshot, "Enter");
+        let [Command::Add(add)] = &commands[..] else { panic!("{pasted}: {commands:?}") };
+        assert_eq!(add.what.replace("&amp;", "&"), link, "{pasted}");
+    }
+    let mut model = fresh(&snapshot);
+    update(&mut model, Msg::Paste(format!("{link}\n{}\nb.torrent", link.replace('c', "d"))), &snapshot);
+    let commands = keys(&mut model, &snapshot, "Enter");
+    assert_eq!(commands.iter().filter(|c| matches!(c, Command::Add(_))).count(), 3, "{commands:?}");
 }
 
 #[test]

@@ -78,6 +78,7 @@ fn what_cannot_be_added_is_refused_in_words() {
         peer.engine.send(Command::Add(AddTorrent { what: what.clone(), select, ..AddTorrent::default() }));
         peer.wait("it is refused", |event| match event {
             Event::Refused { what: named, why } if *named == what => Some(why.clone()),
+            Event::Known { what: named, text, .. } if *named == what => Some(text.clone()),
             _ => None,
         })
     };

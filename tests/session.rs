@@ -364,7 +364,7 @@ fn a_torrent_that_is_named_again_takes_what_is_new() {
         let what = format!("magnet:?xt=urn:btih:{hash}{more}");
         peer.engine.send(Command::Add(AddTorrent { what, ..AddTorrent::default() }));
         peer.wait("it is said", |event| match event {
-            Event::Refused { why, .. } => Some(why.clone()),
+            Event::Known { text, .. } => Some(text.clone()),
             Event::Added { .. } => panic!("it is there twice"),
             _ => None,
         })

@@ -7,6 +7,7 @@ use color_eyre::eyre::eyre;
 
 use super::interface::{leave, on_signal};
 use super::progress::{End, Show, Until, Watch};
+use super::source::each;
 use super::{Common, DownloadArgs, FAILED, STOPPED, SeedArgs};
 use crate::api::{AddTorrent, Command};
 use crate::config::Config;
@@ -55,7 +56,8 @@ fn work(
     super::log::start(&config, false)?;
     let stop = on_signal()?;
     let engine = Engine::start(&EngineConfig::from(&config)).map_err(|why| eyre!(why))?;
-    for what in torrents {
+    let torrents = each(torrents);
+    for what in &torrents {
         engine.send(Command::Add(AddTorrent { what: what.clone(), ..add.clone() }));
     }
     let end = Watch::new(&engine, torrents.len(), show, until, &stop).run();

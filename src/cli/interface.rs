@@ -7,6 +7,7 @@ use std::time::Duration;
 use color_eyre::eyre::{WrapErr, bail, eyre};
 use crossbeam_channel::{Receiver, bounded, select};
 
+use super::source::each;
 use super::{Common, STOPPED, out};
 use crate::api::{AddTorrent, Command, Event};
 use crate::config::Config;
@@ -27,8 +28,8 @@ pub fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode>
     let max_active = Some(config.max_active.unwrap_or(limits::ACTIVE)).filter(|most| *most > 0);
     let engine = EngineConfig { keep: true, max_active, ..EngineConfig::from(&config) };
     let engine = Engine::start(&engine).map_err(|why| eyre!(why))?;
-    for what in torrents {
-        engine.send(Command::Add(AddTorrent { what: what.clone(), ..AddTorrent::default() }));
+    for what in each(torrents) {
+        engine.send(Command::Add(AddTorrent { what, ..AddTorrent::default() }));
     }
     let end = show(&engine, &config, &stop);
     leave(engine);

@@ -10,8 +10,8 @@ use crate::wire::magnet::Magnet;
 ///
 /// # Errors
 /// When the torrent cannot be read.
-pub fn run(args: &MagnetArgs, _: &Common) -> color_eyre::Result<ExitCode> {
-    let link = match read(&args.torrent)? {
+pub fn run(args: &MagnetArgs, common: &Common) -> color_eyre::Result<ExitCode> {
+    let link = match read(&args.torrent, common)? {
         Named::Magnet(magnet) => magnet,
         Named::Torrent(it, _) => {
             if it.private {

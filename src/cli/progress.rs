@@ -146,7 +146,8 @@ impl<'a> Watch<'a> {
                 recv(self.events) -> event => match event {
                     Ok(event) => {
                         // What an event tells is in the snapshot before it, but for what is added.
-                        seen = !matches!(event, Event::Notice { .. } | Event::Added { .. } | Event::Ready(_));
+                        let early = matches!(event, Event::Added { .. } | Event::Known { .. });
+                        seen = !early && !matches!(event, Event::Notice { .. } | Event::Ready(_));
                         self.event(event);
                     }
                     Err(_) => bail!("the engine has stopped; its log says why"),
@@ -188,6 +189,11 @@ impl<'a> Watch<'a> {
                     given_up: false,
                 };
                 self.known.insert(id, known);
+            }
+            Event::Known { id, text, .. } => {
+                self.pending = self.pending.saturating_sub(1);
+                out::warn(&format!("ttui: {text}"));
+                self.known.entry(id).or_insert(Known { state: State::Queued, whole: None, told: false, over: false });
             }
             Event::Refused { what, why } => {
                 self.pending = self.pending.saturating_sub(1);

@@ -19,8 +19,8 @@ const TEXT: usize = 1000;
 ///
 /// # Errors
 /// When the torrent cannot be read.
-pub fn run(args: &ShowArgs, _: &Common) -> color_eyre::Result<ExitCode> {
-    let text = match (read(&args.torrent)?, args.json) {
+pub fn run(args: &ShowArgs, common: &Common) -> color_eyre::Result<ExitCode> {
+    let text = match (read(&args.torrent, common)?, args.json) {
         (Named::Torrent(it, _), false) => torrent(&it),
         (Named::Torrent(it, _), true) => one_line(&torrent_json(&it)),
         (Named::Magnet(it), false) => magnet(&it),
@@ -128,7 +128,9 @@ fn magnet(it: &Magnet) -> String {
     lines.add("info-hash", &it.info_hash.to_string());
     lines.list("trackers", it.trackers.iter().map(String::as_str));
     lines.list("web seeds", it.web_seeds.iter().map(String::as_str));
-    lines.list("peers", it.peers.iter().map(ToString::to_string).collect::<Vec<_>>().iter().map(String::as_str));
+    lines.list("its .torrent", it.sources.iter().map(String::as_str));
+    let peers = it.peers.iter().map(ToString::to_string).chain(it.named_peers.iter().map(ToString::to_string));
+    lines.list("peers", peers.collect::<Vec<_>>().iter().map(String::as_str));
     let select: Vec<String> = it.select.iter().map(|r| format!("{} to {}", r.start(), r.end())).collect();
     if !select.is_empty() {
         lines.add("only files", &select.join(", "));
@@ -145,7 +147,9 @@ fn magnet_json(it: &Magnet) -> Value {
         "info_hash": it.info_hash.to_string(),
         "trackers": it.trackers,
         "web_seeds": it.web_seeds,
-        "peers": it.peers,
+        "sources": it.sources,
+        "peers": it.peers.iter().map(ToString::to_string).chain(it.named_peers.iter().map(ToString::to_string))
+            .collect::<Vec<_>>(),
         "select": it.select.iter().map(|r| [*r.start(), *r.end()]).collect::<Vec<_>>(),
         "refused": it.refused,
         "magnet": it.to_string(),

@@ -1,10 +1,13 @@
 //! What a user names as a TORRENT.
 
-use std::path::Path;
+use color_eyre::eyre::{WrapErr, eyre};
 
-use color_eyre::eyre::{WrapErr, bail};
-
-use crate::disk::open::read_torrent;
+use super::Common;
+use crate::config::Config;
+use crate::engine::add::{self, fetch};
+use crate::engine::announce::{Announcer, AnnouncerConfig};
+use crate::engine::threads::Crew;
+use crate::wire::link::{self, Link};
 use crate::wire::magnet::Magnet;
 use crate::wire::metainfo::Metainfo;
 
@@ -17,33 +20,30 @@ pub enum Named {
     Magnet(Magnet),
 }
 
-/// Whether a text is an http(s) URL.
-#[must_use]
-pub fn is_url(text: &str) -> bool {
-    let begins = |prefix: &str| text.get(..prefix.len()).is_some_and(|t| t.eq_ignore_ascii_case(prefix));
-    begins("http://") || begins("https://")
-}
-
-/// Whether a text is meant as a magnet link or an info-hash rather than as a path. A file whose name looks like an
-/// info-hash is a file.
-#[must_use]
-pub fn is_magnet(text: &str) -> bool {
-    let begins = text.trim_start().get(..7).is_some_and(|t| t.eq_ignore_ascii_case("magnet:"));
-    begins || (Magnet::parse(text).is_ok() && !Path::new(text).exists())
-}
-
-/// Reads what a user named: a path of a `.torrent`, a magnet link or an info-hash.
+/// Reads what a user named: a path of a `.torrent`, a magnet link, an info-hash or an http(s) URL.
 ///
 /// # Errors
-/// When it cannot be read or is no torrent: a sentence that names it.
-pub fn read(what: &str) -> color_eyre::Result<Named> {
-    if is_magnet(what) {
-        return Ok(Named::Magnet(Magnet::parse(what)?));
+/// When it cannot be read or fetched, or is no torrent: a sentence that names it.
+pub fn read(what: &str, common: &Common) -> color_eyre::Result<Named> {
+    let by_http = |url: &str| {
+        let config = Config::load(common.clone())?;
+        let announcing = AnnouncerConfig { bind: config.bind, ..AnnouncerConfig::default() };
+        let announcer = Announcer::start(&Crew::default(), &announcing);
+        fetch(url, &announcer.map_err(|why| format!("{url} cannot be fetched: {why}"))?)
+    };
+    match add::read(what, by_http).map_err(|why| eyre!(why))? {
+        add::Named::Magnet(magnet) => Ok(Named::Magnet(*magnet)),
+        add::Named::Torrent(bytes) => {
+            let it = Metainfo::parse(&bytes).wrap_err_with(|| format!("cannot use {what}"))?;
+            Ok(Named::Torrent(Box::new(it), bytes))
+        }
     }
-    if is_url(what) {
-        bail!("{what} is on the web: save the .torrent file first and name that");
-    }
-    let bytes = read_torrent(Path::new(what))?;
-    let it = Metainfo::parse(&bytes).wrap_err_with(|| format!("cannot use {what}"))?;
-    Ok(Named::Torrent(Box::new(it), bytes))
+}
+
+/// The torrents of a command line. An argument with line breaks that begins with a magnet link holds one link that was
+/// broken over lines, or several.
+#[must_use]
+pub fn each(torrents: &[String]) -> Vec<String> {
+    let several = |text: &String| text.contains('\n') && matches!(Link::find(text), Some(Link::Magnet(_)));
+    torrents.iter().flat_map(|text| if several(text) { link::lines(text) } else { vec![text.clone()] }).collect()
 }

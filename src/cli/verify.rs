@@ -31,8 +31,8 @@ const TEXT: usize = 4000;
 ///
 /// # Errors
 /// When the torrent cannot be read.
-pub fn run(args: &VerifyArgs, _: &Common) -> color_eyre::Result<ExitCode> {
-    let Named::Torrent(meta, _) = read(&args.torrent)? else {
+pub fn run(args: &VerifyArgs, common: &Common) -> color_eyre::Result<ExitCode> {
+    let Named::Torrent(meta, _) = read(&args.torrent, common)? else {
         bail!("a magnet link does not tell what the data should be: name the .torrent file instead");
     };
     let layout = Layout::of(&meta)?;

@@ -18,8 +18,9 @@ use crate::disk::layout::{LaidFile, Layout};
 use crate::disk::open::read_torrent;
 use crate::limits;
 use crate::swarm::geometry::Geometry;
-use crate::swarm::torrent::{Quota, Span, TorrentConfig};
+use crate::swarm::torrent::{FromLink, Quota, Span, TorrentConfig};
 use crate::swarm::view::{FileRow, Meta, Priority};
+use crate::wire::link::Link;
 use crate::wire::magnet::Magnet;
 use crate::wire::message::PeerId;
 use crate::wire::metainfo::{File, Metainfo};
@@ -90,6 +91,8 @@ impl Plan {
         if let Some(trackers) = &kept.trackers {
             config.trackers.clone_from(trackers);
         }
+        let new: Vec<String> = kept.web_seeds.iter().filter(|url| !config.web_seeds.contains(url)).cloned().collect();
+        config.web_seeds.extend(new);
     }
 
     /// The files that are not wanted, by their index.
@@ -186,6 +189,7 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
         web_seeds: metainfo.web_seeds,
         is_folder: metainfo.folder,
         peers: add.peers.clone(),
+        link: FromLink::default(),
         pex: defaults.pex,
         utp: defaults.utp,
         dht: defaults.dht,
@@ -229,28 +233,39 @@ pub enum Named {
     Magnet(Box<Magnet>),
 }
 
-/// Reads or fetches what was named.
+/// Reads what was named, `fetch`ing what lies at a URL. A file or an answer may be a magnet link in place of a torrent.
 ///
 /// # Errors
 /// One sentence: why that cannot be done.
-pub fn read(what: &str, announcer: &Announcer) -> Result<Named, String> {
-    let begins = |prefix: &str| what.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+pub fn read(what: &str, fetch: impl FnOnce(&str) -> Result<Vec<u8>, String>) -> Result<Named, String> {
     let path = Path::new(what);
-    if begins("http://") || begins("https://") {
-        let (tell, told) = bounded(1);
-        let done = Box::new(move |result| drop(tell.send(result)));
-        announcer.fetch(what, limits::TORRENT_FILE, done);
-        // The fetch has its own deadline; this one is for a thread that died with it.
-        let patience = limits::TRACKER + Duration::from_secs(5);
-        let result = told.recv_timeout(patience).map_err(|_| "no answer came".to_owned());
-        let result = result.and_then(|result| result).map_err(|why| format!("{what} cannot be fetched: {why}"));
-        return result.map(Named::Torrent);
+    let begins = |prefix: &str| what.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
+    let bytes = match Link::find(what) {
+        Some(Link::Url(url)) => fetch(&url)?,
+        Some(Link::Magnet(_)) if begins("magnet:") || !path.exists() => {
+            return Magnet::parse(what).map(|magnet| Named::Magnet(Box::new(magnet))).map_err(|why| why.to_string());
+        }
+        _ => read_torrent(path).map_err(|why| why.to_string())?,
+    };
+    match Magnet::in_file(&bytes) {
+        Some(Ok(magnet)) => Ok(Named::Magnet(Box::new(magnet))),
+        Some(Err(why)) => Err(format!("{what} cannot be used: {why}")),
+        None => Ok(Named::Torrent(bytes)),
     }
-    match Magnet::parse(what) {
-        Ok(magnet) if begins("magnet:") || !path.exists() => Ok(Named::Magnet(Box::new(magnet))),
-        Err(why) if begins("magnet:") => Err(why.to_string()),
-        _ => read_torrent(path).map(Named::Torrent).map_err(|why| why.to_string()),
-    }
+}
+
+/// Fetches what lies at a URL that the user named.
+///
+/// # Errors
+/// One sentence: why that cannot be done.
+pub fn fetch(url: &str, announcer: &Announcer) -> Result<Vec<u8>, String> {
+    let (tell, told) = bounded(1);
+    let done = Box::new(move |result| drop(tell.send(result)));
+    announcer.fetch(url, limits::TORRENT_FILE, done);
+    // The fetch has its own deadline; this one is for a thread that died with it.
+    let patience = limits::TRACKER + Duration::from_secs(5);
+    let result = told.recv_timeout(patience).map_err(|_| "no answer came".to_owned());
+    result.and_then(|result| result).map_err(|why| format!("{url} cannot be fetched: {why}"))
 }
 
 /// Which files are not wanted: those that match none of the globs, by their path with or without the torrent's own

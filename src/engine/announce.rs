@@ -13,16 +13,18 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ureq::config::Config;
-use ureq::{Agent, Proxy};
+use ureq::http::Response;
+use ureq::{Agent, Body, Proxy};
 use url::Url;
 
-use client::{Client, Rules, parse, words};
+use client::{Client, Reached, Rules, parse, words};
 
 use crate::engine::greet::Routes;
 use crate::engine::threads::Crew;
-use crate::engine::udp::UdpTrackers;
 use crate::engine::udp::lan::{Lan, Sockets};
+use crate::engine::udp::{LookedUp, UdpTrackers};
 use crate::limits;
+use crate::wire::host::HostPort;
 use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply, Asker, announce_url, decode_reply};
 
 /// Threads that make requests; started when there is work for them.
@@ -60,10 +62,19 @@ pub struct AnnouncerConfig {
     pub bind: Option<IpAddr>,
 }
 
+/// Who has named a place where something is to be fetched.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum NamedBy {
+    /// The user: it may be any.
+    User,
+    /// A magnet link.
+    Link,
+}
+
 /// What a thread takes from the queue.
 enum Job {
     Announce(AnnounceJob, Instant),
-    Fetch { url: String, max: u64, done: Done<Vec<u8>> },
+    Fetch { url: String, max: u64, named_by: NamedBy, done: Done<Vec<u8>> },
 }
 
 impl Job {
@@ -205,9 +216,20 @@ impl Announcer {
         }
     }
 
-    /// Fetches what lies at an http or https URL, at most `max` bytes of it.
+    /// Fetches what lies at an http or https URL, at most `max` bytes of it. Where the URL redirects to a magnet link,
+    /// that is what is fetched.
     pub fn fetch(&self, url: &str, max: u64, done: Done<Vec<u8>>) {
-        self.queue(Job::Fetch { url: url.to_owned(), max, done });
+        self.queue(Job::Fetch { url: url.to_owned(), max, named_by: NamedBy::User, done });
+    }
+
+    /// Fetches the `.torrent` that a magnet link names (`xs`). Of the local network nothing else is fetched.
+    pub fn fetch_torrent(&self, url: &str, done: Done<Vec<u8>>) {
+        self.queue(Job::Fetch { url: url.to_owned(), max: limits::TORRENT_FILE, named_by: NamedBy::Link, done });
+    }
+
+    /// Looks up hosts of peers.
+    pub fn look_up(&self, names: Vec<HostPort>, done: LookedUp) {
+        self.udp.look_up(names, done);
     }
 
     fn queue(&self, job: Job) {
@@ -297,12 +319,12 @@ impl Worker {
                 done(result);
                 failed
             }
-            Job::Fetch { url, max, done } => {
-                let deadline = Instant::now() + limits::TRACKER;
-                // The user named this place, so its path may be any.
+            Job::Fetch { url, max, named_by, done } => {
                 self.0.rules.any_path.store(true, Ordering::Relaxed);
-                let result = caught(|| self.follow(parse(&url)?, max, deadline));
+                self.0.rules.torrents_only.store(named_by == NamedBy::Link, Ordering::Relaxed);
+                let result = caught(|| self.fetch(&url, max));
                 self.0.rules.any_path.store(false, Ordering::Relaxed);
+                self.0.rules.torrents_only.store(false, Ordering::Relaxed);
                 let failed = result.is_err();
                 done(result.and_then(|answer| match answer.status {
                     200..=299 => Ok(answer.body),
@@ -352,7 +374,17 @@ impl Worker {
 
     /// Makes a request and reads at most `max` bytes of what comes of it.
     fn follow(&self, url: Url, max: u64, deadline: Instant) -> Result<Answer, String> {
-        let mut response = self.0.get(url, None, Some(deadline))?;
+        Self::read(self.0.get(url, None, Some(deadline))?, max)
+    }
+
+    fn fetch(&self, url: &str, max: u64) -> Result<Answer, String> {
+        match self.0.reach(parse(url)?, None, Some(Instant::now() + limits::TRACKER))? {
+            Reached::Answer(response) => Self::read(*response, max),
+            Reached::Magnet(link) => Ok(Answer { status: 200, body: link.into_bytes() }),
+        }
+    }
+
+    fn read(mut response: Response<Body>, max: u64) -> Result<Answer, String> {
         let status = response.status().as_u16();
         let body = response.body_mut().with_config().limit(max).read_to_vec().map_err(|e| words(&e))?;
         Ok(Answer { status, body })

@@ -8,7 +8,7 @@ use super::birth::Dialled;
 use super::inbox::Inbox;
 use super::utp::Utp;
 use crate::limits;
-use crate::swarm::event::{Gone, Manner};
+use crate::swarm::event::{Gone, Input, Manner};
 use crate::wire::message::InfoHash;
 
 /// A dial that has waited for this long lets another one begin beside it: most hosts that answer at all have answered.
@@ -56,6 +56,12 @@ impl Waiting {
             (*known, *queue) = (inbox, VecDeque::new());
         }
         queue.extend(calls);
+    }
+
+    /// Tells a torrent that the addresses that wait for it are not dialled.
+    pub(super) fn forget(&mut self, torrent: InfoHash) {
+        let Some((inbox, queue)) = self.queues.remove(&torrent) else { return };
+        queue.iter().for_each(|call| inbox.tell(Input::DialFailed { addr: call.addr, why: Gone::Private }));
     }
 
     pub(super) fn is_empty(&self) -> bool {
@@ -136,7 +142,7 @@ impl ByUtp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::inbox::inbox;
+    use crate::engine::inbox::{Post, inbox};
 
     fn call(n: u16) -> Call {
         Call::new(SocketAddr::from(([127, 0, 0, 1], n)), Manner::default())
@@ -164,6 +170,22 @@ mod tests {
         waiting.add(hash, new, vec![call(2)]);
         assert_eq!(waiting.next().map(|(_, _, call)| call), Some(call(2)));
         assert!(waiting.next().is_none());
+    }
+
+    #[test]
+    fn what_waits_for_a_torrent_that_is_private_is_answered_and_not_dialled() {
+        let mut waiting = Waiting::default();
+        let ((private, mail), (public, _public_mail)) = (inbox(), inbox());
+        waiting.add(InfoHash([1; 20]), private, (1..4).map(call).collect());
+        waiting.add(InfoHash([2; 20]), public, vec![call(9)]);
+        waiting.forget(InfoHash([1; 20]));
+        waiting.forget(InfoHash([3; 20]));
+        for port in 1..4 {
+            let Ok(Some(Post::Input(Input::DialFailed { addr, why }))) = mail.waiting() else { panic!("no answer") };
+            assert_eq!((addr.port(), why), (port, Gone::Private));
+        }
+        assert_eq!(waiting.next().map(|(_, _, call)| call), Some(call(9)));
+        assert!(waiting.is_empty());
     }
 
     #[test]

@@ -85,6 +85,8 @@ enum Order {
         inbox: Inbox,
         calls: Vec<Call>,
     },
+    /// Nobody is called for this torrent of those who wait: it has turned out to be private.
+    Forget(InfoHash),
     /// From now on there is another way to those whom TCP does not reach.
     Speak(Utp),
     /// What became of a call by that way.
@@ -144,6 +146,12 @@ impl Greeter {
     /// Connects to these addresses for a torrent; each is answered by an arrival or by `DialFailed`.
     pub fn dial(&self, torrent: InfoHash, inbox: &Inbox, calls: Vec<Call>) {
         self.order(Order::Dial { torrent, inbox: inbox.clone(), calls });
+    }
+
+    /// Gives up the dials of a torrent that have not begun, since it has turned out to be private; each is answered by
+    /// `DialFailed`, and those that may still be made are asked for again.
+    pub fn forget(&self, torrent: InfoHash) {
+        self.order(Order::Forget(torrent));
     }
 
     /// Those whom TCP does not reach are called by uTP from now on.
@@ -243,6 +251,7 @@ impl Work {
             match order {
                 Order::Stop => return Err(()),
                 Order::Dial { torrent, inbox, calls } => self.waiting.add(torrent, inbox, calls),
+                Order::Forget(torrent) => self.waiting.forget(torrent),
                 Order::Speak(utp) => self.by_utp.speak(utp),
                 Order::Reached { ticket, result } => self.reached(ticket, result),
                 Order::Came { socket, addr } => {

@@ -2,26 +2,25 @@
 
 use std::path::Path;
 
-use bytes::Bytes;
-
-use super::add::{Defaults, Named, Plan, folder, plan, read, shown};
+use super::add::{Defaults, Named, Plan, fetch, folder, plan, read, shown};
 use super::announce::Announcer;
 use super::keep::Keep;
 use crate::api::AddTorrent;
 use crate::disk::open::read_torrent;
 use crate::limits;
 use crate::swarm::geometry::Geometry;
-use crate::swarm::torrent::{Quota, TorrentConfig};
+use crate::swarm::torrent::{FromLink, Given, Input, Quota, TorrentConfig};
 use crate::swarm::view::{Meta, Priority};
 use crate::wire::magnet::Magnet;
-use crate::wire::metainfo;
+use crate::wire::message::InfoHash;
+use crate::wire::metainfo::{self, Metainfo};
 
 /// Judges what was named. A magnet whose metadata were fetched once is made from those.
 ///
 /// # Errors
 /// One sentence: what is wrong with it.
 pub fn named(add: &AddTorrent, announcer: &Announcer, keep: &Keep, defaults: &Defaults) -> Result<Plan, String> {
-    match read(&add.what, announcer)? {
+    match read(&add.what, |url| fetch(url, announcer))? {
         Named::Torrent(bytes) => {
             let mut plan = plan(add, &bytes, defaults)?;
             plan.bytes = Some(bytes.into());
@@ -46,8 +45,11 @@ fn again(add: &AddTorrent, magnet: &Magnet, kept: &Path, defaults: &Defaults) ->
         return Err(format!("{} is another torrent's", kept.display()));
     }
     let known: Vec<String> = plan.config.trackers.concat();
-    let new = magnet.trackers.iter().filter(|url| !known.contains(url));
+    let new = magnet.trackers.iter().filter(|url| !plan.config.private && !known.contains(url));
     plan.config.trackers.extend(new.map(|url| vec![url.clone()]));
+    let known = plan.config.web_seeds.clone();
+    let new = magnet.web_seeds.iter().filter(|url| !plan.config.private && !known.contains(url));
+    plan.config.web_seeds.extend(new.cloned());
     plan.bytes = Some(bytes.into());
     Ok(plan)
 }
@@ -75,7 +77,8 @@ pub fn joined(add: &AddTorrent, magnet: Box<Magnet>, defaults: &Defaults) -> Res
         trackers: magnet.trackers.iter().map(|url| vec![url.clone()]).collect(),
         web_seeds: magnet.web_seeds.clone(),
         is_folder: false,
-        peers: add.peers.iter().chain(&magnet.peers).copied().collect(),
+        peers: add.peers.clone(),
+        link: from_link(&magnet),
         pex: defaults.pex,
         utp: defaults.utp,
         dht: defaults.dht,
@@ -102,12 +105,15 @@ pub fn joined(add: &AddTorrent, magnet: Box<Magnet>, defaults: &Defaults) -> Res
 pub fn described(
     add: &AddTorrent,
     before: &Plan,
-    info: &Bytes,
+    given: &Given,
     keep: &Keep,
     defaults: &Defaults,
 ) -> Result<Plan, String> {
     let magnet = before.magnet.clone().unwrap_or_else(|| Box::new(Magnet::bare(before.config.info_hash)));
-    let bytes = metainfo::torrent(info, &before.config.trackers, &magnet.web_seeds);
+    // Nobody but its trackers may bring peers to a private torrent, and a link is anybody's word on where its data are.
+    let own_seeds = |url: &&String| !Metainfo::is_private(&given.info) || !magnet.web_seeds.contains(*url);
+    let web_seeds: Vec<String> = given.web_seeds.iter().filter(own_seeds).cloned().collect();
+    let bytes = metainfo::torrent(&given.info, &given.trackers, &web_seeds);
     let mut plan = whole(add, &magnet, &bytes, defaults)?;
     plan.config.seed = before.config.seed;
     plan.config.peers.clone_from(&before.config.peers);
@@ -116,13 +122,34 @@ pub fn described(
     Ok(plan)
 }
 
+/// What a magnet link names beside trackers and web seeds.
+fn from_link(magnet: &Magnet) -> FromLink {
+    let Magnet { peers, named_peers, sources, .. } = magnet.clone();
+    FromLink { peers, named_peers, sources }
+}
+
+/// What came of fetching the `.torrent` that a magnet link names, for the torrent that asked for it.
+pub fn fetched(source: usize, info_hash: InfoHash, result: Result<Vec<u8>, String>) -> Input {
+    let judged = result.and_then(|bytes| {
+        let it = Metainfo::parse(&bytes).map_err(|why| why.to_string())?;
+        match it.info_hash == info_hash {
+            true => Ok(Given { info: it.info, trackers: it.trackers, web_seeds: it.web_seeds, by_user: false }),
+            false => Err("it is another torrent's".to_owned()),
+        }
+    });
+    match judged {
+        Ok(given) => Input::Given(Box::new(given)),
+        Err(why) => Input::NotGiven { source, why },
+    }
+}
+
 /// A `.torrent` of a magnet, with the files that the link selects (BEP 53), unless the user selects some.
 ///
 /// # Errors
 /// One sentence: what is wrong with it.
 pub fn whole(add: &AddTorrent, magnet: &Magnet, bytes: &[u8], defaults: &Defaults) -> Result<Plan, String> {
     let mut plan = plan(add, bytes, defaults)?;
-    plan.config.peers.extend(&magnet.peers);
+    plan.config.link = from_link(magnet);
     if add.select.is_empty() && !magnet.select.is_empty() {
         let wanted = |n: usize| u32::try_from(n).is_ok_and(|n| magnet.select.iter().any(|run| run.contains(&n)));
         let files = plan.config.files.iter().enumerate().filter(|(_, file)| !file.pad);

@@ -63,6 +63,9 @@ pub struct Kept {
     pub have: u32,
     /// Its trackers by tier, where the user has changed what its `.torrent` says.
     pub trackers: Option<Vec<Vec<String>>>,
+    /// Web seeds that the user has added to those of its `.torrent`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub web_seeds: Vec<String>,
     /// The magnet link that it was added by, until its metadata are here.
     pub magnet: Option<String>,
     /// Only files that match one of these globs are wanted; heeded when it is known which files there are.

@@ -8,7 +8,6 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use bytes::Bytes;
 use crossbeam_channel::Sender;
 
 use super::announce::web::WebLine;
@@ -26,11 +25,13 @@ use crate::api::TorrentId;
 use crate::disk::fault::other;
 use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
-use crate::swarm::event::{Effect, Fetch, Gone, Input, PeerKey, Wish};
+use crate::swarm::event::{Effect, Fetch, Given, Gone, Input, PeerKey, Wish};
 use crate::swarm::job::DiskJob;
 use crate::swarm::torrent::Torrent;
 use crate::swarm::view::TorrentView;
 use crate::wire::tracker::Asker;
+
+mod link;
 
 /// Inputs handled before their effects are performed: what waits is done in one go, so that a peer's writer and the disk
 /// are woken once for all of it.
@@ -78,8 +79,8 @@ pub enum News {
     View(TorrentId, Box<TorrentView>),
     /// A sentence for a person.
     Notice(TorrentId, String),
-    /// These are the metadata of a magnet, as they came from peers.
-    Metadata(TorrentId, Bytes),
+    /// These are the metadata of a magnet, not judged yet, and the trackers and web seeds that it has.
+    Metadata(TorrentId, Box<Given>),
     /// The user has changed its trackers: these are all, by tier.
     Trackers(TorrentId, Vec<Vec<String>>),
     /// The check is over.
@@ -112,7 +113,7 @@ pub struct Runner {
 
 /// Whether a torrent may ask other trackers after this.
 pub(super) const fn changes_trackers(input: &Input) -> bool {
-    matches!(input, Input::Wish(Wish::AddTracker(_) | Wish::RemoveTracker(_)))
+    matches!(input, Input::Wish(Wish::AddTracker(_) | Wish::RemoveTracker(_)) | Input::Given(_))
 }
 
 /// Seconds since 1970, by the system's clock.
@@ -350,7 +351,9 @@ impl Work {
                     let asker = Asker { port, ..self.it.asker };
                     self.world.announcer.announce(AnnounceJob { ask, asker, done });
                 }
-                Effect::KeepPrivate => self.keep_quiet(),
+                Effect::FetchTorrent { source, url } => self.fetch_torrent(source, &url),
+                Effect::LookUp { source, names } => self.look_up(source, names),
+                Effect::KeepPrivate => self.keep_private(),
                 Effect::AnnounceLan => {
                     if let Some(lan) = &self.world.lan {
                         lan.announce(self.it.asker.info_hash, self.it.asker.port);
@@ -366,7 +369,7 @@ impl Work {
                         dht.meet(addr);
                     }
                 }
-                Effect::Metadata(info) => self.tell(News::Metadata(self.it.id, info)),
+                Effect::Metadata(info) => self.tell_metadata(info),
                 Effect::Notice(text) => self.tell(News::Notice(self.it.id, text)),
                 Effect::Complete => {
                     self.it.torrent.set_finished(unix_now());

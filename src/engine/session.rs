@@ -38,6 +38,7 @@ use shown::Room;
 
 mod creating;
 mod entry;
+mod joining;
 mod lives;
 mod magnets;
 mod moves;
@@ -474,7 +475,7 @@ impl Desk {
                 }
             }
             News::Notice(id, text) => self.notice(Some(id), text),
-            News::Metadata(id, info) => self.metadata(id, info),
+            News::Metadata(id, given) => self.metadata(id, given),
             News::Trackers(id, trackers) => self.tracked(id, trackers),
             News::Ready(id) => self.untold.push(Event::Ready(id)),
             News::Complete(id) => {

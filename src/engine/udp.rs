@@ -22,6 +22,7 @@ use crate::engine::announce::AnnounceJob;
 use crate::engine::greet::Routes;
 use crate::engine::threads::Crew;
 use crate::limits;
+use crate::wire::host::HostPort;
 use crate::wire::text;
 use crate::wire::tracker::udp::{CONNECTION, PACKET, Reply, Request, UdpAnnounce};
 use crate::wire::tracker::{AnnounceEvent, AnnounceReply};
@@ -32,6 +33,8 @@ pub mod lan;
 const QUEUE: usize = 4096;
 /// Announces under way at once.
 const UNDER_WAY: usize = 256;
+/// Hosts of peers that are looked up at once: fewer than the threads that do it, so that trackers' names find one.
+const LOOKUPS: usize = 4;
 /// Time to look a name up.
 const RESOLVE: Duration = Duration::from_secs(10);
 /// The first wait for a packet; it doubles with each one that does not come (BEP 15).
@@ -46,8 +49,12 @@ const BREATH: Duration = Duration::from_millis(50);
 /// What the thread is asked to do.
 enum Job {
     Announce(AnnounceJob),
+    LookUp(Vec<HostPort>, LookedUp),
     Discover(Box<lan::Begun>),
 }
+
+/// Gets the addresses of hosts that were looked up, and how many were not found; on a thread of ours: it must not block.
+pub type LookedUp = Box<dyn FnOnce(Vec<SocketAddr>, usize) + Send>;
 
 /// The thread that talks to UDP trackers; it ends when this is dropped, and what is under way hears so.
 pub struct UdpTrackers {
@@ -85,6 +92,16 @@ impl UdpTrackers {
         }
     }
 
+    /// Looks up hosts of peers: one address of each family for each. Where too much waits already, none is found.
+    pub fn look_up(&self, names: Vec<HostPort>, done: LookedUp) {
+        if self.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            return done(Vec::new(), names.len());
+        }
+        // Where the thread has ended nobody waits for an answer.
+        let _ = self.jobs.send(Job::LookUp(names, done));
+    }
+
     /// Begins local discovery: torrents that are asked for there are told who else has them.
     #[must_use]
     pub fn discover(&self, sockets: lan::Sockets, routes: Routes) -> lan::Lan {
@@ -99,12 +116,24 @@ impl UdpTrackers {
 async fn serve(mut inbox: mpsc::UnboundedReceiver<Job>, waiting: Arc<AtomicUsize>, bind: Option<IpAddr>) {
     let links = Rc::new(Links { bind, open: RefCell::default() });
     let places = Rc::new(Semaphore::new(UNDER_WAY));
+    let lookups = Rc::new(Semaphore::new(LOOKUPS));
     let (close, closed) = watch::channel(false);
     let mut tasks = tokio::task::JoinSet::new();
     while let Some(job) = inbox.recv().await {
         while tasks.try_join_next().is_some() {}
         let job = match job {
             Job::Announce(job) => job,
+            Job::LookUp(names, done) => {
+                let (lookups, waiting, mut closed) = (Rc::clone(&lookups), Arc::clone(&waiting), closed.clone());
+                tasks.spawn_local(async move {
+                    tokio::select! {
+                        (found, missing) = look_up(&names, &lookups) => done(found, missing),
+                        _ = closed.wait_for(|closed| *closed) => {}
+                    }
+                    waiting.fetch_sub(1, Ordering::Relaxed);
+                });
+                continue;
+            }
             Job::Discover(begun) => {
                 tasks.spawn_local(lan::serve(*begun, closed.clone()));
                 continue;
@@ -134,6 +163,20 @@ async fn serve(mut inbox: mpsc::UnboundedReceiver<Job>, waiting: Arc<AtomicUsize
     let _ = close.send(true);
     while tasks.join_next().await.is_some() {}
     links.close();
+}
+
+/// Looks up hosts one after the other, so that those of one torrent hold off neither those of others nor trackers.
+async fn look_up(names: &[HostPort], places: &Semaphore) -> (Vec<SocketAddr>, usize) {
+    let (mut all, mut missing) = (Vec::new(), 0);
+    for name in names {
+        let _place = places.acquire().await.ok();
+        let found = timeout(RESOLVE, tokio::net::lookup_host((name.host.as_str(), name.port))).await;
+        let found: Vec<SocketAddr> = found.into_iter().flatten().flatten().collect();
+        let first = |v6: bool| found.iter().copied().find(|addr| addr.ip().to_canonical().is_ipv6() == v6);
+        missing += usize::from(found.is_empty());
+        all.extend([first(false), first(true)].into_iter().flatten());
+    }
+    (all, missing)
 }
 
 /// Where an announce goes.

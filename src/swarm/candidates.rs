@@ -78,9 +78,9 @@ struct Candidate {
 }
 
 impl Candidate {
-    /// The user's own, or on our network.
+    /// Named by the user or by his link, or on our network.
     const fn is_near(&self) -> bool {
-        matches!(self.source, Source::Manual | Source::Lan)
+        is_near(self.source)
     }
 }
 
@@ -225,7 +225,7 @@ impl Candidates {
     /// Forgets some addresses for others of this source; false when there is none to forget. They go by the dozen, so
     /// that a flood costs little: those that failed first, then those with the lowest lots, which leaves a fair sample.
     fn make_room(&mut self, source: Source) -> bool {
-        let near = matches!(source, Source::Manual | Source::Lan);
+        let near = is_near(source);
         // What the user gave makes room only for what else the user gives, and only where it is dead.
         let spare = |c: &Candidate| !c.busy && !c.good && (!c.is_near() || near && c.fails > 0);
         let mut queues: BTreeMap<Source, Vec<_>> = BTreeMap::new();
@@ -425,6 +425,12 @@ impl Candidates {
         self.known.retain(|_, c| !sources(c.source));
     }
 
+    /// The hosts that these sources have named.
+    #[must_use]
+    pub fn hosts_from(&self, sources: impl Fn(Source) -> bool) -> BTreeSet<IpAddr> {
+        self.known.iter().filter(|(_, c)| sources(c.source)).map(|(addr, _)| addr.ip()).collect()
+    }
+
     /// Leaves this host alone for as long as the torrent lives, whatever its port.
     pub fn ban(&mut self, ip: IpAddr, why: String) {
         let ip = ip.to_canonical();
@@ -471,16 +477,20 @@ pub fn canonical(addr: SocketAddr) -> SocketAddr {
     }
 }
 
+const fn is_near(source: Source) -> bool {
+    matches!(source, Source::Manual | Source::Link | Source::Lan)
+}
+
 fn dialable(addr: SocketAddr) -> bool {
     let ip = addr.ip();
     let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
     addr.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
 }
 
-/// A second, then three times as long each time, to half an hour; the user's own peers are tried at least each
-/// half minute.
+/// A second, then three times as long each time, to half an hour; peers of the user's own and of his link are tried at
+/// least each half minute.
 fn backoff(fails: u32, source: Source) -> Duration {
-    let most = if source == Source::Manual { 30 } else { 1800 };
+    let most = if matches!(source, Source::Manual | Source::Link) { 30 } else { 1800 };
     Duration::from_secs(3_u64.saturating_pow(fails.saturating_sub(1).min(8)).min(most))
 }
 

@@ -11,6 +11,7 @@ use crate::swarm::dht::{NoNodes, Sought};
 use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
 use crate::swarm::torrent::TorrentConfig;
 use crate::swarm::view::{Priority, Source};
+use crate::wire::host::HostPort;
 use crate::wire::message::{Block, Message, PeerId, Reserved};
 pub use crate::wire::mse::Method;
 pub use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply};
@@ -120,6 +121,24 @@ pub enum Input {
         /// Which.
         addrs: Vec<SocketAddr>,
     },
+    /// Hosts of peers were looked up, in answer to `Effect::LookUp`.
+    LookedUp {
+        /// How they were learnt.
+        source: Source,
+        /// What was found: one address of each family for each host.
+        addrs: Vec<SocketAddr>,
+        /// Hosts that were not found.
+        missing: usize,
+    },
+    /// The metadata of a magnet have come otherwise than from peers: in answer to `Effect::FetchTorrent`, or by the user.
+    Given(Box<Given>),
+    /// Nothing of use came of an `Effect::FetchTorrent`.
+    NotGiven {
+        /// Its source.
+        source: usize,
+        /// Why, in words, safe to print.
+        why: String,
+    },
     /// A fetch from a web seed is over (also when it was given up): all its blocks have come as `Wire` before, or this
     /// is why not. One answer for each `Effect::Fetch`.
     Fetched {
@@ -143,6 +162,19 @@ pub enum Input {
     Quota(Quota),
     /// The deadline that [`Torrent::deadline`](super::torrent::Torrent::deadline) named has come.
     Tick,
+}
+
+/// A `.torrent` for a magnet.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Given {
+    /// Its `info` dictionary, whose hash is right.
+    pub info: Bytes,
+    /// Its trackers by tier, judged.
+    pub trackers: Vec<Vec<String>>,
+    /// Its web seeds, judged.
+    pub web_seeds: Vec<String>,
+    /// Whether it is the user who gave it, and not the link.
+    pub by_user: bool,
 }
 
 /// A torrent's share of what all torrents have together, and how that is doing.
@@ -187,6 +219,8 @@ pub enum Wish {
     Announce(Option<usize>),
     /// Ask this tracker too, from now on.
     AddTracker(String),
+    /// Fetch from these web seeds too, from now on: URLs as [`web_seed`](crate::wire::metainfo::urls::web_seed) gives them.
+    AddWebSeeds(Vec<String>),
     /// Do not ask this tracker any more.
     RemoveTracker(usize),
     /// Offer one piece at a time to each peer, so that a single seeder sends little more than one copy (BEP 16).
@@ -291,6 +325,20 @@ pub enum Effect {
         peer: PeerKey,
         /// What.
         fetch: Fetch,
+    },
+    /// Fetch the `.torrent` that a magnet link names; answered by `Given` or `NotGiven`.
+    FetchTorrent {
+        /// Which of those that the link names.
+        source: usize,
+        /// Where it lies.
+        url: String,
+    },
+    /// Look up the hosts of peers; answered by `LookedUp`.
+    LookUp {
+        /// What named them.
+        source: Source,
+        /// The hosts.
+        names: Vec<HostPort>,
     },
     /// Nothing that was to be fetched from this web seed is wanted any more.
     Unfetch {

@@ -5,11 +5,14 @@ mod closer;
 mod download;
 mod extended;
 mod introductions;
+mod invariants;
 mod lifecycle;
+mod link;
 mod local;
 mod members;
 mod metadata;
 mod pex;
+mod private;
 mod recovery;
 mod seeker;
 mod show;
@@ -25,8 +28,11 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-pub use crate::swarm::event::{Effect, Fetch, Gone, Hello, Input, Method, Part, PeerKey, Quota, Reach, WebFault, Wish};
+pub use crate::swarm::event::{
+    Effect, Fetch, Given, Gone, Hello, Input, Method, Part, PeerKey, Quota, Reach, WebFault, Wish,
+};
 pub use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply};
+pub use link::FromLink;
 
 use crate::swarm::candidates::Candidates;
 use crate::swarm::choker;
@@ -39,7 +45,7 @@ use crate::swarm::peer::Peer;
 use crate::swarm::picker::{Giver, Picker};
 use crate::swarm::rate::{Allowance, Bucket, Meter};
 use crate::swarm::trackers::Trackers;
-use crate::swarm::view::{Departed, Meta, Priority};
+use crate::swarm::view::{Departed, Meta, Priority, Source};
 use crate::swarm::web_seeds::WebSeeds;
 use crate::wire::message::{InfoHash, PeerId, PieceIndex};
 
@@ -88,6 +94,8 @@ pub struct TorrentConfig {
     pub is_folder: bool,
     /// Peers that the user named.
     pub peers: Vec<SocketAddr>,
+    /// What its magnet link names beside trackers and web seeds.
+    pub link: FromLink,
     /// Peers tell each other of peers (BEP 11), unless it is private.
     pub pex: bool,
     /// uTP is spoken (BEP 29), and peers are introduced to each other by it (BEP 55).
@@ -148,7 +156,10 @@ pub struct Torrent {
     picker: Picker,
     peers: BTreeMap<PeerKey, Peer>,
     candidates: Candidates,
-    dialing: BTreeSet<SocketAddr>,
+    /// Addresses that are being dialed, and what brought each.
+    dialing: BTreeMap<SocketAddr, Source>,
+    outsiders: private::Outsiders,
+    link_sources: link::LinkSources,
     web_seeds: WebSeeds,
     trackers: Trackers,
     local: Local,
@@ -228,7 +239,9 @@ impl Torrent {
             picker,
             peers: BTreeMap::new(),
             candidates: Candidates::new(config.seed),
-            dialing: BTreeSet::new(),
+            dialing: BTreeMap::new(),
+            outsiders: private::Outsiders::default(),
+            link_sources: link::LinkSources::default(),
             web_seeds: WebSeeds::new(&config.web_seeds),
             trackers,
             local: Local::default(),
@@ -336,6 +349,9 @@ impl Torrent {
             Input::DialFailed { addr, why } => self.dial_failed(now, addr, &why, out),
             Input::Disk(done) => self.disk(now, done, out),
             Input::Found { source, addrs } => self.found(now, source, &addrs),
+            Input::LookedUp { source, addrs, missing } => self.looked_up(now, source, &addrs, missing),
+            Input::Given(given) => self.given(now, *given, out),
+            Input::NotGiven { source, why } => self.not_given(now, source, &why),
             Input::Fetched { peer, result } => self.fetched(now, peer, result, out),
             Input::Sought(result) => self.sought(now, result),
             Input::Announced { tracker, result } => self.announced(now, tracker, result, out),
@@ -412,6 +428,7 @@ impl Torrent {
         by(self.trackers.deadline());
         by(self.local.deadline());
         by(self.search.as_ref().and_then(Search::deadline));
+        by(self.sources_at());
         by(self.seek_at());
         by(self.recovery.at);
         by(self.tell_at);
@@ -446,41 +463,6 @@ impl Torrent {
             self.log.pop_front();
         }
         self.log.push_back((now, text));
-    }
-
-    /// Checks what must always hold, and says what does not. For tests and the simulator.
-    ///
-    /// # Errors
-    /// The first broken invariant, in words.
-    pub fn check_invariants(&self) -> Result<(), String> {
-        self.picker.check()?;
-        if let Some(search) = &self.search {
-            search.check_invariants()?;
-        }
-        let asked: u64 = self.peers.values().flat_map(|p| &p.inflight).map(|a| u64::from(self.length(a))).sum();
-        if asked != self.outstanding {
-            return Err(format!("{asked} bytes are asked for, {} are counted", self.outstanding));
-        }
-        for (key, peer) in &self.peers {
-            let wanted = peer.has.iter().filter(|p| self.picker.wants(*p)).count();
-            if wanted != peer.wanted as usize {
-                return Err(format!("{key:?} has {wanted} wanted pieces, {} are counted", peer.wanted));
-            }
-            if self.phase == Phase::Active && peer.interesting != (wanted > 0) {
-                return Err(format!("{key:?} has {wanted} wanted pieces and interest is {}", peer.interesting));
-            }
-            if peer.choked && !peer.queue.is_empty() {
-                return Err(format!("{key:?} is choked and has requests queued"));
-            }
-        }
-        if self.phase == Phase::Active && self.complete != (self.picker.lacking() == 0) {
-            return Err(format!("{} pieces lacking, complete is {}", self.picker.lacking(), self.complete));
-        }
-        Ok(())
-    }
-
-    fn length(&self, asked: &crate::swarm::peer::Asked) -> u32 {
-        self.config.geometry.block(asked.piece, asked.block).length
     }
 
     fn disk(&mut self, now: Instant, done: DiskDone, out: &mut Vec<Effect>) {

@@ -223,6 +223,15 @@ impl Trackers {
         true
     }
 
+    /// Does not ask any but these any more.
+    pub fn keep_only(&mut self, now: Instant, urls: &[Vec<String>]) {
+        for index in 0..self.all.len() {
+            if !urls.iter().flatten().any(|url| *url == self.all[index].url) {
+                self.remove(now, index);
+            }
+        }
+    }
+
     /// Begins to ask: every tracker hears `started` first.
     pub fn start(&mut self, now: Instant) {
         if self.phase == Phase::Running {

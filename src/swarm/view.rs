@@ -378,6 +378,8 @@ pub enum Source {
     Lan,
     /// A tracker.
     Tracker,
+    /// The magnet link (`x.pe`).
+    Link,
     /// Peer exchange (BEP 11).
     Pex,
     /// The DHT (BEP 5).
@@ -397,6 +399,7 @@ impl Source {
             Source::Incoming => "in",
             Source::Lan => "LAN",
             Source::Tracker => "trk",
+            Source::Link => "link",
             Source::Pex => "PEX",
             Source::Dht => "DHT",
             Source::Resume => "old",

@@ -43,18 +43,14 @@ impl WebSeeds {
     /// Those with these URLs.
     #[must_use]
     pub fn new(urls: &[String]) -> Self {
-        let seed = |url: &String| WebSeed {
-            url: url.clone(),
-            host: host(url),
-            lacks: BTreeSet::new(),
-            asked: false,
-            banned: false,
-            fails: 0,
-            misses: 0,
-            next: None,
-            trouble: None,
-        };
-        WebSeeds { all: urls.iter().take(limits::WEB_SEEDS).map(seed).collect(), keys: KEYS }
+        WebSeeds { all: urls.iter().take(limits::WEB_SEEDS).map(|url| WebSeed::new(url)).collect(), keys: KEYS }
+    }
+
+    /// One more.
+    pub fn add(&mut self, url: &str) {
+        if self.all.len() < limits::WEB_SEEDS {
+            self.all.push(WebSeed::new(url));
+        }
     }
 
     /// One of them.
@@ -180,6 +176,20 @@ impl WebSeeds {
 }
 
 impl WebSeed {
+    fn new(url: &str) -> Self {
+        WebSeed {
+            url: url.to_owned(),
+            host: host(url),
+            lacks: BTreeSet::new(),
+            asked: false,
+            banned: false,
+            fails: 0,
+            misses: 0,
+            next: None,
+            trouble: None,
+        }
+    }
+
     const fn is_free(&self) -> bool {
         !self.asked && !self.banned
     }

@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 use ratatui::layout::Rect;
 
-use crate::api::{AddTorrent, Command, Contents, Snapshot};
+use crate::api::{AddTorrent, Command, Contents, Link, Snapshot};
 use crate::ui::answer::Turn;
 use crate::ui::browse::Browse;
 use crate::ui::chooser::{Choice, Chooser};
@@ -158,7 +158,9 @@ impl AddBox {
     fn order(&self, line: &str, home: Option<&str>) -> Option<AddTorrent> {
         let folder = self.folder.text().trim();
         let dir = (!folder.is_empty()).then(|| PathBuf::from(expand(folder, home)));
-        let choose = self.offers_files() && !self.everything;
+        // An address may lead to a magnet link.
+        let link = self.before.is_empty() && is_link(self.what.text());
+        let choose = link && !self.everything;
         to_add(line, home).map(|add| AddTorrent {
             dir,
             paused: self.paused,
@@ -237,9 +239,11 @@ impl AddBox {
                 self.error = Some(why);
                 return false;
             }
+            // What it brings besides is worked in.
             Ok(contents) if contents.present => {
-                self.error = Some(format!("{} is in the list already", contents.name));
-                return false;
+                let order = self.order(self.what.text(), turn.model.home.as_deref());
+                turn.commands.extend(order.map(Command::Add));
+                return true;
             }
             Ok(contents) => contents,
         };
@@ -347,26 +351,23 @@ pub fn offers(sheet: &mut Sheet<'_, '_>, area: Rect, found: &[String], at: Optio
     }
 }
 
-fn begins(text: &str, start: &str) -> bool {
-    text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
-}
-
 /// Whether this is a magnet link or a hash.
 fn is_magnet(text: &str) -> bool {
-    let text = text.trim();
-    begins(text, "magnet:") || text.len() == 40 && text.bytes().all(|b| b.is_ascii_hexdigit())
+    matches!(Link::find(text), Some(Link::Magnet(_)))
 }
 
 /// Whether this is no path, for sure.
 fn is_link(text: &str) -> bool {
-    let text = text.trim();
-    is_magnet(text) || begins(text, "http://") || begins(text, "https://")
+    Link::find(text).is_some()
 }
 
 /// What a typed or pasted line asks to add: quotes of a dropped file, `file://` and `~/` are understood.
 #[must_use]
 pub fn to_add(line: &str, home: Option<&str>) -> Option<AddTorrent> {
     let line = line.trim();
+    if let Some(Link::Magnet(what) | Link::Url(what)) = Link::find(line) {
+        return (what.len() <= LONGEST).then(|| AddTorrent { what, ..AddTorrent::default() });
+    }
     let bare = ['"', '\''].iter().find_map(|q| line.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(line);
     let bare = bare.strip_prefix("file://").unwrap_or(bare);
     let what = expand(bare, home);

@@ -1,6 +1,6 @@
 //! What keys, clicks, pastes and answers do to the dialogs in front.
 
-use crate::api::{Command, Contents, Snapshot, Wish};
+use crate::api::{Command, Contents, Snapshot, Wish, lines};
 use crate::ui::add::AddBox;
 use crate::ui::browse::Walk;
 use crate::ui::chooser::Choice;
@@ -183,8 +183,8 @@ pub fn paste(model: &mut Model, text: &str) {
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let mut lines: Vec<&str> =
-        text[..end].split(['\n', '\r']).filter(|line| !line.trim().is_empty()).take(PASTED).collect();
+    let whole = lines(&text[..end]);
+    let mut lines: Vec<&str> = whole.iter().map(String::as_str).take(PASTED).collect();
     let Some(last) = lines.pop() else { return };
     if model.filtering && model.dialogs.is_empty() {
         model.filter.insert(last);

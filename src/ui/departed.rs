@@ -15,6 +15,7 @@ pub const fn source_words(source: Source) -> &'static str {
         Source::Incoming => "they called us",
         Source::Lan => "local network",
         Source::Tracker => "trackers",
+        Source::Link => "magnet link",
         Source::Pex => "peer exchange",
         Source::Dht => "DHT",
         Source::Resume => "known of old",

@@ -35,6 +35,8 @@ pub enum Msg {
     Snapshot,
     /// This was added.
     Added(TorrentId),
+    /// This was there already, and what was made of its being named once more.
+    Known(TorrentId, String),
     /// This was not added: what, and why not.
     Refused(String, String),
     /// Everything wanted of it is there.

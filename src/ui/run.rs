@@ -431,6 +431,7 @@ impl World {
                     continue;
                 }
                 Event::Added { id, .. } => Msg::Added(id),
+                Event::Known { id, text, .. } => Msg::Known(id, text),
                 Event::Refused { what, why } => Msg::Refused(what, why),
                 Event::Complete(id) => Msg::Complete(id),
                 Event::Notice { id, text } => Msg::Notice(id, text),

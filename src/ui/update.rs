@@ -49,6 +49,14 @@ pub fn update(model: &mut Model, msg: Msg, snapshot: &Snapshot) -> Vec<Command> 
                 model.wanted = Some(id);
             }
         }
+        Msg::Known(id, text) => {
+            if model.adding > 0 {
+                model.adding -= 1;
+                model.wanted = Some(id);
+            }
+            let text = model.panes.hidden.sentence(&text).into_owned();
+            notice(model, &text);
+        }
         Msg::Refused(what, why) => {
             model.adding = model.adding.saturating_sub(1);
             answer::refused(model, &what, &why);

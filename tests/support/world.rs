@@ -16,7 +16,7 @@ use ttui::swarm::bitfield::Bitfield;
 use ttui::swarm::geometry::Geometry;
 use ttui::swarm::job::{BlockHash, DiskDone, DiskFault, DiskJob, FaultKind};
 use ttui::swarm::torrent::{
-    Effect, Fetch, Gone, Hello, Input, PeerKey, Quota, Span, Torrent, TorrentConfig, WebFault, Wish,
+    Effect, Fetch, FromLink, Gone, Hello, Input, PeerKey, Quota, Span, Torrent, TorrentConfig, WebFault, Wish,
 };
 use ttui::swarm::view::{Meta, Source};
 use ttui::wire::message::{InfoHash, Message, PeerId, PieceIndex, Reserved};
@@ -324,6 +324,7 @@ impl World {
             web_seeds: (0..self.rules.servers.len()).map(|n| format!("http://server{n}.example/")).collect(),
             is_folder: false,
             peers: Vec::new(),
+            link: FromLink::default(),
             pex: self.rules.pex,
             utp: true,
             dht: None,
@@ -526,6 +527,8 @@ impl World {
                 Effect::Announce { .. }
                 | Effect::AnnounceLan
                 | Effect::KeepPrivate
+                | Effect::FetchTorrent { .. }
+                | Effect::LookUp { .. }
                 | Effect::Seek { .. }
                 | Effect::Meet(_)
                 | Effect::Ready => {}

@@ -18,6 +18,7 @@ use url::Url;
 use super::bound::Bound;
 use crate::disk::fault;
 use crate::limits;
+use crate::wire::metainfo::urls::is_torrent_path;
 use crate::wire::text;
 
 /// One thread's way to make requests.
@@ -48,10 +49,26 @@ impl Client {
     /// In words, safe to print.
     pub(super) fn get(
         &self,
-        mut url: Url,
+        url: Url,
         range: Option<(u64, u64)>,
         deadline: Option<Instant>,
     ) -> Result<Response<Body>, String> {
+        match self.reach(url, range, deadline)? {
+            Reached::Answer(response) => Ok(*response),
+            Reached::Magnet(_) => Err("it redirects to a magnet URL: refused".into()),
+        }
+    }
+
+    /// The same, where a redirect may lead to a magnet link.
+    ///
+    /// # Errors
+    /// In words, safe to print.
+    pub(super) fn reach(
+        &self,
+        mut url: Url,
+        range: Option<(u64, u64)>,
+        deadline: Option<Instant>,
+    ) -> Result<Reached, String> {
         self.rules.public_only.store(false, Ordering::Relaxed);
         for _ in 0..=limits::REDIRECTS {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
@@ -67,8 +84,11 @@ impl Client {
             let request = request.config().ip_family(IpFamily::Any).timeout_global(left);
             let response = request.build().call().map_err(|e| words(&e))?;
             let status = response.status().as_u16();
-            let to = response.headers().get("location").and_then(|to| to.to_str().ok());
-            let (300..=399, Some(to)) = (status, to) else { return Ok(response) };
+            let to = response.headers().get("location").and_then(|to| std::str::from_utf8(to.as_bytes()).ok());
+            let (300..=399, Some(to)) = (status, to) else { return Ok(Reached::Answer(Box::new(response))) };
+            if to.trim_start().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("magnet:")) {
+                return Ok(Reached::Magnet(to.to_owned()));
+            }
             // From a public host, and from anywhere after one, there is no way back into a private network.
             if !Rules::get(&self.rules.private) {
                 self.rules.public_only.store(true, Ordering::Relaxed);
@@ -81,6 +101,14 @@ impl Client {
     }
 }
 
+/// Where a request has led.
+pub(super) enum Reached {
+    /// To a server's answer.
+    Answer(Box<Response<Body>>),
+    /// To a magnet link, as a redirect of many indexers does.
+    Magnet(String),
+}
+
 /// What is known of the address of the request under way, and what it must be. Shared with the resolver.
 #[derive(Debug, Default)]
 pub(super) struct Rules {
@@ -88,6 +116,8 @@ pub(super) struct Rules {
     pub(super) public_only: AtomicBool,
     /// The path need not look like a tracker's.
     pub(super) any_path: AtomicBool,
+    /// A private address is asked for `.torrent` files only.
+    pub(super) torrents_only: AtomicBool,
     /// A private address may be asked for what lies there, and not be told anything: no query.
     pub(super) no_query: AtomicBool,
     /// Addresses of both families are tried, one after the other.
@@ -135,6 +165,9 @@ impl Resolver for Guard {
         }
         if private && !Rules::get(&self.rules.any_path) && !looks_like_announce(uri.path()) {
             return refuse("a tracker at a private address must have a path that begins with /announce");
+        }
+        if private && Rules::get(&self.rules.torrents_only) && (uri.query().is_some() || !is_torrent_path(uri.path())) {
+            return refuse("of a private address only a .torrent file is fetched, without a query");
         }
         if private && Rules::get(&self.rules.no_query) && uri.query().is_some() {
             return refuse("nothing is asked of a private address with a query");

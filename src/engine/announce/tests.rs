@@ -86,7 +86,7 @@ fn a_host_holds_few_places_and_failing_hosts_not_all_of_them() {
     let mut queue = Queue::default();
     let job = |host: &str| {
         let url = format!("http://{host}/");
-        (host.to_owned(), Job::Fetch { url, max: 0, done: Box::new(|_| ()) })
+        (host.to_owned(), Job::Fetch { url, max: 0, named_by: NamedBy::User, done: Box::new(|_| ()) })
     };
     for n in 0..THREADS {
         queue.failed.insert(format!("dead{n}"));

@@ -7,6 +7,7 @@ use std::time::Instant;
 use super::super::add::Plan;
 use super::super::inbox::Inbox;
 use super::super::kept::Kept;
+use crate::api::AddTorrent;
 use crate::disk::moving::Progress;
 use crate::swarm::event::Input;
 use crate::swarm::job::{DiskFault, FaultKind, pause};
@@ -98,6 +99,8 @@ pub(super) struct Entry {
     pub(super) unpacking: bool,
     /// The user was asked which files he wants.
     pub(super) asked: bool,
+    /// It was named once more before it was read.
+    pub(super) named_again: Vec<AddTorrent>,
 }
 
 impl Entry {
@@ -118,6 +121,7 @@ impl Entry {
             idle: None,
             unpacking: false,
             asked: false,
+            named_again: Vec::new(),
         }
     }
 

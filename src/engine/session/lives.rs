@@ -13,14 +13,14 @@ use super::super::runner::Runner;
 use super::entry::{Entry, Goal, Halt, Life};
 use super::wishes::today;
 use super::{Desk, Errand, Opened};
-use crate::api::{AddTorrent, Event, TorrentId, Wish};
+use crate::api::{AddTorrent, Event, TorrentId};
 use crate::disk::fault::{other, passing};
 use crate::disk::storage::{Allocation, Resumed, Storage, StorageSpec};
 use crate::disk::store::Store;
 use crate::swarm::event::Input;
 use crate::swarm::job::{DiskFault, FaultKind};
 use crate::swarm::torrent::Torrent;
-use crate::swarm::view::{Source, State};
+use crate::swarm::view::State;
 use crate::wire::message::InfoHash;
 use crate::wire::tracker::Asker;
 
@@ -107,6 +107,8 @@ impl Desk {
                 self.failed(id, other(why));
             }
         }
+        let named = self.table.get_mut(&id).map(|entry| std::mem::take(&mut entry.named_again));
+        named.into_iter().flatten().for_each(|add| self.add(add));
     }
 
     pub(super) fn add(&mut self, add: AddTorrent) {
@@ -136,8 +138,7 @@ impl Desk {
             return self.again.push(add);
         }
         if let Some(id) = self.find(hash) {
-            let why = self.join(id, &plan);
-            return self.event(Event::Refused { what: add.what, why });
+            return self.join(id, add, plan);
         }
         let mut kept = Kept {
             info_hash: hash.to_string(),
@@ -167,29 +168,6 @@ impl Desk {
             self.added(id);
         }
         self.settle(id);
-    }
-
-    /// A torrent that is there already was named once more, with trackers and peers that may be new to it; says what has
-    /// come of that. A private one keeps to its own.
-    fn join(&mut self, id: TorrentId, plan: &Plan) -> String {
-        let entry = self.table.get(&id);
-        let text = format!("{} is already there", entry.map_or(&plan.config.name, |entry| &entry.kept.name));
-        let Some(known) = entry.and_then(|entry| entry.plan.as_ref()) else { return text };
-        if known.config.private || plan.config.private {
-            return text + "; it is private, and keeps to the trackers that it has";
-        }
-        let has: Vec<&String> = known.config.trackers.iter().flatten().collect();
-        let new = plan.config.trackers.iter().flatten().filter(|url| !has.contains(url));
-        let new: Vec<String> = new.cloned().collect();
-        let text = match new.len() {
-            0 => text,
-            1 => text + "; its new tracker was added",
-            more => text + &format!("; its {more} new trackers were added"),
-        };
-        new.into_iter().for_each(|url| self.wish(id, Wish::AddTracker(url)));
-        let addrs = plan.config.peers.clone();
-        self.input(id, Input::Found { source: Source::Manual, addrs });
-        text
     }
 
     /// It is in the list from now on.

@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::super::add::Plan;
 use super::super::inbox::{Described, Post};
 use super::super::join;
@@ -13,7 +11,7 @@ use super::{Desk, Errand};
 use crate::api::{AddTorrent, Event, Priority, TorrentId};
 use crate::disk::fault::passing;
 use crate::disk::storage::{Resumed, Storage};
-use crate::swarm::event::Input;
+use crate::swarm::event::{Given, Input};
 use crate::swarm::job::{DiskFault, FaultKind};
 
 impl Entry {
@@ -42,7 +40,7 @@ impl Desk {
     }
 
     /// The metadata of a magnet have come: whether they can be used is found out by an errand.
-    pub(super) fn metadata(&mut self, id: TorrentId, info: Bytes) {
+    pub(super) fn metadata(&mut self, id: TorrentId, given: Box<Given>) {
         let Some(entry) = self.table.get(&id) else { return };
         let Some(before) = entry.plan.clone().filter(|plan| plan.layout.is_none()) else { return };
         let add = AddTorrent {
@@ -54,7 +52,7 @@ impl Desk {
         };
         let (keep, defaults) = (self.keeper(), self.it.defaults.clone());
         let work = move || {
-            let plan = join::described(&add, &before, &info, &keep, &defaults);
+            let plan = join::described(&add, &before, &given, &keep, &defaults);
             // They are the same whenever they come.
             let judged =
                 |why| DiskFault { kind: FaultKind::Final, text: format!("its metadata cannot be used: {why}") };

@@ -6,6 +6,7 @@ use super::super::runner::changes_trackers;
 use super::Desk;
 use super::entry::{Goal, Life};
 use crate::api::{TorrentId, Wish};
+use crate::limits;
 use crate::swarm::event::Input;
 
 /// Seconds since 1970, by the system's clock.
@@ -46,6 +47,11 @@ impl Desk {
             Wish::SuperSeed(on) => kept.super_seed = *on,
             Wish::Limits { down, up } => (kept.down_limit, kept.up_limit) = (*down, *up),
             Wish::Priority(files) => kept.prioritise(files),
+            Wish::AddWebSeeds(urls) => {
+                let new: Vec<String> = urls.iter().filter(|url| !kept.web_seeds.contains(url)).cloned().collect();
+                kept.web_seeds.extend(new);
+                kept.web_seeds.truncate(limits::WEB_SEEDS);
+            }
             // Which they are then, only the machine knows: it says so.
             Wish::AddTracker(_) | Wish::RemoveTracker(_) => {}
             Wish::Verify | Wish::Announce(_) | Wish::Look { .. } | Wish::Ban(_) | Wish::Kick(_) => {}

@@ -64,7 +64,7 @@ impl Torrent {
         match result {
             Ok(reply) => {
                 let url = self.trackers.url(tracker).to_owned();
-                let told = match reply.peers.len() {
+                let told = match reply.peers.len() + reply.named_peers.len() {
                     1 => "one address".to_owned(),
                     n => format!("{n} addresses"),
                 };
@@ -72,9 +72,8 @@ impl Torrent {
                 if let Some(ip) = reply.external {
                     self.seen_at(ip);
                 }
-                for addr in &reply.peers {
-                    self.candidates.learn(now, *addr, Source::Tracker);
-                }
+                self.found(now, Source::Tracker, &reply.peers);
+                self.look_up(now, Source::Tracker, &reply.named_peers, out);
                 if let Some(warning) = reply.warning {
                     self.note(now, format!("{url} warns: {warning}"), out);
                 }

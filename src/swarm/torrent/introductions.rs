@@ -99,7 +99,7 @@ impl Torrent {
         let near = is_local(by.ip());
         let here = self.peers.values().any(|p| p.hello.addr == of || p.listens == Some(of));
         let sensible = can_be_peer(&of) && (near || !is_local(of.ip())) && !self.is_us(of);
-        let barred = self.candidates.banned(of.ip()).is_some() || self.dialing.contains(&of);
+        let barred = self.candidates.banned(of.ip()).is_some() || self.dialing.contains_key(&of);
         if here || barred || !sensible || !self.is_live() || self.peers.len() >= self.config.max_peers {
             return;
         }
@@ -112,7 +112,7 @@ impl Torrent {
         }
         self.candidates.learn(now, of, Source::Pex);
         self.candidates.hold(of);
-        self.dialing.insert(of);
+        self.dialing.insert(of, Source::Pex);
         self.write_log(now, format!("{by} introduces us to {of}"));
         out.push(Effect::Dial { addr: of, manner: Manner { encrypted: None, utp: true } });
     }

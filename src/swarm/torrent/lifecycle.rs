@@ -28,6 +28,7 @@ impl Torrent {
         for addr in self.config.peers.clone() {
             self.candidates.learn(now, addr, Source::Manual);
         }
+        self.begin_link(now, out);
         if self.is_described() { self.begin(now, have, check, out) } else { self.begin_search(now, out) }
     }
 

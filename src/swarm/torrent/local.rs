@@ -15,7 +15,7 @@ impl Torrent {
 
     /// Addresses were learnt otherwise than by an announce.
     pub(super) fn found(&mut self, now: Instant, source: Source, addrs: &[SocketAddr]) {
-        if source == Source::Dht && !self.uses_dht() {
+        if (source == Source::Dht && !self.uses_dht()) || !self.heeds(source) {
             return;
         }
         if source == Source::Lan {
@@ -28,6 +28,9 @@ impl Torrent {
         }
         for addr in addrs {
             self.candidates.learn(now, *addr, source);
+            if matches!(source, Source::Manual | Source::Tracker) {
+                self.outsiders.pardon(addr.ip());
+            }
             if source == Source::Lan && self.candidates.source(*addr) == Some(Source::Lan) {
                 self.mark_local(*addr);
             }

@@ -20,11 +20,16 @@ impl Torrent {
 
     /// A connection is ready: keep it, or say why not.
     pub(super) fn arrived(&mut self, now: Instant, key: PeerKey, hello: Hello, out: &mut Vec<Effect>) {
+        let mut source = Source::Incoming;
         if hello.outgoing {
             self.candidates.dialled(true);
-            self.dialing.remove(&hello.addr);
+            let begun = self.dialing.remove(&hello.addr);
+            // What brought its address when the dial began, unless a better source has since. Either may be forgotten.
+            source = self.candidates.source(hello.addr).into_iter().chain(begun).min().unwrap_or(Source::Resume);
+        } else if self.candidates.is_local(hello.addr.ip()) {
+            source = Source::Lan;
         }
-        if let Err(why) = self.admit(now, &hello, out) {
+        if let Err(why) = self.admit(now, &hello, source, out) {
             if hello.outgoing {
                 match why {
                     Gone::Ourselves => self.candidates.is_ourselves(hello.addr),
@@ -35,12 +40,6 @@ impl Torrent {
             out.push(Effect::Drop { peer: key, why });
             return;
         }
-        let known = self.candidates.source(hello.addr);
-        let source = match hello.outgoing {
-            true => known.unwrap_or(Source::Manual),
-            false if self.candidates.is_local(hello.addr.ip()) => Source::Lan,
-            false => Source::Incoming,
-        };
         self.candidates.hold(hello.addr);
         if hello.outgoing {
             self.candidates.speaks(hello.addr, hello.encrypted.is_some());
@@ -56,9 +55,12 @@ impl Torrent {
         }
     }
 
-    fn admit(&mut self, now: Instant, hello: &Hello, out: &mut Vec<Effect>) -> Result<(), Gone> {
+    fn admit(&mut self, now: Instant, hello: &Hello, source: Source, out: &mut Vec<Effect>) -> Result<(), Gone> {
         if !self.is_live() {
             return Err(Gone::Stopped);
+        }
+        if self.is_outsider(hello, source) {
+            return Err(Gone::Private);
         }
         if hello.peer_id == self.config.peer_id {
             return Err(Gone::Ourselves);
@@ -212,7 +214,7 @@ impl Torrent {
         while self.may_dial() {
             let Some((addr, manner)) = self.candidates.next(now) else { break };
             let manner = self.manner(addr, manner);
-            self.dialing.insert(addr);
+            self.dialing.insert(addr, self.candidates.source(addr).unwrap_or(Source::Resume));
             out.push(Effect::Dial { addr, manner });
         }
     }

@@ -16,7 +16,7 @@ use crate::swarm::metadata::{Heard, Search};
 use crate::swarm::peer::Peer;
 use crate::swarm::picker::Picker;
 use crate::swarm::rate::Allowance;
-use crate::swarm::view::{Priority, Source};
+use crate::swarm::view::Priority;
 use crate::swarm::web_seeds::WebSeeds;
 use crate::wire::extension::metadata::MetadataMessage;
 use crate::wire::message::Message;
@@ -39,6 +39,7 @@ impl Torrent {
             Some(info) => self.pass_on(now, info, out),
             None => {
                 self.search = Some(Search::new(self.config.info_hash));
+                self.ask_sources(now);
                 self.write_log(now, "looking for its metadata".into());
             }
         }
@@ -114,6 +115,7 @@ impl Torrent {
 
     /// Asks those who have the metadata.
     pub(super) fn search(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        self.poll_sources(now, out);
         let Some(search) = &mut self.search else { return };
         let mut asks = Vec::new();
         search.poll(now, &mut asks);
@@ -205,18 +207,6 @@ impl Torrent {
         self.picker.set_sequential(in_order);
         self.files_wanted = vec![Priority::Normal; self.config.files.len()];
         self.set_priorities(&priorities);
-    }
-
-    /// Only its trackers may know of a private torrent (BEP 27): who came otherwise goes.
-    fn keep_to_trackers(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        let elsewhere = |source| matches!(source, Source::Dht | Source::Pex | Source::Lan);
-        let strangers: Vec<PeerKey> =
-            self.peers.iter().filter(|(_, p)| elsewhere(p.source)).map(|(key, _)| *key).collect();
-        for key in strangers {
-            self.expel(now, key, Gone::Private, out);
-        }
-        self.candidates.forget_from(elsewhere);
-        out.push(Effect::KeepPrivate);
     }
 
     /// A peer that came before the metadata: what it said then holds now, and it may have the metadata of us.

@@ -6,8 +6,10 @@ use crate::wire::message::{Block, Message, Reserved};
 mod dht;
 mod introductions;
 mod letters;
+mod link;
 mod local;
 mod pex;
+mod private;
 mod recovery;
 
 pub(super) const PIECES: u32 = 8;
@@ -34,6 +36,7 @@ pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig))
         web_seeds: Vec::new(),
         is_folder: false,
         peers: Vec::new(),
+        link: FromLink::default(),
         pex: true,
         utp: true,
         dht: Some(7000),

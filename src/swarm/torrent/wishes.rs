@@ -20,6 +20,7 @@ impl Torrent {
                 }
             }
             Wish::AddTracker(url) => self.add_tracker(now, &url, out),
+            Wish::AddWebSeeds(urls) => _ = self.add_web_seeds(&urls),
             Wish::RemoveTracker(index) => self.remove_tracker(now, index, out),
             Wish::SuperSeed(on) => self.set_super_seed(now, on, out),
             Wish::Look { peer, piece } => self.look = (peer, piece.map(PieceIndex)),

@@ -1,0 +1,40 @@
+//! What must always hold of a torrent.
+
+use super::{Phase, Torrent};
+
+impl Torrent {
+    /// Checks what must always hold, and says what does not. For tests and the simulator.
+    ///
+    /// # Errors
+    /// The first broken invariant, in words.
+    pub fn check_invariants(&self) -> Result<(), String> {
+        self.picker.check()?;
+        if let Some(search) = &self.search {
+            search.check_invariants()?;
+        }
+        let asked: u64 = self.peers.values().flat_map(|p| &p.inflight).map(|a| u64::from(self.length(a))).sum();
+        if asked != self.outstanding {
+            return Err(format!("{asked} bytes are asked for, {} are counted", self.outstanding));
+        }
+        for (key, peer) in &self.peers {
+            let wanted = peer.has.iter().filter(|p| self.picker.wants(*p)).count();
+            if wanted != peer.wanted as usize {
+                return Err(format!("{key:?} has {wanted} wanted pieces, {} are counted", peer.wanted));
+            }
+            if self.phase == Phase::Active && peer.interesting != (wanted > 0) {
+                return Err(format!("{key:?} has {wanted} wanted pieces and interest is {}", peer.interesting));
+            }
+            if peer.choked && !peer.queue.is_empty() {
+                return Err(format!("{key:?} is choked and has requests queued"));
+            }
+        }
+        if self.phase == Phase::Active && self.complete != (self.picker.lacking() == 0) {
+            return Err(format!("{} pieces lacking, complete is {}", self.picker.lacking(), self.complete));
+        }
+        Ok(())
+    }
+
+    fn length(&self, asked: &crate::swarm::peer::Asked) -> u32 {
+        self.config.geometry.block(asked.piece, asked.block).length
+    }
+}
