@@ -178,22 +178,10 @@ impl<'a> Watch<'a> {
                 self.snapshot = snapshot;
                 self.changes();
             }
-            Event::Added { id, .. } => {
-                self.pending = self.pending.saturating_sub(1);
-                let known = Known {
-                    state: State::Queued,
-                    whole: None,
-                    told: false,
-                    over: false,
-                    faulty: None,
-                    given_up: false,
-                };
-                self.known.insert(id, known);
-            }
+            Event::Added { id, .. } => self.follow(id),
             Event::Known { id, text, .. } => {
-                self.pending = self.pending.saturating_sub(1);
                 out::warn(&format!("ttui: {text}"));
-                self.known.entry(id).or_insert(Known { state: State::Queued, whole: None, told: false, over: false });
+                self.follow(id);
             }
             Event::Refused { what, why } => {
                 self.pending = self.pending.saturating_sub(1);
@@ -221,6 +209,14 @@ impl<'a> Watch<'a> {
         // The bar is written over, and drawn again below.
         let begin = if self.show == Show::Bar { "\r\x1b[K" } else { "" };
         out::warn(&format!("{begin}ttui: {}{}{text}", of.unwrap_or_default(), if of.is_some() { ": " } else { "" }));
+    }
+
+    /// A torrent that was named is in the list.
+    fn follow(&mut self, id: TorrentId) {
+        self.pending = self.pending.saturating_sub(1);
+        let known =
+            Known { state: State::Queued, whole: None, told: false, over: false, faulty: None, given_up: false };
+        self.known.entry(id).or_insert(known);
     }
 
     /// Tells changes of state at once.

@@ -16,11 +16,13 @@ impl Desk {
     pub(super) fn join(&mut self, id: TorrentId, add: AddTorrent, plan: Box<Plan>) {
         let Some(entry) = self.table.get_mut(&id) else { return };
         // What it is made of is being found out: then comes its turn.
-        if entry.plan.is_none() && entry.error.is_none() && entry.named_again.len() < NAMED_AGAIN {
-            return entry.named_again.push(add);
-        }
-        let what = add.what;
-        let text = self.merge(id, plan);
+        let unreadable = matches!(entry.life, Life::Unread) && entry.error.is_some();
+        let what = add.what.clone();
+        let text = match entry.plan.is_some() || unreadable {
+            true => self.merge(id, plan),
+            false if entry.named_again.len() < NAMED_AGAIN => return entry.named_again.push(add),
+            false => format!("{} is already there", entry.kept.name),
+        };
         self.note(Some(id), text.clone());
         self.event(Event::Known { id, what, text });
     }
