@@ -180,7 +180,7 @@ impl<'a> Watch<'a> {
             }
             Event::Added { id, .. } => self.follow(id),
             Event::Known { id, text, .. } => {
-                out::warn(&format!("ttui: {text}"));
+                self.say(Some(id), &text);
                 self.follow(id);
             }
             Event::Refused { what, why } => {
