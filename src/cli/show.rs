@@ -128,7 +128,7 @@ fn magnet(it: &Magnet) -> String {
     lines.add("info-hash", &it.info_hash.to_string());
     lines.list("trackers", it.trackers.iter().map(String::as_str));
     lines.list("web seeds", it.web_seeds.iter().map(String::as_str));
-    lines.list("its .torrent", it.sources.iter().map(String::as_str));
+    lines.list("source at", it.sources.iter().map(String::as_str));
     let peers = it.peers.iter().map(ToString::to_string).chain(it.named_peers.iter().map(ToString::to_string));
     lines.list("peers", peers.collect::<Vec<_>>().iter().map(String::as_str));
     let select: Vec<String> = it.select.iter().map(|r| format!("{} to {}", r.start(), r.end())).collect();
