@@ -344,11 +344,7 @@ impl Desk {
             Command::Move { id, to } => self.move_to(id, to),
             Command::Export { id, to } => self.export(id, to),
             Command::Open(id) => self.open_folder(id),
-            Command::Magnets(ids) => {
-                let link = |id| Some(self.table.get(id)?.plan.as_ref()?.config.meta.magnet.clone());
-                let links = ids.iter().filter_map(link).filter(|link| !link.is_empty()).collect();
-                self.event(Event::Magnets { asked: ids.len(), links });
-            }
+            Command::Magnets(ids) => self.tell_magnets(&ids),
             Command::Survey(new) => self.survey(new),
             Command::Create(new) => self.create(new),
             Command::StopCreating => self.stop_making(),

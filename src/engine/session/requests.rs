@@ -35,6 +35,13 @@ impl Desk {
         self.event(Event::Inspected { what, contents });
     }
 
+    /// Tells the magnet links of these torrents, as far as they are known.
+    pub(super) fn tell_magnets(&self, ids: &[TorrentId]) {
+        let link = |id| Some(self.table.get(id)?.plan.as_ref()?.config.meta.magnet.clone());
+        let links = ids.iter().filter_map(link).filter(|link| !link.is_empty()).collect();
+        self.event(Event::Magnets { asked: ids.len(), links });
+    }
+
     /// Writes a torrent's `.torrent` to a path.
     pub(super) fn export(&mut self, id: TorrentId, to: PathBuf) {
         let Some(entry) = self.table.get(&id) else { return };
