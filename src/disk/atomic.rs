@@ -4,13 +4,41 @@ use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 
-/// Opens for writing what nobody else may read.
+use super::rawio;
+
+/// Opens for writing what nobody else may read. Where the name is a symbolic link, the opening fails: what the link
+/// leads to is somebody's file.
 pub(crate) fn private() -> OpenOptions {
     let mut options = OpenOptions::new();
     options.read(true).write(true);
     #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    {
+        use std::os::unix::fs::OpenOptionsExt;
+        options.mode(0o600).custom_flags(rustix::fs::OFlags::NOFOLLOW.bits() as i32);
+    }
+    #[cfg(windows)]
+    {
+        /// Opens the link itself, and never what it leads to.
+        const FILE_FLAG_OPEN_REPARSE_POINT: u32 = 0x0020_0000;
+        std::os::windows::fs::OpenOptionsExt::custom_flags(&mut options, FILE_FLAG_OPEN_REPARSE_POINT);
+    }
     options
+}
+
+/// Removes the name `path` if it is a symbolic link, or one of several names of a file (a hard link): whatever is
+/// written under it from then on changes no file of somebody else's. Tells whether it did.
+///
+/// # Errors
+/// The system's, when the name cannot be removed.
+pub(crate) fn unlink_alias(path: &Path) -> io::Result<bool> {
+    let alias = match fs::symlink_metadata(path) {
+        Ok(meta) => meta.file_type().is_symlink() || (meta.is_file() && rawio::names(&meta) > 1),
+        Err(_) => false,
+    };
+    if alias {
+        remove(path)?;
+    }
+    Ok(alias)
 }
 
 /// Removes a file that need not be there.
@@ -73,6 +101,34 @@ pub fn replace(path: &Path, new: &Path, before: Option<&Path>, bytes: &[u8], dur
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn nothing_is_written_through_a_link() {
+        let dir = tempfile::tempdir().unwrap();
+        let (target, name, new) = (dir.path().join("diary"), dir.path().join("name"), dir.path().join("name-new"));
+        fs::write(&target, b"mine").unwrap();
+        let symlink = |path: &Path| std::os::unix::fs::symlink(&target, path).unwrap();
+        let links: [&dyn Fn(&Path); 2] = [&symlink, &|path| fs::hard_link(&target, path).unwrap()];
+        for link in links {
+            link(&name);
+            link(&new);
+            replace(&name, &new, Some(&dir.path().join("name-before")), b"ours", true).unwrap();
+            assert_eq!((fs::read(&target).unwrap(), fs::read(&name).unwrap()), (b"mine".to_vec(), b"ours".to_vec()));
+            assert!(fs::symlink_metadata(&name).unwrap().is_file());
+            remove(&name).unwrap();
+            remove(&dir.path().join("name-before")).unwrap();
+            link(&name);
+            assert!(unlink_alias(&name).unwrap() && !name.exists() && target.exists());
+        }
+        symlink(&name);
+        for create in [false, true] {
+            assert!(private().create(create).append(true).open(&name).is_err());
+            assert!(private().create(create).truncate(true).open(&name).is_err());
+        }
+        assert!(!unlink_alias(&target).unwrap() && !unlink_alias(&dir.path().join("none")).unwrap());
+        assert_eq!(fs::read(&target).unwrap(), b"mine");
+    }
 
     #[test]
     fn a_file_of_the_users_keeps_its_rights_and_its_link() {

@@ -137,6 +137,20 @@ pub fn inode(meta: &Metadata) -> Option<(u64, u64)> {
     }
 }
 
+/// How many names (hard links) a file has; 1 where the system does not tell.
+#[must_use]
+pub fn names(meta: &Metadata) -> u64 {
+    #[cfg(unix)]
+    {
+        std::os::unix::fs::MetadataExt::nlink(meta)
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = meta;
+        1
+    }
+}
+
 /// Whether an open file has no name any more.
 #[must_use]
 pub fn is_deleted(meta: &Metadata) -> bool {

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use super::datagrams::{Orders, Sockets};
 use super::inbox::Inbox;
 use super::threads::Crew;
-use crate::disk::atomic::rewrite;
+use crate::disk::atomic::replace;
 use crate::limits;
 use crate::swarm::dht::{Dht as Machine, DhtConfig, DhtEffect, DhtState};
 use crate::swarm::event::Input;
@@ -222,10 +222,18 @@ impl Tenant {
         if nodes.is_empty() {
             return;
         }
-        if let Err(error) = rewrite(&self.config.file, &encode_nodes(ids, &nodes)) {
+        if let Err(error) = write(&self.config.file, &encode_nodes(ids, &nodes)) {
             log::warn!("the nodes of the DHT were not written down: {error}");
         }
     }
+}
+
+/// Writes the file anew; where its name is a link, the link goes, and what it leads to stays.
+fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
+    replace(path, &path.with_extension("new"), None, bytes, true)
 }
 
 /// The file of nodes for the next session, bencoded: our node ids of both families, and addresses in compact form.
@@ -267,7 +275,7 @@ mod tests {
         let nodes: Vec<SocketAddr> = vec!["9.8.7.6:5".parse().unwrap(), "[2001:db8::1]:7".parse().unwrap()];
         let ids = [Some(NodeId([3; 20])), None];
         let good = encode_nodes(ids, &nodes);
-        rewrite(&path, &good).unwrap();
+        write(&path, &good).unwrap();
         assert_eq!(read(&path), (ids, nodes));
         for at in 0..good.len() {
             std::fs::write(&path, &good[..at]).unwrap();
