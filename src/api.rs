@@ -28,6 +28,8 @@ pub struct AddTorrent {
     pub what: String,
     /// The download folder; the engine's default when `None`.
     pub dir: Option<PathBuf>,
+    /// Files that were there before, and are not the torrent's, may be overwritten.
+    pub overwrite: bool,
     /// Peers to connect to at once.
     pub peers: Vec<SocketAddr>,
     /// Only files that match one of these globs are wanted; all when empty.
@@ -167,6 +169,8 @@ pub enum Command {
         /// The path.
         to: PathBuf,
     },
+    /// It may overwrite the files in its way that `Event::Occupied` told of; it starts again.
+    Overwrite(TorrentId),
     /// Show its folder in the system's file manager.
     Open(TorrentId),
     /// Tell their magnet links; answered by `Event::Magnets`.
@@ -266,6 +270,17 @@ pub enum Event {
         id: TorrentId,
         /// What is inside.
         contents: Box<Contents>,
+    },
+    /// Files are in the way of a torrent that are not its own: it has stopped. Told once until the user says something of it.
+    Occupied {
+        /// Which.
+        id: TorrentId,
+        /// Its name.
+        name: String,
+        /// The sentence.
+        text: String,
+        /// Whether `Command::Overwrite` lets it overwrite them; not where they belong to another torrent.
+        ask: bool,
     },
     /// Its check is over.
     Ready(TorrentId),

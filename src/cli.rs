@@ -139,6 +139,9 @@ pub struct DownloadArgs {
     /// Fetch pieces in order
     #[arg(long)]
     pub sequential: bool,
+    /// Write over files that were there before and are not the torrent's
+    #[arg(long)]
+    pub overwrite: bool,
     /// Stop seeding when this many times the size was sent
     #[arg(long, value_name = "RATIO", value_parser = ratio)]
     pub seed_ratio: Option<f64>,

@@ -146,6 +146,8 @@ pub mod disk {
     pub mod lock;
     pub mod moving;
     pub mod open;
+    pub mod owners;
+    pub mod ownership;
     pub mod part;
     pub mod partial;
     pub mod paths;
@@ -224,6 +226,7 @@ pub mod ui {
     pub mod options;
     pub mod order;
     pub mod outward;
+    pub mod overwrite;
     pub mod palette;
     pub mod panes;
     pub mod path;

@@ -642,6 +642,7 @@ mod ends {
             state_dir: Path::new(&root).join("state"),
             allocate: Allocation::Sparse,
             unwanted: Vec::new(),
+            overwrite: false,
         };
         let (open, resumed) = support::torrent::open(&pool, spec).unwrap();
         println!("check {}", resumed.check.len());

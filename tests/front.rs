@@ -548,6 +548,41 @@ fn the_palette_opens_a_tab_before_it_does_something_to_a_line_of_it() {
 }
 
 #[test]
+fn files_in_the_way_are_kept_unless_the_user_says_otherwise() {
+    let snapshot = world();
+    let id = snapshot.torrents[0].0;
+    let text_of = "/data/x.bin was there before, and nothing in it is this torrent's".to_owned();
+    for (typed, yes) in [
+        ("Enter", false),
+        ("Esc", false),
+        ("q", false),
+        ("n", false),
+        ("Tab Tab Enter", false),
+        ("j k Enter", false),
+        ("Tab Enter", true),
+        ("Down Enter", true),
+        ("j Space Space Enter", true),
+    ] {
+        let mut model = fresh(&snapshot);
+        update(&mut model, Msg::Occupied(id, "film".into(), text_of.clone(), true), &snapshot);
+        let shown = text(&draw(&model, &snapshot));
+        assert!(shown.contains("film: overwrite what is there?") && shown.contains("keep them"), "{shown}");
+        let asked = keys(&mut model, &snapshot, typed);
+        let said = asked.iter().any(|asked| matches!(asked, Command::Overwrite(of) if *of == id));
+        assert_eq!(said, yes, "{typed}: {asked:?}");
+        assert!(model.dialogs.is_empty(), "{typed}");
+    }
+    // What belongs to another torrent is not asked about; what has gone is not either.
+    let mut model = fresh(&snapshot);
+    update(&mut model, Msg::Occupied(id, "film".into(), "it belongs to another".into(), false), &snapshot);
+    assert!(matches!(model.dialogs.last(), Some(Dialog::Message { .. })));
+    keys(&mut model, &snapshot, "Esc");
+    update(&mut model, Msg::Occupied(id, "film".into(), text_of, true), &snapshot);
+    update(&mut model, Msg::Snapshot, &Snapshot::default());
+    assert!(model.dialogs.is_empty());
+}
+
+#[test]
 fn long_texts_are_read_to_their_end() {
     let mut snapshot = world();
     snapshot.torrents[0].1.why.numbers = (1..30).map(|n| (format!("label {n}"), format!("value {n}"))).collect();

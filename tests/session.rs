@@ -519,3 +519,45 @@ fn what_is_in_the_way_of_opening_is_waited_for() {
     peer.stop();
     second.stop();
 }
+
+#[test]
+fn files_in_the_way_are_asked_about_and_those_of_another_torrent_are_not_to_be_had() {
+    let peer = Peer::start();
+    let dir = peer.folder.path().to_owned();
+    let source = tempfile::tempdir().unwrap();
+    let asked = |peer: &Peer, id| {
+        peer.wait("it is told what is in the way", |event| match event {
+            Event::Occupied { id: of, text, ask, .. } if *of == id => Some((text.clone(), *ask)),
+            _ => None,
+        })
+    };
+    // Somebody's file: nothing happens to it before the user says so.
+    let diary = content(9, 3 * PIECE);
+    fs::write(dir.join("mine"), &diary).unwrap();
+    let id = peer.add(&torrent(source.path(), "mine", &content(1, 3 * PIECE)).0, Vec::new());
+    let (text, ask) = asked(&peer, id);
+    assert!(ask && text.contains("mine was there before"), "{text}");
+    state_of(&peer, id, State::Error);
+    assert_eq!(fs::read(dir.join("mine")).unwrap(), diary);
+    peer.engine.send(Command::Overwrite(id));
+    state_of(&peer, id, State::Downloading);
+    // Another torrent's, of the same length and of another: the first one stays whole.
+    let (first, _) = seed(&peer, "theirs", 2);
+    let data = fs::read(dir.join("theirs")).unwrap();
+    let same = peer.add(&torrent(source.path(), "theirs", &content(3, data.len())).0, Vec::new());
+    let (text, ask) = asked(&peer, same);
+    assert!(!ask && text.contains("belongs to the torrent theirs"), "{text}");
+    let what = torrent(source.path(), "theirs", &content(4, data.len() + 9)).0.display().to_string();
+    peer.engine.send(Command::Add(AddTorrent { what: what.clone(), ..AddTorrent::default() }));
+    let why = peer.wait("it is refused", |event| match event {
+        Event::Refused { what: named, why } if *named == what => Some(why.clone()),
+        _ => None,
+    });
+    assert!(why.contains("belongs to the torrent theirs"), "{why}");
+    for id in [same, first] {
+        peer.engine.send(Command::Remove { id, data: true });
+        peer.until("it goes", id, |view| view.is_none());
+        assert_eq!(fs::read(dir.join("theirs")).unwrap(), data, "it was there before either of them");
+    }
+    peer.stop();
+}

@@ -28,6 +28,7 @@ pub fn run(args: &DownloadArgs, common: &Common) -> color_eyre::Result<ExitCode>
         peers: args.peers.clone(),
         select: args.select.clone(),
         sequential: args.sequential,
+        overwrite: args.overwrite,
         ..AddTorrent::default()
     };
     work(common, args.port, &args.torrents, &add, Show::fitting(args.headless, args.json), until)

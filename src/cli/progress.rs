@@ -15,7 +15,7 @@ use humansize::{BINARY, format_size};
 use serde_json::json;
 
 use super::out;
-use crate::api::{Event, FaultKind, Snapshot, State, TorrentId, TorrentView};
+use crate::api::{Event, Snapshot, State, TorrentId, TorrentView};
 use crate::engine::handle::Engine;
 use crate::wire::text::{Harm, counted, harm};
 
@@ -188,6 +188,7 @@ impl<'a> Watch<'a> {
                 self.refused = true;
                 self.say(None, &if why.contains(&what) { why } else { format!("{what}: {why}") });
             }
+            Event::Occupied { id, text, .. } => self.say(Some(id), &text),
             Event::Complete(id) => _ = self.complete.insert(id),
             Event::Notice { id, text } => {
                 log::info!("{text}");
@@ -248,7 +249,7 @@ impl<'a> Watch<'a> {
             };
             let since = *known.faulty.get_or_insert(now);
             let late = fault.may_pass() && now - since >= PATIENCE;
-            known.given_up = fault == FaultKind::Final || (self.until.ends() && (late || !fault.may_pass()));
+            known.given_up = fault.is_final() || (self.until.ends() && (late || !fault.may_pass()));
             if known.given_up && late {
                 let text = format!("given up after {} minutes", PATIENCE.as_secs() / 60);
                 self.say(Some(*id), &format!("{text}: {}", view.error.as_deref().unwrap_or_default()));

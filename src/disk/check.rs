@@ -38,6 +38,9 @@ impl Check {
                 return;
             }
             place.files.start_over(n as u32);
+            if matches!(place.files.look(n as u32), Ok(Some(_))) {
+                place.files.ownership().appeared(n as u32);
+            }
             // What lies in the place of a file that is not wanted is the user's affair.
             if !place.files.parts().is_unwanted(n as u32) {
                 fault = fault.or(place.files.look(n as u32).err());
@@ -54,9 +57,15 @@ impl Check {
             return;
         }
         place.tell_needs();
+        let occupied =
+            place.files.ownership().judge(&place.record.written, &|n| place.files.parts().is_unwanted(n), &stop);
+        if stop() {
+            return;
+        }
+        place.files.ownership().save(false);
         // A record that cannot be written is complained of in the log; the check itself was done.
         let _ = place.save(Manner::Quick);
-        place.answer(DiskDone::CheckDone(found.or(fault)));
+        place.answer(DiskDone::CheckDone(occupied.or(found).or(fault)));
     }
 }
 

@@ -14,6 +14,7 @@ use crate::disk::fault::{self, Doing};
 use crate::disk::handles::Handles;
 use crate::disk::layout::{LaidFile, Layout};
 use crate::disk::open;
+use crate::disk::ownership::{self, Ownership};
 use crate::disk::part::{self, Parts};
 use crate::disk::paths::{self, Access};
 use crate::disk::rawio;
@@ -65,12 +66,15 @@ pub struct Files {
     needs: AtomicU64,
     /// Held while a file is opened for writing, so that none is made twice; which file each inode is.
     owners: Mutex<HashMap<(u64, u64), u32>>,
+    /// Whose each file is.
+    ownership: Arc<Ownership>,
 }
 
 impl Files {
     /// The files of a torrent below `dir`; nothing is touched. `id` is this storage's among the handles.
     #[must_use]
-    pub fn new(id: u64, layout: Arc<Layout>, dir: PathBuf, allocate: Allocation, handles: Arc<Handles>) -> Self {
+    pub fn new(id: u64, dir: PathBuf, allocate: Allocation, handles: Arc<Handles>, ownership: Arc<Ownership>) -> Self {
+        let layout = Arc::clone(&ownership.layout);
         let flags = (0..=layout.files().len()).map(|_| AtomicU8::new(0)).collect();
         // It may be as long as it needs to be.
         let path = part::name(layout.info_hash());
@@ -78,7 +82,13 @@ impl Files {
         let needs = AtomicU64::new(layout.geometry().total());
         let begun = AtomicBool::new(false);
         let (parts, owners) = (Parts::default(), Mutex::default());
-        Files { id, layout, dir, allocate, handles, flags, parts, part_entry, begun, needs, owners }
+        Files { id, layout, dir, allocate, handles, flags, parts, part_entry, begun, needs, owners, ownership }
+    }
+
+    /// Whose each file is.
+    #[must_use]
+    pub fn ownership(&self) -> &Ownership {
+        &self.ownership
     }
 
     /// The torrent.
@@ -239,6 +249,11 @@ impl Files {
         };
         let meta = opened.metadata().map_err(words(Doing::Open))?;
         self.own(&mut owners, file, &meta, made)?;
+        if made {
+            self.ownership.made(file);
+        } else if !self.flag(file, BEGUN) {
+            return Err(self.ownership.intruder(file));
+        }
         if meta.len() > entry.length {
             return Err(larger(&self.path(file), meta.len(), entry.length));
         }
@@ -281,12 +296,9 @@ impl Files {
             // An inode is used again after its file was deleted: only a path that still leads there counts.
             let there = fs::symlink_metadata(self.path(other)).ok().and_then(|m| rawio::inode(&m));
             if there == Some(inode) || (there.is_none() && inode.0 == u64::MAX && name(other) == name(file)) {
-                return Err(fault::other(format!(
-                    "{} and {} are one file here, and two in the torrent: choose a folder on a file system that tells \
-                     their names apart",
-                    self.path(other).display(),
-                    self.path(file).display()
-                )));
+                // The same words whichever of them came first.
+                let (first, second) = (file.min(other), file.max(other));
+                return Err(ownership::one_file(&self.path(first), &self.path(second)));
             }
         }
         owners.insert(inode, file);
@@ -357,8 +369,11 @@ impl Files {
         Ok(())
     }
 
-    /// Writes to a file so many bytes of the slices after the first `skip`.
+    /// Writes to a file so many bytes of the slices after the first `skip`, unless they stand there already.
     fn write_file(&self, file: u32, slices: &[Bytes], (skip, length): (u64, u64), at: u64) -> Result<(), DiskFault> {
+        if self.ownership.is_guarded(file) && !self.ownership.admit(file, at, rawio::parts(slices, skip, length))? {
+            return Ok(());
+        }
         let open = self.writer(file)?;
         let written = rawio::write_all_at(&open, slices, skip, length, at);
         self.raise(file, DIRTY | UNSTAMPED);
@@ -429,15 +444,24 @@ impl Files {
         self.handles.close_all(self.id);
     }
 
-    /// Deletes the torrent's files and then the folders that are empty; nothing of anybody else's.
+    /// Deletes the files that the torrent made and then the folders that are empty; nothing of anybody else's. Says in words
+    /// which of its files stay.
     ///
     /// # Errors
     /// The first file that could not be deleted; the others are.
-    pub fn delete(&self) -> Result<(), DiskFault> {
+    pub fn delete(&self) -> Result<Option<String>, DiskFault> {
         self.release();
-        let mut first = Ok(());
+        let ours = self.ownership.deletable();
+        let (mut first, mut kept) = (Ok(()), (0, None));
         let files = self.layout.files().iter().chain([&self.part_entry]);
         for (n, file) in files.enumerate().filter(|(_, f)| !f.pad) {
+            if n < self.layout.files().len() && !ours.contains(&(n as u32)) {
+                let path = self.path(n as u32);
+                if fs::symlink_metadata(&path).is_ok() {
+                    kept = (kept.0 + 1, kept.1.or(Some(path)));
+                }
+                continue;
+            }
             match paths::remove_file(&self.dir, &file.path) {
                 Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound) => {
                     let words = fault::system(Doing::Delete, &self.path(n as u32), &error, 0);
@@ -447,7 +471,7 @@ impl Files {
             }
         }
         remove_empty_folders(&self.layout, &self.dir);
-        first
+        first.map(|()| kept.1.map(|path| ownership::stays(&path, kept.0)))
     }
 }
 

@@ -47,6 +47,12 @@ pub fn claim(path: &Path, held: &str) -> Result<File, DiskFault> {
     Ok(file)
 }
 
+/// Whether somebody holds the lock file at `path`, this process among them.
+#[must_use]
+pub fn is_held(path: &Path) -> bool {
+    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

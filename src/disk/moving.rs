@@ -6,16 +6,19 @@
 //! is the torrent's place. Only then do the old names go. Whatever happens in between, one of the two folders has all;
 //! only where files are renamed can a kill leave some in each, and then moving once more brings the rest.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
+use crate::disk::atomic;
 use crate::disk::fault::{self, Doing};
 use crate::disk::files::remove_empty_folders;
 use crate::disk::layout::Layout;
+use crate::disk::owners::{Owners, Whose};
+use crate::disk::ownership::Ownership;
 use crate::disk::part;
 use crate::disk::paths::{self, Access};
 use crate::disk::rawio;
@@ -23,7 +26,10 @@ use crate::disk::storage::StorageSpec;
 use crate::disk::store::Store;
 use crate::limits::MIB;
 use crate::swarm::job::{DiskFault, FaultKind};
+use crate::wire::message::InfoHash;
 use crate::wire::text::counted;
+
+pub mod cut_short;
 
 /// Bytes copied in one go, and between two looks at whether to go on.
 const CHUNK: usize = MIB;
@@ -78,16 +84,21 @@ pub struct Moved {
     from: PathBuf,
     /// What is left in the old folder.
     left: Vec<usize>,
+    /// Says that there is something left to clear, should it not come to that.
+    note: PathBuf,
+    /// Who owns the old files, until they are gone: the records, and the name of the torrent's.
+    owners: (Arc<Owners>, String),
     /// Nobody works in the old folder before it is cleared.
     _lock: File,
 }
 
-/// Brings all files of a torrent to the folder `to`. Nobody may work on it meanwhile.
+/// Brings all files of a torrent to the folder `to`. Nobody may work on it meanwhile. Files that are somebody else's stay;
+/// of those that another torrent uses too, it gets copies.
 ///
 /// # Errors
-/// When a file of the same name is there already, when there is no room, and whatever else the system refuses: the files
+/// When a file of the same name is there already or would be another torrent's, when there is no room, and whatever else the system refuses: the files
 /// are then where they were.
-pub fn bring(spec: &StorageSpec, to: &Path, progress: &Progress) -> Result<Moved, DiskFault> {
+pub fn bring(spec: &StorageSpec, to: &Path, owners: &Arc<Owners>, progress: &Progress) -> Result<Moved, DiskFault> {
     let absolute = |dir: &Path| std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
     let (from, to) = (absolute(&spec.dir), absolute(to));
     let store = |dir: &Path| Store::new(&spec.state_dir, spec.layout.info_hash(), dir);
@@ -96,16 +107,41 @@ pub fn bring(spec: &StorageSpec, to: &Path, progress: &Progress) -> Result<Moved
         return Err(fault::other(format!("its data are in {} already", to.display())));
     }
     let (lock, _new_lock) = (old.lock()?, new.lock()?);
+    if let Some((path, owner)) = owners.taken(new.name(), &spec.layout, &to) {
+        return Err(fault::other(format!("{} belongs to {owner}: choose another folder", path.display())));
+    }
+    let own = owners.enter(old.name(), &spec.layout, &from);
+    let shared = owners.used(&own);
     let part = part::name(spec.layout.info_hash());
     let mut work =
         Work { layout: &spec.layout, part: &part, from: &from, to: &to, progress, needs: 0, done: Vec::new() };
-    let brought = work.look().and_then(|found| found.iter().try_for_each(|file| work.bring(file)));
-    if let Err(fault) = brought.and_then(|()| work.name()).and_then(|()| work.sync()) {
-        return Err(work.take_back(fault));
-    }
+    let note = cut_short::place(&spec.state_dir, &old);
+    let brought = work.look(&own, &shared).and_then(|found| {
+        let item =
+            |file: &Found| cut_short::Item { n: file.n, path: work.path(file.n).to_path_buf(), stays: file.stays };
+        let items = found.iter().map(item).collect();
+        let (from, to, torrent) = (from.clone(), to.clone(), spec.layout.info_hash());
+        cut_short::Note { torrent, from, to, items }.write(&note)?;
+        found.iter().try_for_each(|file| work.bring(file)).map(|()| found)
+    });
+    let brought = brought.and_then(|found| work.name().map(|()| found)).and_then(|found| work.sync().map(|()| found));
+    let found = match brought {
+        Ok(found) => found,
+        Err(fault) => {
+            let fault = work.take_back(fault);
+            let _ = atomic::remove(&note);
+            return Err(fault);
+        }
+    };
+    own.end();
     old.hand_over(&new);
-    let left = work.done.iter().filter(|(_, how)| *how != How::Renamed).map(|(n, _)| *n).collect();
-    Ok(Moved { layout: Arc::clone(&spec.layout), part, from, left, _lock: lock })
+    owners.hand_over(old.name(), new.name(), &spec.layout, &to);
+    let stays = |n: usize| found.iter().any(|file| file.n == n && file.stays);
+    let any = found.iter().any(|file| file.stays);
+    let gone = work.done.iter().filter(|(n, how)| *how != How::Renamed && !(any && stays(*n)));
+    let left = gone.map(|(n, _)| *n).collect();
+    let owners = (Arc::clone(owners), old.name().to_owned());
+    Ok(Moved { layout: Arc::clone(&spec.layout), part, from, left, note, owners, _lock: lock })
 }
 
 impl Moved {
@@ -124,6 +160,10 @@ impl Moved {
             }
         }
         remove_empty_folders(&self.layout, &self.from);
+        if first.is_ok() {
+            let _ = atomic::remove(&self.note);
+        }
+        self.owners.0.remove(&self.owners.1);
         first
     }
 }
@@ -134,6 +174,8 @@ struct Found {
     meta: fs::Metadata,
     /// It is in the new folder already, from a move that did not come to its end.
     there: bool,
+    /// Another torrent uses it: it is copied, and stays.
+    stays: bool,
 }
 
 struct Work<'a> {
@@ -153,7 +195,7 @@ impl Work<'_> {
     }
 
     /// The files that are there, none of which has its new name taken by another one.
-    fn look(&mut self) -> Result<Vec<Found>, DiskFault> {
+    fn look(&mut self, own: &Ownership, shared: &BTreeSet<u32>) -> Result<Vec<Found>, DiskFault> {
         let mut found = Vec::new();
         let mut bytes = 0;
         let files = self.layout.files();
@@ -164,6 +206,11 @@ impl Work<'_> {
                 let path = dir.join(path);
                 move |error: io::Error| fault::system(Doing::Move, &path, &error, 0)
             };
+            let whose = own.whose(n as u32);
+            if matches!(whose, Whose::Foreign | Whose::Lost) {
+                continue;
+            }
+            let stays = whose == Whose::Shared || shared.contains(&(n as u32));
             let file = match paths::open(self.from, path, Access::Read) {
                 Err(error) if is_absent(&error) => continue,
                 other => other.map_err(words(self.from))?,
@@ -187,7 +234,7 @@ impl Work<'_> {
             };
             bytes += meta.len();
             self.needs += rawio::taken(&meta);
-            found.push(Found { n, meta, there });
+            found.push(Found { n, meta, there, stays });
         }
         self.progress.all.store(bytes, Ordering::Relaxed);
         Ok(found)
@@ -205,14 +252,19 @@ impl Work<'_> {
     }
 
     fn bring(&mut self, found: &Found) -> Result<(), DiskFault> {
-        let Found { n, meta, there } = found;
+        let Found { n, meta, there, stays } = found;
         if self.progress.is_ended() {
             return Err(stopped());
         }
         let path = self.path(*n);
         let (old, new) = ((self.from, path), (self.to, path));
         let words = |error: io::Error| fault::system(Doing::Move, &self.to.join(path), &error, self.left());
-        let linked = if *there { Ok(()) } else { paths::link(old, new) };
+        let linked = match (there, stays) {
+            (true, _) => Ok(()),
+            // As where both folders are on different disks.
+            (false, true) => Err(io::Error::from(io::ErrorKind::CrossesDevices)),
+            (false, false) => paths::link(old, new),
+        };
         let how = match linked {
             Ok(()) => How::Linked,
             Err(error) if error.kind() == io::ErrorKind::CrossesDevices => {
@@ -252,8 +304,7 @@ impl Work<'_> {
 
     /// The name of a copy until all are whole: a move that was killed leaves none that could be taken for the file.
     fn part(&self, n: usize) -> PathBuf {
-        let hash = self.layout.info_hash().to_string();
-        self.path(n).with_file_name(format!(".ttui-moving-{}-{n}", &hash[..8]))
+        part_name(self.path(n), self.layout.info_hash(), n)
     }
 
     /// Copies a file.
@@ -367,6 +418,12 @@ fn path_of<'a>(layout: &'a Layout, part: &'a Path, n: usize) -> &'a Path {
     layout.files().get(n).map_or(part, |file| &file.path)
 }
 
+/// The name of the copy of a file until it is whole.
+fn part_name(path: &Path, torrent: InfoHash, n: usize) -> PathBuf {
+    let hash = torrent.to_string();
+    path.with_file_name(format!(".ttui-moving-{}-{n}", &hash[..8]))
+}
+
 fn stopped() -> DiskFault {
     fault::other("the move was stopped".to_owned())
 }
@@ -382,131 +439,4 @@ fn has_no_links(error: &io::Error) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::disk::layout::tests::layout;
-    use crate::disk::storage::Allocation;
-    use crate::wire::message::InfoHash;
-
-    struct World {
-        root: tempfile::TempDir,
-        spec: StorageSpec,
-        to: PathBuf,
-    }
-
-    /// Two files of three in a folder of their own, beside a file of somebody else.
-    fn world() -> World {
-        let root = tempfile::tempdir().unwrap();
-        let dir = root.path().join("old");
-        fs::create_dir_all(dir.join("t/sub")).unwrap();
-        fs::write(dir.join("t/a"), b"aaaa").unwrap();
-        fs::write(dir.join("t/sub/b"), b"bbb").unwrap();
-        fs::write(dir.join("theirs"), b"x").unwrap();
-        fs::write(dir.join(part::name(InfoHash([1; 20]))), b"border").unwrap();
-        let layout = Arc::new(layout(4, &[(Some("t/a"), 4), (None, 2), (Some("t/sub/b"), 3), (Some("t/c"), 5)]));
-        let spec = StorageSpec {
-            layout,
-            dir,
-            state_dir: root.path().join("state"),
-            allocate: Allocation::Sparse,
-            unwanted: vec![],
-        };
-        let to = root.path().join("new/deep");
-        World { root, spec, to }
-    }
-
-    #[test]
-    fn its_own_files_move_and_nothing_else() {
-        let w = world();
-        let progress = Progress::default();
-        let moved = bring(&w.spec, &w.to, &progress).unwrap();
-        assert_eq!(progress.bytes(), (13, 13));
-        assert!(w.spec.dir.join("t/a").exists(), "the old names stay until the new folder is the torrent's place");
-        moved.clear().unwrap();
-        assert_eq!(fs::read(w.to.join("t/sub/b")).unwrap(), b"bbb");
-        assert!(!w.spec.dir.join("t").exists() && w.spec.dir.join("theirs").exists());
-        assert!(!w.to.join("theirs").exists() && !w.to.join("t/c").exists());
-        let part = part::name(InfoHash([1; 20]));
-        assert!(fs::read(w.to.join(&part)).unwrap() == b"border" && !w.spec.dir.join(part).exists());
-    }
-
-    #[test]
-    fn what_is_there_already_is_never_written_over() {
-        let w = world();
-        fs::create_dir_all(w.to.join("t/sub")).unwrap();
-        fs::write(w.to.join("t/sub/b"), b"theirs").unwrap();
-        let why = bring(&w.spec, &w.to, &Progress::default()).unwrap_err().text;
-        assert!(why.contains("t/sub/b is there already") && why.contains("nothing was moved"), "{why}");
-        assert_eq!(fs::read(w.to.join("t/sub/b")).unwrap(), b"theirs");
-        assert!(!w.to.join("t/a").exists() && w.spec.dir.join("t/a").exists());
-        assert!(bring(&w.spec, &w.spec.dir, &Progress::default()).unwrap_err().text.contains("already"));
-    }
-
-    #[test]
-    fn a_move_that_was_ended_leaves_everything_where_it_was() {
-        let w = world();
-        let progress = Progress::default();
-        progress.end();
-        let why = bring(&w.spec, &w.to, &progress).unwrap_err().text;
-        assert!(why.contains("stopped"), "{why}");
-        assert!(w.spec.dir.join("t/a").exists() && !w.to.join("t").exists());
-        // And one that was killed goes on.
-        fs::create_dir_all(w.to.join("t")).unwrap();
-        fs::hard_link(w.spec.dir.join("t/a"), w.to.join("t/a")).unwrap();
-        let again = bring(&w.spec, &w.to, &Progress::default());
-        if cfg!(unix) {
-            again.unwrap().clear().unwrap();
-            assert!(!w.spec.dir.join("t").exists());
-        }
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_folder_under_another_name_is_not_taken_for_a_second_one() {
-        let w = world();
-        let to = w.root.path().join("other name");
-        std::os::unix::fs::symlink(&w.spec.dir, &to).unwrap();
-        assert!(bring(&w.spec, &to, &Progress::default()).unwrap_err().text.contains("already"));
-        // What a mount does, the paths do not tell.
-        let progress = Progress::default();
-        let (layout, from) = (&w.spec.layout, &w.spec.dir);
-        let part = Path::new(".parts");
-        let mut work = Work { layout, part, from, to: &to, progress: &progress, needs: 0, done: Vec::new() };
-        let why = work.look().err().unwrap().text;
-        assert!(why.contains("is the folder that its data are in already"), "{why}");
-        assert!(w.spec.dir.join("t/a").exists());
-    }
-
-    #[cfg(unix)]
-    #[test]
-    fn a_copy_has_holes_time_and_bytes_of_the_file() {
-        use std::os::unix::fs::MetadataExt;
-        let mut w = world();
-        let path = w.spec.dir.join("t/a");
-        let file = File::create(&path).unwrap();
-        file.set_len(8 << 20).unwrap();
-        (&file).seek(SeekFrom::Start(5 << 20)).unwrap();
-        (&file).write_all(b"here").unwrap();
-        w.spec.layout = Arc::new(layout(4 << 20, &[(Some("t/a"), 8 << 20)]));
-        let progress = Progress::default();
-        let work = Work {
-            layout: &w.spec.layout,
-            part: Path::new(".parts"),
-            from: &w.spec.dir,
-            to: &w.to,
-            progress: &progress,
-            needs: 0,
-            done: vec![(0, How::Part)],
-        };
-        let meta = fs::metadata(&path).unwrap();
-        work.copy(0, &meta).unwrap();
-        let mut work = work;
-        work.name().unwrap();
-        let copy = fs::metadata(w.to.join("t/a")).unwrap();
-        assert_eq!((copy.len(), copy.modified().unwrap()), (meta.len(), meta.modified().unwrap()));
-        assert!(copy.blocks() <= meta.blocks() + 16, "{} {}", copy.blocks(), meta.blocks());
-        assert!(fs::read(w.to.join("t/a")).unwrap() == fs::read(&path).unwrap());
-        assert_eq!(progress.bytes().0, 8 << 20);
-        assert!(w.root.path().exists());
-    }
-}
+mod tests;

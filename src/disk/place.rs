@@ -131,6 +131,7 @@ impl Place {
     /// Takes note of a piece that is whole and written.
     pub fn gained(&self, piece: PieceIndex) {
         self.record.gained(piece.0);
+        self.files.ownership().proved(piece.0);
         self.tell_needs();
     }
 
@@ -193,6 +194,7 @@ impl Place {
     /// Gives back handles and the lock.
     pub fn release(&self) {
         self.files.release();
+        self.files.ownership().end();
         drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::Path;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
@@ -10,18 +11,22 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
+use crate::disk::bits::{PieceBits, runs};
 use crate::disk::busy::Busy;
 use crate::disk::check::Check;
 use crate::disk::fault;
-use crate::disk::files::Files;
+use crate::disk::files::{Files, Stamp};
 use crate::disk::handles::Handles;
+use crate::disk::layout::{LaidFile, Layout};
+use crate::disk::owners::Owners;
+use crate::disk::ownership::{Opening, Ownership};
 use crate::disk::place::Place;
 use crate::disk::rawio;
 use crate::disk::resume::{Manner, Record};
 use crate::disk::shard::{Shard, Then, Turn, Work};
 use crate::disk::storage::{Resumed, Storage, StorageSpec};
 use crate::disk::store::{self, Found, Store};
-use crate::disk::trust;
+use crate::disk::trust::{self, Verdict};
 use crate::limits::{BUDGET, SHUTDOWN};
 use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
 
@@ -57,6 +62,7 @@ pub struct Threads {
     handles: Arc<Handles>,
     places: Mutex<Vec<Weak<Place>>>,
     next: AtomicU64,
+    owners: Mutex<HashMap<PathBuf, Arc<Owners>>>,
 }
 
 impl Threads {
@@ -129,6 +135,7 @@ impl DiskPool {
             handles: Arc::new(Handles::of_this_process()),
             places: Mutex::default(),
             next: AtomicU64::new(1),
+            owners: Mutex::default(),
         });
         let (mark, ended) = crossbeam_channel::bounded(0);
         let mut pool = DiskPool {
@@ -168,7 +175,7 @@ impl DiskPool {
         spec: StorageSpec,
         answer: impl Fn(DiskDone) + Send + Sync + 'static,
     ) -> Result<(Storage, Resumed), DiskFault> {
-        let StorageSpec { layout, dir, state_dir, allocate, unwanted } = spec;
+        let StorageSpec { layout, dir, state_dir, allocate, unwanted, overwrite } = spec;
         let dir = std::path::absolute(&dir).unwrap_or(dir);
         let store = Store::new(&state_dir, layout.info_hash(), &dir);
         let lock = store.lock()?;
@@ -178,19 +185,18 @@ impl DiskPool {
             return Err(fault.clone());
         }
         let id = self.threads.next.fetch_add(1, Ordering::Relaxed);
-        let files = Files::new(id, Arc::clone(&layout), dir.clone(), allocate, Arc::clone(&self.threads.handles));
+        let ownership = self.owners(&state_dir).enter(store.name(), &layout, &dir);
+        let handles = Arc::clone(&self.threads.handles);
+        let files = Files::new(id, dir.clone(), allocate, handles, Arc::clone(&ownership));
         files.parts().load(&dir, &layout);
         files.parts().select(&layout, &unwanted);
-        let mut looks = Vec::with_capacity(layout.files().len() + 1);
-        for (n, file) in layout.files().iter().enumerate() {
-            looks.push(match files.look(n as u32) {
-                _ if file.pad => None,
-                // Whatever has the place of a file that is not wanted, it is not touched.
-                Err(_) if files.parts().is_unwanted(n as u32) => None,
-                look => look?,
-            });
-        }
-        looks.push(files.look(files.part())?);
+        let look = |(n, file): (usize, &LaidFile)| if file.pad { Ok(None) } else { files.look(n as u32) };
+        let mut looks: Vec<_> = layout.files().iter().enumerate().map(look).collect();
+        looks.push(files.look(files.part()));
+        // Whatever has the place of a file that is not wanted, it is not touched.
+        let unwanted = |n| files.parts().is_unwanted(n);
+        let opening = Opening { known: found.base.is_some(), overwrite, unwanted: &unwanted };
+        let looks = ownership.settle(&opening, looks)?;
         let device = device(&dir);
         if found.base.is_some() && looks.iter().zip(layout.files()).all(|(l, f)| l.is_none() || f.length == 0) {
             is_it_mounted(&dir, &found, device, &store)?;
@@ -207,16 +213,26 @@ impl DiskPool {
         let mut notes = found.notes.clone();
         notes.extend(trust::sentence(&verdict, &dir));
         let have = verdict.have.to_bytes().into();
-        let check = verdict.check.clone();
+        let check = with_questions(&layout, &ownership, &looks, &verdict);
+        let verdict = Verdict { check: check.clone(), ..verdict };
         let record = Record::go_on(store, boot, device, &found, verdict, looks);
         if let Err(error) = record.save(&files, Manner::Quick) {
             notes.push(format!("progress cannot be recorded: {error}"));
         }
+        ownership.save(false);
         let place = Arc::new(Place::new(id, files, record, Box::new(answer), lock));
         self.threads.places.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&place));
         self.threads.turn(&place, Then::Move);
         let note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok((Storage::new(place, Arc::clone(&self.threads)), Resumed { have, check, note }))
+    }
+
+    /// Who owns which paths, by the records of this state folder.
+    #[must_use]
+    pub fn owners(&self, state_dir: &Path) -> Arc<Owners> {
+        let mut owners = self.threads.owners.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = || Arc::new(Owners::new(state_dir));
+        Arc::clone(owners.entry(state_dir.to_path_buf()).or_insert_with(new))
     }
 
     /// How busy the busiest disk thread was during the last second: 0 to 1.
@@ -269,6 +285,25 @@ impl Drop for DiskPool {
             }
         }
     }
+}
+
+/// The pieces to hash: those that are not vouched for, and those of files of which it is not known whose they are.
+fn with_questions(
+    layout: &Layout,
+    ownership: &Ownership,
+    looks: &[Option<Stamp>],
+    verdict: &Verdict,
+) -> Vec<Range<u32>> {
+    let there = |n: &u32| looks.get(*n as usize).copied().flatten().is_some_and(|stamp| stamp.size > 0);
+    let mut asked = ownership.in_question().filter(there).peekable();
+    if asked.peek().is_none() {
+        return verdict.check.clone();
+    }
+    let pieces = layout.geometry().pieces();
+    let check = PieceBits::new(pieces);
+    verdict.check.iter().for_each(|run| check.set_all(run.clone()));
+    asked.for_each(|n| check.set_all(layout.pieces_of(n as usize)));
+    runs((0..pieces).filter(|piece| check.has(*piece) && !verdict.have.has(*piece)))
 }
 
 /// Says so when all files are gone because, as it seems, another disk or none is where they were.

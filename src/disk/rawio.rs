@@ -40,7 +40,7 @@ pub fn read_exact_at(file: &File, mut into: &mut [u8], mut at: u64) -> io::Resul
 }
 
 /// The slices that make up `length` bytes after the first `skip` of a run.
-fn parts(slices: &[Bytes], skip: u64, length: u64) -> impl Iterator<Item = &[u8]> {
+pub(super) fn parts(slices: &[Bytes], skip: u64, length: u64) -> impl Iterator<Item = &[u8]> {
     let (mut skip, mut left) = (skip, length);
     slices.iter().filter_map(move |slice| {
         let from = skip.min(slice.len() as u64);

@@ -257,6 +257,7 @@ mod tests {
     use crate::disk::handles::Handles;
     use crate::disk::layout::Layout;
     use crate::disk::layout::tests::layout;
+    use crate::disk::owners::Owners;
     use crate::disk::storage::Allocation;
     use crate::disk::trust::judge;
     use std::sync::Arc;
@@ -278,7 +279,9 @@ mod tests {
             std::fs::create_dir_all(self.root.path().join("state")).unwrap();
             let found = store.read(&self.layout, boot);
             let handles = Arc::new(Handles::new(4));
-            let files = Files::new(1, Arc::clone(&self.layout), dir, Allocation::Sparse, handles);
+            let owners = Arc::new(Owners::new(&self.root.path().join("state")));
+            let ownership = owners.enter(store.name(), &self.layout, &dir);
+            let files = Files::new(1, dir, Allocation::Sparse, handles, ownership);
             let looks = vec![files.look(0).unwrap(), None];
             let verdict = judge(&self.layout, &found, &looks, files.parts());
             (Record::go_on(store, boot.into(), 0, &found, verdict, looks), files, found)

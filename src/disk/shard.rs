@@ -61,7 +61,7 @@ pub enum Then {
     /// The place is closed.
     Close(Option<Sender<()>>),
     /// The place is closed and its files are deleted.
-    Delete(Sender<Result<(), DiskFault>>),
+    Delete(Sender<Result<Option<String>, DiskFault>>),
 }
 
 impl Turn {
@@ -93,6 +93,7 @@ impl Turn {
             Then::Delete(done) => {
                 let deleted = self.place.files.delete();
                 self.place.record.delete();
+                self.place.files.ownership().delete();
                 let _ = done.send(deleted);
             }
         }
@@ -105,6 +106,7 @@ pub fn finish(place: &Place) {
     if let Err(fault) = place.save(Manner::Last) {
         log::warn!("{fault}");
     }
+    place.files.ownership().save(true);
     place.release();
 }
 

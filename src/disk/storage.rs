@@ -39,6 +39,8 @@ pub struct StorageSpec {
     pub allocate: Allocation,
     /// The files that are not wanted, by their index.
     pub unwanted: Vec<u32>,
+    /// Whether files that were there before, and are not the torrent's, may be overwritten.
+    pub overwrite: bool,
 }
 
 /// What the resume record vouches for.
@@ -142,12 +144,12 @@ impl Storage {
         self.handle.place.read(offset, into)
     }
 
-    /// Deletes the torrent's files, then folders that are empty, then the resume record; nothing of anybody else's.
-    /// The storage is of no use afterwards but to be closed.
+    /// Deletes the files that the torrent made, then folders that are empty, then the records; nothing of anybody else's,
+    /// and nothing that was there before. Says in words what stays. The storage is of no use afterwards but to be closed.
     ///
     /// # Errors
     /// When a file could not be deleted; the others are.
-    pub fn delete_files(&self) -> Result<(), DiskFault> {
+    pub fn delete_files(&self) -> Result<Option<String>, DiskFault> {
         let Handle { place, threads } = &*self.handle;
         place.end();
         let (done, wait) = crossbeam_channel::bounded(1);

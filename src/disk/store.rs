@@ -242,6 +242,12 @@ impl Store {
         }
     }
 
+    /// The name that its files in the state folder begin with.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Whether this is the record of the same folder.
     #[must_use]
     pub fn is(&self, other: &Store) -> bool {
@@ -290,7 +296,7 @@ fn read_bounded(path: &Path) -> io::Result<Option<(Vec<u8>, i64)>> {
 }
 
 /// A folder's one name: links resolved as far as it exists.
-fn resolved(dir: &Path) -> PathBuf {
+pub(super) fn resolved(dir: &Path) -> PathBuf {
     let whole = std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
     for there in whole.ancestors() {
         if let (Ok(real), Ok(rest)) = (fs::canonicalize(there), whole.strip_prefix(there)) {
@@ -298,6 +304,11 @@ fn resolved(dir: &Path) -> PathBuf {
         }
     }
     whole
+}
+
+/// Whether somebody works on the torrent and in the folder whose record has this name.
+pub(super) fn is_at_work(folder: &Path, name: &str) -> bool {
+    lock::is_held(&folder.join(format!("{name}.lock")))
 }
 
 /// Which start of the machine this is; empty where the system does not tell.

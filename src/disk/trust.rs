@@ -187,7 +187,7 @@ mod tests {
             synced: vec![0x80],
             unsure: vec![0],
         };
-        (l, Found { base: Some(base), generation: 1, last: T, entries, same_boot, notes: Vec::new() })
+        (l, Found { base: Some(base), generation: 1, last: T, entries, same_boot, notes: Vec::new(), fault: None })
     }
 
     fn at(size: u64, seconds: i64) -> Option<Stamp> {

@@ -26,7 +26,7 @@ use crate::disk::fault::other;
 use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
 use crate::swarm::event::{Effect, Fetch, Given, Gone, Input, PeerKey, Wish};
-use crate::swarm::job::DiskJob;
+use crate::swarm::job::{DiskFault, DiskJob};
 use crate::swarm::torrent::Torrent;
 use crate::swarm::view::TorrentView;
 use crate::wire::tracker::Asker;
@@ -83,6 +83,8 @@ pub enum News {
     Metadata(TorrentId, Box<Given>),
     /// The user has changed its trackers: these are all, by tier.
     Trackers(TorrentId, Vec<Vec<String>>),
+    /// Files are in its way, and it stops.
+    Occupied(TorrentId, DiskFault),
     /// The check is over.
     Ready(TorrentId),
     /// Everything that is wanted is there.
@@ -370,6 +372,7 @@ impl Work {
                     }
                 }
                 Effect::Metadata(info) => self.tell_metadata(info),
+                Effect::Occupied(fault) => self.tell(News::Occupied(self.it.id, fault)),
                 Effect::Notice(text) => self.tell(News::Notice(self.it.id, text)),
                 Effect::Complete => {
                     self.it.torrent.set_finished(unix_now());

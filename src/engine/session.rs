@@ -42,6 +42,7 @@ mod joining;
 mod lives;
 mod magnets;
 mod moves;
+mod overwrite;
 mod port;
 mod queue;
 mod requests;
@@ -107,7 +108,7 @@ pub enum Errand {
     /// Its files are closed again: its turn had gone.
     Shut(TorrentId),
     /// Its files are deleted, or not.
-    Deleted(TorrentId, Result<(), String>),
+    Deleted(TorrentId, Result<Option<String>, String>),
     /// Its `.torrent` is kept no more.
     Forgotten(InfoHash),
     /// A move has come further.
@@ -261,8 +262,10 @@ impl Desk {
     #[must_use]
     pub fn run(mut self) -> Vec<String> {
         if let Some(keep) = self.it.keep.clone() {
+            let (state_dir, owners) = (self.it.state_dir.clone(), self.owners());
             let load = move || {
-                let (list, notes) = keep.load();
+                let (list, mut notes) = keep.load();
+                notes.extend(moves::cut_short(&state_dir, &list, &owners));
                 Errand::Loaded(list, notes)
             };
             self.errand(load, |why| Errand::Said(None, format!("the list of torrents could not be read: {why}")));
@@ -345,6 +348,7 @@ impl Desk {
             Command::Export { id, to } => self.export(id, to),
             Command::Open(id) => self.open_folder(id),
             Command::Magnets(ids) => self.tell_magnets(&ids),
+            Command::Overwrite(id) => self.overwrite(id),
             Command::Survey(new) => self.survey(new),
             Command::Create(new) => self.create(new),
             Command::StopCreating => self.stop_making(),
@@ -399,9 +403,7 @@ impl Desk {
                 self.settle(id);
             }
             Errand::Deleted(id, deleted) => {
-                if let Err(why) = deleted {
-                    self.notice(Some(id), why);
-                }
+                deleted.map_or_else(Some, |stays| stays).into_iter().for_each(|text| self.notice(Some(id), text));
                 self.forget(id);
             }
             Errand::Forgotten(hash) => {
@@ -470,6 +472,7 @@ impl Desk {
                     self.list.moved_on = true;
                 }
             }
+            News::Occupied(id, fault) => self.occupied(id, fault),
             News::Notice(id, text) => self.notice(Some(id), text),
             News::Metadata(id, given) => self.metadata(id, given),
             News::Trackers(id, trackers) => self.tracked(id, trackers),

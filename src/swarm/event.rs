@@ -374,6 +374,8 @@ pub enum Effect {
     /// Everything that is wanted is there, verified and written. Told once per completion, not for data that
     /// were found whole by a check.
     Complete,
+    /// Files are in the way of the torrent, which stops: `Occupied` by somebody before, or `Taken` by another torrent.
+    Occupied(DiskFault),
     /// The check that `Input::Start` began is over, and the torrent takes part in the swarm.
     Ready,
 }

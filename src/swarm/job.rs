@@ -108,6 +108,10 @@ pub enum FaultKind {
     Full,
     /// Passes by itself, or when others end: no descriptors or threads, another process, a disk that is not there.
     Passing,
+    /// Files were there before and are not the torrent's: the user says whether they may be overwritten.
+    Occupied,
+    /// Files belong to another torrent.
+    Taken,
     /// A file is absent, shorter or changed: the torrent should be checked again.
     Changed,
     /// Lasts until a person does something: permission, another file in the way, a name that is too long ..
@@ -121,6 +125,12 @@ impl FaultKind {
     #[must_use]
     pub const fn may_pass(self) -> bool {
         matches!(self, FaultKind::Full | FaultKind::Passing)
+    }
+
+    /// Whether trying again does not help: only another call, or another word of the user.
+    #[must_use]
+    pub const fn is_final(self) -> bool {
+        matches!(self, FaultKind::Final | FaultKind::Occupied | FaultKind::Taken)
     }
 }
 
@@ -141,7 +151,7 @@ impl DiskFault {
             FaultKind::Full | FaultKind::Passing | FaultKind::Other => {
                 format!("{}; it is tried again by itself, at least once a minute", self.text)
             }
-            FaultKind::Changed | FaultKind::Final => self.text.clone(),
+            FaultKind::Changed | FaultKind::Final | FaultKind::Occupied | FaultKind::Taken => self.text.clone(),
         }
     }
 }

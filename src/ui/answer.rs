@@ -51,6 +51,7 @@ fn stays(dialog: &mut Dialog, key: Key, turn: &mut Turn<'_>) -> bool {
         Dialog::Add(add) => add.key(key, turn),
         Dialog::Create(create) => create.key(key, turn),
         Dialog::Remove(removal) => removal.key(key, turn),
+        Dialog::Overwrite(overwrite) => overwrite.key(key, turn),
         Dialog::Ask(ask) => ask.key(key, turn),
         Dialog::Settings(settings) => settings.key(key, turn),
         Dialog::Browse(browse) => match browse.key(key, size, &mut turn.model.outbox) {
@@ -144,6 +145,10 @@ pub fn click(model: &mut Model, x: u16, y: u16, snapshot: &Snapshot, commands: &
         }
         (Hit::Row(row), Some(Dialog::Remove(removal))) => {
             removal.click(row);
+            false
+        }
+        (Hit::Row(row), Some(Dialog::Overwrite(overwrite))) => {
+            overwrite.click(row);
             false
         }
         (Hit::Row(row), Some(Dialog::Browse(browse))) => browse.click(row),
@@ -243,6 +248,7 @@ pub fn inspected(
 pub fn settle(model: &mut Model, snapshot: &Snapshot) {
     model.dialogs.retain_mut(|dialog| match dialog {
         Dialog::Remove(removal) => removal.settle(snapshot),
+        Dialog::Overwrite(overwrite) => find(snapshot, overwrite.id).is_some(),
         Dialog::Ask(ask) => ask.settle(snapshot),
         Dialog::Untrack { id, .. } => find(snapshot, *id).is_some(),
         Dialog::Choose { id, chooser } => chooser.settle(find(snapshot, *id).is_some()),

@@ -15,6 +15,7 @@ use crate::ui::help::Help;
 use crate::ui::keys::Key;
 use crate::ui::layout::LEAST;
 use crate::ui::model::{Model, find};
+use crate::ui::overwrite::Overwrite;
 use crate::ui::palette::Palette;
 use crate::ui::pen::Pen;
 use crate::ui::removal::Removal;
@@ -33,6 +34,8 @@ pub enum Dialog {
     Browse(Box<Browse>),
     /// Asks whether to remove, and what.
     Remove(Removal),
+    /// Asks whether files that are in the way may be overwritten.
+    Overwrite(Box<Overwrite>),
     /// Asks for one line.
     Ask(Box<Ask>),
     /// Asks which files of a magnet are wanted, now that they are known.
@@ -149,6 +152,7 @@ fn write(sheet: &mut Sheet<'_, '_>, model: &Model, snapshot: &Snapshot) {
         Some(Dialog::Choose { chooser, .. }) => chooser.draw(sheet),
         Some(Dialog::Browse(browse)) => browse.draw(sheet),
         Some(Dialog::Remove(removal)) => removal.draw(sheet, snapshot),
+        Some(Dialog::Overwrite(overwrite)) => overwrite.draw(sheet),
         Some(Dialog::Ask(ask)) => ask.draw(sheet, snapshot),
         Some(Dialog::Untrack { id, index, url }) => {
             // As the list shows it, where names may be hidden.

@@ -43,6 +43,8 @@ pub enum Msg {
     Complete(TorrentId),
     /// The files of this magnet are known, and to be chosen.
     Choose(TorrentId, Box<Contents>),
+    /// Files are in the way of a torrent: its name, which they are, and whether they may be overwritten.
+    Occupied(TorrentId, String, String, bool),
     /// Something to be told to the user, and which torrent says it.
     Notice(Option<TorrentId>, String),
     /// Magnet links to be copied, and of how many torrents they were asked.

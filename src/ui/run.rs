@@ -441,6 +441,7 @@ impl World {
                 Event::Creating { what, done, total, rate } => Msg::Creating(Making::Hashed(what, (done, total), rate)),
                 Event::Created { what, made } => Msg::Creating(Making::Made(what, made)),
                 Event::Choose { id, contents } => Msg::Choose(id, contents),
+                Event::Occupied { id, name, text, ask } => Msg::Occupied(id, name, text, ask),
                 Event::Ready(_) => continue,
                 Event::Stopped => {
                     self.ended = Some(Outcome::EngineStopped);

@@ -127,6 +127,7 @@ impl Home {
             state_dir: self.state(),
             allocate: Allocation::Sparse,
             unwanted: Vec::new(),
+            overwrite: false,
         }
     }
 

@@ -540,7 +540,7 @@ impl World {
                     let at = self.now + Duration::from_millis(20);
                     self.later(at, node, What::Input(Input::Described { config, have, check }));
                 }
-                Effect::Notice(text) => self.nodes[node].notices.push(text),
+                Effect::Notice(text) | Effect::Occupied(DiskFault { text, .. }) => self.nodes[node].notices.push(text),
                 Effect::Fetch { peer, fetch } => self.fetch(node, peer, &fetch),
                 Effect::Unfetch { peer } => {
                     if let Some(line) = self.lines.get_mut(&(node, peer)) {

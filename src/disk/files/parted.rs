@@ -246,7 +246,10 @@ impl Files {
                 continue;
             }
             match self.open(&file.path, Access::Create) {
-                Ok(_) => self.raise(n, BEGUN | SIZED | NEW | UNSTAMPED | DIRTY),
+                Ok(_) => {
+                    self.raise(n, BEGUN | SIZED | NEW | UNSTAMPED | DIRTY);
+                    self.ownership.made(n);
+                }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => drop(self.look(n)?),
                 Err(error) => {
                     self.begun.store(false, Ordering::Release);

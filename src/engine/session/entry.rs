@@ -60,7 +60,7 @@ impl Halt {
     /// A fault that has come up now, after what it was before.
     pub(super) fn new(fault: DiskFault, before: Option<&Halt>, now: Instant) -> Self {
         let tries = before.map_or(0, |before| before.tries.saturating_add(1));
-        let at = (fault.kind != FaultKind::Final).then(|| now + pause(tries));
+        let at = (!fault.kind.is_final()).then(|| now + pause(tries));
         Halt { fault, tries, at, trying: false }
     }
 
@@ -97,10 +97,12 @@ pub(super) struct Entry {
     pub(super) idle: Option<Instant>,
     /// An errand looks at the files of a magnet that runs.
     pub(super) unpacking: bool,
-    /// The user was asked which files he wants.
+    /// The user was asked which files he wants, or what becomes of those in its way.
     pub(super) asked: bool,
     /// It was named once more before it was read.
     pub(super) named_again: Vec<AddTorrent>,
+    /// It may overwrite files that are in its way.
+    pub(super) overwrite: bool,
 }
 
 impl Entry {
@@ -122,6 +124,7 @@ impl Entry {
             unpacking: false,
             asked: false,
             named_again: Vec::new(),
+            overwrite: false,
         }
     }
 

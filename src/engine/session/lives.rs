@@ -15,6 +15,7 @@ use super::wishes::today;
 use super::{Desk, Errand, Opened};
 use crate::api::{AddTorrent, Event, TorrentId};
 use crate::disk::fault::{other, passing};
+use crate::disk::owners::Owners;
 use crate::disk::storage::{Allocation, Resumed, Storage, StorageSpec};
 use crate::disk::store::Store;
 use crate::swarm::event::Input;
@@ -57,6 +58,7 @@ impl Desk {
     /// Puts a torrent at the end of the queue. Several that are added at once are read in any order, and before the list
     /// of the last session or after it: each comes before those that were named after it, those of the list before all.
     fn enter(&mut self, id: TorrentId, entry: Entry) {
+        self.owners().list(entry.hash, Some(&entry.kept.dir));
         self.table.insert(id, entry);
         let rank = |id: TorrentId| (!self.list.restored.contains(&id.0), id);
         let later = self.order.iter().rev().take_while(|other| rank(**other) > rank(id)).count();
@@ -162,6 +164,7 @@ impl Desk {
         remarks.into_iter().for_each(|remark| self.notice(Some(id), remark));
         if let Some(entry) = self.table.get_mut(&id) {
             entry.adopt(plan);
+            entry.overwrite = add.overwrite;
             entry.adding = Some(add.what);
         }
         if add.paused {
@@ -235,8 +238,16 @@ impl Desk {
         }
     }
 
+    /// Who owns which paths.
+    pub(super) fn owners(&self) -> Arc<Owners> {
+        self.it.disk.owners(&self.it.state_dir)
+    }
+
     pub(super) fn forget(&mut self, id: TorrentId) {
         self.order.retain(|other| *other != id);
+        if let Some(entry) = self.table.get(&id) {
+            self.owners().list(entry.hash, None);
+        }
         if let Some(entry) = self.table.remove(&id)
             && let Some(keep) = self.it.keep.clone()
         {
@@ -254,20 +265,25 @@ impl Desk {
         self.keep();
     }
 
-    /// Where its files are; `None` for a magnet that has none yet.
-    pub(super) fn spec(&self, plan: &Plan) -> Option<StorageSpec> {
+    /// Where the files of a torrent are; `None` for a magnet that has none yet.
+    pub(super) fn spec(&self, id: TorrentId) -> Option<StorageSpec> {
+        let entry = self.table.get(&id)?;
+        let plan = entry.plan.as_ref()?;
         Some(StorageSpec {
             layout: Arc::clone(plan.layout.as_ref()?),
             dir: plan.dir.clone(),
             state_dir: self.it.state_dir.clone(),
             allocate: Allocation::default(),
             unwanted: plan.unwanted(),
+            overwrite: entry.overwrite,
         })
     }
 
     fn open(&mut self, id: TorrentId) {
-        let Some(plan) = self.table.get(&id).and_then(|entry| entry.plan.as_ref()) else { return };
-        let (spec, disk) = (self.spec(plan), Arc::clone(&self.it.disk));
+        if self.table.get(&id).is_none_or(|entry| entry.plan.is_none()) {
+            return;
+        }
+        let (spec, disk) = (self.spec(id), Arc::clone(&self.it.disk));
         self.alter(id, |life| match life {
             Life::Paused(torrent) => Life::Opening(torrent),
             other => other,
@@ -380,8 +396,7 @@ impl Desk {
     }
 
     fn delete(&mut self, id: TorrentId) {
-        let Some(plan) = self.table.get(&id).and_then(|entry| entry.plan.as_ref()) else { return };
-        let Some(spec) = self.spec(plan) else { return };
+        let Some(spec) = self.spec(id) else { return };
         let disk = Arc::clone(&self.it.disk);
         self.alter(id, |_| Life::Deleting);
         let work = move || {

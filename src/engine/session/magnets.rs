@@ -87,14 +87,14 @@ impl Desk {
     /// Looks at the files of a magnet that runs, unless they are still to be chosen.
     fn unpack(&mut self, id: TorrentId) {
         let Some(entry) = self.table.get(&id) else { return };
-        let (Life::Running(inbox), Some(plan)) = (&entry.life, &entry.plan) else { return };
+        let (Life::Running(inbox), Some(_)) = (&entry.life, &entry.plan) else { return };
         if entry.is_choosing() {
             return self.ask_files(id);
         }
         if entry.unpacking {
             return;
         }
-        let Some(spec) = self.spec(plan) else { return };
+        let Some(spec) = self.spec(id) else { return };
         let (disk, answers) = (Arc::clone(&self.it.disk), inbox.clone());
         let work = move || {
             let opened = disk.open(spec, move |done| answers.tell(Input::Disk(done)));

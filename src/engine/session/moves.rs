@@ -1,17 +1,26 @@
 //! Moving a torrent's data: it stops, its files move on a thread of their own, and it goes on as before.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
+use super::super::kept::Kept;
 use super::entry::Life;
 use super::{Desk, Errand, Uncleared};
 use crate::api::TorrentId;
+use crate::disk::moving::cut_short::clear_up;
 use crate::disk::moving::{Moved, Progress, bring};
+use crate::disk::owners::Owners;
 
 /// The time between two looks at how far a move is.
 const LOOK: Duration = Duration::from_millis(500);
+
+/// Clears up after moves that were cut short, in which these torrents were; returns what a person should hear.
+pub(super) fn cut_short(state_dir: &Path, list: &[Kept], owners: &Owners) -> Vec<String> {
+    let of = |hash| list.iter().find(|kept| kept.hash() == Some(hash)).map(|kept| kept.dir.clone());
+    clear_up(state_dir, &of, owners)
+}
 
 impl Desk {
     /// Moves a torrent's data to another folder, as soon as nobody works on them.
@@ -32,6 +41,8 @@ impl Desk {
             // There is nothing to be moved yet.
             plan.move_to(to.clone());
             entry.kept.dir.clone_from(&to);
+            let hash = entry.hash;
+            self.owners().list(hash, Some(&to));
             self.notice(Some(id), format!("{name} will go to {}", to.display()));
             return self.keep();
         }
@@ -42,8 +53,9 @@ impl Desk {
     /// Nobody works on the files: a thread of their own moves them, since that may take hours.
     pub(super) fn begin_moving(&mut self, id: TorrentId) {
         let Some(entry) = self.table.get(&id) else { return };
-        let (Some(plan), Some(to)) = (&entry.plan, entry.moving.clone()) else { return };
-        let Some(spec) = self.spec(plan) else { return };
+        let Some(to) = entry.moving.clone() else { return };
+        let Some(spec) = self.spec(id) else { return };
+        let owners = self.owners();
         let results = self.it.results.0.clone();
         let progress = Arc::new(Progress::default());
         let shared = Arc::clone(&progress);
@@ -62,7 +74,7 @@ impl Desk {
                         let _ = told.send(Errand::Moving(id));
                     }
                 });
-                let moved = bring(&spec, &to, &progress);
+                let moved = bring(&spec, &to, &owners, &progress);
                 drop(end);
                 moved
             });
@@ -94,6 +106,8 @@ impl Desk {
                 if let Life::Paused(torrent) = &mut entry.life {
                     torrent.set_folder(plan.config.folder.clone());
                 }
+                let hash = entry.hash;
+                self.owners().list(hash, Some(&to));
                 self.notice(Some(id), format!("{name} was moved to {}", to.display()));
                 self.keep();
                 // What is left of it in the old folder goes when the list tells the next session of the new one.

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{Effect, Gone, Phase, Torrent};
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
-use crate::swarm::job::{DiskFault, DiskJob};
+use crate::swarm::job::{DiskFault, DiskJob, FaultKind};
 use crate::swarm::view::{Priority, Source};
 use crate::wire::message::PieceIndex;
 use crate::wire::text::counted;
@@ -104,11 +104,25 @@ impl Torrent {
         if self.phase != Phase::Checking {
             return;
         }
+        if fault.as_ref().is_some_and(|fault| self.is_occupied(now, fault, out)) {
+            return;
+        }
         self.go_active(now, out);
         if let Some(fault) = fault {
             let lacking: Vec<_> = self.config.geometry.all().filter(|p| !self.picker.have().has(*p)).collect();
             self.unreadable(now, lacking, fault, out);
         }
+    }
+
+    /// Stops where files are in the way that are not the torrent's; tells whether that is so.
+    pub(super) fn is_occupied(&mut self, now: Instant, fault: &DiskFault, out: &mut Vec<Effect>) -> bool {
+        let occupied = matches!(fault.kind, FaultKind::Occupied | FaultKind::Taken);
+        if occupied {
+            self.write_log(now, fault.text.clone());
+            out.push(Effect::Occupied(fault.clone()));
+            self.stop(now, out);
+        }
+        occupied
     }
 
     fn go_active(&mut self, now: Instant, out: &mut Vec<Effect>) {

@@ -31,6 +31,9 @@ impl Torrent {
     pub(super) fn unwritable(&mut self, now: Instant, piece: PieceIndex, fault: DiskFault, out: &mut Vec<Effect>) {
         self.picker.mark_lost(piece);
         self.release_piece(piece);
+        if self.is_occupied(now, &fault, out) {
+            return;
+        }
         self.recovery.unwritten = Some(piece);
         self.halt(now, fault, out);
     }

@@ -1,0 +1,516 @@
+//! Whose the files of one torrent at work are: its own, somebody's who was there before, another torrent's. What is not its
+//! own is not written to, and only what it made is ever deleted.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use sha1::{Digest, Sha1};
+
+use crate::disk::bits::PieceBits;
+use crate::disk::fault;
+use crate::disk::files::Stamp;
+use crate::disk::layout::{LaidFile, Layout};
+use crate::disk::owners::entry::{self, Entry, Head};
+use crate::disk::owners::{Owner, Owners, Whose, paths};
+use crate::disk::paths::{self as below, Access};
+use crate::disk::rawio;
+use crate::swarm::job::{DiskFault, FaultKind};
+use crate::wire::message::PieceIndex;
+
+/// Bytes read in one go.
+const READ: usize = 256 * 1024;
+
+/// What is to be known of a torrent when its files have been looked at.
+pub struct Opening<'a> {
+    /// It has a resume record in this folder.
+    pub known: bool,
+    /// The user lets it write over files that were there before.
+    pub overwrite: bool,
+    /// Whether a file is not wanted.
+    pub unwanted: &'a dyn Fn(u32) -> bool,
+}
+
+/// Whose the files of a torrent are, while it is at work in a folder.
+#[derive(Debug)]
+pub struct Ownership {
+    owners: Arc<Owners>,
+    pub(super) key: String,
+    pub(super) layout: Arc<Layout>,
+    dir: PathBuf,
+    /// The folder with its links resolved.
+    place: PathBuf,
+    pub(super) head: Head,
+    whose: Vec<AtomicU8>,
+    /// What the record said.
+    recorded: Option<Entry>,
+    /// Those to whom paths belong that are not ours.
+    others: Mutex<HashMap<u32, Owner>>,
+    twins: Vec<(u32, u32)>,
+    overwrite: AtomicBool,
+    /// Whether anything is to be looked at before a write.
+    guarded: AtomicBool,
+    /// The states and the end that were saved last.
+    saved: Mutex<Option<(Vec<u8>, bool)>>,
+    ended: AtomicBool,
+}
+
+impl Ownership {
+    pub(super) fn new(
+        owners: Arc<Owners>,
+        key: &str,
+        layout: Arc<Layout>,
+        (dir, place): (&Path, PathBuf),
+        head: Head,
+        recorded: Option<Entry>,
+        others: HashMap<u32, Owner>,
+    ) -> Self {
+        let twins = recorded.as_ref().map_or_else(|| twins(&paths(&layout, &place)), |entry| entry.twins.clone());
+        let states = |entry: &Entry| -> Vec<u8> { entry.paths.iter().map(|path| path.whose as u8).collect() };
+        let saved = recorded.as_ref().map(|entry| (states(entry), entry.head.clean));
+        // Until its files have been looked at it claims what it had.
+        let whose = match &saved {
+            Some((states, _)) => states.iter().copied().map(AtomicU8::new).collect(),
+            // Padding is never written, and nobody's.
+            None => {
+                let none = |file: &LaidFile| if file.pad { Whose::Made } else { Whose::Absent };
+                layout.files().iter().map(|file| AtomicU8::new(none(file) as u8)).collect()
+            }
+        };
+        Ownership {
+            owners,
+            key: key.to_owned(),
+            layout,
+            dir: dir.to_path_buf(),
+            place,
+            head,
+            whose,
+            recorded,
+            others: Mutex::new(others),
+            twins,
+            overwrite: AtomicBool::new(false),
+            guarded: AtomicBool::new(false),
+            saved: Mutex::new(saved),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Whose a file is.
+    #[must_use]
+    pub fn whose(&self, file: u32) -> Whose {
+        let byte = self.whose.get(file as usize).map_or(0, |whose| whose.load(Ordering::Acquire));
+        Whose::of(byte).unwrap_or(Whose::Foreign)
+    }
+
+    fn set(&self, file: u32, whose: Whose) {
+        if let Some(slot) = self.whose.get(file as usize) {
+            slot.store(whose as u8, Ordering::Release);
+        }
+        if matches!(whose, Whose::Unproven | Whose::Foreign | Whose::Shared | Whose::Lost) {
+            self.guarded.store(true, Ordering::Release);
+        }
+    }
+
+    fn file(&self, n: u32) -> Option<&LaidFile> {
+        self.layout.files().get(n as usize)
+    }
+
+    fn path(&self, n: u32) -> PathBuf {
+        self.file(n).map_or_else(PathBuf::new, |file| self.dir.join(&file.path))
+    }
+
+    fn owner(&self, n: u32) -> Option<Owner> {
+        self.others.lock().unwrap_or_else(PoisonError::into_inner).get(&n).cloned()
+    }
+
+    /// Its paths as others are to see them.
+    pub(super) fn paths(&self) -> Vec<entry::Path> {
+        let paths = paths(&self.layout, &self.place).into_iter().zip(0_u32..);
+        paths.map(|((exact, folded), n)| entry::Path { exact, folded, whose: self.whose(n) }).collect()
+    }
+
+    /// Judges what was found in the places of its files (`None` for nothing, a fault for what cannot be used), and takes the
+    /// paths. Files that are longer than they should be are cut where the user lets them be overwritten.
+    ///
+    /// # Errors
+    /// When a path belongs to another torrent, two files are one here, or something cannot be used.
+    pub fn settle(
+        &self,
+        opening: &Opening<'_>,
+        looks: Vec<Result<Option<Stamp>, DiskFault>>,
+    ) -> Result<Vec<Option<Stamp>>, DiskFault> {
+        self.overwrite.store(opening.overwrite, Ordering::Release);
+        self.tell_twins(&looks)?;
+        let mut taken = Vec::new();
+        let mut stamps = Vec::with_capacity(looks.len());
+        for (look, n) in looks.into_iter().zip(0..) {
+            let Some(file) = self.file(n).filter(|file| !file.pad) else {
+                stamps.push(look?);
+                continue;
+            };
+            let owner = self.owner(n).filter(|_| !matches!(self.recorded(n), Some(Whose::Made | Whose::Found)));
+            let unwanted = (opening.unwanted)(n);
+            let look = match (look, &owner) {
+                (Err(_), _) if unwanted => Ok(None),
+                (Err(fault), Some(owner)) if owner.present || !opening.overwrite => {
+                    log::info!("{fault}");
+                    return Err(self.refusal(n, owner));
+                }
+                (Err(fault), _) if opening.overwrite => self.cut(n, file).map_err(|_| fault),
+                (look, _) => look,
+            };
+            let look = look?;
+            let whose = match (owner, look) {
+                (Some(_), None) if unwanted => Whose::Shared,
+                (Some(owner), None) if owner.present => return Err(self.refusal(n, &owner)),
+                (Some(owner), look) if look.is_none() || (opening.overwrite && !owner.present) => {
+                    taken.push((owner, n));
+                    self.others.lock().unwrap_or_else(PoisonError::into_inner).remove(&n);
+                    if look.is_some() { Whose::Unproven } else { Whose::Absent }
+                }
+                (Some(owner), Some(stamp)) if stamp.size != file.length && owner.present && !unwanted => {
+                    return Err(self.refusal(n, &owner));
+                }
+                (Some(_), _) => Whose::Shared,
+                (None, None) => Whose::Absent,
+                (None, Some(stamp)) => self.found(n, stamp, opening.known),
+            };
+            self.set(n, whose);
+            stamps.push(look);
+        }
+        if !taken.is_empty() {
+            let mine = paths(&self.layout, &self.place);
+            let taken: Vec<_> = taken.into_iter().map(|(owner, n)| (owner, mine[n as usize].1)).collect();
+            self.owners.take_over(&taken);
+        }
+        Ok(stamps)
+    }
+
+    /// Whose a file is that is there and belongs to no other torrent.
+    fn found(&self, n: u32, stamp: Stamp, known: bool) -> Whose {
+        let nothing = stamp.size == 0 || self.file(n).is_none_or(|file| file.length == 0);
+        let clean = self.recorded.as_ref().is_some_and(|entry| entry.head.clean);
+        match self.recorded(n) {
+            Some(whose @ (Whose::Made | Whose::Found)) => whose,
+            // Made after the record was written, which the end of the program cut short.
+            Some(Whose::Absent) if !clean => Whose::Made,
+            // A record of an older version of the program says nothing of owners.
+            None if known => Whose::Made,
+            _ if nothing => Whose::Found,
+            _ => Whose::Unproven,
+        }
+    }
+
+    fn recorded(&self, n: u32) -> Option<Whose> {
+        self.recorded.as_ref()?.paths.get(n as usize).map(|path| path.whose)
+    }
+
+    /// Gives a file that is too long its length.
+    fn cut(&self, n: u32, file: &LaidFile) -> Result<Option<Stamp>, DiskFault> {
+        let words = |error: std::io::Error| fault::system(fault::Doing::Write, &self.path(n), &error, 0);
+        let open = below::open(&self.dir, &file.path, Access::Write).map_err(words)?;
+        let length = open.metadata().map_err(words)?.len();
+        if length > file.length {
+            log::warn!("{} is cut from {length} to {} bytes, to be overwritten", self.path(n).display(), file.length);
+            open.set_len(file.length).map_err(words)?;
+        }
+        let meta = open.metadata().map_err(words)?;
+        Ok(Some(Stamp { size: meta.len(), changed: meta.modified().map_or(0, crate::disk::files::nanos) }))
+    }
+
+    /// Says so where two files of the torrent are one on this file system.
+    fn tell_twins(&self, looks: &[Result<Option<Stamp>, DiskFault>]) -> Result<(), DiskFault> {
+        let there = |n: u32| !matches!(looks.get(n as usize), None | Some(Ok(None)));
+        let inode = |n: u32| std::fs::symlink_metadata(self.path(n)).ok().and_then(|meta| rawio::inode(&meta));
+        for (a, b) in self.twins.iter().filter(|(a, b)| there(*a) && there(*b)) {
+            // Where the system tells no inodes, it is one that is blind to case.
+            if inode(*a) == inode(*b) {
+                return Err(one_file(&self.path(*a), &self.path(*b)));
+            }
+        }
+        Ok(())
+    }
+
+    fn refusal(&self, n: u32, owner: &Owner) -> DiskFault {
+        let path = self.path(n);
+        let text = match owner.present {
+            true => {
+                format!("{} belongs to {owner}: choose another folder, or remove that torrent first", path.display())
+            }
+            false => {
+                format!(
+                    "{} belongs to {owner}: move it away, choose another folder, or let it be overwritten (--overwrite)",
+                    path.display()
+                )
+            }
+        };
+        let kind = if owner.present { FaultKind::Taken } else { FaultKind::Occupied };
+        DiskFault { kind, text }
+    }
+
+    /// Files whose pieces have to be hashed before it is known whose they are.
+    pub fn in_question(&self) -> impl Iterator<Item = u32> + '_ {
+        let asked = |n: &u32| matches!(self.whose(*n), Whose::Unproven | Whose::Foreign | Whose::Shared);
+        let any = self.guarded.load(Ordering::Acquire);
+        (0..self.whose.len() as u32).filter(move |n| any && asked(n))
+    }
+
+    /// Takes note of files that have appeared since it was opened, before they are checked.
+    pub fn appeared(&self, n: u32) {
+        if self.whose(n) == Whose::Absent {
+            self.set(n, if self.file(n).is_some_and(|file| file.length == 0) { Whose::Found } else { Whose::Unproven });
+        }
+    }
+
+    /// Judges the files in question by the pieces that are there, after a check. Tells why the torrent cannot go on, if so.
+    pub fn judge(
+        &self,
+        written: &PieceBits,
+        unwanted: &dyn Fn(u32) -> bool,
+        stop: &dyn Fn() -> bool,
+    ) -> Option<DiskFault> {
+        let mut zeros = Zeros::default();
+        let all = 0..self.layout.geometry().pieces();
+        let mut evidence = None;
+        let (mut refused, mut foreign) = (None, Vec::new());
+        for n in self.in_question().collect::<Vec<_>>() {
+            if stop() {
+                return None;
+            }
+            let pieces = self.layout.pieces_of(n as usize);
+            let whole = pieces.clone().all(|piece| written.has(piece));
+            let bad = pieces.clone().any(|piece| self.is_inside(n, piece) && !written.has(piece));
+            if self.whose(n) == Whose::Shared {
+                if !whole && bad && !unwanted(n) {
+                    refused = refused.or_else(|| self.owner(n).map(|owner| self.refusal(n, &owner)));
+                }
+                continue;
+            }
+            let proves = |zeros: &mut Zeros, piece| written.has(piece) && !zeros.is(&self.layout, piece);
+            let whose = if whole || pieces.clone().any(|piece| proves(&mut zeros, piece)) || self.is_blank(n, stop) {
+                Whose::Found
+            } else if self.overwrite.load(Ordering::Acquire) {
+                Whose::Made
+            } else if bad || !*evidence.get_or_insert_with(|| all.clone().any(|piece| proves(&mut zeros, piece))) {
+                Whose::Foreign
+            } else {
+                Whose::Unproven
+            };
+            self.set(n, whose);
+            if whose == Whose::Foreign && !unwanted(n) {
+                foreign.push(n);
+            }
+        }
+        self.guarded.store(self.in_question().next().is_some(), Ordering::Release);
+        refused.or_else(|| Some(occupied(&self.path(*foreign.first()?), foreign.len())))
+    }
+
+    /// Whether a piece has bytes of this file alone.
+    fn is_inside(&self, n: u32, piece: u32) -> bool {
+        let bytes = self.layout.bytes_of(PieceIndex(piece));
+        self.file(n).is_some_and(|file| file.offset <= bytes.start && bytes.end <= file.offset + file.length)
+    }
+
+    /// Whether a file holds nothing but zeros, and has no other name under which somebody keeps them.
+    fn is_blank(&self, n: u32, stop: &dyn Fn() -> bool) -> bool {
+        let Some(file) = self.file(n) else { return false };
+        let Ok(open) = below::open(&self.dir, &file.path, Access::Read) else { return true };
+        let Ok(meta) = open.metadata() else { return false };
+        if rawio::names(&meta) > 1 {
+            return false;
+        }
+        let (mut at, mut buffer) = (0, vec![0; READ]);
+        while let Some(data) = rawio::next_data(&open, at).filter(|data| data.start < meta.len()) {
+            at = data.start;
+            let end = data.end.min(meta.len());
+            while at < end {
+                let part = &mut buffer[..(end - at).min(READ as u64) as usize];
+                if stop() || rawio::read_exact_at(&open, part, at).is_err() || part.iter().any(|byte| *byte != 0) {
+                    return false;
+                }
+                at += part.len() as u64;
+            }
+        }
+        true
+    }
+
+    /// Whether anything has to be asked before this file is written to.
+    #[must_use]
+    pub fn is_guarded(&self, file: u32) -> bool {
+        self.guarded.load(Ordering::Acquire)
+            && matches!(self.whose(file), Whose::Unproven | Whose::Foreign | Whose::Shared | Whose::Lost)
+    }
+
+    /// Whether these bytes are to be written at a place in a guarded file: not where they stand there already.
+    ///
+    /// # Errors
+    /// When they must not: something else stands there.
+    pub fn admit<'a>(&self, n: u32, at: u64, bytes: impl Iterator<Item = &'a [u8]>) -> Result<bool, DiskFault> {
+        let whose = self.whose(n);
+        let no = || match self.owner(n) {
+            Some(owner) => self.refusal(n, &owner),
+            None => occupied(&self.path(n), 1),
+        };
+        let Some(file) = self.file(n).filter(|_| matches!(whose, Whose::Unproven | Whose::Shared)) else {
+            return Err(no());
+        };
+        let Ok(open) = below::open(&self.dir, &file.path, Access::Read) else {
+            return if whose == Whose::Unproven { Ok(true) } else { Err(no()) };
+        };
+        let length = open.metadata().map_or(0, |meta| meta.len());
+        let (mut at, mut equal, mut blank) = (at, true, true);
+        let mut there = Vec::new();
+        for part in bytes {
+            there.clear();
+            there.resize(part.len(), 0);
+            // What is behind its end is nobody's.
+            let known = length.saturating_sub(at).min(part.len() as u64) as usize;
+            rawio::read_exact_at(&open, &mut there[..known], at)
+                .map_err(|error| fault::system(fault::Doing::Read, &self.path(n), &error, 0))?;
+            equal &= known == part.len() && there == part;
+            // Byte by byte: each is the one that comes, or nobody's.
+            blank &= there.iter().zip(part).all(|(is, comes)| *is == 0 || is == comes);
+            at += part.len() as u64;
+        }
+        match (equal, blank && whose == Whose::Unproven) {
+            (true, _) => Ok(false),
+            (false, true) => Ok(true),
+            (false, false) => Err(no()),
+        }
+    }
+
+    /// Takes note of a piece that is whole: what was in question in it is the torrent's.
+    pub fn proved(&self, piece: u32) {
+        if !self.guarded.load(Ordering::Acquire) {
+            return;
+        }
+        for segment in self.layout.segments(self.layout.bytes_of(PieceIndex(piece))) {
+            if self.whose(segment.file as u32) == Whose::Unproven {
+                self.set(segment.file as u32, Whose::Found);
+            }
+        }
+    }
+
+    /// Takes note of a file that the torrent made.
+    pub fn made(&self, n: u32) {
+        self.set(n, Whose::Made);
+    }
+
+    /// The fault of a file that was not there when the torrent was opened, and is now, made by somebody else.
+    #[must_use]
+    pub fn intruder(&self, n: u32) -> DiskFault {
+        let path = self.path(n);
+        match self.owners.taken(&self.key, &self.layout, &self.dir).filter(|(taken, _)| *taken == path) {
+            Some((_, owner)) => self.refusal(n, &owner),
+            None => fault::changed(&path, "was made by somebody else meanwhile"),
+        }
+    }
+
+    /// Which files may be deleted with the torrent: those that it made and nobody else uses.
+    #[must_use]
+    pub fn deletable(&self) -> BTreeSet<u32> {
+        let used = self.owners.used(self);
+        (0..self.whose.len() as u32).filter(|n| self.whose(*n) == Whose::Made && !used.contains(n)).collect()
+    }
+
+    /// Writes the record, if it has anything new to say; `last` where the torrent is closed. Where it cannot be written, the
+    /// log says so.
+    pub fn save(&self, last: bool) {
+        let states: Vec<u8> = self.whose.iter().map(|whose| whose.load(Ordering::Acquire)).collect();
+        let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whether it came to its end counts for files that are still to be made.
+        let clean = last || !states.contains(&(Whose::Absent as u8));
+        if self.ended.load(Ordering::Acquire) || saved.as_ref().is_some_and(|it| it.0 == states && it.1 == clean) {
+            return;
+        }
+        let head = Head { clean, ..self.head.clone() };
+        let entry = Entry { head, twins: self.twins.clone(), paths: self.paths() };
+        match self.owners.save(&self.key, &entry) {
+            Ok(()) => *saved = Some((states, clean)),
+            Err(error) => log::warn!("cannot take down whose the files in {} are: {error}", self.dir.display()),
+        }
+    }
+
+    /// The torrent is not at work any more.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Deletes the record: the torrent's files are gone.
+    pub fn delete(&self) {
+        self.end();
+        self.owners.remove(&self.key);
+    }
+}
+
+impl Drop for Ownership {
+    fn drop(&mut self) {
+        self.owners.leave(&self.key);
+    }
+}
+
+/// Pairs of files whose paths differ in case or Unicode form alone.
+fn twins(paths: &[(u64, u64)]) -> Vec<(u32, u32)> {
+    let mut first: HashMap<u64, u32> = HashMap::with_capacity(paths.len());
+    let mut pairs = Vec::new();
+    for ((_, folded), n) in paths.iter().zip(0..).filter(|((exact, _), _)| *exact != 0) {
+        match first.get(folded) {
+            Some(twin) => pairs.push((*twin, n)),
+            None => drop(first.insert(*folded, n)),
+        }
+    }
+    pairs
+}
+
+/// The hashes of pieces that are nothing but zeros, by their size.
+#[derive(Default)]
+struct Zeros(BTreeMap<u32, [u8; 20]>);
+
+impl Zeros {
+    fn is(&mut self, layout: &Layout, piece: u32) -> bool {
+        let size = layout.geometry().piece_size(PieceIndex(piece));
+        let hash = self.0.entry(size).or_insert_with(|| Sha1::digest(vec![0; size as usize]).into());
+        layout.hash(PieceIndex(piece)) == Some(hash)
+    }
+}
+
+/// The fault of files that were there before.
+fn occupied(path: &Path, count: usize) -> DiskFault {
+    let more = match count {
+        0 | 1 => String::new(),
+        2 => " (and one more file)".to_owned(),
+        n => format!(" (and {} more files)", n - 1),
+    };
+    let text = format!(
+        "{}{more} was there before, and nothing in it is this torrent's: move it away, choose another folder, or let it be \
+         overwritten (--overwrite)",
+        path.display()
+    );
+    DiskFault { kind: FaultKind::Occupied, text }
+}
+
+/// The fault of two files that are one on a file system that is blind to case.
+#[must_use]
+pub(super) fn one_file(a: &Path, b: &Path) -> DiskFault {
+    fault::other(format!(
+        "{} and {} are one file here, and two in the torrent: choose a folder on a file system that tells their names apart",
+        a.display(),
+        b.display()
+    ))
+}
+
+/// Says that files were not deleted with their torrent.
+pub(super) fn stays(path: &Path, count: usize) -> String {
+    let path = path.display();
+    let why = "there before the torrent, or another torrent's";
+    match count {
+        1 => format!("{path} was {why}: it stays"),
+        2 => format!("{path} and one more file were {why}: they stay"),
+        n => format!("{path} and {} more files were {why}: they stay", n - 1),
+    }
+}
