@@ -142,7 +142,7 @@ pub struct DownloadArgs {
     /// Write over files that were there before and are not the torrent's
     #[arg(long)]
     pub overwrite: bool,
-    /// Stop seeding when this many times the size was sent
+    /// Stop seeding when this many times the wanted bytes were sent, in this and earlier runs
     #[arg(long, value_name = "RATIO", value_parser = ratio)]
     pub seed_ratio: Option<f64>,
     /// Stop seeding after this many minutes

@@ -108,6 +108,7 @@ pub mod swarm {
     pub mod bitfield;
     pub mod candidates;
     pub mod choker;
+    pub mod data_map;
     pub mod dht;
     pub mod event;
     pub mod exchange;

@@ -16,9 +16,11 @@ use std::path::Path;
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 use support::torrent::{Home, Known, pieces_in};
+use ttui::disk::layout::Layout;
 use ttui::disk::pool::DiskPool;
 use ttui::disk::storage::Allocation;
 use ttui::limits::SHUTDOWN;
+use ttui::swarm::data_map::DataMap;
 use ttui::swarm::job::{DiskDone, DiskJob, FaultKind, Probe};
 use ttui::wire::message::{Block, PieceIndex};
 
@@ -105,15 +107,15 @@ fn late_and_foreign_blocks_do_no_harm() {
 
 #[test]
 fn a_corrupt_piece_tells_which_blocks_came() {
-    // The second piece lies in a pad file in part: what a peer sent for it cannot be read back from disk.
+    // The second piece lies in a pad file in part: that is zeros, whatever a peer sends for it.
     let known = Known::new(65_536, &[(Some("a"), 100_000), (None, 31_072), (Some("b"), 10_000)]);
-    for piece in [0, 1] {
+    for (piece, lie) in [(0, 3), (1, 1)] {
         let (home, pool) = (Home::new(), pool());
         let (open, _) = home.open(&pool, &known);
         let blocks = known.blocks(piece);
         let bad = Bytes::from(vec![0xee; 16_384]);
         let sent: Vec<Bytes> =
-            blocks.iter().enumerate().map(|(n, b)| if n == 3 { bad.clone() } else { known.bytes(*b) }).collect();
+            blocks.iter().enumerate().map(|(n, b)| if n == lie { bad.clone() } else { known.bytes(*b) }).collect();
         open.storage.submit(blocks.iter().zip(&sent).map(|(b, d)| DiskJob::Write { block: *b, data: d.clone() }));
         let hashes = |all: &[Bytes]| all.iter().map(|b| Sha1::digest(b).into()).collect::<Vec<[u8; 20]>>();
         match open.until(|d| !matches!(d, DiskDone::Wrote(_))).pop() {
@@ -129,6 +131,64 @@ fn a_corrupt_piece_tells_which_blocks_came() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+#[test]
+fn padding_is_there_without_anybody_sending_it() {
+    let block = 16_384;
+    let layouts: [&[(Option<&str>, u64)]; 5] = [
+        // A tail of padding in each piece, as makers align files.
+        &[(Some("a"), 100), (None, 4 * block - 100), (Some("b"), 5 * block + 1), (None, 3 * block - 1), (Some("c"), 9)],
+        // Padding before data, in the middle of a block, and two runs of it that touch.
+        &[(None, block + 7), (Some("a"), 3 * block), (None, 5), (None, 2 * block), (Some("b"), 3 * block)],
+        // Whole pieces of padding, and the last piece is one.
+        &[(Some("a"), 4 * block), (None, 8 * block), (Some("b"), 1), (None, 5 * block)],
+        MANY,
+        &[(None, 40_000)],
+    ];
+    for (seed, files) in (0..).zip(layouts) {
+        let known = Known::new(4 * block as u32, files);
+        let (home, pool) = (Home::new(), pool());
+        let (open, resumed) = home.open(&pool, &known);
+        let mut offset = 0;
+        let pads = files.iter().map(|(name, length)| {
+            offset += length;
+            (name.is_none(), offset - length..offset)
+        });
+        let padding = pads.filter(|(pad, _)| *pad).map(|(_, range)| range).collect();
+        let map = DataMap::new(known.layout.geometry(), padding);
+        let of = |piece| (0..map.geometry().blocks(piece)).map(move |n| (piece, n));
+        let blocks = map.geometry().all().flat_map(of).map(|(piece, n)| map.block(piece, n));
+        let mut blocks: Vec<Block> = blocks.filter(|block| block.length > 0).collect();
+        let there: Vec<u32> = (0..known.pieces()).filter(|p| blocks.iter().all(|block| block.piece.0 != *p)).collect();
+        assert_eq!((pieces_in(&resumed.have), resumed.check), (there.clone(), vec![]), "layout {seed}");
+        fastrand::Rng::with_seed(seed).shuffle(&mut blocks);
+        open.storage.submit(blocks.iter().map(|block| known.write(*block)));
+        let mut left = known.pieces() as usize - there.len();
+        while left > 0 {
+            match open.next() {
+                DiskDone::Verified { .. } => left -= 1,
+                DiskDone::Wrote(_) => {}
+                other => panic!("layout {seed}: {other:?}"),
+            }
+        }
+        known.assert_whole(&home.dir());
+        open.storage.close();
+        let (open, resumed) = home.open(&pool, &known);
+        assert_eq!(pieces_in(&resumed.have), (0..known.pieces()).collect::<Vec<_>>());
+        assert_eq!(open.check(vec![0..known.pieces()]).0.len(), known.pieces() as usize);
+    }
+}
+
+#[test]
+fn a_piece_of_padding_whose_hash_says_otherwise_is_not_there() {
+    let known = Known::new(16_384, &[(Some("a"), 16_384), (None, 16_384)]);
+    let hashes = vec![*known.layout.hash(PieceIndex(0)).unwrap(), [9; 20]];
+    let (info_hash, geometry) = (known.layout.info_hash(), known.layout.geometry());
+    let layout = Layout::new(info_hash, geometry, known.layout.files().to_vec(), hashes).unwrap();
+    let known = Known { layout: std::sync::Arc::new(layout), ..known };
+    let (home, pool) = (Home::new(), pool());
+    assert!(pieces_in(&home.open(&pool, &known).1.have).is_empty());
 }
 
 #[test]

@@ -300,6 +300,31 @@ fn a_torrent_file_is_exported_as_it_was_received() {
 }
 
 #[test]
+fn what_was_sent_and_received_counts_over_all_runs_in_a_folder() {
+    let size = 3 * PIECE as u64 + 5;
+    let mut seeder = Peer::start();
+    let (mut id, _) = seed(&seeder, "film", 3);
+    let path = seeder.folder.path().join("film.torrent");
+    let mut leecher = tempfile::tempdir().unwrap();
+    for run in 1..=3 {
+        // No list is kept: what is known of earlier runs is known by the folder.
+        let taker = Peer::start_in(leecher, false);
+        let its = taker.add(&path, vec![seeder.addr()]);
+        taker.complete(its);
+        seeder.until("all is sent", id, |view| view.is_some_and(|view| view.uploaded >= run * size));
+        assert!((view_of(&seeder, id).ratio() - run as f64).abs() < 0.5, "{}", view_of(&seeder, id).ratio());
+        taker.until("all is received", its, |view| view.is_some_and(|view| view.downloaded >= run * size));
+        leecher = taker.leave();
+        fs::remove_file(leecher.path().join("film")).unwrap();
+        seeder = Peer::start_in(seeder.leave(), run == 2);
+        id = seeder.add(&path, Vec::new());
+        state_of(&seeder, id, State::Seeding);
+    }
+    seeder.until("its total", id, |view| view.is_some_and(|view| view.uploaded >= 3 * size));
+    seeder.stop();
+}
+
+#[test]
 fn what_the_user_wants_of_a_torrent_outlives_the_session() {
     let seeder = Peer::start();
     seed(&seeder, "film", 3);

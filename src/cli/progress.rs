@@ -24,7 +24,7 @@ use crate::wire::text::{Harm, counted, harm};
 pub struct Until {
     /// As soon as everything wanted is there.
     pub complete: bool,
-    /// When this many times the size has been sent.
+    /// When this many times the wanted bytes have been sent, over all runs.
     pub ratio: Option<f64>,
     /// When it has been seeded for so long.
     pub seeded: Option<Duration>,
@@ -267,9 +267,8 @@ impl<'a> Watch<'a> {
             let Some(known) = self.known.get_mut(id).filter(|known| whole && !known.over) else { continue };
             let since = *known.whole.get_or_insert(now);
             let first = !std::mem::replace(&mut known.told, true);
-            let sent = view.uploaded as f64 / view.size.max(1) as f64;
             known.over = self.until.complete
-                || self.until.ratio.is_some_and(|ratio| sent >= ratio)
+                || self.until.ratio.is_some_and(|ratio| view.ratio() >= ratio)
                 || self.until.seeded.is_some_and(|time| now - since >= time);
             if first {
                 self.tell_complete(view);

@@ -161,7 +161,8 @@ fn words(meta: &Metainfo, good: &PieceBits, files: &[File], whole: bool, began: 
     let seconds = began.elapsed().as_secs_f64();
     let mut text = String::new();
     if whole {
-        let (size, pieces) = (format_size(meta.total, BINARY), counted(good.pieces(), "piece"));
+        let size = format_size(files.iter().map(|file| file.length).sum::<u64>(), BINARY);
+        let pieces = counted(good.pieces(), "piece");
         let _ = writeln!(text, "whole: {name}, {size}, {pieces}, checked in {seconds:.1} s");
         return text;
     }

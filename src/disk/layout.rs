@@ -1,8 +1,10 @@
 //! Where the bytes of a torrent lie: files, pieces, hashes.
 
+use std::collections::BTreeMap;
 use std::ops::Range;
 use std::path::{Component, PathBuf};
 
+use sha1::{Digest, Sha1};
 use thiserror::Error;
 
 use crate::swarm::geometry::Geometry;
@@ -152,6 +154,35 @@ impl Layout {
                 let to = (f.offset + f.length).min(bytes.end);
                 (from < to).then(|| Segment { file: first + n, at: from - f.offset, length: to - from })
             })
+    }
+
+    /// The parts of a piece that are padding, in order and counted from its beginning.
+    pub fn padding_of(&self, piece: PieceIndex) -> impl Iterator<Item = Range<u32>> + '_ {
+        let bytes = self.bytes_of(piece);
+        let start = bytes.start;
+        self.segments(bytes).filter_map(move |segment| {
+            let file = self.files.get(segment.file).filter(|file| file.pad)?;
+            let from = (file.offset + segment.at - start) as u32;
+            Some(from..from + segment.length as u32)
+        })
+    }
+
+    /// Whether a piece is nothing but padding and its hash says so: then it is there without anybody sending it. All
+    /// pieces of equal size have one such hash, which `zeros` keeps.
+    pub fn is_padding(&self, piece: PieceIndex, zeros: &mut BTreeMap<u32, [u8; 20]>) -> bool {
+        let size = self.geometry.piece_size(piece);
+        if size == 0 || self.padding_of(piece).map(|pad| pad.end - pad.start).sum::<u32>() < size {
+            return false;
+        }
+        let hash = zeros.entry(size).or_insert_with(|| {
+            let chunk = [0; 1 << 14];
+            let mut sha = Sha1::new();
+            for at in (0..size as usize).step_by(chunk.len()) {
+                sha.update(&chunk[..chunk.len().min(size as usize - at)]);
+            }
+            sha.finalize().into()
+        });
+        self.hash(piece) == Some(&*hash)
     }
 
     /// The range of the torrent's bytes that a piece is.

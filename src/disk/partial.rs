@@ -6,9 +6,11 @@
 //! ```
 //! Blocks that come in order are hashed at once, while they are warm, and join the run; when it is long enough it
 //! is written in one call. Blocks that come too early wait. They may be written before their turn, when memory is
-//! short or they have waited long; then they are read back for the hash, and only they.
+//! short or they have waited long; then they are read back for the hash, and only they. Padding lies ahead from the
+//! start.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::time::Instant;
 
 use bytes::Bytes;
@@ -21,18 +23,23 @@ use crate::swarm::job::{BlockHash, DiskFault};
 /// The longest part that is read back in one call.
 const READ_BACK: usize = 256 * 1024;
 
+/// Padding is hashed from here.
+static ZEROS: [u8; BLOCK as usize] = [0; BLOCK as usize];
+
 /// A part of a piece that came before its turn.
 #[derive(Debug)]
 enum Ahead {
     Held(Bytes),
     Written(u32),
+    /// Padding (BEP 47): nobody sends it and it is not written.
+    Zeros(u32),
 }
 
 impl Ahead {
     fn length(&self) -> u32 {
         match self {
             Ahead::Held(data) => data.len() as u32,
-            Ahead::Written(length) => *length,
+            Ahead::Written(length) | Ahead::Zeros(length) => *length,
         }
     }
 }
@@ -54,9 +61,9 @@ pub struct Partial {
 
 impl Partial {
     /// An empty piece of `size` bytes that begins at `start` of the torrent. With `each_block` every block is hashed
-    /// on its own, too.
+    /// on its own, too. What of it is padding is there from the start.
     #[must_use]
-    pub fn new(start: u64, size: u32, each_block: bool) -> Self {
+    pub fn new(start: u64, size: u32, each_block: bool, padding: impl Iterator<Item = Range<u32>>) -> Self {
         Partial {
             start,
             size,
@@ -64,7 +71,7 @@ impl Partial {
             hashed: 0,
             run: Vec::new(),
             run_bytes: 0,
-            ahead: BTreeMap::new(),
+            ahead: padding.map(|pad| (pad.start, Ahead::Zeros(pad.end - pad.start))).collect(),
             held: 0,
             since: None,
             blocks: each_block.then(|| vec![None; size.div_ceil(BLOCK) as usize]),
@@ -148,6 +155,10 @@ impl Partial {
                     self.write_run(place)?;
                     self.read_back(place, length, scratch)?;
                 }
+                Ahead::Zeros(length) => {
+                    self.write_run(place)?;
+                    self.hash_zeros(length);
+                }
             }
             if self.run_bytes as usize >= WRITE_RUN {
                 self.write_run(place)?;
@@ -228,6 +239,15 @@ impl Partial {
             self.hashed += take as u32;
         }
         Ok(())
+    }
+
+    fn hash_zeros(&mut self, length: u32) {
+        let end = self.hashed + length;
+        while self.hashed < end {
+            let take = ZEROS.len().min((end - self.hashed) as usize);
+            self.sha.update(&ZEROS[..take]);
+            self.hashed += take as u32;
+        }
     }
 
     /// The hash of the whole, and of each block where that was asked and they came block by block.

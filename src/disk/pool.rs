@@ -212,7 +212,7 @@ impl DiskPool {
         }
         let mut notes = found.notes.clone();
         notes.extend(trust::sentence(&verdict, &dir));
-        let have = verdict.have.to_bytes().into();
+        let (have, totals) = (verdict.have.to_bytes().into(), store.read_totals());
         let check = with_questions(&layout, &ownership, &looks, &verdict);
         let verdict = Verdict { check: check.clone(), ..verdict };
         let record = Record::go_on(store, boot, device, &found, verdict, looks);
@@ -224,7 +224,7 @@ impl DiskPool {
         self.threads.places.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&place));
         self.threads.turn(&place, Then::Move);
         let note = (!notes.is_empty()).then(|| notes.join("; "));
-        Ok((Storage::new(place, Arc::clone(&self.threads)), Resumed { have, check, note }))
+        Ok((Storage::new(place, Arc::clone(&self.threads)), Resumed { have, check, totals, note }))
     }
 
     /// Who owns which paths, by the records of this state folder.

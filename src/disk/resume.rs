@@ -12,6 +12,7 @@ use crate::disk::files::{Files, Stamp};
 use crate::disk::record::{Base, JournalHead, Note};
 use crate::disk::store::{Found, Store};
 use crate::disk::trust::Verdict;
+use crate::swarm::job::Totals;
 
 /// Before a write, the journal's last entry must be no older than this.
 const HEARTBEAT: Duration = Duration::from_secs(3);
@@ -219,6 +220,15 @@ impl Record {
         saving.durable = durable;
         self.store.drop_journals(outdated);
         Ok(())
+    }
+
+    /// Records what is counted over all runs. Where that cannot be written it is complained of in the log.
+    pub fn keep_totals(&self, totals: &Totals) {
+        // After the end a deleted record must not come back.
+        let ended = lock(&self.saving).ended;
+        if let Some(error) = (!ended).then(|| self.store.write_totals(totals).err()).flatten() {
+            self.complain(&error);
+        }
     }
 
     /// Syncs the files and records, for ever, what was written to them before.

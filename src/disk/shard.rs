@@ -217,6 +217,7 @@ impl Shard {
             }
             DiskJob::Probe(probe) => mine.place.answer(DiskDone::Room(mine.place.probe(probe))),
             // These are turns, and come as such.
+            DiskJob::Totals(totals) => mine.place.record.keep_totals(&totals),
             DiskJob::Check(_) | DiskJob::Save | DiskJob::Select(_) | DiskJob::Finish => {}
         }
     }
@@ -231,12 +232,10 @@ impl Shard {
             return;
         }
         let partial = mine.pieces.entry(block.piece.0).or_insert_with(|| {
-            // What peers send for pad files is not written, and so could not be read back to tell who lied.
-            let padded = layout
-                .segments(layout.bytes_of(block.piece))
-                .any(|s| layout.files().get(s.file).is_some_and(|f| f.pad));
-            let each_block = padded || mine.corrupt.contains(&block.piece.0);
-            Partial::new(geometry.offset(block.piece, 0), geometry.piece_size(block.piece), each_block)
+            let mut padding = layout.padding_of(block.piece).peekable();
+            // Of a piece with padding not every block comes: where one lied, all are read back to tell.
+            let each_block = padding.peek().is_none() && mine.corrupt.contains(&block.piece.0);
+            Partial::new(geometry.offset(block.piece, 0), geometry.piece_size(block.piece), each_block, padding)
         });
         let before = partial.held();
         mine.freed += partial.take(block.begin, data, now);

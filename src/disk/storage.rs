@@ -13,7 +13,7 @@ use crate::disk::place::Place;
 use crate::disk::pool::Threads;
 use crate::disk::shard::Then;
 use crate::limits::{LAST_ANNOUNCE, SHUTDOWN};
-use crate::swarm::job::{DiskFault, DiskJob, Probe};
+use crate::swarm::job::{DiskFault, DiskJob, Probe, Totals};
 use crate::wire::message::Block;
 
 /// How room is made for files.
@@ -50,6 +50,8 @@ pub struct Resumed {
     pub have: Bytes,
     /// Pieces to hash before the torrent goes on, in order; none of them is in `have`.
     pub check: Vec<Range<u32>>,
+    /// What was counted in earlier runs.
+    pub totals: Totals,
     /// What a person should hear: a damaged record, files that are missing or were changed.
     pub note: Option<String>,
 }
@@ -95,7 +97,7 @@ impl Storage {
                     shares[piece.at() % shards].push(job);
                     continue;
                 }
-                DiskJob::Probe(Probe::Read) => {
+                DiskJob::Probe(Probe::Read) | DiskJob::Totals(_) => {
                     shares[0].push(job);
                     continue;
                 }

@@ -15,11 +15,13 @@ use crate::disk::files::nanos;
 use crate::disk::layout::Layout;
 use crate::disk::lock;
 use crate::disk::record::{Base, JournalHead, Note, RecordError};
-use crate::swarm::job::DiskFault;
+use crate::swarm::job::{DiskFault, Totals};
 use crate::wire::message::InfoHash;
 
 /// The most bytes of a journal that are read: it is begun anew every half minute.
 const JOURNAL: u64 = 64 << 20;
+/// The ending of the file that tells what is counted over all runs.
+const TOTALS: &str = "totals";
 
 /// The names of a torrent's record in the state folder.
 #[derive(Clone, Debug)]
@@ -224,6 +226,30 @@ impl Store {
         atomic::replace(&self.path("resume"), &self.path("resume-new"), before.as_deref(), bytes, durable)
     }
 
+    /// Writes what is counted over all runs. A power cut may leave what was written before.
+    ///
+    /// # Errors
+    /// The system's. What was written before is then as it was.
+    pub fn write_totals(&self, totals: &Totals) -> io::Result<()> {
+        let most = |n: u64| n.min(i64::MAX as u64);
+        let (down, up) = (most(totals.downloaded), most(totals.uploaded));
+        let text = format!("downloaded = {down}\nuploaded = {up}\nwas-whole = {}\n", totals.was_whole);
+        atomic::replace(&self.path(TOTALS), &self.path("totals-new"), None, text.as_bytes(), false)
+    }
+
+    /// Reads what was counted in earlier runs: nothing where there is no record of it, or none that can be read.
+    #[must_use]
+    pub fn read_totals(&self) -> Totals {
+        let text = read_bounded(&self.path(TOTALS)).and_then(|(bytes, _)| String::from_utf8(bytes).ok());
+        let table = text.and_then(|text| text.parse::<toml::Table>().ok()).unwrap_or_default();
+        let number = |key: &str| table.get(key).and_then(toml::Value::as_integer).map_or(0, |n| n.max(0) as u64);
+        Totals {
+            downloaded: number("downloaded"),
+            uploaded: number("uploaded"),
+            was_whole: table.get("was-whole").and_then(toml::Value::as_bool).unwrap_or(false),
+        }
+    }
+
     /// Deletes all of the record but the lock, which may be held.
     pub fn delete(&self) {
         for ending in self.endings() {
@@ -257,7 +283,8 @@ impl Store {
     /// The endings of the files that the record consists of, without the lock and what was set aside.
     fn endings(&self) -> Vec<String> {
         let prefix = format!("{}.", self.name);
-        let mine = |e: &str| e.starts_with("journal-") || (e.starts_with("resume") && !e.contains("bad-"));
+        let mine =
+            |e: &str| e == TOTALS || e.starts_with("journal-") || (e.starts_with("resume") && !e.contains("bad-"));
         let entries = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let ending = |entry: fs::DirEntry| entry.file_name().to_str()?.strip_prefix(&prefix).map(str::to_owned);
         entries.filter_map(ending).filter(|e| mine(e)).collect()
@@ -382,6 +409,28 @@ mod tests {
         let store = Store::new(&dir.path().join("loop"), InfoHash([1; 20]), dir.path());
         let found = store.read(&layout(4, &[(Some("a"), 40)]), "");
         assert!(found.fault.is_some() && found.notes.is_empty(), "{found:?}");
+    }
+
+    #[test]
+    fn totals_come_back_go_with_the_record_and_end_with_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let store = |name: &str| Store::new(dir.path(), InfoHash([1; 20]), &dir.path().join(name));
+        let (here, there) = (store("a"), store("b"));
+        assert_eq!(here.read_totals(), Totals::default());
+        for n in [0, 5, i64::MAX as u64] {
+            let totals = Totals { downloaded: n, uploaded: n / 2, was_whole: n > 0 };
+            here.write_totals(&totals).unwrap();
+            assert_eq!(here.read_totals(), totals);
+        }
+        let last = here.read_totals();
+        here.hand_over(&there);
+        assert_eq!((here.read_totals(), there.read_totals()), (Totals::default(), last));
+        for damaged in [&b""[..], b"\xff\xfe", b"uploaded = -7", b"uploaded = \"x\""] {
+            fs::write(here.path(TOTALS), damaged).unwrap();
+            assert_eq!(here.read_totals(), Totals::default());
+        }
+        there.delete();
+        assert_eq!(there.read_totals(), Totals::default());
     }
 
     #[test]

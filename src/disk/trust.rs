@@ -5,6 +5,7 @@
 //! entry: before any write the journal has an entry that is at most a few seconds old. After the machine itself was
 //! started anew, only pieces that were synced are believed; others that were written are hashed again, and no more.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::disk::bits::{PieceBits, runs};
@@ -43,9 +44,26 @@ enum State {
 }
 
 /// Judges a torrent: its record, its files as they are (`None` for one that is not there) with the part file after them,
-/// and what that one holds.
+/// and what that one holds. Pieces of nothing but padding are there whatever the files say: nobody needs to be asked for
+/// zeros.
 #[must_use]
 pub fn judge(layout: &Layout, found: &Found, files: &[Option<Stamp>], parts: &Parts) -> Verdict {
+    let mut verdict = judge_files(layout, found, files, parts);
+    let mut zeros = BTreeMap::new();
+    let pieces = layout.files().iter().enumerate().filter(|(_, f)| f.pad).flat_map(|(n, _)| layout.pieces_of(n));
+    let padding: BTreeSet<u32> = pieces.filter(|p| layout.is_padding(PieceIndex(*p), &mut zeros)).collect();
+    for piece in &padding {
+        verdict.have.set(*piece);
+        verdict.synced.set(*piece);
+    }
+    if !padding.is_empty() {
+        let rest = verdict.check.iter().cloned().flatten().filter(|piece| !padding.contains(piece));
+        verdict.check = runs(rest);
+    }
+    verdict
+}
+
+fn judge_files(layout: &Layout, found: &Found, files: &[Option<Stamp>], parts: &Parts) -> Verdict {
     let pieces = layout.geometry().pieces();
     let bits = |bytes: &[u8]| PieceBits::from_bytes(bytes, pieces).unwrap_or_else(|| PieceBits::new(pieces));
     let Some(base) = &found.base else {

@@ -18,6 +18,7 @@ use crate::disk::layout::{LaidFile, Layout};
 use crate::disk::open::read_torrent;
 use crate::limits;
 use crate::swarm::geometry::Geometry;
+use crate::swarm::job::Totals;
 use crate::swarm::torrent::{FromLink, Quota, Span, TorrentConfig};
 use crate::swarm::view::{FileRow, Meta, Priority};
 use crate::wire::link::Link;
@@ -87,7 +88,11 @@ impl Plan {
         config.priorities = kept.files.iter().map(|(file, priority)| (*file, *priority)).collect();
         config.added = kept.added;
         config.finished = kept.finished;
-        config.totals = (kept.downloaded, kept.uploaded);
+        config.totals = Totals {
+            downloaded: kept.downloaded,
+            uploaded: kept.uploaded,
+            was_whole: kept.finished.is_some() && kept.have == kept.pieces,
+        };
         if let Some(trackers) = &kept.trackers {
             config.trackers.clone_from(trackers);
         }
@@ -127,7 +132,7 @@ impl Plan {
         Contents {
             name: clean(&config.name, TEXT),
             info_hash: Some(config.info_hash),
-            size: config.geometry.total(),
+            size: config.size(),
             files: config.files.iter().enumerate().filter(|(_, span)| !span.pad).map(row).collect(),
             folder: config.folder.clone(),
             free: free_space(&self.dir),
@@ -203,7 +208,7 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
         meta,
         added: 0,
         finished: None,
-        totals: (0, 0),
+        totals: Totals::default(),
         seed: fastrand::u64(..),
     };
     let folder = metainfo.folder;

@@ -351,10 +351,7 @@ impl Work {
                 true
             }
             Err(error) => {
-                // What we lack ourselves says nothing of the address.
-                let ours = is_out_of_handles(&error);
-                let why = if ours { Gone::Full } else { Gone::Network(words(&error)) };
-                torrent.1.tell(Input::DialFailed { addr, why });
+                torrent.1.tell(Input::DialFailed { addr, why: no_way(&error) });
                 false
             }
         }
@@ -494,6 +491,18 @@ impl Work {
             Err(error) if outgoing => inbox.tell(Input::DialFailed { addr, why: Gone::Network(words(&error)) }),
             Err(_) => (),
         }
+    }
+}
+
+/// Why a connection could not even be begun. What we lack ourselves, a route, an address or handles, says nothing of the
+/// other end; a router elsewhere that knows no way tells so later, in another place.
+fn no_way(error: &io::Error) -> Gone {
+    match error.kind() {
+        ErrorKind::NetworkUnreachable | ErrorKind::NetworkDown | ErrorKind::AddrNotAvailable => {
+            Gone::Offline(words(error))
+        }
+        _ if is_out_of_handles(error) => Gone::Full,
+        _ => Gone::Network(words(error)),
     }
 }
 

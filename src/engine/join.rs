@@ -9,6 +9,7 @@ use crate::api::AddTorrent;
 use crate::disk::open::read_torrent;
 use crate::limits;
 use crate::swarm::geometry::Geometry;
+use crate::swarm::job::Totals;
 use crate::swarm::torrent::{FromLink, Given, Input, Quota, TorrentConfig};
 use crate::swarm::view::{Meta, Priority};
 use crate::wire::magnet::Magnet;
@@ -90,7 +91,7 @@ pub fn joined(add: &AddTorrent, magnet: Box<Magnet>, defaults: &Defaults) -> Res
         meta: Meta { web_seeds: magnet.web_seeds.clone(), magnet: magnet.to_string(), ..Meta::default() },
         added: 0,
         finished: None,
-        totals: (0, 0),
+        totals: Totals::default(),
         seed: fastrand::u64(..),
     };
     let remarks = magnet.refused.clone();

@@ -211,7 +211,8 @@ impl Work {
     }
 
     fn run(mut self) {
-        let Resumed { have, check, note } = std::mem::take(&mut self.it.resumed);
+        let Resumed { have, check, totals, note } = std::mem::take(&mut self.it.resumed);
+        self.it.torrent.recall_totals(totals);
         self.hear(note);
         self.handle(Input::Start { have, check });
         self.perform();
@@ -255,7 +256,8 @@ impl Work {
 
     /// It has files from now on.
     fn described(&mut self, described: Described) {
-        let Described { config, storage, resumed: Resumed { have, check, note } } = described;
+        let Described { config, storage, resumed: Resumed { have, check, totals, note } } = described;
+        self.it.torrent.recall_totals(totals);
         self.hear(note);
         self.it.storage = Some(storage);
         self.handle(Input::Described { config: Box::new(config), have, check });

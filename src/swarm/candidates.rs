@@ -1,5 +1,7 @@
 //! The addresses that may be peers: where they were learnt, when to try them next, whom to leave alone.
 
+mod rest;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::{Duration, Instant};
@@ -9,6 +11,8 @@ use crate::swarm::address::{is_local, network};
 use crate::swarm::event::{Gone, Manner};
 use crate::swarm::priority::priority;
 use crate::swarm::view::{Source, SourceRow};
+
+use rest::{Ourselves, Rest};
 
 /// The most dials under way for each place that is free.
 const DIALS_A_PLACE: usize = 4;
@@ -31,7 +35,7 @@ impl Failure {
     const fn of(why: &Gone) -> Option<Failure> {
         match why {
             Gone::TimedOut(_) => Some(Failure::Silent),
-            Gone::Network(_) => Some(Failure::Refused),
+            Gone::Network(_) | Gone::Offline(_) => Some(Failure::Refused),
             Gone::Closed | Gone::Misbehaved(_) | Gone::Banned(_) => Some(Failure::HungUp),
             _ => None,
         }
@@ -74,6 +78,8 @@ struct Candidate {
     /// How it was spoken to the last time.
     manner: Manner,
     next: Instant,
+    /// Why it is left alone until then, where it has not failed.
+    rest: Option<Rest>,
     busy: bool,
 }
 
@@ -113,6 +119,7 @@ pub struct Candidates {
     ourselves: BTreeSet<SocketAddr>,
     /// Why the last address of each source failed, in words.
     last_failure: BTreeMap<Source, String>,
+    us: Ourselves,
     /// No address may be dialled before this: spares a look at all of them.
     soonest: Option<Instant>,
 }
@@ -136,6 +143,7 @@ impl Candidates {
             banned: BTreeMap::new(),
             ourselves: BTreeSet::new(),
             last_failure: BTreeMap::new(),
+            us: Ourselves::default(),
             soonest: None,
         }
     }
@@ -206,6 +214,7 @@ impl Candidates {
             good: false,
             manner: Manner::default(),
             next,
+            rest: None,
             busy: false,
         };
         self.known.insert(addr, fresh);
@@ -317,7 +326,7 @@ impl Candidates {
     /// by turns too the one of the highest priority (BEP 40), one by chance, and the one that was named last. With it
     /// comes how it was spoken to the last time.
     pub fn next(&mut self, now: Instant) -> Option<(SocketAddr, Manner)> {
-        if self.soonest.is_none_or(|at| now < at) {
+        if self.deadline().is_none_or(|at| now < at) {
             return None;
         }
         // Sources and families take turns: many addresses of one do not hold off the few of another.
@@ -363,23 +372,28 @@ impl Candidates {
 
     /// When the next address may be dialled; never too late, at times too early.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
-        self.soonest
+    pub fn deadline(&self) -> Option<Instant> {
+        self.soonest.map(|at| self.us.may_dial_at().map_or(at, |may| may.max(at)))
     }
 
     /// An address is connected: it is not dialled, and what failed before is past.
     pub fn hold(&mut self, addr: SocketAddr) {
         if let Some(c) = self.known.get_mut(&canonical(addr)) {
-            (c.busy, c.failure) = (true, None);
+            (c.busy, c.failure, c.rest) = (true, None, None);
         }
     }
 
     /// A connection ended that brought payload either way, or an attempt came to nothing for this reason.
     pub fn release(&mut self, now: Instant, addr: SocketAddr, outcome: Result<(), &Gone>) {
         self.jammed = false;
+        let ours = outcome.err().is_some_and(|why| self.is_ours(now, why));
+        if outcome.err().and_then(Failure::of).is_some_and(|failure| failure != Failure::HungUp) {
+            self.is_unreached(now);
+        }
         let Some(c) = self.known.get_mut(&canonical(addr)) else { return };
-        c.busy = false;
+        (c.busy, c.rest) = (false, None);
         match outcome {
+            Err(_) if ours => {}
             Ok(()) => (c.good, c.fails, c.failure) = (true, 0, None),
             Err(why) => {
                 c.fails = c.fails.saturating_add(1);
@@ -391,7 +405,12 @@ impl Candidates {
                 }
             }
         }
-        c.next = now + backoff(c.fails, c.source);
+        c.next = match outcome {
+            Err(_) if ours => now,
+            // Trying costs nothing where there is no way out.
+            Err(Gone::Offline(_)) => now + backoff(c.fails, c.source).min(rest::HOLD_LAST),
+            _ => now + backoff(c.fails, c.source),
+        };
         let next = c.next;
         self.sooner(next);
     }
@@ -453,16 +472,10 @@ impl Candidates {
     /// Every connection is gone: nothing is being dialled, and nothing has failed as far as the next start knows.
     pub fn rest(&mut self, now: Instant) {
         for c in self.known.values_mut() {
-            (c.busy, c.fails, c.failure, c.next) = (false, 0, None, now);
+            (c.busy, c.fails, c.failure, c.next, c.rest) = (false, 0, None, now, None);
         }
+        self.us = Ourselves::default();
         self.soonest = Some(now);
-    }
-
-    /// A peer that can be of no use to us for a good while: it has everything, as we do.
-    pub fn useless(&mut self, now: Instant, addr: SocketAddr) {
-        if let Some(c) = self.known.get_mut(&canonical(addr)) {
-            (c.busy, c.next) = (false, now + Duration::from_secs(1800));
-        }
     }
 }
 

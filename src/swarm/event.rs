@@ -192,6 +192,8 @@ pub struct Quota {
     pub disk_busy: u8,
     /// Whether peers can call us; only told as a reason.
     pub reach: Reach,
+    /// The most peers connected at once, where that has changed since the torrent was made.
+    pub max_peers: Option<usize>,
     /// The port to tell others, where the router gives us another one outside than ours.
     pub outside: Option<u16>,
 }
@@ -252,9 +254,9 @@ pub enum Wish {
 /// A stretch of a torrent's data to be fetched from a web seed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Fetch {
-    /// Its blocks, each beginning where the one before ends.
+    /// Its blocks in their order; between two of them there is nothing but padding (BEP 47).
     pub blocks: Vec<Block>,
-    /// Where its bytes lie, in their order.
+    /// Where the bytes of these blocks lie, in their order.
     pub parts: Vec<Part>,
 }
 
@@ -387,6 +389,8 @@ pub enum Gone {
     Closed,
     /// The socket failed: the system's word.
     Network(String),
+    /// This machine has no way to addresses of that kind now: the system's word.
+    Offline(String),
     /// Nothing came in time.
     TimedOut(&'static str),
     /// It broke the protocol, or lied.
@@ -415,7 +419,7 @@ impl std::fmt::Display for Gone {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Gone::Closed => f.write_str("it closed the connection"),
-            Gone::Network(word) => f.write_str(word),
+            Gone::Network(word) | Gone::Offline(word) => f.write_str(word),
             Gone::TimedOut(what) => write!(f, "{what} took too long"),
             Gone::Misbehaved(what) => f.write_str(what),
             Gone::Banned(what) => write!(f, "banned: {what}"),

@@ -27,6 +27,8 @@ pub enum DiskJob {
     Check(Vec<Range<u32>>),
     /// Tell, by `Room`, whether the disk works again.
     Probe(Probe),
+    /// Record these totals beside the resume record.
+    Totals(Totals),
     /// Write out all that is held of unfinished pieces and save the resume record; answered by `Saved`.
     Save,
     /// From now on these files are not wanted, and all others are. What is written of them goes to the part file; what it
@@ -44,6 +46,17 @@ pub enum Probe {
     Write(PieceIndex),
     /// Read: every file that is there is opened.
     Read,
+}
+
+/// What is counted over all runs of a torrent in its folder.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Totals {
+    /// Payload bytes received.
+    pub downloaded: u64,
+    /// Payload bytes sent.
+    pub uploaded: u64,
+    /// Everything was here once, whatever is wanted: trackers are not told `completed` any more.
+    pub was_whole: bool,
 }
 
 /// What the disk tells a torrent.

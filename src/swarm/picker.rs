@@ -5,6 +5,8 @@
 //! A peer that begins a piece owns it and goes on with it: its blocks then come in order, which hashing and writing
 //! like. Others help only when nothing else is left for them, or when the owner stopped delivering.
 
+mod active;
+mod amounts;
 mod check;
 mod order;
 mod run;
@@ -14,11 +16,13 @@ use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::swarm::bitfield::Bitfield;
+use crate::swarm::data_map::{Amounts, ByteRanges, DataMap};
 use crate::swarm::geometry::Geometry;
 use crate::swarm::torrent::PeerKey;
 use crate::swarm::view::Priority;
 use crate::wire::message::PieceIndex;
 
+use active::{Active, Slot};
 use order::Order;
 
 /// Pieces fetched at random before the rarest come first, so that there soon is something to trade.
@@ -30,15 +34,6 @@ enum PieceState {
     Wanted,
     Active,
     Ignored,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Slot {
-    Free,
-    /// Asked of this many peers.
-    Asked(u8),
-    /// Here, from this one.
-    Here(Giver),
 }
 
 /// Who gave a block, and is to blame when it is bad.
@@ -54,20 +49,6 @@ impl From<IpAddr> for Giver {
     fn from(ip: IpAddr) -> Self {
         Giver::Host(ip)
     }
-}
-
-#[derive(Debug)]
-struct Active {
-    slots: Vec<Slot>,
-    free: u32,
-    here: u32,
-    /// No free slot stands before this one.
-    hint: u32,
-    owner: Option<PeerKey>,
-    /// Only its owner may fetch it: the blame for it must be clear.
-    alone: bool,
-    /// When its first block was asked for, once that is told.
-    since: Option<Instant>,
 }
 
 /// What became of a block that came.
@@ -87,7 +68,11 @@ pub enum Arrival {
 /// The picker of one torrent.
 #[derive(Debug)]
 pub struct Picker {
+    map: DataMap,
     geometry: Geometry,
+    /// Bytes that are no part of a wanted file: files that are not wanted, and padding.
+    unwanted: ByteRanges,
+    amounts: Amounts,
     state: Vec<PieceState>,
     have: Bitfield,
     order: Order,
@@ -104,23 +89,39 @@ pub struct Picker {
 }
 
 impl Picker {
-    /// A picker that wants every piece, with the rarest in random order.
+    /// A picker that wants every piece, with the rarest in random order, of a torrent without padding.
     #[must_use]
     pub fn new(geometry: Geometry, rng: &mut fastrand::Rng) -> Self {
+        Picker::with_map(DataMap::new(geometry, ByteRanges::default()), rng)
+    }
+
+    /// A picker that wants every piece, with the rarest in random order. Padding is never picked: a piece of nothing
+    /// else is there when the disk says so, and not wanted before.
+    #[must_use]
+    pub fn with_map(map: DataMap, rng: &mut fastrand::Rng) -> Self {
+        let geometry = map.geometry();
         let n = geometry.pieces();
-        Picker {
+        let size = map.size();
+        let mut it = Picker {
             geometry,
+            unwanted: map.padding().clone(),
+            amounts: Amounts { size, wanted: size, to_fetch: size, ..Amounts::default() },
             state: vec![PieceState::Wanted; n as usize],
             have: Bitfield::new(n),
             order: Order::new(n, rng),
             active: BTreeMap::new(),
             open: BTreeMap::new(),
             parole: BTreeSet::new(),
-            unasked: geometry.all().map(|p| u64::from(geometry.blocks(p))).sum(),
+            unasked: geometry.all().map(|p| u64::from(map.data_blocks(p))).sum(),
             lacking: n,
             sequential: false,
             cursor: 0,
+            map,
+        };
+        for piece in geometry.all().filter(|p| it.map.data_blocks(*p) == 0).collect::<Vec<_>>() {
+            it.set_state(piece, PieceState::Ignored);
         }
+        it
     }
 
     /// The pieces that are there.
@@ -185,12 +186,6 @@ impl Picker {
         self.order.copies(piece)
     }
 
-    /// Bytes of unfinished pieces that are here.
-    #[must_use]
-    pub fn partial_bytes(&self) -> u64 {
-        self.active.values().map(|a| u64::from(a.here) * u64::from(crate::limits::BLOCK)).sum()
-    }
-
     /// Fetch pieces in order, or rarest first.
     pub fn set_sequential(&mut self, on: bool) {
         self.sequential = on;
@@ -219,14 +214,19 @@ impl Picker {
     // --- states ------------------------------------------------------------------------------------
 
     fn set_state(&mut self, piece: PieceIndex, to: PieceState) {
-        let blocks = u64::from(self.geometry.blocks(piece));
+        let (blocks, data) = (u64::from(self.map.data_blocks(piece)), self.map.piece_data(piece));
         match self.state[piece.at()] {
-            PieceState::Have => _ = self.have.remove(piece),
+            PieceState::Have => {
+                self.have.remove(piece);
+                self.amounts.have -= data;
+                self.amounts.done -= self.wanted_in(piece);
+            }
             PieceState::Ignored => {}
             PieceState::Wanted => {
                 self.order.delist(piece);
                 self.unasked -= blocks;
                 self.lacking -= 1;
+                self.amounts.to_fetch -= data;
             }
             PieceState::Active => {
                 if let Some(active) = self.active.remove(&piece) {
@@ -234,25 +234,30 @@ impl Picker {
                     self.close(active.owner, piece);
                 }
                 self.lacking -= 1;
+                self.amounts.to_fetch -= data;
             }
         }
         self.state[piece.at()] = to;
         match to {
-            PieceState::Have => _ = self.have.insert(piece),
+            PieceState::Have => {
+                self.have.insert(piece);
+                self.amounts.have += data;
+                self.amounts.done += self.wanted_in(piece);
+            }
             PieceState::Ignored => {}
             PieceState::Wanted => {
                 self.order.enlist(piece);
                 self.unasked += blocks;
                 self.lacking += 1;
+                self.amounts.to_fetch += data;
                 self.cursor = self.cursor.min(piece.0);
             }
             PieceState::Active => {
-                let slots = vec![Slot::Free; blocks as usize];
                 let alone = self.parole.contains(&piece);
-                let active = Active { slots, free: blocks as u32, here: 0, hint: 0, owner: None, alone, since: None };
-                self.active.insert(piece, active);
+                self.active.insert(piece, Active::new(self.map.blocks_with_data(piece), alone));
                 self.unasked += blocks;
                 self.lacking += 1;
+                self.amounts.to_fetch += data;
             }
         }
     }
@@ -268,7 +273,7 @@ impl Picker {
     /// The piece is not there (any more): everything known of it is given up.
     pub fn mark_lost(&mut self, piece: PieceIndex) {
         if let Some(PieceState::Have | PieceState::Active) = self.state.get(piece.at()) {
-            let wanted = self.order.priority(piece) != Priority::Skip;
+            let wanted = self.is_fetched_at(piece, self.order.priority(piece));
             self.set_state(piece, if wanted { PieceState::Wanted } else { PieceState::Ignored });
         }
     }
@@ -281,11 +286,10 @@ impl Picker {
     /// How much a piece is wanted. A piece that is being fetched is finished all the same.
     pub fn set_priority(&mut self, piece: PieceIndex, priority: Priority) {
         let Some(state) = self.state.get(piece.at()).copied() else { return };
-        match (state, priority) {
-            (PieceState::Wanted, Priority::Skip) => self.set_state(piece, PieceState::Ignored),
-            (PieceState::Ignored, Priority::Skip) | (PieceState::Have | PieceState::Active | PieceState::Wanted, _) => {
-            }
-            (PieceState::Ignored, _) => {
+        match (state, self.is_fetched_at(piece, priority)) {
+            (PieceState::Wanted, false) => self.set_state(piece, PieceState::Ignored),
+            (PieceState::Ignored, false) | (PieceState::Have | PieceState::Active | PieceState::Wanted, _) => {}
+            (PieceState::Ignored, true) => {
                 self.order.set_priority(piece, priority);
                 self.set_state(piece, PieceState::Wanted);
             }
@@ -459,7 +463,7 @@ impl Picker {
 
     /// A piece of which nothing is here nor asked for goes back to the wanted ones.
     fn drop_if_untouched(&mut self, piece: PieceIndex) {
-        if self.active.get(&piece).is_some_and(|a| a.here == 0 && a.free as usize == a.slots.len()) {
+        if self.active.get(&piece).is_some_and(Active::is_untouched) {
             self.mark_lost(piece);
         }
     }
@@ -470,7 +474,7 @@ impl Picker {
         let mut anew = Vec::new();
         for piece in self.active.iter().filter(|(_, a)| a.owner == Some(who)).map(|(p, _)| *p).collect::<Vec<_>>() {
             let Some(active) = self.active.get_mut(&piece) else { continue };
-            if active.here as usize == active.slots.len() {
+            if active.is_whole() {
                 continue;
             }
             active.owner = None;
@@ -495,14 +499,14 @@ impl Picker {
         let askers = if let Slot::Asked(askers) = *slot { askers } else { 1 };
         *slot = Slot::Here(from.into());
         active.here += 1;
-        Arrival::Fresh { whole: active.here as usize == active.slots.len(), askers }
+        Arrival::Fresh { whole: active.is_whole(), askers }
     }
 
-    /// Who sent each block of a piece that is whole; empty when it is not being fetched.
+    /// Who sent each block of a piece that is whole, `None` for padding; empty when it is not being fetched.
     #[must_use]
-    pub fn senders(&self, piece: PieceIndex) -> Vec<Giver> {
+    pub fn senders(&self, piece: PieceIndex) -> Vec<Option<Giver>> {
         let here = |slot: &Slot| if let Slot::Here(giver) = slot { Some(*giver) } else { None };
-        self.active.get(&piece).map(|a| a.slots.iter().filter_map(here).collect()).unwrap_or_default()
+        self.active.get(&piece).map(|a| a.slots.iter().map(here).collect()).unwrap_or_default()
     }
 }
 

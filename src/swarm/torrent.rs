@@ -17,6 +17,7 @@ mod recovery;
 mod seeker;
 mod show;
 mod superseed;
+mod totals;
 mod upload;
 mod web;
 mod why;
@@ -38,7 +39,7 @@ use crate::swarm::candidates::Candidates;
 use crate::swarm::choker;
 use crate::swarm::external::External;
 use crate::swarm::geometry::Geometry;
-use crate::swarm::job::{BlockHash, DiskDone, DiskFault};
+use crate::swarm::job::{BlockHash, DiskDone, DiskFault, Totals};
 use crate::swarm::local::Local;
 use crate::swarm::metadata::Search;
 use crate::swarm::peer::Peer;
@@ -122,8 +123,8 @@ pub struct TorrentConfig {
     pub added: u64,
     /// When it was completed, seconds since 1970.
     pub finished: Option<u64>,
-    /// Payload bytes received and sent in earlier sessions.
-    pub totals: (u64, u64),
+    /// What is known of earlier runs.
+    pub totals: Totals,
     /// Seeds its chance.
     pub seed: u64,
 }
@@ -192,6 +193,9 @@ pub struct Torrent {
     /// Something has been downloaded since it was last complete.
     fetched: bool,
     complete: bool,
+    /// The totals as they were recorded, and when they are to be recorded next.
+    recorded: Totals,
+    record_at: Option<Instant>,
     down: Meter,
     up: Meter,
     /// Payload in, over as long as a person looks at an ETA.
@@ -229,7 +233,7 @@ impl Torrent {
     #[must_use]
     pub fn new(config: TorrentConfig) -> Self {
         let mut rng = fastrand::Rng::with_seed(config.seed);
-        let picker = Picker::new(config.geometry, &mut rng);
+        let picker = Picker::with_map(config.data_map(), &mut rng);
         let trackers = Trackers::new(&config.trackers, &mut rng);
         let files_wanted = vec![Priority::Normal; config.files.len()];
         let mut it = Torrent {
@@ -264,6 +268,8 @@ impl Torrent {
             checked: 0,
             fetched: false,
             complete: false,
+            recorded: Totals::default(),
+            record_at: None,
             down: Meter::default(),
             up: Meter::default(),
             pace: Meter::over(PACE),
@@ -356,12 +362,7 @@ impl Torrent {
             Input::Sought(result) => self.sought(now, result),
             Input::Announced { tracker, result } => self.announced(now, tracker, result, out),
             Input::Wish(wish) => self.wish(now, wish, out),
-            Input::Quota(quota) => {
-                self.down_limit[SHARE].set(quota.down);
-                self.up_limit[SHARE].set(quota.up);
-                self.config.quota = quota;
-                self.freed = true;
-            }
+            Input::Quota(quota) => self.take_quota(now, quota),
             Input::Tick => {}
         }
         self.settle(now, out);
@@ -385,6 +386,7 @@ impl Torrent {
             self.hungry.clear();
             return;
         }
+        self.record_totals(now, false, out);
         self.search(now, out);
         self.expire(now, out);
         if self.round_at.is_some_and(|at| now >= at) {
@@ -431,6 +433,7 @@ impl Torrent {
         by(self.sources_at());
         by(self.seek_at());
         by(self.recovery.at);
+        by(self.record_at);
         by(self.tell_at);
         by(self.gossip_at());
         by(self.round_at.filter(|_| !self.peers.is_empty()));

@@ -29,8 +29,10 @@ pub struct Counters {
     pub uploaded: u64,
     /// Payload bytes received since the torrent was started.
     pub downloaded: u64,
-    /// Bytes still wanted.
+    /// Bytes of the whole torrent that are not here, wanted or not.
     pub left: u64,
+    /// Everything that is wanted is here: with bytes left that is a partial seed (BEP 21).
+    pub partial_seed: bool,
     /// How many addresses would be welcome.
     pub num_want: u32,
 }
@@ -72,6 +74,8 @@ struct Tracker {
     knew_incomplete: bool,
     /// The user took it away: it is told `stopped` if it counts us, and is not asked again.
     removed: bool,
+    /// It failed when it was told of a partial seed: some know no event but those of BEP 3.
+    refused_paused: bool,
     seeds: Option<u32>,
     leechers: Option<u32>,
     completed: Option<u32>,
@@ -100,6 +104,7 @@ impl Tracker {
             wished: false,
             knew_incomplete: false,
             removed: false,
+            refused_paused: false,
             seeds: None,
             leechers: None,
             completed: None,
@@ -385,7 +390,13 @@ impl Trackers {
     ) {
         let tracker = &mut self.all[index];
         // What a tracker hears first is always `started`; it tells `left` too, so nothing is lost.
-        let event = if tracker.heard { event } else { AnnounceEvent::Started };
+        let event = match event {
+            _ if !tracker.heard => AnnounceEvent::Started,
+            AnnounceEvent::None if counters.partial_seed && counters.left > 0 && !tracker.refused_paused => {
+                AnnounceEvent::Paused
+            }
+            event => event,
+        };
         tracker.asked = Some((now, event));
         tracker.wished = false;
         tracker.knew_incomplete |= counters.left > 0;
@@ -432,6 +443,7 @@ impl Trackers {
                 tracker.not_before = Some(now + GAP);
                 tracker.fresh = None;
                 tracker.heard &= event != AnnounceEvent::Stopped;
+                tracker.refused_paused |= event == AnnounceEvent::Paused;
                 (tracker.said, tracker.failed) = (Some(cut(text)), true);
             }
         }
@@ -444,6 +456,12 @@ impl Trackers {
                 tier[..=at].rotate_right(1);
             }
         }
+    }
+
+    /// Whether a tracker failed when it was asked last.
+    #[must_use]
+    pub fn is_failing(&self, index: usize) -> bool {
+        self.all.get(index).is_some_and(|tracker| tracker.failures > 0)
     }
 
     /// A tracker's address as a person may see it.

@@ -51,11 +51,11 @@ impl State {
 pub struct TorrentView {
     /// Its name, safe to print.
     pub name: String,
-    /// Bytes of all files.
+    /// Bytes of all files. Padding is no file, here and below.
     pub size: u64,
     /// Bytes of the files that are wanted.
     pub wanted: u64,
-    /// Bytes of verified pieces among the wanted ones.
+    /// Bytes of the files that are wanted, in verified pieces.
     pub done: u64,
     /// Number of pieces.
     pub pieces: u32,
@@ -75,9 +75,9 @@ pub struct TorrentView {
     pub down: u64,
     /// Payload bytes a second, out.
     pub up: u64,
-    /// Payload bytes received since the torrent was added.
+    /// Payload bytes received over all runs of the torrent in its folder.
     pub downloaded: u64,
-    /// Payload bytes sent since the torrent was added.
+    /// Payload bytes sent over all runs of the torrent in its folder.
     pub uploaded: u64,
     /// Payload bytes thrown away: of corrupt pieces, unasked or twice.
     pub wasted: u64,
@@ -109,6 +109,20 @@ pub struct TorrentView {
     pub why: Reason,
     /// What only the focused torrent carries.
     pub detail: Option<Box<Detail>>,
+}
+
+impl TorrentView {
+    /// The bytes that a ratio is counted in: those of the wanted files, or of all where none is wanted.
+    #[must_use]
+    pub const fn ratio_of(&self) -> u64 {
+        if self.wanted > 0 { self.wanted } else { self.size }
+    }
+
+    /// Bytes sent over all runs for each byte that is wanted; 0 where there is none.
+    #[must_use]
+    pub fn ratio(&self) -> f64 {
+        self.uploaded as f64 / self.ratio_of().max(1) as f64
+    }
 }
 
 /// Why a torrent is no faster, in one sentence and the numbers behind it.

@@ -54,7 +54,7 @@ fn told(view: &TorrentView, detail: &Detail) -> Vec<Line> {
     let wanted = if view.wanted < view.size { format!(", {} wanted", size_long(view.wanted)) } else { String::new() };
     let known = view.known.max(view.peers);
     let number = |n: u32| grouped(u64::from(n));
-    let ratio = match ratio(view.uploaded, view.size).as_str() {
+    let ratio = match ratio(view.uploaded, view.ratio_of()).as_str() {
         "-" => String::new(),
         ratio => format!(", ratio {ratio}"),
     };

@@ -71,7 +71,7 @@ fn keep_order(before: &[u64], rows: &[usize], key: impl Fn(usize) -> u64) -> Vec
 
 fn compare(a: &TorrentView, b: &TorrentView, sort: Sort) -> Ordering {
     let share = |v: &TorrentView| v.done.saturating_mul(1000).checked_div(v.wanted).unwrap_or(u64::MAX);
-    let ratio = |v: &TorrentView| u128::from(v.uploaded) * 1000 / u128::from(v.size.max(1));
+    let ratio = |v: &TorrentView| u128::from(v.uploaded) * 1000 / u128::from(v.ratio_of().max(1));
     let limit = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
     match sort {
         Sort::Added => Ordering::Equal,

@@ -290,7 +290,7 @@ pub fn percent(part: u64, whole: u64) -> String {
     format!("{}%", if part > 0 { percent.max(1) } else { 0 })
 }
 
-/// Bytes sent for each byte of the torrent, `-` before there is any.
+/// Bytes sent for each byte that is wanted, `-` before there is any.
 #[must_use]
 pub fn ratio(up: u64, size: u64) -> String {
     if size == 0 || up == 0 {

@@ -209,7 +209,7 @@ fn field(pen: &mut Pen<'_>, slot: &Slot<Col>, y: u16, (at, view): (usize, &Torre
         Col::Peers => (peers(view, slot.width), text),
         Col::Eta => (eta(view.eta), if view.eta.is_some() { text } else { theme.faint }),
         Col::State => state(view, &theme),
-        Col::Ratio => dashed(ratio(view.uploaded, view.size), &theme),
+        Col::Ratio => dashed(ratio(view.uploaded, view.ratio_of()), &theme),
         Col::Received => return pen.put_number(right, y, slot.width, &moved(view.downloaded), theme.dim),
         Col::Sent => return pen.put_number(right, y, slot.width, &moved(view.uploaded), theme.dim),
         Col::Active if view.active.is_zero() => ("-".into(), theme.faint),
@@ -255,7 +255,7 @@ fn state(view: &TorrentView, theme: &Theme) -> (String, ratatui::style::Style) {
         State::Downloading if view.sequential => ("in order".into(), theme.down),
         State::Downloading => ("down".into(), theme.down),
         State::Seeding if view.super_seed => ("super".into(), theme.up),
-        State::Seeding => match ratio(view.uploaded, view.size).as_str() {
+        State::Seeding => match ratio(view.uploaded, view.ratio_of()).as_str() {
             "-" => ("seed".into(), theme.up),
             ratio => (format!("seed {}", &ratio[..ratio.len().min(3)].trim_end_matches('.')), theme.up),
         },

@@ -50,6 +50,8 @@ pub enum AnnounceEvent {
     Completed,
     /// The last one.
     Stopped,
+    /// The usual one of a partial seed (BEP 21): bytes are left, and nobody wants them here.
+    Paused,
 }
 
 /// A tracker's answer, from HTTP and UDP alike, already cleaned and bounded.
@@ -216,6 +218,7 @@ const fn event_word(event: AnnounceEvent) -> Option<&'static str> {
         AnnounceEvent::Started => Some("started"),
         AnnounceEvent::Completed => Some("completed"),
         AnnounceEvent::Stopped => Some("stopped"),
+        AnnounceEvent::Paused => Some("paused"),
     }
 }
 

@@ -38,6 +38,8 @@ pub enum Role {
     Liar(u32),
     /// Says that it has everything, unchokes, and never sends a block.
     Mute,
+    /// Has nothing, says that it wants something, and asks for nothing.
+    Idle,
     /// A leecher whose disk is full between these two times.
     FullDisk(Duration, Duration),
 }
@@ -338,7 +340,7 @@ impl World {
             meta: Meta::default(),
             added: 0,
             finished: None,
-            totals: (0, 0),
+            totals: ttui::swarm::job::Totals::default(),
             seed: self.rng.u64(..),
         }
     }
@@ -503,6 +505,7 @@ impl World {
             match effect {
                 Effect::Send { message: Message::Extended { id: 1.., .. }, .. }
                     if self.nodes[node].role == Role::MuteMetadata => {}
+                Effect::Send { message: Message::Request(_), .. } if self.nodes[node].role == Role::Idle => {}
                 Effect::Send { peer, message } => match batches.last_mut() {
                     Some((last, batch)) if *last == peer => batch.push(message),
                     _ => batches.push((peer, vec![message])),
@@ -702,7 +705,7 @@ impl World {
                 let room = if self.disk_is_full(node) { Err(fault()) } else { Ok(()) };
                 self.later(at, node, done(DiskDone::Room(room)));
             }
-            DiskJob::Select(_) | DiskJob::Finish => {}
+            DiskJob::Select(_) | DiskJob::Finish | DiskJob::Totals(_) => {}
             DiskJob::Save => self.later(at, node, done(DiskDone::Saved(Ok(())))),
         }
     }

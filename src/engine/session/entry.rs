@@ -190,7 +190,7 @@ impl Entry {
                 let length = plan.config.info.as_ref().map_or(0, |info| info.len());
                 let pieces = u32::try_from(length).unwrap_or(u32::MAX).div_ceil(crate::limits::BLOCK);
                 view.metadata = (pieces, pieces);
-                view.size = plan.config.geometry.total();
+                view.size = plan.config.size();
             }
         }
         if !self.seen && self.kept.pieces > 0 && view.state != State::Checking {

@@ -149,7 +149,7 @@ impl Desk {
             paused: add.paused,
             sequential: add.sequential,
             added: today(),
-            size: plan.config.geometry.total(),
+            size: plan.config.size(),
             magnet: plan.magnet.as_ref().map(|magnet| magnet.to_string()),
             choose: add.choose && plan.magnet.is_some(),
             ..Kept::default()

@@ -23,7 +23,7 @@ impl Entry {
         self.kept.magnet = None;
         self.kept.select.clear();
         self.kept.name.clone_from(&plan.config.name);
-        self.kept.size = plan.config.geometry.total();
+        self.kept.size = plan.config.size();
         // What the user has said of files comes last.
         let said: Vec<_> = self.kept.files.iter().map(|(file, priority)| (*file, *priority)).collect();
         self.kept.prioritise(&plan.config.priorities);

@@ -174,7 +174,8 @@ impl Desk {
             let rank = entry.kept.rank;
             // One that fetches nothing yet is given what it would have if it did.
             let budget = budget(rank, if entry.fetches() { sharers } else { sharers + weight(rank) });
-            inbox.tell(Input::Quota(Quota { down, up, budget, rank, disk_busy, reach, outside }));
+            let max_peers = Some(self.it.defaults.max_peers);
+            inbox.tell(Input::Quota(Quota { down, up, budget, rank, disk_busy, reach, max_peers, outside }));
         }
     }
 
@@ -186,7 +187,8 @@ impl Desk {
         let budget = budget(rank, self.sharers + weight(rank));
         let (reach, outside) = (self.port.reach(), self.port.outside());
         let disk_busy = self.disk_busy;
-        Input::Quota(Quota { down: even(down), up: even(up), budget, rank, disk_busy, reach, outside })
+        let (down, up, max_peers) = (even(down), even(up), Some(self.it.defaults.max_peers));
+        Input::Quota(Quota { down, up, budget, rank, disk_busy, reach, max_peers, outside })
     }
 }
 

@@ -1,6 +1,6 @@
 //! What must always hold of a picker. For tests and the simulator: it looks at everything.
 
-use super::{Picker, PieceState, Slot};
+use super::{Amounts, Picker, PieceState, Slot};
 
 impl Picker {
     /// Checks what must always hold, and says what does not. For tests and the simulator: it looks at everything.
@@ -8,13 +8,16 @@ impl Picker {
     /// # Errors
     /// The first broken invariant, in words.
     pub fn check(&self) -> Result<(), String> {
+        let mut amounts = Amounts { have: 0, done: 0, to_fetch: 0, ..self.amounts };
         let mut unasked = 0;
         let mut lacking = 0;
         let mut listed = 0;
         for piece in self.geometry.all() {
-            let blocks = u64::from(self.geometry.blocks(piece));
+            let (blocks, data) = (u64::from(self.map.data_blocks(piece)), self.map.piece_data(piece));
+            let wanted = self.wanted_in(piece);
             match self.state[piece.at()] {
-                PieceState::Have | PieceState::Ignored => {}
+                PieceState::Have => (amounts.have, amounts.done) = (amounts.have + data, amounts.done + wanted),
+                PieceState::Ignored => {}
                 PieceState::Wanted => (unasked, lacking, listed) = (unasked + blocks, lacking + 1, listed + 1),
                 PieceState::Active => {
                     let Some(a) = self.active.get(&piece) else { return Err(format!("active {piece} has no record")) };
@@ -32,6 +35,12 @@ impl Picker {
                     (unasked, lacking) = (unasked + free, lacking + 1);
                 }
             }
+            if self.wants(piece) {
+                amounts.to_fetch += data;
+            }
+            if self.wants(piece) && blocks == 0 {
+                return Err(format!("piece {piece} is wanted and has nothing to ask for"));
+            }
             if self.order.is_listed(piece) != (self.state[piece.at()] == PieceState::Wanted) {
                 return Err(format!("piece {piece} is listed though {:?}", self.state[piece.at()]));
             }
@@ -42,6 +51,9 @@ impl Picker {
         }
         if (unasked, lacking, listed) != (self.unasked, self.lacking, self.order.len()) {
             return Err(format!("miscounted: {unasked} unasked {lacking} lacking, {} {}", self.unasked, self.lacking));
+        }
+        if amounts != self.amounts {
+            return Err(format!("there are {amounts:?}, counted are {:?}", self.amounts));
         }
         Ok(())
     }

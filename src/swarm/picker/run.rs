@@ -7,7 +7,7 @@ use crate::swarm::view::Priority;
 use crate::wire::message::PieceIndex;
 
 impl Picker {
-    /// Picks up to `n` blocks that lie in a row, and counts them as asked of this source: first what is left of a piece
+    /// Picks up to `n` blocks that lie in a row, but for padding between them, and counts them as asked of this source: first what is left of a piece
     /// that it has begun, then whole pieces that follow each other. A new run begins at `after`, where its last one
     /// ended, unless a piece that is wanted more or is rarer lies elsewhere; so a server reads its disk in order, and
     /// what few peers have comes first all the same.
@@ -24,8 +24,7 @@ impl Picker {
         let Some(mut piece) = self.run_begins(who, has, after, rng) else { return };
         let class = self.order.priority(piece);
         loop {
-            self.take_row(piece, end - out.len(), out);
-            let whole = out.last() == Some(&(piece, self.geometry.blocks(piece) - 1));
+            let whole = self.take_row(piece, end - out.len(), out);
             let next = PieceIndex(piece.0 + 1);
             if !whole || out.len() >= end || !self.follows(next, has, class) {
                 return;
@@ -71,26 +70,29 @@ impl Picker {
         self.active.iter().find(|(p, a)| a.free > 0 && !a.alone && has.has(**p)).map(|(p, _)| *p)
     }
 
-    /// Takes the free blocks of a piece from its first one on, up to `n` and as far as they lie in a row.
-    fn take_row(&mut self, piece: PieceIndex, n: usize, out: &mut Vec<(PieceIndex, u32)>) {
-        let Some(active) = self.active.get_mut(&piece) else { return };
-        let free = |slot: &Slot| *slot == Slot::Free;
-        let Some(first) = active.slots.iter().position(free) else { return };
-        let row = active.slots[first..].iter_mut().take_while(|slot| free(slot)).take(n);
-        let mut at = first as u32;
-        for slot in row {
-            *slot = Slot::Asked(1);
-            out.push((piece, at));
+    /// Takes the free blocks of a piece from its first one on, up to `n` and as far as they lie in a row. Whether the
+    /// row ends with the data of the piece.
+    fn take_row(&mut self, piece: PieceIndex, n: usize, out: &mut Vec<(PieceIndex, u32)>) -> bool {
+        let Some(active) = self.active.get_mut(&piece) else { return false };
+        let Some(first) = active.slots.iter().position(|slot| *slot == Slot::Free) else { return false };
+        let (mut at, mut taken) = (first, 0);
+        while taken < n && matches!(active.slots.get(at), Some(Slot::Free | Slot::Padding)) {
+            if active.slots[at] == Slot::Free {
+                active.slots[at] = Slot::Asked(1);
+                out.push((piece, at as u32));
+                taken += 1;
+            }
             at += 1;
         }
-        let taken = at - first as u32;
-        active.free -= taken;
-        active.hint = at;
-        self.unasked -= u64::from(taken);
+        active.free -= taken as u32;
+        active.hint = at as u32;
+        self.unasked -= taken as u64;
+        let whole = active.slots[at..].iter().all(|slot| *slot == Slot::Padding);
         if active.free == 0 {
             let owner = active.owner;
             self.close(owner, piece);
         }
+        whole
     }
 }
 

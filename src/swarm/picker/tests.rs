@@ -68,7 +68,7 @@ fn a_piece_on_parole_has_one_sender() {
     for (piece, block) in got {
         p.arrived(piece, block, IP);
     }
-    assert_eq!(p.senders(PieceIndex(0)), [Giver::Host(IP); 4]);
+    assert_eq!(p.senders(PieceIndex(0)), [Some(Giver::Host(IP)); 4]);
     p.mark_have(PieceIndex(0));
     p.check().unwrap();
     assert_eq!(p.lacking(), 0);

@@ -6,7 +6,6 @@ use super::{AnnounceReply, Effect, Torrent};
 use crate::limits;
 use crate::swarm::trackers::Counters;
 use crate::swarm::view::Source;
-use crate::wire::message::PieceIndex;
 use crate::wire::metainfo::urls;
 use crate::wire::tracker::public_url;
 
@@ -25,18 +24,10 @@ impl Torrent {
             uploaded: self.up.total(),
             downloaded: self.down.total(),
             // Before the metadata are here nobody knows how much there is; nothing would mean that all of it is here.
-            left: if self.is_described() { self.left() } else { u64::from(limits::BLOCK) },
+            left: if self.is_described() { self.picker.amounts().left() } else { u64::from(limits::BLOCK) },
+            partial_seed: self.complete,
             num_want: if known > limits::KNOWN_PEERS / 2 { 0 } else { room.min(limits::PEERS_PER_REPLY) as u32 },
         }
-    }
-
-    /// Bytes of the wanted pieces that are not here.
-    pub(super) fn left(&self) -> u64 {
-        let geometry = &self.config.geometry;
-        let last = PieceIndex(geometry.pieces().saturating_sub(1));
-        let full = u64::from(self.picker.lacking()) * u64::from(geometry.piece_length());
-        let short = if self.picker.wants(last) { geometry.piece_length() - geometry.piece_size(last) } else { 0 };
-        full - u64::from(short)
     }
 
     pub(super) fn poll_trackers(&mut self, now: Instant, out: &mut Vec<Effect>) {
@@ -56,6 +47,9 @@ impl Torrent {
         result: Result<AnnounceReply, String>,
         out: &mut Vec<Effect>,
     ) {
+        if result.is_ok() && self.peers.is_empty() && self.trackers.is_failing(tracker) {
+            self.candidates.answered(now);
+        }
         self.trackers.announced(now, tracker, result.as_ref().map_err(String::as_str));
         if !self.trackers.lists(tracker) {
             // The user took it away while it was being asked: nothing of it is heeded.

@@ -70,7 +70,7 @@ impl Torrent {
         let piece = self.look.1.filter(|piece| piece.0 < self.config.geometry.pieces())?;
         let have = self.picker.have().has(piece);
         let (here, since) = self.picker.progress(piece).unwrap_or_default();
-        let blocks = self.config.geometry.blocks(piece);
+        let blocks = self.picker.map().data_blocks(piece);
         let mut holders: Vec<&Peer> = self.peers.values().filter(|p| p.has.has(piece)).collect();
         let count = holders.len() as u32;
         holders.retain(|p| p.web.is_none());

@@ -103,7 +103,7 @@ impl Torrent {
             if begun.replace(*piece) != Some(*piece) {
                 self.picker.begun(*piece, now);
             }
-            let named = self.config.geometry.block(*piece, *block);
+            let named = self.picker.block(*piece, *block);
             peer.inflight.push_back(Asked { piece: *piece, block: *block, at: now });
             self.outstanding += u64::from(named.length);
             blocks.push(named);
@@ -147,7 +147,7 @@ impl Torrent {
         let n = begin / BLOCK;
         let named = Block { piece, begin, length };
         let Some(peer) = self.peers.get_mut(&key) else { return };
-        let right = piece.0 < self.config.geometry.pieces() && self.config.geometry.block(piece, n) == named;
+        let right = piece.0 < self.config.geometry.pieces() && self.picker.block(piece, n) == named;
         if !right || !peer.answered(now, piece, n) {
             self.unasked(now, key, u64::from(length), out);
             return;
@@ -188,7 +188,7 @@ impl Torrent {
     }
 
     fn cancel_elsewhere(&mut self, piece: PieceIndex, n: u32, out: &mut Vec<Effect>) {
-        let block = self.config.geometry.block(piece, n);
+        let block = self.picker.block(piece, n);
         for (key, peer) in &mut self.peers {
             let Some(at) = peer.inflight.iter().position(|a| a.piece == piece && a.block == n) else { continue };
             peer.inflight.remove(at);
@@ -209,7 +209,7 @@ impl Torrent {
         let asked = std::mem::take(&mut peer.inflight);
         peer.late += asked.len() as u32;
         for a in &asked {
-            let block = self.config.geometry.block(a.piece, a.block);
+            let block = self.picker.block(a.piece, a.block);
             self.outstanding -= u64::from(block.length);
             if cancel {
                 out.push(Effect::Send { peer: key, message: Message::Cancel(block) });
@@ -227,11 +227,11 @@ impl Torrent {
     pub(super) fn release_piece(&mut self, piece: PieceIndex) {
         for peer in self.peers.values_mut() {
             let before = peer.inflight.len();
-            let geometry = &self.config.geometry;
+            let picker = &self.picker;
             let outstanding = &mut self.outstanding;
             peer.inflight.retain(|a| {
                 let keep = a.piece != piece;
-                *outstanding -= if keep { 0 } else { u64::from(geometry.block(a.piece, a.block).length) };
+                *outstanding -= if keep { 0 } else { u64::from(picker.block(a.piece, a.block).length) };
                 keep
             });
             peer.late += (before - peer.inflight.len()) as u32;
@@ -245,7 +245,7 @@ impl Torrent {
         let n = block.begin / BLOCK;
         let Some(at) = peer.inflight.iter().position(|a| a.piece == block.piece && a.block == n) else { return };
         peer.inflight.remove(at);
-        self.outstanding -= u64::from(self.config.geometry.block(block.piece, n).length);
+        self.outstanding -= u64::from(self.picker.block(block.piece, n).length);
         self.picker.release(block.piece, n);
         self.freed = true;
         // One that rejects what it says it has is asked for one block at a time, and seldom.
@@ -331,6 +331,8 @@ impl Torrent {
     /// Whether everything wanted is there, and what follows.
     pub(super) fn look_if_complete(&mut self, now: Instant, out: &mut Vec<Effect>) {
         let complete = self.picker.lacking() == 0;
+        // Before what follows from all that is wanted being here, which forgets that it was fetched.
+        self.look_if_whole(now, self.fetched, out);
         if complete == self.complete || !self.is_described() {
             return;
         }
@@ -340,12 +342,12 @@ impl Torrent {
         self.tell_whether_we_want(out);
         if !complete {
             self.freed = true;
+            self.candidates.wanted_again(now);
             self.lift_masks(now, out);
             return;
         }
         out.push(Effect::Disk(DiskJob::Finish));
         if std::mem::take(&mut self.fetched) {
-            self.trackers.completed(now);
             self.write_log(now, "everything wanted is here, verified and written".into());
             out.push(Effect::Complete);
         }
@@ -359,13 +361,13 @@ impl Torrent {
     /// All blocks of a piece came, and its hash is wrong.
     pub(super) fn corrupt(&mut self, now: Instant, piece: PieceIndex, blocks: &[BlockHash], out: &mut Vec<Effect>) {
         let senders = self.picker.senders(piece);
-        self.wasted += u64::from(self.config.geometry.piece_size(piece));
+        self.wasted += self.picker.map().piece_data(piece);
         self.picker.set_parole(piece);
         self.picker.mark_lost(piece);
         self.freed = true;
-        let givers: BTreeSet<Giver> = senders.iter().copied().collect();
+        let givers: BTreeSet<Giver> = senders.iter().copied().flatten().collect();
         for peer in self.peers.values_mut() {
-            let theirs = senders.iter().filter(|giver| **giver == peer.giver()).count() as u32;
+            let theirs = senders.iter().filter(|giver| **giver == Some(peer.giver())).count() as u32;
             if theirs > 0 {
                 peer.failed += theirs;
                 peer.history.add(now, Happened::Failed(piece));
@@ -376,10 +378,8 @@ impl Torrent {
         let fails = *fails;
         if givers.len() > 1 {
             let evidence = senders.iter().zip(blocks).enumerate();
-            self.suspicions
-                .entry(piece)
-                .or_default()
-                .extend(evidence.map(|(n, (giver, hash))| (*giver, n as u32, *hash)));
+            let evidence = evidence.filter_map(|(n, (giver, hash))| Some(((*giver)?, n as u32, *hash)));
+            self.suspicions.entry(piece).or_default().extend(evidence);
         }
         if fails == HOPELESS {
             self.note(now, format!("piece {piece} fails from every peer: torrent or peers are bad"), out);

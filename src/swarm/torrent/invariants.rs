@@ -35,6 +35,6 @@ impl Torrent {
     }
 
     fn length(&self, asked: &crate::swarm::peer::Asked) -> u32 {
-        self.config.geometry.block(asked.piece, asked.block).length
+        self.picker.block(asked.piece, asked.block).length
     }
 }

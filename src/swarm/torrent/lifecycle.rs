@@ -130,6 +130,9 @@ impl Torrent {
         self.checked = self.config.geometry.pieces();
         self.complete = false;
         self.fetched = false;
+        if self.picker.lacking() > 0 {
+            self.candidates.wanted_again(now);
+        }
         self.look_if_complete(now, out);
         let (have, all) = (self.picker.have().count(), self.config.geometry.pieces());
         self.write_log(now, format!("started with {have} of {}", counted(all, "piece")));
@@ -169,6 +172,7 @@ impl Torrent {
         if self.is_live() {
             self.trackers.stop(now);
         }
+        self.record_totals(now, true, out);
         // What has no files has nothing to save.
         let saved = !self.is_described();
         self.phase = Phase::Stopping { saved, until: now + limits::LAST_ANNOUNCE };
@@ -193,6 +197,7 @@ impl Torrent {
                 *wanted = *priority;
             }
         }
+        self.picker.set_unwanted(self.unwanted().into_iter());
         let mut pieces: Vec<Option<Priority>> = vec![None; self.config.geometry.pieces() as usize];
         for (span, priority) in self.config.files.iter().zip(&self.files_wanted).filter(|(span, _)| !span.pad) {
             for piece in self.config.geometry.pieces_of(span.offset..span.offset + span.length) {

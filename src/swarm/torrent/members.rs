@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
-use super::{Effect, Gone, Hello, PeerKey, Phase, Torrent};
+use super::{Effect, Gone, Hello, PeerKey, Phase, Quota, SHARE, Torrent};
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::history::Happened;
@@ -33,13 +33,17 @@ impl Torrent {
             if hello.outgoing {
                 match why {
                     Gone::Ourselves => self.candidates.is_ourselves(hello.addr),
-                    Gone::Duplicate => self.candidates.useless(now, hello.addr),
+                    Gone::Duplicate => self.candidates.duplicate(now, hello.addr, hello.peer_id),
                     _ => self.candidates.release(now, hello.addr, Err(&why)),
                 }
             }
             out.push(Effect::Drop { peer: key, why });
             return;
         }
+        if self.peers.is_empty() {
+            self.candidates.answered(now);
+        }
+        self.candidates.reached_somebody(now);
         self.candidates.hold(hello.addr);
         if hello.outgoing {
             self.candidates.speaks(hello.addr, hello.encrypted.is_some());
@@ -150,9 +154,13 @@ impl Torrent {
         match (why, &peer.web) {
             (_, Some(web)) => self.web_seed_left(now, web.seed, why),
             (Gone::Ourselves, _) => self.candidates.is_ourselves(addr),
-            (Gone::Useless | Gone::Duplicate, _) => self.candidates.useless(now, addr),
+            (Gone::Useless, _) => self.candidates.useless(now, addr),
+            (Gone::Duplicate, _) => self.candidates.duplicate(now, addr, peer.hello.peer_id),
             _ if peer.hello.outgoing => self.candidates.release(now, addr, if useful { Ok(()) } else { Err(why) }),
             _ => self.candidates.forget(addr),
+        }
+        if peer.web.is_none() && *why != Gone::Duplicate {
+            self.candidates.twin_left(now, peer.hello.peer_id);
         }
         self.remember(now, &peer, why);
     }
@@ -209,6 +217,18 @@ impl Torrent {
         self.is_live() && self.dialing.len() < limits::DIALS_TORRENT.min(places * self.candidates.dials_a_place())
     }
 
+    /// Takes on its share of what all torrents have together.
+    pub(super) fn take_quota(&mut self, now: Instant, quota: Quota) {
+        self.down_limit[SHARE].set(quota.down);
+        self.up_limit[SHARE].set(quota.up);
+        self.config.quota = quota;
+        if let Some(most) = quota.max_peers.filter(|most| *most != self.config.max_peers) {
+            self.config.max_peers = most;
+            self.candidates.places_again(now);
+        }
+        self.freed = true;
+    }
+
     /// Dials as many addresses as may be dialled.
     pub(super) fn dial(&mut self, now: Instant, out: &mut Vec<Effect>) {
         while self.may_dial() {
@@ -225,7 +245,6 @@ impl Torrent {
         self.dialing.remove(&addr);
         match why {
             Gone::Ourselves => self.candidates.is_ourselves(addr),
-            Gone::Duplicate => self.candidates.useless(now, addr),
             _ => {
                 self.candidates.release(now, addr, Err(why));
                 self.ask_for_introduction(now, addr, out);

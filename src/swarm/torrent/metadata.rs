@@ -203,7 +203,7 @@ impl Torrent {
         (mine.web_seeds, mine.is_folder) = (web_seeds, is_folder);
         self.web_seeds = WebSeeds::new(&self.config.web_seeds);
         let in_order = self.picker.sequential();
-        self.picker = Picker::new(geometry, &mut self.rng);
+        self.picker = Picker::with_map(self.config.data_map(), &mut self.rng);
         self.picker.set_sequential(in_order);
         self.files_wanted = vec![Priority::Normal; self.config.files.len()];
         self.set_priorities(&priorities);

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::{Phase, Torrent};
+use crate::swarm::data_map::Amounts;
 use crate::swarm::rate::Meter;
 use crate::swarm::reason::reason;
 use crate::swarm::view::{Cell, Detail, FileRow, PeerRow, Priority, State, TorrentView};
@@ -12,22 +13,21 @@ impl Torrent {
     /// The torrent as its row shows it, and with all its parts when `detail` is asked for.
     #[must_use]
     pub fn view(&self, now: Instant, detail: bool) -> TorrentView {
-        let geometry = &self.config.geometry;
         let facts = self.facts(now, detail);
-        let done: u64 = self.done_bytes();
-        let left = self.left();
+        let Amounts { size, wanted, done, to_fetch, .. } = self.picker.amounts();
+        let totals = self.totals();
         // Nobody runs a stopped torrent: its last rates are no rates.
         let rate = |meter: &Meter| if self.phase == Phase::Stopped { 0 } else { meter.rate(now) };
         let (down, up, pace) = (rate(&self.down), rate(&self.up), rate(&self.pace));
         // At the pace of the last half minute: that of the last seconds makes an ETA jump.
-        let moves = left > 0 && pace > 0 && down > 0 && self.fault.is_none();
-        let eta = moves.then(|| Duration::from_secs(left.div_ceil(pace)));
+        let moves = to_fetch > 0 && pace > 0 && down > 0 && self.fault.is_none();
+        let eta = moves.then(|| Duration::from_secs(to_fetch.div_ceil(pace)));
         let mut view = TorrentView {
             name: self.config.name.clone(),
-            size: geometry.total(),
-            wanted: done + left,
+            size,
+            wanted,
             done,
-            pieces: geometry.pieces(),
+            pieces: self.config.geometry.pieces(),
             metadata: self.search.as_ref().map_or((0, 0), |search| search.standing().pieces),
             have: self.picker.have().count(),
             checked: self.checked,
@@ -36,8 +36,8 @@ impl Torrent {
             fault: self.fault.as_ref().map(|f| f.kind),
             down,
             up,
-            downloaded: self.config.totals.0 + self.down.total(),
-            uploaded: self.config.totals.1 + self.up.total(),
+            downloaded: totals.downloaded,
+            uploaded: totals.uploaded,
             wasted: self.wasted,
             peers: self.peers.len() as u32,
             seeds: facts.seeds,
@@ -58,14 +58,6 @@ impl Torrent {
             view.detail = Some(Box::new(self.detail(now, facts.missing, pace)));
         }
         view
-    }
-
-    fn done_bytes(&self) -> u64 {
-        let have = self.picker.have();
-        let last = PieceIndex(self.config.geometry.pieces().saturating_sub(1));
-        let full = u64::from(have.count()) * u64::from(self.config.geometry.piece_length());
-        let short = self.config.geometry.piece_length() - self.config.geometry.piece_size(last);
-        full - if have.has(last) { u64::from(short) } else { 0 }
     }
 
     pub(super) fn state(&self) -> State {

@@ -3,6 +3,7 @@ use crate::limits::{self, BLOCK};
 use crate::swarm::view::Source;
 use crate::wire::message::{Block, Message, Reserved};
 
+mod counts;
 mod dht;
 mod introductions;
 mod letters;
@@ -50,7 +51,7 @@ pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig))
         meta: Meta::default(),
         added: 0,
         finished: None,
-        totals: (0, 0),
+        totals: Totals::default(),
         seed: 1,
     };
     change(&mut config);
@@ -330,7 +331,8 @@ fn those_who_left_are_kept_and_failed_calls_belong_to_their_source() {
 fn what_earlier_sessions_moved_is_counted() {
     let (it, now) = torrent(1 << 20);
     let mut config = it.config;
-    (config.totals, config.added, config.finished) = ((1000, 500), 77, Some(99));
+    config.totals = Totals { downloaded: 1000, uploaded: 500, was_whole: false };
+    (config.added, config.finished) = (77, Some(99));
     let mut it = Torrent::new(config);
     let view = it.view(now, false);
     assert_eq!((view.downloaded, view.uploaded, view.added, view.finished), (1000, 500, 77, Some(99)));

@@ -3,13 +3,15 @@
 //! A web seed stands among the peers, so that picking, blame, limits and tables treat it like one. It differs in what
 //! it is asked for: runs of blocks that lie in a row, whole pieces where that can be, a few seconds' worth at a time.
 
+use std::ops::Range;
 use std::time::Instant;
 
 use super::{Effect, Fetch, Gone, Part, PeerKey, Phase, Torrent, WebFault};
 use crate::limits::BLOCK;
 use crate::swarm::bitfield::Bitfield;
+use crate::swarm::data_map::ByteRanges;
 use crate::swarm::peer::Peer;
-use crate::wire::message::PieceIndex;
+use crate::wire::message::{Block, PieceIndex};
 use crate::wire::web_seed::{escaped, file_url};
 
 /// Fetches of one web seed at a time: one runs, and one waits lest the line be idle between them.
@@ -121,40 +123,45 @@ impl Torrent {
     }
 
     fn fetch(&mut self, now: Instant, key: PeerKey, picks: &[(PieceIndex, u32)], out: &mut Vec<Effect>) {
-        let (Some(first), Some(last)) = (picks.first(), picks.last()) else { return };
+        let Some(last) = picks.last() else { return };
         let blocks = self.note_asked(now, key, picks);
-        let geometry = &self.config.geometry;
-        let from = geometry.offset(first.0, first.1 * BLOCK);
-        let length = blocks.iter().map(|block| u64::from(block.length)).sum();
         let Some(web) = self.peers.get_mut(&key).and_then(|peer| peer.web.as_mut()) else { return };
         web.fetches += 1;
         web.after = Some(PieceIndex(last.0.0.saturating_add(1)));
         let seed = web.seed;
-        out.push(Effect::Fetch { peer: key, fetch: Fetch { blocks, parts: self.parts(seed, from, length) } });
+        let parts = self.parts(seed, &blocks);
+        out.push(Effect::Fetch { peer: key, fetch: Fetch { blocks, parts } });
     }
 
-    /// Where bytes of the torrent lie on a web seed.
-    fn parts(&self, seed: u16, from: u64, length: u64) -> Vec<Part> {
+    /// Where the bytes of some blocks lie on a web seed. Padding between them is left out.
+    fn parts(&self, seed: u16, blocks: &[Block]) -> Vec<Part> {
         let Some(seed) = self.web_seeds.get(seed) else { return Vec::new() };
-        let end = from + length;
-        let first = self.config.files.partition_point(|span| span.offset + span.length <= from);
-        let inside = self.config.files.iter().enumerate().skip(first).take_while(|(_, span)| span.offset < end);
-        let part = |(file, span): (usize, &super::Span)| {
-            let begin = from.max(span.offset);
-            let path = || {
-                let plain = || escaped(span.path.split('/').map(str::as_bytes)).unwrap_or_default();
-                span.web.clone().unwrap_or_else(plain)
+        let mut parts = Vec::new();
+        let bytes = blocks.iter().map(|block| {
+            let from = self.config.geometry.offset(block.piece, block.begin);
+            from..from + u64::from(block.length)
+        });
+        for Range { start, end } in bytes.collect::<ByteRanges>().runs_in(0..self.config.geometry.total()) {
+            let first = self.config.files.partition_point(|span| span.offset + span.length <= start);
+            let inside = self.config.files.iter().enumerate().skip(first).take_while(|(_, span)| span.offset < end);
+            let part = |(file, span): (usize, &super::Span)| {
+                let begin = start.max(span.offset);
+                let path = || {
+                    let plain = || escaped(span.path.split('/').map(str::as_bytes)).unwrap_or_default();
+                    span.web.clone().unwrap_or_else(plain)
+                };
+                Part {
+                    file,
+                    path: span.path.clone(),
+                    url: (!span.pad).then(|| file_url(&seed.url, self.config.is_folder, &path())),
+                    from: begin - span.offset,
+                    length: end.min(span.offset + span.length) - begin,
+                    size: span.length,
+                }
             };
-            Part {
-                file,
-                path: span.path.clone(),
-                url: (!span.pad).then(|| file_url(&seed.url, self.config.is_folder, &path())),
-                from: begin - span.offset,
-                length: end.min(span.offset + span.length) - begin,
-                size: span.length,
-            }
-        };
-        inside.filter(|(_, span)| span.length > 0).map(part).collect()
+            parts.extend(inside.filter(|(_, span)| span.length > 0).map(part));
+        }
+        parts
     }
 
     /// A fetch is over.

@@ -1,7 +1,7 @@
 use super::*;
 
-const LEFT: Counters = Counters { uploaded: 1, downloaded: 2, left: 3, num_want: 50 };
-const DONE: Counters = Counters { uploaded: 1, downloaded: 5, left: 0, num_want: 50 };
+const LEFT: Counters = Counters { uploaded: 1, downloaded: 2, left: 3, partial_seed: false, num_want: 50 };
+const DONE: Counters = Counters { uploaded: 1, downloaded: 5, left: 0, partial_seed: false, num_want: 50 };
 
 /// A torrent's trackers and a clock that only we move.
 struct Story {
@@ -273,4 +273,25 @@ fn a_torrent_has_a_bounded_number_of_trackers() {
     assert_eq!(added, limits::TRACKERS);
     let turns = (0..5000).filter(|n| s.it.remove(s.now, *n) && s.it.add(s.now, &url(n + 1000)).is_ok()).count();
     assert_eq!(turns, EVER - limits::TRACKERS);
+}
+
+#[test]
+fn a_partial_seed_says_so_unless_that_makes_the_tracker_fail() {
+    let part = Counters { partial_seed: true, ..LEFT };
+    let mut s = Story::new(&[&["http://a/announce"]]);
+    assert_eq!(s.asks(&part), [(0, Started)]);
+    for (counters, event) in [(&part, AnnounceEvent::Paused), (&LEFT, Regular), (&part, AnnounceEvent::Paused)] {
+        s.answers(0, 120);
+        s.wait(Duration::from_secs(120));
+        assert_eq!(s.asks(counters), [(0, event)]);
+    }
+    s.fails(0);
+    s.wait(BACK_OFF_FIRST);
+    assert_eq!(s.asks(&part), [(0, Regular)]);
+    let whole = Counters { partial_seed: true, ..DONE };
+    let mut s = Story::new(&[&["http://a/announce"]]);
+    s.asks(&whole);
+    s.answers(0, 120);
+    s.wait(Duration::from_secs(120));
+    assert_eq!(s.asks(&whole), [(0, Regular)], "a whole one is a seed");
 }

@@ -86,6 +86,7 @@ impl AnnounceQuery {
                 Some("started") => AnnounceEvent::Started,
                 Some("completed") => AnnounceEvent::Completed,
                 Some("stopped") => AnnounceEvent::Stopped,
+                Some("paused") => AnnounceEvent::Paused,
                 _ => AnnounceEvent::None,
             },
             num_want: num_want.and_then(|n| n.parse().ok()),

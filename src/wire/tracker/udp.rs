@@ -106,7 +106,8 @@ impl UdpAnnounce {
         out.put_u64(self.left);
         out.put_u64(self.uploaded);
         out.put_u32(match self.event {
-            AnnounceEvent::None => 0,
+            // Of partial seeds (BEP 21) nothing can be said there.
+            AnnounceEvent::None | AnnounceEvent::Paused => 0,
             AnnounceEvent::Completed => 1,
             AnnounceEvent::Started => 2,
             AnnounceEvent::Stopped => 3,

@@ -30,6 +30,7 @@ const ALL: Quota = Quota {
     rank: Priority::Normal,
     disk_busy: 0,
     reach: Reach::Unknown,
+    max_peers: None,
     outside: None,
 };
 
