@@ -168,6 +168,17 @@ fn a_super_seeder_serves_a_lone_leecher_and_those_who_pass_nothing_on() {
 }
 
 #[test]
+fn who_does_nothing_with_a_super_seeded_piece_holds_up_nobody() {
+    for (seed, idle, leechers) in [(1, 1, 1), (2, 5, 1), (3, 1, 2), (4, 4, 6)] {
+        let roles = roles(&[(1, Role::Seed), (leechers, Role::Leecher), (idle, Role::Idle)]);
+        let rules = Rules { seed, super_seed: true, roles, pieces: 60, acquaintances: 30, ..Rules::default() };
+        let world = completes(rules, Duration::from_secs(90));
+        let copies = world.copies_sent_by_the_first();
+        assert!((1.0..1.5).contains(&copies), "{idle} idle, {leechers} leechers: {copies} copies");
+    }
+}
+
+#[test]
 fn when_super_seeding_ends_everybody_hears_of_everything() {
     let roles = roles(&[(1, Role::Seed), (2, Role::Leecher)]);
     // Two who do not hear of each other.

@@ -32,6 +32,8 @@ pub struct Asked {
 pub struct Mask {
     /// What it was told of.
     pub told: Bitfield,
+    /// When it last told of a piece that it has got, from us or from others.
+    pub moved: Option<Instant>,
     /// The piece on offer, and since when.
     pub offer: Option<(PieceIndex, Instant)>,
     /// It is being told of everything: the next piece to tell.

@@ -354,6 +354,9 @@ impl Torrent {
         if !peer.has.insert(piece) {
             return;
         }
+        if let Some(mask) = &mut peer.mask {
+            mask.moved = Some(now);
+        }
         self.picker.add_copy(piece);
         if self.picker.wants(piece) {
             peer.wanted += 1;

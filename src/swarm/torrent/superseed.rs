@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use super::{Effect, PeerKey, Torrent};
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::history::Happened;
-use crate::swarm::peer::Mask;
+use crate::swarm::peer::{Mask, Peer};
 use crate::wire::message::{Message, PieceIndex};
 
 /// How long a peer that has its piece waits for the next one while nobody else gets that piece. Some can pass nothing
@@ -14,6 +14,8 @@ use crate::wire::message::{Message, PieceIndex};
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long a piece is on offer to a peer that does not want it.
 const UNWANTED: Duration = Duration::from_secs(10);
+/// How long a peer that was offered a piece may let us wait before it is taken for one that does nothing.
+const UNTRIED: Duration = Duration::from_secs(10);
 /// Pieces that a peer is told of at once when its mask is lifted: its writer holds a bounded number of messages.
 const HELPING: usize = 10_000;
 
@@ -45,7 +47,7 @@ impl Torrent {
     pub(super) fn put_mask(&mut self, key: PeerKey) {
         let pieces = self.config.geometry.pieces();
         if let Some(peer) = self.peers.get_mut(&key) {
-            peer.mask = Some(Mask { told: Bitfield::new(pieces), offer: None, lifted: None });
+            peer.mask = Some(Mask { told: Bitfield::new(pieces), moved: None, offer: None, lifted: None });
         }
     }
 
@@ -87,9 +89,9 @@ impl Torrent {
         let due = mask.offer.is_none_or(|(piece, since)| {
             let age = now.saturating_duration_since(since);
             let copies = usize::from(self.picker.copies(piece));
-            // With two copies somebody passed it on; with as many as there are peers nobody is left to get it.
+            // With two copies somebody passed it on.
             match peer.has.has(piece) {
-                true => copies >= self.peers.len().min(2) || age >= PATIENCE,
+                true => copies >= 2 || age >= PATIENCE || !self.is_passed_on(now, piece),
                 false => !peer.interested && age >= UNWANTED,
             }
         });
@@ -105,6 +107,20 @@ impl Torrent {
             peer.history.add(now, Happened::Offered(piece));
             out.push(Effect::Send { peer: key, message: Message::Have(piece) });
         }
+    }
+
+    /// Whether anybody is left who may get this piece from others: a peer that lacks it and takes what it is offered,
+    /// or was offered something only now. Who does nothing with its own piece is not to hold up those who do.
+    fn is_passed_on(&self, now: Instant, piece: PieceIndex) -> bool {
+        let moves = |p: &Peer| {
+            let within = |at: Option<Instant>, time| at.is_some_and(|at| now.saturating_duration_since(at) < time);
+            let mask = p.mask.as_ref();
+            within(mask.and_then(|mask| mask.moved), PATIENCE)
+                || within(mask.and_then(|mask| mask.offer).map(|(_, since)| since), UNTRIED)
+                || p.up.rate(now) > 0
+        };
+        // Whoever has got its piece wants nothing of ours until the next one is offered: interest says nothing here.
+        self.peers.values().any(|p| !p.has.has(piece) && moves(p))
     }
 
     /// The piece that is rarest among the peers, counting those that it is on offer to.
