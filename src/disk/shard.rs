@@ -216,8 +216,8 @@ impl Shard {
                 }
             }
             DiskJob::Probe(probe) => mine.place.answer(DiskDone::Room(mine.place.probe(probe))),
-            // These are turns, and come as such.
             DiskJob::Totals(totals) => mine.place.record.keep_totals(&totals),
+            // These are turns, and come as such.
             DiskJob::Check(_) | DiskJob::Save | DiskJob::Select(_) | DiskJob::Finish => {}
         }
     }
