@@ -181,6 +181,8 @@ impl DiskPool {
         let lock = store.lock()?;
         let boot = store::boot();
         let found = store.read(&layout, &boot);
+        let totals = store.read_totals();
+        let totals = totals.map_err(|error| fault::system(fault::Doing::Read, &store.record(), &error, 0))?;
         if let Some(fault) = &found.fault {
             return Err(fault.clone());
         }
@@ -212,7 +214,7 @@ impl DiskPool {
         }
         let mut notes = found.notes.clone();
         notes.extend(trust::sentence(&verdict, &dir));
-        let (have, totals) = (verdict.have.to_bytes().into(), store.read_totals());
+        let have = verdict.have.to_bytes().into();
         let check = with_questions(&layout, &ownership, &looks, &verdict);
         let verdict = Verdict { check: check.clone(), ..verdict };
         let record = Record::go_on(store, boot, device, &found, verdict, looks);

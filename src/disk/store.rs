@@ -237,17 +237,19 @@ impl Store {
         atomic::replace(&self.path(TOTALS), &self.path("totals-new"), None, text.as_bytes(), false)
     }
 
-    /// Reads what was counted in earlier runs: nothing where there is no record of it, or none that can be read.
-    #[must_use]
-    pub fn read_totals(&self) -> Totals {
-        let text = read_bounded(&self.path(TOTALS)).and_then(|(bytes, _)| String::from_utf8(bytes).ok());
+    /// Reads what was counted in earlier runs: nothing where there is no record of it, or a damaged one.
+    ///
+    /// # Errors
+    /// The system's, where the record is there and cannot be read now: it must not be taken for none, and written over.
+    pub fn read_totals(&self) -> io::Result<Totals> {
+        let text = read_bounded(&self.path(TOTALS))?.and_then(|(bytes, _)| String::from_utf8(bytes).ok());
         let table = text.and_then(|text| text.parse::<toml::Table>().ok()).unwrap_or_default();
         let number = |key: &str| table.get(key).and_then(toml::Value::as_integer).map_or(0, |n| n.max(0) as u64);
-        Totals {
+        Ok(Totals {
             downloaded: number("downloaded"),
             uploaded: number("uploaded"),
             was_whole: table.get("was-whole").and_then(toml::Value::as_bool).unwrap_or(false),
-        }
+        })
     }
 
     /// Deletes all of the record but the lock, which may be held.
@@ -416,21 +418,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let store = |name: &str| Store::new(dir.path(), InfoHash([1; 20]), &dir.path().join(name));
         let (here, there) = (store("a"), store("b"));
-        assert_eq!(here.read_totals(), Totals::default());
+        assert_eq!(here.read_totals().unwrap(), Totals::default());
         for n in [0, 5, i64::MAX as u64] {
             let totals = Totals { downloaded: n, uploaded: n / 2, was_whole: n > 0 };
             here.write_totals(&totals).unwrap();
-            assert_eq!(here.read_totals(), totals);
+            assert_eq!(here.read_totals().unwrap(), totals);
         }
-        let last = here.read_totals();
+        let last = here.read_totals().unwrap();
         here.hand_over(&there);
-        assert_eq!((here.read_totals(), there.read_totals()), (Totals::default(), last));
+        assert_eq!((here.read_totals().unwrap(), there.read_totals().unwrap()), (Totals::default(), last));
         for damaged in [&b""[..], b"\xff\xfe", b"uploaded = -7", b"uploaded = \"x\""] {
             fs::write(here.path(TOTALS), damaged).unwrap();
-            assert_eq!(here.read_totals(), Totals::default());
+            assert_eq!(here.read_totals().unwrap(), Totals::default());
         }
         there.delete();
-        assert_eq!(there.read_totals(), Totals::default());
+        assert_eq!(there.read_totals().unwrap(), Totals::default());
     }
 
     #[test]
