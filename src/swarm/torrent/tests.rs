@@ -12,6 +12,7 @@ mod local;
 mod pex;
 mod private;
 mod recovery;
+mod selection;
 
 pub(super) const PIECES: u32 = 8;
 
