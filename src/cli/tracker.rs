@@ -28,7 +28,8 @@ pub fn run(args: &TrackerArgs, common: &Common) -> color_eyre::Result<ExitCode> 
     })
     .wrap_err("signals cannot be caught")?;
     let mut listen = args.listen.clone();
-    if listen.is_empty() {
+    let named = !listen.is_empty();
+    if !named {
         listen = match config.bind {
             Some(ip) => vec![(ip, PORT).into()],
             None => vec![(Ipv4Addr::UNSPECIFIED, PORT).into(), (Ipv6Addr::UNSPECIFIED, PORT).into()],
@@ -37,6 +38,10 @@ pub fn run(args: &TrackerArgs, common: &Common) -> color_eyre::Result<ExitCode> 
     let interval = Duration::from_secs(args.interval.into());
     let tracker = Tracker::start(&TrackerConfig { listen, interval })
         .wrap_err("the tracker cannot start; --listen names another address or port")?;
+    // Without a wish of the user's a machine that has no IPv6 lacks nothing.
+    for why in tracker.missing().iter().filter(|_| named) {
+        out::warn(&format!("ttui: {why}"));
+    }
     let urls = tracker.http_urls().into_iter().zip(tracker.udp_urls()).flat_map(|(http, udp)| [http, udp]);
     out::line(&format!("tracker {}", urls.collect::<Vec<_>>().join(" ")));
     while let Err(RecvTimeoutError::Timeout) = stop.recv_timeout(LINE) {

@@ -4,7 +4,7 @@
 //! answered by a fixed number of threads; one that does not come to the point stands behind those that wait.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
@@ -16,6 +16,7 @@ use self::store::{Call, Store};
 use crate::wire::tracker::server::Answer;
 
 mod http;
+mod shares;
 mod store;
 mod udp;
 
@@ -29,7 +30,7 @@ const PORT_TRIES: usize = 16;
 /// How a tracker is to run.
 #[derive(Clone, Debug)]
 pub struct TrackerConfig {
-    /// Where it listens, with HTTP and UDP alike. Port 0 takes any that is free for both.
+    /// Where it listens, with HTTP and UDP alike; `[::]` is every address of this machine, of version 4 too. Port 0 takes any that is free for both.
     pub listen: Vec<SocketAddr>,
     /// The time between two announces that it tells clients. A peer silent for twice as long is forgotten.
     pub interval: Duration,
@@ -121,6 +122,7 @@ impl Shared {
 pub struct Tracker {
     shared: Arc<Shared>,
     addrs: Vec<SocketAddr>,
+    missing: Vec<String>,
     threads: Vec<JoinHandle<()>>,
 }
 
@@ -131,15 +133,27 @@ impl Tracker {
     /// When it can listen on none of the addresses, or the system gives no threads. With several addresses, one that
     /// the system does not have (IPv6, say) is passed over.
     pub fn start(config: &TrackerConfig) -> io::Result<Self> {
-        let mut sockets = Vec::new();
+        let (mut sockets, mut missing) = (Vec::new(), Vec::new());
         let mut fault = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
+        let mut try_to = |addr: SocketAddr| match listen(addr) {
+            Ok(pair) => {
+                let port = pair.0.local_addr().map_or(addr.port(), |addr| addr.port());
+                sockets.push(pair);
+                Some(port)
+            }
+            Err(e) => {
+                log::warn!("the tracker cannot listen on {addr}: {e}");
+                fault = io::Error::new(e.kind(), format!("cannot listen on {addr}: {e}"));
+                missing.push(fault.to_string());
+                None
+            }
+        };
         for addr in &config.listen {
-            match listen(*addr) {
-                Ok(pair) => sockets.push(pair),
-                Err(e) => {
-                    log::warn!("the tracker cannot listen on {addr}: {e}");
-                    fault = io::Error::new(e.kind(), format!("cannot listen on {addr}: {e}"));
-                }
+            let port = try_to(*addr);
+            // All addresses of this machine are those of version 4 too, as everywhere else.
+            let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port.unwrap_or_default()));
+            if port.is_some() && addr.ip() == Ipv6Addr::UNSPECIFIED && !config.listen.contains(&all) {
+                try_to(all);
             }
         }
         if sockets.is_empty() {
@@ -153,7 +167,7 @@ impl Tracker {
             scrapes: AtomicU64::new(0),
             refused: AtomicU64::new(0),
         });
-        let mut it = Tracker { shared, addrs: Vec::new(), threads: Vec::new() };
+        let mut it = Tracker { shared, addrs: Vec::new(), missing, threads: Vec::new() };
         let (hand_over, connections) = crossbeam_channel::bounded(http::WAITING);
         for n in 0..http::THREADS {
             let (shared, line) = (Arc::clone(&it.shared), (hand_over.clone(), connections.clone()));
@@ -178,6 +192,12 @@ impl Tracker {
     #[must_use]
     pub fn addrs(&self) -> &[SocketAddr] {
         &self.addrs
+    }
+
+    /// On which addresses it does not listen although it was to, and why: one sentence each.
+    #[must_use]
+    pub fn missing(&self) -> &[String] {
+        &self.missing
     }
 
     /// Its announce URLs over HTTP, one for each address.
