@@ -12,8 +12,8 @@ use ttui::wire::message::{InfoHash, PeerId};
 use ttui::wire::tracker::server::{AnnounceQuery, Answer, encode_answer, encode_failure, encode_scrape, parse_scrape};
 use ttui::wire::tracker::udp::{Reply, Request, UdpAnnounce};
 use ttui::wire::tracker::{
-    Announce, AnnounceEvent, AnnounceReply, Asker, ReplyError, ScrapeCounts, announce_url, can_be_peer, decode_reply,
-    decode_scrape, public_url, scrape_url,
+    Announce, AnnounceEvent, AnnounceReply, Asker, ReplyError, Retry, ScrapeCounts, announce_url, can_be_peer,
+    decode_reply, decode_scrape, public_url, scrape_url,
 };
 
 fn hash() -> impl Strategy<Value = InfoHash> {
@@ -129,7 +129,8 @@ proptest! {
 
     #[test]
     fn a_refusal_survives(reason in "[ -~]{1,100}") {
-        prop_assert_eq!(decode_reply(&encode_failure(&reason)), Err(ReplyError::Refused(reason)));
+        let refused = ReplyError::Refused { reason: reason.clone(), retry: Retry::Unsaid };
+        prop_assert_eq!(decode_reply(&encode_failure(&reason)), Err(refused));
     }
 
     #[test]

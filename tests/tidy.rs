@@ -34,7 +34,7 @@ const NEVER: &[(&str, &[&str], &[&str])] = &[
     ("swarm/", OUTSIDE, &[]),
     ("api.rs", &["Instant", "SystemTime"], &[]),
     ("disk/", &["TcpStream", "TcpListener", "UdpSocket", "tokio", "ureq"], &[]),
-    ("engine/", &["tokio"], &["engine/udp.rs", "engine/udp/lan.rs"]),
+    ("engine/", &["tokio"], &["engine/udp.rs", "engine/udp/lan.rs", "engine/udp/link.rs"]),
     (
         "engine/",
         &["ureq"],

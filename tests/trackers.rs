@@ -17,7 +17,9 @@ use ttui::engine::tracker::{Tracker, TrackerConfig};
 use ttui::limits;
 use ttui::wire::message::{InfoHash, PeerId};
 use ttui::wire::tracker::udp::{Reply, Request};
-use ttui::wire::tracker::{Announce, AnnounceEvent, AnnounceReply, Asker, ScrapeCounts, decode_scrape, scrape_url};
+use ttui::wire::tracker::{
+    Announce, AnnounceError, AnnounceEvent, AnnounceReply, Asker, Retry, ScrapeCounts, decode_scrape, scrape_url,
+};
 
 #[path = "support/bad_trackers.rs"]
 mod bad;
@@ -51,9 +53,27 @@ impl Client {
         id[8..10].copy_from_slice(&port.to_be_bytes());
         let ask = Announce { url: url.into(), event, uploaded: 0, downloaded: 0, left, num_want: 50, tracker_id: None };
         let asker = Asker { info_hash: hash, peer_id: PeerId(id), port, key: u32::from(port) };
-        let done = Box::new(move |result| drop(tell.send(result)));
-        self.announcer.as_ref().unwrap().announce(AnnounceJob { ask, asker, done });
+        let done = Box::new(move |result: Result<_, AnnounceError>| drop(tell.send(result.map_err(|e| e.why))));
+        self.announcer.as_ref().unwrap().announce(AnnounceJob { ask, asker, done, more: Box::new(|_| ()) });
         told
+    }
+
+    /// The error of an announce, whole.
+    fn error(&self, url: &str) -> AnnounceError {
+        let (tell, told) = mpsc::channel();
+        let ask = Announce {
+            url: url.into(),
+            event: Started,
+            uploaded: 0,
+            downloaded: 0,
+            left: 1,
+            num_want: 50,
+            tracker_id: None,
+        };
+        let asker = Asker { info_hash: InfoHash([5; 20]), peer_id: PeerId(*b"-TU0100-000000000000"), port: 1, key: 1 };
+        let done = Box::new(move |result| drop(tell.send(result)));
+        self.announcer.as_ref().unwrap().announce(AnnounceJob { ask, asker, done, more: Box::new(|_| ()) });
+        told.recv_timeout(LONG).unwrap().unwrap_err()
     }
 
     fn ask(&self, url: &str, hash: InfoHash, port: u16, event: AnnounceEvent, left: u64) -> AnnounceReply {
@@ -419,6 +439,133 @@ fn trackers_that_hang_do_not_delay_another() {
     hanging.iter_mut().for_each(BadHttp::release);
 }
 
+/// What is bencoded counts, whatever the status says; and a server that wants to be left alone is heard.
+#[test]
+fn refusals_are_heard_whatever_the_status() {
+    let client = Client::new();
+    let minutes = |n: u64| Retry::After(Duration::from_secs(60 * n));
+    let date = "Retry-After: Fri, 31 Dec 1999 23:59:59 GMT\r\n";
+    for (status, headers, body, why, retry) in [
+        (
+            "400 Bad Request",
+            "",
+            "d14:failure reason12:unregisterede",
+            "it says: unregistered (status 400)",
+            Retry::Unsaid,
+        ),
+        (
+            "403 Forbidden",
+            "",
+            "d14:failure reason3:bad8:retry in5:nevere",
+            "it says: bad (and never to ask again) (status 403)",
+            Retry::Never,
+        ),
+        ("404 Not Found", "", "d14:failure reason4:gone8:intervali600ee", "it says: gone (status 404)", minutes(10)),
+        (
+            "503 Busy",
+            "Retry-After: 7\r\n",
+            "d14:failure reason4:busy8:retry in1:2e",
+            "it says: busy (status 503)",
+            minutes(2),
+        ),
+        ("429 Slow Down", "Retry-After: 120\r\n", "slow down", "it answers with status 429", minutes(2)),
+        ("503 Busy", date, "", "it answers with status 503", Retry::After(Duration::ZERO)),
+        ("500 Oops", "", "<html>", "it answers with status 500", Retry::Unsaid),
+    ] {
+        let tracker = BadHttp::start(move |stream, _| send(stream, status, headers, body.as_bytes()));
+        let error = client.error(&tracker.url());
+        assert_eq!((error.why.as_str(), error.retry), (why, retry), "{status}");
+    }
+    for status in ["400 Bad Request", "404 Not Found", "500 Oops"] {
+        let tracker =
+            BadHttp::start(move |stream, _| send(stream, status, "", b"d8:intervali99e5:peers6:\x0a\0\0\x01\0\x07e"));
+        assert_eq!(ports(&client.ask(&tracker.url(), InfoHash([1; 20]), 1, Started, 1)), [7], "{status}");
+    }
+}
+
+/// Many more than there are places for, all of which take connections and say nothing.
+#[test]
+fn silent_trackers_however_many_delay_nobody() {
+    let silent: Vec<TcpListener> = (0..200).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
+    let quiet: Vec<UdpSocket> = (0..20).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
+    let http = silent.iter().map(|it| format!("http://{}/announce", it.local_addr().unwrap()));
+    let udp = quiet.iter().map(|it| format!("udp://{}/announce", it.local_addr().unwrap()));
+    let client = Client::new();
+    let hash = InfoHash([12; 20]);
+    let urls: Vec<String> = http.chain(udp).collect();
+    let stuck: Vec<_> = urls.iter().map(|url| client.begin(url, hash, 1, Started, 1)).collect();
+    let tracker = tracker_at("127.0.0.1:0");
+    let (good, udp) = (&tracker.http_urls()[0], &tracker.udp_urls()[0]);
+    client.ask(good, hash, 1, Started, 1);
+    client.ask(udp, hash, 2, Started, 1);
+    assert_eq!(client.scrape(good, hash), Some(ScrapeCounts { seeds: 0, downloaded: 0, leechers: 2 }));
+    client.ask(good, hash, 1, Completed, 0);
+    // All say their last words; the silent ones keep nobody from being heard.
+    let last: Vec<_> = urls.iter().map(|url| client.begin(url, hash, 1, Stopped, 1)).collect();
+    client.ask(good, hash, 1, Stopped, 0);
+    client.ask(udp, hash, 2, Stopped, 0);
+    assert_eq!((tracker.stats().peers, tracker.stats().announces), (0, 5));
+    let pending = |answers: &[Answered]| answers.iter().any(|it| it.try_recv() == Err(mpsc::TryRecvError::Empty));
+    assert!(pending(&last), "the others are still waited for");
+    drop(client);
+    // What a last word took the place of is heard of no more; the last words all end.
+    assert!(last.into_iter().all(|answer| answer.recv_timeout(LONG).is_ok_and(|result| result.is_err())));
+    drop((silent, quiet, stuck));
+}
+
+/// `started` hangs: the tracker has it, and has not answered. It hears `stopped` too, and once.
+#[test]
+fn a_tracker_that_is_still_answering_hears_stopped_too() {
+    let (tell, heard) = mpsc::channel();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}/announce", listener.local_addr().unwrap());
+    std::thread::spawn(move || {
+        let mut held = Vec::new();
+        for mut stream in listener.incoming().map_while(Result::ok) {
+            let mut line = [0; 700];
+            let n = stream.read(&mut line).unwrap_or(0);
+            let line = String::from_utf8_lossy(&line[..n]).into_owned();
+            let event = line.split("event=").nth(1).and_then(|rest| rest.split([' ', '&']).next()).unwrap_or("");
+            if tell.send(event.to_owned()).is_err() {
+                return;
+            }
+            held.push(stream);
+        }
+    });
+    let client = Client::new();
+    for n in 1..=3 {
+        let first = client.begin(&url, InfoHash([n; 20]), 1, Started, 1);
+        assert_eq!(heard.recv_timeout(LONG).unwrap(), "started");
+        let last = client.begin(&url, InfoHash([n; 20]), 1, Stopped, 1);
+        assert_eq!(heard.recv_timeout(LONG).unwrap(), "stopped");
+        assert!(first.recv_timeout(LONG).is_err(), "nobody waits for the other answer");
+        assert!(last.recv_timeout(LONG).unwrap().is_err());
+    }
+    drop(client);
+    assert!(heard.try_recv().is_err());
+}
+
+#[test]
+fn all_addresses_are_those_of_both_families() {
+    if !has_ipv6() {
+        return;
+    }
+    let tracker = (0..20).map(|_| tracker_at("[::]:0")).find(|it| it.addrs().len() == 2).expect("a port free for both");
+    assert_eq!(tracker.missing(), [""; 0]);
+    let port = tracker.addrs()[0].port();
+    for (n, host) in ["127.0.0.1", "[::1]"].into_iter().enumerate() {
+        for scheme in ["http", "udp"] {
+            let hash = InfoHash([20 + n as u8; 20]);
+            Client::new().ask(&format!("{scheme}://{host}:{port}/announce"), hash, 1001, Started, 1);
+        }
+    }
+    // Where another one has version 4 already it says so.
+    let other = tracker_at("0.0.0.0:0");
+    let alone = tracker_at(&format!("[::]:{}", other.addrs()[0].port()));
+    assert_eq!(alone.addrs().len(), 1);
+    assert!(alone.missing()[0].contains("cannot listen on 0.0.0.0"), "{:?}", alone.missing());
+}
+
 #[test]
 fn urls_that_lead_nowhere_are_refused_in_words() {
     let client = Client::new();
@@ -434,7 +581,7 @@ fn urls_that_lead_nowhere_are_refused_in_words() {
         ("udp://0.0.0.0:5/announce", "none that a tracker can have"),
         ("file:///etc/passwd", "not supported"),
         ("gopher://127.0.0.1:9/1", "not supported"),
-        ("http://127.0.0.1:9/admin/delete?all=1", "must have a path that begins with /announce"),
+        ("http://127.0.0.1:9/admin/delete?all=1", "last part of its path begins with announce"),
         ("http://127.0.0.1:9/announce?info_hash=x", "info_hash of its own"),
     ] {
         let why = client.last_word(url).recv_timeout(LONG).unwrap().unwrap_err();

@@ -282,6 +282,17 @@ fn a_server_without_ranges_a_busy_one_and_redirects() {
     it.peer.complete(it.id);
     it.must_be_whole(&payload);
     it.peer.stop();
+    // A long file, which is read once from the start since nobody else has it.
+    let long = Payload::single("g", 12_000 * KIB + 5, 256 * KIB, 6);
+    long.write_data(&nginx.files().join("whole"));
+    let whole = scratch.path().join("long.torrent");
+    create(&nginx.files().join("whole/g"), &whole, "256K", &[nginx.url("/whole/")]);
+    let it = Download::start(&whole, Vec::new(), None);
+    it.peer.complete(it.id);
+    it.must_be_whole(&long);
+    it.peer.stop();
+    let of_it: Vec<_> = nginx.asked().into_iter().filter(|line| line[1] == "/whole/g").collect();
+    assert!(of_it.len() <= 3 && of_it.iter().all(|line| line[0] == "200"), "{of_it:?}");
     for (path, words) in
         [("/busy/", "status 503"), ("/round/", "redirects more than 3 times"), ("/out/", "file URL: refused")]
     {
@@ -366,6 +377,12 @@ impl Rude {
                 std::thread::sleep(support::process::PATIENCE);
             }
             "/short" => say(part(0), &wanted[..wanted.len() / 2])?,
+            "/stingy" => {
+                let some = &wanted[..wanted.len().min(20_000)];
+                let last = first + some.len() - 1;
+                let range = format!("Content-Range: bytes {first}-{last}/{all}\r\nContent-Length: {}", some.len());
+                say(format!("206 Partial Content\r\n{range}"), some)?;
+            }
             "/other" => say(part(0).replace(&format!("bytes {first}-"), "bytes 1-"), wanted)?,
             "/longer" => say(part(9), &[wanted, b"and more!"].concat())?,
             "/packed" => say(part(0) + "\r\nContent-Encoding: br", wanted)?,
@@ -401,10 +418,13 @@ fn rude_servers_are_named_and_none_holds_up_the_end() {
         it.peer.stop();
     }
     // Bytes beyond those that were asked for are nobody's.
-    let it = start("longer");
-    it.peer.complete(it.id);
-    it.must_be_whole(&payload);
-    it.peer.stop();
+    // And what is held back of them is asked for again.
+    for path in ["longer", "stingy"] {
+        let it = start(path);
+        it.peer.complete(it.id);
+        it.must_be_whole(&payload);
+        it.peer.stop();
+    }
     for path in ["hangs", "drips"] {
         let it = start(path);
         it.row("something to be asked for", |row| row.requests_out > 0);

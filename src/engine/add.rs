@@ -26,6 +26,7 @@ use crate::wire::magnet::Magnet;
 use crate::wire::message::PeerId;
 use crate::wire::metainfo::{File, Metainfo};
 use crate::wire::text::clean;
+use crate::wire::tracker::public_url;
 
 /// Threads for errands: so many disks or servers may let us wait before errands of others have to.
 const THREADS: usize = 8;
@@ -213,7 +214,10 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
     };
     let folder = metainfo.folder;
     let layout = Some(Arc::new(layout));
-    Ok(Plan { config, layout, dir, remarks: metainfo.remarks, folder, bytes: None, magnet: None, recalled: None })
+    let mut remarks = metainfo.remarks;
+    let refused = config.meta.refused_trackers.iter();
+    remarks.extend(refused.map(|(url, why)| format!("the tracker {url} is not asked: {why}")));
+    Ok(Plan { config, layout, dir, remarks, folder, bytes: None, magnet: None, recalled: None })
 }
 
 /// What a `.torrent` says beside its data, safe to print.
@@ -226,7 +230,17 @@ fn meta(metainfo: &Metainfo) -> Meta {
         source: text(&metainfo.source),
         web_seeds: metainfo.web_seeds.iter().map(|url| clean(url, TEXT)).collect(),
         magnet: Magnet::from(metainfo).to_string(),
+        refused_trackers: refused_trackers(&metainfo.refused_trackers),
     }
+}
+
+/// The trackers among what a `.torrent` or a magnet link names and is not asked, without what may be a secret, and why.
+pub(super) fn refused_trackers(sentences: &[String]) -> Vec<(String, String)> {
+    let parts = |text: &String| {
+        let (url, why) = text.strip_prefix("tracker ")?.split_once(" is not asked: ")?;
+        Some((public_url(url), why.to_owned()))
+    };
+    sentences.iter().filter_map(parts).collect()
 }
 
 /// What was named.
@@ -341,6 +355,18 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+
+    #[test]
+    fn trackers_that_are_not_asked_are_told_without_secrets() {
+        let sentences = [
+            "tracker http://10.0.0.1/reboot?key=secret is not asked: only so",
+            "tracker wss://user:secret@t.example/ is not asked: only http",
+            "web seed ftp://x/ is not asked: only http and https are spoken",
+        ];
+        let told = refused_trackers(&sentences.map(str::to_owned));
+        let pair = |url: &str, why: &str| (url.to_owned(), why.to_owned());
+        assert_eq!(told, [pair("http://10.0.0.1/reboot?***", "only so"), pair("wss://t.example/", "only http")]);
+    }
 
     #[test]
     fn an_errand_that_panics_takes_no_thread_from_the_others() {

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::add::{Defaults, Named, Plan, fetch, folder, plan, read, shown};
+use super::add::{Defaults, Named, Plan, fetch, folder, plan, read, refused_trackers, shown};
 use super::announce::Announcer;
 use super::keep::Keep;
 use crate::api::AddTorrent;
@@ -88,7 +88,12 @@ pub fn joined(add: &AddTorrent, magnet: Box<Magnet>, defaults: &Defaults) -> Res
         max_peers: defaults.max_peers,
         quota: Quota { budget: limits::BUDGET, ..Quota::default() },
         super_seed: false,
-        meta: Meta { web_seeds: magnet.web_seeds.clone(), magnet: magnet.to_string(), ..Meta::default() },
+        meta: Meta {
+            web_seeds: magnet.web_seeds.clone(),
+            magnet: magnet.to_string(),
+            refused_trackers: refused_trackers(&magnet.refused),
+            ..Meta::default()
+        },
         added: 0,
         finished: None,
         totals: Totals::default(),

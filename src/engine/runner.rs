@@ -28,7 +28,7 @@ use crate::limits;
 use crate::swarm::event::{Effect, Fetch, Given, Gone, Input, PeerKey, Wish};
 use crate::swarm::job::{DiskFault, DiskJob};
 use crate::swarm::torrent::Torrent;
-use crate::swarm::view::TorrentView;
+use crate::swarm::view::{Source, TorrentView};
 use crate::wire::tracker::Asker;
 
 mod link;
@@ -349,11 +349,13 @@ impl Work {
                 Effect::Disk(job) => jobs.push(job),
                 Effect::Announce { tracker, ask } => {
                     let inbox = self.it.inbox.clone();
+                    let late = inbox.clone();
                     let done = Box::new(move |result| inbox.tell(Input::Announced { tracker, result }));
+                    let more = Box::new(move |addrs| late.tell(Input::Found { source: Source::Tracker, addrs }));
                     let outside = self.world.outside.load(Ordering::Relaxed);
                     let port = if outside == 0 { self.it.asker.port } else { outside };
                     let asker = Asker { port, ..self.it.asker };
-                    self.world.announcer.announce(AnnounceJob { ask, asker, done });
+                    self.world.announcer.announce(AnnounceJob { ask, asker, done, more });
                 }
                 Effect::FetchTorrent { source, url } => self.fetch_torrent(source, &url),
                 Effect::LookUp { source, names } => self.look_up(source, names),

@@ -6,45 +6,54 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::net::UdpSocket;
-use tokio::sync::{Mutex, Semaphore, mpsc, oneshot, watch};
-use tokio::task::{AbortHandle, LocalSet, spawn_local};
+use tokio::sync::{Semaphore, mpsc, watch};
+use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::{Instant, timeout, timeout_at};
 use url::{Host, Url};
 
+use link::{Link, Refusal, fault};
+
 use crate::engine::announce::AnnounceJob;
+use crate::engine::announce::answering::Answering;
 use crate::engine::greet::Routes;
 use crate::engine::threads::Crew;
 use crate::limits;
 use crate::wire::host::HostPort;
-use crate::wire::text;
-use crate::wire::tracker::udp::{CONNECTION, PACKET, Reply, Request, UdpAnnounce};
-use crate::wire::tracker::{AnnounceEvent, AnnounceReply};
+use crate::wire::message::InfoHash;
+use crate::wire::tracker::udp::{CONNECTION, UdpAnnounce};
+use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceReply, Asker};
 
 pub mod lan;
+mod link;
 
 /// Announces waiting or under way in all.
-const QUEUE: usize = 4096;
+const QUEUE: usize = 16 * 1024;
 /// Announces under way at once.
 const UNDER_WAY: usize = 256;
 /// Hosts of peers that are looked up at once: fewer than the threads that do it, so that trackers' names find one.
-const LOOKUPS: usize = 4;
+const HOSTS: usize = 4;
+/// A tracker that is silent for so long gives its place up to others, and is waited for all the same.
+const GIVE_WAY: Duration = Duration::from_secs(2);
+/// Threads that look names up: a name that hangs holds one for half a minute.
+const LOOKUPS: usize = 256;
+/// The stack of such a thread: what the system loads to look a name up may need more than we do.
+const LOOKUP_STACK: usize = 1024 * 1024;
 /// Time to look a name up.
 const RESOLVE: Duration = Duration::from_secs(10);
 /// The first wait for a packet; it doubles with each one that does not come (BEP 15).
 const WAIT: Duration = Duration::from_secs(15);
 /// The same for the last announce, for which there is little time.
 const WAIT_LAST: Duration = Duration::from_secs(1);
-/// After an answer over one family: the time for the other.
-const SECOND: Duration = Duration::from_secs(2);
-/// A rest after an unknown fault of a socket, so that a lasting one does not spin.
-const BREATH: Duration = Duration::from_millis(50);
+/// How long an address that did not answer is left alone where its host has another one.
+const REST: Duration = Duration::from_secs(15 * 60);
+/// Such addresses remembered.
+const RESTING: usize = 1000;
 
 /// What the thread is asked to do.
 enum Job {
@@ -68,7 +77,11 @@ impl UdpTrackers {
     /// # Errors
     /// When the system gives no thread or no event queue.
     pub fn start(crew: &Crew, bind: Option<IpAddr>) -> io::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().max_blocking_threads(8).build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .max_blocking_threads(LOOKUPS)
+            .thread_stack_size(LOOKUP_STACK)
+            .build()?;
         let (jobs, inbox) = mpsc::unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let counter = Arc::clone(&waiting);
@@ -85,10 +98,10 @@ impl UdpTrackers {
     pub fn announce(&self, job: AnnounceJob) {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
-            return (job.done)(Err("too many announces are waiting".into()));
+            return (job.done)(Err(AnnounceError::new("too many announces are waiting")));
         }
         if let Err(mpsc::error::SendError(Job::Announce(job))) = self.jobs.send(Job::Announce(job)) {
-            (job.done)(Err("stopped".into()));
+            (job.done)(Err(AnnounceError::new("stopped")));
         }
     }
 
@@ -112,13 +125,28 @@ impl UdpTrackers {
     }
 }
 
+/// An announce under way, by its torrent and its tracker.
+struct UnderWay {
+    number: u64,
+    /// Nothing of it has been sent.
+    unsent: Rc<Cell<bool>>,
+    event: AnnounceEvent,
+    answering: Arc<Answering>,
+    task: AbortHandle,
+}
+
+/// The announces under way.
+type Tasks = Rc<RefCell<HashMap<(InfoHash, String), UnderWay>>>;
+
 /// Takes jobs until nobody can send any more.
 async fn serve(mut inbox: mpsc::UnboundedReceiver<Job>, waiting: Arc<AtomicUsize>, bind: Option<IpAddr>) {
-    let links = Rc::new(Links { bind, open: RefCell::default() });
+    let links = Rc::new(Links { bind, open: RefCell::default(), resting: RefCell::default() });
     let places = Rc::new(Semaphore::new(UNDER_WAY));
-    let lookups = Rc::new(Semaphore::new(LOOKUPS));
+    let lookups = Rc::new(Semaphore::new(HOSTS));
     let (close, closed) = watch::channel(false);
     let mut tasks = tokio::task::JoinSet::new();
+    let under_way = Tasks::default();
+    let mut number = 0;
     while let Some(job) = inbox.recv().await {
         while tasks.try_join_next().is_some() {}
         let job = match job {
@@ -139,26 +167,30 @@ async fn serve(mut inbox: mpsc::UnboundedReceiver<Job>, waiting: Arc<AtomicUsize
                 continue;
             }
         };
-        let (links, places, mut closed) = (Rc::clone(&links), Rc::clone(&places), closed.clone());
-        let waiting = Arc::clone(&waiting);
-        tasks.spawn_local(async move {
-            let AnnounceJob { ask, asker, done } = job;
-            let last = ask.event == AnnounceEvent::Stopped;
-            let deadline = Instant::now() + if last { limits::LAST_ANNOUNCE } else { limits::TRACKER };
-            let work = async {
-                // Last words cannot wait for others.
-                let _place = if last { None } else { places.acquire().await.ok() };
-                let target = Target::parse(&ask.url)?;
-                let announce = UdpAnnounce::new(&ask, &asker, &target.data);
-                links.announce(&target, &announce, last).await
-            };
-            let result = tokio::select! {
-                result = timeout_at(deadline, work) => result.unwrap_or_else(|_| Err("no answer in time".into())),
-                _ = closed.wait_for(|closed| *closed) => Err("stopped".into()),
-            };
-            waiting.fetch_sub(1, Ordering::Relaxed);
-            done(result);
+        number += 1;
+        let AnnounceJob { ask, asker, done, more } = job;
+        let (event, key) = (ask.event, (asker.info_hash, ask.url.clone()));
+        let answering = Answering::new(event, done, more);
+        let place = Waiting(Arc::clone(&waiting));
+        if event == AnnounceEvent::Stopped && give_up(&under_way, &key) {
+            answering.fail(AnnounceError::new("it was not asked before the end"));
+            continue;
+        }
+        let unsent = Rc::new(Cell::new(true));
+        let (it, sent, all) = (Arc::clone(&answering), Rc::clone(&unsent), Rc::clone(&under_way));
+        let (links, places, mut closed, of) = (Rc::clone(&links), Rc::clone(&places), closed.clone(), key.clone());
+        let task = tasks.spawn_local(async move {
+            let _place = place;
+            tokio::select! {
+                () = announce(&links, &places, &ask, &asker, &it, &sent) => {}
+                _ = closed.wait_for(|closed| *closed) => it.fail(AnnounceError::new("stopped")),
+            }
+            let mut all = all.borrow_mut();
+            if all.get(&of).is_some_and(|it| it.number == number) {
+                all.remove(&of);
+            }
         });
+        under_way.borrow_mut().insert(key, UnderWay { number, unsent, event, answering, task });
     }
     let _ = close.send(true);
     while tasks.join_next().await.is_some() {}
@@ -177,6 +209,52 @@ async fn look_up(names: &[HostPort], places: &Semaphore) -> (Vec<SocketAddr>, us
         all.extend([first(false), first(true)].into_iter().flatten());
     }
     (all, missing)
+}
+
+/// One announce that is counted until this is dropped.
+struct Waiting(Arc<AtomicUsize>);
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Gives up what a torrent has still to say to a tracker; whether that was `started` and the tracker never heard it.
+fn give_up(tasks: &Tasks, key: &(InfoHash, String)) -> bool {
+    let Some(before) = tasks.borrow_mut().remove(key) else { return false };
+    before.answering.mute();
+    before.task.abort();
+    before.unsent.get() && before.event == AnnounceEvent::Started
+}
+
+/// Makes an announce.
+async fn announce(
+    links: &Links,
+    places: &Semaphore,
+    ask: &Announce,
+    asker: &Asker,
+    answering: &Answering,
+    unsent: &Cell<bool>,
+) {
+    let last = ask.event == AnnounceEvent::Stopped;
+    // Last words cannot wait for others.
+    let place = if last { None } else { places.acquire().await.ok() };
+    unsent.set(false);
+    let deadline = Instant::now() + if last { limits::LAST_ANNOUNCE } else { limits::TRACKER };
+    let work = async {
+        let target = match Target::parse(&ask.url) {
+            Ok(target) => target,
+            Err(why) => return answering.fail(AnnounceError::new(why)),
+        };
+        let announce = UdpAnnounce::new(ask, asker, &target.data);
+        links.announce(&target, &announce, (last, deadline), answering).await;
+    };
+    tokio::pin!(work);
+    if timeout(GIVE_WAY, &mut work).await.is_err() {
+        drop(place);
+        work.await;
+    }
 }
 
 /// Where an announce goes.
@@ -248,28 +326,55 @@ fn can_be_tracker(ip: IpAddr) -> bool {
 struct Links {
     bind: Option<IpAddr>,
     open: RefCell<HashMap<SocketAddr, Rc<Link>>>,
+    /// Addresses that did not answer while another of their host may have: left alone until then.
+    resting: RefCell<HashMap<SocketAddr, Instant>>,
 }
 
 impl Links {
-    /// Announces over each family that the tracker has; one answer is enough.
-    async fn announce(&self, target: &Target, announce: &UdpAnnounce, last: bool) -> Result<AnnounceReply, String> {
-        let addrs = target.resolve().await?;
-        let mut asks: Vec<_> = addrs.into_iter().map(|addr| Box::pin(self.ask(addr, announce, last))).collect();
-        let Some(mut second) = asks.pop() else { return Err("its name is not known".into()) };
-        let Some(mut first) = asks.pop() else { return second.await };
-        let (early, late) = tokio::select! {
-            early = &mut first => (early, second),
-            early = &mut second => (early, first),
+    /// Announces over each family that the tracker has, at the same time.
+    async fn announce(
+        &self,
+        target: &Target,
+        announce: &UdpAnnounce,
+        (last, deadline): (bool, Instant),
+        answering: &Answering,
+    ) {
+        let mut addrs = match timeout_at(deadline, target.resolve()).await {
+            Ok(Ok(addrs)) => addrs,
+            Ok(Err(why)) => return answering.fail(AnnounceError::new(why)),
+            Err(_) => return answering.fail(AnnounceError::new("its name was not found in time")),
         };
-        match early {
-            Err(why) => late.await.map_err(|_| why),
-            Ok(mut reply) => {
-                if let Ok(Ok(other)) = timeout(SECOND, late).await {
-                    reply.peers.extend(other.peers);
-                    reply.peers.truncate(limits::PEERS_PER_REPLY);
-                }
-                Ok(reply)
+        let several = addrs.len() > 1;
+        let rests = |addr: &SocketAddr| self.resting.borrow().get(addr).is_some_and(|until| *until > Instant::now());
+        if !addrs.iter().all(rests) {
+            addrs.retain(|addr| !rests(addr));
+        }
+        let attempt = |addr: SocketAddr| async move {
+            let result = timeout_at(deadline, self.ask(addr, announce, last)).await;
+            let result = result.unwrap_or_else(|_| Err("no answer in time".into()));
+            if several && !last {
+                self.judge(addr, result.is_ok());
             }
+            answering.answer(result.map_err(AnnounceError::new));
+        };
+        match addrs[..] {
+            [] => answering.fail(AnnounceError::new("its name is not known")),
+            [only] => attempt(only).await,
+            [first, second, ..] => {
+                answering.begin();
+                tokio::join!(attempt(first), attempt(second));
+            }
+        }
+    }
+
+    /// Remembers whether an address answered.
+    fn judge(&self, addr: SocketAddr, answered: bool) {
+        let (now, mut resting) = (Instant::now(), self.resting.borrow_mut());
+        resting.retain(|_, until| *until > now);
+        if answered {
+            resting.remove(&addr);
+        } else if resting.len() < RESTING {
+            resting.insert(addr, now + REST);
         }
     }
 
@@ -312,152 +417,6 @@ impl Links {
 
     fn close(&self) {
         self.open.borrow_mut().drain().for_each(|(_, link)| link.close());
-    }
-}
-
-/// Who waits for a packet: which kind it must be, and where it goes.
-struct Waiting {
-    connect: bool,
-    to: oneshot::Sender<Result<Reply, String>>,
-}
-
-/// Those who wait, by transaction.
-type Waiters = Rc<RefCell<HashMap<u32, Waiting>>>;
-
-/// Why a tracker did not answer as wished.
-struct Refusal {
-    why: String,
-    /// It was asked with a connection id from an earlier announce.
-    old_connection: bool,
-}
-
-/// A socket connected to one tracker address.
-struct Link {
-    socket: Rc<UdpSocket>,
-    waiters: Waiters,
-    connection: Mutex<Option<(u64, Instant)>>,
-    used: Cell<Instant>,
-    reader: AbortHandle,
-}
-
-impl Link {
-    fn open(addr: SocketAddr, bind: Option<IpAddr>) -> io::Result<Self> {
-        let any: IpAddr = if addr.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
-        let socket = std::net::UdpSocket::bind((bind.unwrap_or(any), 0))?;
-        socket.set_nonblocking(true)?;
-        socket.connect(addr)?;
-        let socket = Rc::new(UdpSocket::from_std(socket)?);
-        let waiters = Waiters::default();
-        let reader = spawn_local(read(Rc::clone(&socket), Rc::clone(&waiters), addr.is_ipv6())).abort_handle();
-        Ok(Link { socket, waiters, connection: Mutex::new(None), used: Cell::new(Instant::now()), reader })
-    }
-
-    fn close(&self) {
-        self.reader.abort();
-    }
-
-    /// A connection id that is still good, and whether it was there before.
-    async fn connection(&self) -> Result<(u64, bool), String> {
-        // Held while a new one is fetched: the others wait for the same answer.
-        let mut slot = self.connection.lock().await;
-        if let Some((id, _)) = slot.filter(|(_, since)| since.elapsed() < CONNECTION) {
-            return Ok((id, true));
-        }
-        *slot = None;
-        let transaction = self.transaction();
-        match self.exchange(transaction, true, &Request::Connect { transaction }).await? {
-            Reply::Connect { connection, .. } => {
-                *slot = Some((connection, Instant::now()));
-                Ok((connection, false))
-            }
-            Reply::Error { message, .. } => Err(format!("it says: {message}")),
-            _ => Err("it does not answer as a tracker does".into()),
-        }
-    }
-
-    async fn announce(&self, announce: &UdpAnnounce) -> Result<AnnounceReply, Refusal> {
-        let refuse = |why: String| Refusal { why, old_connection: false };
-        let (connection, old_connection) = self.connection().await.map_err(refuse)?;
-        let transaction = self.transaction();
-        let request = Request::Announce { connection, transaction, announce: announce.clone() };
-        match self.exchange(transaction, false, &request).await.map_err(refuse)? {
-            Reply::Announce { reply, .. } => Ok(reply),
-            Reply::Error { message, .. } => {
-                let mut slot = self.connection.lock().await;
-                // Unless somebody else has fetched a new one already.
-                if slot.is_some_and(|(id, _)| id == connection) {
-                    *slot = None;
-                }
-                Err(Refusal { why: format!("it says: {message}"), old_connection })
-            }
-            _ => Err(refuse("it does not answer as a tracker does".into())),
-        }
-    }
-
-    /// A number that nobody waits for yet.
-    fn transaction(&self) -> u32 {
-        loop {
-            let number = fastrand::u32(..);
-            if !self.waiters.borrow().contains_key(&number) {
-                return number;
-            }
-        }
-    }
-
-    /// Sends a packet and waits for the one that answers it.
-    async fn exchange(&self, transaction: u32, connect: bool, request: &Request) -> Result<Reply, String> {
-        /// Takes the place back when the wait is given up.
-        struct Place<'a>(&'a Waiters, u32);
-        impl Drop for Place<'_> {
-            fn drop(&mut self) {
-                self.0.borrow_mut().remove(&self.1);
-            }
-        }
-        let (to, answer) = oneshot::channel();
-        self.waiters.borrow_mut().insert(transaction, Waiting { connect, to });
-        let _place = Place(&self.waiters, transaction);
-        self.socket.send(&request.encode()).await.map_err(|e| fault(&e))?;
-        answer.await.unwrap_or_else(|_| Err("stopped".into()))
-    }
-}
-
-/// Hands packets to those who wait for them; whatever nobody waits for is passed over.
-async fn read(socket: Rc<UdpSocket>, waiters: Waiters, v6: bool) {
-    let mut packet = vec![0; PACKET];
-    loop {
-        let length = match socket.recv(&mut packet).await {
-            Ok(length) => length,
-            Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset) => {
-                // The tracker's host says that nobody listens there (ICMP): no need to wait any longer.
-                for (_, waiting) in waiters.borrow_mut().drain() {
-                    let _ = waiting.to.send(Err("connection refused".into()));
-                }
-                continue;
-            }
-            Err(_) => {
-                tokio::time::sleep(BREATH).await;
-                continue;
-            }
-        };
-        let Some(reply) = Reply::decode(&packet[..length], v6) else { continue };
-        let mut waiters = waiters.borrow_mut();
-        let fits = waiters.get(&reply.transaction()).is_some_and(|waiting| match &reply {
-            Reply::Connect { .. } => waiting.connect,
-            Reply::Announce { .. } => !waiting.connect,
-            Reply::Error { .. } => true,
-            Reply::Scrape { .. } => false,
-        });
-        if fits && let Some(waiting) = waiters.remove(&reply.transaction()) {
-            let _ = waiting.to.send(Ok(reply));
-        }
-    }
-}
-
-/// A socket's fault in words.
-fn fault(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".into(),
-        _ => text::clean(&error.to_string(), limits::TRACKER_TEXT),
     }
 }
 

@@ -18,6 +18,8 @@ use rest::{Ourselves, Rest};
 const DIALS_A_PLACE: usize = 4;
 /// How many addresses are forgotten at once where others need room.
 const FORGOTTEN: usize = limits::KNOWN_PEERS / 16;
+/// An address that may be dialed within this time is one to hope for.
+const HOPE: Duration = Duration::from_secs(60);
 
 /// How an attempt at an address came to nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -278,6 +280,12 @@ impl Candidates {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
+    }
+
+    /// Whether an address is known that has not failed and may be dialed soon, or is being dialed.
+    #[must_use]
+    pub fn hopeful(&self, now: Instant) -> bool {
+        self.known.values().any(|c| c.fails == 0 && (c.busy || c.next <= now + HOPE))
     }
 
     /// How an address was learnt.

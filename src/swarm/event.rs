@@ -14,7 +14,7 @@ use crate::swarm::view::{Priority, Source};
 use crate::wire::host::HostPort;
 use crate::wire::message::{Block, Message, PeerId, Reserved};
 pub use crate::wire::mse::Method;
-pub use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply};
+pub use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceReply};
 
 /// Names one connection for ever: never given twice, so a late word about a peer that left finds nothing.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -154,7 +154,7 @@ pub enum Input {
         /// Which tracker, as `Effect::Announce` named it.
         tracker: usize,
         /// The answer.
-        result: Result<AnnounceReply, String>,
+        result: Result<AnnounceReply, AnnounceError>,
     },
     /// The user's wish.
     Wish(Wish),
@@ -258,6 +258,8 @@ pub struct Fetch {
     pub blocks: Vec<Block>,
     /// Where the bytes of these blocks lie, in their order.
     pub parts: Vec<Part>,
+    /// The server sends files only whole: what comes before the bytes is read too, however much that is.
+    pub whole: bool,
 }
 
 /// Bytes of a fetch that lie in one file.
@@ -284,6 +286,8 @@ pub struct WebFault {
     pub file: Option<usize>,
     /// How long it wants to be left alone.
     pub wait: Option<Duration>,
+    /// It sends files only whole, and what was asked for lies far from the beginning.
+    pub whole: bool,
     /// What happened, in words, safe to print.
     pub words: String,
 }

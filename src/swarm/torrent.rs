@@ -32,7 +32,7 @@ use bytes::Bytes;
 pub use crate::swarm::event::{
     Effect, Fetch, Given, Gone, Hello, Input, Method, Part, PeerKey, Quota, Reach, WebFault, Wish,
 };
-pub use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply};
+pub use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceReply};
 pub use link::FromLink;
 
 use crate::swarm::candidates::Candidates;

@@ -1,20 +1,31 @@
 //! Which tracker to ask when, and with which event: tiers (BEP 12), intervals, back-off, the last word.
 //!
 //! The trackers form one list: tier after tier, in each tier the one that answered last at the front. A walk down
-//! this list ends at the first tracker whose answer is still fresh. A tracker that fails, or that does not
-//! answer within [`PATIENCE`], lets the walk go on to the next one, so a dead tracker costs seconds and not its
-//! time-out; it is tried again with back-off.
+//! this list ends at the first tracker whose answer is still fresh, unless nobody is known who could be a peer: then it
+//! goes on. A tracker that fails, or that does not answer within [`PATIENCE`], lets the walk go on to the next one, so a
+//! dead tracker costs seconds and not its time-out; it is tried again with back-off, after those that were never asked.
 
 use std::time::{Duration, Instant};
 
+use tracker::Tracker;
+
 use crate::limits;
 use crate::swarm::view::TrackerRow;
-use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceReply, public_url};
+use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceReply, Retry};
 
 /// The most trackers that one torrent may ever have had: removed ones keep their index.
 const EVER: usize = 10 * limits::TRACKERS;
-/// How long a tracker may take before the next one is asked as well.
+/// How long a tracker may take before the next one is asked as well. Where several are silent, each gets its part of
+/// this, and at least [`PATIENCE_LEAST`].
 pub const PATIENCE: Duration = Duration::from_secs(4);
+/// The least time of a tracker before the next one is asked as well.
+pub const PATIENCE_LEAST: Duration = Duration::from_secs(1);
+/// Trackers of one torrent that are asked at once: most of them are dead where there are so many.
+const AT_ONCE: usize = 32;
+/// While nobody is connected: how often is looked whether anybody is left who could be.
+const LOOK: Duration = Duration::from_secs(10);
+/// How long the end waits for a tracker that has never answered: it may be slow, and count us all the same.
+const DOUBTFUL: Duration = Duration::from_secs(1);
 /// The time after a first failure; it doubles with each further one.
 const BACK_OFF_FIRST: Duration = Duration::from_secs(5);
 /// The longest time between two tries.
@@ -35,6 +46,10 @@ pub struct Counters {
     pub partial_seed: bool,
     /// How many addresses would be welcome.
     pub num_want: u32,
+    /// Whether nobody is connected.
+    pub alone: bool,
+    /// Whether, besides, no address is known that could still turn out to be a peer's.
+    pub hopeless: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -44,98 +59,6 @@ enum Phase {
     Running,
     /// The last words are being said, at most until then.
     Stopping(Instant),
-}
-
-/// One tracker and what is known of it.
-#[derive(Debug)]
-struct Tracker {
-    url: String,
-    shown: String,
-    tier: u32,
-    /// Whether its scheme is one that we speak.
-    usable: bool,
-    /// The announce under way: since when, and with which event.
-    asked: Option<(Instant, AnnounceEvent)>,
-    /// Failures since the last answer.
-    failures: u32,
-    /// After a failure: not before this.
-    retry: Option<Instant>,
-    /// Until when its last answer is good enough.
-    fresh: Option<Instant>,
-    /// Not even a wish may come before this.
-    not_before: Option<Instant>,
-    /// It counts us as a member: it answered `started` and was not told `stopped`.
-    heard: bool,
-    /// It is to be told `completed`.
-    owes_completed: bool,
-    /// The user wants it asked.
-    wished: bool,
-    /// It came to know of us while we lacked something.
-    knew_incomplete: bool,
-    /// The user took it away: it is told `stopped` if it counts us, and is not asked again.
-    removed: bool,
-    /// It failed when it was told of a partial seed: some know no event but those of BEP 3.
-    refused_paused: bool,
-    seeds: Option<u32>,
-    leechers: Option<u32>,
-    completed: Option<u32>,
-    peers: Option<u32>,
-    /// When it last answered, or failed to.
-    last: Option<Instant>,
-    said: Option<String>,
-    failed: bool,
-    id: Option<Vec<u8>>,
-}
-
-impl Tracker {
-    fn new(url: String, tier: u32) -> Self {
-        Tracker {
-            shown: public_url(&url),
-            usable: speaks(&url),
-            url,
-            tier,
-            asked: None,
-            failures: 0,
-            retry: None,
-            fresh: None,
-            not_before: None,
-            heard: false,
-            owes_completed: false,
-            wished: false,
-            knew_incomplete: false,
-            removed: false,
-            refused_paused: false,
-            seeds: None,
-            leechers: None,
-            completed: None,
-            peers: None,
-            last: None,
-            said: None,
-            failed: false,
-            id: None,
-        }
-    }
-
-    /// Forgets everything that belongs to one run of the torrent.
-    fn reset(&mut self) {
-        (self.asked, self.retry, self.fresh, self.not_before) = (None, None, None, None);
-        (self.heard, self.owes_completed, self.wished, self.knew_incomplete) = (false, false, false, false);
-        self.failures = 0;
-    }
-
-    fn status(&self, phase: Phase) -> String {
-        match (&self.said, self.asked) {
-            _ if !self.usable => "not supported: only http, https and udp trackers are".into(),
-            (_, Some((_, AnnounceEvent::Stopped))) => "saying goodbye".into(),
-            (Some(text), Some(_)) if self.failed => format!("asking again; last: {text}"),
-            (_, Some(_)) => "asking".into(),
-            (Some(text), None) if self.failed => text.clone(),
-            (Some(text), None) => format!("warning: {text}"),
-            (None, None) if self.heard => "working".into(),
-            (None, None) if phase == Phase::Running => "not needed yet".into(),
-            (None, None) => "not asked".into(),
-        }
-    }
 }
 
 /// The trackers of one torrent.
@@ -194,9 +117,10 @@ impl Trackers {
     /// what it says.
     ///
     /// # Errors
-    /// Why it is not added.
+    /// Why it is not added. One that is in the list already is asked all the same.
     pub fn add(&mut self, now: Instant, url: &str) -> Result<(), &'static str> {
-        if self.all.iter().any(|t| !t.removed && t.url == url) {
+        if let Some(index) = self.all.iter().position(|t| !t.removed && t.url == url) {
+            self.announce_now(now, Some(index));
             return Err("it is in the list already");
         }
         if self.tiers.iter().flatten().count() >= limits::TRACKERS || self.all.len() >= EVER {
@@ -204,7 +128,9 @@ impl Trackers {
         }
         let tier = self.tiers.iter().flatten().map(|i| self.all[*i].tier + 1).max().unwrap_or(0);
         let mut tracker = Tracker::new(url.to_owned(), tier);
-        tracker.wished = self.phase == Phase::Running && tracker.usable;
+        if self.phase == Phase::Running && tracker.usable {
+            tracker.wish(true);
+        }
         self.tiers.push(vec![self.all.len()]);
         self.all.push(tracker);
         if self.phase == Phase::Running {
@@ -261,18 +187,25 @@ impl Trackers {
         if self.phase == Phase::Running {
             for (index, tracker) in self.all.iter_mut().enumerate() {
                 let meant = which.is_none_or(|which| which == index);
-                tracker.wished |= meant && tracker.usable && !tracker.removed && tracker.asked.is_none();
+                if meant && tracker.usable && !tracker.removed && tracker.asked.is_none() {
+                    tracker.wish(which.is_some());
+                }
             }
             self.next = Some(now);
         }
     }
 
-    /// The torrent stops: every tracker that counts us as a member hears `stopped`, all at once. Over when
-    /// [`stopped`](Self::stopped) says so, at the latest after [`limits::LAST_ANNOUNCE`].
+    /// The torrent stops: every tracker that counts us as a member, or that may once it has done what it is doing, hears
+    /// `stopped`, all at once and whatever else it has been asked. Over when [`stopped`](Self::stopped) says so, at the
+    /// latest after [`limits::LAST_ANNOUNCE`].
     pub fn stop(&mut self, now: Instant) {
         if self.phase == Phase::Running {
             self.phase = Phase::Stopping(now + limits::LAST_ANNOUNCE);
             self.next = Some(now);
+            for tracker in &mut self.all {
+                let leaves_already = tracker.asked.is_some_and(|(_, event)| event == AnnounceEvent::Stopped);
+                tracker.leaving = (tracker.heard || tracker.asked.is_some()) && !leaves_already;
+            }
         }
     }
 
@@ -283,11 +216,9 @@ impl Trackers {
             Phase::Idle => true,
             Phase::Running => false,
             Phase::Stopping(until) => {
-                // An announce that has hung for a while is not worth waiting for.
-                let hopeful = |t: &Tracker| {
-                    t.asked.is_some_and(|(at, event)| event == AnnounceEvent::Stopped || now < at + PATIENCE)
-                };
-                now >= until || !self.all.iter().any(|t| hopeful(t) || (t.heard && t.asked.is_none()))
+                let doubtful = until - limits::LAST_ANNOUNCE + DOUBTFUL;
+                let hopeful = |t: &Tracker| t.asked.is_some() && (t.heard || now < doubtful);
+                now >= until || !self.all.iter().any(|t| t.leaving || hopeful(t))
             }
         }
     }
@@ -312,12 +243,24 @@ impl Trackers {
                 self.all.iter_mut().for_each(Tracker::reset);
             }
             Phase::Stopping(until) => {
-                for index in 0..self.all.len() {
-                    if self.all[index].heard && self.all[index].asked.is_none() {
-                        self.ask(index, AnnounceEvent::Stopped, now, counters, out);
+                let doubtful = until - limits::LAST_ANNOUNCE + DOUBTFUL;
+                for index in (0..self.all.len()).filter(|&index| self.all[index].leaving).collect::<Vec<_>>() {
+                    let tracker = &self.all[index];
+                    // What was completed is told before, where the tracker answers soon.
+                    let hurries = now >= doubtful || tracker.failures > 0;
+                    match tracker.asked {
+                        Some((_, event))
+                            if !hurries && (tracker.owes_completed || event == AnnounceEvent::Completed) => {}
+                        None if !hurries && tracker.owes_completed && tracker.heard => {
+                            self.ask(index, AnnounceEvent::Completed, now, counters, out);
+                        }
+                        _ => {
+                            self.all[index].leaving = false;
+                            self.ask(index, AnnounceEvent::Stopped, now, counters, out);
+                        }
                     }
                 }
-                self.wake(until);
+                self.wake(if now < doubtful { doubtful } else { until });
             }
         }
     }
@@ -326,7 +269,7 @@ impl Trackers {
     fn settle_debts(&mut self, now: Instant, counters: &Counters, out: &mut Vec<(usize, Announce)>) {
         for index in 0..self.all.len() {
             let tracker = &self.all[index];
-            if tracker.asked.is_some() || self.under_way() >= limits::ANNOUNCES {
+            if tracker.asked.is_some() || (self.under_way() >= AT_ONCE && !tracker.meant) {
                 continue;
             }
             let (from, event) = match tracker {
@@ -342,33 +285,51 @@ impl Trackers {
         }
     }
 
-    /// The regular announce: down the list to the first tracker whose answer is fresh or may still come.
+    /// The regular announce: down the list to the first tracker whose answer is fresh or may still come. Of those that
+    /// are due on the way one is asked: the first that has not failed, or else the first.
     fn walk(&mut self, now: Instant, counters: &Counters, out: &mut Vec<(usize, Announce)>) {
         let order: Vec<usize> = self.tiers.iter().flatten().copied().collect();
-        for index in order {
+        let under_way = self.under_way();
+        let patience = (PATIENCE / u32::try_from(under_way).unwrap_or(u32::MAX).max(1)).max(PATIENCE_LEAST);
+        let mut due: Option<usize> = None;
+        // Behind a tracker that answers, though with nobody: those that count us as a member are kept up, and no others.
+        let mut members_only = false;
+        for (at, &index) in order.iter().enumerate() {
             let tracker = &self.all[index];
-            if !tracker.usable {
+            if !tracker.usable || tracker.never || (members_only && !tracker.heard) {
                 continue;
             }
             if let Some((since, _)) = tracker.asked {
-                if now < since + PATIENCE {
-                    return self.wake(since + PATIENCE);
+                if now < since + patience {
+                    return self.wake(since + patience);
                 }
                 continue;
             }
             if let Some(fresh) = tracker.fresh.filter(|&at| at > now) {
-                return self.wake(fresh);
+                let gave = tracker.gave();
+                self.wake(fresh);
+                if counters.alone && !counters.hopeless && order[at + 1..].iter().any(|i| self.all[*i].is_spare(now)) {
+                    self.wake(now + LOOK);
+                }
+                match (counters.hopeless, gave) {
+                    (true, _) => {}
+                    (false, true) => break,
+                    (false, false) => members_only = true,
+                }
+                continue;
             }
             if let Some(retry) = tracker.retry.filter(|&at| at > now) {
                 self.wake(retry);
                 continue;
             }
-            // When too many are under way, the first answer or failure calls `poll` again.
-            if self.under_way() < limits::ANNOUNCES {
-                self.ask(index, AnnounceEvent::None, now, counters, out);
-                self.wake(now + PATIENCE);
+            if due.is_none_or(|due| self.all[due].failures > 0 && tracker.failures == 0) {
+                due = Some(index);
             }
-            return;
+        }
+        // When too many are under way, the first answer or failure calls `poll` again.
+        if let Some(index) = due.filter(|_| under_way < AT_ONCE) {
+            self.ask(index, AnnounceEvent::None, now, counters, out);
+            self.wake(now + PATIENCE_LEAST.max(PATIENCE / (under_way as u32 + 1)));
         }
     }
 
@@ -390,7 +351,9 @@ impl Trackers {
     ) {
         let tracker = &mut self.all[index];
         // What a tracker hears first is always `started`; it tells `left` too, so nothing is lost.
+        let last = event == AnnounceEvent::Stopped;
         let event = match event {
+            AnnounceEvent::Stopped => event,
             _ if !tracker.heard => AnnounceEvent::Started,
             AnnounceEvent::None if counters.partial_seed && counters.left > 0 && !tracker.refused_paused => {
                 AnnounceEvent::Paused
@@ -398,7 +361,7 @@ impl Trackers {
             event => event,
         };
         tracker.asked = Some((now, event));
-        tracker.wished = false;
+        (tracker.wished, tracker.meant) = (false, false);
         tracker.knew_incomplete |= counters.left > 0;
         let ask = Announce {
             url: tracker.url.clone(),
@@ -406,14 +369,14 @@ impl Trackers {
             uploaded: counters.uploaded,
             downloaded: counters.downloaded,
             left: counters.left,
-            num_want: if event == AnnounceEvent::Stopped { 0 } else { counters.num_want },
+            num_want: if last { 0 } else { counters.num_want },
             tracker_id: tracker.id.clone(),
         };
         out.push((index, ask));
     }
 
     /// A tracker answered, or did not. An answer to a question of an earlier run finds nothing.
-    pub fn announced(&mut self, now: Instant, index: usize, result: Result<&AnnounceReply, &str>) {
+    pub fn announced(&mut self, now: Instant, index: usize, result: Result<&AnnounceReply, &AnnounceError>) {
         let Some(tracker) = self.all.get_mut(index) else { return };
         let Some((_, event)) = tracker.asked.take() else { return };
         self.next = Some(now);
@@ -425,7 +388,7 @@ impl Trackers {
                 let interval = clamp(reply.interval.unwrap_or(limits::INTERVAL_DEFAULT), limits::INTERVAL_MIN);
                 tracker.fresh = Some(now + interval.max(least));
                 tracker.not_before = Some(now + least);
-                (tracker.failures, tracker.retry, tracker.failed) = (0, None, false);
+                (tracker.failures, tracker.retry, tracker.failed, tracker.never) = (0, None, false, false);
                 tracker.heard = event != AnnounceEvent::Stopped;
                 tracker.owes_completed &= event != AnnounceEvent::Completed;
                 tracker.said = reply.warning.as_deref().map(cut);
@@ -437,14 +400,19 @@ impl Trackers {
                 }
                 self.promote(index);
             }
-            Err(text) => {
+            Err(error) => {
                 tracker.failures = tracker.failures.saturating_add(1);
-                tracker.retry = Some(now + back_off(tracker.failures));
+                tracker.never = error.retry == Retry::Never;
+                let wait = match error.retry {
+                    Retry::After(wait) => wait.clamp(limits::INTERVAL_MIN, limits::INTERVAL_MAX),
+                    Retry::Unsaid | Retry::Never => back_off(tracker.failures),
+                };
+                tracker.retry = (!tracker.never).then_some(now + wait);
                 tracker.not_before = Some(now + GAP);
                 tracker.fresh = None;
                 tracker.heard &= event != AnnounceEvent::Stopped;
                 tracker.refused_paused |= event == AnnounceEvent::Paused;
-                (tracker.said, tracker.failed) = (Some(cut(text)), true);
+                (tracker.said, tracker.failed) = (Some(cut(&error.why)), true);
             }
         }
     }
@@ -494,12 +462,6 @@ impl Trackers {
     }
 }
 
-/// Whether we speak the URL's scheme.
-fn speaks(url: &str) -> bool {
-    let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
-    ["http", "https", "udp"].iter().any(|known| scheme.eq_ignore_ascii_case(known))
-}
-
 /// 5 s, 10 s, 20 s .. half an hour.
 fn back_off(failures: u32) -> Duration {
     let doubled = BACK_OFF_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16));
@@ -509,6 +471,8 @@ fn back_off(failures: u32) -> Duration {
 fn cut(text: &str) -> String {
     text.chars().take(limits::TRACKER_TEXT).collect()
 }
+
+mod tracker;
 
 #[cfg(test)]
 mod tests;

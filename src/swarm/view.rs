@@ -192,6 +192,8 @@ pub struct Meta {
     pub web_seeds: Vec<String>,
     /// Its magnet link.
     pub magnet: String,
+    /// Trackers that are not asked, without what may be a secret, each with the reason.
+    pub refused_trackers: Vec<(String, String)>,
 }
 
 /// A peer that left.
@@ -478,4 +480,24 @@ pub struct TrackerRow {
     pub next: Option<Duration>,
     /// Peers in its last answer.
     pub peers: Option<u32>,
+}
+
+impl TrackerRow {
+    /// A tracker that is not asked at all, for this reason. No wish reaches it.
+    #[must_use]
+    pub fn refused(tier: u32, url: String, why: &str) -> Self {
+        TrackerRow {
+            index: usize::MAX,
+            tier,
+            url,
+            status: format!("not asked: {why}"),
+            failed: true,
+            seeds: None,
+            leechers: None,
+            completed: None,
+            last: None,
+            next: None,
+            peers: None,
+        }
+    }
 }

@@ -20,6 +20,8 @@ pub struct WebSeed {
     pub host: String,
     /// Files that it does not have, by index.
     pub lacks: BTreeSet<usize>,
+    /// It sends files only whole: it is asked in order, and where nobody else gives anything.
+    pub whole: bool,
     asked: bool,
     banned: bool,
     /// Failures in a row.
@@ -63,15 +65,15 @@ impl WebSeeds {
         self.all.get_mut(usize::from(seed))
     }
 
-    /// The next one to be asked, if one may be asked now.
+    /// The next one to be asked, if one may be asked now. `alone` says that nobody gives anything now.
     #[must_use]
-    pub fn next(&self, now: Instant) -> Option<u16> {
+    pub fn next(&self, now: Instant, alone: bool) -> Option<u16> {
         if self.all.iter().filter(|seed| seed.asked).count() >= limits::WEB_SEEDS_AT_ONCE {
             return None;
         }
-        let ready =
-            self.all.iter().enumerate().filter(|(_, seed)| seed.is_free() && seed.next.is_none_or(|at| at <= now));
-        ready.min_by_key(|(n, seed)| (seed.fails, *n)).map(|(n, _)| n as u16)
+        let ready = |seed: &WebSeed| seed.is_free() && seed.next.is_none_or(|at| at <= now) && (alone || !seed.whole);
+        let ready = self.all.iter().enumerate().filter(|(_, seed)| ready(seed));
+        ready.min_by_key(|(n, seed)| (seed.whole, seed.fails, *n)).map(|(n, _)| n as u16)
     }
 
     /// When one may be asked again.
@@ -90,6 +92,13 @@ impl WebSeeds {
         }
         self.keys += 1;
         PeerKey(self.keys)
+    }
+
+    /// It sends files only whole; whether that is new. It is not asked any more for now.
+    pub fn sends_whole(&mut self, seed: u16) -> bool {
+        let Some(seed) = self.get_mut(seed) else { return false };
+        seed.asked = false;
+        !std::mem::replace(&mut seed.whole, true)
     }
 
     /// It has given what it was asked for.
@@ -181,6 +190,7 @@ impl WebSeed {
             url: url.to_owned(),
             host: host(url),
             lacks: BTreeSet::new(),
+            whole: false,
             asked: false,
             banned: false,
             fails: 0,
@@ -203,14 +213,14 @@ mod tests {
     fn one_that_fails_waits_longer_each_time_or_as_long_as_it_says() {
         let t0 = Instant::now();
         let mut it = WebSeeds::new(&["http://a.example/x".into(), "http://b.example/x".into()]);
-        assert_eq!(it.next(t0), Some(0));
+        assert_eq!(it.next(t0, false), Some(0));
         let first = it.take(0);
         assert_ne!(first, it.take(1));
-        assert_eq!((it.next(t0), it.deadline()), (None, None));
+        assert_eq!((it.next(t0, false), it.deadline()), (None, None));
         it.left(t0, 0, Some("connection refused".into()), None);
         assert_eq!(it.deadline(), Some(t0 + limits::WEB_SEED_BACKOFF));
         let t1 = t0 + limits::WEB_SEED_BACKOFF;
-        assert_eq!(it.next(t1), Some(0));
+        assert_eq!(it.next(t1, false), Some(0));
         it.take(0);
         it.left(t1, 0, Some("connection refused".into()), None);
         assert_eq!(it.deadline(), Some(t1 + 3 * limits::WEB_SEED_BACKOFF));
@@ -223,9 +233,9 @@ mod tests {
         it.left(t1, 0, Some("gone".into()), None);
         assert_eq!(it.row(t1).map(|row| (row.known, row.failed, row.connected)), Some((2, 2, 0)));
         it.rest();
-        assert_eq!(it.next(t1), Some(0));
+        assert_eq!(it.next(t1, false), Some(0));
         assert!(it.ban(0, "bad data") && !it.ban(0, "bad data"));
-        assert_eq!(it.next(t1), Some(1));
+        assert_eq!(it.next(t1, false), Some(1));
     }
 
     #[test]
@@ -234,7 +244,7 @@ mod tests {
         let mut it = WebSeeds::new(&["http://a.example/x".into()]);
         it.take(0);
         assert!(it.lacks(t0, 0, 3, "not there") && !it.lacks(t0, 0, 3, "not there"));
-        assert_eq!(it.next(t0), Some(0));
+        assert_eq!(it.next(t0, false), Some(0));
         assert!(it.get(0).is_some_and(|seed| seed.lacks.contains(&3)));
         it.rest();
         assert!(it.get(0).is_some_and(|seed| seed.lacks.is_empty()));
@@ -244,12 +254,26 @@ mod tests {
     fn one_that_lacks_one_file_after_the_other_is_not_asked_for_all_of_them_at_once() {
         let t0 = Instant::now();
         let mut it = WebSeeds::new(&["http://a.example/x".into()]);
-        let at_once = (0..1000).take_while(|file| it.next(t0).is_some() && it.lacks(t0, 0, *file, "not there")).count();
+        let at_once =
+            (0..1000).take_while(|file| it.next(t0, false).is_some() && it.lacks(t0, 0, *file, "not there")).count();
         assert_eq!(at_once, limits::WEB_SEED_LACKS as usize);
         let later = t0 + limits::WEB_SEED_BACKOFF;
-        assert_eq!((it.deadline(), it.next(later)), (Some(later), Some(0)));
+        assert_eq!((it.deadline(), it.next(later, false)), (Some(later), Some(0)));
         it.served(0);
         it.lacks(later, 0, 2000, "not there");
-        assert_eq!(it.next(later), Some(0), "it has others");
+        assert_eq!(it.next(later, false), Some(0), "it has others");
+    }
+
+    #[test]
+    fn one_that_sends_only_whole_files_is_asked_where_nobody_else_gives() {
+        let t0 = Instant::now();
+        let mut it = WebSeeds::new(&["http://a.example/x".into(), "http://b.example/x".into()]);
+        it.take(0);
+        assert!(it.sends_whole(0) && !it.sends_whole(0));
+        assert_eq!((it.next(t0, true), it.next(t0, false)), (Some(1), Some(1)), "the other one comes first");
+        it.take(1);
+        assert_eq!((it.next(t0, false), it.next(t0, true)), (None, Some(0)));
+        it.rest();
+        assert!(it.get(0).is_some_and(|seed| seed.whole), "what a server can do stays known");
     }
 }

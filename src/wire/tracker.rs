@@ -154,6 +154,11 @@ fn check(url: &str) -> Result<&str, UrlError> {
     Ok(url.split_once('#').map_or(url, |(before, _)| before))
 }
 
+/// Whether a query has an `info_hash` of its own, however that is written.
+pub(crate) fn names_torrent(query: &str) -> bool {
+    url::form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key.eq_ignore_ascii_case("info_hash"))
+}
+
 /// Appends a query to a URL that may have one already.
 fn with_query(url: &str, query: &str) -> String {
     let glue = match url.split_once('?') {
@@ -171,8 +176,7 @@ fn with_query(url: &str, query: &str) -> String {
 /// When the tracker's URL cannot be part of a request.
 pub fn announce_url(ask: &Announce, asker: &Asker) -> Result<String, UrlError> {
     let url = check(&ask.url)?;
-    let own = url.split_once('?').map_or("", |(_, query)| query);
-    if own.split('&').any(|pair| pair.split('=').next() == Some("info_hash")) {
+    if url.split_once('?').is_some_and(|(_, own)| names_torrent(own)) {
         return Err(UrlError::InfoHash);
     }
     let mut query = format!(
@@ -238,15 +242,64 @@ fn escape(bytes: &[u8]) -> String {
     out
 }
 
+/// When a tracker that refused may be asked again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Retry {
+    /// It does not say.
+    #[default]
+    Unsaid,
+    /// After this time: `retry in` (BEP 31), or else the longer of `interval` and `min interval`.
+    After(Duration),
+    /// Not at all: `retry in` is `never`.
+    Never,
+}
+
+/// Why an announce got no answer, and when its tracker may be asked again.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct AnnounceError {
+    /// One sentence, safe to print.
+    pub why: String,
+    /// When it may be asked again.
+    pub retry: Retry,
+    /// A rule of ours forbids to ask it at all.
+    pub forbidden: bool,
+}
+
+impl AnnounceError {
+    /// An error of which nothing more is known than this sentence.
+    #[must_use]
+    pub fn new(why: impl Into<String>) -> Self {
+        AnnounceError { why: why.into(), retry: Retry::Unsaid, forbidden: false }
+    }
+}
+
 /// Why a reply is no answer.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum ReplyError {
     /// It is not a bencoded dictionary.
     #[error("it does not answer as a tracker does")]
     NotATracker,
-    /// The tracker refused, in its own words, cleaned and cut.
-    #[error("it says: {0}")]
-    Refused(String),
+    /// The tracker refused.
+    #[error("it says: {reason}")]
+    Refused {
+        /// Its own words, cleaned and cut, with those of its warning if there is one.
+        reason: String,
+        /// When it may be asked again.
+        retry: Retry,
+    },
+}
+
+impl From<ReplyError> for AnnounceError {
+    fn from(error: ReplyError) -> Self {
+        let why = error.to_string();
+        match error {
+            ReplyError::Refused { retry: Retry::Never, .. } => {
+                AnnounceError { retry: Retry::Never, ..Self::new(why + " (and never to ask again)") }
+            }
+            ReplyError::Refused { retry, .. } => AnnounceError { retry, ..Self::new(why) },
+            ReplyError::NotATracker => Self::new(why),
+        }
+    }
 }
 
 /// Reads a reply to an announce over HTTP, in every shape seen in the wild. Addresses that no peer can have are left
@@ -258,10 +311,11 @@ pub fn decode_reply(body: &[u8]) -> Result<AnnounceReply, ReplyError> {
     // Some trackers are scripts that print a line break before or after their answer.
     let (value, _) = Value::parse_prefix(body.trim_ascii_start()).map_err(|_| ReplyError::NotATracker)?;
     let mut reply = AnnounceReply::default();
-    let mut refused = None;
+    let (mut refused, mut retry) = (None, Retry::Unsaid);
     for (key, value) in value.dictionary().ok_or(ReplyError::NotATracker)? {
         match key {
             b"failure reason" => refused = Some(words(&value)),
+            b"retry in" => retry = retry_in(&value),
             b"warning message" => reply.warning = Some(words(&value)).filter(|text| !text.is_empty()),
             b"interval" => reply.interval = seconds(&value),
             b"min interval" => reply.min_interval = seconds(&value),
@@ -277,11 +331,26 @@ pub fn decode_reply(body: &[u8]) -> Result<AnnounceReply, ReplyError> {
             _ => {}
         }
     }
-    match refused {
-        Some(text) if text.is_empty() => Err(ReplyError::Refused("no (and gives no reason)".into())),
-        Some(text) => Err(ReplyError::Refused(text)),
-        None => Ok(reply),
+    let Some(mut reason) = refused else { return Ok(reply) };
+    if reason.is_empty() {
+        reason.push_str("no (and gives no reason)");
     }
+    if let Some(warning) = &reply.warning {
+        reason = format!("{reason} (warning: {warning})");
+    }
+    if retry == Retry::Unsaid {
+        retry = reply.interval.max(reply.min_interval).map_or(retry, Retry::After);
+    }
+    Err(ReplyError::Refused { reason, retry })
+}
+
+/// Reads `retry in` (BEP 31): minutes, or `never`.
+fn retry_in(value: &Value<'_>) -> Retry {
+    if value.text().is_some_and(|text| text.trim_ascii().eq_ignore_ascii_case(b"never")) {
+        return Retry::Never;
+    }
+    let minutes = number(value).and_then(|minutes| u64::try_from(minutes).ok()).filter(|minutes| *minutes > 0);
+    minutes.map_or(Retry::Unsaid, |minutes| Retry::After(Duration::from_secs(minutes.saturating_mul(60))))
 }
 
 /// What a tracker counts of a torrent (BEP 48).
@@ -302,7 +371,7 @@ pub struct ScrapeCounts {
 pub fn decode_scrape(body: &[u8], info_hash: &InfoHash) -> Result<Option<ScrapeCounts>, ReplyError> {
     let (value, _) = Value::parse_prefix(body.trim_ascii_start()).map_err(|_| ReplyError::NotATracker)?;
     if let Some(reason) = value.get(b"failure reason") {
-        return Err(ReplyError::Refused(words(&reason)));
+        return Err(ReplyError::Refused { reason: words(&reason), retry: Retry::Unsaid });
     }
     let files = value.get(b"files").ok_or(ReplyError::NotATracker)?;
     let number = |file: &Value<'_>, key: &[u8]| file.get(key).and_then(|n| count(&n)).unwrap_or(0);

@@ -45,10 +45,10 @@ pub fn host(url: &str) -> String {
     clean(&shown, HOST)
 }
 
-/// The first byte and the length of the whole that a `Content-Range` tells of (RFC 9110, 14.4); the latter is `None`
-/// where it is not known.
+/// The first byte, the last byte and the length of the whole that a `Content-Range` tells of (RFC 9110, 14.4); the length is
+/// `None` where it is not known.
 #[must_use]
-pub fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
+pub fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
     let (range, total) = value.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
@@ -56,7 +56,7 @@ pub fn content_range(value: &str) -> Option<(u64, Option<u64>)> {
         "*" => None,
         total => Some(total.parse().ok()?),
     };
-    (first <= last && total.is_none_or(|total| last < total)).then_some((first, total))
+    (first <= last && total.is_none_or(|total| last < total)).then_some((first, last, total))
 }
 
 #[cfg(test)]
@@ -92,8 +92,8 @@ mod tests {
 
     #[test]
     fn ranges_are_read_as_they_are_written() {
-        assert_eq!(content_range("bytes 0-499/1234"), Some((0, Some(1234))));
-        assert_eq!(content_range("bytes 7-7/*"), Some((7, None)));
+        assert_eq!(content_range("bytes 0-499/1234"), Some((0, 499, Some(1234))));
+        assert_eq!(content_range("bytes 7-7/*"), Some((7, 7, None)));
         for bad in ["bytes */1234", "bytes 9-8/10", "bytes 0-10/10", "0-1/2", "bytes a-b/c", "bytes 0-1"] {
             assert_eq!(content_range(bad), None, "{bad}");
         }

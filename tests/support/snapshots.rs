@@ -365,6 +365,7 @@ fn meta(name: &str) -> Meta {
         source: None,
         web_seeds: vec!["https://cdimage.debian.org/cdimage/".into()],
         magnet: format!("magnet:?xt=urn:btih:{}&dn={}", "d5".repeat(20), name.replace(' ', "+")),
+        refused_trackers: Vec::new(),
     }
 }
 

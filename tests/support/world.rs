@@ -668,7 +668,7 @@ impl World {
         if let Some(line) = self.lines.get_mut(&(node, peer)) {
             line.free = at;
         }
-        let fault = WebFault { file: None, wait: None, words: "it broke off".into() };
+        let fault = WebFault { file: None, wait: None, whole: false, words: "it broke off".into() };
         let result = if breaks.is_some() { Err(fault) } else { Ok(()) };
         self.later(at, node, What::Input(Input::Fetched { peer, result }));
     }

@@ -1,19 +1,31 @@
-//! HTTP connections from one address of this machine only.
+//! HTTP connections, from one address of this machine only where that is wished. They can be ended while they are being made.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
-use std::sync::{Arc, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use ureq::unversioned::transport::{
     Buffers, ConnectionDetails, Connector, Either, LazyBuffers, NextTimeout, ShutdownHandle, Transport,
 };
 use ureq::{Error, Timeout};
 
-/// Connects from this address.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Bound(pub(super) IpAddr);
+/// Takes what ends a connection.
+type Register = dyn Fn(Weak<dyn ShutdownHandle>) -> Result<(), Error> + Send + Sync;
+
+/// The longest time for an address while there is another one to try.
+const TURN: Duration = Duration::from_secs(3);
+/// Addresses remembered for not having answered.
+const SILENT: usize = 64;
+
+/// Connects, from this address if there is one.
+#[derive(Debug, Default)]
+pub(super) struct Bound {
+    pub(super) ip: Option<IpAddr>,
+    /// Addresses that did not answer: tried after the others.
+    silent: Mutex<Vec<SocketAddr>>,
+}
 
 impl<In: Transport> Connector<In> for Bound {
     type Out = Either<In, Line>;
@@ -23,21 +35,32 @@ impl<In: Transport> Connector<In> for Bound {
             // Through a proxy, which was connected to from here as well.
             return Ok(chained.map(Either::A));
         }
-        let addrs = || details.addrs.iter().filter(|addr| addr.is_ipv4() == self.0.is_ipv4());
-        // An address that does not answer leaves time for the others.
-        let time = wait(details.timeout)?.map(|time| time / (addrs().count() as u32).max(1));
-        let mut last = io::Error::new(ErrorKind::Unsupported, format!("it cannot be reached from {}", self.0));
-        for addr in addrs() {
-            match self.dial(*addr, time) {
+        let fits = |addr: &&SocketAddr| self.ip.is_none_or(|ip| ip.is_ipv4() == addr.is_ipv4());
+        let mut addrs: Vec<SocketAddr> = details.addrs.iter().filter(fits).copied().collect();
+        {
+            let silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+            addrs.sort_by_key(|addr| silent.contains(addr));
+        }
+        let all = wait(details.timeout)?;
+        let words =
+            self.ip.map_or_else(|| "it has no address".to_owned(), |ip| format!("it cannot be reached from {ip}"));
+        let mut last = io::Error::new(ErrorKind::Unsupported, words);
+        for (n, addr) in addrs.iter().enumerate() {
+            // An address that does not answer leaves time for the others.
+            let turn = all.map_or(TURN, |all| TURN.min(all / addrs.len() as u32));
+            let time = if n + 1 < addrs.len() { Some(turn) } else { all.map(|all| all - turn * n as u32) };
+            match self.dial(*addr, time, &*details.register_shutdown) {
                 Ok(stream) => {
                     stream.set_nodelay(details.config.no_delay())?;
-                    let stream = Arc::new(stream);
-                    let ends: Weak<TcpStream> = Arc::downgrade(&stream);
-                    (details.register_shutdown)(ends as Weak<dyn ShutdownHandle>)?;
                     let (input, output) = (details.config.input_buffer_size(), details.config.output_buffer_size());
                     return Ok(Some(Either::B(Line { stream, buffers: LazyBuffers::new(input, output) })));
                 }
-                Err(error) => last = error,
+                Err(Error::Io(error)) => last = error,
+                Err(other) => return Err(other),
+            }
+            let mut silent = self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+            if addrs.len() > 1 && silent.len() < SILENT && !silent.contains(addr) {
+                silent.push(*addr);
             }
         }
         Err(if last.kind() == ErrorKind::TimedOut { Error::Timeout(Timeout::Connect) } else { Error::Io(last) })
@@ -45,14 +68,25 @@ impl<In: Transport> Connector<In> for Bound {
 }
 
 impl Bound {
-    fn dial(self, addr: SocketAddr, time: Option<Duration>) -> io::Result<TcpStream> {
+    pub(super) fn new(ip: Option<IpAddr>) -> Self {
+        Bound { ip, ..Bound::default() }
+    }
+
+    fn dial(&self, addr: SocketAddr, time: Option<Duration>, register: &Register) -> Result<Arc<TcpStream>, Error> {
         let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
-        socket.bind(&SocketAddr::new(self.0, 0).into())?;
+        if let Some(ip) = self.ip {
+            socket.bind(&SocketAddr::new(ip, 0).into())?;
+        }
+        let stream = Arc::new(TcpStream::from(socket));
+        // Before it is connected: where the system allows it, an attempt can be ended too.
+        let ends: Weak<TcpStream> = Arc::downgrade(&stream);
+        register(ends as Weak<dyn ShutdownHandle>)?;
+        let socket = SockRef::from(&*stream);
         match time {
             Some(time) => socket.connect_timeout(&addr.into(), time)?,
             None => socket.connect(&addr.into())?,
         }
-        Ok(socket.into())
+        Ok(stream)
     }
 }
 

@@ -3,23 +3,30 @@
 
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
-use std::sync::Arc;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
 
 use ureq::config::{Config, IpFamily};
-use ureq::http::{Response, Uri};
-use ureq::unversioned::resolver::{DefaultResolver, ResolvedSocketAddrs, Resolver};
-use ureq::unversioned::transport::{ConnectProxyConnector, Connector, DefaultConnector, NextTimeout, RustlsConnector};
+use ureq::http::{HeaderMap, Uri};
+use ureq::unversioned::resolver::{ResolvedSocketAddrs, Resolver};
+use ureq::unversioned::transport::{ConnectProxyConnector, Connector, NextTimeout, RustlsConnector};
 use ureq::{Agent, Body};
 use url::Url;
 
 use super::bound::Bound;
+use super::names::{Names, Unknown};
 use crate::disk::fault;
 use crate::limits;
-use crate::wire::metainfo::urls::is_torrent_path;
+use crate::wire::metainfo::urls;
 use crate::wire::text;
+
+/// A server's answer.
+pub(super) type Response = ureq::http::Response<Body>;
+
+/// Addresses of a host that are tried.
+const ADDRESSES: usize = 16;
 
 /// One thread's way to make requests.
 pub(super) struct Client {
@@ -27,53 +34,101 @@ pub(super) struct Client {
     pub(super) rules: Arc<Rules>,
 }
 
-impl Client {
-    /// A client, and its agent to end its requests with.
-    pub(super) fn new(config: &Config, bind: Option<IpAddr>) -> (Agent, Self) {
-        let rules = Arc::new(Rules::default());
-        let guard = Guard { inner: DefaultResolver::default(), rules: Arc::clone(&rules), bind };
-        let agent = match bind {
-            Some(ip) => {
-                let bound = ().chain(ConnectProxyConnector::default()).chain(Bound(ip));
-                Agent::with_parts(config.clone(), bound.chain(RustlsConnector::default()), guard)
-            }
-            None => Agent::with_parts(config.clone(), DefaultConnector::new(), guard),
+/// Ends the request that a client makes, whatever it waits for, and all that it would make.
+pub(super) struct Ender {
+    agent: Agent,
+    rules: Arc<Rules>,
+}
+
+impl Ender {
+    pub(super) fn end(&self) {
+        self.rules.ended.store(true, Ordering::Relaxed);
+        self.agent.clone().shutdown();
+    }
+}
+
+/// Why a request came to nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) struct Fault {
+    /// In words, safe to print.
+    pub(super) words: String,
+    /// Its host did not answer at all, so others need not ask it either.
+    pub(super) dead: bool,
+}
+
+impl Fault {
+    pub(super) fn new(words: impl Into<String>) -> Self {
+        Fault { words: words.into(), dead: false }
+    }
+
+    pub(super) fn late() -> Self {
+        Fault { words: "no answer in time".into(), dead: true }
+    }
+}
+
+impl From<ureq::Error> for Fault {
+    fn from(error: ureq::Error) -> Self {
+        let dead = match &error {
+            ureq::Error::Timeout(_) | ureq::Error::HostNotFound => true,
+            // `Other` is what we refuse ourselves; and that files are open here says nothing of the host.
+            ureq::Error::Io(e) => e.kind() != io::ErrorKind::Other && !fault::is_out_of_handles(e),
+            _ => false,
         };
-        (agent.clone(), Client { agent, rules })
+        Fault { words: words(&error), dead }
+    }
+}
+
+impl Client {
+    pub(super) fn new(config: &Config, bind: Option<IpAddr>, names: &Names) -> Self {
+        let rules = Arc::new(Rules::default());
+        let guard = Guard { names: names.clone(), rules: Arc::clone(&rules), bind };
+        let bound = ().chain(ConnectProxyConnector::default()).chain(Bound::new(bind));
+        let agent = Agent::with_parts(config.clone(), bound.chain(RustlsConnector::default()), guard);
+        Client { agent, rules }
+    }
+
+    pub(super) fn ender(&self) -> Ender {
+        Ender { agent: self.agent.clone(), rules: Arc::clone(&self.rules) }
+    }
+
+    /// Whether it can make no more requests.
+    pub(super) fn ended(&self) -> bool {
+        Rules::get(&self.rules.ended)
     }
 
     /// Makes a request and follows redirects, each hop under the rules; `range` is the first byte and the last that are
     /// wanted. The whole of it must be over by the deadline, if there is one.
     ///
     /// # Errors
-    /// In words, safe to print.
+    /// Why there is no answer.
     pub(super) fn get(
         &self,
         url: Url,
         range: Option<(u64, u64)>,
         deadline: Option<Instant>,
-    ) -> Result<Response<Body>, String> {
+    ) -> Result<Response, Fault> {
         match self.reach(url, range, deadline)? {
             Reached::Answer(response) => Ok(*response),
-            Reached::Magnet(_) => Err("it redirects to a magnet URL: refused".into()),
+            Reached::Magnet(_) => Err(Fault::new("it redirects to a magnet URL: refused")),
         }
     }
 
     /// The same, where a redirect may lead to a magnet link.
     ///
     /// # Errors
-    /// In words, safe to print.
+    /// Why there is no answer.
     pub(super) fn reach(
         &self,
         mut url: Url,
         range: Option<(u64, u64)>,
         deadline: Option<Instant>,
-    ) -> Result<Reached, String> {
+    ) -> Result<Reached, Fault> {
+        self.rules.forbidden.store(false, Ordering::Relaxed);
         self.rules.public_only.store(false, Ordering::Relaxed);
         for _ in 0..=limits::REDIRECTS {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
-                return Err("no answer in time".into());
+                return Err(Fault::late());
             }
             let mut request = self.agent.get(url.as_str());
             if let Some((first, last)) = range {
@@ -82,7 +137,7 @@ impl Client {
                     request.header("range", format!("bytes={first}-{last}")).header("accept-encoding", "identity");
             }
             let request = request.config().ip_family(IpFamily::Any).timeout_global(left);
-            let response = request.build().call().map_err(|e| words(&e))?;
+            let response = request.build().call()?;
             let status = response.status().as_u16();
             let to = response.headers().get("location").and_then(|to| std::str::from_utf8(to.as_bytes()).ok());
             let (300..=399, Some(to)) = (status, to) else { return Ok(Reached::Answer(Box::new(response))) };
@@ -93,18 +148,19 @@ impl Client {
             if !Rules::get(&self.rules.private) {
                 self.rules.public_only.store(true, Ordering::Relaxed);
             }
-            let next = url.join(to).map_err(|_| "it redirects to something that is no URL".to_owned())?;
-            url = parse(next.as_str())
-                .map_err(|_| format!("it redirects to a {} URL: refused", text::clean(next.scheme(), 20)))?;
+            let next = url.join(to).map_err(|_| Fault::new("it redirects to something that is no URL"))?;
+            url = parse(next.as_str()).map_err(|_| {
+                Fault::new(format!("it redirects to a {} URL: refused", text::clean(next.scheme(), 20)))
+            })?;
         }
-        Err(format!("it redirects more than {} times", limits::REDIRECTS))
+        Err(Fault::new(format!("it redirects more than {} times", limits::REDIRECTS)))
     }
 }
 
 /// Where a request has led.
 pub(super) enum Reached {
     /// To a server's answer.
-    Answer(Box<Response<Body>>),
+    Answer(Box<Response>),
     /// To a magnet link, as a redirect of many indexers does.
     Magnet(String),
 }
@@ -124,21 +180,61 @@ pub(super) struct Rules {
     pub(super) any_family: AtomicBool,
     /// The last address was a private one.
     pub(super) private: AtomicBool,
-    /// The request goes over IPv6, where the host has both families and the other one was used.
-    pub(super) second: AtomicBool,
-    /// The host has addresses of both families.
-    pub(super) both: AtomicBool,
+    /// A rule forbade the last request.
+    pub(super) forbidden: AtomicBool,
+    /// No more requests are to be made.
+    pub(super) ended: AtomicBool,
+    /// Which family the request is to go over.
+    pub(super) families: Mutex<Families>,
+}
+
+/// Which family of addresses a request goes over, where its host has both.
+#[derive(Default)]
+pub(super) struct Families {
+    /// IPv6 and no other, or IPv4.
+    pub(super) only: Option<bool>,
+    /// IPv4 (first) or IPv6 did not work lately.
+    pub(super) rests: [bool; 2],
+    /// Makes the same request over IPv6 as well.
+    pub(super) twin: Option<Box<dyn FnOnce() + Send>>,
+    /// What was chosen where there was a choice.
+    pub(super) chosen: Option<bool>,
+}
+
+impl fmt::Debug for Families {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Families").field("only", &self.only).field("rests", &self.rests).finish_non_exhaustive()
+    }
+}
+
+impl Families {
+    /// Whether the request goes over IPv6 now that its host has both, and what makes it over both.
+    fn choose(&mut self) -> (bool, Option<Box<dyn FnOnce() + Send>>) {
+        let (v6, twin) = match (self.only, self.rests) {
+            (Some(v6), _) => (v6, None),
+            (None, [false, true]) => (false, None),
+            (None, _) if !has_ipv6() => (false, None),
+            (None, [true, false]) => (true, None),
+            (None, _) => (false, self.twin.take()),
+        };
+        self.chosen = Some(v6);
+        (v6, twin)
+    }
 }
 
 impl Rules {
     pub(super) fn get(flag: &AtomicBool) -> bool {
         flag.load(Ordering::Relaxed)
     }
+
+    pub(super) fn families(&self) -> MutexGuard<'_, Families> {
+        self.families.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// Looks names up and applies the rules to what comes out, so that no name can lead where its URL may not.
 pub(super) struct Guard {
-    pub(super) inner: DefaultResolver,
+    pub(super) names: Names,
     pub(super) rules: Arc<Rules>,
     /// The address that connections are made from: those of the other family are of no use then.
     pub(super) bind: Option<IpAddr>,
@@ -150,73 +246,101 @@ impl fmt::Debug for Guard {
     }
 }
 
+impl Guard {
+    fn look_up(&self, uri: &Uri, timeout: NextTimeout) -> Result<Vec<SocketAddr>, ureq::Error> {
+        let name = uri.host().ok_or(ureq::Error::HostNotFound)?;
+        let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
+        let time = timeout.not_zero().map_or(limits::TRACKER_CONNECT, |time| *time);
+        let ended = || Rules::get(&self.rules.ended);
+        let found = self.names.look_up(name, uri.port_u16().unwrap_or(usual), Instant::now() + time, &ended);
+        found.map_err(|why| match why {
+            Unknown::NotFound => ureq::Error::HostNotFound,
+            Unknown::Late => ureq::Error::Timeout(ureq::Timeout::Resolve),
+            Unknown::Ended => ureq::Error::Io(io::ErrorKind::NotConnected.into()),
+        })
+    }
+
+    /// Why a rule forbids this, if one does.
+    fn forbids(&self, uri: &Uri, private: bool) -> Option<&'static str> {
+        let on = Rules::get;
+        if private && on(&self.rules.public_only) {
+            return Some("it redirects to a private address: refused");
+        }
+        if private && !on(&self.rules.any_path) && !urls::is_announce_path(uri.path()) {
+            return Some(urls::LOCAL_RULE);
+        }
+        if private && on(&self.rules.torrents_only) && (uri.query().is_some() || !urls::is_torrent_path(uri.path())) {
+            return Some("of a private address only a .torrent file is fetched, without a query");
+        }
+        (private && on(&self.rules.no_query) && uri.query().is_some())
+            .then_some("nothing is asked of a private address with a query")
+    }
+}
+
 impl Resolver for Guard {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
-        let mut found = self.inner.resolve(uri, config, timeout)?;
-        if config.proxy().is_some() {
-            // It is the proxy's address; the rest is its business.
-            return Ok(found);
+        let mut found = self.look_up(uri, timeout)?;
+        // Where there is a proxy this is its address; the rest is its business.
+        if config.proxy().is_none() {
+            let private = found.iter().any(|addr| urls::is_private(addr.ip()));
+            self.rules.private.store(private, Ordering::Relaxed);
+            if let Some(why) = self.forbids(uri, private) {
+                self.rules.forbidden.store(true, Ordering::Relaxed);
+                return Err(ureq::Error::Io(io::Error::other(why)));
+            }
+            let fits = |v6: bool| self.bind.is_none_or(|ip| ip.is_ipv6() == v6);
+            let has = |v6: bool| fits(v6) && found.iter().any(|addr| addr.is_ipv6() == v6);
+            if !Rules::get(&self.rules.any_family) {
+                let (v4, v6) = (has(false), has(true));
+                let mut families = self.rules.families();
+                let (chosen, twin) = match families.only {
+                    None if v4 && v6 => families.choose(),
+                    Some(only) => {
+                        families.chosen = Some(only);
+                        (only, None)
+                    }
+                    None => (v6, None),
+                };
+                drop(families);
+                twin.into_iter().for_each(|twin| twin());
+                if v4 || v6 {
+                    found.retain(|addr| addr.is_ipv6() == chosen);
+                }
+            }
         }
-        let refuse = |why: &str| Err(ureq::Error::Io(io::Error::other(why)));
-        let private = found.iter().any(|addr| is_private(addr.ip()));
-        self.rules.private.store(private, Ordering::Relaxed);
-        if private && Rules::get(&self.rules.public_only) {
-            return refuse("it redirects to a private address: refused");
-        }
-        if private && !Rules::get(&self.rules.any_path) && !looks_like_announce(uri.path()) {
-            return refuse("a tracker at a private address must have a path that begins with /announce");
-        }
-        if private && Rules::get(&self.rules.torrents_only) && (uri.query().is_some() || !is_torrent_path(uri.path())) {
-            return refuse("of a private address only a .torrent file is fetched, without a query");
-        }
-        if private && Rules::get(&self.rules.no_query) && uri.query().is_some() {
-            return refuse("nothing is asked of a private address with a query");
-        }
-        let fits = |v6: bool| self.bind.is_none_or(|ip| ip.is_ipv6() == v6);
-        let v6 = found.iter().any(SocketAddr::is_ipv6) && fits(true);
-        let v4 = found.iter().any(SocketAddr::is_ipv4) && fits(false);
-        self.rules.both.store(v4 && v6, Ordering::Relaxed);
-        if v4 && v6 && !Rules::get(&self.rules.any_family) {
-            let want_v6 = Rules::get(&self.rules.second);
-            let mut kept = self.inner.empty();
-            found.iter().filter(|addr| addr.is_ipv6() == want_v6).for_each(|addr| kept.push(*addr));
-            found = kept;
-        }
-        Ok(found)
+        let mut kept = self.empty();
+        found.into_iter().take(ADDRESSES).for_each(|addr| kept.push(addr));
+        if kept.is_empty() { Err(ureq::Error::HostNotFound) } else { Ok(kept) }
     }
 }
 
-/// Whether the address is of this machine or of a network without access from outside.
-pub(super) fn is_private(ip: IpAddr) -> bool {
-    match ip.to_canonical() {
-        IpAddr::V4(ip) => {
-            let [a, b, ..] = ip.octets();
-            let shared = a == 100 && b & 0xc0 == 64;
-            ip.is_loopback() || ip.is_private() || ip.is_link_local() || a == 0 || shared
-        }
-        IpAddr::V6(ip) => ip.is_loopback() || ip.is_unspecified() || ip.is_unique_local() || ip.is_unicast_link_local(),
-    }
+/// Whether this machine has a way to the IPv6 internet. Asks the routing table; nothing is sent.
+fn has_ipv6() -> bool {
+    let far: SocketAddr = ([0x2001, 0x0db8, 0, 0, 0, 0, 0, 1], 9).into();
+    UdpSocket::bind("[::]:0").and_then(|socket| socket.connect(far)).is_ok()
 }
 
-/// Whether a path is a tracker's and not, say, a command of a router or of a program on this machine.
-fn looks_like_announce(path: &str) -> bool {
-    let last = path.rsplit('/').next().unwrap_or(path);
-    path.starts_with("/announce") || last.starts_with("announce")
+/// How long a server wants to be left alone (`Retry-After`, RFC 9110, 10.2.3): seconds, or a date.
+pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("retry-after")?.to_str().ok()?.trim();
+    let date = || httpdate::parse_http_date(text).ok();
+    let until = |date: SystemTime| date.duration_since(SystemTime::now()).unwrap_or_default();
+    text.parse().ok().map(Duration::from_secs).or_else(|| date().map(until))
 }
 
 /// Reads an http or https URL and says in words what is wrong with it.
-pub(super) fn parse(text: &str) -> Result<Url, String> {
+pub(super) fn parse(text: &str) -> Result<Url, Fault> {
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err("the URL holds a character that no URL may have".into());
+        return Err(Fault::new("the URL holds a character that no URL may have"));
     }
     if text.len() > 2 * limits::TRACKER_URL {
-        return Err(format!("the URL is {} bytes long: too long", text.len()));
+        return Err(Fault::new(format!("the URL is {} bytes long: too long", text.len())));
     }
-    let url = Url::parse(text).map_err(|e| format!("the URL cannot be read: {e}"))?;
+    let url = Url::parse(text).map_err(|e| Fault::new(format!("the URL cannot be read: {e}")))?;
     match (url.scheme(), url.port()) {
-        ("http" | "https", Some(0)) => Err("the URL names port 0, which nobody can listen on".into()),
+        ("http" | "https", Some(0)) => Err(Fault::new("the URL names port 0, which nobody can listen on")),
         ("http" | "https", _) => Ok(url),
-        (other, _) => Err(format!("{other} URLs are not supported here, only http and https")),
+        (other, _) => Err(Fault::new(format!("{other} URLs are not supported here, only http and https"))),
     }
 }
 

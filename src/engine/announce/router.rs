@@ -10,6 +10,7 @@ use url::Url;
 
 use super::USER_AGENT;
 use super::client::{Client, words};
+use super::names::Names;
 use crate::wire::upnp::{Call, DOCUMENT, error};
 
 /// A way to ask the router. Dropping it does not end what is under way; [`RouterHttp::end`] does.
@@ -29,9 +30,9 @@ impl RouterHttp {
             .user_agent(USER_AGENT)
             .timeout_global(Some(time))
             .build();
-        let (agent, client) = Client::new(&config, bind);
+        let client = Client::new(&config, bind, &Names::default());
         client.rules.any_path.store(true, Ordering::Relaxed);
-        RouterHttp(agent)
+        RouterHttp(client.agent)
     }
 
     /// Ends the requests under way, and all that follow.

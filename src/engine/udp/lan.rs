@@ -16,7 +16,7 @@ use tokio::net::UdpSocket;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep_until};
 
-use super::BREATH;
+use super::link::BREATH;
 use crate::engine::greet::Routes;
 use crate::engine::interfaces::{Interface, list};
 use crate::limits;

@@ -73,7 +73,7 @@ mod tests {
         loop {
             let mut out = Vec::new();
             match run {
-                true => p.pick_run(A, &full, None, 5, rng, &mut out),
+                true => p.pick_run(A, &full, (None, false), 5, rng, &mut out),
                 false => p.pick(A, &full, true, 5, rng, &mut out),
             }
             p.check().unwrap();

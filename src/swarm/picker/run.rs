@@ -10,18 +10,18 @@ impl Picker {
     /// Picks up to `n` blocks that lie in a row, but for padding between them, and counts them as asked of this source: first what is left of a piece
     /// that it has begun, then whole pieces that follow each other. A new run begins at `after`, where its last one
     /// ended, unless a piece that is wanted more or is rarer lies elsewhere; so a server reads its disk in order, and
-    /// what few peers have comes first all the same.
+    /// what few peers have comes first all the same. `in_order` takes the pieces as they follow each other in the torrent.
     pub fn pick_run(
         &mut self,
         who: PeerKey,
         has: &Bitfield,
-        after: Option<PieceIndex>,
+        (after, in_order): (Option<PieceIndex>, bool),
         n: usize,
         rng: &mut fastrand::Rng,
         out: &mut Vec<(PieceIndex, u32)>,
     ) {
         let end = out.len() + n;
-        let Some(mut piece) = self.run_begins(who, has, after, rng) else { return };
+        let Some(mut piece) = self.run_begins(who, has, after.filter(|_| !in_order), in_order, rng) else { return };
         let class = self.order.priority(piece);
         loop {
             let whole = self.take_row(piece, end - out.len(), out);
@@ -47,13 +47,14 @@ impl Picker {
         who: PeerKey,
         has: &Bitfield,
         after: Option<PieceIndex>,
+        in_order: bool,
         rng: &mut fastrand::Rng,
     ) -> Option<PieceIndex> {
         if let Some(piece) = self.own_piece(who, has) {
             return Some(piece);
         }
         let fits = |_: &Self, piece: PieceIndex| has.has(piece);
-        let best = if self.sequential { self.next_in_order(fits) } else { self.rarest(fits, rng) };
+        let best = if self.sequential || in_order { self.next_in_order(fits) } else { self.rarest(fits, rng) };
         if let Some(best) = best {
             let rank = |piece| (self.order.priority(piece), std::cmp::Reverse(self.order.copies(piece)));
             let goes_on = |next: &PieceIndex| {
@@ -103,7 +104,7 @@ mod tests {
 
     fn run(p: &mut Picker, rng: &mut fastrand::Rng, has: &Bitfield, after: u32, n: usize) -> Vec<(u32, u32)> {
         let mut out = Vec::new();
-        p.pick_run(A, has, Some(PieceIndex(after)), n, rng, &mut out);
+        p.pick_run(A, has, (Some(PieceIndex(after)), false), n, rng, &mut out);
         p.check().unwrap();
         out.into_iter().map(|(piece, block)| (piece.0, block)).collect()
     }

@@ -5,9 +5,9 @@ use std::time::Instant;
 use super::{AnnounceReply, Effect, Torrent};
 use crate::limits;
 use crate::swarm::trackers::Counters;
-use crate::swarm::view::Source;
+use crate::swarm::view::{Source, TrackerRow};
 use crate::wire::metainfo::urls;
-use crate::wire::tracker::public_url;
+use crate::wire::tracker::{AnnounceError, public_url};
 
 impl Torrent {
     /// Its trackers as they would stand in a `.torrent`, by tier, with those that the user added and without those he
@@ -17,9 +17,19 @@ impl Torrent {
         self.trackers.urls()
     }
 
-    fn counters(&self) -> Counters {
+    /// Its trackers as the screen shows them, and behind them those that are not asked at all.
+    pub(super) fn tracker_rows(&self, now: Instant) -> Vec<TrackerRow> {
+        let mut rows = self.trackers.rows(now);
+        let tier = rows.last().map_or(0, |row| row.tier + 1);
+        let refused = self.config.meta.refused_trackers.iter();
+        rows.extend(refused.map(|(url, why)| TrackerRow::refused(tier, url.clone(), why)));
+        rows
+    }
+
+    fn counters(&self, now: Instant) -> Counters {
         let room = self.config.max_peers.saturating_sub(self.peers.len());
         let known = self.candidates.len();
+        let alone = self.peers.values().all(|peer| peer.web.is_some());
         Counters {
             uploaded: self.up.total(),
             downloaded: self.down.total(),
@@ -27,6 +37,8 @@ impl Torrent {
             left: if self.is_described() { self.picker.amounts().left() } else { u64::from(limits::BLOCK) },
             partial_seed: self.complete,
             num_want: if known > limits::KNOWN_PEERS / 2 { 0 } else { room.min(limits::PEERS_PER_REPLY) as u32 },
+            alone,
+            hopeless: alone && !self.candidates.hopeful(now),
         }
     }
 
@@ -35,7 +47,7 @@ impl Torrent {
             return;
         }
         let mut asks = Vec::new();
-        let counters = self.counters();
+        let counters = self.counters(now);
         self.trackers.poll(now, &counters, &mut asks);
         out.extend(asks.into_iter().map(|(tracker, ask)| Effect::Announce { tracker, ask }));
     }
@@ -44,13 +56,13 @@ impl Torrent {
         &mut self,
         now: Instant,
         tracker: usize,
-        result: Result<AnnounceReply, String>,
+        result: Result<AnnounceReply, AnnounceError>,
         out: &mut Vec<Effect>,
     ) {
         if result.is_ok() && self.peers.is_empty() && self.trackers.is_failing(tracker) {
             self.candidates.answered(now);
         }
-        self.trackers.announced(now, tracker, result.as_ref().map_err(String::as_str));
+        self.trackers.announced(now, tracker, result.as_ref());
         if !self.trackers.lists(tracker) {
             // The user took it away while it was being asked: nothing of it is heeded.
             return;
@@ -72,9 +84,12 @@ impl Torrent {
                     self.note(now, format!("{url} warns: {warning}"), out);
                 }
             }
-            Err(why) => {
-                let url = self.trackers.url(tracker).to_owned();
-                self.write_log(now, format!("{url} did not help: {why}"));
+            Err(AnnounceError { why, forbidden, .. }) => {
+                let text = format!("{} did not help: {why}", self.trackers.url(tracker));
+                match forbidden {
+                    true => self.note(now, text, out),
+                    false => self.write_log(now, text),
+                }
             }
         }
     }

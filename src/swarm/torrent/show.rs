@@ -86,7 +86,7 @@ impl Torrent {
             piece: self.piece_detail(now),
             meta: self.config.meta.clone(),
             files: self.file_rows(pace),
-            trackers: self.trackers.rows(now),
+            trackers: self.tracker_rows(now),
             info_hash: Some(self.config.info_hash),
             piece_length: self.config.geometry.piece_length(),
             folder: self.config.folder.clone(),

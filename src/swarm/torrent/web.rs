@@ -30,7 +30,7 @@ impl Torrent {
     /// Takes in web seeds whose time has come.
     pub(super) fn call_web_seeds(&mut self, now: Instant) {
         while self.may_call_web_seeds()
-            && let Some(n) = self.web_seeds.next(now)
+            && let Some(n) = self.web_seeds.next(now, !self.peers.values().any(|p| p.wanted > 0 && !p.chokes_us))
         {
             let (host, has) = match self.web_seeds.get(n) {
                 Some(seed) => (seed.host.clone(), self.pieces_without(&seed.lacks)),
@@ -68,6 +68,7 @@ impl Torrent {
         let Some(peer) = self.peers.get(&key) else { return };
         let Some(web) = &peer.web else { return };
         let (run, asked, after) = (peer.depth(now), peer.inflight.len(), web.after);
+        let whole = self.web_seeds.get(web.seed).is_some_and(|seed| seed.whole);
         if self.fault.is_some() || peer.wanted == 0 || web.fetches >= FETCHES || asked > run / 4 {
             return;
         }
@@ -84,7 +85,7 @@ impl Torrent {
         n = self.run_within_rate(now, n);
         let mut picks = Vec::new();
         if let Some(peer) = self.peers.get(&key).filter(|_| n > 0) {
-            self.picker.pick_run(key, &peer.has, after, n, &mut self.rng, &mut picks);
+            self.picker.pick_run(key, &peer.has, (after, whole), n, &mut self.rng, &mut picks);
         }
         if picks.is_empty() && asked == 0 && n > 0 {
             self.endgame(key, 1, &mut picks);
@@ -129,8 +130,9 @@ impl Torrent {
         web.fetches += 1;
         web.after = Some(PieceIndex(last.0.0.saturating_add(1)));
         let seed = web.seed;
+        let whole = self.web_seeds.get(seed).is_some_and(|seed| seed.whole);
         let parts = self.parts(seed, &blocks);
-        out.push(Effect::Fetch { peer: key, fetch: Fetch { blocks, parts } });
+        out.push(Effect::Fetch { peer: key, fetch: Fetch { blocks, parts, whole } });
     }
 
     /// Where the bytes of some blocks lie on a web seed. Padding between them is left out.
@@ -178,7 +180,11 @@ impl Torrent {
             }
             Err(fault) => fault,
         };
-        if let Some(file) = fault.file {
+        if fault.whole {
+            if self.web_seeds.sends_whole(seed) {
+                self.note(now, format!("web seed {host}: {}", fault.words), out);
+            }
+        } else if let Some(file) = fault.file {
             if self.web_seeds.lacks(now, seed, file, &fault.words) {
                 self.note(now, format!("web seed {host}: {}", fault.words), out);
             }

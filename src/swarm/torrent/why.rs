@@ -59,7 +59,7 @@ impl Torrent {
         // Lists of addresses and trackers are long, and only told of where there is nobody, or to whoever looks closer.
         if detail || self.peers.is_empty() {
             f.failures = self.candidates.failures();
-            let rows = self.trackers.rows(now);
+            let rows = self.tracker_rows(now);
             f.trackers = rows.into_iter().map(|t| (t.url, t.status, t.failed)).collect();
         }
         if detail {

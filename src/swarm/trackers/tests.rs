@@ -1,7 +1,10 @@
 use super::*;
 
-const LEFT: Counters = Counters { uploaded: 1, downloaded: 2, left: 3, partial_seed: false, num_want: 50 };
-const DONE: Counters = Counters { uploaded: 1, downloaded: 5, left: 0, partial_seed: false, num_want: 50 };
+const LEFT: Counters =
+    Counters { uploaded: 1, downloaded: 2, left: 3, partial_seed: false, num_want: 50, alone: false, hopeless: false };
+const DONE: Counters = Counters { downloaded: 5, left: 0, ..LEFT };
+/// Nobody is known.
+const ALONE: Counters = Counters { alone: true, hopeless: true, ..LEFT };
 
 /// A torrent's trackers and a clock that only we move.
 struct Story {
@@ -37,13 +40,23 @@ impl Story {
         time
     }
 
+    /// It answers with an address.
     fn answers(&mut self, index: usize, interval_s: u64) {
-        let reply = AnnounceReply { interval: Some(Duration::from_secs(interval_s)), ..AnnounceReply::default() };
-        self.it.announced(self.now, index, Ok(&reply));
+        self.gives(index, interval_s, 1);
+    }
+
+    fn gives(&mut self, index: usize, interval_s: u64, peers: u16) {
+        let peers = (0..peers).map(|n| std::net::SocketAddr::from(([10, 0, 0, 1], 1 + n))).collect();
+        let interval = Some(Duration::from_secs(interval_s));
+        self.it.announced(self.now, index, Ok(&AnnounceReply { interval, peers, ..AnnounceReply::default() }));
     }
 
     fn fails(&mut self, index: usize) {
-        self.it.announced(self.now, index, Err("no route"));
+        self.it.announced(self.now, index, Err(&AnnounceError::new("no route")));
+    }
+
+    fn refuses(&mut self, index: usize, retry: Retry) {
+        self.it.announced(self.now, index, Err(&AnnounceError { retry, ..AnnounceError::new("it says: busy") }));
     }
 }
 
@@ -119,16 +132,96 @@ fn a_failure_goes_on_to_the_next_tracker_and_the_next_tier_at_once() {
 }
 
 #[test]
-fn a_tracker_that_hangs_does_not_delay_the_next_one() {
-    let urls: Vec<String> = (0..30).map(|n| format!("http://{n}/")).collect();
+fn trackers_that_hang_delay_the_next_one_less_the_more_there_are() {
+    let urls: Vec<String> = (0..40).map(|n| format!("http://{n}/")).collect();
     let tiers: Vec<&str> = urls.iter().map(String::as_str).collect();
     let mut s = Story::new(&[&tiers]);
-    let mut asked = 0;
-    for _ in 0..30 {
-        asked += s.asks(&LEFT).len();
-        s.wait(PATIENCE);
+    let mut at = Vec::new();
+    for second in 0..60 {
+        at.extend(s.asks(&LEFT).iter().map(|_| second));
+        s.wait(Duration::from_secs(1));
     }
-    assert_eq!(asked, limits::ANNOUNCES);
+    assert_eq!(at.len(), AT_ONCE, "no more are asked at once");
+    assert_eq!(at[..4], [0, PATIENCE.as_secs(), PATIENCE.as_secs() + 2, PATIENCE.as_secs() + 4]);
+    assert!(at[20] < 30, "the 21st is asked after {} s", at[20]);
+}
+
+#[test]
+fn those_never_asked_come_before_those_that_failed() {
+    let mut s = Story::new(&[&["http://a/"], &["http://b/"], &["http://c/"], &["http://d/"]]);
+    for (index, wait) in [(0, 0), (1, 20), (2, 20), (3, 20)] {
+        // However long ago the others failed.
+        s.wait(Duration::from_secs(wait));
+        assert_eq!(s.asks(&LEFT), [(index, Started)]);
+        s.fails(index);
+    }
+    s.wait(Duration::from_secs(30));
+    assert_eq!(s.asks(&LEFT), [(0, Started)]);
+}
+
+#[test]
+fn while_nobody_is_known_the_walk_goes_on_past_trackers_that_help_nobody() {
+    for tiers in [&[&["http://a/"][..], &["http://b/"], &["udp://c/"]][..], &[&["http://a/", "http://b/", "udp://c/"]]]
+    {
+        let mut s = Story::new(tiers);
+        let first = s.asks(&ALONE)[0].0;
+        s.gives(first, 1800, 0);
+        let second = s.asks(&ALONE)[0].0;
+        s.gives(second, 1800, 0);
+        let third = s.asks(&ALONE)[0].0;
+        assert!(first != second && second != third && third != first);
+        s.gives(third, 100, 2);
+        assert_eq!(s.asks(&LEFT), []);
+        // The one that knows somebody is kept up, behind those that do not.
+        assert_eq!(s.wait_for_deadline(), Duration::from_secs(100));
+        assert_eq!(s.asks(&LEFT), [(third, Regular)]);
+    }
+    // Somebody is known, from elsewhere: no other tracker is needed.
+    let mut s = Story::new(&[&["http://a/"], &["http://b/"]]);
+    assert_eq!(s.asks(&LEFT), [(0, Started)]);
+    s.gives(0, 1800, 0);
+    assert_eq!(s.asks(&LEFT), []);
+    assert_eq!(s.wait_for_deadline(), Duration::from_secs(1800));
+    // What it named is of no use: that is found out, although it answered.
+    let mut s = Story::new(&[&["http://a/"], &["http://b/"]]);
+    let trying = Counters { hopeless: false, ..ALONE };
+    assert_eq!(s.asks(&trying), [(0, Started)]);
+    s.gives(0, 1800, 5);
+    assert_eq!(s.asks(&trying), []);
+    assert_eq!(s.wait_for_deadline(), LOOK);
+    assert_eq!(s.asks(&ALONE), [(1, Started)]);
+}
+
+#[test]
+fn a_refusal_says_when_to_ask_again() {
+    for (retry, wait) in [
+        (Retry::Unsaid, Some(BACK_OFF_FIRST)),
+        (Retry::After(Duration::from_secs(120)), Some(Duration::from_secs(120))),
+        (Retry::After(Duration::from_secs(1)), Some(limits::INTERVAL_MIN)),
+        (Retry::After(Duration::from_secs(u64::MAX)), Some(limits::INTERVAL_MAX)),
+        (Retry::Never, None),
+    ] {
+        let mut s = Story::new(&[&["http://a/"]]);
+        assert_eq!(s.asks(&LEFT), [(0, Started)]);
+        s.refuses(0, retry);
+        assert_eq!(s.asks(&LEFT), []);
+        assert_eq!(s.it.deadline().map(|at| at - s.now), wait, "{retry:?}");
+        assert_eq!(s.it.rows(s.now)[0].next, wait);
+        s.wait(GAP);
+        // The user may ask all the same, and the next start does.
+        s.it.announce_now(s.now, Some(0));
+        assert_eq!(s.asks(&LEFT), [(0, Started)]);
+        s.it.stop(s.now);
+        s.wait(limits::LAST_ANNOUNCE);
+        let _ = s.asks(&LEFT);
+        s.it.start(s.now);
+        assert_eq!(s.asks(&LEFT), [(0, Started)]);
+    }
+    // The others are asked meanwhile.
+    let mut s = Story::new(&[&["http://a/"], &["http://b/"]]);
+    assert_eq!(s.asks(&LEFT), [(0, Started)]);
+    s.refuses(0, Retry::Never);
+    assert_eq!(s.asks(&LEFT), [(1, Started)]);
 }
 
 #[test]
@@ -186,7 +279,10 @@ fn the_end_waits_for_a_hanging_tracker_no_longer_than_allowed() {
     s.it.stop(s.now);
     assert_eq!(s.asks(&LEFT), [(0, Stopped)]);
     assert!(!s.it.stopped(s.now));
-    assert_eq!(s.wait_for_deadline(), limits::LAST_ANNOUNCE);
+    assert_eq!(s.wait_for_deadline(), DOUBTFUL);
+    assert_eq!(s.asks(&LEFT), []);
+    assert!(!s.it.stopped(s.now), "it has answered before");
+    assert_eq!(s.wait_for_deadline(), limits::LAST_ANNOUNCE - DOUBTFUL);
     assert!(s.it.stopped(s.now));
     assert_eq!(s.asks(&LEFT), []);
     s.answers(0, 60);
@@ -194,13 +290,59 @@ fn the_end_waits_for_a_hanging_tracker_no_longer_than_allowed() {
 }
 
 #[test]
-fn a_tracker_that_answers_while_we_leave_still_hears_that_we_leave() {
+fn a_tracker_that_is_still_answering_hears_that_we_leave_and_is_not_waited_for_long() {
+    // It has not answered yet: `started` may have reached it.
     let mut s = Story::new(&[&["http://a/"]]);
     assert_eq!(s.asks(&LEFT), [(0, Started)]);
     s.it.stop(s.now);
-    assert_eq!(s.asks(&LEFT), []);
-    s.answers(0, 60);
+    assert!(!s.it.stopped(s.now));
     assert_eq!(s.asks(&LEFT), [(0, Stopped)]);
+    assert_eq!(s.wait_for_deadline(), DOUBTFUL);
+    assert!(s.it.stopped(s.now));
+    // It knows us, and is at the next announce.
+    let mut s = Story::new(&[&["http://a/"]]);
+    assert_eq!(s.asks(&LEFT), [(0, Started)]);
+    s.answers(0, 60);
+    s.wait(Duration::from_secs(60));
+    assert_eq!(s.asks(&LEFT), [(0, Regular)]);
+    s.it.stop(s.now);
+    assert_eq!(s.asks(&LEFT), [(0, Stopped)]);
+    s.wait(DOUBTFUL);
+    assert!(!s.it.stopped(s.now));
+    s.answers(0, 60);
+    assert!(s.it.stopped(s.now));
+    assert_eq!(s.asks(&LEFT), [], "it is told once");
+    // It is being told that all is here, or is to be: that comes first, if it answers soon.
+    for answers in [true, false] {
+        let mut s = Story::new(&[&["http://a/"], &["http://b/"]]);
+        assert_eq!(s.asks(&LEFT), [(0, Started)]);
+        s.answers(0, 60);
+        s.it.add(s.now, "http://c/").unwrap();
+        assert_eq!(s.asks(&LEFT), [(2, Started)]);
+        s.it.completed(s.now);
+        assert_eq!(s.asks(&DONE), [(0, Completed)]);
+        s.it.stop(s.now);
+        assert_eq!(s.asks(&DONE), []);
+        if answers {
+            s.answers(2, 60);
+            assert_eq!(s.asks(&DONE), [(2, Completed)]);
+            s.answers(0, 60);
+            s.answers(2, 60);
+        } else {
+            s.wait(DOUBTFUL);
+        }
+        assert!(!s.it.stopped(s.now));
+        assert_eq!(s.asks(&DONE), [(0, Stopped), (2, Stopped)]);
+    }
+    // It was taken away, and is being told already.
+    let mut s = Story::new(&[&["http://a/"]]);
+    assert_eq!(s.asks(&LEFT), [(0, Started)]);
+    s.answers(0, 60);
+    s.it.remove(s.now, 0);
+    assert_eq!(s.asks(&LEFT), [(0, Stopped)]);
+    s.it.stop(s.now);
+    assert_eq!(s.asks(&LEFT), []);
+    assert!(!s.it.stopped(s.now));
     s.fails(0);
     assert!(s.it.stopped(s.now));
 }
@@ -294,4 +436,26 @@ fn a_partial_seed_says_so_unless_that_makes_the_tracker_fail() {
     s.answers(0, 120);
     s.wait(Duration::from_secs(120));
     assert_eq!(s.asks(&whole), [(0, Regular)], "a whole one is a seed");
+}
+
+#[test]
+fn what_the_user_adds_is_asked_at_once_whatever_hangs_and_whatever_answered() {
+    // Many hang.
+    let urls: Vec<String> = (0..40).map(|n| format!("http://{n}/")).collect();
+    let tiers: Vec<&str> = urls.iter().map(String::as_str).collect();
+    let mut s = Story::new(&[&tiers]);
+    for _ in 0..60 {
+        let _ = s.asks(&LEFT);
+        s.wait(Duration::from_secs(1));
+    }
+    assert_eq!(s.it.add(s.now, "http://new/announce"), Ok(()));
+    assert_eq!(s.asks(&LEFT), [(40, Started)]);
+    // The others answer; one that was in the list already and was not needed is asked all the same.
+    for known in [LEFT, DONE, ALONE] {
+        let mut s = Story::new(&[&["http://a/"], &["http://b/"], &["http://c/"]]);
+        assert_eq!(s.asks(&known), [(0, Started)]);
+        s.answers(0, 1800);
+        assert!(s.it.add(s.now, "http://c/").is_err());
+        assert!(s.asks(&known).contains(&(2, Started)));
+    }
 }

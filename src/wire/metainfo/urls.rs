@@ -1,8 +1,9 @@
 //! Which URLs of strangers are asked at all.
 //!
 //! A torrent may name any address as its tracker, also one inside our own network: a router's page or a service on
-//! loopback that obeys whoever asks. So an address in the local network is asked only for `/announce`, and never with
-//! a query that carries an `info_hash` of its own.
+//! loopback that obeys whoever asks. So an address in the local network, written as one or found under a name, is asked
+//! only where the last part of the path begins with `announce`, and never with a query that carries an `info_hash` of its
+//! own.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,6 +12,7 @@ use url::Url;
 
 use crate::limits;
 use crate::wire::link::is_blank;
+use crate::wire::tracker::names_torrent;
 
 /// Why a URL is not asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
@@ -44,12 +46,43 @@ pub enum UrlError {
     /// Port 0, or none where there is no usual one.
     #[error("it names no port")]
     NoPort,
+    /// An address of the local network, and a query with an `info_hash` of its own.
+    #[error("its query has an info_hash of its own")]
+    OwnHash,
+    /// An address of the local network, and a web seed's URL with a query.
+    #[error("nothing is asked of a server in the local network with a query")]
+    LocalQuery,
     /// An address of the local network, and not what a tracker there looks like.
-    #[error("in the local network only /announce is asked")]
+    #[error("{LOCAL_RULE}")]
     Local,
     /// An address of the local network, and not what a `.torrent` there looks like.
     #[error("in the local network only a .torrent file is fetched, without a query")]
     LocalSource,
+}
+
+/// What holds for trackers in the local network.
+pub const LOCAL_RULE: &str =
+    "a tracker in the local network is asked only if the last part of its path begins with announce";
+
+/// Whether a path is a tracker's and not, say, a command of a router or of a program on this machine. The one rule for
+/// trackers in the local network, whether their URLs have addresses or names.
+#[must_use]
+pub fn is_announce_path(path: &str) -> bool {
+    path.rsplit('/').next().is_some_and(|last| last.starts_with("announce"))
+}
+
+/// Whether this address is our own machine or lies in a network that cannot be reached from outside: [`is_local`], or
+/// behind a provider's NAT (RFC 6598), or no address at all.
+#[must_use]
+pub fn is_private(ip: IpAddr) -> bool {
+    is_local(ip)
+        || match ip.to_canonical() {
+            IpAddr::V4(v4) => {
+                let [a, b, ..] = v4.octets();
+                a == 0 || (a == 100 && b & 0xc0 == 64)
+            }
+            IpAddr::V6(_) => false,
+        }
 }
 
 /// Whether this address is our own machine or lies in the local network.
@@ -75,7 +108,7 @@ fn names_local(url: &Url) -> bool {
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let ip = bare.parse::<Ipv4Addr>().map(IpAddr::V4).or_else(|_| bare.parse::<Ipv6Addr>().map(IpAddr::V6));
     match ip {
-        Ok(ip) => is_local(ip),
+        Ok(ip) => is_private(ip),
         Err(_) => {
             let name = bare.trim_end_matches('.').to_ascii_lowercase();
             name == "localhost" || name.ends_with(".localhost")
@@ -124,9 +157,11 @@ pub fn tracker(raw: &[u8]) -> Result<String, UrlError> {
     let url = read(raw)?;
     match url.scheme() {
         "http" | "https" => {
-            let own_hash = url.query().is_some_and(|q| q.to_ascii_lowercase().contains("info_hash"));
-            if names_local(&url) && (own_hash || !url.path().starts_with("/announce")) {
+            if names_local(&url) && !is_announce_path(url.path()) {
                 return Err(UrlError::Local);
+            }
+            if names_local(&url) && url.query().is_some_and(names_torrent) {
+                return Err(UrlError::OwnHash);
             }
         }
         // A datagram carries no path, and what a service would take it for is not in the torrent's hands.
@@ -148,7 +183,7 @@ pub fn web_seed(raw: &[u8]) -> Result<String, UrlError> {
         return Err(UrlError::NotHttp);
     }
     if names_local(&url) && url.query().is_some() {
-        return Err(UrlError::Local);
+        return Err(UrlError::LocalQuery);
     }
     Ok(url.into())
 }
@@ -180,6 +215,20 @@ mod tests {
     use super::*;
 
     #[test]
+    fn private_addresses_are_known() {
+        for ip in ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.1.1", "100.64.0.1", "0.0.0.0", "::1"]
+        {
+            assert!(is_private(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in ["::ffff:10.0.0.1", "fd00::1", "fe80::1", "::", "::ffff:100.64.0.1", "0.1.2.3"] {
+            assert!(is_private(ip.parse().unwrap()), "{ip}");
+        }
+        for ip in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2001:db8::1", "::ffff:8.8.8.8"] {
+            assert!(!is_private(ip.parse().unwrap()), "{ip}");
+        }
+    }
+
+    #[test]
     fn trackers_that_exist_are_taken_as_they_are() {
         for url in [
             "http://127.0.0.1:6969/announce",
@@ -188,6 +237,11 @@ mod tests {
             "udp://tracker.example.org:1337/announce",
             "https://tracker.example.org/abcdef0123456789/announce?passkey=x%20y&b=1",
             "http://localhost:8000/announce.php?a=b",
+            "http://127.0.0.1:8080/0123456789abcdef/announce",
+            "http://192.168.1.9/tracker/announce.php?passkey=k",
+            "http://[fd00::1]:6969/a/b/c/announce",
+            "http://10.1.2.3:8080/x/announce-all",
+            "http://203.0.113.1/whatever?info_hash_is=not",
         ] {
             assert_eq!(tracker(url.as_bytes()).as_deref(), Ok(url));
         }
@@ -211,7 +265,13 @@ mod tests {
             ("ws://127.0.0.1:9/", E::Scheme),
             ("javascript:alert(1)", E::Scheme),
             ("http://127.0.0.1:9/admin/delete?all=1&info_hash=x", E::Local),
-            ("http://127.0.0.1:9/announce?info_hash=x", E::Local),
+            ("http://127.0.0.1:9/announce?info_hash=x", E::OwnHash),
+            ("http://127.0.0.1:9/key/announce.php?x=1&INFO%5fhash=x", E::OwnHash),
+            ("http://127.0.0.1:9/announce/reboot", E::Local),
+            ("http://10.0.0.1/reboot?to=/announce", E::Local),
+            ("http://10.0.0.1/reboot%2fannounce", E::Local),
+            ("http://192.168.0.1\\announce\\..\\reboot", E::Local),
+            ("http://100.64.0.1/reboot", E::Local),
             ("http://192.168.1.1/", E::Local),
             ("http://[::ffff:10.0.0.1]/x", E::Local),
             ("http://0x7f.1/x", E::Local),

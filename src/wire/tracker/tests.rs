@@ -108,9 +108,9 @@ fn refusals_are_clean_and_short() {
     body.extend_from_slice(b"1000000:\x1b]0;x\x07");
     body.resize(body.len() + 1_000_000 - 6, b'a');
     body.push(b'e');
-    let Err(ReplyError::Refused(text)) = decode_reply(&body) else { panic!("not a refusal") };
+    let Err(ReplyError::Refused { reason: text, .. }) = decode_reply(&body) else { panic!("not a refusal") };
     assert!(text.chars().count() <= limits::TRACKER_TEXT && !text.contains(|c: char| c.is_control()));
-    assert!(matches!(decode_reply(b"d14:failure reason0:e"), Err(ReplyError::Refused(_))));
+    assert!(matches!(decode_reply(b"d14:failure reason0:e"), Err(ReplyError::Refused { .. })));
     for body in [&b"<html>"[..], b"", b"i5e", b"le", b"\x1f\x8b\x08", b"d5:peers9999999999:e"] {
         assert_eq!(decode_reply(body), Err(ReplyError::NotATracker));
     }
@@ -135,4 +135,31 @@ fn secrets_do_not_show() {
     ] {
         assert_eq!(public_url(url), shown);
     }
+}
+
+#[test]
+fn a_refusal_tells_when_to_ask_again_and_its_warning() {
+    let minutes = |n: u64| Retry::After(Duration::from_secs(60 * n));
+    for (more, retry) in [
+        ("", Retry::Unsaid),
+        ("8:retry in5:never", Retry::Never),
+        ("8:retry in7: Never ", Retry::Never),
+        ("8:retry ini2e", minutes(2)),
+        ("8:retry in2:15", minutes(15)),
+        ("8:retry ini0e", Retry::Unsaid),
+        ("8:retry ini-3e", Retry::Unsaid),
+        ("8:retry in4:soon", Retry::Unsaid),
+        ("8:intervali600e", minutes(10)),
+        ("12:min intervali1200e", minutes(20)),
+        ("8:intervali600e12:min intervali1200e", minutes(20)),
+        ("8:intervali600e8:retry ini1e", minutes(1)),
+        ("8:intervali600e8:retry in5:never", Retry::Never),
+    ] {
+        let body = format!("d14:failure reason4:busy{more}e");
+        let refused = ReplyError::Refused { reason: "busy".into(), retry };
+        assert_eq!(decode_reply(body.as_bytes()), Err(refused), "{more}");
+    }
+    let body = b"d14:failure reason4:busy15:warning message4:soone";
+    let error = AnnounceError::from(decode_reply(body).unwrap_err());
+    assert_eq!(error, AnnounceError::new("it says: busy (warning: soon)"));
 }

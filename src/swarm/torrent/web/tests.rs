@@ -135,9 +135,9 @@ fn a_peer_that_shared_the_bad_piece_is_not_blamed_for_it() {
     let fetch = fetches.remove(0);
     let bad = fetch.1.blocks[0].piece;
     // All but the last block of its first piece; then it fails, and a peer does the rest.
-    let some = Fetch { blocks: fetch.1.blocks[..3].to_vec(), parts: vec![] };
+    let some = Fetch { blocks: fetch.1.blocks[..3].to_vec(), parts: vec![], whole: false };
     give(&mut it, now, &(fetch.0, some));
-    let fault = WebFault { file: None, wait: None, words: "it broke off".into() };
+    let fault = WebFault { file: None, wait: None, whole: false, words: "it broke off".into() };
     it.handle(now, Input::Fetched { peer: fetch.0, result: Err(fault) }, &mut Vec::new());
     it.check_invariants().unwrap();
     let asked = |out: &[Effect]| -> Vec<Block> {
@@ -164,14 +164,14 @@ fn a_missing_file_leaves_the_others_and_a_busy_server_is_left_alone_for_a_while(
     let (mut it, now, mut asked) = torrent(ALL);
     let (peer, _) = asked.remove(0);
     let words = "t/a b is not to be had there (status 404)".to_owned();
-    let fault = WebFault { file: Some(0), wait: None, words: words.clone() };
+    let fault = WebFault { file: Some(0), wait: None, whole: false, words: words.clone() };
     let mut out = Vec::new();
     it.handle(now, Input::Fetched { peer, result: Err(fault) }, &mut out);
     it.check_invariants().unwrap();
     assert!(out.iter().any(|e| matches!(e, Effect::Notice(text) if *text == format!("web seed w.example: {words}"))));
     let again = fetches(&mut out);
     assert!(!again.is_empty() && again.iter().flat_map(|(_, f)| &f.blocks).all(|b| b.piece.0 > 4), "{again:?}");
-    let fault = WebFault { file: None, wait: Some(Duration::from_secs(77)), words: "status 503".into() };
+    let fault = WebFault { file: None, wait: Some(Duration::from_secs(77)), whole: false, words: "status 503".into() };
     it.handle(now, Input::Fetched { peer: again[0].0, result: Err(fault) }, &mut out);
     assert!(it.view(now, false).why.sentence.contains("web seed w.example: status 503"));
     assert_eq!(it.deadline(now), now + Duration::from_secs(77));

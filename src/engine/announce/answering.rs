@@ -1,0 +1,162 @@
+//! Where the answers to one announce go. It is made over IPv4 and IPv6 alike where there are both, so there may be two:
+//! the first one counts at once, and of the second the addresses.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use super::Done;
+use crate::wire::tracker::{AnnounceError, AnnounceEvent, AnnounceReply};
+
+/// Gets addresses that came after the answer.
+pub type More = Box<dyn FnOnce(Vec<SocketAddr>) + Send>;
+
+/// The answers to one announce.
+pub struct Answering(Mutex<State>);
+
+struct State {
+    /// Attempts that are not over.
+    open: usize,
+    /// Every attempt is waited for: a last word that has reached one family is to reach the other too.
+    last: bool,
+    done: Option<Done<AnnounceReply, AnnounceError>>,
+    more: Option<More>,
+    reply: Option<AnnounceReply>,
+    error: Option<AnnounceError>,
+}
+
+impl Answering {
+    /// For one attempt, and for those that [`begin`](Self::begin) adds.
+    pub fn new(event: AnnounceEvent, done: Done<AnnounceReply, AnnounceError>, more: More) -> Arc<Self> {
+        Arc::new(Answering(Mutex::new(State {
+            open: 1,
+            last: event == AnnounceEvent::Stopped,
+            done: Some(done),
+            more: Some(more),
+            reply: None,
+            error: None,
+        })))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// There is one more attempt.
+    pub fn begin(&self) {
+        self.lock().open += 1;
+    }
+
+    /// Nobody is to hear any answer.
+    pub fn mute(&self) {
+        let mut state = self.lock();
+        let dropped = (state.done.take(), state.more.take());
+        drop(state);
+        drop(dropped);
+    }
+
+    /// No attempt will come to anything any more.
+    pub fn fail(&self, error: AnnounceError) {
+        self.lock().open = 1;
+        self.answer(Err(error));
+    }
+
+    /// An attempt is over.
+    pub fn answer(&self, result: Result<AnnounceReply, AnnounceError>) {
+        let mut state = self.lock();
+        state.open = state.open.saturating_sub(1);
+        if state.done.is_none() {
+            let more = state.more.take_if(|_| result.is_ok());
+            drop(state);
+            if let (Some(more), Ok(reply)) = (more, result) {
+                more(reply.peers);
+            }
+            return;
+        }
+        match result {
+            Ok(reply) => state.reply = Some(reply),
+            // What the first one failed with is told.
+            Err(error) => _ = state.error.get_or_insert(error),
+        }
+        if state.open > 0 && (state.last || state.reply.is_none()) {
+            return;
+        }
+        let result = match (state.reply.take(), state.error.take()) {
+            (Some(reply), _) => Ok(reply),
+            (None, error) => Err(error.unwrap_or_else(|| AnnounceError::new("no answer"))),
+        };
+        let done = state.done.take();
+        drop(state);
+        if let Some(done) = done {
+            done(result);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[derive(PartialEq, Debug)]
+    enum Heard {
+        Done(Result<usize, String>),
+        More(usize),
+    }
+
+    fn answering(event: AnnounceEvent, attempts: usize) -> (Arc<Answering>, mpsc::Receiver<Heard>) {
+        let (tell, told) = mpsc::channel();
+        let also = tell.clone();
+        let done = move |result: Result<AnnounceReply, AnnounceError>| {
+            tell.send(Heard::Done(result.map(|reply| reply.peers.len()).map_err(|error| error.why))).unwrap();
+        };
+        let more = move |peers: Vec<SocketAddr>| also.send(Heard::More(peers.len())).unwrap();
+        let it = Answering::new(event, Box::new(done), Box::new(more));
+        (1..attempts).for_each(|_| it.begin());
+        (it, told)
+    }
+
+    fn reply(peers: u16) -> Result<AnnounceReply, AnnounceError> {
+        let peers = (1..=peers).map(|port| SocketAddr::from(([10, 0, 0, 1], port))).collect();
+        Ok(AnnounceReply { peers, ..AnnounceReply::default() })
+    }
+
+    fn all(told: &mpsc::Receiver<Heard>) -> Vec<Heard> {
+        told.try_iter().collect()
+    }
+
+    #[test]
+    fn the_first_answer_counts_at_once_and_the_second_adds_addresses() {
+        let (it, told) = answering(AnnounceEvent::Started, 2);
+        it.answer(reply(3));
+        assert_eq!(all(&told), [Heard::Done(Ok(3))]);
+        it.answer(reply(2));
+        assert_eq!(all(&told), [Heard::More(2)]);
+        // Where one fails the other is waited for, and its answer counts.
+        for replies in [[Err(AnnounceError::new("black hole")), reply(1)], [reply(1), Err(AnnounceError::new("late"))]]
+        {
+            let (it, told) = answering(AnnounceEvent::None, 2);
+            replies.into_iter().for_each(|result| it.answer(result));
+            assert_eq!(all(&told), [Heard::Done(Ok(1))]);
+        }
+        let (it, told) = answering(AnnounceEvent::None, 2);
+        it.answer(Err(AnnounceError::new("one")));
+        assert_eq!(all(&told), []);
+        it.answer(Err(AnnounceError::new("two")));
+        assert_eq!(all(&told), [Heard::Done(Err("one".into()))]);
+    }
+
+    #[test]
+    fn a_last_word_is_said_over_both_families_and_a_muted_one_is_heard_by_nobody() {
+        let (it, told) = answering(AnnounceEvent::Stopped, 2);
+        it.answer(reply(0));
+        assert_eq!(all(&told), []);
+        it.answer(Err(AnnounceError::new("no route")));
+        assert_eq!(all(&told), [Heard::Done(Ok(0))]);
+        let (it, told) = answering(AnnounceEvent::Started, 2);
+        it.mute();
+        it.answer(reply(1));
+        it.answer(Err(AnnounceError::new("late")));
+        assert_eq!(all(&told), []);
+    }
+}

@@ -1,0 +1,186 @@
+//! A thread that makes requests, one after the other.
+
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use url::Url;
+
+use super::client::{Client, Families, Fault, Reached, Response, Rules, parse, retry_after};
+use super::queue::{Attempt, Fetch, Job, Taken, Telling, Turn};
+use super::{IDLE, Shared, caught, tell};
+use crate::limits;
+use crate::wire::tracker::{
+    AnnounceError, AnnounceEvent, AnnounceReply, ReplyError, Retry, announce_url, decode_reply,
+};
+
+/// One thread.
+pub(super) struct Worker {
+    shared: Arc<Shared>,
+    client: Client,
+}
+
+/// An answer before it is understood.
+struct Answer {
+    status: u16,
+    retry_after: Option<Duration>,
+    body: Vec<u8>,
+}
+
+/// How an announce went, and whether its host did not answer at all.
+type Outcome = (Result<AnnounceReply, AnnounceError>, bool);
+
+impl Worker {
+    pub(super) fn new(shared: Arc<Shared>) -> Self {
+        let client = Client::new(&shared.config, shared.bind, &shared.names);
+        Worker { shared, client }
+    }
+
+    /// Works until the queue is closed, or there has been nothing to do for a while.
+    pub(super) fn run(mut self) {
+        let shared = Arc::clone(&self.shared);
+        let mut queue = shared.lock();
+        let mut since = Instant::now();
+        loop {
+            let now = Instant::now();
+            if queue.closed || now >= since + IDLE {
+                queue.threads -= 1;
+                return;
+            }
+            let mut telling = Telling::new();
+            match queue.take(now, self.client.ender(), &mut telling) {
+                Turn::Wait(at) => {
+                    queue.idle += 1;
+                    let until = at.map_or(since + IDLE, |at| at.min(since + IDLE));
+                    let wait = shared.changed.wait_timeout(queue, until.saturating_duration_since(now));
+                    queue = wait.unwrap_or_else(PoisonError::into_inner).0;
+                    queue.idle -= 1;
+                }
+                Turn::Job(taken) => {
+                    // What waits behind it may be for another thread.
+                    shared.staff(queue);
+                    tell(telling);
+                    self.perform(*taken);
+                    if self.client.ended() {
+                        self.client = Client::new(&shared.config, shared.bind, &shared.names);
+                    }
+                    queue = shared.lock();
+                    since = Instant::now();
+                }
+            }
+        }
+    }
+
+    fn perform(&self, taken: Taken) {
+        let Taken { ticket, job, rests } = taken;
+        match job {
+            Job::Announce(attempt) => {
+                let (result, dead) = self.announce(&attempt, rests);
+                let chose = self.client.rules.families().chosen;
+                let mut telling = Telling::new();
+                let dead = result.as_ref().err().filter(|_| dead);
+                let wanted = self.shared.lock().finished(ticket, Instant::now(), dead, chose, &mut telling);
+                tell(telling);
+                if wanted {
+                    attempt.answering.answer(result);
+                }
+            }
+            Job::Fetch(Fetch { url, max, torrents_only, done }) => {
+                self.client.rules.torrents_only.store(torrents_only, Ordering::Relaxed);
+                let result = caught(|| self.fetch(&url, max)).and_then(|result| result);
+                self.client.rules.torrents_only.store(false, Ordering::Relaxed);
+                self.shared.lock().finished(ticket, Instant::now(), None, None, &mut Telling::new());
+                done(result);
+            }
+        }
+    }
+
+    fn fetch(&self, url: &str, max: u64) -> Result<Vec<u8>, String> {
+        // Whoever named this place may name any path.
+        let rules = &self.client.rules;
+        rules.any_path.store(true, Ordering::Relaxed);
+        rules.any_family.store(true, Ordering::Relaxed);
+        let deadline = Instant::now() + limits::TRACKER;
+        let reached = parse(url).and_then(|url| self.client.reach(url, None, Some(deadline)));
+        let answer = reached.and_then(|reached| match reached {
+            Reached::Answer(response) => read(*response, max),
+            Reached::Magnet(link) => Ok(Answer { status: 200, retry_after: None, body: link.into_bytes() }),
+        });
+        rules.any_path.store(false, Ordering::Relaxed);
+        rules.any_family.store(false, Ordering::Relaxed);
+        match answer.map_err(|fault| fault.words)? {
+            Answer { status: 200..=299, body, .. } => Ok(body),
+            Answer { status, .. } => Err(format!("the server answers with status {status}")),
+        }
+    }
+
+    /// One announce. Where its host and this machine have both families of addresses (BEP 7), another one is made over
+    /// IPv6 at the same time, so that peers of either learn of us.
+    fn announce(&self, attempt: &Attempt, rests: [bool; 2]) -> Outcome {
+        let last = attempt.ask.event == AnnounceEvent::Stopped;
+        let deadline = if last { attempt.since + limits::LAST_ANNOUNCE } else { Instant::now() + limits::TRACKER };
+        let twin: Option<Box<dyn FnOnce() + Send>> = if attempt.twin { None } else { Some(self.twin(attempt)) };
+        let only = attempt.twin.then_some(true);
+        *self.client.rules.families() = Families { only, rests, twin, chosen: None };
+        let outcome =
+            caught(|| self.ask(attempt, deadline)).unwrap_or_else(|words| (Err(AnnounceError::new(words)), false));
+        self.client.rules.families().twin = None;
+        outcome
+    }
+
+    /// Makes the same announce over IPv6.
+    fn twin(&self, attempt: &Attempt) -> Box<dyn FnOnce() + Send> {
+        let shared = Arc::clone(&self.shared);
+        let twin = Attempt {
+            ask: attempt.ask.clone(),
+            asker: attempt.asker,
+            answering: Arc::clone(&attempt.answering),
+            since: attempt.since,
+            twin: true,
+        };
+        Box::new(move || {
+            twin.answering.begin();
+            shared.push(twin);
+        })
+    }
+
+    fn ask(&self, attempt: &Attempt, deadline: Instant) -> Outcome {
+        let answer = self.request(attempt).and_then(|url| self.follow(url, limits::TRACKER_REPLY, deadline));
+        let answer = match answer {
+            Ok(answer) => answer,
+            Err(Fault { words, dead }) => {
+                let forbidden = Rules::get(&self.client.rules.forbidden);
+                return (Err(AnnounceError { forbidden, ..AnnounceError::new(words) }), dead);
+            }
+        };
+        let refused = |error: ReplyError| match answer.status {
+            200..=299 => error.into(),
+            status if error == ReplyError::NotATracker => {
+                let retry = answer.retry_after.map_or(Retry::Unsaid, Retry::After);
+                AnnounceError { retry, ..AnnounceError::new(format!("it answers with status {status}")) }
+            }
+            status => {
+                let error = AnnounceError::from(error);
+                AnnounceError { why: format!("{} (status {status})", error.why), ..error }
+            }
+        };
+        (decode_reply(&answer.body).map_err(refused), false)
+    }
+
+    fn request(&self, attempt: &Attempt) -> Result<Url, Fault> {
+        let mut ask = attempt.ask.clone();
+        ask.url = parse(&ask.url)?.into();
+        parse(&announce_url(&ask, &attempt.asker).map_err(|e| Fault::new(e.to_string()))?)
+    }
+
+    /// Makes a request and reads at most `max` bytes of what comes of it.
+    fn follow(&self, url: Url, max: u64, deadline: Instant) -> Result<Answer, Fault> {
+        read(self.client.get(url, None, Some(deadline))?, max)
+    }
+}
+
+fn read(mut response: Response, max: u64) -> Result<Answer, Fault> {
+    let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
+    let body = response.body_mut().with_config().limit(max).read_to_vec()?;
+    Ok(Answer { status, retry_after, body })
+}
