@@ -319,8 +319,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> color_eyre::Result<ExitC
     let cli = match Cli::read(args) {
         Ok(cli) => cli,
         Err(answer) => {
-            // Help and version are answers too; a closed terminal is no reason to fail over them.
-            let _ = answer.print();
+            tell(&answer);
             return Ok(u8::try_from(answer.exit_code()).map_or(ExitCode::from(WRONG_CALL), ExitCode::from));
         }
     };
@@ -355,6 +354,16 @@ fn outlive_limits() {
 /// This system has no such limit.
 #[cfg(not(unix))]
 const fn outlive_limits() {}
+
+/// Prints help, the version, or what is wrong with the call. The latter quotes the arguments, which may be a stranger's
+/// words (a name that a shell has filled in), so it has no colors and is cleaned.
+fn tell(answer: &clap::Error) {
+    match answer.kind() {
+        // A closed terminal is no reason to fail over them.
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => drop(answer.print()),
+        _ => out::report(&answer.render().to_string()),
+    }
+}
 
 #[cfg(test)]
 mod tests {

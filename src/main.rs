@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use color_eyre::config::{HookBuilder, Theme};
 use ttui::cli;
 use ttui::wire::text::clean;
 
@@ -9,12 +10,19 @@ use ttui::wire::text::clean;
 const MESSAGE: usize = 8000;
 
 fn main() -> ExitCode {
-    let result = color_eyre::install().and_then(|()| cli::run(std::env::args_os()));
+    let result = install().and_then(|()| cli::run(std::env::args_os()));
     result.unwrap_or_else(|report| {
-        // A message may quote a stranger's file, so it is cleaned like everything else that strangers say.
         cli::out::warn(&clean(&format!("ttui: {}", sentence(&report)), MESSAGE));
         ExitCode::from(cli::FAILED)
     })
+}
+
+/// Has panics reported through [`cli::out`], since they may quote strangers too, and so without colors.
+fn install() -> color_eyre::Result<()> {
+    let (panics, errors) = HookBuilder::default().theme(Theme::new()).try_into_hooks()?;
+    errors.install()?;
+    std::panic::set_hook(Box::new(move |info| cli::out::report(&panics.panic_report(info).to_string())));
+    Ok(())
 }
 
 /// What failed and why, outermost first. A cause that its effect has quoted already is not said twice.

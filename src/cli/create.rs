@@ -1,6 +1,6 @@
 //! `ttui create`: a `.torrent` of a file or a folder.
 
-use std::io::{IsTerminal, Write as _, stderr};
+use std::io::{self, IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -62,7 +62,7 @@ pub fn web_seed(text: &str) -> Result<String, String> {
 /// # Errors
 /// What it may not hold.
 pub fn name(text: &str) -> Result<String, &'static str> {
-    let plain = !matches!(text, "" | "." | "..") && !text.contains(['/', '\\', '\0']);
+    let plain = !matches!(text, "" | "." | "..") && !text.contains(['/', '\0']);
     let fits = plain && text.len() <= limits::PATH_COMPONENT;
     fits.then(|| text.to_owned()).ok_or("it needs the name of a file or a folder, without slashes")
 }
@@ -82,7 +82,7 @@ pub fn run(args: &CreateArgs, _: &Common) -> color_eyre::Result<ExitCode> {
         let choice = Choice { hidden: args.include_hidden, except: Some(place(&target)) };
         let mut found = survey(&args.path, &choice, &|| progress.is_stopped())?;
         if let Some(name) = &args.name {
-            found.name.clone_from(name);
+            found.name = name.into();
         }
         let piece = args.piece_length.unwrap_or_else(|| piece_length(found.total));
         tell_left_out(&found);
@@ -94,7 +94,7 @@ pub fn run(args: &CreateArgs, _: &Common) -> color_eyre::Result<ExitCode> {
         done => done?,
     };
     output::write(&target, &made.bytes, args.force)?;
-    out::print(&told(args, &found, &made, &target, began.elapsed()))?;
+    tell(args, &found, &made, &target, began.elapsed())?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -156,7 +156,7 @@ pub(super) fn watched<T: Send>(work: impl FnOnce() -> T + Send, progress: &Progr
             select! {
                 recv(done) -> result => {
                     if shown {
-                        let _ = write!(stderr(), "\r\x1b[K");
+                        out::status("");
                     }
                     match result {
                         Ok(result) => return result,
@@ -167,7 +167,7 @@ pub(super) fn watched<T: Send>(work: impl FnOnce() -> T + Send, progress: &Progr
                 recv(stop) -> _ => progress.stop(),
                 recv(ticks) -> _ => if shown {
                     let (done, all) = progress.bytes();
-                    let _ = write!(stderr(), "\r{}\x1b[K", line(done, all, began.elapsed()));
+                    out::status(&line(done, all, began.elapsed()));
                 },
             }
         }
@@ -189,8 +189,8 @@ fn line(done: u64, total: u64, took: Duration) -> String {
     )
 }
 
-/// What was made, for people or for programs.
-fn told(args: &CreateArgs, found: &Survey, made: &Made, target: &Path, took: Duration) -> String {
+/// Prints what was made, for people or for programs.
+fn tell(args: &CreateArgs, found: &Survey, made: &Made, target: &Path, took: Duration) -> io::Result<()> {
     let magnet = Magnet::from(&made.meta).to_string();
     let (pieces, piece) = (made.meta.hashes.len(), made.meta.piece_length);
     let seconds = took.as_secs_f64();
@@ -210,18 +210,18 @@ fn told(args: &CreateArgs, found: &Survey, made: &Made, target: &Path, took: Dur
             "remarks": made.meta.remarks,
             "seconds": seconds,
         });
-        return format!("{value}\n");
+        return out::print_json(&value);
     }
     let (files, pieces) = (counted(found.files.len() as u64, "file"), counted(pieces as u64, "piece"));
     let remarks: String =
         made.meta.remarks.iter().map(|remark| format!("remark     {}\n", clean(remark, TEXT))).collect();
-    format!(
+    out::print(&format!(
         "wrote      {}\ncontent    {files}, {}, {pieces} of {}, hashed in {seconds:.1} s\n{remarks}info-hash  {}\nmagnet     {magnet}\n",
         clean(&target.display().to_string(), TEXT),
         format_size(found.total, BINARY),
         format_size(piece, BINARY),
         made.meta.info_hash,
-    )
+    ))
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use serde_json::json;
 use super::out;
 use crate::api::{Event, Snapshot, State, TorrentId, TorrentView};
 use crate::engine::handle::Engine;
-use crate::wire::text::{Harm, counted, harm};
+use crate::wire::text::{counted, harmless_json};
 
 /// When a run without interface is over.
 #[derive(Clone, Copy, Debug, Default)]
@@ -208,8 +208,10 @@ impl<'a> Watch<'a> {
         let view = id.and_then(|id| self.snapshot.torrents.iter().find(|(other, _)| *other == id));
         let of = view.map(|(_, view)| view.name.as_str()).filter(|name| !text.contains(name));
         // The bar is written over, and drawn again below.
-        let begin = if self.show == Show::Bar { "\r\x1b[K" } else { "" };
-        out::warn(&format!("{begin}ttui: {}{}{text}", of.unwrap_or_default(), if of.is_some() { ": " } else { "" }));
+        if self.show == Show::Bar {
+            out::rewrite("");
+        }
+        out::warn(&format!("ttui: {}{}{text}", of.unwrap_or_default(), if of.is_some() { ": " } else { "" }));
     }
 
     /// A torrent that was named is in the list.
@@ -281,13 +283,16 @@ impl<'a> Watch<'a> {
         match self.show {
             Show::Json => {
                 let event = json!({ "event": "complete", "name": view.name, "bytes": view.wanted, "seconds": seconds });
-                out::line(&escaped(&event.to_string()));
+                out::json(&event);
             }
             Show::Lines => {
                 let name = quoted(&view.name);
                 out::line(&format!("complete name={name} bytes={} seconds={seconds:.1}", view.wanted));
             }
-            Show::Bar => out::line(&format!("\r\x1b[Kcomplete: {} in {seconds:.1} s", view.name)),
+            Show::Bar => {
+                out::rewrite(&format!("complete: {} in {seconds:.1} s", view.name));
+                out::line("");
+            }
         }
     }
 
@@ -300,8 +305,8 @@ impl<'a> Watch<'a> {
     fn print(&self, view: &TorrentView) {
         match self.show {
             Show::Lines => out::line(&line(view)),
-            Show::Json => out::line(&escaped(&object(view).to_string())),
-            Show::Bar => out::part(&format!("\r\x1b[K{}", bar(view))),
+            Show::Json => out::json(&object(view)),
+            Show::Bar => out::rewrite(&bar(view)),
         }
     }
 }
@@ -338,19 +343,7 @@ fn line(v: &TorrentView) -> String {
 
 /// A text as JSON writes it, between quotes. What a terminal might obey stands in it as an escape.
 fn quoted(text: &str) -> String {
-    escaped(&json!(text).to_string())
-}
-
-/// JSON in which what a terminal might obey is escaped.
-fn escaped(json: &str) -> String {
-    let mut out = String::with_capacity(json.len());
-    for c in json.chars() {
-        match harm(c) {
-            Harm::None => out.push(c),
-            _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
-        }
-    }
-    out
+    harmless_json(&json!(text).to_string()).into_owned()
 }
 
 fn object(v: &TorrentView) -> serde_json::Value {

@@ -63,7 +63,8 @@ pub fn run(args: &ShareArgs, common: &Common) -> color_eyre::Result<ExitCode> {
         ..AddTorrent::default()
     }));
     let look = UiOptions::new(&config);
-    out::print(&share.told(&urls, config.lsd, began.elapsed(), &look))?;
+    // The QR code has colors of its own; names in the rest are cleaned where they come in.
+    out::print_as_it_is(&share.told(&urls, config.lsd, began.elapsed(), &look))?;
     let end = if headless {
         let end = Watch::new(&engine, 1, Show::Lines, Until::default(), &stop).run();
         end.map(|end| match end {

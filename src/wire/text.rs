@@ -4,6 +4,8 @@
 //! title, in a log. Controls, escapes and bidirectional overrides become a visible mark, invisible characters go, and
 //! piles of combining marks are cut.
 
+use std::borrow::Cow;
+
 use unicode_normalization::char::is_combining_mark;
 use unicode_width::UnicodeWidthChar;
 
@@ -112,6 +114,42 @@ pub fn clean_bytes(bytes: &[u8], max: usize) -> String {
     clean(&String::from_utf8_lossy(&bytes[..bytes.len().min(most)]), max)
 }
 
+/// A text of any length for a terminal: as it is, but for controls and overrides, which become [`MARK`], and invisible
+/// characters, which go. Tabs stay, and line breaks where `lines` says so; otherwise a break becomes a space, so that
+/// nobody can feign a line.
+#[must_use]
+pub fn harmless(text: &str, lines: bool) -> Cow<'_, str> {
+    let stays = |c: char| c == '\t' || c == '\n' && lines;
+    if text.chars().all(|c| stays(c) || harm(c) == Harm::None) {
+        return Cow::Borrowed(text);
+    }
+    let shown = |c: char| match harm(c) {
+        Harm::None => Some(c),
+        _ if stays(c) => Some(c),
+        Harm::Control if matches!(c, '\n' | '\r') => Some(' '),
+        Harm::Control | Harm::Direction => Some(MARK),
+        Harm::Invisible => None,
+    };
+    Cow::Owned(text.chars().filter_map(shown).collect())
+}
+
+/// JSON in which what a terminal might obey is escaped: C1 controls and overrides may stand in JSON as they are, but not
+/// on a screen. Its texts stay the same.
+#[must_use]
+pub fn harmless_json(json: &str) -> Cow<'_, str> {
+    if json.chars().all(|c| harm(c) == Harm::None) {
+        return Cow::Borrowed(json);
+    }
+    let mut out = String::with_capacity(json.len() + 64);
+    for c in json.chars() {
+        match harm(c) {
+            Harm::None => out.push(c),
+            _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| out.push_str(&format!("\\u{unit:04x}"))),
+        }
+    }
+    Cow::Owned(out)
+}
+
 /// Whether this character is drawn upon the one before it.
 #[must_use]
 pub fn is_mark(c: char) -> bool {
@@ -138,6 +176,15 @@ mod tests {
             let text = super::clean(&format!("a{c}b"), 10);
             assert!(!text.chars().any(|c| c.is_control() || matches!(harm(c), Harm::Direction | Harm::Invisible)));
         }
+    }
+
+    #[test]
+    fn a_text_of_many_lines_keeps_them_and_nothing_else_that_a_terminal_obeys() {
+        let evil = "a\nb\r\x1b[2J\u{9b}m\u{202e}\u{200b}\t\u{e9}\x07";
+        assert_eq!(harmless(evil, true), "a\nb \u{fffd}[2J\u{fffd}m\u{fffd}\t\u{e9}\u{fffd}");
+        assert_eq!(harmless("x\nprogress name=\"y\"", false), "x progress name=\"y\"");
+        assert!(matches!(harmless("plain text", false), Cow::Borrowed(_)));
+        assert_eq!(harmless_json("\"a\u{9b}\u{202e}\u{e0001}\""), "\"a\\u009b\\u202e\\udb40\\udc01\"");
     }
 
     #[test]
