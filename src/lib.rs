@@ -146,6 +146,7 @@ pub mod disk {
     pub mod layout;
     pub mod lock;
     pub mod moving;
+    pub mod names;
     pub mod open;
     pub mod owners;
     pub mod ownership;

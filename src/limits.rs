@@ -14,8 +14,9 @@ pub const MIB: usize = 1024 * KIB;
 
 /// How deep bencode may nest.
 pub const BENCODE_DEPTH: usize = 32;
-/// How many tokens (strings, numbers, openings) a bencoded value may have.
-pub const BENCODE_TOKENS: usize = 2_000_000;
+/// How many tokens (strings, numbers, openings) a bencoded value may have: enough for [`FILES`] files with all that makers
+/// say of one. Reading them takes no memory.
+pub const BENCODE_TOKENS: usize = 32 * FILES;
 /// The largest `.torrent` file that is read.
 pub const TORRENT_FILE: u64 = 64 * MIB as u64;
 /// The largest `info` dictionary taken from peers (BEP 9).

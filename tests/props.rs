@@ -4,6 +4,7 @@
 // A test that cannot prepare its case has failed: saying so at once is all that is wanted.
 #![allow(clippy::expect_used, clippy::unwrap_used, clippy::panic)]
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Component, Path};
@@ -190,9 +191,16 @@ fn assert_stays_inside(path: &Path) {
     assert!(path.components().all(|c| matches!(c, Component::Normal(_))), "{path:?}");
     assert!(path.components().count() >= 1, "{path:?}");
     assert!(Path::new("down").join(path).starts_with("down"), "{path:?}");
-    let text = path.to_str().expect("paths are UTF-8");
-    assert!(!text.contains('\\') && !text.chars().any(char::is_control), "{path:?}");
-    assert!(text.split('/').all(|part| part.len() <= limits::PATH_COMPONENT), "{path:?}");
+    assert!(path.iter().all(|part| part.len() <= limits::PATH_COMPONENT), "{path:?}");
+}
+
+/// Whether a name is one that can be shown.
+fn assert_printable(name: &str) {
+    assert_stays_inside(Path::new(name));
+    assert!(
+        !name.contains('\\') && name.chars().all(|c| !matches!(harm(c), Harm::Control | Harm::Direction)),
+        "{name:?}"
+    );
 }
 
 /// What everybody may rely on once a torrent has been accepted.
@@ -203,15 +211,18 @@ fn assert_sound(it: &Metainfo) {
     assert!(it.total >= 1 && !it.hashes.is_empty());
     let mut offset = 0;
     let mut seen = HashSet::new();
+    let mut shown = HashSet::new();
     let mut folders = HashSet::new();
     for file in &it.files {
         assert_eq!(file.offset, offset);
         offset += file.length;
         let path = file.path();
         assert_stays_inside(&path);
-        assert!(file.components().count() <= limits::PATH_DEPTH);
+        assert_printable(&file.name);
+        assert!(path.iter().count() <= limits::PATH_DEPTH);
         if !file.pad {
             assert!(seen.insert(path.clone()), "{path:?} twice");
+            assert!(shown.insert(&file.name), "{:?} twice", file.name);
             folders.extend(path.ancestors().skip(1).map(Path::to_path_buf));
         }
     }
@@ -305,13 +316,17 @@ proptest! {
     #[test]
     fn components_are_safe_under_both_rules(raw in evil_names()) {
         for rules in [Rules::Unix, Rules::Windows] {
-            let Some(name) = paths::component(&raw, rules) else { continue };
-            assert_stays_inside(Path::new(&name));
+            let Some(name) = paths::printable(&raw, rules) else { continue };
+            assert_printable(&name);
             prop_assert!(!name.contains('/') && name != "." && name != "..");
             if rules == Rules::Windows {
                 prop_assert!(!name.contains(['<', '>', ':', '"', '|', '?', '*']) && !paths::is_reserved(&name));
             }
-            prop_assert_eq!(paths::component(name.as_bytes(), rules), Some(name), "cleaning twice changes nothing");
+            prop_assert_eq!(paths::printable(name.as_bytes(), rules), Some(name), "cleaning twice changes nothing");
+            let disk = paths::component(&raw, rules).expect("what can be shown has a name");
+            prop_assert!(!disk.contains(&b'/') && !disk.contains(&0) && disk.len() <= limits::PATH_COMPONENT);
+            prop_assert!(!matches!(&disk[..], b"" | b"." | b".."));
+            prop_assert_eq!(paths::component(&disk, rules), Some(disk.clone()), "and here");
         }
     }
 
@@ -321,7 +336,8 @@ proptest! {
         let mut files = HashSet::new();
         let mut folders = HashSet::new();
         for path in wanted {
-            let given = names.give(path);
+            let given = names.give(path.into_iter().map(|part: String| Cow::Owned(part.into_bytes())).collect());
+            let given = String::from_utf8(given).expect("of texts");
             folders.extend(given.match_indices('/').map(|(at, _)| given[..at].to_owned()));
             prop_assert!(files.insert(given.clone()), "{} twice", given);
         }
@@ -481,7 +497,7 @@ proptest! {
         let good = |a: &SocketAddr| a.port() != 0 && !a.ip().is_unspecified() && !a.ip().is_multicast();
         let plain = |a: SocketAddr| SocketAddr::new(a.ip(), a.port());
         let mut it = Magnet::bare(InfoHash(hash));
-        it.name = paths::component(name.as_bytes(), Rules::HERE);
+        it.name = paths::printable(name.as_bytes(), Rules::HERE);
         it.trackers = vec![format!("http://t.example/{path}?a=b%20c"), format!("udp://[::1]:{}", path.max(1))];
         it.web_seeds = vec![format!("https://w.example/{path}/")];
         it.select = vec![u32::from(from)..=u32::from(from) + u32::from(length)];

@@ -121,6 +121,7 @@ proptest! {
             leechers: Some(leechers),
             completed: None,
             peers: all.into_iter().filter(can_be_peer).collect(),
+            named_peers: Vec::new(),
             warning: None,
             tracker_id: None,
         };

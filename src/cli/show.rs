@@ -10,7 +10,7 @@ use crate::cli::source::{Named, read};
 use crate::cli::{Common, ShowArgs, out};
 use crate::wire::magnet::Magnet;
 use crate::wire::metainfo::Metainfo;
-use crate::wire::text::{Harm, clean, counted, harm};
+use crate::wire::text::{clean, counted};
 
 /// The most columns of a stranger's text.
 const TEXT: usize = 1000;
@@ -20,13 +20,12 @@ const TEXT: usize = 1000;
 /// # Errors
 /// When the torrent cannot be read.
 pub fn run(args: &ShowArgs, common: &Common) -> color_eyre::Result<ExitCode> {
-    let text = match (read(&args.torrent, common)?, args.json) {
-        (Named::Torrent(it, _), false) => torrent(&it),
-        (Named::Torrent(it, _), true) => one_line(&torrent_json(&it)),
-        (Named::Magnet(it), false) => magnet(&it),
-        (Named::Magnet(it), true) => one_line(&magnet_json(&it)),
-    };
-    out::print(&text)?;
+    match (read(&args.torrent, common)?, args.json) {
+        (Named::Torrent(it, _), false) => out::print(&torrent(&it)),
+        (Named::Torrent(it, _), true) => out::print_json(&torrent_json(&it)),
+        (Named::Magnet(it), false) => out::print(&magnet(&it)),
+        (Named::Magnet(it), true) => out::print_json(&magnet_json(&it)),
+    }?;
     Ok(ExitCode::SUCCESS)
 }
 
@@ -98,7 +97,7 @@ fn torrent_json(it: &Metainfo) -> Value {
         .files
         .iter()
         .filter(|f| !f.pad)
-        .map(|f| json!({ "path": f.name, "length": f.length, "offset": f.offset }))
+        .map(|f| json!({ "path": String::from_utf8_lossy(f.bytes()), "length": f.length, "offset": f.offset }))
         .collect();
     json!({
         "name": it.name,
@@ -156,22 +155,6 @@ fn magnet_json(it: &Magnet) -> Value {
     })
 }
 
-/// JSON in one line, in which what a terminal might obey is escaped: C1 controls and overrides may stand in JSON as
-/// they are, but not on a screen.
-fn one_line(value: &Value) -> String {
-    let mut out = String::new();
-    for c in value.to_string().chars() {
-        match harm(c) {
-            Harm::None => out.push(c),
-            _ => c.encode_utf16(&mut [0; 2]).iter().for_each(|unit| {
-                let _ = write!(out, "\\u{unit:04x}");
-            }),
-        }
-    }
-    out.push('\n');
-    out
-}
-
 /// Seconds since 1970 as a date of UTC; nothing where no torrent can have been made: up to the beginning of 1970, which
 /// stands for no date at all, and beyond the year 9999.
 fn date(seconds: i64) -> Option<String> {
@@ -214,13 +197,5 @@ mod tests {
         ] {
             assert_eq!(date(seconds).as_deref(), want, "{seconds}");
         }
-    }
-
-    #[test]
-    fn json_holds_what_a_terminal_would_obey_only_in_escapes() {
-        let line = one_line(&json!({ "comment": "a\u{1b}[2J\u{9b}m\u{202e}\u{e0001}\"" }));
-        assert!(line.trim_end().chars().all(|c| harm(c) == Harm::None), "{line}");
-        let back: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(back["comment"], "a\u{1b}[2J\u{9b}m\u{202e}\u{e0001}\"");
     }
 }

@@ -1,11 +1,11 @@
 //! `ttui verify`: whether data on disk are those of a torrent.
 
 use std::fmt::Write as _;
-use std::io::{IsTerminal, Write as _, stderr};
+use std::io::{IsTerminal, stderr};
 use std::ops::Range;
 use std::path::Path;
 use std::process::ExitCode;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use color_eyre::eyre::bail;
@@ -17,6 +17,7 @@ use crate::cli::{Common, FAILED, VerifyArgs, out};
 use crate::disk::bits::{PieceBits, runs};
 use crate::disk::check::hash_check;
 use crate::disk::layout::Layout;
+use crate::disk::names;
 use crate::disk::part::{self, Parts};
 use crate::disk::paths::{self, Access, Lies};
 use crate::swarm::job::DiskFault;
@@ -35,19 +36,20 @@ pub fn run(args: &VerifyArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let Named::Torrent(meta, _) = read(&args.torrent, common)? else {
         bail!("a magnet link does not tell what the data should be: name the .torrent file instead");
     };
-    let layout = Layout::of(&meta)?;
+    let (layout, other_names) = names::find(&Arc::new(Layout::of(&meta)?), &args.dir);
     let began = Instant::now();
     let parts = Parts::default();
     parts.load(&args.dir, &layout);
     let (good, fault) = check(&layout, args, &parts);
     let files = judge(&layout, args, &good, &parts);
     let whole = good.count() == good.pieces() && files.iter().all(File::is_whole);
-    let text = if args.json {
-        format!("{}\n", json(&meta, &good, &files, whole, fault.as_ref()))
-    } else {
-        words(&meta, &good, &files, whole, began)
-    };
-    out::print(&text)?;
+    match args.json {
+        true => out::print_json(&json(&meta, &good, &files, whole, fault.as_ref()))?,
+        false => out::print(&words(&meta, &good, &files, whole, began))?,
+    }
+    if let Some(sentence) = other_names {
+        out::warn(&format!("ttui: {sentence}"));
+    }
     if let Some(fault) = fault {
         out::warn(&clean(&format!("ttui: {fault}"), TEXT));
     }
@@ -69,7 +71,7 @@ fn check(layout: &Layout, args: &VerifyArgs, parts: &Parts) -> (PieceBits, Optio
             if watched && progress.1.elapsed().as_millis() > 100 {
                 progress.1 = Instant::now();
                 let share = progress.0 * 100 / u64::from(geometry.pieces());
-                let _ = write!(stderr(), "\r{share:>3}% checked");
+                out::status(&format!("{share:>3}% checked"));
             }
         }
     };
@@ -77,7 +79,7 @@ fn check(layout: &Layout, args: &VerifyArgs, parts: &Parts) -> (PieceBits, Optio
     let all = 0..geometry.pieces();
     let fault = hash_check(layout, (&args.dir, parts), std::slice::from_ref(&all), threads, &|| false, &found);
     if watched {
-        let _ = write!(stderr(), "\r             \r");
+        out::status("");
     }
     (good, fault)
 }

@@ -1,18 +1,16 @@
-//! Making `.torrent` files: [`walk`] finds the files, [`hashing`] hashes them on all cores, lava_torrent puts the
+//! Making `.torrent` files: [`walk`] finds the files, [`hashing`] hashes them on all cores, `encode` puts the
 //! `.torrent` together, and [`output`] gives it its name when it is whole.
 
+mod encode;
 pub mod hashing;
 pub mod kept;
 pub mod output;
 pub mod walk;
 
-use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use lava_torrent::LavaTorrentError;
-use lava_torrent::bencode::BencodeElem;
-use lava_torrent::torrent::v1::{File, Torrent};
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 
@@ -51,8 +49,13 @@ pub enum CreateError {
     #[error("cannot make a torrent of {}: it has no name; make one of a folder in it", .0.display())]
     NoName(PathBuf),
     /// A name cannot stand in a torrent.
-    #[error("the name of {} is not UTF-8, and no torrent can carry it: rename it", .0.display())]
-    Name(PathBuf),
+    #[error("{} cannot be shared under this name: {why}; rename it", .path.display())]
+    Name {
+        /// The file or folder.
+        path: PathBuf,
+        /// What others would make of it.
+        why: String,
+    },
     /// There are no bytes.
     #[error("there is nothing in {} to share{why}", .path.display())]
     Nothing {
@@ -154,8 +157,8 @@ pub struct Terms {
 /// What a `.torrent` is made of.
 #[derive(Clone, Debug, Default)]
 pub struct Draft {
-    /// The name of its file or its folder.
-    pub name: String,
+    /// The name of its file or its folder, of any bytes.
+    pub name: OsString,
     /// Whether it is a folder of files rather than one file.
     pub folder: bool,
     /// Its files in the order in which they were hashed: path below the folder, bytes.
@@ -170,44 +173,10 @@ pub struct Draft {
 
 impl Draft {
     /// The bytes of its `.torrent`.
-    ///
-    /// # Errors
-    /// When a path is not UTF-8 or a length does not fit: lava_torrent's word.
-    pub fn encode(self) -> Result<Vec<u8>, LavaTorrentError> {
-        let length = self.files.iter().map(|(_, n)| *n).sum::<u64>();
-        let file = |(path, length): (PathBuf, u64)| File { length: integer(length), path, extra_fields: None };
-        let Terms { trackers, web_seeds, private, comment, source, date } = self.terms;
-        let text = |text: String| BencodeElem::String(text);
-        let mut extra = HashMap::from([("created by".to_owned(), text(MAKER.to_owned()))]);
-        extra.extend(comment.map(|comment| ("comment".to_owned(), text(comment))));
-        extra.extend(date.map(|date| ("creation date".to_owned(), BencodeElem::Integer(date))));
-        if !web_seeds.is_empty() {
-            let urls = web_seeds.into_iter().map(text).collect();
-            extra.insert("url-list".to_owned(), BencodeElem::List(urls));
-        }
-        let mut info = HashMap::new();
-        if private {
-            info.insert("private".to_owned(), BencodeElem::Integer(1));
-        }
-        info.extend(source.map(|source| ("source".to_owned(), text(source))));
-        let several = trackers.iter().flatten().count() > 1;
-        Torrent {
-            announce: trackers.iter().flatten().next().cloned(),
-            announce_list: several.then_some(trackers),
-            length: integer(length),
-            files: self.folder.then(|| self.files.into_iter().map(file).collect()),
-            name: self.name,
-            piece_length: i64::from(self.piece_length),
-            pieces: self.hashes,
-            extra_fields: Some(extra),
-            extra_info_fields: (!info.is_empty()).then_some(info),
-        }
-        .encode()
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode::encode(self)
     }
-}
-
-fn integer(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }
 
 /// The bytes of a piece that suit so many bytes: about 1,500 pieces, none smaller than [`PIECE_LEAST`] or larger than
@@ -236,8 +205,32 @@ pub struct Made {
 /// # Errors
 /// As [`make`], as far as that is known before anything is hashed.
 pub fn size(survey: &Survey, piece_length: u32, terms: &Terms) -> Result<u64, CreateError> {
+    judge(survey, piece_length, terms)
+}
+
+/// Whether others will find the very same files in the `.torrent`: what we would not read ourselves, or under other
+/// names, is not hashed for hours first. Returns the size that it will have.
+fn judge(survey: &Survey, piece_length: u32, terms: &Terms) -> Result<u64, CreateError> {
     let pieces = pieces(survey, piece_length)?;
-    encode(survey, piece_length, vec![[0; 20]; pieces as usize], terms).map(|bytes| bytes.len() as u64)
+    let bytes = encode(survey, piece_length, vec![[0; 20]; pieces as usize], terms)?;
+    let meta = Metainfo::parse(&bytes)
+        .map_err(|why| CreateError::System(format!("{} cannot be shared: {why}", survey.path().display())))?;
+    let name = |file: &OsStr| match survey.folder {
+        true => [survey.name.as_encoded_bytes(), b"/", file.as_encoded_bytes()].concat(),
+        false => survey.name.as_encoded_bytes().to_vec(),
+    };
+    // As many, since a link cannot be written into it.
+    for (read, found) in meta.files.iter().zip(&survey.files) {
+        let path = || survey.root.join(&found.name);
+        if read.pad {
+            return Err(CreateError::Name { path: path(), why: "it is the name of padding".to_owned() });
+        }
+        if *read.bytes() != *name(&found.name) {
+            let why = format!("others would call it {}", String::from_utf8_lossy(read.bytes()));
+            return Err(CreateError::Name { path: path(), why });
+        }
+    }
+    Ok(bytes.len() as u64)
 }
 
 /// The number of pieces, where it is no more than clients take.
@@ -263,7 +256,7 @@ pub fn make(
     threads: usize,
     progress: &Progress,
 ) -> Result<Made, CreateError> {
-    pieces(survey, piece_length)?;
+    judge(survey, piece_length, terms)?;
     let hashes = hash(survey, piece_length, threads, progress)?;
     let bytes = encode(survey, piece_length, hashes, terms)?;
     // What we would not read ourselves is not given to others.
@@ -281,13 +274,10 @@ fn encode(survey: &Survey, piece_length: u32, hashes: Vec<[u8; 20]>, terms: &Ter
         hashes: hashes.into_iter().map(Vec::from).collect(),
         terms: terms.clone(),
     };
-    let path = || survey.path();
-    let bytes = draft
-        .encode()
-        .map_err(|why| CreateError::System(format!("{} cannot be made a torrent: {why}", path().display())))?;
+    let bytes = draft.encode();
     if bytes.len() as u64 > limits::TORRENT_FILE || bytes.len() > limits::METADATA {
         let what = "its .torrent would be larger than clients take; choose larger pieces or fewer files".to_owned();
-        return Err(CreateError::TooMuch { path: path(), what });
+        return Err(CreateError::TooMuch { path: survey.path(), what });
     }
     Ok(bytes)
 }
@@ -328,7 +318,7 @@ mod tests {
                 date: Some(7),
             },
         };
-        let meta = Metainfo::parse(&draft.clone().encode().unwrap()).unwrap();
+        let meta = Metainfo::parse(&draft.encode()).unwrap();
         assert_eq!((meta.total, meta.files.len(), meta.hashes.len()), (250, 2, 3));
         for (piece, hash) in data.chunks(100).zip(&meta.hashes) {
             assert_eq!(Sha1::digest(piece)[..], hash[..]);

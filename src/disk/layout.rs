@@ -1,6 +1,6 @@
 //! Where the bytes of a torrent lie: files, pieces, hashes.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
 use std::path::{Component, PathBuf};
 
@@ -9,12 +9,12 @@ use thiserror::Error;
 
 use crate::swarm::geometry::Geometry;
 use crate::wire::message::{InfoHash, PieceIndex};
-use crate::wire::metainfo::Metainfo;
+use crate::wire::metainfo::{Aliases, Metainfo};
 
 /// One file of a torrent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LaidFile {
-    /// Where it lies below the download folder; only plain components.
+    /// Where it lies below the download folder; only plain components. Clean it before it is shown.
     pub path: PathBuf,
     /// Its length in bytes.
     pub length: u64,
@@ -42,6 +42,7 @@ pub struct Layout {
     geometry: Geometry,
     files: Vec<LaidFile>,
     hashes: Vec<[u8; 20]>,
+    aliases: Option<Aliases>,
 }
 
 /// Why files, pieces and hashes make no torrent.
@@ -99,7 +100,7 @@ impl Layout {
         if hashes.len() != geometry.pieces() as usize {
             return Err(LayoutError::Hashes { hashes: hashes.len(), pieces: geometry.pieces() });
         }
-        Ok(Layout { info_hash, geometry, files, hashes })
+        Ok(Layout { info_hash, geometry, files, hashes, aliases: None })
     }
 
     /// The layout of a torrent that was read from a `.torrent` file or from peers.
@@ -112,7 +113,32 @@ impl Layout {
             .iter()
             .map(|f| LaidFile { path: f.path(), length: f.length, offset: f.offset, pad: f.pad })
             .collect();
-        Layout::new(meta.info_hash, Geometry::new(meta.total, meta.piece_length), files, meta.hashes.clone())
+        let geometry = Geometry::new(meta.total, meta.piece_length);
+        Ok(Layout::new(meta.info_hash, geometry, files, meta.hashes.clone())?.with_aliases(meta.aliases()))
+    }
+
+    /// The same torrent, whose files may lie under other names.
+    #[must_use]
+    pub fn with_aliases(self, aliases: Option<Aliases>) -> Layout {
+        Layout { aliases, ..self }
+    }
+
+    /// The same torrent with other paths of some files, by their index.
+    #[must_use]
+    pub fn with_paths(&self, paths: HashMap<usize, PathBuf>) -> Layout {
+        let mut other = self.clone();
+        for (n, path) in paths {
+            if let Some(file) = other.files.get_mut(n) {
+                file.path = path;
+            }
+        }
+        other
+    }
+
+    /// What the other names of its files are made from, where they can have any.
+    #[must_use]
+    pub const fn aliases(&self) -> Option<&Aliases> {
+        self.aliases.as_ref()
     }
 
     /// The torrent's name for machines.

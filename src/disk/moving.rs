@@ -17,6 +17,7 @@ use crate::disk::atomic;
 use crate::disk::fault::{self, Doing};
 use crate::disk::files::remove_empty_folders;
 use crate::disk::layout::Layout;
+use crate::disk::names;
 use crate::disk::owners::{Owners, Whose};
 use crate::disk::ownership::Ownership;
 use crate::disk::part;
@@ -107,20 +108,21 @@ pub fn bring(spec: &StorageSpec, to: &Path, owners: &Arc<Owners>, progress: &Pro
         return Err(fault::other(format!("its data are in {} already", to.display())));
     }
     let (lock, _new_lock) = (old.lock()?, new.lock()?);
-    if let Some((path, owner)) = owners.taken(new.name(), &spec.layout, &to) {
+    // Files that lie under other names keep these.
+    let (layout, _) = names::find(&spec.layout, &from);
+    if let Some((path, owner)) = owners.taken(new.name(), &layout, &to) {
         return Err(fault::other(format!("{} belongs to {owner}: choose another folder", path.display())));
     }
-    let own = owners.enter(old.name(), &spec.layout, &from);
+    let own = owners.enter(old.name(), &layout, &from);
     let shared = owners.used(&own);
-    let part = part::name(spec.layout.info_hash());
-    let mut work =
-        Work { layout: &spec.layout, part: &part, from: &from, to: &to, progress, needs: 0, done: Vec::new() };
+    let part = part::name(layout.info_hash());
+    let mut work = Work { layout: &layout, part: &part, from: &from, to: &to, progress, needs: 0, done: Vec::new() };
     let note = cut_short::place(&spec.state_dir, &old);
     let brought = work.look(&own, &shared).and_then(|found| {
         let item =
             |file: &Found| cut_short::Item { n: file.n, path: work.path(file.n).to_path_buf(), stays: file.stays };
         let items = found.iter().map(item).collect();
-        let (from, to, torrent) = (from.clone(), to.clone(), spec.layout.info_hash());
+        let (from, to, torrent) = (from.clone(), to.clone(), layout.info_hash());
         cut_short::Note { torrent, from, to, items }.write(&note)?;
         found.iter().try_for_each(|file| work.bring(file)).map(|()| found)
     });
@@ -135,13 +137,13 @@ pub fn bring(spec: &StorageSpec, to: &Path, owners: &Arc<Owners>, progress: &Pro
     };
     own.end();
     old.hand_over(&new);
-    owners.hand_over(old.name(), new.name(), &spec.layout, &to);
+    owners.hand_over(old.name(), new.name(), &layout, &to);
     let stays = |n: usize| found.iter().any(|file| file.n == n && file.stays);
     let any = found.iter().any(|file| file.stays);
     let gone = work.done.iter().filter(|(n, how)| *how != How::Renamed && !(any && stays(*n)));
     let left = gone.map(|(n, _)| *n).collect();
     let owners = (Arc::clone(owners), old.name().to_owned());
-    Ok(Moved { layout: Arc::clone(&spec.layout), part, from, left, note, owners, _lock: lock })
+    Ok(Moved { layout, part, from, left, note, owners, _lock: lock })
 }
 
 impl Moved {

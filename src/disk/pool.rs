@@ -18,6 +18,7 @@ use crate::disk::fault;
 use crate::disk::files::{Files, Stamp};
 use crate::disk::handles::Handles;
 use crate::disk::layout::{LaidFile, Layout};
+use crate::disk::names;
 use crate::disk::owners::Owners;
 use crate::disk::ownership::{Opening, Ownership};
 use crate::disk::place::Place;
@@ -177,6 +178,7 @@ impl DiskPool {
     ) -> Result<(Storage, Resumed), DiskFault> {
         let StorageSpec { layout, dir, state_dir, allocate, unwanted, overwrite } = spec;
         let dir = std::path::absolute(&dir).unwrap_or(dir);
+        let (layout, other_names) = names::find(&layout, &dir);
         let store = Store::new(&state_dir, layout.info_hash(), &dir);
         let lock = store.lock()?;
         let boot = store::boot();
@@ -213,6 +215,7 @@ impl DiskPool {
             }
         }
         let mut notes = found.notes.clone();
+        notes.extend(other_names);
         notes.extend(trust::sentence(&verdict, &dir));
         let have = verdict.have.to_bytes().into();
         let check = with_questions(&layout, &ownership, &looks, &verdict);

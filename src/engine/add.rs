@@ -170,8 +170,9 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
     let geometry = Geometry::new(metainfo.total, metainfo.piece_length);
     let lay = |file: &File| LaidFile { path: file.path(), length: file.length, offset: file.offset, pad: file.pad };
     let files = metainfo.files.iter().map(lay).collect();
+    let aliases = metainfo.aliases();
     let layout = Layout::new(metainfo.info_hash, geometry, files, metainfo.hashes);
-    let layout = layout.map_err(|why| format!("{} cannot be used: {why}", add.what))?;
+    let layout = layout.map_err(|why| format!("{} cannot be used: {why}", add.what))?.with_aliases(aliases);
     let span = |file: &File| Span {
         path: file.name.clone(),
         offset: file.offset,

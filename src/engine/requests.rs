@@ -13,7 +13,7 @@ use crate::api::Setting;
 use crate::config::{Settings, edit, keys, text, understand};
 use crate::disk::atomic;
 use crate::disk::open::read_torrent;
-use crate::wire::metainfo::paths::{Rules, component};
+use crate::wire::metainfo::paths::{Rules, printable};
 
 /// A program that shows a folder and has not failed after this time shows it.
 const SHOWS: Duration = Duration::from_secs(2);
@@ -74,7 +74,7 @@ pub fn export(held: Option<Bytes>, kept: Option<&Path>, name: &str, to: &Path) -
 /// The torrent's name as the name of its `.torrent`.
 fn file_name(name: &str) -> String {
     const ENDING: &str = ".torrent";
-    let name = component(name.as_bytes(), Rules::HERE).unwrap_or_else(|| "_".to_owned());
+    let name = printable(name.as_bytes(), Rules::HERE).unwrap_or_else(|| "_".to_owned());
     let mut end = name.len().min(crate::limits::PATH_COMPONENT - ENDING.len());
     while !name.is_char_boundary(end) {
         end -= 1;

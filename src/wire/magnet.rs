@@ -116,7 +116,7 @@ impl Magnet {
             match key.as_str() {
                 "dn" if it.name.is_none() => {
                     let name: Vec<u8> = percent_decode_str(&value.replace('+', " ")).collect();
-                    it.name = paths::component(&name, Rules::HERE);
+                    it.name = paths::printable(&name, Rules::HERE);
                 }
                 "tr" => it.take_urls("tracker", &bytes, urls::tracker, |it| &mut it.trackers),
                 "ws" => it.take_urls("web seed", &bytes, urls::web_seed, |it| &mut it.web_seeds),

@@ -5,13 +5,13 @@
 //! remarked upon. Torrents that are odd but exist are taken: unsorted or unknown keys, Latin-1 names, bytes after
 //! the end, trackers that are no URLs.
 
+mod aliases;
 mod error;
+mod files;
 pub mod paths;
 mod remarks;
 pub mod sources;
 pub mod urls;
-
-use std::path::PathBuf;
 
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
@@ -19,21 +19,23 @@ use sha1::{Digest, Sha1};
 use crate::limits;
 use crate::wire::bencode::{Item, Kind, Value};
 use crate::wire::message::InfoHash;
-use crate::wire::metainfo::paths::{Names, Rules};
 use crate::wire::metainfo::remarks::{Remarks, SHOWN};
 use crate::wire::metainfo::sources::Sources;
 use crate::wire::text::{clean_bytes, counted};
-use crate::wire::web_seed;
 
+pub use aliases::Aliases;
 pub use error::{MetainfoError, Place};
+pub use files::File;
+
+use files::{Folder, read_files};
 
 /// A torrent as its metainfo describes it.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Metainfo {
     /// The SHA-1 of the `info` dictionary as it stood.
     pub info_hash: InfoHash,
-    /// The name of the file or folder, safe as one path component. For a screen, clean it with
-    /// [`clean`](crate::wire::text::clean).
+    /// The printable name of the file or folder, safe as one path component; on disk it may be called otherwise
+    /// ([`File::path`]). For a screen, clean it with [`clean`](crate::wire::text::clean).
     pub name: String,
     /// Bytes of every piece but the last: 1 to [`limits::PIECE_LENGTH`].
     pub piece_length: u32,
@@ -61,39 +63,12 @@ pub struct Metainfo {
     pub source: Option<String>,
     /// When it was made, in seconds since 1970; any value can occur.
     pub created: Option<i64>,
+    /// The character set that its names are in where they are not UTF-8, as the maker says (`encoding`).
+    pub encoding: Option<String>,
     /// What is odd about it and was passed over: one sentence each.
     pub remarks: Vec<String>,
     /// The `info` dictionary as it stood.
     pub info: Bytes,
-}
-
-/// One file of a torrent.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct File {
-    /// Its safe path below the download folder, with the torrent's own folder, components joined by `/`.
-    pub name: String,
-    /// Its bytes.
-    pub length: u64,
-    /// Where its data begin in the torrent.
-    pub offset: u64,
-    /// Whether it is padding (BEP 47): zeros that are hashed, never written and never asked for. Its path may be
-    /// another file's too.
-    pub pad: bool,
-    /// Its path as the maker wrote it, escaped for URLs (BEP 19), where `name` had to be another one.
-    pub web: Option<String>,
-}
-
-impl File {
-    /// The components of its path: at least one, none of them empty, `.` or `..`.
-    pub fn components(&self) -> impl DoubleEndedIterator<Item = &str> {
-        self.name.split('/')
-    }
-
-    /// Its path below the download folder.
-    #[must_use]
-    pub fn path(&self) -> PathBuf {
-        self.components().collect()
-    }
 }
 
 /// The value of a key that must be there and of this kind.
@@ -161,8 +136,9 @@ impl Metainfo {
             return Err(MetainfoError::NotTorrent { begins: begins(bytes) });
         }
         let (top, rest) = Value::parse_prefix(bytes)?;
-        let [info, announce, tiers, seeds, comment, created_by, created] =
-            pick(top, ["info", "announce", "announce-list", "url-list", "comment", "created by", "creation date"]);
+        let keys =
+            ["info", "announce", "announce-list", "url-list", "comment", "created by", "creation date", "encoding"];
+        let [info, announce, tiers, seeds, comment, created_by, created, encoding] = pick(top, keys);
         let info = need(info, "info", Place::Plain, Kind::Dictionary)?;
         let mut it = Self::judge(info)?;
         let mut remarks = Remarks(std::mem::take(&mut it.remarks));
@@ -173,6 +149,7 @@ impl Metainfo {
         (it.trackers, it.web_seeds, it.refused_trackers) = (sources.trackers, sources.web_seeds, sources.refused);
         it.comment = remarks.text(comment, "comment");
         it.created_by = remarks.text(created_by, "created by");
+        it.encoding = remarks.text(encoding, "encoding");
         it.created = remarks.wish(created, "creation date", Kind::Number).and_then(|v| v.number());
         it.remarks = remarks.0;
         Ok(it)
@@ -224,17 +201,16 @@ impl Metainfo {
         if pieces.is_none() && tree.is_some() {
             return Err(MetainfoError::Version2);
         }
-        let (name, raw_name) = Self::read_name(name, name_utf8, &mut remarks)?;
+        let own = Folder::new(Self::read_name(name, name_utf8, &mut remarks)?);
         let piece_length = Self::read_piece_length(piece_length)?;
         let hashes = Self::read_hashes(pieces)?;
         let folder = files.is_some();
         let mut total = 0;
         let files = match files {
-            Some(files) => read_files(files, (&name, raw_name), &mut total, &mut remarks)?,
+            Some(files) => read_files(files, &own, piece_length, &mut total, &mut remarks)?,
             None => {
                 total = length(single, Place::Plain)?;
-                let web = as_written(&name, std::iter::once(raw_name));
-                vec![File { name: name.clone(), length: total, offset: 0, pad: false, web }]
+                vec![own.file(total)]
             }
         };
         let (has, needs) = (hashes.len() as u64, total.div_ceil(u64::from(piece_length)));
@@ -248,7 +224,7 @@ impl Metainfo {
         let source = remarks.text(source, "source");
         Ok(Metainfo {
             info_hash: InfoHash(Sha1::digest(info.raw()).into()),
-            name,
+            name: own.name,
             piece_length,
             hashes,
             files,
@@ -262,21 +238,21 @@ impl Metainfo {
             created_by: None,
             source,
             created: None,
+            encoding: None,
             remarks: remarks.0,
             info: Bytes::copy_from_slice(info.raw()),
         })
     }
 
-    /// The safe name, and the one that it was made from.
+    /// The name as it was written.
     fn read_name<'a>(
         name: Option<Value<'a>>,
         utf8: Option<Value<'a>>,
         remarks: &mut Remarks,
-    ) -> Result<(String, &'a [u8]), MetainfoError> {
+    ) -> Result<&'a [u8], MetainfoError> {
         let name = need(name, "name", Place::Plain, Kind::Text)?.text().unwrap_or_default();
         let utf8 = remarks.wish(utf8, "name.utf-8", Kind::Text).and_then(|v| v.text());
-        let name = utf8.filter(|n| !n.is_empty() && std::str::from_utf8(n).is_ok()).unwrap_or(name);
-        Ok((paths::component(name, Rules::HERE).unwrap_or_else(|| "_".to_owned()), name))
+        Ok(utf8.filter(|n| !n.is_empty() && std::str::from_utf8(n).is_ok()).unwrap_or(name))
     }
 
     fn read_piece_length(value: Option<Value<'_>>) -> Result<u32, MetainfoError> {
@@ -312,81 +288,6 @@ impl Metainfo {
             }
         }
     }
-}
-
-/// Reads the list of files; their sum goes to `total`.
-fn read_files(
-    files: Value<'_>,
-    (folder, raw_folder): (&str, &[u8]),
-    total: &mut u64,
-    remarks: &mut Remarks,
-) -> Result<Vec<File>, MetainfoError> {
-    let mut names = Names::default();
-    let mut out = Vec::new();
-    let mut links = 0;
-    let list = need(Some(files), "files", Place::Plain, Kind::List)?.list();
-    for (n, file) in list.into_iter().flatten().enumerate() {
-        let place = Place::File(n + 1);
-        if out.len() >= limits::FILES {
-            return Err(MetainfoError::TooManyFiles { max: limits::FILES });
-        }
-        let file = need(Some(file), "files", Place::Entry(n + 1), Kind::Dictionary)?;
-        let [path, path_utf8, size, attr] = pick(file, ["path", "path.utf-8", "length", "attr"]);
-        let attr = remarks.wish(attr, "attr", Kind::Text).and_then(|v| v.text()).unwrap_or_default();
-        let link = attr.contains(&b'l');
-        let length = if link && size.is_none() { 0 } else { length(size, place)? };
-        let raw: Vec<&[u8]> = read_path(path, path_utf8, place)?;
-        let parts = paths::path(raw.iter().copied(), Rules::HERE);
-        // A link of a stranger is never made. It has no data, so nothing is lost but the link; one that claims
-        // data is a plain file.
-        if link && length == 0 {
-            links += 1;
-            continue;
-        }
-        let pad = attr.contains(&b'p');
-        let offset = *total;
-        *total = total.checked_add(length).filter(|t| *t <= i64::MAX as u64).ok_or(MetainfoError::TooLong)?;
-        let path = if pad { parts.join("/") } else { names.give(parts) };
-        let name = format!("{folder}/{path}");
-        let web = as_written(&name, std::iter::once(raw_folder).chain(raw));
-        out.push(File { name, length, offset, pad, web });
-    }
-    if out.is_empty() {
-        return Err(MetainfoError::NoData("the list of files is empty"));
-    }
-    if links > 0 {
-        remarks.add(|| format!("symbolic links are not made: {links} left out"));
-    }
-    if names.renamed() > 0 {
-        remarks
-            .add(|| format!("names that were taken already, and renamed to `name (2)` and so on: {}", names.renamed()));
-    }
-    Ok(out)
-}
-
-/// A path as its maker wrote it, escaped for URLs, if it is another one than the safe `name`.
-fn as_written<'a>(name: &str, raw: impl Iterator<Item = &'a [u8]> + Clone) -> Option<String> {
-    let same = name.split('/').map(str::as_bytes).eq(raw.clone());
-    if same { None } else { web_seed::escaped(raw) }
-}
-
-/// The components of a file's path as they were written.
-fn read_path<'a>(
-    path: Option<Value<'a>>,
-    utf8: Option<Value<'a>>,
-    place: Place,
-) -> Result<Vec<&'a [u8]>, MetainfoError> {
-    let path = need(path, "path", place, Kind::List)?;
-    let plain = |v: &Value<'_>| {
-        v.list().is_some_and(|mut l| {
-            l.next().is_some() && l.all(|p| p.text().is_some_and(|t| std::str::from_utf8(t).is_ok()))
-        })
-    };
-    let path = utf8.filter(plain).unwrap_or(path);
-    if let Some(part) = path.list().into_iter().flatten().find(|p| p.kind() != Kind::Text) {
-        return Err(MetainfoError::WrongKind { key: "path", place, is: part.kind(), wanted: Kind::Text });
-    }
-    Ok(path.list().into_iter().flatten().filter_map(|p| p.text()).collect())
 }
 
 /// The bytes of a `.torrent` file with this `info` dictionary, as it came from peers, these trackers by tier, and these

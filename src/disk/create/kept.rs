@@ -32,15 +32,15 @@ pub fn place(state_dir: &Path, survey: &Survey, piece_length: u32) -> PathBuf {
         hash.update(text);
     };
     text(survey.root.as_os_str().as_encoded_bytes());
-    text(survey.name.as_bytes());
+    text(survey.name.as_encoded_bytes());
     text(&piece_length.to_le_bytes());
     for file in &survey.files {
-        text(file.name.as_bytes());
+        text(file.name.as_encoded_bytes());
         text(&file.length.to_le_bytes());
         text(&file.modified.map_or(i64::MIN, nanos).to_le_bytes());
     }
     let key: String = hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
-    folder(state_dir).join(key).join(file_name(&survey.name, 1))
+    folder(state_dir).join(key).join(file_name(&survey.name.to_string_lossy(), 1))
 }
 
 fn folder(state_dir: &Path) -> PathBuf {
@@ -59,8 +59,7 @@ pub fn again(place: &Path, survey: &Survey, piece_length: u32, terms: &Terms) ->
 #[must_use]
 pub fn reuse(torrent: &[u8], survey: &Survey, piece_length: u32, terms: &Terms) -> Option<Made> {
     let old = Metainfo::parse(torrent).ok()?;
-    let same = old.name == survey.name
-        && old.piece_length == piece_length
+    let same = old.piece_length == piece_length
         && old.folder == survey.folder
         && old.files.len() == survey.files.len()
         && old.files.iter().zip(&survey.files).all(|(old, new)| old.length == new.length);

@@ -9,7 +9,7 @@ use crate::disk::create::CreateError;
 use crate::disk::fault::{self, Doing};
 use crate::disk::paths;
 use crate::limits;
-use crate::wire::metainfo::paths::{Rules, component};
+use crate::wire::metainfo::paths::{Rules, printable};
 
 /// The ending of its name.
 const ENDING: &str = ".torrent";
@@ -19,7 +19,7 @@ const NAMES: u32 = 1000;
 /// The name of the `.torrent` of something of this name; `number` tells it from others from 2 on.
 #[must_use]
 pub fn file_name(name: &str, number: u32) -> String {
-    let name = component(name.as_bytes(), Rules::HERE).unwrap_or_else(|| "_".to_owned());
+    let name = printable(name.as_bytes(), Rules::HERE).unwrap_or_else(|| "_".to_owned());
     let end = if number < 2 { ENDING.to_owned() } else { format!(" {number}{ENDING}") };
     let mut cut = name.len().min(limits::PATH_COMPONENT - end.len());
     while !name.is_char_boundary(cut) {

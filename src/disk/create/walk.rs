@@ -1,5 +1,6 @@
 //! Finding the files of a torrent to be made: always the same ones in the same order.
 
+use std::ffi::{OsStr, OsString};
 use std::fs::{self, Metadata};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,8 +25,8 @@ pub struct Choice {
 /// A file that was found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Found {
-    /// Its path below [`Survey::root`], with slashes.
-    pub name: String,
+    /// Its path below [`Survey::root`], with slashes; of any bytes.
+    pub name: OsString,
     /// Its bytes.
     pub length: u64,
     /// When it was written to last.
@@ -37,8 +38,8 @@ pub struct Found {
 pub struct Survey {
     /// The folder that the files are found in: the torrent's own, or the one around its only file.
     pub root: PathBuf,
-    /// The torrent's name.
-    pub name: String,
+    /// The torrent's name, of any bytes.
+    pub name: OsString,
     /// Whether it is a folder of files rather than one file.
     pub folder: bool,
     /// Its files, in the order of their paths byte by byte.
@@ -127,7 +128,7 @@ pub fn survey(path: &Path, choice: &Choice, stop: &dyn Fn() -> bool) -> Result<S
     let real = real(path).map_err(|error| unreadable(path, &error))?;
     let meta = fs::metadata(&real).map_err(|error| unreadable(path, &error))?;
     let name = real.file_name().ok_or_else(|| CreateError::NoName(real.clone()))?;
-    let name = name.to_str().ok_or_else(|| CreateError::Name(real.clone()))?.to_owned();
+    let name = fit(name, &real)?.to_owned();
     if !meta.is_dir() && !meta.is_file() {
         return Err(CreateError::NotAFile { path: path.to_owned(), what: kind(meta.file_type()) });
     }
@@ -173,7 +174,7 @@ pub fn real(path: &Path) -> io::Result<PathBuf> {
 /// Goes through a folder and all below it.
 fn walk(found: &mut Survey, choice: &Choice, stop: &dyn Fn() -> bool) -> Result<(), CreateError> {
     let too_much = |found: &Survey, what: String| CreateError::TooMuch { path: found.root.clone(), what };
-    let mut folders = vec![(found.root.clone(), String::new(), 1)];
+    let mut folders = vec![(found.root.clone(), OsString::new(), 1)];
     while let Some((folder, before, depth)) = folders.pop() {
         if depth > limits::PATH_DEPTH {
             return Err(too_much(found, format!("{} is too deep below it", folder.display())));
@@ -196,10 +197,12 @@ fn walk(found: &mut Survey, choice: &Choice, stop: &dyn Fn() -> bool) -> Result<
             } else if choice.except.as_ref() == Some(&path) {
                 found.left_out.own += 1;
             } else if meta.is_dir() || meta.is_file() {
-                let name = name.to_str().ok_or_else(|| CreateError::Name(path.clone()))?;
-                let name = format!("{before}{name}");
+                let mut whole = before.clone();
+                whole.push(fit(&name, &path)?);
+                let mut name = whole;
                 if meta.is_dir() {
-                    folders.push((path, format!("{name}/"), depth + 1));
+                    name.push("/");
+                    folders.push((path, name, depth + 1));
                 } else if found.files.len() >= limits::FILES {
                     return Err(too_much(found, format!("it holds more than {} files", limits::FILES)));
                 } else {
@@ -223,7 +226,15 @@ fn readable(path: &Path) -> Result<(), CreateError> {
     Ok(())
 }
 
-fn take(found: &mut Survey, name: String, meta: &Metadata) -> Result<(), CreateError> {
+/// A name that can stand in a torrent: on Unix any.
+fn fit<'a>(name: &'a OsStr, path: &Path) -> Result<&'a OsStr, CreateError> {
+    match cfg!(unix) || name.to_str().is_some() {
+        true => Ok(name),
+        false => Err(CreateError::Name { path: path.to_owned(), why: "it is not UTF-8".to_owned() }),
+    }
+}
+
+fn take(found: &mut Survey, name: OsString, meta: &Metadata) -> Result<(), CreateError> {
     let total = found.total.checked_add(meta.len()).filter(|total| i64::try_from(*total).is_ok());
     found.total = total.ok_or_else(|| CreateError::TooMuch {
         path: found.root.clone(),
@@ -246,7 +257,7 @@ mod tests {
     }
 
     fn names(survey: &Survey) -> Vec<&str> {
-        survey.files.iter().map(|file| file.name.as_str()).collect()
+        survey.files.iter().map(|file| file.name.to_str().unwrap()).collect()
     }
 
     #[test]
@@ -265,7 +276,7 @@ mod tests {
         }
         let all = found(&dir, &Choice::default()).unwrap();
         assert_eq!(names(&all), ["a/empty", "a/x", "b.txt", "b/10", "b/2"]);
-        assert_eq!((all.total, all.name.as_str(), all.left_out.hidden), (4, "album", 3));
+        assert_eq!((all.total, all.name.to_str(), all.left_out.hidden), (4, Some("album"), 3));
         #[cfg(unix)]
         assert_eq!(all.left_out.words().unwrap(), "left out: 3 hidden or of the system, 2 symbolic links");
         let real = fs::canonicalize(&dir).unwrap();

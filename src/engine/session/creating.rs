@@ -139,7 +139,7 @@ fn look(new: &NewTorrent, progress: &Progress) -> Result<(Survey, Terms), Create
 fn planned(found: &Survey, terms: &Terms) -> Result<Planned, CreateError> {
     let piece = piece_length(found.total);
     Ok(Planned {
-        name: clean(&found.name, TEXT),
+        name: clean(&found.name.to_string_lossy(), TEXT),
         files: found.files.len() as u64,
         size: found.total,
         piece_length: piece,
@@ -157,7 +157,7 @@ fn write(new: &NewTorrent, progress: &Progress, state_dir: &Path) -> Result<Writ
         return Err(CreateError::Stopped);
     }
     let dir = found.around();
-    let path = output::write_free(&dir, &found.name, &made.bytes)?;
+    let path = output::write_free(&dir, &found.name.to_string_lossy(), &made.bytes)?;
     kept::vouch(state_dir, &found, &made.meta);
     Ok(Written { path, dir, magnet: Magnet::from(&made.meta).to_string() })
 }

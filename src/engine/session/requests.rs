@@ -67,8 +67,9 @@ impl Desk {
     pub(super) fn open_folder(&mut self, id: TorrentId) {
         let Some(entry) = self.table.get(&id) else { return };
         let mut folder = entry.kept.dir.clone();
-        if let Some(plan) = entry.plan.as_ref().filter(|plan| plan.folder) {
-            folder.push(&plan.config.name);
+        let layout = entry.plan.as_ref().filter(|plan| plan.folder).and_then(|plan| plan.layout.as_ref());
+        if let Some(own) = layout.and_then(|layout| layout.files().first()?.path.iter().next()) {
+            folder.push(own);
         }
         let shown = folder.display().to_string();
         let work = move || match open_folder(&folder) {

@@ -1,5 +1,7 @@
 //! Tests of [`super`]: the story of good, odd and hostile torrents.
 
+use std::path::PathBuf;
+
 use super::*;
 use crate::wire::bencode::Item;
 
@@ -76,6 +78,65 @@ fn a_folder_keeps_its_order_its_offsets_and_its_padding() {
     );
     assert_eq!(it.files[3].path(), ["folder", "d", "b"].iter().collect::<PathBuf>());
     assert_eq!(it.total, 39_152);
+}
+
+#[test]
+fn padding_is_known_by_its_name_where_it_fills_a_piece() {
+    let files = vec![
+        file(&["a"], 10_000),
+        file(&["_____padding_file_0_if you see this file, please update to BitComet 0.85 or above____"], 6384),
+        file(&["b"], 16_000),
+        file(&[".pad", "384"], 384),
+        file(&[".pad", "7"], 1000),
+        file(&[".pad", "seven"], 15_384),
+        file(&["d", "_____padding_file_1"], 384),
+        file(&[".pad", "2", "x"], 16_000),
+        file(&["_____padding_file_x"], 16_384),
+        file(&["_____padding_file_3"], 16_384),
+    ];
+    let pieces = [("pieces", Item::from(vec![7; 6 * 20]))];
+    let raw = folder(files, &pieces);
+    let it = Metainfo::parse(&torrent(raw, &[])).unwrap();
+    let pads: Vec<usize> = it.files.iter().enumerate().filter(|(_, f)| f.pad).map(|(n, _)| n).collect();
+    assert_eq!(pads, [1, 3], "a file that does not end a piece, fills all of one, or is called otherwise is a file");
+}
+
+#[test]
+fn names_are_bytes_on_disk_and_harmless_in_print() {
+    let odd =
+        |name: &[u8]| Item::dictionary([("path", Item::from(vec![Item::from(name)])), ("length", Item::from(8000))]);
+    let files = vec![odd(b"caf\xe9"), odd(b"a\\b\x1b[2J"), odd("x\u{200b}".as_bytes()), odd(b"x"), odd(b"C:")];
+    let it = Metainfo::parse(&torrent(folder(files, &[]), &[])).unwrap();
+    let shown = ["folder/caf\u{fffd}", "folder/a_b_[2J", "folder/x", "folder/x (2)", "folder/C_"];
+    let disk = [&b"caf\xe9"[..], b"a\\b\x1b[2J", "x\u{200b}".as_bytes(), b"x", b"C:"];
+    assert_eq!(names(&it), shown);
+    if cfg!(unix) {
+        for (file, name) in it.files.iter().zip(disk) {
+            assert_eq!(file.bytes(), [b"folder/", name].concat());
+        }
+        assert!(it.remarks.is_empty(), "{:?}", it.remarks);
+        let web: Vec<_> = it.files.iter().map(|f| f.web.as_deref()).collect();
+        let escaped = ["caf%E9", "a%5Cb%1B%5B2J", "x%E2%80%8B", "x", "C%3A"].map(|name| format!("folder/{name}"));
+        assert_eq!(web, escaped.iter().map(|name| Some(name.as_str())).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn what_is_said_of_many_files_does_not_make_them_too_many() {
+    // More than two million tokens each: deep paths, keys that nobody reads, and both.
+    let cases = [
+        (80_000, "1:a".repeat(20), ""),
+        (100_000, "2:bc".into(), "3:m5dl0:0:0:0:0:0:0:0:0:0:0:0:0:0:e"),
+        (90_000, "1:d".repeat(9), "1:ai1e1:bi1e1:ci1e"),
+    ];
+    for (count, parts, more) in cases {
+        let mut raw = b"d5:filesl".to_vec();
+        for n in 0..count {
+            raw.extend_from_slice(format!("d6:lengthi1e{more}4:pathl{parts}6:{n:06}ee").as_bytes());
+        }
+        raw.extend_from_slice(b"e4:name1:n12:piece lengthi1048576e6:pieces20:aaaaaaaaaaaaaaaaaaaae");
+        assert_eq!(Metainfo::from_info(&raw).unwrap().files.len(), count);
+    }
 }
 
 #[test]
