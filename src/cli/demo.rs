@@ -91,7 +91,7 @@ fn make_up(home: &Path, tracker: Option<String>) -> color_eyre::Result<PathBuf> 
     let terms = Terms { trackers: tracker.into_iter().map(|url| vec![url]).collect(), ..Terms::default() };
     let hashes = hasher.finish();
     let made = Draft { name: name.into(), folder: true, files, piece_length: PIECE, hashes, terms };
-    let bytes = made.encode().map_err(|error| eyre!("its .torrent cannot be made: {error}"))?;
+    let bytes = made.encode();
     let path = home.join("demo.torrent");
     fs::write(&path, bytes)?;
     Ok(path)

@@ -159,7 +159,7 @@ impl Share {
             [] => "none: this machine has no address on a network".to_owned(),
             urls => urls.join(" "),
         };
-        let name = clean(&self.found.name, TEXT);
+        let name = clean(&self.found.name.to_string_lossy(), TEXT);
         let size = format_size(self.found.total, BINARY);
         let mut text = format!(
             "sharing    {name}: {files}, {size}, {hashed}\ntracker    {tracker}\ntorrent    {path}\nmagnet     {magnet}\n\n",

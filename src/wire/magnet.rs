@@ -161,7 +161,7 @@ impl Magnet {
         let hash = <[u8; 20]>::try_from(hash).ok().map(InfoHash).or_else(|| info_hash(std::str::from_utf8(hash).ok()?));
         let mut it = Magnet::bare(hash?);
         let name = said.get(b"display-name").and_then(|name| name.text());
-        it.name = name.and_then(|name| paths::component(name, Rules::HERE));
+        it.name = name.and_then(|name| paths::printable(name, Rules::HERE));
         let sources = Sources::read(top.get(b"announce"), top.get(b"announce-list"), top.get(b"url-list"));
         (it.trackers, it.web_seeds, it.refused) = (sources.trackers.concat(), sources.web_seeds, sources.refused);
         Some(it)

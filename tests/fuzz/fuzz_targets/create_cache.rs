@@ -14,7 +14,7 @@ fuzz_target!(|bytes: &[u8]| {
     // A folder that would give such a torrent, as far as its name and its piece length go.
     let survey = Survey {
         root: PathBuf::from("/nowhere"),
-        name: old.name.clone(),
+        name: old.name.clone().into(),
         folder: old.folder,
         files: Vec::new(),
         total: 0,
