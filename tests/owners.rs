@@ -1,7 +1,7 @@
 //! A path on disk has one owner: torrents do not write over each other, nor over what was there before them, and only what
 //! a torrent made goes with it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, clippy::single_range_in_vec_init)]
 
 mod support {
     pub mod torrent;

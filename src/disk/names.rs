@@ -215,7 +215,10 @@ fn fitting(dir: &Path) -> Option<Fitted> {
     const EXFAT: i64 = 0x2011_bab0;
     let there = dir.ancestors().find(|dir| dir.is_dir())?;
     let kind = rustix::fs::statfs(there).ok()?.f_type;
-    matches!(i64::from(kind), VFAT | EXFAT).then_some(|path| {
+    // Its type differs between architectures.
+    #[allow(clippy::useless_conversion)]
+    let kind = i64::from(kind);
+    matches!(kind, VFAT | EXFAT).then_some(|path| {
         let part = |part: &OsStr| component(part.as_encoded_bytes(), Rules::Windows).map(Cow::into_owned);
         to_path(&path.iter().filter_map(part).collect::<Vec<_>>().join(&b'/'))
     })

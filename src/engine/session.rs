@@ -403,7 +403,9 @@ impl Desk {
                 self.settle(id);
             }
             Errand::Deleted(id, deleted) => {
-                deleted.map_or_else(Some, |stays| stays).into_iter().for_each(|text| self.notice(Some(id), text));
+                if let Some(text) = deleted.unwrap_or_else(Some) {
+                    self.notice(Some(id), text);
+                }
                 self.forget(id);
             }
             Errand::Forgotten(hash) => {

@@ -233,7 +233,7 @@ pub enum FrameError {
         max: u64,
     },
     /// A message of fixed size has another one.
-    #[error("a message of kind {id} is {} long", counted(*.got as u64, "byte"))]
+    #[error("a message of kind {id} is {} long", counted(*.got, "byte"))]
     WrongLength {
         /// The message's id.
         id: u8,

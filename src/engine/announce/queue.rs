@@ -169,11 +169,9 @@ impl Queue {
     /// Takes an announce in; gives it back where there are too many. What the same torrent still has to say to the same
     /// tracker is given up for a last word, and where that was never begun there is none to say.
     pub(super) fn push(&mut self, attempt: Attempt, telling: &mut Telling) -> Result<(), Box<Attempt>> {
-        if attempt.is_last() && !attempt.twin {
-            if self.give_up(&attempt) {
-                telling.push((attempt.answering, AnnounceError::new("it was not asked before the end")));
-                return Ok(());
-            }
+        if attempt.is_last() && !attempt.twin && self.give_up(&attempt) {
+            telling.push((attempt.answering, AnnounceError::new("it was not asked before the end")));
+            return Ok(());
         }
         if attempt.is_last() {
             self.last_words.push_back((host_of(&attempt.ask.url, attempt.twin), attempt));

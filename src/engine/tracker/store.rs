@@ -54,6 +54,7 @@ struct Member {
 struct Swarm {
     members: Vec<Member>,
     /// Where in `members` an address stands, once they are many.
+    #[expect(clippy::box_collection, reason = "most swarms have none: a pointer is a sixth of a table")]
     places: Option<Box<HashMap<SocketAddr, usize>>>,
     /// Members that are seeds.
     seeds: u32,

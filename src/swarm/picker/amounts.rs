@@ -111,7 +111,7 @@ mod tests {
 
     #[test]
     fn a_piece_of_padding_is_wanted_by_nobody_whatever_becomes_of_it() {
-        let (mut p, _) = padded(3, &[3 * B..9 * B]);
+        let (mut p, _) = padded(3, std::slice::from_ref(&(3 * B..9 * B)));
         let middle = PieceIndex(1);
         for (priority, have) in [(Priority::High, false), (Priority::Skip, true), (Priority::Normal, true)] {
             p.set_priority(middle, priority);
@@ -128,7 +128,7 @@ mod tests {
     #[test]
     fn what_is_wanted_done_and_to_be_fetched_follows_the_files() {
         // Three files of six blocks each over pieces of four, the last block of the second is padding.
-        let (mut p, _) = padded(5, &[11 * B..12 * B]);
+        let (mut p, _) = padded(5, std::slice::from_ref(&(11 * B..12 * B)));
         let files = [0..6 * B, 6 * B..11 * B, 12 * B..20 * B];
         let want = |p: &mut Picker, skipped: &[usize]| {
             p.set_unwanted(skipped.iter().map(|n| files[*n].clone()));

@@ -70,7 +70,9 @@ fn told(it: &mut Torrent, now: Instant, out: &mut Vec<Effect>) -> Vec<(AnnounceE
 
 #[test]
 fn padding_is_asked_of_nobody_and_counted_nowhere() {
-    let cases: [(&[(u64, bool)], u64, usize); 4] = [
+    /// Lengths of files, and whether each is padding; bytes that count; blocks that are asked for.
+    type Case = (&'static [(u64, bool)], u64, usize);
+    let cases: [Case; 4] = [
         (&[(1000, false), (4 * B - 1000, true), (2000, false)], 3000, 2),
         (&[(5 * B, false), (3 * B, true), (B, false), (3 * B, true), (10, false)], 6 * B + 10, 7),
         (&[(4 * B, false), (12 * B, true), (7, false), (B, true)], 4 * B + 7, 5),
