@@ -124,7 +124,7 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         (
             "a 'film.torrent Enter Enter",
             &[
-                "Add(AddTorrent { what: \"film.torrent\", dir: None, peers: [], select: [], priorities: [], sequential: false, paused: false, choose: false })",
+                "Add(AddTorrent { what: \"film.torrent\", dir: None, overwrite: false, peers: [], select: [], priorities: [], sequential: false, paused: false, choose: false })",
             ],
         ),
         ("a 'film.torrent Enter Down Space Enter", &["priorities: [(1, Skip), (2, Skip)]"]),
@@ -138,7 +138,9 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         ("a 'had.torrent Enter", &["Add(AddTorrent { what: \"had.torrent\""]),
         (
             "a 'one.torrent Down '/films Down Space Down Space Enter",
-            &["dir: Some(\"/films\"), peers: [], select: [], priorities: [], sequential: true, paused: true"],
+            &[
+                "dir: Some(\"/films\"), overwrite: false, peers: [], select: [], priorities: [], sequential: true, paused: true",
+            ],
         ),
         ("a '~/x Tab Enter Enter", &["what: \"/data/me/x.torrent\""]),
         ("a '~/deb Tab Tab Tab Enter Enter", &["what: \"/data/me/debian-12.torrent\""]),

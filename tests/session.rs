@@ -572,14 +572,10 @@ fn files_in_the_way_are_asked_about_and_those_of_another_torrent_are_not_to_be_h
     let same = peer.add(&torrent(source.path(), "theirs", &content(3, data.len())).0, Vec::new());
     let (text, ask) = asked(&peer, same);
     assert!(!ask && text.contains("belongs to the torrent theirs"), "{text}");
-    let what = torrent(source.path(), "theirs", &content(4, data.len() + 9)).0.display().to_string();
-    peer.engine.send(Command::Add(AddTorrent { what: what.clone(), ..AddTorrent::default() }));
-    let why = peer.wait("it is refused", |event| match event {
-        Event::Refused { what: named, why } if *named == what => Some(why.clone()),
-        _ => None,
-    });
-    assert!(why.contains("belongs to the torrent theirs"), "{why}");
-    for id in [same, first] {
+    let longer = peer.add(&torrent(source.path(), "theirs", &content(4, data.len() + 9)).0, Vec::new());
+    let (text, ask) = asked(&peer, longer);
+    assert!(!ask && text.contains("belongs to the torrent theirs"), "{text}");
+    for id in [same, longer, first] {
         peer.engine.send(Command::Remove { id, data: true });
         peer.until("it goes", id, |view| view.is_none());
         assert_eq!(fs::read(dir.join("theirs")).unwrap(), data, "it was there before either of them");

@@ -293,6 +293,7 @@ mod tests {
             let ownership = owners.enter(store.name(), &self.layout, &dir);
             let files = Files::new(1, dir, Allocation::Sparse, handles, ownership);
             let looks = vec![files.look(0).unwrap(), None];
+            looks[0].into_iter().for_each(|look| files.found(0, look));
             let verdict = judge(&self.layout, &found, &looks, files.parts());
             (Record::go_on(store, boot.into(), 0, &found, verdict, looks), files, found)
         }

@@ -271,10 +271,7 @@ impl Work {
 
     fn take(&mut self, post: Post) {
         match post {
-            Post::Detail(on) => {
-                self.it.detail = on;
-                self.changed = true;
-            }
+            Post::Detail(on) => (self.it.detail, self.changed) = (on, true),
             Post::Arrived(arrival) => self.arrived(arrival),
             Post::Described(described) => self.described(*described),
             Post::Input(input) => match &input {

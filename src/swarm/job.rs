@@ -140,6 +140,12 @@ impl FaultKind {
         matches!(self, FaultKind::Full | FaultKind::Passing)
     }
 
+    /// Whether files are in the way that are not the torrent's.
+    #[must_use]
+    pub const fn is_in_the_way(self) -> bool {
+        matches!(self, FaultKind::Occupied | FaultKind::Taken)
+    }
+
     /// Whether trying again does not help: only another call, or another word of the user.
     #[must_use]
     pub const fn is_final(self) -> bool {

@@ -4,7 +4,9 @@ use ratatui::layout::Rect;
 
 use crate::api::{Command, TorrentId};
 use crate::ui::answer::Turn;
+use crate::ui::dialog::Dialog;
 use crate::ui::keys::Key;
+use crate::ui::model::Model;
 use crate::ui::sheet::{Hit, Sheet, bold, measure};
 use crate::ui::text::wrap;
 
@@ -19,6 +21,17 @@ pub struct Overwrite {
     pub text: String,
     /// Whether they may be overwritten.
     pub yes: bool,
+}
+
+/// Files are in the way of a torrent: asks what becomes of them, or says that they cannot be had, behind what is being typed.
+pub fn occupied(model: &mut Model, (id, name): (TorrentId, &str), text: &str, ask: bool) {
+    let name = model.panes.hidden.name(id, name);
+    let text = model.panes.hidden.sentence(text).into_owned();
+    let dialog = match ask {
+        true => Dialog::Overwrite(Box::new(Overwrite::new(id, name, text))),
+        false => Dialog::message(&format!("{name} does not go on"), vec![text]),
+    };
+    model.dialogs.insert(0, dialog);
 }
 
 impl Overwrite {

@@ -10,8 +10,7 @@ use crate::ui::edit::Edit;
 use crate::ui::keys::{Act, Key, Place, Tab};
 use crate::ui::model::{Dialog, Model, Msg, Notice, Pane, find, scroll};
 use crate::ui::order::refresh;
-use crate::ui::overwrite::Overwrite;
-use crate::ui::{acts, create, front, panes, peer, peers, torrents, walk};
+use crate::ui::{acts, create, front, overwrite, panes, peer, peers, torrents, walk};
 
 /// How long a sentence stays in the status line.
 const NOTICE: Duration = Duration::from_secs(8);
@@ -73,16 +72,7 @@ pub fn update(model: &mut Model, msg: Msg, snapshot: &Snapshot) -> Vec<Command> 
             let chooser = Box::new(Chooser::waiting(*contents));
             model.dialogs.insert(0, Dialog::Choose { id, chooser });
         }
-        Msg::Occupied(id, name, text, true) => {
-            let name = model.panes.hidden.name(id, &name);
-            let text = model.panes.hidden.sentence(&text).into_owned();
-            model.dialogs.insert(0, Dialog::Overwrite(Box::new(Overwrite::new(id, name, text))));
-        }
-        Msg::Occupied(id, name, text, false) => {
-            let name = model.panes.hidden.name(id, &name);
-            let text = model.panes.hidden.sentence(&text).into_owned();
-            model.dialogs.insert(0, Dialog::message(&format!("{name} does not go on"), vec![text]));
-        }
+        Msg::Occupied(id, name, text, ask) => overwrite::occupied(model, (id, &name), &text, ask),
         Msg::Magnets(asked, links) => front::copied(model, asked, links),
         Msg::Notice(id, text) => {
             let mut text = model.panes.hidden.sentence(&text).into_owned();

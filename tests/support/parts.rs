@@ -196,8 +196,9 @@ fn what_is_wanted_in_another_session_moves_too_also_after_a_kill() {
     it.download(&known, [3]);
     settle(&it);
     // Nobody closes it: the record is that of a process that was killed.
-    let killed = fs::read_dir(home.state()).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
-    let copies: Vec<_> = killed.map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    let killed = fs::read_dir(home.state()).unwrap().map(|entry| entry.unwrap().path());
+    let copies: Vec<_> =
+        killed.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(path).unwrap())).collect();
     it.storage.close();
     copies.into_iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
     let (it, resumed) = open(&home, &pool, &known, &[]);

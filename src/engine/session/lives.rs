@@ -320,6 +320,9 @@ impl Desk {
             self.event(Event::Refused { what, why: fault.text });
             return self.forget(id);
         }
+        if fault.kind.is_in_the_way() {
+            return self.occupied(id, fault);
+        }
         let before = entry.error.take();
         let known = before.as_ref().is_some_and(|before| before.fault.text == fault.text);
         let text = fault.text.clone();

@@ -8,7 +8,7 @@ use bytes::Bytes;
 use super::{Effect, Gone, Phase, Torrent};
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
-use crate::swarm::job::{DiskFault, DiskJob, FaultKind};
+use crate::swarm::job::{DiskFault, DiskJob};
 use crate::swarm::view::{Priority, Source};
 use crate::wire::message::PieceIndex;
 use crate::wire::text::counted;
@@ -116,7 +116,7 @@ impl Torrent {
 
     /// Stops where files are in the way that are not the torrent's; tells whether that is so.
     pub(super) fn is_occupied(&mut self, now: Instant, fault: &DiskFault, out: &mut Vec<Effect>) -> bool {
-        let occupied = matches!(fault.kind, FaultKind::Occupied | FaultKind::Taken);
+        let occupied = fault.kind.is_in_the_way();
         if occupied {
             self.write_log(now, fault.text.clone());
             out.push(Effect::Occupied(fault.clone()));
