@@ -365,6 +365,14 @@ fn tell(answer: &clap::Error) {
     }
 }
 
+/// Makes the state folder, closed to others. That it cannot be made is said by whoever has something to write there.
+fn make_state_folder(config: &crate::config::Config) {
+    let made = crate::disk::atomic::make_state_folder(&config.state_dir, config.is_default_state_dir);
+    if let Err(error) = made {
+        ::log::debug!("{} cannot be made: {error}", config.state_dir.display());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

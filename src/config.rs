@@ -180,6 +180,8 @@ pub struct Config {
     pub dir: PathBuf,
     /// Where resume records, session and log are kept.
     pub state_dir: PathBuf,
+    /// Nobody named another one: it is ours to close to others.
+    pub is_default_state_dir: bool,
     /// The port to listen on; 0 lets the system choose.
     pub port: u16,
     /// The only address to listen on and connect from.
@@ -234,12 +236,15 @@ impl Config {
         };
         let path = flags.config.or(usual);
         let usual = folders.map(|f| f.state_dir().unwrap_or_else(|| f.data_dir()).join("ttui"));
-        let state_dir = flags.state_dir.or(file.state_dir).or(usual);
+        let named = flags.state_dir.or(file.state_dir);
+        let is_default_state_dir = named.is_none();
+        let state_dir = named.or(usual);
         let state_dir = state_dir.ok_or("there is no home folder to keep the state in: name one with --state-dir")?;
         let limit = |flag: Option<u64>, file: Option<u64>| flag.or(file).filter(|&n| n > 0);
         Ok(Config {
             dir: flags.dir.or(file.dir).unwrap_or_else(|| PathBuf::from(".")),
             state_dir,
+            is_default_state_dir,
             port: flags.port.or(file.port).unwrap_or(PORT),
             bind: flags.bind.or(file.bind),
             dht: !(flags.no_dht || file.no_dht),

@@ -137,6 +137,7 @@ pub mod disk {
     pub mod bits;
     pub mod busy;
     pub mod check;
+    pub mod claims;
     pub mod create;
     pub mod fault;
     pub mod files;
@@ -159,6 +160,7 @@ pub mod disk {
     pub mod record;
     pub mod resume;
     pub mod shard;
+    pub mod stamps;
     pub mod storage;
     pub mod store;
     pub mod trust;

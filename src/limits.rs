@@ -177,6 +177,13 @@ pub const PEERS_PER_REPLY: usize = 200;
 pub const BUDGET: u64 = 48 * MIB as u64;
 /// The least of it that a torrent gets, however many share it: enough to keep its peers at work.
 pub const BUDGET_LEAST: u64 = 16 * BLOCK as u64;
+/// Descriptors kept for everything that is neither a data file nor a peer: listeners, the UDP port, trackers, the log, the
+/// lists of torrents, files that are hashed, connections that are being opened.
+pub const DESCRIPTORS_KEPT: usize = 48;
+/// The most data files and journals open at once.
+pub const FILES_OPEN: usize = 1024;
+/// The least, however few descriptors there are.
+pub const FILES_OPEN_LEAST: usize = 4;
 /// The length of a write that is worth a call of its own.
 pub const WRITE_RUN: usize = 256 * KIB;
 

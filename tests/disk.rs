@@ -258,7 +258,7 @@ fn a_closed_download_goes_on_where_it_was() {
     assert_eq!((pieces_in(&resumed.have), resumed.check), ((0..10).collect(), vec![]));
     open.download(&known, 10..known.pieces());
     open.storage.submit([DiskJob::Save]);
-    assert!(matches!(open.until(|d| !matches!(d, DiskDone::Wrote(_))).pop(), Some(DiskDone::Saved(Ok(())))));
+    assert!(matches!(open.until(|d| !matches!(d, DiskDone::Wrote(_))).pop(), Some(DiskDone::Saved)));
     drop(pool);
     let pool = self::pool();
     let (_, resumed) = home.open(&pool, &known);
@@ -438,6 +438,189 @@ fn files_that_vanish_or_shrink_under_us_are_noticed() {
     open.download(&known, [0, 1, 3]);
     open.storage.close();
     known.assert_whole(&home.dir());
+}
+
+/// How another program may change a file that a torrent works on.
+#[cfg(unix)]
+type Harm = fn(&Path);
+
+#[cfg(unix)]
+const HARMS: &[(&str, Harm)] = &[
+    ("overwritten in place", |path| overwrite(path, 70_000)),
+    ("one byte of it", |path| {
+        let file = fs::File::options().write(true).open(path).unwrap();
+        std::os::unix::fs::FileExt::write_all_at(&file, b"x", 100).unwrap();
+    }),
+    ("cut and made long again", |path| {
+        let (file, length) = (fs::File::options().write(true).open(path).unwrap(), fs::metadata(path).unwrap().len());
+        file.set_len(10).unwrap();
+        file.set_len(length).unwrap();
+    }),
+    ("replaced by one of the same size", |path| {
+        let other = path.with_extension("other");
+        fs::write(&other, vec![7; fs::metadata(path).unwrap().len() as usize]).unwrap();
+        fs::rename(&other, path).unwrap();
+    }),
+];
+
+#[cfg(unix)]
+fn overwrite(path: &Path, bytes: usize) {
+    let file = fs::File::options().write(true).open(path).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, &vec![0xee; bytes], 0).unwrap();
+}
+
+#[cfg(unix)]
+#[test]
+fn what_another_program_changes_during_a_download_is_told_before_it_is_complete_and_hashed() {
+    let known = Known::new(32_768, &[(Some("d/a"), 100_000), (Some("d/b"), 200_000), (Some("d/c"), 50_000)]);
+    let compare = |open: &support::torrent::Open| {
+        open.storage.submit([DiskJob::Compare]);
+        match open.until(|d| !matches!(d, DiskDone::Wrote(_))).pop() {
+            Some(DiskDone::Compared(result)) => result,
+            other => panic!("{other:?}"),
+        }
+    };
+    for (name, harm) in HARMS {
+        let (home, pool) = (Home::new(), pool());
+        let (open, _) = home.open(&pool, &known);
+        open.download(&known, 0..6);
+        assert_eq!(compare(&open), Ok(vec![]), "{name}: our own writes are no alarm");
+        harm(&home.dir().join("d/a"));
+        // What we write afterwards, to this file and to others, must not hide it.
+        open.download(&known, 6..known.pieces());
+        assert_eq!(compare(&open), Ok(vec![0..4]), "{name}");
+        let (good, fault) = open.check(vec![0..4]);
+        assert!(good.len() < 4 && fault.is_none(), "{name}: {good:?}");
+        open.download(&known, (0..4).filter(|piece| !good.contains(piece)));
+        assert_eq!(compare(&open), Ok(vec![]), "{name}: what was hashed is believed");
+        open.storage.close();
+        let (open, resumed) = home.open(&pool, &known);
+        assert_eq!((pieces_in(&resumed.have).len() as u32, resumed.check), (known.pieces(), vec![]), "{name}");
+        known.assert_whole(&home.dir());
+        fs::File::options().write(true).open(home.dir().join("d/b")).unwrap().set_len(200_001).unwrap();
+        let fault = compare(&open).unwrap_err();
+        assert!(fault.text.contains("exists with 200001 bytes"), "{fault}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn what_was_found_changed_is_never_believed_again_unhashed() {
+    let known = Known::new(32_768, &[(Some("d/a"), 100_000), (Some("d/b"), 200_000)]);
+    let mut bytes = vec![0; 16_384];
+    for (name, harm) in HARMS {
+        for by in ["a write", "a comparison"] {
+            let (home, pool) = (Home::new(), pool());
+            let (open, _) = home.open(&pool, &known);
+            open.download(&known, [0, 1, 2, 5]);
+            harm(&home.dir().join("d/a"));
+            if by == "a write" {
+                // Piece 3 lies in both files.
+                open.download_what_can_be(&known, [3]);
+            }
+            if by == "a comparison" || name.contains("replaced") {
+                open.storage.submit([DiskJob::Compare]);
+                open.until(|d| matches!(d, DiskDone::Compared(_)));
+            }
+            // As a kill would leave it.
+            let (killed, told) = (copy_of(&home.state()), format!("{name}, found by {by}"));
+            open.storage.close();
+            for state in ["closed", "killed"] {
+                if state == "killed" {
+                    put_back(&home.state(), &killed);
+                }
+                let (open, resumed) = home.open(&pool, &known);
+                let have = pieces_in(&resumed.have);
+                assert!(have.iter().all(|piece| *piece > 3), "{told}, {state}: {resumed:?}");
+                assert_eq!(resumed.check.first().map(|run| run.start), Some(0), "{told}, {state}");
+                // Nothing is hashed yet: however often it ends now, that stays.
+                open.storage.close();
+                let (open, resumed) = home.open(&pool, &known);
+                assert!(pieces_in(&resumed.have).iter().all(|piece| *piece > 3), "{told}, {state}, again");
+                open.storage.read(known.blocks(5)[0], &mut bytes).unwrap();
+                open.storage.close();
+            }
+        }
+    }
+}
+
+/// The files of a folder, as they are now.
+fn copy_of(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
+    let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    files.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(path).unwrap())).collect()
+}
+
+fn put_back(folder: &Path, files: &[(std::path::PathBuf, Vec<u8>)]) {
+    fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.is_file())
+        .for_each(|path| fs::remove_file(path).unwrap());
+    files.iter().for_each(|(path, bytes)| fs::write(path, bytes).unwrap());
+}
+
+#[test]
+fn a_check_of_what_was_whole_that_is_cut_short_leaves_the_rest_in_doubt() {
+    let known = Known::new(16_384, &[(Some("f"), 40 << 20)]);
+    let (home, pool) = (Home::new(), pool());
+    known.put(&home.dir());
+    let (open, resumed) = home.open(&pool, &known);
+    assert_eq!(open.check(resumed.check).0.len() as u32, known.pieces());
+    let mut bytes = fs::read(home.dir().join("f")).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    fs::write(home.dir().join("f"), bytes).unwrap();
+    open.storage.submit([DiskJob::Check(vec![0..known.pieces()])]);
+    open.storage.close();
+    let (open, resumed) = home.open(&pool, &known);
+    assert!(!pieces_in(&resumed.have).contains(&(known.pieces() - 1)), "{:?}", resumed.check);
+    open.check(resumed.check);
+    open.storage.close();
+    let (_, resumed) = home.open(&pool, &known);
+    assert_eq!((pieces_in(&resumed.have).len() as u32, resumed.check), (known.pieces() - 1, vec![]));
+}
+
+#[test]
+fn records_are_written_when_there_is_something_to_say_and_never_pile_up() {
+    let known = Known::new(32_768, &[(Some("f"), 1_000_000)]);
+    let (home, pool) = (Home::new(), pool());
+    let (open, _) = home.open(&pool, &known);
+    open.storage.close();
+    assert!(copy_of(&home.state()).is_empty(), "nothing was done");
+    for piece in 0..20 {
+        let (open, _) = home.open(&pool, &known);
+        open.download(&known, [piece]);
+        open.storage.submit([DiskJob::Save]);
+        open.until(|d| matches!(d, DiskDone::Saved));
+        open.storage.close();
+        assert!(home.records("journal").len() <= 8, "{:?}", home.records("journal"));
+    }
+    let before = copy_of(&home.state());
+    for _ in 0..3 {
+        let (open, resumed) = home.open(&pool, &known);
+        assert_eq!(pieces_in(&resumed.have).len(), 20);
+        open.storage.close();
+    }
+    assert!(copy_of(&home.state()) == before, "a start that changes nothing writes nothing");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn descriptors_do_not_grow_with_the_torrents() {
+    let open_files = || fs::read_dir("/proc/self/fd").unwrap().count();
+    let known: Vec<Known> = (1..200).map(|n| Known::new(16_384, &[(Some("f"), n * 100)])).collect();
+    let (home, pool) = (Home::new(), pool());
+    let before = open_files();
+    let all: Vec<_> = (0..known.len())
+        .map(|n| {
+            let mut spec = home.spec(&known[n]);
+            spec.dir = home.root.path().join(n.to_string());
+            support::torrent::open(&pool, spec).unwrap().0
+        })
+        .collect();
+    // Other tests of this process open files meanwhile, far fewer than one for each torrent.
+    assert!(open_files() < before + 100, "{before}, then {}", open_files());
+    drop(all);
 }
 
 #[test]
@@ -657,11 +840,17 @@ mod unix {
         let (home, pool) = (Home::new(), pool());
         let (open, _) = home.open(&pool, &known);
         open.download(&known, [0]);
-        for entry in fs::read_dir(home.state()).unwrap() {
-            let entry = entry.unwrap();
-            let rights = if entry.file_type().unwrap().is_dir() { 0o700 } else { 0o600 };
-            assert_eq!(entry.metadata().unwrap().permissions().mode() & 0o777, rights, "{:?}", entry.path());
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let mut seen = 0;
+        for folder in [home.state(), home.state().join("running"), home.state().join("owners")] {
+            assert_eq!(mode(&folder), 0o700, "{folder:?}");
+            for entry in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file())
+            {
+                assert_eq!(mode(&entry), 0o600, "{entry:?}");
+                seen += 1;
+            }
         }
+        assert!(seen >= 5, "base, journal, gate, lock, list: {seen}");
         assert!(fs::metadata(home.dir().join("a")).unwrap().blocks() * 512 < 100_000, "sparse until it is written");
     }
 
@@ -801,6 +990,50 @@ mod ends {
         fn drop(&mut self) {
             let _ = Command::new("umount").arg("-l").arg(self.0).status();
         }
+    }
+
+    #[test]
+    fn a_state_folder_that_is_full_is_told_once_and_written_when_there_is_room() {
+        let known = Known::new(32_768, &[(Some("f"), 500_000)]);
+        let (home, pool) = (Home::new(), pool());
+        let state = home.state();
+        let Some(disk) = Tmpfs::mount(&state, 256) else {
+            println!("skipped: no tmpfs can be mounted here");
+            return;
+        };
+        while fs::write(state.join(format!("ballast{}", fastrand::u32(..))), vec![1; 4096]).is_ok() {}
+        let (open, _) = home.open(&pool, &known);
+        open.storage.submit((0..10).flat_map(|p| known.write_piece(p)));
+        let (mut verified, mut told) = (0, Vec::new());
+        while verified < 10 {
+            match open.next() {
+                DiskDone::Verified { .. } => verified += 1,
+                DiskDone::Unrecorded(fault) => told.push(fault),
+                DiskDone::Wrote(_) => {}
+                other => panic!("{other:?}"),
+            }
+        }
+        assert_eq!(told.len(), 1, "{told:?}");
+        let (text, state) = (&told[0].text, state.display().to_string());
+        assert!(text.contains(&state) && text.contains("--state-dir"), "{text}");
+        assert!(!text.contains(&home.dir().display().to_string()), "{text}");
+        for entry in fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path()) {
+            if entry.file_name().is_some_and(|name| name.to_string_lossy().starts_with("ballast")) {
+                fs::remove_file(entry).unwrap();
+            }
+        }
+        // By itself, within a few seconds.
+        let deadline = std::time::Instant::now() + std::time::Duration::from_secs(60);
+        while home.records("resume").is_empty() {
+            assert!(std::time::Instant::now() < deadline, "it was never written");
+            std::thread::sleep(std::time::Duration::from_millis(50));
+        }
+        open.download(&known, [10]);
+        open.storage.close();
+        let (open, resumed) = home.open(&pool, &known);
+        assert_eq!((pieces_in(&resumed.have).len(), resumed.check), (11, vec![]));
+        open.storage.close();
+        drop(disk);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use support::engine::{PATIENCE, PIECE, Peer, content, torrent};
 use ttui::api::{AddTorrent, Command, Event, State};
+use ttui::disk::store::Store;
 use ttui::limits;
 use ttui::wire::message::{Handshake, InfoHash, Message, PeerId, Reserved};
 
@@ -218,7 +219,7 @@ fn the_next_session_has_the_torrents_of_this_one_whatever_befalls_them() {
     let _alone = alone();
     let data = content(77, 5 * PIECE + 3);
     let first = Peer::start_in(tempfile::tempdir().unwrap(), true);
-    let (path, _) = torrent(first.folder.path(), "kept", &data);
+    let (path, hash) = torrent(first.folder.path(), "kept", &data);
     std::fs::write(first.folder.path().join("kept"), &data).unwrap();
     let id = first.add(&path, Vec::new());
     first.until("it seeds", id, |view| view.is_some_and(|v| v.state == State::Seeding));
@@ -227,10 +228,7 @@ fn the_next_session_has_the_torrents_of_this_one_whatever_befalls_them() {
 
     // Another program works on it: the torrent is shown with the reason, and stays.
     let state = folder.path().join("state");
-    let lock = std::fs::read_dir(&state).unwrap().map(|entry| entry.unwrap().path());
-    let lock = lock.into_iter().find(|path| path.extension().is_some_and(|e| e == "lock")).unwrap();
-    let held = std::fs::OpenOptions::new().write(true).open(lock).unwrap();
-    held.try_lock().unwrap();
+    let held = Store::new(&state, hash, folder.path()).claim().unwrap();
     let second = Peer::start_in(folder, true);
     second.until("it says who has it", id, |view| {
         view.is_some_and(|v| v.error.as_deref().is_some_and(|why| why.contains("already running")))

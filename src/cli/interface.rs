@@ -22,6 +22,7 @@ use crate::ui::run::{Outcome, UiOptions};
 /// The configuration is wrong, there is no terminal, or another interface uses the same state folder.
 pub fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode> {
     let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
+    super::make_state_folder(&config);
     super::log::start(&config, true)?;
     let _only = Only::claim(&config.state_dir)?;
     let stop = on_signal()?;

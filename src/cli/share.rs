@@ -42,6 +42,7 @@ pub fn run(args: &ShareArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let mut config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
     config.port = args.port.unwrap_or(config.port);
     let headless = args.headless || !io::stdout().is_terminal() || !io::stdin().is_terminal();
+    super::make_state_folder(&config);
     super::log::start(&config, !headless)?;
     let stop = on_signal()?;
     let tracker = tracker(config.bind)?;

@@ -41,6 +41,37 @@ pub(crate) fn unlink_alias(path: &Path) -> io::Result<bool> {
     Ok(alias)
 }
 
+/// Makes a folder, with those above it, that nobody else may look into. One that is there stays as it is.
+///
+/// # Errors
+/// The system's.
+pub fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(folder)
+}
+
+/// Makes the state folder, whose names tell what is downloaded, so that nobody else may look into it. One that is there
+/// is closed to others only where it `is_default`: who names a folder of their own decides on its rights.
+///
+/// # Errors
+/// The system's.
+pub fn make_state_folder(folder: &Path, is_default: bool) -> io::Result<()> {
+    make_private(folder)?;
+    #[cfg(unix)]
+    if is_default {
+        use std::os::unix::fs::PermissionsExt;
+        let rights = fs::metadata(folder)?.permissions();
+        if rights.mode() & 0o077 != 0 {
+            fs::set_permissions(folder, fs::Permissions::from_mode(rights.mode() & 0o700))?;
+        }
+    }
+    let _ = is_default;
+    Ok(())
+}
+
 /// Removes a file that need not be there.
 pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
@@ -128,6 +159,30 @@ mod tests {
         }
         assert!(!unlink_alias(&target).unwrap() && !unlink_alias(&dir.path().join("none")).unwrap());
         assert_eq!(fs::read(&target).unwrap(), b"mine");
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn the_state_folder_is_made_for_its_owner_alone_and_one_of_the_users_own_is_left_alone() {
+        use std::os::unix::fs::PermissionsExt;
+        let dir = tempfile::tempdir().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        let made = dir.path().join("a/b");
+        make_state_folder(&made, false).unwrap();
+        assert_eq!((mode(&made), mode(&dir.path().join("a"))), (0o700, 0o700));
+        for (name, was, is_default, becomes) in [
+            ("open", 0o755, true, 0o700),
+            ("group", 0o770, true, 0o700),
+            ("named", 0o755, false, 0o755),
+            ("read-only", 0o500, true, 0o500),
+            ("private", 0o700, true, 0o700),
+        ] {
+            let path = dir.path().join(name);
+            fs::create_dir(&path).unwrap();
+            fs::set_permissions(&path, fs::Permissions::from_mode(was)).unwrap();
+            make_state_folder(&path, is_default).unwrap();
+            assert_eq!(mode(&path), becomes, "{name}");
+        }
     }
 
     #[test]

@@ -33,6 +33,8 @@ impl Check {
         let place = &self.place;
         let stop = || place.is_closing() || stop();
         let mut fault = None;
+        // Before the files are looked at anew: a check that is cut short must not make them believed.
+        place.suspect(&self.pieces);
         for n in files_of(place.files.layout(), &self.pieces) {
             if stop() {
                 return;
@@ -48,7 +50,7 @@ impl Check {
         }
         place.files.start_over(place.files.part());
         let answer = |first: PieceIndex, good: &[bool]| {
-            place.record.checked(first.0, good);
+            place.checked(first, good);
             place.answer(DiskDone::Checked { first, good: good.to_vec() });
         };
         let places = (place.files.dir(), place.files.parts());
@@ -63,8 +65,7 @@ impl Check {
             return;
         }
         place.files.ownership().save(false);
-        // A record that cannot be written is complained of in the log; the check itself was done.
-        let _ = place.save(Manner::Quick);
+        place.save(Manner::Quick);
         place.answer(DiskDone::CheckDone(occupied.or(found).or(fault)));
     }
 }

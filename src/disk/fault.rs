@@ -79,6 +79,17 @@ pub fn system(doing: Doing, path: &Path, error: &io::Error, needs: u64) -> DiskF
     DiskFault { kind, text: format!("cannot {} {shown}: {reason}; {advice}", doing.word()) }
 }
 
+/// A resume record that cannot be written: names the record, not the download folder.
+#[must_use]
+pub fn unrecorded(record: &Path, error: &io::Error) -> DiskFault {
+    let DiskFault { kind, text } = system(Doing::Record, record, error, 4096);
+    let text = format!(
+        "{text}; without it what is here is checked again at the next start: make room there, or name another folder \
+         with --state-dir"
+    );
+    DiskFault { kind, text }
+}
+
 /// A fault because files are not as they were left.
 #[must_use]
 pub fn changed(path: &Path, how: &str) -> DiskFault {

@@ -6,7 +6,6 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::UNIX_EPOCH;
 
 use bytes::Bytes;
 
@@ -18,11 +17,14 @@ use crate::disk::ownership::{self, Ownership};
 use crate::disk::part::{self, Parts};
 use crate::disk::paths::{self, Access};
 use crate::disk::rawio;
+use crate::disk::record::Note;
+use crate::disk::stamps::{Stamp, Stamps};
 use crate::disk::storage::Allocation;
 use crate::swarm::job::DiskFault;
 use crate::wire::metainfo::paths::folded;
 use crate::wire::text::counted;
 
+mod changes;
 mod parted;
 mod probe;
 
@@ -34,21 +36,15 @@ const SIZED: u8 = 2;
 const CHANGED: u8 = 4;
 /// Written to since it was last synced.
 const DIRTY: u8 = 8;
-/// Written to since its size and time were last recorded.
-const UNSTAMPED: u8 = 16;
+/// Another program has changed it: its pieces are hashed before the torrent is complete, and before any of them is
+/// believed after a restart.
+const DOUBTED: u8 = 16;
 /// Its folder entry was not synced yet.
 const NEW: u8 = 32;
 /// The system could not sync it: what is in it is never vouched for across a restart of the machine.
 const UNSYNCED: u8 = 64;
-
-/// Size and time of change of a file.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stamp {
-    /// Its length in bytes.
-    pub size: u64,
-    /// When it was last changed: nanoseconds since 1970.
-    pub changed: i64,
-}
+/// Its file system sets the modification time during the write call.
+const EXACT: u8 = 128;
 
 /// The files of one torrent in one folder.
 #[derive(Debug)]
@@ -68,6 +64,10 @@ pub struct Files {
     owners: Mutex<HashMap<(u64, u64), u32>>,
     /// Whose each file is.
     ownership: Arc<Ownership>,
+    stamps: Stamps,
+    /// Files that were found changed, until somebody takes note of them.
+    doubts: Mutex<Vec<u32>>,
+    has_doubts: AtomicBool,
 }
 
 impl Files {
@@ -75,14 +75,31 @@ impl Files {
     #[must_use]
     pub fn new(id: u64, dir: PathBuf, allocate: Allocation, handles: Arc<Handles>, ownership: Arc<Ownership>) -> Self {
         let layout = Arc::clone(&ownership.layout);
-        let flags = (0..=layout.files().len()).map(|_| AtomicU8::new(0)).collect();
+        let flags: Vec<AtomicU8> = (0..=layout.files().len()).map(|_| AtomicU8::new(0)).collect();
+        let stamps = Stamps::new(flags.len());
         // It may be as long as it needs to be.
         let path = part::name(layout.info_hash());
         let part_entry = LaidFile { path, length: u64::MAX, offset: 0, pad: false };
         let needs = AtomicU64::new(layout.geometry().total());
-        let begun = AtomicBool::new(false);
-        let (parts, owners) = (Parts::default(), Mutex::default());
-        Files { id, layout, dir, allocate, handles, flags, parts, part_entry, begun, needs, owners, ownership }
+        let (parts, owners, doubts) = (Parts::default(), Mutex::default(), Mutex::default());
+        let (begun, has_doubts) = (AtomicBool::new(false), AtomicBool::new(false));
+        Files {
+            id,
+            layout,
+            dir,
+            allocate,
+            handles,
+            flags,
+            parts,
+            part_entry,
+            begun,
+            needs,
+            owners,
+            ownership,
+            stamps,
+            doubts,
+            has_doubts,
+        }
     }
 
     /// Whose each file is.
@@ -159,11 +176,12 @@ impl Files {
         if meta.len() > wanted {
             return Err(larger(&path, meta.len(), wanted));
         }
-        Ok(Some(stamp(&meta)))
+        Ok(Some(Stamp::new(&meta)))
     }
 
     /// Takes note of a file that is there.
     pub fn found(&self, file: u32, stamp: Stamp) {
+        self.stamps.set(file, Some(stamp));
         let sized = self.file(file).is_ok_and(|f| f.length == stamp.size);
         self.raise(file, if sized { BEGUN | SIZED } else { BEGUN });
     }
@@ -173,16 +191,18 @@ impl Files {
         self.raise(file, DIRTY | NEW);
     }
 
-    /// Forgets what was known of a file, before it is checked: from now on it is what it is.
+    /// Forgets what was known of a file, before it is checked: from now on it is what it is. The stamp is taken before
+    /// the file is hashed, so that a change during the check is found later.
     pub fn start_over(&self, file: u32) {
-        self.lower(file, BEGUN | SIZED | CHANGED);
+        self.lower(file, BEGUN | SIZED | CHANGED | DOUBTED);
         self.handles.close((self.id, file));
+        self.stamps.set(file, None);
         if file == self.part() {
             self.parts.load(&self.dir, &self.layout);
         }
         if let Ok(Some(stamp)) = self.look(file) {
             self.found(file, stamp);
-            self.raise(file, DIRTY | UNSTAMPED);
+            self.raise(file, DIRTY);
         }
     }
 
@@ -209,7 +229,7 @@ impl Files {
     }
 
     fn lost(&self, file: u32, how: &str) -> DiskFault {
-        self.raise(file, CHANGED);
+        self.doubt(file, CHANGED);
         fault::changed(&self.path(file), how)
     }
 
@@ -257,6 +277,10 @@ impl Files {
         if meta.len() > entry.length {
             return Err(larger(&self.path(file), meta.len(), entry.length));
         }
+        let exact = rawio::has_exact_times(&opened);
+        if !made && exact && !self.stamps.is_as_left(file, Some(Stamp::new(&meta))) {
+            self.doubt(file, DOUBTED);
+        }
         if meta.len() < entry.length {
             if self.flag(file, SIZED) {
                 return Err(
@@ -269,7 +293,12 @@ impl Files {
                 return Err(words(Doing::Allocate)(error));
             }
         }
-        self.raise(file, if made { BEGUN | SIZED | NEW } else { BEGUN | SIZED });
+        if made || meta.len() < entry.length {
+            let meta = opened.metadata().map_err(words(Doing::Open))?;
+            self.stamps.set(file, Some(Stamp::new(&meta)));
+        }
+        let exact = if exact { EXACT } else { 0 };
+        self.raise(file, exact | if made { BEGUN | SIZED | NEW } else { BEGUN | SIZED });
         Ok(self.handles.put(key, opened, true))
     }
 
@@ -348,21 +377,22 @@ impl Files {
     }
 
     /// Writes slices that follow one another from `offset` of the torrent on; what falls into pad files is left out.
+    /// `journal` hears of the files that are written to: before the write, and after it how it left them.
     ///
     /// # Errors
     /// When the system refuses; a part may have been written by then.
-    pub fn write(&self, offset: u64, slices: &[Bytes]) -> Result<(), DiskFault> {
+    pub fn write(&self, offset: u64, slices: &[Bytes], journal: &dyn Fn(Note)) -> Result<(), DiskFault> {
         if !self.begun.swap(true, Ordering::AcqRel) {
             self.make_empty_files()?;
         }
         if self.parts.is_used() {
-            return self.write_parted(offset, slices);
+            return self.write_parted(offset, slices, journal);
         }
         let length: u64 = slices.iter().map(|s| s.len() as u64).sum();
         let mut done = 0;
         for segment in self.layout.segments(offset..offset + length) {
             if !self.layout.files().get(segment.file).is_some_and(|f| f.pad) {
-                self.write_file(segment.file as u32, slices, (done, segment.length), segment.at)?;
+                self.write_file(segment.file as u32, slices, (done, segment.length), segment.at, journal)?;
             }
             done += segment.length;
         }
@@ -370,13 +400,24 @@ impl Files {
     }
 
     /// Writes to a file so many bytes of the slices after the first `skip`, unless they stand there already.
-    fn write_file(&self, file: u32, slices: &[Bytes], (skip, length): (u64, u64), at: u64) -> Result<(), DiskFault> {
+    fn write_file(
+        &self,
+        file: u32,
+        slices: &[Bytes],
+        (skip, length): (u64, u64),
+        at: u64,
+        journal: &dyn Fn(Note),
+    ) -> Result<(), DiskFault> {
         if self.ownership.is_guarded(file) && !self.ownership.admit(file, at, rawio::parts(slices, skip, length))? {
             return Ok(());
         }
         let open = self.writer(file)?;
+        if self.stamps.begin(file, &open, self.flag(file, EXACT), journal) {
+            self.doubt(file, DOUBTED);
+        }
         let written = rawio::write_all_at(&open, slices, skip, length, at);
-        self.raise(file, DIRTY | UNSTAMPED);
+        self.raise(file, DIRTY);
+        self.stamps.end(file, &open, journal);
         written.map_err(|error| self.refused(file, Doing::Write, &error))
     }
 
@@ -414,29 +455,6 @@ impl Files {
     #[must_use]
     pub fn sync_failed(&self, file: u32) -> bool {
         self.flag(file, UNSYNCED)
-    }
-
-    /// Brings a table of sizes and times up to date; tells whether it changed.
-    pub fn stamp(&self, table: &mut [Option<Stamp>]) {
-        for (n, entry) in table.iter_mut().enumerate() {
-            if self.lower(n as u32, UNSTAMPED) != 0 {
-                *entry =
-                    fs::symlink_metadata(self.path(n as u32)).ok().filter(fs::Metadata::is_file).map(|m| stamp(&m));
-            }
-        }
-    }
-
-    /// Looks whether files that are open were deleted or cut; those are not read or written again until checked.
-    pub fn watch(&self) {
-        for (n, open) in self.handles.of(self.id) {
-            let Ok(meta) = open.metadata() else { continue };
-            let short = self.flag(n, SIZED) && self.file(n).is_ok_and(|f| meta.len() < f.length);
-            if rawio::is_deleted(&meta) || short {
-                log::warn!("{} was deleted or cut while it was in use", self.path(n).display());
-                self.raise(n, CHANGED);
-                self.handles.close((self.id, n));
-            }
-        }
     }
 
     /// Closes all handles.
@@ -500,18 +518,4 @@ fn larger(path: &Path, is: u64, wanted: u64) -> DiskFault {
         path.display(),
         counted(is, "byte")
     ))
-}
-
-/// Size and time from what the system tells.
-fn stamp(meta: &fs::Metadata) -> Stamp {
-    Stamp { size: meta.len(), changed: meta.modified().map_or(0, nanos) }
-}
-
-/// Nanoseconds since 1970.
-#[must_use]
-pub fn nanos(time: std::time::SystemTime) -> i64 {
-    match time.duration_since(UNIX_EPOCH) {
-        Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),
-        Err(before) => i64::try_from(before.duration().as_nanos()).map_or(i64::MIN, |n| -n),
-    }
 }

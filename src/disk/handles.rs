@@ -2,10 +2,48 @@
 
 use std::collections::HashMap;
 use std::fs::File;
+use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use crate::disk::fault;
+use crate::limits;
 
 /// A file: the number of its storage and its index there.
 type Key = (u64, u32);
+
+/// The index that stands for the journal of a storage, which is open only while it is written to.
+pub const JOURNAL: u32 = u32::MAX;
+
+/// How the descriptors that the process may have are shared out. Data files and journals give theirs back to whoever
+/// needs one more; sockets cannot, so a part is kept from them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Descriptors {
+    /// Open data files and journals, together.
+    pub files: usize,
+    /// Connections to peers.
+    pub peers: usize,
+}
+
+impl Descriptors {
+    /// Shares out `all`: [`DESCRIPTORS_KEPT`](limits::DESCRIPTORS_KEPT) for everything that is neither a file of a
+    /// torrent nor a peer, a quarter of the rest for files, and what is left for peers. Each gets at least a few.
+    #[must_use]
+    pub fn of(all: usize) -> Self {
+        let rest = all.saturating_sub(limits::DESCRIPTORS_KEPT);
+        let files = (rest / 4).clamp(limits::FILES_OPEN_LEAST, limits::FILES_OPEN);
+        Descriptors { files, peers: rest.saturating_sub(files).max(1) }
+    }
+
+    /// Shares out what the system's limit allows now.
+    #[must_use]
+    pub fn of_this_process() -> Self {
+        #[cfg(unix)]
+        let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        #[cfg(not(unix))]
+        let most = Some(8192_u64);
+        Descriptors::of(most.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX))
+    }
+}
 
 /// The open files.
 #[derive(Debug)]
@@ -34,14 +72,10 @@ impl Handles {
         Handles { limit: limit.max(1), cache: Mutex::default() }
     }
 
-    /// A quarter of the descriptors that the process may have, 4 to 1,024: sockets need the rest.
+    /// As many as [`Descriptors`] leaves to files.
     #[must_use]
     pub fn of_this_process() -> Self {
-        #[cfg(unix)]
-        let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current.unwrap_or(4096);
-        #[cfg(not(unix))]
-        let most = 2048_u64;
-        Handles::new(((most / 4) as usize).clamp(4, 1024))
+        Handles::new(Descriptors::of_this_process().files)
     }
 
     fn lock(&self) -> MutexGuard<'_, Cache> {
@@ -79,6 +113,17 @@ impl Handles {
         self.lock().open.remove(&key);
     }
 
+    /// Opens a file; where descriptors have run out, others are closed first.
+    ///
+    /// # Errors
+    /// Those of `open`.
+    pub fn making_room(&self, open: impl Fn() -> io::Result<File>) -> io::Result<File> {
+        match open() {
+            Err(error) if fault::is_out_of_handles(&error) && self.shed() => open(),
+            other => other,
+        }
+    }
+
     /// Closes some files, because descriptors have run out. Tells whether there were any.
     pub fn shed(&self) -> bool {
         let mut cache = self.lock();
@@ -98,7 +143,12 @@ impl Handles {
     #[must_use]
     pub fn of(&self, storage: u64) -> Vec<(u32, Arc<File>)> {
         let cache = self.lock();
-        cache.open.iter().filter(|(key, _)| key.0 == storage).map(|(key, e)| (key.1, Arc::clone(&e.file))).collect()
+        cache
+            .open
+            .iter()
+            .filter(|(key, _)| key.0 == storage && key.1 != JOURNAL)
+            .map(|(key, e)| (key.1, Arc::clone(&e.file)))
+            .collect()
     }
 }
 
@@ -113,6 +163,17 @@ impl Cache {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn descriptors_are_shared_out_within_what_there_is() {
+        for all in [64, 128, 256, 1024, 4096, 65_536, usize::MAX] {
+            let Descriptors { files, peers } = Descriptors::of(all);
+            assert!(files >= limits::FILES_OPEN_LEAST && peers >= 1, "{all}");
+            assert!(files + peers <= (all - limits::DESCRIPTORS_KEPT).max(limits::FILES_OPEN_LEAST + 1), "{all}");
+        }
+        assert_eq!(Descriptors::of(128).files, 20);
+        assert_eq!(Descriptors::of(0), Descriptors { files: limits::FILES_OPEN_LEAST, peers: 1 });
+    }
 
     #[test]
     fn the_longest_unused_is_closed_first() {

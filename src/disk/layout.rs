@@ -223,6 +223,13 @@ impl Layout {
     pub fn pieces_of(&self, file: usize) -> Range<u32> {
         self.files.get(file).map_or(0..0, |f| self.geometry.pieces_of(f.offset..f.offset + f.length))
     }
+
+    /// The pieces that are in doubt when a file was changed by another program: those that hold bytes of it; all, where it
+    /// is the part file, which comes after the others and holds bytes of any.
+    #[must_use]
+    pub fn doubtful(&self, file: u32) -> Range<u32> {
+        if file as usize == self.files.len() { 0..self.geometry.pieces() } else { self.pieces_of(file as usize) }
+    }
 }
 
 #[cfg(test)]

@@ -17,7 +17,7 @@ use crate::swarm::job::DiskFault;
 pub fn claim(path: &Path, held: &str) -> Result<File, DiskFault> {
     let words = |error: io::Error| fault::system(Doing::Record, path, &error, 4096);
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).map_err(words)?;
+        super::atomic::make_private(folder).map_err(words)?;
     }
     if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_symlink()) {
         super::atomic::unlink_alias(path).map_err(words)?;
@@ -45,12 +45,6 @@ pub fn claim(path: &Path, held: &str) -> Result<File, DiskFault> {
     }
     file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(words)?;
     Ok(file)
-}
-
-/// Whether somebody holds the lock file at `path`, this process among them.
-#[must_use]
-pub fn is_held(path: &Path) -> bool {
-    File::open(path).is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
 }
 
 #[cfg(test)]

@@ -7,13 +7,14 @@
 //! only where files are renamed can a kill leave some in each, and then moving once more brings the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::disk::atomic;
+use crate::disk::claims::Claim;
 use crate::disk::fault::{self, Doing};
 use crate::disk::files::remove_empty_folders;
 use crate::disk::layout::Layout;
@@ -90,7 +91,7 @@ pub struct Moved {
     /// Who owns the old files, until they are gone: the records, and the name of the torrent's.
     owners: (Arc<Owners>, String),
     /// Nobody works in the old folder before it is cleared.
-    _lock: File,
+    _claim: Claim,
 }
 
 /// Brings all files of a torrent to the folder `to`. Nobody may work on it meanwhile. Files that are somebody else's stay;
@@ -107,7 +108,7 @@ pub fn bring(spec: &StorageSpec, to: &Path, owners: &Arc<Owners>, progress: &Pro
     if old.is(&new) {
         return Err(fault::other(format!("its data are in {} already", to.display())));
     }
-    let (lock, _new_lock) = (old.lock()?, new.lock()?);
+    let ((claim, _), _new_claim) = (old.claim()?, new.claim()?);
     // Files that lie under other names keep these.
     let (layout, _) = names::find(&spec.layout, &from);
     if let Some((path, owner)) = owners.taken(new.name(), &layout, &to) {
@@ -143,7 +144,7 @@ pub fn bring(spec: &StorageSpec, to: &Path, owners: &Arc<Owners>, progress: &Pro
     let gone = work.done.iter().filter(|(n, how)| *how != How::Renamed && !(any && stays(*n)));
     let left = gone.map(|(n, _)| *n).collect();
     let owners = (Arc::clone(owners), old.name().to_owned());
-    Ok(Moved { layout, part, from, left, note, owners, _lock: lock })
+    Ok(Moved { layout, part, from, left, note, owners, _claim: claim })
 }
 
 impl Moved {

@@ -308,11 +308,7 @@ impl Owners {
     }
 
     fn write(&self, key: &str, entry: &Entry) -> io::Result<()> {
-        let mut folder = fs::DirBuilder::new();
-        // Its names tell info-hashes.
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut folder, 0o700);
-        folder.recursive(true).create(&self.folder)?;
+        atomic::make_private(&self.folder)?;
         let new = self.state_dir.join(format!("{key}.owner-new"));
         atomic::replace(&self.path(key), &new, None, &entry.encode(), false)
     }

@@ -10,12 +10,12 @@ use sha1::{Digest, Sha1};
 
 use crate::disk::bits::PieceBits;
 use crate::disk::fault;
-use crate::disk::files::Stamp;
 use crate::disk::layout::{LaidFile, Layout};
 use crate::disk::owners::entry::{self, Entry, Head};
 use crate::disk::owners::{Owner, Owners, Whose, paths};
 use crate::disk::paths::{self as below, Access};
 use crate::disk::rawio;
+use crate::disk::stamps::Stamp;
 use crate::swarm::job::{DiskFault, FaultKind};
 use crate::wire::message::PieceIndex;
 
@@ -216,7 +216,7 @@ impl Ownership {
             open.set_len(file.length).map_err(words)?;
         }
         let meta = open.metadata().map_err(words)?;
-        Ok(Some(Stamp { size: meta.len(), changed: meta.modified().map_or(0, crate::disk::files::nanos) }))
+        Ok(Some(Stamp::new(&meta)))
     }
 
     /// Says so where two files of the torrent are one on this file system.

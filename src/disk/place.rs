@@ -1,17 +1,20 @@
 //! One torrent's place on disk, as the disk threads share it: its files, its record, and whom to answer.
 
+use std::io;
+use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use crate::disk::fault::{self, Doing};
+use crate::disk::bits::{PieceBits, runs};
+use crate::disk::claims::Claim;
+use crate::disk::fault;
 use crate::disk::files::Files;
 use crate::disk::resume::{Manner, Record};
 use crate::limits::BLOCK;
 use crate::swarm::job::{BlockHash, DiskDone, DiskFault, FaultKind, Probe};
 use crate::wire::message::PieceIndex;
-
-use std::sync::{Mutex, PoisonError};
 
 /// Bytes that a probe writes at once.
 const PROBE: usize = 256 << 10;
@@ -27,7 +30,9 @@ pub struct Place {
     answer: Box<dyn Fn(DiskDone) + Send + Sync>,
     closing: AtomicBool,
     closed: AtomicBool,
-    lock: Mutex<Option<std::fs::File>>,
+    claim: Mutex<Option<Claim>>,
+    /// Shared by all places: a state folder that cannot be written is complained of once, not by each torrent.
+    complained: Arc<AtomicBool>,
 }
 
 impl std::fmt::Debug for Place {
@@ -37,17 +42,19 @@ impl std::fmt::Debug for Place {
 }
 
 impl Place {
-    /// Puts a place together; `lock` is held until it is over.
+    /// Puts a place together; `claim` is held until it is over.
     #[must_use]
     pub fn new(
         id: u64,
         files: Files,
         record: Record,
         answer: Box<dyn Fn(DiskDone) + Send + Sync>,
-        lock: std::fs::File,
+        claim: Claim,
+        complained: Arc<AtomicBool>,
     ) -> Self {
         let (closing, closed) = (AtomicBool::new(false), AtomicBool::new(false));
-        let place = Place { id, files, record, answer, closing, closed, lock: Mutex::new(Some(lock)) };
+        let claim = Mutex::new(Some(claim));
+        let place = Place { id, files, record, answer, closing, closed, claim, complained };
         place.tell_needs();
         place
     }
@@ -87,7 +94,7 @@ impl Place {
     /// # Errors
     /// When files are missing, shorter or cannot be read.
     pub fn read(&self, offset: u64, into: &mut [u8]) -> Result<(), DiskFault> {
-        self.files.read(offset, into)
+        self.files.read(offset, into).inspect_err(|_| self.keep_doubts())
     }
 
     /// Writes slices that follow one another.
@@ -95,8 +102,10 @@ impl Place {
     /// # Errors
     /// When the system refuses.
     pub fn write(&self, offset: u64, slices: &[Bytes]) -> Result<(), DiskFault> {
-        self.record.alive();
-        self.files.write(offset, slices)
+        self.heed(self.record.begin(&self.files).and_then(|()| self.record.alive()));
+        let written = self.files.write(offset, slices, &|note| self.heed(self.record.note(&[note])));
+        self.keep_doubts();
+        written
     }
 
     /// Tries what a fault has hindered.
@@ -130,9 +139,58 @@ impl Place {
 
     /// Takes note of a piece that is whole and written.
     pub fn gained(&self, piece: PieceIndex) {
-        self.record.gained(piece.0);
+        self.heed(self.record.begin(&self.files).and_then(|()| self.record.gained(piece.0)));
         self.files.ownership().proved(piece.0);
         self.tell_needs();
+    }
+
+    /// Takes note of pieces that were hashed, from `first` on.
+    pub fn checked(&self, first: PieceIndex, good: &[bool]) {
+        let begun = self.record.begin(&self.files);
+        self.heed(self.record.checked(first.0, good));
+        self.heed(begun);
+    }
+
+    /// These pieces are going to be hashed, and not believed before, whatever comes between.
+    pub fn suspect(&self, pieces: &[Range<u32>]) {
+        self.heed(self.record.suspect(&self.files, pieces));
+    }
+
+    /// Looks whether open files were changed by others, and writes what could not be recorded before.
+    pub fn watch(&self) {
+        self.files.watch();
+        self.keep_doubts();
+        self.heed(self.record.catch_up(&self.files));
+    }
+
+    /// Pieces of files that another program has changed since we left them; they are to be hashed.
+    ///
+    /// # Errors
+    /// When something that is not the torrent's has the place of a file.
+    pub fn compare(&self) -> Result<Vec<Range<u32>>, DiskFault> {
+        let changed = self.files.compare();
+        self.keep_doubts();
+        let pieces = PieceBits::new(self.files.layout().geometry().pieces());
+        for file in changed? {
+            pieces.set_all(self.files.layout().doubtful(file));
+        }
+        Ok(runs((0..pieces.pieces()).filter(|piece| pieces.has(*piece))))
+    }
+
+    /// Records which files were found changed, so that nothing can make us believe them unhashed.
+    fn keep_doubts(&self) {
+        let changed = self.files.take_doubts();
+        if !changed.is_empty() {
+            self.heed(self.record.doubt(&self.files, &changed));
+        }
+    }
+
+    /// Tells the torrent that nothing can be recorded, once until it can be again. The log hears of each record.
+    pub fn heed(&self, recorded: io::Result<()>) {
+        let Err(error) = recorded else { return };
+        if !self.complained.swap(true, Ordering::AcqRel) {
+            self.answer(DiskDone::Unrecorded(fault::unrecorded(&self.record.path(), &error)));
+        }
     }
 
     /// Says how much is still to be written, for the sentence about a full disk.
@@ -149,10 +207,12 @@ impl Place {
         if !self.files.parts().is_used() {
             return;
         }
-        self.record.alive();
-        match self.files.move_wanted() {
-            // Soon: files and record tell the same again. One that cannot be written is complained of in the log.
-            Ok(true) => drop(self.save(Manner::Quick)),
+        if !self.files.parts().read().misplaced().is_empty() {
+            self.heed(self.record.begin(&self.files).and_then(|()| self.record.alive()));
+        }
+        match self.files.move_wanted(&|note| self.heed(self.record.note(&[note]))) {
+            // Soon: files and record tell the same again.
+            Ok(true) => self.save(Manner::Quick),
             Ok(false) => {}
             Err(fault) => self.answer(DiskDone::Unplaced(fault)),
         }
@@ -183,18 +243,24 @@ impl Place {
             .collect()
     }
 
-    /// Writes the record.
-    ///
-    /// # Errors
-    /// When the state folder cannot be written to.
-    pub fn save(&self, manner: Manner) -> Result<(), DiskFault> {
-        self.record.save(&self.files, manner).map_err(|e| fault::system(Doing::Record, self.files.dir(), &e, 4096))
+    /// Writes the record. That it cannot be written is complained of.
+    pub fn save(&self, manner: Manner) {
+        self.heed(self.record.save(&self.files, manner));
     }
 
-    /// Gives back handles and the lock.
+    /// Syncs the files, and records what was written to them before for ever.
+    pub fn sync(&self) {
+        let synced = self.record.sync(&self.files);
+        if synced.is_ok() {
+            self.complained.store(false, Ordering::Release);
+        }
+        self.heed(synced);
+    }
+
+    /// Gives back handles and the claim.
     pub fn release(&self) {
         self.files.release();
         self.files.ownership().end();
-        drop(self.lock.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.claim.lock().unwrap_or_else(PoisonError::into_inner).take());
     }
 }

@@ -15,7 +15,7 @@ use crate::disk::bits::{PieceBits, runs};
 use crate::disk::busy::Busy;
 use crate::disk::check::Check;
 use crate::disk::fault;
-use crate::disk::files::{Files, Stamp};
+use crate::disk::files::Files;
 use crate::disk::handles::Handles;
 use crate::disk::layout::{LaidFile, Layout};
 use crate::disk::names;
@@ -23,8 +23,9 @@ use crate::disk::owners::Owners;
 use crate::disk::ownership::{Opening, Ownership};
 use crate::disk::place::Place;
 use crate::disk::rawio;
-use crate::disk::resume::{Manner, Record};
+use crate::disk::resume::Record;
 use crate::disk::shard::{Shard, Then, Turn, Work};
+use crate::disk::stamps::Stamp;
 use crate::disk::storage::{Resumed, Storage, StorageSpec};
 use crate::disk::store::{self, Found, Store};
 use crate::disk::trust::{self, Verdict};
@@ -64,6 +65,8 @@ pub struct Threads {
     places: Mutex<Vec<Weak<Place>>>,
     next: AtomicU64,
     owners: Mutex<HashMap<PathBuf, Arc<Owners>>>,
+    /// That nothing can be recorded was told.
+    complained: Arc<AtomicBool>,
 }
 
 impl Threads {
@@ -137,6 +140,7 @@ impl DiskPool {
             places: Mutex::default(),
             next: AtomicU64::new(1),
             owners: Mutex::default(),
+            complained: Arc::default(),
         });
         let (mark, ended) = crossbeam_channel::bounded(0);
         let mut pool = DiskPool {
@@ -166,8 +170,8 @@ impl DiskPool {
         Ok(())
     }
 
-    /// Opens a torrent's storage: takes its lock, reads its resume record and looks at its files. Makes no file or
-    /// folder outside the state folder. `answer` is called from disk threads and must not block.
+    /// Opens a torrent's storage: claims it, reads its resume record and looks at its files. Makes no file or
+    /// folder outside the state folder, and no record before there is something to record. `answer` is called from disk threads and must not block.
     ///
     /// # Errors
     /// When another process (or this one) works on it, when the folder is missing or holds what must not be touched.
@@ -180,7 +184,7 @@ impl DiskPool {
         let dir = std::path::absolute(&dir).unwrap_or(dir);
         let (layout, other_names) = names::find(&layout, &dir);
         let store = Store::new(&state_dir, layout.info_hash(), &dir);
-        let lock = store.lock()?;
+        let (claim, unprotected) = store.claim()?;
         let boot = store::boot();
         let found = store.read(&layout, &boot);
         let totals = store.read_totals();
@@ -220,12 +224,15 @@ impl DiskPool {
         let have = verdict.have.to_bytes().into();
         let check = with_questions(&layout, &ownership, &looks, &verdict);
         let verdict = Verdict { check: check.clone(), ..verdict };
-        let record = Record::go_on(store, boot, device, &found, verdict, looks);
-        if let Err(error) = record.save(&files, Manner::Quick) {
-            notes.push(format!("progress cannot be recorded: {error}"));
-        }
+        let handles = (id, Arc::clone(&self.threads.handles));
+        let record = Record::go_on(store, boot, device, &found, verdict, handles);
         ownership.save(false);
-        let place = Arc::new(Place::new(id, files, record, Box::new(answer), lock));
+        let complained = Arc::clone(&self.threads.complained);
+        let place = Arc::new(Place::new(id, files, record, Box::new(answer), claim, complained));
+        // A file system without locks is no fault: better no protection than no download.
+        if let Some(error) = unprotected.filter(|error| error.kind() != io::ErrorKind::Unsupported) {
+            place.heed(Err(error));
+        }
         self.threads.places.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&place));
         self.threads.turn(&place, Then::Move);
         let note = (!notes.is_empty()).then(|| notes.join("; "));
@@ -347,12 +354,11 @@ fn sync_all(threads: &Threads, ticks: &Receiver<()>) {
         let places = threads.places();
         last.retain(|id, _| places.iter().any(|p| p.id == *id));
         for place in places.iter().filter(|p| !p.is_closing()) {
-            place.files.watch();
+            place.watch();
             let now = Instant::now();
             let since = *last.entry(place.id).or_insert(now);
             if now.duration_since(since) >= SYNC && place.files.is_dirty() {
-                // A record that cannot be written is complained of in the log, once a minute.
-                let _ = place.record.sync(&place.files);
+                place.sync();
                 last.insert(place.id, Instant::now());
             }
         }

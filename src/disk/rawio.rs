@@ -151,6 +151,33 @@ pub fn names(meta: &Metadata) -> u64 {
     }
 }
 
+/// Whether the file system sets a file's modification time during the write call, and never later: local file systems
+/// of Linux do, network and FUSE file systems need not.
+#[must_use]
+pub fn has_exact_times(file: &File) -> bool {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        /// The magic numbers of ext2 to ext4, XFS, Btrfs, tmpfs, ramfs, F2FS, overlayfs, ZFS and bcachefs (`statfs(2)`).
+        const EXACT: [u32; 9] = [
+            0xEF53,
+            0x5846_5342,
+            0x9123_683E,
+            0x0102_1994,
+            0x8584_58F6,
+            0xF2F5_2010,
+            0x794C_7630,
+            0x2FC1_2FC1,
+            0xCA45_1A4E,
+        ];
+        rustix::fs::fstatfs(file).is_ok_and(|of| EXACT.contains(&(of.f_type as u32)))
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = file;
+        false
+    }
+}
+
 /// Whether an open file has no name any more.
 #[must_use]
 pub fn is_deleted(meta: &Metadata) -> bool {

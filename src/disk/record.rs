@@ -2,9 +2,13 @@
 //!
 //! ```text
 //! base     magic, version, chain, generation, keep_from, info-hash, pieces, piece length, total, durable, clean,
-//!          device, boot, a stamp (size, time) for each file and the part file, bitfields written, synced, unsure, SHA-1 of all that
-//! journal  magic, version, chain, generation, boot, checksum; then entries of 16 bytes: piece, what, checksum
+//!          device, boot, a stamp (size, time, identity) for each file and the part file, bitfields written, synced,
+//!          unsure, SHA-1 of all that
+//! journal  magic, version, chain, generation, boot, checksum; then entries of 24 bytes: what, piece or file, time,
+//!          checksum
 //! ```
+//! Versions 1 and 2 had stamps without identity and entries of 16 bytes, without time, version 1 no stamp of the part
+//! file; all are still read.
 //! Numbers are little-endian. A base says how things stood, its journal (of the same chain and generation) what
 //! became of pieces since. Journals of the generations after it go on from there, so that the base before the last
 //! loses nothing when the last one is damaged.
@@ -12,20 +16,24 @@
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 
-use crate::disk::files::Stamp;
 use crate::disk::layout::Layout;
+use crate::disk::stamps::Stamp;
 
 const BASE_MAGIC: &[u8; 8] = b"TTUIBASE";
 const JOURNAL_MAGIC: &[u8; 8] = b"TTUIJRNL";
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 /// The version before there was a part file.
 const WITHOUT_PART: u32 = 1;
+/// The last version without identities of files, and without times in journals.
+const WITHOUT_TIMES: u32 = 2;
 /// The size that stands for a file that is not there.
 const ABSENT: u64 = u64::MAX;
 /// The longest name of a boot.
 const BOOT: usize = 64;
 /// Bytes of an entry of a journal.
-pub const ENTRY: usize = 16;
+pub const ENTRY: usize = 24;
+/// Bytes of the checksum at its end.
+const CHECKSUM: usize = 8;
 
 /// A base record.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -44,7 +52,9 @@ pub struct Base {
     pub device: u64,
     /// Which start of the machine it was written in; empty where the system does not tell.
     pub boot: String,
-    /// Size and time of each file as it was, and of the part file in the end; `None` for one that was not there.
+    /// Whether its journals note each write to a file: those of earlier versions did not.
+    pub notes_writes: bool,
+    /// Size, time and identity of each file as it was, and of the part file in the end; `None` for one that was not there.
     pub stamps: Vec<Option<Stamp>>,
     /// Pieces that were verified and written.
     pub written: Vec<u8>,
@@ -73,7 +83,7 @@ impl Base {
     #[must_use]
     pub fn longest(layout: &Layout) -> u64 {
         let pieces = u64::from(layout.geometry().pieces());
-        512 + 16 * (layout.files().len() as u64 + 1) + 3 * pieces.div_ceil(8)
+        512 + 24 * (layout.files().len() as u64 + 1) + 3 * pieces.div_ceil(8)
     }
 
     /// The record as bytes.
@@ -90,9 +100,11 @@ impl Base {
         out.extend_from_slice(&self.device.to_le_bytes());
         put_boot(&mut out, &self.boot);
         for n in 0..=layout.files().len() {
-            let stamp = self.stamps.get(n).copied().flatten().unwrap_or(Stamp { size: ABSENT, changed: 0 });
+            let absent = Stamp { size: ABSENT, changed: 0, id: 0 };
+            let stamp = self.stamps.get(n).copied().flatten().unwrap_or(absent);
             out.extend_from_slice(&stamp.size.to_le_bytes());
             out.extend_from_slice(&stamp.changed.to_le_bytes());
+            out.extend_from_slice(&stamp.id.to_le_bytes());
         }
         for bits in [&self.written, &self.synced, &self.unsure] {
             out.extend_from_slice(bits);
@@ -125,13 +137,27 @@ impl Base {
         let mut stamps = Vec::with_capacity(layout.files().len());
         for _ in 0..layout.files().len() + usize::from(version > WITHOUT_PART) {
             let (size, changed) = (at.u64()?, at.u64()? as i64);
-            stamps.push((size != ABSENT).then_some(Stamp { size, changed }));
+            let id = if version > WITHOUT_TIMES { at.u64()? } else { 0 };
+            stamps.push((size != ABSENT).then_some(Stamp { size, changed, id }));
         }
         stamps.resize(layout.files().len() + 1, None);
         let bits = layout.geometry().pieces().div_ceil(8) as usize;
         let mut bitfield = || Ok::<_, RecordError>(at.take(bits)?.to_vec());
         let (written, synced, unsure) = (bitfield()?, bitfield()?, bitfield()?);
-        Ok(Base { chain, generation, keep_from, durable, clean, device, boot, stamps, written, synced, unsure })
+        Ok(Base {
+            chain,
+            generation,
+            keep_from,
+            durable,
+            clean,
+            device,
+            boot,
+            notes_writes: version > WITHOUT_TIMES,
+            stamps,
+            written,
+            synced,
+            unsure,
+        })
     }
 }
 
@@ -170,14 +196,14 @@ impl<'a> Reader<'a> {
         Ok(u64::from_le_bytes(self.take(8)?.try_into().map_err(|_| RecordError::Damaged)?))
     }
 
-    /// Tells the version.
+    /// The version of the format.
     fn header(&mut self, magic: &[u8; 8]) -> Result<u32, RecordError> {
         if self.take(8)? != magic {
             return Err(RecordError::Damaged);
         }
         match u32::from_le_bytes(self.take(4)?.try_into().map_err(|_| RecordError::Damaged)?) {
-            version @ WITHOUT_PART..=VERSION => Ok(version),
             0 => Err(RecordError::Damaged),
+            version if version <= VERSION => Ok(version),
             newer => Err(RecordError::Newer(newer)),
         }
     }
@@ -188,7 +214,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-/// What became of a piece.
+/// What became of a piece or a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Note {
     /// It was verified and is written.
@@ -197,6 +223,37 @@ pub enum Note {
     Lost(u32),
     /// Files are being written to: says no more than when.
     Alive,
+    /// This file was found changed by another program: none of its pieces is believed before it is hashed.
+    Doubt(u32),
+    /// This file is about to be written to.
+    Writing(u32),
+    /// A write to this file is over, and left it with this modification time: nanoseconds since 1970.
+    Left(u32, i64),
+}
+
+impl Note {
+    const fn parts(self) -> (u32, u32, i64) {
+        match self {
+            Note::Written(piece) => (1, piece, 0),
+            Note::Lost(piece) => (2, piece, 0),
+            Note::Alive => (3, 0, 0),
+            Note::Doubt(file) => (4, file, 0),
+            Note::Writing(file) => (5, file, 0),
+            Note::Left(file, time) => (6, file, time),
+        }
+    }
+
+    const fn of(what: u32, n: u32, time: i64) -> Option<Note> {
+        Some(match what {
+            1 => Note::Written(n),
+            2 => Note::Lost(n),
+            3 => Note::Alive,
+            4 => Note::Doubt(n),
+            5 => Note::Writing(n),
+            6 => Note::Left(n, time),
+            _ => return None,
+        })
+    }
 }
 
 /// The first bytes of a journal, and what its entries are told from others' by.
@@ -228,20 +285,22 @@ impl JournalHead {
     /// An entry as bytes.
     #[must_use]
     pub fn entry(&self, note: Note) -> [u8; ENTRY] {
-        let (what, piece) = match note {
-            Note::Written(piece) => (1_u32, piece),
-            Note::Lost(piece) => (2, piece),
-            Note::Alive => (3, 0),
-        };
+        let (what, n, time) = note.parts();
         let mut out = [0; ENTRY];
         out[..4].copy_from_slice(&what.to_le_bytes());
-        out[4..8].copy_from_slice(&piece.to_le_bytes());
-        let sum = Sha1::new_with_prefix(&out[..8])
+        out[4..8].copy_from_slice(&n.to_le_bytes());
+        out[8..16].copy_from_slice(&time.to_le_bytes());
+        let sum = self.checksum(&out[..ENTRY - CHECKSUM]);
+        out[ENTRY - CHECKSUM..].copy_from_slice(&sum);
+        out
+    }
+
+    fn checksum(&self, entry: &[u8]) -> [u8; CHECKSUM] {
+        let sum = Sha1::new_with_prefix(entry)
             .chain_update(self.chain.to_le_bytes())
             .chain_update(self.generation.to_le_bytes())
             .finalize();
-        out[8..].copy_from_slice(&sum[..8]);
-        out
+        std::array::from_fn(|n| sum[n])
     }
 
     /// The head and the entries that bytes are, up to the first that is torn or damaged.
@@ -250,26 +309,22 @@ impl JournalHead {
     /// When the head itself cannot be read.
     pub fn decode(bytes: &[u8]) -> Result<(JournalHead, Vec<Note>), RecordError> {
         let mut at = Reader { left: bytes };
-        at.header(JOURNAL_MAGIC)?;
+        let version = at.header(JOURNAL_MAGIC)?;
         let head = JournalHead { chain: at.u64()?, generation: at.u64()?, boot: at.boot()? };
         let length = bytes.len() - at.left.len();
         if Sha1::digest(&bytes[..length])[..8] != *at.take(8)? {
             return Err(RecordError::Damaged);
         }
-        let mut notes = Vec::with_capacity(at.left.len() / ENTRY);
-        for entry in at.left.chunks_exact(ENTRY) {
-            let number =
-                |range: std::ops::Range<usize>| entry[range].iter().rev().fold(0, |n, b| n << 8 | u32::from(*b));
-            let note = match number(0..4) {
-                1 => Note::Written(number(4..8)),
-                2 => Note::Lost(number(4..8)),
-                3 => Note::Alive,
+        let size = if version > WITHOUT_TIMES { ENTRY } else { 16 };
+        let mut notes = Vec::with_capacity(at.left.len() / size);
+        for entry in at.left.chunks_exact(size) {
+            let (fields, sum) = entry.split_at(size - CHECKSUM);
+            let number = |part: &[u8]| part.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b));
+            let (what, n, time) = (number(&fields[..4]), number(&fields[4..8]), number(&fields[8..]));
+            match Note::of(what as u32, n as u32, time as i64) {
+                Some(note) if head.checksum(fields) == sum => notes.push(note),
                 _ => break,
-            };
-            if head.entry(note) != entry {
-                break;
             }
-            notes.push(note);
         }
         Ok((head, notes))
     }
@@ -290,7 +345,8 @@ mod tests {
             clean: false,
             device: 9,
             boot: "a-boot".into(),
-            stamps: vec![Some(Stamp { size: 5, changed: -3 }), None, Some(Stamp { size: 9, changed: 4 })],
+            notes_writes: true,
+            stamps: vec![Some(Stamp { size: 5, changed: -3, id: 8 }), None, Some(Stamp { size: 9, changed: 4, id: 7 })],
             written: bits.clone(),
             synced: bits.clone(),
             unsure: bits,
@@ -314,14 +370,52 @@ mod tests {
         let other = layout(5, &[(Some("a"), 5), (Some("b"), 6)]);
         assert_eq!(Base::decode(&bytes, &other), Err(RecordError::Other));
         let mut newer = bytes;
-        newer[8] = 3;
-        assert_eq!(Base::decode(&newer, &l), Err(RecordError::Newer(3)));
+        newer[8] = 4;
+        assert_eq!(Base::decode(&newer, &l), Err(RecordError::Newer(4)));
+    }
+
+    #[test]
+    fn what_the_first_version_wrote_is_read() {
+        let l = layout(4, &[(Some("a"), 5), (Some("b"), 6)]);
+        let mut old = base(&l).encode(&l);
+        old.truncate(old.len() - 20);
+        old[8] = 1;
+        let stamps = old.len() - 3 - 3 * 24;
+        // The part file goes, and the identities of both files.
+        old.drain(stamps + 48..stamps + 72);
+        old.drain(stamps + 40..stamps + 48);
+        old.drain(stamps + 16..stamps + 24);
+        old.extend_from_slice(&Sha1::digest(&old));
+        let stamps = vec![Some(Stamp { size: 5, changed: -3, id: 0 }), None, None];
+        assert_eq!(Base::decode(&old, &l), Ok(Base { stamps, notes_writes: false, ..base(&l) }));
+        let head = JournalHead { chain: 1, generation: 2, boot: "b".into() };
+        let mut old = head.encode();
+        old.truncate(old.len() - 8);
+        old[8] = 1;
+        old.extend_from_slice(&Sha1::digest(&old)[..8]);
+        for (what, n) in [(1_u32, 5_u32), (3, 0), (2, 70_000)] {
+            let entry = [what.to_le_bytes(), n.to_le_bytes()].concat();
+            old.extend_from_slice(&entry);
+            old.extend_from_slice(&head.checksum(&entry));
+        }
+        old.extend_from_slice(&[1, 0, 0]);
+        let notes = vec![Note::Written(5), Note::Alive, Note::Lost(70_000)];
+        assert_eq!(JournalHead::decode(&old), Ok((head, notes)));
     }
 
     #[test]
     fn a_journal_is_read_up_to_its_torn_end() {
         let head = JournalHead { chain: 1, generation: 2, boot: "b".into() };
-        let notes = [Note::Written(5), Note::Alive, Note::Lost(70_000), Note::Written(u32::MAX)];
+        let notes = [
+            Note::Written(5),
+            Note::Alive,
+            Note::Lost(70_000),
+            Note::Doubt(3),
+            Note::Writing(0),
+            Note::Left(0, -7),
+            Note::Left(u32::MAX, i64::MAX),
+            Note::Written(u32::MAX),
+        ];
         let mut bytes = head.encode();
         let start = bytes.len();
         notes.iter().for_each(|n| bytes.extend_from_slice(&head.entry(*n)));

@@ -1,14 +1,14 @@
 //! A torrent's resume record while it is at work: pieces are noted in the journal as they come, and now and then all
 //! that is known is written anew.
 
-use std::fs::File;
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::disk::bits::PieceBits;
-use crate::disk::files::{Files, Stamp};
+use crate::disk::files::Files;
+use crate::disk::handles::{Handles, JOURNAL};
 use crate::disk::record::{Base, JournalHead, Note};
 use crate::disk::store::{Found, Store};
 use crate::disk::trust::Verdict;
@@ -16,8 +16,11 @@ use crate::swarm::job::Totals;
 
 /// Before a write, the journal's last entry must be no older than this.
 const HEARTBEAT: Duration = Duration::from_secs(3);
-/// A failing record is spoken of this often.
+/// A failing record is logged this often.
 const COMPLAIN: Duration = Duration::from_secs(60);
+/// Journals that are kept for a base that is not the last one. More of them make the next base a durable one, after which
+/// the old ones can go.
+const JOURNALS: u64 = 4;
 
 /// How a record is to be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -30,13 +33,16 @@ pub enum Manner {
     Last,
 }
 
-/// The record of a torrent at work.
+/// The record of a torrent at work. Nothing is written before there is something to say.
 #[derive(Debug)]
 pub struct Record {
     store: Store,
     boot: String,
     chain: u64,
     device: u64,
+    /// The number of the storage among the handles.
+    id: u64,
+    handles: Arc<Handles>,
     /// Pieces that are verified and written.
     pub written: PieceBits,
     /// Those of them that are synced.
@@ -47,9 +53,20 @@ pub struct Record {
     /// When the journal had its last entry: milliseconds since `began`, plus 1; 0 for never.
     last: AtomicU64,
     lost: AtomicBool,
-    journal: Mutex<Option<(JournalHead, File)>>,
+    begun: AtomicBool,
+    /// Something is known that could not be written.
+    behind: AtomicBool,
+    journal: Mutex<Journal>,
     saving: Mutex<Saving>,
     complained: Mutex<Option<Instant>>,
+}
+
+#[derive(Debug, Default)]
+struct Journal {
+    /// The journal that is written to, `None` before the first base and after a fault.
+    head: Option<JournalHead>,
+    /// What is noted while a base is being written: the next journal begins with it.
+    pending: Option<Vec<Note>>,
 }
 
 #[derive(Debug)]
@@ -58,7 +75,6 @@ struct Saving {
     keep_from: u64,
     /// Whether the base on disk is durable, and so worth keeping when the next one is written.
     durable: bool,
-    stamps: Vec<Option<Stamp>>,
     ended: bool,
 }
 
@@ -67,7 +83,7 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Record {
-    /// Goes on from what was found, with files that are as `stamps` tell. Nothing is written yet.
+    /// Goes on from what was found. Nothing is written yet. `id` is the storage's number among the handles.
     #[must_use]
     pub fn go_on(
         store: Store,
@@ -75,46 +91,78 @@ impl Record {
         device: u64,
         found: &Found,
         verdict: Verdict,
-        stamps: Vec<Option<Stamp>>,
+        (id, handles): (u64, Arc<Handles>),
     ) -> Self {
         let unsure = PieceBits::new(verdict.have.pieces());
         verdict.check.iter().for_each(|run| unsure.set_all(run.clone()));
         let saving = match &found.base {
-            Some(base) => Saving {
-                generation: found.generation,
-                keep_from: base.keep_from,
-                durable: base.durable,
-                stamps,
-                ended: false,
-            },
-            None => Saving { generation: 0, keep_from: 0, durable: false, stamps, ended: false },
+            Some(base) => {
+                Saving { generation: found.generation, keep_from: base.keep_from, durable: base.durable, ended: false }
+            }
+            None => Saving { generation: 0, keep_from: 0, durable: false, ended: false },
         };
         Record {
             store,
             boot,
             chain: found.base.as_ref().map_or_else(|| fastrand::u64(1..), |b| b.chain),
             device,
+            id,
+            handles,
             written: verdict.have,
             synced: verdict.synced,
             unsure,
             began: Instant::now(),
             last: AtomicU64::new(0),
             lost: AtomicBool::new(false),
-            journal: Mutex::new(None),
+            begun: AtomicBool::new(false),
+            behind: AtomicBool::new(false),
+            journal: Mutex::default(),
             saving: Mutex::new(saving),
             complained: Mutex::new(None),
         }
     }
 
+    /// The path of the record, for messages.
+    #[must_use]
+    pub fn path(&self) -> std::path::PathBuf {
+        self.store.record()
+    }
+
+    /// Writes the first base of this run, unless that was done or tried before: from then on the record says that files
+    /// may have been written to. To be called before a file is, and before anything is noted.
+    ///
+    /// # Errors
+    /// The system's. It is then tried again with the next [`Record::catch_up`].
+    pub fn begin(&self, files: &Files) -> io::Result<()> {
+        if self.begun.load(Ordering::Acquire) || self.begun.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.save(files, Manner::Quick)
+    }
+
+    /// Writes what could not be written before, if there is any.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn catch_up(&self, files: &Files) -> io::Result<()> {
+        if self.behind.load(Ordering::Acquire) { self.save(files, Manner::Quick) } else { Ok(()) }
+    }
+
     /// Takes note of a piece that was verified and is written.
-    pub fn gained(&self, piece: u32) {
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub fn gained(&self, piece: u32) -> io::Result<()> {
         self.written.set(piece);
         self.unsure.clear(piece);
-        self.note(&[Note::Written(piece)]);
+        self.note(&[Note::Written(piece)])
     }
 
     /// Takes note of pieces that were hashed, from `first` on: whether each is there.
-    pub fn checked(&self, first: u32, good: &[bool]) {
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub fn checked(&self, first: u32, good: &[bool]) -> io::Result<()> {
         let mut notes = Vec::with_capacity(good.len());
         for (piece, good) in (first..).zip(good) {
             self.unsure.clear(piece);
@@ -128,31 +176,78 @@ impl Record {
             }
             notes.push(Note::Lost(piece));
         }
-        self.note(&notes);
+        self.note(&notes)
+    }
+
+    /// Records that files were found changed: whatever comes, none of their pieces is believed before it is hashed. Takes
+    /// as long as the disk does.
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub fn doubt(&self, files: &Files, changed: &[u32]) -> io::Result<()> {
+        self.begin(files)?;
+        // The journal says so in case of a kill, the base also in case of a power cut.
+        self.note(&changed.iter().map(|file| Note::Doubt(*file)).collect::<Vec<_>>())?;
+        self.save(files, Manner::Durable)
+    }
+
+    /// These pieces are going to be hashed: until they are, they are not believed.
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub fn suspect(&self, files: &Files, pieces: &[std::ops::Range<u32>]) -> io::Result<()> {
+        if pieces.iter().cloned().flatten().all(|piece| self.unsure.has(piece)) {
+            return Ok(());
+        }
+        pieces.iter().for_each(|run| self.unsure.set_all(run.clone()));
+        self.begun.store(true, Ordering::Release);
+        self.save(files, Manner::Quick)
     }
 
     /// To be called before files are written to: whoever looks after a kill must find the journal to be as late as
     /// the files.
-    pub fn alive(&self) {
+    ///
+    /// # Errors
+    /// When that cannot be recorded.
+    pub fn alive(&self) -> io::Result<()> {
         let now = self.began.elapsed().as_millis() as u64 + 1;
         let last = self.last.load(Ordering::Acquire);
         if last == 0 || now.saturating_sub(last) > HEARTBEAT.as_millis() as u64 {
-            self.note(&[Note::Alive]);
+            return self.note(&[Note::Alive]);
         }
+        Ok(())
     }
 
-    fn note(&self, notes: &[Note]) {
+    /// Adds to the journal.
+    ///
+    /// # Errors
+    /// The system's. The journal is of no use then: the next base says all that it would have said.
+    pub fn note(&self, notes: &[Note]) -> io::Result<()> {
         let mut journal = lock(&self.journal);
-        if let Some((head, file)) = journal.as_mut() {
-            // One write to a file opened for appending: whole or, at a kill, torn at its end.
-            let entries: Vec<u8> = notes.iter().flat_map(|n| head.entry(*n)).collect();
-            let written = file.write_all(&entries);
-            self.last.store(self.began.elapsed().as_millis() as u64 + 1, Ordering::Release);
-            drop(journal);
-            if let Err(error) = written {
-                self.complain(&error);
-            }
+        if let Some(pending) = &mut journal.pending {
+            pending.extend_from_slice(notes);
         }
+        let Some(head) = &journal.head else { return Ok(()) };
+        // One write to a file opened for appending: whole or, at a kill, torn at its end.
+        let entries: Vec<u8> = notes.iter().flat_map(|n| head.entry(*n)).collect();
+        let file = match self.handles.get((self.id, JOURNAL), true) {
+            Some(file) => Ok(file),
+            None => {
+                let reopened = self.handles.making_room(|| self.store.open_journal(head.generation));
+                reopened.map(|file| self.handles.put((self.id, JOURNAL), file, true))
+            }
+        };
+        let written = file.and_then(|file| (&*file).write_all(&entries));
+        self.last.store(self.began.elapsed().as_millis() as u64 + 1, Ordering::Release);
+        if let Err(error) = &written {
+            // What follows a torn entry would not be read.
+            journal.head = None;
+            drop(journal);
+            self.handles.close((self.id, JOURNAL));
+            self.behind.store(true, Ordering::Release);
+            self.complain(error);
+        }
+        written
     }
 
     /// Says in the log, once a minute, that progress is not recorded.
@@ -160,17 +255,22 @@ impl Record {
         let mut last = lock(&self.complained);
         if last.is_none_or(|at| at.elapsed() > COMPLAIN) {
             *last = Some(Instant::now());
-            log::warn!("progress cannot be recorded, and would be checked again after a restart: {error}");
+            let path = self.path();
+            log::warn!("progress cannot be recorded in {}, and would be checked again: {error}", path.display());
         }
     }
 
-    /// Writes all that is known.
+    /// Writes all that is known. What was not begun has nothing to say, and is as it was.
     ///
     /// # Errors
     /// The system's; what was recorded before stays.
     pub fn save(&self, files: &Files, manner: Manner) -> io::Result<()> {
         let mut saving = lock(&self.saving);
         if saving.ended {
+            return Ok(());
+        }
+        saving.ended = manner == Manner::Last;
+        if saving.ended && !self.begun.load(Ordering::Acquire) {
             return Ok(());
         }
         // What is lost must not be believed again if this base is damaged one day: then it replaces both.
@@ -180,46 +280,80 @@ impl Record {
         if twice {
             saved = saved.and_then(|()| self.write(&mut saving, files, manner, true));
         }
-        if manner == Manner::Last {
-            saving.ended = true;
-            *lock(&self.journal) = None;
-        }
+        self.behind.store(saved.is_err(), Ordering::Release);
         if let Err(error) = &saved {
+            self.lost.fetch_or(twice, Ordering::AcqRel);
             self.complain(error);
+        }
+        if manner == Manner::Last {
+            lock(&self.journal).head = None;
+            self.handles.close((self.id, JOURNAL));
         }
         saved
     }
 
     fn write(&self, saving: &mut Saving, files: &Files, manner: Manner, keep_last: bool) -> io::Result<()> {
         let generation = saving.generation + 1;
+        let many = !keep_last && generation > saving.keep_from + JOURNALS;
+        let durable = manner == Manner::Durable || (manner == Manner::Quick && many);
+        // From here on the next journal says what the base may not know yet.
+        lock(&self.journal).pending = Some(Vec::new());
+        let base = self.base(files, generation, manner, durable);
+        let base = Base { keep_from: if keep_last { saving.generation } else { saving.keep_from }, ..base };
+        let outdated = saving.keep_from..base.keep_from;
+        let written = self.store.write_new(&base.encode(files.layout()), durable);
+        let mut journal = lock(&self.journal);
+        let pending = journal.pending.take().unwrap_or_default();
+        written?;
         let head = JournalHead { chain: self.chain, generation, boot: self.boot.clone() };
-        // From here on pieces go to the new journal. Those of the old one are in the bits, and so in the base.
-        let file = self.store.begin_journal(&head)?;
-        *lock(&self.journal) = Some((head, file));
-        files.stamp(&mut saving.stamps);
-        let durable = manner == Manner::Durable;
-        let base = Base {
+        let begun = if manner == Manner::Last {
+            self.store.drop_journals(generation..generation + 1);
+            None
+        } else {
+            Some(self.handles.making_room(|| self.store.begin_journal(&head, &pending))?)
+        };
+        if let Err(error) = self.store.rename_new(keep_last) {
+            self.store.drop_journals(generation..generation + 1);
+            return Err(error);
+        }
+        self.last.store(self.began.elapsed().as_millis() as u64 + 1, Ordering::Release);
+        journal.head = begun.as_ref().map(|_| head);
+        match begun {
+            Some(file) => drop(self.handles.put((self.id, JOURNAL), file, true)),
+            None => self.handles.close((self.id, JOURNAL)),
+        }
+        drop(journal);
+        (saving.generation, saving.keep_from, saving.durable) = (generation, base.keep_from, durable);
+        self.store.drop_journals(outdated);
+        if durable { self.store.sync_folder() } else { Ok(()) }
+    }
+
+    /// The base as things stand. That files are written to just now, or in doubt, is among what is pending.
+    fn base(&self, files: &Files, generation: u64, manner: Manner, durable: bool) -> Base {
+        let snapshot = files.stamps();
+        let doubted: Vec<u32> = files.doubted().collect();
+        if let Some(pending) = &mut lock(&self.journal).pending {
+            let writing = snapshot.open.iter().map(|file| Note::Writing(*file));
+            // Also pieces that are gained later are not believed: parts of them may have been written before.
+            pending.splice(0..0, writing.chain(doubted.iter().map(|file| Note::Doubt(*file))));
+        }
+        for file in doubted {
+            self.unsure.set_all(files.layout().doubtful(file));
+        }
+        Base {
             chain: self.chain,
             generation,
-            keep_from: if keep_last { saving.generation } else { saving.keep_from },
+            keep_from: 0,
             durable,
             clean: manner == Manner::Last,
             device: self.device,
             boot: self.boot.clone(),
-            stamps: saving.stamps.clone(),
+            notes_writes: true,
+            stamps: snapshot.stamps,
             written: self.written.to_bytes(),
             synced: self.synced.to_bytes(),
             unsure: self.unsure.to_bytes(),
-        };
-        let outdated = saving.keep_from..base.keep_from;
-        let written = self.store.write_base(&base.encode(files.layout()), durable, keep_last);
-        // The journal has begun: the next base is of the next generation, whether or not this one was written.
-        saving.generation = generation;
-        written?;
-        saving.keep_from = base.keep_from;
-        saving.durable = durable;
-        self.store.drop_journals(outdated);
-        Ok(())
+        }
     }
 
     /// Records what is counted over all runs. Where that cannot be written it is complained of in the log.
@@ -250,13 +384,15 @@ impl Record {
                 }
             }
         }
+        self.begun.store(true, Ordering::Release);
         self.save(files, Manner::Durable)
     }
 
     /// Deletes the record, for ever.
     pub fn delete(&self) {
         lock(&self.saving).ended = true;
-        *lock(&self.journal) = None;
+        *lock(&self.journal) = Journal::default();
+        self.handles.close((self.id, JOURNAL));
         self.store.delete();
     }
 }
@@ -291,11 +427,12 @@ mod tests {
             let handles = Arc::new(Handles::new(4));
             let owners = Arc::new(Owners::new(&self.root.path().join("state")));
             let ownership = owners.enter(store.name(), &self.layout, &dir);
-            let files = Files::new(1, dir, Allocation::Sparse, handles, ownership);
+            let files = Files::new(1, dir, Allocation::Sparse, Arc::clone(&handles), ownership);
             let looks = vec![files.look(0).unwrap(), None];
             looks[0].into_iter().for_each(|look| files.found(0, look));
             let verdict = judge(&self.layout, &found, &looks, files.parts());
-            (Record::go_on(store, boot.into(), 0, &found, verdict, looks), files, found)
+            looks.iter().flatten().for_each(|look| files.found(0, *look));
+            (Record::go_on(store, boot.into(), 0, &found, verdict, (1, handles)), files, found)
         }
 
         fn state(&self, ending: &str) -> std::path::PathBuf {
@@ -305,9 +442,11 @@ mod tests {
     }
 
     fn gain(record: &Record, files: &Files, piece: u32) {
-        record.alive();
-        files.write(u64::from(piece) * 4, &[bytes::Bytes::from_static(b"data")]).unwrap();
-        record.gained(piece);
+        record.begin(files).unwrap();
+        record.alive().unwrap();
+        let data = [bytes::Bytes::from_static(b"data")];
+        files.write(u64::from(piece) * 4, &data, &|note| record.note(&[note]).unwrap()).unwrap();
+        record.gained(piece).unwrap();
     }
 
     fn pieces(bits: &PieceBits) -> Vec<u32> {
@@ -369,7 +508,8 @@ mod tests {
     fn what_was_found_bad_is_believed_by_no_base_ever_again() {
         let world = killed();
         let (record, files, _) = world.start("first");
-        record.checked(7, &[false]);
+        record.begin(&files).unwrap();
+        record.checked(7, &[false]).unwrap();
         record.save(&files, Manner::Last).unwrap();
         drop((record, files));
         std::fs::write(world.state("resume"), b"rubbish").unwrap();
@@ -384,7 +524,10 @@ mod tests {
         let whole = std::fs::read(&journal).unwrap();
         for n in 0..whole.len() {
             std::fs::write(&journal, &whole[..n]).unwrap();
-            assert_eq!(pieces(&world.start("first").0.written), [1, 7], "cut at {n}");
+            let (record, ..) = world.start("first");
+            // What the base says is believed, or hashed where the journal does not tell any more how the file was left.
+            let known = |piece: &u32| record.written.has(*piece) || record.unsure.has(*piece);
+            assert!([1, 7].iter().all(known) && !record.written.has(4), "cut at {n}: {record:?}");
         }
     }
 }

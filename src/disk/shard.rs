@@ -56,6 +56,8 @@ pub enum Then {
     Move,
     /// The wanted files that have no bytes are made.
     Finish,
+    /// The files are compared with how they were left.
+    Compare,
     /// A check is handed to the thread for checks.
     Check(Sender<Option<Check>>, Check),
     /// The place is closed.
@@ -77,7 +79,11 @@ impl Turn {
             return;
         }
         match &self.then {
-            Then::Save => self.place.answer(DiskDone::Saved(self.place.save(Manner::Quick))),
+            Then::Save => {
+                self.place.save(Manner::Quick);
+                self.place.answer(DiskDone::Saved);
+            }
+            Then::Compare => self.place.answer(DiskDone::Compared(self.place.compare())),
             Then::Move => self.place.move_wanted(),
             Then::Finish => self.place.finish(),
             Then::Check(to, check) => {
@@ -103,9 +109,9 @@ impl Turn {
 /// Writes the last record of a place and gives back what it holds.
 pub fn finish(place: &Place) {
     place.end();
-    if let Err(fault) = place.save(Manner::Last) {
-        log::warn!("{fault}");
-    }
+    // Some systems set a file's time when it is closed: the last record comes after that.
+    place.files.release();
+    place.save(Manner::Last);
     place.files.ownership().save(true);
     place.release();
 }
@@ -186,7 +192,7 @@ impl Shard {
             Work::Turn(turn) => {
                 let id = turn.place.id;
                 match turn.then {
-                    Then::Save | Then::Check(..) => self.write_out(id),
+                    Then::Save | Then::Check(..) | Then::Compare => self.write_out(id),
                     Then::Move | Then::Finish => {}
                     Then::Close(_) | Then::Delete(_) => {
                         // Bytes of unfinished pieces are fetched again anyhow: nobody knows them after a restart.
@@ -218,7 +224,7 @@ impl Shard {
             DiskJob::Probe(probe) => mine.place.answer(DiskDone::Room(mine.place.probe(probe))),
             DiskJob::Totals(totals) => mine.place.record.keep_totals(&totals),
             // These are turns, and come as such.
-            DiskJob::Check(_) | DiskJob::Save | DiskJob::Select(_) | DiskJob::Finish => {}
+            DiskJob::Check(_) | DiskJob::Compare | DiskJob::Save | DiskJob::Select(_) | DiskJob::Finish => {}
         }
     }
 

@@ -108,6 +108,7 @@ impl Storage {
                     Then::Move
                 }
                 DiskJob::Finish => Then::Finish,
+                DiskJob::Compare => Then::Compare,
                 DiskJob::Check(pieces) => {
                     Then::Check(threads.checks.clone(), Check { place: Arc::clone(place), pieces })
                 }
@@ -161,7 +162,7 @@ impl Storage {
         })
     }
 
-    /// Ends all work, writes the resume record and gives back handles and the lock. Waits for the disk threads, at
+    /// Ends all work, writes the resume record and gives back handles and the claim. Waits for the disk threads, at
     /// most [`crate::limits::LAST_ANNOUNCE`]. Nothing is answered afterwards.
     pub fn close(self) {
         let Handle { place, threads } = &*self.handle;

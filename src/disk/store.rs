@@ -1,7 +1,8 @@
-//! Where a torrent's resume record lies: base, previous base, journals and lock in the state folder.
+//! Where a torrent's resume record lies: base, previous base and journals in the state folder.
 //!
 //! Reading never fails: what is damaged is set aside under another name and said, and what came before it is used.
 
+use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
@@ -9,12 +10,12 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha1::{Digest, Sha1};
 
-use crate::disk::atomic::{self, private, remove};
+use crate::disk::atomic::{self, make_private, private, remove};
+use crate::disk::claims::{self, Claim};
 use crate::disk::fault::{self, Doing};
-use crate::disk::files::nanos;
 use crate::disk::layout::Layout;
-use crate::disk::lock;
 use crate::disk::record::{Base, JournalHead, Note, RecordError};
+use crate::disk::stamps::nanos;
 use crate::swarm::job::{DiskFault, Totals};
 use crate::wire::message::InfoHash;
 
@@ -43,10 +44,21 @@ pub struct Found {
     pub entries: usize,
     /// Whether base and journals were all written since the machine was started.
     pub same_boot: bool,
+    /// Files that were written to since the base.
+    pub writes: BTreeMap<u32, Writes>,
     /// What a person should hear.
     pub notes: Vec<String>,
     /// Why it could not be read, where that may pass: too many open files, an I/O error.
     pub fault: Option<DiskFault>,
+}
+
+/// What the journals say of the writes to a file since the base.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Writes {
+    /// Writes that were begun and whose end is not noted.
+    pub open: u32,
+    /// The modification time that the last write left: nanoseconds since 1970.
+    pub left: Option<i64>,
 }
 
 impl Store {
@@ -72,12 +84,13 @@ impl Store {
         self.path(&format!("journal-{generation}"))
     }
 
-    /// Takes the lock of this torrent in this folder. It is held until the file is dropped.
+    /// Claims this torrent in this folder, until the claim is dropped.
     ///
     /// # Errors
-    /// When somebody else holds it, with the number of their process; and when the state folder cannot be used.
-    pub fn lock(&self) -> Result<File, DiskFault> {
-        lock::claim(&self.path("lock"), "this torrent is worked on in this folder")
+    /// When another process has it, with its number. That the state folder cannot be written is no error: the second
+    /// value says why nothing is protected then.
+    pub fn claim(&self) -> Result<(Claim, Option<io::Error>), DiskFault> {
+        claims::claim(&self.folder, &self.name)
     }
 
     /// Reads what there is of a record; sets aside what is damaged.
@@ -103,7 +116,7 @@ impl Store {
             }
         }
         found.same_boot = found.base.as_ref().is_some_and(|b| !boot.is_empty() && b.boot == boot);
-        self.replay(&mut found, boot, layout.geometry().pieces());
+        self.replay(&mut found, boot, layout);
         found
     }
 
@@ -113,7 +126,7 @@ impl Store {
     pub fn recall(&self, layout: &Layout) -> Option<Vec<u8>> {
         let (base, _) = self.read_base(&self.record(), layout).ok()??;
         let mut found = Found { base: Some(base), ..Found::default() };
-        self.replay(&mut found, "", layout.geometry().pieces());
+        self.replay(&mut found, "", layout);
         let base = found.base?;
         Some(base.written.iter().zip(&base.unsure).map(|(written, unsure)| written & !unsure).collect())
     }
@@ -135,8 +148,10 @@ impl Store {
     }
 
     /// Works in what the journals of this base and of those that came after it tell.
-    fn replay(&self, found: &mut Found, boot: &str, pieces: u32) {
+    fn replay(&self, found: &mut Found, boot: &str, layout: &Layout) {
         let Some(base) = &mut found.base else { return };
+        let pieces = layout.geometry().pieces();
+        let mut doubted = Vec::new();
         let set = |bits: &mut Vec<u8>, piece: u32, on: bool| {
             if let Some(byte) = bits.get_mut((piece / 8) as usize).filter(|_| piece < pieces) {
                 let bit = 0x80_u8 >> (piece % 8);
@@ -175,8 +190,19 @@ impl Store {
                         set(&mut base.unsure, piece, false);
                     }
                     Note::Alive => {}
+                    Note::Doubt(file) => doubted.push(file),
+                    Note::Writing(file) => found.writes.entry(file).or_default().open += 1,
+                    Note::Left(file, time) => {
+                        let writes = found.writes.entry(file).or_default();
+                        writes.open = writes.open.saturating_sub(1);
+                        writes.left = writes.left.max(Some(time));
+                    }
                 }
             }
+        }
+        // Whether a piece came before or after its file was changed: only its hash can tell.
+        for file in doubted {
+            layout.doubtful(file).for_each(|piece| set(&mut base.unsure, piece, true));
         }
     }
 
@@ -197,16 +223,26 @@ impl Store {
         }
     }
 
-    /// Begins a journal.
+    /// Begins a journal with these notes.
     ///
     /// # Errors
-    /// The system's.
-    pub fn begin_journal(&self, head: &JournalHead) -> io::Result<File> {
+    /// The system's. There is no such journal then.
+    pub fn begin_journal(&self, head: &JournalHead, notes: &[Note]) -> io::Result<File> {
         let path = self.journal(head.generation);
         remove(&path)?;
         let mut file = private().append(true).create_new(true).open(&path)?;
-        file.write_all(&head.encode())?;
+        let mut bytes = head.encode();
+        notes.iter().for_each(|note| bytes.extend_from_slice(&head.entry(*note)));
+        file.write_all(&bytes).inspect_err(|_| drop(remove(&path)))?;
         Ok(file)
+    }
+
+    /// Opens a journal that was begun, to go on.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn open_journal(&self, generation: u64) -> io::Result<File> {
+        private().append(true).open(self.journal(generation))
     }
 
     /// Deletes the journals of these generations.
@@ -216,14 +252,52 @@ impl Store {
         }
     }
 
-    /// Writes a base. If it is durable it is synced first, and so is its name; `keep_last` makes the base that was
-    /// the last one the one before.
+    /// Writes a base under a name of its own, synced if it is to be `durable`. Makes the state folder if need be.
     ///
     /// # Errors
     /// The system's. The records are then as they were.
-    pub fn write_base(&self, bytes: &[u8], durable: bool, keep_last: bool) -> io::Result<()> {
-        let before = keep_last.then(|| self.path("resume-before"));
-        atomic::replace(&self.path("resume"), &self.path("resume-new"), before.as_deref(), bytes, durable)
+    pub fn write_new(&self, bytes: &[u8], durable: bool) -> io::Result<()> {
+        let path = self.path("resume-new");
+        let made = || private().create_new(true).open(&path);
+        remove(&path)?;
+        let file = match made() {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                make_private(&self.folder)?;
+                made()
+            }
+            other => other,
+        };
+        let written = file.and_then(|mut file| {
+            file.write_all(bytes)?;
+            if durable { file.sync_all() } else { Ok(()) }
+        });
+        written.inspect_err(|_| drop(remove(&path)))
+    }
+
+    /// Makes the base that was written last the record; with `keep_last` the one that was the record is kept as the one
+    /// before.
+    ///
+    /// # Errors
+    /// The system's. The records are then as they were.
+    pub fn rename_new(&self, keep_last: bool) -> io::Result<()> {
+        if keep_last {
+            // A kill between the two leaves the one before: nothing is lost.
+            match fs::rename(self.path("resume"), self.path("resume-before")) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        fs::rename(self.path("resume-new"), self.path("resume"))
+    }
+
+    /// Makes sure that the names in the state folder survive a power cut.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn sync_folder(&self) -> io::Result<()> {
+        #[cfg(unix)]
+        File::open(&self.folder)?.sync_all()?;
+        Ok(())
     }
 
     /// Writes what is counted over all runs. A power cut may leave what was written before.
@@ -252,7 +326,7 @@ impl Store {
         })
     }
 
-    /// Deletes all of the record but the lock, which may be held.
+    /// Deletes all of the record.
     pub fn delete(&self) {
         for ending in self.endings() {
             let _ = remove(&self.path(&ending));
@@ -260,7 +334,7 @@ impl Store {
     }
 
     /// Makes this the record of the same torrent in another folder, in place of what is known of it there. Both must be
-    /// locked. What cannot be handed over costs a check, no more.
+    /// claimed. What cannot be handed over costs a check, no more.
     pub fn hand_over(&self, to: &Store) {
         to.delete();
         for ending in self.endings() {
@@ -282,7 +356,7 @@ impl Store {
         self.name == other.name
     }
 
-    /// The endings of the files that the record consists of, without the lock and what was set aside.
+    /// The endings of the files that the record consists of, without what was set aside.
     fn endings(&self) -> Vec<String> {
         let prefix = format!("{}.", self.name);
         let mine =
@@ -337,7 +411,7 @@ pub(super) fn resolved(dir: &Path) -> PathBuf {
 
 /// Whether somebody works on the torrent and in the folder whose record has this name.
 pub(super) fn is_at_work(folder: &Path, name: &str) -> bool {
-    lock::is_held(&folder.join(format!("{name}.lock")))
+    claims::is_claimed(folder, name)
 }
 
 /// Which start of the machine this is; empty where the system does not tell.
@@ -433,17 +507,5 @@ mod tests {
         }
         there.delete();
         assert_eq!(there.read_totals().unwrap(), Totals::default());
-    }
-
-    #[test]
-    fn the_second_who_comes_hears_who_is_there() {
-        let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path(), InfoHash([1; 20]), dir.path());
-        let held = store.lock().unwrap();
-        let told = store.lock().unwrap_err().text;
-        let pid = if cfg!(unix) { std::process::id().to_string() } else { "unknown".into() };
-        assert!(told.starts_with(&format!("already running (pid {pid})")), "{told}");
-        drop(held);
-        store.lock().unwrap();
     }
 }

@@ -1,17 +1,19 @@
 //! What a resume record and the files as they are now vouch for together.
 //!
 //! A piece is believed to be there when its record says so *and* its files are as they were left. After a clean end
-//! they must have the very size and time recorded. After a kill their time may be as late as the journal's last
-//! entry: before any write the journal has an entry that is at most a few seconds old. After the machine itself was
-//! started anew, only pieces that were synced are believed; others that were written are hashed again, and no more.
+//! they must have the very size and time recorded. After a kill they must have the size and time that the last write
+//! left, as the journal notes it; where a write was under way their time may be as late as the journal's last entry:
+//! before any write the journal has an entry that is at most a few seconds old. A file that was found changed, and not
+//! hashed since, is hashed whatever its time. After the machine itself was started anew, only pieces that were synced
+//! are believed; others that were written are hashed again, and no more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::disk::bits::{PieceBits, runs};
-use crate::disk::files::Stamp;
 use crate::disk::layout::Layout;
 use crate::disk::part::Parts;
+use crate::disk::stamps::Stamp;
 use crate::disk::store::Found;
 use crate::wire::message::PieceIndex;
 
@@ -136,11 +138,13 @@ fn state(layout: &Layout, found: &Found, files: &[Option<Stamp>], n: usize) -> S
     // A file without bytes is one that was made and not yet given its length when the end came.
     let Some(now) = files.get(n).copied().flatten().filter(|f| f.size > 0) else { return State::Absent };
     let then = found.base.as_ref().and_then(|b| b.stamps.get(n).copied().flatten());
-    if then == Some(now) {
+    // A move to another disk changes the identity and nothing else.
+    if then.is_some_and(|then| then.is_same_content(now)) {
         return State::AsLeft;
     }
     let clean = found.base.as_ref().is_some_and(|b| b.clean) && found.entries == 0;
-    if !clean && now.size == file.length && is_in_time(found, then, now) { State::AsLeft } else { State::Changed }
+    let as_left = !clean && now.size == file.length && is_ours(found, then, now, n);
+    if as_left { State::AsLeft } else { State::Changed }
 }
 
 /// How the part file stands to its record. It is as long as need be.
@@ -148,18 +152,29 @@ fn part_state(found: &Found, now: Option<Stamp>, index: usize) -> State {
     let Some(base) = &found.base else { return State::AsLeft };
     let then = base.stamps.get(index).copied().flatten();
     let clean = base.clean && found.entries == 0;
-    match now {
-        _ if then == now => State::AsLeft,
-        Some(now) if !clean && is_in_time(found, then, now) => State::AsLeft,
-        Some(_) => State::Changed,
-        None => State::Absent,
+    match (then, now) {
+        (None, None) => State::AsLeft,
+        (Some(then), Some(now)) if then.is_same_content(now) => State::AsLeft,
+        (then, Some(now)) if !clean && is_ours(found, then, now, index) => State::AsLeft,
+        (_, Some(_)) => State::Changed,
+        (_, None) => State::Absent,
     }
 }
 
-/// Whether a file was changed by us, as far as its time tells, by a process that was killed.
-fn is_in_time(found: &Found, then: Option<Stamp>, now: Stamp) -> bool {
+/// Whether a file that is not as the base says was left so by our own writes since, until the process was killed.
+fn is_ours(found: &Found, then: Option<Stamp>, now: Stamp, file: usize) -> bool {
+    if then.is_some_and(|then| !then.is_same_file(now)) {
+        return false;
+    }
     let slack = if found.same_boot { SLACK } else { SLACK_BOOT };
-    now.changed <= found.last.saturating_add(slack) && then.is_none_or(|then| now.changed >= then.changed)
+    let in_time = now.changed <= found.last.saturating_add(slack) && then.is_none_or(|t| now.changed >= t.changed);
+    let notes_writes = found.same_boot && found.base.as_ref().is_some_and(|b| b.notes_writes);
+    match found.writes.get(&(file as u32)) {
+        Some(writes) if notes_writes && writes.open == 0 => writes.left == Some(now.changed),
+        // It may have been made just before the end.
+        None if notes_writes => then.is_none() && in_time,
+        _ => in_time,
+    }
 }
 
 /// What a person should hear of a verdict, if anything.
@@ -186,6 +201,7 @@ mod tests {
     use super::*;
     use crate::disk::layout::tests::layout;
     use crate::disk::record::Base;
+    use crate::disk::store::Writes;
 
     const T: i64 = 1_000_000_000_000;
 
@@ -200,16 +216,22 @@ mod tests {
             clean,
             device: 0,
             boot: "x".into(),
-            stamps: vec![Some(Stamp { size: 5, changed: T }), Some(Stamp { size: 7, changed: T })],
+            notes_writes: true,
+            stamps: vec![at(5, 0), at(7, 0)],
             written: vec![0xe0],
             synced: vec![0x80],
             unsure: vec![0],
         };
-        (l, Found { base: Some(base), generation: 1, last: T, entries, same_boot, notes: Vec::new(), fault: None })
+        (l, Found { base: Some(base), generation: 1, last: T, entries, same_boot, ..Found::default() })
     }
 
     fn at(size: u64, seconds: i64) -> Option<Stamp> {
-        Some(Stamp { size, changed: T + seconds * 1_000_000_000 })
+        Some(Stamp { size, changed: T + seconds * 1_000_000_000, id: 9 })
+    }
+
+    /// Writes that left a file this many seconds later, and `open` whose end is not noted.
+    fn writes(seconds: i64, open: u32) -> Writes {
+        Writes { open, left: Some(T + seconds * 1_000_000_000) }
     }
 
     #[track_caller]
@@ -231,12 +253,33 @@ mod tests {
 
     #[test]
     fn after_a_kill_files_may_be_as_late_as_the_journal() {
-        let s = story(false, true, 3);
+        let mut s = story(false, true, 3);
+        s.1.writes.extend([(0, writes(3, 1)), (1, writes(3, 2))]);
         verdict(&s, at(5, 9), at(7, 9), 0xe0, &[]);
         verdict(&s, at(5, 11), at(7, 0), 0x20, &[0..2]);
         verdict(&s, at(5, -1), at(7, 0), 0x20, &[0..2]);
-        let dirty = story(true, true, 1);
-        verdict(&dirty, at(5, 9), at(7, 9), 0xe0, &[]);
+        // What noted no writes can only go by that.
+        let mut old = story(true, true, 1);
+        old.1.base.as_mut().unwrap().notes_writes = false;
+        verdict(&old, at(5, 9), at(7, 9), 0xe0, &[]);
+        verdict(&old, at(5, 11), at(7, 9), 0x20, &[0..2]);
+    }
+
+    #[test]
+    fn after_a_kill_a_file_that_nobody_was_writing_to_is_as_its_last_write_left_it() {
+        let mut s = story(false, true, 5);
+        s.1.writes.insert(0, writes(3, 0));
+        verdict(&s, at(5, 3), at(7, 0), 0xe0, &[]);
+        verdict(&s, at(5, 0), at(7, 0), 0xe0, &[]);
+        for changed_at in [1, 4, 9, 500] {
+            verdict(&s, at(5, changed_at), at(7, 0), 0x20, &[0..2]);
+            // The other one was not written to at all.
+            verdict(&s, at(5, 3), at(7, changed_at), 0x80, &[1..3]);
+        }
+        verdict(&s, at(4, 3), at(7, 0), 0x20, &[0..2]);
+        // Another file of the same size has taken its place while it was written to.
+        s.1.writes.insert(0, writes(3, 1));
+        verdict(&s, at(5, 4).map(|stamp| Stamp { id: 10, ..stamp }), at(7, 0), 0x20, &[0..2]);
     }
 
     #[test]

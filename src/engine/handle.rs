@@ -24,19 +24,14 @@ use super::threads::Crew;
 use super::udp::lan::Sockets;
 use crate::api::{Command, Event};
 use crate::config::{Config, Encryption};
+#[cfg(unix)]
+use crate::disk::handles::Descriptors;
 use crate::disk::pool::DiskPool;
 use crate::limits;
 use crate::wire::message::PeerId;
 
 /// How our peer ids begin (BEP 20).
 const PEER_ID: &[u8; 8] = b"-TU0100-";
-/// Descriptors kept for everything that is not a peer.
-#[cfg(unix)]
-const DESCRIPTORS_KEPT: usize = 48;
-/// The share of the others that peers may have, in quarters.
-#[cfg(unix)]
-const DESCRIPTORS_PEERS: usize = 3;
-
 /// How an engine is to work.
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
@@ -350,13 +345,10 @@ pub(super) fn affordable(wished: usize) -> usize {
     // The soft limit is a habit for programs that use `select`; the hard one is what we may have.
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum.map(|n| n.min(1 << 16)), maximum: limit.maximum };
-    let current = match setrlimit(Resource::Nofile, raised) {
-        Ok(()) => raised.current,
-        Err(_) => limit.current,
-    };
-    let all = current.and_then(|n| usize::try_from(n).ok()).unwrap_or(usize::MAX);
-    let room = all.saturating_sub(DESCRIPTORS_KEPT) / 4;
-    wished.min(room.saturating_mul(DESCRIPTORS_PEERS)).max(1)
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
+        log::debug!("the limit of open files stays as it is: {error}");
+    }
+    wished.min(Descriptors::of_this_process().peers).max(1)
 }
 
 /// How many connections the system lets us have, at most as many as wished for.

@@ -61,7 +61,7 @@ impl Keep {
             return Ok(());
         }
         let folder = self.folder.join("torrents");
-        fs::create_dir_all(&folder)
+        atomic::make_private(&folder)
             .and_then(|()| atomic::replace(&path, &path.with_extension("new"), None, bytes, true))
             .map_err(|why| {
                 format!("it will be missing in the next session: {} cannot be written: {why}", path.display())
@@ -139,7 +139,7 @@ impl List {
         let fail = |why: String| format!("the list of torrents {} cannot be written: {why}", path.display());
         let text = encode_list(self.torrents).map_err(fail)?;
         let before = self.keep.folder.join("session-before.toml");
-        fs::create_dir_all(&self.keep.folder)
+        atomic::make_private(&self.keep.folder)
             .and_then(|()| atomic::replace(&path, &path.with_extension("new"), Some(&before), text.as_bytes(), true))
             .map_err(|why| fail(why.to_string()))?;
         turns.1 = self.turn;

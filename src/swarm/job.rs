@@ -25,6 +25,8 @@ pub enum DiskJob {
     Forget(PieceIndex),
     /// Hash these pieces from disk; answered by `Checked` for each run of pieces and one `CheckDone` in the end.
     Check(Vec<Range<u32>>),
+    /// Compare sizes and times of all files with how they were left; answered by `Compared`.
+    Compare,
     /// Tell, by `Room`, whether the disk works again.
     Probe(Probe),
     /// Record these totals beside the resume record.
@@ -97,8 +99,13 @@ pub enum DiskDone {
     CheckDone(Option<DiskFault>),
     /// The answer to `Probe`.
     Room(Result<(), DiskFault>),
+    /// The answer to `Compare`: pieces of files that another program has changed, to be hashed before the torrent is
+    /// complete; or what has the place of a file and cannot be one.
+    Compared(Result<Vec<Range<u32>>, DiskFault>),
     /// The answer to `Save`.
-    Saved(Result<(), DiskFault>),
+    Saved,
+    /// Progress cannot be recorded, in whichever torrent: told once until it can be again.
+    Unrecorded(DiskFault),
     /// Bytes of a file that is wanted could not be moved to it; they are not lost.
     Unplaced(DiskFault),
     /// A file without bytes could not be made.

@@ -49,6 +49,7 @@ use crate::swarm::trackers::Trackers;
 use crate::swarm::view::{Departed, Meta, Priority, Source};
 use crate::swarm::web_seeds::WebSeeds;
 use crate::wire::message::{InfoHash, PeerId, PieceIndex};
+use lifecycle::Comparison;
 
 /// A file as the torrent needs to know it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -192,6 +193,8 @@ pub struct Torrent {
     checked: u32,
     /// Something has been downloaded since it was last complete.
     fetched: bool,
+    /// Whether the files were compared with how they were left since then.
+    comparison: Comparison,
     complete: bool,
     /// The totals as they were recorded, and when they are to be recorded next.
     recorded: Totals,
@@ -267,6 +270,7 @@ impl Torrent {
             recovery: recovery::Recovery::default(),
             checked: 0,
             fetched: false,
+            comparison: Comparison::default(),
             complete: false,
             recorded: Totals::default(),
             record_at: None,
@@ -487,14 +491,9 @@ impl Torrent {
             DiskDone::Unfinished(fault) => self.note(now, fault.text, out),
             DiskDone::Room(Ok(())) => self.probed(now, out),
             DiskDone::Room(Err(fault)) => self.still_faulty(now, fault, out),
-            DiskDone::Saved(result) => {
-                if let Err(fault) = result {
-                    self.note(now, fault.text, out);
-                }
-                if let Phase::Stopping { saved, .. } = &mut self.phase {
-                    *saved = true;
-                }
-            }
+            DiskDone::Compared(result) => self.compared(now, result, out),
+            DiskDone::Unrecorded(fault) => self.note(now, fault.text, out),
+            DiskDone::Saved => self.saved(),
         }
     }
 }

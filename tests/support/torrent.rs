@@ -188,6 +188,16 @@ impl Open {
         }
     }
 
+    /// Writes pieces and waits until each is verified or failed.
+    pub fn download_what_can_be(&self, known: &Known, pieces: impl IntoIterator<Item = u32>) {
+        let pieces: Vec<u32> = pieces.into_iter().collect();
+        self.storage.submit(pieces.iter().flat_map(|p| known.write_piece(*p)));
+        let mut left = pieces.len();
+        while left > 0 {
+            left -= usize::from(matches!(self.next(), DiskDone::Verified { .. } | DiskDone::Failed { .. }));
+        }
+    }
+
     /// Hashes pieces; tells which are good, and the fault.
     pub fn check(&self, pieces: Vec<std::ops::Range<u32>>) -> (Vec<u32>, Option<DiskFault>) {
         self.storage.submit([DiskJob::Check(pieces)]);

@@ -706,7 +706,8 @@ impl World {
                 self.later(at, node, done(DiskDone::Room(room)));
             }
             DiskJob::Select(_) | DiskJob::Finish | DiskJob::Totals(_) => {}
-            DiskJob::Save => self.later(at, node, done(DiskDone::Saved(Ok(())))),
+            DiskJob::Compare => self.later(at, node, done(DiskDone::Compared(Ok(Vec::new())))),
+            DiskJob::Save => self.later(at, node, done(DiskDone::Saved)),
         }
     }
 

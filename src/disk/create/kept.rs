@@ -12,11 +12,11 @@ use crate::disk::create::output::file_name;
 use crate::disk::create::walk::Survey;
 use crate::disk::create::{CreateError, Made, Terms, encode};
 use crate::disk::fault::{self, Doing};
-use crate::disk::files::{Stamp, nanos};
 use crate::disk::layout::Layout;
 use crate::disk::open::read_torrent;
 use crate::disk::pool::device;
 use crate::disk::record::Base;
+use crate::disk::stamps::{Stamp, nanos};
 use crate::disk::store::{self, Store};
 use crate::wire::metainfo::Metainfo;
 
@@ -80,7 +80,7 @@ pub fn keep(state_dir: &Path, place: &Path, made: &Made) -> Result<(), CreateErr
         CreateError::System(fault::system(Doing::Write, place, error, made.bytes.len() as u64).text)
     };
     let parent = place.parent().unwrap_or(Path::new("."));
-    fs::create_dir_all(parent).map_err(|error| system(&error))?;
+    atomic::make_private(parent).map_err(|error| system(&error))?;
     let new = parent.join(".new");
     atomic::replace(place, &new, None, &made.bytes, false).map_err(|error| system(&error))?;
     forget_old(&folder(state_dir), parent);
@@ -113,16 +113,16 @@ pub fn vouch(state_dir: &Path, survey: &Survey, meta: &Metainfo) {
 fn try_vouch(state_dir: &Path, survey: &Survey, meta: &Metainfo) -> Result<(), String> {
     let layout = Layout::of(meta).map_err(|why| why.to_string())?;
     let stamps = survey.files.iter().map(|file| file.modified.map(nanos).map(|at| (file.length, at)));
-    let stamps: Vec<Option<Stamp>> = stamps.map(|it| it.map(|(size, changed)| Stamp { size, changed })).collect();
+    let stamps: Vec<Option<Stamp>> =
+        stamps.map(|it| it.map(|(size, changed)| Stamp { size, changed, id: 0 })).collect();
     let same = layout.files().len() == stamps.len()
         && layout.files().iter().zip(&survey.files).all(|(laid, found)| laid.length == found.length);
     if !same {
         return Err("its files are laid out in another way".to_owned());
     }
     let dir = survey.around();
-    fs::create_dir_all(state_dir).map_err(|error| error.to_string())?;
     let store = Store::new(state_dir, meta.info_hash, &dir);
-    let _lock = store.lock().map_err(|fault| fault.text)?;
+    let _claim = store.claim().map_err(|fault| fault.text)?;
     let pieces = layout.geometry().pieces();
     let all = crate::disk::bits::PieceBits::new(pieces);
     let none = all.to_bytes();
@@ -135,6 +135,7 @@ fn try_vouch(state_dir: &Path, survey: &Survey, meta: &Metainfo) -> Result<(), S
         clean: true,
         device: device(&dir),
         boot: store::boot(),
+        notes_writes: true,
         stamps,
         written: all.to_bytes(),
         // Who knows when they were written: after a power cut they are hashed all the same.
@@ -143,7 +144,8 @@ fn try_vouch(state_dir: &Path, survey: &Survey, meta: &Metainfo) -> Result<(), S
     };
     // What was known before is older.
     store.delete();
-    store.write_base(&base.encode(&layout), false, false).map_err(|error| error.to_string())
+    let written = store.write_new(&base.encode(&layout), false).and_then(|()| store.rename_new(false));
+    written.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]
@@ -221,7 +223,7 @@ mod tests {
         let layout = Layout::of(&made.meta).unwrap();
         let store = Store::new(&world.state(), made.meta.info_hash, &found.around());
         let have = |found: &Survey, boot: &str| {
-            let stamp = |file: &Found| Stamp { size: file.length, changed: file.modified.map_or(0, nanos) };
+            let stamp = |file: &Found| Stamp { size: file.length, changed: file.modified.map_or(0, nanos), id: 1 };
             let looks: Vec<_> = found.files.iter().map(|file| Some(stamp(file))).chain([None]).collect();
             let verdict = judge(&layout, &store.read(&layout, boot), &looks, &Parts::default());
             (verdict.have.count(), verdict.check)

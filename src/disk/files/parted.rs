@@ -7,11 +7,12 @@ use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 
-use super::{BEGUN, CHANGED, DIRTY, Files, NEW, SIZED, UNSTAMPED};
+use super::{BEGUN, CHANGED, DIRTY, Files, NEW, SIZED};
 use crate::disk::fault::{self, Doing};
 use crate::disk::part::{Parts, Slot, Table, Target};
 use crate::disk::paths::{self, Access};
 use crate::disk::rawio;
+use crate::disk::record::Note;
 use crate::swarm::job::DiskFault;
 use crate::wire::message::PieceIndex;
 
@@ -91,42 +92,55 @@ impl Files {
     }
 
     /// As [`Files::write`], where bytes of files that are not wanted go to the part file.
-    pub(super) fn write_parted(&self, offset: u64, slices: &[Bytes]) -> Result<(), DiskFault> {
+    pub(super) fn write_parted(&self, offset: u64, slices: &[Bytes], journal: &dyn Fn(Note)) -> Result<(), DiskFault> {
         let length: u64 = slices.iter().map(|s| s.len() as u64).sum();
         let mut done = 0;
         for span in self.spans(offset, length) {
             if !self.is_pad(span.file) {
-                self.write_span(span, slices, done)?;
+                self.write_span(span, slices, done, journal)?;
             }
             done += span.length;
         }
         Ok(())
     }
 
-    fn write_span(&self, span: Span, slices: &[Bytes], done: u64) -> Result<(), DiskFault> {
+    fn write_span(&self, span: Span, slices: &[Bytes], done: u64, journal: &dyn Fn(Note)) -> Result<(), DiskFault> {
         let run = (done, span.length);
         {
             let table = self.parts.read();
             match table.target(span.file, span.piece) {
-                Target::Own => return self.write_file(span.file, slices, run, span.at),
-                Target::Slot(slot) => return self.write_slot(slot, span, slices, done),
+                Target::Own => return self.write_file(span.file, slices, run, span.at, journal),
+                Target::Slot(slot) => return self.write_slot(slot, span, slices, done, journal),
                 Target::NewSlot => {}
             }
         }
-        let slot = self.make_slot(&mut self.parts.write(), span.file, span.piece)?;
+        let slot = self.make_slot(&mut self.parts.write(), span.file, span.piece, journal)?;
         // Nobody takes it away: that would take a change of what is wanted, and then what is in it moves as a whole.
         let table = self.parts.read();
         match table.target(span.file, span.piece) {
-            Target::Own => self.write_file(span.file, slices, run, span.at),
-            _ => self.write_slot(slot, span, slices, done),
+            Target::Own => self.write_file(span.file, slices, run, span.at, journal),
+            _ => self.write_slot(slot, span, slices, done, journal),
         }
     }
 
-    fn write_slot(&self, slot: Slot, span: Span, slices: &[Bytes], done: u64) -> Result<(), DiskFault> {
+    fn write_slot(
+        &self,
+        slot: Slot,
+        span: Span,
+        slices: &[Bytes],
+        done: u64,
+        journal: &dyn Fn(Note),
+    ) -> Result<(), DiskFault> {
         let part = self.part_writer()?;
+        self.touch(self.part(), journal);
         let written = rawio::write_all_at(&part, slices, done, span.length, slot.position(span.offset));
-        self.raise(self.part(), DIRTY | UNSTAMPED);
         written.map_err(|error| self.part_fault(Doing::Write, &error))
+    }
+
+    /// A file is about to be written to otherwise than block by block.
+    fn touch(&self, file: u32, journal: &dyn Fn(Note)) {
+        self.raise(file, DIRTY);
+        self.stamps.touch(file, journal);
     }
 
     fn part_fault(&self, doing: Doing, error: &io::Error) -> DiskFault {
@@ -163,13 +177,19 @@ impl Files {
 
     /// Makes a slot for the bytes of a file in a piece, unless there is one. It begins with what the file itself has there:
     /// from now on the slot is read.
-    fn make_slot(&self, table: &mut Table, file: u32, piece: PieceIndex) -> Result<Slot, DiskFault> {
+    fn make_slot(
+        &self,
+        table: &mut Table,
+        file: u32,
+        piece: PieceIndex,
+        journal: &dyn Fn(Note),
+    ) -> Result<Slot, DiskFault> {
         if let Some(slot) = table.find(file, piece) {
             return Ok(slot);
         }
         let part = self.part_writer()?;
+        self.touch(self.part(), journal);
         let made = table.make(&part, &self.layout, file, piece);
-        self.raise(self.part(), DIRTY | UNSTAMPED);
         let slot = made.map_err(|error| self.part_fault(Doing::Allocate, &error))?;
         self.parts.settled(table);
         let entry = self.file(file)?;
@@ -188,7 +208,7 @@ impl Files {
     ///
     /// # Errors
     /// The first fault; what could not be moved stays where it is, and is read there.
-    pub fn move_wanted(&self) -> Result<bool, DiskFault> {
+    pub fn move_wanted(&self, journal: &dyn Fn(Note)) -> Result<bool, DiskFault> {
         if !self.parts.is_used() {
             return Ok(false);
         }
@@ -197,7 +217,7 @@ impl Files {
         for file in files {
             // Not all at once: others wait meanwhile.
             let mut table = self.parts.write();
-            if let Err(fault) = self.move_to_own(&mut table, file) {
+            if let Err(fault) = self.move_to_own(&mut table, file, journal) {
                 first = first.and(Err(fault));
             }
         }
@@ -209,12 +229,14 @@ impl Files {
         first
     }
 
-    fn move_to_own(&self, table: &mut Table, file: u32) -> Result<(), DiskFault> {
+    fn move_to_own(&self, table: &mut Table, file: u32, journal: &dyn Fn(Note)) -> Result<(), DiskFault> {
         if table.is_unwanted(file) {
             return Ok(());
         }
         let part = self.part_writer()?;
         let own = self.writer(file)?;
+        self.touch(file, journal);
+        self.touch(self.part(), journal);
         let words = |error: io::Error| fault::system(Doing::Write, &self.path(file), &error, self.still_needed());
         let offset = self.file(file)?.offset;
         let slots = table.slots_of(file);
@@ -222,14 +244,12 @@ impl Files {
             let bytes = slot.bytes();
             let from = (slot.position(bytes.start), bytes.start - offset);
             let copied = copy(&part, &own, from, bytes.end - bytes.start);
-            self.raise(file, DIRTY | UNSTAMPED);
             copied.map_err(words)?;
         }
         // The slots must not be gone after a power cut, and the bytes neither here nor there.
         own.sync_data().map_err(words)?;
         for (piece, _) in slots {
             let dropped = table.drop_slot(&part, file, piece);
-            self.raise(self.part(), DIRTY | UNSTAMPED);
             dropped.map_err(|error| self.part_fault(Doing::Write, &error))?;
         }
         Ok(())
@@ -247,7 +267,7 @@ impl Files {
             }
             match self.open(&file.path, Access::Create) {
                 Ok(_) => {
-                    self.raise(n, BEGUN | SIZED | NEW | UNSTAMPED | DIRTY);
+                    self.raise(n, BEGUN | SIZED | NEW | DIRTY);
                     self.ownership.made(n);
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => drop(self.look(n)?),
@@ -268,7 +288,7 @@ impl Files {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.part_fault(Doing::Delete, &error)),
             _ => {
                 self.lower(n, BEGUN | SIZED | DIRTY | NEW);
-                self.raise(n, UNSTAMPED);
+                self.stamps.set(n, None);
                 table.clear();
                 Ok(())
             }

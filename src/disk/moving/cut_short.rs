@@ -66,7 +66,7 @@ impl Note {
             put(item.path.as_os_str().as_encoded_bytes());
         }
         let words = |error: io::Error| fault::system(Doing::Record, place, &error, 4096);
-        fs::create_dir_all(place.parent().unwrap_or(place)).map_err(words)?;
+        atomic::make_private(place.parent().unwrap_or(place)).map_err(words)?;
         atomic::replace(place, &place.with_extension("new"), None, &bytes, true).map_err(words)
     }
 
@@ -112,7 +112,7 @@ pub fn clear_up(state_dir: &Path, dir_of: &dyn Fn(InfoHash) -> Option<PathBuf>, 
         let store = |dir: &Path| Store::new(state_dir, note.torrent, dir);
         let (old, new) = (store(&note.from), store(&note.to));
         // Somebody moves it now, or works on it.
-        let (Ok(_old_lock), Ok(_new_lock)) = (old.lock(), new.lock()) else { continue };
+        let (Ok(_old_claim), Ok(_new_claim)) = (old.claim(), new.claim()) else { continue };
         let dir = dir_of(note.torrent);
         let (from, to) = (note.from.display(), note.to.display());
         let parts = note.remove_parts();
@@ -164,7 +164,7 @@ fn is_taken_back(note: &Note, path: &Path) -> bool {
 fn are_alike(a: &Path, b: &Path, path: &Path) -> bool {
     let meta = |dir: &Path| paths::open(dir, path, Access::Read).and_then(|file| file.metadata());
     let (Ok(a), Ok(b)) = (meta(a), meta(b)) else { return false };
-    let time = |meta: &fs::Metadata| meta.modified().map_or(0, |time| i128::from(crate::disk::files::nanos(time)));
+    let time = |meta: &fs::Metadata| meta.modified().map_or(0, |time| i128::from(crate::disk::stamps::nanos(time)));
     let one = rawio::inode(&a).is_some_and(|inode| rawio::inode(&b) == Some(inode));
     one || (a.len() == b.len() && (time(&a) - time(&b)).abs() <= GRAIN)
 }

@@ -101,7 +101,7 @@ fn a_copy_has_holes_time_and_bytes_of_the_file() {
     use std::os::unix::fs::MetadataExt;
     let mut w = world();
     let path = w.spec.dir.join("t/a");
-    let file = File::create(&path).unwrap();
+    let file = fs::File::create(&path).unwrap();
     file.set_len(8 << 20).unwrap();
     (&file).seek(SeekFrom::Start(5 << 20)).unwrap();
     (&file).write_all(b"here").unwrap();

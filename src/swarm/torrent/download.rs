@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::lifecycle::Comparison;
 use super::{Effect, Gone, PeerKey, Phase, Torrent};
 use crate::limits::{self, BLOCK};
 use crate::swarm::history::Happened;
@@ -165,6 +166,7 @@ impl Torrent {
             Arrival::Fresh { askers, .. } => {
                 self.unwritten += u64::from(length);
                 self.fetched = true;
+                self.comparison = Comparison::Due;
                 out.push(Effect::Disk(DiskJob::Write { block: named, data }));
                 if askers > 1 {
                     self.cancel_elsewhere(piece, n, out);
@@ -334,6 +336,14 @@ impl Torrent {
         // Before what follows from all that is wanted being here, which forgets that it was fetched.
         self.look_if_whole(now, self.fetched, out);
         if complete == self.complete || !self.is_described() {
+            return;
+        }
+        if complete && self.fetched && self.comparison != Comparison::Done {
+            // Another program may have written to files that we had finished with.
+            if self.comparison == Comparison::Due {
+                self.comparison = Comparison::UnderWay;
+                out.push(Effect::Disk(DiskJob::Compare));
+            }
             return;
         }
         self.complete = complete;

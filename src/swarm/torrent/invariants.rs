@@ -1,5 +1,6 @@
 //! What must always hold of a torrent.
 
+use super::lifecycle::Comparison;
 use super::{Phase, Torrent};
 
 impl Torrent {
@@ -28,7 +29,8 @@ impl Torrent {
                 return Err(format!("{key:?} is choked and has requests queued"));
             }
         }
-        if self.phase == Phase::Active && self.complete != (self.picker.lacking() == 0) {
+        let complete = self.picker.lacking() == 0 && (!self.fetched || self.comparison == Comparison::Done);
+        if self.phase == Phase::Active && self.complete != complete {
             return Err(format!("{} pieces lacking, complete is {}", self.picker.lacking(), self.complete));
         }
         Ok(())

@@ -13,6 +13,18 @@ use crate::swarm::view::{Priority, Source};
 use crate::wire::message::PieceIndex;
 use crate::wire::text::counted;
 
+/// How far the last look at a download is: whether its files are as they were left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(super) enum Comparison {
+    /// They are to be compared before it is complete.
+    #[default]
+    Due,
+    /// The disk compares them.
+    UnderWay,
+    /// They are, or what was not has been hashed.
+    Done,
+}
+
 impl Torrent {
     /// It runs from now on, with what the resume record vouches for.
     pub(super) fn start(&mut self, now: Instant, have: &Bytes, check: Vec<Range<u32>>, out: &mut Vec<Effect>) {
@@ -54,6 +66,9 @@ impl Torrent {
 
     fn begin_check(&mut self, ranges: Vec<Range<u32>>, out: &mut Vec<Effect>) {
         self.phase = Phase::Checking;
+        if self.comparison == Comparison::UnderWay {
+            self.comparison = Comparison::Due;
+        }
         let named: u32 = ranges.iter().map(|r| r.end.saturating_sub(r.start)).sum();
         self.checked = self.config.geometry.pieces().saturating_sub(named);
         out.push(Effect::Disk(DiskJob::Check(ranges)));
@@ -88,6 +103,31 @@ impl Torrent {
         self.note(now, "checking all data".into(), out);
         let all = 0..self.config.geometry.pieces();
         self.begin_check(std::iter::once(all).collect(), out);
+    }
+
+    /// The files were compared with how they were left: what differs is hashed before the torrent is complete.
+    pub(super) fn compared(&mut self, now: Instant, result: Result<Vec<Range<u32>>, DiskFault>, out: &mut Vec<Effect>) {
+        if self.phase != Phase::Active || self.comparison != Comparison::UnderWay {
+            return;
+        }
+        self.comparison = Comparison::Done;
+        match result {
+            Ok(changed) if changed.iter().all(Range::is_empty) => self.look_if_complete(now, out),
+            Ok(changed) => {
+                for key in self.peers.keys().copied().collect::<Vec<_>>() {
+                    self.expel(now, key, Gone::Stopped, out);
+                }
+                changed.iter().cloned().flatten().for_each(|piece| self.picker.mark_lost(PieceIndex(piece)));
+                self.local.stop();
+                self.stop_seeking();
+                self.note(now, "another program has changed its files: checking them".into(), out);
+                self.begin_check(changed, out);
+            }
+            Err(fault) => {
+                self.comparison = Comparison::Due;
+                self.halt(now, fault, out);
+            }
+        }
     }
 
     /// A run of pieces has been hashed.
@@ -129,7 +169,8 @@ impl Torrent {
         self.phase = Phase::Active;
         self.checked = self.config.geometry.pieces();
         self.complete = false;
-        self.fetched = false;
+        // A check that ends a download leaves it one: whoever waits for it is told when it is complete.
+        self.fetched &= self.comparison == Comparison::Done;
         if self.picker.lacking() > 0 {
             self.candidates.wanted_again(now);
         }
@@ -187,6 +228,13 @@ impl Torrent {
         let skipped = files.filter(|(_, (span, priority))| !span.pad && **priority == Priority::Skip);
         // A torrent has fewer than 2^32 files.
         out.push(Effect::Disk(DiskJob::Select(skipped.map(|(file, _)| file as u32).collect())));
+    }
+
+    /// The record is saved: one of the two things that a stop waits for.
+    pub(super) const fn saved(&mut self) {
+        if let Phase::Stopping { saved, .. } = &mut self.phase {
+            *saved = true;
+        }
     }
 
     /// How much each file is wanted. A piece is wanted as much as the most wanted file in it; a piece of padding

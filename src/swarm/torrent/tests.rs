@@ -1,5 +1,6 @@
 use super::*;
 use crate::limits::{self, BLOCK};
+use crate::swarm::job::DiskJob;
 use crate::swarm::view::Source;
 use crate::wire::message::{Block, Message, Reserved};
 
@@ -172,6 +173,55 @@ fn seeds_are_told_of_pieces_together_and_of_the_last_ones_before_they_part() {
 }
 
 #[test]
+fn a_download_is_complete_when_its_files_are_as_they_were_left() {
+    let finish = || {
+        let (mut it, now) = torrent(1 << 20);
+        let out = meets(&mut it, now, 1, vec![bits(0xff), Message::Unchoke]);
+        let Block { piece, begin, length } = requests(&out)[0];
+        let data = bytes::Bytes::from(vec![0; length as usize]);
+        says(&mut it, now, 1, vec![Message::Piece { piece, begin, data }], &mut Vec::new());
+        let mut out = Vec::new();
+        for piece in (0..it.pieces()).map(PieceIndex) {
+            it.handle(now, Input::Disk(DiskDone::Verified { piece, blocks: Vec::new() }), &mut out);
+        }
+        assert!(out.iter().any(|e| matches!(e, Effect::Disk(DiskJob::Compare))) && !it.is_complete());
+        it.check_invariants().unwrap();
+        (it, now)
+    };
+    let tell = |it: &mut Torrent, now, done| {
+        let mut out = Vec::new();
+        it.handle(now, Input::Disk(done), &mut out);
+        it.check_invariants().unwrap();
+        out
+    };
+    let completes = |out: &[Effect]| out.iter().any(|e| matches!(e, Effect::Complete));
+    // As they were left: at once.
+    let (mut it, now) = finish();
+    assert!(completes(&tell(&mut it, now, DiskDone::Compared(Ok(vec![])))) && it.is_complete());
+    // Changed, and right all the same; changed, and a piece is lost.
+    for good in [true, false] {
+        let (mut it, now) = finish();
+        let changed = vec![1..3, 6..7];
+        let out = tell(&mut it, now, DiskDone::Compared(Ok(changed.clone())));
+        let check = |e: &Effect| matches!(e, Effect::Disk(DiskJob::Check(pieces)) if *pieces == changed);
+        assert!(out.iter().any(check) && !it.is_complete() && !completes(&out), "{out:?}");
+        tell(&mut it, now, DiskDone::Checked { first: PieceIndex(1), good: vec![true, good] });
+        tell(&mut it, now, DiskDone::Checked { first: PieceIndex(6), good: vec![true] });
+        let out = tell(&mut it, now, DiskDone::CheckDone(None));
+        assert_eq!((completes(&out), it.is_complete()), (good, good));
+    }
+    // Something else has the place of a file.
+    let (mut it, now) = finish();
+    let fault = crate::swarm::job::DiskFault { kind: crate::swarm::job::FaultKind::Other, text: "larger".into() };
+    let out = tell(&mut it, now, DiskDone::Compared(Err(fault)));
+    assert!(!completes(&out) && it.view(now, false).error.as_deref() == Some("larger"));
+    // The disk answers after it was stopped.
+    let (mut it, now) = finish();
+    it.handle(now, Input::Stop, &mut Vec::new());
+    assert!(!completes(&tell(&mut it, now, DiskDone::Compared(Ok(vec![])))));
+}
+
+#[test]
 fn a_stopped_torrent_has_no_rates() {
     let (mut it, now) = torrent(1 << 20);
     let out = meets(&mut it, now, 1, vec![bits(0xff), Message::Unchoke]);
@@ -180,7 +230,7 @@ fn a_stopped_torrent_has_no_rates() {
     says(&mut it, now, 1, vec![Message::Piece { piece, begin, data }], &mut Vec::new());
     assert!(it.view(now, false).down > 0);
     it.handle(now, Input::Stop, &mut Vec::new());
-    it.handle(now, Input::Disk(DiskDone::Saved(Ok(()))), &mut Vec::new());
+    it.handle(now, Input::Disk(DiskDone::Saved), &mut Vec::new());
     assert!(it.stopped());
     assert_eq!(it.view(now, false).down, 0);
 }
@@ -189,7 +239,7 @@ fn a_stopped_torrent_has_no_rates() {
 fn super_seeder() -> (Torrent, Instant) {
     let (mut it, now) = torrent(1 << 20);
     it.handle(now, Input::Stop, &mut Vec::new());
-    it.handle(now, Input::Disk(DiskDone::Saved(Ok(()))), &mut Vec::new());
+    it.handle(now, Input::Disk(DiskDone::Saved), &mut Vec::new());
     it.handle(now, Input::Wish(Wish::SuperSeed(true)), &mut Vec::new());
     let have = bytes::Bytes::from_static(&[0xff]);
     it.handle(now, Input::Start { have, check: Vec::new() }, &mut Vec::new());

@@ -177,7 +177,7 @@ fn a_tracker_hears_what_of_the_whole_is_missing_and_completed_once_in_a_life() {
         let (mut next, now, _) = of_files(&[(16 * B, false)], |config| config.totals = recorded);
         let mut out = Vec::new();
         next.handle(now, Input::Stop, &mut out);
-        next.handle(now, Input::Disk(DiskDone::Saved(Ok(()))), &mut out);
+        next.handle(now, Input::Disk(DiskDone::Saved), &mut out);
         next.handle(now + Duration::from_secs(60), Input::Tick, &mut out);
         out.clear();
         next.handle(now, Input::Start { have: have.into(), check: Vec::new() }, &mut out);

@@ -21,7 +21,7 @@ fn with_peer(have: u8) -> (Torrent, Instant) {
     let (mut it, now, _) = torrent_with(1 << 20, |_| ());
     if have > 0 {
         it.handle(now, Input::Stop, &mut Vec::new());
-        it.handle(now, Input::Disk(DiskDone::Saved(Ok(()))), &mut Vec::new());
+        it.handle(now, Input::Disk(DiskDone::Saved), &mut Vec::new());
         it.handle(now + Duration::from_secs(60), Input::Tick, &mut Vec::new());
         assert!(it.stopped());
         let have = Bytes::copy_from_slice(&[have]);
