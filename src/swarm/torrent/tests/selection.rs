@@ -52,7 +52,7 @@ fn files_without_bytes_are_made_when_all_that_is_wanted_is_there() {
     // Found whole by the record.
     let (mut it, now, _) = torrent_with(u64::MAX, files);
     it.handle(now, Input::Stop, &mut Vec::new());
-    it.handle(now, Input::Disk(DiskDone::Saved(Ok(()))), &mut Vec::new());
+    it.handle(now, Input::Disk(DiskDone::Saved), &mut Vec::new());
     let mut out = Vec::new();
     it.handle(now + limits::LAST_ANNOUNCE, Input::Tick, &mut out);
     assert!(it.stopped());
