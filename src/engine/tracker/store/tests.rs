@@ -163,7 +163,7 @@ fn one_network_fills_the_torrents_and_others_get_theirs_all_the_same() {
     // A /64, a /48 and a /24.
     let floods: [fn(u32) -> String; 3] = [
         |n| format!("[2001:db8:0:1:0:0:{:x}:{:x}]:1", n >> 16, n & 0xffff),
-        |n| format!("[2001:db8:0:{:x}::{:x}]:1", n % 60_000, n),
+        |n| format!("[2001:db8:0:{:x}::{:x}:{:x}]:1", n % 60_000, n >> 16, n & 0xffff),
         |n| format!("198.51.100.{}:{}", n % 250, 1 + n / 250),
     ];
     for flood in floods {
