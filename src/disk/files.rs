@@ -27,6 +27,7 @@ use crate::wire::text::counted;
 mod changes;
 mod parted;
 mod probe;
+mod sync;
 
 /// It exists as far as we know; to make it anew would hide that it was lost.
 const BEGUN: u8 = 1;
@@ -419,42 +420,6 @@ impl Files {
         self.raise(file, DIRTY);
         self.stamps.end(file, &open, journal);
         written.map_err(|error| self.refused(file, Doing::Write, &error))
-    }
-
-    /// Syncs files that were written to, and their folders. Takes as long as the disk does.
-    pub fn sync(&self) {
-        for n in 0..self.flags.len() as u32 {
-            let was = self.lower(n, DIRTY | NEW);
-            let Some(file) = self.entry(n).filter(|f| was != 0 && !f.pad) else { continue };
-            let open = self.handles.get((self.id, n), true).map_or_else(
-                || self.open(&file.path, Access::Write).or_else(|_| self.open(&file.path, Access::Read)).map(Arc::new),
-                Ok,
-            );
-            let mut synced = open.and_then(|open| open.sync_data());
-            if was & NEW != 0 && synced.is_ok() {
-                synced = self.sync_folders(&file.path);
-            }
-            if let Err(error) = synced {
-                self.raise(n, UNSYNCED);
-                log::warn!("cannot sync {}: {error}", self.path(n).display());
-            }
-        }
-    }
-
-    fn sync_folders(&self, path: &Path) -> io::Result<()> {
-        path.ancestors().filter(|p| !p.as_os_str().is_empty()).try_for_each(|p| paths::sync_parent(&self.dir, p))
-    }
-
-    /// Whether anything was written since the last sync.
-    #[must_use]
-    pub fn is_dirty(&self) -> bool {
-        self.flags.iter().any(|f| f.load(Ordering::Acquire) & DIRTY != 0)
-    }
-
-    /// Whether the last sync of this file failed.
-    #[must_use]
-    pub fn sync_failed(&self, file: u32) -> bool {
-        self.flag(file, UNSYNCED)
     }
 
     /// Closes all handles.

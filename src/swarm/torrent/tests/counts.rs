@@ -46,6 +46,10 @@ fn fetch(it: &mut Torrent, now: Instant, key: u64, out: &mut Vec<Effect>) -> Vec
             }
             asked.push(block);
         }
+        if out.iter().any(|effect| matches!(effect, Effect::Disk(DiskJob::Compare))) {
+            out.retain(|effect| !matches!(effect, Effect::Disk(DiskJob::Compare)));
+            it.handle(now, Input::Disk(DiskDone::Compared(Ok(Vec::new()))), out);
+        }
     }
     asked.sort_unstable_by_key(|block| (block.piece, block.begin));
     asked
