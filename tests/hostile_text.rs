@@ -89,6 +89,7 @@ fn saying(text: &str) -> Snapshot {
             source: Some(text.into()),
             web_seeds: vec![text.into()],
             magnet: text.into(),
+            refused_trackers: vec![(text.into(), text.into())],
         };
     }
     let mut plain = download("an honest torrent", 3);

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 
 use super::add::{Defaults, Errands, Plan};
 use super::greet::Routes;
-use super::inbox::{Inbox, Mail, Post, Seats};
+use super::inbox::{Inbox, Mail, Seats};
 use super::keep::Keep;
 use super::kept::Kept;
 use super::ports::{PortNews, Ports};
@@ -439,23 +439,6 @@ impl Desk {
         }
         self.log.push_back((self.began.elapsed(), id, text));
         self.changed = true;
-    }
-
-    fn focus(&mut self, focus: Option<TorrentId>) {
-        let old = std::mem::replace(&mut self.focus, focus);
-        if old == focus {
-            return;
-        }
-        for (id, on) in [(old, false), (focus, true)] {
-            let Some((id, entry)) = id.and_then(|id| Some((id, self.table.get_mut(&id)?))) else { continue };
-            match &entry.life {
-                Life::Running(inbox) => drop(inbox.post(Post::Detail(on))),
-                _ => self.settle(id),
-            }
-            if !on && let Some(entry) = self.table.get_mut(&id) {
-                entry.view.detail = None;
-            }
-        }
     }
 
     fn hear(&mut self, news: News) {

@@ -43,17 +43,9 @@ pub fn update(model: &mut Model, msg: Msg, snapshot: &Snapshot) -> Vec<Command> 
             hidden.refresh(snapshot);
             model.panes.hidden = hidden;
         }
-        Msg::Added(id) => {
-            if model.adding > 0 {
-                model.adding -= 1;
-                model.wanted = Some(id);
-            }
-        }
+        Msg::Added(id) => added(model, id),
         Msg::Known(id, text) => {
-            if model.adding > 0 {
-                model.adding -= 1;
-                model.wanted = Some(id);
-            }
+            added(model, id);
             let text = model.panes.hidden.sentence(&text).into_owned();
             notice(model, &text);
         }
@@ -92,6 +84,14 @@ pub fn update(model: &mut Model, msg: Msg, snapshot: &Snapshot) -> Vec<Command> 
     }
     model.adding += commands.iter().filter(|command| matches!(command, Command::Add(_))).count();
     commands
+}
+
+/// Chooses a torrent that was added, where the user added one.
+fn added(model: &mut Model, id: TorrentId) {
+    if model.adding > 0 {
+        model.adding -= 1;
+        model.wanted = Some(id);
+    }
 }
 
 /// Shows a sentence in the status line for a while.

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::super::add::shown;
+use super::super::inbox::Post;
 use super::super::kept::Kept;
-use super::entry::{Entry, Goal};
+use super::entry::{Entry, Goal, Life};
 use super::{Desk, Errand, FIRST, SNAPSHOT, TELL, TOTALS};
-use crate::api::{Event, Snapshot};
+use crate::api::{Event, Snapshot, TorrentId};
 use crate::disk::fault::free_space;
 
 /// The time between two looks at the free space.
@@ -25,6 +26,24 @@ pub(super) struct Room {
 }
 
 impl Desk {
+    /// Has the views tell more of this torrent than of the others, and no more of the one before.
+    pub(super) fn focus(&mut self, focus: Option<TorrentId>) {
+        let old = std::mem::replace(&mut self.focus, focus);
+        if old == focus {
+            return;
+        }
+        for (id, on) in [(old, false), (focus, true)] {
+            let Some((id, entry)) = id.and_then(|id| Some((id, self.table.get_mut(&id)?))) else { continue };
+            match &entry.life {
+                Life::Running(inbox) => drop(inbox.post(Post::Detail(on))),
+                _ => self.settle(id),
+            }
+            if !on && let Some(entry) = self.table.get_mut(&id) {
+                entry.view.detail = None;
+            }
+        }
+    }
+
     /// When there is to be a snapshot, if there is anything to be seen.
     pub(super) fn snapshot_at(&self, now: Instant) -> Option<Instant> {
         let waiting = !self.untold.is_empty();
