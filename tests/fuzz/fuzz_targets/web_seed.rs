@@ -7,8 +7,8 @@ use url::Url;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        if let Some((first, Some(total))) = web_seed::content_range(text) {
-            assert!(first < total);
+        if let Some((first, last, total)) = web_seed::content_range(text) {
+            assert!(first <= last && total.is_none_or(|total| last < total));
         }
         let _ = web_seed::host(text);
     }
