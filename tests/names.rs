@@ -35,7 +35,7 @@ fn whole(layout: &Layout, dir: &Path) -> (u32, u32) {
     let count = |_, run: &[bool]| {
         good.fetch_add(run.iter().filter(|g| **g).count() as u32, Ordering::Relaxed);
     };
-    hash_check(layout, (dir, &Parts::default()), &[0..pieces], 1, &|| false, &count);
+    hash_check(layout, (dir, &Parts::default()), std::slice::from_ref(&(0..pieces)), 1, &|| false, &count);
     (good.into_inner(), pieces)
 }
 
@@ -68,7 +68,7 @@ proptest! {
         let path = home.path().join(OsStr::from_bytes(&own));
         let mut made = 0;
         if one {
-            fs::write(&path, [7; 20_000]).unwrap();
+            fs::write(&path, vec![7; 20_000]).unwrap();
         } else {
             fs::create_dir(&path).unwrap();
             for (n, parts) in paths.iter().enumerate() {
@@ -126,11 +126,14 @@ fn what_would_not_be_read_is_refused_before_hashing() {
     }
 }
 
+/// A file's path in bytes, and its `path.utf-8`.
+type File<'a> = (&'a [&'a [u8]], Option<&'a [&'a str]>);
+
 /// A torrent of a folder with these names and files, and the layout that the disk makes of it.
-fn torrent(name: (&[u8], Option<&str>), files: &[(&[&[u8]], Option<&[&str]>)], encoding: &str) -> Metainfo {
+fn torrent(name: (&[u8], Option<&str>), files: &[File<'_>], encoding: &str) -> Metainfo {
     let texts = |parts: &[&[u8]]| Item::from(parts.iter().map(|p| Item::from(*p)).collect::<Vec<_>>());
     let data: Vec<u8> = (0..files.len()).flat_map(|n| [n as u8; 1000]).collect();
-    let each = |(path, utf8): &(&[&[u8]], Option<&[&str]>)| {
+    let each = |(path, utf8): &File<'_>| {
         let mut entries = vec![("length", Item::from(1000)), ("path", texts(path))];
         let utf8 = utf8.map(|parts| parts.iter().map(|p| p.as_bytes()).collect::<Vec<_>>());
         entries.extend(utf8.map(|parts| ("path.utf-8", texts(&parts))));
@@ -151,14 +154,13 @@ fn torrent(name: (&[u8], Option<&str>), files: &[(&[&[u8]], Option<&[&str]>)], e
 #[test]
 fn files_are_used_where_other_programs_put_them() {
     let e = "\u{e9}";
-    let files: &[(&[&[u8]], Option<&[&str]>)] = &[(&[b"plain"], None), (&[e.as_bytes(), e.as_bytes()], None)];
+    let files: &[File<'_>] = &[(&[b"plain"], None), (&[e.as_bytes(), e.as_bytes()], None)];
     let forms = torrent((e.as_bytes(), None), files, "");
-    let files: &[(&[&[u8]], Option<&[&str]>)] =
-        &[(&[b"\xb2\xe2"], Some(&["\u{6d4b}"])), (&[b"\xca\xd4", b"a"], Some(&["\u{8bd5}", "a"]))];
+    let files: &[File<'_>] = &[(&[b"\xb2\xe2"], Some(&["\u{6d4b}"])), (&[b"\xca\xd4", b"a"], Some(&["\u{8bd5}", "a"]))];
     let gbk = torrent((b"\xce\xc4", Some("\u{6587}")), files, "GBK");
-    let raw: &[(&[&[u8]], Option<&[&str]>)] = &[(&[b"\xb2\xe2"], None), (&[b"\xca\xd4", b"a"], None)];
+    let raw: &[File<'_>] = &[(&[b"\xb2\xe2"], None), (&[b"\xca\xd4", b"a"], None)];
     let bytes = torrent((b"\xce\xc4", None), raw, "");
-    let files: &[(&[&[u8]], Option<&[&str]>)] = &[(&[b"a\\b\x01"], None), (&["x\u{200b}".as_bytes(), b"C:"], None)];
+    let files: &[File<'_>] = &[(&[b"a\\b\x01"], None), (&["x\u{200b}".as_bytes(), b"C:"], None)];
     let old = torrent((b"own\x7f", None), files, "");
     let cases: [(&Metainfo, [&[u8]; 2]); 7] = [
         (&forms, ["e\u{301}/plain".as_bytes(), "e\u{301}/e\u{301}/\u{e9}".as_bytes()]),
@@ -189,7 +191,7 @@ fn files_are_used_where_other_programs_put_them() {
 
 #[test]
 fn no_file_of_the_torrent_is_taken_for_another_one() {
-    let files: &[(&[&[u8]], Option<&[&str]>)] = &[
+    let files: &[File<'_>] = &[
         (&["x\u{200b}".as_bytes()], None),
         (&[b"x"], None),
         (&["\u{e9}".as_bytes()], None),
@@ -205,14 +207,13 @@ fn no_file_of_the_torrent_is_taken_for_another_one() {
     assert_eq!(found.files(), layout.files());
     // A longer file is another one, and so is a folder.
     fs::remove_file(home.path().join("t/\u{e9}")).unwrap();
-    let other: &[(&[&[u8]], Option<&[&str]>)] = &[(&["\u{e9}".as_bytes()], None), (&["\u{f6}".as_bytes()], None)];
+    let other: &[File<'_>] = &[(&["\u{e9}".as_bytes()], None), (&["\u{f6}".as_bytes()], None)];
     let layout = Arc::new(Layout::of(&torrent((b"t", None), other, "")).unwrap());
     fs::write(home.path().join("t/e\u{301}"), [2; 1001]).unwrap();
     fs::create_dir(home.path().join("t/o\u{308}")).unwrap();
     assert!(find(&layout, home.path()).1.is_none());
     // What is still to come goes to the folder in which the others were found.
-    let more: &[(&[&[u8]], Option<&[&str]>)] =
-        &[(&["\u{e9}".as_bytes(), b"a"], None), (&["\u{e9}".as_bytes(), b"b"], None)];
+    let more: &[File<'_>] = &[(&["\u{e9}".as_bytes(), b"a"], None), (&["\u{e9}".as_bytes(), b"b"], None)];
     let layout = Arc::new(Layout::of(&torrent((b"u", None), more, "")).unwrap());
     fs::create_dir_all(home.path().join("u/e\u{301}")).unwrap();
     fs::write(home.path().join("u/e\u{301}/a"), [0; 1000]).unwrap();
@@ -230,7 +231,7 @@ fn nothing_that_is_printed_is_obeyed_by_a_terminal_and_a_refusal_is_one_sentence
     let home = tempfile::tempdir().unwrap();
     let evil = OsStr::from_bytes(b"x\x1b]52;c;QUJD\x07y\xc2\x9bz\xe2\x80\xae\nttui: feigned.torrent");
     let os = OsStr::new;
-    let files: &[(&[&[u8]], Option<&[&str]>)] = &[(&["a\x1b[2J\u{9b}\u{202e}\u{2066}b".as_bytes()], None)];
+    let files: &[File<'_>] = &[(&["a\x1b[2J\u{9b}\u{202e}\u{2066}b".as_bytes()], None)];
     let meta = torrent((b"own\x07\nname", None), files, "");
     let good = ttui::wire::metainfo::torrent(&meta.info, &[], &[]);
     fs::write(home.path().join("good.torrent"), good).unwrap();

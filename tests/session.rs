@@ -532,9 +532,9 @@ fn what_is_in_the_way_of_opening_is_waited_for() {
     });
     for (_, path, data) in &all {
         if path.is_dir() {
-            fs::remove_dir(path).unwrap()
+            fs::remove_dir(path).unwrap();
         } else {
-            fs::remove_file(path).unwrap()
+            fs::remove_file(path).unwrap();
         }
         fs::write(path, data).unwrap();
     }

@@ -25,7 +25,7 @@ pub fn print(text: &str) -> io::Result<()> {
 /// Prints text in which the terminal is to obey what it says: nothing of a stranger may be in it.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_as_it_is(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
@@ -38,7 +38,7 @@ pub fn print_as_it_is(text: &str) -> io::Result<()> {
 /// Prints a value as one line of JSON. Texts in it are whole: what a terminal would obey is escaped.
 ///
 /// # Errors
-/// As [`print`].
+/// As [`print()`].
 pub fn print_json(value: &Value) -> io::Result<()> {
     print_as_it_is(&format!("{}\n", harmless_json(&value.to_string())))
 }
@@ -49,7 +49,7 @@ pub fn line(text: &str) {
     let _ = writeln!(out, "{}", harmless(text, false)).and_then(|()| out.flush());
 }
 
-/// Prints a value as a line of JSON at once, as [`line`] does.
+/// Prints a value as a line of JSON at once, as [`line()`] does.
 pub fn json(value: &Value) {
     let mut out = io::stdout().lock();
     let _ = writeln!(out, "{}", harmless_json(&value.to_string())).and_then(|()| out.flush());

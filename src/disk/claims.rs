@@ -81,10 +81,7 @@ pub fn claim(state_dir: &Path, name: &str) -> Result<(Claim, Option<io::Error>),
     all.retain(|_, process| process.strong_count() > 0);
     all.insert(folder, Arc::downgrade(&process));
     drop(all);
-    let unprotected = match process.add(name)? {
-        Ok(()) => None,
-        Err(error) => Some(error),
-    };
+    let unprotected = process.add(name)?.err();
     Ok((Claim { held: Some((process, name.to_owned())) }, unprotected))
 }
 

@@ -1,6 +1,6 @@
 //! Announces over HTTP and HTTPS, and the door to those over UDP.
 //!
-//! A bounded number of threads shares one [queue](queue), in which dead trackers delay each other and nobody else. Every
+//! A bounded number of threads shares one [queue], in which dead trackers delay each other and nobody else. Every
 //! request has a deadline for all of it, a limit for its answer, and rules for the addresses that a redirect may lead to; it
 //! can be ended at any moment.
 
