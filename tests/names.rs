@@ -1,6 +1,7 @@
 //! Names as they are: whatever a file system takes comes back from a torrent, files are found under the names that
 //! other programs gave them, and what is printed is harmless.
 
+#![cfg(unix)]
 // A test that cannot make its files has failed: saying so at once is all that is wanted.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 // Only here may names be any bytes.
