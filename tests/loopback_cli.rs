@@ -192,7 +192,11 @@ fn a_download_that_is_killed_goes_on_where_it_was() {
             leecher.must_live();
             // Hashing what was there means reading it.
             let (read, there) = (bytes_read(&leecher), whole.len() * 32 * KIB);
-            assert!(read < (there / 2).max(2_000 * KIB), "run {kill} read {read} bytes, having {there}");
+            assert!(
+                read < (there / 2).max(2_000 * KIB),
+                "run {kill} read {read} bytes, having {there}: {}",
+                leecher.tail()
+            );
             leecher.kill();
         } else {
             assert!(leecher.wait().success(), "{}", leecher.tail());

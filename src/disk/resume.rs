@@ -134,10 +134,18 @@ impl Record {
     /// # Errors
     /// The system's. It is then tried again with the next [`Record::catch_up`].
     pub fn begin(&self, files: &Files) -> io::Result<()> {
-        if self.begun.load(Ordering::Acquire) || self.begun.swap(true, Ordering::AcqRel) {
+        if self.begun.load(Ordering::Acquire) {
             return Ok(());
         }
-        self.save(files, Manner::Quick)
+        // Whoever comes second waits: a write that is done before the base is there would be noted nowhere, and after a kill
+        // its file would be taken for changed by another program.
+        let mut saving = lock(&self.saving);
+        if self.begun.load(Ordering::Acquire) {
+            return Ok(());
+        }
+        let saved = self.save_locked(&mut saving, files, Manner::Quick);
+        self.begun.store(true, Ordering::Release);
+        saved
     }
 
     /// Writes what could not be written before, if there is any.
@@ -200,8 +208,9 @@ impl Record {
             return Ok(());
         }
         pieces.iter().for_each(|run| self.unsure.set_all(run.clone()));
+        let saved = self.save(files, Manner::Quick);
         self.begun.store(true, Ordering::Release);
-        self.save(files, Manner::Quick)
+        saved
     }
 
     /// To be called before files are written to: whoever looks after a kill must find the journal to be as late as
@@ -265,7 +274,10 @@ impl Record {
     /// # Errors
     /// The system's; what was recorded before stays.
     pub fn save(&self, files: &Files, manner: Manner) -> io::Result<()> {
-        let mut saving = lock(&self.saving);
+        self.save_locked(&mut lock(&self.saving), files, manner)
+    }
+
+    fn save_locked(&self, saving: &mut Saving, files: &Files, manner: Manner) -> io::Result<()> {
         if saving.ended {
             return Ok(());
         }
@@ -276,9 +288,9 @@ impl Record {
         // What is lost must not be believed again if this base is damaged one day: then it replaces both.
         let twice = self.lost.swap(false, Ordering::AcqRel);
         let keep_last = saving.durable || twice;
-        let mut saved = self.write(&mut saving, files, manner, keep_last);
+        let mut saved = self.write(saving, files, manner, keep_last);
         if twice {
-            saved = saved.and_then(|()| self.write(&mut saving, files, manner, true));
+            saved = saved.and_then(|()| self.write(saving, files, manner, true));
         }
         self.behind.store(saved.is_err(), Ordering::Release);
         if let Err(error) = &saved {
