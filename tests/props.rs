@@ -554,9 +554,10 @@ fn a_wrong_kind_of_value_is_named_by_its_key() {
     };
     let right = |key: &str, kind: usize| match key {
         "length" | "piece length" | "creation date" | "private" | "meta version" => kind == 0,
-        "announce" | "comment" | "created by" | "name" | "name.utf-8" | "pieces" | "source" | "attr" => kind == 1,
-        "announce-list" | "files" | "path" | "path.utf-8" => kind == 2 || kind == 4,
-        "url-list" => kind == 1 || kind == 2 || kind == 4,
+        "comment" | "created by" | "name" | "name.utf-8" | "pieces" | "source" | "attr" => kind == 1,
+        "files" | "path" | "path.utf-8" => kind == 2 || kind == 4,
+        // What stands alone is a list of one, and a list a tier.
+        "announce" | "announce-list" | "url-list" => kind == 1 || kind == 2 || kind == 4,
         _ => kind == 3,
     };
     let set = |of: &Item, key: &str, value: Item| {
