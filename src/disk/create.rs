@@ -1,5 +1,5 @@
 //! Making `.torrent` files: [`walk`] finds the files, [`hashing`] hashes them on all cores, `encode` puts the
-//! `.torrent` together, and [`output`] gives it its name when it is whole.
+//! `.torrent` together with lava_torrent, and [`output`] gives it its name when it is whole.
 
 mod encode;
 pub mod hashing;
