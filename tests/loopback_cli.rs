@@ -363,3 +363,52 @@ fn bench_measures_every_part_and_leaves_nothing() {
     assert_eq!(stopped.wait().code(), Some(130), "{}", stopped.tail());
     assert_eq!(left(), 0, "{}", stopped.tail());
 }
+
+/// A torrent whose files are all empty has no pieces: nothing is fetched, and the files are made.
+#[test]
+fn files_that_are_all_empty_are_made_checked_and_seeded() {
+    let empty = |path: &str| (path.to_owned(), Vec::new());
+    let payloads = [Payload::of("one.bin", vec![empty("")], 16 * KIB), {
+        let files = ["a", "b/c", "b/d/e"].map(empty).to_vec();
+        Payload::of("folder", files, 16 * KIB)
+    }];
+    for payload in payloads {
+        let mut scene = Scene::new(1, 16 * KIB, "");
+        payload.write_torrent(&scene.torrent, "");
+        scene.payload = payload;
+        let mut first = scene.download("first", &["--exit-when-done"]);
+        assert!(first.wait().success(), "{}", first.tail());
+        assert!(first.output().contains("complete name="), "{}", first.output());
+        scene.must_be_whole("first");
+        let run = |verb: &str, more: &[&str]| {
+            Command::new(env!("CARGO_BIN_EXE_ttui")).arg(verb).arg(&scene.torrent).args(more).output().expect("it runs")
+        };
+        let dir = scene.data("first").display().to_string();
+        for (verb, more) in [("verify", &["--dir", &dir][..]), ("show", &[])] {
+            let ran = run(verb, more);
+            assert!(ran.status.success(), "{verb}: {}", String::from_utf8_lossy(&ran.stderr));
+        }
+        // Once more, by what was recorded, and by its metadata from one who seeds it.
+        let mut again = scene.download("first", &["--exit-when-done"]);
+        assert!(again.wait().success(), "{}", again.tail());
+        let (home, place) = (scene.at("seeder"), Place::localhost());
+        let port = place.port();
+        let flags = ttui_flags(place.ip, port, &scene.data("first"), &home.join("state"));
+        let mut seeder = Process::start(ttui("seed", &scene.torrent, flags, &[]), &home);
+        until("it to seed", || seeder.tail(), || seeder.output().contains("state=seeding"));
+        assert!(seeder.output().contains("done=100.0%"), "{}", seeder.output());
+        let magnet = PathBuf::from(format!("magnet:?xt=urn:btih:{}", scene.payload.hex()));
+        let (home, peer) = (scene.at("by magnet"), format!("{}:{port}", place.ip));
+        let flags = ttui_flags(place.ip, place.port(), &scene.data("by magnet"), &home.join("state"));
+        let mut by = Process::start(ttui("download", &magnet, flags, &["--exit-when-done", "--peer", &peer]), &home);
+        assert!(by.wait().success(), "{}\n{}", by.tail(), seeder.tail());
+        scene.must_be_whole("by magnet");
+        seeder.must_live();
+        fs::remove_file(scene.data("first").join(match scene.payload.name.as_str() {
+            "folder" => "folder/b/d/e",
+            name => name,
+        }))
+        .expect("it is there");
+        assert!(!run("verify", &["--dir", &dir]).status.success());
+    }
+}

@@ -316,8 +316,8 @@ fn percent(view: &TorrentView) -> f64 {
     match view.state {
         State::Checking => 100.0 * f64::from(view.checked) / f64::from(view.pieces.max(1)),
         State::Metadata => 100.0 * f64::from(view.metadata.0) / f64::from(view.metadata.1.max(1)),
-        // Nothing is known of a magnet before its metadata are here.
-        _ if view.pieces == 0 => 0.0,
+        // Nothing is known of a magnet before its metadata are here. Files without bytes are complete when they are seeded.
+        _ if view.pieces == 0 && view.state != State::Seeding => 0.0,
         _ if view.wanted == 0 => 100.0,
         // Never 100 before it is.
         _ => (1000.0 * view.done as f64 / view.wanted as f64).floor() / 10.0,

@@ -70,7 +70,7 @@ fn check(layout: &Layout, args: &VerifyArgs, parts: &Parts) -> (PieceBits, Optio
             progress.0 += run.len() as u64;
             if watched && progress.1.elapsed().as_millis() > 100 {
                 progress.1 = Instant::now();
-                let share = progress.0 * 100 / u64::from(geometry.pieces());
+                let share = progress.0 * 100 / u64::from(geometry.pieces().max(1));
                 out::status(&format!("{share:>3}% checked"));
             }
         }

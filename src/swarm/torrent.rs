@@ -337,7 +337,8 @@ impl Torrent {
     /// Whether it is known what it is made of.
     #[must_use]
     pub const fn is_described(&self) -> bool {
-        self.config.geometry.pieces() > 0
+        // Where all files are empty there are no pieces, but there are files.
+        self.config.geometry.pieces() > 0 || !self.config.files.is_empty()
     }
 
     /// Whether it has peers.

@@ -61,7 +61,7 @@ fn told(view: &TorrentView, detail: &Detail) -> Vec<Line> {
     let peers =
         format!("{} of {} known, {}", number(view.peers), number(known), counted(u64::from(view.seeds), "seed"));
     // Of a magnet whose metadata are not here nobody knows more than this.
-    let looks = view.pieces == 0;
+    let looks = view.pieces == 0 && detail.files.is_empty();
     let mut lines = if looks {
         let metadata = match view.metadata {
             (_, 0) => "wanted, their length is not known yet".to_owned(),

@@ -39,11 +39,11 @@ pub struct Metainfo {
     pub name: String,
     /// Bytes of every piece but the last: 1 to [`limits::PIECE_LENGTH`].
     pub piece_length: u32,
-    /// The SHA-1 of each piece: as many as `total` needs, at least one.
+    /// The SHA-1 of each piece: as many as `total` needs, none where all files are empty.
     pub hashes: Vec<[u8; 20]>,
     /// The files in the order of their data; no two have one path (but for padding, which is never written).
     pub files: Vec<File>,
-    /// Bytes of all files with padding; at least 1.
+    /// Bytes of all files with padding; 0 where all files are empty.
     pub total: u64,
     /// Whether it is a folder of files rather than one file.
     pub folder: bool,
@@ -217,8 +217,9 @@ impl Metainfo {
         if has != needs {
             return Err(MetainfoError::Hashes { has, needs, total, piece_length });
         }
-        if files.iter().all(|f| f.pad || f.length == 0) {
-            return Err(MetainfoError::NoData("all of its files are empty"));
+        // Files without bytes are files: they are made, and there is nothing to fetch.
+        if files.iter().all(|f| f.pad) || total > 0 && files.iter().all(|f| f.pad || f.length == 0) {
+            return Err(MetainfoError::NoData("there is nothing in it but padding"));
         }
         let private = Self::read_private(private, &mut remarks);
         let source = remarks.text(source, "source");

@@ -401,7 +401,7 @@ impl Torrent {
 
     /// Two that want nothing have nothing to say to each other.
     pub(super) fn look_if_useless(&mut self, now: Instant, key: PeerKey, out: &mut Vec<Effect>) {
-        if self.complete && self.peers.get(&key).is_some_and(Peer::wants_nothing) && self.config.geometry.pieces() > 0 {
+        if self.complete && self.peers.get(&key).is_some_and(Peer::wants_nothing) && self.is_described() {
             self.expel(now, key, Gone::Useless, out);
         }
     }

@@ -154,6 +154,19 @@ fn links_are_left_out_and_equal_names_renamed_and_both_said() {
 }
 
 #[test]
+fn files_may_all_be_empty_and_then_there_are_no_pieces() {
+    let nothing = || ("pieces", Item::from(Vec::<u8>::new()));
+    let one = Metainfo::parse(&torrent(info(&[nothing(), ("length", Item::from(0))]), &[])).unwrap();
+    assert_eq!((one.total, one.hashes.len(), one.files.len()), (0, 0, 1));
+    let files = || vec![file(&["a"], 0), file(&["b", "c"], 0)];
+    let it = Metainfo::parse(&torrent(folder(files(), &[nothing()]), &[])).unwrap();
+    assert_eq!((it.total, it.hashes.len(), it.files.len()), (0, 0, 2));
+    let hash = ("pieces", Item::from(vec![0; 20]));
+    let said = Metainfo::parse(&torrent(folder(files(), &[hash]), &[])).unwrap_err().to_string();
+    assert_eq!(said, "`pieces` has 1 hash, and its 0 bytes in pieces of 16384 need 0");
+}
+
+#[test]
 fn what_is_wrong_is_named() {
     let says = |raw: Vec<u8>| Metainfo::parse(&raw).unwrap_err().to_string();
     let one = |key: &str, value: Item| says(torrent(info(&[(key, value)]), &[]));
@@ -176,6 +189,14 @@ fn what_is_wrong_is_named() {
         "`length` of file 2 is -40000, and should be 0 to 2^63 - 1"
     );
     assert_eq!(list(vec![Item::dictionary([("length", Item::from(1))])]), "the torrent has no `path` of file 1");
+    assert_eq!(list(vec![]), "it holds no data: the list of files is empty");
+    let pad = |length| {
+        let path = Item::from(vec![Item::from(".pad"), Item::from("0")]);
+        Item::dictionary([("attr", Item::from("p")), ("length", Item::from(length)), ("path", path)])
+    };
+    for files in [vec![pad(40_000)], vec![file(&["a"], 0), pad(40_000)]] {
+        assert_eq!(list(files), "it holds no data: there is nothing in it but padding");
+    }
     let v2 = Item::dictionary([
         ("meta version", Item::from(2)),
         ("name", Item::from("v2")),
