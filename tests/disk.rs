@@ -431,7 +431,7 @@ fn files_that_vanish_or_shrink_under_us_are_noticed() {
     for piece in [0, 3] {
         let fault = open.storage.read(known.blocks(piece)[0], &mut into).unwrap_err();
         assert_eq!(fault.kind, FaultKind::Changed, "{fault}");
-        assert!(fault.text.contains("check the torrent again"), "{fault}");
+        assert!(fault.text.contains("put it back"), "{fault}");
     }
     let (good, fault) = open.check(vec![0..4]);
     assert_eq!((good, fault), (vec![2], None));

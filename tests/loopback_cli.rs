@@ -412,3 +412,30 @@ fn files_that_are_all_empty_are_made_checked_and_seeded() {
         assert!(!run("verify", &["--dir", &dir]).status.success());
     }
 }
+
+/// What another program removes or cuts while it is downloaded is noticed and fetched again, without a word of anybody.
+#[test]
+fn a_file_that_is_lost_in_the_middle_is_fetched_again() {
+    if no_libtorrent() {
+        return;
+    }
+    let scene = Scene::new(6_000 * KIB, 64 * KIB, "");
+    let mut seeder = scene.seeder("seeder", 1_000 * KIB);
+    let more = ["--exit-when-done", "--peer", &seeder.addr()];
+    let mut running = ["removed", "cut"].map(|how| (how, scene.download(how, &more)));
+    for (how, download) in &mut running {
+        let file = scene.data(how).join(&scene.payload.name);
+        let begun = || download.output().lines().any(|line| line.starts_with("progress") && !line.contains(" have=0/"));
+        until("a first piece", || download.tail(), || begun() && file.exists());
+        match *how {
+            "removed" => fs::remove_file(&file).expect("it is there"),
+            _ => fs::File::options().write(true).open(&file).and_then(|file| file.set_len(1000)).expect("it is there"),
+        }
+    }
+    for (how, mut download) in running {
+        assert!(download.wait().success(), "{how}: {}", download.tail());
+        scene.must_be_whole(how);
+        assert!(download.output().contains("put it back"), "{how}: {}", download.tail());
+    }
+    seeder.process.must_live();
+}

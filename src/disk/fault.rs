@@ -53,7 +53,7 @@ pub fn system(doing: Doing, path: &Path, error: &io::Error, needs: u64) -> DiskF
         _ if is_out_of_handles(error) => {
             (FaultKind::Passing, "too many files are open", "allow more (ulimit -n) or run fewer torrents")
         }
-        io::ErrorKind::NotFound => (FaultKind::Changed, "it is not there", "check the torrent again"),
+        io::ErrorKind::NotFound => (FaultKind::Changed, "it is not there", "put it back, or it is downloaded again"),
         io::ErrorKind::PermissionDenied => (FaultKind::Other, "permission denied", "give yourself access to it"),
         io::ErrorKind::ReadOnlyFilesystem => {
             (FaultKind::Other, "the file system is read-only", "choose another folder")
@@ -93,7 +93,7 @@ pub fn unrecorded(record: &Path, error: &io::Error) -> DiskFault {
 /// A fault because files are not as they were left.
 #[must_use]
 pub fn changed(path: &Path, how: &str) -> DiskFault {
-    let text = format!("{} {how}: check the torrent again, or download it again", path.display());
+    let text = format!("{} {how}: put it back, or what is lost of it is downloaded again", path.display());
     DiskFault { kind: FaultKind::Changed, text }
 }
 

@@ -156,10 +156,12 @@ impl Place {
         self.heed(self.record.suspect(&self.files, pieces));
     }
 
-    /// Looks whether open files were changed by others, and writes what could not be recorded before.
+    /// Looks whether open files were changed by others, and writes what could not be recorded before. The torrent is told
+    /// of files that are lost.
     pub fn watch(&self) {
-        self.files.watch();
+        let lost = self.files.watch();
         self.keep_doubts();
+        lost.into_iter().for_each(|fault| self.answer(DiskDone::Lost(fault)));
         self.heed(self.record.catch_up(&self.files));
     }
 

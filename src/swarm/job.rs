@@ -110,6 +110,8 @@ pub enum DiskDone {
     Unplaced(DiskFault),
     /// A file without bytes could not be made.
     Unfinished(DiskFault),
+    /// A file was removed, replaced or cut by another program while it was open.
+    Lost(DiskFault),
 }
 
 /// What the disk could not do, in words.
@@ -132,7 +134,7 @@ pub enum FaultKind {
     Occupied,
     /// Files belong to another torrent.
     Taken,
-    /// A file is absent, shorter or changed: the torrent should be checked again.
+    /// A file is absent, shorter or changed: what is in doubt is hashed, and what is lost is fetched again.
     Changed,
     /// Lasts until a person does something: permission, another file in the way, a name that is too long ..
     Other,
@@ -144,7 +146,7 @@ impl FaultKind {
     /// Whether time alone may heal it; the others need a person.
     #[must_use]
     pub const fn may_pass(self) -> bool {
-        matches!(self, FaultKind::Full | FaultKind::Passing)
+        matches!(self, FaultKind::Full | FaultKind::Passing | FaultKind::Changed)
     }
 
     /// Whether files are in the way that are not the torrent's.
@@ -177,7 +179,8 @@ impl DiskFault {
             FaultKind::Full | FaultKind::Passing | FaultKind::Other => {
                 format!("{}; it is tried again by itself, at least once a minute", self.text)
             }
-            FaultKind::Changed | FaultKind::Final | FaultKind::Occupied | FaultKind::Taken => self.text.clone(),
+            FaultKind::Changed => format!("{}; its data are checked by themselves, within a minute", self.text),
+            FaultKind::Final | FaultKind::Occupied | FaultKind::Taken => self.text.clone(),
         }
     }
 }
@@ -205,7 +208,7 @@ mod tests {
             (Full, true, true),
             (Passing, true, true),
             (Other, true, false),
-            (Changed, false, false),
+            (Changed, true, true),
             (Final, false, false),
         ] {
             let fault = DiskFault { kind, text: "it broke".into() };

@@ -490,6 +490,7 @@ impl Torrent {
             DiskDone::CheckDone(fault) => self.check_done(now, fault, out),
             DiskDone::Unplaced(fault) => self.halt(now, fault, out),
             DiskDone::Unfinished(fault) => self.note(now, fault.text, out),
+            DiskDone::Lost(fault) => self.lost(now, fault, out),
             DiskDone::Room(Ok(())) => self.probed(now, out),
             DiskDone::Room(Err(fault)) => self.still_faulty(now, fault, out),
             DiskDone::Compared(result) => self.compared(now, result, out),

@@ -312,13 +312,15 @@ impl World {
     /// What a member is made from; without `info` nothing is known of it.
     fn config(&mut self, n: usize, peer_id: PeerId, info: Option<Bytes>) -> TorrentConfig {
         let geometry = if info.is_some() { self.geometry } else { Geometry::new(0, 1) };
+        let file = Span { path: "data".into(), offset: 0, length: geometry.total(), pad: false, web: None };
+        let files = if info.is_some() { vec![file] } else { Vec::new() };
         TorrentConfig {
             name: format!("node {n}"),
             info_hash: InfoHash(Sha1::digest(&self.info).into()),
             peer_id,
             info,
             geometry,
-            files: vec![Span { path: "data".into(), offset: 0, length: geometry.total(), pad: false, web: None }],
+            files,
             priorities: Vec::new(),
             sequential: false,
             private: false,

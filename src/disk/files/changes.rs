@@ -6,6 +6,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 
 use super::{BEGUN, CHANGED, DOUBTED, EXACT, Files, SIZED};
+use crate::disk::fault;
 use crate::disk::rawio;
 use crate::disk::stamps::{Snapshot, Stamp};
 use crate::swarm::job::DiskFault;
@@ -43,8 +44,9 @@ impl Files {
     }
 
     /// Looks whether files that are open were changed by others. Those that were deleted, replaced or cut are not read
-    /// or written again until checked.
-    pub fn watch(&self) {
+    /// or written again until checked; the first that was not known to be tells the fault.
+    pub fn watch(&self) -> Option<DiskFault> {
+        let mut lost = None;
         for (n, open) in self.handles.of(self.id) {
             let Ok(meta) = open.metadata() else { continue };
             let short = self.flag(n, SIZED) && self.file(n).is_ok_and(|f| meta.len() < f.length);
@@ -53,12 +55,17 @@ impl Files {
                 Err(error) => error.kind() == io::ErrorKind::NotFound,
             };
             if rawio::is_deleted(&meta) || short || replaced {
+                if !self.flag(n, CHANGED) {
+                    let how = if short { "was cut short" } else { "was removed or replaced" };
+                    lost = lost.or_else(|| Some(fault::changed(&self.path(n), how)));
+                }
                 self.doubt(n, CHANGED);
                 self.handles.close((self.id, n));
             } else if self.flag(n, EXACT) && !self.stamps.is_as_left(n, Some(Stamp::new(&meta))) {
                 self.doubt(n, DOUBTED);
             }
         }
+        lost
     }
 
     /// Compares all files with how they were left: one look at each, no byte is read. Returns those that another program

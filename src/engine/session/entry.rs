@@ -64,7 +64,7 @@ impl Halt {
         Halt { fault, tries, at, trying: false }
     }
 
-    /// The words for people, with what happens by itself. A fault of files that were changed is looked at again, too.
+    /// The words for people, with what happens by itself: at the start there is nothing to be checked yet.
     fn told(&self) -> String {
         match self.fault.kind {
             FaultKind::Changed => DiskFault { kind: FaultKind::Passing, ..self.fault.clone() }.told(),

@@ -107,17 +107,26 @@ impl Torrent {
 
     /// The files were compared with how they were left: what differs is hashed before the torrent is complete.
     pub(super) fn compared(&mut self, now: Instant, result: Result<Vec<Range<u32>>, DiskFault>, out: &mut Vec<Effect>) {
-        if self.phase != Phase::Active || self.comparison != Comparison::UnderWay {
+        let recovers = self.takes_comparison() && self.fault.is_some();
+        if self.phase != Phase::Active || !(recovers || self.comparison == Comparison::UnderWay) {
             return;
         }
         self.comparison = Comparison::Done;
         match result {
+            Ok(changed) if recovers && self.is_changed() && changed.iter().all(Range::is_empty) => {
+                self.probed(now, out);
+            }
             Ok(changed) if changed.iter().all(Range::is_empty) => self.look_if_complete(now, out),
             Ok(changed) => {
                 for key in self.peers.keys().copied().collect::<Vec<_>>() {
                     self.expel(now, key, Gone::Stopped, out);
                 }
+                self.drop_unfinished(out);
                 changed.iter().cloned().flatten().for_each(|piece| self.picker.mark_lost(PieceIndex(piece)));
+                if self.is_changed() {
+                    self.begin_again();
+                    self.complete = false;
+                }
                 self.local.stop();
                 self.stop_seeking();
                 self.note(now, "another program has changed its files: checking them".into(), out);
@@ -125,7 +134,7 @@ impl Torrent {
             }
             Err(fault) => {
                 self.comparison = Comparison::Due;
-                self.halt(now, fault, out);
+                if recovers { self.still_faulty(now, fault, out) } else { self.halt(now, fault, out) }
             }
         }
     }
@@ -202,10 +211,7 @@ impl Torrent {
         for key in self.peers.keys().copied().collect::<Vec<_>>() {
             self.expel(now, key, Gone::Stopped, out);
         }
-        for piece in self.config.geometry.all().filter(|p| self.picker.is_active(*p)).collect::<Vec<_>>() {
-            self.picker.mark_lost(piece);
-            out.push(Effect::Disk(DiskJob::Forget(piece)));
-        }
+        self.drop_unfinished(out);
         self.dialing.clear();
         self.round_at = None;
         self.local.stop();
@@ -219,6 +225,14 @@ impl Torrent {
         self.phase = Phase::Stopping { saved, until: now + limits::LAST_ANNOUNCE };
         if !saved {
             out.push(Effect::Disk(DiskJob::Save));
+        }
+    }
+
+    /// Gives up what is known of pieces that are not whole.
+    fn drop_unfinished(&mut self, out: &mut Vec<Effect>) {
+        for piece in self.config.geometry.all().filter(|p| self.picker.is_active(*p)).collect::<Vec<_>>() {
+            self.picker.mark_lost(piece);
+            out.push(Effect::Disk(DiskJob::Forget(piece)));
         }
     }
 

@@ -1,7 +1,7 @@
 //! Faults of the disk: the torrent halts, goes on serving what it has, and tries by itself whether the fault is over.
 //!
 //! Nothing is asked of anybody until a write has succeeded at the very place that failed, or until the pieces that could
-//! not be read have been hashed.
+//! not be read have been hashed. Where another program has removed or changed files, the pieces of these files are hashed.
 
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -22,6 +22,8 @@ pub(super) struct Recovery {
     unread: BTreeSet<PieceIndex>,
     /// They are being hashed.
     hashing: bool,
+    /// Files are being compared with how they were left, to find those that were changed.
+    comparing: bool,
     /// Tries since a piece was last verified.
     tries: u32,
 }
@@ -54,7 +56,7 @@ impl Torrent {
     pub(super) fn halt(&mut self, now: Instant, fault: DiskFault, out: &mut Vec<Effect>) {
         let before = self.fault.replace(fault.clone());
         match fault.kind {
-            FaultKind::Changed | FaultKind::Final => self.recovery.at = None,
+            FaultKind::Final => self.recovery.at = None,
             // One that is under way already is enough.
             _ if before.is_some() && (self.recovery.at.is_some() || self.recovery.hashing) => {}
             _ => self.recovery.at = Some(now + pause(self.recovery.tries)),
@@ -75,7 +77,37 @@ impl Torrent {
             return;
         }
         self.recovery.at = None;
+        if self.is_changed() {
+            self.recovery.comparing = true;
+            out.push(Effect::Disk(DiskJob::Compare));
+            return;
+        }
         out.push(Effect::Disk(DiskJob::Probe(self.recovery.unwritten.map_or(Probe::Read, Probe::Write))));
+    }
+
+    /// Another program has removed, replaced or cut a file that is worked on.
+    pub(super) fn lost(&mut self, now: Instant, fault: DiskFault, out: &mut Vec<Effect>) {
+        if self.phase == Phase::Active {
+            self.halt(now, fault, out);
+        }
+    }
+
+    /// Whether a comparison of the files that it has asked for has been answered.
+    pub(super) const fn takes_comparison(&mut self) -> bool {
+        std::mem::replace(&mut self.recovery.comparing, false)
+    }
+
+    /// Whether the fault is that files were changed.
+    pub(super) fn is_changed(&self) -> bool {
+        self.fault.as_ref().is_some_and(|fault| fault.kind == FaultKind::Changed)
+    }
+
+    /// What the files were changed in is going to be hashed: the fault is over, but for the pauses, which go on growing
+    /// until a piece is verified.
+    pub(super) fn begin_again(&mut self) {
+        let tries = self.recovery.tries.saturating_add(1);
+        self.forget_fault();
+        self.recovery.tries = tries;
     }
 
     /// The probe has gone well.

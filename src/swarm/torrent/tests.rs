@@ -57,6 +57,10 @@ pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig))
         seed: 1,
     };
     change(&mut config);
+    if config.geometry.pieces() == 0 {
+        // Of a magnet no files are known.
+        config.files.clear();
+    }
     let mut it = Torrent::new(config);
     let now = Instant::now();
     let mut out = Vec::new();

@@ -42,6 +42,7 @@ fn does(it: &mut Torrent, now: Instant, done: DiskDone) -> Vec<Effect> {
 fn jobs(out: &[Effect]) -> Vec<String> {
     let job = |effect: &Effect| match effect {
         Effect::Disk(DiskJob::Probe(probe)) => Some(format!("{probe:?}")),
+        Effect::Disk(DiskJob::Compare) => Some("Compare".to_owned()),
         Effect::Disk(DiskJob::Check(runs)) => Some(format!("{runs:?}")),
         _ => None,
     };
@@ -155,10 +156,59 @@ fn a_check_that_meets_a_fault_is_made_up_for() {
 }
 
 #[test]
-fn what_a_person_must_judge_is_not_tried() {
+fn what_is_final_is_not_tried() {
     let (mut it, mut now) = with_peer(0);
-    does(&mut it, now, DiskDone::Failed { piece: PieceIndex(2), fault: fault(FaultKind::Changed, "it was changed") });
+    does(&mut it, now, DiskDone::Failed { piece: PieceIndex(2), fault: fault(FaultKind::Final, "it cannot be") });
     let (_, out) = wait(&mut it, &mut now);
     assert!(jobs(&out).is_empty());
-    assert_eq!(it.view(now, false).why.sentence, "it was changed");
+    assert_eq!(it.view(now, false).why.sentence, "it cannot be");
+}
+
+#[test]
+fn files_that_others_remove_are_found_and_fetched_again() {
+    let lost = |how: &str| fault(FaultKind::Changed, how);
+    for end in ["piece", "watch", "read"] {
+        let (mut it, mut now) = with_peer(0x0f);
+        let tell = |it: &mut Torrent, now| match end {
+            "piece" => does(it, now, DiskDone::Failed { piece: PieceIndex(2), fault: lost("a is missing") }),
+            "watch" => does(it, now, DiskDone::Lost(lost("a was removed"))),
+            _ => {
+                let blocks = vec![Block { piece: PieceIndex(5), begin: 0, length: BLOCK }];
+                let mut out = Vec::new();
+                it.handle(now, Input::Unread { peer: PeerKey(1), blocks, fault: lost("a is missing") }, &mut out);
+                out
+            }
+        };
+        assert!(requests(&tell(&mut it, now)).is_empty());
+        assert_eq!(it.view(now, false).state, State::Error);
+        // It may be that its disk is away: the pauses grow, but to no more than a minute.
+        for seconds in [5, 10, 20, 40, 60] {
+            let (after, out) = wait(&mut it, &mut now);
+            assert_eq!((after, jobs(&out)), (seconds, vec!["Compare".to_owned()]), "{end}");
+            let out = does(&mut it, now, DiskDone::Compared(Err(lost("its folder is not there"))));
+            assert!(jobs(&out).is_empty() && requests(&out).is_empty());
+        }
+        let (_, out) = wait(&mut it, &mut now);
+        assert_eq!(jobs(&out), ["Compare"]);
+        let out = does(&mut it, now, DiskDone::Compared(Ok(std::iter::once(2..6).collect())));
+        assert_eq!(jobs(&out), ["[2..6]"]);
+        let view = it.view(now, false);
+        assert_eq!((view.state, view.have, view.error), (State::Checking, 2, None), "{end}");
+        does(&mut it, now, DiskDone::Checked { first: PieceIndex(2), good: vec![false, false, false, true] });
+        does(&mut it, now, DiskDone::CheckDone(None));
+        assert_eq!(it.view(now, false).have, 3);
+        let out = meets(&mut it, now, 8, vec![bits(0xff), Message::Unchoke]);
+        assert!(!requests(&out).is_empty(), "{end}");
+        // Where nothing was found changed after all, it goes on as it was.
+        tell(&mut it, now);
+        let (_, out) = wait(&mut it, &mut now);
+        assert_eq!(jobs(&out), ["Compare"]);
+        let out = does(&mut it, now, DiskDone::Compared(Ok(Vec::new())));
+        if end == "read" {
+            assert_eq!(jobs(&out), ["[5..6]"]);
+            does(&mut it, now, DiskDone::Checked { first: PieceIndex(5), good: vec![true] });
+            does(&mut it, now, DiskDone::CheckDone(None));
+        }
+        assert_eq!((it.view(now, false).state, it.view(now, false).have), (State::Downloading, 3), "{end}");
+    }
 }
