@@ -544,6 +544,48 @@ fn what_was_found_changed_is_never_believed_again_unhashed() {
     }
 }
 
+/// After a kill only a file in a burst of writes may be later than the journal says; the end of a burst is noted without
+/// anything else happening.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_another_program_changes_after_a_kill_is_hashed_once_the_last_write_is_noted() {
+    use ttui::disk::record::{JournalHead, Note};
+    let known = Known::new(32_768, &[(Some("d/a"), 100_000), (Some("d/b"), 200_000)]);
+    let (home, pool) = (Home::new(), pool());
+    let (open, _) = home.open(&pool, &known);
+    // Piece 3 lies in both files.
+    open.download(&known, 0..5);
+    let noted = || {
+        let (mut open, mut left) = (0, 0);
+        for path in home.records("journal") {
+            for note in JournalHead::decode(&fs::read(path).unwrap()).unwrap().1 {
+                open += i32::from(matches!(note, Note::Writing(_)));
+                left += i32::from(matches!(note, Note::Left(..)));
+            }
+        }
+        (open, left)
+    };
+    let mut looks = 0;
+    while noted().0 != noted().1 {
+        assert!(looks < 3_000, "the end of a burst was never noted");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+        looks += 1;
+    }
+    assert!(noted().1 >= 2, "there are two files");
+    let killed = copy_of(&home.state());
+    open.storage.close();
+    for changed in [false, true] {
+        put_back(&home.state(), &killed);
+        if changed {
+            overwrite(&home.dir().join("d/a"), 100);
+        }
+        let (open, resumed) = home.open(&pool, &known);
+        let expected = if changed { (vec![4], vec![0..4]) } else { ((0..5).collect(), vec![]) };
+        assert_eq!((pieces_in(&resumed.have), resumed.check), expected);
+        open.storage.close();
+    }
+}
+
 /// The files of a folder, as they are now.
 fn copy_of(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
     let files = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());

@@ -378,7 +378,8 @@ impl Files {
     }
 
     /// Writes slices that follow one another from `offset` of the torrent on; what falls into pad files is left out.
-    /// `journal` hears of the files that are written to: before the write, and after it how it left them.
+    /// `journal` hears of the files that are written to, before the write; how it left them, it hears from
+    /// [`Files::end_bursts`].
     ///
     /// # Errors
     /// When the system refuses; a part may have been written by then.
@@ -418,7 +419,7 @@ impl Files {
         }
         let written = rawio::write_all_at(&open, slices, skip, length, at);
         self.raise(file, DIRTY);
-        self.stamps.end(file, &open, journal);
+        self.stamps.end(file, &open);
         written.map_err(|error| self.refused(file, Doing::Write, &error))
     }
 

@@ -4,6 +4,7 @@ use std::io;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use bytes::Bytes;
 
@@ -106,6 +107,12 @@ impl Place {
         let written = self.files.write(offset, slices, &|note| self.heed(self.record.note(&[note])));
         self.keep_doubts();
         written
+    }
+
+    /// Records how files were left that nothing was written to for a moment. Returns when to call it again, if there are
+    /// others.
+    pub fn end_bursts(&self, now: Instant) -> Option<Instant> {
+        self.files.end_bursts(now, &|note| self.heed(self.record.note(&[note])))
     }
 
     /// Tries what a fault has hindered.

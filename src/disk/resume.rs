@@ -342,7 +342,8 @@ impl Record {
 
     /// The base as things stand. That files are written to just now, or in doubt, is among what is pending.
     fn base(&self, files: &Files, generation: u64, manner: Manner, durable: bool) -> Base {
-        let snapshot = files.stamps();
+        // Where that cannot be noted, the base says it.
+        let snapshot = files.stamps(&|note| drop(self.note(&[note])));
         let doubted: Vec<u32> = files.doubted().collect();
         if let Some(pending) = &mut lock(&self.journal).pending {
             let writing = snapshot.open.iter().map(|file| Note::Writing(*file));

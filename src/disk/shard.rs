@@ -16,6 +16,7 @@ use crate::disk::check::Check;
 use crate::disk::partial::Partial;
 use crate::disk::place::Place;
 use crate::disk::resume::Manner;
+use crate::disk::stamps::BURST_GAP;
 use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
 use crate::wire::message::{Block, PieceIndex};
 
@@ -134,6 +135,8 @@ struct Mine {
     /// Pieces that were corrupt once: the hashes of their blocks are told when they are whole.
     corrupt: HashSet<u32>,
     freed: u64,
+    /// When to see whether bursts of writes are over.
+    bursts_at: Option<Instant>,
 }
 
 impl Shard {
@@ -147,10 +150,9 @@ impl Shard {
     /// Works until it is told to stop.
     pub fn run(mut self) {
         loop {
-            let first = if self.held > 0 {
-                self.inbox.recv_deadline(self.looked + LOOK)
-            } else {
-                self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected)
+            let first = match self.deadline() {
+                Some(deadline) => self.inbox.recv_deadline(deadline),
+                None => self.inbox.recv().map_err(|_| RecvTimeoutError::Disconnected),
             };
             self.busy.begin();
             let mut go_on = match first {
@@ -164,10 +166,28 @@ impl Shard {
             }
             self.write_old();
             self.torrents.values_mut().for_each(Mine::tell);
+            self.end_bursts();
             self.busy.end();
             if !go_on {
                 return;
             }
+        }
+    }
+
+    /// When there is something to do though nothing comes.
+    fn deadline(&self) -> Option<Instant> {
+        let bursts = self.torrents.values().filter_map(|mine| mine.bursts_at).min();
+        bursts.into_iter().chain((self.held > 0).then(|| self.looked + LOOK)).min()
+    }
+
+    /// Has the journals note the ends of bursts of writes.
+    fn end_bursts(&mut self) {
+        if self.torrents.values().all(|mine| mine.bursts_at.is_none()) {
+            return;
+        }
+        let now = Instant::now();
+        for mine in self.torrents.values_mut().filter(|mine| mine.bursts_at.is_some_and(|at| at <= now)) {
+            mine.bursts_at = mine.place.end_bursts(now);
         }
     }
 
@@ -221,7 +241,11 @@ impl Shard {
                     mine.freed += partial.held();
                 }
             }
-            DiskJob::Probe(probe) => mine.place.answer(DiskDone::Room(mine.place.probe(probe))),
+            DiskJob::Probe(probe) => {
+                let done = mine.place.probe(probe);
+                mine.has_written(now);
+                mine.place.answer(DiskDone::Room(done));
+            }
             DiskJob::Totals(totals) => mine.place.record.keep_totals(&totals),
             // These are turns, and come as such.
             DiskJob::Check(_) | DiskJob::Compare | DiskJob::Save | DiskJob::Select(_) | DiskJob::Finish => {}
@@ -251,8 +275,12 @@ impl Shard {
         let freed = with - partial.held();
         self.held -= freed;
         mine.freed += freed;
+        let whole = partial.is_whole();
+        if freed > 0 || advanced.is_err() {
+            mine.has_written(now);
+        }
         match advanced {
-            Ok(()) if partial.is_whole() => mine.conclude(block.piece),
+            Ok(()) if whole => mine.conclude(block.piece),
             Ok(()) => {}
             Err(fault) => self.fail(mine, block.piece, fault),
         }
@@ -316,6 +344,7 @@ impl Shard {
             let freed = before - partial.held();
             self.held -= freed;
             mine.freed += freed;
+            mine.has_written(Instant::now());
             if let Err(fault) = written {
                 self.fail(&mut mine, PieceIndex(piece), fault);
             }
@@ -326,7 +355,12 @@ impl Shard {
 
 impl Mine {
     fn new(place: Arc<Place>) -> Self {
-        Mine { place, pieces: HashMap::new(), corrupt: HashSet::new(), freed: 0 }
+        Mine { place, pieces: HashMap::new(), corrupt: HashSet::new(), freed: 0, bursts_at: None }
+    }
+
+    /// Something may have been written.
+    fn has_written(&mut self, now: Instant) {
+        self.bursts_at.get_or_insert(now + BURST_GAP);
     }
 
     fn held(&self) -> u64 {

@@ -6,6 +6,10 @@
 //! That is exact where the file system sets the modification time during the write call, as local file systems of Linux
 //! do. Network and FUSE file systems may set it later, and so does Windows when a handle is closed: files there are
 //! compared by size and identity only while they are written to, and their time is read when the record is saved.
+//!
+//! The journal notes writes that follow each other closely as one, a burst: an entry before and after each of thousands
+//! of writes a second would cost more than it tells. Within a burst each write is compared with the one before all the
+//! same. Only after a kill in the midst of a burst is the file taken as after a kill in the midst of a write.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
@@ -17,6 +21,9 @@ use crate::disk::record::Note;
 
 /// How long after the last write the system may still change a time that it does not set at once.
 const SETTLING: Duration = Duration::from_secs(60);
+
+/// Exact writes to a file that follow each other within this time are one burst.
+pub const BURST_GAP: Duration = Duration::from_millis(20);
 
 /// Size, modification time and identity of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -80,14 +87,17 @@ pub struct Stamps {
 #[derive(Debug)]
 struct Table {
     known: Vec<Option<Stamp>>,
-    /// Files that are written to, and those written to where times are not exact.
+    /// Files that are written to or in a burst of writes, and those written to where times are not exact.
     writing: HashMap<u32, Writing>,
 }
 
 #[derive(Debug)]
 struct Writing {
+    /// Writes under way.
     count: u32,
     exact: bool,
+    /// The modification time that the last exact write left.
+    left: Option<i64>,
     /// Written to in ways of its own: its size and identity are whatever they are.
     free: bool,
     last: Instant,
@@ -107,7 +117,8 @@ impl Stamps {
     /// Takes a file to be as it was found, before anything of it is believed.
     pub fn set(&self, file: u32, stamp: Option<Stamp>) {
         let mut table = self.lock();
-        if table.writing.get(&file).is_some_and(|w| w.count == 0) {
+        // That a burst of exact writes ends is still to be noted.
+        if table.writing.get(&file).is_some_and(|w| w.count == 0 && !w.exact) {
             table.writing.remove(&file);
         }
         if let Some(known) = table.known.get_mut(file as usize) {
@@ -116,19 +127,22 @@ impl Stamps {
     }
 
     /// A write begins; `exact` where the file system sets times at once. `journal` is told if no earlier write has told
-    /// it: under the lock, so that no other write to the file can begin before that is noted. Returns whether another
-    /// program has changed the file since our last write.
+    /// it, as in a burst: under the lock, so that no other write to the file can begin before that is noted. Returns
+    /// whether another program has changed the file since our last write.
     pub fn begin(&self, file: u32, open: &File, exact: bool, journal: &dyn Fn(Note)) -> bool {
         let mut table = self.lock();
-        let known = table.known.get(file as usize).copied().flatten();
-        if let Some(writing) = table.writing.get_mut(&file) {
-            writing.count += 1;
+        let Table { known, writing } = &mut *table;
+        let known = known.get(file as usize).copied().flatten();
+        let writing = writing.entry(file).or_insert_with(|| {
+            journal(Note::Writing(file));
+            Writing { count: 0, exact, left: None, free: false, last: Instant::now() }
+        });
+        writing.count += 1;
+        if writing.count > 1 || !writing.exact {
             return false;
         }
-        table.writing.insert(file, Writing { count: 1, exact, free: false, last: Instant::now() });
         let now = open.metadata().ok().map(|meta| Stamp::new(&meta));
-        journal(Note::Writing(file));
-        exact && known.zip(now).is_some_and(|(known, now)| known != now)
+        known.zip(now).is_some_and(|(known, now)| known != now)
     }
 
     /// A file is written to otherwise than between [`Stamps::begin`] and [`Stamps::end`]: its stamp is taken anew with
@@ -138,27 +152,35 @@ impl Stamps {
         let now = Instant::now();
         let writing = table.writing.entry(file).or_insert_with(|| {
             journal(Note::Writing(file));
-            Writing { count: 0, exact: false, free: true, last: now }
+            Writing { count: 0, exact: false, left: None, free: true, last: now }
         });
         (writing.exact, writing.free, writing.last) = (false, true, now);
     }
 
-    /// A write is over, well or not. `journal` is told how it left the file, where that is exact and no other write is
-    /// under way.
-    pub fn end(&self, file: u32, open: &File, journal: &dyn Fn(Note)) {
+    /// A write is over, well or not. How it left the file is kept, where that is exact and no other write is under way;
+    /// [`Stamps::end_bursts`] has it noted.
+    pub fn end(&self, file: u32, open: &File) {
         let mut table = self.lock();
-        let Some(writing) = table.writing.get_mut(&file) else { return };
+        let Table { known, writing } = &mut *table;
+        let Some(writing) = writing.get_mut(&file) else { return };
         writing.count = writing.count.saturating_sub(1);
         writing.last = Instant::now();
         if writing.count > 0 || !writing.exact {
             return;
         }
-        table.writing.remove(&file);
-        if let (Ok(meta), Some(known)) = (open.metadata(), table.known.get_mut(file as usize)) {
-            let stamp = Stamp::new(&meta);
-            *known = Some(stamp);
-            journal(Note::Left(file, stamp.changed));
+        let stamp = open.metadata().ok().map(|meta| Stamp::new(&meta));
+        writing.left = stamp.map(|stamp| stamp.changed);
+        if let Some(known) = known.get_mut(file as usize).filter(|_| stamp.is_some()) {
+            *known = stamp;
         }
+    }
+
+    /// Ends the bursts of which the last write is [`BURST_GAP`] old: `journal` is told how they left their files. Returns
+    /// when to look again, if there are others that no write is under way in.
+    pub fn end_bursts(&self, now: Instant, journal: &dyn Fn(Note)) -> Option<Instant> {
+        let mut table = self.lock();
+        table.end_bursts(|writing| now >= writing.last + BURST_GAP, journal);
+        table.writing.values().filter(|writing| writing.is_resting()).map(|writing| writing.last + BURST_GAP).min()
     }
 
     /// Whether a file, as it is now, is as we left it. One that was never there may come to be.
@@ -169,14 +191,16 @@ impl Stamps {
         match (now, table.writing.get(&file)) {
             (None, _) => false,
             (Some(_), Some(writing)) if writing.count > 0 || writing.free => true,
-            (Some(now), Some(_)) => known.size == now.size && known.is_same_file(now),
-            (Some(now), None) => known == now,
+            (Some(now), Some(writing)) if !writing.exact => known.size == now.size && known.is_same_file(now),
+            (Some(now), _) => known == now,
         }
     }
 
-    /// The stamps as they are now. `look` looks at files whose time was not exact when they were written to.
-    pub fn snapshot(&self, look: impl Fn(u32) -> Option<Stamp>) -> Snapshot {
+    /// The stamps as they are now. `look` looks at files whose time was not exact when they were written to. Bursts that
+    /// no write is under way in end, and `journal` is told.
+    pub fn snapshot(&self, look: impl Fn(u32) -> Option<Stamp>, journal: &dyn Fn(Note)) -> Snapshot {
         let mut table = self.lock();
+        table.end_bursts(|_| true, journal);
         let Table { known, writing } = &mut *table;
         let open = writing.keys().copied().collect();
         let mut foreign = Vec::new();
@@ -192,6 +216,28 @@ impl Stamps {
             writing.last.elapsed() < SETTLING
         });
         Snapshot { stamps: known.clone(), open, foreign }
+    }
+}
+
+impl Table {
+    /// Ends the bursts that are over, but for those in which a write is under way.
+    fn end_bursts(&mut self, is_over: impl Fn(&Writing) -> bool, journal: &dyn Fn(Note)) {
+        self.writing.retain(|file, writing| {
+            if !writing.is_resting() || !is_over(writing) {
+                return true;
+            }
+            if let Some(left) = writing.left {
+                journal(Note::Left(*file, left));
+            }
+            false
+        });
+    }
+}
+
+impl Writing {
+    /// Whether it is a burst in which no write is under way.
+    const fn is_resting(&self) -> bool {
+        self.exact && self.count == 0
     }
 }
 
@@ -225,6 +271,12 @@ mod tests {
         }
     }
 
+    /// What the journal hears when the last write is long over.
+    fn end_bursts(stamps: &Stamps, heard: &Heard) -> Vec<Note> {
+        assert_eq!(stamps.end_bursts(Instant::now() + BURST_GAP, &heard.by()), None);
+        heard.take()
+    }
+
     #[test]
     fn own_writes_raise_no_alarm_and_those_of_others_do() {
         let (file, stamps) = made();
@@ -235,10 +287,11 @@ mod tests {
             assert_eq!(heard.take(), [Note::Writing(0)]);
             handle.write_all(b"ours").unwrap();
             assert!(stamps.is_as_left(0, look(&file)), "nothing is judged while it is written to");
-            stamps.end(0, handle, &heard.by());
-            assert_eq!(heard.take(), []);
-            stamps.end(0, handle, &heard.by());
-            assert_eq!(heard.take(), [Note::Left(0, look(&file).unwrap().changed)]);
+            stamps.end(0, handle);
+            assert_eq!(end_bursts(&stamps, &heard), [], "another write is under way");
+            stamps.end(0, handle);
+            assert_eq!(end_bursts(&stamps, &heard), [Note::Left(0, look(&file).unwrap().changed)]);
+            assert_eq!(end_bursts(&stamps, &heard), [], "it is told once");
             assert!(stamps.is_as_left(0, look(&file)));
         }
         // Each other way to change it: longer, shorter, another time, another file, none.
@@ -254,8 +307,54 @@ mod tests {
         assert!(!stamps.is_as_left(0, None));
         file.as_file().set_modified(SystemTime::UNIX_EPOCH).unwrap();
         assert!(stamps.begin(0, handle, true, &|_| ()));
-        stamps.end(0, handle, &|_| ());
+        stamps.end(0, handle);
         assert!(!stamps.begin(0, handle, true, &|_| ()), "it is told once");
+    }
+
+    #[test]
+    fn a_burst_of_writes_is_noted_as_one_and_hides_no_change_between_them() {
+        let (file, stamps) = made();
+        let mut handle = file.as_file();
+        let (heard, start) = (Heard::default(), Instant::now());
+        let mut write = |changed_before: bool| {
+            assert_eq!(stamps.begin(0, handle, true, &heard.by()), changed_before);
+            handle.write_all(b"ours").unwrap();
+            stamps.end(0, handle);
+        };
+        let change = || file.as_file().set_modified(SystemTime::UNIX_EPOCH).unwrap();
+        (0..4).for_each(|_| write(false));
+        assert_eq!(heard.take(), [Note::Writing(0)]);
+        change();
+        assert!(!stamps.is_as_left(0, look(&file)), "it is compared also within a burst");
+        write(true);
+        assert!(stamps.is_as_left(0, look(&file)));
+        let left = look(&file).unwrap();
+        // Changed once more by another program: what is noted is how our last write left it, not how it is.
+        change();
+        let again = stamps.end_bursts(start, &heard.by()).unwrap();
+        assert!(again >= start + BURST_GAP && heard.take().is_empty(), "another write may follow");
+        assert_eq!(stamps.end_bursts(again, &heard.by()), None);
+        assert_eq!(heard.take(), [Note::Left(0, left.changed)]);
+        assert!(!stamps.is_as_left(0, look(&file)));
+        write(true);
+        assert_eq!(heard.take(), [Note::Writing(0)], "the next burst");
+        // A record ends it at once, and says the same; also of a file that was taken anew meanwhile.
+        let left = look(&file).unwrap();
+        change();
+        stamps.set(0, look(&file));
+        let snapshot = stamps.snapshot(|_| unreachable!("no file is looked at whose time is exact"), &heard.by());
+        assert_eq!((snapshot.stamps, snapshot.open), (vec![look(&file)], vec![]));
+        assert_eq!(heard.take(), [Note::Left(0, left.changed)]);
+    }
+
+    #[test]
+    fn a_write_that_is_under_way_at_a_record_is_told_to_be() {
+        let (file, stamps) = made();
+        let heard = Heard::default();
+        stamps.begin(0, file.as_file(), true, &heard.by());
+        let snapshot = stamps.snapshot(|_| unreachable!("no file is looked at whose time is exact"), &heard.by());
+        assert_eq!((snapshot.open, snapshot.foreign), (vec![0], vec![]));
+        assert_eq!(heard.take(), [Note::Writing(0)]);
     }
 
     #[test]
@@ -265,11 +364,12 @@ mod tests {
         let heard = Heard::default();
         for round in 0..3_u64 {
             assert!(!stamps.begin(0, handle, false, &heard.by()));
-            stamps.end(0, handle, &heard.by());
+            stamps.end(0, handle);
+            assert_eq!(stamps.end_bursts(Instant::now() + BURST_GAP, &heard.by()), None);
             assert_eq!(heard.take(), if round == 0 { vec![Note::Writing(0)] } else { vec![] });
             file.as_file().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(round)).unwrap();
             assert!(stamps.is_as_left(0, look(&file)));
-            let snapshot = stamps.snapshot(|_| look(&file));
+            let snapshot = stamps.snapshot(|_| look(&file), &heard.by());
             assert_eq!(snapshot.stamps, [look(&file)]);
             assert_eq!((snapshot.open, snapshot.foreign), (vec![0], vec![]));
         }
@@ -278,7 +378,7 @@ mod tests {
         let (other, cut) = (Stamp { id: left.id + 1, ..left }, Stamp { size: left.size + 1, ..left });
         for now in [Some(other), Some(cut), None] {
             assert!(!stamps.is_as_left(0, now));
-            let snapshot = stamps.snapshot(|_| now);
+            let snapshot = stamps.snapshot(|_| now, &heard.by());
             assert_eq!((snapshot.stamps, snapshot.foreign), (vec![Some(left)], vec![0]));
         }
     }

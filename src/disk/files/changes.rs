@@ -4,10 +4,12 @@ use std::fs;
 use std::io;
 use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::{BEGUN, CHANGED, DOUBTED, EXACT, Files, SIZED};
 use crate::disk::fault;
 use crate::disk::rawio;
+use crate::disk::record::Note;
 use crate::disk::stamps::{Snapshot, Stamp};
 use crate::swarm::job::DiskFault;
 
@@ -36,9 +38,15 @@ impl Files {
         (0..self.flags.len() as u32).filter(|n| self.flag(*n, DOUBTED))
     }
 
+    /// Has the journal note how files were left that nothing was written to for a moment. Returns when to call it again,
+    /// if there are others.
+    pub fn end_bursts(&self, now: Instant, journal: &dyn Fn(Note)) -> Option<Instant> {
+        self.stamps.end_bursts(now, journal)
+    }
+
     /// The stamps of all files, for the record. Files that another one has taken the place of are doubted.
-    pub fn stamps(&self) -> Snapshot {
-        let snapshot = self.stamps.snapshot(|n| self.look(n).ok().flatten());
+    pub fn stamps(&self, journal: &dyn Fn(Note)) -> Snapshot {
+        let snapshot = self.stamps.snapshot(|n| self.look(n).ok().flatten(), journal);
         snapshot.foreign.iter().for_each(|n| self.doubt(*n, DOUBTED));
         snapshot
     }
