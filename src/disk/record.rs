@@ -225,9 +225,9 @@ pub enum Note {
     Alive,
     /// This file was found changed by another program: none of its pieces is believed before it is hashed.
     Doubt(u32),
-    /// This file is about to be written to.
+    /// This file is about to be written to, once or in a burst.
     Writing(u32),
-    /// A write to this file is over, and left it with this modification time: nanoseconds since 1970.
+    /// A write to this file, or a burst of them, is over, and left it with this modification time: nanoseconds since 1970.
     Left(u32, i64),
 }
 

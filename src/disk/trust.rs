@@ -2,10 +2,10 @@
 //!
 //! A piece is believed to be there when its record says so *and* its files are as they were left. After a clean end
 //! they must have the very size and time recorded. After a kill they must have the size and time that the last write
-//! left, as the journal notes it; where a write was under way their time may be as late as the journal's last entry:
-//! before any write the journal has an entry that is at most a few seconds old. A file that was found changed, and not
-//! hashed since, is hashed whatever its time. After the machine itself was started anew, only pieces that were synced
-//! are believed; others that were written are hashed again, and no more.
+//! left, as the journal notes it; where a burst of writes was under way, or one write, their time may be as late as the
+//! journal's last entry: before any write the journal has an entry that is at most a few seconds old. A file that was
+//! found changed, and not hashed since, is hashed whatever its time. After the machine itself was started anew, only
+//! pieces that were synced are believed; others that were written are hashed again, and no more.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
