@@ -72,6 +72,16 @@ fn seeds_to_rtorrent() {
 }
 
 #[test]
+fn downloads_from_webtorrent() {
+    on_loopback(Kind::Webtorrent, Kind::Ttui, &ALL);
+}
+
+#[test]
+fn seeds_to_webtorrent() {
+    on_loopback(Kind::Ttui, Kind::Webtorrent, &ALL);
+}
+
+#[test]
 fn downloads_from_ttui() {
     on_loopback(Kind::Ttui, Kind::Ttui, &ALL);
 }
@@ -137,9 +147,9 @@ fn on_loopback(seeder: Kind, leecher: Kind, trackers: &[By]) {
     }
 }
 
-/// `ttui` is where it is reached from its own announces, which leave by the usual address.
+/// `ttui` is where it is reached from its own announces, which leave by the usual address, and so is WebTorrent.
 fn place_of(kind: Kind) -> Place {
-    if kind == Kind::Ttui { Place::localhost() } else { Place::loopback() }
+    if matches!(kind, Kind::Ttui | Kind::Webtorrent) { Place::localhost() } else { Place::loopback() }
 }
 
 fn over_a_cable(seeder: Kind, leecher: Kind, trackers: &[By]) {
@@ -202,8 +212,8 @@ fn transfer((seeder, s_place): (Kind, &Place), (leecher, l_place): (Kind, &Place
     until(&waited_for, both, || to.is_done());
     from.process.must_live();
     // Written, not only verified: some clients say that they are done a moment before the last bytes are in the file.
-    // Transmission 3 makes no empty files.
-    let with_empty = leecher != Kind::Transmission;
+    // Transmission 3 and WebTorrent make no empty files.
+    let with_empty = !matches!(leecher, Kind::Transmission | Kind::Webtorrent);
     let flaws = || payloads.iter().find_map(|p| p.flaws(&to_dir, with_empty));
     until(&format!("whole files: {waited_for}"), || flaws().unwrap_or_default(), || flaws().is_none());
     let changed = payloads.iter().find_map(|p| p.flaws(&at("seed"), true));

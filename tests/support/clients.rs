@@ -24,6 +24,7 @@ pub enum Kind {
     Aria2,
     Rtorrent,
     Qbittorrent,
+    Webtorrent,
 }
 
 /// Whether a client encrypts (MSE).
@@ -84,6 +85,11 @@ impl Kind {
             Kind::Aria2 => "aria2c",
             Kind::Rtorrent => "rtorrent",
             Kind::Qbittorrent => "qbittorrent-nox",
+            Kind::Webtorrent if installed("node") => {
+                let why = "no webtorrent (npm install --prefix target/ci-node webtorrent@1.9.7)";
+                return (!node_modules().join("webtorrent").is_dir()).then(|| why.to_owned());
+            }
+            Kind::Webtorrent => "node",
         };
         (!installed(program)).then(|| format!("{program} is not installed"))
     }
@@ -120,6 +126,8 @@ enum Channel {
     Scgi(PathBuf),
     /// qBittorrent's web interface at this port.
     Web(u16),
+    /// Not at all: it writes a line when it is done, and runs on.
+    Line,
 }
 
 impl Client {
@@ -208,6 +216,7 @@ impl Client {
             Kind::Transmission => start.transmission(),
             Kind::Rtorrent => start.rtorrent(),
             Kind::Qbittorrent => start.qbittorrent(),
+            Kind::Webtorrent => (start.webtorrent(), Channel::Line),
         };
         let hashes = given.iter().map(|g| g.hex.to_owned()).collect();
         let (place, home) = (place.clone(), home.to_owned());
@@ -231,6 +240,7 @@ impl Client {
         self.process.must_live();
         match &mut self.channel {
             Channel::Exit => false,
+            Channel::Line => self.process.output().lines().any(|line| line == "all is here"),
             Channel::Lines(..) => self.stat().iter().all(|row| row["done"] == true),
             Channel::Rpc(port) => {
                 let fields = ["sizeWhenDone", "haveValid", "metadataPercentComplete"];
@@ -291,7 +301,7 @@ impl Client {
     /// Gives its torrents to a client that is told by a channel.
     fn introduce(&mut self, dir: &Path, given: &[Given<'_>], seed: bool) {
         match &self.channel {
-            Channel::Exit => {}
+            Channel::Exit | Channel::Line => {}
             Channel::Lines(..) => {
                 self.open();
                 for g in given {
@@ -485,6 +495,20 @@ impl Start<'_> {
         (Process::start(command, self.home), Channel::Web(port))
     }
 
+    fn webtorrent(&self) -> Process {
+        let task = self.home.join("task.json");
+        let torrents: Vec<_> = self.given.iter().map(|g| g.torrent).collect();
+        // It has two ways: all plain, or encrypted first and plain where that fails.
+        let task_is = serde_json::json!({
+            "ip": self.place.ip.to_string(), "port": self.port, "secure": self.manner.cipher.pick([false, true, true]),
+            "dir": self.dir, "torrents": torrents,
+        });
+        fs::write(&task, task_is.to_string()).expect("the task can be written");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/webtorrent.js");
+        let args = [script, node_modules(), task].map(|path| path.display().to_string());
+        Process::start(self.place.command("node", &args), self.home)
+    }
+
     fn rtorrent(&self) -> (Process, Channel) {
         let socket = self.home.join("s");
         let session = self.home.join("session");
@@ -512,6 +536,11 @@ impl Start<'_> {
         let args = ["-n".to_owned(), "-o".to_owned(), format!("import={}", rc.display())];
         (Process::start(self.place.command("rtorrent", &args), self.home), Channel::Scgi(socket))
     }
+}
+
+/// Where npm puts what it is asked for.
+fn node_modules() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("target/ci-node/node_modules")
 }
 
 /// Asks qBittorrent's web interface; with a folder and a torrent, adds that. `None` while it does not answer.
