@@ -1,19 +1,7 @@
-//! The bencode reader: no bytes make it panic, and what it accepts can be walked to its end.
+//! The target `bencode` for libFuzzer.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use ttui::wire::bencode::{Kind, Value};
+#[path = "../targets/bencode.rs"]
+mod target;
 
-fuzz_target!(|bytes: &[u8]| {
-    let Ok((value, rest)) = Value::parse_prefix(bytes) else { return };
-    assert_eq!(value.raw().len() + rest.len(), bytes.len());
-    let mut todo = vec![value];
-    while let Some(value) = todo.pop() {
-        match value.kind() {
-            Kind::Number => drop(value.number()),
-            Kind::Text => assert!(value.text().is_some()),
-            Kind::List => todo.extend(value.list().unwrap()),
-            Kind::Dictionary => todo.extend(value.dictionary().unwrap().map(|(_, v)| v)),
-        }
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| target::run(input));

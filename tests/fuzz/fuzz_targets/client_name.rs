@@ -1,14 +1,7 @@
-//! Client names from peer ids: short, one line and safe to print.
+//! The target `client_name` for libFuzzer.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use ttui::limits;
-use ttui::wire::client::name;
-use ttui::wire::message::PeerId;
-use ttui::wire::text::{Harm, harm};
+#[path = "../targets/client_name.rs"]
+mod target;
 
-fuzz_target!(|id: [u8; 20]| {
-    let name = name(&PeerId(id));
-    assert!(!name.is_empty() && name.chars().count() <= limits::CLIENT_NAME * 5);
-    assert!(name.chars().all(|c| harm(c) == Harm::None), "{name:?}");
-});
+libfuzzer_sys::fuzz_target!(|input: [u8; 20]| target::run(input));

@@ -1,13 +1,7 @@
-//! The config file: it is understood, or refused in one harmless line.
+//! The target `config` for libFuzzer.
 #![no_main]
 
-use std::path::Path;
+#[path = "../targets/config.rs"]
+mod target;
 
-use libfuzzer_sys::fuzz_target;
-use ttui::config::understand;
-
-fuzz_target!(|text: &str| {
-    if let Err(sentence) = understand(Path::new("config.toml"), text) {
-        assert!(sentence.contains("config.toml"), "{sentence:?}");
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &str| target::run(input));

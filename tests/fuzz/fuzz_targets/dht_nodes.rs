@@ -1,14 +1,7 @@
-//! The file of DHT nodes that the last session left: a bounded number of addresses, each of which can be a node.
+//! The target `dht_nodes` for libFuzzer.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use ttui::engine::dht::{decode_nodes, encode_nodes};
-use ttui::limits;
-use ttui::wire::tracker::can_be_peer;
+#[path = "../targets/dht_nodes.rs"]
+mod target;
 
-fuzz_target!(|bytes: &[u8]| {
-    let Some((ids, nodes)) = decode_nodes(bytes) else { return };
-    assert!(nodes.len() <= limits::DHT_FILE_NODES && nodes.iter().all(can_be_peer));
-    let (ids_again, nodes_again) = decode_nodes(&encode_nodes(ids, &nodes)).unwrap();
-    assert_eq!((ids_again, nodes_again.len()), (ids, nodes.len()));
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| target::run(input));

@@ -1,14 +1,7 @@
-//! The handshake of the peer protocol (BEP 3): read or refused, and what is read survives being written.
+//! The target `handshake` for libFuzzer.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use ttui::wire::message::Handshake;
+#[path = "../targets/handshake.rs"]
+mod target;
 
-fuzz_target!(|bytes: &[u8]| {
-    let begins = Handshake::begins(bytes);
-    let Some(bytes) = bytes.first_chunk() else { return };
-    match Handshake::decode(bytes) {
-        Ok(it) => assert!(begins && it.encode() == *bytes),
-        Err(_) => assert!(!begins),
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| target::run(input));

@@ -1,11 +1,7 @@
-//! The reader of `ut_holepunch` messages (BEP 55): what it accepts survives being written.
+//! The target `holepunch` for libFuzzer.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use ttui::wire::extension::holepunch::Holepunch;
+#[path = "../targets/holepunch.rs"]
+mod target;
 
-fuzz_target!(|bytes: &[u8]| {
-    if let Ok(it) = Holepunch::decode(bytes) {
-        assert_eq!(Holepunch::decode(&it.encode()), Ok(it));
-    }
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| target::run(input));

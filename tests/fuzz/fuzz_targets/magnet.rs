@@ -1,11 +1,7 @@
-//! The magnet reader: what it accepts survives being written.
+//! The target `magnet` for libFuzzer.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use ttui::wire::magnet::Magnet;
+#[path = "../targets/magnet.rs"]
+mod target;
 
-fuzz_target!(|text: &str| {
-    let Ok(it) = Magnet::parse(text) else { return };
-    let again = Magnet::parse(&it.to_string()).unwrap();
-    assert_eq!(again, Magnet { refused: Vec::new(), ..it });
-});
+libfuzzer_sys::fuzz_target!(|input: &str| target::run(input));

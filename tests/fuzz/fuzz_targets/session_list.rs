@@ -1,14 +1,7 @@
-//! The list of torrents of the last session: what is read survives being written.
+//! The target `session_list` for libFuzzer.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use ttui::engine::keep::{decode_list, encode_list};
+#[path = "../targets/session_list.rs"]
+mod target;
 
-fuzz_target!(|bytes: &[u8]| {
-    let Ok(list) = decode_list(bytes) else { return };
-    for kept in &list {
-        let _ = kept.hash();
-    }
-    let text = encode_list(list.clone()).unwrap();
-    assert_eq!(decode_list(text.as_bytes()).unwrap(), list);
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| target::run(input));

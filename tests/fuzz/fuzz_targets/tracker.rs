@@ -1,21 +1,7 @@
-//! What trackers say, over HTTP and UDP: within its measure, and nobody whom nobody can be.
+//! The target `tracker` for libFuzzer.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use ttui::limits;
-use ttui::wire::message::InfoHash;
-use ttui::wire::text::{Harm, harm};
-use ttui::wire::tracker::udp::{Reply, Request};
-use ttui::wire::tracker::{can_be_peer, decode_reply, decode_scrape};
+#[path = "../targets/tracker.rs"]
+mod target;
 
-fuzz_target!(|bytes: &[u8]| {
-    if let Ok(it) = decode_reply(bytes) {
-        assert!(it.peers.len() <= limits::PEERS_PER_REPLY && it.peers.iter().all(can_be_peer));
-        assert!(it.warning.iter().flat_map(|text| text.chars()).all(|c| harm(c) == Harm::None));
-    }
-    let _ = decode_scrape(bytes, &InfoHash([1; 20]));
-    for v6 in [false, true] {
-        let _ = Reply::decode(bytes, v6);
-    }
-    let _ = Request::decode(bytes);
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| target::run(input));

@@ -1,33 +1,7 @@
-//! Packets of uTP, read and given to a connection: nothing panics, and no more is held than the window.
+//! The target `utp` for libFuzzer.
 #![no_main]
 
-use std::time::{Duration, Instant};
+#[path = "../targets/utp.rs"]
+mod target;
 
-use libfuzzer_sys::fuzz_target;
-use ttui::swarm::utp::{Link, Phase};
-use ttui::wire::utp::{Header, Kind, Packet, begins};
-
-fuzz_target!(|bytes: &[u8]| {
-    let mut now = Instant::now();
-    let syn = Header { kind: Kind::Syn, connection: 1, sent: 0, delay: 0, window: 1 << 20, seq: 0, ack: 0 };
-    let mut link = Link::answer(now, now, &syn, 1);
-    let (mut rest, mut out, mut came) = (bytes, Vec::new(), 0);
-    while let Some((&length, more)) = rest.split_first() {
-        let (datagram, more) = more.split_at(usize::from(length).min(more.len()));
-        if let Ok(packet) = Packet::decode(datagram) {
-            assert!(begins(datagram));
-            link.received(now, &packet);
-        }
-        if link.phase() == Phase::Open {
-            let most = link.allows();
-            link.send(now, &vec![0; most.min(5000)]);
-        }
-        came += link.ready().len();
-        link.take(link.ready().len());
-        now += Duration::from_millis(u64::from(length) * 10);
-        link.flush(now, &mut out);
-        out.clear();
-        rest = more;
-    }
-    assert!(came <= bytes.len());
-});
+libfuzzer_sys::fuzz_target!(|input: &[u8]| target::run(input));

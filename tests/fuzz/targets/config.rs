@@ -1,0 +1,12 @@
+//! The config file: it is understood, or refused in one harmless line.
+
+use std::path::Path;
+
+use ttui::config::understand;
+
+/// One input.
+pub fn run(text: &str) {
+    if let Err(sentence) = understand(Path::new("config.toml"), text) {
+        assert!(sentence.contains("config.toml"), "{sentence:?}");
+    }
+}

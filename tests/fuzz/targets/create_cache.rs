@@ -1,0 +1,26 @@
+//! The kept `.torrent` of a share: reused only where it is of the very same files, and then the result is a valid torrent.
+
+use std::path::PathBuf;
+
+use ttui::disk::create::Terms;
+use ttui::disk::create::kept::reuse;
+use ttui::disk::create::walk::{LeftOut, Survey};
+use ttui::wire::metainfo::Metainfo;
+
+/// One input.
+pub fn run(bytes: &[u8]) {
+    let Ok(old) = Metainfo::parse(bytes) else { return };
+    // A folder that would give such a torrent, as far as its name and its piece length go.
+    let survey = Survey {
+        root: PathBuf::from("/nowhere"),
+        name: old.name.clone().into(),
+        folder: old.folder,
+        files: Vec::new(),
+        total: 0,
+        left_out: LeftOut::default(),
+    };
+    if let Some(made) = reuse(bytes, &survey, old.piece_length, &Terms::default()) {
+        assert!(old.files.is_empty());
+        assert_eq!(Metainfo::parse(&made.bytes).unwrap().info_hash, old.info_hash);
+    }
+}

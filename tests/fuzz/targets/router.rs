@@ -1,0 +1,34 @@
+//! What routers say: no answer of NAT-PMP, PCP or UPnP panics a reader or leads elsewhere than to the router.
+
+use std::net::Ipv4Addr;
+
+use ttui::wire::nat::{self, Transport, Wish};
+use ttui::wire::text::{Harm, harm};
+use ttui::wire::upnp;
+use url::Url;
+
+const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
+
+/// One input.
+pub fn run(bytes: &[u8]) {
+    let wish = Wish { transport: Transport::Tcp, internal: 6881, external: 6881, lifetime: 3600 };
+    let _ = (nat::pmp_answer(bytes, &wish), nat::pmp_address(bytes));
+    // The start of an answer that is asked for, so that more of it is read.
+    let mut pcp = nat::pcp_request(&wish, ROUTER.into(), [7; 12]).to_vec();
+    (pcp[1], pcp[3]) = (129, 0);
+    let n = bytes.len().min(pcp.len());
+    let from = pcp.len() - n;
+    pcp[from..].copy_from_slice(&bytes[..n]);
+    let _ = (nat::pcp_answer(bytes, &wish, [7; 12]), nat::pcp_answer(&pcp, &wish, [7; 12]));
+    let host = |url: &Url| assert!(url.scheme() == "http" && url.host_str() == Some("192.168.1.1"), "{url}");
+    upnp::location(bytes, ROUTER).iter().for_each(host);
+    let Ok(text) = std::str::from_utf8(bytes) else { return };
+    let said = format!("HTTP/1.1 200 OK\r\nLOCATION: {text}\r\n\r\n");
+    upnp::location(said.as_bytes(), ROUTER).iter().for_each(host);
+    let at = Url::parse("http://192.168.1.1:5000/d.xml").unwrap();
+    upnp::service(text, &at).iter().for_each(|service| host(&service.control));
+    if let Some((_, words)) = upnp::error(text) {
+        assert!(words.chars().all(|c| harm(c) == Harm::None), "{words:?}");
+    }
+    let _ = (upnp::address(text), nat::default_router(text));
+}
