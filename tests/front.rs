@@ -12,7 +12,7 @@ mod support {
 
 use std::collections::BTreeMap;
 
-use ttui::api::{Command, Contents, FileRow, Priority, Snapshot, TorrentId};
+use ttui::api::{Command, Contents, FaultKind, FileRow, Priority, Snapshot, TorrentId};
 use ttui::ui::keymap::Keymap;
 use ttui::ui::model::{Dialog, Model, Msg, Pane};
 use ttui::ui::outward::Outward;
@@ -579,9 +579,25 @@ fn files_in_the_way_are_kept_unless_the_user_says_otherwise() {
     update(&mut model, Msg::Occupied(id, "film".into(), "it belongs to another".into(), false), &snapshot);
     assert!(matches!(model.dialogs.last(), Some(Dialog::Message { .. })));
     keys(&mut model, &snapshot, "Esc");
-    update(&mut model, Msg::Occupied(id, "film".into(), text_of, true), &snapshot);
+    update(&mut model, Msg::Occupied(id, "film".into(), text_of.clone(), true), &snapshot);
     update(&mut model, Msg::Snapshot, &Snapshot::default());
     assert!(model.dialogs.is_empty());
+    // It may be told of before a snapshot shows the torrent.
+    update(&mut model, Msg::Occupied(id, "film".into(), text_of.clone(), true), &Snapshot::default());
+    update(&mut model, Msg::Snapshot, &Snapshot::default());
+    update(&mut model, Msg::Snapshot, &snapshot);
+    assert!(matches!(model.dialogs.last(), Some(Dialog::Overwrite(_))));
+    keys(&mut model, &snapshot, "Esc");
+    // The answer can be given later, where there is something to be answered.
+    let mut snapshot = snapshot;
+    for (fault, asks) in [(None, false), (Some(FaultKind::Taken), false), (Some(FaultKind::Occupied), true)] {
+        let view = &mut snapshot.torrents[0].1;
+        (view.error, view.fault) = (Some(text_of.clone()), fault);
+        model.selected = Some(id);
+        keys(&mut model, &snapshot, ": 'overwrite Enter");
+        assert_eq!(matches!(model.dialogs.last(), Some(Dialog::Overwrite(_))), asks, "{fault:?}");
+    }
+    assert!(matches!(keys(&mut model, &snapshot, "Tab Enter")[..], [Command::Overwrite(of)] if of == id));
 }
 
 #[test]

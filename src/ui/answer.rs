@@ -248,7 +248,7 @@ pub fn inspected(
 pub fn settle(model: &mut Model, snapshot: &Snapshot) {
     model.dialogs.retain_mut(|dialog| match dialog {
         Dialog::Remove(removal) => removal.settle(snapshot),
-        Dialog::Overwrite(overwrite) => find(snapshot, overwrite.id).is_some(),
+        Dialog::Overwrite(overwrite) => overwrite.settle(snapshot),
         Dialog::Ask(ask) => ask.settle(snapshot),
         Dialog::Untrack { id, .. } => find(snapshot, *id).is_some(),
         Dialog::Choose { id, chooser } => chooser.settle(find(snapshot, *id).is_some()),

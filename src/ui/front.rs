@@ -10,6 +10,7 @@ use crate::ui::keys::{Act, Place, Tab};
 use crate::ui::model::{Model, Pane};
 use crate::ui::options::quoted;
 use crate::ui::outward::{COPIED, Outward};
+use crate::ui::overwrite;
 use crate::ui::palette::{Found, Palette};
 use crate::ui::removal::Removal;
 use crate::ui::settings::{self, SettingsBox};
@@ -60,6 +61,10 @@ fn on_targets(model: &mut Model, act: Act, snapshot: &Snapshot, commands: &mut V
         Act::PeerAdd => ask(Question::Peers, one(), ""),
         Act::FileGlob => ask(Question::Glob, one(), ""),
         Act::TrackerAdd => ask(Question::Tracker, ids, ""),
+        Act::Overwrite => {
+            overwrite::ask(model, snapshot);
+            return true;
+        }
         Act::TrackerRemove => return untrack(model, snapshot),
         Act::CopyMagnet => return copy(model, ids, snapshot, commands),
         Act::OpenFolder => {

@@ -2,13 +2,14 @@
 
 use ratatui::layout::Rect;
 
-use crate::api::{Command, TorrentId};
+use crate::api::{Command, FaultKind, Snapshot, TorrentId};
 use crate::ui::answer::Turn;
 use crate::ui::dialog::Dialog;
 use crate::ui::keys::Key;
-use crate::ui::model::Model;
+use crate::ui::model::{Model, find};
 use crate::ui::sheet::{Hit, Sheet, bold, measure};
 use crate::ui::text::wrap;
+use crate::ui::update::notice;
 
 /// The question.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -21,6 +22,8 @@ pub struct Overwrite {
     pub text: String,
     /// Whether they may be overwritten.
     pub yes: bool,
+    /// The torrent has been seen in the list.
+    pub listed: bool,
 }
 
 /// Files are in the way of a torrent: asks what becomes of them, or says that they cannot be had, behind what is being typed.
@@ -34,11 +37,33 @@ pub fn occupied(model: &mut Model, (id, name): (TorrentId, &str), text: &str, as
     model.dialogs.insert(0, dialog);
 }
 
+/// Asks about the files in the way of the chosen torrent, once more.
+pub fn ask(model: &mut Model, snapshot: &Snapshot) {
+    let Some((id, view)) = model.selected.and_then(|id| Some((id, find(snapshot, id)?))) else { return };
+    let occupied = view.fault == Some(FaultKind::Occupied);
+    match view.error.as_ref().filter(|_| occupied) {
+        Some(text) => {
+            let name = model.panes.hidden.name(id, &view.name);
+            let text = model.panes.hidden.sentence(text).into_owned();
+            model.dialogs.push(Dialog::Overwrite(Box::new(Overwrite::new(id, name, text))));
+        }
+        None => notice(model, "no file that could be overwritten is in its way"),
+    }
+}
+
 impl Overwrite {
     /// Keeps the files unless something else is said.
     #[must_use]
     pub fn new(id: TorrentId, name: String, text: String) -> Self {
-        Overwrite { id, name, text, yes: false }
+        Overwrite { id, name, text, yes: false, listed: false }
+    }
+
+    /// Whether it is still to be answered: not when the torrent has gone. One that was just added may not be in the list
+    /// yet.
+    pub fn settle(&mut self, snapshot: &Snapshot) -> bool {
+        let is_there = find(snapshot, self.id).is_some();
+        self.listed |= is_there;
+        is_there || !self.listed
     }
 
     /// Does what a key means; false when the question is answered.
