@@ -81,6 +81,7 @@ pub fn run(args: &CreateArgs, _: &Common) -> color_eyre::Result<ExitCode> {
     let work = || -> Result<(Survey, Made), CreateError> {
         let choice = Choice { hidden: args.include_hidden, except: Some(place(&target)) };
         let mut found = survey(&args.path, &choice, &|| progress.is_stopped())?;
+        output::spares(&target, &found)?;
         if let Some(name) = &args.name {
             found.name = name.into();
         }

@@ -6,9 +6,13 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::atomic;
 use crate::disk::create::CreateError;
+use crate::disk::create::walk::Survey;
 use crate::disk::fault::{self, Doing};
+use crate::disk::open::read_torrent;
 use crate::disk::paths;
+use crate::disk::rawio;
 use crate::limits;
+use crate::wire::metainfo::Metainfo;
 use crate::wire::metainfo::paths::{Rules, printable};
 
 /// The ending of its name.
@@ -38,7 +42,36 @@ pub fn may_write(path: &Path, replace: bool) -> Result<(), CreateError> {
         Ok(meta) if meta.is_dir() => exists(", and is a folder: name a file with --output"),
         Ok(meta) if !meta.is_file() && !meta.is_symlink() => exists(", and is no file: name another one with --output"),
         Ok(_) if !replace => exists(": name another file with --output, or replace it with --force"),
+        Ok(meta) if meta.is_file() && meta.len() > 0 && !is_torrent(path) => {
+            exists(", and is no .torrent, which alone is replaced: name another file with --output")
+        }
         _ => Ok(()),
+    }
+}
+
+fn is_torrent(path: &Path) -> bool {
+    read_torrent(path).is_ok_and(|bytes| Metainfo::parse(&bytes).is_ok())
+}
+
+/// Looks whether a `.torrent` would take the place of a file that it is made of, also under another name of it.
+///
+/// # Errors
+/// One sentence, where it would.
+pub fn spares(path: &Path, found: &Survey) -> Result<(), CreateError> {
+    let inode = |path: &Path| fs::metadata(path).ok().and_then(|meta| rawio::inode(&meta));
+    let Ok(meta) = fs::metadata(path) else { return Ok(()) };
+    let target = rawio::inode(&meta);
+    let real = fs::canonicalize(path).ok();
+    let is_it = |file: &Path| match target {
+        Some(_) => inode(file) == target,
+        None => fs::canonicalize(file).ok() == real,
+    };
+    match found.files.iter().any(|file| is_it(&found.root.join(&file.name))) {
+        true => {
+            let advice = ", and is what the torrent is made of: name another file with --output";
+            Err(CreateError::Exists { path: path.to_owned(), advice })
+        }
+        false => Ok(()),
     }
 }
 
@@ -111,8 +144,15 @@ mod tests {
         assert_eq!((fs::read(&path).unwrap(), fs::read(&second).unwrap()), (b"one".to_vec(), b"two".to_vec()));
         let taken = write(&path, b"three", false).unwrap_err().to_string();
         assert!(taken.contains("--force"), "{taken}");
-        write(&path, b"three", true).unwrap();
-        assert_eq!(fs::read(&path).unwrap(), b"three");
+        // What is no .torrent is somebody's data.
+        let data = write(&path, b"three", true).unwrap_err().to_string();
+        assert!(data.contains("is no .torrent") && fs::read(&path).unwrap() == b"one", "{data}");
+        let torrent = b"d4:infod6:lengthi1e4:name1:a12:piece lengthi16384e6:pieces20:aaaaaaaaaaaaaaaaaaaaee";
+        for before in [&torrent[..], b""] {
+            fs::write(&path, before).unwrap();
+            write(&path, b"three", true).unwrap();
+            assert_eq!(fs::read(&path).unwrap(), b"three");
+        }
         assert!(write(dir.path(), b"x", true).unwrap_err().to_string().contains("is a folder"));
         let nowhere = write(&dir.path().join("no/x.torrent"), b"x", false).unwrap_err().to_string();
         assert!(nowhere.contains("there is no folder"), "{nowhere}");
