@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use crate::disk::atomic;
+use crate::disk::bits::PieceBits;
 use crate::disk::claims::Claim;
 use crate::disk::fault::{self, Doing};
 use crate::disk::files::remove_empty_folders;
@@ -95,7 +96,7 @@ pub struct Moved {
 }
 
 /// Brings all files of a torrent to the folder `to`. Nobody may work on it meanwhile. Files that are somebody else's stay;
-/// of those that another torrent uses too, it gets copies.
+/// of those that another torrent uses too, it gets copies, and of those that another one owns where it has all of them.
 ///
 /// # Errors
 /// When a file of the same name is there already or would be another torrent's, when there is no room, and whatever else the system refuses: the files
@@ -119,7 +120,8 @@ pub fn bring(spec: &StorageSpec, to: &Path, owners: &Arc<Owners>, progress: &Pro
     let part = part::name(layout.info_hash());
     let mut work = Work { layout: &layout, part: &part, from: &from, to: &to, progress, needs: 0, done: Vec::new() };
     let note = cut_short::place(&spec.state_dir, &old);
-    let brought = work.look(&own, &shared).and_then(|found| {
+    let have = old.recall(&layout).and_then(|have| PieceBits::from_bytes(&have, layout.geometry().pieces()));
+    let brought = work.look(&own, &shared, have.as_ref()).and_then(|found| {
         let item =
             |file: &Found| cut_short::Item { n: file.n, path: work.path(file.n).to_path_buf(), stays: file.stays };
         let items = found.iter().map(item).collect();
@@ -138,7 +140,8 @@ pub fn bring(spec: &StorageSpec, to: &Path, owners: &Arc<Owners>, progress: &Pro
     };
     own.end();
     old.hand_over(&new);
-    owners.hand_over(old.name(), new.name(), &layout, &to);
+    let came: BTreeSet<usize> = found.iter().map(|file| file.n).collect();
+    owners.hand_over(old.name(), (new.name(), &to), &layout, &|n| came.contains(&n));
     let stays = |n: usize| found.iter().any(|file| file.n == n && file.stays);
     let any = found.iter().any(|file| file.stays);
     let gone = work.done.iter().filter(|(n, how)| *how != How::Renamed && !(any && stays(*n)));
@@ -198,7 +201,12 @@ impl Work<'_> {
     }
 
     /// The files that are there, none of which has its new name taken by another one.
-    fn look(&mut self, own: &Ownership, shared: &BTreeSet<u32>) -> Result<Vec<Found>, DiskFault> {
+    fn look(
+        &mut self,
+        own: &Ownership,
+        shared: &BTreeSet<u32>,
+        have: Option<&PieceBits>,
+    ) -> Result<Vec<Found>, DiskFault> {
         let mut found = Vec::new();
         let mut bytes = 0;
         let files = self.layout.files();
@@ -210,7 +218,8 @@ impl Work<'_> {
                 move |error: io::Error| fault::system(Doing::Move, &path, &error, 0)
             };
             let whose = own.whose(n as u32);
-            if matches!(whose, Whose::Foreign | Whose::Lost) {
+            let whole = || have.is_some_and(|have| self.layout.pieces_of(n).all(|piece| have.has(piece)));
+            if matches!(whose, Whose::Foreign | Whose::Lost) || (own.is_anothers(n as u32) && !whole()) {
                 continue;
             }
             let stays = whose == Whose::Shared || shared.contains(&(n as u32));

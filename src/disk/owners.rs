@@ -224,12 +224,14 @@ impl Owners {
     }
 
     /// Makes the record of a torrent that was moved the one of its new folder. The old one stays until the old files go.
-    pub fn hand_over(&self, from: &str, key: &str, layout: &Layout, to: &Path) {
+    /// Files that were not `brought` there are still to be made.
+    pub fn hand_over(&self, from: &str, (key, to): (&str, &Path), layout: &Layout, brought: &dyn Fn(usize) -> bool) {
         let Some(mut entry) = self.read(from).filter(|entry| entry.paths.len() == layout.files().len()) else { return };
         let place = resolved(to);
-        for (path, (exact, folded)) in entry.paths.iter_mut().zip(paths(layout, &place)) {
+        for (n, (path, (exact, folded))) in entry.paths.iter_mut().zip(paths(layout, &place)).enumerate() {
             (path.exact, path.folded) = (exact, folded);
             path.whose = match path.whose {
+                _ if !layout.files()[n].pad && !brought(n) => Whose::Absent,
                 // It has a copy of its own there.
                 Whose::Shared => Whose::Made,
                 Whose::Foreign | Whose::Lost => Whose::Absent,

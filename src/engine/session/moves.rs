@@ -107,6 +107,9 @@ impl Desk {
                     torrent.set_folder(plan.config.folder.clone());
                 }
                 let hash = entry.hash;
+                // What was in its way was in the old folder.
+                entry.error = None;
+                entry.asked = false;
                 self.owners().list(hash, Some(&to));
                 self.notice(Some(id), format!("{name} was moved to {}", to.display()));
                 self.keep();

@@ -63,6 +63,13 @@ impl Desk {
             }
             self.keep();
         }
+        // Whatever kept it from running is looked at anew.
+        if matches!(wish, Wish::Verify)
+            && let Some(entry) = self.table.get_mut(&id)
+            && entry.error.take().is_some()
+        {
+            entry.asked = false;
+        }
         self.input(id, Input::Wish(wish));
     }
 
