@@ -149,6 +149,7 @@ pub mod disk {
     pub mod moving;
     pub mod names;
     pub mod open;
+    pub mod own_copy;
     pub mod owners;
     pub mod ownership;
     pub mod part;

@@ -271,19 +271,69 @@ fn a_file_that_appears_while_a_torrent_is_at_work_is_not_written_to() {
 }
 
 #[test]
-fn after_a_replacement_by_the_user_a_check_goes_on_without_a_question() {
-    let known = one(1, 100_000);
-    for new in [random(2, 100_000), random(3, 10), known.data[..50_000].to_vec()] {
-        let (home, pool) = (Home::new(), pool());
-        let opened = fetch(&home, &pool, &known, false).unwrap();
-        fs::remove_file(home.dir().join("x.bin")).unwrap();
-        fs::write(home.dir().join("x.bin"), new).unwrap();
-        let (good, fault) = opened.check(vec![0..known.pieces()]);
-        assert_eq!(fault, None);
-        opened.download(&known, (0..known.pieces()).filter(|piece| !good.contains(piece)));
-        opened.storage.close();
-        known.assert_whole(&home.dir());
+fn what_the_user_puts_in_the_place_of_a_file_is_written_over_only_when_he_says_so() {
+    let known = torrent(&[("t/x", &random(1, 100_000)), ("t/y", &random(2, 40_000))]);
+    let mine = [random(3, 100_000), random(4, 10), known.file(0)[..50_000].to_vec()];
+    for (n, new) in mine.iter().enumerate() {
+        for (in_place, at_work) in [(false, true), (true, true), (false, false), (true, false)] {
+            let (home, pool) = (Home::new(), pool());
+            let path = home.dir().join("t/x");
+            let fetched = fetch(&home, &pool, &known, false).unwrap();
+            let at_work = if at_work {
+                Some(fetched)
+            } else {
+                fetched.storage.close();
+                None
+            };
+            if !in_place {
+                fs::remove_file(&path).unwrap();
+            }
+            fs::write(&path, new).unwrap();
+            let Some(opened) = at_work else {
+                // Removed with its data: what is somebody else's stays.
+                let opened = open(&pool, home.spec(&known)).unwrap().0;
+                let stays = opened.storage.delete_files().unwrap().unwrap();
+                opened.storage.close();
+                assert!(stays.contains("t/x was") && &fs::read(&path).unwrap() == new, "{stays}");
+                assert!(!home.dir().join("t/y").exists());
+                continue;
+            };
+            let (good, fault) = opened.check(vec![0..known.pieces()]);
+            // Some of it is the torrent's: what is damaged is mended.
+            if n == 2 {
+                assert_eq!(fault, None);
+                opened.download(&known, (0..known.pieces()).filter(|piece| !good.contains(piece)));
+                opened.storage.close();
+                known.assert_whole(&home.dir());
+                continue;
+            }
+            let fault = fault.unwrap();
+            assert!(fault.kind == FaultKind::Occupied && fault.text.contains("t/x was changed"), "{fault}");
+            opened.storage.close();
+            for _ in 0..2 {
+                assert_eq!(refused(fetch(&home, &pool, &known, false)).kind, FaultKind::Occupied);
+                assert_eq!(&fs::read(&path).unwrap(), new);
+            }
+            fetch(&home, &pool, &known, true).unwrap().storage.close();
+            known.assert_whole(&home.dir());
+        }
     }
+}
+
+#[test]
+fn what_is_in_another_shape_keeps_no_other_file_from_being_deleted() {
+    let known = torrent(&[("t/x", &random(1, 100_000)), ("t/y", &random(2, 40_000)), ("t/z", &random(3, 10))]);
+    let (home, pool) = (Home::new(), pool());
+    let opened = fetch(&home, &pool, &known, false).unwrap();
+    let grown = [known.file(1), b"more"].concat();
+    fs::write(home.dir().join("t/y"), &grown).unwrap();
+    fs::remove_file(home.dir().join("t/z")).unwrap();
+    fs::create_dir(home.dir().join("t/z")).unwrap();
+    let stays = opened.storage.delete_files().unwrap().unwrap();
+    opened.storage.close();
+    assert!(stays.contains("t/y and one more file"), "{stays}");
+    assert_eq!(fs::read(home.dir().join("t/y")).unwrap(), grown);
+    assert!(!home.dir().join("t/x").exists() && home.dir().join("t/z").is_dir());
 }
 
 /// Two names of one file stand for a file system that is blind to case.
@@ -394,4 +444,36 @@ fn bytes_that_stand_there_already_are_not_written_again() {
     let Some(DiskDone::Failed { fault, .. }) = told.last() else { panic!("{told:?}") };
     assert!(fault.text.contains("t/small belongs to the torrent t"), "{fault}");
     a.assert_whole(&home.dir());
+}
+
+#[cfg(unix)]
+#[test]
+fn other_names_of_a_file_keep_their_bytes() {
+    let old = random(1, 100_000);
+    let new = [&old[..65_536], &random(2, 34_464)[..]].concat();
+    let (a, b, short) = (torrent(&[("x.bin", &old)]), torrent(&[("x.bin", &new)]), one(3, 50_000));
+    let (first, pool) = (Home::new(), pool());
+    fetch(&first, &pool, &a, false).unwrap().storage.close();
+    for (known, overwrite) in [(&b, false), (&b, true), (&short, true)] {
+        let home = Home::new();
+        fs::create_dir_all(home.dir()).unwrap();
+        fs::hard_link(first.dir().join("x.bin"), home.dir().join("x.bin")).unwrap();
+        fetch(&home, &pool, known, overwrite).unwrap().storage.close();
+        a.assert_whole(&first.dir());
+        known.assert_whole(&home.dir());
+        assert_eq!(fs::read_dir(home.dir()).unwrap().count(), 1);
+        let (_, resumed) = open(&pool, home.spec(known)).unwrap();
+        assert_eq!((pieces_in(&resumed.have).len() as u32, resumed.check), (known.pieces(), vec![]));
+    }
+    // One of the torrent's own making, of which somebody has kept what was there by then.
+    let home = Home::new();
+    let (opened, _) = start(&home, &pool, &a, false).unwrap();
+    opened.download(&a, 0..2);
+    opened.storage.close();
+    let (path, kept) = (home.dir().join("x.bin"), home.root.path().join("kept"));
+    let bytes = fs::read(&path).unwrap();
+    fs::hard_link(&path, &kept).unwrap();
+    fetch(&home, &pool, &a, false).unwrap().storage.close();
+    a.assert_whole(&home.dir());
+    assert!(fs::read(&kept).unwrap() == bytes);
 }

@@ -39,6 +39,11 @@ impl Check {
             if stop() {
                 return;
             }
+            if let Some(same) = place.files.is_changed(n as u32)
+                && (!same || place.record.written.any_in(place.files.layout().pieces_of(n)))
+            {
+                place.files.ownership().question(n as u32, same);
+            }
             place.files.start_over(n as u32);
             if matches!(place.files.look(n as u32), Ok(Some(_))) {
                 place.files.ownership().appeared(n as u32);
@@ -59,10 +64,16 @@ impl Check {
             return;
         }
         place.tell_needs();
+        let parts = place.files.parts();
+        let held = |n, piece| parts.find(n, PieceIndex(piece)).is_some();
         let occupied =
-            place.files.ownership().judge(&place.record.written, &|n| place.files.parts().is_unwanted(n), &stop);
+            place.files.ownership().judge(&place.record.written, &|n| parts.is_unwanted(n), &held, &stop);
         if stop() {
             return;
+        }
+        if occupied.is_none() {
+            // What had to wait until it was known whose the files are.
+            place.move_wanted();
         }
         place.files.ownership().save(false);
         place.save(Manner::Quick);

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 
@@ -25,6 +25,7 @@ use crate::wire::metainfo::paths::folded;
 use crate::wire::text::counted;
 
 mod changes;
+mod own;
 mod parted;
 mod probe;
 mod sync;
@@ -63,6 +64,8 @@ pub struct Files {
     needs: AtomicU64,
     /// Held while a file is opened for writing, so that none is made twice; which file each inode is.
     owners: Mutex<HashMap<(u64, u64), u32>>,
+    /// Held by all who write, and alone by whoever puts a copy in the place of a file.
+    writing: RwLock<()>,
     /// Whose each file is.
     ownership: Arc<Ownership>,
     stamps: Stamps,
@@ -96,6 +99,7 @@ impl Files {
             begun,
             needs,
             owners,
+            writing: RwLock::default(),
             ownership,
             stamps,
             doubts,
@@ -413,9 +417,16 @@ impl Files {
         if self.ownership.is_guarded(file) && !self.ownership.admit(file, at, rawio::parts(slices, skip, length))? {
             return Ok(());
         }
+        self.detach(file)?;
+        let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
         let open = self.writer(file)?;
         if self.stamps.begin(file, &open, self.flag(file, EXACT), journal) {
             self.doubt(file, DOUBTED);
+            let length = self.file(file)?.length;
+            if open.metadata().is_ok_and(|meta| meta.len() < length) {
+                self.stamps.end(file, &open);
+                return Err(self.lost(file, "is shorter than it should be"));
+            }
         }
         let written = rawio::write_all_at(&open, slices, skip, length, at);
         self.raise(file, DIRTY);
@@ -428,8 +439,8 @@ impl Files {
         self.handles.close_all(self.id);
     }
 
-    /// Deletes the files that the torrent made and then the folders that are empty; nothing of anybody else's. Says in words
-    /// which of its files stay.
+    /// Deletes the files that the torrent made, and that nobody has changed since, and then the folders that are empty;
+    /// nothing of anybody else's. Says in words which of its files stay.
     ///
     /// # Errors
     /// The first file that could not be deleted; the others are.
@@ -439,7 +450,8 @@ impl Files {
         let (mut first, mut kept) = (Ok(()), (0, None));
         let files = self.layout.files().iter().chain([&self.part_entry]);
         for (n, file) in files.enumerate().filter(|(_, f)| !f.pad) {
-            if n < self.layout.files().len() && !ours.contains(&(n as u32)) {
+            let file_of_others = |n| !ours.contains(&n) || !self.is_ours(n);
+            if n < self.layout.files().len() && file_of_others(n as u32) {
                 let path = self.path(n as u32);
                 if fs::symlink_metadata(&path).is_ok() {
                     kept = (kept.0 + 1, kept.1.or(Some(path)));

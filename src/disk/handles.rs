@@ -113,6 +113,14 @@ impl Handles {
         self.lock().open.remove(&key);
     }
 
+    /// Closes a file that is open for writing.
+    pub fn close_writer(&self, key: Key) {
+        let mut cache = self.lock();
+        if cache.open.get(&key).is_some_and(|entry| entry.writable) {
+            cache.open.remove(&key);
+        }
+    }
+
     /// Opens a file; where descriptors have run out, others are closed first.
     ///
     /// # Errors

@@ -6,11 +6,10 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use sha1::{Digest, Sha1};
-
 use crate::disk::bits::PieceBits;
 use crate::disk::fault;
 use crate::disk::layout::{LaidFile, Layout};
+use crate::disk::own_copy;
 use crate::disk::owners::entry::{self, Entry, Head};
 use crate::disk::owners::{Owner, Owners, Whose, paths};
 use crate::disk::paths::{self as below, Access};
@@ -18,6 +17,13 @@ use crate::disk::rawio;
 use crate::disk::stamps::Stamp;
 use crate::swarm::job::{DiskFault, FaultKind};
 use crate::wire::message::PieceIndex;
+
+use words::occupied;
+pub(super) use words::{one_file, stays};
+use zeros::Zeros;
+
+mod words;
+mod zeros;
 
 /// Bytes read in one go.
 const READ: usize = 256 * 1024;
@@ -30,6 +36,8 @@ pub struct Opening<'a> {
     pub overwrite: bool,
     /// Whether a file is not wanted.
     pub unwanted: &'a dyn Fn(u32) -> bool,
+    /// Whether the torrent may have written to a file when it was at work here last.
+    pub wrote: &'a dyn Fn(u32) -> bool,
 }
 
 /// Whose the files of a torrent are, while it is at work in a folder.
@@ -47,6 +55,8 @@ pub struct Ownership {
     recorded: Option<Entry>,
     /// Those to whom paths belong that are not ours.
     others: Mutex<HashMap<u32, Owner>>,
+    /// Files of its own that another program has changed, with whether the torrent made them.
+    changed: Mutex<BTreeMap<u32, bool>>,
     twins: Vec<(u32, u32)>,
     overwrite: AtomicBool,
     /// Whether anything is to be looked at before a write.
@@ -88,6 +98,7 @@ impl Ownership {
             whose,
             recorded,
             others: Mutex::new(others),
+            changed: Mutex::default(),
             twins,
             overwrite: AtomicBool::new(false),
             guarded: AtomicBool::new(false),
@@ -118,6 +129,12 @@ impl Ownership {
 
     fn path(&self, n: u32) -> PathBuf {
         self.file(n).map_or_else(PathBuf::new, |file| self.dir.join(&file.path))
+    }
+
+    /// Whether a path belongs to another torrent.
+    #[must_use]
+    pub fn is_anothers(&self, n: u32) -> bool {
+        !matches!(self.whose(n), Whose::Made | Whose::Found) && self.owner(n).is_some()
     }
 
     fn owner(&self, n: u32) -> Option<Owner> {
@@ -174,7 +191,7 @@ impl Ownership {
                 }
                 (Some(_), _) => Whose::Shared,
                 (None, None) => Whose::Absent,
-                (None, Some(stamp)) => self.found(n, stamp, opening.known),
+                (None, Some(stamp)) => self.found(n, stamp, opening),
             };
             self.set(n, whose);
             stamps.push(look);
@@ -188,15 +205,17 @@ impl Ownership {
     }
 
     /// Whose a file is that is there and belongs to no other torrent.
-    fn found(&self, n: u32, stamp: Stamp, known: bool) -> Whose {
-        let nothing = stamp.size == 0 || self.file(n).is_none_or(|file| file.length == 0);
+    fn found(&self, n: u32, stamp: Stamp, opening: &Opening<'_>) -> Whose {
+        let empty = self.file(n).is_none_or(|file| file.length == 0);
+        let nothing = stamp.size == 0 || empty;
         let clean = self.recorded.as_ref().is_some_and(|entry| entry.head.clean);
         match self.recorded(n) {
             Some(whose @ (Whose::Made | Whose::Found)) => whose,
-            // Made after the record was written, which the end of the program cut short.
-            Some(Whose::Absent) if !clean => Whose::Made,
+            // Made after the record was written, which the end of the program cut short. One that the torrent did not write
+            // to was put there by somebody else since.
+            Some(Whose::Absent) if !clean && (empty || (opening.wrote)(n)) => Whose::Made,
             // A record of an older version of the program says nothing of owners.
-            None if known => Whose::Made,
+            None if opening.known => Whose::Made,
             _ if nothing => Whose::Found,
             _ => Whose::Unproven,
         }
@@ -213,6 +232,12 @@ impl Ownership {
         let length = open.metadata().map_err(words)?.len();
         if length > file.length {
             log::warn!("{} is cut from {length} to {} bytes, to be overwritten", self.path(n).display(), file.length);
+            let meta = open.metadata().map_err(words)?;
+            if rawio::names(&meta) > 1 {
+                // Its other names keep what is in it.
+                let copy = own_copy::replace(&self.dir, &file.path, &open, file.length).map_err(words)?;
+                return Ok(Some(Stamp::new(&copy.metadata().map_err(words)?)));
+            }
             open.set_len(file.length).map_err(words)?;
         }
         let meta = open.metadata().map_err(words)?;
@@ -256,6 +281,22 @@ impl Ownership {
         (0..self.whose.len() as u32).filter(move |n| any && asked(n))
     }
 
+    /// Another program has changed a file, or put another one in its place: what is in it decides whose it is. `same` where
+    /// it may still be the file that it was.
+    pub fn question(&self, n: u32, same: bool) {
+        let whose = self.whose(n);
+        if matches!(whose, Whose::Made | Whose::Found) {
+            let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
+            changed.insert(n, same && whose == Whose::Made);
+            self.set(n, Whose::Unproven);
+        }
+    }
+
+    /// Whether another program has changed a file since it was the torrent's, and whether the torrent made it.
+    fn was_changed(&self, n: u32) -> Option<bool> {
+        self.changed.lock().unwrap_or_else(PoisonError::into_inner).get(&n).copied()
+    }
+
     /// Takes note of files that have appeared since it was opened, before they are checked.
     pub fn appeared(&self, n: u32) {
         if self.whose(n) == Whose::Absent {
@@ -264,10 +305,12 @@ impl Ownership {
     }
 
     /// Judges the files in question by the pieces that are there, after a check. Tells why the torrent cannot go on, if so.
+    /// Bytes of a file that are `held` in the part file say nothing of what lies in the file's place.
     pub fn judge(
         &self,
         written: &PieceBits,
         unwanted: &dyn Fn(u32) -> bool,
+        held: &dyn Fn(u32, u32) -> bool,
         stop: &dyn Fn() -> bool,
     ) -> Option<DiskFault> {
         let mut zeros = Zeros::default();
@@ -279,7 +322,8 @@ impl Ownership {
                 return None;
             }
             let pieces = self.layout.pieces_of(n as usize);
-            let whole = pieces.clone().all(|piece| written.has(piece));
+            let stands = |piece| written.has(piece) && !held(n, piece);
+            let whole = pieces.clone().all(stands);
             let bad = pieces.clone().any(|piece| self.is_inside(n, piece) && !written.has(piece));
             if self.whose(n) == Whose::Shared {
                 if !whole && bad && !unwanted(n) {
@@ -288,8 +332,8 @@ impl Ownership {
                 continue;
             }
             let proves = |zeros: &mut Zeros, piece| written.has(piece) && !zeros.is(&self.layout, piece);
-            let whose = if whole || pieces.clone().any(|piece| proves(&mut zeros, piece)) || self.is_blank(n, stop) {
-                Whose::Found
+            let whose = if whole || pieces.clone().any(|piece| stands(piece) && proves(&mut zeros, piece)) || self.is_blank(n, stop) {
+                if self.was_changed(n) == Some(true) { Whose::Made } else { Whose::Found }
             } else if self.overwrite.load(Ordering::Acquire) {
                 Whose::Made
             } else if bad || !*evidence.get_or_insert_with(|| all.clone().any(|piece| proves(&mut zeros, piece))) {
@@ -303,7 +347,10 @@ impl Ownership {
             }
         }
         self.guarded.store(self.in_question().next().is_some(), Ordering::Release);
-        refused.or_else(|| Some(occupied(&self.path(*foreign.first()?), foreign.len())))
+        refused.or_else(|| {
+            let first = *foreign.first()?;
+            Some(occupied(&self.path(first), foreign.len(), self.was_changed(first).is_some()))
+        })
     }
 
     /// Whether a piece has bytes of this file alone.
@@ -350,7 +397,7 @@ impl Ownership {
         let whose = self.whose(n);
         let no = || match self.owner(n) {
             Some(owner) => self.refusal(n, &owner),
-            None => occupied(&self.path(n), 1),
+            None => occupied(&self.path(n), 1, self.was_changed(n).is_some()),
         };
         let Some(file) = self.file(n).filter(|_| matches!(whose, Whose::Unproven | Whose::Shared)) else {
             return Err(no());
@@ -375,19 +422,25 @@ impl Ownership {
         }
         match (equal, blank && whose == Whose::Unproven) {
             (true, _) => Ok(false),
+            (false, _) if whose == Whose::Unproven && self.overwrite.load(Ordering::Acquire) => {
+                self.set(n, Whose::Made);
+                Ok(true)
+            }
             (false, true) => Ok(true),
             (false, false) => Err(no()),
         }
     }
 
-    /// Takes note of a piece that is whole: what was in question in it is the torrent's.
-    pub fn proved(&self, piece: u32) {
+    /// Takes note of a piece that is whole: what was in question in it is the torrent's, but for files whose bytes of it are
+    /// `held` in the part file.
+    pub fn proved(&self, piece: u32, held: &dyn Fn(u32) -> bool) {
         if !self.guarded.load(Ordering::Acquire) {
             return;
         }
         for segment in self.layout.segments(self.layout.bytes_of(PieceIndex(piece))) {
-            if self.whose(segment.file as u32) == Whose::Unproven {
-                self.set(segment.file as u32, Whose::Found);
+            let n = segment.file as u32;
+            if self.whose(n) == Whose::Unproven && !held(n) {
+                self.set(n, Whose::Found);
             }
         }
     }
@@ -465,52 +518,4 @@ fn twins(paths: &[(u64, u64)]) -> Vec<(u32, u32)> {
         }
     }
     pairs
-}
-
-/// The hashes of pieces that are nothing but zeros, by their size.
-#[derive(Default)]
-struct Zeros(BTreeMap<u32, [u8; 20]>);
-
-impl Zeros {
-    fn is(&mut self, layout: &Layout, piece: u32) -> bool {
-        let size = layout.geometry().piece_size(PieceIndex(piece));
-        let hash = self.0.entry(size).or_insert_with(|| Sha1::digest(vec![0; size as usize]).into());
-        layout.hash(PieceIndex(piece)) == Some(hash)
-    }
-}
-
-/// The fault of files that were there before.
-fn occupied(path: &Path, count: usize) -> DiskFault {
-    let more = match count {
-        0 | 1 => String::new(),
-        2 => " (and one more file)".to_owned(),
-        n => format!(" (and {} more files)", n - 1),
-    };
-    let text = format!(
-        "{}{more} was there before, and nothing in it is this torrent's: move it away, choose another folder, or let it be \
-         overwritten (--overwrite)",
-        path.display()
-    );
-    DiskFault { kind: FaultKind::Occupied, text }
-}
-
-/// The fault of two files that are one on a file system that is blind to case.
-#[must_use]
-pub(super) fn one_file(a: &Path, b: &Path) -> DiskFault {
-    fault::other(format!(
-        "{} and {} are one file here, and two in the torrent: choose a folder on a file system that tells their names apart",
-        a.display(),
-        b.display()
-    ))
-}
-
-/// Says that files were not deleted with their torrent.
-pub(super) fn stays(path: &Path, count: usize) -> String {
-    let path = path.display();
-    let why = "there before the torrent, or another torrent's";
-    match count {
-        1 => format!("{path} was {why}: it stays"),
-        2 => format!("{path} and one more file were {why}: they stay"),
-        n => format!("{path} and {} more files were {why}: they stay", n - 1),
-    }
 }

@@ -158,6 +158,12 @@ mod system {
         Ok(rustix::fs::linkat(&old, name(from.1), &new, name(to.1), AtFlags::empty())?)
     }
 
+    pub(super) fn replace(dir: &Path, new: &Path, path: &Path) -> io::Result<()> {
+        let at = parent(dir, path, false)?;
+        let name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
+        Ok(rustix::fs::renameat(&at, name(new), &at, name(path))?)
+    }
+
     pub(super) fn rename(from: (&Path, &Path), to: (&Path, &Path)) -> io::Result<()> {
         let (old, new) = (parent(from.0, from.1, false)?, parent(to.0, to.1, true)?);
         let name = |path: &Path| path.file_name().unwrap_or_default().to_owned();
@@ -246,6 +252,11 @@ mod system {
         fs::hard_link(old, new)
     }
 
+    pub(super) fn replace(dir: &Path, new: &Path, path: &Path) -> io::Result<()> {
+        check_parents(dir, path)?;
+        fs::rename(dir.join(new), dir.join(path))
+    }
+
     pub(super) fn rename(from: (&Path, &Path), to: (&Path, &Path)) -> io::Result<()> {
         let (old, new) = whole(from, to)?;
         if fs::symlink_metadata(&new).is_ok() {
@@ -285,6 +296,14 @@ pub fn remove_folder(dir: &Path, path: &Path) -> io::Result<()> {
 /// The system's.
 pub fn sync_parent(dir: &Path, path: &Path) -> io::Result<()> {
     system::sync_parent(dir, path)
+}
+
+/// Puts a file in the place of another one in the same folder.
+///
+/// # Errors
+/// The system's.
+pub fn replace(dir: &Path, new: &Path, path: &Path) -> io::Result<()> {
+    system::replace(dir, new, path)
 }
 
 /// Gives a file a second name; both are a folder and a path below it. Folders of the new name are made.

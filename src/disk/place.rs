@@ -147,7 +147,7 @@ impl Place {
     /// Takes note of a piece that is whole and written.
     pub fn gained(&self, piece: PieceIndex) {
         self.heed(self.record.begin(&self.files).and_then(|()| self.record.gained(piece.0)));
-        self.files.ownership().proved(piece.0);
+        self.files.ownership().proved(piece.0, &|n| self.files.parts().find(n, piece).is_some());
         self.tell_needs();
     }
 

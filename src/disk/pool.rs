@@ -203,13 +203,15 @@ impl DiskPool {
         looks.push(files.look(files.part()));
         // Whatever has the place of a file that is not wanted, it is not touched.
         let unwanted = |n| files.parts().is_unwanted(n);
-        let opening = Opening { known: found.base.is_some(), overwrite, unwanted: &unwanted };
+        let wrote = |n| trust::may_have_written(&found, n);
+        let opening = Opening { known: found.base.is_some(), overwrite, unwanted: &unwanted, wrote: &wrote };
         let looks = ownership.settle(&opening, looks)?;
         let device = device(&dir);
         if found.base.is_some() && looks.iter().zip(layout.files()).all(|(l, f)| l.is_none() || f.length == 0) {
             is_it_mounted(&dir, &found, device, &store)?;
         }
         let verdict = trust::judge(&layout, &found, &looks, files.parts());
+        verdict.in_question.iter().for_each(|(n, same)| ownership.question(*n, *same));
         for (n, look) in looks.iter().enumerate() {
             let Some(look) = look else { continue };
             files.found(n as u32, *look);
@@ -234,7 +236,10 @@ impl DiskPool {
             place.heed(Err(error));
         }
         self.threads.places.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&place));
-        self.threads.turn(&place, Then::Move);
+        // Before a check it is not known whose the files are: it moves what is wanted when it is over.
+        if check.is_empty() {
+            self.threads.turn(&place, Then::Move);
+        }
         let note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok((Storage::new(place, Arc::clone(&self.threads)), Resumed { have, check, totals, note }))
     }

@@ -183,6 +183,12 @@ impl Stamps {
         table.writing.values().filter(|writing| writing.is_resting()).map(|writing| writing.last + BURST_GAP).min()
     }
 
+    /// How a file was left, as far as that is known.
+    #[must_use]
+    pub fn known(&self, file: u32) -> Option<Stamp> {
+        self.lock().known.get(file as usize).copied().flatten()
+    }
+
     /// Whether a file, as it is now, is as we left it. One that was never there may come to be.
     #[must_use]
     pub fn is_as_left(&self, file: u32, now: Option<Stamp>) -> bool {

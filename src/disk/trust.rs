@@ -35,6 +35,8 @@ pub struct Verdict {
     pub missing: usize,
     /// Files that are not as they were left.
     pub changed: usize,
+    /// Those of them in which nothing may be the torrent's any more, with whether each may still be the same file.
+    pub in_question: Vec<(u32, bool)>,
 }
 
 /// How a file stands to its record.
@@ -75,7 +77,8 @@ fn judge_files(layout: &Layout, found: &Found, files: &[Option<Stamp>], parts: &
         }
         parts.pieces().into_iter().for_each(|piece| _ = check.set(piece));
         let check = runs((0..pieces).filter(|p| check.has(*p)));
-        return Verdict { have: PieceBits::new(pieces), synced: PieceBits::new(pieces), check, missing: 0, changed: 0 };
+        let (have, synced) = (PieceBits::new(pieces), PieceBits::new(pieces));
+        return Verdict { have, synced, check, missing: 0, changed: 0, in_question: Vec::new() };
     };
     let (written, was_synced, unsure) = (bits(&base.written), bits(&base.synced), bits(&base.unsure));
     let (have, synced, check) = (PieceBits::new(pieces), PieceBits::new(pieces), PieceBits::new(pieces));
@@ -130,7 +133,13 @@ fn judge_files(layout: &Layout, found: &Found, files: &[Option<Stamp>], parts: &
         }
     }
     let check = runs((0..pieces).filter(|p| check.has(*p)));
-    Verdict { have, synced, check, missing, changed }
+    let in_question = states.iter().enumerate().filter(|(_, state)| **state == State::Changed).filter_map(|(n, _)| {
+        let (then, now) = (base.stamps.get(n).copied().flatten(), files.get(n).copied().flatten()?);
+        let same = then.is_some_and(|then| then.is_same_file(now) && then.size == now.size);
+        (!same || written.any_in(layout.pieces_of(n))).then_some((n as u32, same))
+    });
+    let in_question = in_question.collect();
+    Verdict { have, synced, check, missing, changed, in_question }
 }
 
 fn state(layout: &Layout, found: &Found, files: &[Option<Stamp>], n: usize) -> State {
@@ -175,6 +184,15 @@ fn is_ours(found: &Found, then: Option<Stamp>, now: Stamp, file: usize) -> bool 
         None if notes_writes => then.is_none() && in_time,
         _ => in_time,
     }
+}
+
+/// Whether the torrent may have written to a file when it was at work last, as far as its record knows.
+#[must_use]
+pub fn may_have_written(found: &Found, file: u32) -> bool {
+    let Some(base) = &found.base else { return !found.notes.is_empty() };
+    let vouched = found.same_boot && base.notes_writes;
+    let there = base.stamps.get(file as usize).is_some_and(Option::is_some);
+    !vouched || there || found.writes.contains_key(&file)
 }
 
 /// What a person should hear of a verdict, if anything.

@@ -488,7 +488,7 @@ impl Torrent {
             DiskDone::Checked { first, good } => self.checked(first, &good),
             DiskDone::CheckDone(fault) if self.is_rereading() => self.reread_all(now, fault, out),
             DiskDone::CheckDone(fault) => self.check_done(now, fault, out),
-            DiskDone::Unplaced(fault) => self.halt(now, fault, out),
+            DiskDone::Unplaced(fault) => self.unplaced(now, fault, out),
             DiskDone::Unfinished(fault) => self.note(now, fault.text, out),
             DiskDone::Lost(fault) => self.lost(now, fault, out),
             DiskDone::Room(Ok(())) => self.probed(now, out),

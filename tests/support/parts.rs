@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use ttui::disk::moving::{Progress, bring};
 use ttui::disk::part;
 use ttui::disk::pool::DiskPool;
-use ttui::disk::storage::Resumed;
-use ttui::swarm::job::{DiskDone, DiskJob, FaultKind};
+use ttui::disk::storage::{Resumed, StorageSpec};
+use ttui::swarm::job::{DiskDone, DiskFault, DiskJob, FaultKind};
 
 use super::torrent::{self, Home, Known, Open, pieces_in};
 
@@ -145,6 +145,61 @@ fn a_file_of_the_users_under_an_unwanted_name_is_never_touched() {
         it.storage.close();
         assert!(fs::read(home.dir().join("t/a")).unwrap() == [&mine[..], b"more"].concat());
         assert!(fs::read_dir(home.dir().join("t/c")).unwrap().next().is_none());
+    }
+}
+
+/// Opens a torrent all of which is wanted; returns it with the fault of the files that are in its way.
+fn all_wanted(home: &Home, pool: &DiskPool, known: &Known, overwrite: bool) -> (Open, Option<DiskFault>) {
+    let (it, resumed) = torrent::open(pool, StorageSpec { overwrite, ..home.spec(known) }).unwrap();
+    if !resumed.check.is_empty() {
+        let fault = it.check(resumed.check).1;
+        return (it, fault);
+    }
+    it.storage.submit([DiskJob::Save]);
+    let told = it.until(|done| matches!(done, DiskDone::Saved));
+    let fault = told.into_iter().find_map(|done| if let DiskDone::Unplaced(fault) = done { Some(fault) } else { None });
+    (it, fault)
+}
+
+#[test]
+fn a_file_of_the_users_is_asked_about_before_what_the_part_file_holds_moves_to_it() {
+    // Of b the border pieces have come, and all of tiny.
+    let cases = [(1, vec![0, 2, 3], 50_000), (1, vec![0, 2, 3], 5), (2, vec![0, 1, 2, 3], 7), (2, vec![2], 3)];
+    for (n, come, size) in cases {
+        // There before the first run, put there after it, and put there after one that was killed.
+        for when in 0..3 {
+            let (known, home, pool) = (known(), Home::new(), pool());
+            let path = home.dir().join(&known.layout.files()[n as usize].path);
+            let mine = vec![b'x'; size];
+            fs::create_dir_all(home.dir().join("t")).unwrap();
+            if when == 0 {
+                fs::write(&path, &mine).unwrap();
+            }
+            let (it, resumed) = open(&home, &pool, &known, &[n]);
+            it.check(resumed.check);
+            it.download(&known, come.clone());
+            settle(&it);
+            let state = [home.state(), home.state().join("owners")];
+            let files = state.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|e| e.unwrap().path());
+            let files: Vec<_> = files.filter(|path| path.is_file()).map(|path| (fs::read(&path).unwrap(), path)).collect();
+            it.storage.close();
+            if when == 2 {
+                files.into_iter().for_each(|(bytes, path)| fs::write(path, bytes).unwrap());
+            }
+            fs::write(&path, &mine).unwrap();
+            for _ in 0..2 {
+                let (it, fault) = all_wanted(&home, &pool, &known, false);
+                assert_eq!(fault.map(|fault| fault.kind), Some(FaultKind::Occupied), "{n} {size} {when}");
+                it.storage.close();
+                assert!(fs::read(&path).unwrap() == mine);
+            }
+            let (it, fault) = all_wanted(&home, &pool, &known, true);
+            assert_eq!(fault, None);
+            it.download(&known, (0..4).filter(|piece| !come.contains(piece)));
+            settle(&it);
+            assert!(fs::read(&path).unwrap() == known.file(n as usize));
+            it.storage.close();
+        }
     }
 }
 

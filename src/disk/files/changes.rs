@@ -69,11 +69,36 @@ impl Files {
                 }
                 self.doubt(n, CHANGED);
                 self.handles.close((self.id, n));
-            } else if self.flag(n, EXACT) && !self.stamps.is_as_left(n, Some(Stamp::new(&meta))) {
+                continue;
+            }
+            if rawio::names(&meta) > 1 {
+                // The next write looks, before it opens it again, whether the torrent needs a copy of its own.
+                self.handles.close_writer((self.id, n));
+            }
+            if self.flag(n, EXACT) && !self.stamps.is_as_left(n, Some(Stamp::new(&meta))) {
                 self.doubt(n, DOUBTED);
             }
         }
         lost
+    }
+
+    /// Whether a file is there and is not as it was left; the inner value tells whether it may still be the same file.
+    #[must_use]
+    pub fn is_changed(&self, file: u32) -> Option<bool> {
+        let now = self.look(file).ok().flatten()?;
+        let Some(then) = self.stamps.known(file) else {
+            // It was gone, as far as is known, and somebody has made one of this name.
+            return (!self.flag(file, BEGUN)).then_some(false);
+        };
+        let as_left = !self.flag(file, CHANGED | DOUBTED) && self.stamps.is_as_left(file, Some(now));
+        (!as_left).then(|| then.is_same_file(now) && then.size == now.size)
+    }
+
+    /// Whether a file is there and is what the torrent left there, nobody else.
+    #[must_use]
+    pub fn is_ours(&self, file: u32) -> bool {
+        let ours = |now| !self.flag(file, CHANGED | DOUBTED) && self.stamps.is_as_left(file, Some(now));
+        self.look(file).is_ok_and(|now| now.is_none_or(ours))
     }
 
     /// Compares all files with how they were left: one look at each, no byte is read. Returns those that another program

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
@@ -131,6 +131,8 @@ impl Files {
         done: u64,
         journal: &dyn Fn(Note),
     ) -> Result<(), DiskFault> {
+        self.detach(self.part())?;
+        let _writing = self.writing.read().unwrap_or_else(PoisonError::into_inner);
         let part = self.part_writer()?;
         self.touch(self.part(), journal);
         let written = rawio::write_all_at(&part, slices, done, span.length, slot.position(span.offset));
@@ -187,6 +189,7 @@ impl Files {
         if let Some(slot) = table.find(file, piece) {
             return Ok(slot);
         }
+        self.detach(self.part())?;
         let part = self.part_writer()?;
         self.touch(self.part(), journal);
         let made = table.make(&part, &self.layout, file, piece);
@@ -233,26 +236,68 @@ impl Files {
         if table.is_unwanted(file) {
             return Ok(());
         }
+        self.detach(self.part())?;
         let part = self.part_writer()?;
-        let own = self.writer(file)?;
-        self.touch(file, journal);
-        self.touch(self.part(), journal);
-        let words = |error: io::Error| fault::system(Doing::Write, &self.path(file), &error, self.still_needed());
         let offset = self.file(file)?.offset;
         let slots = table.slots_of(file);
+        let mut moving = Vec::new();
         for (_, slot) in &slots {
-            let bytes = slot.bytes();
-            let from = (slot.position(bytes.start), bytes.start - offset);
-            let copied = copy(&part, &own, from, bytes.end - bytes.start);
-            copied.map_err(words)?;
+            if self.is_to_move(&part, file, slot, offset)? {
+                moving.push(*slot);
+            }
         }
-        // The slots must not be gone after a power cut, and the bytes neither here nor there.
-        own.sync_data().map_err(words)?;
+        self.touch(self.part(), journal);
+        if !moving.is_empty() {
+            self.move_slots(&part, file, &moving, journal)?;
+        }
         for (piece, _) in slots {
             let dropped = table.drop_slot(&part, file, piece);
             dropped.map_err(|error| self.part_fault(Doing::Write, &error))?;
         }
         Ok(())
+    }
+
+    /// Whether the bytes of a slot are to be written to their file: not where they stand there already.
+    ///
+    /// # Errors
+    /// When they must not be: the file is not the torrent's, and something else stands there.
+    fn is_to_move(&self, part: &File, file: u32, slot: &Slot, offset: u64) -> Result<bool, DiskFault> {
+        if !self.ownership.is_guarded(file) {
+            return Ok(true);
+        }
+        let (mut at, end) = (slot.bytes().start, slot.bytes().end);
+        let (mut buffer, mut differs) = (Vec::new(), false);
+        while at < end {
+            buffer.resize((end - at).min(CHUNK) as usize, 0);
+            let read = rawio::read_exact_at(part, &mut buffer, slot.position(at));
+            read.map_err(|error| self.part_fault(Doing::Read, &error))?;
+            differs |= self.ownership.admit(file, at - offset, std::iter::once(&buffer[..]))?;
+            at += buffer.len() as u64;
+        }
+        Ok(differs)
+    }
+
+    /// Copies what slots hold to their file.
+    fn move_slots(
+        &self,
+        part: &File,
+        file: u32,
+        slots: &[Slot],
+        journal: &dyn Fn(Note),
+    ) -> Result<(), DiskFault> {
+        self.detach(file)?;
+        let own = self.writer(file)?;
+        self.touch(file, journal);
+        let words = |error: io::Error| fault::system(Doing::Write, &self.path(file), &error, self.still_needed());
+        let offset = self.file(file)?.offset;
+        for slot in slots {
+            let bytes = slot.bytes();
+            let from = (slot.position(bytes.start), bytes.start - offset);
+            let copied = copy(part, &own, from, bytes.end - bytes.start);
+            copied.map_err(words)?;
+        }
+        // The slots must not be gone after a power cut, and the bytes neither here nor there.
+        own.sync_data().map_err(words)
     }
 
     /// Makes the wanted files that have no bytes and so would never be written.

@@ -400,6 +400,8 @@ impl Desk {
 
     fn delete(&mut self, id: TorrentId) {
         let Some(spec) = self.spec(id) else { return };
+        // Whatever has the place of a file, the others go.
+        let spec = StorageSpec { unwanted: (0..spec.layout.files().len() as u32).collect(), ..spec };
         let disk = Arc::clone(&self.it.disk);
         self.alter(id, |_| Life::Deleting);
         let work = move || {

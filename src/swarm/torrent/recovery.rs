@@ -40,6 +40,13 @@ impl Torrent {
         self.halt(now, fault, out);
     }
 
+    /// What the part file holds of wanted files could not be moved to them.
+    pub(super) fn unplaced(&mut self, now: Instant, fault: DiskFault, out: &mut Vec<Effect>) {
+        if !self.is_occupied(now, &fault, out) {
+            self.halt(now, fault, out);
+        }
+    }
+
     /// These pieces could not be read.
     pub(super) fn unreadable(
         &mut self,
@@ -147,6 +154,7 @@ impl Torrent {
             return;
         }
         match fault {
+            Some(fault) if self.is_occupied(now, &fault, out) => self.recovery.hashing = false,
             Some(fault) => self.still_faulty(now, fault, out),
             None => {
                 self.recovery.hashing = false;
