@@ -90,7 +90,7 @@ fn a_folder_under_another_name_is_not_taken_for_a_second_one() {
     let part = Path::new(".parts");
     let mut work = Work { layout, part, from, to: &to, progress: &progress, needs: 0, done: Vec::new() };
     let own = w.owners.enter("any", layout, from);
-    let why = work.look(&own, &BTreeSet::new()).err().unwrap().text;
+    let why = work.look(&own, &BTreeSet::new(), None).err().unwrap().text;
     assert!(why.contains("is the folder that its data are in already"), "{why}");
     assert!(w.spec.dir.join("t/a").exists());
 }
