@@ -66,8 +66,7 @@ impl Check {
         place.tell_needs();
         let parts = place.files.parts();
         let held = |n, piece| parts.find(n, PieceIndex(piece)).is_some();
-        let occupied =
-            place.files.ownership().judge(&place.record.written, &|n| parts.is_unwanted(n), &held, &stop);
+        let occupied = place.files.ownership().judge(&place.record.written, &|n| parts.is_unwanted(n), &held, &stop);
         if stop() {
             return;
         }

@@ -332,7 +332,10 @@ impl Ownership {
                 continue;
             }
             let proves = |zeros: &mut Zeros, piece| written.has(piece) && !zeros.is(&self.layout, piece);
-            let whose = if whole || pieces.clone().any(|piece| stands(piece) && proves(&mut zeros, piece)) || self.is_blank(n, stop) {
+            let whose = if whole
+                || pieces.clone().any(|piece| stands(piece) && proves(&mut zeros, piece))
+                || self.is_blank(n, stop)
+            {
                 if self.was_changed(n) == Some(true) { Whose::Made } else { Whose::Found }
             } else if self.overwrite.load(Ordering::Acquire) {
                 Whose::Made

@@ -181,7 +181,8 @@ fn a_file_of_the_users_is_asked_about_before_what_the_part_file_holds_moves_to_i
             settle(&it);
             let state = [home.state(), home.state().join("owners")];
             let files = state.iter().flat_map(|folder| fs::read_dir(folder).unwrap()).map(|e| e.unwrap().path());
-            let files: Vec<_> = files.filter(|path| path.is_file()).map(|path| (fs::read(&path).unwrap(), path)).collect();
+            let files: Vec<_> =
+                files.filter(|path| path.is_file()).map(|path| (fs::read(&path).unwrap(), path)).collect();
             it.storage.close();
             if when == 2 {
                 files.into_iter().for_each(|(bytes, path)| fs::write(path, bytes).unwrap());

@@ -2,8 +2,8 @@
 
 use std::fs::File;
 use std::io;
-use std::sync::{Arc, PoisonError};
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
 
 use bytes::Bytes;
 
@@ -278,13 +278,7 @@ impl Files {
     }
 
     /// Copies what slots hold to their file.
-    fn move_slots(
-        &self,
-        part: &File,
-        file: u32,
-        slots: &[Slot],
-        journal: &dyn Fn(Note),
-    ) -> Result<(), DiskFault> {
+    fn move_slots(&self, part: &File, file: u32, slots: &[Slot], journal: &dyn Fn(Note)) -> Result<(), DiskFault> {
         self.detach(file)?;
         let own = self.writer(file)?;
         self.touch(file, journal);
