@@ -9,6 +9,9 @@ mod support {
 }
 
 use std::fs;
+use std::path::Path;
+
+use ttui::config::{self, Config, Settings};
 
 use support::source::{crate_paths, functions, has_word, published, root, sources};
 
@@ -174,6 +177,50 @@ fn pictures_and_files_that_the_readme_names_exist() {
         .map(str::to_owned)
         .collect();
     none(&missing, "named by README.md and not there");
+}
+
+/// The sample configuration with the `#` before each key taken away. Prose has a space behind its `#`.
+fn uncommented_sample() -> String {
+    let text = fs::read_to_string(root().join("assets/config.toml")).expect("assets/config.toml can be read");
+    let bare = |line: &str| match line.strip_prefix('#') {
+        Some(key) if key.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => format!("{key}\n"),
+        _ => format!("{line}\n"),
+    };
+    text.replace("\r\n", "\n").lines().map(bare).collect()
+}
+
+#[test]
+fn the_sample_config_names_every_key() {
+    let text = uncommented_sample();
+    let table: toml::Table = text.parse().expect("the sample is TOML");
+    let mut named: Vec<&str> = table.keys().map(String::as_str).collect();
+    let mut exist: Vec<&str> =
+        config::keys::KEYS.iter().map(|(key, _)| *key).chain([config::keys::KEY_TABLE]).collect();
+    named.sort_unstable();
+    exist.sort_unstable();
+    assert_eq!(named, exist);
+    config::understand(Path::new("assets/config.toml"), &text).expect("the sample can be used");
+}
+
+#[test]
+fn the_sample_config_has_the_defaults() {
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    let load = |name: &str, text: &str| {
+        let path = dir.path().join(name);
+        fs::write(&path, text).expect("files can be written");
+        let flags = Settings { config: Some(path), state_dir: Some(dir.path().into()), ..Settings::default() };
+        Config::load(flags).expect("the sample can be used")
+    };
+    let mut sample = load("sample.toml", &uncommented_sample());
+    let defaults = load("empty.toml", "");
+    assert_eq!(sample.max_active, Some(ttui::limits::ACTIVE), "the default of the interface");
+    // What has no default that could be written down; the sample says so.
+    sample.max_active = None;
+    sample.bind = None;
+    sample.log_file = None;
+    sample.interface.keys.clear();
+    sample.file.clone_from(&defaults.file);
+    assert_eq!(sample, defaults);
 }
 
 fn none(found: &[String], what: &str) {
