@@ -170,13 +170,25 @@ fn nothing_names_a_machine() {
 
 #[test]
 fn pictures_and_files_that_the_readme_names_exist() {
+    for name in ["README.md", "CONTRIBUTING.md"] {
+        let text = fs::read_to_string(root().join(name)).expect("the document can be read");
+        let targets = text.split("](").skip(1).filter_map(|part| part.split(')').next());
+        let missing: Vec<String> = targets
+            .filter(|t| !t.contains("://") && !t.starts_with('#') && !root().join(t).exists())
+            .map(str::to_owned)
+            .collect();
+        none(&missing, &format!("named by {name} and not there"));
+    }
+}
+
+#[test]
+fn sections_that_the_readme_links_to_exist() {
     let text = fs::read_to_string(root().join("README.md")).expect("README.md can be read");
-    let targets = text.split("](").skip(1).filter_map(|part| part.split(')').next());
-    let missing: Vec<String> = targets
-        .filter(|t| !t.contains("://") && !t.starts_with('#') && !root().join(t).exists())
-        .map(str::to_owned)
-        .collect();
-    none(&missing, "named by README.md and not there");
+    let anchor = |title: &str| title.to_lowercase().replace(' ', "-");
+    let titles: Vec<String> = text.lines().filter_map(|l| l.strip_prefix("## ")).map(anchor).collect();
+    let targets = text.split("](#").skip(1).filter_map(|part| part.split(')').next());
+    let missing: Vec<String> = targets.filter(|t| !titles.iter().any(|title| title == t)).map(str::to_owned).collect();
+    none(&missing, "sections that README.md links to and does not have");
 }
 
 /// The sample configuration with the `#` before each key taken away. Prose has a space behind its `#`.

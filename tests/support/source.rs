@@ -43,7 +43,7 @@ pub fn published() -> Vec<PathBuf> {
     for dir in ["src", "tests", "assets", ".ci"] {
         files_below(&root().join(dir), &mut out);
     }
-    out.extend(["README.md", "CHANGELOG.md", "Cargo.toml", "clippy.toml"].map(|f| root().join(f)));
+    out.extend(["README.md", "CONTRIBUTING.md", "CHANGELOG.md", "Cargo.toml", "clippy.toml"].map(|f| root().join(f)));
     out
 }
 
