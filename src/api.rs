@@ -36,6 +36,8 @@ pub struct AddTorrent {
     pub select: Vec<String>,
     /// How much each file is wanted, by its index in the torrent; `Normal` where nothing is said. Comes after `select`.
     pub priorities: Vec<(usize, Priority)>,
+    /// Seed what is there, and fetch and write nothing.
+    pub seed_only: bool,
     /// Fetch pieces in order.
     pub sequential: bool,
     /// Add it without starting it.

@@ -124,7 +124,7 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         (
             "a 'film.torrent Enter Enter",
             &[
-                "Add(AddTorrent { what: \"film.torrent\", dir: None, overwrite: false, peers: [], select: [], priorities: [], sequential: false, paused: false, choose: false })",
+                "Add(AddTorrent { what: \"film.torrent\", dir: None, overwrite: false, peers: [], select: [], priorities: [], seed_only: false, sequential: false, paused: false, choose: false })",
             ],
         ),
         ("a 'film.torrent Enter Down Space Enter", &["priorities: [(1, Skip), (2, Skip)]"]),
@@ -139,7 +139,7 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         (
             "a 'one.torrent Down '/films Down Space Down Space Enter",
             &[
-                "dir: Some(\"/films\"), overwrite: false, peers: [], select: [], priorities: [], sequential: true, paused: true",
+                "dir: Some(\"/films\"), overwrite: false, peers: [], select: [], priorities: [], seed_only: false, sequential: true, paused: true",
             ],
         ),
         ("a '~/x Tab Enter Enter", &["what: \"/data/me/x.torrent\""]),

@@ -413,6 +413,39 @@ fn files_that_are_all_empty_are_made_checked_and_seeded() {
     }
 }
 
+/// Who seeds has nothing fetched and nothing written: what he has edited stays, and a folder that is not there is not made.
+#[test]
+fn seeding_writes_nothing_of_what_others_have() {
+    let scene = Scene::new(600 * KIB, 64 * KIB, "");
+    let place = Place::loopback();
+    let port = place.port();
+    let addr = format!("{}:{port}", place.ip);
+    let flags = ttui_flags(place.ip, port, &scene.at("seed"), &scene.at("whole").join("state"));
+    let mut whole = Process::start(ttui("seed", &scene.torrent, flags, &[]), &scene.at("whole"));
+    let data = scene.data("edited");
+    scene.payload.write_data(&data);
+    let file = data.join("content.bin");
+    let mut edited = fs::read(&file).expect("it is there");
+    edited[..10].copy_from_slice(b"EDITED TAG");
+    fs::write(&file, &edited).expect("it can be written");
+    let place = Place::loopback();
+    let flags = ttui_flags(place.ip, place.port(), &data, &scene.at("edited").join("state"));
+    let mut seeder = Process::start(ttui("seed", &scene.torrent, flags, &["--peer", &addr]), &scene.at("edited"));
+    let said = "9 of 10 pieces are good, and only they are seeded";
+    until("it to seed what is good", || seeder.tail(), || seeder.output().contains(said));
+    assert!(!seeder.output().contains("complete name="), "{}", seeder.output());
+    seeder.must_live();
+    seeder.kill();
+    assert!(fs::read(&file).expect("it is there") == edited);
+    let nowhere = scene.scratch.path().join("no/such/folder");
+    let place = Place::loopback();
+    let flags = ttui_flags(place.ip, place.port(), &nowhere, &scene.at("lost").join("state"));
+    let mut lost = Process::start(ttui("seed", &scene.torrent, flags, &["--peer", &addr]), &scene.at("lost"));
+    assert_eq!(lost.wait().code(), Some(1), "{}", lost.tail());
+    assert!(lost.output().contains("none of its pieces is there") && !nowhere.exists(), "{}", lost.output());
+    whole.must_live();
+}
+
 /// What another program removes or cuts while it is downloaded is noticed and fetched again, without a word of anybody.
 #[test]
 fn a_file_that_is_lost_in_the_middle_is_fetched_again() {
@@ -429,7 +462,11 @@ fn a_file_that_is_lost_in_the_middle_is_fetched_again() {
         until("a first piece", || download.tail(), || begun() && file.exists());
         match *how {
             "removed" => fs::remove_file(&file).expect("it is there"),
-            _ => fs::File::options().write(true).open(&file).and_then(|file| file.set_len(1000)).expect("it is there"),
+            _ => fs::File::options()
+                .write(true)
+                .open(&file)
+                .and_then(|file| file.set_len(5_900 * KIB as u64))
+                .expect("it is there"),
         }
     }
     for (how, mut download) in running {

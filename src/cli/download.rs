@@ -22,6 +22,7 @@ pub fn run(args: &DownloadArgs, common: &Common) -> color_eyre::Result<ExitCode>
         complete: args.exit_when_done,
         ratio: args.seed_ratio,
         seeded: args.seed_time.map(|minutes| Duration::from_secs(minutes * 60)),
+        seed_only: false,
     };
     let add = AddTorrent {
         dir: Some(args.dir.clone()),
@@ -34,14 +35,15 @@ pub fn run(args: &DownloadArgs, common: &Common) -> color_eyre::Result<ExitCode>
     work(common, args.port, &args.torrents, &add, Show::fitting(args.headless, args.json), until)
 }
 
-/// `ttui seed`: check what is there, then seed it.
+/// `ttui seed`: check what is there, then seed it. Nothing is fetched or written.
 ///
 /// # Errors
 /// When a torrent cannot be read or checked: one sentence.
 pub fn seed(args: &SeedArgs, common: &Common) -> color_eyre::Result<ExitCode> {
-    let add = AddTorrent { dir: Some(args.dir.clone()), peers: args.peers.clone(), ..AddTorrent::default() };
+    let (dir, peers) = (Some(args.dir.clone()), args.peers.clone());
+    let add = AddTorrent { dir, peers, seed_only: true, ..AddTorrent::default() };
     let show = Show::fitting(args.headless, args.json);
-    work(common, args.port, &args.torrents, &add, show, Until::default())
+    work(common, args.port, &args.torrents, &add, show, Until { seed_only: true, ..Until::default() })
 }
 
 fn work(

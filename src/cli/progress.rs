@@ -28,6 +28,8 @@ pub struct Until {
     pub ratio: Option<f64>,
     /// When it has been seeded for so long.
     pub seeded: Option<Duration>,
+    /// Nothing is fetched: torrents of which nothing is there have failed.
+    pub seed_only: bool,
 }
 
 /// How progress is shown.
@@ -272,7 +274,19 @@ impl<'a> Watch<'a> {
             known.over = self.until.complete
                 || self.until.ratio.is_some_and(|ratio| view.ratio() >= ratio)
                 || self.until.seeded.is_some_and(|time| now - since >= time);
-            if first {
+            let (have, all) = (view.have, view.pieces);
+            if first && self.until.seed_only && have == 0 && all > 0 {
+                known.over = true;
+                self.refused = true;
+                let text = "none of its pieces is there: name the folder of its data with --dir, or fetch it with \
+                            ttui download";
+                self.say(Some(*id), text);
+            } else if first && self.until.seed_only && have < all {
+                let text = format!(
+                    "{have} of {all} pieces are good, and only they are seeded: ttui download fetches the rest"
+                );
+                self.say(Some(*id), &text);
+            } else if first {
                 self.tell_complete(view);
             }
         }
@@ -280,14 +294,15 @@ impl<'a> Watch<'a> {
 
     fn tell_complete(&self, view: &TorrentView) {
         let seconds = self.began.elapsed().as_secs_f64();
+        let bytes = if self.until.seed_only { view.size } else { view.wanted };
         match self.show {
             Show::Json => {
-                let event = json!({ "event": "complete", "name": view.name, "bytes": view.wanted, "seconds": seconds });
+                let event = json!({ "event": "complete", "name": view.name, "bytes": bytes, "seconds": seconds });
                 out::json(&event);
             }
             Show::Lines => {
                 let name = quoted(&view.name);
-                out::line(&format!("complete name={name} bytes={} seconds={seconds:.1}", view.wanted));
+                out::line(&format!("complete name={name} bytes={bytes} seconds={seconds:.1}"));
             }
             Show::Bar => {
                 out::rewrite(&format!("complete: {} in {seconds:.1} s", view.name));
@@ -318,6 +333,10 @@ fn percent(view: &TorrentView) -> f64 {
         State::Metadata => 100.0 * f64::from(view.metadata.0) / f64::from(view.metadata.1.max(1)),
         // Nothing is known of a magnet before its metadata are here. Files without bytes are complete when they are seeded.
         _ if view.pieces == 0 && view.state != State::Seeding => 0.0,
+        // Nothing of it is wanted: it seeds what is there.
+        _ if view.wanted == 0 && view.pieces > 0 => {
+            (1000.0 * f64::from(view.have) / f64::from(view.pieces)).floor() / 10.0
+        }
         _ if view.wanted == 0 => 100.0,
         // Never 100 before it is.
         _ => (1000.0 * view.done as f64 / view.wanted as f64).floor() / 10.0,

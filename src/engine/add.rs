@@ -182,6 +182,9 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
     };
     let mut wanted = priorities(&metainfo.files, &add.select)?;
     wanted.extend(&add.priorities);
+    if add.seed_only {
+        wanted = (0..metainfo.files.len()).map(|file| (file, Priority::Skip)).collect();
+    }
     let config = TorrentConfig {
         name: metainfo.name,
         info_hash: metainfo.info_hash,

@@ -103,6 +103,8 @@ pub(super) struct Entry {
     pub(super) named_again: Vec<AddTorrent>,
     /// It may overwrite files that are in its way.
     pub(super) overwrite: bool,
+    /// It seeds what is there, and fetches nothing.
+    pub(super) seed_only: bool,
 }
 
 impl Entry {
@@ -125,6 +127,7 @@ impl Entry {
             asked: false,
             named_again: Vec::new(),
             overwrite: false,
+            seed_only: false,
         }
     }
 

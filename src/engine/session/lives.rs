@@ -165,6 +165,7 @@ impl Desk {
         if let Some(entry) = self.table.get_mut(&id) {
             entry.adopt(plan);
             entry.overwrite = add.overwrite;
+            entry.seed_only = add.seed_only;
             entry.adding = Some(add.what);
         }
         if add.paused {

@@ -48,6 +48,7 @@ impl Desk {
             dir: Some(before.dir.clone()),
             select: entry.kept.select.clone(),
             sequential: entry.kept.sequential,
+            seed_only: entry.seed_only,
             ..AddTorrent::default()
         };
         let (keep, defaults) = (self.keeper(), self.it.defaults.clone());
