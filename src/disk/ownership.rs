@@ -22,6 +22,7 @@ use words::occupied;
 pub(super) use words::{one_file, stays};
 use zeros::Zeros;
 
+mod guard;
 mod words;
 mod zeros;
 
@@ -61,6 +62,8 @@ pub struct Ownership {
     overwrite: AtomicBool,
     /// Whether anything is to be looked at before a write.
     guarded: AtomicBool,
+    /// Whether a check is to come that tells whose files are.
+    unjudged: AtomicBool,
     /// The states and the end that were saved last.
     saved: Mutex<Option<(Vec<u8>, bool)>>,
     ended: AtomicBool,
@@ -102,6 +105,7 @@ impl Ownership {
             twins,
             overwrite: AtomicBool::new(false),
             guarded: AtomicBool::new(false),
+            unjudged: AtomicBool::new(false),
             saved: Mutex::new(saved),
             ended: AtomicBool::new(false),
         }
@@ -350,6 +354,7 @@ impl Ownership {
             }
         }
         self.guarded.store(self.in_question().next().is_some(), Ordering::Release);
+        self.unjudged.store(false, Ordering::Release);
         refused.or_else(|| {
             let first = *foreign.first()?;
             Some(occupied(&self.path(first), foreign.len(), self.was_changed(first).is_some()))
@@ -383,69 +388,6 @@ impl Ownership {
             }
         }
         true
-    }
-
-    /// Whether anything has to be asked before this file is written to.
-    #[must_use]
-    pub fn is_guarded(&self, file: u32) -> bool {
-        self.guarded.load(Ordering::Acquire)
-            && matches!(self.whose(file), Whose::Unproven | Whose::Foreign | Whose::Shared | Whose::Lost)
-    }
-
-    /// Whether these bytes are to be written at a place in a guarded file: not where they stand there already.
-    ///
-    /// # Errors
-    /// When they must not: something else stands there.
-    pub fn admit<'a>(&self, n: u32, at: u64, bytes: impl Iterator<Item = &'a [u8]>) -> Result<bool, DiskFault> {
-        let whose = self.whose(n);
-        let no = || match self.owner(n) {
-            Some(owner) => self.refusal(n, &owner),
-            None => occupied(&self.path(n), 1, self.was_changed(n).is_some()),
-        };
-        let Some(file) = self.file(n).filter(|_| matches!(whose, Whose::Unproven | Whose::Shared)) else {
-            return Err(no());
-        };
-        let Ok(open) = below::open(&self.dir, &file.path, Access::Read) else {
-            return if whose == Whose::Unproven { Ok(true) } else { Err(no()) };
-        };
-        let length = open.metadata().map_or(0, |meta| meta.len());
-        let (mut at, mut equal, mut blank) = (at, true, true);
-        let mut there = Vec::new();
-        for part in bytes {
-            there.clear();
-            there.resize(part.len(), 0);
-            // What is behind its end is nobody's.
-            let known = length.saturating_sub(at).min(part.len() as u64) as usize;
-            rawio::read_exact_at(&open, &mut there[..known], at)
-                .map_err(|error| fault::system(fault::Doing::Read, &self.path(n), &error, 0))?;
-            equal &= known == part.len() && there == part;
-            // Byte by byte: each is the one that comes, or nobody's.
-            blank &= there.iter().zip(part).all(|(is, comes)| *is == 0 || is == comes);
-            at += part.len() as u64;
-        }
-        match (equal, blank && whose == Whose::Unproven) {
-            (true, _) => Ok(false),
-            (false, _) if whose == Whose::Unproven && self.overwrite.load(Ordering::Acquire) => {
-                self.set(n, Whose::Made);
-                Ok(true)
-            }
-            (false, true) => Ok(true),
-            (false, false) => Err(no()),
-        }
-    }
-
-    /// Takes note of a piece that is whole: what was in question in it is the torrent's, but for files whose bytes of it are
-    /// `held` in the part file.
-    pub fn proved(&self, piece: u32, held: &dyn Fn(u32) -> bool) {
-        if !self.guarded.load(Ordering::Acquire) {
-            return;
-        }
-        for segment in self.layout.segments(self.layout.bytes_of(PieceIndex(piece))) {
-            let n = segment.file as u32;
-            if self.whose(n) == Whose::Unproven && !held(n) {
-                self.set(n, Whose::Found);
-            }
-        }
     }
 
     /// Takes note of a file that the torrent made.

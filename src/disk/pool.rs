@@ -237,7 +237,9 @@ impl DiskPool {
         }
         self.threads.places.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&place));
         // Before a check it is not known whose the files are: it moves what is wanted when it is over.
-        if check.is_empty() {
+        if !check.is_empty() {
+            ownership.await_judgement();
+        } else {
             self.threads.turn(&place, Then::Move);
         }
         let note = (!notes.is_empty()).then(|| notes.join("; "));

@@ -151,6 +151,8 @@ fn a_file_of_the_users_under_an_unwanted_name_is_never_touched() {
 /// Opens a torrent all of which is wanted; returns it with the fault of the files that are in its way.
 fn all_wanted(home: &Home, pool: &DiskPool, known: &Known, overwrite: bool) -> (Open, Option<DiskFault>) {
     let (it, resumed) = torrent::open(pool, StorageSpec { overwrite, ..home.spec(known) }).unwrap();
+    // As a torrent does when it starts.
+    it.storage.submit([DiskJob::Select(Vec::new())]);
     if !resumed.check.is_empty() {
         let fault = it.check(resumed.check).1;
         return (it, fault);

@@ -233,7 +233,7 @@ impl Files {
     }
 
     fn move_to_own(&self, table: &mut Table, file: u32, journal: &dyn Fn(Note)) -> Result<(), DiskFault> {
-        if table.is_unwanted(file) {
+        if table.is_unwanted(file) || self.ownership.is_unjudged(file) {
             return Ok(());
         }
         self.detach(self.part())?;
