@@ -510,6 +510,42 @@ fn what_another_program_changes_during_a_download_is_told_before_it_is_complete_
     }
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_time_that_was_put_back_hides_nothing_and_another_name_costs_nothing() {
+    let known = Known::new(32_768, &[(Some("d/a"), 100_000), (Some("d/b"), 200_000)]);
+    let harms: [(&str, Harm, bool); 3] = [
+        ("changed in place", |path| overwrite(path, 40_000), true),
+        (
+            "replaced",
+            |path| {
+                let other = path.with_extension("other");
+                fs::write(&other, vec![7; fs::metadata(path).unwrap().len() as usize]).unwrap();
+                fs::rename(&other, path).unwrap();
+            },
+            true,
+        ),
+        ("linked", |path| fs::hard_link(path, path.with_extension("link")).unwrap(), false),
+    ];
+    for (name, harm, harms) in harms {
+        let (home, pool) = (Home::new(), pool());
+        let path = home.dir().join("d/a");
+        let (open, _) = home.open(&pool, &known);
+        open.download(&known, 0..known.pieces());
+        open.storage.close();
+        if !ttui::disk::rawio::is_exact(&path) {
+            return;
+        }
+        let time = fs::metadata(&path).unwrap().modified().unwrap();
+        harm(&path);
+        fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+        let (open, resumed) = home.open(&pool, &known);
+        let check = if harms { vec![0..4] } else { vec![] };
+        assert_eq!(resumed.check, check, "{name}");
+        open.storage.close();
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn what_was_found_changed_is_never_believed_again_unhashed() {

@@ -69,6 +69,8 @@ pub struct Files {
     /// Whose each file is.
     ownership: Arc<Ownership>,
     stamps: Stamps,
+    /// Whether the download folder's file system is a local one, whose times and inodes can be relied on.
+    exact: bool,
     /// Files that were found changed, until somebody takes note of them.
     doubts: Mutex<Vec<u32>>,
     has_doubts: AtomicBool,
@@ -81,6 +83,7 @@ impl Files {
         let layout = Arc::clone(&ownership.layout);
         let flags: Vec<AtomicU8> = (0..=layout.files().len()).map(|_| AtomicU8::new(0)).collect();
         let stamps = Stamps::new(flags.len());
+        let exact = rawio::is_exact(&dir);
         // It may be as long as it needs to be.
         let path = part::name(layout.info_hash());
         let part_entry = LaidFile { path, length: u64::MAX, offset: 0, pad: false };
@@ -102,6 +105,7 @@ impl Files {
             writing: RwLock::default(),
             ownership,
             stamps,
+            exact,
             doubts,
             has_doubts,
         }
@@ -181,7 +185,13 @@ impl Files {
         if meta.len() > wanted {
             return Err(larger(&path, meta.len(), wanted));
         }
-        Ok(Some(Stamp::new(&meta)))
+        Ok(Some(self.stamp(&meta)))
+    }
+
+    /// The stamp of a file. That one of several names comes or goes touches a file, and says nothing.
+    fn stamp(&self, meta: &fs::Metadata) -> Stamp {
+        let stamp = Stamp::new(meta);
+        if self.exact && rawio::names(meta) == 1 { stamp } else { Stamp { touched: 0, ..stamp } }
     }
 
     /// Takes note of a file that is there.
@@ -300,7 +310,7 @@ impl Files {
         }
         if made || meta.len() < entry.length {
             let meta = opened.metadata().map_err(words(Doing::Open))?;
-            self.stamps.set(file, Some(Stamp::new(&meta)));
+            self.stamps.set(file, Some(self.stamp(&meta)));
         }
         let exact = if exact { EXACT } else { 0 };
         self.raise(file, exact | if made { BEGUN | SIZED | NEW } else { BEGUN | SIZED });

@@ -25,6 +25,7 @@ use crate::disk::ownership::Ownership;
 use crate::disk::part;
 use crate::disk::paths::{self, Access};
 use crate::disk::rawio;
+use crate::disk::stamps::Stamp;
 use crate::disk::storage::StorageSpec;
 use crate::disk::store::Store;
 use crate::limits::MIB;
@@ -140,6 +141,11 @@ pub fn bring(spec: &StorageSpec, to: &Path, owners: &Arc<Owners>, progress: &Pro
     };
     own.end();
     old.hand_over(&new);
+    let metas: BTreeMap<usize, Stamp> = found.iter().map(|file| (file.n, Stamp::new(&file.meta))).collect();
+    let as_left = |n, then: Stamp| metas.get(&n).is_some_and(|now| then.is_unchanged(*now));
+    if let Err(error) = new.has_moved(&layout, &as_left) {
+        log::warn!("{} cannot be written, its files will be checked: {error}", new.record().display());
+    }
     let came: BTreeSet<usize> = found.iter().map(|file| file.n).collect();
     owners.hand_over(old.name(), (new.name(), &to), &layout, &|n| came.contains(&n));
     let stays = |n: usize| found.iter().any(|file| file.n == n && file.stays);

@@ -137,6 +137,22 @@ pub fn inode(meta: &Metadata) -> Option<(u64, u64)> {
     }
 }
 
+/// When a file, or what is known of it, was last changed (`st_ctime`): nanoseconds since 1970, 0 where the system does not
+/// tell.
+#[must_use]
+pub fn touched(meta: &Metadata) -> i64 {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::MetadataExt;
+        meta.ctime().saturating_mul(1_000_000_000).saturating_add(meta.ctime_nsec())
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = meta;
+        0
+    }
+}
+
 /// How many names (hard links) a file has; 1 where the system does not tell.
 #[must_use]
 pub fn names(meta: &Metadata) -> u64 {
@@ -151,29 +167,37 @@ pub fn names(meta: &Metadata) -> u64 {
     }
 }
 
+/// The magic numbers of ext2 to ext4, XFS, Btrfs, tmpfs, ramfs, F2FS, overlayfs, ZFS and bcachefs (`statfs(2)`).
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const EXACT: [u32; 9] =
+    [0xEF53, 0x5846_5342, 0x9123_683E, 0x0102_1994, 0x8584_58F6, 0xF2F5_2010, 0x794C_7630, 0x2FC1_2FC1, 0xCA45_1A4E];
+
 /// Whether the file system sets a file's modification time during the write call, and never later: local file systems
 /// of Linux do, network and FUSE file systems need not.
 #[must_use]
 pub fn has_exact_times(file: &File) -> bool {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     {
-        /// The magic numbers of ext2 to ext4, XFS, Btrfs, tmpfs, ramfs, F2FS, overlayfs, ZFS and bcachefs (`statfs(2)`).
-        const EXACT: [u32; 9] = [
-            0xEF53,
-            0x5846_5342,
-            0x9123_683E,
-            0x0102_1994,
-            0x8584_58F6,
-            0xF2F5_2010,
-            0x794C_7630,
-            0x2FC1_2FC1,
-            0xCA45_1A4E,
-        ];
         rustix::fs::fstatfs(file).is_ok_and(|of| EXACT.contains(&(of.f_type as u32)))
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     {
         let _ = file;
+        false
+    }
+}
+
+/// As [`has_exact_times`], of the file system of a path, or of the nearest folder above it that exists.
+#[must_use]
+pub fn is_exact(path: &std::path::Path) -> bool {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        let there = path.ancestors().find_map(|path| rustix::fs::statfs(path).ok());
+        there.is_some_and(|of| EXACT.contains(&(of.f_type as u32)))
+    }
+    #[cfg(not(any(target_os = "linux", target_os = "android")))]
+    {
+        let _ = path;
         false
     }
 }

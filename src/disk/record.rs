@@ -2,13 +2,13 @@
 //!
 //! ```text
 //! base     magic, version, chain, generation, keep_from, info-hash, pieces, piece length, total, durable, clean,
-//!          device, boot, a stamp (size, time, identity) for each file and the part file, bitfields written, synced,
+//!          device, boot, a stamp (size, time, identity, when touched) for each file and the part file, bitfields written, synced,
 //!          unsure, SHA-1 of all that
 //! journal  magic, version, chain, generation, boot, checksum; then entries of 24 bytes: what, piece or file, time,
 //!          checksum
 //! ```
-//! Versions 1 and 2 had stamps without identity and entries of 16 bytes, without time, version 1 no stamp of the part
-//! file; all are still read.
+//! Version 3 had stamps that do not say when a file was touched, versions 1 and 2 stamps without identity and entries of 16
+//! bytes, without time, version 1 no stamp of the part file; all are still read.
 //! Numbers are little-endian. A base says how things stood, its journal (of the same chain and generation) what
 //! became of pieces since. Journals of the generations after it go on from there, so that the base before the last
 //! loses nothing when the last one is damaged.
@@ -21,11 +21,13 @@ use crate::disk::stamps::Stamp;
 
 const BASE_MAGIC: &[u8; 8] = b"TTUIBASE";
 const JOURNAL_MAGIC: &[u8; 8] = b"TTUIJRNL";
-const VERSION: u32 = 3;
+const VERSION: u32 = 4;
 /// The version before there was a part file.
 const WITHOUT_PART: u32 = 1;
 /// The last version without identities of files, and without times in journals.
 const WITHOUT_TIMES: u32 = 2;
+/// The last version whose stamps do not say when files were touched.
+const WITHOUT_TOUCHED: u32 = 3;
 /// The size that stands for a file that is not there.
 const ABSENT: u64 = u64::MAX;
 /// The longest name of a boot.
@@ -83,7 +85,7 @@ impl Base {
     #[must_use]
     pub fn longest(layout: &Layout) -> u64 {
         let pieces = u64::from(layout.geometry().pieces());
-        512 + 24 * (layout.files().len() as u64 + 1) + 3 * pieces.div_ceil(8)
+        512 + 32 * (layout.files().len() as u64 + 1) + 3 * pieces.div_ceil(8)
     }
 
     /// The record as bytes.
@@ -100,11 +102,12 @@ impl Base {
         out.extend_from_slice(&self.device.to_le_bytes());
         put_boot(&mut out, &self.boot);
         for n in 0..=layout.files().len() {
-            let absent = Stamp { size: ABSENT, changed: 0, id: 0 };
+            let absent = Stamp { size: ABSENT, changed: 0, id: 0, touched: 0 };
             let stamp = self.stamps.get(n).copied().flatten().unwrap_or(absent);
             out.extend_from_slice(&stamp.size.to_le_bytes());
             out.extend_from_slice(&stamp.changed.to_le_bytes());
             out.extend_from_slice(&stamp.id.to_le_bytes());
+            out.extend_from_slice(&stamp.touched.to_le_bytes());
         }
         for bits in [&self.written, &self.synced, &self.unsure] {
             out.extend_from_slice(bits);
@@ -138,7 +141,8 @@ impl Base {
         for _ in 0..layout.files().len() + usize::from(version > WITHOUT_PART) {
             let (size, changed) = (at.u64()?, at.u64()? as i64);
             let id = if version > WITHOUT_TIMES { at.u64()? } else { 0 };
-            stamps.push((size != ABSENT).then_some(Stamp { size, changed, id }));
+            let touched = if version > WITHOUT_TOUCHED { at.u64()? as i64 } else { 0 };
+            stamps.push((size != ABSENT).then_some(Stamp { size, changed, id, touched }));
         }
         stamps.resize(layout.files().len() + 1, None);
         let bits = layout.geometry().pieces().div_ceil(8) as usize;
@@ -346,7 +350,11 @@ mod tests {
             device: 9,
             boot: "a-boot".into(),
             notes_writes: true,
-            stamps: vec![Some(Stamp { size: 5, changed: -3, id: 8 }), None, Some(Stamp { size: 9, changed: 4, id: 7 })],
+            stamps: vec![
+                Some(Stamp { size: 5, changed: -3, id: 8, touched: 6 }),
+                None,
+                Some(Stamp { size: 9, changed: 4, id: 7, touched: 0 }),
+            ],
             written: bits.clone(),
             synced: bits.clone(),
             unsure: bits,
@@ -370,8 +378,8 @@ mod tests {
         let other = layout(5, &[(Some("a"), 5), (Some("b"), 6)]);
         assert_eq!(Base::decode(&bytes, &other), Err(RecordError::Other));
         let mut newer = bytes;
-        newer[8] = 4;
-        assert_eq!(Base::decode(&newer, &l), Err(RecordError::Newer(4)));
+        newer[8] = 5;
+        assert_eq!(Base::decode(&newer, &l), Err(RecordError::Newer(5)));
     }
 
     #[test]
@@ -380,13 +388,13 @@ mod tests {
         let mut old = base(&l).encode(&l);
         old.truncate(old.len() - 20);
         old[8] = 1;
-        let stamps = old.len() - 3 - 3 * 24;
-        // The part file goes, and the identities of both files.
-        old.drain(stamps + 48..stamps + 72);
-        old.drain(stamps + 40..stamps + 48);
-        old.drain(stamps + 16..stamps + 24);
+        let stamps = old.len() - 3 - 3 * 32;
+        // The part file goes, and of both files the identities and when they were touched.
+        old.drain(stamps + 64..stamps + 96);
+        old.drain(stamps + 48..stamps + 64);
+        old.drain(stamps + 16..stamps + 32);
         old.extend_from_slice(&Sha1::digest(&old));
-        let stamps = vec![Some(Stamp { size: 5, changed: -3, id: 0 }), None, None];
+        let stamps = vec![Some(Stamp { size: 5, changed: -3, id: 0, touched: 0 }), None, None];
         assert_eq!(Base::decode(&old, &l), Ok(Base { stamps, notes_writes: false, ..base(&l) }));
         let head = JournalHead { chain: 1, generation: 2, boot: "b".into() };
         let mut old = head.encode();

@@ -34,6 +34,9 @@ pub struct Stamp {
     pub changed: i64,
     /// Inode number, or creation time where the system has no inodes; 0 where neither is known.
     pub id: u64,
+    /// When the file or what is known of it was last changed, which nobody can put back: nanoseconds since 1970; 0 where that
+    /// is not known or tells nothing.
+    pub touched: i64,
 }
 
 impl Stamp {
@@ -42,7 +45,21 @@ impl Stamp {
     pub fn new(meta: &Metadata) -> Self {
         let created = || meta.created().map_or(0, nanos) as u64;
         let id = rawio::inode(meta).map_or_else(created, |(_, inode)| inode);
-        Stamp { size: meta.len(), changed: meta.modified().map_or(0, nanos), id }
+        Stamp { size: meta.len(), changed: meta.modified().map_or(0, nanos), id, touched: rawio::touched(meta) }
+    }
+
+    /// Whether both are of one file that was not written to in between, as far as size and time tell.
+    #[must_use]
+    pub const fn is_same(self, other: Stamp) -> bool {
+        self.is_same_content(other) && self.id == other.id
+    }
+
+    /// Whether a file that was left so is unchanged. Where times that can be put back are all that is known, a copy that
+    /// keeps the time counts as the file.
+    #[must_use]
+    pub const fn is_unchanged(self, now: Stamp) -> bool {
+        let touched = self.touched != 0 && now.touched != 0 && self.touched != now.touched;
+        self.is_same_content(now) && !touched && (self.touched == 0 || self.is_same_file(now))
     }
 
     /// Whether both may be of one file: the identities agree, or one of them is not known.
@@ -142,7 +159,7 @@ impl Stamps {
             return false;
         }
         let now = open.metadata().ok().map(|meta| Stamp::new(&meta));
-        known.zip(now).is_some_and(|(known, now)| known != now)
+        known.zip(now).is_some_and(|(known, now)| !known.is_same(now))
     }
 
     /// A file is written to otherwise than between [`Stamps::begin`] and [`Stamps::end`]: its stamp is taken anew with
@@ -198,7 +215,7 @@ impl Stamps {
             (None, _) => false,
             (Some(_), Some(writing)) if writing.count > 0 || writing.free => true,
             (Some(now), Some(writing)) if !writing.exact => known.size == now.size && known.is_same_file(now),
-            (Some(now), _) => known == now,
+            (Some(now), _) => known.is_same(now),
         }
     }
 

@@ -19,6 +19,8 @@ use crate::disk::stamps::nanos;
 use crate::swarm::job::{DiskFault, Totals};
 use crate::wire::message::InfoHash;
 
+mod moved;
+
 /// The most bytes of a journal that are read: it is begun anew every half minute.
 const JOURNAL: u64 = 64 << 20;
 /// The ending of the file that tells what is counted over all runs.

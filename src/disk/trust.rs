@@ -147,8 +147,7 @@ fn state(layout: &Layout, found: &Found, files: &[Option<Stamp>], n: usize) -> S
     // A file without bytes is one that was made and not yet given its length when the end came.
     let Some(now) = files.get(n).copied().flatten().filter(|f| f.size > 0) else { return State::Absent };
     let then = found.base.as_ref().and_then(|b| b.stamps.get(n).copied().flatten());
-    // A move to another disk changes the identity and nothing else.
-    if then.is_some_and(|then| then.is_same_content(now)) {
+    if then.is_some_and(|then| then.is_unchanged(now)) {
         return State::AsLeft;
     }
     let clean = found.base.as_ref().is_some_and(|b| b.clean) && found.entries == 0;
@@ -163,7 +162,7 @@ fn part_state(found: &Found, now: Option<Stamp>, index: usize) -> State {
     let clean = base.clean && found.entries == 0;
     match (then, now) {
         (None, None) => State::AsLeft,
-        (Some(then), Some(now)) if then.is_same_content(now) => State::AsLeft,
+        (Some(then), Some(now)) if then.is_unchanged(now) => State::AsLeft,
         (then, Some(now)) if !clean && is_ours(found, then, now, index) => State::AsLeft,
         (_, Some(_)) => State::Changed,
         (_, None) => State::Absent,
@@ -172,7 +171,9 @@ fn part_state(found: &Found, now: Option<Stamp>, index: usize) -> State {
 
 /// Whether a file that is not as the base says was left so by our own writes since, until the process was killed.
 fn is_ours(found: &Found, then: Option<Stamp>, now: Stamp, file: usize) -> bool {
-    if then.is_some_and(|then| !then.is_same_file(now)) {
+    // A write leaves a file touched at the very time at which it is changed; whoever puts a file here, or puts a time back,
+    // touches it later.
+    if then.is_some_and(|then| !then.is_same_file(now)) || (now.touched != 0 && now.touched != now.changed) {
         return false;
     }
     let slack = if found.same_boot { SLACK } else { SLACK_BOOT };
@@ -244,7 +245,27 @@ mod tests {
     }
 
     fn at(size: u64, seconds: i64) -> Option<Stamp> {
-        Some(Stamp { size, changed: T + seconds * 1_000_000_000, id: 9 })
+        Some(Stamp { size, changed: T + seconds * 1_000_000_000, id: 9, touched: 0 })
+    }
+
+    #[test]
+    fn what_was_touched_since_is_not_believed() {
+        let touched = |at: Option<Stamp>, seconds: i64, id: u64| {
+            at.map(|stamp| Stamp { touched: T + seconds * 1_000_000_000, id, ..stamp })
+        };
+        let mut s = story(true, true, 0);
+        s.1.base.as_mut().unwrap().stamps = vec![touched(at(5, 0), 0, 9), touched(at(7, 0), 0, 9)];
+        let (a, b) = (touched(at(5, 0), 0, 9), touched(at(7, 0), 0, 9));
+        verdict(&s, a, b, 0xe0, &[]);
+        // Its time was put back; another file of its time is in its place; one whose times tell nothing.
+        verdict(&s, a, touched(at(7, 0), 1, 9), 0x80, &[1..3]);
+        verdict(&s, a, touched(at(7, 0), 0, 8), 0x80, &[1..3]);
+        verdict(&s, a, at(7, 0), 0xe0, &[]);
+        // After a kill as well.
+        let mut s = story(false, true, 3);
+        s.1.writes.insert(1, writes(3, 1));
+        verdict(&s, at(5, 0), touched(at(7, 3), 3, 9), 0xe0, &[]);
+        verdict(&s, at(5, 0), touched(at(7, 3), 4, 9), 0x80, &[1..3]);
     }
 
     /// Writes that left a file this many seconds later, and `open` whose end is not noted.

@@ -114,7 +114,7 @@ fn try_vouch(state_dir: &Path, survey: &Survey, meta: &Metainfo) -> Result<(), S
     let layout = Layout::of(meta).map_err(|why| why.to_string())?;
     let stamps = survey.files.iter().map(|file| file.modified.map(nanos).map(|at| (file.length, at)));
     let stamps: Vec<Option<Stamp>> =
-        stamps.map(|it| it.map(|(size, changed)| Stamp { size, changed, id: 0 })).collect();
+        stamps.map(|it| it.map(|(size, changed)| Stamp { size, changed, id: 0, touched: 0 })).collect();
     let same = layout.files().len() == stamps.len()
         && layout.files().iter().zip(&survey.files).all(|(laid, found)| laid.length == found.length);
     if !same {
@@ -223,7 +223,8 @@ mod tests {
         let layout = Layout::of(&made.meta).unwrap();
         let store = Store::new(&world.state(), made.meta.info_hash, &found.around());
         let have = |found: &Survey, boot: &str| {
-            let stamp = |file: &Found| Stamp { size: file.length, changed: file.modified.map_or(0, nanos), id: 1 };
+            let stamp =
+                |file: &Found| Stamp { size: file.length, changed: file.modified.map_or(0, nanos), id: 1, touched: 0 };
             let looks: Vec<_> = found.files.iter().map(|file| Some(stamp(file))).chain([None]).collect();
             let verdict = judge(&layout, &store.read(&layout, boot), &looks, &Parts::default());
             (verdict.have.count(), verdict.check)

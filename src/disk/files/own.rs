@@ -42,7 +42,7 @@ impl Files {
         log::info!("{} has other names (hard links): the torrent gets a copy of its own to write to", path.display());
         let copy = own_copy::replace(&self.dir, &entry.path, &open, meta.len()).map_err(words)?;
         self.handles.close((self.id, file));
-        self.stamps.set(file, Some(Stamp::new(&copy.metadata().map_err(words)?)));
+        self.stamps.set(file, Some(self.stamp(&copy.metadata().map_err(words)?)));
         Ok(())
     }
 }
