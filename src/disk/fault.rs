@@ -43,6 +43,11 @@ impl Doing {
 #[must_use]
 pub fn system(doing: Doing, path: &Path, error: &io::Error, needs: u64) -> DiskFault {
     let shown = path.display();
+    if error.kind() == io::ErrorKind::StorageFull && takes_no_files(path) {
+        let text =
+            format!("the file system of {shown} takes no more files: delete some there, or choose another folder");
+        return DiskFault { kind: FaultKind::Full, text };
+    }
     if is_full(error) {
         let quota = if error.kind() == io::ErrorKind::QuotaExceeded { " (your quota is used up)" } else { "" };
         let free = free_space(path).map_or(String::new(), |free| format!(", {} free", size(free)));
@@ -63,6 +68,9 @@ pub fn system(doing: Doing, path: &Path, error: &io::Error, needs: u64) -> DiskF
             (FaultKind::Other, reason, "choose another folder")
         }
         io::ErrorKind::InvalidFilename => (FaultKind::Other, "the name is too long", "choose a shorter folder"),
+        io::ErrorKind::InvalidInput if matches!(doing, Doing::Open | Doing::Move) && error.raw_os_error().is_some() => {
+            (FaultKind::Other, "the file system takes no such name", "choose another folder, or leave the file out")
+        }
         io::ErrorKind::NotADirectory => (FaultKind::Other, "a part of its path is no folder", "move it away"),
         io::ErrorKind::IsADirectory => (FaultKind::Other, "a folder of this name is in its place", "move it away"),
         io::ErrorKind::StaleNetworkFileHandle => {
@@ -149,6 +157,20 @@ pub fn free_space(path: &Path) -> Option<u64> {
     Some(there.f_bavail.saturating_mul(there.f_frsize))
 }
 
+/// Whether the file system of a path (or of the nearest folder above it that exists) has no room for one more file, however
+/// many bytes are free.
+#[cfg(unix)]
+fn takes_no_files(path: &Path) -> bool {
+    let there = path.ancestors().find_map(|p| rustix::fs::statvfs(p).ok());
+    // Some file systems do not count files at all.
+    there.is_some_and(|there| there.f_files > 0 && there.f_favail == 0)
+}
+
+#[cfg(not(unix))]
+fn takes_no_files(_: &Path) -> bool {
+    false
+}
+
 /// Bytes of all that the file system of a path (or of the nearest folder above it that exists) can ever hold; `None`
 /// where the system does not tell.
 #[cfg(unix)]
@@ -195,6 +217,15 @@ pub fn size(bytes: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_name_that_the_file_system_refuses_is_told_with_what_to_do() {
+        let error = io::Error::from_raw_os_error(rustix::io::Errno::INVAL.raw_os_error());
+        let fault = system(Doing::Open, Path::new("/x/why?"), &error, 0);
+        assert!(fault.text.contains("takes no such name; choose another folder, or leave the file out"), "{fault}");
+        assert!(!system(Doing::Read, Path::new("/x/why?"), &error, 0).text.contains("name"));
+    }
 
     #[test]
     fn a_full_disk_is_told_with_figures() {
