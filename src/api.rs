@@ -1,4 +1,4 @@
-//! The words that engine and interface share: commands go down, events and snapshots come up.
+//! The engine API: commands to the engine, events and snapshots from it.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -7,337 +7,321 @@ use std::time::Duration;
 
 pub use crate::swarm::dht::DhtState;
 pub use crate::swarm::job::FaultKind;
-pub use crate::swarm::torrent::{PeerKey, Wish};
+pub use crate::swarm::torrent::{PeerKey, TorrentCommand};
 pub use crate::swarm::view::{
-    Cell, Departed, Detail, FileRow, Meta, PeerDetail, PeerRow, PieceDetail, Priority, Reason, Source, SourceRow,
-    State, TorrentView, TrackerRow,
+    Detail, DisconnectedPeer, FileRow, PeerDetail, PeerRow, PieceDetail, PieceMapCell, Priority, Reason, Source,
+    SourceRow, State, TorrentMeta, TorrentView, TrackerRow,
 };
 pub use crate::wire::message::InfoHash;
 
-/// A link in what a user typed or pasted; see [`Link::find`].
+/// Links found in text that the user typed or pasted; see [`Link::find`].
 pub use crate::wire::link::{Link, lines};
 
-/// Names a torrent within one run of the engine.
+/// Identifies a torrent within one run of the engine.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct TorrentId(pub u32);
 
-/// A torrent to add and how.
+/// A torrent to add, with its options.
 #[derive(Clone, Debug, Default)]
 pub struct AddTorrent {
-    /// What to add: a path of a `.torrent`, a magnet, a 40-hex info-hash, or an http(s) URL of a `.torrent`.
+    /// Path or http(s) URL of a `.torrent` file, magnet link, or 40-hex info-hash.
     pub what: String,
-    /// The download folder; the engine's default when `None`.
+    /// Download directory; `None` means the engine's default.
     pub dir: Option<PathBuf>,
-    /// Files that were there before, and are not the torrent's, may be overwritten.
+    /// Overwrite existing files that are not from this torrent.
     pub overwrite: bool,
-    /// Peers to connect to at once.
+    /// Peers to dial immediately.
     pub peers: Vec<SocketAddr>,
-    /// Only files that match one of these globs are wanted; all when empty.
+    /// Globs of wanted files; empty means all files.
     pub select: Vec<String>,
-    /// How much each file is wanted, by its index in the torrent; `Normal` where nothing is said. Comes after `select`.
+    /// File priorities by file index; unlisted files are `Normal`. Applied after `select`.
     pub priorities: Vec<(usize, Priority)>,
     /// Seed what is there, and fetch and write nothing.
     pub seed_only: bool,
     /// Fetch pieces in order.
     pub sequential: bool,
-    /// Add it without starting it.
+    /// Add without starting.
     pub paused: bool,
-    /// Fetch nothing of a magnet before its files were chosen: `Event::Choose` asks, `Command::Choose` answers.
+    /// Wait for a file selection before downloading.
+    ///
+    /// `Event::FilesKnown` asks for the selection, `Command::SelectFiles` answers.
     pub choose: bool,
 }
 
-/// What is inside something that could be added.
+/// Preview of a torrent that could be added.
 #[derive(Clone, PartialEq, Debug, Default)]
-pub struct Contents {
-    /// Its name, safe to print.
+pub struct TorrentPreview {
+    /// Torrent name, safe to print.
     pub name: String,
-    /// Its info-hash.
     pub info_hash: Option<InfoHash>,
     /// Bytes of all files.
     pub size: u64,
-    /// Its files.
     pub files: Vec<FileRow>,
-    /// The folder that it would go to, safe to print.
+    /// Download directory, safe to print.
     pub folder: String,
-    /// Free bytes there, if it can be told.
+    /// Free bytes in the download directory, if known.
     pub free: Option<u64>,
-    /// Whether it is in the list already.
+    /// The torrent is already in the session.
     pub present: bool,
-    /// What a person should hear of it: renamed files and the like.
+    /// Remarks for the user, such as renamed files.
     pub remarks: Vec<String>,
 }
 
-/// A torrent to be made of the user's own data.
+/// A torrent to create from local data.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct NewTorrent {
-    /// The path of the file or folder.
+pub struct CreateRequest {
+    /// Path of the file or directory.
     pub what: String,
-    /// Its trackers, to be asked one after the other.
+    /// Tracker URLs, one per tier.
     pub trackers: Vec<String>,
-    /// Only these are asked for peers.
+    /// Set the private flag (BEP 27): peers come from the trackers only.
     pub private: bool,
 }
 
-/// What a torrent to be made would be.
+/// Preview of a torrent to create.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Planned {
-    /// Its name, safe to print.
+pub struct CreatePreview {
+    /// Torrent name, safe to print.
     pub name: String,
-    /// How many files it has.
+    /// Number of files.
     pub files: u64,
     /// Bytes of all files.
     pub size: u64,
-    /// Bytes of a piece.
+    /// Piece length in bytes.
     pub piece_length: u32,
-    /// How many pieces it has.
+    /// Number of pieces.
     pub pieces: u64,
-    /// Bytes of its `.torrent`.
+    /// Size of the `.torrent` file in bytes.
     pub torrent: u64,
-    /// What is left out, in words.
+    /// Text that describes files left out.
     pub left_out: Option<String>,
 }
 
-/// A torrent that was made.
+/// A created torrent.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Created {
-    /// Where its `.torrent` is, safe to print.
+    /// Path of the `.torrent` file, safe to print.
     pub path: String,
-    /// Its magnet link.
     pub magnet: String,
-    /// Whether others on the local network find it by its info-hash alone.
+    /// Peers on the local network can find it by LSD.
     pub lan: bool,
 }
 
-/// Which way in the queue.
+/// A move within the queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Step {
-    /// Before the one that stands before it.
+pub enum QueueMove {
+    /// One position up.
     Up,
-    /// Behind the one that follows it.
+    /// One position down.
     Down,
-    /// Before all others.
+    /// To the front.
     First,
-    /// Behind all others.
+    /// To the back.
     Last,
 }
 
-/// A key of the config file and its new value as it would stand there in TOML; `None` takes it out.
+/// A config file key and its new value as TOML text; `None` removes the key.
 pub type Setting = (String, Option<String>);
 
-/// What can be asked of the engine.
+/// A command to the engine.
 #[derive(Clone, Debug)]
 pub enum Command {
-    /// Add a torrent; answered by `Event::Added`, `Event::Known` or `Event::Refused`.
+    /// Adds a torrent; answered by `Event::Added`, `Event::Known` or `Event::AddFailed`.
     Add(AddTorrent),
-    /// Stop it, keep it in the list.
+    /// Stops a torrent and keeps it in the session.
     Pause(TorrentId),
-    /// Start it again.
+    /// Starts a paused torrent.
     Resume(TorrentId),
-    /// These files of a torrent that waits for that are wanted so much, the others normally; it goes on.
-    Choose {
-        /// Which.
+    /// Sets the file priorities of a torrent that waits for a file selection, and starts the download.
+    SelectFiles {
         id: TorrentId,
         /// As in `AddTorrent::priorities`.
         priorities: Vec<(usize, Priority)>,
     },
-    /// Take it out of the list.
+    /// Removes a torrent from the session.
     Remove {
-        /// Which.
         id: TorrentId,
-        /// Delete its files too.
+        /// Delete its files as well.
         data: bool,
     },
-    /// Tell the torrent something.
-    Wish(TorrentId, Wish),
-    /// Say what is inside, without adding it; answered by `Event::Inspected`.
+    /// Forwards a command to a running torrent.
+    Torrent(TorrentId, TorrentCommand),
+    /// Previews a torrent without adding it; answered by `Event::Inspected`.
     Inspect(AddTorrent),
-    /// Move it in the queue.
-    Queue(TorrentId, Step),
-    /// How large its share of what all have together is: of the limits, and of the bytes under way. `High` is four times
-    /// the usual one, `Low` a quarter of it; `Skip` counts as `Low`.
-    Rank(TorrentId, Priority),
-    /// Move its data to this folder, and go on there.
+    /// Moves a torrent in the queue.
+    Queue(TorrentId, QueueMove),
+    /// Sets the bandwidth priority: the torrent's share of the rate limits and of the write budget.
+    ///
+    /// `High` weighs four times `Normal`, `Low` a quarter of it; `Skip` counts as `Low`.
+    SetBandwidthPriority(TorrentId, Priority),
+    /// Moves the data of a torrent to another directory and resumes there.
     Move {
-        /// Which.
         id: TorrentId,
-        /// The new download folder.
+        /// The new download directory.
         to: PathBuf,
     },
-    /// Write its `.torrent`, as it was received, to this path; a folder takes it under the torrent's name. Never
-    /// overwrites.
-    Export {
-        /// Which.
-        id: TorrentId,
-        /// The path.
-        to: PathBuf,
-    },
-    /// It may overwrite the files in its way that `Event::Occupied` told of; it starts again.
+    /// Writes the `.torrent` file, as received, to a path. Never overwrites a file.
+    ///
+    /// If the path is a directory, the file is named after the torrent.
+    Export { id: TorrentId, to: PathBuf },
+    /// Restarts a torrent with permission to overwrite the files reported by `Event::Occupied`.
     Overwrite(TorrentId),
-    /// Show its folder in the system's file manager.
+    /// Opens the download directory in the system's file manager.
     Open(TorrentId),
-    /// Tell their magnet links; answered by `Event::Magnets`.
+    /// Requests the magnet links of torrents; answered by `Event::MagnetLinks`.
     Magnets(Vec<TorrentId>),
-    /// Write these into the config file, and heed at once what can be heeded at once.
-    Configure(Vec<Setting>),
-    /// Connect to these peers.
+    /// Writes settings to the config file and applies those that can change at run time.
+    UpdateConfig(Vec<Setting>),
+    /// Dials these peers.
     AddPeers(TorrentId, Vec<SocketAddr>),
-    /// Limits of all torrents together, bytes a second.
+    /// Sets the global rate limits in bytes per second; `None` means unlimited.
     Limits {
-        /// In.
+        /// Download limit.
         down: Option<u64>,
-        /// Out.
+        /// Upload limit.
         up: Option<u64>,
     },
-    /// Say what a torrent of one's own data would be; answered by `Event::Surveyed`.
-    Survey(NewTorrent),
-    /// Make it, put its `.torrent` beside the data, add it and seed it; answered by `Event::Creating` while it is hashed,
-    /// and by `Event::Created`. One at a time: this takes the place of what is being made or looked at.
-    Create(NewTorrent),
-    /// Stop what is being made or looked at, without an answer; nothing stays behind.
+    /// Previews a torrent to create; answered by `Event::CreatePreview`.
+    PreviewCreate(CreateRequest),
+    /// Creates a torrent: hashes the data, writes the `.torrent` next to it, adds and seeds it.
+    ///
+    /// Answered by `Event::CreateProgress` during hashing and by `Event::Created`. Replaces a creation or preview in
+    /// progress.
+    Create(CreateRequest),
+    /// Cancels the creation or preview in progress, without an answer; leaves no files behind.
     StopCreating,
-    /// The torrent whose [`Detail`] the snapshots are to carry.
+    /// Selects the torrent whose [`Detail`] is included in snapshots.
     Focus(Option<TorrentId>),
 }
 
-/// What the engine tells.
+/// An event from the engine.
 #[derive(Clone, Debug)]
 pub enum Event {
-    /// The state of everything; at most four a second, only when something changed.
+    /// The current state; at most four per second, and only after a change.
     Snapshot(Arc<Snapshot>),
-    /// A torrent was added.
     Added {
-        /// Its name from now on.
         id: TorrentId,
-        /// What `AddTorrent::what` was.
+        /// The `AddTorrent::what` of the command.
         what: String,
     },
-    /// A torrent that was to be added is in the list already; what it brought besides was worked in.
+    /// The torrent is already in the session; its new trackers, peers and other additions were merged.
     Known {
-        /// Its name.
         id: TorrentId,
-        /// What `AddTorrent::what` was.
+        /// The `AddTorrent::what` of the command.
         what: String,
-        /// One sentence: what was made of it.
+        /// One sentence that describes the merge.
         text: String,
     },
-    /// A torrent was not added.
-    Refused {
-        /// What `AddTorrent::what` was.
+    /// A torrent could not be added.
+    AddFailed {
+        /// The `AddTorrent::what` of the command.
         what: String,
-        /// One sentence: what is wrong, where, what to do.
+        /// One sentence: error, location, remedy.
         why: String,
     },
-    /// What is inside something that could be added, or one sentence why it cannot be.
+    /// The preview of a torrent, or the error as one sentence.
     Inspected {
-        /// What `AddTorrent::what` was.
+        /// The `AddTorrent::what` of the command.
         what: String,
-        /// What is inside.
-        contents: Result<Box<Contents>, String>,
+        contents: Result<Box<TorrentPreview>, String>,
     },
-    /// The magnet links that were asked for: of those torrents that are known so far.
-    Magnets {
-        /// How many were asked for.
+    /// The requested magnet links, for torrents whose link is known by now.
+    MagnetLinks {
+        /// Number of torrents requested.
         asked: usize,
-        /// The links.
         links: Vec<String>,
     },
-    /// What a torrent of one's own data would be, or one sentence why it cannot be.
-    Surveyed {
-        /// What was asked about.
-        of: NewTorrent,
-        /// What it would be.
-        planned: Result<Box<Planned>, String>,
+    /// The preview of a torrent to create, or the error as one sentence.
+    CreatePreview {
+        /// The request.
+        of: CreateRequest,
+        planned: Result<Box<CreatePreview>, String>,
     },
-    /// How far the hashing of one's own data is.
-    Creating {
-        /// What `NewTorrent::what` was.
+    /// Hashing progress of a torrent creation.
+    CreateProgress {
+        /// The `CreateRequest::what` of the command.
         what: String,
         /// Bytes hashed.
         done: u64,
-        /// Bytes in all; 0 while the files are looked for.
+        /// Bytes in total; 0 while the files are being listed.
         total: u64,
-        /// Bytes a second.
+        /// Bytes per second.
         rate: u64,
     },
-    /// A torrent was made and is being added, or one sentence why not.
+    /// A torrent was created and is being added, or the error as one sentence.
     Created {
-        /// What `NewTorrent::what` was.
+        /// The `CreateRequest::what` of the command.
         what: String,
-        /// What was made.
         made: Result<Box<Created>, String>,
     },
-    /// The metadata of a magnet are here, and its files are to be chosen: nothing is fetched before `Command::Choose`.
-    Choose {
-        /// Which.
-        id: TorrentId,
-        /// What is inside.
-        contents: Box<Contents>,
-    },
-    /// Files are in the way of a torrent that are not its own: it has stopped. Told once until the user says something of it.
+    /// The metadata of a magnet link is complete; the download waits for `Command::SelectFiles`.
+    FilesKnown { id: TorrentId, contents: Box<TorrentPreview> },
+    /// A torrent stopped because files of other origin occupy its paths.
+    ///
+    /// Sent once until the user reacts.
     Occupied {
-        /// Which.
         id: TorrentId,
-        /// Its name.
+        /// Torrent name.
         name: String,
-        /// The sentence.
+        /// One sentence for the user.
         text: String,
-        /// Whether `Command::Overwrite` lets it overwrite them; not where they belong to another torrent.
+        /// Whether `Command::Overwrite` is possible; false if the files belong to another torrent.
         ask: bool,
     },
-    /// Its check is over.
-    Ready(TorrentId),
-    /// Everything wanted of it has been downloaded, verified and written.
+    /// The hash check of a torrent is complete.
+    Checked(TorrentId),
+    /// All wanted data of a torrent is downloaded, verified and written.
     Complete(TorrentId),
-    /// Something happened that a person should hear of.
+    /// A message for the user.
     Notice {
-        /// To which torrent, if to one.
+        /// The torrent concerned, if any.
         id: Option<TorrentId>,
-        /// The sentence.
         text: String,
     },
-    /// The engine has stopped; nothing follows.
+    /// The engine has stopped; no further events follow.
     Stopped,
 }
 
-/// The state of everything a person can see, at one moment.
+/// The state of the engine and all torrents at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
     /// Time since the engine started.
     pub uptime: Duration,
-    /// The torrents, in the order of the queue: as they were added until the user moves them.
+    /// All torrents in queue order: the order of adding until the user moves them.
     pub torrents: Vec<(TorrentId, TorrentView)>,
-    /// The torrent whose view carries a [`Detail`].
+    /// The torrent whose view includes a [`Detail`].
     pub focus: Option<TorrentId>,
-    /// Payload bytes a second in, all torrents.
+    /// Payload download rate of all torrents, in bytes per second.
     pub down: u64,
-    /// Payload bytes a second out, all torrents.
+    /// Payload upload rate of all torrents, in bytes per second.
     pub up: u64,
-    /// The limits of all torrents together, bytes a second.
+    /// Global download and upload limits in bytes per second; `None` means unlimited.
     pub limits: (Option<u64>, Option<u64>),
-    /// The port that peers can reach us on; `None` while there is none.
+    /// Listen port for incoming peers; `None` if not listening.
     pub port: Option<u16>,
-    /// What became of the port, in words: `listening`, `taken, using 6882` ..
-    pub port_state: String,
-    /// How our DHT node is doing; `None` where there is none.
+    /// Status text of the listen port, such as `listening` or `taken, using 6882`.
+    pub port_status: String,
+    /// Status of the DHT node; `None` if disabled.
     pub dht: Option<DhtState>,
-    /// Free bytes on the disk of the default download folder.
+    /// Free bytes on the disk of the default download directory.
     pub free: Option<u64>,
-    /// Share of the last second in which the busiest disk thread was busy, 0 to 1.
+    /// Utilization of the busiest disk thread during the last second, 0 to 1.
     pub disk_busy: f32,
-    /// Connections of all torrents together, and the most there may be.
+    /// Connections of all torrents, and their maximum.
     pub connections: (u32, u32),
-    /// Downloads that may run at once; `None` is no limit.
+    /// Maximum number of active downloads; `None` means unlimited.
     pub max_active: Option<u32>,
-    /// The default download folder, safe to print.
+    /// Default download directory, safe to print.
     pub folder: String,
-    /// The config file that settings are written to, safe to print; empty where there is none.
+    /// Path of the config file, safe to print; empty if there is none.
     pub config_file: String,
-    /// What happened to all torrents, newest last: since the engine started, to which torrent, and the sentence. At
-    /// most [`Snapshot::LOG`].
+    /// Log of all torrents, newest last: time since the engine started, torrent, text.
+    ///
+    /// Holds at most [`Snapshot::LOG`] entries.
     pub log: Vec<(Duration, Option<TorrentId>, String)>,
 }
 
 impl Snapshot {
-    /// The most sentences of the log.
+    /// Maximum number of log entries.
     pub const LOG: usize = 200;
 }

@@ -1,20 +1,20 @@
-//! The command line: what can be called, and who does it. One file a verb.
+//! The command line: argument definitions (clap) and dispatch. Each subcommand has its own module.
 
 pub mod bench;
 pub mod create;
 pub mod demo;
 pub mod download;
-pub mod interface;
+pub mod generate;
 pub mod log;
-pub mod made_up;
 pub mod magnet;
-pub mod out;
-pub mod pages;
+pub mod output;
 pub mod progress;
+pub mod sample_data;
 pub mod share;
 pub mod show;
-pub mod source;
+pub mod torrent_arg;
 pub mod tracker;
+pub mod tui;
 pub mod verify;
 
 use std::ffi::OsString;
@@ -27,46 +27,46 @@ use clap::{Args, CommandFactory, Parser, Subcommand};
 
 pub use crate::config::{Encryption, Settings as Common};
 
-/// It could not be done.
+/// Exit status of a run that failed.
 pub const FAILED: u8 = 1;
-/// The call was wrong.
-pub const WRONG_CALL: u8 = 2;
-/// Stopped by the user.
+/// Exit status after a usage error.
+pub const USAGE_ERROR: u8 = 2;
+/// Exit status after an interrupt by the user or by a signal (128 + SIGINT).
 pub const STOPPED: u8 = 130;
 
 /// A BitTorrent client for the terminal: watch every peer and every piece live.
 ///
-/// Without a verb it opens the terminal interface and adds each TORRENT that is named.
+/// Without a subcommand, opens the terminal interface and adds each TORRENT.
 #[derive(Parser, Clone, Debug)]
 #[command(name = "ttui", version, max_term_width = 120)]
 #[command(after_help = "A TORRENT is a .torrent file, a magnet link, a 40-digit info-hash, or an http(s) URL of a \
     .torrent or of a link.\nExit status: 0 done, 1 it could not be done, 2 the call was wrong, 130 stopped by the user.")]
 pub struct Cli {
-    /// What is to be done; the interface when absent.
+    /// Subcommand; `None` opens the interface.
     #[command(subcommand)]
-    pub verb: Option<Verb>,
+    pub verb: Option<Command>,
     /// Torrents to add to the interface
     #[arg(value_name = "TORRENT")]
     pub torrents: Vec<String>,
-    /// The folder that the interface downloads to
+    /// Download directory for the interface
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
-    /// The port that peers reach the interface on
+    /// Port to listen on for incoming peers
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
-    /// Flags that every verb takes.
+    /// Options accepted by every subcommand.
     #[command(flatten)]
     pub common: Common,
 }
 
 impl Cli {
-    /// Reads the arguments; the first is the program's own name.
+    /// Parses the arguments; the first is the program name.
     ///
     /// # Errors
-    /// The call is wrong, or it asks for help or the version.
+    /// The arguments are invalid, or ask for help or the version.
     fn read(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
         let cli = Cli::try_parse_from(args)?;
-        // They are the interface's own. A verb that has them too would seem to be given what it never sees.
+        // `--dir` and `--port` before a subcommand would silently not apply to the subcommand's own options.
         let stray = [("--dir", cli.dir.is_some()), ("--port", cli.port.is_some())];
         match stray.into_iter().find(|(_, given)| *given && cli.verb.is_some()) {
             Some((flag, _)) => {
@@ -77,7 +77,7 @@ impl Cli {
         }
     }
 
-    /// What the interface is told: its own flags are also keys of the config.
+    /// Returns the common options with the interface's `--dir` and `--port`, which are also config keys.
     fn for_interface(&self) -> Common {
         let mut common = self.common.clone();
         common.dir = self.dir.clone().or(common.dir);
@@ -86,75 +86,75 @@ impl Cli {
     }
 }
 
-/// What can be done without the interface.
+/// A subcommand.
 #[derive(Subcommand, Clone, Debug)]
-pub enum Verb {
+pub enum Command {
     /// Download torrents, then seed them
     Download(DownloadArgs),
-    /// Check what is there, then seed it
+    /// Verify existing data, then seed it
     Seed(SeedArgs),
-    /// Make a .torrent file of a file or a folder
+    /// Create a .torrent file from a file or directory
     Create(CreateArgs),
-    /// Show what is inside a .torrent file or a magnet link
+    /// Show the contents of a .torrent file or a magnet link
     Show(ShowArgs),
-    /// Check data on disk against a .torrent file; done only if they are whole
+    /// Verify data on disk against a .torrent file; exit status 0 only if complete
     Verify(VerifyArgs),
     /// Print the magnet link of a .torrent file
     Magnet(MagnetArgs),
     /// Run a small HTTP and UDP tracker
     Tracker(TrackerArgs),
-    /// Share a file or a folder with others on the network
+    /// Share a file or directory with others on the local network
     Share(ShareArgs),
-    /// Show a whole swarm at work, with no network: a tracker, two seeders, a download
+    /// Run a local demo swarm (tracker, two seeds, one download); needs no network
     Demo(DemoArgs),
-    /// Measure this machine: making a torrent, hashing, downloading and seeding over loopback
+    /// Benchmark torrent creation, hashing, downloading and seeding over loopback
     Bench(BenchArgs),
-    /// Print the completions for a shell
+    /// Print a shell completion script
     Completions {
-        /// The shell
+        /// Shell to generate completions for
         shell: clap_complete::Shell,
     },
-    /// Print the manual page
+    /// Print the man page
     Man,
 }
 
 /// `ttui download`
 #[derive(Args, Clone, Debug)]
 pub struct DownloadArgs {
-    /// What to download
+    /// Torrents to download
     #[arg(value_name = "TORRENT", required = true)]
     pub torrents: Vec<String>,
-    /// The folder to download to
+    /// Download directory
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
-    /// The port that peers reach us on
+    /// Port to listen on for incoming peers
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
-    /// Connect to this peer at once (can be given several times)
+    /// Connect to this peer immediately (repeatable)
     #[arg(long = "peer", value_name = "IP:PORT")]
     pub peers: Vec<SocketAddr>,
-    /// Fetch only files that match (can be given several times)
+    /// Download only files matching GLOB (repeatable)
     #[arg(long, value_name = "GLOB")]
     pub select: Vec<String>,
-    /// Fetch pieces in order
+    /// Download pieces sequentially
     #[arg(long)]
     pub sequential: bool,
-    /// Write over files that were there before and are not the torrent's
+    /// Overwrite existing files that do not belong to the torrent
     #[arg(long)]
     pub overwrite: bool,
-    /// Stop seeding when this many times the wanted bytes were sent, in this and earlier runs
+    /// Stop seeding at this upload ratio, counted over all runs
     #[arg(long, value_name = "RATIO", value_parser = ratio)]
     pub seed_ratio: Option<f64>,
     /// Stop seeding after this many minutes
     #[arg(long, value_name = "MIN")]
     pub seed_time: Option<u64>,
-    /// Stop when everything is there, or with status 1 when a fault of the disk keeps it from coming
+    /// Exit when the download is complete, or with status 1 when a disk error prevents it
     #[arg(long)]
     pub exit_when_done: bool,
-    /// Print a line a second instead of a progress bar
+    /// Print one line per second instead of a progress bar
     #[arg(long)]
     pub headless: bool,
-    /// Print the lines as JSON, one object a line
+    /// Print progress as JSON, one object per line
     #[arg(long)]
     pub json: bool,
 }
@@ -162,22 +162,22 @@ pub struct DownloadArgs {
 /// `ttui seed`
 #[derive(Args, Clone, Debug)]
 pub struct SeedArgs {
-    /// What to seed
+    /// Torrents to seed
     #[arg(value_name = "TORRENT", required = true)]
     pub torrents: Vec<String>,
-    /// The folder that the data are in
+    /// Directory that contains the data
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
-    /// The port that peers reach us on
+    /// Port to listen on for incoming peers
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
-    /// Connect to this peer at once (can be given several times)
+    /// Connect to this peer immediately (repeatable)
     #[arg(long = "peer", value_name = "IP:PORT")]
     pub peers: Vec<SocketAddr>,
-    /// Print a line a second instead of a progress bar
+    /// Print one line per second instead of a progress bar
     #[arg(long)]
     pub headless: bool,
-    /// Print the lines as JSON, one object a line
+    /// Print progress as JSON, one object per line
     #[arg(long)]
     pub json: bool,
 }
@@ -185,40 +185,40 @@ pub struct SeedArgs {
 /// `ttui create`
 #[derive(Args, Clone, Debug)]
 pub struct CreateArgs {
-    /// The file or the folder
+    /// File or directory to create the torrent from
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
-    /// Where the .torrent goes [default: its name in the current folder]
+    /// Output file [default: NAME.torrent in the current directory]
     #[arg(short, long, value_name = "OUT")]
     pub output: Option<PathBuf>,
-    /// A tracker; those given later are asked when those before do not answer, those with commas between share the work
+    /// Tracker URL (repeatable; each use adds a tier, commas separate trackers within a tier)
     #[arg(long, value_name = "URL", value_parser = create::trackers)]
     pub tracker: Vec<Trackers>,
-    /// A web server that has the data too (can be given several times)
+    /// Web seed URL (BEP 19, repeatable)
     #[arg(long, value_name = "URL", value_parser = create::web_seed)]
     pub web_seed: Vec<String>,
-    /// Bytes of a piece: a power of two from 16K [default: about 1,500 pieces]
+    /// Piece length: a power of two from 16K [default: about 1,500 pieces]
     #[arg(long, value_name = "SIZE", value_parser = create::piece)]
     pub piece_length: Option<u32>,
-    /// Find peers by its trackers alone
+    /// Mark as private: peers come only from its trackers (BEP 27)
     #[arg(long)]
     pub private: bool,
-    /// A remark that everybody can read
+    /// Comment stored in the .torrent
     #[arg(long, value_name = "S")]
     pub comment: Option<String>,
-    /// Where it comes from; gives it an info-hash of its own
+    /// Value of the `source` key; changes the info-hash
     #[arg(long, value_name = "S")]
     pub source: Option<String>,
-    /// Another name than that of the file or the folder
+    /// Name of the torrent [default: name of the file or directory]
     #[arg(long, value_name = "S", value_parser = create::name)]
     pub name: Option<String>,
-    /// Take hidden files too, and those that systems leave for themselves
+    /// Include hidden and system files (.DS_Store, Thumbs.db)
     #[arg(long)]
     pub include_hidden: bool,
-    /// Do not tell when it was made: the same data always give the same bytes
+    /// Omit the creation date, for reproducible output
     #[arg(long)]
     pub no_date: bool,
-    /// Replace the .torrent if it is there already
+    /// Overwrite an existing .torrent
     #[arg(long)]
     pub force: bool,
     /// Print one JSON object
@@ -226,13 +226,13 @@ pub struct CreateArgs {
     pub json: bool,
 }
 
-/// Trackers that are asked in turn.
+/// The trackers of one tier (BEP 12).
 pub type Trackers = Vec<String>;
 
 /// `ttui show`
 #[derive(Args, Clone, Debug)]
 pub struct ShowArgs {
-    /// What to show
+    /// Torrent to show
     pub torrent: String,
     /// Print one JSON object
     #[arg(long)]
@@ -242,9 +242,9 @@ pub struct ShowArgs {
 /// `ttui verify`
 #[derive(Args, Clone, Debug)]
 pub struct VerifyArgs {
-    /// What to check
+    /// Torrent to verify against
     pub torrent: String,
-    /// The folder that the data are in
+    /// Directory that contains the data
     #[arg(long, value_name = "DIR", default_value = ".")]
     pub dir: PathBuf,
     /// Print one JSON object
@@ -255,17 +255,17 @@ pub struct VerifyArgs {
 /// `ttui magnet`
 #[derive(Args, Clone, Debug)]
 pub struct MagnetArgs {
-    /// Whose link to print
+    /// Torrent to print the magnet link of
     pub torrent: String,
 }
 
 /// `ttui tracker`
 #[derive(Args, Clone, Debug)]
 pub struct TrackerArgs {
-    /// Where to listen, for HTTP and UDP alike (can be given several times) [default: port 6969 of all addresses]
+    /// Address to listen on for HTTP and UDP (repeatable) [default: port 6969 on all addresses]
     #[arg(long, value_name = "IP:PORT")]
     pub listen: Vec<SocketAddr>,
-    /// Seconds between two announces of a client
+    /// Announce interval in seconds
     #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=86_400))]
     pub interval: u32,
 }
@@ -273,16 +273,16 @@ pub struct TrackerArgs {
 /// `ttui share`
 #[derive(Args, Clone, Debug)]
 pub struct ShareArgs {
-    /// The file or the folder
+    /// File or directory to share
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
-    /// The port that peers reach us on
+    /// Port to listen on for incoming peers
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
-    /// Take hidden files too, and those that systems leave for themselves
+    /// Include hidden and system files (.DS_Store, Thumbs.db)
     #[arg(long)]
     pub include_hidden: bool,
-    /// Print a line a second instead of the interface
+    /// Print one line per second instead of opening the interface
     #[arg(long)]
     pub headless: bool,
 }
@@ -290,7 +290,7 @@ pub struct ShareArgs {
 /// `ttui demo`
 #[derive(Args, Clone, Debug)]
 pub struct DemoArgs {
-    /// Print progress lines instead of the interface
+    /// Print progress lines instead of opening the interface
     #[arg(long)]
     pub headless: bool,
 }
@@ -298,7 +298,7 @@ pub struct DemoArgs {
 /// `ttui bench`
 #[derive(Args, Clone, Debug)]
 pub struct BenchArgs {
-    /// Bytes of the made-up data; twice as many are needed in the folder for temporary files
+    /// Size of the sample data; the temporary directory needs twice as much free space
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = bench::payload)]
     pub size: u64,
     /// Print one JSON object
@@ -306,68 +306,68 @@ pub struct BenchArgs {
     pub json: bool,
 }
 
-/// A ratio: a number from 0.
+/// Parses a ratio: a finite number >= 0.
 fn ratio(text: &str) -> Result<f64, &'static str> {
     text.parse().ok().filter(|r: &f64| r.is_finite() && *r >= 0.0).ok_or("it needs a number from 0, such as 1.5")
 }
 
-/// Does what the arguments say (the first is the program's own name) and returns the exit status.
+/// Parses the arguments (the first is the program name), runs the subcommand and returns the exit status.
 ///
 /// # Errors
-/// When it could not be done: one sentence that says what and what to do.
+/// The command failed: one sentence with cause and remedy.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> color_eyre::Result<ExitCode> {
     let cli = match Cli::read(args) {
         Ok(cli) => cli,
         Err(answer) => {
             tell(&answer);
-            return Ok(u8::try_from(answer.exit_code()).map_or(ExitCode::from(WRONG_CALL), ExitCode::from));
+            return Ok(u8::try_from(answer.exit_code()).map_or(ExitCode::from(USAGE_ERROR), ExitCode::from));
         }
     };
     outlive_limits();
     match &cli.verb {
-        Some(Verb::Download(args)) => download::run(args, &cli.common),
-        Some(Verb::Seed(args)) => download::seed(args, &cli.common),
-        Some(Verb::Demo(args)) => demo::run(args, &cli.common),
-        Some(Verb::Bench(args)) => bench::run(args, &cli.common),
-        Some(Verb::Create(args)) => create::run(args, &cli.common),
-        Some(Verb::Show(args)) => show::run(args, &cli.common),
-        Some(Verb::Verify(args)) => verify::run(args, &cli.common),
-        Some(Verb::Magnet(args)) => magnet::run(args, &cli.common),
-        Some(Verb::Tracker(args)) => tracker::run(args, &cli.common),
-        Some(Verb::Share(args)) => share::run(args, &cli.common),
-        Some(Verb::Completions { shell }) => pages::completions(*shell),
-        Some(Verb::Man) => pages::man(),
-        None => interface::run(&cli.torrents, &cli.for_interface()),
+        Some(Command::Download(args)) => download::run(args, &cli.common),
+        Some(Command::Seed(args)) => download::seed(args, &cli.common),
+        Some(Command::Demo(args)) => demo::run(args, &cli.common),
+        Some(Command::Bench(args)) => bench::run(args, &cli.common),
+        Some(Command::Create(args)) => create::run(args, &cli.common),
+        Some(Command::Show(args)) => show::run(args, &cli.common),
+        Some(Command::Verify(args)) => verify::run(args, &cli.common),
+        Some(Command::Magnet(args)) => magnet::run(args, &cli.common),
+        Some(Command::Tracker(args)) => tracker::run(args, &cli.common),
+        Some(Command::Share(args)) => share::run(args, &cli.common),
+        Some(Command::Completions { shell }) => generate::completions(*shell),
+        Some(Command::Man) => generate::man(),
+        None => tui::run(&cli.torrents, &cli.for_interface()),
     }
 }
 
-/// Has a write beyond the limit of `ulimit -f` fail, as others do, where it would end the program.
+/// Makes a write beyond `ulimit -f` fail with an error: by default, SIGXFSZ would end the program.
 #[cfg(unix)]
 fn outlive_limits() {
     use signal_hook::consts::SIGXFSZ;
-    // That the signal has a handler is all that is needed: nobody looks at the flag.
+    // Having a handler is enough; the flag is never read.
     if let Err(error) = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default()) {
         ::log::warn!("a limit on the size of files will end the program: {error}");
     }
 }
 
-/// This system has no such limit.
+/// Does nothing: only Unix has this limit.
 #[cfg(not(unix))]
 const fn outlive_limits() {}
 
-/// Prints help, the version, or what is wrong with the call. The latter quotes the arguments, which may be a stranger's
-/// words (a name that a shell has filled in), so it has no colors and is cleaned.
+/// Prints help, the version or a usage error. A usage error quotes the arguments, which may hold untrusted text (a file
+/// name filled in by shell completion), so it is sanitized and printed without colors.
 fn tell(answer: &clap::Error) {
     match answer.kind() {
-        // A closed terminal is no reason to fail over them.
+        // A closed standard output is no failure here.
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => drop(answer.print()),
-        _ => out::report(&answer.render().to_string()),
+        _ => output::report(&answer.render().to_string()),
     }
 }
 
-/// Makes the state folder, closed to others. That it cannot be made is said by whoever has something to write there.
+/// Creates the state directory, private to the user. Errors are only logged: a later write there reports its own.
 fn make_state_folder(config: &crate::config::Config) {
-    let made = crate::disk::atomic::make_state_folder(&config.state_dir, config.is_default_state_dir);
+    let made = crate::disk::atomic_file::make_state_folder(&config.state_dir, config.is_default_state_dir);
     if let Err(error) = made {
         ::log::debug!("{} cannot be made: {error}", config.state_dir.display());
     }
@@ -387,12 +387,12 @@ mod tests {
         let read = |line: &str| Cli::read(line.split(' ').map(OsString::from));
         let common = read("ttui a.torrent --dir /d --port 7").unwrap().for_interface();
         assert_eq!((common.dir, common.port), (Some("/d".into()), Some(7)));
-        let Some(Verb::Download(args)) = read("ttui download a.torrent --dir /d --port 7").unwrap().verb else {
+        let Some(Command::Download(args)) = read("ttui download a.torrent --dir /d --port 7").unwrap().verb else {
             panic!()
         };
         assert_eq!((args.dir, args.port), ("/d".into(), Some(7)));
         for wrong in ["ttui --dir /d download a.torrent", "ttui --port 7 seed a.torrent"] {
-            assert_eq!(read(wrong).unwrap_err().exit_code(), i32::from(WRONG_CALL), "{wrong}");
+            assert_eq!(read(wrong).unwrap_err().exit_code(), i32::from(USAGE_ERROR), "{wrong}");
         }
     }
 
@@ -409,7 +409,7 @@ mod tests {
         assert_eq!(cli.torrents, ["a.torrent", "b.torrent"]);
         assert_eq!((cli.common.encryption, cli.common.verbose), (Some(Encryption::Require), 2));
         for wrong in ["ttui show", "ttui --down-limit fast x", "ttui show x --encryption maybe", "ttui --max-peers 0"] {
-            assert_eq!(read(wrong).unwrap_err().exit_code(), i32::from(WRONG_CALL), "{wrong}");
+            assert_eq!(read(wrong).unwrap_err().exit_code(), i32::from(USAGE_ERROR), "{wrong}");
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Flags and the config file made into one validated [`Config`].
+//! Configuration: command line flags and the config file (TOML) merged into one validated [`Config`].
 //!
-//! [`Settings`] is both: the flags that all verbs share, and the keys of the file, by the same names. A flag wins over the
-//! file, the file over the default.
+//! [`Settings`] is both the flags common to all subcommands and the keys of the config file, under the same names.
+//! A flag overrides the file, the file overrides the default.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -19,120 +19,120 @@ pub mod interface;
 pub mod keys;
 pub mod size;
 
-/// The port that is listened on unless another one is asked for.
+/// Default listen port.
 pub const PORT: u16 = 6881;
-/// Where the DHT begins that everybody is in, unless other nodes are named.
+/// Default DHT bootstrap nodes.
 pub const DHT_NODES: [&str; 3] =
     ["router.bittorrent.com:6881", "dht.transmissionbt.com:6881", "dht.libtorrent.org:25401"];
-/// The longest config file that is read, in bytes.
+/// Maximum size of a config file, in bytes.
 const FILE: u64 = limits::MIB as u64;
 
-/// What may be said by flag and in the config file; nothing said is `None` or `false`.
+/// Settings from flags or the config file; an unset one is `None` or `false`
 #[derive(Clone, Debug, Default, clap::Args, Deserialize)]
 #[command(next_help_heading = "Common flags")]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
-    /// Read settings from this file instead of the usual one
+    /// Use this config file
     #[arg(long, value_name = "FILE", global = true)]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// Keep resume records, session and log in this folder
+    /// Directory for resume data, session and log
     #[arg(long, value_name = "DIR", global = true)]
     pub state_dir: Option<PathBuf>,
     /// Listen on this address only, and connect from it
     #[arg(long, value_name = "IP", global = true)]
     pub bind: Option<IpAddr>,
-    /// Do not use the DHT
+    /// Disable the DHT
     #[arg(long, global = true)]
     pub no_dht: bool,
-    /// Begin the DHT with these nodes, instead of the well-known ones; several with commas between them
+    /// DHT bootstrap nodes, comma-separated
     #[arg(long, value_name = "HOST:PORT", global = true, value_delimiter = ',', value_parser = node)]
     #[serde(deserialize_with = "nodes")]
     pub dht_nodes: Option<Vec<String>>,
-    /// Do not look for peers on the local network
+    /// Disable local service discovery (LSD)
     #[arg(long, global = true)]
     pub no_lsd: bool,
-    /// Let no limit of rate hold for peers of the local network
+    /// Exempt LAN peers from rate limits
     #[arg(long, global = true)]
     pub lan_unlimited: bool,
-    /// Do not exchange peers with peers
+    /// Disable peer exchange (PEX)
     #[arg(long, global = true)]
     pub no_pex: bool,
-    /// Do not speak uTP
+    /// Disable uTP
     #[arg(long, global = true)]
     pub no_utp: bool,
-    /// Do not ask the router to forward the port
+    /// Disable port mapping (PCP, NAT-PMP, UPnP)
     #[arg(long, global = true)]
     pub no_port_map: bool,
-    /// Whether connections are encrypted
+    /// Encryption policy
     #[arg(long, value_name = "WHEN", global = true)]
     pub encryption: Option<Encryption>,
-    /// Connect to at most this many peers in all
+    /// Maximum number of connected peers, over all torrents
     #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u32).range(1..))]
     #[serde(deserialize_with = "from_one")]
     pub max_peers: Option<u32>,
-    /// Let at most this many downloads run at once, the others wait; 0 is no limit
+    /// Maximum active downloads; others are queued (0 = unlimited)
     #[arg(long, value_name = "N", global = true)]
     pub max_active: Option<u32>,
-    /// Download at most this fast, as in 512K or 10MB/s; 0 is no limit
+    /// Download limit, such as 512K or 10MB/s (0 = unlimited)
     #[arg(long, value_name = "RATE", global = true, value_parser = size)]
     #[serde(deserialize_with = "size_key")]
     pub down_limit: Option<u64>,
-    /// Upload at most this fast; 0 is no limit
+    /// Upload limit (0 = unlimited)
     #[arg(long, value_name = "RATE", global = true, value_parser = size)]
     #[serde(deserialize_with = "size_key")]
     pub up_limit: Option<u64>,
     /// Write a log to this file
     #[arg(long, value_name = "FILE", global = true)]
     pub log_file: Option<PathBuf>,
-    /// Log more; twice logs everything
+    /// Increase log verbosity (-v debug, -vv trace)
     #[arg(short, long, action = clap::ArgAction::Count, global = true)]
     pub verbose: u8,
-    /// The colours of the interface
+    /// Color theme of the interface
     #[arg(long, value_name = "THEME", global = true)]
     pub theme: Option<Theme>,
-    /// Let the interface write only ASCII
+    /// Use only ASCII characters in the interface
     #[arg(long, global = true)]
     pub ascii: bool,
-    /// Leave the mouse to the terminal
+    /// Disable mouse support
     #[arg(long, global = true)]
     pub no_mouse: bool,
-    /// The download folder. A flag of the verbs that have one.
+    /// Download directory; a flag of the subcommands that use it.
     #[arg(skip)]
     pub dir: Option<PathBuf>,
-    /// The port to listen on. A flag of the verbs that have one.
+    /// Listen port; a flag of the subcommands that use it.
     #[arg(skip)]
     pub port: Option<u16>,
-    /// The most frames a second of the interface.
+    /// Maximum frames per second of the interface.
     #[arg(skip)]
     #[serde(deserialize_with = "interface::frames")]
     pub frames: Option<u32>,
-    /// How the interface tells a completion.
+    /// How the interface notifies of a completed download.
     #[arg(skip)]
     pub notify: Option<Notify>,
-    /// Whether the interface shows progress in the terminal's title.
+    /// Whether the interface shows progress in the terminal title.
     #[arg(skip)]
     pub title: Option<bool>,
-    /// Keys of the interface, by the name of the action.
+    /// Key bindings of the interface, by action name.
     #[arg(skip)]
     #[serde(deserialize_with = "interface::keys")]
     pub keys: BTreeMap<String, Vec<String>>,
 }
 
-/// Whether connections are encrypted (MSE).
+/// Encryption policy of peer connections (MSE).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encryption {
-    /// Never.
+    /// Never encrypt
     Off,
-    /// Where the other side can.
+    /// Encrypt if the peer supports it
     #[default]
     Prefer,
-    /// Always; peers that cannot are left alone.
+    /// Always encrypt; peers without encryption are refused
     Require,
 }
 
-/// Reads a size from the file: a number of bytes, or a text as flags have it.
+/// Deserializes a size: an integer number of bytes, or text as in flags.
 fn size_key<'de, D: Deserializer<'de>>(file: D) -> Result<Option<u64>, D::Error> {
     use serde::de::Error as _;
     match toml::Value::deserialize(file)? {
@@ -142,7 +142,7 @@ fn size_key<'de, D: Deserializer<'de>>(file: D) -> Result<Option<u64>, D::Error>
     }
 }
 
-/// Where a node is: `host:port`, an IPv6 address in brackets.
+/// Validates a node address: `host:port`, with an IPv6 address in brackets.
 fn node(text: &str) -> Result<String, String> {
     let text = text.trim();
     let parts = text.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0));
@@ -157,14 +157,14 @@ fn node(text: &str) -> Result<String, String> {
     }
 }
 
-/// Reads nodes from the file.
+/// Deserializes node addresses.
 fn nodes<'de, D: Deserializer<'de>>(file: D) -> Result<Option<Vec<String>>, D::Error> {
     use serde::de::Error as _;
     let all = Vec::<String>::deserialize(file)?;
     all.iter().map(|text| node(text)).collect::<Result<_, _>>().map(Some).map_err(D::Error::custom)
 }
 
-/// Reads a number from 1 on from the file.
+/// Deserializes an integer of at least 1.
 fn from_one<'de, D: Deserializer<'de>>(file: D) -> Result<Option<u32>, D::Error> {
     use serde::de::Error as _;
     match u32::deserialize(file)? {
@@ -173,59 +173,54 @@ fn from_one<'de, D: Deserializer<'de>>(file: D) -> Result<Option<u32>, D::Error>
     }
 }
 
-/// Everything that holds for a run.
+/// The validated configuration of a run.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Config {
-    /// The default download folder.
+    /// Default download directory.
     pub dir: PathBuf,
-    /// Where resume records, session and log are kept.
+    /// Directory of resume data, session and log.
     pub state_dir: PathBuf,
-    /// Nobody named another one: it is ours to close to others.
+    /// The state directory was not set by the user, so its permissions may be restricted.
     pub is_default_state_dir: bool,
-    /// The port to listen on; 0 lets the system choose.
+    /// Listen port; 0 lets the system choose.
     pub port: u16,
     /// The only address to listen on and connect from.
     pub bind: Option<IpAddr>,
-    /// Use the DHT.
     pub dht: bool,
-    /// The nodes that the DHT begins with: `host:port`.
+    /// DHT bootstrap nodes, as `host:port`.
     pub dht_nodes: Vec<String>,
-    /// Use local discovery.
+    /// Use local service discovery (LSD, BEP 14).
     pub lsd: bool,
-    /// Let limits of rate not hold for peers that were found there.
+    /// Exempt LAN peers from rate limits.
     pub lan_unlimited: bool,
-    /// Exchange peers.
+    /// Use peer exchange (PEX, BEP 11).
     pub pex: bool,
-    /// Speak uTP.
     pub utp: bool,
-    /// Ask the router to forward the port.
+    /// Request port mappings from the router.
     pub port_map: bool,
-    /// Whether connections are encrypted.
     pub encryption: Encryption,
-    /// The most connections of all torrents together.
+    /// Maximum number of connections, over all torrents.
     pub max_peers: usize,
-    /// Bytes a second in, all torrents together.
+    /// Global download limit in bytes per second.
     pub down_limit: Option<u64>,
-    /// Bytes a second out.
+    /// Global upload limit in bytes per second.
     pub up_limit: Option<u64>,
-    /// Where to log.
     pub log_file: Option<PathBuf>,
-    /// How much to log: 0, 1 or 2 and more.
+    /// Log verbosity: 0, 1, or 2 and more.
     pub verbose: u8,
-    /// Downloads that may run at once, where that was said; 0 is no limit.
+    /// Maximum number of active downloads, if set; 0 means unlimited.
     pub max_active: Option<u32>,
-    /// How the interface looks and behaves.
+    /// Settings of the interface.
     pub interface: Interface,
-    /// The config file, there or not; `None` where there is no home folder to have one in.
+    /// Path of the config file, which may not exist; `None` without a home directory.
     pub file: Option<PathBuf>,
 }
 
 impl Config {
-    /// Reads the config file and lays the flags over it.
+    /// Loads the config file and merges the flags over it.
     ///
     /// # Errors
-    /// One sentence: a file that was named and is not there, a file that cannot be read or understood, a value out of
-    /// range, no folder for the state.
+    /// Returns one sentence: missing or unreadable file, syntax error, value out of range, no state directory.
     pub fn load(flags: Settings) -> Result<Config, String> {
         let folders = etcetera::choose_base_strategy().ok();
         let usual = folders.as_ref().map(|folders| folders.config_dir().join("ttui").join("config.toml"));
@@ -275,28 +270,29 @@ impl Config {
     }
 }
 
-/// Makes settings of the text of a config file.
+/// Parses the text of a config file.
 ///
 /// # Errors
-/// One sentence: the line, the key, what is wrong with it and what to write.
-pub fn understand(path: &Path, text: &str) -> Result<Settings, String> {
-    toml::from_str(text)
-        .map_err(|error| format!("the config file {} cannot be used: {}", path.display(), keys::sentence(text, &error)))
+/// Returns one sentence: line, key, what is wrong and what to write instead.
+pub fn parse(path: &Path, text: &str) -> Result<Settings, String> {
+    toml::from_str(text).map_err(|error| {
+        format!("the config file {} cannot be used: {}", path.display(), keys::describe_error(text, &error))
+    })
 }
 
-/// Reads a config file.
+/// Reads and parses a config file.
 ///
 /// # Errors
-/// One sentence, when it is not there or cannot be understood.
+/// Returns one sentence if the file cannot be read or parsed.
 fn read(path: &Path) -> Result<Settings, String> {
     let text = text(path)?;
-    understand(path, &text)
+    parse(path, &text)
 }
 
-/// The text of a config file.
+/// Reads the text of a config file.
 ///
 /// # Errors
-/// One sentence, when it cannot be read or is far too long for one.
+/// Returns one sentence if the path cannot be read, is not a regular file or is larger than 1 MiB.
 pub fn text(path: &Path) -> Result<String, String> {
     let fail = |why: &dyn std::fmt::Display| format!("the config file {} cannot be used: {why}", path.display());
     let meta = std::fs::metadata(path).map_err(|e| fail(&e))?;

@@ -1,14 +1,16 @@
-//! # The house of `ttui`
+//! # Architecture
 //!
-//! `ttui` is a BitTorrent client for the terminal. In three sentences:
-//! [`wire`] turns bytes into values. [`swarm`] turns values and the time into decisions. Everything else -
-//! [`disk`], [`engine`], [`ui`] - carries bytes to them and carries decisions out, and decides nothing.
+//! `ttui` is a BitTorrent client for the terminal.
+//!
+//! [`wire`] holds the codecs: it parses and serializes messages and does no I/O. [`swarm`] holds the protocol logic as
+//! sans-IO state machines: they take events and the current time and return effects. [`disk`], [`engine`] and [`ui`]
+//! perform I/O and make no protocol decisions.
 //!
 //! ```text
 //!              main, cli
 //!             /        \
-//!         engine        ui           engine and ui never see each other;
-//!         /  |  \       /            they share only the words in `api`
+//!         engine        ui           engine and ui do not depend on each other;
+//!         /  |  \       /            they share the types in `api`
 //!     disk   |   `-- api
 //!        \   |   ___/
 //!          swarm
@@ -16,74 +18,80 @@
 //!           wire
 //! ```
 //!
-//! | layer | may use | may never use (held by `tests/tidy.rs`) |
+//! | layer | may use | must not use (checked by `tests/tidy.rs`) |
 //! |---|---|---|
-//! | [`wire`] | std; crates that are pure | other layers; clocks, sockets, files, threads |
-//! | [`swarm`] | `wire` | clocks, randomly ordered maps, global randomness, channels, files, sockets |
+//! | [`wire`] | std; crates without I/O | other layers; clocks, sockets, files, threads |
+//! | [`swarm`] | `wire` | clocks, hash maps and hash sets, global randomness, channels, files, sockets |
 //! | [`api`] | view types of `swarm`, ids of `wire` | `Instant`: snapshots hold durations and numbers |
 //! | [`disk`] | geometry and job types of `swarm`, `wire` | `engine`, `ui`, `api`, sockets |
-//! | [`engine`] | all below, [`config`] | `ui`; tokio outside `udp.rs` and what is below it; ureq outside `announce.rs` and what is below it |
-//! | [`ui`] | `api`, `config` | `engine`, `disk`, `swarm`, `wire`; terminal events, clocks and files outside `run.rs`, `picker.rs` and `terminal_input.rs` |
+//! | [`engine`] | all layers below, [`config`] | `ui`; tokio outside `udp_tracker`; ureq outside `announce` |
+//! | [`ui`] | `api`, `config` | other layers; clocks, files, terminal events outside the event loop and its helpers |
 //!
-//! ## The machine
+//! ## The torrent state machine
 //!
-//! One torrent is one value, [`swarm::torrent::Torrent`], changed by one method, `handle`: an
-//! [`Input`](swarm::torrent::Input) comes in, [`Effect`](swarm::torrent::Effect)s come out, time is an argument. It can
-//! neither block nor fail. A thread owns the value while the torrent runs; nothing owns it while it is paused.
-//! The same value runs in a seeded simulator (`tests/swarm_sim.rs`).
+//! A torrent is one value, [`swarm::torrent::Torrent`], with one method that changes it, `handle`: it takes an
+//! [`Input`](swarm::torrent::Input) and the current time and emits [`Effect`](swarm::torrent::Effect)s. `handle`
+//! neither blocks nor fails. A running torrent is owned by its torrent thread ([`engine::runner`]), a paused one by
+//! the session ([`engine::session`]). `tests/swarm_sim.rs` runs the same type in a seeded simulator.
 //!
-//! ## The way of a block
+//! ## Data path of a block
 //!
-//! 1. The peer's reader thread reads up to 256 KiB in one call and slices messages out of it without copying payload.
-//! 2. It sends one `Input::Wire` per read to the torrent thread.
-//! 3. The torrent thread decides: was this block asked of this peer? If so: refill the pipeline, `DiskJob::Write`.
-//! 4. The peer's writer thread sends the refill in one write.
-//! 5. A disk thread (shard = piece mod n) collects the blocks of a piece, hashes the growing prefix and writes long runs.
-//! 6. The torrent thread concludes: `Have` to the others, or the piece is wanted again and the blame goes to one peer.
-//! 7. At most every 250 ms it publishes a view; the session folds it into an `Arc<Snapshot>`; the screen draws it.
+//! 1. The reader thread of a peer ([`engine::reader`]) reads up to 256 KiB per call and slices the messages out of the
+//!    buffer without copying payload.
+//! 2. Each read is sent to the torrent thread as one `Input::Messages`.
+//! 3. The torrent checks that the block is an in-flight request of this peer, refills the request pipeline and emits
+//!    `DiskJob::Write`.
+//! 4. The writer thread of the peer ([`engine::writer`]) sends the refill in one write.
+//! 5. A disk thread ([`disk::shard`]; shard = piece mod n) collects the blocks of a piece, hashes the contiguous prefix
+//!    and writes long runs.
+//! 6. `DiskDone::Verified` makes the torrent send `have` to its peers. After `DiskDone::Corrupt` the piece is requested
+//!    again, and the block hashes identify the peer that sent bad data.
+//! 7. At most every 250 ms the torrent thread publishes a view. The session merges the views into an `Arc<Snapshot>`,
+//!    which the user interface draws.
 //!
-//! ## The way of a magnet
+//! ## Magnet links
 //!
-//! 1. A torrent of which only the info-hash is known is the same machine in a phase of its own: it has trackers and
-//!    peers, and no pieces. What peers say of theirs is kept (`swarm::peer::Early`).
-//! 2. [`swarm::metadata::Search`] asks several peers at once for the `info` dictionary and judges what they send, peer by
-//!    peer. What has the right hash leaves the machine as `Effect::Metadata`.
-//! 3. The session has it judged as every `.torrent`, keeps it, opens the files, and, where the user wishes to choose among
-//!    them, asks first.
-//! 4. `Input::Described` brings what it is made of. The peers are still there, and what they said holds: the first block is
-//!    asked for in the same moment.
+//! 1. A torrent without metadata (BEP 9) is the same state machine: it has trackers and peers, but no pieces. The
+//!    pieces that peers announce before the metadata is known are buffered ([`swarm::peer::PendingBitfield`]).
+//! 2. [`swarm::metadata::MetadataDownload`] requests the `info` dictionary from several peers at once. A dictionary
+//!    whose hash matches the info-hash leaves the state machine as `Effect::MetadataComplete`.
+//! 3. The session validates the metadata like every `.torrent` file, saves it and opens the files; if the user wants to
+//!    select files, it asks first.
+//! 4. `Input::MetadataLoaded` passes the configuration and the resume data to the torrent. Its peers stay connected and
+//!    the buffered announcements are applied, so the first block is requested at once.
 //!
-//! ## The way of an address
+//! ## Peer discovery and connection setup
 //!
-//! 1. Trackers ([`engine::announce`], [`engine::udp`]), the DHT ([`engine::dht`] around [`swarm::dht`]), peers
-//!    ([`swarm::exchange`]), the local network ([`swarm::local`]), a magnet link and the user name addresses. Each comes to
-//!    the torrent as `Input::Found` with its source; where the torrent is private, only trackers and the user are heard.
-//! 2. [`swarm::candidates`] keeps them, a bounded number in which no source pushes out another, knows who answered before and in which manner,
-//!    and says whom to call next: the local network first, then those known to be good, then by [`swarm::priority`].
-//! 3. `Effect::Dial` asks [`engine::dials`] for one of the places that all torrents share; torrents, sources and address
-//!    families take turns, and a call that stays silent lets the next one begin beside it.
-//! 4. [`engine::greet`] - one thread for all connections that are being born, ours and those that call us - connects,
-//!    encrypts where that is wanted ([`wire::mse`]) and shakes hands. What comes through gets its reader and its writer
-//!    thread; what does not goes back to the candidates as `Input::DialFailed`, with the reason that the screen shows.
-//! 5. Whom TCP does not reach is called by uTP ([`engine::utp`], around a [`swarm::utp::Link`] for each connection), and
-//!    whoever calls by it is greeted like any other: a local pair of sockets stands between, so that readers and writers
-//!    need not know. DHT and uTP share one UDP port and its thread ([`engine::datagrams`]).
-//! 6. An address that a peer named and that is not reached by either is asked for at that peer: it introduces us to each
-//!    other (BEP 55, `swarm::torrent`), and both call by uTP at the same time.
-//! 7. A web seed ([`swarm::web_seeds`]) is a peer without an address: a thread of its own turns requests into ranges.
+//! 1. Addresses come from trackers ([`engine::announce`], [`engine::udp_tracker`]), the DHT ([`engine::dht`], which
+//!    drives [`swarm::dht`]), PEX ([`swarm::pex`]), LSD ([`swarm::lsd`]), magnet links and the user. Each arrives at
+//!    the torrent with its source; a private torrent (BEP 27) accepts only trackers and the user.
+//! 2. [`swarm::peer_list`] stores a bounded number of addresses per torrent with back-off and bans, and chooses the
+//!    next address to dial: user-given and local addresses, then addresses that worked before. Sources and address
+//!    families alternate; canonical peer priority ([`swarm::canonical_priority`], BEP 40) is one of the tie-breakers.
+//! 3. `Effect::Dial` enters the [`engine::dial_queue`], which serves all torrents round-robin and limits the dials in
+//!    progress.
+//! 4. [`engine::connector`] dials, accepts and runs all handshakes on one thread, encrypted ([`wire::mse`]) or plain. A
+//!    connected peer gets a reader and a writer thread. A failed dial returns as `Input::DialFailed` with its reason.
+//! 5. A peer that is unreachable over TCP is dialed over uTP ([`engine::utp`], which drives a
+//!    [`swarm::utp::Connection`] for each stream). A local socket pair bridges the stream to the connector and to the
+//!    reader and writer threads, which handle it like TCP. The DHT and uTP share one UDP port
+//!    ([`engine::udp_endpoint`]).
+//! 6. If both fail, the torrent sends a `rendezvous` message to the connected peer that named the address by PEX (hole
+//!    punch, BEP 55), and both ends dial each other over uTP.
+//! 7. A web seed ([`swarm::web_seeds`], BEP 19) is a peer without an address: a thread of its own turns requests into
+//!    HTTP range requests.
 //!
 //! ## Limits
 //!
-//! Every bound that protects us from strangers stands in one table: [`limits`].
+//! All limits that protect against untrusted input and remote peers are constants in [`limits`].
 
 pub mod cli;
 pub mod config;
 pub mod limits;
 
 pub mod wire {
-    //! Bytes to values and back. Pure: knows no torrent's state, no clock, no socket.
+    //! Codecs: bytes to values and back. No I/O, no clock, no protocol state.
     pub mod bencode;
-    pub mod client;
     pub mod extension;
     pub mod host;
     pub mod krpc;
@@ -93,9 +101,10 @@ pub mod wire {
     pub mod message;
     pub mod metainfo;
     pub mod mse;
-    pub mod nat;
+    pub mod peer_id;
+    pub mod port_mapping;
     pub mod rc4;
-    pub mod text;
+    pub mod sanitize;
     pub mod tracker;
     pub mod upnp;
     pub mod utp;
@@ -103,26 +112,26 @@ pub mod wire {
 }
 
 pub mod swarm {
-    //! Values and the time to decisions. Pure: cannot fail, cannot block.
+    //! Protocol logic: sans-IO state machines that take events and the current time and return effects.
     pub mod address;
     pub mod bitfield;
-    pub mod candidates;
+    pub mod canonical_priority;
     pub mod choker;
     pub mod data_map;
     pub mod dht;
     pub mod event;
-    pub mod exchange;
-    pub mod external;
+    pub mod external_ip;
     pub mod geometry;
-    pub mod history;
     pub mod job;
-    pub mod local;
+    pub mod lsd;
     pub mod metadata;
     pub mod peer;
+    pub mod peer_list;
+    pub mod pex;
     pub mod picker;
-    pub mod priority;
     pub mod rate;
     pub mod reason;
+    pub mod timeline;
     pub mod torrent;
     pub mod trackers;
     pub mod utp;
@@ -131,68 +140,70 @@ pub mod swarm {
 }
 
 pub mod disk {
-    //! Files. Performs `Effect::Disk`, answers `Input::Disk`.
-    pub mod aligned;
-    pub mod atomic;
-    pub mod bits;
-    pub mod busy;
+    //! File I/O: executes `Effect::Disk` and answers with `Input::Disk`.
+    pub mod alias_paths;
+    pub mod aligned_buf;
+    pub mod atomic_bitfield;
+    pub mod atomic_file;
+    pub mod beneath;
     pub mod check;
     pub mod claims;
     pub mod create;
-    pub mod fault;
+    pub mod error;
+    pub mod file_cache;
     pub mod files;
-    pub mod handles;
     pub(crate) mod hasher;
-    pub mod lanes;
     pub mod layout;
     pub mod lock;
-    pub mod moving;
-    pub mod names;
-    pub mod open;
+    pub mod move_storage;
     pub mod own_copy;
     pub mod owners;
     pub mod ownership;
     pub mod part;
-    pub mod partial;
-    pub mod paths;
-    pub mod place;
+    pub mod piece_buffer;
     pub mod pool;
-    pub mod rawio;
-    pub mod record;
     pub mod resume;
+    pub mod resume_check;
+    pub mod resume_format;
+    pub mod resume_store;
+    pub mod sha1_interleaved;
     pub mod shard;
     pub mod stamps;
     pub mod storage;
-    pub mod store;
-    pub mod trust;
+    pub mod sys;
+    pub mod torrent_disk;
+    pub mod torrent_file;
+    pub mod utilization;
 }
 
 pub mod engine {
-    //! Threads and sockets: carries bytes to the machine and its decisions out, and decides nothing itself.
+    //! Threads and sockets: passes inputs to the state machines and executes their effects.
     pub mod add;
     pub mod announce;
-    pub(crate) mod birth;
+    pub mod bandwidth;
     pub mod buffers;
-    pub mod datagrams;
+    pub mod connector;
+    pub mod connector_config;
+    pub mod context;
     pub mod dht;
-    pub mod dials;
-    pub mod greet;
+    pub mod dial_queue;
+    pub mod file_actions;
     pub mod handle;
+    pub(crate) mod handshake;
     pub mod inbox;
     pub mod interfaces;
-    pub mod join;
-    pub mod keep;
-    pub mod kept;
     pub mod listen;
-    pub mod ports;
+    pub mod magnet;
+    pub mod port_mapper;
     pub mod reader;
-    pub mod requests;
     pub mod runner;
+    pub mod saved_torrent;
     pub mod session;
-    pub mod share;
+    pub mod session_store;
     pub mod threads;
     pub mod tracker;
-    pub mod udp;
+    pub mod udp_endpoint;
+    pub mod udp_tracker;
     pub mod utp;
     pub mod writer;
 }
@@ -200,64 +211,108 @@ pub mod engine {
 pub mod api;
 
 pub mod ui {
-    //! One loop in [`run`], the rest pure: `update` changes a model, `view` draws it.
-    pub mod acts;
-    pub mod add;
-    pub mod answer;
-    pub mod ask;
-    pub mod browse;
-    pub mod bulk;
-    pub mod chooser;
-    pub mod create;
-    pub mod departed;
-    pub mod dialog;
-    pub mod edit;
-    pub mod few;
-    pub mod files;
-    pub mod front;
-    pub mod glob;
-    pub mod graph;
-    pub mod handout;
-    pub mod help;
-    pub mod hide;
-    pub mod history;
-    pub mod info;
-    pub mod keymap;
-    pub mod keys;
-    pub mod layout;
-    pub mod log;
-    pub mod look;
-    pub mod model;
-    pub mod options;
-    pub mod order;
-    pub mod outward;
-    pub mod overwrite;
-    pub mod palette;
-    pub mod panes;
-    pub mod path;
-    pub mod peer;
-    pub mod peers;
-    pub mod pen;
-    pub mod picker;
-    pub mod piece;
-    pub mod pieces;
-    pub mod qr;
-    pub mod removal;
-    pub mod run;
-    pub mod setting;
-    pub mod settings;
-    pub mod sheet;
-    pub mod side;
-    pub mod style;
-    pub mod tabs;
-    pub mod targets;
-    mod terminal_input;
-    pub mod text;
-    pub mod torrents;
-    pub mod trackers;
-    pub mod translate;
-    pub mod tree;
-    pub mod update;
-    pub mod view;
-    pub mod walk;
+    //! Terminal user interface: one event loop; `update` changes the model, `view` draws it, both without I/O.
+    pub mod terminal {
+        //! The terminal: the event loop, input, what is written to it.
+
+        pub mod ansi16;
+        pub mod dir_reader;
+        pub mod drain;
+        pub mod event_loop;
+        pub mod input;
+    }
+
+    pub mod app {
+        //! The application: what a message does to the state, and the whole screen.
+
+        pub mod actions;
+        pub mod dialog_actions;
+        pub mod dialog_stack;
+        pub mod navigation;
+        pub mod setup;
+        pub mod torrent_actions;
+        pub mod update;
+        pub mod view;
+    }
+
+    pub mod dialogs {
+        //! Dialogs, in a stack above the panes.
+
+        pub mod add;
+        pub mod create;
+        pub mod dialog;
+        pub mod file_picker;
+        pub mod file_select;
+        pub mod help;
+        pub mod overwrite;
+        pub mod palette;
+        pub mod prompt;
+        pub mod remove;
+        pub mod settings;
+        pub mod settings_table;
+        pub mod share;
+    }
+
+    pub mod panes {
+        //! Panes: the list of torrents, the tabs of one torrent, the columns beside them.
+
+        pub mod disconnected;
+        pub mod files;
+        pub mod info;
+        pub mod log;
+        pub mod peer_detail;
+        pub mod peers;
+        pub mod pieces;
+        pub mod summary;
+        pub mod torrents;
+        pub mod trackers;
+    }
+
+    pub mod state {
+        //! State of the interface that panes and dialogs read.
+
+        pub mod app;
+        pub mod detail;
+        pub mod layout;
+        pub mod privacy;
+        pub mod rate_history;
+        pub mod selection;
+        pub mod settings;
+        pub mod sorting;
+    }
+
+    pub mod widgets {
+        //! Widgets without knowledge of torrents: tables, inputs, graphs, panels.
+
+        pub mod file_tree;
+        pub mod painter;
+        pub mod panel;
+        pub mod path_input;
+        pub mod piece_map;
+        pub mod qr;
+        pub mod rate_graph;
+        pub mod tab_bar;
+        pub mod text_input;
+    }
+
+    pub mod effect;
+    pub mod keys {
+        //! Keys, actions and the table that binds them.
+
+        pub mod bindings;
+        pub mod keymap;
+    }
+
+    pub mod theme {
+        //! Colors and glyphs.
+
+        pub mod style;
+    }
+
+    pub mod text {
+        //! Text as cells: sanitized, measured, cut; numbers formatted.
+
+        pub mod format;
+        pub mod pattern;
+    }
 }

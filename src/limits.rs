@@ -1,305 +1,327 @@
-//! Every limit and deadline that protects us from strangers, in one table.
+//! Limits and timeouts that protect the client from untrusted input and remote peers, in one table.
 //!
-//! Sizes are bytes, times are [`Duration`]s. A limit that a user may change is a default here and a key in
-//! [`crate::config`]; the others are constants on purpose.
+//! Sizes are in bytes, times are [`Duration`]s. A limit that is configurable is a default here and a key in
+//! [`crate::config`]; all others are constants on purpose.
 
 use std::time::Duration;
 
-/// One KiB in bytes.
 pub const KIB: usize = 1024;
-/// One MiB in bytes.
 pub const MIB: usize = 1024 * KIB;
 
 // --- metainfo -----------------------------------------------------------------------------------
 
-/// How deep bencode may nest.
+/// Maximum nesting depth of bencode.
 pub const BENCODE_DEPTH: usize = 32;
-/// How many tokens (strings, numbers, openings) a bencoded value may have: enough for [`FILES`] files with all that makers
-/// say of one. Reading them takes no memory.
+/// Maximum number of tokens (strings, integers, openings) in a bencoded value.
+///
+/// Enough for [`FILES`] files with all the keys that torrent creators add. Tokenizing allocates no memory.
 pub const BENCODE_TOKENS: usize = 32 * FILES;
-/// The largest `.torrent` file that is read.
+/// Maximum size of a `.torrent` file.
 pub const TORRENT_FILE: u64 = 64 * MIB as u64;
-/// The largest `info` dictionary taken from peers (BEP 9).
+/// Maximum size of an `info` dictionary received from peers (BEP 9).
 pub const METADATA: usize = 30 * MIB;
-/// The most pieces a torrent may have.
+/// Maximum number of pieces in a torrent.
 pub const PIECES: u32 = 1 << 21;
-/// The longest piece.
+/// Maximum piece length.
 pub const PIECE_LENGTH: u64 = 512 * MIB as u64;
-/// The most files in a torrent.
+/// Maximum number of files in a torrent.
 pub const FILES: usize = 1_000_000;
-/// The longest path component, in bytes of UTF-8.
+/// Maximum length of a path component, in bytes of UTF-8.
 pub const PATH_COMPONENT: usize = 255;
-/// The longest relative path, in bytes: leaves room for a download folder below the usual 4,096.
+/// Maximum length of a relative path, in bytes.
+///
+/// Leaves room for the download directory below the usual 4,096.
 pub const PATH_LENGTH: usize = 3072;
-/// The most components of a path.
+/// Maximum number of components in a path.
 pub const PATH_DEPTH: usize = 100;
-/// The most trackers kept of a torrent.
+/// Maximum number of trackers kept per torrent.
 pub const TRACKERS: usize = 100;
-/// The longest magnet link, in bytes.
+/// Maximum length of a magnet link, in bytes.
 pub const MAGNET: usize = 64 * KIB;
-/// The most runs of files that a magnet link may select.
+/// Maximum number of file ranges in the `so` parameter of a magnet link (BEP 53).
 pub const MAGNET_SELECT: usize = 1000;
-/// The most places of a magnet link where its `.torrent` may lie.
+/// Maximum number of `.torrent` URLs (`xs`, `as`) kept from a magnet link.
 pub const EXACT_SOURCES: usize = 8;
-/// The most host names of peers that are looked up of one tracker's reply, or of one magnet link.
+/// Maximum number of peer host names resolved per tracker response or magnet link.
 pub const PEER_NAMES: usize = 10;
-/// The longest tracker URL.
+/// Maximum length of a tracker URL, in bytes.
 pub const TRACKER_URL: usize = 2048;
 
 // --- peer protocol ------------------------------------------------------------------------------
 
-/// The block size that we ask for (BEP 3).
+/// Size of the blocks that we request (BEP 3).
 pub const BLOCK: u32 = 16 * KIB as u32;
-/// The largest block that we serve.
+/// Maximum size of a block that we serve.
 pub const BLOCK_SERVED: u32 = 128 * KIB as u32;
-/// The longest message of any kind that we take in.
+/// Maximum size of any received message.
 pub const MESSAGE: usize = MIB;
-/// The longest unknown message that is skipped rather than answered by closing.
+/// Maximum size of an unknown message; larger ones close the connection instead of being skipped.
 pub const UNKNOWN_MESSAGE: usize = MIB;
-/// Requests of one peer that we queue; told to it as `reqq` (BEP 10).
+/// Maximum number of queued requests per peer; sent to the peer as `reqq` (BEP 10).
 pub const REQUESTS_IN: usize = 2000;
-/// Requests beyond [`REQUESTS_IN`] that are rejected or ignored before the peer is dropped.
+/// Number of requests beyond [`REQUESTS_IN`] after which a peer is disconnected.
 pub const REQUESTS_IN_EXCESS: usize = 8000;
-/// Requests outstanding at a peer that has not told its `reqq` (BEP 10).
+/// Maximum number of in-flight requests to a peer that sent no `reqq` (BEP 10).
 pub const REQUESTS_OUT_UNTOLD: usize = 250;
-/// Requests outstanding at any peer: 2,000 blocks are 200 ms at 160 MB/s.
+/// Maximum number of in-flight requests to any peer: 2,000 blocks are 200 ms at 160 MB/s.
 pub const REQUESTS_OUT: usize = 2000;
-/// Bytes of blocks handed to a peer's writer and not yet taken by its socket.
+/// Maximum payload bytes handed to the writer of a peer and not yet accepted by the socket.
 pub const SEND_WINDOW: usize = MIB;
-/// Control messages waiting in a peer's writer before the peer is dropped.
+/// Number of control messages queued in the writer of a peer at which the peer is disconnected.
 pub const SEND_QUEUE: usize = 20_000;
-/// Blocks that nobody asked for before their sender is dropped.
+/// Number of unrequested blocks after which a peer is disconnected.
 pub const UNASKED_BLOCKS: u32 = 64;
-/// Messages other than blocks and requests that a peer may send in a burst before it counts as a flood.
+/// Burst limit of messages other than blocks and requests; beyond it they count as a flood.
 pub const CHATTER_BURST: u32 = 60_000;
-/// Messages a second by which that allowance grows again.
+/// Refill rate of [`CHATTER_BURST`], in messages per second.
 pub const CHATTER_RATE: u32 = 1_000;
-/// The longest client name kept, in characters.
+/// Maximum length of a client name, in characters.
 pub const CLIENT_NAME: usize = 40;
-/// Bytes of unfinished metadata held of one torrent: two of the largest there may be, of peers that name other lengths.
+/// Maximum bytes of incomplete metadata per torrent: room for two attempts of maximum size.
 pub const METADATA_HELD: usize = 2 * METADATA + 4 * MIB;
-/// A piece of metadata that does not come in this time is asked elsewhere, and its holder left alone for a while.
+/// Timeout of a metadata request (BEP 9); then the piece is requested elsewhere and the peer backs off.
 pub const METADATA_ANSWER: Duration = Duration::from_secs(12);
-/// Bytes kept of what peers say they have before the metadata is here, all peers of a torrent together.
+/// Maximum bytes of bitfields kept before the metadata is known, over all peers of a torrent.
 pub const EARLY_HELD: usize = 16 * MIB;
-/// Pieces of metadata that one peer gets at once (BEP 9): 4 MiB, more than nearly all metadata are.
+/// Burst limit of metadata pieces sent to one peer (BEP 9): 4 MiB, more than nearly all metadata.
 pub const METADATA_BURST: u32 = 256;
-/// Pieces of metadata a second that it gets after that; more are refused.
+/// Rate limit of metadata pieces sent to one peer after the burst, per second.
+///
+/// Requests beyond it are rejected.
 pub const METADATA_RATE: u32 = 32;
-/// Pieces of metadata that all peers of a torrent get at once: 8 MiB may wait for peers that do not read.
+/// Burst limit of metadata pieces sent to all peers of a torrent.
+///
+/// Bounds what is queued for slow readers to 8 MiB.
 pub const METADATA_BURST_ALL: u32 = 512;
-/// Pieces of metadata a second that all of them get after that.
+/// Rate limit of metadata pieces sent to all peers of a torrent after the burst, per second.
 pub const METADATA_RATE_ALL: u32 = 128;
-/// The largest extended handshake that is read at all.
+/// Maximum size of an extension handshake (BEP 10).
 pub const EXTENDED_HANDSHAKE: usize = 64 * KIB;
-/// The longest peer exchange message that is read (BEP 11): 200 addresses of both families are 5 KiB.
+/// Maximum size of a PEX message (BEP 11): 200 addresses of both families take 5 KiB.
 pub const PEX_MESSAGE: usize = 64 * KIB;
-/// Addresses taken from a peer's first peer exchange message, and told in ours.
+/// Maximum number of addresses in the first PEX message, received or sent.
 pub const PEX_FIRST: usize = 200;
-/// Addresses taken from each later one, and told in ours (BEP 11).
+/// Maximum number of addresses in each later PEX message, received or sent (BEP 11).
 pub const PEX_LATER: usize = 50;
-/// The shortest time between two peer exchange messages to one peer (BEP 11).
+/// Minimum interval between two PEX messages sent to a peer (BEP 11).
 pub const PEX_INTERVAL: Duration = Duration::from_secs(60);
-/// Peer exchange messages that come sooner than this after the one before are ignored: a little less than the minute
-/// that BEP 11 asks for, since clocks and lines differ.
+/// PEX messages received sooner than this after the previous one are ignored.
+///
+/// Slightly less than the minute of BEP 11, to tolerate clock and network jitter.
 pub const PEX_EARLY: Duration = Duration::from_secs(45);
-/// Of them so many in a row before their sender is dropped.
+/// Number of early PEX messages in a row after which a peer is disconnected.
 pub const PEX_STORM: u32 = 50;
 
-/// Addresses kept of those that one peer has named.
+/// Maximum number of addresses remembered per peer from its PEX messages.
 pub const PEX_NAMED: usize = 500;
-/// Introductions (BEP 55) that one peer may ask for at once, and that may make us call somebody.
+/// Burst limit of `rendezvous` requests per peer (BEP 55); each may cause a dial.
 pub const INTRODUCTIONS_BURST: u32 = 20;
-/// So many a second more from then on.
+/// Rate limit of `rendezvous` requests per peer after the burst, per second.
 pub const INTRODUCTIONS_RATE: u32 = 1;
-/// Addresses that we may have asked to be introduced to.
+/// Maximum number of addresses with a `rendezvous` request of ours on record.
 pub const INTRODUCTIONS_ASKED: usize = 256;
-/// The time before that is asked again of the same address.
+/// Minimum interval between two `rendezvous` requests for the same address.
 pub const INTRODUCTION_AGAIN: Duration = Duration::from_secs(10 * 60);
 
-/// The most bytes of the peer protocol that come with an encrypted handshake: far more than the handshake and the first
-/// messages that some send with it.
+/// Maximum bytes of initial payload in an encrypted handshake (MSE).
+///
+/// Far more than the first messages of any client.
 pub const MSE_PAYLOAD: usize = 16 * KIB;
 
 // --- connections --------------------------------------------------------------------------------
 
-/// Time to connect to a peer.
+/// Timeout of a connection attempt.
 pub const CONNECT: Duration = Duration::from_secs(10);
-/// Time for the whole handshake, not for each read.
+/// Timeout of the whole handshake.
 pub const HANDSHAKE: Duration = Duration::from_secs(10);
-/// The same for an address that can be spoken to in another way: encrypted, or plainly.
+/// Timeout of the handshake if a fallback remains: plain after encrypted, or encrypted after plain.
 pub const HANDSHAKE_FIRST: Duration = Duration::from_secs(5);
-/// A peer that sends nothing for this long is dropped.
+/// A peer that sends nothing for this long is disconnected.
 pub const IDLE: Duration = Duration::from_secs(125);
-/// A peer to which nothing was sent for this long gets a keep-alive.
+/// A keep-alive is sent after this long without another message.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(100);
-/// A write that makes no progress for this long ends the connection.
+/// A write without progress for this long closes the connection.
 pub const WRITE: Duration = Duration::from_secs(60);
-/// A requested block that does not come in this time makes its holder snubbed and is asked elsewhere.
+/// Timeout of a block request; then the peer is snubbed and the block is requested elsewhere.
 pub const REQUEST: Duration = Duration::from_secs(30);
-/// Dials under way at once, all torrents together. Where most addresses are dead, this many that are silent are seen
-/// off in two seconds.
+/// Maximum number of dials in progress, over all torrents.
+///
+/// Sized for swarms of mostly dead addresses: this many unanswered dials are cleared in two seconds.
 pub const HALF_OPEN_OUT: usize = 128;
-/// Dials that one torrent asks for at once: some more than can be under way, since silent ones give way only to others
-/// that wait. Those that uTP is tried for after TCP do not count against the others.
+/// Maximum number of dials queued or in progress per torrent.
+///
+/// Above [`HALF_OPEN_OUT`] because unanswered dials are replaced only if others wait. Includes the uTP dials that
+/// follow failed TCP dials, which are limited separately.
 pub const DIALS_TORRENT: usize = HALF_OPEN_OUT + UTP_CALLS + 32;
-/// Incoming connections in their handshake at once.
+/// Maximum number of incoming connections in the handshake.
 pub const HALF_OPEN_IN: usize = 50;
-/// Connected peers of one torrent (default).
+/// Maximum number of connected peers per torrent (default).
 pub const PEERS_TORRENT: usize = 200;
-/// Connected peers of all torrents together (default).
+/// Maximum number of connected peers over all torrents (default).
 pub const PEERS_ALL: usize = 1000;
-/// Downloads that the interface lets run at once (default): each may then have [`PEERS_TORRENT`] of the [`PEERS_ALL`]
-/// connections, and more downloads would only take peers from each other.
+/// Maximum number of active downloads in the interface (default).
+///
+/// Each may then have [`PEERS_TORRENT`] of the [`PEERS_ALL`] connections; more downloads would compete for peers.
 pub const ACTIVE: u32 = 5;
-/// Addresses remembered for a torrent.
+/// Maximum number of addresses in the peer list of a torrent.
 pub const KNOWN_PEERS: usize = 3000;
-/// Addresses of the local network remembered for a torrent: they are dialled before others.
+/// Maximum number of LAN addresses in the peer list of a torrent; they are dialed before all others.
 pub const LAN_PEERS: usize = 200;
-/// Of them, addresses of one host: it may run a few clients, and must not fill the list with ports.
+/// Maximum number of LAN addresses per host: room for a few clients, not for a flood of ports.
 pub const LAN_PER_HOST: usize = 4;
-/// Datagrams of local discovery read in a second; those beyond are left to the system to drop.
+/// Maximum number of LSD datagrams read per second; the system drops the rest.
 pub const LAN_DATAGRAMS: u32 = 200;
-/// Addresses of local discovery that are told to torrents in a minute, each once.
+/// Maximum number of distinct LSD addresses passed to torrents per minute.
 pub const LAN_TOLD: usize = 1000;
-/// Of the addresses that peers and the DHT name in one /24 (IPv6: /64), each is called so much later than the one before.
+/// Delay between the first dials of PEX and DHT addresses in the same /24 (IPv6: /64).
 pub const NEIGHBOUR_WAIT: Duration = Duration::from_secs(10);
-/// Neighbours that lengthen that wait.
+/// Maximum number of neighbors that add to that delay.
 pub const NEIGHBOURS_WAIT: usize = 60;
-/// Hosts whose word on our own address is kept.
+/// Maximum number of hosts whose vote on our external IP is kept.
 pub const VOICES: usize = 64;
-/// Addresses taken from one tracker reply.
+/// Maximum number of peers used from a tracker response.
 pub const PEERS_PER_REPLY: usize = 200;
 
 // --- disk ---------------------------------------------------------------------------------------
 
-/// Bytes asked for and not yet written, all torrents together (default).
+/// Maximum bytes requested or received and not yet written, over all torrents (default).
 pub const BUDGET: u64 = 48 * MIB as u64;
-/// The least of it that a torrent gets, however many share it: enough to keep its peers at work.
+/// Minimum share of [`BUDGET`] per torrent: enough to keep its peers busy.
 pub const BUDGET_LEAST: u64 = 16 * BLOCK as u64;
-/// Descriptors kept for everything that is neither a data file nor a peer: listeners, the UDP port, trackers, the log, the
-/// lists of torrents, files that are hashed, connections that are being opened.
+/// File descriptors reserved for everything except data files and peers.
+///
+/// Covers listeners, the UDP port, trackers, the log, session files, files being hashed, connections being opened.
 pub const DESCRIPTORS_KEPT: usize = 48;
-/// The most data files and journals open at once.
+/// Maximum number of open data files and journals.
 pub const FILES_OPEN: usize = 1024;
-/// The least, however few descriptors there are.
+/// Minimum of [`FILES_OPEN`] when descriptors are scarce.
 pub const FILES_OPEN_LEAST: usize = 4;
-/// The length of a write that is worth a call of its own.
+/// Minimum length of a write that gets a system call of its own.
 pub const WRITE_RUN: usize = 256 * KIB;
 
 // --- trackers -----------------------------------------------------------------------------------
 
-/// The largest tracker reply, after decoding.
+/// Maximum size of a tracker response after decompression.
 pub const TRACKER_REPLY: u64 = MIB as u64;
-/// Time for one announce, all told.
+/// Timeout of a whole announce.
 pub const TRACKER: Duration = Duration::from_secs(30);
-/// Time to connect to a tracker.
+/// Timeout of a connection to a tracker.
 pub const TRACKER_CONNECT: Duration = Duration::from_secs(10);
-/// Redirects followed.
+/// Maximum number of HTTP redirects followed.
 pub const REDIRECTS: u32 = 3;
-/// Announces under way at once.
+/// Maximum number of announces in progress.
 pub const ANNOUNCES: usize = 10;
-/// The shortest time between two announces to one tracker.
+/// Minimum interval between two announces to a tracker.
 pub const INTERVAL_MIN: Duration = Duration::from_secs(60);
-/// The longest.
+/// Maximum interval between two announces to a tracker.
 pub const INTERVAL_MAX: Duration = Duration::from_secs(12 * 3600);
-/// The interval where a tracker names none.
+/// Interval if the tracker sends none.
 pub const INTERVAL_DEFAULT: Duration = Duration::from_secs(1800);
-/// The longest text of a tracker that is kept, in characters.
+/// Maximum length of a tracker's message, in characters.
 pub const TRACKER_TEXT: usize = 200;
 
 // --- DHT ----------------------------------------------------------------------------------------
 
-/// The largest packet of a node that is read: what fits an Ethernet frame, and room for those who do not care.
+/// Maximum size of a DHT packet: an Ethernet frame, with some tolerance.
 pub const DHT_PACKET: usize = 2048;
-/// The longest transaction id.
+/// Maximum length of a transaction id.
 pub const DHT_TRANSACTION: usize = 32;
-/// The longest token.
+/// Maximum length of a token.
 pub const DHT_TOKEN: usize = 64;
-/// Peers kept of all answers to one lookup.
+/// Maximum number of peers kept per lookup.
 pub const DHT_VALUES: usize = 200;
-/// Torrents of which we keep peers for others.
+/// Maximum number of torrents in the peer store.
 pub const DHT_TORRENTS: usize = 2_000;
-/// Peers kept of each.
+/// Maximum number of peers per torrent in the peer store.
 pub const DHT_PEERS: usize = 500;
-/// Of them, of one host: several programs behind one router.
+/// Maximum number of peers per torrent and host: several clients behind one NAT.
 pub const DHT_PEERS_HOST: usize = 8;
-/// How long an announce is kept (BEP 5 leaves it open; clients announce every quarter of an hour).
+/// Lifetime of an announced peer. BEP 5 specifies none; clients announce every 15 minutes.
 pub const DHT_PEER_AGE: Duration = Duration::from_secs(45 * 60);
-/// Questions a second that one host may ask.
+/// Maximum number of queries per second from one host.
 pub const DHT_QUERIES_HOST: u32 = 5;
-/// Bytes a second of answers, to all together; local networks excepted.
+/// Maximum bytes of responses per second, to all hosts together; local networks are exempt.
 pub const DHT_ANSWERS: u32 = 8 * KIB as u32;
-/// An answer to a host that has not shown that it has its address is at most so many times as long as the question.
+/// Maximum ratio of response to query size for hosts with an unverified address.
+///
+/// Limits amplification attacks with spoofed source addresses.
 pub const DHT_AMPLIFICATION: usize = 3;
-/// The longest answer.
+/// Maximum size of a response.
 pub const DHT_ANSWER: usize = 1_200;
-/// Nodes of one /24 (IPv6: /64) in the table; local networks excepted.
+/// Maximum number of nodes per subnet (/24, IPv6 /64) in the routing table; local networks are exempt.
 pub const DHT_NODES_NETWORK: usize = 8;
-/// Nodes of one /24 (IPv6: /64) among those that a lookup heeds.
+/// Maximum number of candidates per subnet (/24, IPv6 /64) in a lookup.
 pub const DHT_LOOKUP_NETWORK: usize = 2;
-/// How long a node has to answer.
+/// Timeout of a query.
 pub const DHT_TIMEOUT: Duration = Duration::from_secs(8);
-/// After this time without an answer another node is asked beside it.
+/// A query unanswered for this long is slow: another node is queried in addition.
 pub const DHT_SLOW: Duration = Duration::from_millis(1500);
-/// Lookups under way at once.
+/// Maximum number of peer lookups in progress.
 pub const DHT_LOOKUPS: usize = 8;
-/// Lookups waiting.
+/// Maximum number of queued peer lookups.
 pub const DHT_LOOKUPS_WAITING: usize = 4096;
-/// Questions under way at once, of all lookups.
+/// Maximum number of pending queries, over all lookups.
 pub const DHT_QUESTIONS: usize = 256;
-/// The first wait before nodes to begin with are looked for again; it doubles each time.
+/// First delay between bootstrap attempts; doubles each time.
 pub const DHT_RETRY: Duration = Duration::from_secs(60);
-/// The longest.
+/// Maximum delay between bootstrap attempts.
 pub const DHT_RETRY_MOST: Duration = Duration::from_secs(1800);
-/// The largest file of nodes that is read at a start.
+/// Maximum size of the saved DHT state.
 pub const DHT_FILE: u64 = 64 * KIB as u64;
-/// Nodes kept in it.
+/// Maximum number of saved nodes.
 pub const DHT_FILE_NODES: usize = 300;
 
 // --- uTP ----------------------------------------------------------------------------------------
 
-/// The largest packet of uTP that is read: some find out that loopback takes larger ones than Ethernet does.
+/// Maximum size of a uTP packet: path MTU discovery over loopback yields larger packets than Ethernet.
 pub const UTP_PACKET: usize = 9 * KIB;
-/// Bytes that one connection may have under way to us, or here and not yet taken.
+/// Receive window of a connection: bytes in flight to us or received and not consumed.
 pub const UTP_WINDOW: usize = 512 * KIB;
-/// Packets of one connection under way in one direction: far from the half of the numbers that there are.
+/// Maximum number of packets in flight per connection and direction.
+///
+/// Must be far below half of the sequence number space.
 pub const UTP_PACKETS: usize = 1024;
-/// Callers who have not shown yet that they have their addresses; each costs a few hundred bytes.
+/// Maximum number of incoming connections with an unverified address; each costs a few hundred bytes.
 pub const UTP_CALLERS: usize = 256;
-/// The time that they have for it.
+/// Time in which an incoming connection must verify its address.
 pub const UTP_CALLER: Duration = Duration::from_secs(10);
-/// Connections of uTP in all, with those that are being closed.
+/// Maximum number of uTP connections, including those being closed.
 pub const UTP_LINKS: usize = 4096;
-/// Calls by uTP under way to those who do not answer by TCP.
+/// Maximum number of uTP dials in progress, to peers that did not answer over TCP.
 pub const UTP_CALLS: usize = 64;
-/// Answers a second to packets of connections that are not known.
+/// Maximum number of RESET packets per second sent in reply to packets of unknown connections.
 pub const UTP_RESETS: u32 = 100;
 
 // --- web seeds ----------------------------------------------------------------------------------
 
-/// Web seeds of one torrent that are kept.
+/// Maximum number of web seeds kept per torrent.
 pub const WEB_SEEDS: usize = 100;
-/// Web seeds of one torrent that are asked at once: each costs a thread and a connection, and one fills most links.
+/// Maximum number of web seeds in use per torrent.
+///
+/// Each costs a thread and a connection, and one fills most links.
 pub const WEB_SEEDS_AT_ONCE: usize = 4;
-/// Time until a web seed that failed is asked again; three times as long each time.
+/// First back-off of a web seed after a failure; triples each time.
 pub const WEB_SEED_BACKOFF: Duration = Duration::from_secs(5);
-/// The longest such time, also when the server itself asks for more (`Retry-After`).
+/// Maximum back-off of a web seed, also for a `Retry-After` of the server.
 pub const WEB_SEED_BACKOFF_MOST: Duration = Duration::from_secs(1800);
-/// Files in a row that a web seed may lack before it is left alone for a while: whoever makes a torrent names its web
-/// seeds, and must not send us to somebody else's server a million times for what was never there.
+/// Number of missing files in a row after which a web seed backs off.
+///
+/// The creator of a torrent chooses its web seeds and must not be able to aim a million futile requests at a server.
 pub const WEB_SEED_LACKS: u32 = 16;
-/// Time for a web seed to send anything more: to connect, to answer, for each read of its answer.
+/// Timeout of each step of a web seed request: connect, response head, each read.
 pub const WEB_SEED_READ: Duration = Duration::from_secs(25);
-/// Blocks asked of a web seed in one go: 8 MiB, so that one request lasts while the next is on its way.
+/// Maximum number of blocks per web seed request.
+///
+/// 8 MiB, so that one transfer lasts until the next one starts.
 pub const WEB_SEED_RUN: usize = 512;
-/// Bytes of a file that are read and thrown away where a web seed ignores ranges. One that does so with larger files
-/// would send far more than is of use.
+/// Maximum bytes read and discarded at the start of a file if a web seed ignores range requests.
+///
+/// Beyond that the transfer would be mostly waste.
 pub const WEB_SEED_SKIP: u64 = 4 * MIB as u64;
 
-// --- leaving ------------------------------------------------------------------------------------
+// --- shutdown -----------------------------------------------------------------------------------
 
-/// Time for everything to stop.
+/// Deadline of the whole shutdown.
 pub const SHUTDOWN: Duration = Duration::from_secs(5);
-/// Time for the last announce.
+/// Deadline of the `stopped` announce.
 pub const LAST_ANNOUNCE: Duration = Duration::from_secs(3);

@@ -13,15 +13,15 @@ use lava_torrent::torrent::v1::TorrentBuilder;
 use ratatui::buffer::Buffer;
 use ratatui::style::Color;
 use tempfile::TempDir;
-use ttui::api::{Command as Asked, Created, Event, NewTorrent, Planned, Snapshot, State, TorrentId};
+use ttui::api::{Command as Asked, CreatePreview, CreateRequest, Created, Event, Snapshot, State, TorrentId};
 use ttui::engine::handle::{Engine, EngineConfig};
-use ttui::ui::create::{CreateBox, Making};
-use ttui::ui::dialog::Dialog;
-use ttui::ui::model::{Model, Msg};
-use ttui::ui::outward::Outward;
-use ttui::ui::path::{Entry, Listing};
-use ttui::ui::style::{Colours, ThemeName};
-use ttui::ui::update::update;
+use ttui::ui::app::update::update;
+use ttui::ui::dialogs::create::{CreateDialog, CreateEvent};
+use ttui::ui::dialogs::dialog::Dialog;
+use ttui::ui::effect::Effect;
+use ttui::ui::state::app::{AppState, Message};
+use ttui::ui::theme::style::{ColorDepth, ThemeName};
+use ttui::ui::widgets::path_input::{DirListing, Entry};
 use ttui::wire::metainfo::Metainfo;
 
 use support::screen::{draw, keys, model, text as shown};
@@ -297,10 +297,10 @@ fn the_engine_makes_a_torrent_and_seeds_it_from_where_it_is() {
     })
     .unwrap();
     let events = engine.events();
-    let new = NewTorrent { what: path.to_str().unwrap().into(), ..NewTorrent::default() };
-    engine.send(Asked::Survey(new.clone()));
-    let all = told(&events, |event| matches!(event, Event::Surveyed { .. }));
-    let Some(Event::Surveyed { of, planned: Ok(planned) }) = all.last() else { panic!("{all:?}") };
+    let new = CreateRequest { what: path.to_str().unwrap().into(), ..CreateRequest::default() };
+    engine.send(Asked::PreviewCreate(new.clone()));
+    let all = told(&events, |event| matches!(event, Event::CreatePreview { .. }));
+    let Some(Event::CreatePreview { of, planned: Ok(planned) }) = all.last() else { panic!("{all:?}") };
     assert!(*of == new && planned.files == 300 && planned.pieces == planned.size.div_ceil(16 * 1024));
     engine.send(Asked::Create(new.clone()));
     let all = told(&events, |event| matches!(event, Event::Created { .. }));
@@ -318,11 +318,12 @@ fn the_engine_makes_a_torrent_and_seeds_it_from_where_it_is() {
     told(&events, |event| matches!(event, Event::Created { made: Ok(_), .. }));
     assert!(home.path().join("many 2.torrent").exists());
     // One that is stopped leaves nothing; one that cannot be is told.
-    engine.send(Asked::Create(NewTorrent { what: home.path().to_str().unwrap().into(), ..NewTorrent::default() }));
+    engine
+        .send(Asked::Create(CreateRequest { what: home.path().to_str().unwrap().into(), ..CreateRequest::default() }));
     engine.send(Asked::StopCreating);
-    engine.send(Asked::Survey(NewTorrent { what: "/dev/null".into(), ..NewTorrent::default() }));
-    let all = told(&events, |event| matches!(event, Event::Surveyed { .. }));
-    assert!(matches!(all.last(), Some(Event::Surveyed { planned: Err(_), .. })), "{all:?}");
+    engine.send(Asked::PreviewCreate(CreateRequest { what: "/dev/null".into(), ..CreateRequest::default() }));
+    let all = told(&events, |event| matches!(event, Event::CreatePreview { .. }));
+    assert!(matches!(all.last(), Some(Event::CreatePreview { planned: Err(_), .. })), "{all:?}");
     assert!(!all.iter().any(|event| matches!(event, Event::Created { .. })), "{all:?}");
     let left = engine.shutdown(Duration::from_secs(30));
     assert!(left.is_empty(), "{left:?}");
@@ -330,12 +331,12 @@ fn the_engine_makes_a_torrent_and_seeds_it_from_where_it_is() {
 
 // The box in the interface, as stories: keys, answers of the world, and what comes of them.
 
-fn order(what: &str) -> NewTorrent {
-    NewTorrent { what: what.into(), trackers: vec!["http://192.0.2.7:6969/announce".into()], private: false }
+fn order(what: &str) -> CreateRequest {
+    CreateRequest { what: what.into(), trackers: vec!["http://192.0.2.7:6969/announce".into()], private: false }
 }
 
-fn planned() -> Planned {
-    Planned {
+fn planned() -> CreatePreview {
+    CreatePreview {
         name: "photos".into(),
         files: 1412,
         size: 3_912_000_000,
@@ -353,8 +354,8 @@ fn ready() -> Created {
 }
 
 /// Tells the box something; nothing is asked of the engine in return.
-fn tell(model: &mut Model, snapshot: &Snapshot, making: Making) {
-    assert!(update(model, Msg::Creating(making), snapshot).is_empty());
+fn tell(model: &mut AppState, snapshot: &Snapshot, making: CreateEvent) {
+    assert!(update(model, Message::Creating(making), snapshot).is_empty());
 }
 
 const TYPED: &str = "c '~/photos Down 'http://192.0.2.7:6969/announce";
@@ -364,31 +365,31 @@ fn a_torrent_is_made_in_the_interface() {
     let snapshot = busy();
     for (width, height) in [(40, 12), (80, 24), (120, 36)] {
         let mut model = model(width, height, ThemeName::Plain, &snapshot);
-        let look = |model: &Model, name: &str| {
+        let look = |model: &AppState, name: &str| {
             insta::assert_snapshot!(format!("create_{name}_{width}x{height}"), shown(&draw(model, &snapshot)));
         };
         let asked = keys(&mut model, &snapshot, &format!("{TYPED} Enter"));
         let new = order("/data/me/photos");
-        assert!(matches!(&asked[..], [Asked::Survey(it)] if *it == new), "{asked:?}");
+        assert!(matches!(&asked[..], [Asked::PreviewCreate(it)] if *it == new), "{asked:?}");
         assert!(keys(&mut model, &snapshot, "Enter Enter x q").is_empty(), "it waits for the answer");
-        tell(&mut model, &snapshot, Making::Surveyed(new.clone(), Ok(Box::new(planned()))));
+        tell(&mut model, &snapshot, CreateEvent::Surveyed(new.clone(), Ok(Box::new(planned()))));
         look(&model, "planned");
         let asked = keys(&mut model, &snapshot, "Enter");
         assert!(matches!(&asked[..], [Asked::Create(it)] if *it == new), "{asked:?}");
-        tell(&mut model, &snapshot, Making::Hashed(new.what.clone(), (1_400_000_000, 3_912_000_000), 912_000_000));
+        tell(&mut model, &snapshot, CreateEvent::Hashed(new.what.clone(), (1_400_000_000, 3_912_000_000), 912_000_000));
         look(&model, "hashing");
         assert!(keys(&mut model, &snapshot, "y Enter").is_empty());
-        tell(&mut model, &snapshot, Making::Made(new.what.clone(), Ok(Box::new(ready()))));
+        tell(&mut model, &snapshot, CreateEvent::Made(new.what.clone(), Ok(Box::new(ready()))));
         look(&model, "made");
         keys(&mut model, &snapshot, "r");
         look(&model, "code");
         keys(&mut model, &snapshot, "Esc");
         assert!(!model.dialogs.is_empty(), "the link is still there");
         keys(&mut model, &snapshot, "y");
-        assert_eq!(model.outbox, [Outward::Copy(vec![ready().magnet])]);
+        assert_eq!(model.outbox, [Effect::Copy(vec![ready().magnet])]);
         keys(&mut model, &snapshot, "Enter");
         assert!(model.dialogs.is_empty());
-        update(&mut model, Msg::Added(TorrentId(3)), &snapshot);
+        update(&mut model, Message::Added(TorrentId(3)), &snapshot);
         assert_eq!(model.selected, Some(TorrentId(3)), "what was made is what one looks at");
     }
 }
@@ -422,16 +423,16 @@ fn scanned(buffer: &Buffer, light_ground: bool) -> Option<String> {
 fn a_scanner_reads_the_code_on_any_ground() {
     let snapshot = empty();
     let made = ready();
-    let link = ttui::ui::handout::short(&made.magnet);
+    let link = ttui::ui::dialogs::share::short(&made.magnet);
     let names = [ThemeName::Dark, ThemeName::Light, ThemeName::Contrast, ThemeName::Plain];
-    let colours = [Colours::Many, Colours::Sixteen, Colours::Eight];
+    let colours = [ColorDepth::Many, ColorDepth::Sixteen, ColorDepth::Eight];
     for (name, colours) in names.into_iter().flat_map(|name| colours.map(|colours| (name, colours))) {
         for (light_ground, told) in [(false, false), (true, false), (true, true)] {
             let mut model = model(100, 40, name, &snapshot);
             model.options.colours = colours;
             model.options.light_ground = light_ground && told;
             model.theme = model.options.fitted(name, false);
-            model.dialogs.push(Dialog::Create(Box::new(CreateBox::made(made.clone()))));
+            model.dialogs.push(Dialog::Create(Box::new(CreateDialog::made(made.clone()))));
             for alone in [false, true] {
                 if alone {
                     keys(&mut model, &snapshot, "r");
@@ -458,13 +459,13 @@ fn a_scanner_reads_the_code_on_any_ground() {
 fn what_was_told_holds_only_for_what_was_asked() {
     let snapshot = empty();
     let new = order("/data/me/photos");
-    let plan = || Making::Surveyed(new.clone(), Ok(Box::new(planned())));
+    let plan = || CreateEvent::Surveyed(new.clone(), Ok(Box::new(planned())));
     let fresh = || {
         let mut model = model(80, 24, ThemeName::Plain, &snapshot);
         keys(&mut model, &snapshot, &format!("{TYPED} Enter"));
         model
     };
-    let says = |model: &Model, word: &str| shown(&draw(model, &snapshot)).contains(word);
+    let says = |model: &AppState, word: &str| shown(&draw(model, &snapshot)).contains(word);
     // Stopped while it is looked at: the answer comes too late.
     let mut late = fresh();
     assert!(matches!(keys(&mut late, &snapshot, "Esc")[..], [Asked::StopCreating]));
@@ -475,17 +476,17 @@ fn what_was_told_holds_only_for_what_was_asked() {
     let mut changed = fresh();
     tell(&mut changed, &snapshot, plan());
     assert!(says(&changed, "1,866 pieces"));
-    assert!(matches!(keys(&mut changed, &snapshot, "Down Space Enter")[..], [Asked::Survey(_)]));
+    assert!(matches!(keys(&mut changed, &snapshot, "Down Space Enter")[..], [Asked::PreviewCreate(_)]));
     // Stopped while it is hashed.
     let mut stopped = fresh();
     tell(&mut stopped, &snapshot, plan());
     assert!(matches!(keys(&mut stopped, &snapshot, "Enter Esc")[..], [Asked::Create(_), Asked::StopCreating]));
     assert!(says(&stopped, "nothing was written"));
-    tell(&mut stopped, &snapshot, Making::Made(new.what.clone(), Ok(Box::new(ready()))));
+    tell(&mut stopped, &snapshot, CreateEvent::Made(new.what.clone(), Ok(Box::new(ready()))));
     assert!(!says(&stopped, "magnet:") && stopped.adding == 0);
     // It cannot be made.
     let mut failed = fresh();
-    tell(&mut failed, &snapshot, Making::Surveyed(new.clone(), Err("cannot read /data/me/photos".into())));
+    tell(&mut failed, &snapshot, CreateEvent::Surveyed(new.clone(), Err("cannot read /data/me/photos".into())));
     assert!(says(&failed, "cannot read /data/me/photos") && says(&failed, "~/photos"));
 }
 
@@ -510,7 +511,12 @@ fn any_file_can_be_completed_and_picked() {
     let listing = |folder: &str| {
         let entry = |(name, folder): (&str, bool)| Entry { name: name.into(), folder, size: 7 };
         let entries = [("album", true), ("film.mkv", false)].map(entry).to_vec();
-        Listing { folder: folder.into(), path: folder.trim_end_matches('/').into(), entries, ..Listing::default() }
+        DirListing {
+            folder: folder.into(),
+            path: folder.trim_end_matches('/').into(),
+            entries,
+            ..DirListing::default()
+        }
     };
     for (pressed, after, path) in [
         ("c '~/fi Tab", "Enter", "/data/me/film.mkv"),
@@ -520,10 +526,10 @@ fn any_file_can_be_completed_and_picked() {
     ] {
         let mut model = model(80, 24, ThemeName::Plain, &snapshot);
         keys(&mut model, &snapshot, pressed);
-        let [Outward::ListAll(folder)] = &model.outbox[..] else { panic!("{:?}", model.outbox) };
+        let [Effect::ListAll(folder)] = &model.outbox[..] else { panic!("{:?}", model.outbox) };
         let listing = listing(folder);
-        update(&mut model, Msg::Listing(listing), &snapshot);
+        update(&mut model, Message::Listing(listing), &snapshot);
         let asked = keys(&mut model, &snapshot, after);
-        assert!(matches!(&asked[..], [Asked::Survey(new)] if new.what == path), "{pressed}: {asked:?}");
+        assert!(matches!(&asked[..], [Asked::PreviewCreate(new)] if new.what == path), "{pressed}: {asked:?}");
     }
 }

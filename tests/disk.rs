@@ -373,8 +373,8 @@ fn a_probe_fails_as_a_write_would_and_changes_nothing() {
     let known = Known::new(32_768, &[(Some("d/a"), 40_000), (None, 25_536), (Some("d/b"), 70_000), (Some("c"), 10)]);
     let probe = |open: &support::torrent::Open, probe: Probe| {
         open.storage.submit([DiskJob::Probe(probe)]);
-        match open.until(|done| matches!(done, DiskDone::Room(_))).pop() {
-            Some(DiskDone::Room(result)) => result.map_err(|fault| (fault.kind, fault.text)),
+        match open.until(|done| matches!(done, DiskDone::ProbeDone(_))).pop() {
+            Some(DiskDone::ProbeDone(result)) => result.map_err(|fault| (fault.kind, fault.text)),
             other => panic!("{other:?}"),
         }
     };
@@ -533,7 +533,7 @@ fn a_time_that_was_put_back_hides_nothing_and_another_name_costs_nothing() {
         let (open, _) = home.open(&pool, &known);
         open.download(&known, 0..known.pieces());
         open.storage.close();
-        if !ttui::disk::rawio::is_exact(&path) {
+        if !ttui::disk::sys::is_exact(&path) {
             return;
         }
         let time = fs::metadata(&path).unwrap().modified().unwrap();
@@ -592,7 +592,7 @@ fn what_was_found_changed_is_never_believed_again_unhashed() {
 #[cfg(target_os = "linux")]
 #[test]
 fn what_another_program_changes_after_a_kill_is_hashed_once_the_last_write_is_noted() {
-    use ttui::disk::record::{JournalHead, Note};
+    use ttui::disk::resume_format::{JournalEntry, JournalHeader};
     let known = Known::new(32_768, &[(Some("d/a"), 100_000), (Some("d/b"), 200_000)]);
     let (home, pool) = (Home::new(), pool());
     let (open, _) = home.open(&pool, &known);
@@ -601,9 +601,9 @@ fn what_another_program_changes_after_a_kill_is_hashed_once_the_last_write_is_no
     let noted = || {
         let (mut open, mut left) = (0, 0);
         for path in home.records("journal") {
-            for note in JournalHead::decode(&fs::read(path).unwrap()).unwrap().1 {
-                open += i32::from(matches!(note, Note::Writing(_)));
-                left += i32::from(matches!(note, Note::Left(..)));
+            for note in JournalHeader::decode(&fs::read(path).unwrap()).unwrap().1 {
+                open += i32::from(matches!(note, JournalEntry::WriteStarted(_)));
+                left += i32::from(matches!(note, JournalEntry::WriteEnded(..)));
             }
         }
         (open, left)
@@ -1093,7 +1093,7 @@ mod ends {
         while verified < 10 {
             match open.next() {
                 DiskDone::Verified { .. } => verified += 1,
-                DiskDone::Unrecorded(fault) => told.push(fault),
+                DiskDone::ResumeSaveFailed(fault) => told.push(fault),
                 DiskDone::Wrote(_) => {}
                 other => panic!("{other:?}"),
             }
@@ -1149,7 +1149,7 @@ mod ends {
         assert!(!good.is_empty() && !failed.is_empty());
         open.storage.submit([DiskJob::Probe(Probe::Write(PieceIndex(failed[0])))]);
         match open.next() {
-            DiskDone::Room(Err(fault)) => assert_eq!(fault.kind, FaultKind::Full),
+            DiskDone::ProbeDone(Err(fault)) => assert_eq!(fault.kind, FaultKind::Full),
             other => panic!("{other:?}"),
         }
         let mut into = vec![0; 16_384];
@@ -1157,7 +1157,7 @@ mod ends {
         assert_eq!(into, known.bytes(known.blocks(good[0])[0]), "what is there is served on");
         fs::remove_file(dir.join("ballast")).unwrap();
         open.storage.submit([DiskJob::Probe(Probe::Write(PieceIndex(failed[0])))]);
-        assert!(matches!(open.next(), DiskDone::Room(Ok(()))));
+        assert!(matches!(open.next(), DiskDone::ProbeDone(Ok(()))));
         failed.dedup();
         open.download(&known, failed);
         open.storage.close();
@@ -1196,7 +1196,7 @@ mod figures {
         fastrand::fill(&mut data);
         let once: Vec<[u8; 20]> = data.chunks(PIECE).map(|p| Sha1::digest(p).into()).collect();
         let hashes: Vec<[u8; 20]> = once.iter().copied().cycle().take(GIB / PIECE).collect();
-        let file = ttui::disk::layout::LaidFile { path: "gib".into(), length: GIB as u64, offset: 0, pad: false };
+        let file = ttui::disk::layout::FileEntry { path: "gib".into(), length: GIB as u64, offset: 0, pad: false };
         let geometry = ttui::swarm::geometry::Geometry::new(GIB as u64, PIECE as u32);
         let hash = ttui::wire::message::InfoHash([9; 20]);
         let layout = ttui::disk::layout::Layout::new(hash, geometry, vec![file], hashes).unwrap();
@@ -1223,7 +1223,7 @@ mod figures {
                 let Some(batch) = batches.next() else { break };
                 asked += batch.iter().map(|b| u64::from(b.length)).sum::<u64>();
                 open.storage.submit(batch.into_iter().map(|block| {
-                    let at = (block.piece.at() * PIECE + block.begin as usize) % data.len();
+                    let at = (block.piece.as_usize() * PIECE + block.begin as usize) % data.len();
                     DiskJob::Write { block, data: data.slice(at..at + block.length as usize) }
                 }));
             }

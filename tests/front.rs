@@ -12,13 +12,13 @@ mod support {
 
 use std::collections::BTreeMap;
 
-use ttui::api::{Command, Contents, FaultKind, FileRow, Priority, Snapshot, TorrentId};
-use ttui::ui::keymap::Keymap;
-use ttui::ui::model::{Dialog, Model, Msg, Pane};
-use ttui::ui::outward::Outward;
-use ttui::ui::path::{Entry, Listing};
-use ttui::ui::style::ThemeName;
-use ttui::ui::update::update;
+use ttui::api::{Command, FaultKind, FileRow, Priority, Snapshot, TorrentId, TorrentPreview};
+use ttui::ui::app::update::update;
+use ttui::ui::effect::Effect;
+use ttui::ui::keys::keymap::Keymap;
+use ttui::ui::state::app::{AppState, Dialog, Focus, Message};
+use ttui::ui::theme::style::ThemeName;
+use ttui::ui::widgets::path_input::{DirListing, Entry};
 
 use support::screen::{draw, keys, model, text};
 use support::snapshots::{busy, empty};
@@ -34,7 +34,7 @@ fn world() -> Snapshot {
     snapshot
 }
 
-fn contents() -> Contents {
+fn contents() -> TorrentPreview {
     let file = |(index, (path, size)): (usize, (&str, u64))| FileRow {
         index,
         path: path.into(),
@@ -51,40 +51,40 @@ fn contents() -> Contents {
         ("film/subtitles/de.srt", 94_000),
         ("film/read me.txt", 1_200),
     ];
-    Contents {
+    TorrentPreview {
         name: "film".into(),
         size: files.iter().map(|(_, size)| size).sum(),
         files: files.into_iter().enumerate().map(file).collect(),
         folder: "~/Downloads".into(),
         free: Some(41_200_000_000),
-        ..Contents::default()
+        ..TorrentPreview::default()
     }
 }
 
-fn listing(folder: &str) -> Listing {
+fn listing(folder: &str) -> DirListing {
     let entry = |(name, size): (&str, u64)| Entry { name: name.into(), folder: size == 0, size };
     let entries =
         [("debian", 0), ("Films", 0), ("debian-12.torrent", 61_000), ("debian-13.torrent", 63_000), ("x.torrent", 900)];
-    Listing {
+    DirListing {
         folder: folder.into(),
         path: folder.trim_end_matches('/').into(),
         above: Some("/data".into()),
         entries: entries.map(entry).to_vec(),
-        ..Listing::default()
+        ..DirListing::default()
     }
 }
 
 /// Answers what was asked of the picker, as its thread would.
-fn answer(model: &mut Model, snapshot: &Snapshot) {
+fn answer(model: &mut AppState, snapshot: &Snapshot) {
     for outward in std::mem::take(&mut model.outbox) {
-        if let Outward::List(folder) = outward {
-            update(model, Msg::Listing(listing(&folder)), snapshot);
+        if let Effect::List(folder) = outward {
+            update(model, Message::Listing(listing(&folder)), snapshot);
         }
     }
 }
 
 /// Presses keys; the world answers after each. Returns what the engine is asked to do.
-fn play(model: &mut Model, snapshot: &Snapshot, pressed: &str) -> Vec<Command> {
+fn play(model: &mut AppState, snapshot: &Snapshot, pressed: &str) -> Vec<Command> {
     let mut commands = Vec::new();
     for key in pressed.split(' ') {
         let asked = keys(model, snapshot, key);
@@ -99,12 +99,12 @@ fn play(model: &mut Model, snapshot: &Snapshot, pressed: &str) -> Vec<Command> {
                         Ok(Box::new(contents))
                     }
                     "had.torrent" => {
-                        Ok(Box::new(Contents { present: true, name: "had".into(), ..Contents::default() }))
+                        Ok(Box::new(TorrentPreview { present: true, name: "had".into(), ..TorrentPreview::default() }))
                     }
                     "slow.torrent" => continue,
                     _ => Ok(Box::new(contents())),
                 };
-                commands.extend(update(model, Msg::Inspected(add.what.clone(), answer), snapshot));
+                commands.extend(update(model, Message::Inspected(add.what.clone(), answer), snapshot));
             }
         }
         commands.extend(asked);
@@ -112,7 +112,7 @@ fn play(model: &mut Model, snapshot: &Snapshot, pressed: &str) -> Vec<Command> {
     commands
 }
 
-fn fresh(snapshot: &Snapshot) -> Model {
+fn fresh(snapshot: &Snapshot) -> AppState {
     model(80, 24, ThemeName::Plain, snapshot)
 }
 
@@ -230,7 +230,7 @@ fn nodes_of_the_dht_are_typed_with_commas() {
     let snapshot = world();
     let mut model = fresh(&snapshot);
     keys(&mut model, &snapshot, ",");
-    let row = |model: &Model| {
+    let row = |model: &AppState| {
         let shown = text(&draw(model, &snapshot));
         shown.lines().find(|line| line.starts_with(" >")).unwrap_or_default().to_owned()
     };
@@ -247,7 +247,7 @@ fn nodes_of_the_dht_are_typed_with_commas() {
     let commands = play(&mut model, &snapshot, "Esc Enter 'a.example:1,192.0.2.7:6881 Enter");
     let value = r#"["a.example:1", "192.0.2.7:6881"]"#.to_owned();
     let asked = vec![("dht-nodes".to_owned(), Some(value))];
-    assert!(matches!(&commands[..], [Command::Configure(it)] if *it == asked), "{commands:?}");
+    assert!(matches!(&commands[..], [Command::UpdateConfig(it)] if *it == asked), "{commands:?}");
     assert!(row(&model).contains("a.example:1, 192.0.2.7:6881"), "{}", row(&model));
 }
 
@@ -291,13 +291,13 @@ fn what_is_there_already_is_handed_on_and_a_pasted_link_is_found_in_what_surroun
         link.replace(':', "%3A").replace('?', "%3F").replace('=', "%3D").replace('&', "%26"),
     ] {
         let mut model = fresh(&snapshot);
-        update(&mut model, Msg::Paste(pasted.clone()), &snapshot);
+        update(&mut model, Message::Paste(pasted.clone()), &snapshot);
         let commands = keys(&mut model, &snapshot, "Enter");
         let [Command::Add(add)] = &commands[..] else { panic!("{pasted}: {commands:?}") };
         assert_eq!(add.what.replace("&amp;", "&"), link, "{pasted}");
     }
     let mut model = fresh(&snapshot);
-    update(&mut model, Msg::Paste(format!("{link}\n{}\nb.torrent", link.replace('c', "d"))), &snapshot);
+    update(&mut model, Message::Paste(format!("{link}\n{}\nb.torrent", link.replace('c', "d"))), &snapshot);
     let commands = keys(&mut model, &snapshot, "Enter");
     assert_eq!(commands.iter().filter(|c| matches!(c, Command::Add(_))).count(), 3, "{commands:?}");
 }
@@ -307,22 +307,22 @@ fn the_world_is_asked_only_for_what_was_meant() {
     let snapshot = world();
     let mut model = fresh(&snapshot);
     keys(&mut model, &snapshot, "y");
-    assert_eq!(model.outbox, [Outward::Copy(vec!["magnet:?xt=urn:btih:d5d5".into()])]);
+    assert_eq!(model.outbox, [Effect::Copy(vec!["magnet:?xt=urn:btih:d5d5".into()])]);
     model.outbox.clear();
-    update(&mut model, Msg::Complete(TorrentId(2)), &snapshot);
-    update(&mut model, Msg::Complete(TorrentId(3)), &snapshot);
+    update(&mut model, Message::Complete(TorrentId(2)), &snapshot);
+    update(&mut model, Message::Complete(TorrentId(3)), &snapshot);
     let body = "several torrents are complete".to_owned();
-    assert_eq!(model.outbox, [Outward::Notify { title: "ttui".into(), body }]);
+    assert_eq!(model.outbox, [Effect::Notify { title: "ttui".into(), body }]);
     model.outbox.clear();
     let second = std::time::Duration::from_secs;
-    update(&mut model, Msg::Tick(second(1)), &snapshot);
-    let [Outward::Title(title)] = &model.outbox[..] else { panic!("{:?}", model.outbox) };
+    update(&mut model, Message::Tick(second(1)), &snapshot);
+    let [Effect::Title(title)] = &model.outbox[..] else { panic!("{:?}", model.outbox) };
     assert!(title.ends_with("MB/s - ttui") && title.contains('%'), "{title}");
     model.outbox.clear();
-    update(&mut model, Msg::Tick(second(2)), &snapshot);
+    update(&mut model, Message::Tick(second(2)), &snapshot);
     assert!(model.outbox.is_empty(), "the same title is not told twice");
     model.options.title = false;
-    update(&mut model, Msg::Tick(second(3)), &empty());
+    update(&mut model, Message::Tick(second(3)), &empty());
     assert!(model.outbox.is_empty());
 }
 
@@ -334,13 +334,13 @@ fn magnet_links_are_copied_of_all_that_are_marked() {
         let asked = keys(&mut model, &snapshot, pressed);
         let Some(Command::Magnets(ids)) = asked.last() else { panic!("{pressed}: {asked:?}") };
         let ids: Vec<u32> = ids.iter().map(|id| id.0).collect();
-        update(&mut model, Msg::Magnets(ids.len(), links), &snapshot);
+        update(&mut model, Message::Magnets(ids.len(), links), &snapshot);
         let shown = text(&draw(&model, &snapshot));
         (ids, model.outbox, shown.lines().last().unwrap().trim().to_owned())
     };
     let link = |n: u32| format!("magnet:?xt=urn:btih:{n:040}");
     let (ids, copied, said) = story("Space Down Space y", vec![link(1), link(3)]);
-    assert_eq!((ids, copied), (vec![1, 3], vec![Outward::Copy(vec![link(1), link(3)])]));
+    assert_eq!((ids, copied), (vec![1, 3], vec![Effect::Copy(vec![link(1), link(3)])]));
     assert_eq!(said, "2 magnet links are in the clipboard, if the terminal allows it");
     // The snapshot has no detail of one that was chosen just now.
     let (ids, copied, said) = story("Down y", vec![]);
@@ -349,7 +349,7 @@ fn magnet_links_are_copied_of_all_that_are_marked() {
     let (.., said) = story("* y", vec![link(1)]);
     assert_eq!(said, "1 of 7 magnet links are in the clipboard: the others are not known yet");
     let (_, copied, said) = story("* y", vec!["x".repeat(30_000); 7]);
-    assert!(matches!(&copied[..], [Outward::Copy(lines)] if lines.len() == 2));
+    assert!(matches!(&copied[..], [Effect::Copy(lines)] if lines.len() == 2));
     assert_eq!(said, "2 of 7 magnet links are in the clipboard: it takes no more");
 }
 
@@ -386,17 +386,17 @@ fn the_status_line_names_the_keys_that_hold() {
 fn settings_of_the_interface_hold_at_once() {
     let snapshot = world();
     let mut model = fresh(&snapshot);
-    let row = |model: &Model, word: &str| {
+    let row = |model: &AppState, word: &str| {
         let shown = text(&draw(model, &snapshot));
         shown.lines().any(|line| line.starts_with(" >") && line.contains(word))
     };
     keys(&mut model, &snapshot, ",");
     for (word, check) in [
-        ("theme", Box::new(|m: &Model| m.theme.name == ThemeName::Dark) as Box<dyn Fn(&Model) -> bool>),
-        ("on completion", Box::new(|m: &Model| m.options.notify == ttui::config::interface::Notify::Off)),
-        ("window title", Box::new(|m: &Model| !m.options.title)),
-        ("mouse", Box::new(|m: &Model| m.outbox.contains(&Outward::Mouse(false)))),
-        ("only ASCII", Box::new(|m: &Model| m.theme.ascii)),
+        ("theme", Box::new(|m: &AppState| m.theme.name == ThemeName::Dark) as Box<dyn Fn(&AppState) -> bool>),
+        ("on completion", Box::new(|m: &AppState| m.options.notify == ttui::config::interface::Notify::Off)),
+        ("window title", Box::new(|m: &AppState| !m.options.title)),
+        ("mouse", Box::new(|m: &AppState| m.outbox.contains(&Effect::Mouse(false)))),
+        ("only ASCII", Box::new(|m: &AppState| m.theme.ascii)),
     ] {
         for _ in 0..40 {
             if row(&model, word) {
@@ -421,7 +421,7 @@ fn the_files_of_a_magnet_are_chosen_when_they_are_known() {
         let mut model = fresh(&snapshot);
         // It waits behind what is being typed.
         keys(&mut model, &snapshot, "a 'x");
-        update(&mut model, Msg::Choose(id, Box::new(contents())), &snapshot);
+        update(&mut model, Message::Choose(id, Box::new(contents())), &snapshot);
         keys(&mut model, &snapshot, "Esc");
         let shown = text(&draw(&model, &snapshot));
         assert!(shown.contains("files of film") && shown.contains("6 of 6 files"), "{shown}");
@@ -438,9 +438,9 @@ fn the_files_of_a_magnet_are_chosen_when_they_are_known() {
     let mut gone = snapshot.clone();
     gone.torrents.clear();
     let mut model = fresh(&gone);
-    update(&mut model, Msg::Choose(id, Box::new(contents())), &gone);
+    update(&mut model, Message::Choose(id, Box::new(contents())), &gone);
     for (snapshot, asked) in [(&gone, 1), (&snapshot, 1), (&gone, 0)] {
-        update(&mut model, Msg::Snapshot, snapshot);
+        update(&mut model, Message::Snapshot, snapshot);
         assert_eq!(model.dialogs.len(), asked);
     }
 }
@@ -504,18 +504,18 @@ fn changed_keys_are_shown_wherever_keys_are() {
 #[test]
 fn the_mouse_does_what_is_written_where_it_points() {
     let snapshot = world();
-    let click = |model: &mut Model, word: &str| {
+    let click = |model: &mut AppState, word: &str| {
         let shown = text(&draw(model, &snapshot));
         let (y, line) = shown.lines().enumerate().filter(|(_, line)| line.contains(word)).last().unwrap();
         let x = line.split(word).next().unwrap().chars().count();
-        update(model, Msg::Click(x as u16, y as u16), &snapshot)
+        update(model, Message::Click(x as u16, y as u16), &snapshot)
     };
     let mut model = fresh(&snapshot);
     keys(&mut model, &snapshot, "d");
     click(&mut model, "delete the data");
     assert!(matches!(model.dialogs.last(), Some(Dialog::Remove(removal)) if removal.data));
     assert!(
-        update(&mut model, Msg::Click(3, 3), &snapshot).is_empty() && model.dialogs.len() == 1,
+        update(&mut model, Message::Click(3, 3), &snapshot).is_empty() && model.dialogs.len() == 1,
         "outside is nothing"
     );
     let asked = click(&mut model, "Enter remove");
@@ -532,9 +532,9 @@ fn the_mouse_does_what_is_written_where_it_points() {
     play(&mut model, &snapshot, "a ^o");
     click(&mut model, "Films/");
     click(&mut model, "Films/");
-    assert_eq!(model.outbox, [Outward::List("/data/me/Films".into())]);
+    assert_eq!(model.outbox, [Effect::List("/data/me/Films".into())]);
     keys(&mut model, &snapshot, "Esc Esc ,");
-    update(&mut model, Msg::Wheel(4, 20, 1), &snapshot);
+    update(&mut model, Message::Wheel(4, 20, 1), &snapshot);
     assert!(text(&draw(&model, &snapshot)).contains(" > upload limit"));
 }
 
@@ -544,7 +544,7 @@ fn the_palette_opens_a_tab_before_it_does_something_to_a_line_of_it() {
     let mut model = fresh(&snapshot);
     let asked = keys(&mut model, &snapshot, ": 'tracker-remove Enter");
     assert!(asked.is_empty() && model.dialogs.is_empty());
-    assert_eq!((model.tab, model.pane), (ttui::ui::keys::Tab::Trackers, Pane::Detail));
+    assert_eq!((model.tab, model.pane), (ttui::ui::keys::bindings::Tab::Trackers, Focus::Detail));
     keys(&mut model, &snapshot, ": 'tracker-remove Enter");
     assert!(matches!(model.dialogs.last(), Some(Dialog::Untrack { .. })));
 }
@@ -566,7 +566,7 @@ fn files_in_the_way_are_kept_unless_the_user_says_otherwise() {
         ("j Space Space Enter", true),
     ] {
         let mut model = fresh(&snapshot);
-        update(&mut model, Msg::Occupied(id, "film".into(), text_of.clone(), true), &snapshot);
+        update(&mut model, Message::Occupied(id, "film".into(), text_of.clone(), true), &snapshot);
         let shown = text(&draw(&model, &snapshot));
         assert!(shown.contains("film: overwrite what is there?") && shown.contains("keep them"), "{shown}");
         let asked = keys(&mut model, &snapshot, typed);
@@ -576,16 +576,16 @@ fn files_in_the_way_are_kept_unless_the_user_says_otherwise() {
     }
     // What belongs to another torrent is not asked about; what has gone is not either.
     let mut model = fresh(&snapshot);
-    update(&mut model, Msg::Occupied(id, "film".into(), "it belongs to another".into(), false), &snapshot);
+    update(&mut model, Message::Occupied(id, "film".into(), "it belongs to another".into(), false), &snapshot);
     assert!(matches!(model.dialogs.last(), Some(Dialog::Message { .. })));
     keys(&mut model, &snapshot, "Esc");
-    update(&mut model, Msg::Occupied(id, "film".into(), text_of.clone(), true), &snapshot);
-    update(&mut model, Msg::Snapshot, &Snapshot::default());
+    update(&mut model, Message::Occupied(id, "film".into(), text_of.clone(), true), &snapshot);
+    update(&mut model, Message::Snapshot, &Snapshot::default());
     assert!(model.dialogs.is_empty());
     // It may be told of before a snapshot shows the torrent.
-    update(&mut model, Msg::Occupied(id, "film".into(), text_of.clone(), true), &Snapshot::default());
-    update(&mut model, Msg::Snapshot, &Snapshot::default());
-    update(&mut model, Msg::Snapshot, &snapshot);
+    update(&mut model, Message::Occupied(id, "film".into(), text_of.clone(), true), &Snapshot::default());
+    update(&mut model, Message::Snapshot, &Snapshot::default());
+    update(&mut model, Message::Snapshot, &snapshot);
     assert!(matches!(model.dialogs.last(), Some(Dialog::Overwrite(_))));
     keys(&mut model, &snapshot, "Esc");
     // The answer can be given later, where there is something to be answered.
@@ -611,7 +611,7 @@ fn long_texts_are_read_to_their_end() {
     assert!(text(&draw(&model, &snapshot)).contains("value 29"));
     keys(&mut model, &snapshot, "PgUp Up k g");
     assert!(text(&draw(&model, &snapshot)).contains("27 of 38"));
-    update(&mut model, Msg::Wheel(1, 5, 1), &snapshot);
+    update(&mut model, Message::Wheel(1, 5, 1), &snapshot);
     assert!(text(&draw(&model, &snapshot)).contains("value 6"));
     keys(&mut model, &snapshot, "^l");
     assert!(model.redraw && model.dialogs.len() == 1, "it can be drawn anew with a dialog in front");
@@ -623,7 +623,7 @@ fn long_texts_are_read_to_their_end() {
 fn the_help_is_walked() {
     let snapshot = world();
     let mut model = fresh(&snapshot);
-    let shows = |model: &Model, word: &str| text(&draw(model, &snapshot)).contains(word);
+    let shows = |model: &AppState, word: &str| text(&draw(model, &snapshot)).contains(word);
     keys(&mut model, &snapshot, "?");
     assert!(shows(&model, "add a torrent") && !shows(&model, "save everything and quit"));
     keys(&mut model, &snapshot, "G");
@@ -640,7 +640,7 @@ fn the_help_is_walked() {
 fn folders_are_walked_with_the_arrow_keys() {
     let snapshot = world();
     let mut model = fresh(&snapshot);
-    let folder = |model: &Model| text(&draw(model, &snapshot)).lines().nth(2).unwrap().trim().to_owned();
+    let folder = |model: &AppState| text(&draw(model, &snapshot)).lines().nth(2).unwrap().trim().to_owned();
     play(&mut model, &snapshot, "a ^o");
     assert_eq!(folder(&model), "~");
     play(&mut model, &snapshot, "Down Right");

@@ -15,12 +15,12 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
-use ttui::api::{Contents, FileRow, Meta, Priority, Snapshot, TorrentId};
-use ttui::ui::model::{Model, Msg};
-use ttui::ui::path::{Entry, Listing};
-use ttui::ui::style::ThemeName;
-use ttui::ui::update::update;
-use ttui::ui::view::view;
+use ttui::api::{FileRow, Priority, Snapshot, TorrentId, TorrentMeta, TorrentPreview};
+use ttui::ui::app::update::update;
+use ttui::ui::app::view::view;
+use ttui::ui::state::app::{AppState, Message};
+use ttui::ui::theme::style::ThemeName;
+use ttui::ui::widgets::path_input::{DirListing, Entry};
 
 use support::screen::{draw, keys, model};
 use support::snapshots::{download, world};
@@ -67,7 +67,7 @@ fn saying(text: &str) -> Snapshot {
         for (_, sentence) in &mut detail.log {
             *sentence = text.into();
         }
-        for peer in &mut detail.departed {
+        for peer in &mut detail.disconnected {
             peer.client = text.into();
             peer.why = text.into();
         }
@@ -76,13 +76,13 @@ fn saying(text: &str) -> Snapshot {
         }
         if let Some(peer) = &mut detail.peer {
             peer.peer_id = text.into();
-            peer.abilities = vec![text.into()];
+            peer.capabilities = vec![text.into()];
             peer.timeline.iter_mut().for_each(|(_, sentence)| *sentence = text.into());
         }
         if let Some(piece) = &mut detail.piece {
             piece.files = vec![text.into(); 2];
         }
-        detail.meta = Meta {
+        detail.meta = TorrentMeta {
             comment: Some(text.into()),
             created_by: Some(text.into()),
             created: Some(i64::MAX),
@@ -95,13 +95,13 @@ fn saying(text: &str) -> Snapshot {
     let mut plain = download("an honest torrent", 3);
     plain.error = Some(text.into());
     let mut snapshot = world(vec![view, plain]);
-    snapshot.port_state = text.into();
+    snapshot.port_status = text.into();
     snapshot.log = vec![(std::time::Duration::ZERO, Some(TorrentId(2)), text.into())];
     snapshot
 }
 
 /// The bytes that go to the terminal.
-fn bytes(model: &Model, snapshot: &Snapshot) -> Vec<u8> {
+fn bytes(model: &AppState, snapshot: &Snapshot) -> Vec<u8> {
     let area = Rect::new(0, 0, model.size.0, model.size.1);
     let mut out = Vec::new();
     let options = TerminalOptions { viewport: Viewport::Fixed(area) };
@@ -132,7 +132,7 @@ fn only_our_escapes(stream: &str) -> Result<(), String> {
 }
 
 /// The terminal shows exactly the cells that were meant, each in its place.
-fn as_meant(model: &Model, snapshot: &Snapshot, context: &str) {
+fn as_meant(model: &AppState, snapshot: &Snapshot, context: &str) {
     let stream = bytes(model, snapshot);
     only_our_escapes(std::str::from_utf8(&stream).unwrap()).unwrap_or_else(|why| panic!("{context}: {why}"));
     let (width, height) = model.size;
@@ -188,16 +188,16 @@ fn what_is_typed_pasted_and_told_is_harmless_too() {
     for (at, attack) in attacks().iter().enumerate() {
         let snapshot = saying("honest");
         let mut base = model(80, 24, ThemeName::Dark, &snapshot);
-        update(&mut base, Msg::Notice(None, attack.clone()), &snapshot);
+        update(&mut base, Message::Notice(None, attack.clone()), &snapshot);
         as_meant(&base, &snapshot, &format!("notice {at}"));
         let mut refused = base.clone();
-        update(&mut refused, Msg::Refused(attack.clone(), attack.clone()), &snapshot);
+        update(&mut refused, Message::AddFailed(attack.clone(), attack.clone()), &snapshot);
         as_meant(&refused, &snapshot, &format!("refusal {at}"));
         let mut pasted = base.clone();
-        update(&mut pasted, Msg::Paste(attack.clone()), &snapshot);
+        update(&mut pasted, Message::Paste(attack.clone()), &snapshot);
         as_meant(&pasted, &snapshot, &format!("paste {at}"));
         keys(&mut base, &snapshot, "/");
-        update(&mut base, Msg::Paste(attack.clone()), &snapshot);
+        update(&mut base, Message::Paste(attack.clone()), &snapshot);
         as_meant(&base, &snapshot, &format!("filter {at}"));
     }
 }
@@ -215,12 +215,12 @@ fn what_stands_in_front_is_harmless_too() {
                 let mut model = model(width, height, ThemeName::Dark, &snapshot);
                 keys(&mut model, &snapshot, pressed);
                 as_meant(&model, &snapshot, &context(pressed));
-                update(&mut model, Msg::Paste(attack.clone()), &snapshot);
+                update(&mut model, Message::Paste(attack.clone()), &snapshot);
                 as_meant(&model, &snapshot, &context(&format!("{pressed}, pasted")));
             }
             let mut model = model(width, height, ThemeName::Dark, &snapshot);
             keys(&mut model, &snapshot, "a x Enter");
-            let wrong = Msg::Inspected("x".into(), Err(attack.clone()));
+            let wrong = Message::Inspected("x".into(), Err(attack.clone()));
             update(&mut model, wrong, &snapshot);
             as_meant(&model, &snapshot, &context("a fault"));
             keys(&mut model, &snapshot, "Enter");
@@ -232,20 +232,20 @@ fn what_stands_in_front_is_harmless_too() {
                 priority: Priority::Normal,
                 eta: None,
             };
-            let contents = Contents {
+            let contents = TorrentPreview {
                 name: attack.clone(),
                 size: 2,
                 files: vec![file(0), file(1)],
                 folder: attack.clone(),
                 free: Some(1),
                 remarks: vec![attack.clone()],
-                ..Contents::default()
+                ..TorrentPreview::default()
             };
-            update(&mut model, Msg::Inspected("x".into(), Ok(Box::new(contents))), &snapshot);
+            update(&mut model, Message::Inspected("x".into(), Ok(Box::new(contents))), &snapshot);
             as_meant(&model, &snapshot, &context("contents"));
             keys(&mut model, &snapshot, "Esc Esc a ^o");
             let entry = Entry { name: attack.clone(), folder: at % 2 == 0, size: 1 };
-            let listing = Listing {
+            let listing = DirListing {
                 folder: "/data/me".into(),
                 path: attack.clone(),
                 above: Some("/".into()),
@@ -253,7 +253,7 @@ fn what_stands_in_front_is_harmless_too() {
                 fault: (at % 3 == 0).then(|| attack.clone()),
                 left_out: 0,
             };
-            update(&mut model, Msg::Listing(listing), &snapshot);
+            update(&mut model, Message::Listing(listing), &snapshot);
             as_meant(&model, &snapshot, &context("a folder"));
         }
     }

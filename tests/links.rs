@@ -116,7 +116,7 @@ fn again(peer: &Peer, add: AddTorrent) -> String {
     peer.wait("it is known", |event| match event {
         Event::Known { text, .. } => Some(text.clone()),
         Event::Added { .. } => panic!("it is there twice"),
-        Event::Refused { why, .. } => panic!("refused: {why}"),
+        Event::AddFailed { why, .. } => panic!("refused: {why}"),
         _ => None,
     })
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use support::engine::{PATIENCE, PIECE, Peer, content, torrent};
 use ttui::api::{AddTorrent, Command, Event, State};
-use ttui::disk::store::Store;
+use ttui::disk::resume_store::ResumeStore;
 use ttui::limits;
 use ttui::wire::message::{Handshake, InfoHash, Message, PeerId, Reserved};
 
@@ -78,7 +78,7 @@ fn what_cannot_be_added_is_refused_in_words() {
     let refuse = |what: String, select: Vec<String>| {
         peer.engine.send(Command::Add(AddTorrent { what: what.clone(), select, ..AddTorrent::default() }));
         peer.wait("it is refused", |event| match event {
-            Event::Refused { what: named, why } if *named == what => Some(why.clone()),
+            Event::AddFailed { what: named, why } if *named == what => Some(why.clone()),
             Event::Known { what: named, text, .. } if *named == what => Some(text.clone()),
             _ => None,
         })
@@ -228,7 +228,7 @@ fn the_next_session_has_the_torrents_of_this_one_whatever_befalls_them() {
 
     // Another program works on it: the torrent is shown with the reason, and stays.
     let state = folder.path().join("state");
-    let held = Store::new(&state, hash, folder.path()).claim().unwrap();
+    let held = ResumeStore::new(&state, hash, folder.path()).claim().unwrap();
     let second = Peer::start_in(folder, true);
     second.until("it says who has it", id, |view| {
         view.is_some_and(|v| v.error.as_deref().is_some_and(|why| why.contains("already running")))

@@ -236,7 +236,7 @@ fn files_can_be_chosen_when_they_are_known() {
     let id = peer.add_as(&link(&hex, ""), add);
     let asks = |peer: &Peer| {
         peer.wait("it asks", |event| match event {
-            Event::Choose { id, contents } => Some((*id, contents.files.len())),
+            Event::FilesKnown { id, contents } => Some((*id, contents.files.len())),
             _ => None,
         })
     };
@@ -253,7 +253,7 @@ fn files_can_be_chosen_when_they_are_known() {
     peer.until("it is paused", id, |view| view.is_some_and(|view| view.state == State::Paused));
     peer.engine.send(Command::Resume(id));
     asks(&peer);
-    peer.engine.send(Command::Choose { id, priorities: vec![(1, Priority::Skip), (2, Priority::Skip)] });
+    peer.engine.send(Command::SelectFiles { id, priorities: vec![(1, Priority::Skip), (2, Priority::Skip)] });
     peer.until("it looks for peers", id, |view| view.is_some_and(|view| view.state == State::Downloading));
     peer.engine.send(Command::AddPeers(id, vec![seed.addr()]));
     peer.complete(id);
@@ -268,8 +268,8 @@ fn chosen_files_come_from_the_peers_that_are_there() {
     let peer = Peer::start();
     let add = AddTorrent { peers: vec![seed.addr()], choose: true, ..AddTorrent::default() };
     let id = peer.add_as(&link(&hex, ""), add);
-    peer.wait("it asks", |event| matches!(event, Event::Choose { .. }).then_some(()));
-    peer.engine.send(Command::Choose { id, priorities: vec![(0, Priority::Skip), (1, Priority::Skip)] });
+    peer.wait("it asks", |event| matches!(event, Event::FilesKnown { .. }).then_some(()));
+    peer.engine.send(Command::SelectFiles { id, priorities: vec![(0, Priority::Skip), (1, Priority::Skip)] });
     peer.complete(id);
     assert_eq!(files(&peer), ["c.txt"]);
     peer.stop();
@@ -331,8 +331,8 @@ fn a_magnet_can_be_paused_moved_and_removed_while_it_looks() {
     peer.hears("cannot be exported yet");
     peer.engine.send(Command::Resume(id));
     state(id, State::Metadata);
-    peer.engine.send(Command::Wish(id, ttui::api::Wish::Priority(vec![(0, Priority::Skip)])));
-    peer.engine.send(Command::Wish(id, ttui::api::Wish::Verify));
+    peer.engine.send(Command::Torrent(id, ttui::api::TorrentCommand::Priority(vec![(0, Priority::Skip)])));
+    peer.engine.send(Command::Torrent(id, ttui::api::TorrentCommand::Verify));
     peer.engine.send(Command::Remove { id, data: true });
     peer.until("it is gone", id, |view| view.is_none());
     peer.stop();

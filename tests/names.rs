@@ -18,16 +18,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sha1::{Digest, Sha1};
+use ttui::disk::alias_paths::find;
 use ttui::disk::check::hash_check;
 use ttui::disk::create::hashing::Progress;
-use ttui::disk::create::walk::{Choice, survey};
-use ttui::disk::create::{CreateError, PIECE_LEAST, Terms, make};
+use ttui::disk::create::scan::{ScanOptions, scan_files};
+use ttui::disk::create::{CreateError, CreateOptions, PIECE_LEAST, make};
 use ttui::disk::layout::Layout;
-use ttui::disk::names::find;
-use ttui::disk::part::Parts;
-use ttui::wire::bencode::Item;
+use ttui::disk::part::PartFile;
+use ttui::wire::bencode::OwnedValue;
 use ttui::wire::metainfo::Metainfo;
-use ttui::wire::text::{Harm, harm};
+use ttui::wire::sanitize::{CharHazard, hazard};
 
 /// How many pieces of a torrent are found whole below a folder, and of how many.
 fn whole(layout: &Layout, dir: &Path) -> (u32, u32) {
@@ -36,7 +36,7 @@ fn whole(layout: &Layout, dir: &Path) -> (u32, u32) {
     let count = |_, run: &[bool]| {
         good.fetch_add(run.iter().filter(|g| **g).count() as u32, Ordering::Relaxed);
     };
-    hash_check(layout, (dir, &Parts::default()), std::slice::from_ref(&(0..pieces)), 1, &|| false, &count);
+    hash_check(layout, (dir, &PartFile::default()), std::slice::from_ref(&(0..pieces)), 1, &|| false, &count);
     (good.into_inner(), pieces)
 }
 
@@ -81,15 +81,15 @@ proptest! {
                 }
             }
         }
-        let choice = Choice { hidden: true, except: None };
-        let found = survey(&path, &choice, &|| false).unwrap();
-        let it = make(&found, PIECE_LEAST, &Terms::default(), 1, &Progress::default()).unwrap();
+        let choice = ScanOptions { hidden: true, except: None };
+        let found = scan_files(&path, &choice, &|| false).unwrap();
+        let it = make(&found, PIECE_LEAST, &CreateOptions::default(), 1, &Progress::default()).unwrap();
         prop_assert_eq!(it.meta.files.len(), if one { 1 } else { made });
         let layout = Layout::of(&it.meta).unwrap();
         let (good, pieces) = whole(&layout, home.path());
         prop_assert_eq!(good, pieces);
         for file in &it.meta.files {
-            let shown = file.name.chars().all(|c| !matches!(harm(c), Harm::Control | Harm::Direction));
+            let shown = file.name.chars().all(|c| !matches!(hazard(c), CharHazard::Control | CharHazard::Direction));
             prop_assert!(shown, "{:?}", &file.name);
         }
         // The same from the bytes alone, by whoever gets them.
@@ -101,9 +101,9 @@ proptest! {
 fn what_would_not_be_read_is_refused_before_hashing() {
     let home = tempfile::tempdir().unwrap();
     let refused = |path: &Path| {
-        let found = survey(path, &Choice { hidden: true, except: None }, &|| false)?;
+        let found = scan_files(path, &ScanOptions { hidden: true, except: None }, &|| false)?;
         let progress = Progress::default();
-        let made = make(&found, PIECE_LEAST, &Terms::default(), 1, &progress);
+        let made = make(&found, PIECE_LEAST, &CreateOptions::default(), 1, &progress);
         assert_eq!(progress.bytes().0, 0, "nothing was hashed");
         made.map(|_| ())
     };
@@ -132,24 +132,24 @@ type File<'a> = (&'a [&'a [u8]], Option<&'a [&'a str]>);
 
 /// A torrent of a folder with these names and files, and the layout that the disk makes of it.
 fn torrent(name: (&[u8], Option<&str>), files: &[File<'_>], encoding: &str) -> Metainfo {
-    let texts = |parts: &[&[u8]]| Item::from(parts.iter().map(|p| Item::from(*p)).collect::<Vec<_>>());
+    let texts = |parts: &[&[u8]]| OwnedValue::from(parts.iter().map(|p| OwnedValue::from(*p)).collect::<Vec<_>>());
     let data: Vec<u8> = (0..files.len()).flat_map(|n| [n as u8; 1000]).collect();
     let each = |(path, utf8): &File<'_>| {
-        let mut entries = vec![("length", Item::from(1000)), ("path", texts(path))];
+        let mut entries = vec![("length", OwnedValue::from(1000)), ("path", texts(path))];
         let utf8 = utf8.map(|parts| parts.iter().map(|p| p.as_bytes()).collect::<Vec<_>>());
         entries.extend(utf8.map(|parts| ("path.utf-8", texts(&parts))));
-        Item::dictionary(entries)
+        OwnedValue::dictionary(entries)
     };
     let mut info = vec![
-        ("name", Item::from(name.0)),
-        ("files", Item::from(files.iter().map(each).collect::<Vec<_>>())),
-        ("piece length", Item::from(1000)),
-        ("pieces", Item::from(data.chunks(1000).flat_map(|p| Sha1::digest(p).to_vec()).collect::<Vec<u8>>())),
+        ("name", OwnedValue::from(name.0)),
+        ("files", OwnedValue::from(files.iter().map(each).collect::<Vec<_>>())),
+        ("piece length", OwnedValue::from(1000)),
+        ("pieces", OwnedValue::from(data.chunks(1000).flat_map(|p| Sha1::digest(p).to_vec()).collect::<Vec<u8>>())),
     ];
-    info.extend(name.1.map(|name| ("name.utf-8", Item::from(name))));
-    let mut top = vec![("info", Item::dictionary(info))];
-    top.extend((!encoding.is_empty()).then(|| ("encoding", Item::from(encoding))));
-    Metainfo::parse(&Item::dictionary(top).encode()).unwrap()
+    info.extend(name.1.map(|name| ("name.utf-8", OwnedValue::from(name))));
+    let mut top = vec![("info", OwnedValue::dictionary(info))];
+    top.extend((!encoding.is_empty()).then(|| ("encoding", OwnedValue::from(encoding))));
+    Metainfo::parse(&OwnedValue::dictionary(top).encode()).unwrap()
 }
 
 #[test]
@@ -186,7 +186,7 @@ fn files_are_used_where_other_programs_put_them() {
         }
         let (found, sentence) = find(&layout, home.path());
         assert_eq!(whole(&found, home.path()), (2, 2), "{}: {sentence:?}", paths[0].escape_ascii());
-        assert!(sentence.unwrap().chars().all(|c| harm(c) == Harm::None));
+        assert!(sentence.unwrap().chars().all(|c| hazard(c) == CharHazard::None));
     }
 }
 
@@ -234,7 +234,7 @@ fn nothing_that_is_printed_is_obeyed_by_a_terminal_and_a_refusal_is_one_sentence
     let os = OsStr::new;
     let files: &[File<'_>] = &[(&["a\x1b[2J\u{9b}\u{202e}\u{2066}b".as_bytes()], None)];
     let meta = torrent((b"own\x07\nname", None), files, "");
-    let good = ttui::wire::metainfo::torrent(&meta.info, &[], &[]);
+    let good = ttui::wire::metainfo::encode_torrent(&meta.info, &[], &[]);
     fs::write(home.path().join("good.torrent"), good).unwrap();
     let quiet = ["--no-dht", "--no-lsd", "--no-port-map", "--bind", "127.0.7.1", "--state-dir", "s"].map(os);
     let seed = [&[os("download"), evil], &quiet[..]].concat();
@@ -252,7 +252,8 @@ fn nothing_that_is_printed_is_obeyed_by_a_terminal_and_a_refusal_is_one_sentence
         assert_eq!(out.status.code(), Some(code), "{args:?}: {out:?}");
         for stream in [&out.stdout, &out.stderr] {
             let text = String::from_utf8(stream.clone()).expect("UTF-8");
-            let harmful = text.chars().find(|c| *c != '\n' && matches!(harm(*c), Harm::Control | Harm::Direction));
+            let harmful =
+                text.chars().find(|c| *c != '\n' && matches!(hazard(*c), CharHazard::Control | CharHazard::Direction));
             assert!(harmful.is_none(), "{args:?}: {text:?}");
         }
         if code == 1 && !args.contains(&os("--json")) {

@@ -13,8 +13,8 @@ use std::sync::Arc;
 
 use sha1::{Digest, Sha1};
 use support::torrent::{Home, Known, Open, open, pieces_in};
-use ttui::disk::layout::{LaidFile, Layout};
-use ttui::disk::moving::{Progress, bring, cut_short};
+use ttui::disk::layout::{FileEntry, Layout};
+use ttui::disk::move_storage::{Progress, move_files, recovery};
 use ttui::disk::pool::DiskPool;
 use ttui::swarm::geometry::Geometry;
 use ttui::swarm::job::{DiskDone, DiskFault, FaultKind};
@@ -28,7 +28,7 @@ fn torrent(files: &[(&str, &[u8])]) -> Known {
     let mut laid = Vec::new();
     for (path, bytes) in files {
         let (offset, length) = (data.len() as u64, bytes.len() as u64);
-        laid.push(LaidFile { path: path.into(), length, offset, pad: false });
+        laid.push(FileEntry { path: path.into(), length, offset, pad: false });
         data.extend_from_slice(bytes);
     }
     let hashes = data.chunks(PIECE as usize).map(|p| Sha1::digest(p).into()).collect();
@@ -101,9 +101,9 @@ fn a_second_torrent_of_one_name_is_refused_and_told_of_the_first() {
         }
         a.assert_whole(&home.dir());
         // In the list, it is not for the second one to take, whatever the user says.
-        pool.owners(&home.state()).list(a.layout.info_hash(), Some(&home.dir()));
+        pool.owners(&home.state()).set_session_dir(a.layout.info_hash(), Some(&home.dir()));
         assert_eq!(refused(fetch(&home, &pool, &b, true)).kind, FaultKind::Taken);
-        pool.owners(&home.state()).list(a.layout.info_hash(), None);
+        pool.owners(&home.state()).set_session_dir(a.layout.info_hash(), None);
         fetch(&home, &pool, &b, true).unwrap().storage.close();
         b.assert_whole(&home.dir());
         // It has changed hands.
@@ -371,10 +371,10 @@ fn a_torrent_moves_beside_nobody_and_takes_nothing_of_others() {
     let mut spec = home.spec(&torrent(&[("show/e2", &random(7, 90_000))]));
     spec.dir.clone_from(&to);
     let (there, _) = open(&pool, spec).unwrap();
-    let fault = refused(bring(&home.spec(&b), &to, &owners, &Progress::default()));
+    let fault = refused(move_files(&home.spec(&b), &to, &owners, &Progress::default()));
     assert!(fault.text.contains("show/e2 belongs to the torrent show"), "{fault}");
     there.storage.close();
-    bring(&home.spec(&b), &to, &owners, &Progress::default()).unwrap().clear().unwrap();
+    move_files(&home.spec(&b), &to, &owners, &Progress::default()).unwrap().delete_old_files().unwrap();
     a.assert_whole(&home.dir());
     b.assert_whole(&to);
     assert!(!home.dir().join("show/e2").exists());
@@ -401,15 +401,15 @@ fn the_next_start_clears_what_a_move_left_that_was_cut_short() {
         let owners = pool.owners(&home.state());
         fetch(&home, &pool, &known, false).unwrap().storage.close();
         let to = home.root.path().join("elsewhere");
-        drop(bring(&home.spec(&known), &to, &owners, &Progress::default()).unwrap());
+        drop(move_files(&home.spec(&known), &to, &owners, &Progress::default()).unwrap());
         fs::write(to.join("t/.ttui-moving-theirs"), b"not ours").unwrap();
         let (stays, goes) = if new_counts { (to.clone(), home.dir()) } else { (home.dir(), to.clone()) };
-        let said = cut_short::clear_up(&home.state(), &list(&stays), &owners);
+        let said = recovery::recover_moves(&home.state(), &list(&stays), &owners);
         assert!(said.len() == 1 && said[0].contains("was cut short"), "{said:?}");
         known.assert_whole(&stays);
         assert!(known.layout.files().iter().all(|file| !goes.join(&file.path).exists()));
         assert!(to.join("t/.ttui-moving-theirs").exists());
-        assert!(cut_short::clear_up(&home.state(), &list(&stays), &owners).is_empty());
+        assert!(recovery::recover_moves(&home.state(), &list(&stays), &owners).is_empty());
         let mut spec = home.spec(&known);
         spec.dir = stays;
         let (opened, resumed) = open(&pool, spec).unwrap();
@@ -421,8 +421,8 @@ fn the_next_start_clears_what_a_move_left_that_was_cut_short() {
     let owners = pool.owners(&home.state());
     fetch(&home, &pool, &known, false).unwrap().storage.close();
     let to = home.root.path().join("elsewhere");
-    drop(bring(&home.spec(&known), &to, &owners, &Progress::default()).unwrap());
-    let said = cut_short::clear_up(&home.state(), &|_| None, &owners);
+    drop(move_files(&home.spec(&known), &to, &owners, &Progress::default()).unwrap());
+    let said = recovery::recover_moves(&home.state(), &|_| None, &owners);
     assert!(said[0].contains("in both folders"), "{said:?}");
     known.assert_whole(&to);
 }

@@ -12,25 +12,25 @@ mod support {
 
 use std::time::Duration;
 
-use ttui::api::{Command, Detail, Meta, Snapshot, Source, SourceRow, State, TorrentId, Wish};
-use ttui::ui::history::Span;
-use ttui::ui::keys::Tab;
-use ttui::ui::model::{Model, Msg, Pane, PeerSort, Sort};
-use ttui::ui::panes::Only;
-use ttui::ui::style::{Theme, ThemeName};
-use ttui::ui::targets::targets;
-use ttui::ui::update::update;
+use ttui::api::{Command, Detail, Snapshot, Source, SourceRow, State, TorrentCommand, TorrentId, TorrentMeta};
+use ttui::ui::app::update::update;
+use ttui::ui::keys::bindings::Tab;
+use ttui::ui::state::app::{AppState, Focus, Message, PeerSort, Sort};
+use ttui::ui::state::detail::StateFilter;
+use ttui::ui::state::rate_history::Span;
+use ttui::ui::state::selection::targets;
+use ttui::ui::theme::style::{Theme, ThemeName};
 
 use support::screen::{draw, keys, model, text};
 use support::snapshots::{busy, crowd, download, empty, library, other, seed, stuck, world};
 
 const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 36), (200, 50)];
 
-fn start(snapshot: &Snapshot) -> Model {
+fn start(snapshot: &Snapshot) -> AppState {
     model(80, 24, ThemeName::Plain, snapshot)
 }
 
-fn shown(model: &Model, snapshot: &Snapshot) -> String {
+fn shown(model: &AppState, snapshot: &Snapshot) -> String {
     text(&draw(model, snapshot))
 }
 
@@ -122,9 +122,9 @@ fn keys_change_what_is_seen() {
     assert!(after("S").reverse);
     assert_eq!(after("Tab s").peer_sort, PeerSort::Address);
     assert!(after("Tab S").peer_reverse);
-    assert_eq!(after("f").panes.only, Only::Downloading);
-    assert_eq!(after("f Esc").panes.only, Only::All);
-    assert_eq!(after("f f f f f f f f").panes.only, Only::All);
+    assert_eq!(after("f").panes.only, StateFilter::Downloading);
+    assert_eq!(after("f Esc").panes.only, StateFilter::All);
+    assert_eq!(after("f f f f f f f f").panes.only, StateFilter::All);
     assert_eq!(after("r").panes.span, Span::FiveMinutes);
     assert!(after("R").panes.graph_all);
     assert!(after("6 Tab Enter").panes.log_all);
@@ -133,7 +133,7 @@ fn keys_change_what_is_seen() {
     assert!(!after("~ ~").panes.hidden.on());
     assert_eq!(after("Space Space Esc").panes.marks.len(), 0);
     assert!(after("z").zoom);
-    assert_eq!((after("Tab").pane, after("2").tab), (Pane::Detail, Tab::Pieces));
+    assert_eq!((after("Tab").pane, after("2").tab), (Focus::Detail, Tab::Pieces));
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn marks_are_of_what_is_seen() {
     assert!(shown(&model, &snapshot).contains("downloading 2/7"));
     let mut less = snapshot.clone();
     less.torrents.remove(0);
-    update(&mut model, Msg::Snapshot, &less);
+    update(&mut model, Message::Snapshot, &less);
     assert!(!model.panes.marks.contains(&TorrentId(1)), "what is gone is not marked");
 }
 
@@ -201,7 +201,7 @@ fn each_state_can_be_seen_alone() {
     let snapshot = busy();
     let mut model = start(&snapshot);
     let mut counts = Vec::new();
-    for _ in Only::ALL {
+    for _ in StateFilter::ALL {
         keys(&mut model, &snapshot, "f");
         counts.push((model.panes.only.word(), model.rows.len()));
     }
@@ -231,7 +231,7 @@ fn the_peers_can_be_sorted_by_every_column_and_stay_put() {
         }
         seen.push(model.peer_sort);
         let before = model.peer_keys.clone();
-        update(&mut model, Msg::Snapshot, &snapshot);
+        update(&mut model, Message::Snapshot, &snapshot);
         assert_eq!(model.peer_keys, before, "{:?} holds still", model.peer_sort);
     }
     assert_eq!(seen.len(), 15, "{seen:?}");
@@ -246,8 +246,8 @@ fn a_peer_that_leaves_while_it_is_open_says_why() {
     assert!(shown(&model, &snapshot).contains("we unchoke it"));
     let detail = snapshot.torrents[0].1.detail.as_mut().unwrap();
     detail.peers.retain(|row| row.key != open.key);
-    detail.departed[3].addr = open.addr;
-    update(&mut model, Msg::Snapshot, &snapshot);
+    detail.disconnected[3].addr = open.addr;
+    update(&mut model, Message::Snapshot, &snapshot);
     let now = shown(&model, &snapshot);
     assert!(now.contains("has left") && now.contains("neither side wants anything"), "{now}");
     keys(&mut model, &snapshot, "q");
@@ -280,11 +280,11 @@ fn the_engine_is_asked_again_when_it_does_not_tell() {
     let mut model = start(&snapshot);
     keys(&mut model, &snapshot, "2 Tab");
     snapshot.torrents[0].1.detail.as_mut().unwrap().piece = None;
-    assert!(update(&mut model, Msg::Snapshot, &snapshot).is_empty(), "not at once");
-    update(&mut model, Msg::Tick(Duration::from_secs(4)), &snapshot);
-    let asked = update(&mut model, Msg::Snapshot, &snapshot);
+    assert!(update(&mut model, Message::Snapshot, &snapshot).is_empty(), "not at once");
+    update(&mut model, Message::Tick(Duration::from_secs(4)), &snapshot);
+    let asked = update(&mut model, Message::Snapshot, &snapshot);
     assert!(format!("{asked:?}").contains("Look"), "{asked:?}");
-    assert!(update(&mut model, Msg::Snapshot, &snapshot).is_empty());
+    assert!(update(&mut model, Message::Snapshot, &snapshot).is_empty());
 }
 
 #[test]
@@ -368,14 +368,14 @@ fn ten_thousand_files_are_walked_through() {
 fn the_mouse_chooses_in_every_pane() {
     let snapshot = busy();
     let mut model = model(120, 36, ThemeName::Plain, &snapshot);
-    let place = |model: &Model, word: &str, after: &str| {
+    let place = |model: &AppState, word: &str, after: &str| {
         let now = shown(model, &snapshot);
         let lines: Vec<&str> = now.lines().collect();
         let from = lines.iter().position(|line| line.contains(after)).unwrap();
         let y = from + lines[from..].iter().position(|line| line.contains(word)).unwrap();
         (lines[y].split(word).next().unwrap().chars().count() as u16, y as u16)
     };
-    let click = |model: &mut Model, at: (u16, u16)| update(model, Msg::Click(at.0, at.1), &snapshot);
+    let click = |model: &mut AppState, at: (u16, u16)| update(model, Message::Click(at.0, at.1), &snapshot);
     let at = place(&model, "Client", "Address");
     click(&mut model, at);
     assert_eq!(model.peer_sort, PeerSort::Client);
@@ -398,7 +398,7 @@ fn the_mouse_chooses_in_every_pane() {
     assert!(model.panes.piece.is_some() && model.panes.piece != before);
     assert!(format!("{asked:?}").contains("Look"));
     let piece = model.panes.piece;
-    update(&mut model, Msg::Wheel(20, y, 1), &snapshot);
+    update(&mut model, Message::Wheel(20, y, 1), &snapshot);
     assert_ne!(model.panes.piece, piece);
     keys(&mut model, &snapshot, "1");
     let at = place(&model, "Address", "peers");
@@ -411,7 +411,7 @@ fn the_graph_shows_the_chosen_torrent_or_all() {
     let snapshot = busy();
     let mut model = model(120, 36, ThemeName::Plain, &snapshot);
     for second in 1..200 {
-        update(&mut model, Msg::Tick(Duration::from_secs(second)), &snapshot);
+        update(&mut model, Message::Tick(Duration::from_secs(second)), &snapshot);
     }
     assert!(shown(&model, &snapshot).contains("this torrent"));
     let of_one = model.panes.rates.get(TorrentId(1)).unwrap().most(Span::Minute).0;
@@ -499,7 +499,7 @@ fn a_magnet_that_looks_shows_what_is_known() {
     (view.size, view.pieces, view.peers, view.known, view.metadata) = (0, 0, 3, 12, (2, 7));
     view.why.sentence = "metadata wanted from 3 peers: 2 of 7 pieces here".into();
     let magnet = "magnet:?xt=urn:btih:d5d5".to_owned();
-    let meta = Meta { magnet: magnet.clone(), ..Meta::default() };
+    let meta = TorrentMeta { magnet: magnet.clone(), ..TorrentMeta::default() };
     view.detail = Some(Box::new(Detail { meta, folder: "/data".into(), ..Detail::default() }));
     let snapshot = world(vec![view]);
     let mut model = model(120, 36, ThemeName::Plain, &snapshot);
@@ -542,7 +542,7 @@ fn the_other_ways_to_find_peers_stand_below_the_trackers() {
         let presses = ["5 Tab"].into_iter().chain(std::iter::repeat_n("Down", trackers)).collect::<Vec<_>>().join(" ");
         keys(&mut model, &snapshot, &presses);
         insta::assert_snapshot!(format!("local_{width}x{height}"), shown(&model, &snapshot));
-        assert!(matches!(keys(&mut model, &snapshot, "t")[..], [Command::Wish(_, Wish::Announce(None))]));
+        assert!(matches!(keys(&mut model, &snapshot, "t")[..], [Command::Torrent(_, TorrentCommand::Announce(None))]));
         keys(&mut model, &snapshot, "d");
         assert!(model.dialogs.is_empty(), "it cannot be taken away");
     }
@@ -571,7 +571,7 @@ fn no_key_of_the_panes_leaves_ascii() {
             let mut model = model(width, height, ThemeName::Plain, &snapshot);
             model.theme = Theme::new(ThemeName::Plain, true);
             for second in 1..100 {
-                update(&mut model, Msg::Tick(Duration::from_secs(second)), &snapshot);
+                update(&mut model, Message::Tick(Duration::from_secs(second)), &snapshot);
             }
             keys(&mut model, &snapshot, pressed);
             let shown = shown(&model, &snapshot);

@@ -16,8 +16,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ttui::api::Snapshot;
-use ttui::ui::model::Model;
-use ttui::ui::style::ThemeName;
+use ttui::ui::state::app::AppState;
+use ttui::ui::theme::style::ThemeName;
 
 use support::paint::{DARK, Ground, LIGHT, Picture, paint, read};
 use support::screen::{draw, keys, model};
@@ -59,7 +59,7 @@ fn folder() -> PathBuf {
 }
 
 /// Three minutes of rates that end with those of the snapshot.
-fn history(model: &mut Model, snapshot: &Snapshot) {
+fn history(model: &mut AppState, snapshot: &Snapshot) {
     let mut numbers = Numbers::new(3);
     let (mut down, mut up) = (0.2_f64, 0.4_f64);
     for second in 0..180_u64 {

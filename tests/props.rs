@@ -14,78 +14,81 @@ use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use sha1::{Digest, Sha1};
 use ttui::limits;
-use ttui::wire::bencode::{Item, Kind, Value};
-use ttui::wire::client;
+use ttui::wire::bencode::{Kind, OwnedValue, Value};
 use ttui::wire::extension;
 use ttui::wire::extension::metadata::MetadataMessage;
 use ttui::wire::magnet::Magnet;
-use ttui::wire::message::{Block, Frame, Handshake, InfoHash, Message, PeerId, PieceIndex, Reserved, decode, measure};
-use ttui::wire::metainfo::paths::{self, Names, Rules};
+use ttui::wire::message::{
+    Block, Frame, Handshake, InfoHash, Message, PeerId, PieceIndex, Reserved, decode, frame_length,
+};
+use ttui::wire::metainfo::paths::{self, PathRules, UsedPaths};
 use ttui::wire::metainfo::{Metainfo, urls};
-use ttui::wire::text::{Harm, clean, clean_bytes, harm};
+use ttui::wire::peer_id;
+use ttui::wire::sanitize::{CharHazard, hazard, sanitize, sanitize_bytes};
 use unicode_width::UnicodeWidthStr;
 
 // --- material -----------------------------------------------------------------------------------
 
-fn single(extra: &[(&str, Item)]) -> Item {
+fn single(extra: &[(&str, OwnedValue)]) -> OwnedValue {
     let mut entries = vec![
-        ("name", Item::from("file.bin")),
-        ("length", Item::from(40_000)),
-        ("piece length", Item::from(16_384)),
-        ("pieces", Item::from(vec![7; 60])),
-        ("private", Item::from(0)),
-        ("source", Item::from("here")),
-        ("name.utf-8", Item::from("f.bin")),
+        ("name", OwnedValue::from("file.bin")),
+        ("length", OwnedValue::from(40_000)),
+        ("piece length", OwnedValue::from(16_384)),
+        ("pieces", OwnedValue::from(vec![7; 60])),
+        ("private", OwnedValue::from(0)),
+        ("source", OwnedValue::from("here")),
+        ("name.utf-8", OwnedValue::from("f.bin")),
     ];
     entries.extend(extra.iter().cloned());
-    Item::dictionary(entries)
+    OwnedValue::dictionary(entries)
 }
 
-fn file(path: Vec<Item>, length: i64) -> Item {
-    Item::dictionary([
-        ("path", Item::from(path.clone())),
-        ("path.utf-8", Item::from(path)),
-        ("length", Item::from(length)),
-        ("attr", Item::from("x")),
+fn file(path: Vec<OwnedValue>, length: i64) -> OwnedValue {
+    OwnedValue::dictionary([
+        ("path", OwnedValue::from(path.clone())),
+        ("path.utf-8", OwnedValue::from(path)),
+        ("length", OwnedValue::from(length)),
+        ("attr", OwnedValue::from("x")),
     ])
 }
 
-fn folder(files: Vec<Item>) -> Item {
-    Item::dictionary([
-        ("name", Item::from("folder")),
-        ("files", Item::from(files)),
-        ("piece length", Item::from(16_384)),
-        ("pieces", Item::from(vec![7; 60])),
+fn folder(files: Vec<OwnedValue>) -> OwnedValue {
+    OwnedValue::dictionary([
+        ("name", OwnedValue::from("folder")),
+        ("files", OwnedValue::from(files)),
+        ("piece length", OwnedValue::from(16_384)),
+        ("pieces", OwnedValue::from(vec![7; 60])),
     ])
 }
 
-fn torrent(info: Item) -> Item {
-    let tier = Item::from(vec![Item::from("udp://127.0.0.1:9"), Item::from("http://t.example/announce")]);
-    Item::dictionary([
-        ("announce", Item::from("http://127.0.0.1:9/announce")),
-        ("announce-list", Item::from(vec![tier])),
-        ("comment", Item::from("a remark")),
-        ("created by", Item::from("a program")),
-        ("creation date", Item::from(1_700_000_000)),
+fn torrent(info: OwnedValue) -> OwnedValue {
+    let tier =
+        OwnedValue::from(vec![OwnedValue::from("udp://127.0.0.1:9"), OwnedValue::from("http://t.example/announce")]);
+    OwnedValue::dictionary([
+        ("announce", OwnedValue::from("http://127.0.0.1:9/announce")),
+        ("announce-list", OwnedValue::from(vec![tier])),
+        ("comment", OwnedValue::from("a remark")),
+        ("created by", OwnedValue::from("a program")),
+        ("creation date", OwnedValue::from(1_700_000_000)),
         ("info", info),
-        ("url-list", Item::from(vec![Item::from("http://w.example/")])),
+        ("url-list", OwnedValue::from(vec![OwnedValue::from("http://w.example/")])),
     ])
 }
 
-fn two_files() -> Item {
+fn two_files() -> OwnedValue {
     folder(vec![file(vec!["a".into()], 20_000), file(vec!["d".into(), "b".into()], 20_000)])
 }
 
-fn items() -> impl Strategy<Value = Item> {
+fn items() -> impl Strategy<Value = OwnedValue> {
     let leaf = prop_oneof![
-        any::<i64>().prop_map(Item::Number),
-        vec(any::<u8>(), 0..20).prop_map(Item::Text),
-        "[a-z]{0,8}".prop_map(Item::from),
+        any::<i64>().prop_map(OwnedValue::Integer),
+        vec(any::<u8>(), 0..20).prop_map(OwnedValue::ByteString),
+        "[a-z]{0,8}".prop_map(OwnedValue::from),
     ];
     leaf.prop_recursive(4, 40, 6, |inner| {
         prop_oneof![
-            vec(inner.clone(), 0..6).prop_map(Item::List),
-            btree_map(vec(any::<u8>(), 0..6), inner, 0..6).prop_map(Item::Dictionary),
+            vec(inner.clone(), 0..6).prop_map(OwnedValue::List),
+            btree_map(vec(any::<u8>(), 0..6), inner, 0..6).prop_map(OwnedValue::Dictionary),
         ]
     })
 }
@@ -198,7 +201,7 @@ fn assert_stays_inside(path: &Path) {
 fn assert_printable(name: &str) {
     assert_stays_inside(Path::new(name));
     assert!(
-        !name.contains('\\') && name.chars().all(|c| !matches!(harm(c), Harm::Control | Harm::Direction)),
+        !name.contains('\\') && name.chars().all(|c| !matches!(hazard(c), CharHazard::Control | CharHazard::Direction)),
         "{name:?}"
     );
 }
@@ -240,10 +243,10 @@ fn walk(value: Value<'_>) -> usize {
     while let Some(value) = todo.pop() {
         seen += 1;
         match value.kind() {
-            Kind::Number => {
-                let _ = value.number();
+            Kind::Integer => {
+                let _ = value.as_integer();
             }
-            Kind::Text => assert!(value.text().is_some()),
+            Kind::ByteString => assert!(value.as_bytes().is_some()),
             Kind::List => todo.extend(value.list().unwrap()),
             Kind::Dictionary => todo.extend(value.dictionary().unwrap().map(|(_, v)| v)),
         }
@@ -252,12 +255,12 @@ fn walk(value: Value<'_>) -> usize {
 }
 
 /// The item that a value stands for.
-fn item(value: Value<'_>) -> Item {
+fn item(value: Value<'_>) -> OwnedValue {
     match value.kind() {
-        Kind::Number => Item::Number(value.number().unwrap()),
-        Kind::Text => Item::from(value.text().unwrap()),
-        Kind::List => Item::List(value.list().unwrap().map(item).collect()),
-        Kind::Dictionary => Item::dictionary(value.dictionary().unwrap().map(|(k, v)| (k, item(v)))),
+        Kind::Integer => OwnedValue::Integer(value.as_integer().unwrap()),
+        Kind::ByteString => OwnedValue::from(value.as_bytes().unwrap()),
+        Kind::List => OwnedValue::List(value.list().unwrap().map(item).collect()),
+        Kind::Dictionary => OwnedValue::dictionary(value.dictionary().unwrap().map(|(k, v)| (k, item(v)))),
     }
 }
 
@@ -294,16 +297,16 @@ proptest! {
         names in vec((vec(evil_names(), 0..5), 0..3_u8), 1..12),
     ) {
         let kind = |n: &u8| ["x", "p", "l"][usize::from(*n)];
-        let each = |(path, attr): &(Vec<Vec<u8>>, u8)| Item::dictionary([
-            ("path", Item::from(path.iter().map(|p| Item::from(p.clone())).collect::<Vec<_>>())),
-            ("length", Item::from(if *attr == 2 { 0 } else { 5 })),
-            ("attr", Item::from(kind(attr))),
+        let each = |(path, attr): &(Vec<Vec<u8>>, u8)| OwnedValue::dictionary([
+            ("path", OwnedValue::from(path.iter().map(|p| OwnedValue::from(p.clone())).collect::<Vec<_>>())),
+            ("length", OwnedValue::from(if *attr == 2 { 0 } else { 5 })),
+            ("attr", OwnedValue::from(kind(attr))),
         ]);
-        let info = Item::dictionary([
-            ("name", Item::from(name)),
-            ("files", Item::from(names.iter().map(each).collect::<Vec<_>>())),
-            ("piece length", Item::from(16_384)),
-            ("pieces", Item::from(vec![0; 20])),
+        let info = OwnedValue::dictionary([
+            ("name", OwnedValue::from(name)),
+            ("files", OwnedValue::from(names.iter().map(each).collect::<Vec<_>>())),
+            ("piece length", OwnedValue::from(16_384)),
+            ("pieces", OwnedValue::from(vec![0; 20])),
         ]);
         if let Ok(it) = Metainfo::from_info(&info.encode()) {
             assert_sound(&it);
@@ -315,11 +318,11 @@ proptest! {
 
     #[test]
     fn components_are_safe_under_both_rules(raw in evil_names()) {
-        for rules in [Rules::Unix, Rules::Windows] {
+        for rules in [PathRules::Unix, PathRules::Windows] {
             let Some(name) = paths::printable(&raw, rules) else { continue };
             assert_printable(&name);
             prop_assert!(!name.contains('/') && name != "." && name != "..");
-            if rules == Rules::Windows {
+            if rules == PathRules::Windows {
                 prop_assert!(!name.contains(['<', '>', ':', '"', '|', '?', '*']) && !paths::is_reserved(&name));
             }
             prop_assert_eq!(paths::printable(name.as_bytes(), rules), Some(name), "cleaning twice changes nothing");
@@ -332,11 +335,11 @@ proptest! {
 
     #[test]
     fn names_are_given_once(wanted in vec(vec("[abA]( \\([23]\\))?", 1..4), 1..40)) {
-        let mut names = Names::default();
+        let mut names = UsedPaths::default();
         let mut files = HashSet::new();
         let mut folders = HashSet::new();
         for path in wanted {
-            let given = names.give(path.into_iter().map(|part: String| Cow::Owned(part.into_bytes())).collect());
+            let given = names.assign(path.into_iter().map(|part: String| Cow::Owned(part.into_bytes())).collect());
             let given = String::from_utf8(given).expect("of texts");
             folders.extend(given.match_indices('/').map(|(at, _)| given[..at].to_owned()));
             prop_assert!(files.insert(given.clone()), "{} twice", given);
@@ -350,7 +353,7 @@ proptest! {
     fn the_info_hash_is_that_of_the_bytes(extra in btree_map("[a-z]{1,12}", items(), 0..6), one in any::<bool>()) {
         let known = ["name", "length", "pieces", "files", "private", "source"];
         let mut info = if one { single(&[]) } else { two_files() };
-        if let Item::Dictionary(entries) = &mut info {
+        if let OwnedValue::Dictionary(entries) = &mut info {
             let extra = extra.into_iter().filter(|(k, _)| !known.contains(&k.as_str()));
             entries.extend(extra.map(|(k, v)| (k.into_bytes(), v)));
         }
@@ -376,7 +379,7 @@ proptest! {
         }
         let buf = Bytes::from(bytes);
         for pieces in [Some(pieces), None] {
-            let _ = measure(&buf, pieces);
+            let _ = frame_length(&buf, pieces);
             match decode(&buf, pieces) {
                 Ok(Frame::Message(message, taken)) => {
                     let mut again = Vec::new();
@@ -422,8 +425,8 @@ proptest! {
     fn handshakes_survive_the_way_there_and_back(reserved in any::<[u8; 8]>(), hash in any::<[u8; 20]>(), id in any::<[u8; 20]>()) {
         let it = Handshake { reserved: Reserved(reserved), info_hash: InfoHash(hash), peer_id: PeerId(id) };
         prop_assert_eq!(Handshake::decode(&it.encode()), Ok(it));
-        let name = client::name(&PeerId(id));
-        prop_assert!(name.chars().all(|c| harm(c) == Harm::None) && name.width() <= limits::CLIENT_NAME);
+        let name = peer_id::client_name(&PeerId(id));
+        prop_assert!(name.chars().all(|c| hazard(c) == CharHazard::None) && name.width() <= limits::CLIENT_NAME);
     }
 
     #[test]
@@ -496,8 +499,8 @@ proptest! {
         let [from, length, path] = n;
         let good = |a: &SocketAddr| a.port() != 0 && !a.ip().is_unspecified() && !a.ip().is_multicast();
         let plain = |a: SocketAddr| SocketAddr::new(a.ip(), a.port());
-        let mut it = Magnet::bare(InfoHash(hash));
-        it.name = paths::printable(name.as_bytes(), Rules::HERE);
+        let mut it = Magnet::from_info_hash(InfoHash(hash));
+        it.name = paths::printable(name.as_bytes(), PathRules::NATIVE);
         it.trackers = vec![format!("http://t.example/{path}?a=b%20c"), format!("udp://[::1]:{}", path.max(1))];
         it.web_seeds = vec![format!("https://w.example/{path}/")];
         it.select = vec![u32::from(from)..=u32::from(from) + u32::from(length)];
@@ -511,8 +514,8 @@ proptest! {
 
     #[test]
     fn clean_text_harms_no_screen(text in any::<String>(), bytes in vec(any::<u8>(), 0..300), max in 0..50_usize) {
-        for cleaned in [clean(&text, max), clean_bytes(&bytes, max)] {
-            prop_assert!(cleaned.chars().all(|c| harm(c) == Harm::None));
+        for cleaned in [sanitize(&text, max), sanitize_bytes(&bytes, max)] {
+            prop_assert!(cleaned.chars().all(|c| hazard(c) == CharHazard::None));
             prop_assert!(cleaned.width() <= max, "{} columns, not {}", cleaned.width(), max);
             prop_assert!(cleaned.len() <= max * 4 * 5 + 3);
         }
@@ -522,15 +525,15 @@ proptest! {
 /// Row A2: a torrent cut anywhere is refused in words.
 #[test]
 fn a_torrent_cut_anywhere_is_refused_in_words() {
-    let path = |n: usize| (0..n).map(|i| Item::from(format!("p{i}"))).collect::<Vec<_>>();
+    let path = |n: usize| (0..n).map(|i| OwnedValue::from(format!("p{i}"))).collect::<Vec<_>>();
     let mut torrents = Vec::new();
     for n in 1..11_i64 {
-        torrents.push(torrent(single(&[("x", Item::from(vec![0; n as usize * 7]))])));
+        torrents.push(torrent(single(&[("x", OwnedValue::from(vec![0; n as usize * 7]))])));
         let sizes = [40_000 / n + 40_000 % n].into_iter().chain((1..n).map(|_| 40_000 / n));
         torrents.push(torrent(folder(sizes.map(|size| file(path(n as usize), size)).collect())));
     }
     assert_eq!(torrents.len(), 20);
-    for bytes in torrents.iter().map(Item::encode) {
+    for bytes in torrents.iter().map(OwnedValue::encode) {
         assert!(Metainfo::parse(&bytes).is_ok());
         for cut in 1..bytes.len() {
             let words = Metainfo::parse(&bytes[..cut]).unwrap_err().to_string();
@@ -545,11 +548,11 @@ fn a_torrent_cut_anywhere_is_refused_in_words() {
 fn a_wrong_kind_of_value_is_named_by_its_key() {
     let kinds = || {
         [
-            Item::from(7),
-            Item::from("text"),
-            Item::List(vec![]),
-            Item::Dictionary(BTreeMap::new()),
-            Item::from(vec![Item::from(7)]),
+            OwnedValue::from(7),
+            OwnedValue::from("text"),
+            OwnedValue::List(vec![]),
+            OwnedValue::Dictionary(BTreeMap::new()),
+            OwnedValue::from(vec![OwnedValue::from(7)]),
         ]
     };
     let right = |key: &str, kind: usize| match key {
@@ -560,19 +563,19 @@ fn a_wrong_kind_of_value_is_named_by_its_key() {
         "announce" | "announce-list" | "url-list" => kind == 1 || kind == 2 || kind == 4,
         _ => kind == 3,
     };
-    let set = |of: &Item, key: &str, value: Item| {
-        let Item::Dictionary(mut entries) = of.clone() else { panic!("no dictionary") };
+    let set = |of: &OwnedValue, key: &str, value: OwnedValue| {
+        let OwnedValue::Dictionary(mut entries) = of.clone() else { panic!("no dictionary") };
         entries.insert(key.as_bytes().to_vec(), value);
-        Item::Dictionary(entries)
+        OwnedValue::Dictionary(entries)
     };
     let mut cases = 0;
-    let mut check = |key: &str, kind: usize, whole: Item| {
+    let mut check = |key: &str, kind: usize, whole: OwnedValue| {
         if right(key, kind) {
             return;
         }
         cases += 1;
         let said = match Metainfo::parse(&whole.encode()) {
-            Ok(it) => it.remarks.join("; "),
+            Ok(it) => it.warnings.join("; "),
             Err(error) => error.to_string(),
         };
         assert!(said.contains(&format!("`{key}`")), "{key} as {kind}: {said}");
@@ -582,9 +585,9 @@ fn a_wrong_kind_of_value_is_named_by_its_key() {
         for key in ["info", "announce-list", "comment", "created by", "creation date", "url-list"] {
             check(key, kind, set(&top, key, value.clone()));
         }
-        let Item::Dictionary(mut bare) = top.clone() else { panic!("no dictionary") };
+        let OwnedValue::Dictionary(mut bare) = top.clone() else { panic!("no dictionary") };
         bare.remove(&b"announce-list"[..]);
-        check("announce", kind, set(&Item::Dictionary(bare), "announce", value.clone()));
+        check("announce", kind, set(&OwnedValue::Dictionary(bare), "announce", value.clone()));
         for key in ["name", "piece length", "pieces", "length", "private", "source", "meta version"] {
             check(key, kind, torrent(single(&[(key, value.clone())])));
         }

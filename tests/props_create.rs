@@ -15,8 +15,8 @@ use proptest::collection::btree_map;
 use proptest::prelude::*;
 use support::torrents::Payload;
 use ttui::disk::create::hashing::Progress;
-use ttui::disk::create::walk::{Choice, survey};
-use ttui::disk::create::{Made, PIECE_LEAST, Terms, make};
+use ttui::disk::create::scan::{ScanOptions, scan_files};
+use ttui::disk::create::{BuiltTorrent, CreateOptions, PIECE_LEAST, make};
 
 const PIECE: usize = PIECE_LEAST as usize;
 
@@ -45,9 +45,9 @@ fn files() -> impl Strategy<Value = Vec<(String, Vec<u8>)>> {
     })
 }
 
-fn made(path: &Path, piece: usize, threads: usize) -> Made {
-    let found = survey(path, &Choice::default(), &|| false).unwrap();
-    make(&found, piece as u32, &Terms::default(), threads, &Progress::default()).unwrap()
+fn made(path: &Path, piece: usize, threads: usize) -> BuiltTorrent {
+    let found = scan_files(path, &ScanOptions::default(), &|| false).unwrap();
+    make(&found, piece as u32, &CreateOptions::default(), threads, &Progress::default()).unwrap()
 }
 
 /// Makes a torrent of what was written, and compares it with what the others find.

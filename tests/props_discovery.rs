@@ -9,9 +9,9 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use ttui::limits;
 use ttui::swarm::dht::{Dht, DhtConfig};
-use ttui::wire::bencode::Item;
-use ttui::wire::extension::pex::{Flags, Pex};
-use ttui::wire::krpc::{Body, Node, NodeId, Packet, Query, Response, Want};
+use ttui::wire::bencode::OwnedValue;
+use ttui::wire::extension::pex::{Pex, PexFlags};
+use ttui::wire::krpc::{Body, Node, NodeId, Packet, Query, Response, WantFamilies};
 use ttui::wire::message::InfoHash;
 use ttui::wire::tracker::can_be_peer;
 
@@ -31,7 +31,7 @@ fn addrs(most: usize) -> impl Strategy<Value = Vec<SocketAddr>> {
 proptest! {
     #[test]
     fn peer_exchange_survives_the_way_there_and_back(added in addrs(60), flags in any::<u8>(), dropped in addrs(60)) {
-        let added = added.into_iter().enumerate().map(|(n, addr)| (addr, Flags(flags.wrapping_add(n as u8)))).collect();
+        let added = added.into_iter().enumerate().map(|(n, addr)| (addr, PexFlags(flags.wrapping_add(n as u8)))).collect();
         let it = Pex { added, dropped };
         prop_assert_eq!(Pex::decode(&it.encode(), 200), Ok(it));
     }
@@ -39,8 +39,8 @@ proptest! {
     #[test]
     fn no_bytes_surprise_the_reader_of_peer_exchange(bytes in vec(any::<u8>(), 0..300), most in 0..60_usize) {
         let _ = Pex::decode(&bytes, most);
-        let entries = ["added", "added.f", "added6", "dropped"].map(|key| (key, Item::from(bytes.clone())));
-        let it = Pex::decode(&Item::dictionary(entries).encode(), most).unwrap();
+        let entries = ["added", "added.f", "added6", "dropped"].map(|key| (key, OwnedValue::from(bytes.clone())));
+        let it = Pex::decode(&OwnedValue::dictionary(entries).encode(), most).unwrap();
         prop_assert!(it.added.len() <= most && it.dropped.len() <= most);
         prop_assert!(it.added.iter().all(|(addr, _)| can_be_peer(addr)) && it.dropped.iter().all(can_be_peer));
     }
@@ -55,8 +55,8 @@ fn node() -> impl Strategy<Value = Node> {
     (any::<[u8; 20]>(), prop_oneof![v4(), v6()]).prop_map(|(id, addr)| Node { id: NodeId(id), addr })
 }
 
-fn want() -> impl Strategy<Value = Want> {
-    any::<(bool, bool)>().prop_map(|(four, six)| Want { four, six })
+fn want() -> impl Strategy<Value = WantFamilies> {
+    any::<(bool, bool)>().prop_map(|(four, six)| WantFamilies { four, six })
 }
 
 fn body() -> impl Strategy<Value = Body> {
@@ -105,7 +105,7 @@ proptest! {
         let (ids, known) = ([None; 2], from[..3].to_vec());
         let mut dht = Dht::new(now, DhtConfig { families: [true; 2], ids, known, secret: [1; 32], seed: 1 });
         let mut out = Vec::new();
-        dht.tick(now, &mut out);
+        dht.poll(now, &mut out);
         dht.seek(now, InfoHash([1; 20]), Some(1), &mut out);
         packets.push(noise);
         for (packet, ((at, byte), from)) in packets.iter_mut().zip(cuts.into_iter().zip(&from)) {
@@ -117,7 +117,7 @@ proptest! {
                 dht.received(now, *from, &packet[..at], &mut out);
             }
         }
-        dht.tick(now + std::time::Duration::from_secs(20), &mut out);
+        dht.poll(now + std::time::Duration::from_secs(20), &mut out);
         prop_assert_eq!(dht.state(now).nodes, [0, 0], "nobody was asked and answered");
         prop_assert!(out.len() < 200);
     }

@@ -11,7 +11,7 @@ use bytes::Bytes;
 use proptest::prelude::*;
 use sha1::{Digest, Sha1};
 use ttui::limits;
-use ttui::swarm::metadata::{Heard, Search};
+use ttui::swarm::metadata::{MetadataDownload, MetadataOutcome};
 use ttui::swarm::torrent::PeerKey;
 use ttui::wire::message::InfoHash;
 
@@ -48,7 +48,7 @@ fn manner() -> impl Strategy<Value = Manner> {
 }
 
 struct Play {
-    search: Search,
+    search: MetadataDownload,
     info: Bytes,
     now: Instant,
     manners: Vec<Manner>,
@@ -72,12 +72,12 @@ impl Play {
         }
     }
 
-    fn heard(&mut self, heard: Heard) {
+    fn heard(&mut self, heard: MetadataOutcome) {
         match heard {
-            Heard::Nothing => {}
-            Heard::Whole(info) => self.whole = Some(info),
-            Heard::Lied(key) => _ = self.lied.insert(key.0),
-            Heard::Useless(key, _) => _ = self.useless.insert(key.0),
+            MetadataOutcome::Nothing => {}
+            MetadataOutcome::Complete(info) => self.whole = Some(info),
+            MetadataOutcome::BadHash(key) => _ = self.lied.insert(key.0),
+            MetadataOutcome::Useless(key, _) => _ = self.useless.insert(key.0),
         }
     }
 
@@ -117,7 +117,7 @@ impl Play {
                 let heard = self.search.offered(key, size as u32 + piece % 7 + 1);
                 return self.heard(heard);
             }
-            Manner::Leaves => return self.search.gone(key),
+            Manner::Leaves => return self.search.on_disconnected(key),
         };
         let heard = self.search.data(key, piece, Some(total as u32), &data);
         self.heard(heard);
@@ -128,7 +128,7 @@ fn play(size: usize, manners: Vec<Manner>, order: &[usize]) -> Result<(), TestCa
     let info: Bytes = (0..size).map(|n| (n * 7 % 251) as u8 ^ 0x55).collect::<Vec<_>>().into();
     let hash = InfoHash(Sha1::digest(&info).into());
     let mut play = Play {
-        search: Search::new(hash),
+        search: MetadataDownload::new(hash),
         info,
         now: Instant::now(),
         manners,
@@ -150,7 +150,7 @@ fn play(size: usize, manners: Vec<Manner>, order: &[usize]) -> Result<(), TestCa
         }
         if play.asked.is_empty() {
             let next = play.search.deadline();
-            prop_assert!(next.is_some(), "nobody is asked and nothing will happen: {:?}", play.search.standing());
+            prop_assert!(next.is_some(), "nobody is asked and nothing will happen: {:?}", play.search.progress());
             play.now = next.unwrap().max(play.now + Duration::from_millis(1));
         } else {
             play.answer(*turns.next().unwrap());
@@ -159,7 +159,7 @@ fn play(size: usize, manners: Vec<Manner>, order: &[usize]) -> Result<(), TestCa
         play.poll()?;
     }
     let right = play.whole.as_ref() == Some(&play.info);
-    prop_assert!(right, "{:?}: {:?}", play.manners, play.search.standing());
+    prop_assert!(right, "{:?}: {:?}", play.manners, play.search.progress());
     for key in play.lied.iter().chain(&play.useless) {
         prop_assert!(play.manners[*key as usize] != Manner::Honest, "peer {key} was honest: {:?}", play.manners);
     }
@@ -188,7 +188,7 @@ proptest! {
     /// Whatever is said in whatever order, by whomever, it holds its bounds.
     #[test]
     fn nonsense_breaks_nothing(steps in prop::collection::vec((0..6_u8, 0..9_u64, 0..12_u32, any::<u32>()), 0..300)) {
-        let mut search = Search::new(InfoHash([1; 20]));
+        let mut search = MetadataDownload::new(InfoHash([1; 20]));
         let mut now = Instant::now();
         let mut asks = Vec::new();
         for (what, key, piece, number) in steps {
@@ -200,7 +200,7 @@ proptest! {
                     drop(search.data(key, piece, (number % 3 == 0).then_some(number), &data));
                 }
                 2 => search.rejected(now, key, piece),
-                3 => search.gone(key),
+                3 => search.on_disconnected(key),
                 4 => now += Duration::from_millis(u64::from(number % 20_000)),
                 _ => {
                     // What was asked for comes, and is wrong.

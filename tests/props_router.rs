@@ -7,19 +7,16 @@ use std::net::Ipv4Addr;
 
 use proptest::collection::vec;
 use proptest::prelude::*;
-use ttui::wire::nat::{self, Transport, Wish};
+use ttui::wire::port_mapping::{self, MappingRequest, Transport};
 use ttui::wire::{upnp, web_seed};
 use url::Url;
 
 const ROUTER: Ipv4Addr = Ipv4Addr::new(192, 168, 1, 1);
 
-fn wish() -> impl Strategy<Value = Wish> {
+fn wish() -> impl Strategy<Value = MappingRequest> {
     let transport = prop_oneof![Just(Transport::Tcp), Just(Transport::Udp)];
-    (transport, any::<u16>(), any::<u16>(), any::<u32>()).prop_map(|(transport, internal, external, lifetime)| Wish {
-        transport,
-        internal,
-        external,
-        lifetime,
+    (transport, any::<u16>(), any::<u16>(), any::<u32>()).prop_map(|(transport, internal, external, lifetime)| {
+        MappingRequest { transport, internal, external, lifetime }
     })
 }
 
@@ -55,21 +52,21 @@ fn device_text() -> impl Strategy<Value = String> {
 proptest! {
     #[test]
     fn no_answer_of_a_router_surprises(wish in wish(), nonce in any::<[u8; 12]>(), bytes in vec(any::<u8>(), 0..80)) {
-        let _ = nat::pcp_answer(&bytes, &wish, nonce);
-        let _ = nat::pmp_address(&bytes);
-        if let Ok(granted) = nat::pmp_answer(&bytes, &wish) {
+        let _ = port_mapping::decode_pcp_response(&bytes, &wish, nonce);
+        let _ = port_mapping::pmp_address(&bytes);
+        if let Ok(granted) = port_mapping::decode_pmp_response(&bytes, &wish) {
             prop_assert_eq!(granted.external.to_be_bytes(), [bytes[10], bytes[11]]);
         }
     }
 
     #[test]
     fn a_granted_wish_is_read_back(wish in wish(), nonce in any::<[u8; 12]>(), external in any::<u16>()) {
-        let mut answer = nat::pcp_request(&wish, ROUTER.into(), nonce);
+        let mut answer = port_mapping::pcp_request(&wish, ROUTER.into(), nonce);
         answer[1] = 129;
         answer[42..44].copy_from_slice(&external.to_be_bytes());
         // What stands where the answer has its code is ours to fill in a request.
         answer[3] = 0;
-        let granted = nat::pcp_answer(&answer, &wish, nonce).unwrap();
+        let granted = port_mapping::decode_pcp_response(&answer, &wish, nonce).unwrap();
         prop_assert_eq!((granted.external, granted.lifetime), (external, wish.lifetime));
     }
 
@@ -92,7 +89,7 @@ proptest! {
         if dots {
             parts.push(b"..".to_vec());
         }
-        let path = web_seed::escaped(parts.iter().map(Vec::as_slice));
+        let path = web_seed::percent_encode_path(parts.iter().map(Vec::as_slice));
         prop_assert!(!dots || path.is_none());
         if let Some(path) = path {
             let url = Url::parse(&web_seed::file_url("http://h.example/base/", true, &path)).unwrap();

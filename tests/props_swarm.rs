@@ -8,8 +8,8 @@ use proptest::prelude::*;
 use ttui::limits::BLOCK;
 use ttui::swarm::bitfield::Bitfield;
 use ttui::swarm::geometry::Geometry;
-use ttui::swarm::picker::{Arrival, Picker};
-use ttui::swarm::rate::Bucket;
+use ttui::swarm::picker::{BlockOutcome, Picker};
+use ttui::swarm::rate::TokenBucket;
 use ttui::swarm::torrent::PeerKey;
 use ttui::swarm::view::Priority;
 use ttui::wire::message::PieceIndex;
@@ -115,9 +115,9 @@ fn step(
             let here = naive.here.entry(piece).or_default();
             here.insert(block);
             let whole = here.len() == geometry.blocks(piece) as usize;
-            let arrival = picker.arrived(piece, block, IP);
-            prop_assert!(matches!(arrival, Arrival::Fresh { whole: w, .. } if w == whole), "{arrival:?}");
-            prop_assert_eq!(picker.arrived(piece, block, IP), Arrival::Useless);
+            let arrival = picker.on_block(piece, block, IP);
+            prop_assert!(matches!(arrival, BlockOutcome::Fresh { whole: w, .. } if w == whole), "{arrival:?}");
+            prop_assert_eq!(picker.on_block(piece, block, IP), BlockOutcome::Useless);
         }
         Op::Release(n) if !naive.asked.is_empty() => {
             let (_, piece, block) = naive.asked.swap_remove(n % naive.asked.len());
@@ -128,14 +128,14 @@ fn step(
             naive.asked = rest;
             let theirs: Vec<(u64, PieceIndex, u32)> = theirs;
             theirs.iter().for_each(|(_, piece, block)| picker.release(*piece, *block));
-            for piece in picker.disown(PeerKey(who)) {
+            for piece in picker.abandon_owner(PeerKey(who)) {
                 naive.forget(piece);
             }
         }
         Op::Again(n, who) if !naive.asked.is_empty() => {
             let (_, piece, block) = naive.asked[n % naive.asked.len()];
             let twice = naive.asked.iter().any(|(w, p, b)| (*w, *p, *b) == (who, piece, block));
-            if !twice && picker.ask_again(piece, block, 3) {
+            if !twice && picker.request_duplicate(piece, block, 3) {
                 naive.asked.push((who, piece, block));
             }
         }
@@ -179,7 +179,7 @@ proptest! {
     #[test]
     fn a_bucket_never_exceeds_its_rate(rate in 1u64..10_000_000, steps in prop::collection::vec((0u64..400, 1u64..40_000), 1..200)) {
         let start = Instant::now();
-        let mut bucket = Bucket::default();
+        let mut bucket = TokenBucket::default();
         bucket.set(Some(rate));
         let (mut now, mut given, mut largest) = (start, 0, 0);
         for (ms, bytes) in steps {

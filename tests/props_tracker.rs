@@ -9,11 +9,13 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use ttui::limits;
 use ttui::wire::message::{InfoHash, PeerId};
-use ttui::wire::tracker::server::{AnnounceQuery, Answer, encode_answer, encode_failure, encode_scrape, parse_scrape};
+use ttui::wire::tracker::server::{
+    AnnounceQuery, ServerAnnounceResponse, encode_announce_response, encode_failure, encode_scrape, parse_scrape,
+};
 use ttui::wire::tracker::udp::{Reply, Request, UdpAnnounce};
 use ttui::wire::tracker::{
-    Announce, AnnounceEvent, AnnounceReply, Asker, ReplyError, Retry, ScrapeCounts, announce_url, can_be_peer,
-    decode_reply, decode_scrape, public_url, scrape_url,
+    Announce, AnnounceEvent, AnnounceIdentity, AnnounceResponse, ResponseError, Retry, ScrapeCounts, announce_url,
+    can_be_peer, decode_announce_response, decode_scrape, public_url, scrape_url,
 };
 
 fn hash() -> impl Strategy<Value = InfoHash> {
@@ -39,8 +41,8 @@ fn counts() -> impl Strategy<Value = ScrapeCounts> {
     (n(), n(), n()).prop_map(|(seeds, downloaded, leechers)| ScrapeCounts { seeds, downloaded, leechers })
 }
 
-fn asker() -> impl Strategy<Value = Asker> {
-    (hash(), any::<[u8; 20]>(), 1..=u16::MAX, any::<u32>()).prop_map(|(info_hash, id, port, key)| Asker {
+fn asker() -> impl Strategy<Value = AnnounceIdentity> {
+    (hash(), any::<[u8; 20]>(), 1..=u16::MAX, any::<u32>()).prop_map(|(info_hash, id, port, key)| AnnounceIdentity {
         info_hash,
         peer_id: PeerId(id),
         port,
@@ -101,7 +103,7 @@ proptest! {
         let [interval_s, min_interval_s, seeds, leechers] = numbers.map(u32::from);
         let all: Vec<SocketAddr> = peers4.into_iter().chain(peers6).collect();
         let peers = all.iter().map(|addr| (*addr, PeerId(*b"-XX0100-abcdefghijkl"))).collect();
-        let answer = Answer { interval_s, min_interval_s, seeds, leechers, peers };
+        let answer = ServerAnnounceResponse { interval_s, min_interval_s, seeds, leechers, peers };
         let query = AnnounceQuery {
             info_hash: InfoHash([1; 20]),
             peer_id: PeerId([2; 20]),
@@ -112,8 +114,8 @@ proptest! {
             compact,
             no_peer_id,
         };
-        let reply = decode_reply(&encode_answer(&answer, &query)).unwrap();
-        let expected = AnnounceReply {
+        let reply = decode_announce_response(&encode_announce_response(&answer, &query)).unwrap();
+        let expected = AnnounceResponse {
             external: None,
             interval: Some(Duration::from_secs(interval_s.into())),
             min_interval: Some(Duration::from_secs(min_interval_s.into())),
@@ -130,8 +132,8 @@ proptest! {
 
     #[test]
     fn a_refusal_survives(reason in "[ -~]{1,100}") {
-        let refused = ReplyError::Refused { reason: reason.clone(), retry: Retry::Unsaid };
-        prop_assert_eq!(decode_reply(&encode_failure(&reason)), Err(refused));
+        let refused = ResponseError::Refused { reason: reason.clone(), retry: Retry::Unspecified };
+        prop_assert_eq!(decode_announce_response(&encode_failure(&reason)), Err(refused));
     }
 
     #[test]
@@ -175,7 +177,7 @@ proptest! {
         for (v6, peers) in [(false, peers4), (true, peers6)] {
             let interval = Some(Duration::from_secs(interval.into()));
             let (seeds, leechers) = (Some(5), Some(7));
-            let mut reply = AnnounceReply { interval, seeds, leechers, peers, ..AnnounceReply::default() };
+            let mut reply = AnnounceResponse { interval, seeds, leechers, peers, ..AnnounceResponse::default() };
             let packet = Reply::Announce { transaction, reply: reply.clone() }.encode(v6);
             reply.peers.retain(can_be_peer);
             reply.peers.truncate(limits::PEERS_PER_REPLY);
@@ -194,7 +196,7 @@ proptest! {
 
     #[test]
     fn no_bytes_surprise_a_decoder(bytes in vec(any::<u8>(), 0..400), text in any::<String>()) {
-        let _ = decode_reply(&bytes);
+        let _ = decode_announce_response(&bytes);
         let _ = decode_scrape(&bytes, &InfoHash([0; 20]));
         let _ = Request::decode(&bytes);
         let _ = Reply::decode(&bytes, false);
@@ -218,9 +220,9 @@ proptest! {
         let mut body = format!("d{}:{key}", key.len()).into_bytes();
         body.extend_from_slice(&value);
         body.push(b'e');
-        if let Ok(reply) = decode_reply(&body) {
+        if let Ok(reply) = decode_announce_response(&body) {
             prop_assert!(reply.peers.iter().all(can_be_peer));
         }
-        let _ = decode_reply(&body[..cut.min(body.len())]);
+        let _ = decode_announce_response(&body[..cut.min(body.len())]);
     }
 }

@@ -14,10 +14,10 @@ mod support {
 use std::time::Duration;
 
 use ttui::api::{DhtState, Snapshot, TorrentId};
-use ttui::ui::keys::{Act, KEYS, Key, Place, Tab};
-use ttui::ui::model::{Dialog, Model, Msg, Pane};
-use ttui::ui::style::ThemeName;
-use ttui::ui::update::update;
+use ttui::ui::app::update::update;
+use ttui::ui::keys::bindings::{Action, KEYS, Key, KeyContext, Tab};
+use ttui::ui::state::app::{AppState, Dialog, Focus, Message};
+use ttui::ui::theme::style::ThemeName;
 
 use support::screen::{draw, keys, model, screen, text};
 use support::snapshots::{Numbers, busy, crowd, download, empty, other, seed, world};
@@ -83,7 +83,8 @@ fn the_first_line_tells_of_the_dht_and_the_port() {
     ] {
         for (width, height) in SIZES {
             let mut snapshot = world(vec![download("debian-13.1.0-amd64-DVD-1.iso", 38)]);
-            (snapshot.dht, snapshot.port, snapshot.port_state, snapshot.free) = (nodes, port, state.into(), Some(free));
+            (snapshot.dht, snapshot.port, snapshot.port_status, snapshot.free) =
+                (nodes, port, state.into(), Some(free));
             let shown = screen(width, height, &snapshot);
             lines += &format!("{width:3}|{}\n", shown.lines().next().unwrap_or_default());
         }
@@ -142,28 +143,28 @@ fn no_key_is_without_effect() {
     let snapshot = busy();
     for binding in KEYS {
         let mut before = match binding.place {
-            Place::Torrents | Place::Everywhere => "Down Down".to_owned(),
+            KeyContext::Torrents | KeyContext::Everywhere => "Down Down".to_owned(),
             place => {
-                let tab = Tab::ALL.iter().position(|tab| Place::of(*tab) == Some(place)).unwrap() + 1;
+                let tab = Tab::ALL.iter().position(|tab| KeyContext::of(*tab) == Some(place)).unwrap() + 1;
                 format!("{tab} Tab Down")
             }
         };
         before += match binding.act {
-            Act::NextFound | Act::PreviousFound => " / i s o Enter",
-            Act::SuperSeed => " Up",
-            Act::FileFold | Act::FileNormal => " Up",
-            Act::PieceLeft => " Right Right",
-            Act::Close => " z",
-            Act::Tab(Tab::Peers) => " 1",
+            Action::NextMatch | Action::PreviousMatch => " / i s o Enter",
+            Action::SuperSeed => " Up",
+            Action::ToggleFolder | Action::ResetFilePriority => " Up",
+            Action::PieceLeft => " Right Right",
+            Action::Close => " z",
+            Action::Tab(Tab::Peers) => " 1",
             _ => "",
         };
         for key in binding.keys {
             let mut model = model(80, 24, ThemeName::Dark, &snapshot);
             keys(&mut model, &snapshot, &before);
             model.outbox.clear();
-            let seen = |model: &Model| draw(model, &snapshot);
+            let seen = |model: &AppState| draw(model, &snapshot);
             let (was, shape) = (seen(&model), (model.panes.piece, model.panes.span, model.panes.graph_all));
-            let asked = update(&mut model, Msg::Key(*key), &snapshot);
+            let asked = update(&mut model, Message::Key(*key), &snapshot);
             let other = was != seen(&model) || shape != (model.panes.piece, model.panes.span, model.panes.graph_all);
             let told = !asked.is_empty() || !model.outbox.is_empty() || model.quit || model.redraw;
             assert!(other || told, "{key:?} for {:?} in {:?}", binding.act, binding.place);
@@ -202,16 +203,16 @@ fn esc_takes_back_one_thing_at_a_time_and_never_quits() {
     let snapshot = busy();
     let mut model = model(80, 24, ThemeName::Dark, &snapshot);
     keys(&mut model, &snapshot, "/ d e Enter Tab z ?");
-    let state = |m: &Model| (m.dialogs.len(), m.zoom, m.filter.is_empty(), m.pane);
-    assert_eq!(state(&model), (1, true, false, Pane::Detail));
+    let state = |m: &AppState| (m.dialogs.len(), m.zoom, m.filter.is_empty(), m.pane);
+    assert_eq!(state(&model), (1, true, false, Focus::Detail));
     let mut seen = Vec::new();
     for _ in 0..5 {
         keys(&mut model, &snapshot, "Esc");
         seen.push(state(&model));
     }
-    let list = (0, false, true, Pane::List);
-    assert_eq!(seen[..2], [(0, true, false, Pane::Detail), (0, false, false, Pane::Detail)]);
-    assert_eq!(seen[2..], [(0, false, true, Pane::Detail), list, list]);
+    let list = (0, false, true, Focus::List);
+    assert_eq!(seen[..2], [(0, true, false, Focus::Detail), (0, false, false, Focus::Detail)]);
+    assert_eq!(seen[2..], [(0, false, true, Focus::Detail), list, list]);
     assert!(!model.quit);
 }
 
@@ -219,7 +220,7 @@ fn esc_takes_back_one_thing_at_a_time_and_never_quits() {
 fn a_paste_is_never_taken_as_keys() {
     let snapshot = busy();
     let mut model = model(80, 24, ThemeName::Dark, &snapshot);
-    let commands = update(&mut model, Msg::Paste("q\r\nd\x1b[A\n\n  ~/three.torrent  \n".into()), &snapshot);
+    let commands = update(&mut model, Message::Paste("q\r\nd\x1b[A\n\n  ~/three.torrent  \n".into()), &snapshot);
     assert!(commands.is_empty() && !model.quit);
     let asked = keys(&mut model, &snapshot, "Enter");
     let asked: Vec<String> = asked.iter().map(|command| format!("{command:?}")).collect();
@@ -227,11 +228,11 @@ fn a_paste_is_never_taken_as_keys() {
     for (command, what) in asked.iter().zip(["\"q\"", "\"d[A\"", "\"/data/me/three.torrent\""]) {
         assert!(command.contains(what), "{asked:?}");
     }
-    update(&mut model, Msg::Paste("x".repeat(1 << 20)), &snapshot);
+    update(&mut model, Message::Paste("x".repeat(1 << 20)), &snapshot);
     let Some(Dialog::Add(add)) = model.dialogs.last() else { panic!("no box") };
     assert_eq!(add.what.text().len(), 64 * 1024);
     let many = "line\n".repeat(20_000);
-    update(&mut model, Msg::Paste(many), &snapshot);
+    update(&mut model, Message::Paste(many), &snapshot);
     assert!(keys(&mut model, &snapshot, "Enter").len() <= 1001);
 }
 
@@ -244,9 +245,9 @@ fn what_is_dropped_on_the_terminal_is_a_path() {
         ("magnet:?xt=urn:btih:00", "magnet:?xt=urn:btih:00"),
     ];
     for (line, what) in dropped {
-        assert_eq!(ttui::ui::add::to_add(line, None).unwrap().what, what);
+        assert_eq!(ttui::ui::dialogs::add::parse_torrent_arg(line, None).unwrap().what, what);
     }
-    assert!(ttui::ui::add::to_add("  ", None).is_none());
+    assert!(ttui::ui::dialogs::add::parse_torrent_arg("  ", None).is_none());
 }
 
 #[test]
@@ -256,13 +257,13 @@ fn the_choice_stays_with_the_torrent_and_moves_on_when_it_goes() {
     keys(&mut model, &snapshot, "Down Down");
     assert_eq!(model.selected, Some(TorrentId(3)));
     snapshot.torrents.remove(0);
-    assert!(update(&mut model, Msg::Snapshot, &snapshot).is_empty(), "the same is chosen: nothing to ask");
+    assert!(update(&mut model, Message::Snapshot, &snapshot).is_empty(), "the same is chosen: nothing to ask");
     assert_eq!(model.selected, Some(TorrentId(3)));
     snapshot.torrents.remove(1);
-    update(&mut model, Msg::Snapshot, &snapshot);
+    update(&mut model, Message::Snapshot, &snapshot);
     assert_eq!(model.selected, Some(TorrentId(4)), "the one that follows");
     snapshot.torrents.clear();
-    update(&mut model, Msg::Snapshot, &snapshot);
+    update(&mut model, Message::Snapshot, &snapshot);
     assert_eq!(model.selected, None);
 }
 
@@ -272,11 +273,11 @@ fn a_question_about_what_has_gone_answers_itself() {
     let mut model = model(80, 24, ThemeName::Dark, &snapshot);
     keys(&mut model, &snapshot, "d Down");
     snapshot.torrents.remove(0);
-    update(&mut model, Msg::Snapshot, &snapshot);
+    update(&mut model, Message::Snapshot, &snapshot);
     assert!(model.dialogs.is_empty(), "Enter must not hit another torrent");
     keys(&mut model, &snapshot, "w");
     snapshot.torrents.clear();
-    update(&mut model, Msg::Snapshot, &snapshot);
+    update(&mut model, Message::Snapshot, &snapshot);
     assert!(model.dialogs.is_empty());
 }
 
@@ -285,12 +286,12 @@ fn what_was_just_added_is_chosen() {
     let mut model = model(80, 24, ThemeName::Dark, &empty());
     keys(&mut model, &empty(), "a x Enter Enter");
     let snapshot = busy();
-    update(&mut model, Msg::Added(TorrentId(6)), &empty());
-    update(&mut model, Msg::Snapshot, &snapshot);
+    update(&mut model, Message::Added(TorrentId(6)), &empty());
+    update(&mut model, Message::Snapshot, &snapshot);
     assert_eq!(model.selected, Some(TorrentId(6)));
     // One that the engine knew from an earlier run is not.
-    update(&mut model, Msg::Added(TorrentId(2)), &snapshot);
-    update(&mut model, Msg::Snapshot, &snapshot);
+    update(&mut model, Message::Added(TorrentId(2)), &snapshot);
+    update(&mut model, Message::Snapshot, &snapshot);
     assert_eq!(model.selected, Some(TorrentId(6)));
 }
 
@@ -300,7 +301,7 @@ fn a_refusal_is_read_before_it_goes() {
     let mut model = model(80, 24, ThemeName::Plain, &snapshot);
     keys(&mut model, &snapshot, "a");
     let why = "no such file; check the path".to_owned();
-    update(&mut model, Msg::Refused("~/x.torrent".into(), why), &snapshot);
+    update(&mut model, Message::AddFailed("~/x.torrent".into(), why), &snapshot);
     keys(&mut model, &snapshot, "q");
     assert!(matches!(model.dialogs.last(), Some(Dialog::Add(add)) if add.what.text() == "q"), "typing goes on");
     keys(&mut model, &snapshot, "Esc");
@@ -320,11 +321,11 @@ fn what_a_torrent_says_is_said_with_its_name() {
         (None, "settings are written", "settings are written"),
     ];
     for (id, says, shown) in table {
-        update(&mut model, Msg::Notice(id, says.into()), &snapshot);
+        update(&mut model, Message::Notice(id, says.into()), &snapshot);
         assert_eq!(text(&draw(&model, &snapshot)).lines().last().unwrap().trim(), shown);
     }
     keys(&mut model, &snapshot, "~");
-    update(&mut model, Msg::Notice(Some(TorrentId(2)), "its disk is full".into()), &snapshot);
+    update(&mut model, Message::Notice(Some(TorrentId(2)), "its disk is full".into()), &snapshot);
     assert!(text(&draw(&model, &snapshot)).contains("torrent 2: its disk is full"));
 }
 
@@ -334,14 +335,14 @@ fn nothing_is_drawn_when_nothing_changed() {
     let mut model = model(80, 24, ThemeName::Dark, &snapshot);
     model.dirty = false;
     for second in 1..20 {
-        update(&mut model, Msg::Tick(Duration::from_secs(second)), &snapshot);
+        update(&mut model, Message::Tick(Duration::from_secs(second)), &snapshot);
         assert!(!model.dirty, "second {second}");
     }
-    update(&mut model, Msg::Notice(None, "hello".into()), &snapshot);
+    update(&mut model, Message::Notice(None, "hello".into()), &snapshot);
     model.dirty = false;
-    update(&mut model, Msg::Tick(Duration::from_secs(21)), &snapshot);
+    update(&mut model, Message::Tick(Duration::from_secs(21)), &snapshot);
     assert!(!model.dirty);
-    update(&mut model, Msg::Tick(Duration::from_secs(40)), &snapshot);
+    update(&mut model, Message::Tick(Duration::from_secs(40)), &snapshot);
     assert!(model.dirty && model.notice.is_none(), "the notice goes");
 }
 
@@ -351,17 +352,17 @@ fn the_mouse_chooses_what_it_points_at() {
     let mut model = model(80, 24, ThemeName::Plain, &snapshot);
     let shown = text(&draw(&model, &snapshot));
     let row = |word: &str| shown.lines().position(|line| line.contains(word)).unwrap() as u16;
-    update(&mut model, Msg::Click(10, row("backup-2026")), &snapshot);
+    update(&mut model, Message::Click(10, row("backup-2026")), &snapshot);
     assert_eq!(model.selected, Some(TorrentId(3)));
     let tabs = shown.lines().nth(usize::from(row("4 Files"))).unwrap();
     let column = tabs.split("Files").next().unwrap().chars().count() as u16;
-    update(&mut model, Msg::Click(column, row("4 Files")), &snapshot);
-    assert_eq!((model.tab, model.pane), (Tab::Files, Pane::Detail));
-    update(&mut model, Msg::Wheel(10, 4, -1), &snapshot);
+    update(&mut model, Message::Click(column, row("4 Files")), &snapshot);
+    assert_eq!((model.tab, model.pane), (Tab::Files, Focus::Detail));
+    update(&mut model, Message::Wheel(10, 4, -1), &snapshot);
     assert_eq!(model.selected, Some(TorrentId(2)));
-    assert_eq!(model.pane, Pane::Detail, "the wheel does not take the keys");
-    update(&mut model, Msg::Click(5, 1), &snapshot);
-    assert_eq!(model.sort, ttui::ui::model::Sort::Name);
+    assert_eq!(model.pane, Focus::Detail, "the wheel does not take the keys");
+    update(&mut model, Message::Click(5, 1), &snapshot);
+    assert_eq!(model.sort, ttui::ui::state::app::Sort::Name);
 }
 
 /// No size, key, tab or dialog makes it panic or leaves the screen blank.
@@ -373,13 +374,13 @@ fn a_thousand_resizes_and_keys() {
         let mut model = model(80, 24, ThemeName::Dark, snapshot);
         for _ in 0..700 {
             let (width, height) = (numbers.below(220) as u16 + 1, numbers.below(60) as u16 + 1);
-            update(&mut model, Msg::Resize(width, height), snapshot);
+            update(&mut model, Message::Resize(width, height), snapshot);
             let binding = KEYS[numbers.below(KEYS.len() as u64) as usize];
             let key = binding.keys[numbers.below(binding.keys.len() as u64) as usize];
             if key != Key::Ctrl('c') {
-                update(&mut model, Msg::Key(key), snapshot);
+                update(&mut model, Message::Key(key), snapshot);
             }
-            update(&mut model, Msg::Click(numbers.below(220) as u16, numbers.below(60) as u16), snapshot);
+            update(&mut model, Message::Click(numbers.below(220) as u16, numbers.below(60) as u16), snapshot);
             model.quit = false;
             let shown = text(&draw(&model, snapshot));
             assert!(shown.chars().any(|c| !c.is_whitespace()), "blank at {width}x{height}");
@@ -393,7 +394,7 @@ fn ascii_is_ascii() {
     for (width, height) in SIZES {
         for pressed in ["1", "2", "3", "4", "5", "6", "?", "d", "a"] {
             let mut model = model(width, height, ThemeName::Plain, &snapshot);
-            model.theme = ttui::ui::style::Theme::new(ThemeName::Plain, true);
+            model.theme = ttui::ui::theme::style::Theme::new(ThemeName::Plain, true);
             keys(&mut model, &snapshot, pressed);
             let shown = text(&draw(&model, &snapshot));
             assert!(shown.is_ascii(), "{pressed} at {width}x{height}:\n{shown}");

@@ -12,7 +12,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use support::engine::{PIECE, Peer, content, torrent, torrent_of};
-use ttui::api::{AddTorrent, Command, Contents, Event, Priority, State, Step, TorrentId, TorrentView, Wish};
+use ttui::api::{
+    AddTorrent, Command, Event, Priority, QueueMove, State, TorrentCommand, TorrentId, TorrentPreview, TorrentView,
+};
 use ttui::wire::message::InfoHash;
 
 fn state_of(peer: &Peer, id: TorrentId, state: State) {
@@ -40,7 +42,7 @@ fn hopeless(peer: &Peer, name: &str, seed: u64) -> TorrentId {
     peer.add(&torrent(source.path(), name, &content(seed, 3 * PIECE)).0, Vec::new())
 }
 
-fn inspect(peer: &Peer, add: AddTorrent) -> Result<Box<Contents>, String> {
+fn inspect(peer: &Peer, add: AddTorrent) -> Result<Box<TorrentPreview>, String> {
     let named = add.what.clone();
     peer.engine.send(Command::Inspect(add));
     peer.wait("it is inspected", |event| match event {
@@ -88,7 +90,7 @@ fn settings_are_written_and_heeded_at_once() {
     fs::write(&file, "# mine\nup-limit = 5 # slow\n").unwrap();
     let set = |all: &[(&str, Option<&str>)]| {
         let all = all.iter().map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned))).collect();
-        peer.engine.send(Command::Configure(all));
+        peer.engine.send(Command::UpdateConfig(all));
     };
     set(&[("down-limit", Some("\"1M\"")), ("max-active", Some("3")), ("max-peers", Some("7")), ("up-limit", None)]);
     set(&[("dir", Some("\"/tmp\"")), ("port", Some("7000"))]);
@@ -122,12 +124,12 @@ fn so_many_downloads_run_and_the_others_wait_for_their_turn() {
 
     let order =
         |peer: &Peer| peer.last.borrow().as_ref().unwrap().torrents.iter().map(|(id, _)| *id).collect::<Vec<_>>();
-    peer.engine.send(Command::Queue(ids[2], Step::First));
+    peer.engine.send(Command::Queue(ids[2], QueueMove::First));
     state_of(&peer, ids[2], State::Downloading);
     state_of(&peer, ids[0], State::Queued);
     assert_eq!(order(&peer), [ids[2], done, ids[0], ids[1]]);
-    peer.engine.send(Command::Queue(ids[2], Step::Down));
-    peer.engine.send(Command::Queue(ids[1], Step::Up));
+    peer.engine.send(Command::Queue(ids[2], QueueMove::Down));
+    peer.engine.send(Command::Queue(ids[1], QueueMove::Up));
     peer.sees("the order", |all| all.torrents.iter().map(|(id, _)| *id).eq([done, ids[2], ids[1], ids[0]]));
 
     // What is paused, moved or gone keeps nobody waiting.
@@ -333,12 +335,12 @@ fn what_the_user_wants_of_a_torrent_outlives_the_session() {
     let waiting = hopeless(&first, "other", 4);
     let id = first.add(&path, vec![seeder.addr()]);
     first.complete(id);
-    first.engine.send(Command::Rank(id, Priority::High));
-    first.engine.send(Command::Wish(id, Wish::Limits { down: Some(4_000_000), up: None }));
-    first.engine.send(Command::Wish(id, Wish::Sequential(true)));
-    first.engine.send(Command::Wish(waiting, Wish::Priority(vec![(0, Priority::Skip)])));
-    first.engine.send(Command::Wish(id, Wish::AddTracker("http://127.0.0.1:9/announce".into())));
-    first.engine.send(Command::Queue(id, Step::First));
+    first.engine.send(Command::SetBandwidthPriority(id, Priority::High));
+    first.engine.send(Command::Torrent(id, TorrentCommand::Limits { down: Some(4_000_000), up: None }));
+    first.engine.send(Command::Torrent(id, TorrentCommand::Sequential(true)));
+    first.engine.send(Command::Torrent(waiting, TorrentCommand::Priority(vec![(0, Priority::Skip)])));
+    first.engine.send(Command::Torrent(id, TorrentCommand::AddTracker("http://127.0.0.1:9/announce".into())));
+    first.engine.send(Command::Queue(id, QueueMove::First));
     first.until("its rank", id, |view| view.is_some_and(|view| view.rank == Priority::High));
     let before = view_of(&first, id);
     let folder = first.leave();
@@ -358,7 +360,7 @@ fn what_the_user_wants_of_a_torrent_outlives_the_session() {
     assert_eq!((after.added, after.finished), (before.added, before.finished));
     assert!(after.downloaded >= 3 * PIECE as u64 && after.finished.is_some(), "{after:?}");
     second.until("nothing is wanted", waiting, |view| view.is_some_and(|view| view.wanted == 0));
-    second.engine.send(Command::Wish(id, Wish::RemoveTracker(0)));
+    second.engine.send(Command::Torrent(id, TorrentCommand::RemoveTracker(0)));
     second.engine.send(Command::Pause(id));
     state_of(&second, id, State::Paused);
 

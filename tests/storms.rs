@@ -16,12 +16,12 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use ttui::api::{Contents, FileRow, Priority, Snapshot, TorrentId};
-use ttui::ui::keys::{KEYS, Key};
-use ttui::ui::model::Msg;
-use ttui::ui::path::{Entry, Listing};
-use ttui::ui::style::{Theme, ThemeName};
-use ttui::ui::update::update;
+use ttui::api::{FileRow, Priority, Snapshot, TorrentId, TorrentPreview};
+use ttui::ui::app::update::update;
+use ttui::ui::keys::bindings::{KEYS, Key};
+use ttui::ui::state::app::Message;
+use ttui::ui::theme::style::{Theme, ThemeName};
+use ttui::ui::widgets::path_input::{DirListing, Entry};
 
 use support::screen::{draw, model, text};
 use support::snapshots::{busy, download, empty, library, seed, stuck, world};
@@ -29,7 +29,7 @@ use support::snapshots::{busy, download, empty, library, seed, stuck, world};
 /// What comes next.
 #[derive(Clone, Debug)]
 enum Gust {
-    Tell(Msg),
+    Tell(Message),
     /// From now on the engine shows this of the worlds.
     World(usize),
 }
@@ -51,7 +51,7 @@ fn any_key() -> impl Strategy<Value = Key> {
     ]
 }
 
-fn contents(files: usize) -> Contents {
+fn contents(files: usize) -> TorrentPreview {
     let file = |index: usize| FileRow {
         index,
         path: format!("{}leaf {index}", "deep/".repeat(index * 40 % 1500)),
@@ -60,28 +60,28 @@ fn contents(files: usize) -> Contents {
         priority: Priority::Normal,
         eta: None,
     };
-    Contents { name: "what is inside".into(), files: (0..files).map(file).collect(), ..Contents::default() }
+    TorrentPreview { name: "what is inside".into(), files: (0..files).map(file).collect(), ..TorrentPreview::default() }
 }
 
-fn listing(folder: String, entries: usize) -> Listing {
+fn listing(folder: String, entries: usize) -> DirListing {
     let entry = |at: usize| Entry { name: format!("entry {at}"), folder: at.is_multiple_of(3), size: at as u64 };
-    Listing { folder, entries: (0..entries).map(entry).collect(), ..Listing::default() }
+    DirListing { folder, entries: (0..entries).map(entry).collect(), ..DirListing::default() }
 }
 
 fn gusts() -> impl Strategy<Value = Gust> {
     let typed = "[a-z/~:., \n\u{202e}\u{4e2d}\u{301}]{0,30}";
     prop_oneof![
-        12 => any_key().prop_map(Msg::Key).prop_map(Gust::Tell),
-        4 => sizes().prop_map(|(width, height)| Gust::Tell(Msg::Resize(width, height))),
-        3 => (0..260_u16, 0..70_u16).prop_map(|(x, y)| Gust::Tell(Msg::Click(x, y))),
-        2 => (0..260_u16, 0..70_u16, -3..=3).prop_map(|(x, y, by)| Gust::Tell(Msg::Wheel(x, y, by))),
-        1 => typed.prop_map(|text| Gust::Tell(Msg::Paste(text))),
-        2 => (0..9000_u64).prop_map(|seconds| Gust::Tell(Msg::Tick(Duration::from_secs(seconds)))),
-        1 => ("[~/a-z]{0,9}", 0..40_usize).prop_map(|(folder, all)| Gust::Tell(Msg::Listing(listing(folder, all)))),
-        1 => (typed, 0..40_usize).prop_map(|(what, all)| Gust::Tell(Msg::Inspected(what, Ok(Box::new(contents(all)))))),
-        1 => typed.prop_map(|text| Gust::Tell(Msg::Refused(text.clone(), text))),
-        1 => (0..9_u32).prop_map(|id| Gust::Tell(Msg::Complete(TorrentId(id)))),
-        1 => (0..9_u32).prop_map(|id| Gust::Tell(Msg::Added(TorrentId(id)))),
+        12 => any_key().prop_map(Message::Key).prop_map(Gust::Tell),
+        4 => sizes().prop_map(|(width, height)| Gust::Tell(Message::Resize(width, height))),
+        3 => (0..260_u16, 0..70_u16).prop_map(|(x, y)| Gust::Tell(Message::Click(x, y))),
+        2 => (0..260_u16, 0..70_u16, -3..=3).prop_map(|(x, y, by)| Gust::Tell(Message::Wheel(x, y, by))),
+        1 => typed.prop_map(|text| Gust::Tell(Message::Paste(text))),
+        2 => (0..9000_u64).prop_map(|seconds| Gust::Tell(Message::Tick(Duration::from_secs(seconds)))),
+        1 => ("[~/a-z]{0,9}", 0..40_usize).prop_map(|(folder, all)| Gust::Tell(Message::Listing(listing(folder, all)))),
+        1 => (typed, 0..40_usize).prop_map(|(what, all)| Gust::Tell(Message::Inspected(what, Ok(Box::new(contents(all)))))),
+        1 => typed.prop_map(|text| Gust::Tell(Message::AddFailed(text.clone(), text))),
+        1 => (0..9_u32).prop_map(|id| Gust::Tell(Message::Complete(TorrentId(id)))),
+        1 => (0..9_u32).prop_map(|id| Gust::Tell(Message::Added(TorrentId(id)))),
         2 => (0..6_usize).prop_map(Gust::World),
     ]
 }
@@ -105,7 +105,7 @@ proptest! {
             match gust {
                 Gust::World(at) => {
                     snapshot = &worlds[at];
-                    update(&mut model, Msg::Snapshot, snapshot);
+                    update(&mut model, Message::Snapshot, snapshot);
                 }
                 Gust::Tell(msg) => {
                     update(&mut model, msg, snapshot);

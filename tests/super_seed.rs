@@ -18,7 +18,7 @@ use support::clients::{Client, Given, Kind};
 use support::network::{Place, Tongue, Tracker};
 use support::process::{skip, until};
 use support::torrents::Payload;
-use ttui::api::{AddTorrent, Command, Event, State, TorrentId, TorrentView, Wish};
+use ttui::api::{AddTorrent, Command, Event, State, TorrentCommand, TorrentId, TorrentView};
 use ttui::engine::handle::{Engine, EngineConfig};
 
 /// Far beyond what this takes.
@@ -62,9 +62,9 @@ fn three_libtorrents_need_less_than_two_copies_of_a_super_seeder() {
     let engine = Engine::start(&EngineConfig { state_dir: at("state"), ..EngineConfig::loopback(at("seed")) }).unwrap();
     engine.send(Command::Add(AddTorrent { what: path.display().to_string(), paused: true, ..AddTorrent::default() }));
     let id = wait(&engine, "it is added", |event| if let Event::Added { id, .. } = event { Some(*id) } else { None });
-    engine.send(Command::Wish(id, Wish::SuperSeed(true)));
+    engine.send(Command::Torrent(id, TorrentCommand::SuperSeed(true)));
     engine.send(Command::Resume(id));
-    wait(&engine, "it is ready", |event| matches!(event, Event::Ready(_)).then_some(()));
+    wait(&engine, "it is ready", |event| matches!(event, Event::Checked(_)).then_some(()));
     tracker.wait_for(&payload.hash(), engine.port().unwrap(), String::new);
 
     let given = [Given { torrent: &path, hex: &hex }];

@@ -6,7 +6,7 @@ mod world;
 
 use std::time::Duration;
 
-use ttui::swarm::torrent::Wish;
+use ttui::swarm::torrent::TorrentCommand;
 use world::{Role, Rules, Server, World};
 
 fn roles(parts: &[(usize, Role)]) -> Vec<Role> {
@@ -188,7 +188,7 @@ fn when_super_seeding_ends_everybody_hears_of_everything() {
     world.acquaint(2, 0);
     assert!(!world.run(Duration::from_secs(50)));
     let before = world.copies_sent_by_the_first();
-    world.wish(0, Wish::SuperSeed(false));
+    world.wish(0, TorrentCommand::SuperSeed(false));
     assert!(world.run(Duration::from_secs(120)), "{:#?}", world.laggards());
     assert!(before < 0.5 && world.copies_sent_by_the_first() > 1.9);
 }

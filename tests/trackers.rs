@@ -12,13 +12,14 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use ttui::engine::announce::{AnnounceJob, Announcer, AnnouncerConfig};
-use ttui::engine::threads::Crew;
+use ttui::engine::threads::ThreadGroup;
 use ttui::engine::tracker::{Tracker, TrackerConfig};
 use ttui::limits;
 use ttui::wire::message::{InfoHash, PeerId};
 use ttui::wire::tracker::udp::{Reply, Request};
 use ttui::wire::tracker::{
-    Announce, AnnounceError, AnnounceEvent, AnnounceReply, Asker, Retry, ScrapeCounts, decode_scrape, scrape_url,
+    Announce, AnnounceError, AnnounceEvent, AnnounceIdentity, AnnounceResponse, Retry, ScrapeCounts, decode_scrape,
+    scrape_url,
 };
 
 #[path = "support/bad_trackers.rs"]
@@ -33,15 +34,15 @@ const LONG: Duration = Duration::from_secs(120);
 
 /// A client without a torrent: it only announces.
 struct Client {
-    crew: Crew,
+    crew: ThreadGroup,
     announcer: Option<Announcer>,
 }
 
-type Answered = mpsc::Receiver<Result<AnnounceReply, String>>;
+type Answered = mpsc::Receiver<Result<AnnounceResponse, String>>;
 
 impl Client {
     fn new() -> Self {
-        let crew = Crew::default();
+        let crew = ThreadGroup::default();
         let announcer = Announcer::start(&crew, &AnnouncerConfig::default()).unwrap();
         Client { crew, announcer: Some(announcer) }
     }
@@ -52,9 +53,9 @@ impl Client {
         let mut id = *b"-TU0100-000000000000";
         id[8..10].copy_from_slice(&port.to_be_bytes());
         let ask = Announce { url: url.into(), event, uploaded: 0, downloaded: 0, left, num_want: 50, tracker_id: None };
-        let asker = Asker { info_hash: hash, peer_id: PeerId(id), port, key: u32::from(port) };
+        let asker = AnnounceIdentity { info_hash: hash, peer_id: PeerId(id), port, key: u32::from(port) };
         let done = Box::new(move |result: Result<_, AnnounceError>| drop(tell.send(result.map_err(|e| e.why))));
-        self.announcer.as_ref().unwrap().announce(AnnounceJob { ask, asker, done, more: Box::new(|_| ()) });
+        self.announcer.as_ref().unwrap().announce(AnnounceJob { ask, identity: asker, done, more: Box::new(|_| ()) });
         told
     }
 
@@ -70,13 +71,18 @@ impl Client {
             num_want: 50,
             tracker_id: None,
         };
-        let asker = Asker { info_hash: InfoHash([5; 20]), peer_id: PeerId(*b"-TU0100-000000000000"), port: 1, key: 1 };
+        let asker = AnnounceIdentity {
+            info_hash: InfoHash([5; 20]),
+            peer_id: PeerId(*b"-TU0100-000000000000"),
+            port: 1,
+            key: 1,
+        };
         let done = Box::new(move |result| drop(tell.send(result)));
-        self.announcer.as_ref().unwrap().announce(AnnounceJob { ask, asker, done, more: Box::new(|_| ()) });
+        self.announcer.as_ref().unwrap().announce(AnnounceJob { ask, identity: asker, done, more: Box::new(|_| ()) });
         told.recv_timeout(LONG).unwrap().unwrap_err()
     }
 
-    fn ask(&self, url: &str, hash: InfoHash, port: u16, event: AnnounceEvent, left: u64) -> AnnounceReply {
+    fn ask(&self, url: &str, hash: InfoHash, port: u16, event: AnnounceEvent, left: u64) -> AnnounceResponse {
         let result = self.begin(url, hash, port, event, left).recv_timeout(LONG).expect("an announce always ends");
         result.unwrap_or_else(|why| panic!("{url}: {why}"))
     }
@@ -104,7 +110,7 @@ impl Drop for Client {
     }
 }
 
-fn ports(reply: &AnnounceReply) -> Vec<u16> {
+fn ports(reply: &AnnounceResponse) -> Vec<u16> {
     let mut ports: Vec<u16> = reply.peers.iter().map(SocketAddr::port).collect();
     ports.sort_unstable();
     ports
@@ -113,7 +119,7 @@ fn ports(reply: &AnnounceReply) -> Vec<u16> {
 /// The life of a small swarm, seen through one tracker.
 fn live_through_a_swarm(url: &str, hash: InfoHash) {
     let client = Client::new();
-    let others = |reply: &AnnounceReply, own: u16| {
+    let others = |reply: &AnnounceResponse, own: u16| {
         // Some trackers hand out the caller's own address.
         ports(reply).into_iter().filter(|port| *port != own).collect::<Vec<_>>()
     };
@@ -451,7 +457,7 @@ fn refusals_are_heard_whatever_the_status() {
             "",
             "d14:failure reason12:unregisterede",
             "it says: unregistered (status 400)",
-            Retry::Unsaid,
+            Retry::Unspecified,
         ),
         (
             "403 Forbidden",
@@ -470,7 +476,7 @@ fn refusals_are_heard_whatever_the_status() {
         ),
         ("429 Slow Down", "Retry-After: 120\r\n", "slow down", "it answers with status 429", minutes(2)),
         ("503 Busy", date, "", "it answers with status 503", Retry::After(Duration::ZERO)),
-        ("500 Oops", "", "<html>", "it answers with status 500", Retry::Unsaid),
+        ("500 Oops", "", "<html>", "it answers with status 500", Retry::Unspecified),
     ] {
         let tracker = BadHttp::start(move |stream, _| send(stream, status, headers, body.as_bytes()));
         let error = client.error(&tracker.url());
@@ -603,7 +609,7 @@ fn right(packet: &[u8], port: u16) -> Reply {
         Request::Announce { transaction, connection, .. } => {
             assert_eq!(connection, 77);
             let peers = vec![SocketAddr::from(([127, 0, 0, 1], port))];
-            Reply::Announce { transaction, reply: AnnounceReply { peers, ..AnnounceReply::default() } }
+            Reply::Announce { transaction, reply: AnnounceResponse { peers, ..AnnounceResponse::default() } }
         }
         Request::Scrape { .. } => panic!("nobody asked for a scrape"),
     }
@@ -641,7 +647,7 @@ fn bad_packets_are_passed_over_and_the_right_one_is_taken() {
             "another action",
             say(|packet| match Request::decode(packet) {
                 Some(Request::Connect { transaction }) => {
-                    Reply::Announce { transaction, reply: AnnounceReply::default() }.encode(false)
+                    Reply::Announce { transaction, reply: AnnounceResponse::default() }.encode(false)
                 }
                 _ => Reply::Connect { transaction: transaction(packet), connection: 5 }.encode(false),
             }),
@@ -698,7 +704,7 @@ fn a_connection_id_is_kept_and_renewed_when_the_tracker_has_forgotten_it() {
                 announces += 1;
                 // After two announces it is started again and forgets.
                 good += u64::from(announces == 2);
-                let reply = AnnounceReply { seeds: Some(connects), ..AnnounceReply::default() };
+                let reply = AnnounceResponse { seeds: Some(connects), ..AnnounceResponse::default() };
                 Reply::Announce { transaction, reply }
             }
             other => Reply::Error {

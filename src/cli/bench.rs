@@ -1,5 +1,5 @@
-//! `ttui bench`: what this machine can do - making a torrent, hashing, downloading and seeding, over loopback, with made-up
-//! data. Each part is a process of its own, the very verb that people call, so that its CPU time and memory are its alone.
+//! `ttui bench`: measures torrent creation, hashing, downloading and seeding of sample data over loopback. Each part
+//! runs as its own process, through the public subcommand, so that CPU time and peak memory are measured per part.
 
 use std::ffi::OsStr;
 use std::fs;
@@ -16,29 +16,29 @@ use humansize::{BINARY, format_size};
 use serde_json::json;
 use wait4::Wait4 as _;
 
-use super::interface::on_signal;
-use super::made_up::{self, Scratch};
-use super::{BenchArgs, Common, STOPPED, out};
+use super::sample_data::{self, Scratch};
+use super::tui::on_signal;
+use super::{BenchArgs, Common, STOPPED, output};
 use crate::config::{Encryption, size};
 use crate::engine::tracker::{Tracker, TrackerConfig};
 use crate::limits::MIB;
 
-/// Fewer bytes would measure nothing but the start of processes.
+/// Minimum payload in bytes: anything smaller would only measure process startup.
 const LEAST: u64 = MIB as u64;
 
-/// The bytes to make up, as they are written on the command line.
+/// Parses `--size`.
 ///
 /// # Errors
-/// What they may be.
+/// The size cannot be parsed or is below the minimum; the message says what is accepted.
 pub fn payload(text: &str) -> Result<u64, String> {
     let wanted = size::size(text).map_err(|why| why.to_string())?;
     (wanted >= LEAST).then_some(wanted).ok_or_else(|| "it needs 1MiB or more".to_owned())
 }
 
-/// Measures, and prints a row for each part.
+/// Runs the benchmark and prints one row per part.
 ///
 /// # Errors
-/// No room for the data in the folder for temporary files, or a part that fails.
+/// The temporary directory has no space for the data, or a part fails.
 pub fn run(args: &BenchArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let stop = on_signal()?;
     let scratch = Scratch::new("bench")?;
@@ -52,22 +52,22 @@ pub fn run(args: &BenchArgs, common: &Common) -> color_eyre::Result<ExitCode> {
         stop: &stop,
     };
     let Some(rows) = bench.all(args.size)? else { return Ok(ExitCode::from(STOPPED)) };
-    out::print(&if args.json { as_json(args.size, &rows) } else { as_table(args.size, &rows) })?;
+    output::print(&if args.json { as_json(args.size, &rows) } else { as_table(args.size, &rows) })?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What a part took.
+/// Result of one part.
 struct Row {
     name: &'static str,
-    /// From the start of the process to its end; of the seeder, from the start of the one that downloads from it.
+    /// Wall-clock time from process start to exit; for the seeder, the time measured from the start of the downloader.
     seconds: f64,
-    /// Of all its threads, in the program and in the system.
+    /// CPU time of all threads, user plus system.
     cpu_seconds: f64,
-    /// The most memory that it held at once, in bytes, where the system still tells when it has ended.
+    /// Peak resident memory in bytes; `None` where the system does not report it after the process has exited.
     peak: Option<u64>,
 }
 
-/// What all parts have in common.
+/// Settings shared by all parts.
 struct Bench<'a> {
     program: PathBuf,
     tracker: &'a str,
@@ -77,13 +77,13 @@ struct Bench<'a> {
 }
 
 impl Bench<'_> {
-    /// All parts; `None` when stopped by the user.
+    /// Runs all parts; returns `None` if the user interrupted.
     fn all(&self, size: u64) -> color_eyre::Result<Option<[Row; 4]>> {
         let (seed, torrent) = (self.home.join("seed"), self.home.join("payload.torrent"));
         let file = seed.join("payload.bin");
         let made = || {
             fs::write(self.home.join("empty.toml"), "")?;
-            made_up::write(&file, size, 1, |_| self.stop.try_recv().is_err())
+            sample_data::write(&file, size, 1, |_| self.stop.try_recv().is_err())
         };
         let whole = made().wrap_err_with(|| {
             let need = format_size(size.saturating_mul(2), BINARY);
@@ -99,10 +99,10 @@ impl Bench<'_> {
         let Some(hash) = self.measure("hash", &[word("verify"), torrent, word("--dir"), seed])? else {
             return Ok(None);
         };
-        // It hashes the data once more and remembers that they are whole, so that the seeder below only seeds.
+        // Hashes the data again and writes resume data, so that the seeder below does nothing but seed.
         let state = self.home.join("state");
         let states = [word("--state-dir"), state.as_os_str()];
-        // On a port that the system chooses: the usual one may be taken.
+        // Port 0 lets the system choose: the default port may be in use.
         let port = [word("--port"), word("0")];
         let engine =
             |verb: &'static str, dir| [word(verb), torrent, word("--dir"), dir, word("--headless"), port[0], port[1]];
@@ -120,7 +120,7 @@ impl Bench<'_> {
         Ok(leech.map(|leech| [create, hash, leech, seed]))
     }
 
-    /// This program with these arguments, which speaks to nobody but us.
+    /// Builds the command that runs this program with `args`, isolated from other peers (no DHT, LSD or port mapping).
     fn command(&self, args: &[&OsStr]) -> Command {
         let mut command = Command::new(&self.program);
         let encryption = self.encryption.to_possible_value();
@@ -131,7 +131,7 @@ impl Bench<'_> {
         command
     }
 
-    /// Runs a part to its end; `None` when the user stopped it.
+    /// Runs a part until it exits; returns `None` if the user interrupted.
     fn measure(&self, name: &'static str, args: &[&OsStr]) -> color_eyre::Result<Option<Row>> {
         let began = Instant::now();
         let mut child = self.command(args).spawn().wrap_err("this program cannot be started once more")?;
@@ -175,23 +175,23 @@ impl Row {
     }
 }
 
-/// The process that seeds, until it is ended. It is gone when the value goes.
+/// The seeding process. Killed on drop.
 struct Seeder(Option<Child>);
 
 impl Seeder {
-    /// Starts it, and returns when it seeds.
+    /// Spawns the process and returns once it is seeding.
     fn start(mut command: Command) -> color_eyre::Result<Seeder> {
         let mut child = command.stdout(Stdio::piped()).spawn()?;
         let lines = child.stdout.take().into_iter().flat_map(|out| BufReader::new(out).lines());
         let seeder = Seeder(Some(child));
-        // With its reader gone it goes on all the same.
+        // The seeder keeps running after its standard output has no reader.
         if !lines.map_while(Result::ok).any(|line| line.contains(" state=seeding")) {
             bail!("the part that measures `seed` failed, see above");
         }
         Ok(seeder)
     }
 
-    /// Ends it: there is nothing that it would have to save.
+    /// Kills the process; it has nothing to save.
     fn end(mut self) -> color_eyre::Result<Row> {
         let mut child = self.0.take().ok_or_else(|| eyre!("the seeder has ended already"))?;
         child.kill()?;
@@ -208,7 +208,7 @@ impl Drop for Seeder {
     }
 }
 
-/// Asks a part to end. Where a terminal has told it already, as it does on Windows, this is not needed.
+/// Sends SIGTERM to a part. Windows needs none: its console has already delivered Ctrl-C to the child.
 fn interrupt(pid: u32) {
     #[cfg(unix)]
     if let Some(pid) = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw) {

@@ -1,4 +1,4 @@
-//! `ttui create`: a `.torrent` of a file or a folder.
+//! `ttui create`: creates a `.torrent` from a file or directory.
 
 use std::io::{self, IsTerminal, stderr};
 use std::path::{Path, PathBuf};
@@ -9,26 +9,28 @@ use crossbeam_channel::{Receiver, bounded, select, tick};
 use humansize::{BINARY, format_size};
 use serde_json::json;
 
-use super::interface::on_signal;
-use super::{Common, CreateArgs, STOPPED, out};
+use super::tui::on_signal;
+use super::{Common, CreateArgs, STOPPED, output};
 use crate::config::size;
 use crate::disk::create::hashing::Progress;
-use crate::disk::create::walk::{Choice, Survey, real, survey};
-use crate::disk::create::{CreateError, Made, PIECE_LEAST, PIECE_MOST, Terms, make, output, piece_length, unreadable};
+use crate::disk::create::scan::{FileScan, ScanOptions, real, scan_files};
+use crate::disk::create::{
+    BuiltTorrent, CreateError, CreateOptions, PIECE_LEAST, PIECE_MOST, make, piece_length, torrent_writer, unreadable,
+};
 use crate::limits;
 use crate::wire::magnet::Magnet;
 use crate::wire::metainfo::urls;
-use crate::wire::text::{clean, counted};
+use crate::wire::sanitize::{counted, sanitize};
 
-/// The most columns of a sentence.
+/// Maximum columns of a printed sentence.
 const TEXT: usize = 4000;
-/// The time between two lines of progress.
+/// Interval between progress lines.
 const TICK: Duration = Duration::from_millis(200);
 
-/// The length of a piece as it is written on the command line.
+/// Parses `--piece-length`.
 ///
 /// # Errors
-/// What it may be.
+/// The value cannot be parsed or is not an allowed piece length; the message lists what is allowed.
 pub fn piece(text: &str) -> Result<u32, String> {
     let wanted = size::size(text).map_err(|why| why.to_string())?;
     let fits = wanted.is_power_of_two() && (u64::from(PIECE_LEAST)..=u64::from(PIECE_MOST)).contains(&wanted);
@@ -38,50 +40,50 @@ pub fn piece(text: &str) -> Result<u32, String> {
         .ok_or_else(|| "it needs a power of two from 16K to 128M, such as 256K or 4M".to_owned())
 }
 
-/// The tracker, or the trackers with commas between that are asked at random.
+/// Parses one `--tracker` value: the comma-separated trackers of one tier, used in random order (BEP 12).
 ///
 /// # Errors
-/// Which is none, and why.
+/// Names the URL that is invalid and the cause.
 pub fn trackers(text: &str) -> Result<Vec<String>, String> {
     let one = |url: &str| urls::tracker(url.as_bytes()).map_err(|why| format!("{url}: {why}"));
     let several: Result<Vec<String>, String> = text.split(',').map(|url| one(url.trim())).collect();
-    // A comma may be a part of an address.
+    // A single URL may itself contain a comma.
     several.or_else(|why| one(text).map(|url| vec![url]).map_err(|_| why))
 }
 
-/// The address of a web seed.
+/// Parses the URL of a web seed.
 ///
 /// # Errors
-/// Why it is none.
+/// The URL is invalid: returns the cause.
 pub fn web_seed(text: &str) -> Result<String, String> {
     urls::web_seed(text.as_bytes()).map_err(|why| why.to_string())
 }
 
-/// A name that a torrent may have.
+/// Parses `--name`.
 ///
 /// # Errors
-/// What it may not hold.
+/// The name is not a valid path component, or it is too long.
 pub fn name(text: &str) -> Result<String, &'static str> {
     let plain = !matches!(text, "" | "." | "..") && !text.contains(['/', '\0']);
     let fits = plain && text.len() <= limits::PATH_COMPONENT;
     fits.then(|| text.to_owned()).ok_or("it needs the name of a file or a folder, without slashes")
 }
 
-/// Makes the `.torrent`, and prints its magnet link and its info-hash.
+/// Creates the `.torrent` and prints its magnet link and info-hash.
 ///
 /// # Errors
-/// One sentence: what cannot be read or written, or has changed meanwhile.
+/// A file cannot be read or written, or changed while it was hashed.
 pub fn run(args: &CreateArgs, _: &Common) -> color_eyre::Result<ExitCode> {
     let stop = on_signal()?;
     let progress = Progress::default();
     let began = Instant::now();
     let target = args.output.clone().map_or_else(|| default_output(args), Ok)?;
-    // Before hours of hashing, not after them; it is looked at again when it is written.
-    output::may_write(&target, args.force)?;
-    let work = || -> Result<(Survey, Made), CreateError> {
-        let choice = Choice { hidden: args.include_hidden, except: Some(place(&target)) };
-        let mut found = survey(&args.path, &choice, &|| progress.is_stopped())?;
-        output::spares(&target, &found)?;
+    // Fails before hours of hashing rather than after; checked again when the file is written.
+    torrent_writer::may_write(&target, args.force)?;
+    let work = || -> Result<(FileScan, BuiltTorrent), CreateError> {
+        let choice = ScanOptions { hidden: args.include_hidden, except: Some(place(&target)) };
+        let mut found = scan_files(&args.path, &choice, &|| progress.is_stopped())?;
+        torrent_writer::spares(&target, &found)?;
         if let Some(name) = &args.name {
             found.name = name.into();
         }
@@ -94,14 +96,14 @@ pub fn run(args: &CreateArgs, _: &Common) -> color_eyre::Result<ExitCode> {
         Err(CreateError::Stopped) => return Ok(ExitCode::from(STOPPED)),
         done => done?,
     };
-    output::write(&target, &made.bytes, args.force)?;
+    torrent_writer::write(&target, &made.bytes, args.force)?;
     tell(args, &found, &made, &target, began.elapsed())?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the arguments say beside the data.
-fn terms(args: &CreateArgs) -> Terms {
-    Terms {
+/// Builds the [`CreateOptions`] from the arguments.
+fn terms(args: &CreateArgs) -> CreateOptions {
+    CreateOptions {
         trackers: args.tracker.clone(),
         web_seeds: args.web_seed.clone(),
         private: args.private,
@@ -111,16 +113,17 @@ fn terms(args: &CreateArgs) -> Terms {
     }
 }
 
-/// Seconds since 1970, by the system's clock.
+/// Returns the current time in seconds since 1970.
 pub(super) fn now() -> Option<i64> {
     SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok())
 }
 
-/// The `.torrent` goes to the current folder; where that is a part of what is shared, beside it.
+/// Returns the default output path: the current directory, or beside the data if the current directory is part of the
+/// data.
 fn default_output(args: &CreateArgs) -> color_eyre::Result<PathBuf> {
     let whole = real(&args.path).map_err(|why| unreadable(&args.path, &why))?;
     let name = args.name.clone().or_else(|| whole.file_name().map(|name| name.to_string_lossy().into_owned()));
-    let file = output::file_name(&name.unwrap_or_default(), 1);
+    let file = torrent_writer::file_name(&name.unwrap_or_default(), 1);
     let inside = real(Path::new(".")).is_ok_and(|here| here.starts_with(&whole));
     Ok(match whole.parent().filter(|_| inside) {
         Some(folder) => folder.join(file),
@@ -128,28 +131,28 @@ fn default_output(args: &CreateArgs) -> color_eyre::Result<PathBuf> {
     })
 }
 
-/// Where a file that need not be there is, as the walk finds it.
+/// Returns the path of a file that may not exist yet, in the form in which the directory scan reports it.
 fn place(target: &Path) -> PathBuf {
     let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folder = real(folder).unwrap_or_else(|_| folder.to_path_buf());
     folder.join(target.file_name().unwrap_or_default())
 }
 
-/// Says what was left out.
-pub(super) fn tell_left_out(found: &Survey) {
+/// Warns about files that the scan skipped.
+pub(super) fn tell_left_out(found: &FileScan) {
     if let Some(words) = found.left_out.words() {
-        out::warn(&clean(&format!("ttui: {words} (hidden files are taken with --include-hidden)"), TEXT));
+        output::warn(&sanitize(&format!("ttui: {words} (hidden files are taken with --include-hidden)"), TEXT));
     }
 }
 
-/// Works on a thread, while this one shows how far it is and hears of signals.
+/// Runs `work` on a thread while this thread shows its progress and handles signals.
 pub(super) fn watched<T: Send>(work: impl FnOnce() -> T + Send, progress: &Progress, stop: &Receiver<()>) -> T {
     let shown = stderr().is_terminal();
     let began = Instant::now();
     let (tell, done) = bounded(1);
     std::thread::scope(|scope| {
         scope.spawn(move || {
-            // The other end waits for this.
+            // The receiver outlives this thread.
             let _ = tell.send(work());
         });
         let ticks = tick(TICK);
@@ -157,25 +160,25 @@ pub(super) fn watched<T: Send>(work: impl FnOnce() -> T + Send, progress: &Progr
             select! {
                 recv(done) -> result => {
                     if shown {
-                        out::status("");
+                        output::status("");
                     }
                     match result {
                         Ok(result) => return result,
-                        // The thread is gone without a word: its panic goes on here.
+                        // The worker panicked: the panic message is already printed.
                         Err(_) => std::process::exit(i32::from(super::FAILED)),
                     }
                 }
                 recv(stop) -> _ => progress.stop(),
                 recv(ticks) -> _ => if shown {
                     let (done, all) = progress.bytes();
-                    out::status(&line(done, all, began.elapsed()));
+                    output::status(&line(done, all, began.elapsed()));
                 },
             }
         }
     })
 }
 
-/// How far it is: share, rate, time left.
+/// Formats a progress line: percentage, rate, time left.
 fn line(done: u64, total: u64, took: Duration) -> String {
     if total == 0 {
         return "looking for files".to_owned();
@@ -190,8 +193,8 @@ fn line(done: u64, total: u64, took: Duration) -> String {
     )
 }
 
-/// Prints what was made, for people or for programs.
-fn tell(args: &CreateArgs, found: &Survey, made: &Made, target: &Path, took: Duration) -> io::Result<()> {
+/// Prints the result, as text or as JSON.
+fn tell(args: &CreateArgs, found: &FileScan, made: &BuiltTorrent, target: &Path, took: Duration) -> io::Result<()> {
     let magnet = Magnet::from(&made.meta).to_string();
     let (pieces, piece) = (made.meta.hashes.len(), made.meta.piece_length);
     let seconds = took.as_secs_f64();
@@ -208,17 +211,17 @@ fn tell(args: &CreateArgs, found: &Survey, made: &Made, target: &Path, took: Dur
             "private": made.meta.private,
             "torrent_size": made.bytes.len(),
             "left_out": found.left_out.words(),
-            "remarks": made.meta.remarks,
+            "remarks": made.meta.warnings,
             "seconds": seconds,
         });
-        return out::print_json(&value);
+        return output::print_json(&value);
     }
     let (files, pieces) = (counted(found.files.len() as u64, "file"), counted(pieces as u64, "piece"));
     let remarks: String =
-        made.meta.remarks.iter().map(|remark| format!("remark     {}\n", clean(remark, TEXT))).collect();
-    out::print(&format!(
+        made.meta.warnings.iter().map(|remark| format!("remark     {}\n", sanitize(remark, TEXT))).collect();
+    output::print(&format!(
         "wrote      {}\ncontent    {files}, {}, {pieces} of {}, hashed in {seconds:.1} s\n{remarks}info-hash  {}\nmagnet     {magnet}\n",
-        clean(&target.display().to_string(), TEXT),
+        sanitize(&target.display().to_string(), TEXT),
         format_size(found.total, BINARY),
         format_size(piece, BINARY),
         made.meta.info_hash,

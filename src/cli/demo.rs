@@ -1,5 +1,5 @@
-//! `ttui demo`: a whole swarm in one process - a tracker, two seeders, made-up data and a download - shown in the
-//! interface. It needs no network: everything stays on the loopback address.
+//! `ttui demo`: a local swarm in one process (tracker, two seeds, sample data, one download) shown in the interface.
+//! It uses only the loopback address and needs no network.
 
 use std::fs;
 use std::io::{self, IsTerminal};
@@ -8,17 +8,17 @@ use std::process::ExitCode;
 
 use color_eyre::eyre::{WrapErr, eyre};
 
-use super::made_up::{self, Scratch};
-use super::progress::{End, Show, Until, Watch};
-use super::{Common, DemoArgs, FAILED, STOPPED, interface, out};
+use super::progress::{ExitReason, OutputMode, ProgressReporter, StopCondition};
+use super::sample_data::{self, Scratch};
+use super::{Common, DemoArgs, FAILED, STOPPED, output, tui};
 use crate::api::{AddTorrent, Command};
 use crate::config::Config;
-use crate::disk::create::{Draft, PieceHasher, Terms};
+use crate::disk::create::{CreateOptions, PieceHasher, TorrentBuilder};
 use crate::engine::handle::{Engine, EngineConfig};
 use crate::engine::tracker::{Tracker, TrackerConfig};
 use crate::limits::{KIB, MIB};
 
-/// Files of the made-up folder: name, bytes.
+/// Files of the sample torrent: name, size in bytes.
 const FILES: [(&str, usize); 5] = [
     ("the long one.bin", 180 * MIB),
     ("the middle one.bin", 90 * MIB + 12_345),
@@ -27,16 +27,16 @@ const FILES: [(&str, usize); 5] = [
     ("notes/empty.bin", 0),
 ];
 const PIECE: u32 = 256 * KIB as u32;
-/// What each of the two seeders sends at most, bytes a second: the download takes about ten seconds.
+/// Upload limit of each seed in bytes per second; the download takes about ten seconds.
 const SEEDER: u64 = 16 * MIB as u64;
 
 /// Runs the demo until the user quits, or without a terminal until the download is complete.
 ///
 /// # Errors
-/// No room for its data (about 640 MiB in the folder for temporary files), or the engine cannot start.
+/// The temporary directory has no space for the data (about 640 MiB), or an engine cannot start.
 pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
-    let stop = interface::on_signal()?;
+    let stop = tui::on_signal()?;
     let home = Scratch::new("demo")?;
     let tracker = Tracker::start(&TrackerConfig::loopback()).wrap_err("the demo's tracker cannot start")?;
     let torrent = make_up(&home, tracker.http_urls().first().cloned()).wrap_err_with(|| {
@@ -60,37 +60,38 @@ pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let seeders = [engine("seeder-1", Some(SEEDER))?, engine("seeder-2", Some(SEEDER))?];
     seeders.iter().for_each(|seeder| seeder.send(add("seed")));
     for seeder in &seeders {
-        interface::until_ready(seeder)?;
+        tui::until_ready(seeder)?;
     }
     let leecher = engine("download", None)?;
     leecher.send(add("download"));
     if args.headless || !io::stdout().is_terminal() || !io::stdin().is_terminal() {
-        let until = Until { complete: true, ..Until::default() };
-        return Ok(match Watch::new(&leecher, 1, Show::Lines, until, &stop).run()? {
-            End::Done => ExitCode::SUCCESS,
-            End::Failed => ExitCode::from(FAILED),
-            End::Stopped => ExitCode::from(STOPPED),
+        let until = StopCondition { complete: true, ..StopCondition::default() };
+        return Ok(match ProgressReporter::new(&leecher, 1, OutputMode::Lines, until, &stop).run()? {
+            ExitReason::Done => ExitCode::SUCCESS,
+            ExitReason::Failed => ExitCode::from(FAILED),
+            ExitReason::Stopped => ExitCode::from(STOPPED),
         });
     }
-    out::line("starting the interface ..");
-    interface::show(&leecher, &config, &stop)
+    output::line("starting the interface ..");
+    tui::show(&leecher, &config, &stop)
 }
 
-/// Makes up the data that the seeders share, and their `.torrent`. Returns its path.
+/// Generates the data to seed and its `.torrent`, and returns the path of the `.torrent`.
 fn make_up(home: &Path, tracker: Option<String>) -> color_eyre::Result<PathBuf> {
     let name = "a made-up swarm";
     let folder = home.join("seed").join(name);
     let mut hasher = PieceHasher::new(PIECE);
     for (n, (path, size)) in FILES.iter().enumerate() {
-        made_up::write(&folder.join(path), *size as u64, n as u64, |bytes| {
+        sample_data::write(&folder.join(path), *size as u64, n as u64, |bytes| {
             hasher.update(bytes);
             true
         })?;
     }
     let files = FILES.iter().map(|(path, size)| (PathBuf::from(path), *size as u64)).collect();
-    let terms = Terms { trackers: tracker.into_iter().map(|url| vec![url]).collect(), ..Terms::default() };
+    let terms =
+        CreateOptions { trackers: tracker.into_iter().map(|url| vec![url]).collect(), ..CreateOptions::default() };
     let hashes = hasher.finish();
-    let made = Draft { name: name.into(), folder: true, files, piece_length: PIECE, hashes, terms };
+    let made = TorrentBuilder { name: name.into(), folder: true, files, piece_length: PIECE, hashes, terms };
     let bytes = made.encode();
     let path = home.join("demo.torrent");
     fs::write(&path, bytes)?;

@@ -1,24 +1,24 @@
-//! `ttui download`: fetch torrents without the interface, then seed them until enough has been sent.
+//! `ttui download` and `ttui seed`: run torrents without the interface.
 
 use std::process::ExitCode;
 use std::time::Duration;
 
 use color_eyre::eyre::eyre;
 
-use super::interface::{leave, on_signal};
-use super::progress::{End, Show, Until, Watch};
-use super::source::each;
+use super::progress::{ExitReason, OutputMode, ProgressReporter, StopCondition};
+use super::torrent_arg::each;
+use super::tui::{on_signal, shutdown};
 use super::{Common, DownloadArgs, FAILED, STOPPED, SeedArgs};
 use crate::api::{AddTorrent, Command};
 use crate::config::Config;
 use crate::engine::handle::{Engine, EngineConfig};
 
-/// Downloads.
+/// Runs `ttui download`: downloads, then seeds until the stop condition is met.
 ///
 /// # Errors
-/// When a torrent cannot be read, or cannot be downloaded: one sentence.
+/// A torrent cannot be read or downloaded: one sentence.
 pub fn run(args: &DownloadArgs, common: &Common) -> color_eyre::Result<ExitCode> {
-    let until = Until {
+    let until = StopCondition {
         complete: args.exit_when_done,
         ratio: args.seed_ratio,
         seeded: args.seed_time.map(|minutes| Duration::from_secs(minutes * 60)),
@@ -32,18 +32,18 @@ pub fn run(args: &DownloadArgs, common: &Common) -> color_eyre::Result<ExitCode>
         overwrite: args.overwrite,
         ..AddTorrent::default()
     };
-    work(common, args.port, &args.torrents, &add, Show::fitting(args.headless, args.json), until)
+    work(common, args.port, &args.torrents, &add, OutputMode::fitting(args.headless, args.json), until)
 }
 
 /// `ttui seed`: check what is there, then seed it. Nothing is fetched or written.
 ///
 /// # Errors
-/// When a torrent cannot be read or checked: one sentence.
+/// A torrent cannot be read or verified: one sentence.
 pub fn seed(args: &SeedArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let (dir, peers) = (Some(args.dir.clone()), args.peers.clone());
     let add = AddTorrent { dir, peers, seed_only: true, ..AddTorrent::default() };
-    let show = Show::fitting(args.headless, args.json);
-    work(common, args.port, &args.torrents, &add, show, Until { seed_only: true, ..Until::default() })
+    let show = OutputMode::fitting(args.headless, args.json);
+    work(common, args.port, &args.torrents, &add, show, StopCondition { seed_only: true, ..StopCondition::default() })
 }
 
 fn work(
@@ -51,8 +51,8 @@ fn work(
     port: Option<u16>,
     torrents: &[String],
     add: &AddTorrent,
-    show: Show,
-    until: Until,
+    show: OutputMode,
+    until: StopCondition,
 ) -> color_eyre::Result<ExitCode> {
     let mut config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
     config.port = port.unwrap_or(config.port);
@@ -64,11 +64,11 @@ fn work(
     for what in &torrents {
         engine.send(Command::Add(AddTorrent { what: what.clone(), ..add.clone() }));
     }
-    let end = Watch::new(&engine, torrents.len(), show, until, &stop).run();
-    leave(engine);
+    let end = ProgressReporter::new(&engine, torrents.len(), show, until, &stop).run();
+    shutdown(engine);
     Ok(match end? {
-        End::Done => ExitCode::SUCCESS,
-        End::Failed => ExitCode::from(FAILED),
-        End::Stopped => ExitCode::from(STOPPED),
+        ExitReason::Done => ExitCode::SUCCESS,
+        ExitReason::Failed => ExitCode::from(FAILED),
+        ExitReason::Stopped => ExitCode::from(STOPPED),
     })
 }

@@ -1,9 +1,9 @@
 //! The log file: opens, writes and rotates it.
 //!
-//! `tracing-subscriber` filters and formats the lines; [`LogFile`] is where they go. A log that cannot be written never
-//! ends a thread and never writes to the terminal, which the interface may be drawing on: lines are dropped and counted,
-//! and the file is opened again when that is possible. (The writers of `flexi_logger` and `tracing-appender` panic or print
-//! where a folder cannot be listed or a file not be opened.)
+//! `tracing-subscriber` filters and formats the lines; [`LogFile`] is the writer. A write error never ends a thread
+//! and is never printed on the terminal, which the interface may be drawing on: lines are dropped and counted, and
+//! the file is reopened when that is possible. (The writers of `flexi_logger` and `tracing-appender` panic or print
+//! when a directory cannot be listed or a file cannot be opened.)
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
@@ -17,24 +17,24 @@ use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::util::SubscriberInitExt;
 
 use crate::config::Config;
-use crate::disk::rawio::inode;
+use crate::disk::sys::inode;
 use crate::limits::MIB;
-use crate::wire::text::clean;
+use crate::wire::sanitize::sanitize;
 
-/// The size in bytes at which a log file is rotated.
+/// Size in bytes at which a log file is rotated.
 const MAX_SIZE: u64 = 10 * MIB as u64;
-/// How many rotated files are kept: `ttui.log.1` is the newest.
+/// Number of rotated files kept: `ttui.log.1` is the newest.
 const KEPT_FILES: u32 = 3;
-/// The longest line in columns.
+/// Maximum columns of a line.
 const MAX_LINE: usize = 16 * 1024;
-/// How often the path is compared with the open file, and opening is tried again.
+/// Interval of the check whether the path still leads to the open file; a failed open is retried equally often.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Starts logging to `--log-file`; without one, to `ttui.log` in the state folder where `interface` is set or `-v` was
-/// given, and else nowhere. A default log that cannot be opened is tried again later.
+/// Starts logging to `--log-file`; without that flag, to `ttui.log` in the state directory if `interface` is set or
+/// `-v` was given; otherwise nowhere. A default log file that cannot be opened is retried later.
 ///
 /// # Errors
-/// When `--log-file` cannot be opened, or names the terminal that the interface is to draw on.
+/// `--log-file` cannot be opened, or is the terminal that the interface draws on.
 pub fn start(config: &Config, interface: bool) -> color_eyre::Result<()> {
     let (path, named) = match &config.log_file {
         Some(path) => (path.clone(), true),
@@ -57,39 +57,39 @@ pub fn start(config: &Config, interface: bool) -> color_eyre::Result<()> {
         .with_thread_names(true)
         .log_internal_errors(false)
         .with_writer(Arc::new(log));
-    // Only our own messages: those of libraries may quote strangers.
+    // Only messages of this crate: those of libraries may quote untrusted input.
     let ours = Targets::new().with_target("ttui", level);
-    // In a program that has a logger already, that one stays.
+    // Fails if a logger is already set (in tests); that logger stays.
     let _ = tracing_subscriber::registry().with(lines).with(ours).try_init();
     Ok(())
 }
 
-/// A log file that is rotated by size, and reopened when it was moved, deleted or could not be written.
+/// A log file that is rotated by size and reopened after it was moved, deleted or failed to be written.
 #[derive(Debug)]
 struct LogFile(Mutex<State>);
 
 #[derive(Debug)]
 struct State {
     path: PathBuf,
-    /// The user named this path: links in it are followed.
+    /// Whether the user named this path: if so, symlinks are followed.
     named: bool,
     max_size: u64,
     file: Result<File, io::Error>,
     size: u64,
     checked: Instant,
-    /// Lines that could not be written.
+    /// Number of lines that could not be written.
     dropped: u64,
 }
 
 impl LogFile {
-    /// Opens a log file for appending. A failure is kept, see [`LogFile::error`].
+    /// Opens a log file for appending. A failure is stored, see [`LogFile::error`].
     fn open(path: PathBuf, named: bool, max_size: u64) -> Self {
         let file = open(&path, named);
         let size = file.as_ref().map_or(0, size);
         LogFile(Mutex::new(State { path, named, max_size, file, size, checked: Instant::now(), dropped: 0 }))
     }
 
-    /// Why the file is not open.
+    /// Returns why the file is not open.
     fn error(&self) -> Option<io::Error> {
         let state = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         state.file.as_ref().err().map(|error| io::Error::new(error.kind(), error.to_string()))
@@ -102,7 +102,7 @@ impl LogFile {
 
 impl Write for &LogFile {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        // A panic while it was held leaves nothing half done that matters.
+        // A poisoned lock is still usable: a panic while it was held leaves no inconsistency that matters.
         self.0.lock().unwrap_or_else(PoisonError::into_inner).write(line);
         Ok(line.len())
     }
@@ -115,7 +115,7 @@ impl Write for &LogFile {
 impl State {
     fn write(&mut self, line: &[u8]) {
         let text = String::from_utf8_lossy(line);
-        let mut text = clean(text.trim_end_matches('\n'), MAX_LINE);
+        let mut text = sanitize(text.trim_end_matches('\n'), MAX_LINE);
         text.push('\n');
         if self.checked.elapsed() >= CHECK_INTERVAL {
             self.checked = Instant::now();
@@ -142,7 +142,7 @@ impl State {
         }
     }
 
-    /// Whether the open file is the one that the path leads to: another process may have rotated it.
+    /// Returns whether the path still leads to the open file: another process may have rotated the log.
     fn is_at_path(&self) -> bool {
         let Ok(file) = &self.file else { return false };
         match (file.metadata(), fs::metadata(&self.path)) {
@@ -156,13 +156,13 @@ impl State {
         self.size = self.file.as_ref().map_or(0, size);
     }
 
-    /// Gives the file the ending `.1`, those before it the next number, and begins a new one.
+    /// Renames the file to `.1`, shifts the older ones by one, and opens a new file.
     fn rotate(&mut self) {
         if !self.file.as_ref().is_ok_and(|file| file.metadata().is_ok_and(|meta| meta.is_file())) {
             return;
         }
         let path = |n: u32| numbered(&self.path, n);
-        // What cannot be renamed is appended to: a log that is too long is better than none.
+        // If the rename fails, the old file is appended to: an oversized log is better than none.
         for n in (1..KEPT_FILES).rev() {
             let _ = fs::rename(path(n), path(n + 1));
         }
@@ -174,7 +174,7 @@ impl State {
     }
 }
 
-/// The path of a rotated log file.
+/// Returns the path of the `n`-th rotated log file.
 fn numbered(path: &Path, n: u32) -> PathBuf {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(format!(".{n}"));
@@ -185,8 +185,8 @@ fn size(file: &File) -> u64 {
     file.metadata().ok().filter(fs::Metadata::is_file).map_or(0, |meta| meta.len())
 }
 
-/// Opens a log file for appending, readable by its owner alone. A pipe that nobody reads is refused instead of waited for;
-/// a link is followed only where the user `named` it.
+/// Opens a log file for appending, readable by its owner alone. A pipe without a reader is refused rather than waited
+/// for; a symlink is followed only if the user `named` it.
 fn open(path: &Path, named: bool) -> io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
@@ -216,7 +216,7 @@ mod tests {
         (&*log).write_all(line.as_bytes()).unwrap();
     }
 
-    /// As if the last look at the path were long ago.
+    /// Makes the next write check the path, as if the last check were long ago.
     fn later(log: &LogFile) {
         log.0.lock().unwrap().checked -= CHECK_INTERVAL;
     }

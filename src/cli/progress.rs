@@ -1,8 +1,9 @@
-//! Downloads and seeds without the interface: lines for scripts, a bar for people.
+//! Headless progress reporting for `download`, `seed`, `share` and `demo`: lines for scripts, a progress bar for
+//! people.
 //!
-//! The lines are a contract: `progress name="..." done=12.3% ..` once a second and at each change of state,
-//! `complete name="..." bytes=N seconds=S` in the end, each flushed at once. Texts in them are quoted as JSON quotes
-//! strings. What a person should hear goes to standard error, each sentence once.
+//! The lines are a stable contract: `progress name="..." done=12.3% ..` once a second and at each change of state,
+//! `complete name="..." bytes=N seconds=S` at the end, each flushed immediately. Texts in them are quoted as JSON
+//! strings. Notices and errors go to standard error, each sentence once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal};
@@ -14,105 +15,111 @@ use crossbeam_channel::{Receiver, select, tick};
 use humansize::{BINARY, format_size};
 use serde_json::json;
 
-use super::out;
+use super::output;
 use crate::api::{Event, Snapshot, State, TorrentId, TorrentView};
 use crate::engine::handle::Engine;
-use crate::wire::text::{counted, harmless_json};
+use crate::wire::sanitize::{counted, escape_json_for_terminal};
 
-/// When a run without interface is over.
+/// When a headless run ends; the default never ends by itself.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Until {
-    /// As soon as everything wanted is there.
+pub struct StopCondition {
+    /// As soon as every selected file is complete.
     pub complete: bool,
-    /// When this many times the wanted bytes have been sent, over all runs.
+    /// At this upload ratio: bytes sent in all runs divided by the selected bytes.
     pub ratio: Option<f64>,
-    /// When it has been seeded for so long.
+    /// After seeding for this long.
     pub seeded: Option<Duration>,
     /// Nothing is fetched: torrents of which nothing is there have failed.
     pub seed_only: bool,
 }
 
-/// How progress is shown.
+/// Output format of a headless run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Show {
-    /// A line a second.
+pub enum OutputMode {
+    /// One line per second.
     Lines,
-    /// A JSON object a second.
+    /// One JSON object per second.
     Json,
-    /// One line that is written over.
+    /// A progress bar: one line that is overwritten.
     Bar,
 }
 
-impl Show {
-    /// What fits: a bar on a terminal, lines otherwise or when asked for.
+impl OutputMode {
+    /// Returns the mode for these flags: a bar on a terminal, lines otherwise or with `headless`.
     #[must_use]
-    pub fn fitting(headless: bool, json: bool) -> Show {
+    pub fn fitting(headless: bool, json: bool) -> OutputMode {
         match (json, headless || !io::stdout().is_terminal()) {
-            (true, _) => Show::Json,
-            (false, true) => Show::Lines,
-            (false, false) => Show::Bar,
+            (true, _) => OutputMode::Json,
+            (false, true) => OutputMode::Lines,
+            (false, false) => OutputMode::Bar,
         }
     }
 }
 
-/// How long a fault that may pass by itself is waited for, where the run is to end one day.
+/// How long to wait for a temporary error to pass, in a run that has a stop condition.
 const PATIENCE: Duration = Duration::from_secs(600);
-/// The most sentences of which it is remembered that they were said.
+/// Maximum number of printed sentences that are remembered for deduplication.
 const SAID: usize = 10_000;
 
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum End {
-    /// All there was to do is done.
+pub enum ExitReason {
+    /// Every torrent reached its stop condition.
     Done,
-    /// Some of it could not be done, and why has been said.
+    /// At least one torrent failed; the cause has been printed.
     Failed,
-    /// The user stopped it.
+    /// Interrupted by the user.
     Stopped,
 }
 
-/// What is known of one torrent.
+/// Progress of one torrent.
 struct Known {
     state: State,
-    /// Since when everything is there.
+    /// When the torrent became complete.
     whole: Option<Instant>,
     told: bool,
     over: bool,
-    /// Since when a fault keeps it from going on.
+    /// Since when an error has kept the torrent from continuing.
     faulty: Option<Instant>,
-    /// The fault will not pass while this run lasts.
+    /// The error will not pass during this run.
     given_up: bool,
 }
 
-impl Until {
-    /// Whether the run ends by itself.
+impl StopCondition {
+    /// Returns whether the run ends by itself.
     const fn ends(&self) -> bool {
         self.complete || self.ratio.is_some() || self.seeded.is_some()
     }
 }
 
-/// Follows an engine until the torrents that were added to it are done, or `stop` says so.
-pub struct Watch<'a> {
+/// Reports the progress of an engine until the added torrents are done or `stop` receives a signal.
+pub struct ProgressReporter<'a> {
     events: Receiver<Event>,
     stop: &'a Receiver<()>,
-    show: Show,
-    until: Until,
+    show: OutputMode,
+    until: StopCondition,
     began: Instant,
     snapshot: Arc<Snapshot>,
     known: BTreeMap<TorrentId, Known>,
-    /// Torrents named and neither added nor refused yet.
+    /// Torrents on the command line that the engine has neither added nor refused yet.
     pending: usize,
     refused: bool,
     complete: BTreeSet<TorrentId>,
-    /// What has been said, and of which torrent.
+    /// Sentences printed so far, each with the torrent that it is about.
     said: BTreeSet<(Option<TorrentId>, String)>,
 }
 
-impl<'a> Watch<'a> {
-    /// Follows `engine`, to which `torrents` torrents are being added.
+impl<'a> ProgressReporter<'a> {
+    /// Creates a reporter for `engine`, to which `torrents` torrents are being added.
     #[must_use]
-    pub fn new(engine: &Engine, torrents: usize, show: Show, until: Until, stop: &'a Receiver<()>) -> Self {
-        Watch {
+    pub fn new(
+        engine: &Engine,
+        torrents: usize,
+        show: OutputMode,
+        until: StopCondition,
+        stop: &'a Receiver<()>,
+    ) -> Self {
+        ProgressReporter {
             events: engine.events(),
             stop,
             show,
@@ -135,21 +142,21 @@ impl<'a> Watch<'a> {
         self
     }
 
-    /// Blocks until the end.
+    /// Blocks until the run ends.
     ///
     /// # Errors
-    /// When the engine has stopped.
-    pub fn run(mut self) -> color_eyre::Result<End> {
+    /// The engine has stopped.
+    pub fn run(mut self) -> color_eyre::Result<ExitReason> {
         let second = tick(Duration::from_secs(1));
         loop {
             let mut seen = true;
             select! {
-                recv(self.stop) -> _ => return Ok(self.ended(End::Stopped)),
+                recv(self.stop) -> _ => return Ok(self.ended(ExitReason::Stopped)),
                 recv(self.events) -> event => match event {
                     Ok(event) => {
-                        // What an event tells is in the snapshot before it, but for what is added.
+                        // Every other event is already reflected in the snapshot sent before it.
                         let early = matches!(event, Event::Added { .. } | Event::Known { .. });
-                        seen = !early && !matches!(event, Event::Notice { .. } | Event::Ready(_));
+                        seen = !early && !matches!(event, Event::Notice { .. } | Event::Checked(_));
                         self.event(event);
                     }
                     Err(_) => bail!("the engine has stopped; its log says why"),
@@ -162,14 +169,14 @@ impl<'a> Watch<'a> {
             }
             if self.pending == 0 && self.known.values().all(|known| known.over || known.given_up) {
                 let failed = self.refused || self.known.values().any(|known| !known.over);
-                return Ok(self.ended(if failed { End::Failed } else { End::Done }));
+                return Ok(self.ended(if failed { ExitReason::Failed } else { ExitReason::Done }));
             }
         }
     }
 
-    fn ended(&self, end: End) -> End {
-        if self.show == Show::Bar {
-            out::line("");
+    fn ended(&self, end: ExitReason) -> ExitReason {
+        if self.show == OutputMode::Bar {
+            output::line("");
         }
         end
     }
@@ -185,7 +192,7 @@ impl<'a> Watch<'a> {
                 self.say(Some(id), &text);
                 self.follow(id);
             }
-            Event::Refused { what, why } => {
+            Event::AddFailed { what, why } => {
                 self.pending = self.pending.saturating_sub(1);
                 self.refused = true;
                 self.say(None, &if why.contains(&what) { why } else { format!("{what}: {why}") });
@@ -196,27 +203,27 @@ impl<'a> Watch<'a> {
                 log::info!("{text}");
                 self.say(id, &text);
             }
-            Event::Choose { .. } | Event::Ready(_) | Event::Inspected { .. } | Event::Stopped => {}
-            Event::Magnets { .. } => {}
-            Event::Surveyed { .. } | Event::Creating { .. } | Event::Created { .. } => {}
+            Event::FilesKnown { .. } | Event::Checked(_) | Event::Inspected { .. } | Event::Stopped => {}
+            Event::MagnetLinks { .. } => {}
+            Event::CreatePreview { .. } | Event::CreateProgress { .. } | Event::Created { .. } => {}
         }
     }
 
-    /// Says something on standard error, once.
+    /// Prints a sentence to standard error, once.
     fn say(&mut self, id: Option<TorrentId>, text: &str) {
         if self.said.len() >= SAID || !self.said.insert((id, text.to_owned())) {
             return;
         }
         let view = id.and_then(|id| self.snapshot.torrents.iter().find(|(other, _)| *other == id));
         let of = view.map(|(_, view)| view.name.as_str()).filter(|name| !text.contains(name));
-        // The bar is written over, and drawn again below.
-        if self.show == Show::Bar {
-            out::rewrite("");
+        // Clears the progress bar, which is redrawn below.
+        if self.show == OutputMode::Bar {
+            output::rewrite("");
         }
-        out::warn(&format!("ttui: {}{}{text}", of.unwrap_or_default(), if of.is_some() { ": " } else { "" }));
+        output::warn(&format!("ttui: {}{}{text}", of.unwrap_or_default(), if of.is_some() { ": " } else { "" }));
     }
 
-    /// A torrent that was named is in the list.
+    /// Starts to track a torrent that the engine has added.
     fn follow(&mut self, id: TorrentId) {
         self.pending = self.pending.saturating_sub(1);
         let known =
@@ -224,7 +231,7 @@ impl<'a> Watch<'a> {
         self.known.entry(id).or_insert(known);
     }
 
-    /// Tells changes of state at once.
+    /// Prints torrents whose state has changed.
     fn changes(&mut self) {
         let snapshot = Arc::clone(&self.snapshot);
         for (id, view) in &snapshot.torrents {
@@ -240,8 +247,8 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Looks which torrents a fault keeps from ever being done: where the run is to end one day, it does not wait for what
-    /// only a person can put right, and for what may pass by itself not for ever.
+    /// Gives up on torrents that an error keeps from completing. In a run with a stop condition, an error that needs
+    /// a person is not waited for, and an error that may pass by itself only for a limited time.
     fn give_up(&mut self) {
         let now = Instant::now();
         let snapshot = Arc::clone(&self.snapshot);
@@ -261,12 +268,12 @@ impl<'a> Watch<'a> {
         }
     }
 
-    /// Looks which torrents are whole by now, and which of them have been seeded enough.
+    /// Updates which torrents are complete, and which of them have met the stop condition.
     fn look(&mut self) {
         let now = Instant::now();
         let snapshot = Arc::clone(&self.snapshot);
         for (id, view) in &snapshot.torrents {
-            // The state also tells of data that were found whole.
+            // `Seeding` covers torrents whose data were already complete when added.
             let whole = view.state == State::Seeding || self.complete.contains(id);
             let Some(known) = self.known.get_mut(id).filter(|known| whole && !known.over) else { continue };
             let since = *known.whole.get_or_insert(now);
@@ -296,22 +303,22 @@ impl<'a> Watch<'a> {
         let seconds = self.began.elapsed().as_secs_f64();
         let bytes = if self.until.seed_only { view.size } else { view.wanted };
         match self.show {
-            Show::Json => {
+            OutputMode::Json => {
                 let event = json!({ "event": "complete", "name": view.name, "bytes": bytes, "seconds": seconds });
-                out::json(&event);
+                output::json(&event);
             }
-            Show::Lines => {
+            OutputMode::Lines => {
                 let name = quoted(&view.name);
-                out::line(&format!("complete name={name} bytes={bytes} seconds={seconds:.1}"));
+                output::line(&format!("complete name={name} bytes={bytes} seconds={seconds:.1}"));
             }
-            Show::Bar => {
-                out::rewrite(&format!("complete: {} in {seconds:.1} s", view.name));
-                out::line("");
+            OutputMode::Bar => {
+                output::rewrite(&format!("complete: {} in {seconds:.1} s", view.name));
+                output::line("");
             }
         }
     }
 
-    /// Tells how far all are that are not over.
+    /// Prints the progress of every torrent that is not over.
     fn progress(&self) {
         let mine = |id: &TorrentId| self.known.get(id).is_some_and(|known| !known.over);
         self.snapshot.torrents.iter().filter(|(id, _)| mine(id)).for_each(|(_, view)| self.print(view));
@@ -319,26 +326,26 @@ impl<'a> Watch<'a> {
 
     fn print(&self, view: &TorrentView) {
         match self.show {
-            Show::Lines => out::line(&line(view)),
-            Show::Json => out::json(&object(view)),
-            Show::Bar => out::rewrite(&bar(view)),
+            OutputMode::Lines => output::line(&line(view)),
+            OutputMode::Json => output::json(&object(view)),
+            OutputMode::Bar => output::rewrite(&bar(view)),
         }
     }
 }
 
-/// The share that is there, in percent.
+/// Returns the complete share in percent.
 fn percent(view: &TorrentView) -> f64 {
     match view.state {
         State::Checking => 100.0 * f64::from(view.checked) / f64::from(view.pieces.max(1)),
         State::Metadata => 100.0 * f64::from(view.metadata.0) / f64::from(view.metadata.1.max(1)),
-        // Nothing is known of a magnet before its metadata are here. Files without bytes are complete when they are seeded.
+        // A magnet link has no pieces before its metadata arrive. Empty torrents are complete once they are seeding.
         _ if view.pieces == 0 && view.state != State::Seeding => 0.0,
         // Nothing of it is wanted: it seeds what is there.
         _ if view.wanted == 0 && view.pieces > 0 => {
             (1000.0 * f64::from(view.have) / f64::from(view.pieces)).floor() / 10.0
         }
         _ if view.wanted == 0 => 100.0,
-        // Never 100 before it is.
+        // Rounded down: 100 is shown only when the torrent is complete.
         _ => (1000.0 * view.done as f64 / view.wanted as f64).floor() / 10.0,
     }
 }
@@ -360,9 +367,9 @@ fn line(v: &TorrentView) -> String {
     )
 }
 
-/// A text as JSON writes it, between quotes. What a terminal might obey stands in it as an escape.
+/// Quotes a text as a JSON string, with control characters escaped.
 fn quoted(text: &str) -> String {
-    harmless_json(&json!(text).to_string()).into_owned()
+    escape_json_for_terminal(&json!(text).to_string()).into_owned()
 }
 
 fn object(v: &TorrentView) -> serde_json::Value {

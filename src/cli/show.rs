@@ -1,4 +1,4 @@
-//! `ttui show`: what is inside a `.torrent` or a magnet link.
+//! `ttui show`: prints the contents of a `.torrent` or a magnet link.
 
 use std::fmt::Write;
 use std::process::ExitCode;
@@ -6,30 +6,30 @@ use std::process::ExitCode;
 use humansize::{BINARY, format_size};
 use serde_json::{Value, json};
 
-use crate::cli::source::{Named, read};
-use crate::cli::{Common, ShowArgs, out};
+use crate::cli::torrent_arg::{TorrentArg, read};
+use crate::cli::{Common, ShowArgs, output};
 use crate::wire::magnet::Magnet;
 use crate::wire::metainfo::Metainfo;
-use crate::wire::text::{clean, counted};
+use crate::wire::sanitize::{counted, sanitize};
 
-/// The most columns of a stranger's text.
+/// Maximum columns of an untrusted text.
 const TEXT: usize = 1000;
 
-/// Prints what is inside.
+/// Prints the contents.
 ///
 /// # Errors
-/// When the torrent cannot be read.
+/// The torrent cannot be read.
 pub fn run(args: &ShowArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     match (read(&args.torrent, common)?, args.json) {
-        (Named::Torrent(it, _), false) => out::print(&torrent(&it)),
-        (Named::Torrent(it, _), true) => out::print_json(&torrent_json(&it)),
-        (Named::Magnet(it), false) => out::print(&magnet(&it)),
-        (Named::Magnet(it), true) => out::print_json(&magnet_json(&it)),
+        (TorrentArg::Torrent(it, _), false) => output::print(&torrent(&it)),
+        (TorrentArg::Torrent(it, _), true) => output::print_json(&torrent_json(&it)),
+        (TorrentArg::Magnet(it), false) => output::print(&magnet(&it)),
+        (TorrentArg::Magnet(it), true) => output::print_json(&magnet_json(&it)),
     }?;
     Ok(ExitCode::SUCCESS)
 }
 
-/// Lines of a label and a value.
+/// A list of label and value lines.
 #[derive(Default)]
 struct Lines(String);
 
@@ -38,22 +38,22 @@ impl Lines {
         let _ = writeln!(self.0, "{label:<11} {value}");
     }
 
-    /// A stranger's text, if there is one.
+    /// Adds an untrusted text, if present, sanitized.
     fn text(&mut self, label: &str, value: Option<&str>) {
         if let Some(value) = value {
-            self.add(label, &clean(value, TEXT));
+            self.add(label, &sanitize(value, TEXT));
         }
     }
 
-    /// Several values below one label.
+    /// Adds several values below one label.
     fn list<'a>(&mut self, label: &str, values: impl IntoIterator<Item = &'a str>) {
         for (n, value) in values.into_iter().enumerate() {
-            self.add(if n == 0 { label } else { "" }, &clean(value, TEXT));
+            self.add(if n == 0 { label } else { "" }, &sanitize(value, TEXT));
         }
     }
 }
 
-/// A torrent for people.
+/// Formats a torrent as text.
 fn torrent(it: &Metainfo) -> String {
     let mut lines = Lines::default();
     lines.text("name", Some(&it.name));
@@ -79,19 +79,19 @@ fn torrent(it: &Metainfo) -> String {
     lines.text("source", it.source.as_deref());
     for (n, tier) in it.trackers.iter().enumerate() {
         let label = if n == 0 { "trackers" } else { "" };
-        lines.add(label, &clean(&format!("tier {}: {}", n + 1, tier.join(", ")), TEXT));
+        lines.add(label, &sanitize(&format!("tier {}: {}", n + 1, tier.join(", ")), TEXT));
     }
     lines.list("web seeds", it.web_seeds.iter().map(String::as_str));
     lines.list("refused", it.refused_trackers.iter().map(String::as_str));
-    lines.list("remarks", it.remarks.iter().map(String::as_str));
+    lines.list("remarks", it.warnings.iter().map(String::as_str));
     lines.add("files", "");
     for file in files {
-        let _ = writeln!(lines.0, "{:>12} {}", format_size(file.length, BINARY), clean(&file.name, TEXT * 4));
+        let _ = writeln!(lines.0, "{:>12} {}", format_size(file.length, BINARY), sanitize(&file.name, TEXT * 4));
     }
     lines.0
 }
 
-/// A torrent for programs. Texts stand as they are; names are those on disk.
+/// Formats a torrent as JSON. Texts are verbatim; file names are those used on disk.
 fn torrent_json(it: &Metainfo) -> Value {
     let files: Vec<Value> = it
         .files
@@ -114,13 +114,13 @@ fn torrent_json(it: &Metainfo) -> Value {
         "trackers": it.trackers,
         "web_seeds": it.web_seeds,
         "refused": it.refused_trackers,
-        "remarks": it.remarks,
+        "remarks": it.warnings,
         "files": files,
         "magnet": Magnet::from(it).to_string(),
     })
 }
 
-/// A magnet link for people.
+/// Formats a magnet link as text.
 fn magnet(it: &Magnet) -> String {
     let mut lines = Lines::default();
     lines.text("name", it.name.as_deref());
@@ -139,7 +139,7 @@ fn magnet(it: &Magnet) -> String {
     lines.0
 }
 
-/// A magnet link for programs.
+/// Formats a magnet link as JSON.
 fn magnet_json(it: &Magnet) -> Value {
     json!({
         "name": it.name,
@@ -155,15 +155,13 @@ fn magnet_json(it: &Magnet) -> Value {
     })
 }
 
-/// Seconds since 1970 as a date of UTC; nothing where no torrent can have been made: up to the beginning of 1970, which
-/// stands for no date at all, and beyond the year 9999.
+/// Formats Unix seconds as a UTC date. `None` up to 0, which stands for "no date", and beyond the year 9999.
 fn date(seconds: i64) -> Option<String> {
     if seconds <= 0 {
         return None;
     }
     let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Days are counted from 1 March of year 0, so that a leap day is the last one of its year; 400 years have
-    // 146,097 days.
+    // Days since 1 March of year 0, so that a leap day is the last day of its year; 400 years have 146,097 days.
     let days = days.checked_add(719_468).filter(|d| *d < 3_652_365)?;
     let (era, day) = (days / 146_097, days % 146_097);
     let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;

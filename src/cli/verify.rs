@@ -1,4 +1,4 @@
-//! `ttui verify`: whether data on disk are those of a torrent.
+//! `ttui verify`: verifies data on disk against a torrent.
 
 use std::fmt::Write as _;
 use std::io::{IsTerminal, stderr};
@@ -12,54 +12,54 @@ use color_eyre::eyre::bail;
 use humansize::{BINARY, format_size};
 use serde_json::{Value, json};
 
-use crate::cli::source::{Named, read};
-use crate::cli::{Common, FAILED, VerifyArgs, out};
-use crate::disk::bits::{PieceBits, runs};
+use crate::cli::torrent_arg::{TorrentArg, read};
+use crate::cli::{Common, FAILED, VerifyArgs, output};
+use crate::disk::alias_paths;
+use crate::disk::atomic_bitfield::{AtomicBitfield, runs};
+use crate::disk::beneath::{self, Access, EntryKind};
 use crate::disk::check::hash_check;
 use crate::disk::layout::Layout;
-use crate::disk::names;
-use crate::disk::part::{self, Parts};
-use crate::disk::paths::{self, Access, Lies};
+use crate::disk::part::{self, PartFile};
 use crate::swarm::job::DiskFault;
 use crate::wire::message::PieceIndex;
 use crate::wire::metainfo::Metainfo;
-use crate::wire::text::{clean, counted};
+use crate::wire::sanitize::{counted, sanitize};
 
-/// The most columns of a stranger's text.
+/// Maximum columns of an untrusted text.
 const TEXT: usize = 4000;
 
-/// Hashes the data, and tells what is bad or missing by file.
+/// Hashes the data and lists corrupt and missing pieces per file.
 ///
 /// # Errors
-/// When the torrent cannot be read.
+/// The torrent cannot be read.
 pub fn run(args: &VerifyArgs, common: &Common) -> color_eyre::Result<ExitCode> {
-    let Named::Torrent(meta, _) = read(&args.torrent, common)? else {
+    let TorrentArg::Torrent(meta, _) = read(&args.torrent, common)? else {
         bail!("a magnet link does not tell what the data should be: name the .torrent file instead");
     };
-    let (layout, other_names) = names::find(&Arc::new(Layout::of(&meta)?), &args.dir);
+    let (layout, other_names) = alias_paths::find(&Arc::new(Layout::of(&meta)?), &args.dir);
     let began = Instant::now();
-    let parts = Parts::default();
+    let parts = PartFile::default();
     parts.load(&args.dir, &layout);
     let (good, fault) = check(&layout, args, &parts);
     let files = judge(&layout, args, &good, &parts);
     let whole = good.count() == good.pieces() && files.iter().all(File::is_whole);
     match args.json {
-        true => out::print_json(&json(&meta, &good, &files, whole, fault.as_ref()))?,
-        false => out::print(&words(&meta, &good, &files, whole, began))?,
+        true => output::print_json(&json(&meta, &good, &files, whole, fault.as_ref()))?,
+        false => output::print(&words(&meta, &good, &files, whole, began))?,
     }
     if let Some(sentence) = other_names {
-        out::warn(&format!("ttui: {sentence}"));
+        output::warn(&format!("ttui: {sentence}"));
     }
     if let Some(fault) = fault {
-        out::warn(&clean(&format!("ttui: {fault}"), TEXT));
+        output::warn(&sanitize(&format!("ttui: {fault}"), TEXT));
     }
     Ok(if whole { ExitCode::SUCCESS } else { ExitCode::from(FAILED) })
 }
 
-/// Hashes all pieces; says how far it is where somebody watches.
-fn check(layout: &Layout, args: &VerifyArgs, parts: &Parts) -> (PieceBits, Option<DiskFault>) {
+/// Hashes all pieces; shows progress if standard error is a terminal.
+fn check(layout: &Layout, args: &VerifyArgs, parts: &PartFile) -> (AtomicBitfield, Option<DiskFault>) {
     let geometry = layout.geometry();
-    let good = PieceBits::new(geometry.pieces());
+    let good = AtomicBitfield::new(geometry.pieces());
     let watched = stderr().is_terminal();
     let progress = Mutex::new((0_u64, Instant::now()));
     let found = |first: PieceIndex, run: &[bool]| {
@@ -71,7 +71,7 @@ fn check(layout: &Layout, args: &VerifyArgs, parts: &Parts) -> (PieceBits, Optio
             if watched && progress.1.elapsed().as_millis() > 100 {
                 progress.1 = Instant::now();
                 let share = progress.0 * 100 / u64::from(geometry.pieces().max(1));
-                out::status(&format!("{share:>3}% checked"));
+                output::status(&format!("{share:>3}% checked"));
             }
         }
     };
@@ -79,24 +79,24 @@ fn check(layout: &Layout, args: &VerifyArgs, parts: &Parts) -> (PieceBits, Optio
     let all = 0..geometry.pieces();
     let fault = hash_check(layout, (&args.dir, parts), std::slice::from_ref(&all), threads, &|| false, &found);
     if watched {
-        out::status("");
+        output::status("");
     }
     (good, fault)
 }
 
-/// What became of a file.
+/// Result for one file.
 struct File {
     path: String,
     length: u64,
-    /// How long it is; `None` if it is not there.
+    /// Length on disk; `None` if missing.
     is: Option<u64>,
-    /// Why it counts as not there, where something is.
+    /// Why something at the path does not count as the file.
     why: Option<(&'static str, String)>,
-    /// Bytes of it that are in the part file, since it was not wanted when they came.
+    /// Bytes of the file in the part file, stored while the file was not selected.
     parted: u64,
-    /// Pieces of it that are there and wrong.
+    /// Corrupt pieces.
     bad: Vec<Range<u32>>,
-    /// Pieces of it that are not there.
+    /// Missing pieces.
     missing: Vec<Range<u32>>,
 }
 
@@ -117,8 +117,8 @@ impl File {
     }
 }
 
-/// Sorts what is not good by file, and into bad and missing.
-fn judge(layout: &Layout, args: &VerifyArgs, good: &PieceBits, parts: &Parts) -> Vec<File> {
+/// Assigns the failed pieces to files, as corrupt or missing.
+fn judge(layout: &Layout, args: &VerifyArgs, good: &AtomicBitfield, parts: &PartFile) -> Vec<File> {
     let mut files = Vec::new();
     for (n, file) in layout.files().iter().enumerate().filter(|(_, f)| !f.pad) {
         let (is, why) = look(&args.dir, &file.path);
@@ -140,15 +140,15 @@ fn judge(layout: &Layout, args: &VerifyArgs, good: &PieceBits, parts: &Parts) ->
     files
 }
 
-/// How long a file is, as the hasher sees it: it follows no link, and reads nothing but plain files.
+/// Returns the length of a file as the hasher sees it: symlinks are not followed and only regular files count.
 fn look(dir: &Path, path: &Path) -> (Option<u64>, Option<(&'static str, String)>) {
-    match paths::look(dir, path) {
-        Ok(Lies::Nothing) => (None, None),
-        Ok(Lies::File(length)) => match paths::open(dir, path, Access::Read) {
+    match beneath::entry_kind(dir, path) {
+        Ok(EntryKind::Missing) => (None, None),
+        Ok(EntryKind::File(length)) => match beneath::open(dir, path, Access::Read) {
             Ok(_) => (Some(length), None),
             Err(error) => (None, Some(("unread", format!("it cannot be read: {error}")))),
         },
-        Ok(Lies::Other(at, what)) => {
+        Ok(EntryKind::Other(at, what)) => {
             let state = if what == "a symbolic link" { "link" } else { "no file" };
             let at = at.strip_prefix(dir).map(Path::to_path_buf).unwrap_or(at);
             (None, Some((state, format!("{} is {what}: move it away", at.display()))))
@@ -157,9 +157,9 @@ fn look(dir: &Path, path: &Path) -> (Option<u64>, Option<(&'static str, String)>
     }
 }
 
-/// The verdict for people.
-fn words(meta: &Metainfo, good: &PieceBits, files: &[File], whole: bool, began: Instant) -> String {
-    let name = clean(&meta.name, TEXT);
+/// Formats the result as text.
+fn words(meta: &Metainfo, good: &AtomicBitfield, files: &[File], whole: bool, began: Instant) -> String {
+    let name = sanitize(&meta.name, TEXT);
     let seconds = began.elapsed().as_secs_f64();
     let mut text = String::new();
     if whole {
@@ -172,12 +172,12 @@ fn words(meta: &Metainfo, good: &PieceBits, files: &[File], whole: bool, began: 
     let _ = writeln!(text, "not whole: {name}: {} of {all} {are} good", good.count());
     let part = part::name(meta.info_hash).display().to_string();
     for file in files.iter().filter(|f| !f.is_whole()) {
-        let _ = write!(text, "{:>8} {}", file.state(), clean(&file.path, TEXT));
+        let _ = write!(text, "{:>8} {}", file.state(), sanitize(&file.path, TEXT));
         if let Some(is) = file.is.filter(|is| *is != file.length) {
             let _ = write!(text, " ({} instead of {})", counted(is, "byte"), file.length);
         }
         if let Some((_, why)) = &file.why {
-            let _ = write!(text, " ({})", clean(why, TEXT));
+            let _ = write!(text, " ({})", sanitize(why, TEXT));
         }
         if file.parted > 0 {
             let _ = write!(text, " (not wanted: {} of {} in {part})", counted(file.parted, "byte"), file.length);
@@ -193,7 +193,7 @@ fn words(meta: &Metainfo, good: &PieceBits, files: &[File], whole: bool, began: 
     text
 }
 
-/// Runs of pieces as people write them: `3, 7-9`.
+/// Formats ranges of pieces: `3, 7-9`.
 fn list(pieces: &[Range<u32>]) -> String {
     let one = |run: &Range<u32>| match run.end - run.start {
         1 => run.start.to_string(),
@@ -202,8 +202,8 @@ fn list(pieces: &[Range<u32>]) -> String {
     pieces.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
-/// The verdict for programs: one line.
-fn json(meta: &Metainfo, good: &PieceBits, files: &[File], whole: bool, fault: Option<&DiskFault>) -> Value {
+/// Formats the result as JSON.
+fn json(meta: &Metainfo, good: &AtomicBitfield, files: &[File], whole: bool, fault: Option<&DiskFault>) -> Value {
     let all = |pieces: &[Range<u32>]| pieces.iter().cloned().flatten().collect::<Vec<u32>>();
     let files: Vec<Value> = files
         .iter()

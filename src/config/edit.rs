@@ -1,20 +1,21 @@
-//! Changes to the text of a config file that leave everything else in it as it was: order, comments, spaces.
+//! Edits keys in the text of a config file (TOML) and preserves its order, comments and whitespace.
 
 use toml_edit::{Document, DocumentMut, Item, Table, TableLike, TomlError, Value};
 
-/// Sets each key to its new value, written as TOML has it; `None` takes the key out. `keys.pause` is the key `pause` of
-/// the table `keys`.
+/// Sets each key to its new value, given as TOML text; `None` removes the key.
+///
+/// The key `keys.pause` is `pause` of the table `keys`.
 ///
 /// # Errors
-/// One part of a sentence: the text is no TOML, or a value is none.
+/// Returns part of a sentence if the text or a value is not valid TOML.
 pub fn edit(text: &str, settings: &[(String, Option<String>)]) -> Result<String, String> {
     settings.iter().try_fold(text.to_owned(), |text, (key, value)| match value {
         Some(value) => put(&text, key, value.trim()),
-        None => take_out(&text, key),
+        None => remove_key(&text, key),
     })
 }
 
-/// What is wrong with a text that is no TOML, in one line.
+/// Returns the message of a TOML error on one line.
 fn words(why: &TomlError) -> String {
     why.message().trim().replace('\n', " ")
 }
@@ -25,14 +26,14 @@ fn put(text: &str, key: &str, value: &str) -> Result<String, String> {
     let new = value.parse::<Value>().map_err(|why| format!("{key} cannot be {value}: {}", words(&why)))?;
     set(document.as_table_mut(), key, new).ok_or_else(|| format!("{key} is no key of a table there"))?;
     if only_comments && !text.trim().is_empty() {
-        // They are a head to what follows, not its tail.
+        // The comments are a header: keep them above the new key.
         document.set_trailing("");
         return Ok(format!("{}\n\n{document}", text.trim_end()));
     }
     Ok(document.to_string())
 }
 
-/// Sets a key of a table. `None` when its path leads through something that is no table.
+/// Sets a key of a table. `None` if its path contains a value that is not a table.
 fn set(root: &mut Table, key: &str, mut new: Value) -> Option<()> {
     let mut path: Vec<&str> = key.split('.').collect();
     let last = path.pop()?;
@@ -41,7 +42,7 @@ fn set(root: &mut Table, key: &str, mut new: Value) -> Option<()> {
         table = table.entry(name).or_insert_with(|| Item::Table(Table::new())).as_table_like_mut()?;
     }
     if let Some(old) = table.get_mut(last).and_then(Item::as_value_mut) {
-        // What stands around the old value, a comment behind it for one, stands around the new one.
+        // Keeps the decoration of the old value, such as a trailing comment.
         *new.decor_mut() = old.decor().clone();
         *old = new;
     } else {
@@ -50,8 +51,8 @@ fn set(root: &mut Table, key: &str, mut new: Value) -> Option<()> {
     Some(())
 }
 
-/// Takes the lines of a key out. What stands above it may be said of what follows too: it stays.
-fn take_out(text: &str, key: &str) -> Result<String, String> {
+/// Removes the lines of a key. Comments above it are kept: they may describe the following keys too.
+fn remove_key(text: &str, key: &str) -> Result<String, String> {
     let document = Document::parse(text).map_err(|why| words(&why))?;
     let mut path: Vec<&str> = key.split('.').collect();
     let last = path.pop().unwrap_or_default();

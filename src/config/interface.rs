@@ -1,30 +1,29 @@
-//! What is said of the interface: its colours, keys, and how it makes itself heard.
+//! Interface settings: theme, key bindings, notifications, frame rate.
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
-/// Frames a second unless something else is said.
+/// Default of the maximum frames per second.
 pub const FRAMES: u32 = 30;
-/// The most frames a second.
+/// Upper bound of the `frames` setting.
 pub const FRAMES_MOST: u32 = 60;
 
-/// How the interface looks and behaves.
+/// Settings of the interface.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Interface {
-    /// The colours.
     pub theme: Theme,
-    /// Write only ASCII, also where the terminal can do more.
+    /// Use only ASCII characters, also in a terminal with Unicode support.
     pub ascii: bool,
-    /// Take the mouse.
+    /// Enable mouse support.
     pub mouse: bool,
-    /// The most frames a second, 1 to [`FRAMES_MOST`].
+    /// Maximum frames per second, 1 to [`FRAMES_MOST`].
     pub frames: u32,
-    /// How a completion is told.
+    /// How a completed download is notified.
     pub notify: Notify,
-    /// Show progress in the terminal's title.
+    /// Show progress in the terminal title.
     pub title: bool,
-    /// Keys for actions, by the action's name: they take the place of the usual ones. As the user wrote them.
+    /// Key bindings by action name, as written in the config file; they replace the default keys.
     pub keys: BTreeMap<String, Vec<String>>,
 }
 
@@ -42,39 +41,38 @@ impl Default for Interface {
     }
 }
 
-/// Which colours.
+/// The color theme.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Theme {
-    /// What fits the terminal, as far as it tells.
+    /// Detect from the terminal
     #[default]
     Auto,
-    /// For a dark ground.
+    /// For a dark background
     Dark,
-    /// For a light ground.
+    /// For a light background
     Light,
-    /// Few and strong ones.
+    /// Few, high-contrast colors
     Contrast,
-    /// None.
+    /// No colors
     Plain,
 }
 
-/// How a completion is told to somebody who looks elsewhere.
+/// How a completed download is notified.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Notify {
-    /// Not at all.
     Off,
-    /// The terminal's bell.
+    /// The terminal bell.
     #[default]
     Bell,
-    /// A message that the terminal shows on the desktop (OSC 9 and 777).
+    /// A desktop notification by the terminal (OSC 9 and OSC 777).
     Terminal,
-    /// Bell and message.
+    /// Bell and desktop notification.
     Both,
 }
 
-/// Reads frames a second from the file.
+/// Deserializes the frames per second.
 pub(super) fn frames<'de, D: Deserializer<'de>>(file: D) -> Result<Option<u32>, D::Error> {
     use serde::de::Error as _;
     let frames = u32::deserialize(file)?;
@@ -84,20 +82,20 @@ pub(super) fn frames<'de, D: Deserializer<'de>>(file: D) -> Result<Option<u32>, 
     Err(D::Error::custom(format_args!("{frames} frames a second cannot be drawn")))
 }
 
-/// A key, or several for one action.
+/// One key, or several for the same action.
 #[derive(Deserialize)]
 #[serde(untagged)]
 enum Keys {
     One(String),
-    Some(Vec<String>),
+    Many(Vec<String>),
 }
 
-/// Reads the table of keys from the file.
+/// Deserializes the table of key bindings.
 pub(super) fn keys<'de, D: Deserializer<'de>>(file: D) -> Result<BTreeMap<String, Vec<String>>, D::Error> {
     let table = BTreeMap::<String, Keys>::deserialize(file)?;
     let list = |keys| match keys {
         Keys::One(key) => vec![key],
-        Keys::Some(keys) => keys,
+        Keys::Many(keys) => keys,
     };
     Ok(table.into_iter().map(|(action, keys)| (action, list(keys))).collect())
 }

@@ -1,6 +1,6 @@
-//! The keys of the config file, and what may be written behind each: for sentences about what was written instead.
+//! The keys of the config file with a description of their values, for error messages.
 
-/// All keys with what to write behind them.
+/// All top-level keys and a description of the expected value.
 pub const KEYS: [(&str, &str); 24] = [
     ("dir", FOLDER),
     ("port", "a number from 0 to 65535, where 0 lets the system choose"),
@@ -28,7 +28,7 @@ pub const KEYS: [(&str, &str); 24] = [
     ("title", SWITCH),
 ];
 
-/// The table of the file that maps actions to keys.
+/// The table that maps actions to key bindings.
 pub const KEY_TABLE: &str = "keys";
 
 const SWITCH: &str = "true or false";
@@ -36,17 +36,17 @@ const FOLDER: &str = "a folder in quotes";
 const RATE: &str = "a rate such as \"512K\" or \"10MB/s\", where 0 is no limit";
 const KEY: &str = "a key in quotes, or a list of them such as [\"p\", \"F5\"]";
 
-/// What may be written behind a key; `None` where there is no such key.
+/// Returns a description of the expected value of a key; `None` if the key does not exist.
 #[must_use]
-pub fn wanted(key: &str) -> Option<&'static str> {
+pub fn expected_value(key: &str) -> Option<&'static str> {
     if key == KEY_TABLE || key.strip_prefix(KEY_TABLE).is_some_and(|rest| rest.starts_with('.')) {
         return Some(KEY);
     }
     KEYS.iter().find(|(name, _)| *name == key).map(|(_, wanted)| *wanted)
 }
 
-/// Says in one sentence what is wrong with a text that `toml` could not make settings of.
-pub(super) fn sentence(text: &str, error: &toml::de::Error) -> String {
+/// Formats a `toml` error as one sentence, with line, key and expected value.
+pub(super) fn describe_error(text: &str, error: &toml::de::Error) -> String {
     let message = error.message().trim();
     let Some(at) = error.span().map(|span| span.start.min(text.len())) else { return message.to_owned() };
     let before = &text.as_bytes()[..at];
@@ -60,7 +60,7 @@ pub(super) fn sentence(text: &str, error: &toml::de::Error) -> String {
         let keys: Vec<&str> = KEYS.iter().map(|(name, _)| *name).chain([KEY_TABLE]).collect();
         return format!("line {number}: there is no key {key}; the keys are {}", keys.join(", "));
     }
-    match wanted(&key) {
+    match expected_value(&key) {
         Some(wanted) => format!("line {number}: {line}: {message}; behind {key} = write {wanted}"),
         None => format!("line {number}: {line}: {message}"),
     }

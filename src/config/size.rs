@@ -1,26 +1,24 @@
-//! Sizes and rates as people write them: `512K`, `4M`, `1.5GiB`, `10MB/s`.
+//! Parser for sizes and rates: `512K`, `4M`, `1.5GiB`, `10MB/s`.
 
 use thiserror::Error;
 
-/// Why a text is no size.
+/// Why a text is not a valid size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum SizeError {
-    /// No number at the front.
     #[error("it needs a number with a unit, such as 512K, 1.5GiB or 10MB/s")]
     Malformed,
-    /// A unit that is not known.
     #[error("the unit is not known: use K, M, G, T (1024), KiB .. TiB, or KB .. TB (1000); bytes, not bits")]
     Unit,
-    /// More than fits.
     #[error("it is too large")]
     TooLarge,
 }
 
-/// The bytes that a text stands for: a number, a unit and, for rates, `/s`. `K` and `KiB` are 1,024 bytes, `KB` is
-/// 1,000; case does not matter. A fraction of a byte is dropped.
+/// Parses a size or rate in bytes: a number, a unit and an optional `/s`.
+///
+/// `K` and `KiB` are 1,024 bytes, `KB` is 1,000; case does not matter. A fraction of a byte is truncated.
 ///
 /// # Errors
-/// When it is no size.
+/// Returns an error if the text is malformed, the unit is unknown or the value exceeds `u64`.
 pub fn size(text: &str) -> Result<u64, SizeError> {
     let text = text.trim();
     let text = text.strip_suffix("/s").or_else(|| text.strip_suffix("/S")).unwrap_or(text);
@@ -35,13 +33,13 @@ pub fn size(text: &str) -> Result<u64, SizeError> {
         "" => Ok(0),
         text => text.parse::<u64>().map(u128::from).map_err(|_| SizeError::TooLarge),
     };
-    // Twelve digits behind the point are more than any unit here can tell.
+    // Twelve decimal places are finer than a byte in any unit here.
     let fraction = &fraction[..fraction.len().min(12)];
     let part = digits(fraction)? * unit / 10_u128.pow(fraction.len() as u32);
     u64::try_from(digits(whole)? * unit + part).map_err(|_| SizeError::TooLarge)
 }
 
-/// The bytes of a unit.
+/// Returns the bytes of a unit.
 fn unit_of(unit: &str) -> Result<u128, SizeError> {
     let unit = unit.to_ascii_lowercase();
     let (letter, base) = match unit.as_bytes() {

@@ -1,4 +1,4 @@
-//! Hashing what is on disk, on all cores.
+//! Hash check (force recheck): verifies the pieces on disk against their SHA-1 on all cores.
 
 use std::ops::Range;
 use std::path::Path;
@@ -7,56 +7,57 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use crate::disk::hasher::Hasher;
-use crate::disk::lanes::LANES;
 use crate::disk::layout::Layout;
-use crate::disk::part::Parts;
-use crate::disk::place::Place;
-use crate::disk::resume::Manner;
+use crate::disk::part::PartFile;
+use crate::disk::resume::SaveMode;
+use crate::disk::sha1_interleaved::LANES;
+use crate::disk::torrent_disk::TorrentDisk;
 use crate::swarm::job::{DiskDone, DiskFault};
 use crate::wire::message::PieceIndex;
 
-/// The most bytes that a thread takes on at once.
+/// Maximum number of bytes that a thread takes from the work queue at once.
 const CHUNK: u64 = 16 << 20;
 
-/// A check of a torrent at work.
+/// A hash check of some pieces of one torrent.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// Which torrent.
-    pub place: Arc<Place>,
-    /// Which pieces.
+    pub place: Arc<TorrentDisk>,
+    /// The pieces to hash, as ranges of piece indices.
     pub pieces: Vec<Range<u32>>,
 }
 
 impl Check {
-    /// Hashes the pieces, answers, and records what was found. Ends early when the place is closed or `stop` says so.
+    /// Hashes the pieces, reports each result to the torrent and saves the resume data.
+    ///
+    /// Returns early, without [`DiskDone::CheckDone`], if the torrent is closing or `stop` returns true.
     pub fn run(&self, threads: usize, stop: &(dyn Fn() -> bool + Sync)) {
         let place = &self.place;
         let stop = || place.is_closing() || stop();
         let mut fault = None;
-        // Before the files are looked at anew: a check that is cut short must not make them believed.
-        place.suspect(&self.pieces);
+        // Before the file stamps are reset: an interrupted check must not leave the pieces trusted.
+        place.mark_unverified(&self.pieces);
         for n in files_of(place.files.layout(), &self.pieces) {
             if stop() {
                 return;
             }
             if let Some(same) = place.files.is_changed(n as u32)
-                && (!same || place.record.written.any_in(place.files.layout().pieces_of(n)))
+                && (!same || place.resume.written.any_in(place.files.layout().pieces_of(n)))
             {
                 place.files.ownership().question(n as u32, same);
             }
             place.files.start_over(n as u32);
-            if matches!(place.files.look(n as u32), Ok(Some(_))) {
-                place.files.ownership().appeared(n as u32);
+            if matches!(place.files.stat(n as u32), Ok(Some(_))) {
+                place.files.ownership().on_file_appeared(n as u32);
             }
-            // What lies in the place of a file that is not wanted is the user's affair.
+            // A foreign file at the path of an unwanted file is not a fault.
             if !place.files.parts().is_unwanted(n as u32) {
-                fault = fault.or(place.files.look(n as u32).err());
+                fault = fault.or(place.files.stat(n as u32).err());
             }
         }
         place.files.start_over(place.files.part());
         let answer = |first: PieceIndex, good: &[bool]| {
             place.checked(first, good);
-            place.answer(DiskDone::Checked { first, good: good.to_vec() });
+            place.send_result(DiskDone::Checked { first, good: good.to_vec() });
         };
         let places = (place.files.dir(), place.files.parts());
         let found = hash_check(place.files.layout(), places, &self.pieces, threads, &stop, &answer);
@@ -66,7 +67,7 @@ impl Check {
         place.tell_needs();
         let parts = place.files.parts();
         let held = |n, piece| parts.find(n, PieceIndex(piece)).is_some();
-        let occupied = place.files.ownership().judge(&place.record.written, &|n| parts.is_unwanted(n), &held, &stop);
+        let occupied = place.files.ownership().judge(&place.resume.written, &|n| parts.is_unwanted(n), &held, &stop);
         if stop() {
             return;
         }
@@ -75,12 +76,12 @@ impl Check {
             place.move_wanted();
         }
         place.files.ownership().save(false);
-        place.save(Manner::Quick);
-        place.answer(DiskDone::CheckDone(occupied.or(found).or(fault)));
+        place.save(SaveMode::Quick);
+        place.send_result(DiskDone::CheckDone(occupied.or(found).or(fault)));
     }
 }
 
-/// The files that hold bytes of any of these pieces.
+/// Returns the indices of the files that contain bytes of any of these pieces, without pad files.
 fn files_of(layout: &Layout, pieces: &[Range<u32>]) -> Vec<usize> {
     let inside = |n: usize| {
         let of = layout.pieces_of(n);
@@ -89,14 +90,18 @@ fn files_of(layout: &Layout, pieces: &[Range<u32>]) -> Vec<usize> {
     (0..layout.files().len()).filter(|n| !layout.files()[*n].pad && inside(*n)).collect()
 }
 
-/// Hashes pieces below a folder, whose part file holds `parts`, with so many threads, this one among them. `found` hears,
-/// from any of them and in any order, of runs of pieces: the first, and whether each is good. Pieces whose files are
-/// absent, short or unreadable are not. Ends early when `stop` says so; no locks are taken and nothing is written.
+/// Hashes pieces below a folder on up to `threads` threads, including the calling one.
 ///
-/// Returns the first fault for another reason than absence.
+/// Takes no locks, writes nothing.
+///
+/// `parts` describes the part file of the folder. `found` is called from any thread and in any order with runs of
+/// pieces: the index of the first piece, and whether each piece is valid. A piece whose file is missing, too short or
+/// unreadable is invalid. Returns early if `stop` returns true.
+///
+/// Returns the first read fault other than a missing or short file.
 pub fn hash_check(
     layout: &Layout,
-    (dir, parts): (&Path, &Parts),
+    (dir, parts): (&Path, &PartFile),
     pieces: &[Range<u32>],
     threads: usize,
     stop: &(dyn Fn() -> bool + Sync),
@@ -140,17 +145,17 @@ pub fn hash_check(
     first_fault.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Cuts a run of pieces into parts that one core hashes at a time.
+/// Splits a range of pieces into groups of at most [`LANES`], which one core hashes concurrently.
 pub(super) fn in_lanes(chunk: &Range<u32>) -> impl Iterator<Item = Range<u32>> + use<> {
     let end = chunk.end;
     chunk.clone().step_by(LANES).map(move |start| start..end.min(start.saturating_add(LANES as u32)))
 }
 
-/// Cuts runs of pieces into parts that several threads can share evenly.
+/// Splits ranges of pieces into chunks for a work queue that `threads` threads share evenly.
 pub(super) fn chunks(layout: &Layout, pieces: &[Range<u32>], threads: u64) -> Vec<Range<u32>> {
     let length = u64::from(layout.geometry().piece_length());
     let all: u64 = pieces.iter().map(|p| p.len() as u64).sum();
-    // Enough to fill the lanes of every thread comes before equal shares at the end.
+    // Filling the hash lanes of every thread takes precedence over equal shares at the end.
     let least = all.div_ceil(threads).clamp(1, LANES as u64);
     let step = (CHUNK / length).min(all / (threads * 8)).max(least);
     let step = (step / LANES as u64 * LANES as u64).max(least) as u32;

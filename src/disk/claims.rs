@@ -1,13 +1,13 @@
-//! Who works on what: a torrent in a folder belongs to one process at a time, and the others are told which.
+//! Claims: at most one process has a torrent open in a download folder; the others learn its pid.
 //!
-//! A process holds one lock file, however many torrents it works on, and lists them beside it:
+//! A process holds one lock file, however many torrents it has open, and lists them in a second file:
 //!
 //! ```text
-//! running/gate          locked while somebody looks and adds to a list
-//! running/PID-N.lock    locked as long as the process lives: the system frees it, also after a kill
-//! running/PID-N.list    what it works on, one name a line; `+` begins, `-` ends
+//! running/gate          locked while a process reads the lists and adds to its own
+//! running/PID-N.lock    locked as long as the process lives: the system unlocks it, also after a crash
+//! running/PID-N.list    the torrents it has open, one name per line; `+` claims, `-` releases
 //! ```
-//! A lock file that can be locked belongs to a process that is gone: whoever finds it removes it.
+//! A lock file that can be locked belongs to a process that has ended; any process may delete it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -16,31 +16,31 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use crate::disk::atomic::{make_private, private, remove};
-use crate::disk::fault;
+use crate::disk::atomic_file::{make_private, private, remove};
+use crate::disk::error;
 use crate::limits;
 use crate::swarm::job::DiskFault;
 
-/// Time to wait for another process that looks and adds to its list.
+/// Maximum time to wait for another process that holds the gate.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The time between two tries.
+/// Delay between two attempts to lock the gate.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// The right to work on a torrent in a folder, until it is dropped.
+/// An exclusive claim on a torrent in a download folder, released on drop.
 #[derive(Debug)]
 pub struct Claim {
-    /// `None` where the state folder cannot be written: better no protection than no torrent.
+    /// `None` if the state folder is not writable: running without protection is better than not running.
     held: Option<(Arc<Process>, String)>,
 }
 
-/// This process among those that use a state folder.
+/// The lock file and the list of this process in a state folder.
 #[derive(Debug)]
 struct Process {
     folder: PathBuf,
-    /// The beginning of the names of its files.
+    /// File name prefix of its lock file and list.
     name: String,
     gate: File,
-    /// Locked as long as it is open.
+    /// The lock file, locked while it is open.
     _alive: File,
     list: Mutex<List>,
 }
@@ -56,14 +56,15 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// This process by the state folders that it uses: they are few, and outlive their engines.
+/// The entry of this process in each state folder that it uses; shared by all engines of the process.
 static PROCESSES: Mutex<BTreeMap<PathBuf, Weak<Process>>> = Mutex::new(BTreeMap::new());
 
 /// Claims `name` among all processes that use this state folder.
 ///
+/// An unusable state folder is not an error: the second value is then the reason why nothing is protected.
+///
 /// # Errors
-/// When it is claimed already, with the number of the process. That the state folder cannot be used is no error: the
-/// second value says why nothing is protected then.
+/// If `name` is claimed already, with the pid of the process.
 pub fn claim(state_dir: &Path, name: &str) -> Result<(Claim, Option<io::Error>), DiskFault> {
     let folder = state_dir.join("running");
     let mut all = lock(&PROCESSES);
@@ -71,7 +72,7 @@ pub fn claim(state_dir: &Path, name: &str) -> Result<(Claim, Option<io::Error>),
     let process = match known.map_or_else(|| Process::new(&folder).map(Arc::new), Ok) {
         Ok(process) => process,
         Err(error) => {
-            // Those who could write here before are heard all the same.
+            // Claims of processes that could write to the state folder are still respected.
             return match holder(&folder, "", name) {
                 Some(pid) => Err(held_by(&pid)),
                 None => Ok((Claim { held: None }, Some(error))),
@@ -85,7 +86,7 @@ pub fn claim(state_dir: &Path, name: &str) -> Result<(Claim, Option<io::Error>),
     Ok((Claim { held: Some((process, name.to_owned())) }, unprotected))
 }
 
-/// Whether a process that uses this state folder, this one among them, has claimed `name`.
+/// Returns whether any process that uses this state folder, including this one, has claimed `name`.
 #[must_use]
 pub fn is_claimed(state_dir: &Path, name: &str) -> bool {
     let folder = state_dir.join("running");
@@ -93,14 +94,14 @@ pub fn is_claimed(state_dir: &Path, name: &str) -> bool {
     if mine.as_ref().is_some_and(|mine| lock(&mine.list).names.contains(name)) {
         return true;
     }
-    // Where there is no gate nobody has ever passed it.
+    // Without a gate file no process has ever made a claim.
     let Ok(gate) = private().open(folder.join("gate")) else { return false };
-    let _passed = Passed::new(&gate);
+    let _passed = GateGuard::new(&gate);
     holder(&folder, mine.as_ref().map_or("", |mine| &mine.name), name).is_some()
 }
 
 fn held_by(pid: &str) -> DiskFault {
-    fault::passing(format!(
+    error::transient(format!(
         "already running (pid {pid}): this torrent is worked on in this folder; stop that one first"
     ))
 }
@@ -111,8 +112,8 @@ impl Process {
         let gate = private().create(true).truncate(false).open(folder.join("gate"))?;
         let name = format!("{}-{:08x}", std::process::id(), fastrand::u32(..));
         let of = |ending: &str| folder.join(format!("{name}.{ending}"));
-        // Nobody may take the lock file for one that is left over before it is locked.
-        let passed = Passed::new(&gate)?;
+        // The gate keeps other processes from deleting the lock file as a leftover before it is locked.
+        let passed = GateGuard::new(&gate)?;
         let alive = private().create_new(true).open(of("lock"))?;
         match alive.try_lock() {
             Ok(()) => {}
@@ -131,13 +132,13 @@ impl Process {
         Ok(Process { folder: folder.to_path_buf(), gate, _alive: alive, list, name })
     }
 
-    /// Adds to the list. The inner error says why others are not told.
+    /// Adds a claim to the list. The inner error is the reason why other processes cannot see it.
     fn add(&self, name: &str) -> Result<io::Result<()>, DiskFault> {
         let mut list = lock(&self.list);
         if list.names.contains(name) {
             return Err(held_by(&std::process::id().to_string()));
         }
-        let passed = match Passed::new(&self.gate) {
+        let passed = match GateGuard::new(&self.gate) {
             Ok(passed) => passed,
             Err(error) => return Ok(Err(error)),
         };
@@ -184,15 +185,15 @@ impl Drop for Process {
     }
 }
 
-/// The gate, held.
-struct Passed<'a>(&'a File);
+/// Guard of the gate lock.
+struct GateGuard<'a>(&'a File);
 
-impl Passed<'_> {
-    fn new(gate: &File) -> io::Result<Passed<'_>> {
+impl GateGuard<'_> {
+    fn new(gate: &File) -> io::Result<GateGuard<'_>> {
         let until = Instant::now() + PATIENCE;
         loop {
             match gate.try_lock() {
-                Ok(()) => return Ok(Passed(gate)),
+                Ok(()) => return Ok(GateGuard(gate)),
                 Err(TryLockError::Error(error)) => return Err(error),
                 Err(TryLockError::WouldBlock) if Instant::now() >= until => {
                     return Err(io::Error::new(
@@ -206,13 +207,15 @@ impl Passed<'_> {
     }
 }
 
-impl Drop for Passed<'_> {
+impl Drop for GateGuard<'_> {
     fn drop(&mut self) {
         let _ = self.0.unlock();
     }
 }
 
-/// The process other than `own` that has `name` in its list. Clears away what processes left that are gone.
+/// Returns the pid of a process other than `own` that has claimed `name`.
+///
+/// Deletes files of processes that have ended.
 fn holder(folder: &Path, own: &str, name: &str) -> Option<String> {
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
         let path = entry.path();
@@ -231,9 +234,9 @@ fn holder(folder: &Path, own: &str, name: &str) -> Option<String> {
     None
 }
 
-/// Whether a list says last of `name` that it is worked on.
+/// Returns whether the last entry of `name` in a list is a claim, not a release.
 fn has(list: &Path, name: &str) -> bool {
-    let text = crate::disk::open::read_at_most(list, limits::TORRENT_FILE).unwrap_or_default();
+    let text = crate::disk::torrent_file::read_at_most(list, limits::TORRENT_FILE).unwrap_or_default();
     let text = String::from_utf8_lossy(&text);
     let last = text.lines().rev().find(|line| line.get(1..) == Some(name));
     last.is_some_and(|line| line.starts_with('+'))

@@ -1,11 +1,12 @@
-//! Making `.torrent` files: [`walk`] finds the files, [`hashing`] hashes them on all cores, `encode` puts the
-//! `.torrent` together with lava_torrent, and [`output`] gives it its name when it is whole.
+//! Creates `.torrent` files: [`scan`] finds the files, [`hashing`] hashes them on all cores.
+//!
+//! `encode` bencodes the metainfo, [`torrent_writer`] writes the file, [`cache`] avoids hashing unchanged files again.
 
+pub mod cache;
 mod encode;
 pub mod hashing;
-pub mod kept;
-pub mod output;
-pub mod walk;
+pub mod scan;
+pub mod torrent_writer;
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -15,85 +16,75 @@ use sha1::{Digest, Sha1};
 use thiserror::Error;
 
 use crate::disk::create::hashing::{Progress, hash};
-use crate::disk::create::walk::Survey;
-use crate::disk::fault::{self, Doing};
+use crate::disk::create::scan::FileScan;
+use crate::disk::error::{self, DiskOp};
 use crate::limits;
 use crate::wire::metainfo::Metainfo;
 
-/// The smallest piece, in bytes.
+/// Minimum piece length, in bytes.
 pub const PIECE_LEAST: u32 = 16 * limits::KIB as u32;
-/// The largest piece that is chosen, in bytes; a larger one can be asked for.
+/// Maximum piece length chosen automatically, in bytes.
 pub const PIECE_CHOSEN: u32 = 16 * limits::MIB as u32;
-/// The largest piece that can be asked for, in bytes: other clients refuse more.
+/// Maximum piece length that can be requested, in bytes: other clients reject larger ones.
 pub const PIECE_MOST: u32 = 128 * limits::MIB as u32;
-/// Pieces that a torrent should have: fewer make progress coarse, more make the `.torrent` large.
+/// Target number of pieces: fewer make progress coarse, more make the `.torrent` file large.
 const PIECES: u64 = 1500;
-/// Who makes it.
+/// Value of the key `created by`.
 const MAKER: &str = concat!("ttui/", env!("CARGO_PKG_VERSION"));
 
-/// Why a `.torrent` was not made.
+/// Why a `.torrent` file was not created.
 #[derive(Debug, Error)]
 pub enum CreateError {
-    /// The user stopped it.
+    /// Canceled by the user.
     #[error("stopped: nothing was written")]
     Stopped,
-    /// It is neither a file nor a folder.
+    /// The path is neither a regular file nor a folder.
     #[error("cannot make a torrent of {}: it is {what}, not a file or a folder", .path.display())]
     NotAFile {
-        /// The path.
         path: PathBuf,
-        /// What it is.
+        /// The file type, with its article.
         what: &'static str,
     },
-    /// It has no name, such as `/`.
+    /// The path has no file name, such as `/`.
     #[error("cannot make a torrent of {}: it has no name; make one of a folder in it", .0.display())]
     NoName(PathBuf),
-    /// A name cannot stand in a torrent.
+    /// A name cannot be represented in a torrent.
     #[error("{} cannot be shared under this name: {why}; rename it", .path.display())]
     Name {
-        /// The file or folder.
         path: PathBuf,
-        /// What others would make of it.
+        /// How other clients would read the name.
         why: String,
     },
-    /// There are no bytes.
+    /// All files are empty, or there are none.
     #[error("there is nothing in {} to share{why}", .path.display())]
     Nothing {
-        /// The path.
         path: PathBuf,
-        /// What was left out, as the end of the sentence.
+        /// What was skipped, as the end of the sentence.
         why: String,
     },
-    /// It is too much for a torrent.
+    /// A limit of the format or of clients is exceeded.
     #[error("{} is too much for one torrent: {what}", .path.display())]
     TooMuch {
-        /// The path.
         path: PathBuf,
-        /// What there is too much of, and what to do.
+        /// Which limit, and the remedy.
         what: String,
     },
-    /// A file is not what it was when it was found.
+    /// A file changed after it was scanned.
     #[error("{} {how} while it was read: make the torrent when nothing changes it", .path.display())]
-    Changed {
-        /// The file.
-        path: PathBuf,
-        /// How.
-        how: &'static str,
-    },
-    /// The name of the `.torrent` is taken.
+    Changed { path: PathBuf, how: &'static str },
+    /// The output path is taken.
     #[error("{} is there already{advice}", .path.display())]
     Exists {
-        /// The path.
         path: PathBuf,
-        /// What to do, as the end of the sentence.
+        /// The remedy, as the end of the sentence.
         advice: &'static str,
     },
-    /// The system refused.
+    /// An I/O error, as a message.
     #[error("{0}")]
     System(String),
 }
 
-/// Hashes bytes that come in any portions as the pieces of a torrent.
+/// Incremental piece hasher: accepts bytes in portions of any length.
 pub struct PieceHasher {
     piece_length: u32,
     filled: u32,
@@ -102,13 +93,13 @@ pub struct PieceHasher {
 }
 
 impl PieceHasher {
-    /// A hasher for pieces of this many bytes (at least 1).
+    /// Creates a hasher for pieces of `piece_length` bytes (at least 1).
     #[must_use]
     pub fn new(piece_length: u32) -> Self {
         PieceHasher { piece_length: piece_length.max(1), filled: 0, hash: Sha1::new(), hashes: Vec::new() }
     }
 
-    /// Takes in the next bytes of the torrent.
+    /// Hashes the next bytes of the torrent.
     pub fn update(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             let room = (self.piece_length - self.filled) as usize;
@@ -127,7 +118,7 @@ impl PieceHasher {
         self.filled = 0;
     }
 
-    /// The hashes of all pieces, the last one of what was left.
+    /// Returns the hashes of all pieces; the last piece may be shorter.
     #[must_use]
     pub fn finish(mut self) -> Vec<Vec<u8>> {
         if self.filled > 0 {
@@ -137,80 +128,79 @@ impl PieceHasher {
     }
 }
 
-/// What its maker says of a torrent.
+/// Metadata of a new torrent, chosen by its creator.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Terms {
-    /// URLs of trackers: groups that are asked one after the other.
+pub struct CreateOptions {
+    /// Tracker URLs by tier (BEP 12).
     pub trackers: Vec<Vec<String>>,
-    /// URLs of web seeds.
+    /// Web seed URLs (BEP 19).
     pub web_seeds: Vec<String>,
-    /// Only its trackers may be asked for peers.
+    /// Whether the torrent is private (BEP 27).
     pub private: bool,
-    /// A remark.
     pub comment: Option<String>,
-    /// Where it comes from: gives the same data another info-hash.
+    /// The key `source` of the info dictionary; gives the same data another info-hash.
     pub source: Option<String>,
-    /// When it was made, in seconds since 1970.
+    /// The key `creation date`, in seconds since 1970.
     pub date: Option<i64>,
 }
 
-/// What a `.torrent` is made of.
+/// The content of a `.torrent` file.
 #[derive(Clone, Debug, Default)]
-pub struct Draft {
-    /// The name of its file or its folder, of any bytes.
+pub struct TorrentBuilder {
+    /// Name of the file or folder; may be non-UTF-8.
     pub name: OsString,
-    /// Whether it is a folder of files rather than one file.
+    /// Whether this is a multi-file torrent (a folder).
     pub folder: bool,
-    /// Its files in the order in which they were hashed: path below the folder, bytes.
+    /// The files in hash order: path below the folder, length in bytes.
     pub files: Vec<(PathBuf, u64)>,
-    /// Bytes of a piece.
+    /// Piece length, in bytes.
     pub piece_length: u32,
-    /// The SHA-1 of each piece, as [`PieceHasher::finish`] gives them.
+    /// The SHA-1 of each piece, as returned by [`PieceHasher::finish`].
     pub hashes: Vec<Vec<u8>>,
-    /// What its maker says.
-    pub terms: Terms,
+    pub terms: CreateOptions,
 }
 
-impl Draft {
-    /// The bytes of its `.torrent`.
+impl TorrentBuilder {
+    /// Bencodes the `.torrent` file.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         encode::encode(self)
     }
 }
 
-/// The bytes of a piece that suit so many bytes: about 1,500 pieces, none smaller than [`PIECE_LEAST`] or larger than
-/// [`PIECE_CHOSEN`].
+/// Returns the automatic piece length for `total` bytes, aiming at about 1,500 pieces.
+///
+/// A power of two between [`PIECE_LEAST`] and [`PIECE_CHOSEN`].
 #[must_use]
 pub const fn piece_length(total: u64) -> u32 {
     let mut length = PIECE_LEAST;
-    // From the geometric middle between two powers on, the larger one is nearer.
+    // Beyond the geometric mean of two powers of two, the larger one is closer.
     while length < PIECE_CHOSEN && total > length as u64 * PIECES * 141 / 100 {
         length *= 2;
     }
     length
 }
 
-/// A `.torrent` that was made, and is nowhere yet.
+/// A `.torrent` in memory that is not written to disk yet.
 #[derive(Clone, Debug)]
-pub struct Made {
-    /// Its bytes.
+pub struct BuiltTorrent {
     pub bytes: Vec<u8>,
-    /// What others read in it.
+    /// The metainfo as other clients parse it.
     pub meta: Metainfo,
 }
 
-/// The number of bytes that the `.torrent` will have.
+/// Returns the size in bytes that the `.torrent` file will have.
 ///
 /// # Errors
-/// As [`make`], as far as that is known before anything is hashed.
-pub fn size(survey: &Survey, piece_length: u32, terms: &Terms) -> Result<u64, CreateError> {
+/// As [`make`], as far as an error is known before hashing.
+pub fn size(survey: &FileScan, piece_length: u32, terms: &CreateOptions) -> Result<u64, CreateError> {
     judge(survey, piece_length, terms)
 }
 
-/// Whether others will find the very same files in the `.torrent`: what we would not read ourselves, or under other
-/// names, is not hashed for hours first. Returns the size that it will have.
-fn judge(survey: &Survey, piece_length: u32, terms: &Terms) -> Result<u64, CreateError> {
+/// Checks, before hours of hashing, that the `.torrent` can be read back with the same files.
+///
+/// Returns its size.
+fn judge(survey: &FileScan, piece_length: u32, terms: &CreateOptions) -> Result<u64, CreateError> {
     let pieces = pieces(survey, piece_length)?;
     let bytes = encode(survey, piece_length, vec![[0; 20]; pieces as usize], terms)?;
     let meta = Metainfo::parse(&bytes)
@@ -219,7 +209,7 @@ fn judge(survey: &Survey, piece_length: u32, terms: &Terms) -> Result<u64, Creat
         true => [survey.name.as_encoded_bytes(), b"/", file.as_encoded_bytes()].concat(),
         false => survey.name.as_encoded_bytes().to_vec(),
     };
-    // As many, since a link cannot be written into it.
+    // Both lists have equal length: parsing drops only BEP 47 symlinks, which are never encoded.
     for (read, found) in meta.files.iter().zip(&survey.files) {
         let path = || survey.root.join(&found.name);
         if read.pad {
@@ -233,8 +223,8 @@ fn judge(survey: &Survey, piece_length: u32, terms: &Terms) -> Result<u64, Creat
     Ok(bytes.len() as u64)
 }
 
-/// The number of pieces, where it is no more than clients take.
-fn pieces(survey: &Survey, piece_length: u32) -> Result<u32, CreateError> {
+/// Returns the number of pieces, or an error if it exceeds the limit of clients.
+fn pieces(survey: &FileScan, piece_length: u32) -> Result<u32, CreateError> {
     let pieces = survey.total.div_ceil(u64::from(piece_length));
     u32::try_from(pieces).ok().filter(|pieces| *pieces <= limits::PIECES).ok_or_else(|| CreateError::TooMuch {
         path: survey.path(),
@@ -245,28 +235,33 @@ fn pieces(survey: &Survey, piece_length: u32) -> Result<u32, CreateError> {
     })
 }
 
-/// Hashes what was found with so many threads, and makes a `.torrent` of it.
+/// Hashes the scanned files on up to `threads` threads and builds a `.torrent`.
 ///
 /// # Errors
-/// One sentence that names the file: it cannot be read, or has changed; or the user has stopped it.
+/// If a file cannot be read or has changed, or hashing was stopped; the message names the file.
 pub fn make(
-    survey: &Survey,
+    survey: &FileScan,
     piece_length: u32,
-    terms: &Terms,
+    terms: &CreateOptions,
     threads: usize,
     progress: &Progress,
-) -> Result<Made, CreateError> {
+) -> Result<BuiltTorrent, CreateError> {
     judge(survey, piece_length, terms)?;
     let hashes = hash(survey, piece_length, threads, progress)?;
     let bytes = encode(survey, piece_length, hashes, terms)?;
-    // What we would not read ourselves is not given to others.
+    // A `.torrent` that this program could not read must not be written.
     let meta = Metainfo::parse(&bytes)
         .map_err(|why| CreateError::System(format!("{} cannot be shared: {why}", survey.path().display())))?;
-    Ok(Made { bytes, meta })
+    Ok(BuiltTorrent { bytes, meta })
 }
 
-fn encode(survey: &Survey, piece_length: u32, hashes: Vec<[u8; 20]>, terms: &Terms) -> Result<Vec<u8>, CreateError> {
-    let draft = Draft {
+fn encode(
+    survey: &FileScan,
+    piece_length: u32,
+    hashes: Vec<[u8; 20]>,
+    terms: &CreateOptions,
+) -> Result<Vec<u8>, CreateError> {
+    let draft = TorrentBuilder {
         name: survey.name.clone(),
         folder: survey.folder,
         files: survey.files.iter().map(|file| (PathBuf::from(&file.name), file.length)).collect(),
@@ -282,12 +277,12 @@ fn encode(survey: &Survey, piece_length: u32, hashes: Vec<[u8; 20]>, terms: &Ter
     Ok(bytes)
 }
 
-/// How a path that cannot be read is told.
+/// Returns the error of a path that cannot be read.
 #[must_use]
 pub fn unreadable(path: &Path, error: &io::Error) -> CreateError {
     CreateError::System(match error.kind() {
         io::ErrorKind::NotFound => format!("cannot read {}: it is not there", path.display()),
-        _ => fault::system(Doing::Read, path, error, 0).text,
+        _ => error::from_io(DiskOp::Read, path, error, 0).text,
     })
 }
 
@@ -300,13 +295,13 @@ mod tests {
         let mut hasher = PieceHasher::new(100);
         let data: Vec<u8> = (0..250u8).collect();
         data.chunks(33).for_each(|portion| hasher.update(portion));
-        let draft = Draft {
+        let draft = TorrentBuilder {
             name: "folder".into(),
             folder: true,
             files: vec![("a".into(), 130), ("b/c".into(), 120)],
             piece_length: 100,
             hashes: hasher.finish(),
-            terms: Terms {
+            terms: CreateOptions {
                 trackers: vec![
                     vec!["http://127.0.0.1:6969/announce".into(), "udp://127.0.0.1:6969".into()],
                     vec!["http://tracker.example.org/announce".into()],

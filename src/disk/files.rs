@@ -1,4 +1,4 @@
-//! The files of one torrent: reads and writes that cross their borders, and what is known of each.
+//! The files of one torrent: reads and writes across file boundaries, and the state of each file.
 
 use std::collections::HashMap;
 use std::fs::{self, File};
@@ -9,67 +9,68 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use bytes::Bytes;
 
-use crate::disk::fault::{self, Doing};
-use crate::disk::handles::Handles;
-use crate::disk::layout::{LaidFile, Layout};
-use crate::disk::open;
+use crate::disk::beneath::{self, Access};
+use crate::disk::error::{self, DiskOp};
+use crate::disk::file_cache::FileCache;
+use crate::disk::layout::{FileEntry, Layout};
 use crate::disk::ownership::{self, Ownership};
-use crate::disk::part::{self, Parts};
-use crate::disk::paths::{self, Access};
-use crate::disk::rawio;
-use crate::disk::record::Note;
-use crate::disk::stamps::{Stamp, Stamps};
+use crate::disk::part::{self, PartFile};
+use crate::disk::resume_format::JournalEntry;
+use crate::disk::stamps::{FileStamp, Stamps};
 use crate::disk::storage::Allocation;
+use crate::disk::sys;
+use crate::disk::torrent_file;
 use crate::swarm::job::DiskFault;
-use crate::wire::metainfo::paths::folded;
-use crate::wire::text::counted;
+use crate::wire::metainfo::paths::case_folded;
+use crate::wire::sanitize::counted;
 
 mod changes;
 mod own;
-mod parted;
+mod part_io;
 mod probe;
 mod sync;
 
-/// It exists as far as we know; to make it anew would hide that it was lost.
+/// The file exists as far as we know; recreating it would hide that it was lost.
 const BEGUN: u8 = 1;
-/// It has had its full length.
+/// The file has had its full length.
 const SIZED: u8 = 2;
-/// It was found missing, shorter or longer: nothing is read or written until it was checked.
+/// The file was found missing, truncated or too long: not read or written until rechecked.
 const CHANGED: u8 = 4;
-/// Written to since it was last synced.
+/// The file was written to since the last fsync.
 const DIRTY: u8 = 8;
-/// Another program has changed it: its pieces are hashed before the torrent is complete, and before any of them is
-/// believed after a restart.
+/// The file was changed by another program and is not rechecked yet.
+///
+/// Its pieces are rehashed before the torrent counts as complete, and before any of them is trusted after a restart.
 const DOUBTED: u8 = 16;
-/// Its folder entry was not synced yet.
+/// The directory entry of the file is not fsynced yet.
 const NEW: u8 = 32;
-/// The system could not sync it: what is in it is never vouched for across a restart of the machine.
+/// Fsync of the file failed: its pieces are never trusted across a reboot.
 const UNSYNCED: u8 = 64;
-/// Its file system sets the modification time during the write call.
+/// The file system updates the mtime during the write call.
 const EXACT: u8 = 128;
 
-/// The files of one torrent in one folder.
+/// The files of one torrent in one download folder.
 #[derive(Debug)]
 pub struct Files {
     id: u64,
     layout: Arc<Layout>,
     dir: PathBuf,
     allocate: Allocation,
-    handles: Arc<Handles>,
-    /// Of each file, and of the part file in the end.
+    handles: Arc<FileCache>,
+    /// The state bits of each file, and of the part file at the end.
     flags: Vec<AtomicU8>,
-    parts: Parts,
-    part_entry: LaidFile,
+    parts: PartFile,
+    part_entry: FileEntry,
     begun: AtomicBool,
     needs: AtomicU64,
-    /// Held while a file is opened for writing, so that none is made twice; which file each inode is.
+    /// File index by inode. Locked while a file is opened for writing, so that no file is created twice.
     owners: Mutex<HashMap<(u64, u64), u32>>,
     /// Held by all who write, and alone by whoever puts a copy in the place of a file.
     writing: RwLock<()>,
     /// Whose each file is.
     ownership: Arc<Ownership>,
     stamps: Stamps,
-    /// Whether the download folder's file system is a local one, whose times and inodes can be relied on.
+    /// Whether the download folder's file from_io is a local one, whose times and inodes can be relied on.
     exact: bool,
     /// Files that were found changed, until somebody takes note of them.
     doubts: Mutex<Vec<u32>>,
@@ -77,18 +78,26 @@ pub struct Files {
 }
 
 impl Files {
-    /// The files of a torrent below `dir`; nothing is touched. `id` is this storage's among the handles.
+    /// Creates the state of a torrent's files below `dir` without touching them.
+    ///
+    /// `id` is the storage id in `handles`.
     #[must_use]
-    pub fn new(id: u64, dir: PathBuf, allocate: Allocation, handles: Arc<Handles>, ownership: Arc<Ownership>) -> Self {
+    pub fn new(
+        id: u64,
+        dir: PathBuf,
+        allocate: Allocation,
+        handles: Arc<FileCache>,
+        ownership: Arc<Ownership>,
+    ) -> Self {
         let layout = Arc::clone(&ownership.layout);
         let flags: Vec<AtomicU8> = (0..=layout.files().len()).map(|_| AtomicU8::new(0)).collect();
         let stamps = Stamps::new(flags.len());
-        let exact = rawio::is_exact(&dir);
+        let exact = sys::is_exact(&dir);
         // It may be as long as it needs to be.
         let path = part::name(layout.info_hash());
-        let part_entry = LaidFile { path, length: u64::MAX, offset: 0, pad: false };
+        let part_entry = FileEntry { path, length: u64::MAX, offset: 0, pad: false };
         let needs = AtomicU64::new(layout.geometry().total());
-        let (parts, owners, doubts) = (Parts::default(), Mutex::default(), Mutex::default());
+        let (parts, owners, doubts) = (PartFile::default(), Mutex::default(), Mutex::default());
         let (begun, has_doubts) = (AtomicBool::new(false), AtomicBool::new(false));
         Files {
             id,
@@ -111,25 +120,24 @@ impl Files {
         }
     }
 
-    /// Whose each file is.
+    /// Returns who owns each file.
     #[must_use]
     pub fn ownership(&self) -> &Ownership {
         &self.ownership
     }
 
-    /// The torrent.
     #[must_use]
     pub fn layout(&self) -> &Layout {
         &self.layout
     }
 
-    /// The download folder.
+    /// Returns the download folder.
     #[must_use]
     pub fn dir(&self) -> &Path {
         &self.dir
     }
 
-    /// Says how many bytes are still to be written, for the sentence about a full disk.
+    /// Sets the number of bytes still to be written, which the disk-full message shows.
     pub fn set_needs(&self, bytes: u64) {
         self.needs.store(bytes, Ordering::Relaxed);
     }
@@ -144,40 +152,40 @@ impl Files {
         }
     }
 
-    /// Takes flags down; tells which of them were up.
+    /// Clears state bits; returns which of them were set.
     fn lower(&self, file: u32, bits: u8) -> u8 {
         self.flags.get(file as usize).map_or(0, |f| f.fetch_and(!bits, Ordering::AcqRel) & bits)
     }
 
-    fn file(&self, file: u32) -> Result<&LaidFile, DiskFault> {
-        self.entry(file).ok_or_else(|| fault::other(format!("the torrent has no file {file}")))
+    fn file(&self, file: u32) -> Result<&FileEntry, DiskFault> {
+        self.entry(file).ok_or_else(|| error::other(format!("the torrent has no file {file}")))
     }
 
-    fn entry(&self, file: u32) -> Option<&LaidFile> {
+    fn entry(&self, file: u32) -> Option<&FileEntry> {
         if file == self.part() { Some(&self.part_entry) } else { self.layout.files().get(file as usize) }
     }
 
-    /// The whole path of a file, for sentences and for looking at it.
+    /// Returns the full path of a file, for messages and `stat`.
     #[must_use]
     pub fn path(&self, file: u32) -> PathBuf {
         self.entry(file).map_or_else(PathBuf::new, |f| self.dir.join(&f.path))
     }
 
-    /// Size and time of a file, `None` if it is not there.
+    /// Returns the stamp of a file; `None` if it does not exist.
     ///
     /// # Errors
-    /// When something else than a plain file has its place, or it is longer than the torrent says.
-    pub fn look(&self, file: u32) -> Result<Option<Stamp>, DiskFault> {
+    /// If something other than a regular file is at its path, or the file is longer than in the torrent.
+    pub fn stat(&self, file: u32) -> Result<Option<FileStamp>, DiskFault> {
         let wanted = self.file(file)?.length;
         let path = self.path(file);
         let meta = match fs::symlink_metadata(&path) {
             Ok(meta) => meta,
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
-            Err(error) => return Err(fault::system(Doing::Open, &path, &error, 0)),
+            Err(error) => return Err(error::from_io(DiskOp::Open, &path, &error, 0)),
         };
         if !meta.is_file() {
-            let is = open::kind(meta.file_type());
-            return Err(fault::other(format!(
+            let is = torrent_file::kind(meta.file_type());
+            return Err(error::other(format!(
                 "{} is {is} and a file of the torrent should be there: move it away or choose another folder",
                 path.display()
             )));
@@ -189,25 +197,26 @@ impl Files {
     }
 
     /// The stamp of a file. That one of several names comes or goes touches a file, and says nothing.
-    fn stamp(&self, meta: &fs::Metadata) -> Stamp {
-        let stamp = Stamp::new(meta);
-        if self.exact && rawio::names(meta) == 1 { stamp } else { Stamp { touched: 0, ..stamp } }
+    fn stamp(&self, meta: &fs::Metadata) -> FileStamp {
+        let stamp = FileStamp::new(meta);
+        if self.exact && sys::names(meta) == 1 { stamp } else { FileStamp { touched: 0, ..stamp } }
     }
 
-    /// Takes note of a file that is there.
-    pub fn found(&self, file: u32, stamp: Stamp) {
+    /// Records that a file exists with this stamp.
+    pub fn found(&self, file: u32, stamp: FileStamp) {
         self.stamps.set(file, Some(stamp));
         let sized = self.file(file).is_ok_and(|f| f.length == stamp.size);
         self.raise(file, if sized { BEGUN | SIZED } else { BEGUN });
     }
 
-    /// Takes note that what was written to a file earlier may not be synced.
+    /// Records that earlier writes to a file may not have been fsynced.
     pub fn unsynced(&self, file: u32) {
         self.raise(file, DIRTY | NEW);
     }
 
-    /// Forgets what was known of a file, before it is checked: from now on it is what it is. The stamp is taken before
-    /// the file is hashed, so that a change during the check is found later.
+    /// Resets the state of a file before it is rechecked, and accepts its current stamp.
+    ///
+    /// The stamp is taken before the file is hashed, so that a change during the check is detected later.
     pub fn start_over(&self, file: u32) {
         self.lower(file, BEGUN | SIZED | CHANGED | DOUBTED);
         self.handles.close((self.id, file));
@@ -215,17 +224,17 @@ impl Files {
         if file == self.part() {
             self.parts.load(&self.dir, &self.layout);
         }
-        if let Ok(Some(stamp)) = self.look(file) {
+        if let Ok(Some(stamp)) = self.stat(file) {
             self.found(file, stamp);
             self.raise(file, DIRTY);
         }
     }
 
-    /// The file, opened for reading.
+    /// Returns a file opened for reading, from the cache if possible.
     fn reader(&self, file: u32) -> Result<Arc<File>, DiskFault> {
         let key = (self.id, file);
         if self.flag(file, CHANGED) {
-            return Err(fault::changed(&self.path(file), "is missing or was changed"));
+            return Err(error::changed(&self.path(file), "is missing or was changed"));
         }
         if let Some(open) = self.handles.get(key, false) {
             return Ok(open);
@@ -234,9 +243,9 @@ impl Files {
         let opened = self.open(&entry.path, Access::Read);
         let opened = opened.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => self.lost(file, "is missing"),
-            _ => fault::system(Doing::Open, &self.path(file), &error, 0),
+            _ => error::from_io(DiskOp::Open, &self.path(file), &error, 0),
         })?;
-        let size = opened.metadata().map_err(|e| fault::system(Doing::Open, &self.path(file), &e, 0))?.len();
+        let size = opened.metadata().map_err(|e| error::from_io(DiskOp::Open, &self.path(file), &e, 0))?.len();
         if size > entry.length || (size < entry.length && self.flag(file, SIZED)) {
             return Err(self.lost(file, &format!("is {} long instead of {}", counted(size, "byte"), entry.length)));
         }
@@ -245,24 +254,24 @@ impl Files {
 
     fn lost(&self, file: u32, how: &str) -> DiskFault {
         self.doubt(file, CHANGED);
-        fault::changed(&self.path(file), how)
+        error::changed(&self.path(file), how)
     }
 
-    /// Opens a file, making room among the handles if there is none.
+    /// Opens a file; if no descriptor is left, evicts cached files first.
     fn open(&self, path: &Path, access: Access) -> io::Result<File> {
-        match paths::open(&self.dir, path, access) {
-            Err(error) if fault::is_out_of_handles(&error) && self.handles.shed() => {
-                paths::open(&self.dir, path, access)
+        match beneath::open(&self.dir, path, access) {
+            Err(error) if error::is_out_of_handles(&error) && self.handles.evict() => {
+                beneath::open(&self.dir, path, access)
             }
             other => other,
         }
     }
 
-    /// The file, opened for writing; made with its full length if it was never there.
+    /// Returns a file opened for writing; creates it with its full length if it never existed.
     fn writer(&self, file: u32) -> Result<Arc<File>, DiskFault> {
         let key = (self.id, file);
         if self.flag(file, CHANGED) {
-            return Err(fault::changed(&self.path(file), "is missing or was changed"));
+            return Err(error::changed(&self.path(file), "is missing or was changed"));
         }
         if let Some(open) = self.handles.get(key, true) {
             return Ok(open);
@@ -278,22 +287,22 @@ impl Files {
                 if self.flag(file, BEGUN) {
                     return Err(self.lost(file, "is missing"));
                 }
-                (self.open(&entry.path, Access::Create).map_err(words(Doing::Open))?, true)
+                (self.open(&entry.path, Access::Create).map_err(words(DiskOp::Open))?, true)
             }
-            other => (other.map_err(words(Doing::Open))?, false),
+            other => (other.map_err(words(DiskOp::Open))?, false),
         };
-        let meta = opened.metadata().map_err(words(Doing::Open))?;
+        let meta = opened.metadata().map_err(words(DiskOp::Open))?;
         self.own(&mut owners, file, &meta, made)?;
         if made {
-            self.ownership.made(file);
+            self.ownership.on_file_created(file);
         } else if !self.flag(file, BEGUN) {
             return Err(self.ownership.intruder(file));
         }
         if meta.len() > entry.length {
             return Err(larger(&self.path(file), meta.len(), entry.length));
         }
-        let exact = rawio::has_exact_times(&opened);
-        if !made && exact && !self.stamps.is_as_left(file, Some(Stamp::new(&meta))) {
+        let exact = sys::has_exact_times(&opened);
+        if !made && exact && !self.stamps.is_as_left(file, Some(FileStamp::new(&meta))) {
             self.doubt(file, DOUBTED);
         }
         if meta.len() < entry.length {
@@ -302,14 +311,14 @@ impl Files {
                     self.lost(file, &format!("is {} long instead of {}", counted(meta.len(), "byte"), entry.length))
                 );
             }
-            let room = rawio::make_room(&opened, entry.length, self.allocate == Allocation::Full);
+            let room = sys::make_room(&opened, entry.length, self.allocate == Allocation::Full);
             if let Err(error) = room {
                 self.undo(&entry.path, &opened, made, meta.len());
-                return Err(words(Doing::Allocate)(error));
+                return Err(words(DiskOp::Allocate)(error));
             }
         }
         if made || meta.len() < entry.length {
-            let meta = opened.metadata().map_err(words(Doing::Open))?;
+            let meta = opened.metadata().map_err(words(DiskOp::Open))?;
             self.stamps.set(file, Some(self.stamp(&meta)));
         }
         let exact = if exact { EXACT } else { 0 };
@@ -317,15 +326,15 @@ impl Files {
         Ok(self.handles.put(key, opened, true))
     }
 
-    /// Leaves a file as it was found when no room could be made for it.
+    /// Restores a file to its previous state after its space could not be allocated.
     fn undo(&self, path: &Path, opened: &File, made: bool, size: u64) {
-        let undone = if made { paths::remove_file(&self.dir, path) } else { opened.set_len(size) };
+        let undone = if made { beneath::remove_file(&self.dir, path) } else { opened.set_len(size) };
         if let Err(error) = undone {
             log::warn!("cannot undo the making of {}: {error}", path.display());
         }
     }
 
-    /// Makes sure that no two files of the torrent are one on disk, as on file systems blind to case.
+    /// Ensures that two files of the torrent are not one file on disk (case-insensitive file systems).
     fn own(
         &self,
         owners: &mut HashMap<(u64, u64), u32>,
@@ -333,14 +342,14 @@ impl Files {
         meta: &fs::Metadata,
         made: bool,
     ) -> Result<(), DiskFault> {
-        let name = |n: u32| folded(&self.path(n).to_string_lossy());
-        // Where the system tells no inodes, it is one that is blind to case.
-        let inode = rawio::inode(meta).unwrap_or_else(|| (u64::MAX, hash(&name(file))));
+        let name = |n: u32| case_folded(&self.path(n).to_string_lossy());
+        // Systems without inode numbers are assumed to be case-insensitive.
+        let inode = sys::inode(meta).unwrap_or_else(|| (u64::MAX, hash(&name(file))));
         if let Some(other) = owners.get(&inode).copied().filter(|o| *o != file && !made) {
-            // An inode is used again after its file was deleted: only a path that still leads there counts.
-            let there = fs::symlink_metadata(self.path(other)).ok().and_then(|m| rawio::inode(&m));
+            // An inode number is reused after its file was deleted: it counts only if the path still leads to it.
+            let there = fs::symlink_metadata(self.path(other)).ok().and_then(|m| sys::inode(&m));
             if there == Some(inode) || (there.is_none() && inode.0 == u64::MAX && name(other) == name(file)) {
-                // The same words whichever of them came first.
+                // The message does not depend on the order in which the files were opened.
                 let (first, second) = (file.min(other), file.max(other));
                 return Err(ownership::one_file(&self.path(first), &self.path(second)));
             }
@@ -349,25 +358,25 @@ impl Files {
         Ok(())
     }
 
-    /// The fault of a file that cannot be written.
-    fn refused(&self, file: u32, doing: Doing, error: &io::Error) -> DiskFault {
+    /// Returns the fault of a failed write to a file.
+    fn refused(&self, file: u32, doing: DiskOp, error: &io::Error) -> DiskFault {
         let path = self.path(file);
         let length = self.file(file).map_or(0, |f| f.length);
-        fault::for_file(fault::system(doing, &path, error, self.still_needed()), &path, length)
+        error::for_file(error::from_io(doing, &path, error, self.still_needed()), &path, length)
     }
 
     fn still_needed(&self) -> u64 {
         self.needs.load(Ordering::Relaxed)
     }
 
-    /// Reads bytes of the torrent, over the borders of files; pad files read as zeros.
+    /// Reads bytes of the torrent across file boundaries; pad files read as zeros.
     ///
     /// # Errors
-    /// When a file is missing, shorter or cannot be read.
+    /// If a file is missing, too short or cannot be read.
     pub fn read(&self, offset: u64, mut into: &mut [u8]) -> Result<(), DiskFault> {
         let end = offset + into.len() as u64;
         if end > self.layout.geometry().total() {
-            return Err(fault::other("a block that the torrent does not have was to be read".into()));
+            return Err(error::other("a block that the torrent does not have was to be read".into()));
         }
         if self.parts.is_used() {
             return self.read_parted(offset, into);
@@ -385,19 +394,19 @@ impl Files {
     }
 
     fn read_file(&self, file: u32, into: &mut [u8], at: u64) -> Result<(), DiskFault> {
-        rawio::read_exact_at(&*self.reader(file)?, into, at).map_err(|error| match error.kind() {
+        sys::read_exact_at(&*self.reader(file)?, into, at).map_err(|error| match error.kind() {
             io::ErrorKind::UnexpectedEof => self.lost(file, "is shorter than it should be"),
-            _ => fault::system(Doing::Read, &self.path(file), &error, 0),
+            _ => error::from_io(DiskOp::Read, &self.path(file), &error, 0),
         })
     }
 
-    /// Writes slices that follow one another from `offset` of the torrent on; what falls into pad files is left out.
-    /// `journal` hears of the files that are written to, before the write; how it left them, it hears from
-    /// [`Files::end_bursts`].
+    /// Writes consecutive slices from `offset` of the torrent on; bytes of pad files are skipped.
+    ///
+    /// `journal` is called before a file is written to; [`Files::end_bursts`] reports the new mtime after the write.
     ///
     /// # Errors
-    /// When the system refuses; a part may have been written by then.
-    pub fn write(&self, offset: u64, slices: &[Bytes], journal: &dyn Fn(Note)) -> Result<(), DiskFault> {
+    /// The fault of a failed write; some of the bytes may have been written.
+    pub fn write(&self, offset: u64, slices: &[Bytes], journal: &dyn Fn(JournalEntry)) -> Result<(), DiskFault> {
         if !self.begun.swap(true, Ordering::AcqRel) {
             self.make_empty_files()?;
         }
@@ -415,16 +424,16 @@ impl Files {
         Ok(())
     }
 
-    /// Writes to a file so many bytes of the slices after the first `skip`, unless they stand there already.
+    /// Writes `length` bytes of `slices` after the first `skip`, unless a guarded file has them already.
     fn write_file(
         &self,
         file: u32,
         slices: &[Bytes],
         (skip, length): (u64, u64),
         at: u64,
-        journal: &dyn Fn(Note),
+        journal: &dyn Fn(JournalEntry),
     ) -> Result<(), DiskFault> {
-        if self.ownership.is_guarded(file) && !self.ownership.admit(file, at, rawio::parts(slices, skip, length))? {
+        if self.ownership.is_guarded(file) && !self.ownership.check_write(file, at, sys::parts(slices, skip, length))? {
             return Ok(());
         }
         self.detach(file)?;
@@ -438,13 +447,13 @@ impl Files {
                 return Err(self.lost(file, "is shorter than it should be"));
             }
         }
-        let written = rawio::write_all_at(&open, slices, skip, length, at);
+        let written = sys::write_all_at(&open, slices, skip, length, at);
         self.raise(file, DIRTY);
         self.stamps.end(file, &open);
-        written.map_err(|error| self.refused(file, Doing::Write, &error))
+        written.map_err(|error| self.refused(file, DiskOp::Write, &error))
     }
 
-    /// Closes all handles.
+    /// Closes all cached handles of this storage.
     pub fn release(&self) {
         self.handles.close_all(self.id);
     }
@@ -453,7 +462,7 @@ impl Files {
     /// nothing of anybody else's. Says in words which of its files stay.
     ///
     /// # Errors
-    /// The first file that could not be deleted; the others are.
+    /// The fault of the first file that could not be deleted; the others are deleted.
     pub fn delete(&self) -> Result<Option<String>, DiskFault> {
         self.release();
         let ours = self.ownership.deletable();
@@ -468,9 +477,9 @@ impl Files {
                 }
                 continue;
             }
-            match paths::remove_file(&self.dir, &file.path) {
+            match beneath::remove_file(&self.dir, &file.path) {
                 Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound) => {
-                    let words = fault::system(Doing::Delete, &self.path(n as u32), &error, 0);
+                    let words = error::from_io(DiskOp::Delete, &self.path(n as u32), &error, 0);
                     first = first.and(Err(words));
                 }
                 _ => {}
@@ -481,15 +490,15 @@ impl Files {
     }
 }
 
-/// Deletes the folders of a torrent that are empty, but not the download folder itself.
+/// Deletes the empty folders of a torrent, but not the download folder itself.
 pub(super) fn remove_empty_folders(layout: &Layout, dir: &Path) {
-    let of = |file: &'_ LaidFile| file.path.ancestors().skip(1).map(Path::to_path_buf).collect::<Vec<_>>();
+    let of = |file: &'_ FileEntry| file.path.ancestors().skip(1).map(Path::to_path_buf).collect::<Vec<_>>();
     let mut folders: Vec<PathBuf> = layout.files().iter().filter(|f| !f.pad).flat_map(of).collect();
     folders.sort_unstable();
     folders.dedup();
     for folder in folders.iter().rev().filter(|folder| !folder.as_os_str().is_empty()) {
-        // A folder that is not empty stays: that is all that an error here can tell us.
-        let _ = paths::remove_folder(dir, folder);
+        // The expected error is that the folder is not empty.
+        let _ = beneath::remove_folder(dir, folder);
     }
 }
 
@@ -501,7 +510,7 @@ fn hash(name: &str) -> u64 {
 }
 
 fn larger(path: &Path, is: u64, wanted: u64) -> DiskFault {
-    fault::other(format!(
+    error::other(format!(
         "{} exists with {} and the torrent's file has {wanted}: move it away or choose another folder",
         path.display(),
         counted(is, "byte")

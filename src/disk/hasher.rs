@@ -1,4 +1,4 @@
-//! Reading pieces from disk and hashing them, several at a time, on one core.
+//! Piece hasher: reads pieces from disk and hashes several of them at a time on one core.
 
 use std::borrow::Cow;
 use std::fs::File;
@@ -7,26 +7,28 @@ use std::ops::Range;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use crate::disk::aligned::Aligned;
-use crate::disk::fault::{self, Doing};
-use crate::disk::lanes::{self, LANES, Lane};
+use crate::disk::aligned_buf::AlignedBuf;
+use crate::disk::beneath::{self, Access};
+use crate::disk::error::{self, DiskOp};
 use crate::disk::layout::{Layout, Segment};
-use crate::disk::part::{self, Parts};
-use crate::disk::paths::{self, Access};
-use crate::disk::rawio;
+use crate::disk::part::{self, PartFile};
+use crate::disk::sha1_interleaved::{self, LANES, Sha1Lane};
+use crate::disk::sys;
 use crate::swarm::job::DiskFault;
 use crate::wire::message::PieceIndex;
 
-/// Bytes read in one call: they are hashed while they are in the cache of the core that read them. Four times as many
-/// are no faster; what counts is that the buffer is [`Aligned`].
+/// Bytes per read call, small enough that the data is hashed while still in the CPU cache.
+///
+/// Reads of four times this size are no faster; what matters is that the buffer is an [`AlignedBuf`].
 const READ: usize = 64 * 1024;
-/// Bytes of a piece that the system is asked for in one go where reads wait for a disk: it goes to their place once, not
-/// once for each of the reads that the lanes take in turn.
+/// Bytes of a piece for which readahead (`POSIX_FADV_WILLNEED`) is requested at once.
+///
+/// The lanes read their pieces in turn. Without readahead a hard disk would seek for every read call.
 const AHEAD: u64 = 4 << 20;
-/// A read that takes longer was no copy from memory.
+/// A read call that takes longer than this was not served from the page cache.
 const COPY: Duration = Duration::from_micros(300);
 
-/// One thread's hasher: a reader for each of the pieces that it has at work at a time.
+/// The hasher of one thread, with one reader for each piece that is hashed concurrently.
 pub(super) struct Hasher<'a> {
     layout: &'a Layout,
     readers: [Reader<'a>; LANES],
@@ -34,19 +36,20 @@ pub(super) struct Hasher<'a> {
 }
 
 impl<'a> Hasher<'a> {
-    pub(super) fn new(layout: &'a Layout, dir: &'a Path, parts: &'a Parts) -> Self {
+    pub(super) fn new(layout: &'a Layout, dir: &'a Path, parts: &'a PartFile) -> Self {
         Hasher { layout, readers: std::array::from_fn(|_| Reader::new(layout, dir, parts)), zeros: None }
     }
 
-    /// The hashes of so many pieces, of which one that is not all there has none; [`LANES`] of them at most. Nothing where
-    /// `stop` says so.
+    /// Hashes up to [`LANES`] pieces. A piece that is incomplete on disk has the hash `None`.
+    ///
+    /// Returns `None` if `stop` returns true.
     pub(super) fn hash(&mut self, pieces: &Range<u32>, stop: &dyn Fn() -> bool) -> Option<Vec<Option<[u8; 20]>>> {
         debug_assert!(pieces.len() <= LANES);
         let mut hashes = vec![None; pieces.len()];
-        let mut work: Vec<Option<Lane>> = vec![None; pieces.len()];
+        let mut work: Vec<Option<Sha1Lane>> = vec![None; pieces.len()];
         for (n, piece) in pieces.clone().enumerate() {
             hashes[n] = self.hash_of_hole(n, PieceIndex(piece));
-            work[n] = hashes[n].is_none().then(Lane::default);
+            work[n] = hashes[n].is_none().then(Sha1Lane::default);
         }
         let mut at = 0;
         loop {
@@ -72,17 +75,17 @@ impl<'a> Hasher<'a> {
             if streams.is_empty() {
                 break;
             }
-            lanes::update(&mut streams);
+            sha1_interleaved::update(&mut streams);
             at += READ as u64;
         }
         for (hash, lane) in hashes.iter_mut().zip(work) {
-            *hash = hash.or_else(|| lane.map(Lane::finish));
+            *hash = hash.or_else(|| lane.map(Sha1Lane::finish));
         }
         Some(hashes)
     }
 
-    /// Says what of each piece is read next, from so many bytes within it on.
-    fn begin(&mut self, pieces: &Range<u32>, work: &[Option<Lane>], at: u64) {
+    /// Announces the next reads of each piece to the readers, starting `at` bytes into the piece.
+    fn begin(&mut self, pieces: &Range<u32>, work: &[Option<Sha1Lane>], at: u64) {
         let at_work = pieces.clone().zip(&mut self.readers).zip(work).filter(|(_, lane)| lane.is_some());
         for ((piece, reader), _) in at_work {
             let bytes = self.layout.bytes_of(PieceIndex(piece));
@@ -91,12 +94,12 @@ impl<'a> Hasher<'a> {
         }
     }
 
-    /// Why something could not be read, for another reason than absence: the first that was met.
+    /// Takes the first read fault other than a missing or short file.
     pub(super) fn fault(&mut self) -> Option<DiskFault> {
         self.readers.iter_mut().find_map(|reader| reader.fault.take())
     }
 
-    /// The hash of a piece that was never written, and so need not be read.
+    /// Returns the hash of a piece that lies in a hole of a sparse file, without reading it.
     fn hash_of_hole(&mut self, reader: usize, piece: PieceIndex) -> Option<[u8; 20]> {
         let mut segments = self.layout.segments(self.layout.bytes_of(piece));
         let (Some(only), None) = (segments.next(), segments.next()) else { return None };
@@ -112,7 +115,7 @@ impl<'a> Hasher<'a> {
         {
             return hash;
         }
-        let mut lane = Lane::default();
+        let mut lane = Sha1Lane::default();
         let zeros = [0; 4096];
         let mut left = length as usize;
         while left > 0 {
@@ -126,38 +129,38 @@ impl<'a> Hasher<'a> {
     }
 }
 
-/// Reads one piece after the other: its own handle, so that the system reads ahead for it, and its own buffer.
+/// Reads one piece at a time, with its own buffer and its own file handle (for kernel readahead).
 struct Reader<'a> {
     layout: &'a Layout,
     dir: &'a Path,
-    parts: &'a Parts,
-    /// By its index; the part file comes after all others.
+    parts: &'a PartFile,
+    /// The open file and its index; the part file has the index after the last file.
     open: Option<(usize, Option<File>)>,
-    /// The last range of the open file that was found to be no hole.
+    /// The last range of the open file that is known to be data, not a hole.
     data: Range<u64>,
-    buffer: Aligned,
-    /// When the read began that tells whether reads wait for a disk.
+    buffer: AlignedBuf,
+    /// Start of a read that measures whether reads are served from the page cache.
     asked: Option<Instant>,
     waits: bool,
     fault: Option<DiskFault>,
 }
 
 impl<'a> Reader<'a> {
-    fn new(layout: &'a Layout, dir: &'a Path, parts: &'a Parts) -> Self {
+    fn new(layout: &'a Layout, dir: &'a Path, parts: &'a PartFile) -> Self {
         Reader {
             layout,
             dir,
             parts,
             open: None,
             data: 0..0,
-            buffer: Aligned::new(READ),
+            buffer: AlignedBuf::new(READ),
             asked: None,
             waits: false,
             fault: None,
         }
     }
 
-    /// Says that these bytes of a piece are read next.
+    /// Requests readahead of `bytes` if the last measured read had to wait for the disk.
     fn begin(&mut self, bytes: Range<u64>) {
         if self.waits
             && let Some(segment) = self.layout.segments(bytes).next()
@@ -165,12 +168,12 @@ impl<'a> Reader<'a> {
             && !self.parts.is_used()
             && let Some(file) = self.file(segment.file)
         {
-            rawio::will_need(file, segment.at, segment.length);
+            sys::will_need(file, segment.at, segment.length);
         }
         self.asked = Some(Instant::now());
     }
 
-    /// A range of the torrent's bytes, no longer than [`READ`]; `None` if it is not all there.
+    /// Reads a range of the torrent, at most [`READ`] bytes. Returns `None` if it is missing or unreadable.
     fn read(&mut self, bytes: Range<u64>) -> Option<&[u8]> {
         let mut filled = 0;
         let start = bytes.start;
@@ -186,10 +189,10 @@ impl<'a> Reader<'a> {
                 };
                 self.file(n)?;
                 if let Some((_, Some(file))) = &self.open
-                    && let Err(error) = rawio::read_exact_at(file, &mut self.buffer[filled..end], at)
+                    && let Err(error) = sys::read_exact_at(file, &mut self.buffer[filled..end], at)
                 {
                     if error.kind() != io::ErrorKind::UnexpectedEof {
-                        self.complain(Doing::Read, n, &error);
+                        self.complain(DiskOp::Read, n, &error);
                     }
                     return None;
                 }
@@ -202,18 +205,18 @@ impl<'a> Reader<'a> {
         Some(&self.buffer[..filled])
     }
 
-    /// The file, which stays open until another is asked for; `None` if it cannot be opened.
+    /// Returns file `n`, opened and cached until another file is requested; `None` if it cannot be opened.
     fn file(&mut self, n: usize) -> Option<&File> {
         if self.open.as_ref().is_none_or(|(open, _)| *open != n) {
             self.data = 0..0;
-            let opened = match paths::open(self.dir, &self.path(n), Access::Read) {
+            let opened = match beneath::open(self.dir, &self.path(n), Access::Read) {
                 Ok(file) => {
-                    rawio::will_read_through(&file);
+                    sys::will_read_through(&file);
                     Some(file)
                 }
                 Err(error) => {
                     if error.kind() != io::ErrorKind::NotFound {
-                        self.complain(Doing::Open, n, &error);
+                        self.complain(DiskOp::Open, n, &error);
                     }
                     None
                 }
@@ -223,7 +226,7 @@ impl<'a> Reader<'a> {
         self.open.as_ref().and_then(|(_, file)| file.as_ref())
     }
 
-    /// The path of a file below the folder.
+    /// Returns the path of file `n`, or of the part file, relative to the download directory.
     fn path(&self, n: usize) -> Cow<'a, Path> {
         match self.layout.files().get(n) {
             Some(file) => Cow::Borrowed(&file.path),
@@ -231,27 +234,27 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn complain(&mut self, doing: Doing, file: usize, error: &io::Error) {
-        // What lies in the place of a file that is not wanted is the user's affair.
+    fn complain(&mut self, doing: DiskOp, file: usize, error: &io::Error) {
+        // A foreign file at the path of an unwanted file is not a fault.
         if self.parts.is_unwanted(file as u32) {
             return;
         }
         let path = self.dir.join(self.path(file));
-        self.fault.get_or_insert_with(|| fault::system(doing, &path, error, 0));
+        self.fault.get_or_insert_with(|| error::from_io(doing, &path, error, 0));
     }
 
-    /// Whether a part of a file was never written, and so need not be read.
+    /// Returns whether a segment lies completely in a hole of its file.
     fn is_hole(&mut self, part: Segment) -> bool {
         let end = part.at + part.length;
         if self.layout.files()[part.file].pad || (self.data.start <= part.at && part.at < self.data.end) {
             return false;
         }
         let Some(file) = self.file(part.file) else { return false };
-        // A file that is cut short ends in nothing, not in a hole.
+        // A truncated file has missing data there, not a hole.
         if !file.metadata().is_ok_and(|m| m.len() >= end) {
             return false;
         }
-        match rawio::next_data(file, part.at) {
+        match sys::next_data(file, part.at) {
             None => true,
             Some(data) if data.start >= end => true,
             Some(data) => {

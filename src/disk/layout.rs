@@ -1,4 +1,4 @@
-//! Where the bytes of a torrent lie: files, pieces, hashes.
+//! Storage layout of a torrent: mapping between files, pieces and byte offsets, and the piece hashes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
@@ -11,76 +11,68 @@ use crate::swarm::geometry::Geometry;
 use crate::wire::message::{InfoHash, PieceIndex};
 use crate::wire::metainfo::{Aliases, Metainfo};
 
-/// One file of a torrent.
+/// A file of a torrent.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct LaidFile {
-    /// Where it lies below the download folder; only plain components. Clean it before it is shown.
+pub struct FileEntry {
+    /// Path relative to the download folder; normal components only. Sanitize before display.
     pub path: PathBuf,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub length: u64,
-    /// Where it begins in the torrent, in bytes.
+    /// Offset of the first byte within the torrent.
     pub offset: u64,
-    /// A pad file (BEP 47): zeros that are hashed and never written.
+    /// Whether this is a pad file (BEP 47): zeros that are hashed but never written.
     pub pad: bool,
 }
 
-/// A part of a file, as a range of the torrent's bytes falls into it.
+/// The part of a byte range of the torrent that lies in one file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Segment {
-    /// Index of the file.
     pub file: usize,
-    /// Where the part begins in the file, in bytes.
+    /// Offset of the segment within the file, in bytes.
     pub at: u64,
-    /// Its length in bytes, at least 1.
+    /// Length in bytes, at least 1.
     pub length: u64,
 }
 
-/// A torrent as the disk sees it. Checked when made: files follow one another without gap and make up the whole.
+/// Files, pieces and hashes of a torrent.
+///
+/// Validated: the files are contiguous and add up to the total length.
 #[derive(Clone, Debug)]
 pub struct Layout {
     info_hash: InfoHash,
     geometry: Geometry,
-    files: Vec<LaidFile>,
+    files: Vec<FileEntry>,
     hashes: Vec<[u8; 20]>,
     aliases: Option<Aliases>,
 }
 
-/// Why files, pieces and hashes make no torrent.
+/// Why files, pieces and hashes do not form a valid layout.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum LayoutError {
-    /// A path is absolute, empty or climbs out of the folder.
+    /// A path is empty, absolute, or contains `.` or `..`.
     #[error("the path {0:?} is not a plain path below the download folder")]
     Path(PathBuf),
-    /// Files leave gaps, overlap, or do not make up the torrent's length.
+    /// A file does not start where the previous one ends, or the offsets overflow.
     #[error("file {0} does not begin where the one before it ends")]
     Gap(usize),
-    /// The files' lengths do not add up to the torrent's.
+    /// The file lengths do not add up to the length of the torrent.
     #[error("the files hold {files} bytes and the pieces {pieces}")]
-    Total {
-        /// Bytes of all files.
-        files: u64,
-        /// Bytes of all pieces.
-        pieces: u64,
-    },
-    /// Not one hash for each piece.
+    Total { files: u64, pieces: u64 },
+    /// The number of hashes differs from the number of pieces.
     #[error("there are {hashes} hashes for {pieces} pieces")]
-    Hashes {
-        /// Hashes given.
-        hashes: usize,
-        /// Pieces there are.
-        pieces: u32,
-    },
+    Hashes { hashes: usize, pieces: u32 },
 }
 
 impl Layout {
-    /// Puts a torrent together.
+    /// Validates and creates a layout.
     ///
     /// # Errors
-    /// When a path could leave the folder, files do not follow one another, or hashes and pieces differ in number.
+    /// If a path could leave the download folder, the files are not contiguous, or the numbers of hashes and pieces
+    /// differ.
     pub fn new(
         info_hash: InfoHash,
         geometry: Geometry,
-        files: Vec<LaidFile>,
+        files: Vec<FileEntry>,
         hashes: Vec<[u8; 20]>,
     ) -> Result<Layout, LayoutError> {
         let mut end = 0_u64;
@@ -103,27 +95,27 @@ impl Layout {
         Ok(Layout { info_hash, geometry, files, hashes, aliases: None })
     }
 
-    /// The layout of a torrent that was read from a `.torrent` file or from peers.
+    /// Creates the layout of a torrent from its metainfo.
     ///
     /// # Errors
-    /// As [`Layout::new`]; a metainfo that was judged gives none.
+    /// As [`Layout::new`]; a `Metainfo` that was parsed successfully causes none.
     pub fn of(meta: &Metainfo) -> Result<Layout, LayoutError> {
         let files = meta
             .files
             .iter()
-            .map(|f| LaidFile { path: f.path(), length: f.length, offset: f.offset, pad: f.pad })
+            .map(|f| FileEntry { path: f.path(), length: f.length, offset: f.offset, pad: f.pad })
             .collect();
         let geometry = Geometry::new(meta.total, meta.piece_length);
         Ok(Layout::new(meta.info_hash, geometry, files, meta.hashes.clone())?.with_aliases(meta.aliases()))
     }
 
-    /// The same torrent, whose files may lie under other names.
+    /// Sets the source of alias names of the files.
     #[must_use]
     pub fn with_aliases(self, aliases: Option<Aliases>) -> Layout {
         Layout { aliases, ..self }
     }
 
-    /// The same torrent with other paths of some files, by their index.
+    /// Returns a copy in which some files, given by index, have other paths.
     #[must_use]
     pub fn with_paths(&self, paths: HashMap<usize, PathBuf>) -> Layout {
         let mut other = self.clone();
@@ -135,37 +127,36 @@ impl Layout {
         other
     }
 
-    /// What the other names of its files are made from, where they can have any.
+    /// Returns the source of alias names of the files, if they can have any.
     #[must_use]
     pub const fn aliases(&self) -> Option<&Aliases> {
         self.aliases.as_ref()
     }
 
-    /// The torrent's name for machines.
     #[must_use]
     pub const fn info_hash(&self) -> InfoHash {
         self.info_hash
     }
 
-    /// Its cut into pieces.
+    /// Returns the division of the torrent into pieces and blocks.
     #[must_use]
     pub const fn geometry(&self) -> Geometry {
         self.geometry
     }
 
-    /// Its files in order.
+    /// Returns all files in torrent order, including pad files.
     #[must_use]
-    pub fn files(&self) -> &[LaidFile] {
+    pub fn files(&self) -> &[FileEntry] {
         &self.files
     }
 
-    /// The SHA-1 that a piece must have; `None` for one that does not exist.
+    /// Returns the expected SHA-1 of a piece; `None` if the piece does not exist.
     #[must_use]
     pub fn hash(&self, piece: PieceIndex) -> Option<&[u8; 20]> {
-        self.hashes.get(piece.at())
+        self.hashes.get(piece.as_usize())
     }
 
-    /// The files that hold a range of the torrent's bytes, in order, pad files too, empty files never.
+    /// Splits a byte range of the torrent into file segments; includes pad files, skips empty files.
     pub fn segments(&self, bytes: Range<u64>) -> impl Iterator<Item = Segment> + '_ {
         let first = self.files.partition_point(|f| f.offset + f.length <= bytes.start);
         self.files[first..]
@@ -182,7 +173,7 @@ impl Layout {
             })
     }
 
-    /// The parts of a piece that are padding, in order and counted from its beginning.
+    /// Returns the padding (BEP 47) within a piece, in order, as ranges of offsets within the piece.
     pub fn padding_of(&self, piece: PieceIndex) -> impl Iterator<Item = Range<u32>> + '_ {
         let bytes = self.bytes_of(piece);
         let start = bytes.start;
@@ -193,8 +184,9 @@ impl Layout {
         })
     }
 
-    /// Whether a piece is nothing but padding and its hash says so: then it is there without anybody sending it. All
-    /// pieces of equal size have one such hash, which `zeros` keeps.
+    /// Returns whether a piece is padding only and its hash matches: then it need not be downloaded.
+    ///
+    /// `zeros` caches the SHA-1 of all-zero pieces by their size.
     pub fn is_padding(&self, piece: PieceIndex, zeros: &mut BTreeMap<u32, [u8; 20]>) -> bool {
         let size = self.geometry.piece_size(piece);
         if size == 0 || self.padding_of(piece).map(|pad| pad.end - pad.start).sum::<u32>() < size {
@@ -211,21 +203,22 @@ impl Layout {
         self.hash(piece) == Some(&*hash)
     }
 
-    /// The range of the torrent's bytes that a piece is.
+    /// Returns the byte range of a piece within the torrent.
     #[must_use]
     pub fn bytes_of(&self, piece: PieceIndex) -> Range<u64> {
         let start = self.geometry.offset(piece, 0);
         start..start + u64::from(self.geometry.piece_size(piece))
     }
 
-    /// The pieces that hold bytes of a file.
+    /// Returns the pieces that contain bytes of a file; an empty range for an empty file.
     #[must_use]
     pub fn pieces_of(&self, file: usize) -> Range<u32> {
         self.files.get(file).map_or(0..0, |f| self.geometry.pieces_of(f.offset..f.offset + f.length))
     }
 
-    /// The pieces that are in doubt when a file was changed by another program: those that hold bytes of it; all, where it
-    /// is the part file, which comes after the others and holds bytes of any.
+    /// Returns the pieces to recheck after another program changed a file: those with bytes of the file.
+    ///
+    /// For the part file, whose index follows the last file, these are all pieces of the torrent.
     #[must_use]
     pub fn doubtful(&self, file: u32) -> Range<u32> {
         if file as usize == self.files.len() { 0..self.geometry.pieces() } else { self.pieces_of(file as usize) }
@@ -236,14 +229,14 @@ impl Layout {
 pub(crate) mod tests {
     use super::*;
 
-    /// A layout of these files (`None` as a path is a pad file) with made-up hashes.
+    /// Returns a layout of these files (path `None` is a pad file) with made-up hashes.
     pub(crate) fn layout(piece_length: u32, files: &[(Option<&str>, u64)]) -> Layout {
         let mut offset = 0;
-        let files: Vec<LaidFile> = files
+        let files: Vec<FileEntry> = files
             .iter()
             .map(|(path, length)| {
                 let file =
-                    LaidFile { path: path.unwrap_or_default().into(), length: *length, offset, pad: path.is_none() };
+                    FileEntry { path: path.unwrap_or_default().into(), length: *length, offset, pad: path.is_none() };
                 offset += length;
                 file
             })
@@ -269,7 +262,7 @@ pub(crate) mod tests {
     #[test]
     fn paths_that_leave_the_folder_make_no_layout() {
         for path in ["", "/etc/x", "../x", "a/../../x", "./a"] {
-            let files = vec![LaidFile { path: path.into(), length: 1, offset: 0, pad: false }];
+            let files = vec![FileEntry { path: path.into(), length: 1, offset: 0, pad: false }];
             let made = Layout::new(InfoHash([0; 20]), Geometry::new(1, 1), files, vec![[0; 20]]);
             assert!(matches!(made, Err(LayoutError::Path(_))), "{path}");
         }
@@ -277,7 +270,7 @@ pub(crate) mod tests {
 
     #[test]
     fn files_hashes_and_pieces_must_agree() {
-        let file = |offset| LaidFile { path: "a".into(), length: 4, offset, pad: false };
+        let file = |offset| FileEntry { path: "a".into(), length: 4, offset, pad: false };
         let g = Geometry::new(4, 4);
         assert_eq!(Layout::new(InfoHash([0; 20]), g, vec![file(1)], vec![[0; 20]]).err(), Some(LayoutError::Gap(0)));
         assert!(Layout::new(InfoHash([0; 20]), g, vec![file(0)], vec![]).is_err());

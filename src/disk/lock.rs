@@ -1,34 +1,36 @@
-//! Lock files: one program at a time, and the others are told which.
+//! Lock files: exclusive locks between processes that report the pid of the holder.
 
 use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::fault::{self, Doing};
-use super::rawio;
+use super::error::{self, DiskOp};
+use super::sys;
 use crate::swarm::job::DiskFault;
 
-/// Takes the lock file at `path`, made if need be, with our process id in it. It is held until the file is dropped, also
-/// by a crash. `held` says what it means when somebody else has it. A link that bears its name is taken away, and never
-/// written through.
+/// Locks the file at `path`, creating it if needed, and writes our process id into it.
+///
+/// The lock is released when the returned file is dropped or the process ends. `held` is the part of the error message
+/// that says what the lock protects. A symbolic link at `path` is unlinked, never written through. A file system
+/// without lock support counts as unlocked.
 ///
 /// # Errors
-/// When somebody else holds it, with the number of their process; and when the file cannot be used.
-pub fn claim(path: &Path, held: &str) -> Result<File, DiskFault> {
-    let words = |error: io::Error| fault::system(Doing::Record, path, &error, 4096);
+/// If another process holds the lock, with its pid; or the fault of creating, locking or writing the file.
+pub fn acquire(path: &Path, held: &str) -> Result<File, DiskFault> {
+    let words = |error: io::Error| error::from_io(DiskOp::Record, path, &error, 4096);
     if let Some(folder) = path.parent() {
-        super::atomic::make_private(folder).map_err(words)?;
+        super::atomic_file::make_private(folder).map_err(words)?;
     }
     if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_symlink()) {
-        super::atomic::unlink_alias(path).map_err(words)?;
+        super::atomic_file::unlink_alias(path).map_err(words)?;
     }
-    let open = || super::atomic::private().create(true).truncate(false).open(path).map_err(words);
+    let open = || super::atomic_file::private().create(true).truncate(false).open(path).map_err(words);
     let mut file = open()?;
-    // Where it has a second name (a copy of the folder by hard links), somebody may hold it all the same.
-    if file.metadata().is_ok_and(|meta| rawio::names(&meta) > 1)
+    // A file with a second hard link (a copy of the state directory) may still be locked by another process.
+    if file.metadata().is_ok_and(|meta| sys::names(&meta) > 1)
         && !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
     {
-        super::atomic::unlink_alias(path).map_err(words)?;
+        super::atomic_file::unlink_alias(path).map_err(words)?;
         file = open()?;
     }
     match file.try_lock() {
@@ -37,9 +39,9 @@ pub fn claim(path: &Path, held: &str) -> Result<File, DiskFault> {
             let mut pid = String::new();
             let known = file.take(20).read_to_string(&mut pid).is_ok() && !pid.trim().is_empty();
             let pid = if known { pid.trim() } else { "unknown" };
-            return Err(fault::passing(format!("already running (pid {pid}): {held}; stop that one first")));
+            return Err(error::transient(format!("already running (pid {pid}): {held}; stop that one first")));
         }
-        // A file system without locks: better no lock than no download.
+        // The file system has no locks: running without a lock is better than not downloading.
         Err(TryLockError::Error(error)) if error.kind() == io::ErrorKind::Unsupported => {}
         Err(TryLockError::Error(error)) => return Err(words(error)),
     }
@@ -55,11 +57,11 @@ mod tests {
     fn the_second_one_is_told_who_was_first() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("state").join("lock");
-        let first = claim(&path, "one at a time").unwrap();
-        let why = claim(&path, "one at a time").unwrap_err().text;
+        let first = acquire(&path, "one at a time").unwrap();
+        let why = acquire(&path, "one at a time").unwrap_err().text;
         assert!(why.contains(&format!("pid {}", std::process::id())) || cfg!(windows), "{why}");
         drop(first);
-        claim(&path, "one at a time").unwrap();
+        acquire(&path, "one at a time").unwrap();
     }
 
     #[cfg(unix)]
@@ -70,18 +72,18 @@ mod tests {
         fs::write(&diary, b"mine").unwrap();
         for target in [diary.clone(), dir.path().join("nothing"), dir.path().join("lock-of-lock")] {
             std::os::unix::fs::symlink(&target, &path).unwrap();
-            let held = claim(&path, "one at a time").unwrap();
-            assert!(claim(&path, "one at a time").is_err() && fs::symlink_metadata(&path).unwrap().is_file());
+            let held = acquire(&path, "one at a time").unwrap();
+            assert!(acquire(&path, "one at a time").is_err() && fs::symlink_metadata(&path).unwrap().is_file());
             drop(held);
             fs::remove_file(&path).unwrap();
         }
         fs::hard_link(&diary, &path).unwrap();
-        let held = claim(&path, "one at a time").unwrap();
-        // A second name of a lock that is held does not make it free.
+        let held = acquire(&path, "one at a time").unwrap();
+        // A second hard link to a lock that is held does not make it free.
         fs::hard_link(&path, dir.path().join("copy")).unwrap();
-        assert!(claim(&path, "one at a time").unwrap_err().text.contains("already running"));
+        assert!(acquire(&path, "one at a time").unwrap_err().text.contains("already running"));
         drop(held);
-        claim(&path, "one at a time").unwrap();
+        acquire(&path, "one at a time").unwrap();
         assert_eq!(fs::read(&diary).unwrap(), b"mine");
         assert!(!dir.path().join("nothing").exists());
     }

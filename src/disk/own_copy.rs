@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use sha1::{Digest, Sha1};
 
-use crate::disk::paths::{self, Access};
-use crate::disk::rawio;
+use crate::disk::beneath::{self, Access};
+use crate::disk::sys;
 
 /// Puts a copy of the first `length` bytes of an open file in the place of its name, below a folder. The copy has the
 /// file's time, rights and owner, and holes where the file has them. Returns it, open for writing.
@@ -18,11 +18,11 @@ use crate::disk::rawio;
 pub fn replace(dir: &Path, path: &Path, open: &File, length: u64) -> io::Result<File> {
     let new = name(path);
     // What was left by a copy that a kill cut short.
-    let _ = paths::remove_file(dir, &new);
-    let copy = paths::open(dir, &new, Access::Create)?;
-    let whole = fill(&copy, open, length).and_then(|()| paths::replace(dir, &new, path));
+    let _ = beneath::remove_file(dir, &new);
+    let copy = beneath::open(dir, &new, Access::Create)?;
+    let whole = fill(&copy, open, length).and_then(|()| beneath::replace(dir, &new, path));
     if let Err(error) = whole {
-        let _ = paths::remove_file(dir, &new);
+        let _ = beneath::remove_file(dir, &new);
         return Err(error);
     }
     Ok(copy)
@@ -39,7 +39,7 @@ fn fill(copy: &File, open: &File, length: u64) -> io::Result<()> {
     let length = length.min(meta.len());
     copy.set_len(length)?;
     let mut at = 0;
-    while let Some(data) = rawio::next_data(open, at).filter(|data| data.start < length) {
+    while let Some(data) = sys::next_data(open, at).filter(|data| data.start < length) {
         let end = data.end.min(length);
         let (mut from, mut to) = (open, copy);
         from.seek(SeekFrom::Start(data.start))?;
@@ -74,11 +74,11 @@ mod tests {
         fs::write(dir.path().join("d").join(name(Path::new("x"))), b"left by a kill").unwrap();
         let was = fs::metadata(&path).unwrap();
         for length in [20, 10, 4] {
-            let open = paths::open(dir.path(), Path::new("d/x"), Access::Write).unwrap();
+            let open = beneath::open(dir.path(), Path::new("d/x"), Access::Write).unwrap();
             let copy = replace(dir.path(), Path::new("d/x"), &open, length).unwrap();
             let now = fs::metadata(&path).unwrap();
-            assert_eq!(rawio::inode(&now), rawio::inode(&copy.metadata().unwrap()));
-            assert!(rawio::inode(&now) != rawio::inode(&was) && now.modified().unwrap() == was.modified().unwrap());
+            assert_eq!(sys::inode(&now), sys::inode(&copy.metadata().unwrap()));
+            assert!(sys::inode(&now) != sys::inode(&was) && now.modified().unwrap() == was.modified().unwrap());
             assert_eq!(fs::read(&path).unwrap(), &b"0123456789"[..length.min(10) as usize]);
             assert_eq!(fs::read(&other).unwrap(), b"0123456789");
             assert_eq!(fs::read_dir(dir.path().join("d")).unwrap().count(), 1);

@@ -1,9 +1,10 @@
-//! Who owns a path on disk. Each torrent has a record in the state folder, one for each download folder, of the files that
-//! are its own, those that were there before it, and those that another torrent owns. The records of all torrents of a
-//! state folder, those at work in this process and in others among them, are looked at when a torrent is opened: no path
-//! gets two owners.
+//! Registry of file ownership: which torrent owns which path on disk.
 //!
-//! A record is read as a whole only where the folders of two torrents overlap. Of the others only the head is known.
+//! Each torrent has an ownership record in the state folder, one per download folder: the files it created, files that
+//! existed before, files of other torrents. When a torrent is opened, the records of all torrents of the state folder
+//! are consulted, including those open in this and other processes, so that no path gets two owners.
+//!
+//! A record is loaded completely only if the folders of two torrents overlap; otherwise only its head is loaded.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::{self, File};
@@ -12,29 +13,27 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::SystemTime;
 
-use crate::disk::atomic;
+use crate::disk::atomic_file;
 use crate::disk::layout::Layout;
 use crate::disk::ownership::Ownership;
-use crate::disk::store::resolved;
+use crate::disk::resume_store::resolved;
 use crate::wire::message::InfoHash;
-use crate::wire::metainfo::paths::folded;
+use crate::wire::metainfo::paths::case_folded;
 
-pub use entry::Whose;
-use entry::{Entry, HEAD, Head, digest};
+pub use entry::FileOwner;
+use entry::{HEAD, Head, OwnershipRecord, digest};
 
 pub(super) mod entry;
 
-/// The longest record that is read, in bytes.
+/// Maximum length of a record, in bytes.
 const LONGEST: u64 = 64 << 20;
 
-/// Another torrent, to which a path belongs.
+/// Another torrent that owns a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Owner {
-    /// Its name.
     pub name: String,
-    /// Its info-hash.
     pub torrent: InfoHash,
-    /// Whether it is in the list or at work now: then the path cannot be had.
+    /// Whether the torrent is in the session or open now: then its path cannot be taken over.
     pub present: bool,
     /// The name of its record.
     key: String,
@@ -47,7 +46,7 @@ impl std::fmt::Display for Owner {
     }
 }
 
-/// The records of a state folder.
+/// The ownership records of a state folder.
 #[derive(Debug)]
 pub struct Owners {
     state_dir: PathBuf,
@@ -57,20 +56,20 @@ pub struct Owners {
 
 #[derive(Debug, Default)]
 struct Index {
-    /// When the folder was changed last, as far as it was looked at.
+    /// The mtime of the records folder when it was last scanned.
     seen: Option<SystemTime>,
-    /// All records by their names.
+    /// All known records, by name.
     known: HashMap<String, Known>,
-    /// Their names by the path that all files of each are, or are below.
+    /// Names of records by the root of their files; sorted, for finding overlaps.
     roots: BTreeMap<PathBuf, BTreeSet<String>>,
-    /// The torrents of the list, with their download folders.
+    /// The torrents in the session, with their download folders.
     listed: HashMap<InfoHash, PathBuf>,
 }
 
 #[derive(Debug)]
 struct Known {
     head: Head,
-    /// The torrent, while it is at work in this process.
+    /// The torrent, while it is open in this process.
     open: Weak<Ownership>,
     saved: bool,
 }
@@ -93,7 +92,7 @@ impl Index {
         }
     }
 
-    /// The other records whose paths may be paths of one with this root.
+    /// Returns the other records whose root contains `root` or lies below it.
     fn overlapping(&self, root: &Path, but: &str) -> Vec<String> {
         let above = root.ancestors().skip(1).filter_map(|path| self.roots.get(path));
         let below = self.roots.range(root.to_path_buf()..).take_while(|(path, _)| path.starts_with(root));
@@ -103,7 +102,7 @@ impl Index {
 }
 
 impl Owners {
-    /// The records of this state folder; none is read yet.
+    /// Creates the registry of a state folder without reading any record.
     #[must_use]
     pub fn new(state_dir: &Path) -> Self {
         let folder = state_dir.join("owners");
@@ -118,8 +117,8 @@ impl Owners {
         self.folder.join(key)
     }
 
-    /// Says that a torrent is in the list of torrents, with this download folder; or, with none, that it is not any more.
-    pub fn list(&self, torrent: InfoHash, dir: Option<&Path>) {
+    /// Registers a torrent of the session with its download folder, or removes it if `dir` is `None`.
+    pub fn set_session_dir(&self, torrent: InfoHash, dir: Option<&Path>) {
         let mut index = self.index();
         match dir {
             Some(dir) => drop(index.listed.insert(torrent, dir.to_path_buf())),
@@ -127,18 +126,21 @@ impl Owners {
         }
     }
 
-    /// Takes up a torrent in a download folder, as the record named `key` says. From now on it counts as at work, until the
-    /// last clone is dropped or [`Ownership::end`] is called. Paths that belong to others are known from now on.
+    /// Opens the ownership of a torrent in a download folder, from the record named `key` if there is one.
+    ///
+    /// The torrent counts as open until the last clone is dropped or [`Ownership::end`] is called. The paths that
+    /// belong to other torrents are determined here.
     #[must_use]
     pub fn enter(self: &Arc<Self>, key: &str, layout: &Arc<Layout>, dir: &Path) -> Arc<Ownership> {
-        let fits =
-            |entry: &Entry| entry.head.torrent == layout.info_hash() && entry.paths.len() == layout.files().len();
+        let fits = |entry: &OwnershipRecord| {
+            entry.head.torrent == layout.info_hash() && entry.paths.len() == layout.files().len()
+        };
         let mine = self.read(key).filter(fits);
         let place = resolved(dir);
         let head = head(layout, dir, &place);
         let mut index = self.index();
         self.refresh(&mut index);
-        let others = self.rivals(&index, key, layout, &place, &head.root);
+        let others = self.conflicts(&index, key, layout, &place, &head.root);
         let saved = mine.is_some();
         let own = Arc::new(Ownership::new(
             Arc::clone(self),
@@ -153,8 +155,8 @@ impl Owners {
         own
     }
 
-    /// Which paths of a torrent belong to others.
-    fn rivals(&self, index: &Index, key: &str, layout: &Layout, place: &Path, root: &str) -> HashMap<u32, Owner> {
+    /// Returns the files of a torrent whose paths belong to other torrents.
+    fn conflicts(&self, index: &Index, key: &str, layout: &Layout, place: &Path, root: &str) -> HashMap<u32, Owner> {
         let mut found: HashMap<u32, Owner> = HashMap::new();
         let keys = index.overlapping(Path::new(root), key);
         if keys.is_empty() {
@@ -163,12 +165,12 @@ impl Owners {
         let mine = paths(layout, place);
         for key in keys {
             let Some((owner, theirs)) = self.theirs(index, &key) else { continue };
-            let owned = theirs.iter().filter(|p| p.whose.owns() || (owner.present && p.whose == Whose::Unproven));
+            let owned = theirs.iter().filter(|p| p.whose.owns() || (owner.present && p.whose == FileOwner::Undecided));
             let owned: HashMap<u64, u64> = owned.map(|p| (p.folded, p.exact)).collect();
             for (n, (exact, folded)) in mine.iter().enumerate().filter(|(n, _)| !layout.files()[*n].pad) {
                 let Some(other) = owned.get(folded) else { continue };
                 let one = other == exact || is_blind(place, &layout.files()[n].path);
-                // One that is there now says more than one that is only remembered.
+                // A torrent that is present takes precedence over one that only has a record.
                 if one && found.get(&(n as u32)).is_none_or(|known| !known.present) {
                     found.insert(n as u32, owner.clone());
                 }
@@ -177,14 +179,14 @@ impl Owners {
         found
     }
 
-    /// A torrent and its paths.
+    /// Returns the torrent of a record and its paths.
     fn theirs(&self, index: &Index, key: &str) -> Option<(Owner, Vec<entry::Path>)> {
         let known = index.known.get(key)?;
         let open = known.open.upgrade().filter(|open| !open.has_ended());
         let listed = index.listed.get(&known.head.torrent);
         let present = open.is_some()
             || listed.is_some_and(|dir| dir.as_os_str().as_encoded_bytes() == known.head.dir)
-            || crate::disk::store::is_at_work(&self.state_dir, key);
+            || crate::disk::resume_store::is_at_work(&self.state_dir, key);
         let owner = Owner { name: known.head.name.clone(), torrent: known.head.torrent, present, key: key.to_owned() };
         let paths = match open {
             Some(open) => open.paths(),
@@ -193,7 +195,7 @@ impl Owners {
         Some((owner, paths))
     }
 
-    /// Which of a torrent's paths others use as well, so that their files must stay when it goes.
+    /// Returns the files of a torrent that other torrents use too, and that must not be deleted with it.
     pub(super) fn used(&self, own: &Ownership) -> BTreeSet<u32> {
         let mut index = self.index();
         self.refresh(&mut index);
@@ -201,7 +203,7 @@ impl Owners {
         if keys.is_empty() {
             return BTreeSet::new();
         }
-        let uses = |whose| !matches!(whose, Whose::Foreign | Whose::Lost);
+        let uses = |whose| !matches!(whose, FileOwner::Foreign | FileOwner::TakenOver);
         let theirs = keys.iter().filter_map(|key| self.theirs(&index, key)).flat_map(|(_, paths)| paths);
         let used: BTreeSet<u64> = theirs.filter(|p| uses(p.whose)).map(|p| p.exact).collect();
         let mine = own.paths();
@@ -209,14 +211,14 @@ impl Owners {
         mine.filter(|(_, p)| used.contains(&p.exact)).map(|(n, _)| n as u32).collect()
     }
 
-    /// Takes a path from a torrent that is only remembered.
+    /// Takes paths from torrents that only have a record: marks them as lost in these records.
     pub(super) fn take_over(&self, taken: &[(Owner, u64)]) {
         let keys: BTreeSet<&str> = taken.iter().map(|(owner, _)| owner.key.as_str()).collect();
         let _index = self.index();
         for key in keys {
             let Some(mut entry) = self.read(key) else { continue };
             let lost: BTreeSet<u64> = taken.iter().filter(|(o, _)| o.key == key).map(|(_, folded)| *folded).collect();
-            entry.paths.iter_mut().filter(|p| lost.contains(&p.folded)).for_each(|p| p.whose = Whose::Lost);
+            entry.paths.iter_mut().filter(|p| lost.contains(&p.folded)).for_each(|p| p.whose = FileOwner::TakenOver);
             if let Err(error) = self.write(key, &entry) {
                 log::warn!("cannot take down who owns a path in {}: {error}", self.path(key).display());
             }
@@ -231,16 +233,16 @@ impl Owners {
         for (n, (path, (exact, folded))) in entry.paths.iter_mut().zip(paths(layout, &place)).enumerate() {
             (path.exact, path.folded) = (exact, folded);
             path.whose = match path.whose {
-                _ if !layout.files()[n].pad && !brought(n) => Whose::Absent,
+                _ if !layout.files()[n].pad && !brought(n) => FileOwner::Absent,
                 // It has a copy of its own there.
-                Whose::Shared => Whose::Made,
-                Whose::Foreign | Whose::Lost => Whose::Absent,
+                FileOwner::OtherTorrent => FileOwner::Created,
+                FileOwner::Foreign | FileOwner::TakenOver => FileOwner::Absent,
                 whose => whose,
             };
         }
         entry.head = Head { clean: entry.head.clean, ..head(layout, to, &place) };
         let mut index = self.index();
-        let rivals = self.rivals(&index, key, layout, &place, &entry.head.root);
+        let rivals = self.conflicts(&index, key, layout, &place, &entry.head.root);
         if let Err(error) = self.write(key, &entry) {
             log::warn!("cannot take down who owns the files in {}: {error}", to.display());
         }
@@ -250,17 +252,19 @@ impl Owners {
         self.take_over(&taken.collect::<Vec<_>>());
     }
 
-    /// The first path that a torrent would have in a folder and that belongs to one that is in the list or at work.
-    pub(super) fn taken(&self, key: &str, layout: &Layout, dir: &Path) -> Option<(PathBuf, Owner)> {
+    /// Returns the first path of a torrent in a folder that is owned by another torrent that is present.
+    ///
+    /// A torrent is present while it is in the session or open.
+    pub(super) fn first_conflict(&self, key: &str, layout: &Layout, dir: &Path) -> Option<(PathBuf, Owner)> {
         let place = resolved(dir);
         let mut index = self.index();
         self.refresh(&mut index);
-        let rivals = self.rivals(&index, key, layout, &place, &head(layout, dir, &place).root);
+        let rivals = self.conflicts(&index, key, layout, &place, &head(layout, dir, &place).root);
         let first = rivals.into_iter().filter(|(_, owner)| owner.present).min_by_key(|(n, _)| *n)?;
         Some((dir.join(&layout.files()[first.0 as usize].path), first.1))
     }
 
-    /// Brings what is known of the records up to date.
+    /// Rescans the records folder if it changed.
     fn refresh(&self, index: &mut Index) {
         let changed = fs::metadata(&self.folder).and_then(|meta| meta.modified()).ok();
         if changed == index.seen {
@@ -276,7 +280,7 @@ impl Owners {
             .map(|(key, _)| key.clone())
             .collect();
         for key in gone {
-            // One that is at work has its record written anew.
+            // An open torrent saves its record again.
             if index.known.get(&key).is_some_and(|known| known.open.strong_count() == 0) {
                 index.take(&key);
             }
@@ -304,19 +308,19 @@ impl Owners {
         Head::decode(&self.read_bytes(key, HEAD)?)
     }
 
-    /// A record; `None` where there is none that can be used.
-    pub(super) fn read(&self, key: &str) -> Option<Entry> {
-        Entry::decode(&self.read_bytes(key, LONGEST)?)
+    /// Loads a record; `None` if it is missing or unusable.
+    pub(super) fn read(&self, key: &str) -> Option<OwnershipRecord> {
+        OwnershipRecord::decode(&self.read_bytes(key, LONGEST)?)
     }
 
-    fn write(&self, key: &str, entry: &Entry) -> io::Result<()> {
-        atomic::make_private(&self.folder)?;
+    fn write(&self, key: &str, entry: &OwnershipRecord) -> io::Result<()> {
+        atomic_file::make_private(&self.folder)?;
         let new = self.state_dir.join(format!("{key}.owner-new"));
-        atomic::replace(&self.path(key), &new, None, &entry.encode(), false)
+        atomic_file::replace(&self.path(key), &new, None, &entry.encode(), false)
     }
 
-    /// Writes the record of a torrent at work.
-    pub(super) fn save(&self, key: &str, entry: &Entry) -> io::Result<()> {
+    /// Saves the record of an open torrent.
+    pub(super) fn save(&self, key: &str, entry: &OwnershipRecord) -> io::Result<()> {
         let mut index = self.index();
         self.write(key, entry)?;
         if let Some(known) = index.known.get_mut(key) {
@@ -325,16 +329,17 @@ impl Owners {
         Ok(())
     }
 
-    /// Deletes a record: its files are gone, or elsewhere.
+    /// Deletes a record after its files were deleted or moved.
     pub fn remove(&self, key: &str) {
         let mut index = self.index();
-        let _ = atomic::remove(&self.path(key));
+        let _ = atomic_file::remove(&self.path(key));
         index.take(key);
     }
 
-    /// A torrent that was not taken up after all leaves nothing behind.
+    /// Removes a torrent without record from the index when its ownership is dropped.
     pub(super) fn leave(&self, key: &str) {
-        // Somebody who looks at the index may be the last one to drop a torrent; what stays then is no record, and harmless.
+        // The index may be locked by the thread that drops the last reference; a leftover entry without record is
+        // harmless.
         let Ok(mut index) = self.index.try_lock() else { return };
         if index.known.get(key).is_some_and(|known| !known.saved && known.open.strong_count() == 0) {
             index.take(key);
@@ -342,7 +347,7 @@ impl Owners {
     }
 }
 
-/// What the record of a torrent in a folder begins with.
+/// Returns the head of a torrent's record in a folder.
 fn head(layout: &Layout, dir: &Path, place: &Path) -> Head {
     let first = |path: &Path| path.components().next().map(|c| c.as_os_str().to_owned());
     let mut names = layout.files().iter().filter(|f| !f.pad).filter_map(|f| first(&f.path));
@@ -358,13 +363,13 @@ fn head(layout: &Layout, dir: &Path, place: &Path) -> Head {
     }
 }
 
-/// A path without regard to case and Unicode form.
+/// Returns a path case-folded and with normalized Unicode.
 fn fold(path: &Path) -> String {
     let text = path.to_string_lossy();
-    if text.is_ascii() { text.to_ascii_lowercase() } else { folded(&text) }
+    if text.is_ascii() { text.to_ascii_lowercase() } else { case_folded(&text) }
 }
 
-/// The paths of a torrent below a folder whose links are resolved: exact, and without regard to case.
+/// Hashes a torrent's paths below a canonical folder: exact and case-folded; (0, 0) for pad files.
 pub(super) fn paths(layout: &Layout, place: &Path) -> Vec<(u64, u64)> {
     let of = |path: &Path| {
         let path = place.join(path);
@@ -373,7 +378,7 @@ pub(super) fn paths(layout: &Layout, place: &Path) -> Vec<(u64, u64)> {
     layout.files().iter().map(|file| if file.pad { (0, 0) } else { of(&file.path) }).collect()
 }
 
-/// Whether a path leads to something that does not bear exactly this name: the file system is blind to case.
+/// Returns whether a path exists only in another case, so that the file system is case-insensitive.
 fn is_blind(place: &Path, path: &Path) -> bool {
     if fs::symlink_metadata(place.join(path)).is_err() {
         return false;

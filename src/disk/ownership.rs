@@ -1,20 +1,21 @@
-//! Whose the files of one torrent at work are: its own, somebody's who was there before, another torrent's. What is not its
-//! own is not written to, and only what it made is ever deleted.
+//! File ownership of one open torrent: files it created, existing files, files of other torrents.
+//!
+//! Files that are not the torrent's own are not written to, and only files that the torrent created are ever deleted.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::disk::bits::PieceBits;
-use crate::disk::fault;
-use crate::disk::layout::{LaidFile, Layout};
+use crate::disk::atomic_bitfield::AtomicBitfield;
+use crate::disk::beneath::{self as below, Access};
+use crate::disk::error;
+use crate::disk::layout::{FileEntry, Layout};
 use crate::disk::own_copy;
-use crate::disk::owners::entry::{self, Entry, Head};
-use crate::disk::owners::{Owner, Owners, Whose, paths};
-use crate::disk::paths::{self as below, Access};
-use crate::disk::rawio;
-use crate::disk::stamps::Stamp;
+use crate::disk::owners::entry::{self, Head, OwnershipRecord};
+use crate::disk::owners::{FileOwner, Owner, Owners, paths};
+use crate::disk::stamps::FileStamp;
+use crate::disk::sys;
 use crate::swarm::job::{DiskFault, FaultKind};
 use crate::wire::message::PieceIndex;
 
@@ -29,38 +30,36 @@ mod zeros;
 /// Bytes read in one go.
 const READ: usize = 256 * 1024;
 
-/// What is to be known of a torrent when its files have been looked at.
-pub struct Opening<'a> {
-    /// It has a resume record in this folder.
+/// Context for classifying the existing files when a torrent is opened.
+pub struct OpenContext<'a> {
+    /// Whether the torrent has resume data in this folder.
     pub known: bool,
-    /// The user lets it write over files that were there before.
     pub overwrite: bool,
-    /// Whether a file is not wanted.
     pub unwanted: &'a dyn Fn(u32) -> bool,
     /// Whether the torrent may have written to a file when it was at work here last.
     pub wrote: &'a dyn Fn(u32) -> bool,
 }
 
-/// Whose the files of a torrent are, while it is at work in a folder.
+/// Who owns each file of a torrent, while it is open in a folder.
 #[derive(Debug)]
 pub struct Ownership {
     owners: Arc<Owners>,
     pub(super) key: String,
     pub(super) layout: Arc<Layout>,
     dir: PathBuf,
-    /// The folder with its links resolved.
+    /// The canonical path of the download folder.
     place: PathBuf,
     pub(super) head: Head,
     whose: Vec<AtomicU8>,
-    /// What the record said.
-    recorded: Option<Entry>,
-    /// Those to whom paths belong that are not ours.
+    /// The ownership record loaded when the torrent was opened.
+    recorded: Option<OwnershipRecord>,
+    /// The other torrents that own paths of this one, by file index.
     others: Mutex<HashMap<u32, Owner>>,
     /// Files of its own that another program has changed, with whether the torrent made them.
     changed: Mutex<BTreeMap<u32, bool>>,
     twins: Vec<(u32, u32)>,
     overwrite: AtomicBool,
-    /// Whether anything is to be looked at before a write.
+    /// Whether any file must be checked before it is written to.
     guarded: AtomicBool,
     /// Whether a check is to come that tells whose files are.
     unjudged: AtomicBool,
@@ -76,18 +75,18 @@ impl Ownership {
         layout: Arc<Layout>,
         (dir, place): (&Path, PathBuf),
         head: Head,
-        recorded: Option<Entry>,
+        recorded: Option<OwnershipRecord>,
         others: HashMap<u32, Owner>,
     ) -> Self {
         let twins = recorded.as_ref().map_or_else(|| twins(&paths(&layout, &place)), |entry| entry.twins.clone());
-        let states = |entry: &Entry| -> Vec<u8> { entry.paths.iter().map(|path| path.whose as u8).collect() };
+        let states = |entry: &OwnershipRecord| -> Vec<u8> { entry.paths.iter().map(|path| path.whose as u8).collect() };
         let saved = recorded.as_ref().map(|entry| (states(entry), entry.head.clean));
-        // Until its files have been looked at it claims what it had.
+        // Until its files have been classified, the torrent claims what its record says.
         let whose = match &saved {
             Some((states, _)) => states.iter().copied().map(AtomicU8::new).collect(),
-            // Padding is never written, and nobody's.
+            // Pad files are never written and have no owner.
             None => {
-                let none = |file: &LaidFile| if file.pad { Whose::Made } else { Whose::Absent };
+                let none = |file: &FileEntry| if file.pad { FileOwner::Created } else { FileOwner::Absent };
                 layout.files().iter().map(|file| AtomicU8::new(none(file) as u8)).collect()
             }
         };
@@ -111,23 +110,22 @@ impl Ownership {
         }
     }
 
-    /// Whose a file is.
     #[must_use]
-    pub fn whose(&self, file: u32) -> Whose {
+    pub fn whose(&self, file: u32) -> FileOwner {
         let byte = self.whose.get(file as usize).map_or(0, |whose| whose.load(Ordering::Acquire));
-        Whose::of(byte).unwrap_or(Whose::Foreign)
+        FileOwner::of(byte).unwrap_or(FileOwner::Foreign)
     }
 
-    fn set(&self, file: u32, whose: Whose) {
+    fn set(&self, file: u32, whose: FileOwner) {
         if let Some(slot) = self.whose.get(file as usize) {
             slot.store(whose as u8, Ordering::Release);
         }
-        if matches!(whose, Whose::Unproven | Whose::Foreign | Whose::Shared | Whose::Lost) {
+        if matches!(whose, FileOwner::Undecided | FileOwner::Foreign | FileOwner::OtherTorrent | FileOwner::TakenOver) {
             self.guarded.store(true, Ordering::Release);
         }
     }
 
-    fn file(&self, n: u32) -> Option<&LaidFile> {
+    fn file(&self, n: u32) -> Option<&FileEntry> {
         self.layout.files().get(n as usize)
     }
 
@@ -138,29 +136,31 @@ impl Ownership {
     /// Whether a path belongs to another torrent.
     #[must_use]
     pub fn is_anothers(&self, n: u32) -> bool {
-        !matches!(self.whose(n), Whose::Made | Whose::Found) && self.owner(n).is_some()
+        !matches!(self.whose(n), FileOwner::Created | FileOwner::Existing) && self.owner(n).is_some()
     }
 
     fn owner(&self, n: u32) -> Option<Owner> {
         self.others.lock().unwrap_or_else(PoisonError::into_inner).get(&n).cloned()
     }
 
-    /// Its paths as others are to see them.
+    /// Returns the torrent's paths with their owners, as other torrents see them.
     pub(super) fn paths(&self) -> Vec<entry::Path> {
         let paths = paths(&self.layout, &self.place).into_iter().zip(0_u32..);
         paths.map(|((exact, folded), n)| entry::Path { exact, folded, whose: self.whose(n) }).collect()
     }
 
-    /// Judges what was found in the places of its files (`None` for nothing, a fault for what cannot be used), and takes the
-    /// paths. Files that are longer than they should be are cut where the user lets them be overwritten.
+    /// Classifies the files found at the torrent's paths and claims the paths.
+    ///
+    /// `looks` holds the result of `stat` per file: `None` for a missing file, a fault for an unusable one. If the user
+    /// allows overwriting, files that are too long are truncated.
     ///
     /// # Errors
-    /// When a path belongs to another torrent, two files are one here, or something cannot be used.
-    pub fn settle(
+    /// If a path belongs to another torrent, two files of the torrent are the same file on disk, or a path is unusable.
+    pub fn classify_files(
         &self,
-        opening: &Opening<'_>,
-        looks: Vec<Result<Option<Stamp>, DiskFault>>,
-    ) -> Result<Vec<Option<Stamp>>, DiskFault> {
+        opening: &OpenContext<'_>,
+        looks: Vec<Result<Option<FileStamp>, DiskFault>>,
+    ) -> Result<Vec<Option<FileStamp>>, DiskFault> {
         self.overwrite.store(opening.overwrite, Ordering::Release);
         self.tell_twins(&looks)?;
         let mut taken = Vec::new();
@@ -170,7 +170,8 @@ impl Ownership {
                 stamps.push(look?);
                 continue;
             };
-            let owner = self.owner(n).filter(|_| !matches!(self.recorded(n), Some(Whose::Made | Whose::Found)));
+            let owner =
+                self.owner(n).filter(|_| !matches!(self.recorded(n), Some(FileOwner::Created | FileOwner::Existing)));
             let unwanted = (opening.unwanted)(n);
             let look = match (look, &owner) {
                 (Err(_), _) if unwanted => Ok(None),
@@ -183,18 +184,18 @@ impl Ownership {
             };
             let look = look?;
             let whose = match (owner, look) {
-                (Some(_), None) if unwanted => Whose::Shared,
+                (Some(_), None) if unwanted => FileOwner::OtherTorrent,
                 (Some(owner), None) if owner.present => return Err(self.refusal(n, &owner)),
                 (Some(owner), look) if look.is_none() || (opening.overwrite && !owner.present) => {
                     taken.push((owner, n));
                     self.others.lock().unwrap_or_else(PoisonError::into_inner).remove(&n);
-                    if look.is_some() { Whose::Unproven } else { Whose::Absent }
+                    if look.is_some() { FileOwner::Undecided } else { FileOwner::Absent }
                 }
                 (Some(owner), Some(stamp)) if stamp.size != file.length && owner.present && !unwanted => {
                     return Err(self.refusal(n, &owner));
                 }
-                (Some(_), _) => Whose::Shared,
-                (None, None) => Whose::Absent,
+                (Some(_), _) => FileOwner::OtherTorrent,
+                (None, None) => FileOwner::Absent,
                 (None, Some(stamp)) => self.found(n, stamp, opening),
             };
             self.set(n, whose);
@@ -209,51 +210,51 @@ impl Ownership {
     }
 
     /// Whose a file is that is there and belongs to no other torrent.
-    fn found(&self, n: u32, stamp: Stamp, opening: &Opening<'_>) -> Whose {
+    fn found(&self, n: u32, stamp: FileStamp, opening: &OpenContext<'_>) -> FileOwner {
         let empty = self.file(n).is_none_or(|file| file.length == 0);
         let nothing = stamp.size == 0 || empty;
         let clean = self.recorded.as_ref().is_some_and(|entry| entry.head.clean);
         match self.recorded(n) {
-            Some(whose @ (Whose::Made | Whose::Found)) => whose,
+            Some(whose @ (FileOwner::Created | FileOwner::Existing)) => whose,
             // Made after the record was written, which the end of the program cut short. One that the torrent did not write
             // to was put there by somebody else since.
-            Some(Whose::Absent) if !clean && (empty || (opening.wrote)(n)) => Whose::Made,
+            Some(FileOwner::Absent) if !clean && (empty || (opening.wrote)(n)) => FileOwner::Created,
             // A record of an older version of the program says nothing of owners.
-            None if opening.known => Whose::Made,
-            _ if nothing => Whose::Found,
-            _ => Whose::Unproven,
+            None if opening.known => FileOwner::Created,
+            _ if nothing => FileOwner::Existing,
+            _ => FileOwner::Undecided,
         }
     }
 
-    fn recorded(&self, n: u32) -> Option<Whose> {
+    fn recorded(&self, n: u32) -> Option<FileOwner> {
         self.recorded.as_ref()?.paths.get(n as usize).map(|path| path.whose)
     }
 
-    /// Gives a file that is too long its length.
-    fn cut(&self, n: u32, file: &LaidFile) -> Result<Option<Stamp>, DiskFault> {
-        let words = |error: std::io::Error| fault::system(fault::Doing::Write, &self.path(n), &error, 0);
+    /// Truncates a file that is too long to its length in the torrent.
+    fn cut(&self, n: u32, file: &FileEntry) -> Result<Option<FileStamp>, DiskFault> {
+        let words = |error: std::io::Error| error::from_io(error::DiskOp::Write, &self.path(n), &error, 0);
         let open = below::open(&self.dir, &file.path, Access::Write).map_err(words)?;
         let length = open.metadata().map_err(words)?.len();
         if length > file.length {
             log::warn!("{} is cut from {length} to {} bytes, to be overwritten", self.path(n).display(), file.length);
             let meta = open.metadata().map_err(words)?;
-            if rawio::names(&meta) > 1 {
+            if sys::names(&meta) > 1 {
                 // Its other names keep what is in it.
                 let copy = own_copy::replace(&self.dir, &file.path, &open, file.length).map_err(words)?;
-                return Ok(Some(Stamp::new(&copy.metadata().map_err(words)?)));
+                return Ok(Some(FileStamp::new(&copy.metadata().map_err(words)?)));
             }
             open.set_len(file.length).map_err(words)?;
         }
         let meta = open.metadata().map_err(words)?;
-        Ok(Some(Stamp::new(&meta)))
+        Ok(Some(FileStamp::new(&meta)))
     }
 
-    /// Says so where two files of the torrent are one on this file system.
-    fn tell_twins(&self, looks: &[Result<Option<Stamp>, DiskFault>]) -> Result<(), DiskFault> {
+    /// Returns an error if two files of the torrent are the same file on this file system.
+    fn tell_twins(&self, looks: &[Result<Option<FileStamp>, DiskFault>]) -> Result<(), DiskFault> {
         let there = |n: u32| !matches!(looks.get(n as usize), None | Some(Ok(None)));
-        let inode = |n: u32| std::fs::symlink_metadata(self.path(n)).ok().and_then(|meta| rawio::inode(&meta));
+        let inode = |n: u32| std::fs::symlink_metadata(self.path(n)).ok().and_then(|meta| sys::inode(&meta));
         for (a, b) in self.twins.iter().filter(|(a, b)| there(*a) && there(*b)) {
-            // Where the system tells no inodes, it is one that is blind to case.
+            // Systems without inode numbers are assumed to be case-insensitive.
             if inode(*a) == inode(*b) {
                 return Err(one_file(&self.path(*a), &self.path(*b)));
             }
@@ -278,9 +279,10 @@ impl Ownership {
         DiskFault { kind, text }
     }
 
-    /// Files whose pieces have to be hashed before it is known whose they are.
-    pub fn in_question(&self) -> impl Iterator<Item = u32> + '_ {
-        let asked = |n: &u32| matches!(self.whose(*n), Whose::Unproven | Whose::Foreign | Whose::Shared);
+    /// Returns the files whose pieces must be hashed to decide who owns them.
+    pub fn undecided(&self) -> impl Iterator<Item = u32> + '_ {
+        let asked =
+            |n: &u32| matches!(self.whose(*n), FileOwner::Undecided | FileOwner::Foreign | FileOwner::OtherTorrent);
         let any = self.guarded.load(Ordering::Acquire);
         (0..self.whose.len() as u32).filter(move |n| any && asked(n))
     }
@@ -289,10 +291,10 @@ impl Ownership {
     /// it may still be the file that it was.
     pub fn question(&self, n: u32, same: bool) {
         let whose = self.whose(n);
-        if matches!(whose, Whose::Made | Whose::Found) {
+        if matches!(whose, FileOwner::Created | FileOwner::Existing) {
             let mut changed = self.changed.lock().unwrap_or_else(PoisonError::into_inner);
-            changed.insert(n, same && whose == Whose::Made);
-            self.set(n, Whose::Unproven);
+            changed.insert(n, same && whose == FileOwner::Created);
+            self.set(n, FileOwner::Undecided);
         }
     }
 
@@ -302,9 +304,16 @@ impl Ownership {
     }
 
     /// Takes note of files that have appeared since it was opened, before they are checked.
-    pub fn appeared(&self, n: u32) {
-        if self.whose(n) == Whose::Absent {
-            self.set(n, if self.file(n).is_some_and(|file| file.length == 0) { Whose::Found } else { Whose::Unproven });
+    pub fn on_file_appeared(&self, n: u32) {
+        if self.whose(n) == FileOwner::Absent {
+            self.set(
+                n,
+                if self.file(n).is_some_and(|file| file.length == 0) {
+                    FileOwner::Existing
+                } else {
+                    FileOwner::Undecided
+                },
+            );
         }
     }
 
@@ -312,7 +321,7 @@ impl Ownership {
     /// Bytes of a file that are `held` in the part file say nothing of what lies in the file's place.
     pub fn judge(
         &self,
-        written: &PieceBits,
+        written: &AtomicBitfield,
         unwanted: &dyn Fn(u32) -> bool,
         held: &dyn Fn(u32, u32) -> bool,
         stop: &dyn Fn() -> bool,
@@ -321,7 +330,7 @@ impl Ownership {
         let all = 0..self.layout.geometry().pieces();
         let mut evidence = None;
         let (mut refused, mut foreign) = (None, Vec::new());
-        for n in self.in_question().collect::<Vec<_>>() {
+        for n in self.undecided().collect::<Vec<_>>() {
             if stop() {
                 return None;
             }
@@ -329,7 +338,7 @@ impl Ownership {
             let stands = |piece| written.has(piece) && !held(n, piece);
             let whole = pieces.clone().all(stands);
             let bad = pieces.clone().any(|piece| self.is_inside(n, piece) && !written.has(piece));
-            if self.whose(n) == Whose::Shared {
+            if self.whose(n) == FileOwner::OtherTorrent {
                 if !whole && bad && !unwanted(n) {
                     refused = refused.or_else(|| self.owner(n).map(|owner| self.refusal(n, &owner)));
                 }
@@ -340,20 +349,20 @@ impl Ownership {
                 || pieces.clone().any(|piece| stands(piece) && proves(&mut zeros, piece))
                 || self.is_blank(n, stop)
             {
-                if self.was_changed(n) == Some(true) { Whose::Made } else { Whose::Found }
+                if self.was_changed(n) == Some(true) { FileOwner::Created } else { FileOwner::Existing }
             } else if self.overwrite.load(Ordering::Acquire) {
-                Whose::Made
+                FileOwner::Created
             } else if bad || !*evidence.get_or_insert_with(|| all.clone().any(|piece| proves(&mut zeros, piece))) {
-                Whose::Foreign
+                FileOwner::Foreign
             } else {
-                Whose::Unproven
+                FileOwner::Undecided
             };
             self.set(n, whose);
-            if whose == Whose::Foreign && !unwanted(n) {
+            if whose == FileOwner::Foreign && !unwanted(n) {
                 foreign.push(n);
             }
         }
-        self.guarded.store(self.in_question().next().is_some(), Ordering::Release);
+        self.guarded.store(self.undecided().next().is_some(), Ordering::Release);
         self.unjudged.store(false, Ordering::Release);
         refused.or_else(|| {
             let first = *foreign.first()?;
@@ -361,27 +370,27 @@ impl Ownership {
         })
     }
 
-    /// Whether a piece has bytes of this file alone.
+    /// Returns whether a piece lies completely within this file.
     fn is_inside(&self, n: u32, piece: u32) -> bool {
         let bytes = self.layout.bytes_of(PieceIndex(piece));
         self.file(n).is_some_and(|file| file.offset <= bytes.start && bytes.end <= file.offset + file.length)
     }
 
-    /// Whether a file holds nothing but zeros, and has no other name under which somebody keeps them.
+    /// Returns whether a file contains only zeros and has no other hard link.
     fn is_blank(&self, n: u32, stop: &dyn Fn() -> bool) -> bool {
         let Some(file) = self.file(n) else { return false };
         let Ok(open) = below::open(&self.dir, &file.path, Access::Read) else { return true };
         let Ok(meta) = open.metadata() else { return false };
-        if rawio::names(&meta) > 1 {
+        if sys::names(&meta) > 1 {
             return false;
         }
         let (mut at, mut buffer) = (0, vec![0; READ]);
-        while let Some(data) = rawio::next_data(&open, at).filter(|data| data.start < meta.len()) {
+        while let Some(data) = sys::next_data(&open, at).filter(|data| data.start < meta.len()) {
             at = data.start;
             let end = data.end.min(meta.len());
             while at < end {
                 let part = &mut buffer[..(end - at).min(READ as u64) as usize];
-                if stop() || rawio::read_exact_at(&open, part, at).is_err() || part.iter().any(|byte| *byte != 0) {
+                if stop() || sys::read_exact_at(&open, part, at).is_err() || part.iter().any(|byte| *byte != 0) {
                     return false;
                 }
                 at += part.len() as u64;
@@ -390,47 +399,46 @@ impl Ownership {
         true
     }
 
-    /// Takes note of a file that the torrent made.
-    pub fn made(&self, n: u32) {
-        self.set(n, Whose::Made);
+    /// Takes note of a file that the torrent on_file_created.
+    pub fn on_file_created(&self, n: u32) {
+        self.set(n, FileOwner::Created);
     }
 
-    /// The fault of a file that was not there when the torrent was opened, and is now, made by somebody else.
+    /// Returns the fault of a file that another program created after the torrent was opened.
     #[must_use]
     pub fn intruder(&self, n: u32) -> DiskFault {
         let path = self.path(n);
-        match self.owners.taken(&self.key, &self.layout, &self.dir).filter(|(taken, _)| *taken == path) {
+        match self.owners.first_conflict(&self.key, &self.layout, &self.dir).filter(|(taken, _)| *taken == path) {
             Some((_, owner)) => self.refusal(n, &owner),
-            None => fault::changed(&path, "was made by somebody else meanwhile"),
+            None => error::changed(&path, "was made by somebody else meanwhile"),
         }
     }
 
-    /// Which files may be deleted with the torrent: those that it made and nobody else uses.
+    /// Returns the files to delete with the torrent: it created them and no other torrent uses them.
     #[must_use]
     pub fn deletable(&self) -> BTreeSet<u32> {
         let used = self.owners.used(self);
-        (0..self.whose.len() as u32).filter(|n| self.whose(*n) == Whose::Made && !used.contains(n)).collect()
+        (0..self.whose.len() as u32).filter(|n| self.whose(*n) == FileOwner::Created && !used.contains(n)).collect()
     }
 
-    /// Writes the record, if it has anything new to say; `last` where the torrent is closed. Where it cannot be written, the
-    /// log says so.
+    /// Saves the ownership record if it changed. `last` marks a clean shutdown. A failure is logged.
     pub fn save(&self, last: bool) {
         let states: Vec<u8> = self.whose.iter().map(|whose| whose.load(Ordering::Acquire)).collect();
         let mut saved = self.saved.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whether it came to its end counts for files that are still to be made.
-        let clean = last || !states.contains(&(Whose::Absent as u8));
+        // A clean shutdown only matters for files that may still be created.
+        let clean = last || !states.contains(&(FileOwner::Absent as u8));
         if self.ended.load(Ordering::Acquire) || saved.as_ref().is_some_and(|it| it.0 == states && it.1 == clean) {
             return;
         }
         let head = Head { clean, ..self.head.clone() };
-        let entry = Entry { head, twins: self.twins.clone(), paths: self.paths() };
+        let entry = OwnershipRecord { head, twins: self.twins.clone(), paths: self.paths() };
         match self.owners.save(&self.key, &entry) {
             Ok(()) => *saved = Some((states, clean)),
             Err(error) => log::warn!("cannot take down whose the files in {} are: {error}", self.dir.display()),
         }
     }
 
-    /// The torrent is not at work any more.
+    /// Marks the torrent as closed; the record is not saved any more.
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);
     }
@@ -439,7 +447,7 @@ impl Ownership {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Deletes the record: the torrent's files are gone.
+    /// Deletes the ownership record, after the torrent's files were deleted.
     pub fn delete(&self) {
         self.end();
         self.owners.remove(&self.key);
@@ -452,7 +460,7 @@ impl Drop for Ownership {
     }
 }
 
-/// Pairs of files whose paths differ in case or Unicode form alone.
+/// Returns pairs of files whose paths differ only in case or Unicode normalization.
 fn twins(paths: &[(u64, u64)]) -> Vec<(u32, u32)> {
     let mut first: HashMap<u64, u32> = HashMap::with_capacity(paths.len());
     let mut pairs = Vec::new();

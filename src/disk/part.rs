@@ -1,15 +1,16 @@
-//! The part file of a torrent: bytes of files that are not wanted, which came with pieces that are.
+//! The part file of a torrent: data of unwanted files that was downloaded as part of wanted pieces.
 //!
-//! A piece at the border of two files holds bytes of both. Where only one of them is wanted, the bytes of the other go to
-//! one hidden file in the download folder: no file appears that nobody asked for, and a file of the user's that bears its
-//! name is not written to. When the file is wanted, they move to it.
+//! A piece that spans two files contains bytes of both. If only one of the files is wanted, the bytes of the other one
+//! are stored in one hidden file in the download folder: no unwanted file is created, and an existing file of the
+//! user at its path is not overwritten. When the file becomes wanted, its bytes are moved from the part file to the
+//! file.
 //!
 //! ```text
-//! head     magic, version, info-hash
-//! slot     magic, file, piece, length, whether it counts; then `length` bytes of the file, as far as it lies in the piece
+//! header   magic, version, info-hash
+//! slot     magic, file, piece, length, in use (0 or 1); then `length` bytes: the part of the file within the piece
 //! slot ..
 //! ```
-//! Numbers are little-endian. A slot that does not count any more keeps its place for the same part of the same file.
+//! Integers are little-endian. A slot that is no longer in use stays reserved for the same part of the same file.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -21,95 +22,99 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
+use crate::disk::beneath::{self, Access};
 use crate::disk::layout::Layout;
-use crate::disk::paths::{self, Access};
-use crate::disk::rawio;
+use crate::disk::sys;
 use crate::wire::message::{InfoHash, PieceIndex};
 
 const MAGIC: &[u8; 8] = b"TTUIPART";
 const VERSION: u32 = 1;
-/// Bytes of the head.
+/// Length of the file header, in bytes.
 const HEAD: u64 = 8 + 4 + 20;
 const SLOT_MAGIC: &[u8; 4] = b"SLOT";
-/// Bytes before those of a slot.
+/// Length of a slot header, in bytes.
 const SLOT_HEAD: u64 = 4 * 5;
 
-/// The name of the part file in the download folder. Other clients have files of their own form under
-/// `.<info-hash>.parts`.
+/// Returns the name of the part file in the download folder.
+///
+/// Other clients store part files of their own formats as `.<info-hash>.parts`.
 #[must_use]
 pub fn name(torrent: InfoHash) -> PathBuf {
     PathBuf::from(format!(".{torrent}.ttui.parts"))
 }
 
-/// Where a part of a file lies in the part file.
+/// The location of a part of a file in the part file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Slot {
-    /// Where its bytes begin in the part file.
+    /// Offset of the bytes in the part file.
     at: u64,
-    /// Where they begin in the torrent.
+    /// Offset of the bytes in the torrent.
     start: u64,
-    /// How many they are.
+    /// Number of bytes.
     length: u64,
-    counts: bool,
+    in_use: bool,
 }
 
 impl Slot {
-    /// Where a byte of the torrent lies in the part file.
+    /// Returns the position in the part file of the byte at `offset` of the torrent.
     #[must_use]
     pub const fn position(&self, offset: u64) -> u64 {
         self.at + (offset - self.start)
     }
 
-    /// The bytes of the torrent that it holds.
+    /// Returns the range of the torrent that the slot holds.
     #[must_use]
     pub const fn bytes(&self) -> Range<u64> {
         self.start..self.start + self.length
     }
 }
 
-/// Which files of a torrent are not wanted, and what the part file holds.
+/// Which files of a torrent are unwanted, and the index of the part file.
 #[derive(Debug, Default)]
-pub struct Parts {
-    /// Whether any file is not wanted or any slot counts. Where not, nothing of this is looked at.
+pub struct PartFile {
+    /// Whether any file is unwanted or any slot is in use; if not, the table need not be consulted.
     used: AtomicBool,
     unwanted_bytes: AtomicU64,
     table: RwLock<Table>,
 }
 
-/// What is known while nothing moves. Whoever reads or writes bytes of files that are not wanted holds it meanwhile.
+/// The index of the part file.
+///
+/// Locked for reading during I/O on unwanted files, for writing while slots are moved.
 #[derive(Debug, Default)]
 pub(super) struct Table {
-    /// For each file whether it is not wanted; empty where all are.
+    /// Whether each file is unwanted; empty if all files are wanted.
     unwanted: Vec<bool>,
-    /// By file and piece.
+    /// Slots by file index and piece index.
     slots: BTreeMap<(u32, u32), Slot>,
-    /// Where the next slot goes: 0 where there is no head yet.
+    /// Offset at which the next slot is appended; 0 if the part file has no header yet.
     end: u64,
 }
 
-/// Where bytes of a file are to be written.
+/// Where bytes of a file are written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Target {
     /// To the file itself.
     Own,
     /// To a slot of the part file.
     Slot(Slot),
-    /// To a slot that is still to be made.
+    /// To a slot that must be allocated first.
     NewSlot,
 }
 
 impl Table {
-    /// Whether a file is not wanted.
     pub(super) fn is_unwanted(&self, file: u32) -> bool {
         self.unwanted.get(file as usize).is_some_and(|unwanted| *unwanted)
     }
 
-    /// The slot of a file's bytes in a piece, where it counts.
+    /// Returns the slot in use for the bytes of a file within a piece.
     pub(super) fn find(&self, file: u32, piece: PieceIndex) -> Option<Slot> {
-        self.slots.get(&(file, piece.0)).copied().filter(|slot| slot.counts)
+        self.slots.get(&(file, piece.0)).copied().filter(|slot| slot.in_use)
     }
 
-    /// Where bytes of a file in a piece are to be written. What began in the part file stays together.
+    /// Returns where bytes of a file within a piece are written.
+    ///
+    /// A slot in use keeps receiving the bytes of its part.
     pub(super) fn target(&self, file: u32, piece: PieceIndex) -> Target {
         match self.find(file, piece) {
             Some(slot) => Target::Slot(slot),
@@ -118,36 +123,38 @@ impl Table {
         }
     }
 
-    /// Files that are wanted and of which something lies in the part file.
-    pub(super) fn misplaced(&self) -> Vec<u32> {
-        let counts = self.slots.iter().filter(|(_, slot)| slot.counts);
+    /// Returns the wanted files that have data in the part file.
+    pub(super) fn wanted_files(&self) -> Vec<u32> {
+        let counts = self.slots.iter().filter(|(_, slot)| slot.in_use);
         let mut files: Vec<u32> = counts.map(|((file, _), _)| *file).filter(|file| !self.is_unwanted(*file)).collect();
         files.dedup();
         files
     }
 
-    /// The slots of a file that count, with their pieces.
+    /// Returns the slots in use of a file, with their pieces.
     pub(super) fn slots_of(&self, file: u32) -> Vec<(PieceIndex, Slot)> {
-        let all = self.slots.range((file, 0)..=(file, u32::MAX)).filter(|(_, slot)| slot.counts);
+        let all = self.slots.range((file, 0)..=(file, u32::MAX)).filter(|(_, slot)| slot.in_use);
         all.map(|((_, piece), slot)| (PieceIndex(*piece), *slot)).collect()
     }
 
-    /// Whether nothing in the part file counts.
+    /// Returns whether no slot is in use.
     pub(super) fn is_empty(&self) -> bool {
-        !self.slots.values().any(|slot| slot.counts)
+        !self.slots.values().any(|slot| slot.in_use)
     }
 
-    /// Makes room in the open part file for the bytes that a file has in a piece: zeros, until something is written.
+    /// Allocates a slot in the open part file for the bytes of a file within a piece.
+    ///
+    /// A new slot is filled with zeros.
     ///
     /// # Errors
-    /// The system's. Nothing was made then.
+    /// The I/O error of the system. The slot is not allocated then.
     pub(super) fn make(&mut self, part: &File, layout: &Layout, file: u32, piece: PieceIndex) -> io::Result<Slot> {
         let bytes = bytes_of(layout, file, piece);
         let at = match self.slots.get(&(file, piece.0)) {
             Some(slot) => slot.at,
             None => self.end.max(HEAD) + SLOT_HEAD,
         };
-        let slot = Slot { at, start: bytes.start, length: bytes.end - bytes.start, counts: true };
+        let slot = Slot { at, start: bytes.start, length: bytes.end - bytes.start, in_use: true };
         if self.end == 0 {
             part.set_len(0)?;
             let mut head = MAGIC.to_vec();
@@ -156,7 +163,7 @@ impl Table {
             write(part, head, 0)?;
         }
         let end = self.end.max(at + slot.length);
-        // The length first: a slot that reaches beyond the end of the file was torn, and does not count.
+        // The length is set first: a slot that extends beyond the end of the file is torn and ignored.
         if part.metadata()?.len() < end {
             part.set_len(end)?;
         }
@@ -166,32 +173,32 @@ impl Table {
         Ok(slot)
     }
 
-    /// Makes a slot count no more.
+    /// Marks a slot as no longer in use.
     ///
     /// # Errors
-    /// The system's; it counts all the same until the program ends.
+    /// The I/O error of the system; the slot is then in use again after a restart.
     pub(super) fn drop_slot(&mut self, part: &File, file: u32, piece: PieceIndex) -> io::Result<()> {
         if let Some(slot) = self.slots.get_mut(&(file, piece.0)) {
-            slot.counts = false;
+            slot.in_use = false;
             write(part, slot_head(file, piece, slot), slot.at - SLOT_HEAD)?;
         }
         Ok(())
     }
 
-    /// Whether there is a part file of ours, be it empty.
+    /// Returns whether a valid part file exists, even one without slots in use.
     pub(super) const fn has_file(&self) -> bool {
         self.end > 0
     }
 
-    /// The part file is gone.
+    /// Forgets all slots, after the part file was deleted or before it is loaded.
     pub(super) fn clear(&mut self) {
         self.slots.clear();
         self.end = 0;
     }
 }
 
-impl Parts {
-    /// Whether any file is not wanted, or anything lies in the part file.
+impl PartFile {
+    /// Returns whether any file is unwanted or any slot is in use.
     #[must_use]
     pub fn is_used(&self) -> bool {
         self.used.load(Ordering::Acquire)
@@ -205,13 +212,13 @@ impl Parts {
         self.table.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes note of whether anything is left to be looked at.
+    /// Updates the result of [`PartFile::is_used`].
     pub(super) fn settled(&self, table: &Table) {
         let used = !table.is_empty() || table.unwanted.iter().any(|unwanted| *unwanted);
         self.used.store(used, Ordering::Release);
     }
 
-    /// Says which files are not wanted; all others are. Nothing moves yet.
+    /// Sets the unwanted files; all others are wanted. Moves no data yet.
     pub fn select(&self, layout: &Layout, unwanted: &[u32]) {
         let mut table = self.write();
         table.unwanted = if unwanted.is_empty() { Vec::new() } else { vec![false; layout.files().len()] };
@@ -228,42 +235,42 @@ impl Parts {
         self.settled(&table);
     }
 
-    /// Bytes of the files that are not wanted.
+    /// Returns the total length in bytes of the unwanted files.
     #[must_use]
     pub fn unwanted_bytes(&self) -> u64 {
         self.unwanted_bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether a file is not wanted.
     #[must_use]
     pub fn is_unwanted(&self, file: u32) -> bool {
         self.is_used() && self.read().is_unwanted(file)
     }
 
-    /// Where the bytes that a file has in a piece lie in the part file, if they do.
+    /// Returns the slot that holds the bytes of a file within a piece, if they are in the part file.
     #[must_use]
     pub fn find(&self, file: u32, piece: PieceIndex) -> Option<Slot> {
         if self.is_used() { self.read().find(file, piece) } else { None }
     }
 
-    /// Bytes of a file that lie in the part file.
+    /// Returns the number of bytes of a file that are in the part file.
     #[must_use]
     pub fn bytes_of(&self, file: u32) -> u64 {
         if self.is_used() { self.read().slots_of(file).iter().map(|(_, slot)| slot.length).sum() } else { 0 }
     }
 
-    /// Pieces of which something lies in the part file.
+    /// Returns the pieces that have data in the part file; a piece may occur more than once.
     #[must_use]
     pub fn pieces(&self) -> Vec<u32> {
-        self.read().slots.iter().filter(|(_, slot)| slot.counts).map(|((_, piece), _)| *piece).collect()
+        self.read().slots.iter().filter(|(_, slot)| slot.in_use).map(|((_, piece), _)| *piece).collect()
     }
 
-    /// Reads what the part file in a download folder holds. One that is damaged holds what comes before the damage, and
-    /// one that is not there or not ours nothing.
+    /// Loads the part file of a download folder.
+    ///
+    /// A damaged part file is read up to the damage. A missing or foreign file counts as empty.
     pub fn load(&self, dir: &Path, layout: &Layout) {
         let mut table = self.write();
         table.clear();
-        match paths::open(dir, &name(layout.info_hash()), Access::Read) {
+        match beneath::open(dir, &name(layout.info_hash()), Access::Read) {
             Ok(part) => (table.slots, table.end) = slots(&part, layout),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
             Err(error) => log::warn!("cannot read {}: {error}", dir.join(name(layout.info_hash())).display()),
@@ -272,7 +279,7 @@ impl Parts {
     }
 }
 
-/// The bytes of the torrent that a file has in a piece.
+/// Returns the range of the torrent that a file covers within a piece.
 fn bytes_of(layout: &Layout, file: u32, piece: PieceIndex) -> Range<u64> {
     let bytes = layout.bytes_of(piece);
     let file = &layout.files()[file as usize];
@@ -281,24 +288,26 @@ fn bytes_of(layout: &Layout, file: u32, piece: PieceIndex) -> Range<u64> {
 
 fn write(part: &File, bytes: Vec<u8>, at: u64) -> io::Result<()> {
     let length = bytes.len() as u64;
-    rawio::write_all_at(part, &[Bytes::from(bytes)], 0, length, at)
+    sys::write_all_at(part, &[Bytes::from(bytes)], 0, length, at)
 }
 
 fn slot_head(file: u32, piece: PieceIndex, slot: &Slot) -> Vec<u8> {
     let mut head = SLOT_MAGIC.to_vec();
-    // A piece has fewer than 2^32 bytes.
-    for number in [file, piece.0, slot.length as u32, u32::from(slot.counts)] {
+    // A piece is shorter than 2^32 bytes.
+    for number in [file, piece.0, slot.length as u32, u32::from(slot.in_use)] {
         head.extend_from_slice(&number.to_le_bytes());
     }
     head
 }
 
-/// What a part file holds, up to its end or the first damage, and where the next slot goes.
+/// Parses the slots of a part file up to its end or the first damage.
+///
+/// Also returns the offset for the next slot.
 fn slots(part: &File, layout: &Layout) -> (BTreeMap<(u32, u32), Slot>, u64) {
     let mut found = BTreeMap::new();
     let long = part.metadata().map_or(0, |meta| meta.len());
     let mut head = [0; HEAD as usize];
-    let ours = rawio::read_exact_at(part, &mut head, 0).is_ok()
+    let ours = sys::read_exact_at(part, &mut head, 0).is_ok()
         && head[..8] == *MAGIC
         && head[8..12] == VERSION.to_le_bytes()
         && head[12..] == layout.info_hash().0;
@@ -307,7 +316,7 @@ fn slots(part: &File, layout: &Layout) -> (BTreeMap<(u32, u32), Slot>, u64) {
     }
     let mut end = HEAD;
     let mut head = [0; SLOT_HEAD as usize];
-    while end + SLOT_HEAD <= long && rawio::read_exact_at(part, &mut head, end).is_ok() {
+    while end + SLOT_HEAD <= long && sys::read_exact_at(part, &mut head, end).is_ok() {
         let (words, _) = head.as_chunks::<4>();
         let [file, piece, length, counts] = [1, 2, 3, 4].map(|n| u32::from_le_bytes(words[n]));
         let known = layout.files().get(file as usize).is_some_and(|f| !f.pad)
@@ -316,7 +325,7 @@ fn slots(part: &File, layout: &Layout) -> (BTreeMap<(u32, u32), Slot>, u64) {
             break;
         }
         let bytes = bytes_of(layout, file, PieceIndex(piece));
-        let slot = Slot { at: end + SLOT_HEAD, start: bytes.start, length: u64::from(length), counts: counts == 1 };
+        let slot = Slot { at: end + SLOT_HEAD, start: bytes.start, length: u64::from(length), in_use: counts == 1 };
         if slot.bytes() != bytes || slot.at + slot.length > long {
             break;
         }
@@ -333,7 +342,7 @@ mod tests {
 
     fn open(dir: &Path, layout: &Layout) -> File {
         let path = name(layout.info_hash());
-        paths::open(dir, &path, Access::Create).or_else(|_| paths::open(dir, &path, Access::Write)).unwrap()
+        beneath::open(dir, &path, Access::Create).or_else(|_| beneath::open(dir, &path, Access::Write)).unwrap()
     }
 
     #[test]
@@ -341,7 +350,7 @@ mod tests {
         // Pieces of 10: a in 0 and 1, b in 1, c in 1 to 3, d in 3.
         let l = layout(10, &[(Some("a"), 12), (Some("b"), 3), (Some("c"), 20), (None, 2), (Some("d"), 3)]);
         let dir = tempfile::tempdir().unwrap();
-        let parts = Parts::default();
+        let parts = PartFile::default();
         parts.load(dir.path(), &l);
         assert!(!parts.is_used() && parts.pieces().is_empty());
         let made = [(0, 1), (1, 1), (2, 1), (2, 3), (4, 3)];
@@ -351,18 +360,18 @@ mod tests {
             write(&part, vec![file as u8 + 1; slot.length as usize], slot.at).unwrap();
         }
         let expected = [10..12, 12..15, 15..20, 30..35, 37..40];
-        let check = |parts: &Parts, left: usize| {
+        let check = |parts: &PartFile, left: usize| {
             for (n, (file, piece)) in made.into_iter().enumerate() {
                 let slot = parts.find(file, PieceIndex(piece));
                 assert_eq!(slot.map(|slot| slot.bytes()), (n < left).then(|| expected[n].clone()), "{file} {piece}");
                 let Some(slot) = slot else { continue };
                 let mut bytes = vec![0; slot.length as usize];
-                rawio::read_exact_at(&part, &mut bytes, slot.position(slot.start)).unwrap();
+                sys::read_exact_at(&part, &mut bytes, slot.position(slot.start)).unwrap();
                 assert!(bytes.iter().all(|byte| *byte == file as u8 + 1));
             }
         };
         let again = || {
-            let parts = Parts::default();
+            let parts = PartFile::default();
             parts.load(dir.path(), &l);
             parts
         };
@@ -376,14 +385,14 @@ mod tests {
             let left = again().read().slots.len();
             assert!(left < 5, "cut at {cut}");
         }
-        // Another torrent's, another version's, none at all.
+        // A part file of another torrent, of another version, or a file that is no part file.
         for at in [0, 8, 12] {
             let mut other = whole.clone();
             other[at] ^= 1;
             std::fs::write(&path, other).unwrap();
             assert!(again().read().is_empty());
         }
-        // A slot that is longer than its bytes, of a pad file, of a piece that its file is not in.
+        // A slot with a wrong length, of a pad file, or of a piece outside of its file.
         for (at, byte) in [(HEAD + 12, 200), (HEAD + 4, 3), (HEAD + 8, 2), (HEAD + 16, 2)] {
             let mut other = whole.clone();
             other[at as usize] = byte;
@@ -396,7 +405,7 @@ mod tests {
     fn a_slot_that_counts_no_more_keeps_its_place() {
         let l = layout(10, &[(Some("a"), 12), (Some("b"), 30)]);
         let dir = tempfile::tempdir().unwrap();
-        let (parts, part) = (Parts::default(), open(dir.path(), &l));
+        let (parts, part) = (PartFile::default(), open(dir.path(), &l));
         parts.load(dir.path(), &l);
         parts.select(&l, &[0]);
         assert!(parts.is_used() && parts.is_unwanted(0) && !parts.is_unwanted(1));
@@ -404,11 +413,11 @@ mod tests {
         assert_eq!(parts.read().target(0, PieceIndex(1)), Target::NewSlot);
         let first = parts.write().make(&part, &l, 0, PieceIndex(1)).unwrap();
         assert_eq!(parts.read().target(0, PieceIndex(1)), Target::Slot(first));
-        assert!(parts.read().misplaced().is_empty());
+        assert!(parts.read().wanted_files().is_empty());
         parts.select(&l, &[1]);
         assert_eq!(parts.read().target(0, PieceIndex(1)), Target::Slot(first), "what began there stays together");
         assert_eq!(parts.read().target(1, PieceIndex(1)), Target::NewSlot);
-        assert_eq!(parts.read().misplaced(), [0]);
+        assert_eq!(parts.read().wanted_files(), [0]);
         parts.write().drop_slot(&part, 0, PieceIndex(1)).unwrap();
         parts.load(dir.path(), &l);
         assert!(parts.read().is_empty() && parts.read().has_file());
@@ -417,6 +426,6 @@ mod tests {
         let again = parts.write().make(&part, &l, 0, PieceIndex(1)).unwrap();
         assert!(again == first && second.at > first.at);
         parts.select(&l, &[]);
-        assert_eq!(parts.read().misplaced(), [0, 1]);
+        assert_eq!(parts.read().wanted_files(), [0, 1]);
     }
 }

@@ -1,4 +1,4 @@
-//! The disk threads: collecting and writing, checking, syncing.
+//! The disk thread pool: opens storages and runs the threads that write and hash, check and fsync.
 
 use std::collections::HashMap;
 use std::io;
@@ -11,67 +11,67 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use crate::disk::bits::{PieceBits, runs};
-use crate::disk::busy::Busy;
+use crate::disk::alias_paths;
+use crate::disk::atomic_bitfield::{AtomicBitfield, runs};
 use crate::disk::check::Check;
-use crate::disk::fault;
+use crate::disk::error;
+use crate::disk::file_cache::FileCache;
 use crate::disk::files::Files;
-use crate::disk::handles::Handles;
-use crate::disk::layout::{LaidFile, Layout};
-use crate::disk::names;
+use crate::disk::layout::{FileEntry, Layout};
 use crate::disk::owners::Owners;
-use crate::disk::ownership::{Opening, Ownership};
-use crate::disk::place::Place;
-use crate::disk::rawio;
-use crate::disk::resume::Record;
-use crate::disk::shard::{Shard, Then, Turn, Work};
-use crate::disk::stamps::Stamp;
+use crate::disk::ownership::{OpenContext, Ownership};
+use crate::disk::resume::ResumeWriter;
+use crate::disk::resume_check::{self, CheckedResume};
+use crate::disk::resume_store::{self, LoadedResume, ResumeStore};
+use crate::disk::shard::{Barrier, BarrierAction, Shard, Work};
+use crate::disk::stamps::FileStamp;
 use crate::disk::storage::{Resumed, Storage, StorageSpec};
-use crate::disk::store::{self, Found, Store};
-use crate::disk::trust::{self, Verdict};
+use crate::disk::sys;
+use crate::disk::torrent_disk::TorrentDisk;
+use crate::disk::utilization::BusyMeter;
 use crate::limits::{BUDGET, SHUTDOWN};
 use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
 
-/// The share of the budget that may wait in the disk threads' memory.
+/// Maximum bytes buffered in the disk threads: a share of the write budget.
 const HELD: u64 = BUDGET / 4;
-/// How often open files are looked at, and whether any need syncing.
+/// Interval for detecting external changes of open files and for deciding whether to fsync.
 const LOOK: Duration = Duration::from_secs(5);
-/// What is written is synced after this time.
+/// Maximum age of unsynced writes.
 const SYNC: Duration = Duration::from_secs(30);
-/// Stack of a disk thread, in bytes.
+/// Stack size of a disk thread, in bytes.
 const STACK: usize = 512 * 1024;
 
-/// The disk threads and what they share. All storages are opened here.
+/// The disk threads and their shared state. Opens all storages.
 #[derive(Debug)]
 pub struct DiskPool {
     threads: Arc<Threads>,
     running: Vec<JoinHandle<()>>,
-    /// Each thread holds the sender until it ends.
+    /// Each thread holds a clone until it ends; the channel disconnects when the last thread has ended.
     running_mark: Option<Sender<()>>,
     ended: Receiver<()>,
-    /// Dropping it ends the thread that syncs.
+    /// Dropping the sender ends the sync thread.
     tick: Option<Sender<()>>,
 }
 
-/// How the disk threads are reached.
+/// Shared state of the pool: the queues of the disk threads, and what storages have in common.
 #[derive(Debug)]
 pub struct Threads {
     pub(super) shards: Vec<Sender<Work>>,
-    /// `None` ends the thread for checks.
+    /// Queue of the check thread; `None` ends it.
     pub(super) checks: Sender<Option<Check>>,
-    busy: Vec<Arc<Busy>>,
+    busy: Vec<Arc<BusyMeter>>,
     stop: AtomicBool,
-    handles: Arc<Handles>,
-    places: Mutex<Vec<Weak<Place>>>,
+    handles: Arc<FileCache>,
+    places: Mutex<Vec<Weak<TorrentDisk>>>,
     next: AtomicU64,
     owners: Mutex<HashMap<PathBuf, Arc<Owners>>>,
-    /// That nothing can be recorded was told.
+    /// Whether it was reported to the user that resume data cannot be written.
     complained: Arc<AtomicBool>,
 }
 
 impl Threads {
-    /// Gives each thread its share of jobs.
-    pub(super) fn hand_out(&self, place: &Arc<Place>, shares: &mut [Vec<DiskJob>]) {
+    /// Sends each disk thread its share of jobs.
+    pub(super) fn dispatch(&self, place: &Arc<TorrentDisk>, shares: &mut [Vec<DiskJob>]) {
         for (shard, share) in self.shards.iter().zip(shares) {
             if share.is_empty() {
                 continue;
@@ -83,48 +83,49 @@ impl Threads {
         }
     }
 
-    /// Has something done when all threads have done what they were given.
-    pub(super) fn turn(&self, place: &Arc<Place>, then: Then) {
-        let turn = Turn::new(Arc::clone(place), self.shards.len(), then);
+    /// Enqueues a barrier: `then` runs once all threads have done the jobs queued before.
+    pub(super) fn barrier(&self, place: &Arc<TorrentDisk>, then: BarrierAction) {
+        let turn = Barrier::new(Arc::clone(place), self.shards.len(), then);
         for shard in &self.shards {
-            // A thread that has ended has nothing left to wait for.
-            if shard.send(Work::Turn(Arc::clone(&turn))).is_err() {
-                turn.come();
+            // A thread that has ended cannot arrive at the barrier itself.
+            if shard.send(Work::Barrier(Arc::clone(&turn))).is_err() {
+                turn.arrive();
             }
         }
     }
 
-    fn places(&self) -> Vec<Arc<Place>> {
+    fn places(&self) -> Vec<Arc<TorrentDisk>> {
         let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
         places.retain(|p| p.upgrade().is_some_and(|p| !p.is_closed()));
         places.iter().filter_map(Weak::upgrade).collect()
     }
 }
 
-/// Answers jobs that no thread is left to do.
-fn refuse(place: &Place, work: Work) {
+/// Answers jobs whose disk thread has ended: their writes fail.
+fn refuse(place: &TorrentDisk, work: Work) {
     let Work::Jobs(_, jobs) = work else { return };
-    let fault = fault::other("a disk thread has ended: start the program again".into());
+    let fault = error::other("a disk thread has ended: start the program again".into());
     for job in jobs {
         if let DiskJob::Write { block, data } = job {
-            place.answer(DiskDone::Wrote(data.len() as u64));
-            place.answer(DiskDone::Failed { piece: block.piece, fault: fault.clone() });
+            place.send_result(DiskDone::Wrote(data.len() as u64));
+            place.send_result(DiskDone::Failed { piece: block.piece, fault: fault.clone() });
         }
     }
 }
 
 impl DiskPool {
-    /// Starts `threads` threads named `disk0` and so on, one for checks (which takes more while it checks) and one
-    /// that syncs.
+    /// Starts `threads` disk threads (`disk0`, ..), a check thread and a sync thread.
+    ///
+    /// The check thread starts more threads for each check.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the system cannot create a thread.
     pub fn start(threads: usize) -> io::Result<DiskPool> {
         let count = threads.max(1);
         let mut shards = Vec::new();
         let mut inboxes = Vec::new();
         for _ in 0..count {
-            // Unbounded in form: what waits here is within the torrents' budget of bytes asked for and unwritten.
+            // Unbounded, but the torrents' budget of requested and unwritten bytes limits what is queued here.
             let (shard, inbox) = crossbeam_channel::unbounded();
             shards.push(shard);
             inboxes.push(inbox);
@@ -136,7 +137,7 @@ impl DiskPool {
             checks,
             busy: (0..count).map(|_| Arc::default()).collect(),
             stop: AtomicBool::new(false),
-            handles: Arc::new(Handles::of_this_process()),
+            handles: Arc::new(FileCache::of_this_process()),
             places: Mutex::default(),
             next: AtomicU64::new(1),
             owners: Mutex::default(),
@@ -170,11 +171,14 @@ impl DiskPool {
         Ok(())
     }
 
-    /// Opens a torrent's storage: claims it, reads its resume record and looks at its files. Makes no file or
-    /// folder outside the state folder, and no record before there is something to record. `answer` is called from disk threads and must not block.
+    /// Opens the storage of a torrent: claims it, loads and verifies its resume data, and stats its files.
+    ///
+    /// Creates no file or folder outside the state folder, and no resume data before there is something to record.
+    /// `answer` is called from disk threads and must not block.
     ///
     /// # Errors
-    /// When another process (or this one) works on it, when the folder is missing or holds what must not be touched.
+    /// If a process has the torrent open in this folder, the folder's disk seems not to be mounted, the resume data
+    /// cannot be read now, or a path belongs to another torrent or is otherwise unusable.
     pub fn open(
         &self,
         spec: StorageSpec,
@@ -182,13 +186,13 @@ impl DiskPool {
     ) -> Result<(Storage, Resumed), DiskFault> {
         let StorageSpec { layout, dir, state_dir, allocate, unwanted, overwrite } = spec;
         let dir = std::path::absolute(&dir).unwrap_or(dir);
-        let (layout, other_names) = names::find(&layout, &dir);
-        let store = Store::new(&state_dir, layout.info_hash(), &dir);
+        let (layout, other_names) = alias_paths::find(&layout, &dir);
+        let store = ResumeStore::new(&state_dir, layout.info_hash(), &dir);
         let (claim, unprotected) = store.claim()?;
-        let boot = store::boot();
+        let boot = resume_store::boot_id();
         let found = store.read(&layout, &boot);
         let totals = store.read_totals();
-        let totals = totals.map_err(|error| fault::system(fault::Doing::Read, &store.record(), &error, 0))?;
+        let totals = totals.map_err(|error| error::from_io(error::DiskOp::Read, &store.record(), &error, 0))?;
         if let Some(fault) = &found.fault {
             return Err(fault.clone());
         }
@@ -198,19 +202,19 @@ impl DiskPool {
         let files = Files::new(id, dir.clone(), allocate, handles, Arc::clone(&ownership));
         files.parts().load(&dir, &layout);
         files.parts().select(&layout, &unwanted);
-        let look = |(n, file): (usize, &LaidFile)| if file.pad { Ok(None) } else { files.look(n as u32) };
+        let look = |(n, file): (usize, &FileEntry)| if file.pad { Ok(None) } else { files.stat(n as u32) };
         let mut looks: Vec<_> = layout.files().iter().enumerate().map(look).collect();
-        looks.push(files.look(files.part()));
-        // Whatever has the place of a file that is not wanted, it is not touched.
+        looks.push(files.stat(files.part()));
+        // An entry at the path of an unwanted file is never touched, whatever it is.
         let unwanted = |n| files.parts().is_unwanted(n);
-        let wrote = |n| trust::may_have_written(&found, n);
-        let opening = Opening { known: found.base.is_some(), overwrite, unwanted: &unwanted, wrote: &wrote };
-        let looks = ownership.settle(&opening, looks)?;
+        let wrote = |n| resume_check::may_have_written(&found, n);
+        let opening = OpenContext { known: found.base.is_some(), overwrite, unwanted: &unwanted, wrote: &wrote };
+        let looks = ownership.classify_files(&opening, looks)?;
         let device = device(&dir);
         if found.base.is_some() && looks.iter().zip(layout.files()).all(|(l, f)| l.is_none() || f.length == 0) {
-            is_it_mounted(&dir, &found, device, &store)?;
+            check_mounted(&dir, &found, device, &store)?;
         }
-        let verdict = trust::judge(&layout, &found, &looks, files.parts());
+        let verdict = resume_check::verify_resume(&layout, &found, &looks, files.parts());
         verdict.in_question.iter().for_each(|(n, same)| ownership.question(*n, *same));
         for (n, look) in looks.iter().enumerate() {
             let Some(look) = look else { continue };
@@ -222,31 +226,31 @@ impl DiskPool {
         }
         let mut notes = found.notes.clone();
         notes.extend(other_names);
-        notes.extend(trust::sentence(&verdict, &dir));
+        notes.extend(resume_check::describe(&verdict, &dir));
         let have = verdict.have.to_bytes().into();
-        let check = with_questions(&layout, &ownership, &looks, &verdict);
-        let verdict = Verdict { check: check.clone(), ..verdict };
+        let check = pieces_to_check(&layout, &ownership, &looks, &verdict);
+        let verdict = CheckedResume { check: check.clone(), ..verdict };
         let handles = (id, Arc::clone(&self.threads.handles));
-        let record = Record::go_on(store, boot, device, &found, verdict, handles);
+        let record = ResumeWriter::from_loaded(store, boot, device, &found, verdict, handles);
         ownership.save(false);
         let complained = Arc::clone(&self.threads.complained);
-        let place = Arc::new(Place::new(id, files, record, Box::new(answer), claim, complained));
-        // A file system without locks is no fault: better no protection than no download.
+        let place = Arc::new(TorrentDisk::new(id, files, record, Box::new(answer), claim, complained));
+        // A file system without locks is not an error: running unprotected is better than not downloading.
         if let Some(error) = unprotected.filter(|error| error.kind() != io::ErrorKind::Unsupported) {
-            place.heed(Err(error));
+            place.report_save_error(Err(error));
         }
         self.threads.places.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::downgrade(&place));
         // Before a check it is not known whose the files are: it moves what is wanted when it is over.
         if !check.is_empty() {
             ownership.await_judgement();
         } else {
-            self.threads.turn(&place, Then::Move);
+            self.threads.barrier(&place, BarrierAction::MoveWanted);
         }
         let note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok((Storage::new(place, Arc::clone(&self.threads)), Resumed { have, check, totals, note }))
     }
 
-    /// Who owns which paths, by the records of this state folder.
+    /// Returns the ownership records of a state folder, one shared instance per folder.
     #[must_use]
     pub fn owners(&self, state_dir: &Path) -> Arc<Owners> {
         let mut owners = self.threads.owners.lock().unwrap_or_else(PoisonError::into_inner);
@@ -254,13 +258,15 @@ impl DiskPool {
         Arc::clone(owners.entry(state_dir.to_path_buf()).or_insert_with(new))
     }
 
-    /// How busy the busiest disk thread was during the last second: 0 to 1.
+    /// Returns the utilization of the busiest disk thread during the last second, from 0 to 1.
     #[must_use]
     pub fn busy(&self) -> f32 {
         self.threads.busy.iter().map(|b| b.share()).fold(0.0, f32::max)
     }
 
-    /// Closes what is still open and ends the threads. Returns the names of those that did not end in time.
+    /// Closes all open storages and ends the threads.
+    ///
+    /// Returns the names of threads that did not end before the deadline.
     pub fn shutdown(mut self, deadline: Duration) -> Vec<String> {
         self.stop(deadline)
     }
@@ -269,22 +275,22 @@ impl DiskPool {
         let until = Instant::now() + deadline;
         for place in self.threads.places() {
             if !place.begin_closing() {
-                self.threads.turn(&place, Then::Close(None));
+                self.threads.barrier(&place, BarrierAction::Close(None));
             }
         }
         self.threads.stop.store(true, Ordering::Release);
         for shard in &self.threads.shards {
-            // One that has ended needs not be told.
+            // A send error means that the thread has ended already.
             let _ = shard.send(Work::Stop);
         }
         let _ = self.threads.checks.send(None);
         drop((self.tick.take(), self.running_mark.take()));
-        // Nothing is ever sent: it ends when the last thread does, or at the deadline.
+        // Nothing is ever sent: `recv` returns when the last thread drops its sender, or at the deadline.
         let _ = self.ended.recv_deadline(until);
         let mut late = Vec::new();
         for thread in self.running.drain(..) {
             let name = thread.thread().name().unwrap_or_default().to_owned();
-            // One that has dropped its mark is through, even if the system has not cleared it away yet.
+            // A thread that has dropped its sender is done, even if the system has not reaped it yet.
             if Instant::now() >= until && !thread.is_finished() {
                 late.push(name);
             } else if thread.join().is_err() {
@@ -306,27 +312,27 @@ impl Drop for DiskPool {
     }
 }
 
-/// The pieces to hash: those that are not vouched for, and those of files of which it is not known whose they are.
-fn with_questions(
+/// Returns the pieces to hash: those of `verdict.check` and those of files with undecided ownership.
+fn pieces_to_check(
     layout: &Layout,
     ownership: &Ownership,
-    looks: &[Option<Stamp>],
-    verdict: &Verdict,
+    looks: &[Option<FileStamp>],
+    verdict: &CheckedResume,
 ) -> Vec<Range<u32>> {
     let there = |n: &u32| looks.get(*n as usize).copied().flatten().is_some_and(|stamp| stamp.size > 0);
-    let mut asked = ownership.in_question().filter(there).peekable();
+    let mut asked = ownership.undecided().filter(there).peekable();
     if asked.peek().is_none() {
         return verdict.check.clone();
     }
     let pieces = layout.geometry().pieces();
-    let check = PieceBits::new(pieces);
+    let check = AtomicBitfield::new(pieces);
     verdict.check.iter().for_each(|run| check.set_all(run.clone()));
     asked.for_each(|n| check.set_all(layout.pieces_of(n as usize)));
     runs((0..pieces).filter(|piece| check.has(*piece) && !verdict.have.has(*piece)))
 }
 
-/// Says so when all files are gone because, as it seems, another disk or none is where they were.
-fn is_it_mounted(dir: &Path, found: &Found, device: u64, store: &Store) -> Result<(), DiskFault> {
+/// Returns an error if the folder is on another device than before: its disk is probably not mounted.
+fn check_mounted(dir: &Path, found: &LoadedResume, device: u64, store: &ResumeStore) -> Result<(), DiskFault> {
     let Some(base) = found.base.as_ref().filter(|b| b.written.iter().any(|byte| *byte != 0)) else { return Ok(()) };
     if device == base.device {
         return Ok(());
@@ -336,16 +342,16 @@ fn is_it_mounted(dir: &Path, found: &Found, device: u64, store: &Store) -> Resul
         dir.display(),
         store.record().display()
     );
-    Err(fault::passing(text))
+    Err(error::transient(text))
 }
 
-/// The device that a folder lies on, or would if it is not there; 0 where the system does not tell.
+/// Returns the device number of `dir` or its nearest existing ancestor; 0 if unknown.
 pub(super) fn device(dir: &Path) -> u64 {
     let there = dir.ancestors().find_map(|d| std::fs::metadata(d).ok());
-    there.and_then(|m| rawio::inode(&m)).map_or(0, |(device, _)| device)
+    there.and_then(|m| sys::inode(&m)).map_or(0, |(device, _)| device)
 }
 
-/// The thread for checks: one torrent after the other, each on all cores.
+/// Main function of the check thread: runs hash checks one torrent at a time, each on all cores.
 fn check_all(threads: &Threads, to_check: &Receiver<Option<Check>>) {
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let stop = || threads.stop.load(Ordering::Acquire);
@@ -354,7 +360,7 @@ fn check_all(threads: &Threads, to_check: &Receiver<Option<Check>>) {
     }
 }
 
-/// The thread that looks after open files and syncs what was written a while ago.
+/// Main function of the sync thread: detects external file changes and fsyncs older writes.
 fn sync_all(threads: &Threads, ticks: &Receiver<()>) {
     let mut last: HashMap<u64, Instant> = HashMap::new();
     while ticks.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {

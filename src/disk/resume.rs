@@ -1,60 +1,60 @@
-//! A torrent's resume record while it is at work: pieces are noted in the journal as they come, and now and then all
-//! that is known is written anew.
+//! Writes the resume data of an open torrent: a journal of changes, and periodically a new base.
 
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::disk::bits::PieceBits;
+use crate::disk::atomic_bitfield::AtomicBitfield;
+use crate::disk::file_cache::{FileCache, JOURNAL};
 use crate::disk::files::Files;
-use crate::disk::handles::{Handles, JOURNAL};
-use crate::disk::record::{Base, JournalHead, Note};
-use crate::disk::store::{Found, Store};
-use crate::disk::trust::Verdict;
+use crate::disk::resume_check::CheckedResume;
+use crate::disk::resume_format::{JournalEntry, JournalHeader, ResumeData};
+use crate::disk::resume_store::{LoadedResume, ResumeStore};
 use crate::swarm::job::Totals;
 
-/// Before a write, the journal's last entry must be no older than this.
+/// Maximum age of the journal's last entry when a write starts.
 const HEARTBEAT: Duration = Duration::from_secs(3);
-/// A failing record is logged this often.
+/// Minimum interval between log messages about resume data that cannot be written.
 const COMPLAIN: Duration = Duration::from_secs(60);
-/// Journals that are kept for a base that is not the last one. More of them make the next base a durable one, after which
-/// the old ones can go.
+/// Maximum number of journals kept for an older base.
+///
+/// Beyond it the next base is fsynced, and the old journals can be deleted.
 const JOURNALS: u64 = 4;
 
-/// How a record is to be written.
+/// How resume data are saved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Manner {
-    /// Synced: it may take as long as the disk does.
+pub enum SaveMode {
+    /// Fsynced: blocks as long as the disk takes.
     Durable,
-    /// At once: it survives a kill, and a power cut leaves the last durable one.
+    /// Without fsync: survives a crash of the process; a power loss leaves the last durable base.
     Quick,
-    /// At once, and the last one: nothing comes after.
+    /// Without fsync, as the final state of a clean shutdown: nothing is written afterwards.
     Last,
 }
 
-/// The record of a torrent at work. Nothing is written before there is something to say.
+/// Writes the resume data of an open torrent. Nothing is written before there is something to record.
 #[derive(Debug)]
-pub struct Record {
-    store: Store,
+pub struct ResumeWriter {
+    store: ResumeStore,
     boot: String,
     chain: u64,
     device: u64,
-    /// The number of the storage among the handles.
+    /// The storage id in `handles`.
     id: u64,
-    handles: Arc<Handles>,
+    handles: Arc<FileCache>,
     /// Pieces that are verified and written.
-    pub written: PieceBits,
-    /// Those of them that are synced.
-    pub synced: PieceBits,
-    /// Pieces that are still to be hashed.
-    pub unsure: PieceBits,
+    pub written: AtomicBitfield,
+    /// The written pieces that are fsynced.
+    pub synced: AtomicBitfield,
+    /// Pieces that still have to be hashed.
+    pub unverified: AtomicBitfield,
     began: Instant,
-    /// When the journal had its last entry: milliseconds since `began`, plus 1; 0 for never.
+    /// Time of the last journal entry: milliseconds since `began`, plus 1; 0 if there is none.
     last: AtomicU64,
     lost: AtomicBool,
     begun: AtomicBool,
-    /// Something is known that could not be written.
+    /// Whether a write of resume data failed and must be repeated.
     behind: AtomicBool,
     journal: Mutex<Journal>,
     saving: Mutex<Saving>,
@@ -63,17 +63,17 @@ pub struct Record {
 
 #[derive(Debug, Default)]
 struct Journal {
-    /// The journal that is written to, `None` before the first base and after a fault.
-    head: Option<JournalHead>,
-    /// What is noted while a base is being written: the next journal begins with it.
-    pending: Option<Vec<Note>>,
+    /// Header of the current journal; `None` before the first base and after a write error.
+    head: Option<JournalHeader>,
+    /// Entries recorded while a base is being written: the first ones of the next journal.
+    pending: Option<Vec<JournalEntry>>,
 }
 
 #[derive(Debug)]
 struct Saving {
     generation: u64,
     keep_from: u64,
-    /// Whether the base on disk is durable, and so worth keeping when the next one is written.
+    /// Whether the base on disk was fsynced, and so is worth keeping as previous base.
     durable: bool,
     ended: bool,
 }
@@ -82,18 +82,18 @@ fn lock<T>(of: &Mutex<T>) -> MutexGuard<'_, T> {
     of.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-impl Record {
-    /// Goes on from what was found. Nothing is written yet. `id` is the storage's number among the handles.
+impl ResumeWriter {
+    /// Continues the loaded resume data `found`. Writes nothing yet. `id` is the storage id in `handles`.
     #[must_use]
-    pub fn go_on(
-        store: Store,
+    pub fn from_loaded(
+        store: ResumeStore,
         boot: String,
         device: u64,
-        found: &Found,
-        verdict: Verdict,
-        (id, handles): (u64, Arc<Handles>),
+        found: &LoadedResume,
+        verdict: CheckedResume,
+        (id, handles): (u64, Arc<FileCache>),
     ) -> Self {
-        let unsure = PieceBits::new(verdict.have.pieces());
+        let unsure = AtomicBitfield::new(verdict.have.pieces());
         verdict.check.iter().for_each(|run| unsure.set_all(run.clone()));
         let saving = match &found.base {
             Some(base) => {
@@ -101,7 +101,7 @@ impl Record {
             }
             None => Saving { generation: 0, keep_from: 0, durable: false, ended: false },
         };
-        Record {
+        ResumeWriter {
             store,
             boot,
             chain: found.base.as_ref().map_or_else(|| fastrand::u64(1..), |b| b.chain),
@@ -110,7 +110,7 @@ impl Record {
             handles,
             written: verdict.have,
             synced: verdict.synced,
-            unsure,
+            unverified: unsure,
             began: Instant::now(),
             last: AtomicU64::new(0),
             lost: AtomicBool::new(false),
@@ -122,122 +122,128 @@ impl Record {
         }
     }
 
-    /// The path of the record, for messages.
+    /// Returns the path of the base, for messages.
     #[must_use]
     pub fn path(&self) -> std::path::PathBuf {
         self.store.record()
     }
 
-    /// Writes the first base of this run, unless that was done or tried before: from then on the record says that files
-    /// may have been written to. To be called before a file is, and before anything is noted.
+    /// Writes the first base of this session, unless that was done or tried before.
+    ///
+    /// Must be called before a file is written to and before anything is recorded: from then on the resume data say
+    /// that files may have been written to.
     ///
     /// # Errors
-    /// The system's. It is then tried again with the next [`Record::catch_up`].
+    /// The I/O error of the system. [`ResumeWriter::retry_save`] tries again.
     pub fn begin(&self, files: &Files) -> io::Result<()> {
         if self.begun.load(Ordering::Acquire) {
             return Ok(());
         }
-        // Whoever comes second waits: a write that is done before the base is there would be noted nowhere, and after a kill
-        // its file would be taken for changed by another program.
+        // A concurrent caller waits: a write finished before the base exists would be recorded nowhere, and after a
+        // crash its file would look like one changed by another program.
         let mut saving = lock(&self.saving);
         if self.begun.load(Ordering::Acquire) {
             return Ok(());
         }
-        let saved = self.save_locked(&mut saving, files, Manner::Quick);
+        let saved = self.save_locked(&mut saving, files, SaveMode::Quick);
         self.begun.store(true, Ordering::Release);
         saved
     }
 
-    /// Writes what could not be written before, if there is any.
+    /// Saves resume data whose last write failed, if any.
     ///
     /// # Errors
-    /// The system's.
-    pub fn catch_up(&self, files: &Files) -> io::Result<()> {
-        if self.behind.load(Ordering::Acquire) { self.save(files, Manner::Quick) } else { Ok(()) }
+    /// The I/O error of the system.
+    pub fn retry_save(&self, files: &Files) -> io::Result<()> {
+        if self.behind.load(Ordering::Acquire) { self.save(files, SaveMode::Quick) } else { Ok(()) }
     }
 
-    /// Takes note of a piece that was verified and is written.
+    /// Records a piece that was verified and written.
     ///
     /// # Errors
-    /// When that cannot be recorded.
-    pub fn gained(&self, piece: u32) -> io::Result<()> {
+    /// If the journal cannot be written.
+    pub fn piece_written(&self, piece: u32) -> io::Result<()> {
         self.written.set(piece);
-        self.unsure.clear(piece);
-        self.note(&[Note::Written(piece)])
+        self.unverified.clear(piece);
+        self.append_journal(&[JournalEntry::PieceWritten(piece)])
     }
 
-    /// Takes note of pieces that were hashed, from `first` on: whether each is there.
+    /// Records the results of a hash check for the pieces from `first` on.
     ///
     /// # Errors
-    /// When that cannot be recorded.
+    /// If the journal cannot be written.
     pub fn checked(&self, first: u32, good: &[bool]) -> io::Result<()> {
         let mut notes = Vec::with_capacity(good.len());
         for (piece, good) in (first..).zip(good) {
-            self.unsure.clear(piece);
+            self.unverified.clear(piece);
             if *good {
                 self.written.set(piece);
-                notes.push(Note::Written(piece));
+                notes.push(JournalEntry::PieceWritten(piece));
                 continue;
             }
             if self.written.clear(piece) | self.synced.clear(piece) {
                 self.lost.store(true, Ordering::Release);
             }
-            notes.push(Note::Lost(piece));
+            notes.push(JournalEntry::PieceInvalid(piece));
         }
-        self.note(&notes)
+        self.append_journal(&notes)
     }
 
-    /// Records that files were found changed: whatever comes, none of their pieces is believed before it is hashed. Takes
-    /// as long as the disk does.
+    /// Records files changed by another program, whose pieces are not trusted before they are hashed.
+    ///
+    /// Blocks as long as the disk takes.
     ///
     /// # Errors
-    /// When that cannot be recorded.
+    /// If the resume data cannot be written.
     pub fn doubt(&self, files: &Files, changed: &[u32]) -> io::Result<()> {
         self.begin(files)?;
-        // The journal says so in case of a kill, the base also in case of a power cut.
-        self.note(&changed.iter().map(|file| Note::Doubt(*file)).collect::<Vec<_>>())?;
-        self.save(files, Manner::Durable)
+        // The journal entry survives a crash of the process, the durable base also a power loss.
+        self.append_journal(&changed.iter().map(|file| JournalEntry::FileChanged(*file)).collect::<Vec<_>>())?;
+        self.save(files, SaveMode::Durable)
     }
 
-    /// These pieces are going to be hashed: until they are, they are not believed.
+    /// Marks pieces as untrusted until they are hashed.
     ///
     /// # Errors
-    /// When that cannot be recorded.
-    pub fn suspect(&self, files: &Files, pieces: &[std::ops::Range<u32>]) -> io::Result<()> {
-        if pieces.iter().cloned().flatten().all(|piece| self.unsure.has(piece)) {
+    /// If the resume data cannot be written.
+    pub fn mark_unverified(&self, files: &Files, pieces: &[std::ops::Range<u32>]) -> io::Result<()> {
+        if pieces.iter().cloned().flatten().all(|piece| self.unverified.has(piece)) {
             return Ok(());
         }
-        pieces.iter().for_each(|run| self.unsure.set_all(run.clone()));
-        let saved = self.save(files, Manner::Quick);
+        pieces.iter().for_each(|run| self.unverified.set_all(run.clone()));
+        let saved = self.save(files, SaveMode::Quick);
         self.begun.store(true, Ordering::Release);
         saved
     }
 
-    /// To be called before files are written to: whoever looks after a kill must find the journal to be as late as
-    /// the files.
+    /// Appends a heartbeat to the journal if its last entry is too old.
+    ///
+    /// Must be called before files are written to.
+    ///
+    /// After a crash, the mtimes of files are compared with that of the journal.
     ///
     /// # Errors
-    /// When that cannot be recorded.
-    pub fn alive(&self) -> io::Result<()> {
+    /// If the journal cannot be written.
+    pub fn heartbeat(&self) -> io::Result<()> {
         let now = self.began.elapsed().as_millis() as u64 + 1;
         let last = self.last.load(Ordering::Acquire);
         if last == 0 || now.saturating_sub(last) > HEARTBEAT.as_millis() as u64 {
-            return self.note(&[Note::Alive]);
+            return self.append_journal(&[JournalEntry::Heartbeat]);
         }
         Ok(())
     }
 
-    /// Adds to the journal.
+    /// Appends entries to the journal.
     ///
     /// # Errors
-    /// The system's. The journal is of no use then: the next base says all that it would have said.
-    pub fn note(&self, notes: &[Note]) -> io::Result<()> {
+    /// The I/O error of the system. The journal is abandoned then; the next base replaces it.
+    pub fn append_journal(&self, notes: &[JournalEntry]) -> io::Result<()> {
         let mut journal = lock(&self.journal);
         if let Some(pending) = &mut journal.pending {
             pending.extend_from_slice(notes);
         }
         let Some(head) = &journal.head else { return Ok(()) };
-        // One write to a file opened for appending: whole or, at a kill, torn at its end.
+        // A single append: a crash leaves it complete or torn at its end.
         let entries: Vec<u8> = notes.iter().flat_map(|n| head.entry(*n)).collect();
         let file = match self.handles.get((self.id, JOURNAL), true) {
             Some(file) => Ok(file),
@@ -249,18 +255,18 @@ impl Record {
         let written = file.and_then(|file| (&*file).write_all(&entries));
         self.last.store(self.began.elapsed().as_millis() as u64 + 1, Ordering::Release);
         if let Err(error) = &written {
-            // What follows a torn entry would not be read.
+            // Entries after a torn one would not be read.
             journal.head = None;
             drop(journal);
             self.handles.close((self.id, JOURNAL));
             self.behind.store(true, Ordering::Release);
-            self.complain(error);
+            self.log_failure(error);
         }
         written
     }
 
-    /// Says in the log, once a minute, that progress is not recorded.
-    fn complain(&self, error: &io::Error) {
+    /// Logs, at most once a minute, that progress cannot be recorded.
+    fn log_failure(&self, error: &io::Error) {
         let mut last = lock(&self.complained);
         if last.is_none_or(|at| at.elapsed() > COMPLAIN) {
             *last = Some(Instant::now());
@@ -269,23 +275,25 @@ impl Record {
         }
     }
 
-    /// Writes all that is known. What was not begun has nothing to say, and is as it was.
+    /// Saves the complete state as a new base.
+    ///
+    /// [`SaveMode::Last`] writes nothing if nothing was recorded in this session.
     ///
     /// # Errors
-    /// The system's; what was recorded before stays.
-    pub fn save(&self, files: &Files, manner: Manner) -> io::Result<()> {
+    /// The I/O error of the system; the previous resume data remain.
+    pub fn save(&self, files: &Files, manner: SaveMode) -> io::Result<()> {
         self.save_locked(&mut lock(&self.saving), files, manner)
     }
 
-    fn save_locked(&self, saving: &mut Saving, files: &Files, manner: Manner) -> io::Result<()> {
+    fn save_locked(&self, saving: &mut Saving, files: &Files, manner: SaveMode) -> io::Result<()> {
         if saving.ended {
             return Ok(());
         }
-        saving.ended = manner == Manner::Last;
+        saving.ended = manner == SaveMode::Last;
         if saving.ended && !self.begun.load(Ordering::Acquire) {
             return Ok(());
         }
-        // What is lost must not be believed again if this base is damaged one day: then it replaces both.
+        // A lost piece must not reappear if this base is damaged later, so the previous base is replaced as well.
         let twice = self.lost.swap(false, Ordering::AcqRel);
         let keep_last = saving.durable || twice;
         let mut saved = self.write(saving, files, manner, keep_last);
@@ -295,30 +303,30 @@ impl Record {
         self.behind.store(saved.is_err(), Ordering::Release);
         if let Err(error) = &saved {
             self.lost.fetch_or(twice, Ordering::AcqRel);
-            self.complain(error);
+            self.log_failure(error);
         }
-        if manner == Manner::Last {
+        if manner == SaveMode::Last {
             lock(&self.journal).head = None;
             self.handles.close((self.id, JOURNAL));
         }
         saved
     }
 
-    fn write(&self, saving: &mut Saving, files: &Files, manner: Manner, keep_last: bool) -> io::Result<()> {
+    fn write(&self, saving: &mut Saving, files: &Files, manner: SaveMode, keep_last: bool) -> io::Result<()> {
         let generation = saving.generation + 1;
         let many = !keep_last && generation > saving.keep_from + JOURNALS;
-        let durable = manner == Manner::Durable || (manner == Manner::Quick && many);
-        // From here on the next journal says what the base may not know yet.
+        let durable = manner == SaveMode::Durable || (manner == SaveMode::Quick && many);
+        // From here on changes are also collected for the next journal, because the base may not contain them.
         lock(&self.journal).pending = Some(Vec::new());
         let base = self.base(files, generation, manner, durable);
-        let base = Base { keep_from: if keep_last { saving.generation } else { saving.keep_from }, ..base };
+        let base = ResumeData { keep_from: if keep_last { saving.generation } else { saving.keep_from }, ..base };
         let outdated = saving.keep_from..base.keep_from;
         let written = self.store.write_new(&base.encode(files.layout()), durable);
         let mut journal = lock(&self.journal);
         let pending = journal.pending.take().unwrap_or_default();
         written?;
-        let head = JournalHead { chain: self.chain, generation, boot: self.boot.clone() };
-        let begun = if manner == Manner::Last {
+        let head = JournalHeader { chain: self.chain, generation, boot: self.boot.clone() };
+        let begun = if manner == SaveMode::Last {
             self.store.drop_journals(generation..generation + 1);
             None
         } else {
@@ -340,52 +348,52 @@ impl Record {
         if durable { self.store.sync_folder() } else { Ok(()) }
     }
 
-    /// The base as things stand. That files are written to just now, or in doubt, is among what is pending.
-    fn base(&self, files: &Files, generation: u64, manner: Manner, durable: bool) -> Base {
-        // Where that cannot be noted, the base says it.
-        let snapshot = files.stamps(&|note| drop(self.note(&[note])));
+    /// Returns the current state as a base. Queues entries for open and doubted files for the next journal.
+    fn base(&self, files: &Files, generation: u64, manner: SaveMode, durable: bool) -> ResumeData {
+        // A failure to journal the ends of bursts is harmless: the base contains the new stamps.
+        let snapshot = files.stamps(&|note| drop(self.append_journal(&[note])));
         let doubted: Vec<u32> = files.doubted().collect();
         if let Some(pending) = &mut lock(&self.journal).pending {
-            let writing = snapshot.open.iter().map(|file| Note::Writing(*file));
-            // Also pieces that are gained later are not believed: parts of them may have been written before.
-            pending.splice(0..0, writing.chain(doubted.iter().map(|file| Note::Doubt(*file))));
+            let writing = snapshot.open.iter().map(|file| JournalEntry::WriteStarted(*file));
+            // Pieces completed later are not trusted either: parts of them may have been written before the change.
+            pending.splice(0..0, writing.chain(doubted.iter().map(|file| JournalEntry::FileChanged(*file))));
         }
         for file in doubted {
-            self.unsure.set_all(files.layout().doubtful(file));
+            self.unverified.set_all(files.layout().doubtful(file));
         }
-        Base {
+        ResumeData {
             chain: self.chain,
             generation,
             keep_from: 0,
             durable,
-            clean: manner == Manner::Last,
+            clean: manner == SaveMode::Last,
             device: self.device,
             boot: self.boot.clone(),
             notes_writes: true,
             stamps: snapshot.stamps,
             written: self.written.to_bytes(),
             synced: self.synced.to_bytes(),
-            unsure: self.unsure.to_bytes(),
+            unverified: self.unverified.to_bytes(),
         }
     }
 
-    /// Records what is counted over all runs. Where that cannot be written it is complained of in the log.
+    /// Writes the totals of all sessions. A failure is logged.
     pub fn keep_totals(&self, totals: &Totals) {
-        // After the end a deleted record must not come back.
+        // Totals must not be recreated after the resume data were deleted.
         let ended = lock(&self.saving).ended;
         if let Some(error) = (!ended).then(|| self.store.write_totals(totals).err()).flatten() {
-            self.complain(&error);
+            self.log_failure(&error);
         }
     }
 
-    /// Syncs the files and records, for ever, what was written to them before.
+    /// Fsyncs the files, then saves a durable base that marks the pieces written before as synced.
     ///
     /// # Errors
-    /// When the record cannot be written.
+    /// If the resume data cannot be written.
     pub fn sync(&self, files: &Files) -> io::Result<()> {
         let before = self.written.to_bytes();
         files.sync();
-        if let Some(before) = PieceBits::from_bytes(&before, self.written.pieces()) {
+        if let Some(before) = AtomicBitfield::from_bytes(&before, self.written.pieces()) {
             for piece in (0..before.pieces()).filter(|p| before.has(*p) && !self.synced.has(*p)) {
                 let index = crate::wire::message::PieceIndex(piece);
                 let bytes = files.layout().bytes_of(index);
@@ -398,10 +406,10 @@ impl Record {
             }
         }
         self.begun.store(true, Ordering::Release);
-        self.save(files, Manner::Durable)
+        self.save(files, SaveMode::Durable)
     }
 
-    /// Deletes the record, for ever.
+    /// Deletes the resume data and writes none afterwards.
     pub fn delete(&self) {
         lock(&self.saving).ended = true;
         *lock(&self.journal) = Journal::default();

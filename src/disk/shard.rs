@@ -1,7 +1,7 @@
-//! A disk thread: collects the blocks of its pieces, hashes and writes them, and answers.
+//! A disk thread (shard): buffers the blocks of its pieces, hashes and writes them, sends the results.
 //!
-//! All jobs of a piece come to one thread, in order. A thread takes in all that waits for it before it answers, so
-//! that neither it nor the torrent is woken block by block.
+//! All jobs of a piece go to the same thread, in order. The thread handles a batch of queued messages before it sends
+//! results, so that neither the thread nor the torrent is woken once per block.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -11,95 +11,95 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 
-use crate::disk::busy::Busy;
 use crate::disk::check::Check;
-use crate::disk::partial::Partial;
-use crate::disk::place::Place;
-use crate::disk::resume::Manner;
+use crate::disk::piece_buffer::PieceBuffer;
+use crate::disk::resume::SaveMode;
 use crate::disk::stamps::BURST_GAP;
+use crate::disk::torrent_disk::TorrentDisk;
+use crate::disk::utilization::BusyMeter;
 use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
 use crate::wire::message::{Block, PieceIndex};
 
-/// Bytes wait in memory no longer than this.
+/// Maximum time that bytes stay buffered in memory.
 const PATIENCE: Duration = Duration::from_secs(2);
-/// How often waiting bytes are looked at.
+/// Interval for checking the age of buffered bytes.
 const LOOK: Duration = Duration::from_millis(500);
-/// Messages taken in before answers go out.
+/// Maximum number of messages handled before results are sent.
 const BATCH: usize = 64;
-/// Bytes written before the torrent is told, within a batch.
+/// Bytes written before they are reported to the torrent, within a batch.
 const TELL: u64 = 1 << 20;
 
-/// What comes to a disk thread.
+/// A message to a disk thread.
 #[derive(Debug)]
 pub enum Work {
-    /// Jobs of a torrent for pieces of this thread, and those that name no piece.
-    Jobs(Arc<Place>, Vec<DiskJob>),
-    /// Something that is to happen after all jobs before it, in all threads.
-    Turn(Arc<Turn>),
-    /// There will be no more.
+    /// Jobs of one torrent for pieces of this thread, or without a piece.
+    Jobs(Arc<TorrentDisk>, Vec<DiskJob>),
+    /// A barrier across all disk threads.
+    Barrier(Arc<Barrier>),
+    /// Ends the thread.
     Stop,
 }
 
-/// Something that happens when every disk thread has come to it; the last one does it.
+/// A barrier across all disk threads: [`BarrierAction`] runs once, on the thread that arrives last.
 #[derive(Debug)]
-pub struct Turn {
-    place: Arc<Place>,
+pub struct Barrier {
+    place: Arc<TorrentDisk>,
     left: AtomicUsize,
-    then: Then,
+    then: BarrierAction,
 }
 
-/// What happens then.
+/// What runs when all disk threads have arrived at a barrier.
 #[derive(Debug)]
-pub enum Then {
-    /// The record is saved.
+pub enum BarrierAction {
+    /// Save the resume data.
     Save,
-    /// What the part file holds of files that are wanted moves to them.
-    Move,
-    /// The wanted files that have no bytes are made.
-    Finish,
-    /// The files are compared with how they were left.
+    /// Move data of wanted files from the part file to these files.
+    MoveWanted,
+    /// Create the wanted files of length 0.
+    CreateEmptyFiles,
+    /// Compare the files with their stamps to find external changes.
     Compare,
-    /// A check is handed to the thread for checks.
+    /// Hand a hash check to the check thread.
     Check(Sender<Option<Check>>, Check),
-    /// The place is closed.
+    /// Close the storage.
     Close(Option<Sender<()>>),
-    /// The place is closed and its files are deleted.
+    /// Delete the files of the torrent; sends a message naming files that were kept.
     Delete(Sender<Result<Option<String>, DiskFault>>),
 }
 
-impl Turn {
-    /// A turn for this many threads.
+impl Barrier {
+    /// Creates a barrier for this many threads.
     #[must_use]
-    pub fn new(place: Arc<Place>, threads: usize, then: Then) -> Arc<Self> {
-        Arc::new(Turn { place, left: AtomicUsize::new(threads), then })
+    pub fn new(place: Arc<TorrentDisk>, threads: usize, then: BarrierAction) -> Arc<Self> {
+        Arc::new(Barrier { place, left: AtomicUsize::new(threads), then })
     }
 
-    /// One thread has come to it.
-    pub fn come(&self) {
+    /// Registers the arrival of one thread; the last arrival runs the action.
+    pub fn arrive(&self) {
         if self.left.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }
         match &self.then {
-            Then::Save => {
-                self.place.save(Manner::Quick);
-                self.place.answer(DiskDone::Saved);
+            BarrierAction::Save => {
+                self.place.save(SaveMode::Quick);
+                self.place.send_result(DiskDone::Saved);
             }
-            Then::Compare => self.place.answer(DiskDone::Compared(self.place.compare())),
-            Then::Move => self.place.move_wanted(),
-            Then::Finish => self.place.finish(),
-            Then::Check(to, check) => {
-                // Only a pool that is shutting down takes no more checks.
+            BarrierAction::Compare => self.place.send_result(DiskDone::Compared(self.place.compare())),
+            BarrierAction::MoveWanted => self.place.move_wanted(),
+            BarrierAction::CreateEmptyFiles => self.place.create_empty_files(),
+            BarrierAction::Check(to, check) => {
+                // The send fails only if the pool is shutting down.
                 let _ = to.send(Some(check.clone()));
             }
-            Then::Close(done) => {
-                finish(&self.place);
+            BarrierAction::Close(done) => {
+                close_storage(&self.place);
                 if let Some(done) = done {
                     let _ = done.send(());
                 }
             }
-            Then::Delete(done) => {
+            BarrierAction::Delete(done) => {
                 let deleted = self.place.files.delete();
-                self.place.record.delete();
+                self.place.resume.delete();
                 self.place.files.ownership().delete();
                 let _ = done.send(deleted);
             }
@@ -107,47 +107,47 @@ impl Turn {
     }
 }
 
-/// Writes the last record of a place and gives back what it holds.
-pub fn finish(place: &Place) {
+/// Closes a storage: saves the final resume data and ownership record, then releases handles and claim.
+pub fn close_storage(place: &TorrentDisk) {
     place.end();
-    // Some systems set a file's time when it is closed: the last record comes after that.
+    // Some systems update the mtime when a file is closed, so the resume data are saved after that.
     place.files.release();
-    place.save(Manner::Last);
+    place.save(SaveMode::Last);
     place.files.ownership().save(true);
     place.release();
 }
 
-/// A disk thread's own.
+/// The state of one disk thread.
 pub struct Shard {
     inbox: Receiver<Work>,
     limit: u64,
-    busy: Arc<Busy>,
+    busy: Arc<BusyMeter>,
     held: u64,
     looked: Instant,
     scratch: Vec<u8>,
-    torrents: HashMap<u64, Mine>,
+    torrents: HashMap<u64, ShardTorrent>,
 }
 
-/// What a thread keeps of a torrent.
-struct Mine {
-    place: Arc<Place>,
-    pieces: HashMap<u32, Partial>,
-    /// Pieces that were corrupt once: the hashes of their blocks are told when they are whole.
+/// The state of one torrent within a disk thread.
+struct ShardTorrent {
+    place: Arc<TorrentDisk>,
+    pieces: HashMap<u32, PieceBuffer>,
+    /// Pieces that failed a hash check: their block hashes are reported on success, to find the bad block.
     corrupt: HashSet<u32>,
     freed: u64,
-    /// When to see whether bursts of writes are over.
+    /// When to check whether bursts of writes are over; `None` if there are none.
     bursts_at: Option<Instant>,
 }
 
 impl Shard {
-    /// A thread's state; it holds at most about `limit` bytes in memory.
+    /// Creates the state of a disk thread that buffers at most about `limit` bytes.
     #[must_use]
-    pub fn new(inbox: Receiver<Work>, limit: u64, busy: Arc<Busy>) -> Self {
+    pub fn new(inbox: Receiver<Work>, limit: u64, busy: Arc<BusyMeter>) -> Self {
         let looked = Instant::now();
         Shard { inbox, limit, busy, held: 0, looked, scratch: Vec::new(), torrents: HashMap::new() }
     }
 
-    /// Works until it is told to stop.
+    /// Handles messages until [`Work::Stop`].
     pub fn run(mut self) {
         loop {
             let first = match self.deadline() {
@@ -156,16 +156,16 @@ impl Shard {
             };
             self.busy.begin();
             let mut go_on = match first {
-                Ok(work) => self.take(work),
+                Ok(work) => self.handle_message(work),
                 Err(RecvTimeoutError::Timeout) => true,
                 Err(RecvTimeoutError::Disconnected) => false,
             };
             for _ in 1..BATCH {
                 let Some(work) = self.inbox.try_recv().ok().filter(|_| go_on) else { break };
-                go_on = self.take(work);
+                go_on = self.handle_message(work);
             }
             self.write_old();
-            self.torrents.values_mut().for_each(Mine::tell);
+            self.torrents.values_mut().for_each(ShardTorrent::report_freed);
             self.end_bursts();
             self.busy.end();
             if !go_on {
@@ -174,13 +174,13 @@ impl Shard {
         }
     }
 
-    /// When there is something to do though nothing comes.
+    /// Returns the time of the next timer: writing out old bytes, or ending bursts of writes.
     fn deadline(&self) -> Option<Instant> {
         let bursts = self.torrents.values().filter_map(|mine| mine.bursts_at).min();
         bursts.into_iter().chain((self.held > 0).then(|| self.looked + LOOK)).min()
     }
 
-    /// Has the journals note the ends of bursts of writes.
+    /// Journals the ends of bursts of writes.
     fn end_bursts(&mut self) {
         if self.torrents.values().all(|mine| mine.bursts_at.is_none()) {
             return;
@@ -191,11 +191,11 @@ impl Shard {
         }
     }
 
-    /// Takes in one message; tells whether to go on.
-    fn take(&mut self, work: Work) -> bool {
+    /// Handles one message. Returns whether to continue.
+    fn handle_message(&mut self, work: Work) -> bool {
         match work {
             Work::Jobs(place, jobs) => {
-                let mut mine = self.torrents.remove(&place.id).unwrap_or_else(|| Mine::new(Arc::clone(&place)));
+                let mut mine = self.torrents.remove(&place.id).unwrap_or_else(|| ShardTorrent::new(Arc::clone(&place)));
                 let now = Instant::now();
                 for job in jobs {
                     self.job(&mut mine, job, now);
@@ -206,30 +206,31 @@ impl Shard {
                     self.held -= mine.held();
                 }
                 if self.held > self.limit {
-                    self.relieve();
+                    self.flush_largest();
                 }
             }
-            Work::Turn(turn) => {
+            Work::Barrier(turn) => {
                 let id = turn.place.id;
                 match turn.then {
-                    Then::Save | Then::Check(..) | Then::Compare => self.write_out(id),
-                    Then::Move | Then::Finish => {}
-                    Then::Close(_) | Then::Delete(_) => {
-                        // Bytes of unfinished pieces are fetched again anyhow: nobody knows them after a restart.
+                    BarrierAction::Save | BarrierAction::Check(..) | BarrierAction::Compare => self.write_out(id),
+                    BarrierAction::MoveWanted | BarrierAction::CreateEmptyFiles => {}
+                    BarrierAction::Close(_) | BarrierAction::Delete(_) => {
+                        // Buffered blocks of incomplete pieces are discarded: they are downloaded again after a
+                        // restart anyway.
                         self.held -= self.torrents.remove(&id).map_or(0, |mine| mine.held());
                     }
                 }
                 if let Some(mine) = self.torrents.get_mut(&id) {
-                    mine.tell();
+                    mine.report_freed();
                 }
-                turn.come();
+                turn.arrive();
             }
             Work::Stop => return false,
         }
         true
     }
 
-    fn job(&mut self, mine: &mut Mine, job: DiskJob, now: Instant) {
+    fn job(&mut self, mine: &mut ShardTorrent, job: DiskJob, now: Instant) {
         if mine.place.is_closed() {
             return;
         }
@@ -244,60 +245,60 @@ impl Shard {
             DiskJob::Probe(probe) => {
                 let done = mine.place.probe(probe);
                 mine.has_written(now);
-                mine.place.answer(DiskDone::Room(done));
+                mine.place.send_result(DiskDone::ProbeDone(done));
             }
-            DiskJob::Totals(totals) => mine.place.record.keep_totals(&totals),
-            // These are turns, and come as such.
+            DiskJob::Totals(totals) => mine.place.resume.keep_totals(&totals),
+            // These jobs are barriers and arrive as `Work::Turn`.
             DiskJob::Check(_) | DiskJob::Compare | DiskJob::Save | DiskJob::Select(_) | DiskJob::Finish => {}
         }
     }
 
-    fn write(&mut self, mine: &mut Mine, block: Block, data: Bytes, now: Instant) {
+    fn write(&mut self, mine: &mut ShardTorrent, block: Block, data: Bytes, now: Instant) {
         let layout = mine.place.files.layout();
         let geometry = layout.geometry();
         let length = data.len() as u64;
         let fits = geometry.contains(block) && u64::from(block.length) == length;
-        if !fits || mine.place.record.written.has(block.piece.0) {
+        if !fits || mine.place.resume.written.has(block.piece.0) {
             mine.freed += length;
             return;
         }
         let partial = mine.pieces.entry(block.piece.0).or_insert_with(|| {
             let mut padding = layout.padding_of(block.piece).peekable();
-            // Of a piece with padding not every block comes: where one lied, all are read back to tell.
+            // With padding not every block is received, so the block hashes of a corrupt piece are read back instead.
             let each_block = padding.peek().is_none() && mine.corrupt.contains(&block.piece.0);
-            Partial::new(geometry.offset(block.piece, 0), geometry.piece_size(block.piece), each_block, padding)
+            PieceBuffer::new(geometry.offset(block.piece, 0), geometry.piece_size(block.piece), each_block, padding)
         });
         let before = partial.held();
-        mine.freed += partial.take(block.begin, data, now);
+        mine.freed += partial.add_block(block.begin, data, now);
         let with = partial.held();
         self.held += with - before;
         let advanced = partial.advance(&mine.place, &mut self.scratch);
         let freed = with - partial.held();
         self.held -= freed;
         mine.freed += freed;
-        let whole = partial.is_whole();
+        let whole = partial.is_complete();
         if freed > 0 || advanced.is_err() {
             mine.has_written(now);
         }
         match advanced {
-            Ok(()) if whole => mine.conclude(block.piece),
+            Ok(()) if whole => mine.finish_piece(block.piece),
             Ok(()) => {}
             Err(fault) => self.fail(mine, block.piece, fault),
         }
         if mine.freed >= TELL {
-            mine.tell();
+            mine.report_freed();
         }
     }
 
-    fn fail(&mut self, mine: &mut Mine, piece: PieceIndex, fault: DiskFault) {
+    fn fail(&mut self, mine: &mut ShardTorrent, piece: PieceIndex, fault: DiskFault) {
         if let Some(partial) = mine.pieces.remove(&piece.0) {
             self.held -= partial.held().min(self.held);
             mine.freed += partial.held();
         }
-        mine.place.answer(DiskDone::Failed { piece, fault });
+        mine.place.send_result(DiskDone::Failed { piece, fault });
     }
 
-    /// Writes out what has waited long enough.
+    /// Writes out pieces whose bytes have been buffered for longer than [`PATIENCE`].
     fn write_old(&mut self) {
         let now = Instant::now();
         if self.held == 0 || now < self.looked + LOOK {
@@ -309,14 +310,14 @@ impl Shard {
         self.looked = now;
         let mut old = Vec::new();
         for (id, mine) in &self.torrents {
-            let late = |p: &Partial| p.since().is_some_and(|since| now.duration_since(since) >= PATIENCE);
+            let late = |p: &PieceBuffer| p.since().is_some_and(|since| now.duration_since(since) >= PATIENCE);
             old.extend(mine.pieces.iter().filter(|(_, p)| late(p)).map(|(n, _)| (*id, *n)));
         }
         old.into_iter().for_each(|(id, piece)| self.write_out_piece(id, piece));
     }
 
-    /// Writes out the largest holdings until half the limit is left.
-    fn relieve(&mut self) {
+    /// Writes out the pieces with most buffered bytes until half the limit is left.
+    fn flush_largest(&mut self) {
         let mut all: Vec<(u64, u64, u32)> = Vec::new();
         for (id, mine) in &self.torrents {
             all.extend(mine.pieces.iter().filter(|(_, p)| p.held() > 0).map(|(n, p)| (p.held(), *id, *n)));
@@ -330,7 +331,7 @@ impl Shard {
         }
     }
 
-    /// Writes out all that is held of a torrent.
+    /// Writes out all buffered bytes of a torrent.
     fn write_out(&mut self, id: u64) {
         let pieces: Vec<u32> = self.torrents.get(&id).map_or(Vec::new(), |m| m.pieces.keys().copied().collect());
         pieces.into_iter().for_each(|piece| self.write_out_piece(id, piece));
@@ -353,29 +354,29 @@ impl Shard {
     }
 }
 
-impl Mine {
-    fn new(place: Arc<Place>) -> Self {
-        Mine { place, pieces: HashMap::new(), corrupt: HashSet::new(), freed: 0, bursts_at: None }
+impl ShardTorrent {
+    fn new(place: Arc<TorrentDisk>) -> Self {
+        ShardTorrent { place, pieces: HashMap::new(), corrupt: HashSet::new(), freed: 0, bursts_at: None }
     }
 
-    /// Something may have been written.
+    /// Schedules the end of the burst, after something may have been written.
     fn has_written(&mut self, now: Instant) {
         self.bursts_at.get_or_insert(now + BURST_GAP);
     }
 
     fn held(&self) -> u64 {
-        self.pieces.values().map(Partial::held).sum()
+        self.pieces.values().map(PieceBuffer::held).sum()
     }
 
-    /// Tells the torrent what is in memory no more.
-    fn tell(&mut self) {
+    /// Reports to the torrent how many bytes were released from memory.
+    fn report_freed(&mut self) {
         if self.freed > 0 {
-            self.place.answer(DiskDone::Wrote(std::mem::take(&mut self.freed)));
+            self.place.send_result(DiskDone::Wrote(std::mem::take(&mut self.freed)));
         }
     }
 
-    /// Judges a piece that is all there and written.
-    fn conclude(&mut self, piece: PieceIndex) {
+    /// Verifies the hash of a piece that is complete and written, and reports the result.
+    fn finish_piece(&mut self, piece: PieceIndex) {
         let Some(partial) = self.pieces.remove(&piece.0) else { return };
         let (hash, blocks) = partial.finish();
         let good = self.place.files.layout().hash(piece) == Some(&hash);
@@ -385,18 +386,18 @@ impl Mine {
             None => self.place.block_hashes(piece),
         };
         if good {
-            // The piece is there: that hashes for blame could not be read back takes nothing from it.
+            // The piece is valid even if the block hashes used to find the bad block could not be read back.
             let blocks = hashes(self.corrupt.contains(&piece.0)).unwrap_or_default();
-            self.place.gained(piece);
+            self.place.on_piece_verified(piece);
             self.corrupt.remove(&piece.0);
-            self.place.answer(DiskDone::Verified { piece, blocks });
+            self.place.send_result(DiskDone::Verified { piece, blocks });
         } else {
             match hashes(true) {
                 Ok(blocks) => {
                     self.corrupt.insert(piece.0);
-                    self.place.answer(DiskDone::Corrupt { piece, blocks });
+                    self.place.send_result(DiskDone::Corrupt { piece, blocks });
                 }
-                Err(fault) => self.place.answer(DiskDone::Failed { piece, fault }),
+                Err(fault) => self.place.send_result(DiskDone::Failed { piece, fault }),
             }
         }
     }

@@ -1,81 +1,81 @@
-//! Sizes and modification times of a torrent's files as this program left them.
+//! File stamps (size, mtime, identity) of a torrent's files, used to detect changes by other programs.
 //!
-//! A stamp is taken right after a write of our own, or before a file is hashed - never from a later look at the file,
-//! which may be somebody else's work by then. So a file that differs from its stamp was changed by another program.
+//! A stamp is taken right after one of our own writes, or before a file is hashed, never at a later time, when another
+//! program may have changed the file already. So a file that differs from its stamp was changed by another program.
 //!
-//! That is exact where the file system sets the modification time during the write call, as local file systems of Linux
-//! do. Network and FUSE file systems may set it later, and so does Windows when a handle is closed: files there are
-//! compared by size and identity only while they are written to, and their time is read when the record is saved.
+//! This is exact if the file system updates the mtime during the write call, as local file systems of Linux do. Network
+//! and FUSE file systems may update it later, and so does Windows when a handle is closed. On these, only size and
+//! identity are compared while a file is written to, and the mtime is read when the resume data are saved.
 //!
-//! The journal notes writes that follow each other closely as one, a burst: an entry before and after each of thousands
-//! of writes a second would cost more than it tells. Within a burst each write is compared with the one before all the
-//! same. Only after a kill in the midst of a burst is the file taken as after a kill in the midst of a write.
+//! The journal records writes in quick succession as one burst, because two entries for each of thousands of writes per
+//! second would be too expensive. External changes between the writes of a burst are still detected. After a crash
+//! during a burst the file is treated like one with a write in progress.
 
 use std::collections::HashMap;
 use std::fs::{File, Metadata};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use crate::disk::rawio;
-use crate::disk::record::Note;
+use crate::disk::resume_format::JournalEntry;
+use crate::disk::sys;
 
-/// How long after the last write the system may still change a time that it does not set at once.
+/// Time after the last write during which a file system with delayed mtimes may still change the mtime.
 const SETTLING: Duration = Duration::from_secs(60);
 
-/// Exact writes to a file that follow each other within this time are one burst.
+/// Maximum time between two writes of a burst, on a file system with exact mtimes.
 pub const BURST_GAP: Duration = Duration::from_millis(20);
 
-/// Size, modification time and identity of a file.
+/// Size, mtime and identity of a file.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Stamp {
-    /// The length in bytes.
+pub struct FileStamp {
+    /// Length in bytes.
     pub size: u64,
-    /// When the file was last changed: nanoseconds since 1970.
+    /// The mtime, in nanoseconds since 1970.
     pub changed: i64,
-    /// Inode number, or creation time where the system has no inodes; 0 where neither is known.
+    /// Inode number, or creation time on systems without inodes; 0 if unknown.
     pub id: u64,
     /// When the file or what is known of it was last changed, which nobody can put back: nanoseconds since 1970; 0 where that
     /// is not known or tells nothing.
     pub touched: i64,
 }
 
-impl Stamp {
-    /// The stamp of a file from its metadata.
+impl FileStamp {
+    /// Returns the stamp of a file from its metadata.
     #[must_use]
     pub fn new(meta: &Metadata) -> Self {
         let created = || meta.created().map_or(0, nanos) as u64;
-        let id = rawio::inode(meta).map_or_else(created, |(_, inode)| inode);
-        Stamp { size: meta.len(), changed: meta.modified().map_or(0, nanos), id, touched: rawio::touched(meta) }
+        let id = sys::inode(meta).map_or_else(created, |(_, inode)| inode);
+        FileStamp { size: meta.len(), changed: meta.modified().map_or(0, nanos), id, touched: sys::touched(meta) }
     }
 
     /// Whether both are of one file that was not written to in between, as far as size and time tell.
     #[must_use]
-    pub const fn is_same(self, other: Stamp) -> bool {
+    pub const fn is_same(self, other: FileStamp) -> bool {
         self.is_same_content(other) && self.id == other.id
     }
 
     /// Whether a file that was left so is unchanged. Where times that can be put back are all that is known, a copy that
     /// keeps the time counts as the file.
     #[must_use]
-    pub const fn is_unchanged(self, now: Stamp) -> bool {
+    pub const fn is_unchanged(self, now: FileStamp) -> bool {
         let touched = self.touched != 0 && now.touched != 0 && self.touched != now.touched;
         self.is_same_content(now) && !touched && (self.touched == 0 || self.is_same_file(now))
     }
 
-    /// Whether both may be of one file: the identities agree, or one of them is not known.
+    /// Returns whether both stamps may be of one file: the identities are equal, or one is unknown.
     #[must_use]
-    pub const fn is_same_file(self, other: Stamp) -> bool {
+    pub const fn is_same_file(self, other: FileStamp) -> bool {
         self.id == other.id || self.id == 0 || other.id == 0
     }
 
-    /// Whether size and time agree, whichever file it is: a copy that keeps the time counts as the file.
+    /// Returns whether size and mtime are equal, regardless of identity (a copy may keep its mtime).
     #[must_use]
-    pub const fn is_same_content(self, other: Stamp) -> bool {
+    pub const fn is_same_content(self, other: FileStamp) -> bool {
         self.size == other.size && self.changed == other.changed
     }
 }
 
-/// Nanoseconds since 1970.
+/// Returns a time as nanoseconds since 1970.
 #[must_use]
 pub fn nanos(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
@@ -84,18 +84,18 @@ pub fn nanos(time: SystemTime) -> i64 {
     }
 }
 
-/// The stamps at one moment.
+/// A snapshot of all stamps.
 #[derive(Debug)]
 pub struct Snapshot {
-    /// The stamp of each file, `None` for one that is not there.
-    pub stamps: Vec<Option<Stamp>>,
-    /// Files that are written to, or whose time may still change because of an earlier write.
+    /// The stamp of each file; `None` for a missing file.
+    pub stamps: Vec<Option<FileStamp>>,
+    /// Files being written to, or whose mtime may still change because of an earlier write.
     pub open: Vec<u32>,
-    /// Files of which another file has taken the place.
+    /// Files that were replaced by another file.
     pub foreign: Vec<u32>,
 }
 
-/// The stamps of a torrent's files. Shared by all disk threads.
+/// The stamps of a torrent's files, shared by all disk threads.
 #[derive(Debug)]
 pub struct Stamps {
     table: Mutex<Table>,
@@ -103,25 +103,25 @@ pub struct Stamps {
 
 #[derive(Debug)]
 struct Table {
-    known: Vec<Option<Stamp>>,
-    /// Files that are written to or in a burst of writes, and those written to where times are not exact.
+    known: Vec<Option<FileStamp>>,
+    /// Files in a burst of writes, and recently written files on file systems with delayed mtimes.
     writing: HashMap<u32, Writing>,
 }
 
 #[derive(Debug)]
 struct Writing {
-    /// Writes under way.
+    /// Number of writes in progress.
     count: u32,
     exact: bool,
-    /// The modification time that the last exact write left.
+    /// The mtime after the last write, if mtimes are exact.
     left: Option<i64>,
-    /// Written to in ways of its own: its size and identity are whatever they are.
+    /// Written to with [`Stamps::touch`]: size and identity are not checked.
     free: bool,
     last: Instant,
 }
 
 impl Stamps {
-    /// Nothing is known of so many files.
+    /// Creates a table for `files` files without stamps.
     #[must_use]
     pub fn new(files: usize) -> Self {
         Stamps { table: Mutex::new(Table { known: vec![None; files], writing: HashMap::new() }) }
@@ -131,10 +131,10 @@ impl Stamps {
         self.table.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes a file to be as it was found, before anything of it is believed.
-    pub fn set(&self, file: u32, stamp: Option<Stamp>) {
+    /// Sets the stamp of a file, before any of its content is trusted.
+    pub fn set(&self, file: u32, stamp: Option<FileStamp>) {
         let mut table = self.lock();
-        // That a burst of exact writes ends is still to be noted.
+        // A burst stays in the table, because its end is still to be journaled.
         if table.writing.get(&file).is_some_and(|w| w.count == 0 && !w.exact) {
             table.writing.remove(&file);
         }
@@ -143,39 +143,43 @@ impl Stamps {
         }
     }
 
-    /// A write begins; `exact` where the file system sets times at once. `journal` is told if no earlier write has told
-    /// it, as in a burst: under the lock, so that no other write to the file can begin before that is noted. Returns
-    /// whether another program has changed the file since our last write.
-    pub fn begin(&self, file: u32, open: &File, exact: bool, journal: &dyn Fn(Note)) -> bool {
+    /// Starts a write. Returns whether another program has changed the file since our last write.
+    ///
+    /// `exact` tells whether the file system updates mtimes during the write call. `journal` is called for the first
+    /// write of a burst, under the lock, so that no other write to the file can start before it is recorded.
+    pub fn begin(&self, file: u32, open: &File, exact: bool, journal: &dyn Fn(JournalEntry)) -> bool {
         let mut table = self.lock();
         let Table { known, writing } = &mut *table;
         let known = known.get(file as usize).copied().flatten();
         let writing = writing.entry(file).or_insert_with(|| {
-            journal(Note::Writing(file));
+            journal(JournalEntry::WriteStarted(file));
             Writing { count: 0, exact, left: None, free: false, last: Instant::now() }
         });
         writing.count += 1;
         if writing.count > 1 || !writing.exact {
             return false;
         }
-        let now = open.metadata().ok().map(|meta| Stamp::new(&meta));
+        let now = open.metadata().ok().map(|meta| FileStamp::new(&meta));
         known.zip(now).is_some_and(|(known, now)| !known.is_same(now))
     }
 
-    /// A file is written to otherwise than between [`Stamps::begin`] and [`Stamps::end`]: its stamp is taken anew with
-    /// the next snapshots.
-    pub fn touch(&self, file: u32, journal: &dyn Fn(Note)) {
+    /// Records a write that is not enclosed by [`Stamps::begin`] and [`Stamps::end`].
+    ///
+    /// The following snapshots read a new stamp from the file.
+    pub fn touch(&self, file: u32, journal: &dyn Fn(JournalEntry)) {
         let mut table = self.lock();
         let now = Instant::now();
         let writing = table.writing.entry(file).or_insert_with(|| {
-            journal(Note::Writing(file));
+            journal(JournalEntry::WriteStarted(file));
             Writing { count: 0, exact: false, left: None, free: true, last: now }
         });
         (writing.exact, writing.free, writing.last) = (false, true, now);
     }
 
-    /// A write is over, well or not. How it left the file is kept, where that is exact and no other write is under way;
-    /// [`Stamps::end_bursts`] has it noted.
+    /// Ends a write, successful or not.
+    ///
+    /// If no other write is in progress and mtimes are exact, the new stamp is stored; [`Stamps::end_bursts`] reports
+    /// it to the journal.
     pub fn end(&self, file: u32, open: &File) {
         let mut table = self.lock();
         let Table { known, writing } = &mut *table;
@@ -185,16 +189,17 @@ impl Stamps {
         if writing.count > 0 || !writing.exact {
             return;
         }
-        let stamp = open.metadata().ok().map(|meta| Stamp::new(&meta));
+        let stamp = open.metadata().ok().map(|meta| FileStamp::new(&meta));
         writing.left = stamp.map(|stamp| stamp.changed);
         if let Some(known) = known.get_mut(file as usize).filter(|_| stamp.is_some()) {
             *known = stamp;
         }
     }
 
-    /// Ends the bursts of which the last write is [`BURST_GAP`] old: `journal` is told how they left their files. Returns
-    /// when to look again, if there are others that no write is under way in.
-    pub fn end_bursts(&self, now: Instant, journal: &dyn Fn(Note)) -> Option<Instant> {
+    /// Ends the bursts whose last write is [`BURST_GAP`] old, and reports the mtimes to `journal`.
+    ///
+    /// Returns when to call this again, if there are other bursts without a write in progress.
+    pub fn end_bursts(&self, now: Instant, journal: &dyn Fn(JournalEntry)) -> Option<Instant> {
         let mut table = self.lock();
         table.end_bursts(|writing| now >= writing.last + BURST_GAP, journal);
         table.writing.values().filter(|writing| writing.is_resting()).map(|writing| writing.last + BURST_GAP).min()
@@ -202,13 +207,13 @@ impl Stamps {
 
     /// How a file was left, as far as that is known.
     #[must_use]
-    pub fn known(&self, file: u32) -> Option<Stamp> {
+    pub fn known(&self, file: u32) -> Option<FileStamp> {
         self.lock().known.get(file as usize).copied().flatten()
     }
 
     /// Whether a file, as it is now, is as we left it. One that was never there may come to be.
     #[must_use]
-    pub fn is_as_left(&self, file: u32, now: Option<Stamp>) -> bool {
+    pub fn is_as_left(&self, file: u32, now: Option<FileStamp>) -> bool {
         let table = self.lock();
         let Some(known) = table.known.get(file as usize).copied().flatten() else { return true };
         match (now, table.writing.get(&file)) {
@@ -219,9 +224,11 @@ impl Stamps {
         }
     }
 
-    /// The stamps as they are now. `look` looks at files whose time was not exact when they were written to. Bursts that
-    /// no write is under way in end, and `journal` is told.
-    pub fn snapshot(&self, look: impl Fn(u32) -> Option<Stamp>, journal: &dyn Fn(Note)) -> Snapshot {
+    /// Returns all stamps, after ending all bursts without a write in progress.
+    ///
+    /// `look` stats files that were written to on a file system with delayed mtimes. `journal` receives the ends of
+    /// bursts.
+    pub fn snapshot(&self, look: impl Fn(u32) -> Option<FileStamp>, journal: &dyn Fn(JournalEntry)) -> Snapshot {
         let mut table = self.lock();
         table.end_bursts(|_| true, journal);
         let Table { known, writing } = &mut *table;
@@ -243,14 +250,14 @@ impl Stamps {
 }
 
 impl Table {
-    /// Ends the bursts that are over, but for those in which a write is under way.
-    fn end_bursts(&mut self, is_over: impl Fn(&Writing) -> bool, journal: &dyn Fn(Note)) {
+    /// Ends the bursts for which `is_over` returns true, except those with a write in progress.
+    fn end_bursts(&mut self, is_over: impl Fn(&Writing) -> bool, journal: &dyn Fn(JournalEntry)) {
         self.writing.retain(|file, writing| {
             if !writing.is_resting() || !is_over(writing) {
                 return true;
             }
             if let Some(left) = writing.left {
-                journal(Note::Left(*file, left));
+                journal(JournalEntry::WriteEnded(*file, left));
             }
             false
         });
@@ -258,7 +265,7 @@ impl Table {
 }
 
 impl Writing {
-    /// Whether it is a burst in which no write is under way.
+    /// Returns whether this is a burst without a write in progress.
     const fn is_resting(&self) -> bool {
         self.exact && self.count == 0
     }
@@ -272,30 +279,30 @@ mod tests {
     fn made() -> (tempfile::NamedTempFile, Stamps) {
         let file = tempfile::NamedTempFile::new().unwrap();
         let stamps = Stamps::new(1);
-        stamps.set(0, Some(Stamp::new(&file.as_file().metadata().unwrap())));
+        stamps.set(0, Some(FileStamp::new(&file.as_file().metadata().unwrap())));
         (file, stamps)
     }
 
-    fn look(file: &tempfile::NamedTempFile) -> Option<Stamp> {
-        std::fs::metadata(file.path()).ok().map(|meta| Stamp::new(&meta))
+    fn look(file: &tempfile::NamedTempFile) -> Option<FileStamp> {
+        std::fs::metadata(file.path()).ok().map(|meta| FileStamp::new(&meta))
     }
 
-    /// What the journal heard.
+    /// The recorded journal entries.
     #[derive(Default)]
-    struct Heard(std::cell::RefCell<Vec<Note>>);
+    struct Heard(std::cell::RefCell<Vec<JournalEntry>>);
 
     impl Heard {
-        fn by(&self) -> impl Fn(Note) {
+        fn by(&self) -> impl Fn(JournalEntry) {
             |note| self.0.borrow_mut().push(note)
         }
 
-        fn take(&self) -> Vec<Note> {
+        fn take(&self) -> Vec<JournalEntry> {
             std::mem::take(&mut self.0.borrow_mut())
         }
     }
 
-    /// What the journal hears when the last write is long over.
-    fn end_bursts(stamps: &Stamps, heard: &Heard) -> Vec<Note> {
+    /// Returns the journal entries reported long after the last write.
+    fn end_bursts(stamps: &Stamps, heard: &Heard) -> Vec<JournalEntry> {
         assert_eq!(stamps.end_bursts(Instant::now() + BURST_GAP, &heard.by()), None);
         heard.take()
     }
@@ -307,23 +314,23 @@ mod tests {
         let heard = Heard::default();
         for _ in 0..3 {
             assert!(!stamps.begin(0, handle, true, &heard.by()) && !stamps.begin(0, handle, true, &heard.by()));
-            assert_eq!(heard.take(), [Note::Writing(0)]);
+            assert_eq!(heard.take(), [JournalEntry::WriteStarted(0)]);
             handle.write_all(b"ours").unwrap();
             assert!(stamps.is_as_left(0, look(&file)), "nothing is judged while it is written to");
             stamps.end(0, handle);
             assert_eq!(end_bursts(&stamps, &heard), [], "another write is under way");
             stamps.end(0, handle);
-            assert_eq!(end_bursts(&stamps, &heard), [Note::Left(0, look(&file).unwrap().changed)]);
+            assert_eq!(end_bursts(&stamps, &heard), [JournalEntry::WriteEnded(0, look(&file).unwrap().changed)]);
             assert_eq!(end_bursts(&stamps, &heard), [], "it is told once");
             assert!(stamps.is_as_left(0, look(&file)));
         }
-        // Each other way to change it: longer, shorter, another time, another file, none.
+        // Every way to change a file: longer, shorter, another mtime, another file, deleted.
         let left = look(&file).unwrap();
         for now in [
-            Stamp { size: left.size + 1, ..left },
-            Stamp { size: left.size - 1, ..left },
-            Stamp { changed: left.changed + 1, ..left },
-            Stamp { id: left.id + 1, ..left },
+            FileStamp { size: left.size + 1, ..left },
+            FileStamp { size: left.size - 1, ..left },
+            FileStamp { changed: left.changed + 1, ..left },
+            FileStamp { id: left.id + 1, ..left },
         ] {
             assert!(!stamps.is_as_left(0, Some(now)), "{now:?}");
         }
@@ -346,28 +353,28 @@ mod tests {
         };
         let change = || file.as_file().set_modified(SystemTime::UNIX_EPOCH).unwrap();
         (0..4).for_each(|_| write(false));
-        assert_eq!(heard.take(), [Note::Writing(0)]);
+        assert_eq!(heard.take(), [JournalEntry::WriteStarted(0)]);
         change();
         assert!(!stamps.is_as_left(0, look(&file)), "it is compared also within a burst");
         write(true);
         assert!(stamps.is_as_left(0, look(&file)));
         let left = look(&file).unwrap();
-        // Changed once more by another program: what is noted is how our last write left it, not how it is.
+        // After another external change the journal still records the mtime of our last write.
         change();
         let again = stamps.end_bursts(start, &heard.by()).unwrap();
         assert!(again >= start + BURST_GAP && heard.take().is_empty(), "another write may follow");
         assert_eq!(stamps.end_bursts(again, &heard.by()), None);
-        assert_eq!(heard.take(), [Note::Left(0, left.changed)]);
+        assert_eq!(heard.take(), [JournalEntry::WriteEnded(0, left.changed)]);
         assert!(!stamps.is_as_left(0, look(&file)));
         write(true);
-        assert_eq!(heard.take(), [Note::Writing(0)], "the next burst");
-        // A record ends it at once, and says the same; also of a file that was taken anew meanwhile.
+        assert_eq!(heard.take(), [JournalEntry::WriteStarted(0)], "the next burst");
+        // A snapshot ends the burst at once with the same entry, even if the stamp was set meanwhile.
         let left = look(&file).unwrap();
         change();
         stamps.set(0, look(&file));
         let snapshot = stamps.snapshot(|_| unreachable!("no file is looked at whose time is exact"), &heard.by());
         assert_eq!((snapshot.stamps, snapshot.open), (vec![look(&file)], vec![]));
-        assert_eq!(heard.take(), [Note::Left(0, left.changed)]);
+        assert_eq!(heard.take(), [JournalEntry::WriteEnded(0, left.changed)]);
     }
 
     #[test]
@@ -377,7 +384,7 @@ mod tests {
         stamps.begin(0, file.as_file(), true, &heard.by());
         let snapshot = stamps.snapshot(|_| unreachable!("no file is looked at whose time is exact"), &heard.by());
         assert_eq!((snapshot.open, snapshot.foreign), (vec![0], vec![]));
-        assert_eq!(heard.take(), [Note::Writing(0)]);
+        assert_eq!(heard.take(), [JournalEntry::WriteStarted(0)]);
     }
 
     #[test]
@@ -389,16 +396,16 @@ mod tests {
             assert!(!stamps.begin(0, handle, false, &heard.by()));
             stamps.end(0, handle);
             assert_eq!(stamps.end_bursts(Instant::now() + BURST_GAP, &heard.by()), None);
-            assert_eq!(heard.take(), if round == 0 { vec![Note::Writing(0)] } else { vec![] });
+            assert_eq!(heard.take(), if round == 0 { vec![JournalEntry::WriteStarted(0)] } else { vec![] });
             file.as_file().set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(round)).unwrap();
             assert!(stamps.is_as_left(0, look(&file)));
             let snapshot = stamps.snapshot(|_| look(&file), &heard.by());
             assert_eq!(snapshot.stamps, [look(&file)]);
             assert_eq!((snapshot.open, snapshot.foreign), (vec![0], vec![]));
         }
-        // Another file in its place is told all the same, and so is one that is shorter or gone.
+        // A replaced, truncated or deleted file is still detected.
         let left = look(&file).unwrap();
-        let (other, cut) = (Stamp { id: left.id + 1, ..left }, Stamp { size: left.size + 1, ..left });
+        let (other, cut) = (FileStamp { id: left.id + 1, ..left }, FileStamp { size: left.size + 1, ..left });
         for now in [Some(other), Some(cut), None] {
             assert!(!stamps.is_as_left(0, now));
             let snapshot = stamps.snapshot(|_| now, &heard.by());

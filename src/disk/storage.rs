@@ -1,4 +1,4 @@
-//! One torrent's place on disk, as the engine holds it.
+//! Handle of the engine to the storage of one torrent: submit jobs, read blocks, delete files, close.
 
 use std::ops::Range;
 use std::path::PathBuf;
@@ -7,56 +7,55 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::disk::check::Check;
-use crate::disk::fault;
+use crate::disk::error;
 use crate::disk::layout::Layout;
-use crate::disk::place::Place;
 use crate::disk::pool::Threads;
-use crate::disk::shard::Then;
+use crate::disk::shard::BarrierAction;
+use crate::disk::torrent_disk::TorrentDisk;
 use crate::limits::{LAST_ANNOUNCE, SHUTDOWN};
 use crate::swarm::job::{DiskFault, DiskJob, Probe, Totals};
 use crate::wire::message::Block;
 
-/// How room is made for files.
+/// Disk space allocation mode.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Allocation {
-    /// Files have their full length at once and take up room as bytes come.
+    /// Sparse files: the full length is set at once, space is allocated as data is written.
     #[default]
     Sparse,
-    /// The room is taken when a file is begun.
+    /// Preallocation: the space of a file is reserved when its first byte is written.
     Full,
 }
 
-/// What to open.
+/// Parameters for opening a storage.
 #[derive(Clone, Debug)]
 pub struct StorageSpec {
-    /// The torrent.
+    /// Files, pieces and hashes of the torrent.
     pub layout: Arc<Layout>,
-    /// The download folder. Made when the first byte is written.
+    /// The download folder. Created when the first byte is written.
     pub dir: PathBuf,
-    /// Where resume records and locks are kept.
+    /// The folder of resume data, ownership records and locks.
     pub state_dir: PathBuf,
-    /// How room is made.
     pub allocate: Allocation,
-    /// The files that are not wanted, by their index.
+    /// Indices of the files that are not to be downloaded.
     pub unwanted: Vec<u32>,
-    /// Whether files that were there before, and are not the torrent's, may be overwritten.
+    /// Whether existing files that do not belong to the torrent may be overwritten.
     pub overwrite: bool,
 }
 
-/// What the resume record vouches for.
+/// The result of verifying the resume data when a storage is opened.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Resumed {
-    /// Pieces that are there, as a bitfield of BEP 3.
+    /// Pieces present on disk, as a BEP 3 bitfield.
     pub have: Bytes,
-    /// Pieces to hash before the torrent goes on, in order; none of them is in `have`.
+    /// Pieces to hash before the torrent starts, in ascending order; disjoint from `have`.
     pub check: Vec<Range<u32>>,
-    /// What was counted in earlier runs.
+    /// Totals of earlier sessions (downloaded, uploaded).
     pub totals: Totals,
-    /// What a person should hear: a damaged record, files that are missing or were changed.
+    /// A message for the user: damaged resume data, missing or changed files, files under other names.
     pub note: Option<String>,
 }
 
-/// A torrent's files, open for work. Clones are the same storage. Dropping the last one closes it without waiting.
+/// Shared handle to an open storage. Dropping the last clone closes it without waiting.
 #[derive(Clone, Debug)]
 pub struct Storage {
     handle: Arc<Handle>,
@@ -64,16 +63,16 @@ pub struct Storage {
 
 #[derive(Debug)]
 struct Handle {
-    place: Arc<Place>,
+    place: Arc<TorrentDisk>,
     threads: Arc<Threads>,
 }
 
 impl Storage {
-    pub(super) fn new(place: Arc<Place>, threads: Arc<Threads>) -> Self {
+    pub(super) fn new(place: Arc<TorrentDisk>, threads: Arc<Threads>) -> Self {
         Storage { handle: Arc::new(Handle { place, threads }) }
     }
 
-    /// Hands work to the disk threads; never blocks.
+    /// Submits jobs to the disk threads; never blocks.
     pub fn submit(&self, jobs: impl IntoIterator<Item = DiskJob>) {
         let Handle { place, threads } = &*self.handle;
         if place.is_closing() {
@@ -85,49 +84,49 @@ impl Storage {
         for job in jobs {
             let then = match job {
                 DiskJob::Write { block, .. } => {
-                    shares[block.piece.at() % shards].push(job);
+                    shares[block.piece.as_usize() % shards].push(job);
                     continue;
                 }
                 DiskJob::Forget(piece) => {
-                    shares[piece.at() % shards].push(job);
+                    shares[piece.as_usize() % shards].push(job);
                     continue;
                 }
-                // One that writes comes after what is written to its piece, as a write would.
+                // A write probe is ordered after earlier writes to its piece, like a write.
                 DiskJob::Probe(Probe::Write(piece)) => {
-                    shares[piece.at() % shards].push(job);
+                    shares[piece.as_usize() % shards].push(job);
                     continue;
                 }
                 DiskJob::Probe(Probe::Read) | DiskJob::Totals(_) => {
                     shares[0].push(job);
                     continue;
                 }
-                DiskJob::Save => Then::Save,
+                DiskJob::Save => BarrierAction::Save,
                 DiskJob::Select(unwanted) => {
-                    // At once: nothing is written from now on to a file that is not wanted.
+                    // Applied immediately: no later write may go to an unwanted file.
                     place.files.parts().select(place.files.layout(), &unwanted);
-                    Then::Move
+                    BarrierAction::MoveWanted
                 }
-                DiskJob::Finish => Then::Finish,
-                DiskJob::Compare => Then::Compare,
+                DiskJob::Finish => BarrierAction::CreateEmptyFiles,
+                DiskJob::Compare => BarrierAction::Compare,
                 DiskJob::Check(pieces) => {
-                    Then::Check(threads.checks.clone(), Check { place: Arc::clone(place), pieces })
+                    BarrierAction::Check(threads.checks.clone(), Check { place: Arc::clone(place), pieces })
                 }
             };
-            // What was given before comes before.
-            threads.hand_out(place, &mut shares);
-            threads.turn(place, then);
+            // Jobs submitted before the barrier are queued before it.
+            threads.dispatch(place, &mut shares);
+            threads.barrier(place, then);
         }
-        threads.hand_out(place, &mut shares);
+        threads.dispatch(place, &mut shares);
     }
 
-    /// Reads a block; called from the threads that send it. `into` is as long as the block.
+    /// Reads a block into `into`, which must have its length. Called from the threads that upload to peers.
     ///
     /// # Errors
-    /// When the block does not exist or cannot be read: file missing, shorter, or the system's reason.
+    /// If the block does not exist or cannot be read: file missing, file too short, or the I/O error of the system.
     pub fn read(&self, at: Block, into: &mut [u8]) -> Result<(), DiskFault> {
         let geometry = self.handle.place.files.layout().geometry();
         if !geometry.contains(at) || into.len() != at.length as usize {
-            return Err(fault::other(format!(
+            return Err(error::other(format!(
                 "piece {} has no block of {} bytes at {}",
                 at.piece, at.length, at.begin
             )));
@@ -135,40 +134,46 @@ impl Storage {
         self.read_bytes(geometry.offset(at.piece, at.begin), into)
     }
 
-    /// Reads bytes of the torrent from `offset` on, across blocks, pieces and files: several blocks that follow one
-    /// another can be read in one call. Pad files read as zeros.
+    /// Reads bytes of the torrent from `offset` on, across blocks, pieces and files.
+    ///
+    /// Pad files read as zeros.
+    ///
+    /// Several consecutive blocks can be read with one call.
     ///
     /// # Errors
     /// As [`Storage::read`].
     pub fn read_bytes(&self, offset: u64, into: &mut [u8]) -> Result<(), DiskFault> {
         if self.handle.place.is_closed() {
-            return Err(fault::other("the torrent was closed".into()));
+            return Err(error::other("the torrent was closed".into()));
         }
         self.handle.place.read(offset, into)
     }
 
-    /// Deletes the files that the torrent made, then folders that are empty, then the records; nothing of anybody else's,
-    /// and nothing that was there before. Says in words what stays. The storage is of no use afterwards but to be closed.
+    /// Deletes the files that the torrent created, empty folders, resume data and ownership record.
+    ///
+    /// Existing files of the user and files of other torrents are kept; returns a message naming them. The storage
+    /// can only be closed afterwards.
     ///
     /// # Errors
-    /// When a file could not be deleted; the others are.
+    /// If a file could not be deleted (the others are deleted), or the disk does not respond in time.
     pub fn delete_files(&self) -> Result<Option<String>, DiskFault> {
         let Handle { place, threads } = &*self.handle;
         place.end();
         let (done, wait) = crossbeam_channel::bounded(1);
-        threads.turn(place, Then::Delete(done));
+        threads.barrier(place, BarrierAction::Delete(done));
         wait.recv_timeout(SHUTDOWN).unwrap_or_else(|_| {
-            Err(fault::other(format!("{} does not respond: files were not deleted yet", place.files.dir().display())))
+            Err(error::other(format!("{} does not respond: files were not deleted yet", place.files.dir().display())))
         })
     }
 
-    /// Ends all work, writes the resume record and gives back handles and the claim. Waits for the disk threads, at
-    /// most [`crate::limits::LAST_ANNOUNCE`]. Nothing is answered afterwards.
+    /// Closes the storage: finishes queued jobs, saves resume data, closes files, releases the claim.
+    ///
+    /// Waits for the disk threads, at most [`crate::limits::LAST_ANNOUNCE`]. No results are sent afterwards.
     pub fn close(self) {
         let Handle { place, threads } = &*self.handle;
         place.begin_closing();
         let (done, wait) = crossbeam_channel::bounded(1);
-        threads.turn(place, Then::Close(Some(done)));
+        threads.barrier(place, BarrierAction::Close(Some(done)));
         if wait.recv_timeout(LAST_ANNOUNCE) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
             log::warn!("{} does not respond: closing goes on without waiting for it", place.files.dir().display());
         }
@@ -179,7 +184,7 @@ impl Storage {
 impl Drop for Handle {
     fn drop(&mut self) {
         if !self.place.begin_closing() {
-            self.threads.turn(&self.place, Then::Close(None));
+            self.threads.barrier(&self.place, BarrierAction::Close(None));
         }
     }
 }

@@ -1,5 +1,6 @@
-//! From what a user names to a torrent that can run. All of it may wait for disks and networks, so it happens on
-//! threads of its own.
+//! Resolving what the user adds - a path, URL, magnet link or info-hash - into a [`TorrentSpec`], and the task pool.
+//!
+//! Resolving may block on disk or network, so it runs on the [`TaskPool`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -10,78 +11,76 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::announce::Announcer;
-use super::kept::Kept;
-use super::threads::{Crew, caught};
-use crate::api::{AddTorrent, Contents};
-use crate::disk::fault::free_space;
-use crate::disk::layout::{LaidFile, Layout};
-use crate::disk::open::read_torrent;
+use super::saved_torrent::SavedTorrent;
+use super::threads::{ThreadGroup, catch_panic};
+use crate::api::{AddTorrent, TorrentPreview};
+use crate::disk::error::free_space;
+use crate::disk::layout::{FileEntry, Layout};
+use crate::disk::torrent_file::read_torrent;
 use crate::limits;
 use crate::swarm::geometry::Geometry;
 use crate::swarm::job::Totals;
-use crate::swarm::torrent::{FromLink, Quota, Span, TorrentConfig};
-use crate::swarm::view::{FileRow, Meta, Priority};
+use crate::swarm::torrent::{FileSpan, MagnetExtras, Quota, TorrentConfig};
+use crate::swarm::view::{FileRow, Priority, TorrentMeta};
 use crate::wire::link::Link;
 use crate::wire::magnet::Magnet;
 use crate::wire::message::PeerId;
 use crate::wire::metainfo::{File, Metainfo};
-use crate::wire::text::clean;
+use crate::wire::sanitize::sanitize;
 use crate::wire::tracker::public_url;
 
-/// Threads for errands: so many disks or servers may let us wait before errands of others have to.
+/// Number of task threads: as many tasks may block on a disk or server before other tasks have to wait.
 const THREADS: usize = 8;
-/// The longest folder name shown, in columns.
+/// Maximum width of a displayed folder name, in columns.
 const FOLDER: usize = 200;
-/// The longest text of a stranger that is shown, in columns.
+/// Maximum width of displayed untrusted text, in columns.
 const TEXT: usize = 1000;
 
-/// What torrents are made with.
+/// The settings that new torrents are created with.
 #[derive(Clone, Debug)]
-pub struct Defaults {
-    /// The download folder.
+pub struct TorrentDefaults {
+    /// The default download folder.
     pub dir: PathBuf,
-    /// How we call ourselves.
     pub peer_id: PeerId,
-    /// The port that peers reach us on.
+    /// The TCP port that we listen on.
     pub port: Option<u16>,
-    /// Peers tell each other of peers.
+    /// Use PEX (BEP 11).
     pub pex: bool,
-    /// uTP is spoken.
+    /// Use uTP (BEP 29).
     pub utp: bool,
-    /// The port of our DHT node, where there is one.
+    /// The port of our DHT node, if enabled.
     pub dht: Option<u16>,
-    /// The most peers of a torrent.
+    /// Maximum number of peers of a torrent.
     pub max_peers: usize,
-    /// Whether peers are looked for on the local network.
+    /// Discover peers on the local network (LSD, BEP 14).
     pub lan: bool,
-    /// Whether limits of rate do not hold for those.
+    /// Exempt peers on the local network from rate limits.
     pub lan_unlimited: bool,
 }
 
-/// A torrent that can be made, and made again.
+/// Everything that a torrent is created from; kept so that the torrent can be recreated.
 #[derive(Clone, Debug)]
-pub struct Plan {
-    /// The machine's part.
+pub struct TorrentSpec {
+    /// The configuration of the state machine.
     pub config: TorrentConfig,
-    /// The disk's part; none for a magnet whose metadata are still to be fetched.
+    /// The layout of the files on disk; `None` for a magnet link without metadata.
     pub layout: Option<Arc<Layout>>,
-    /// The download folder.
     pub dir: PathBuf,
-    /// What a person should hear of it.
+    /// Notices for the user.
     pub remarks: Vec<String>,
-    /// Whether it is a folder of files rather than one file.
+    /// Whether the torrent is a folder of files rather than a single file.
     pub folder: bool,
-    /// Its `.torrent` as it was received, where no state folder keeps that.
+    /// The `.torrent` file as received, unless it is saved in the state folder.
     pub bytes: Option<Bytes>,
-    /// The link that it was added by, until its metadata are here.
+    /// The magnet link that the torrent was added by; `None` once the metadata is known.
     pub magnet: Option<Box<Magnet>>,
-    /// The pieces that were there when it last ran, as a bitfield of BEP 3, for one that may not run for long.
-    pub recalled: Option<Bytes>,
+    /// The bitfield (BEP 3) from the resume data, for a torrent that is shown without being opened.
+    pub resume_bitfield: Option<Bytes>,
 }
 
-impl Plan {
-    /// Works in what the user wants of it, and what is known of it from before.
-    pub fn wished(&mut self, kept: &Kept) {
+impl TorrentSpec {
+    /// Applies the saved settings and totals of a torrent.
+    pub fn apply_saved(&mut self, kept: &SavedTorrent) {
         let config = &mut self.config;
         config.sequential = kept.sequential;
         config.super_seed = kept.super_seed;
@@ -101,37 +100,37 @@ impl Plan {
         config.web_seeds.extend(new);
     }
 
-    /// The files that are not wanted, by their index.
+    /// Returns the indices of the files that are not wanted.
     #[must_use]
     pub fn unwanted(&self) -> Vec<u32> {
-        // The last word on a file counts.
+        // The last priority of a file counts.
         let wanted: BTreeMap<usize, Priority> = self.config.priorities.iter().copied().collect();
         let skipped = wanted.into_iter().filter(|(_, priority)| *priority == Priority::Skip);
         skipped.filter_map(|(file, _)| u32::try_from(file).ok()).collect()
     }
 
-    /// Changes the download folder.
+    /// Sets the download folder.
     pub fn move_to(&mut self, dir: PathBuf) {
-        self.config.folder = shown(&dir);
+        self.config.folder = display_path(&dir);
         self.dir = dir;
     }
 
-    /// What a person may want to know before it is added. Asks the disk how much room there is.
+    /// Returns the preview of the torrent. Queries the free disk space, so it may block.
     #[must_use]
-    pub fn contents(&self) -> Contents {
+    pub fn contents(&self) -> TorrentPreview {
         let config = &self.config;
-        // The last word on a file counts.
+        // The last priority of a file counts.
         let wanted: BTreeMap<usize, Priority> = config.priorities.iter().copied().collect();
-        let row = |(index, span): (usize, &Span)| FileRow {
+        let row = |(index, span): (usize, &FileSpan)| FileRow {
             index,
-            path: clean(&span.path, TEXT),
+            path: sanitize(&span.path, TEXT),
             size: span.length,
             done: 0,
             priority: wanted.get(&index).copied().unwrap_or_default(),
             eta: None,
         };
-        Contents {
-            name: clean(&config.name, TEXT),
+        TorrentPreview {
+            name: sanitize(&config.name, TEXT),
             info_hash: Some(config.info_hash),
             size: config.size(),
             files: config.files.iter().enumerate().filter(|(_, span)| !span.pad).map(row).collect(),
@@ -143,37 +142,37 @@ impl Plan {
     }
 }
 
-/// A folder as a person may see it.
+/// Returns a path as sanitized text for display.
 #[must_use]
-pub fn shown(dir: &Path) -> String {
-    clean(&dir.display().to_string(), FOLDER)
+pub fn display_path(dir: &Path) -> String {
+    sanitize(&dir.display().to_string(), FOLDER)
 }
 
-/// The download folder that is meant, whole.
+/// Returns the absolute download folder for `add`.
 ///
 /// # Errors
-/// One sentence: why it cannot be used.
-pub fn folder(add: &AddTorrent, defaults: &Defaults) -> Result<PathBuf, String> {
+/// Returns a message for the user if the path cannot be made absolute.
+pub fn folder(add: &AddTorrent, defaults: &TorrentDefaults) -> Result<PathBuf, String> {
     let dir = add.dir.clone().unwrap_or_else(|| defaults.dir.clone());
     std::path::absolute(&dir).map_err(|e| format!("the folder {} cannot be used: {e}", dir.display()))
 }
 
-/// Judges what was named and read.
+/// Parses and validates the bytes of a `.torrent` file.
 ///
 /// # Errors
-/// One sentence: what is wrong with it.
-pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan, String> {
+/// Returns a message for the user if the file is invalid or no file matches the selection.
+pub fn resolve(add: &AddTorrent, bytes: &[u8], defaults: &TorrentDefaults) -> Result<TorrentSpec, String> {
     let metainfo = Metainfo::parse(bytes);
     let metainfo = metainfo.map_err(|why| format!("{} cannot be used: {why}", add.what))?;
     let dir = folder(add, defaults)?;
     let meta = meta(&metainfo);
     let geometry = Geometry::new(metainfo.total, metainfo.piece_length);
-    let lay = |file: &File| LaidFile { path: file.path(), length: file.length, offset: file.offset, pad: file.pad };
+    let lay = |file: &File| FileEntry { path: file.path(), length: file.length, offset: file.offset, pad: file.pad };
     let files = metainfo.files.iter().map(lay).collect();
     let aliases = metainfo.aliases();
     let layout = Layout::new(metainfo.info_hash, geometry, files, metainfo.hashes);
     let layout = layout.map_err(|why| format!("{} cannot be used: {why}", add.what))?.with_aliases(aliases);
-    let span = |file: &File| Span {
+    let span = |file: &File| FileSpan {
         path: file.name.clone(),
         offset: file.offset,
         length: file.length,
@@ -199,12 +198,12 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
         web_seeds: metainfo.web_seeds,
         is_folder: metainfo.folder,
         peers: add.peers.clone(),
-        link: FromLink::default(),
+        link: MagnetExtras::default(),
         pex: defaults.pex,
         utp: defaults.utp,
         dht: defaults.dht,
         port: defaults.port.unwrap_or(0),
-        folder: shown(&dir),
+        folder: display_path(&dir),
         max_peers: defaults.max_peers,
         lan: defaults.lan,
         lan_unlimited: defaults.lan_unlimited,
@@ -218,27 +217,27 @@ pub fn plan(add: &AddTorrent, bytes: &[u8], defaults: &Defaults) -> Result<Plan,
     };
     let folder = metainfo.folder;
     let layout = Some(Arc::new(layout));
-    let mut remarks = metainfo.remarks;
+    let mut remarks = metainfo.warnings;
     let refused = config.meta.refused_trackers.iter();
     remarks.extend(refused.map(|(url, why)| format!("the tracker {url} is not asked: {why}")));
-    Ok(Plan { config, layout, dir, remarks, folder, bytes: None, magnet: None, recalled: None })
+    Ok(TorrentSpec { config, layout, dir, remarks, folder, bytes: None, magnet: None, resume_bitfield: None })
 }
 
-/// What a `.torrent` says beside its data, safe to print.
-fn meta(metainfo: &Metainfo) -> Meta {
-    let text = |text: &Option<String>| text.as_deref().map(|text| clean(text, TEXT));
-    Meta {
+/// Returns the descriptive fields of a `.torrent` file, sanitized for display.
+fn meta(metainfo: &Metainfo) -> TorrentMeta {
+    let text = |text: &Option<String>| text.as_deref().map(|text| sanitize(text, TEXT));
+    TorrentMeta {
         comment: text(&metainfo.comment),
         created_by: text(&metainfo.created_by),
         created: metainfo.created,
         source: text(&metainfo.source),
-        web_seeds: metainfo.web_seeds.iter().map(|url| clean(url, TEXT)).collect(),
+        web_seeds: metainfo.web_seeds.iter().map(|url| sanitize(url, TEXT)).collect(),
         magnet: Magnet::from(metainfo).to_string(),
         refused_trackers: refused_trackers(&metainfo.refused_trackers),
     }
 }
 
-/// The trackers among what a `.torrent` or a magnet link names and is not asked, without what may be a secret, and why.
+/// Splits the warnings about ignored trackers into URL (without secrets) and reason.
 pub(super) fn refused_trackers(sentences: &[String]) -> Vec<(String, String)> {
     let parts = |text: &String| {
         let (url, why) = text.strip_prefix("tracker ")?.split_once(" is not asked: ")?;
@@ -247,52 +246,55 @@ pub(super) fn refused_trackers(sentences: &[String]) -> Vec<(String, String)> {
     sentences.iter().filter_map(parts).collect()
 }
 
-/// What was named.
+/// What a path, URL or link turned out to be.
 #[derive(Debug)]
-pub enum Named {
-    /// The bytes of a `.torrent`.
+pub enum TorrentSource {
+    /// The bytes of a `.torrent` file.
     Torrent(Vec<u8>),
-    /// A magnet link or an info-hash.
+    /// A magnet link, or one made from an info-hash.
     Magnet(Box<Magnet>),
 }
 
-/// Reads what was named, `fetch`ing what lies at a URL. A file or an answer may be a magnet link in place of a torrent.
+/// Reads what the user named; `fetch` downloads a URL. A file or download may contain a magnet link instead.
 ///
 /// # Errors
-/// One sentence: why that cannot be done.
-pub fn read(what: &str, fetch: impl FnOnce(&str) -> Result<Vec<u8>, String>) -> Result<Named, String> {
+/// Returns a message for the user if the source cannot be read, downloaded or parsed.
+pub fn read(what: &str, fetch: impl FnOnce(&str) -> Result<Vec<u8>, String>) -> Result<TorrentSource, String> {
     let path = Path::new(what);
     let begins = |prefix: &str| what.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     let bytes = match Link::find(what) {
         Some(Link::Url(url)) => fetch(&url)?,
         Some(Link::Magnet(_)) if begins("magnet:") || !path.exists() => {
-            return Magnet::parse(what).map(|magnet| Named::Magnet(Box::new(magnet))).map_err(|why| why.to_string());
+            return Magnet::parse(what)
+                .map(|magnet| TorrentSource::Magnet(Box::new(magnet)))
+                .map_err(|why| why.to_string());
         }
         _ => read_torrent(path).map_err(|why| why.to_string())?,
     };
-    match Magnet::in_file(&bytes) {
-        Some(Ok(magnet)) => Ok(Named::Magnet(Box::new(magnet))),
+    match Magnet::from_file(&bytes) {
+        Some(Ok(magnet)) => Ok(TorrentSource::Magnet(Box::new(magnet))),
         Some(Err(why)) => Err(format!("{what} cannot be used: {why}")),
-        None => Ok(Named::Torrent(bytes)),
+        None => Ok(TorrentSource::Torrent(bytes)),
     }
 }
 
-/// Fetches what lies at a URL that the user named.
+/// Downloads a `.torrent` file from a URL and blocks until it is done.
 ///
 /// # Errors
-/// One sentence: why that cannot be done.
+/// Returns a message for the user.
 pub fn fetch(url: &str, announcer: &Announcer) -> Result<Vec<u8>, String> {
     let (tell, told) = bounded(1);
     let done = Box::new(move |result| drop(tell.send(result)));
     announcer.fetch(url, limits::TORRENT_FILE, done);
-    // The fetch has its own deadline; this one is for a thread that died with it.
+    // The download has its own deadline; this longer one guards against a dead thread.
     let patience = limits::TRACKER + Duration::from_secs(5);
     let result = told.recv_timeout(patience).map_err(|_| "no answer came".to_owned());
     result.and_then(|result| result).map_err(|why| format!("{url} cannot be fetched: {why}"))
 }
 
-/// Which files are not wanted: those that match none of the globs, by their path with or without the torrent's own
-/// folder, or by their name alone.
+/// Returns [`Priority::Skip`] for all files that match none of the globs.
+///
+/// A glob matches the path with or without the torrent's own folder, or the file name alone.
 fn priorities(files: &[File], select: &[String]) -> Result<Vec<(usize, Priority)>, String> {
     if select.is_empty() {
         return Ok(Vec::new());
@@ -311,34 +313,35 @@ fn priorities(files: &[File], select: &[String]) -> Result<Vec<(usize, Priority)
     Ok(skipped.into_iter().map(|n| (n, Priority::Skip)).collect())
 }
 
-/// Something to be done; it is told when it cannot be, and why.
-pub type Errand = Box<dyn FnOnce(Result<(), String>) + Send>;
+/// A task; it is called with an error if no thread is available to run it.
+pub type Task = Box<dyn FnOnce(Result<(), String>) + Send>;
 
-/// A few threads for what may wait. They end when this is dropped.
-pub struct Errands {
-    crew: Crew,
-    todo: Sender<Errand>,
-    queue: Receiver<Errand>,
+/// A small pool of threads for blocking tasks. The threads end when the pool is dropped.
+pub struct TaskPool {
+    crew: ThreadGroup,
+    todo: Sender<Task>,
+    queue: Receiver<Task>,
     threads: usize,
 }
 
-impl Errands {
-    /// Threads come when there is work for them.
+impl TaskPool {
+    /// Creates an empty pool; threads are started on demand.
     #[must_use]
-    pub fn new(crew: Crew) -> Self {
+    pub fn new(crew: ThreadGroup) -> Self {
         let (todo, queue) = unbounded();
-        Errands { crew, todo, queue, threads: 0 }
+        TaskPool { crew, todo, queue, threads: 0 }
     }
 
-    /// Has this done on one of the threads, in the order of the calls as far as beginnings go. Where there is no thread
-    /// and the system gives none, it is told so at once.
-    pub fn run(&mut self, errand: Errand) {
+    /// Queues a task; tasks start in the order of the calls.
+    ///
+    /// If no thread exists and none can be created, the task is called with an error on the calling thread.
+    pub fn run(&mut self, errand: Task) {
         if self.threads < THREADS {
             let queue = self.queue.clone();
             let work = move || {
                 for errand in &queue {
-                    // An errand that panics takes no thread from the others.
-                    if let Err(words) = caught(|| errand(Ok(()))) {
+                    // A panic in a task must not end the pool thread.
+                    if let Err(words) = catch_panic(|| errand(Ok(()))) {
                         log::error!("an errand panicked: {words}");
                     }
                 }
@@ -349,7 +352,7 @@ impl Errands {
                 Err(_) => (),
             }
         }
-        // The queue lives as long as this does.
+        // Cannot fail: `self` holds a receiver.
         let _ = self.todo.send(errand);
     }
 }
@@ -361,7 +364,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn trackers_that_are_not_asked_are_told_without_secrets() {
+    fn refused_trackers_are_redacted() {
         let sentences = [
             "tracker http://10.0.0.1/reboot?key=secret is not asked: only so",
             "tracker wss://user:secret@t.example/ is not asked: only http",
@@ -374,8 +377,8 @@ mod tests {
 
     #[test]
     fn an_errand_that_panics_takes_no_thread_from_the_others() {
-        let crew = Crew::default();
-        let mut errands = Errands::new(crew.clone());
+        let crew = ThreadGroup::default();
+        let mut errands = TaskPool::new(crew.clone());
         let (tell, told) = unbounded();
         for n in 0..10 * THREADS {
             let tell = tell.clone();

@@ -1,8 +1,8 @@
-//! Announces over HTTP and HTTPS, and the door to those over UDP.
+//! HTTP and HTTPS announces and downloads; the entry point of UDP announces. UDP is implemented in `udp_tracker`.
 //!
-//! A bounded number of threads shares one [queue], in which dead trackers delay each other and nobody else. Every
-//! request has a deadline for all of it, a limit for its answer, and rules for the addresses that a redirect may lead to; it
-//! can be ended at any moment.
+//! A bounded number of worker threads shares one request `queue`, in which a dead tracker delays only its own requests.
+//! Every request has an overall deadline, a size limit for the response, and a policy for the addresses that the URL or
+//! a redirect may lead to. A request can be canceled at any time.
 
 use std::io;
 use std::net::IpAddr;
@@ -13,56 +13,53 @@ use std::time::{Duration, Instant};
 use ureq::config::Config;
 use ureq::{Agent, Proxy};
 
-use answering::{Answering, More};
-use names::Names;
-use queue::{Attempt, Fetch, Queue, THREADS, Telling};
+use answering::{LatePeersCallback, PendingAnnounce};
+use names::HostResolver;
+use queue::{Attempt, FailedAnnounces, Fetch, Queue, THREADS};
 use work::Worker;
 
-use crate::engine::greet::Routes;
-use crate::engine::threads::Crew;
-use crate::engine::udp::lan::{Lan, Sockets};
-use crate::engine::udp::{LookedUp, UdpTrackers};
+use crate::engine::connector_config::TorrentRegistry;
+use crate::engine::threads::ThreadGroup;
+use crate::engine::udp_tracker::lsd::{LsdHandle, Sockets};
+use crate::engine::udp_tracker::{HostsCallback, UdpTrackers};
 use crate::limits;
 use crate::wire::host::HostPort;
-use crate::wire::tracker::{Announce, AnnounceError, AnnounceReply, Asker};
+use crate::wire::tracker::{Announce, AnnounceError, AnnounceIdentity, AnnounceResponse};
 
-/// A thread that has had nothing to do for so long ends.
+/// An idle worker thread ends after this time.
 const IDLE: Duration = Duration::from_secs(20);
-/// What we call ourselves.
 const USER_AGENT: &str = concat!("ttui/", env!("CARGO_PKG_VERSION"));
 
-/// Gets the result of a job, on a thread of ours: it must not block.
-pub type Done<T, E> = Box<dyn FnOnce(Result<T, E>) + Send>;
+/// Callback for the result of a job. Called on a thread of the announcer or of the caller: must not block.
+pub type Callback<T, E> = Box<dyn FnOnce(Result<T, E>) + Send>;
 
-/// One announce to be made.
+/// A request to announce one torrent to one tracker.
 pub struct AnnounceJob {
-    /// What to ask of whom.
     pub ask: Announce,
-    /// Who asks.
-    pub asker: Asker,
-    /// Gets the reply that comes first, or why there is none.
-    pub done: Done<AnnounceReply, AnnounceError>,
-    /// Gets the addresses of a reply over the other family of addresses.
-    pub more: More,
+    pub identity: AnnounceIdentity,
+    /// Receives the first successful response, or the error if every attempt failed.
+    pub done: Callback<AnnounceResponse, AnnounceError>,
+    /// Receives the peers of a later response over the other address family (BEP 7).
+    pub more: LatePeersCallback,
 }
 
-/// How announces are to be made.
+/// Network settings of the [`Announcer`].
 #[derive(Clone, Debug, Default)]
 pub struct AnnouncerConfig {
-    /// The URL of an HTTP proxy; none is taken from the environment.
+    /// The URL of an HTTP proxy. The environment (`http_proxy`) is not consulted.
     pub proxy: Option<String>,
-    /// The only address that announces are made from.
+    /// The local address that sockets are bound to; requests over the other address family then fail.
     pub bind: Option<IpAddr>,
 }
 
-/// What all threads share.
+/// State shared by the announcer and its worker threads.
 struct Shared {
     queue: Mutex<Queue>,
     changed: Condvar,
-    crew: Crew,
+    crew: ThreadGroup,
     config: Config,
     bind: Option<IpAddr>,
-    names: Names,
+    names: HostResolver,
 }
 
 impl Shared {
@@ -72,17 +69,17 @@ impl Shared {
 
     fn push(self: &Arc<Self>, attempt: Attempt) {
         let mut queue = self.lock();
-        let mut telling = Telling::new();
+        let mut telling = FailedAnnounces::new();
         let pushed = if queue.closed { Err(Box::new(attempt)) } else { queue.push(attempt, &mut telling) };
-        self.staff(queue);
-        tell(telling);
+        self.ensure_worker(queue);
+        report_failures(telling);
         if let Err(attempt) = pushed {
             attempt.answering.answer(Err(AnnounceError::new("too many announces are waiting")));
         }
     }
 
-    /// Sees to it that there is a thread for what waits.
-    fn staff(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>) {
+    /// Spawns a worker if the queued work needs one, unlocks the queue and wakes an idle worker.
+    fn ensure_worker(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>) {
         if queue.wants_thread() && queue.threads < THREADS {
             let worker = Worker::new(Arc::clone(self));
             match self.crew.spawn(format!("http{}", queue.threads), move || worker.run(), |_| ()) {
@@ -103,32 +100,32 @@ impl Shared {
     }
 }
 
-/// Tells those who wait that there will be no answer. The queue must not be locked.
-fn tell(telling: Telling) {
+/// Reports the failed announces to their callbacks. The queue must not be locked: a callback may announce again.
+fn report_failures(telling: FailedAnnounces) {
     telling.into_iter().for_each(|(answering, error)| answering.answer(Err(error)));
 }
 
-/// Makes announces until it is dropped; those under way end then, and their jobs hear so.
+/// Handle of the announce workers. Dropping it cancels all requests; their callbacks receive an error.
 pub struct Announcer {
     shared: Arc<Shared>,
-    /// For web seeds.
+    /// HTTP settings for web seeds.
     web: Config,
     udp: UdpTrackers,
 }
 
 impl Announcer {
-    /// Starts the UDP thread; the others come when there is work for them. `crew` knows all of them, and waiting for
-    /// it is waiting for their end.
+    /// Starts the UDP thread; HTTP workers are spawned on demand. All threads belong to `crew`, whose `wait` joins
+    /// them.
     ///
     /// # Errors
-    /// When the proxy's URL is none, or the system gives no thread.
-    pub fn start(crew: &Crew, config: &AnnouncerConfig) -> io::Result<Self> {
+    /// If the proxy URL is invalid or a thread cannot be spawned.
+    pub fn start(crew: &ThreadGroup, config: &AnnouncerConfig) -> io::Result<Self> {
         let proxy = config.proxy.as_deref().map(Proxy::new).transpose();
         let proxy = proxy.map_err(|e| io::Error::new(io::ErrorKind::InvalidInput, format!("the proxy: {e}")))?;
         let http = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(proxy)
-            // Redirects are followed by hand, so that each address passes the rules.
+            // Redirects are followed by `client`, so that the address of each hop is checked against the policy.
             .max_redirects(0)
             .max_redirects_will_error(false)
             .max_idle_connections(0)
@@ -148,7 +145,7 @@ impl Announcer {
             .timeout_resolve(Some(limits::TRACKER_CONNECT))
             .timeout_connect(Some(limits::WEB_SEED_READ))
             .timeout_recv_response(Some(limits::WEB_SEED_READ))
-            // A body takes as long as it takes, while it goes on.
+            // No global timeout: a large body may take any time as long as each read makes progress.
             .timeout_per_read(Some(limits::WEB_SEED_READ))
             .build();
         let udp = UdpTrackers::start(crew, config.bind)?;
@@ -158,44 +155,45 @@ impl Announcer {
             crew: crew.clone(),
             config: http,
             bind: config.bind,
-            names: Names::default(),
+            names: HostResolver::default(),
         };
         Ok(Announcer { shared: Arc::new(shared), web, udp })
     }
 
-    /// Begins local discovery: torrents that are asked for there are told who else has them.
+    /// Starts local service discovery (LSD, BEP 14). Discovered peers are passed to the torrents in `routes`.
     #[must_use]
-    pub fn discover(&self, sockets: Sockets, routes: Routes) -> Lan {
+    pub fn discover(&self, sockets: Sockets, routes: TorrentRegistry) -> LsdHandle {
         self.udp.discover(sockets, routes)
     }
 
-    /// Makes an announce, over whatever its URL says.
+    /// Queues an announce; the URL scheme selects HTTP, HTTPS or UDP.
     pub fn announce(&self, job: AnnounceJob) {
         let scheme = job.ask.url.split_once("://").map_or("", |(scheme, _)| scheme).to_ascii_lowercase();
         match scheme.as_str() {
             "udp" => self.udp.announce(job),
             "http" | "https" => {
-                let AnnounceJob { ask, asker, done, more } = job;
-                let answering = Answering::new(ask.event, done, more);
+                let AnnounceJob { ask, identity: asker, done, more } = job;
+                let answering = PendingAnnounce::new(ask.event, done, more);
                 self.shared.push(Attempt { ask, asker, answering, since: Instant::now(), twin: false });
             }
             _ => (job.done)(Err(AnnounceError::new("not supported: only http, https and udp trackers are"))),
         }
     }
 
-    /// Fetches what lies at an http or https URL, at most `max` bytes of it. Where the URL redirects to a magnet link,
-    /// that is what is fetched.
-    pub fn fetch(&self, url: &str, max: u64, done: Done<Vec<u8>, String>) {
+    /// Downloads an http or https URL, at most `max` bytes. If the URL redirects to a magnet link, the result is that
+    /// link.
+    pub fn fetch(&self, url: &str, max: u64, done: Callback<Vec<u8>, String>) {
         self.begin(Fetch { url: url.to_owned(), max, torrents_only: false, done });
     }
 
-    /// Fetches the `.torrent` that a magnet link names (`xs`). Of the local network nothing else is fetched.
-    pub fn fetch_torrent(&self, url: &str, done: Done<Vec<u8>, String>) {
+    /// Downloads the `.torrent` of a magnet link's `xs` parameter. Private addresses are allowed only for `.torrent`
+    /// paths.
+    pub fn fetch_torrent(&self, url: &str, done: Callback<Vec<u8>, String>) {
         self.begin(Fetch { url: url.to_owned(), max: limits::TORRENT_FILE, torrents_only: true, done });
     }
 
-    /// Looks up hosts of peers.
-    pub fn look_up(&self, names: Vec<HostPort>, done: LookedUp) {
+    /// Resolves host names of peers.
+    pub fn look_up(&self, names: Vec<HostPort>, done: HostsCallback) {
         self.udp.look_up(names, done);
     }
 
@@ -206,7 +204,7 @@ impl Announcer {
             return (fetch.done)(Err("stopped".into()));
         }
         queue.push_fetch(fetch);
-        self.shared.staff(queue);
+        self.shared.ensure_worker(queue);
     }
 }
 
@@ -214,15 +212,16 @@ impl Drop for Announcer {
     fn drop(&mut self) {
         let (telling, fetches) = self.shared.lock().close();
         self.shared.changed.notify_all();
-        tell(telling);
+        report_failures(telling);
         fetches.into_iter().for_each(|fetch| (fetch.done)(Err("stopped".into())));
     }
 }
 
-/// Runs what may panic (code of others reads what strangers send), so that it costs one request and not the thread.
+/// Runs code that may panic, so that a panic fails one request instead of ending the thread. Third-party code parses
+/// untrusted input here.
 ///
 /// # Errors
-/// In words.
+/// If `work` panicked; the message is fit for display.
 fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| "an error of ours, which the log tells".into())
 }
@@ -233,7 +232,7 @@ mod client;
 mod names;
 mod queue;
 pub mod router;
-pub mod web;
+pub mod web_seed;
 mod work;
 
 #[cfg(test)]

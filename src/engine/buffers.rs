@@ -1,45 +1,45 @@
-//! Read buffers that are used again: a socket is read into one, its blocks are slices of it, and it comes back here
-//! when the last slice is gone. So the way of a block costs neither an allocation nor the clearing of memory.
+//! A pool of read buffers in size classes. Received blocks are slices of a buffer, which returns to the pool with its
+//! last slice, so a block costs neither an allocation nor zeroing of memory.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 
-use crate::disk::aligned::Aligned;
+use crate::disk::aligned_buf::AlignedBuf;
 use crate::limits::KIB;
 
-/// Sizes of buffers, small to large: a quiet peer, one block, a brisk peer, a fast one.
+/// Buffer sizes in bytes, ascending: for an idle peer, one block, a medium and a fast peer.
 pub const CLASSES: [usize; 4] = [4 * KIB, 20 * KIB, 64 * KIB, 256 * KIB];
 
-/// How many idle buffers of each class are kept; together about 11 MiB.
+/// Maximum number of idle buffers kept per class; about 11 MiB in total.
 const KEPT: [usize; 4] = [64, 64, 24, 32];
 
-/// The idle buffers. Clones share them.
+/// The pool of idle buffers. Clones share it.
 #[derive(Clone, Default)]
-pub struct Pool {
-    shelves: Arc<[Mutex<Vec<Aligned>>; CLASSES.len()]>,
+pub struct BufferPool {
+    shelves: Arc<[Mutex<Vec<AlignedBuf>>; CLASSES.len()]>,
 }
 
-impl Pool {
-    /// A buffer of this class (the largest for any number beyond).
+impl BufferPool {
+    /// Returns an empty buffer of this class; larger numbers mean the largest class.
     #[must_use]
     pub fn take(&self, class: usize) -> Buffer {
         let class = class.min(CLASSES.len() - 1);
         let idle = self.shelves[class].lock().unwrap_or_else(PoisonError::into_inner).pop();
-        let bytes = idle.unwrap_or_else(|| Aligned::new(CLASSES[class]));
+        let bytes = idle.unwrap_or_else(|| AlignedBuf::new(CLASSES[class]));
         Buffer { bytes, filled: 0, home: Some((self.clone(), class)) }
     }
 
-    /// A buffer that holds at least this many bytes: from the pool while a class is large enough, else its own.
+    /// Returns a buffer of at least `bytes` capacity; one larger than all classes is not pooled.
     #[must_use]
     pub fn take_for(&self, bytes: usize) -> Buffer {
         match CLASSES.iter().position(|&size| size >= bytes) {
             Some(class) => self.take(class),
-            None => Buffer { bytes: Aligned::new(bytes), filled: 0, home: None },
+            None => Buffer { bytes: AlignedBuf::new(bytes), filled: 0, home: None },
         }
     }
 
-    /// Idle bytes kept.
+    /// Returns the total size of the idle buffers in bytes.
     #[must_use]
     pub fn idle(&self) -> usize {
         let shelf = |n: usize| self.shelves[n].lock().unwrap_or_else(PoisonError::into_inner).len();
@@ -47,43 +47,42 @@ impl Pool {
     }
 }
 
-/// One buffer, filled from the front.
+/// A read buffer, filled from the front.
 pub struct Buffer {
-    bytes: Aligned,
+    bytes: AlignedBuf,
     filled: usize,
-    home: Option<(Pool, usize)>,
+    home: Option<(BufferPool, usize)>,
 }
 
 impl Buffer {
-    /// All bytes it can hold.
     #[must_use]
     pub fn capacity(&self) -> usize {
         self.bytes.len()
     }
 
-    /// What is in it.
+    /// Returns the bytes filled so far.
     #[must_use]
     pub fn filled(&self) -> &[u8] {
         &self.bytes[..self.filled]
     }
 
-    /// Where more can be put.
+    /// Returns the unfilled rest of the buffer.
     pub fn space(&mut self) -> &mut [u8] {
         &mut self.bytes[self.filled..]
     }
 
-    /// Says that the first `n` bytes of [`Buffer::space`] are filled now.
+    /// Marks the first `n` bytes of [`Buffer::space`] as filled.
     pub fn advance(&mut self, n: usize) {
         self.filled = (self.filled + n).min(self.bytes.len());
     }
 
-    /// Puts these bytes in; they must fit into [`Buffer::space`].
+    /// Appends bytes; they must fit into [`Buffer::space`].
     pub fn put(&mut self, bytes: &[u8]) {
         self.space()[..bytes.len()].copy_from_slice(bytes);
         self.filled += bytes.len();
     }
 
-    /// What is in it as shared bytes; the buffer goes back to its pool with the last slice of them.
+    /// Converts the filled bytes into [`Bytes`]; the buffer returns to its pool with the last slice.
     #[must_use]
     pub fn freeze(self) -> Bytes {
         Bytes::from_owner(self)
@@ -113,7 +112,7 @@ mod tests {
 
     #[test]
     fn a_buffer_comes_back_with_its_last_slice_and_not_before() {
-        let pool = Pool::default();
+        let pool = BufferPool::default();
         let mut buffer = pool.take(1);
         buffer.put(b"a block and another");
         let whole = buffer.freeze();
@@ -128,7 +127,7 @@ mod tests {
 
     #[test]
     fn the_pool_keeps_no_more_than_its_bound() {
-        let pool = Pool::default();
+        let pool = BufferPool::default();
         let many: Vec<_> = (0..1000).map(|_| pool.take(0)).collect();
         drop(many);
         assert_eq!(pool.idle(), KEPT[0] * CLASSES[0]);

@@ -1,6 +1,7 @@
-//! The DHT's end of the UDP port ([`super::datagrams`]): packets and orders for the machine of [`crate::swarm::dht`].
+//! The DHT node (BEP 5) on the shared UDP endpoint (`super::udp_endpoint`). Drives the state machine of
+//! [`crate::swarm::dht`] with packets, requests and timers, and saves the routing table.
 //!
-//! Bound to a loopback address it speaks to nobody else, and asks no name server.
+//! If bound to a loopback address, the node contacts loopback addresses only and resolves no host names.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -9,79 +10,80 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::datagrams::{Orders, Sockets};
-use super::inbox::Inbox;
-use super::threads::Crew;
-use crate::disk::atomic::replace;
+use super::inbox::TorrentHandle;
+use super::threads::ThreadGroup;
+use super::udp_endpoint::{Sockets, UdpHandle};
+use crate::disk::atomic_file::replace;
 use crate::limits;
 use crate::swarm::dht::{Dht as Machine, DhtConfig, DhtEffect, DhtState};
 use crate::swarm::event::Input;
 use crate::swarm::view::Source;
-use crate::wire::bencode::{Item, Value};
-use crate::wire::krpc::{NodeId, one_address};
+use crate::wire::bencode::{OwnedValue, Value};
+use crate::wire::krpc::{NodeId, parse_compact_address};
 use crate::wire::message::InfoHash;
-use crate::wire::tracker::{can_be_peer, put_compact};
+use crate::wire::tracker::{can_be_peer, encode_compact};
 
-/// Finds peers of torrents without a tracker.
+/// The DHT as seen by torrents: peer discovery without a tracker.
 pub trait Dht: Send + Sync {
-    /// Looks for peers of a torrent, and tells of us at this port. The inbox hears [`Input::Found`] and, at the end,
-    /// [`Input::Sought`].
-    fn seek(&self, torrent: InfoHash, announce: Option<u16>, inbox: &Inbox);
-    /// Stops looking.
+    /// Looks up peers of a torrent (`get_peers`). If `announce` is given, announces that port (`announce_peer`). The
+    /// torrent receives [`Input::PeersFound`] and finally [`Input::DhtLookupDone`].
+    fn seek(&self, torrent: InfoHash, announce: Option<u16>, inbox: &TorrentHandle);
+    /// Cancels the lookup of a torrent.
     fn forget(&self, torrent: InfoHash);
-    /// There may be a node at this address.
+    /// Adds the address of a possible node, for example from a `PORT` message.
     fn meet(&self, addr: SocketAddr);
-    /// How it is doing.
+    /// Returns the state for display.
     fn state(&self) -> DhtState;
-    /// Its port.
+    /// Returns the node's UDP port.
     fn port(&self) -> u16;
 }
 
-/// How a node is to work.
+/// Configuration of our DHT node.
 pub struct NodeConfig {
-    /// Nodes to begin with: `host:port`.
+    /// Bootstrap nodes as `host:port`.
     pub nodes: Vec<String>,
-    /// Where nodes are kept for the next session.
+    /// The file in which the routing table is saved for the next session.
     pub file: PathBuf,
-    /// Called now and then when its state has changed.
+    /// Called after the state has changed, usually at most once per second.
     pub changed: Box<dyn Fn() + Send>,
 }
 
-/// What the node is asked to do.
-pub(super) enum Order {
-    Seek(InfoHash, Option<u16>, Inbox),
+/// A request to the DHT node.
+pub(super) enum DhtRequest {
+    Seek(InfoHash, Option<u16>, TorrentHandle),
     Forget(InfoHash),
-    Meet(SocketAddr),
-    /// Where to begin, as far as it could be found out.
+    AddNode(SocketAddr),
+    /// The addresses of the bootstrap nodes that could be resolved.
     Begin(Vec<SocketAddr>),
 }
 
-/// The way to our node.
-pub struct Node {
-    orders: Orders,
+/// Handle of our DHT node.
+pub struct DhtHandle {
+    orders: UdpHandle,
     state: Arc<Mutex<DhtState>>,
     port: u16,
 }
 
-/// The time between two writings of the nodes that are known.
+/// How often the routing table is saved.
 const SAVE: Duration = Duration::from_secs(10 * 60);
-/// The shortest time between two calls of [`NodeConfig::changed`].
+/// The minimum time between two calls of [`NodeConfig::changed`]. Does not apply if the node count becomes or was
+/// zero.
 const TELL: Duration = Duration::from_secs(1);
-/// The names of the file's entries, by family.
+/// The dictionary keys of the node file: IPv4, IPv6.
 const NODES: [&str; 2] = ["nodes", "nodes6"];
 const IDS: [&str; 2] = ["id", "id6"];
 
-impl Dht for Node {
-    fn seek(&self, torrent: InfoHash, announce: Option<u16>, inbox: &Inbox) {
-        self.orders.dht(Order::Seek(torrent, announce, inbox.clone()));
+impl Dht for DhtHandle {
+    fn seek(&self, torrent: InfoHash, announce: Option<u16>, inbox: &TorrentHandle) {
+        self.orders.dht(DhtRequest::Seek(torrent, announce, inbox.clone()));
     }
 
     fn forget(&self, torrent: InfoHash) {
-        self.orders.dht(Order::Forget(torrent));
+        self.orders.dht(DhtRequest::Forget(torrent));
     }
 
     fn meet(&self, addr: SocketAddr) {
-        self.orders.dht(Order::Meet(addr));
+        self.orders.dht(DhtRequest::AddNode(addr));
     }
 
     fn state(&self) -> DhtState {
@@ -93,30 +95,30 @@ impl Dht for Node {
     }
 }
 
-/// Our node, on the thread of the port.
-pub(super) struct Tenant {
+/// Drives the DHT state machine on the thread of the UDP endpoint.
+pub(super) struct DhtDriver {
     machine: Machine,
-    orders: Orders,
-    crew: Crew,
+    orders: UdpHandle,
+    crew: ThreadGroup,
     config: NodeConfig,
-    seekers: BTreeMap<InfoHash, Inbox>,
+    seekers: BTreeMap<InfoHash, TorrentHandle>,
     state: Arc<Mutex<DhtState>>,
     told: Instant,
     saved: Instant,
     out: Vec<DhtEffect>,
 }
 
-impl Tenant {
-    /// Makes it, and the way to it.
+impl DhtDriver {
+    /// Loads the saved nodes and creates the driver and its handle.
     ///
     /// # Errors
-    /// When there is no source of chance.
+    /// If the system provides no secure randomness.
     pub(super) fn new(
-        crew: &Crew,
+        crew: &ThreadGroup,
         config: NodeConfig,
         sockets: &Sockets,
-        orders: Orders,
-    ) -> io::Result<(Tenant, Node)> {
+        orders: UdpHandle,
+    ) -> io::Result<(DhtDriver, DhtHandle)> {
         let mut secret = [0; 32];
         getrandom::fill(&mut secret).map_err(io::Error::from)?;
         let (ids, known) = read(&config.file);
@@ -124,55 +126,53 @@ impl Tenant {
         let families = sockets.families();
         let machine = Machine::new(now, DhtConfig { families, ids, known, secret, seed: fastrand::u64(..) });
         let state = Arc::new(Mutex::new(machine.state(now)));
-        let node = Node { orders: orders.clone(), state: Arc::clone(&state), port: sockets.port() };
+        let node = DhtHandle { orders: orders.clone(), state: Arc::clone(&state), port: sockets.port() };
         let (crew, out) = (crew.clone(), Vec::new());
         let seekers = BTreeMap::new();
-        Ok((Tenant { machine, orders, crew, config, seekers, state, told: now, saved: now, out }, node))
+        Ok((DhtDriver { machine, orders, crew, config, seekers, state, told: now, saved: now, out }, node))
     }
 
-    /// Takes in an order.
-    pub(super) fn obey(&mut self, now: Instant, order: Order) {
+    pub(super) fn on_request(&mut self, now: Instant, order: DhtRequest) {
         match order {
-            Order::Seek(torrent, announce, inbox) => {
+            DhtRequest::Seek(torrent, announce, inbox) => {
                 self.seekers.insert(torrent, inbox);
                 self.machine.seek(now, torrent, announce, &mut self.out);
             }
-            Order::Forget(torrent) => {
+            DhtRequest::Forget(torrent) => {
                 self.seekers.remove(&torrent);
                 self.machine.forget(torrent);
             }
-            Order::Meet(addr) => self.machine.meet(now, addr, &mut self.out),
-            Order::Begin(addrs) => self.machine.begin_at(now, addrs, &mut self.out),
+            DhtRequest::AddNode(addr) => self.machine.add_node_hint(now, addr, &mut self.out),
+            DhtRequest::Begin(addrs) => self.machine.on_resolved(now, addrs, &mut self.out),
         }
     }
 
-    /// A packet has come.
     pub(super) fn received(&mut self, now: Instant, from: SocketAddr, packet: &[u8]) {
         self.machine.received(now, from, packet, &mut self.out);
     }
 
-    /// When there is something to do even if nothing comes.
+    /// Returns when [`work`](Self::work) must be called even without a packet or a request.
     pub(super) fn deadline(&self) -> Instant {
         self.machine.deadline().min(self.saved + SAVE)
     }
 
-    /// Does what is due, and sends what there is to be sent.
+    /// Runs due timers, performs the effects of the state machine and publishes its state.
     pub(super) fn work(&mut self, now: Instant, sockets: &Sockets) {
         if self.machine.deadline() <= now {
-            self.machine.tick(now, &mut self.out);
+            self.machine.poll(now, &mut self.out);
         }
         for effect in std::mem::take(&mut self.out) {
             match effect {
-                // One that does not leave counts as one that was lost.
+                // A packet that cannot be sent counts as lost.
                 DhtEffect::Send { to, packet } => _ = sockets.send(to, &packet),
                 DhtEffect::Peers(torrent, addrs) => {
                     if let Some(inbox) = self.seekers.get(&torrent) {
-                        inbox.tell(Input::Found { source: Source::Dht, addrs });
+                        inbox.send(Input::PeersFound { source: Source::Dht, addrs });
                     }
                 }
-                DhtEffect::Sought(torrent, result) => {
+                DhtEffect::LookupDone(torrent, result) => {
                     if let Some(inbox) = self.seekers.remove(&torrent) {
-                        inbox.tell(Input::Sought(result));
+                        inbox.send(Input::DhtLookupDone(result));
                     }
                 }
                 DhtEffect::Resolve => self.resolve(sockets.is_local()),
@@ -181,11 +181,11 @@ impl Tenant {
         self.tell(now);
     }
 
-    /// Finds out where to begin. Names are asked for on a thread of their own: that may take long.
+    /// Resolves the bootstrap nodes. Host names are resolved on a separate thread, because that may block for long.
     fn resolve(&self, local: bool) {
         let orders = self.orders.clone();
         let names = self.config.nodes.clone();
-        let begin = move |addrs: Vec<SocketAddr>| orders.dht(Order::Begin(addrs));
+        let begin = move |addrs: Vec<SocketAddr>| orders.dht(DhtRequest::Begin(addrs));
         let literal: Vec<SocketAddr> = names.iter().filter_map(|name| name.parse().ok()).collect();
         if local || literal.len() == names.len() {
             return begin(literal);
@@ -201,7 +201,7 @@ impl Tenant {
         }
     }
 
-    /// Tells how it is doing, and writes down the nodes now and then.
+    /// Publishes the state, notifies of changes and saves the routing table periodically.
     fn tell(&mut self, now: Instant) {
         let state = self.machine.state(now);
         let before = std::mem::replace(&mut *self.state.lock().unwrap_or_else(PoisonError::into_inner), state);
@@ -216,9 +216,9 @@ impl Tenant {
         }
     }
 
-    /// Writes down the nodes for the next session. A session that found nobody keeps what the one before has found.
+    /// Saves the routing table for the next session. An empty table does not overwrite the saved one.
     pub(super) fn save(&self) {
-        let (ids, nodes) = self.machine.to_keep();
+        let (ids, nodes) = self.machine.saved_nodes();
         if nodes.is_empty() {
             return;
         }
@@ -228,7 +228,7 @@ impl Tenant {
     }
 }
 
-/// Writes the file anew; where its name is a link, the link goes, and what it leads to stays.
+/// Replaces the file atomically. If the path is a symbolic link, the link is replaced and its target left unchanged.
 fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
@@ -236,31 +236,32 @@ fn write(path: &Path, bytes: &[u8]) -> std::io::Result<()> {
     replace(path, &path.with_extension("new"), None, bytes, true)
 }
 
-/// The file of nodes for the next session, bencoded: our node ids of both families, and addresses in compact form.
+/// Encodes the node file. It is a bencoded dictionary of our node ids and the nodes' compact addresses, by address
+/// family.
 #[must_use]
 pub fn encode_nodes(ids: [Option<NodeId>; 2], nodes: &[SocketAddr]) -> Vec<u8> {
     let mut lists = [Vec::new(), Vec::new()];
-    nodes.iter().for_each(|addr| put_compact(addr, &mut lists[usize::from(addr.is_ipv6())]));
-    let ids = IDS.into_iter().zip(ids).filter_map(|(key, id)| Some((key, Item::from(&id?.0[..]))));
-    let lists = NODES.into_iter().zip(lists).map(|(key, list)| (key, Item::from(list)));
-    Item::dictionary(ids.chain(lists)).encode()
+    nodes.iter().for_each(|addr| encode_compact(addr, &mut lists[usize::from(addr.is_ipv6())]));
+    let ids = IDS.into_iter().zip(ids).filter_map(|(key, id)| Some((key, OwnedValue::from(&id?.0[..]))));
+    let lists = NODES.into_iter().zip(lists).map(|(key, list)| (key, OwnedValue::from(list)));
+    OwnedValue::dictionary(ids.chain(lists)).encode()
 }
 
-/// What the last session found; nothing where the file is not there, too large or damaged.
+/// Reads the node file; returns nothing if it is missing, too large or damaged.
 fn read(path: &Path) -> ([Option<NodeId>; 2], Vec<SocketAddr>) {
     let fits = std::fs::metadata(path).is_ok_and(|meta| meta.is_file() && meta.len() <= limits::DHT_FILE);
     let bytes = if fits { std::fs::read(path).unwrap_or_default() } else { Vec::new() };
     decode_nodes(&bytes).unwrap_or_default()
 }
 
-/// Reads the file of nodes: at most [`limits::DHT_FILE_NODES`] addresses that can be one. `None` where it is damaged.
+/// Decodes the node file: at most [`limits::DHT_FILE_NODES`] valid addresses. Returns `None` if it is not bencoded.
 #[must_use]
 pub fn decode_nodes(bytes: &[u8]) -> Option<([Option<NodeId>; 2], Vec<SocketAddr>)> {
     let value = Value::parse(bytes).ok()?;
-    let ids = IDS.map(|key| value.get(key.as_bytes()).and_then(|id| id.text()?.try_into().ok()).map(NodeId));
-    let list = |key: &str| value.get(key.as_bytes()).and_then(|list| list.text()).unwrap_or_default();
+    let ids = IDS.map(|key| value.get(key.as_bytes()).and_then(|id| id.as_bytes()?.try_into().ok()).map(NodeId));
+    let list = |key: &str| value.get(key.as_bytes()).and_then(|list| list.as_bytes()).unwrap_or_default();
     let nodes = list(NODES[0]).chunks(6).chain(list(NODES[1]).chunks(18));
-    let nodes = nodes.filter_map(one_address).filter(can_be_peer).take(limits::DHT_FILE_NODES);
+    let nodes = nodes.filter_map(parse_compact_address).filter(can_be_peer).take(limits::DHT_FILE_NODES);
     Some((ids, nodes.collect()))
 }
 

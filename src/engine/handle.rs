@@ -1,4 +1,4 @@
-//! The engine from outside: start it, tell it, listen to it, stop it.
+//! The public handle of the engine: start, send commands, receive events, shut down.
 
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -8,70 +8,71 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
-use super::add::{Defaults, Errands};
+use super::add::{TaskPool, TorrentDefaults};
 use super::announce::{Announcer, AnnouncerConfig};
-use super::buffers::Pool;
-use super::datagrams::{Datagrams, Wishes};
+use super::buffers::BufferPool;
+use super::connector::Connector;
+use super::connector_config::{ConnectorConfig, TorrentRegistry};
+use super::context::EngineContext;
 use super::dht::{Dht, NodeConfig};
-use super::greet::{Greeter, Greeting, Routes};
-use super::inbox::Seats;
-use super::keep::Keep;
+use super::inbox::ConnectionLimit;
 use super::listen::listen;
-use super::ports::{PortNews, Ports, is_sensible};
-use super::runner::World;
-use super::session::{Desk, Errand, Order, Session};
-use super::threads::Crew;
-use super::udp::lan::Sockets;
+use super::port_mapper::{PortEvent, PortMapper, is_sensible};
+use super::session::{Session, SessionMessage, SessionParts, TaskResult};
+use super::session_store::SessionStore;
+use super::threads::ThreadGroup;
+use super::udp_endpoint::{UdpConfig, UdpEndpoint};
+use super::udp_tracker::lsd::Sockets;
 use crate::api::{Command, Event};
 use crate::config::{Config, Encryption};
 #[cfg(unix)]
-use crate::disk::handles::Descriptors;
+use crate::disk::file_cache::Descriptors;
 use crate::disk::pool::DiskPool;
 use crate::limits;
 use crate::wire::message::PeerId;
 
-/// How our peer ids begin (BEP 20).
+/// Peer id prefix: client and version in the Azureus style (BEP 20).
 const PEER_ID: &[u8; 8] = b"-TU0100-";
-/// How an engine is to work.
+/// Configuration of an [`Engine`].
 #[derive(Clone, Debug)]
 pub struct EngineConfig {
     /// The default download folder.
     pub dir: PathBuf,
-    /// Where resume records are kept.
+    /// The folder for resume data and the saved session.
     pub state_dir: PathBuf,
-    /// The port to listen on; 0 lets the system choose.
+    /// The TCP and UDP port to listen on; 0 lets the system choose.
     pub port: u16,
-    /// The only address to listen on and connect from.
+    /// The only local address to listen on and connect from.
     pub bind: Option<IpAddr>,
-    /// Whether connections are encrypted.
     pub encryption: Encryption,
-    /// Have the router forward the port (UPnP, NAT-PMP, PCP).
+    /// Map the port on the router (PCP, NAT-PMP, UPnP).
     pub port_map: bool,
-    /// Take up the torrents of the last session, and keep this one's for the next.
+    /// Restore the torrents of the last session and save those of this one.
     pub keep: bool,
-    /// Let peers tell each other of peers (BEP 11).
+    /// Exchange peer addresses with peers (PEX, BEP 11).
     pub pex: bool,
-    /// Use the DHT, beginning with these nodes (`host:port`).
+    /// Run a DHT node (BEP 5), bootstrapping from these `host:port` nodes; `None` disables the DHT.
     pub dht: Option<Vec<String>>,
-    /// Reach peers by uTP too, and be reached by it.
+    /// Use uTP (BEP 29) for outgoing and incoming connections.
     pub utp: bool,
-    /// The most connections of all torrents together.
+    /// Maximum number of connections of all torrents together.
     pub max_peers: usize,
-    /// Look for peers on the local network.
+    /// Discover peers on the local network (LSD, BEP 14).
     pub lsd: bool,
-    /// Limits do not hold for those.
+    /// Exempt peers on the local network from rate limits.
     pub lan_unlimited: bool,
-    /// Limits of all torrents together, bytes a second: in and out.
+    /// Global download and upload limits in bytes per second.
     pub limits: (Option<u64>, Option<u64>),
-    /// Downloads that may run at once; `None` is no limit.
+    /// Maximum number of active downloads; `None` is unlimited.
     pub max_active: Option<u32>,
-    /// Where settings are written to, if they are.
+    /// The config file that changed settings are written to, if any.
     pub config_file: Option<PathBuf>,
 }
 
 impl EngineConfig {
-    /// An engine that keeps to this machine, with everything in this folder: it listens on loopback, on a port that the
-    /// system chooses, and looks for nobody by itself but at trackers.
+    /// Returns a configuration for tests and demos: everything in `dir`, loopback only, a port chosen by the system.
+    ///
+    /// Trackers are the only peer discovery that is enabled.
     #[must_use]
     pub fn loopback(dir: PathBuf) -> Self {
         EngineConfig {
@@ -118,10 +119,10 @@ impl From<&Config> for EngineConfig {
     }
 }
 
-/// A running engine. Dropping it stops it as [`Engine::shutdown`] does.
+/// A running engine. Dropping it shuts it down like [`Engine::shutdown`].
 pub struct Engine {
-    crew: Crew,
-    orders: Sender<Order>,
+    crew: ThreadGroup,
+    orders: Sender<SessionMessage>,
     events: Receiver<Event>,
     left: Receiver<Vec<String>>,
     port: Option<u16>,
@@ -133,11 +134,11 @@ impl Engine {
     /// Starts an engine without torrents.
     ///
     /// # Errors
-    /// One sentence, when the system gives no thread or no means to wait for sockets. That peers cannot reach us is
-    /// no error: the snapshots say so.
+    /// Returns a message for the user if threads or the socket poll cannot be created. A failure to listen is not an
+    /// error; the snapshots report it.
     pub fn start(config: &EngineConfig) -> Result<Engine, String> {
         let fail = |what: &str, error: &std::io::Error| format!("the engine cannot start: no {what}: {error}");
-        let (crew, routes) = (Crew::default(), Routes::default());
+        let (crew, routes) = (ThreadGroup::default(), TorrentRegistry::default());
         let (orders, todo) = unbounded();
         let (events, heard) = unbounded();
         let (tell_left, left) = bounded(1);
@@ -146,11 +147,11 @@ impl Engine {
         let peer_id = peer_id();
         let listeners = listen(config.bind, config.port);
         let (port, port_state) = (listeners.port, listeners.state.clone());
-        let port_trouble = listeners.troubled.then(|| port_state.clone());
+        let port_trouble = listeners.is_degraded.then(|| port_state.clone());
         let results = unbounded();
-        let seats = Seats::new(max_peers);
+        let seats = ConnectionLimit::new(max_peers);
         let greeting = greeting(config, peer_id, routes.clone(), seats.clone(), &results.0);
-        let greeter = Greeter::start(&crew, listeners, greeting).map_err(|e| fail("way to wait for peers", &e))?;
+        let greeter = Connector::start(&crew, listeners, greeting).map_err(|e| fail("way to wait for peers", &e))?;
         let announcing = AnnouncerConfig { bind: config.bind, ..AnnouncerConfig::default() };
         let announcer = Announcer::start(&crew, &announcing).map_err(|e| {
             greeter.stop();
@@ -163,7 +164,7 @@ impl Engine {
             greeter.stop();
             fail("disk thread", &e)
         })?;
-        let defaults = Defaults {
+        let defaults = TorrentDefaults {
             dir: config.dir.clone(),
             peer_id,
             port,
@@ -175,10 +176,10 @@ impl Engine {
             lan_unlimited: config.lan_unlimited,
         };
         let ports = ports(&crew, config, port, &results.0);
-        let world = World {
+        let world = EngineContext {
             crew: crew.clone(),
             greeter,
-            pool: Pool::default(),
+            pool: BufferPool::default(),
             announcer,
             lan,
             datagrams,
@@ -186,19 +187,19 @@ impl Engine {
             outside: AtomicU16::new(0),
             news,
         };
-        let session = Session {
+        let session = SessionParts {
             world: Arc::new(world),
             routes,
             seats,
             disk: Arc::new(disk),
             defaults,
             state_dir: config.state_dir.clone(),
-            errands: Errands::new(crew.clone()),
+            tasks: TaskPool::new(crew.clone()),
             results,
             orders: todo,
             news: news_heard,
             events,
-            keep: config.keep.then(|| Keep::new(&config.state_dir)),
+            keep: config.keep.then(|| SessionStore::new(&config.state_dir)),
             port_state,
             ports,
             limits: config.limits,
@@ -206,44 +207,45 @@ impl Engine {
             config_file: config.config_file.clone(),
         };
         let work = move || {
-            let _ = tell_left.send(Desk::new(session).run());
+            let _ = tell_left.send(Session::new(session).run());
         };
         crew.spawn("session".to_owned(), work, |_| ()).map_err(|e| fail("thread", &e))?;
         Ok(Engine { crew, orders, events: heard, left, port, port_trouble, over: false })
     }
 
-    /// Asks for something. Answers come as events.
+    /// Sends a command. Results arrive as events.
     pub fn send(&self, command: Command) {
-        // An engine that has stopped has said so.
-        let _ = self.orders.send(Order::Command(command));
+        // Fails only after the engine has stopped, which `Event::Stopped` has reported.
+        let _ = self.orders.send(SessionMessage::Command(command));
     }
 
-    /// Asks for things without holding the engine.
+    /// Returns a function that sends commands without borrowing the engine.
     pub fn sender(&self) -> impl Fn(Command) + Send + 'static + use<> {
         let orders = self.orders.clone();
-        move |command| drop(orders.send(Order::Command(command)))
+        move |command| drop(orders.send(SessionMessage::Command(command)))
     }
 
-    /// What happens. The channel ends when the engine has stopped.
+    /// Returns the event channel. It disconnects when the engine has stopped.
     #[must_use]
     pub fn events(&self) -> Receiver<Event> {
         self.events.clone()
     }
 
-    /// The port that peers can reach us on.
+    /// Returns the port that the engine listens on.
     #[must_use]
     pub const fn port(&self) -> Option<u16> {
         self.port
     }
 
-    /// What is wrong with that port: another one than was wished for, or none.
+    /// Returns why the engine does not listen on the requested port, if that failed.
     #[must_use]
     pub fn port_trouble(&self) -> Option<&str> {
         self.port_trouble.as_deref()
     }
 
-    /// Stops all torrents (records saved, trackers told), then everything else. Returns the names of what did not
-    /// stop in time; nothing of it can hold the program.
+    /// Stops all torrents (resume data saved, `stopped` announced), then all threads.
+    ///
+    /// Returns the names of what did not stop in time; none of it keeps the process alive.
     #[must_use]
     pub fn shutdown(mut self, time: Duration) -> Vec<String> {
         self.stop(time)
@@ -254,7 +256,7 @@ impl Engine {
             return Vec::new();
         }
         let until = Instant::now() + time;
-        let _ = self.orders.send(Order::Quit(until));
+        let _ = self.orders.send(SessionMessage::Quit(until));
         let mut left = self.left.recv_deadline(until).unwrap_or_default();
         left.extend(self.crew.wait(until));
         left
@@ -270,45 +272,59 @@ impl Drop for Engine {
     }
 }
 
-/// How connections are made; what the greeter has to say goes to the session.
+/// Builds the configuration of the connector; its notices go to the session.
 fn greeting(
     config: &EngineConfig,
     peer_id: PeerId,
-    routes: Routes,
-    seats: Seats,
-    results: &Sender<Errand>,
-) -> Greeting {
+    routes: TorrentRegistry,
+    seats: ConnectionLimit,
+    results: &Sender<TaskResult>,
+) -> ConnectorConfig {
     let (notices, calls) = (results.clone(), results.clone());
-    let notice = Box::new(move |text| drop(notices.send(Errand::Said(None, text))));
-    let called = Box::new(move || drop(calls.send(Errand::Port(PortNews::Called))));
-    Greeting { peer_id, bind: config.bind, encryption: config.encryption, routes, seats, notice, called }
+    let notice = Box::new(move |text| drop(notices.send(TaskResult::Notice(None, text))));
+    let called = Box::new(move || drop(calls.send(TaskResult::Port(PortEvent::Reachable))));
+    ConnectorConfig {
+        peer_id,
+        bind: config.bind,
+        encryption: config.encryption,
+        routes,
+        seats,
+        notice,
+        on_reachable: called,
+    }
 }
 
-/// The sockets of local discovery, if it is wished; that there are none is told.
-fn sockets(config: &EngineConfig, notices: &Sender<Errand>) -> Option<Sockets> {
+/// Opens the LSD sockets, if enabled. A failure is reported as a notice.
+fn sockets(config: &EngineConfig, notices: &Sender<TaskResult>) -> Option<Sockets> {
     let opened = config.lsd.then(|| Sockets::open(config.bind))?;
-    let tell = |why| drop(notices.send(Errand::Said(None, format!("no peers of the local network are found: {why}"))));
+    let tell =
+        |why| drop(notices.send(TaskResult::Notice(None, format!("no peers of the local network are found: {why}"))));
     opened.map_err(tell).ok()
 }
 
-/// Has the router forward the port, where that is wished for and can be.
-fn ports(crew: &Crew, config: &EngineConfig, port: Option<u16>, results: &Sender<Errand>) -> Option<Ports> {
+/// Starts the port mapper, if enabled and useful for the bound address.
+fn ports(
+    crew: &ThreadGroup,
+    config: &EngineConfig,
+    port: Option<u16>,
+    results: &Sender<TaskResult>,
+) -> Option<PortMapper> {
     let port = port.filter(|_| config.port_map && is_sensible(config.bind))?;
     let tell = results.clone();
-    let started = Ports::start(crew, config.bind, port, move |news| drop(tell.send(Errand::Port(news))));
+    let started = PortMapper::start(crew, config.bind, port, move |news| drop(tell.send(TaskResult::Port(news))));
     started.map_err(|error| log::warn!("no thread for the router: {error}")).ok()
 }
 
-/// The UDP port, where the DHT or uTP is wished for. That there is none is told and holds nothing else up.
+/// Opens the UDP endpoint if the DHT or uTP is enabled. A failure is reported as a notice and is not fatal.
 fn datagrams(
-    crew: &Crew,
+    crew: &ThreadGroup,
     config: &EngineConfig,
     port: Option<u16>,
-    greeter: &Greeter,
-    results: &Sender<Errand>,
-) -> Option<Datagrams> {
+    greeter: &Connector,
+    results: &Sender<TaskResult>,
+) -> Option<UdpEndpoint> {
     let tell = results.clone();
-    let changed = Box::new(move || drop(tell.send(Errand::Done)));
+    let changed = Box::new(move || drop(tell.send(TaskResult::Done)));
     let file = config.state_dir.join("dht");
     let dht = config.dht.clone().map(|nodes| NodeConfig { nodes, file, changed });
     let utp = config.utp.then(|| greeter.clone());
@@ -318,19 +334,19 @@ fn datagrams(
         (None, Some(_)) => "uTP",
         (Some(_), Some(_)) => "DHT and no uTP",
     };
-    match Datagrams::start(crew, Wishes { bind: config.bind, port: port.unwrap_or(config.port), dht, utp }) {
+    match UdpEndpoint::start(crew, UdpConfig { bind: config.bind, port: port.unwrap_or(config.port), dht, utp }) {
         Ok(datagrams) => {
-            datagrams.utp.iter().for_each(|utp| greeter.speak(utp.clone()));
+            datagrams.utp.iter().for_each(|utp| greeter.set_utp(utp.clone()));
             Some(datagrams)
         }
         Err(error) => {
-            let _ = results.send(Errand::Said(None, format!("there is no {what}: {error}")));
+            let _ = results.send(TaskResult::Notice(None, format!("there is no {what}: {error}")));
             None
         }
     }
 }
 
-/// A peer id that nobody else has.
+/// Returns a random peer id with our prefix.
 fn peer_id() -> PeerId {
     let mut id = [0; 20];
     id[..8].copy_from_slice(PEER_ID);
@@ -338,11 +354,11 @@ fn peer_id() -> PeerId {
     PeerId(id)
 }
 
-/// How many connections the system lets us have, at most as many as wished for.
+/// Returns the requested number of connections, capped by the file descriptors available to this process.
 #[cfg(unix)]
 pub(super) fn affordable(wished: usize) -> usize {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    // The soft limit is a habit for programs that use `select`; the hard one is what we may have.
+    // The soft limit is kept low only for programs that use `select`, so it is raised towards the hard limit.
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum.map(|n| n.min(1 << 16)), maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
@@ -351,7 +367,7 @@ pub(super) fn affordable(wished: usize) -> usize {
     wished.min(Descriptors::of_this_process().peers).max(1)
 }
 
-/// How many connections the system lets us have, at most as many as wished for.
+/// Returns the requested number of connections: only Unix limits the number of sockets.
 #[cfg(not(unix))]
 pub(super) const fn affordable(wished: usize) -> usize {
     wished

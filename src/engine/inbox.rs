@@ -1,9 +1,9 @@
-//! The two inboxes of a torrent's thread.
+//! The message queues of a torrent thread.
 //!
-//! *Control* is small, has no bound of its own (each item answers something that the torrent asked for, or is a wish of
-//! the user) and is always read first. *Bulk* carries what peers send; it is bounded, so that a busy torrent makes
-//! readers wait, and TCP tells the other side. A peer may have only a few reads waiting there, so that a loud one does
-//! not fill it alone.
+//! The *control* queue carries commands and completions; it is unbounded because every item answers a request of the
+//! torrent or of the user, and it is drained first. The *bulk* queue carries peer messages; it is bounded, so a busy
+//! torrent blocks the reader threads and TCP flow control pushes back on the peer. Each peer has a limit of its own in
+//! the bulk queue, so that one fast peer cannot fill it.
 
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -13,252 +13,255 @@ use std::time::Instant;
 use crossbeam_channel::{Receiver, Sender, TryRecvError, select_biased, unbounded};
 
 use crate::disk::storage::{Resumed, Storage};
-use crate::swarm::torrent::{Hello, Input, PeerKey, TorrentConfig};
+use crate::swarm::torrent::{Input, PeerInfo, PeerKey, TorrentConfig};
 use crate::wire::message::Reserved;
 use crate::wire::mse::Ciphers;
 
-/// Reads of all peers waiting for a torrent: at most 16 MiB in the largest buffers.
+/// Maximum number of reads of all peers queued for a torrent: at most 16 MiB in the largest buffers.
 const BULK: usize = 64;
 
-/// Reads of one peer waiting for its torrent.
+/// Maximum number of reads of one peer queued for its torrent.
 pub const READS_WAITING: usize = 4;
 
-/// What a torrent's thread is told.
-pub enum Post {
-    /// Something for the machine.
+/// A message to a torrent thread.
+pub enum TorrentMessage {
+    /// An input of the state machine.
     Input(Input),
-    /// A connection that is through its handshake.
-    Arrived(Arrival),
-    /// What its metadata say: it has files from now on.
-    Described(Box<Described>),
-    /// Whether views are to carry the detail from now on.
+    /// A connection that has completed its handshake.
+    Connected(ConnectedPeer),
+    /// The metadata of a magnet link was validated and its files are open.
+    MetadataLoaded(Box<MetadataLoaded>),
+    /// Whether views carry details from now on.
     Detail(bool),
 }
 
-/// What becomes of a magnet when its metadata were judged and its files looked at.
-pub struct Described {
-    /// What it is made from now.
+/// What a magnet link becomes once its metadata is validated and its files are open.
+pub struct MetadataLoaded {
+    /// The configuration that replaces the one of the magnet link.
     pub config: TorrentConfig,
-    /// Its files.
     pub storage: Storage,
-    /// What its record vouches for.
+    /// The resume data.
     pub resumed: Resumed,
 }
 
-/// A connection that is through its handshake; the socket blocks.
-pub struct Arrival {
-    /// Its name from now on.
+/// A connection that has completed its handshake; the socket is in blocking mode.
+pub struct ConnectedPeer {
     pub peer: PeerKey,
-    /// What the machine is told of it.
-    pub hello: Hello,
-    /// The connection.
+    /// What the handshake revealed about the peer.
+    pub hello: PeerInfo,
     pub socket: TcpStream,
-    /// What the handshake leaves to those who read and write.
-    pub cover: Cover,
-    /// Counts it among all connections until it is dropped.
-    pub seat: Seat,
+    /// Data and ciphers for the reader and writer threads.
+    pub cover: HandshakeRemainder,
+    /// Holds a slot of the global connection limit until dropped.
+    pub seat: ConnectionPermit,
 }
 
-/// What a handshake leaves to those who read and write afterwards.
+/// What the handshake hands to the reader and writer threads.
 #[derive(Debug, Default)]
-pub struct Cover {
-    /// Bytes that came behind it, decrypted; at most [`limits::MSE_PAYLOAD`](crate::limits::MSE_PAYLOAD) and a read.
+pub struct HandshakeRemainder {
+    /// Decrypted bytes received after the handshake: at most [`limits::MSE_PAYLOAD`](crate::limits::MSE_PAYLOAD) and
+    /// one read.
     pub early: Vec<u8>,
-    /// The ciphers of both directions, where the connection is encrypted.
+    /// The RC4 state of both directions, if the connection is encrypted (MSE).
     pub ciphers: Option<Box<Ciphers>>,
 }
 
-/// The connections of all torrents together.
+/// The limit on connections of all torrents together. Clones share the count.
 #[derive(Clone)]
-pub struct Seats {
+pub struct ConnectionLimit {
     taken: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
 }
 
-impl Seats {
-    /// Room for this many.
+impl ConnectionLimit {
+    /// Creates a limit with this maximum.
     #[must_use]
     pub fn new(most: usize) -> Self {
-        Seats { taken: Arc::default(), most: Arc::new(AtomicUsize::new(most)) }
+        ConnectionLimit { taken: Arc::default(), most: Arc::new(AtomicUsize::new(most)) }
     }
 
-    /// Takes one, if there is one.
+    /// Returns a permit for one connection, or `None` if the limit is reached.
     #[must_use]
-    pub fn take(&self) -> Option<Seat> {
-        let seat = Seat(Arc::clone(&self.taken));
+    pub fn take(&self) -> Option<ConnectionPermit> {
+        let seat = ConnectionPermit(Arc::clone(&self.taken));
         (self.taken.fetch_add(1, Ordering::Relaxed) < self.most()).then_some(seat)
     }
 
-    /// How many there are.
+    /// Returns the maximum number of connections.
     #[must_use]
     pub fn most(&self) -> usize {
         self.most.load(Ordering::Relaxed)
     }
 
-    /// Makes them this many. Nobody has to leave: where there are fewer than before, none is given until enough are free.
+    /// Sets the maximum number of connections.
+    ///
+    /// Existing connections are kept; if the limit shrinks, no permit is issued until the count falls below it.
     pub fn set_most(&self, most: usize) {
         self.most.store(most, Ordering::Relaxed);
     }
 
-    /// How many are taken.
+    /// Returns the current number of connections.
     #[must_use]
     pub fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
 }
 
-/// A place among the connections of all torrents; free again when dropped.
-pub struct Seat(Arc<AtomicUsize>);
+/// A slot of the [`ConnectionLimit`], released on drop.
+pub struct ConnectionPermit(Arc<AtomicUsize>);
 
-impl Drop for Seat {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
-/// The sending side. Clones lead to the same torrent; all of them are dead once its thread has ended.
+/// The sending side of a torrent's queues. Clones send to the same torrent; sending fails once its thread has ended.
 #[derive(Clone)]
-pub struct Inbox {
-    control: Sender<Post>,
+pub struct TorrentHandle {
+    control: Sender<TorrentMessage>,
     bulk: Sender<Bulk>,
-    /// Whether peers of this torrent hear that we have a DHT node. One for all who hold this inbox: a torrent may turn out
+    /// Whether handshakes of this torrent offer our DHT node. Shared by all clones, because a magnet link may turn out
     /// to be private.
     dht: Arc<AtomicBool>,
-    /// Places in `bulk`. The channel itself has no bound, because one that has keeps what is in it when its receiver is
-    /// dropped, and with it the tickets that readers wait for.
-    room: Arc<Credit>,
+    /// Limits `bulk`. The channel itself is unbounded: a bounded crossbeam channel keeps its items when the receiver is
+    /// dropped, and with them the permits that reader threads wait for.
+    room: Arc<ReadSemaphore>,
 }
 
-/// The torrent's side.
-pub struct Mail {
-    control: Receiver<Post>,
+/// The receiving side of a torrent's queues.
+pub struct TorrentInbox {
+    control: Receiver<TorrentMessage>,
     bulk: Receiver<Bulk>,
 }
 
-/// What a peer sent, with its places among the peer's reads and in the inbox.
+/// A peer's input with its permits of the peer limit and of the queue limit.
 struct Bulk {
     input: Input,
-    _places: [Ticket; 2],
+    _places: [ReadPermit; 2],
 }
 
-/// The torrent's thread has ended.
+/// Error: the torrent thread has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Ended;
+pub struct TorrentStopped;
 
-/// A pair of inboxes.
+/// Creates the queues of one torrent.
 #[must_use]
-pub fn inbox() -> (Inbox, Mail) {
+pub fn inbox() -> (TorrentHandle, TorrentInbox) {
     let (control, control_mail) = unbounded();
     let (bulk, bulk_mail) = unbounded();
-    let room = Arc::new(Credit::of(BULK));
-    (Inbox { control, bulk, dht: Arc::default(), room }, Mail { control: control_mail, bulk: bulk_mail })
+    let room = Arc::new(ReadSemaphore::of(BULK));
+    (
+        TorrentHandle { control, bulk, dht: Arc::default(), room },
+        TorrentInbox { control: control_mail, bulk: bulk_mail },
+    )
 }
 
-impl Inbox {
-    /// Whether peers of this torrent hear from now on that we have a DHT node.
+impl TorrentHandle {
+    /// Sets whether handshakes of this torrent offer our DHT node.
     pub fn offer_dht(&self, on: bool) {
         self.dht.store(on, Ordering::Relaxed);
     }
 
-    /// What we offer to peers of this torrent.
+    /// Returns the reserved bytes for handshakes of this torrent.
     #[must_use]
     pub fn reserved(&self) -> Reserved {
-        Reserved::ours(self.dht.load(Ordering::Relaxed))
+        Reserved::supported(self.dht.load(Ordering::Relaxed))
     }
 
-    /// Puts something into the control inbox; never waits.
+    /// Puts a message into the control queue. Never blocks.
     ///
     /// # Errors
-    /// When the torrent's thread has ended.
-    pub fn post(&self, post: Post) -> Result<(), Ended> {
-        self.control.send(post).map_err(|_| Ended)
+    /// Fails if the torrent thread has ended.
+    pub fn try_send(&self, post: TorrentMessage) -> Result<(), TorrentStopped> {
+        self.control.send(post).map_err(|_| TorrentStopped)
     }
 
-    /// Whether both lead to the same torrent's thread.
+    /// Returns `true` if both handles send to the same torrent thread.
     #[must_use]
-    pub fn same(&self, other: &Inbox) -> bool {
+    pub fn same(&self, other: &TorrentHandle) -> bool {
         self.control.same_channel(&other.control)
     }
 
-    /// Puts an input into the control inbox; never waits. An input for a torrent that has ended is of no more use.
-    pub fn tell(&self, input: Input) {
-        let _ = self.post(Post::Input(input));
+    /// Puts an input into the control queue. Never blocks; the input is dropped if the torrent thread has ended.
+    pub fn send(&self, input: Input) {
+        let _ = self.try_send(TorrentMessage::Input(input));
     }
 
-    /// Puts what a peer sent into the bulk inbox; waits while it is full.
+    /// Puts a peer's input into the bulk queue. Blocks while the queue is full.
     ///
     /// # Errors
-    /// When the torrent's thread has ended.
-    pub fn bulk(&self, input: Input, ticket: Ticket) -> Result<(), Ended> {
+    /// Fails if the torrent thread has ended.
+    pub fn bulk(&self, input: Input, ticket: ReadPermit) -> Result<(), TorrentStopped> {
         let room = self.room.take();
-        self.bulk.send(Bulk { input, _places: [ticket, room] }).map_err(|_| Ended)
+        self.bulk.send(Bulk { input, _places: [ticket, room] }).map_err(|_| TorrentStopped)
     }
 }
 
-impl Mail {
-    /// What waits, control first; `Ok(None)` when nothing does.
+impl TorrentInbox {
+    /// Returns the next queued message, control first; `Ok(None)` if both queues are empty.
     ///
     /// # Errors
-    /// When nobody can post any more.
-    pub fn waiting(&self) -> Result<Option<Post>, Ended> {
+    /// Fails if all sending handles are dropped.
+    pub fn try_recv(&self) -> Result<Option<TorrentMessage>, TorrentStopped> {
         let control = match self.control.try_recv() {
             Ok(post) => return Ok(Some(post)),
             Err(error) => error,
         };
         match (self.bulk.try_recv(), control) {
-            (Ok(bulk), _) => Ok(Some(Post::Input(bulk.input))),
-            (Err(_), TryRecvError::Disconnected) => Err(Ended),
+            (Ok(bulk), _) => Ok(Some(TorrentMessage::Input(bulk.input))),
+            (Err(_), TryRecvError::Disconnected) => Err(TorrentStopped),
             (Err(_), TryRecvError::Empty) => Ok(None),
         }
     }
 
-    /// Waits for something until the deadline; `Ok(None)` when it has come.
+    /// Waits for a message, control first; `Ok(None)` at the deadline.
     ///
     /// # Errors
-    /// When nobody can post any more.
-    pub fn wait(&self, deadline: Instant) -> Result<Option<Post>, Ended> {
+    /// Fails if all sending handles are dropped.
+    pub fn recv_deadline(&self, deadline: Instant) -> Result<Option<TorrentMessage>, TorrentStopped> {
         select_biased! {
-            recv(self.control) -> post => post.map_or_else(|_| self.waiting(), |post| Ok(Some(post))),
-            recv(self.bulk) -> bulk => bulk.map(|bulk| Some(Post::Input(bulk.input))).map_err(|_| Ended),
+            recv(self.control) -> post => post.map_or_else(|_| self.try_recv(), |post| Ok(Some(post))),
+            recv(self.bulk) -> bulk => bulk.map(|bulk| Some(TorrentMessage::Input(bulk.input))).map_err(|_| TorrentStopped),
             default(deadline.saturating_duration_since(Instant::now())) => Ok(None),
         }
     }
 }
 
-/// How many more reads may wait; by default [`READS_WAITING`].
-pub struct Credit {
+/// A counting semaphore for queued reads; by default of [`READS_WAITING`] permits.
+pub struct ReadSemaphore {
     free: Mutex<usize>,
     freed: Condvar,
 }
 
-impl Default for Credit {
+impl Default for ReadSemaphore {
     fn default() -> Self {
-        Credit::of(READS_WAITING)
+        ReadSemaphore::of(READS_WAITING)
     }
 }
 
-impl Credit {
+impl ReadSemaphore {
     fn of(places: usize) -> Self {
-        Credit { free: Mutex::new(places), freed: Condvar::new() }
+        ReadSemaphore { free: Mutex::new(places), freed: Condvar::new() }
     }
 
-    /// Takes one place; waits while there is none. Places come back when the torrent has dealt with a read, also when
-    /// its thread ends.
+    /// Returns a permit; blocks while none is available. A permit is released when the torrent has handled the read or
+    /// its thread has ended.
     #[must_use]
-    pub fn take(self: &Arc<Self>) -> Ticket {
+    pub fn take(self: &Arc<Self>) -> ReadPermit {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         while *free == 0 {
             free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
         }
         *free -= 1;
-        Ticket(Arc::clone(self))
+        ReadPermit(Arc::clone(self))
     }
 }
 
-/// One place of a [`Credit`], given back when dropped.
-pub struct Ticket(Arc<Credit>);
+/// A permit of a [`ReadSemaphore`], released on drop.
+pub struct ReadPermit(Arc<ReadSemaphore>);
 
-impl Drop for Ticket {
+impl Drop for ReadPermit {
     fn drop(&mut self) {
         *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
         self.0.freed.notify_one();
@@ -270,8 +273,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn seats_are_given_while_there_are_any() {
-        let seats = Seats::new(1);
+    fn permits_are_issued_up_to_the_limit() {
+        let seats = ConnectionLimit::new(1);
         let first = seats.take();
         assert!(first.is_some() && seats.take().is_none());
         seats.set_most(2);
@@ -283,31 +286,31 @@ mod tests {
     }
 
     fn wire(n: u64) -> Input {
-        Input::Wire { peer: PeerKey(n), batch: Vec::new() }
+        Input::Messages { peer: PeerKey(n), batch: Vec::new() }
     }
 
     #[test]
     fn control_is_read_before_bulk() {
         let (inbox, mail) = inbox();
-        let credit = Arc::new(Credit::default());
+        let credit = Arc::new(ReadSemaphore::default());
         inbox.bulk(wire(1), credit.take()).unwrap();
-        inbox.tell(Input::Stop);
-        assert!(matches!(mail.waiting(), Ok(Some(Post::Input(Input::Stop)))));
-        assert!(matches!(mail.wait(Instant::now()), Ok(Some(Post::Input(Input::Wire { .. })))));
-        assert!(matches!(mail.wait(Instant::now()), Ok(None)));
+        inbox.send(Input::Stop);
+        assert!(matches!(mail.try_recv(), Ok(Some(TorrentMessage::Input(Input::Stop)))));
+        assert!(matches!(mail.recv_deadline(Instant::now()), Ok(Some(TorrentMessage::Input(Input::Messages { .. })))));
+        assert!(matches!(mail.recv_deadline(Instant::now()), Ok(None)));
         drop(inbox);
-        assert!(matches!(mail.waiting(), Err(Ended)));
+        assert!(matches!(mail.try_recv(), Err(TorrentStopped)));
     }
 
     #[test]
     fn a_reader_without_credit_is_freed_when_the_torrent_ends() {
         let (inbox, mail) = inbox();
-        let credit = Arc::new(Credit::default());
+        let credit = Arc::new(ReadSemaphore::default());
         for n in 0..READS_WAITING as u64 {
             inbox.bulk(wire(n), credit.take()).unwrap();
         }
         let reader = std::thread::spawn(move || inbox.bulk(wire(9), credit.take()));
         drop(mail);
-        assert_eq!(reader.join().unwrap(), Err(Ended));
+        assert_eq!(reader.join().unwrap(), Err(TorrentStopped));
     }
 }

@@ -1,5 +1,5 @@
-//! The network interfaces of this machine: which local discovery speaks on, who is near by them, and the addresses
-//! that others reach us at.
+//! The network interfaces of this host. Lists the interfaces for LSD multicast, tells which addresses are local, and
+//! finds our own addresses.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -7,36 +7,37 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use if_addrs::{IfAddr, IfOperStatus};
 
-/// An interface.
+/// A network interface.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Interface {
-    /// The system's number of it.
+    /// The interface index.
     pub index: u32,
-    /// An address of it of version 4.
+    /// An IPv4 address of the interface.
     pub v4: Option<Ipv4Addr>,
-    /// An address of it of version 6.
+    /// An IPv6 address of the interface.
     pub v6: Option<Ipv6Addr>,
-    /// Its networks, with the lengths of their prefixes.
+    /// The networks of the interface: address and prefix length.
     nets: Vec<(IpAddr, u8)>,
 }
 
 impl Interface {
-    /// Whether it is the same as far as a multicast group is concerned.
+    /// Returns whether both describe the same interface for the purpose of multicast group membership.
     #[must_use]
     pub fn same(&self, other: &Interface) -> bool {
         self.index == other.index && self.v4 == other.v4 && self.v6.is_some() == other.v6.is_some()
     }
 
-    /// Whether it is spoken on over version 6. An address that is only good on the link is another name of whoever has one
-    /// of version 4, and needs not be told beside that.
+    /// Returns whether LSD uses IPv6 on this interface. Next to an IPv4 address, a link-local IPv6 address is not
+    /// used, because it reaches the same hosts.
     #[must_use]
     pub fn speaks_v6(&self) -> bool {
         self.v6.is_some_and(|ip| self.v4.is_none() || !ip.is_unicast_link_local())
     }
 
-    /// Whether an address is one of a local network: by its kind, or because it lies in a network of this interface.
+    /// Returns whether an address is local. That is private, link-local or loopback, or within a network of this
+    /// interface.
     #[must_use]
-    pub fn is_near(&self, ip: IpAddr) -> bool {
+    pub fn is_local(&self, ip: IpAddr) -> bool {
         let kind = match ip {
             IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || ip.is_loopback(),
             IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback(),
@@ -45,7 +46,7 @@ impl Interface {
     }
 }
 
-/// Whether an address lies in a network. A prefix of no length is no network: everything would lie in it.
+/// Returns whether an address lies in a network. A prefix length of 0 matches nothing.
 fn within(ip: IpAddr, net: IpAddr, length: u8) -> bool {
     match (ip, net) {
         (IpAddr::V4(a), IpAddr::V4(b)) if (1..=32).contains(&length) => {
@@ -58,11 +59,11 @@ fn within(ip: IpAddr, net: IpAddr, length: u8) -> bool {
     }
 }
 
-/// The interfaces that are up: the one with the address to bind to, or all. The machine's own loopback is one of them
-/// only where it is what is bound to, or where there is nothing else.
+/// Lists the interfaces that are up: the one with the address `bind`, or all. Loopback is included only if it is
+/// bound to, or if there is no other interface.
 ///
 /// # Errors
-/// The system's.
+/// If the system cannot list the interfaces.
 pub fn list(bind: Option<IpAddr>) -> io::Result<Vec<Interface>> {
     let all = if_addrs::get_if_addrs()?;
     let up = |it: &if_addrs::Interface| !matches!(it.oper_status, IfOperStatus::Down | IfOperStatus::NotPresent);
@@ -78,7 +79,7 @@ pub fn list(bind: Option<IpAddr>) -> io::Result<Vec<Interface>> {
         };
         let length = match &it.addr {
             IfAddr::V4(v4) => {
-                // One that is only good on its link when there is no other.
+                // A link-local address is used only if there is no other.
                 interface.v4 = interface.v4.filter(|ip| !ip.is_link_local()).or(Some(v4.ip));
                 v4.prefixlen
             }
@@ -102,10 +103,10 @@ pub fn list(bind: Option<IpAddr>) -> io::Result<Vec<Interface>> {
     Ok(chosen)
 }
 
-/// The addresses at which others on the networks of this machine reach it: the one that it speaks to far places from
-/// first, version 4 before version 6. None that is only good on one link.
+/// Returns the addresses of this host on its networks, without loopback and link-local addresses. IPv4 comes before
+/// IPv6, and the source address of the default route first.
 #[must_use]
-pub fn near_addresses(bind: Option<IpAddr>) -> Vec<IpAddr> {
+pub fn local_addresses(bind: Option<IpAddr>) -> Vec<IpAddr> {
     if let Some(ip) = bind {
         return vec![ip];
     }
@@ -124,7 +125,7 @@ pub fn near_addresses(bind: Option<IpAddr>) -> Vec<IpAddr> {
     addresses
 }
 
-/// The address that this machine would speak to a far place from. Asks the routing table; nothing is sent.
+/// Returns the source address of the default IPv4 route. Connects a UDP socket, which sends no packet.
 fn main_address() -> Option<IpAddr> {
     let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
     socket.connect((Ipv4Addr::new(198, 51, 100, 1), 9)).ok()?;
@@ -157,7 +158,7 @@ mod tests {
             ("2001:db8:1::1", true),
             ("2001:db8:2::1", false),
         ] {
-            assert_eq!(interface.is_near(ip.parse().unwrap()), near, "{ip}");
+            assert_eq!(interface.is_local(ip.parse().unwrap()), near, "{ip}");
         }
     }
 
@@ -174,7 +175,7 @@ mod tests {
         {
             assert_eq!(Interface { v4, v6, ..Interface::default() }.speaks_v6(), speaks, "{v4:?} {v6:?}");
         }
-        assert_eq!(near_addresses(Some(bind)), [bind]);
-        assert!(near_addresses(None).iter().all(|ip| !ip.is_loopback()));
+        assert_eq!(local_addresses(Some(bind)), [bind]);
+        assert!(local_addresses(None).iter().all(|ip| !ip.is_loopback()));
     }
 }

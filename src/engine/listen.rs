@@ -1,29 +1,28 @@
-//! The sockets that peers can reach us on.
+//! The TCP listening sockets for incoming peer connections.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-/// Ports tried after the one that was wished for.
+/// How many ports after the configured one are tried.
 const NEXT_PORTS: u16 = 10;
-/// Connections that may wait to be accepted.
+/// The accept backlog.
 const BACKLOG: i32 = 512;
 
-/// Listening sockets, non-blocking, all on one port.
+/// Non-blocking listening sockets that share one port.
 pub struct Listeners {
     /// The sockets: IPv4, IPv6 or both.
     pub sockets: Vec<TcpListener>,
-    /// Their port.
     pub port: Option<u16>,
-    /// What became of the wish, in words.
+    /// A status message for the user.
     pub state: String,
-    /// Whether it is not what was wished for.
-    pub troubled: bool,
+    /// Whether listening failed or another port than the configured one is used.
+    pub is_degraded: bool,
 }
 
-/// Listens on `port` of all addresses, or only of `bind`; where it is taken, on one of the next ten, or on one that the
-/// system chooses. Port 0 lets the system choose at once.
+/// Listens on `port` of all addresses, or of `bind` only. If the port is taken, tries the next ten and then a port
+/// chosen by the system. Port 0 lets the system choose at once.
 #[must_use]
 pub fn listen(bind: Option<IpAddr>, port: u16) -> Listeners {
     let hosts = match bind {
@@ -39,15 +38,15 @@ pub fn listen(bind: Option<IpAddr>, port: u16) -> Listeners {
                     _ if port == 0 || got == port => format!("listening on port {got}"),
                     _ => format!("listening on port {got}: {port} is taken"),
                 };
-                return Listeners { sockets, port: Some(got), state, troubled: port != 0 && got != port };
+                return Listeners { sockets, port: Some(got), state, is_degraded: port != 0 && got != port };
             }
             Err(error) => why = format!("peers cannot reach us: listening on port {candidate} failed: {error}"),
         }
     }
-    Listeners { sockets: Vec::new(), port: None, state: why, troubled: true }
+    Listeners { sockets: Vec::new(), port: None, state: why, is_degraded: true }
 }
 
-/// Listens on this port of all hosts that exist; an error only when the first one that exists cannot have it.
+/// Listens on this port of all available hosts. Fails if the port is taken on one of them, or if no host works.
 fn on_port(hosts: &[IpAddr], port: u16) -> io::Result<(Vec<TcpListener>, u16)> {
     let mut sockets = Vec::new();
     let mut port = port;
@@ -58,7 +57,7 @@ fn on_port(hosts: &[IpAddr], port: u16) -> io::Result<(Vec<TcpListener>, u16)> {
                 port = socket.local_addr()?.port();
                 sockets.push(socket);
             }
-            // One of the two families may be switched off; a port that is taken in either is not ours.
+            // One address family may be unavailable; a port that is taken in one family is not used at all.
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => return Err(error),
             Err(error) => failed = Some(error),
         }
@@ -72,10 +71,10 @@ fn on_port(hosts: &[IpAddr], port: u16) -> io::Result<(Vec<TcpListener>, u16)> {
 fn one(addr: SocketAddr) -> io::Result<TcpListener> {
     let socket = Socket::new(Domain::for_address(addr), Type::STREAM, Some(Protocol::TCP))?;
     if addr.is_ipv6() {
-        // So that IPv4 can have the same port on a socket of its own.
+        // So that an IPv4 socket can be bound to the same port.
         socket.set_only_v6(true)?;
     }
-    // On Windows this option would let two programs share the port.
+    // On Windows, SO_REUSEADDR would let two programs share the port.
     #[cfg(unix)]
     socket.set_reuse_address(true)?;
     socket.bind(&addr.into())?;
@@ -96,7 +95,7 @@ mod tests {
         let second = listen(host, taken);
         assert!(second.port.is_some_and(|port| port != taken));
         assert!(second.state.contains(&format!("{taken} is taken")), "{}", second.state);
-        assert!(second.troubled && !first.troubled);
+        assert!(second.is_degraded && !first.is_degraded);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The reader loop of a peer: bytes of its socket become one `Input::Wire` a read.
+//! The reader thread of a peer connection: decrypts and parses peer messages, one `Input::Messages` per socket read.
 
 use std::io::{self, ErrorKind, Read};
 use std::net::TcpStream;
@@ -7,63 +7,62 @@ use std::time::{Duration, Instant};
 
 use bytes::Buf;
 
-use super::buffers::{Buffer, CLASSES, Pool};
-use super::inbox::{Credit, Inbox};
+use super::buffers::{Buffer, BufferPool, CLASSES};
+use super::inbox::{ReadSemaphore, TorrentHandle};
 use crate::limits;
-use crate::swarm::torrent::{Gone, Input, PeerKey};
+use crate::swarm::torrent::{DisconnectReason, Input, PeerKey};
 use crate::wire::message::{self, Frame, FrameError, Message};
 use crate::wire::rc4::Rc4;
 
-/// How long a read waits before it looks whether the connection has been given up. Where shutting a socket down wakes
-/// its reader this only paces the idle check.
-pub const PATIENCE: Duration = if cfg!(windows) { Duration::from_secs(1) } else { Duration::from_secs(20) };
+/// Read timeout of a peer socket, after which the idle time is checked. Short on Windows, where shutting down a socket
+/// does not wake a blocked read.
+pub const READ_TIMEOUT: Duration = if cfg!(windows) { Duration::from_secs(1) } else { Duration::from_secs(20) };
 
-/// Reads in a row that would have fitted into the next smaller buffer before it is used.
+/// Number of consecutive reads that must fit the next smaller buffer class before that class is used.
 const SMALL_READS: u32 = 16;
 
-/// A torrent's number of pieces, told to its readers as soon as it is known.
+/// The number of pieces of a torrent, set once the metadata is known.
 pub type Pieces = Arc<OnceLock<u32>>;
 
-/// One peer's reader.
+/// The reader of one peer connection.
 pub struct Reader {
-    /// The peer.
     pub peer: PeerKey,
-    /// Its connection, with [`PATIENCE`] as read timeout.
+    /// The connection; its read timeout is set.
     pub socket: Arc<TcpStream>,
-    /// What came behind the handshake, decrypted.
+    /// Decrypted bytes received after the handshake.
     pub early: Vec<u8>,
-    /// Decrypts what it sends, if that is encrypted.
+    /// Decrypts received bytes, if the connection is encrypted (MSE).
     pub cipher: Option<Rc4>,
-    /// The torrent's number of pieces, once that is known.
+    /// The number of pieces, once the metadata is known.
     pub pieces: Pieces,
-    /// Where its messages go.
-    pub inbox: Inbox,
-    /// Where buffers come from.
-    pub pool: Pool,
+    /// Receives the parsed messages.
+    pub inbox: TorrentHandle,
+    /// The pool that read buffers come from.
+    pub pool: BufferPool,
 }
 
-/// What is made of the bytes of one read.
+/// The result of parsing the buffered bytes.
 struct Parsed {
     batch: Vec<Message>,
-    /// Bytes still to come that are to be passed over.
+    /// Bytes of an unknown message that must still be skipped.
     skip: usize,
-    /// The size of the unfinished message at the end, as far as known.
+    /// Length of the incomplete message at the end, as far as known.
     need: usize,
     error: Option<FrameError>,
 }
 
 impl Reader {
-    /// Reads until the connection ends, and tells the torrent why.
+    /// Reads until the connection ends, then reports the reason to the torrent.
     pub fn run(mut self) {
-        let credit = Arc::new(Credit::default());
+        let credit = Arc::new(ReadSemaphore::default());
         let why = self.read(&credit);
-        let _ = self.inbox.bulk(Input::Gone { peer: self.peer, why }, credit.take());
+        let _ = self.inbox.bulk(Input::PeerDisconnected { peer: self.peer, why }, credit.take());
     }
 
-    fn read(&mut self, credit: &Arc<Credit>) -> Gone {
+    fn read(&mut self, credit: &Arc<ReadSemaphore>) -> DisconnectReason {
         let mut size = Size::default();
         let mut buffer = self.pool.take(size.class);
-        // Bytes of an unknown message that are still to be passed over, and the size of the message at the front.
+        // Bytes of an unknown message still to be skipped, and the length of the message at the front.
         let (mut skip, mut need) = (0, 4);
         let mut heard = Instant::now();
         let mut expected = 1;
@@ -73,18 +72,18 @@ impl Reader {
             }
             let space = buffer.space().len();
             let n = match self.receive(buffer.space()) {
-                Ok(0) => return Gone::Closed,
+                Ok(0) => return DisconnectReason::Closed,
                 Ok(n) => n,
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => match heard.elapsed() {
-                    quiet if quiet >= limits::IDLE => return Gone::TimedOut("its next word"),
+                    quiet if quiet >= limits::IDLE => return DisconnectReason::TimedOut("its next word"),
                     _ => continue,
                 },
-                Err(e) => return Gone::Network(words(&e)),
+                Err(e) => return DisconnectReason::Network(describe_io_error(&e)),
             };
             heard = Instant::now();
             if skip > 0 {
-                // The buffer was empty: only what follows the unknown message is worth keeping.
+                // The buffer was empty: only bytes after the unknown message are kept.
                 let passed = skip.min(n);
                 skip -= passed;
                 buffer.space().copy_within(passed..n, 0);
@@ -95,8 +94,8 @@ impl Reader {
             size.saw(n, space);
             let pieces = self.pieces.get().copied();
             match whole(buffer.filled(), pieces) {
-                Whole::Yes => (),
-                Whole::Needs(bytes) => {
+                FrontMessage::Yes => (),
+                FrontMessage::Needs(bytes) => {
                     need = bytes;
                     continue;
                 }
@@ -106,18 +105,18 @@ impl Reader {
             (skip, need) = (parsed.skip, parsed.need);
             expected = parsed.batch.len();
             if !parsed.batch.is_empty() {
-                let input = Input::Wire { peer: self.peer, batch: parsed.batch };
+                let input = Input::Messages { peer: self.peer, batch: parsed.batch };
                 if self.inbox.bulk(input, credit.take()).is_err() {
-                    return Gone::Stopped;
+                    return DisconnectReason::Stopped;
                 }
             }
             if let Some(error) = parsed.error {
-                return Gone::Misbehaved(error.to_string());
+                return DisconnectReason::ProtocolViolation(error.to_string());
             }
         }
     }
 
-    /// Reads once, and decrypts where that is due. What came behind the handshake comes first.
+    /// Reads once from the socket and decrypts; bytes that came with the handshake are returned first.
     fn receive(&mut self, space: &mut [u8]) -> io::Result<usize> {
         if !self.early.is_empty() {
             let n = self.early.len().min(space.len());
@@ -132,7 +131,7 @@ impl Reader {
         Ok(n)
     }
 
-    /// A larger buffer with the same bytes: at most twice as large, so that a length alone reserves nothing.
+    /// Returns a larger buffer with the same bytes. At most doubles, so that a length prefix alone allocates little.
     fn grown(&self, full: &Buffer, need: usize) -> Buffer {
         let size = need.clamp(full.capacity() + 1, full.capacity() * 2);
         let mut larger = self.pool.take_for(size);
@@ -141,21 +140,21 @@ impl Reader {
     }
 }
 
-enum Whole {
+enum FrontMessage {
     Yes,
     Needs(usize),
 }
 
-/// Whether a message (or an error) stands whole at the front.
-fn whole(bytes: &[u8], pieces: Option<u32>) -> Whole {
-    match message::measure(bytes, pieces) {
-        Ok(Frame::Incomplete(n)) if n > bytes.len() => Whole::Needs(n),
-        _ => Whole::Yes,
+/// Returns whether a complete message (or an error) is at the front.
+fn whole(bytes: &[u8], pieces: Option<u32>) -> FrontMessage {
+    match message::frame_length(bytes, pieces) {
+        Ok(Frame::Incomplete(n)) if n > bytes.len() => FrontMessage::Needs(n),
+        _ => FrontMessage::Yes,
     }
 }
 
-/// Takes all whole messages out of `buffer`, which is another one afterwards, with the unfinished rest in it.
-fn parse(buffer: &mut Buffer, pool: &Pool, class: usize, pieces: Option<u32>, expected: usize) -> Parsed {
+/// Parses all complete messages in `buffer` and replaces it by a buffer with the incomplete rest.
+fn parse(buffer: &mut Buffer, pool: &BufferPool, class: usize, pieces: Option<u32>, expected: usize) -> Parsed {
     let mut parsed = Parsed { batch: Vec::with_capacity(expected), skip: 0, need: 4, error: None };
     let full = std::mem::replace(buffer, pool.take(class));
     let mut bytes = full.freeze();
@@ -186,8 +185,8 @@ fn parse(buffer: &mut Buffer, pool: &Pool, class: usize, pieces: Option<u32>, ex
     parsed
 }
 
-/// Which class of buffer suits a peer: the next larger one after a read that filled its buffer, the next smaller one
-/// after many reads that did not need it.
+/// Chooses the buffer class of a peer: one class up after a read that filled the buffer, one class down after many
+/// reads that would have fitted the smaller class.
 #[derive(Default)]
 struct Size {
     class: usize,
@@ -211,8 +210,8 @@ impl Size {
     }
 }
 
-/// A socket's error in few words.
-pub fn words(error: &std::io::Error) -> String {
+/// Describes a socket error for the user, as a clause about the peer.
+pub fn describe_io_error(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionReset => "it reset the connection".to_owned(),
         ErrorKind::ConnectionRefused => "it refused the connection".to_owned(),
@@ -229,16 +228,16 @@ mod tests {
 
     use bytes::Bytes;
 
-    use super::super::inbox::{Mail, Post, inbox};
+    use super::super::inbox::{TorrentInbox, TorrentMessage, inbox};
     use super::*;
     use crate::wire::message::{Block, PieceIndex};
 
-    fn start(pieces: Option<u32>) -> (TcpStream, Mail) {
+    fn start(pieces: Option<u32>) -> (TcpStream, TorrentInbox) {
         start_with(pieces, &[], None)
     }
 
-    /// With these bytes from before, and what comes encrypted with this key.
-    fn start_with(pieces: Option<u32>, early: &[u8], key: Option<&[u8]>) -> (TcpStream, Mail) {
+    /// Starts a reader with these early bytes; later bytes are encrypted with `key`.
+    fn start_with(pieces: Option<u32>, early: &[u8], key: Option<&[u8]>) -> (TcpStream, TorrentInbox) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let near = listener.accept().unwrap().0;
@@ -246,18 +245,18 @@ mod tests {
         let socket = Arc::new(near);
         let (early, cipher) = (early.to_vec(), key.map(Rc4::new));
         let pieces = Arc::new(pieces.map_or_else(OnceLock::new, OnceLock::from));
-        let reader = Reader { peer: PeerKey(1), socket, early, cipher, pieces, inbox, pool: Pool::default() };
+        let reader = Reader { peer: PeerKey(1), socket, early, cipher, pieces, inbox, pool: BufferPool::default() };
         std::thread::spawn(move || reader.run());
         (far, mail)
     }
 
-    /// All messages until the connection ends, and why it did.
-    fn collect(mail: &Mail) -> (Vec<Message>, Gone) {
+    /// Collects all messages until the connection ends, and the reason why it ended.
+    fn collect(mail: &TorrentInbox) -> (Vec<Message>, DisconnectReason) {
         let mut all = Vec::new();
         loop {
-            match mail.wait(Instant::now() + Duration::from_secs(60)) {
-                Ok(Some(Post::Input(Input::Wire { batch, .. }))) => all.extend(batch),
-                Ok(Some(Post::Input(Input::Gone { why, .. }))) => return (all, why),
+            match mail.recv_deadline(Instant::now() + Duration::from_secs(60)) {
+                Ok(Some(TorrentMessage::Input(Input::Messages { batch, .. }))) => all.extend(batch),
+                Ok(Some(TorrentMessage::Input(Input::PeerDisconnected { why, .. }))) => return (all, why),
                 _ => panic!("nothing came"),
             }
         }
@@ -283,7 +282,7 @@ mod tests {
         let (got, why) = collect(&mail);
         sender.join().unwrap();
         assert!(got == sent);
-        assert_eq!(why, Gone::Closed);
+        assert_eq!(why, DisconnectReason::Closed);
     }
 
     #[test]
@@ -315,14 +314,14 @@ mod tests {
         let (got, why) = collect(&mail);
         sender.join().unwrap();
         assert!(got == [large, Message::Unchoke]);
-        assert_eq!(why, Gone::Closed);
+        assert_eq!(why, DisconnectReason::Closed);
     }
 
     #[test]
     fn encrypted_bytes_are_read_as_plain_ones_and_early_ones_first() {
         let sent: Vec<_> = (0..100).map(|n| piece(n, 16 * 1024)).collect();
         let mut bytes = encode(&sent);
-        // The first bytes came with the handshake, in the middle of a message.
+        // The early bytes end in the middle of a message.
         let rest = bytes.split_off(20_001);
         let (mut far, mail) = start_with(Some(100), &bytes, Some(b"key"));
         let mut rest = rest;
@@ -331,17 +330,17 @@ mod tests {
         let (got, why) = collect(&mail);
         sender.join().unwrap();
         assert!(got == sent);
-        assert_eq!(why, Gone::Closed);
+        assert_eq!(why, DisconnectReason::Closed);
     }
 
     #[test]
-    fn what_came_before_a_lie_is_still_told() {
+    fn messages_before_a_protocol_violation_are_delivered() {
         let (mut far, mail) = start(Some(8));
         let mut bytes = encode([&Message::Unchoke]);
         bytes.extend([0xff, 0xff, 0xff, 0xff, 7]);
         far.write_all(&bytes).unwrap();
         let (got, why) = collect(&mail);
         assert_eq!(got, [Message::Unchoke]);
-        assert!(matches!(why, Gone::Misbehaved(_)));
+        assert!(matches!(why, DisconnectReason::ProtocolViolation(_)));
     }
 }

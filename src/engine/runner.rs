@@ -1,197 +1,165 @@
-//! The thread of a running torrent: what waits in its inboxes goes to the machine, and all that the machine asks for is
-//! performed before the next wait. It never waits for anybody else.
+//! The thread of a running torrent: passes queued messages to the state machine and executes the resulting effects.
+//! While running, the thread blocks only on its message queues.
 
 use std::collections::BTreeMap;
 use std::io;
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use crossbeam_channel::Sender;
-
-use super::announce::web::WebLine;
-use super::announce::{AnnounceJob, Announcer};
-use super::buffers::Pool;
-use super::datagrams::Datagrams;
-use super::dht::Dht;
-use super::greet::{Call, Greeter};
-use super::inbox::{Arrival, Cover, Described, Inbox, Mail, Post, Seat, Seats};
+use super::announce::AnnounceJob;
+use super::announce::web_seed::WebSeedHandle;
+use super::connector::DialRequest;
+use super::context::EngineContext;
+use super::inbox::{
+    ConnectedPeer, ConnectionPermit, HandshakeRemainder, MetadataLoaded, TorrentHandle, TorrentInbox, TorrentMessage,
+};
 use super::reader::{Pieces, Reader};
-use super::threads::Crew;
-use super::udp::lan::Lan;
-use super::writer::{Outbox, Queue, ReadBlock, Writer, outbox};
+use super::writer::{ReadBlock, SendQueue, SendQueueReceiver, Writer, outbox};
 use crate::api::TorrentId;
-use crate::disk::fault::other;
+use crate::disk::error::other;
 use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
-use crate::swarm::event::{Effect, Fetch, Given, Gone, Input, PeerKey, Wish};
+use crate::swarm::event::{DisconnectReason, Effect, Input, PeerKey, ProvidedMetadata, TorrentCommand, WebSeedFetch};
 use crate::swarm::job::{DiskFault, DiskJob};
 use crate::swarm::torrent::Torrent;
 use crate::swarm::view::{Source, TorrentView};
-use crate::wire::tracker::Asker;
+use crate::wire::tracker::AnnounceIdentity;
 
 mod link;
 
-/// Inputs handled before their effects are performed: what waits is done in one go, so that a peer's writer and the disk
-/// are woken once for all of it.
+/// Maximum number of messages handled before their effects are executed. Batching wakes a peer's writer and the disk
+/// threads once for all of them.
 const AT_ONCE: usize = 32;
-/// The time between two views of a torrent in which something happens.
+/// Minimum interval between two views.
 const VIEW: Duration = Duration::from_millis(250);
-/// The same while only its rates fall.
+/// Interval between two views while nothing happens and the transfer rates decay.
 const FALLING: Duration = Duration::from_secs(1);
-/// The shortest wait, lest a deadline in the past make the thread spin.
+/// Minimum wait, so that a deadline in the past does not make the thread spin.
 const BREATH: Duration = Duration::from_millis(1);
 
-/// What all torrents share.
-pub struct World {
-    /// All threads but those of the disk.
-    pub crew: Crew,
-    /// Dials.
-    pub greeter: Greeter,
-    /// Read buffers.
-    pub pool: Pool,
-    /// Asks trackers and web seeds.
-    pub announcer: Announcer,
-    /// Announces to the local network, where that is wished.
-    pub lan: Option<Lan>,
-    /// The UDP port, where the DHT or uTP is wished for.
-    pub datagrams: Option<Datagrams>,
-    /// The connections of all torrents together.
-    pub seats: Seats,
-    /// The port to tell trackers, where the router gives us another one outside than ours; 0 where not.
-    pub outside: AtomicU16,
-    /// What the session hears.
-    pub news: Sender<News>,
-}
-
-impl World {
-    /// Finds peers without a tracker, where that is wished.
-    #[must_use]
-    pub fn dht(&self) -> Option<&dyn Dht> {
-        self.datagrams.as_ref()?.dht.as_ref().map(|node| node as &dyn Dht)
-    }
-}
-
-/// What a torrent's thread tells the session.
-pub enum News {
-    /// What a person may see of it now.
+/// An event that a torrent thread sends to the session.
+pub enum TorrentEvent {
+    /// The current view.
     View(TorrentId, Box<TorrentView>),
-    /// A sentence for a person.
+    /// A notice for the user.
     Notice(TorrentId, String),
-    /// These are the metadata of a magnet, not judged yet, and the trackers and web seeds that it has.
-    Metadata(TorrentId, Box<Given>),
-    /// The user has changed its trackers: these are all, by tier.
+    /// Fetched metadata of a magnet link, not validated yet, with the torrent's trackers and web seeds.
+    Metadata(TorrentId, Box<ProvidedMetadata>),
+    /// The complete tracker list by tier, after a change by the user.
     Trackers(TorrentId, Vec<Vec<String>>),
-    /// Files are in its way, and it stops.
+    /// Existing files are in the way; the torrent stops.
     Occupied(TorrentId, DiskFault),
-    /// The check is over.
+    /// The check of the files is done.
     Ready(TorrentId),
-    /// Everything that is wanted is there.
+    /// All wanted pieces are on disk.
     Complete(TorrentId),
-    /// The thread has ended; the torrent as it left it, or what its thread died of.
+    /// The thread has ended: the state machine, or the message of a panic.
     Ended(TorrentId, Result<Box<Torrent>, String>),
 }
 
 /// A torrent about to run.
 pub struct Runner {
-    /// Its name.
     pub id: TorrentId,
-    /// The machine.
+    /// The state machine.
     pub torrent: Box<Torrent>,
-    /// Its files; none while its metadata are still to be fetched.
+    /// The files; `None` for a magnet link without metadata.
     pub storage: Option<Storage>,
-    /// What its record vouches for.
+    /// The resume data.
     pub resumed: Resumed,
-    /// Its inboxes.
-    pub mail: Mail,
-    /// The way into them.
-    pub inbox: Inbox,
-    /// How it calls itself at trackers.
-    pub asker: Asker,
-    /// Whether its views carry the detail.
+    /// The receiving side of the message queues.
+    pub mail: TorrentInbox,
+    /// The sending side of the message queues.
+    pub inbox: TorrentHandle,
+    /// The identity in tracker announces.
+    pub asker: AnnounceIdentity,
+    /// Whether views carry details.
     pub detail: bool,
 }
 
-/// Whether a torrent may ask other trackers after this.
+/// Returns `true` if the input can change the torrent's trackers.
 pub(super) const fn changes_trackers(input: &Input) -> bool {
-    matches!(input, Input::Wish(Wish::AddTracker(_) | Wish::RemoveTracker(_)) | Input::Given(_))
+    matches!(
+        input,
+        Input::Command(TorrentCommand::AddTracker(_) | TorrentCommand::RemoveTracker(_)) | Input::MetadataProvided(_)
+    )
 }
 
-/// Seconds since 1970, by the system's clock.
+/// Returns the seconds since the Unix epoch by the system clock.
 fn unix_now() -> Option<u64> {
     SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|time| time.as_secs())
 }
 
 impl Runner {
-    /// Starts its thread.
+    /// Starts the torrent thread.
     ///
     /// # Errors
-    /// When the system gives no thread; the torrent is lost then.
-    pub fn start(self, world: &Arc<World>) -> io::Result<()> {
+    /// Fails if the system cannot create a thread; the torrent is dropped then.
+    pub fn start(self, world: &Arc<EngineContext>) -> io::Result<()> {
         let (id, news) = (self.id, world.news.clone());
         let inner = Arc::clone(world);
-        let fault = move |words| drop(news.send(News::Ended(id, Err(words))));
-        world.crew.spawn(format!("t{}", id.0), move || Work::new(self, inner).run(), fault)
+        let fault = move |words| drop(news.send(TorrentEvent::Ended(id, Err(words))));
+        world.crew.spawn(format!("t{}", id.0), move || TorrentThread::new(self, inner).run(), fault)
     }
 }
 
-/// A connection as the torrent's thread holds it. Dropping it ends the connection and both its threads.
-struct Line {
-    outbox: Outbox,
+/// A connection as held by the torrent thread. Dropping it ends the connection and both of its threads.
+struct PeerConnection {
+    outbox: SendQueue,
     socket: Arc<TcpStream>,
-    /// What reader and writer are started with, until they are.
-    start: Option<(Queue, Cover)>,
-    _seat: Seat,
+    /// What the reader and writer threads are started with.
+    start: Option<(SendQueueReceiver, HandshakeRemainder)>,
+    _seat: ConnectionPermit,
 }
 
-impl Drop for Line {
+impl Drop for PeerConnection {
     fn drop(&mut self) {
-        // Wakes the reader and a writer that waits for room.
+        // Unblocks the reader, and the writer if the send buffer is full.
         let _ = self.socket.shutdown(Shutdown::Both);
     }
 }
 
-struct Work {
+struct TorrentThread {
     it: Runner,
-    world: Arc<World>,
+    world: Arc<EngineContext>,
     read: ReadBlock,
-    /// What `read` reads from, and what readers go by, once there is something.
+    /// The files that `read` reads from; empty until the metadata is known.
     files: Arc<OnceLock<Storage>>,
     pieces: Pieces,
-    lines: BTreeMap<PeerKey, Line>,
-    /// The web seeds that are asked.
-    web: BTreeMap<PeerKey, WebLine>,
+    connections: BTreeMap<PeerKey, PeerConnection>,
+    /// Connections to web seeds.
+    web: BTreeMap<PeerKey, WebSeedHandle>,
     out: Vec<Effect>,
-    /// Lines with something to flush, and lines whose threads are still to be started.
+    /// Connections with queued data to flush, and connections whose threads must be started.
     touched: Vec<PeerKey>,
-    newborn: Vec<PeerKey>,
-    /// Something happened since the last view.
+    unstarted: Vec<PeerKey>,
+    /// There was an input since the last view.
     changed: bool,
-    /// The last view's rates were not zero.
+    /// The last view had a non-zero transfer rate.
     moving: bool,
     viewed: Option<Instant>,
 }
 
-impl Work {
-    fn new(it: Runner, world: Arc<World>) -> Self {
+impl TorrentThread {
+    fn new(it: Runner, world: Arc<EngineContext>) -> Self {
         let files = Arc::new(OnceLock::new());
         let from = Arc::clone(&files);
         let read: ReadBlock = Arc::new(move |block, into| match from.get() {
             Some(storage) => Storage::read(storage, block, into),
             None => Err(other("its metadata are not here yet".to_owned())),
         });
-        let mut work = Work {
+        let mut work = TorrentThread {
             it,
             world,
             read,
             files,
             pieces: Pieces::default(),
-            lines: BTreeMap::new(),
+            connections: BTreeMap::new(),
             web: BTreeMap::new(),
             out: Vec::new(),
             touched: Vec::new(),
-            newborn: Vec::new(),
+            unstarted: Vec::new(),
             changed: true,
             moving: false,
             viewed: None,
@@ -200,11 +168,11 @@ impl Work {
         work
     }
 
-    /// Readers and writers learn of its files, if it has any.
+    /// Makes the files and the number of pieces available to the reader and writer threads.
     fn open(&mut self) {
         if let Some(storage) = &self.it.storage {
             let _ = self.files.set(storage.clone());
-            if self.it.torrent.is_described() {
+            if self.it.torrent.has_metadata() {
                 let _ = self.pieces.set(self.it.torrent.pieces());
             }
         }
@@ -213,54 +181,54 @@ impl Work {
     fn run(mut self) {
         let Resumed { have, check, totals, note } = std::mem::take(&mut self.it.resumed);
         self.it.torrent.recall_totals(totals);
-        self.hear(note);
+        self.forward_note(note);
         self.handle(Input::Start { have, check });
-        self.perform();
+        self.execute();
         while !self.it.torrent.stopped() {
             let now = Instant::now();
             self.show(now);
             let deadline = self.it.torrent.deadline(now).min(self.show_at(now)).max(now + BREATH);
-            match self.it.mail.wait(deadline) {
-                Ok(Some(post)) => self.take(post),
+            match self.it.mail.recv_deadline(deadline) {
+                Ok(Some(post)) => self.on_torrent_message(post),
                 Ok(None) => self.handle(Input::Tick),
                 Err(_) => break,
             }
             for _ in 1..AT_ONCE {
-                match self.it.mail.waiting() {
-                    Ok(Some(post)) => self.take(post),
+                match self.it.mail.try_recv() {
+                    Ok(Some(post)) => self.on_torrent_message(post),
                     _ => break,
                 }
             }
-            self.perform();
+            self.execute();
         }
-        self.keep_quiet();
-        self.lines.clear();
+        self.stop_public_discovery();
+        self.connections.clear();
         self.web.clear();
         drop((self.read, self.files));
         if let Some(storage) = self.it.storage {
             storage.close();
         }
-        let _ = self.world.news.send(News::Ended(self.it.id, Ok(self.it.torrent)));
+        let _ = self.world.news.send(TorrentEvent::Ended(self.it.id, Ok(self.it.torrent)));
     }
 
-    fn tell(&self, news: News) {
+    fn send_event(&self, news: TorrentEvent) {
         let _ = self.world.news.send(news);
     }
 
-    /// Hands on what was found when its files were looked at.
-    fn hear(&self, note: Option<String>) {
+    /// Forwards the notice about the resume data to the session.
+    fn forward_note(&self, note: Option<String>) {
         if let Some(note) = note {
-            self.tell(News::Notice(self.it.id, note));
+            self.send_event(TorrentEvent::Notice(self.it.id, note));
         }
     }
 
-    /// It has files from now on.
-    fn described(&mut self, described: Described) {
-        let Described { config, storage, resumed: Resumed { have, check, totals, note } } = described;
+    /// Turns a magnet link into a torrent with files.
+    fn described(&mut self, described: MetadataLoaded) {
+        let MetadataLoaded { config, storage, resumed: Resumed { have, check, totals, note } } = described;
         self.it.torrent.recall_totals(totals);
-        self.hear(note);
+        self.forward_note(note);
         self.it.storage = Some(storage);
-        self.handle(Input::Described { config: Box::new(config), have, check });
+        self.handle(Input::MetadataLoaded { config: Box::new(config), have, check });
         self.open();
     }
 
@@ -269,51 +237,51 @@ impl Work {
         self.it.torrent.handle(Instant::now(), input, &mut self.out);
     }
 
-    fn take(&mut self, post: Post) {
+    fn on_torrent_message(&mut self, post: TorrentMessage) {
         match post {
-            Post::Detail(on) => (self.it.detail, self.changed) = (on, true),
-            Post::Arrived(arrival) => self.arrived(arrival),
-            Post::Described(described) => self.described(*described),
-            Post::Input(input) => match &input {
-                // A late word about a connection that is no more.
-                Input::Wire { peer, .. } | Input::Sent { peer, .. } | Input::Unread { peer, .. }
-                    if !self.lines.contains_key(peer) && !self.web.contains_key(peer) => {}
-                Input::Fetched { peer, .. } if !self.web.contains_key(peer) => {}
-                Input::Gone { peer, .. } => {
-                    if self.lines.remove(peer).is_some() || self.web.remove(peer).is_some() {
+            TorrentMessage::Detail(on) => (self.it.detail, self.changed) = (on, true),
+            TorrentMessage::Connected(arrival) => self.on_connected(arrival),
+            TorrentMessage::MetadataLoaded(described) => self.described(*described),
+            TorrentMessage::Input(input) => match &input {
+                // Late input of a connection that is already closed.
+                Input::Messages { peer, .. } | Input::BytesSent { peer, .. } | Input::ReadFailed { peer, .. }
+                    if !self.connections.contains_key(peer) && !self.web.contains_key(peer) => {}
+                Input::WebFetchDone { peer, .. } if !self.web.contains_key(peer) => {}
+                Input::PeerDisconnected { peer, .. } => {
+                    if self.connections.remove(peer).is_some() || self.web.remove(peer).is_some() {
                         self.handle(input);
                     }
                 }
                 _ if changes_trackers(&input) => {
                     self.handle(input);
-                    self.tell(News::Trackers(self.it.id, self.it.torrent.trackers()));
+                    self.send_event(TorrentEvent::Trackers(self.it.id, self.it.torrent.trackers()));
                 }
                 _ => self.handle(input),
             },
         }
     }
 
-    fn arrived(&mut self, arrival: Arrival) {
-        let Arrival { peer, hello, socket, cover, seat } = arrival;
+    fn on_connected(&mut self, arrival: ConnectedPeer) {
+        let ConnectedPeer { peer, hello, socket, cover, seat } = arrival;
         let (outbox, queue) = outbox();
-        let line = Line { outbox, socket: Arc::new(socket), start: Some((queue, cover)), _seat: seat };
-        self.lines.insert(peer, line);
-        self.newborn.push(peer);
-        self.handle(Input::Arrived { peer, hello });
+        let line = PeerConnection { outbox, socket: Arc::new(socket), start: Some((queue, cover)), _seat: seat };
+        self.connections.insert(peer, line);
+        self.unstarted.push(peer);
+        self.handle(Input::PeerConnected { peer, hello });
     }
 
-    /// Performs all effects, and those of what comes of performing them.
-    fn perform(&mut self) {
+    /// Executes all queued effects, including those that result from executing them.
+    fn execute(&mut self) {
         loop {
             self.perform_once();
             let overfull = self.flush();
             for peer in overfull {
-                self.lose(peer, Gone::Misbehaved("it does not take what we send".into()));
+                self.close_peer(peer, DisconnectReason::ProtocolViolation("it does not take what we send".into()));
             }
-            for peer in std::mem::take(&mut self.newborn) {
+            for peer in std::mem::take(&mut self.unstarted) {
                 if let Err(error) = self.start_line(peer) {
                     log::warn!("no thread for a peer: {error}");
-                    self.lose(peer, Gone::Full);
+                    self.close_peer(peer, DisconnectReason::TooManyConnections);
                 }
             }
             if self.out.is_empty() {
@@ -324,70 +292,70 @@ impl Work {
 
     fn perform_once(&mut self) {
         let mut jobs: Vec<DiskJob> = Vec::new();
-        let mut calls: Vec<Call> = Vec::new();
-        let mut failed: Vec<(PeerKey, Gone)> = Vec::new();
+        let mut calls: Vec<DialRequest> = Vec::new();
+        let mut failed: Vec<(PeerKey, DisconnectReason)> = Vec::new();
         let mut out = std::mem::take(&mut self.out);
         for effect in out.drain(..) {
             match effect {
                 Effect::Send { peer, message } => self.line(peer, |outbox| outbox.message(&message)),
-                Effect::Upload { peer, block } => self.line(peer, |outbox| outbox.block(block)),
-                Effect::Drop { peer, why } => {
+                Effect::SendBlock { peer, block } => self.line(peer, |outbox| outbox.block(block)),
+                Effect::Disconnect { peer, why } => {
                     log::debug!("torrent {}: peer {} dropped: {why}", self.it.id.0, peer.0);
-                    self.lines.remove(&peer);
+                    self.connections.remove(&peer);
                     self.web.remove(&peer);
                 }
-                Effect::Fetch { peer, fetch } => failed.extend(self.fetch(peer, fetch).map(|why| (peer, why))),
-                Effect::Unfetch { peer } => {
+                Effect::WebFetch { peer, fetch } => failed.extend(self.fetch(peer, fetch).map(|why| (peer, why))),
+                Effect::CancelWebFetch { peer } => {
                     if let Some(line) = self.web.get(&peer) {
                         line.give_up();
                     }
                 }
-                Effect::Dial { addr, manner } => calls.push(Call::new(addr, manner)),
+                Effect::Dial { addr, manner } => calls.push(DialRequest::new(addr, manner)),
                 Effect::Disk(job) => jobs.push(job),
                 Effect::Announce { tracker, ask } => {
                     let inbox = self.it.inbox.clone();
                     let late = inbox.clone();
-                    let done = Box::new(move |result| inbox.tell(Input::Announced { tracker, result }));
-                    let more = Box::new(move |addrs| late.tell(Input::Found { source: Source::Tracker, addrs }));
+                    let done = Box::new(move |result| inbox.send(Input::AnnounceDone { tracker, result }));
+                    let more = Box::new(move |addrs| late.send(Input::PeersFound { source: Source::Tracker, addrs }));
                     let outside = self.world.outside.load(Ordering::Relaxed);
                     let port = if outside == 0 { self.it.asker.port } else { outside };
-                    let asker = Asker { port, ..self.it.asker };
-                    self.world.announcer.announce(AnnounceJob { ask, asker, done, more });
+                    let asker = AnnounceIdentity { port, ..self.it.asker };
+                    self.world.announcer.announce(AnnounceJob { ask, identity: asker, done, more });
                 }
                 Effect::FetchTorrent { source, url } => self.fetch_torrent(source, &url),
-                Effect::LookUp { source, names } => self.look_up(source, names),
-                Effect::KeepPrivate => self.keep_private(),
-                Effect::AnnounceLan => {
+                Effect::ResolveHosts { source, names } => self.look_up(source, names),
+                Effect::StopPublicDiscovery => self.keep_private(),
+                Effect::AnnounceLsd => {
                     if let Some(lan) = &self.world.lan {
                         lan.announce(self.it.asker.info_hash, self.it.asker.port);
                     }
                 }
-                Effect::Seek { announce } => {
+                Effect::DhtGetPeers { announce } => {
                     if let Some(dht) = self.world.dht() {
                         dht.seek(self.it.asker.info_hash, announce, &self.it.inbox);
                     }
                 }
-                Effect::Meet(addr) => {
+                Effect::DhtPing(addr) => {
                     if let Some(dht) = self.world.dht() {
                         dht.meet(addr);
                     }
                 }
-                Effect::Metadata(info) => self.tell_metadata(info),
-                Effect::Occupied(fault) => self.tell(News::Occupied(self.it.id, fault)),
-                Effect::Notice(text) => self.tell(News::Notice(self.it.id, text)),
+                Effect::MetadataComplete(info) => self.tell_metadata(info),
+                Effect::Occupied(fault) => self.send_event(TorrentEvent::Occupied(self.it.id, fault)),
+                Effect::Notice(text) => self.send_event(TorrentEvent::Notice(self.it.id, text)),
                 Effect::Complete => {
                     self.it.torrent.set_finished(unix_now());
-                    // So that whoever hears of it sees it as well.
+                    // The view is sent first, so that the snapshot shows the completion when the event arrives.
                     self.view(Instant::now());
-                    self.tell(News::Complete(self.it.id));
+                    self.send_event(TorrentEvent::Complete(self.it.id));
                 }
-                Effect::Ready => {
+                Effect::CheckDone => {
                     self.view(Instant::now());
-                    self.tell(News::Ready(self.it.id));
+                    self.send_event(TorrentEvent::Ready(self.it.id));
                 }
             }
         }
-        // The list keeps its room for the next time.
+        // Reuses the allocation.
         self.out = out;
         if let Some(storage) = self.it.storage.as_ref().filter(|_| !jobs.is_empty()) {
             storage.submit(jobs);
@@ -397,20 +365,20 @@ impl Work {
         }
         for (peer, why) in failed {
             self.web.remove(&peer);
-            self.handle(Input::Gone { peer, why });
+            self.handle(Input::PeerDisconnected { peer, why });
         }
     }
 
-    /// Neither the DHT nor the local network is told of the torrent any more, nor its peers of our node.
-    fn keep_quiet(&self) {
+    /// Stops DHT lookups, LSD announces and the offer of our DHT node to peers.
+    fn stop_public_discovery(&self) {
         self.it.inbox.offer_dht(false);
         let torrent = self.it.asker.info_hash;
         self.world.dht().iter().for_each(|dht| dht.forget(torrent));
         self.world.lan.iter().for_each(|lan| lan.forget(torrent));
     }
 
-    /// Asks a web seed, whose thread begins with its first fetch; says why that cannot be.
-    fn fetch(&mut self, peer: PeerKey, fetch: Fetch) -> Option<Gone> {
+    /// Sends a request to a web seed and starts its thread on first use. Returns why that failed.
+    fn fetch(&mut self, peer: PeerKey, fetch: WebSeedFetch) -> Option<DisconnectReason> {
         let taken = match self.web.get_mut(&peer) {
             Some(line) => Ok(line.fetch(fetch)),
             None => self.web_line(peer).map(|mut line| {
@@ -421,23 +389,23 @@ impl Work {
         };
         match taken {
             Ok(true) => None,
-            Ok(false) => Some(Gone::Full),
+            Ok(false) => Some(DisconnectReason::TooManyConnections),
             Err(why) => Some(why),
         }
     }
 
-    fn web_line(&self, peer: PeerKey) -> Result<WebLine, Gone> {
-        let seat = self.world.seats.take().ok_or(Gone::Full)?;
+    fn web_line(&self, peer: PeerKey) -> Result<WebSeedHandle, DisconnectReason> {
+        let seat = self.world.seats.take().ok_or(DisconnectReason::TooManyConnections)?;
         let name = format!("t{}.web{}", self.it.id.0, peer.0 & 0xffff);
         let ways = (self.it.inbox.clone(), self.world.pool.clone(), seat);
-        self.world.announcer.web_line(name, peer, ways).map_err(|error| {
+        self.world.announcer.start_web_seed(name, peer, ways).map_err(|error| {
             log::warn!("no thread for a web seed: {error}");
-            Gone::Full
+            DisconnectReason::TooManyConnections
         })
     }
 
-    fn line(&mut self, peer: PeerKey, put: impl FnOnce(&mut Outbox)) {
-        if let Some(line) = self.lines.get_mut(&peer) {
+    fn line(&mut self, peer: PeerKey, put: impl FnOnce(&mut SendQueue)) {
+        if let Some(line) = self.connections.get_mut(&peer) {
             if line.outbox.is_empty() {
                 self.touched.push(peer);
             }
@@ -445,11 +413,11 @@ impl Work {
         }
     }
 
-    /// Hands to the writers what was put together for them; returns the peers that take too little.
+    /// Passes collected items to the writers. Returns the peers whose send queue exceeds its limit.
     fn flush(&mut self) -> Vec<PeerKey> {
         let mut overfull = Vec::new();
         for peer in self.touched.drain(..) {
-            if let Some(line) = self.lines.get_mut(&peer) {
+            if let Some(line) = self.connections.get_mut(&peer) {
                 line.outbox.flush();
                 if line.outbox.waiting() > limits::SEND_QUEUE {
                     overfull.push(peer);
@@ -459,15 +427,15 @@ impl Work {
         overfull
     }
 
-    fn lose(&mut self, peer: PeerKey, why: Gone) {
-        if self.lines.remove(&peer).is_some() {
-            self.handle(Input::Gone { peer, why });
+    fn close_peer(&mut self, peer: PeerKey, why: DisconnectReason) {
+        if self.connections.remove(&peer).is_some() {
+            self.handle(Input::PeerDisconnected { peer, why });
         }
     }
 
-    /// Starts both threads of a connection that the torrent has kept.
+    /// Starts the reader and writer threads of a connection unless the torrent has closed it.
     fn start_line(&mut self, peer: PeerKey) -> io::Result<()> {
-        let Some(line) = self.lines.get_mut(&peer) else { return Ok(()) };
+        let Some(line) = self.connections.get_mut(&peer) else { return Ok(()) };
         let Some((queue, cover)) = line.start.take() else { return Ok(()) };
         let (receive, send) = cover.ciphers.map(|it| (it.receive, it.send)).unzip();
         let (inbox, pool) = (self.it.inbox.clone(), self.world.pool.clone());
@@ -486,13 +454,18 @@ impl Work {
         let name = |what| format!("t{}.p{}.{what}", self.it.id.0, peer.0);
         let fault = || {
             let inbox = self.it.inbox.clone();
-            move |words| inbox.tell(Input::Gone { peer, why: Gone::Network(format!("a fault of ours: {words}")) })
+            move |words| {
+                inbox.send(Input::PeerDisconnected {
+                    peer,
+                    why: DisconnectReason::Network(format!("a fault of ours: {words}")),
+                });
+            }
         };
         self.world.crew.spawn(name('w'), move || writer.run(), fault())?;
         self.world.crew.spawn(name('r'), move || reader.run(), fault())
     }
 
-    /// When the next view is due, if nothing else happens.
+    /// Returns when the next view is due.
     fn show_at(&self, now: Instant) -> Instant {
         let Some(viewed) = self.viewed else { return now };
         match (self.changed, self.moving) {
@@ -513,6 +486,6 @@ impl Work {
         self.moving = view.down > 0 || view.up > 0;
         self.changed = false;
         self.viewed = Some(now);
-        self.tell(News::View(self.it.id, Box::new(view)));
+        self.send_event(TorrentEvent::View(self.it.id, Box::new(view)));
     }
 }

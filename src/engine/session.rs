@@ -1,7 +1,7 @@
-//! The session: all torrents of an engine, what the user wants of each, and the snapshot that people see.
+//! The session: all torrents of an engine, their desired states, the queue and the snapshots for the user interface.
 //!
-//! Its thread waits for nothing but messages: whatever may wait for a disk or a network is an errand, done on threads of
-//! its own, and comes back as an [`Errand`].
+//! The session thread never blocks on disk or network. Blocking work runs on the [`TaskPool`] and its result comes back
+//! as a [`TaskResult`].
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
@@ -11,18 +11,21 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::add::{Defaults, Errands, Plan};
-use super::greet::Routes;
-use super::inbox::{Inbox, Mail, Seats};
-use super::keep::Keep;
-use super::kept::Kept;
-use super::ports::{PortNews, Ports};
-use super::runner::{News, World};
-use super::threads::caught;
-use crate::api::{AddTorrent, Command, Contents, Event, NewTorrent, Planned, Setting, Snapshot, TorrentId};
+use super::add::{TaskPool, TorrentDefaults, TorrentSpec};
+use super::connector_config::TorrentRegistry;
+use super::context::EngineContext;
+use super::inbox::{ConnectionLimit, TorrentHandle, TorrentInbox};
+use super::port_mapper::{PortEvent, PortMapper};
+use super::runner::TorrentEvent;
+use super::saved_torrent::SavedTorrent;
+use super::session_store::SessionStore;
+use super::threads::catch_panic;
+use crate::api::{
+    AddTorrent, Command, CreatePreview, CreateRequest, Event, Setting, Snapshot, TorrentId, TorrentPreview,
+};
 use crate::config::Settings;
 use crate::disk::create::hashing::Progress;
-use crate::disk::moving::Moved;
+use crate::disk::move_storage::Moved;
 use crate::disk::pool::DiskPool;
 use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
@@ -31,168 +34,164 @@ use crate::swarm::job::DiskFault;
 use crate::swarm::view::{Source, State};
 use crate::wire::message::InfoHash;
 
-use creating::Written;
-use entry::{Entry, Goal, Life};
-use port::Port;
-use shown::Room;
+use create::WrittenTorrent;
+use entry::{DesiredState, Lifecycle, TorrentEntry};
+use port::PortStatus;
+use snapshot::FreeSpace;
 
-mod creating;
+mod commands;
+mod create;
 mod entry;
-mod joining;
-mod lives;
+mod lifecycle;
 mod magnets;
-mod moves;
+mod merge;
+mod move_storage;
 mod overwrite;
 mod port;
 mod queue;
 mod requests;
-mod shown;
-mod wishes;
+mod snapshot;
 
-/// The time between two snapshots.
+/// Interval between two snapshots.
 const SNAPSHOT: Duration = Duration::from_millis(250);
-/// The shortest time between two snapshots that events wait for: hundreds of torrents may be ready at once.
-const TELL: Duration = Duration::from_millis(20);
-/// The first snapshot waits this long for the list of the last session: better none than one without torrents.
+/// Minimum interval between two snapshots while events wait for one: hundreds of torrents may become ready at once.
+const MIN_SNAPSHOT_INTERVAL: Duration = Duration::from_millis(20);
+/// How long the first snapshot waits for the saved torrent list, so that it does not show an empty session.
 const FIRST: Duration = Duration::from_millis(80);
-/// The time between two writings of the list when only totals have changed.
+/// Interval between two writes of the torrent list when only transfer totals have changed.
 const TOTALS: Duration = Duration::from_secs(180);
-/// What is left of the time to stop for what comes after the torrents.
+/// Part of the shutdown time reserved for closing the disk pool after the torrents.
 const RESERVE: Duration = Duration::from_millis(700);
-/// News and results heard before other things get their turn: nobody waits long for the first snapshot.
+/// Maximum number of queued events and results handled before snapshots and commands get their turn.
 const AT_ONCE: usize = 128;
 
-/// What reaches the session's thread from outside.
-pub enum Order {
-    /// A wish of the user.
+/// A message to the session thread from the engine handle.
+pub enum SessionMessage {
     Command(Command),
-    /// Everything is to stop by then.
+    /// Stop all torrents and end the thread by this time.
     Quit(Instant),
 }
 
-/// Moves whose old files are still there.
+/// Completed moves whose old files are not deleted yet.
 type Uncleared = Vec<(TorrentId, Box<Moved>)>;
 
-/// A torrent whose files have been looked at; a magnet has none yet.
+/// A torrent whose files are open; `storage` is `None` for a magnet link without metadata.
 pub struct Opened {
-    mail: Mail,
-    inbox: Inbox,
+    mail: TorrentInbox,
+    inbox: TorrentHandle,
     storage: Option<Storage>,
     resumed: Resumed,
 }
 
-/// What errands come back with.
-pub enum Errand {
-    /// The list of the last session, and what a person should hear of it.
-    Loaded(Vec<Kept>, Vec<String>),
-    /// The list was written, or not; with it go the moves whose new folders stand in it.
-    Listed(Result<(), String>, Uncleared),
-    /// A torrent was read that is to be added under this name.
-    Planned(TorrentId, AddTorrent, Result<Box<Plan>, String>),
-    /// A torrent of the list was read.
-    Read(TorrentId, Result<Box<Plan>, String>),
-    /// A torrent was read that somebody wants to know of.
-    Inspected(String, Result<Box<Contents>, String>),
-    /// It was found out what a torrent of the user's data would be.
-    Surveyed(NewTorrent, Result<Box<Planned>, String>),
-    /// A torrent of the user's data was made, or not.
-    Created(NewTorrent, Arc<Progress>, Result<Box<Written>, String>),
-    /// Something was found out about our port.
-    Port(PortNews),
-    /// Its files were looked at.
+/// The result of a task that ran off the session thread.
+pub enum TaskResult {
+    /// The saved torrent list and notices for the user.
+    Loaded(Vec<SavedTorrent>, Vec<String>),
+    /// The list was written or failed; carries the moves whose new folders it contains.
+    ListWritten(Result<(), String>, Uncleared),
+    /// The torrent source of an `add` was resolved; the torrent will have this id.
+    Resolved(TorrentId, AddTorrent, Result<Box<TorrentSpec>, String>),
+    /// The `.torrent` file of a saved torrent was read.
+    TorrentLoaded(TorrentId, Result<Box<TorrentSpec>, String>),
+    /// The preview of a torrent that the user may add.
+    Inspected(String, Result<Box<TorrentPreview>, String>),
+    /// The preview of a torrent to be created.
+    Surveyed(CreateRequest, Result<Box<CreatePreview>, String>),
+    /// The creation of a torrent ended.
+    Created(CreateRequest, Arc<Progress>, Result<Box<WrittenTorrent>, String>),
+    /// The port mapper or the listener reports a change.
+    Port(PortEvent),
+    /// The files of a torrent were opened before its thread starts.
     Opened(TorrentId, Result<Box<Opened>, DiskFault>),
-    /// The metadata of a magnet were judged.
-    Described(TorrentId, Result<Box<Plan>, DiskFault>),
-    /// Its files were looked at while it runs.
-    Unpacked(TorrentId, Result<Box<(Storage, Resumed)>, DiskFault>),
-    /// Its files are closed again: its turn had gone.
-    Shut(TorrentId),
-    /// Its files are deleted, or not.
+    /// The metadata of a magnet link was validated.
+    MetadataResolved(TorrentId, Result<Box<TorrentSpec>, DiskFault>),
+    /// The files of a running magnet link were opened after its metadata arrived.
+    MetadataOpened(TorrentId, Result<Box<(Storage, Resumed)>, DiskFault>),
+    /// Files that were opened for a torrent that must no longer run are closed.
+    Closed(TorrentId),
+    /// The files of a torrent were deleted; `Ok(Some(_))` is a remark, `Err` a failure.
     Deleted(TorrentId, Result<Option<String>, String>),
-    /// Its `.torrent` is kept no more.
+    /// The saved `.torrent` file of a removed torrent is deleted.
     Forgotten(InfoHash),
-    /// A move has come further.
+    /// A move has progressed.
     Moving(TorrentId),
-    /// Its files are in the new folder, or where they were.
+    /// A move ended; after an error the files are in the old folder.
     Moved(TorrentId, Result<Box<Moved>, String>),
-    /// The room in a folder.
+    /// Free bytes on the file system of this folder.
     Room(PathBuf, Option<u64>),
-    /// The config file was written, or not.
+    /// The config file was written or could not be written.
     Configured(Vec<Setting>, Result<Box<Settings>, String>),
-    /// Something was done, and a person should hear of it.
-    Said(Option<TorrentId>, String),
-    /// Something to be told as it is.
-    Told(Event),
-    /// Something was done.
+    /// A notice for the user, of this torrent or of the session.
+    Notice(Option<TorrentId>, String),
+    /// An event to be sent as it is.
+    Event(Event),
     Done,
 }
 
-/// The session, to be run on its thread.
-pub struct Session {
+/// Everything a [`Session`] is built from.
+pub struct SessionParts {
     /// What all torrents share.
-    pub world: Arc<World>,
-    /// Callers find their torrents here.
-    pub routes: Routes,
-    /// The places for connections.
-    pub seats: Seats,
-    /// The disk.
+    pub world: Arc<EngineContext>,
+    /// Maps info-hashes to running torrents, for incoming connections.
+    pub routes: TorrentRegistry,
+    /// The global connection limit.
+    pub seats: ConnectionLimit,
     pub disk: Arc<DiskPool>,
-    /// What torrents are made with.
-    pub defaults: Defaults,
-    /// Where resume records are kept.
+    /// The settings that new torrents start with.
+    pub defaults: TorrentDefaults,
+    /// The folder of the resume data.
     pub state_dir: PathBuf,
-    /// Errands' threads.
-    pub errands: Errands,
-    /// Errands' results.
-    pub results: (Sender<Errand>, Receiver<Errand>),
-    /// Wishes.
-    pub orders: Receiver<Order>,
-    /// What torrents' threads tell.
-    pub news: Receiver<News>,
-    /// To the user.
+    /// Runs blocking tasks.
+    pub tasks: TaskPool,
+    pub results: (Sender<TaskResult>, Receiver<TaskResult>),
+    /// Commands of the user and the request to quit.
+    pub orders: Receiver<SessionMessage>,
+    /// Events of the torrent threads.
+    pub news: Receiver<TorrentEvent>,
+    /// Snapshots and events to the user interface.
     pub events: Sender<Event>,
-    /// Where the list of torrents is kept for the next session, if it is.
-    pub keep: Option<Keep>,
-    /// What is said of the port.
+    /// Saves the torrent list for the next session; `None` for a session that is not saved.
+    pub keep: Option<SessionStore>,
+    /// What the listener reports, such as `listening on port 6881`.
     pub port_state: String,
-    /// Has the router forward it, if that is wished for.
-    pub ports: Option<Ports>,
-    /// Limits of all torrents together, bytes a second.
+    /// The port mapper (PCP, NAT-PMP, UPnP), if enabled.
+    pub ports: Option<PortMapper>,
+    /// Global download and upload limits in bytes per second.
     pub limits: (Option<u64>, Option<u64>),
-    /// Downloads that may run at once; `None` is no limit.
+    /// Maximum number of active downloads; `None` is unlimited.
     pub max_active: Option<u32>,
-    /// Where settings are written to.
+    /// The config file that settings are written to.
     pub config_file: Option<PathBuf>,
 }
 
-/// How the list of torrents on disk stands to the one here.
-struct Listing {
-    /// The one of the last session has been read: from then on it may be written over.
+/// The state of the saved torrent list on disk relative to the session.
+struct SessionListState {
+    /// The saved list has been read; only from then on may it be overwritten.
     loaded: bool,
-    /// The names of the torrents in it: they were there before whatever was added since the start.
+    /// Ids of the torrents from the saved list, which precede all added torrents in the queue.
     restored: Range<u32>,
-    /// Something in it is not written.
+    /// There are changes to be written.
     due: bool,
-    /// It is being written.
+    /// A write is in progress.
     writing: bool,
-    /// When it was written last.
+    /// When the last write started.
     at: Instant,
-    /// Totals have changed since.
-    moved_on: bool,
-    /// Moves whose new folders it does not name yet.
+    /// Transfer totals have changed since the last write.
+    totals_changed: bool,
+    /// Completed moves whose new folders are not in the written list yet.
     uncleared: Uncleared,
 }
 
-/// What the session's thread keeps between two looks.
-pub struct Desk {
-    it: Session,
-    table: BTreeMap<TorrentId, Entry>,
-    /// The queue: all torrents, in the order in which their turn comes.
+/// The running session, owned by the session thread.
+pub struct Session {
+    parts: SessionParts,
+    table: BTreeMap<TorrentId, TorrentEntry>,
+    /// The queue: the ids of all torrents in queue order.
     order: Vec<TorrentId>,
-    /// The name that was given last.
+    /// The torrent id assigned last.
     next: u32,
-    list: Listing,
-    /// Torrents whose `.torrent` is being deleted; one that is added again meanwhile waits for that.
+    list: SessionListState,
+    /// Info-hashes whose saved `.torrent` file is being deleted; a new add of one of them waits for the deletion.
     forgetting: BTreeSet<InfoHash>,
     again: Vec<AddTorrent>,
     focus: Option<TorrentId>,
@@ -200,40 +199,40 @@ pub struct Desk {
     changed: bool,
     sent: Option<Instant>,
     shared: Instant,
-    /// What all have together is to be divided anew, whatever the clock says.
+    /// The global limits must be redistributed before the next regular interval.
     reshare: bool,
-    /// Events that are told after the snapshot that shows them.
-    untold: Vec<Event>,
-    /// The weights of the torrents that share the budget of unwritten bytes.
+    /// Events to be sent after the snapshot that shows their effect.
+    pending_events: Vec<Event>,
+    /// The sum of the weights of the torrents that share the budget of unwritten bytes.
     sharers: u64,
-    /// How busy the disk was, in percent, when the torrents were told of it.
+    /// Disk load in percent as last sent to the torrents.
     disk_busy: u8,
-    room: Room,
-    /// Settings to be written when those that are being written are.
+    room: FreeSpace,
+    /// Settings to be written next, and whether a write is in progress.
     settings: (Vec<Setting>, bool),
-    /// The torrent that is being made or looked at.
+    /// The torrent being created or previewed.
     making: Option<Arc<Progress>>,
     log: VecDeque<(Duration, Option<TorrentId>, String)>,
     quit: Option<Instant>,
-    port: Port,
+    port: PortStatus,
 }
 
-impl Desk {
-    /// A session without torrents.
+impl Session {
+    /// Builds a session without torrents.
     #[must_use]
-    pub fn new(it: Session) -> Self {
+    pub fn new(it: SessionParts) -> Self {
         let now = Instant::now();
-        let list = Listing {
+        let list = SessionListState {
             loaded: it.keep.is_none(),
             restored: 0..0,
             due: false,
             writing: false,
             at: now,
-            moved_on: false,
+            totals_changed: false,
             uncleared: Vec::new(),
         };
-        Desk {
-            it,
+        Session {
+            parts: it,
             table: BTreeMap::new(),
             order: Vec::new(),
             next: 0,
@@ -246,54 +245,57 @@ impl Desk {
             sent: None,
             shared: now,
             reshare: true,
-            untold: Vec::new(),
+            pending_events: Vec::new(),
             sharers: 0,
             disk_busy: 0,
-            room: Room::default(),
+            room: FreeSpace::default(),
             settings: (Vec::new(), false),
             making: None,
             log: VecDeque::new(),
             quit: None,
-            port: Port::default(),
+            port: PortStatus::default(),
         }
     }
 
-    /// Works until told to quit and all torrents have stopped, or their time is up. Returns what did not stop.
+    /// Runs until a quit request is complete or its time is up. Returns the names of what did not stop.
     #[must_use]
     pub fn run(mut self) -> Vec<String> {
-        if let Some(keep) = self.it.keep.clone() {
-            let (state_dir, owners) = (self.it.state_dir.clone(), self.owners());
+        if let Some(keep) = self.parts.keep.clone() {
+            let (state_dir, owners) = (self.parts.state_dir.clone(), self.owners());
             let load = move || {
                 let (list, mut notes) = keep.load();
-                notes.extend(moves::cut_short(&state_dir, &list, &owners));
-                Errand::Loaded(list, notes)
+                notes.extend(move_storage::cut_short(&state_dir, &list, &owners));
+                TaskResult::Loaded(list, notes)
             };
-            self.errand(load, |why| Errand::Said(None, format!("the list of torrents could not be read: {why}")));
+            self.spawn_task(load, |why| {
+                TaskResult::Notice(None, format!("the list of torrents could not be read: {why}"))
+            });
         }
         loop {
             let wait = self.deadline().saturating_duration_since(Instant::now());
             select! {
-                recv(self.it.orders) -> order => match order {
-                    Ok(order) => self.order(order),
+                recv(self.parts.orders) -> order => match order {
+                    Ok(order) => self.on_session_message(order),
                     Err(_) => self.quit(Instant::now() + limits::SHUTDOWN),
                 },
-                recv(self.it.news) -> news => if let Ok(news) = news { self.hear(news) },
-                recv(self.it.results.1) -> result => if let Ok(result) = result { self.result(result) },
+                recv(self.parts.news) -> news => if let Ok(news) = news { self.on_torrent_event(news) },
+                recv(self.parts.results.1) -> result => if let Ok(result) = result { self.on_task_result(result) },
                 default(wait) => (),
             }
-            // One snapshot for all that waits; stopping comes before everything that is still to be heard.
+            // Queued events and results are drained first, so that one snapshot shows them all. Bounded, so that a quit
+            // request is not delayed.
             for _ in 0..AT_ONCE {
-                match (self.it.news.try_recv(), self.it.results.1.try_recv()) {
+                match (self.parts.news.try_recv(), self.parts.results.1.try_recv()) {
                     (Err(_), Err(_)) => break,
                     (news, result) => {
-                        news.into_iter().for_each(|news| self.hear(news));
-                        result.into_iter().for_each(|result| self.result(result));
+                        news.into_iter().for_each(|news| self.on_torrent_event(news));
+                        result.into_iter().for_each(|result| self.on_task_result(result));
                     }
                 }
             }
             let now = Instant::now();
-            self.take_turns(now);
-            self.share(now);
+            self.schedule(now);
+            self.distribute_limits(now);
             self.write_list(now);
             self.snapshot(now);
             if let Some(until) = self.quit
@@ -309,20 +311,20 @@ impl Desk {
         let far = now + Duration::from_secs(3600);
         let snapshot = self.snapshot_at(now).unwrap_or(far);
         let shares = self.shares_at().unwrap_or(far);
-        let totals = if self.list.moved_on { self.list.at + TOTALS } else { far };
+        let totals = if self.list.totals_changed { self.list.at + TOTALS } else { far };
         let quit = self.quit.map_or(far, |until| until - RESERVE);
         snapshot.min(shares).min(totals).min(self.turns_at().unwrap_or(far)).min(quit)
     }
 
     fn at_rest(&self) -> bool {
-        self.table.values().all(Entry::is_at_rest) && !self.list.due && !self.list.writing
+        self.table.values().all(TorrentEntry::is_at_rest) && !self.list.due && !self.list.writing
     }
 
-    fn order(&mut self, order: Order) {
+    fn on_session_message(&mut self, order: SessionMessage) {
         match order {
-            Order::Quit(until) => self.quit(until),
-            Order::Command(_) if self.quit.is_some() => (),
-            Order::Command(command) => self.command(command),
+            SessionMessage::Quit(until) => self.quit(until),
+            SessionMessage::Command(_) if self.quit.is_some() => (),
+            SessionMessage::Command(command) => self.command(command),
         }
     }
 
@@ -330,110 +332,110 @@ impl Desk {
         self.changed = true;
         match command {
             Command::Add(add) => self.add(add),
-            Command::Pause(id) => self.wished(id, Goal::Pause),
-            Command::Resume(id) => self.wished(id, Goal::Run),
-            Command::Choose { id, priorities } => self.chosen(id, &priorities),
-            Command::Remove { id, data } => self.wished(id, Goal::Remove { data }),
-            Command::Wish(id, wish) => self.wish(id, wish),
-            Command::AddPeers(id, addrs) => self.input(id, Input::Found { source: Source::Manual, addrs }),
+            Command::Pause(id) => self.set_desired(id, DesiredState::Pause),
+            Command::Resume(id) => self.set_desired(id, DesiredState::Run),
+            Command::SelectFiles { id, priorities } => self.chosen(id, &priorities),
+            Command::Remove { id, data } => self.set_desired(id, DesiredState::Remove { data }),
+            Command::Torrent(id, wish) => self.on_torrent_command(id, wish),
+            Command::AddPeers(id, addrs) => self.input(id, Input::PeersFound { source: Source::Manual, addrs }),
             Command::Limits { down, up } => {
-                self.it.limits = (down, up);
+                self.parts.limits = (down, up);
                 self.reshare = true;
             }
             Command::Focus(id) => self.focus(id),
             Command::Inspect(add) => self.inspect(add),
             Command::Queue(id, step) => self.step(id, step),
-            Command::Rank(id, rank) => self.rank(id, rank),
+            Command::SetBandwidthPriority(id, rank) => self.rank(id, rank),
             Command::Move { id, to } => self.move_to(id, to),
             Command::Export { id, to } => self.export(id, to),
             Command::Open(id) => self.open_folder(id),
             Command::Magnets(ids) => self.tell_magnets(&ids),
             Command::Overwrite(id) => self.overwrite(id),
-            Command::Survey(new) => self.survey(new),
+            Command::PreviewCreate(new) => self.survey(new),
             Command::Create(new) => self.create(new),
             Command::StopCreating => self.stop_making(),
-            Command::Configure(settings) => self.configure(settings),
+            Command::UpdateConfig(settings) => self.configure(settings),
         }
     }
 
-    /// Has something done on a thread for errands; `fault` is what comes of it when it panics or there is no thread.
-    fn errand(
+    /// Runs `work` on the task pool. `fault` builds the result if `work` panics or no thread can be started.
+    fn spawn_task(
         &mut self,
-        work: impl FnOnce() -> Errand + Send + 'static,
-        fault: impl FnOnce(String) -> Errand + Send + 'static,
+        work: impl FnOnce() -> TaskResult + Send + 'static,
+        fault: impl FnOnce(String) -> TaskResult + Send + 'static,
     ) {
-        let results = self.it.results.0.clone();
-        self.it.errands.run(Box::new(move |may| {
-            let done = may.and_then(|()| caught(work).map_err(|words| format!("a fault of ttui: {words}")));
+        let results = self.parts.results.0.clone();
+        self.parts.tasks.run(Box::new(move |may| {
+            let done = may.and_then(|()| catch_panic(work).map_err(|words| format!("a fault of ttui: {words}")));
             let _ = results.send(done.unwrap_or_else(fault));
         }));
     }
 
-    fn result(&mut self, result: Errand) {
+    fn on_task_result(&mut self, result: TaskResult) {
         self.changed = true;
         match result {
-            Errand::Loaded(list, notes) => self.loaded(list, notes),
-            Errand::Listed(written, moves) => {
+            TaskResult::Loaded(list, notes) => self.loaded(list, notes),
+            TaskResult::ListWritten(written, moves) => {
                 self.list.writing = false;
                 match written {
                     Ok(()) => self.clear(moves),
                     Err(why) => {
-                        // Their old files stay until it can be written.
+                        // The old files of these moves are kept until the list can be written.
                         self.list.uncleared.extend(moves);
                         self.notice(None, why);
                     }
                 }
             }
-            Errand::Planned(..) | Errand::Read(..) if self.quit.is_some() => (),
-            Errand::Planned(id, add, plan) => self.planned(id, add, plan),
-            Errand::Read(id, plan) => self.read(id, plan),
-            Errand::Inspected(what, contents) => self.inspected(what, contents),
-            Errand::Surveyed(of, planned) => self.event(Event::Surveyed { of, planned }),
-            Errand::Created(new, of, written) => self.created(new, &of, written),
-            Errand::Opened(id, opened) => self.opened(id, opened),
-            Errand::Described(id, plan) => self.described(id, plan),
-            Errand::Unpacked(id, files) => self.unpacked(id, files),
-            Errand::Port(news) => self.port_news(news),
-            Errand::Shut(id) => {
+            TaskResult::Resolved(..) | TaskResult::TorrentLoaded(..) if self.quit.is_some() => (),
+            TaskResult::Resolved(id, add, plan) => self.planned(id, add, plan),
+            TaskResult::TorrentLoaded(id, plan) => self.on_loaded(id, plan),
+            TaskResult::Inspected(what, contents) => self.inspected(what, contents),
+            TaskResult::Surveyed(of, planned) => self.event(Event::CreatePreview { of, planned }),
+            TaskResult::Created(new, of, written) => self.created(new, &of, written),
+            TaskResult::Opened(id, opened) => self.opened(id, opened),
+            TaskResult::MetadataResolved(id, plan) => self.on_metadata_resolved(id, plan),
+            TaskResult::MetadataOpened(id, files) => self.unpacked(id, files),
+            TaskResult::Port(news) => self.port_news(news),
+            TaskResult::Closed(id) => {
                 self.packed(id);
-                self.alter(id, |life| match life {
-                    Life::Opening(torrent) => Life::Paused(torrent),
+                self.update_lifecycle(id, |life| match life {
+                    Lifecycle::Opening(torrent) => Lifecycle::Paused(torrent),
                     other => other,
                 });
-                self.settle(id);
+                self.advance(id);
             }
-            Errand::Deleted(id, deleted) => {
+            TaskResult::Deleted(id, deleted) => {
                 if let Some(text) = deleted.unwrap_or_else(Some) {
                     self.notice(Some(id), text);
                 }
                 self.forget(id);
             }
-            Errand::Forgotten(hash) => {
+            TaskResult::Forgotten(hash) => {
                 self.forgetting.remove(&hash);
                 std::mem::take(&mut self.again).into_iter().for_each(|add| self.add(add));
             }
-            Errand::Moving(id) => self.settle(id),
-            Errand::Moved(id, moved) => self.moved(id, moved),
-            Errand::Room(dir, bytes) => self.know_room(&dir, bytes),
-            Errand::Configured(settings, now) => self.configured(&settings, now),
-            Errand::Said(id, text) => self.notice(id, text),
-            Errand::Told(event) => self.event(event),
-            Errand::Done => (),
+            TaskResult::Moving(id) => self.advance(id),
+            TaskResult::Moved(id, moved) => self.moved(id, moved),
+            TaskResult::Room(dir, bytes) => self.know_room(&dir, bytes),
+            TaskResult::Configured(settings, now) => self.configured(&settings, now),
+            TaskResult::Notice(id, text) => self.notice(id, text),
+            TaskResult::Event(event) => self.event(event),
+            TaskResult::Done => (),
         }
     }
 
     fn event(&self, event: Event) {
-        let _ = self.it.events.send(event);
+        let _ = self.parts.events.send(event);
     }
 
-    /// Tells a person something, and keeps it in the log.
+    /// Sends a notice to the user and writes it to the log.
     fn notice(&mut self, id: Option<TorrentId>, text: String) {
-        self.note(id, text.clone());
+        self.write_log(id, text.clone());
         self.event(Event::Notice { id, text });
     }
 
-    /// Keeps something in the log.
-    fn note(&mut self, id: Option<TorrentId>, text: String) {
+    /// Writes a line to the log.
+    fn write_log(&mut self, id: Option<TorrentId>, text: String) {
         if self.log.len() == Snapshot::LOG {
             self.log.pop_front();
         }
@@ -441,32 +443,32 @@ impl Desk {
         self.changed = true;
     }
 
-    fn hear(&mut self, news: News) {
+    fn on_torrent_event(&mut self, news: TorrentEvent) {
         self.changed = true;
         match news {
-            News::View(id, mut view) => {
+            TorrentEvent::View(id, mut view) => {
                 if self.focus != Some(id) {
                     view.detail = None;
                 }
                 let Some(entry) = self.table.get_mut(&id) else { return };
-                if matches!(entry.life, Life::Running(_) | Life::Stopping) {
+                if matches!(entry.lifecycle, Lifecycle::Running(_) | Lifecycle::Stopping) {
                     entry.seen |= matches!(view.state, State::Downloading | State::Seeding | State::Error);
-                    entry.kept.note(&view);
-                    entry.dress(&mut view);
+                    entry.saved.update_from_view(&view);
+                    entry.fill_view(&mut view);
                     entry.view = *view;
-                    self.list.moved_on = true;
+                    self.list.totals_changed = true;
                 }
             }
-            News::Occupied(id, fault) => self.occupied(id, fault),
-            News::Notice(id, text) => self.notice(Some(id), text),
-            News::Metadata(id, given) => self.metadata(id, given),
-            News::Trackers(id, trackers) => self.tracked(id, trackers),
-            News::Ready(id) => self.untold.push(Event::Ready(id)),
-            News::Complete(id) => {
+            TorrentEvent::Occupied(id, fault) => self.occupied(id, fault),
+            TorrentEvent::Notice(id, text) => self.notice(Some(id), text),
+            TorrentEvent::Metadata(id, given) => self.on_metadata(id, given),
+            TorrentEvent::Trackers(id, trackers) => self.tracked(id, trackers),
+            TorrentEvent::Ready(id) => self.pending_events.push(Event::Checked(id)),
+            TorrentEvent::Complete(id) => {
                 self.complete(id);
-                self.untold.push(Event::Complete(id));
+                self.pending_events.push(Event::Complete(id));
             }
-            News::Ended(id, end) => self.ended(id, end),
+            TorrentEvent::Ended(id, end) => self.ended(id, end),
         }
     }
 
@@ -475,25 +477,25 @@ impl Desk {
             return;
         }
         self.quit = Some(until);
-        // While the torrents say their last words the mapping is taken away.
-        self.it.ports = None;
-        self.it.world.greeter.stop();
-        if let Some(datagrams) = &self.it.world.datagrams {
+        // The port mapping is deleted while the torrents send their `stopped` announces.
+        self.parts.ports = None;
+        self.parts.world.greeter.stop();
+        if let Some(datagrams) = &self.parts.world.datagrams {
             datagrams.stop();
         }
         self.stop_making();
-        self.keep();
-        self.order.clone().into_iter().for_each(|id| self.settle(id));
+        self.mark_list_dirty();
+        self.order.clone().into_iter().for_each(|id| self.advance(id));
     }
 
-    /// Ends what is left, and names it.
+    /// Sends the last snapshot and shuts down the disk pool. Returns the names of what did not stop in time.
     fn end(mut self, until: Instant) -> Vec<String> {
         self.changed = true;
-        self.show();
+        self.send_snapshot();
         let running = self.table.values().filter(|entry| !entry.is_at_rest());
-        let mut left: Vec<_> = running.map(|entry| format!("torrent {}", entry.kept.name)).collect();
-        let Session { world, disk, errands, results, events, .. } = self.it;
-        // The last ones to hold these end the announces and the errands.
+        let mut left: Vec<_> = running.map(|entry| format!("torrent {}", entry.saved.name)).collect();
+        let SessionParts { world, disk, tasks: errands, results, events, .. } = self.parts;
+        // Dropping the last reference to these ends the announce threads and the task pool.
         drop((world, errands, results));
         match Arc::into_inner(disk) {
             Some(disk) => left.extend(disk.shutdown(until.saturating_duration_since(Instant::now()))),

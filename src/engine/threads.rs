@@ -1,5 +1,5 @@
-//! Threads with names that are counted while they live: what panics in them is caught and told, and whoever waits for
-//! them to end learns the names of those that have not.
+//! A group of named threads. Panics are caught and reported; [`ThreadGroup::wait`] returns the names of the threads
+//! that did not end before the deadline.
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -8,17 +8,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-/// The stack of an ordinary thread of ours: nothing here recurses over what strangers send.
+/// Stack size of engine threads in bytes. Small, because no code recurses over untrusted input.
 pub const STACK: usize = 256 * 1024;
 
-/// All threads of one engine. Clones are the same crew.
+/// All threads of one engine except the disk threads. Clones share the group.
 #[derive(Clone, Default)]
-pub struct Crew {
-    roll: Arc<Roll>,
+pub struct ThreadGroup {
+    roll: Arc<ThreadRegistry>,
 }
 
 #[derive(Default)]
-struct Roll {
+struct ThreadRegistry {
     alive: Mutex<Alive>,
     left: Condvar,
 }
@@ -29,15 +29,15 @@ struct Alive {
     names: BTreeMap<u64, String>,
 }
 
-impl Roll {
+impl ThreadRegistry {
     fn lock(&self) -> MutexGuard<'_, Alive> {
         self.alive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Takes a thread off the roll when it ends, however it ends.
+/// Removes a thread from the registry on drop, including after a panic.
 struct Enrolled {
-    roll: Arc<Roll>,
+    roll: Arc<ThreadRegistry>,
     number: u64,
 }
 
@@ -48,11 +48,11 @@ impl Drop for Enrolled {
     }
 }
 
-impl Crew {
-    /// Starts a thread. A panic in `body` ends only this thread; `fault` then gets its words.
+impl ThreadGroup {
+    /// Starts a thread. A panic in `body` ends only this thread; `fault` receives its message.
     ///
     /// # Errors
-    /// When the system gives no more threads; neither closure is called then.
+    /// Fails if the system cannot create a thread; neither closure is called then.
     pub fn spawn(
         &self,
         name: String,
@@ -69,7 +69,7 @@ impl Crew {
         let enrolled = Enrolled { roll: Arc::clone(&self.roll), number };
         std::thread::Builder::new().name(name.clone()).stack_size(STACK).spawn(move || {
             let _enrolled = enrolled;
-            if let Err(words) = caught(body) {
+            if let Err(words) = catch_panic(body) {
                 log::error!("thread {name} panicked: {words}");
                 fault(words);
             }
@@ -77,13 +77,13 @@ impl Crew {
         Ok(())
     }
 
-    /// How many threads of the crew are alive.
+    /// Returns the number of running threads.
     #[must_use]
     pub fn alive(&self) -> usize {
         self.roll.lock().names.len()
     }
 
-    /// Waits until all threads have ended, or until the deadline; returns the names of those that have not.
+    /// Waits until all threads have ended or the deadline passes. Returns the names of the threads still running.
     #[must_use]
     pub fn wait(&self, deadline: Instant) -> Vec<String> {
         let mut alive = self.roll.lock();
@@ -98,15 +98,15 @@ impl Crew {
     }
 }
 
-/// Does something that may panic, and catches that.
+/// Calls `work` and catches a panic.
 ///
 /// # Errors
-/// What the panic said.
-pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+/// Returns the panic message.
+pub fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|panic| words(&*panic))
 }
 
-/// What a panic said.
+/// Returns the message of a panic payload.
 fn words(panic: &(dyn Any + Send)) -> String {
     let text = panic.downcast_ref::<&str>().copied();
     text.or_else(|| panic.downcast_ref::<String>().map(String::as_str)).unwrap_or("no words").to_owned()
@@ -120,8 +120,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_crew_names_who_is_still_there_and_empties() {
-        let crew = Crew::default();
+    fn wait_returns_names_of_running_threads() {
+        let crew = ThreadGroup::default();
         let (go, wait) = mpsc::channel::<()>();
         crew.spawn("late".into(), move || assert!(wait.recv().is_err()), |_| ()).unwrap();
         assert_eq!(crew.wait(Instant::now()), ["late"]);
@@ -131,8 +131,8 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_costs_one_thread_and_is_told() {
-        let crew = Crew::default();
+    fn panic_is_caught_and_reported() {
+        let crew = ThreadGroup::default();
         let (tell, told) = mpsc::channel();
         crew.spawn("bad".into(), || panic!("number {}", 7), move |words| tell.send(words).unwrap()).unwrap();
         assert_eq!(told.recv().unwrap(), "number 7");

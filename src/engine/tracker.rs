@@ -1,7 +1,8 @@
-//! The embedded tracker: HTTP and UDP over both address families, everything in memory, enough for a LAN.
+//! The embedded tracker: HTTP (BEP 3, BEP 23, BEP 48) and UDP (BEP 15), IPv4 and IPv6. All state is in memory; it is
+//! made for a LAN.
 //!
-//! It believes no address but the one that a packet comes from, and every list of it has an end. HTTP connections are
-//! answered by a fixed number of threads; one that does not come to the point stands behind those that wait.
+//! Peers are listed under the source address of their announce only, and all state is bounded. A fixed number of
+//! threads serves HTTP connections; a slow connection goes to the end of the queue.
 
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -12,64 +13,65 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use self::store::{Call, Store};
-use crate::wire::tracker::server::Answer;
+use self::store::{AnnounceCall, Store};
+use crate::wire::tracker::server::ServerAnnounceResponse;
 
 mod http;
 mod shares;
 mod store;
 mod udp;
 
-/// Where trackers listen by custom.
+/// The conventional tracker port.
 pub const PORT: u16 = 6969;
-/// The stack of a thread of the tracker.
+/// The stack size of a tracker thread.
 const STACK: usize = 256 * 1024;
-/// How often a port is looked for that is free for TCP and UDP alike, where any will do.
+/// How many random ports are tried to find one that is free for both TCP and UDP.
 const PORT_TRIES: usize = 16;
 
-/// How a tracker is to run.
+/// Configuration of a [`Tracker`].
 #[derive(Clone, Debug)]
 pub struct TrackerConfig {
-    /// Where it listens, with HTTP and UDP alike; `[::]` is every address of this machine, of version 4 too. Port 0 takes any that is free for both.
+    /// The addresses to listen on, over HTTP and UDP. `[::]` means all addresses, IPv4 included. Port 0 chooses a
+    /// port that is free for both.
     pub listen: Vec<SocketAddr>,
-    /// The time between two announces that it tells clients. A peer silent for twice as long is forgotten.
+    /// The announce interval for clients. A peer that is silent for two intervals is removed.
     pub interval: Duration,
 }
 
 impl TrackerConfig {
-    /// The interval where none is wished.
+    /// The default announce interval.
     pub const INTERVAL: Duration = Duration::from_secs(120);
 
-    /// A tracker for this machine alone, on any free port.
+    /// Returns the configuration of a tracker on 127.0.0.1 and any free port.
     #[must_use]
     pub fn loopback() -> Self {
         TrackerConfig { listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))], interval: Self::INTERVAL }
     }
 }
 
-/// What a tracker has done and knows.
+/// Counters of a tracker.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct TrackerStats {
     /// Torrents known.
     pub torrents: usize,
-    /// Peers known, each once for each of its torrents.
+    /// Peers known, counted once per torrent.
     pub peers: usize,
-    /// Seeds among them.
+    /// The seeds among `peers`.
     pub seeds: usize,
-    /// Announces answered.
+    /// Successful announces.
     pub announces: u64,
-    /// Scrapes answered.
+    /// Scrapes.
     pub scrapes: u64,
-    /// Requests refused, malformed or too slow.
+    /// Requests that were refused, malformed or too slow.
     pub refused: u64,
 }
 
-/// What the threads share.
+/// State shared by the tracker threads.
 #[derive(Debug)]
 struct Shared {
     store: Mutex<Store>,
-    /// Connections over HTTP that wait to be read.
-    crowd: http::Crowd,
+    /// The number of pending HTTP connections per address.
+    crowd: http::PendingConnections,
     stop: AtomicBool,
     announces: AtomicU64,
     scrapes: AtomicU64,
@@ -89,10 +91,10 @@ impl Shared {
         counter.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Takes an announce in, however it came.
-    fn announce(&self, call: &Call) -> Result<Answer, &'static str> {
+    /// Handles an announce from HTTP or UDP.
+    fn announce(&self, call: &AnnounceCall) -> Result<ServerAnnounceResponse, &'static str> {
         let answer = self.store().announce(Instant::now(), call);
-        let Call { info_hash, addr, event, left, .. } = call;
+        let AnnounceCall { info_hash, addr, event, left, .. } = call;
         match &answer {
             Ok(answer) => {
                 Shared::count(&self.announces);
@@ -117,7 +119,7 @@ impl Shared {
     }
 }
 
-/// A tracker that runs until it is dropped.
+/// A running tracker; dropping it stops the threads.
 #[derive(Debug)]
 pub struct Tracker {
     shared: Arc<Shared>,
@@ -127,11 +129,11 @@ pub struct Tracker {
 }
 
 impl Tracker {
-    /// Starts it.
+    /// Starts the tracker.
     ///
     /// # Errors
-    /// When it can listen on none of the addresses, or the system gives no threads. With several addresses, one that
-    /// the system does not have (IPv6, say) is passed over.
+    /// If no address can be listened on or a thread cannot be spawned. Addresses that fail while others work are
+    /// reported by [`missing`](Self::missing).
     pub fn start(config: &TrackerConfig) -> io::Result<Self> {
         let (mut sockets, mut missing) = (Vec::new(), Vec::new());
         let mut fault = io::Error::new(io::ErrorKind::InvalidInput, "no address to listen on");
@@ -150,7 +152,7 @@ impl Tracker {
         };
         for addr in &config.listen {
             let port = try_to(*addr);
-            // All addresses of this machine are those of version 4 too, as everywhere else.
+            // `[::]` includes IPv4, as in other programs; the IPv6 socket is IPv6-only, so IPv4 gets its own.
             let all = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port.unwrap_or_default()));
             if port.is_some() && addr.ip() == Ipv6Addr::UNSPECIFIED && !config.listen.contains(&all) {
                 try_to(all);
@@ -161,7 +163,7 @@ impl Tracker {
         }
         let shared = Arc::new(Shared {
             store: Mutex::new(Store::new(config.interval, Instant::now(), fastrand::Rng::new())),
-            crowd: http::Crowd::default(),
+            crowd: http::PendingConnections::default(),
             stop: AtomicBool::new(false),
             announces: AtomicU64::new(0),
             scrapes: AtomicU64::new(0),
@@ -188,31 +190,31 @@ impl Tracker {
         Ok(())
     }
 
-    /// The addresses on which it listens, with HTTP and UDP alike.
+    /// Returns the addresses it listens on, over both HTTP and UDP.
     #[must_use]
     pub fn addrs(&self) -> &[SocketAddr] {
         &self.addrs
     }
 
-    /// On which addresses it does not listen although it was to, and why: one sentence each.
+    /// Returns the configured addresses it does not listen on, as one error message each.
     #[must_use]
     pub fn missing(&self) -> &[String] {
         &self.missing
     }
 
-    /// Its announce URLs over HTTP, one for each address.
+    /// Returns the HTTP announce URLs, one per address.
     #[must_use]
     pub fn http_urls(&self) -> Vec<String> {
         self.addrs.iter().map(|addr| format!("http://{addr}/announce")).collect()
     }
 
-    /// Its announce URLs over UDP, one for each address.
+    /// Returns the UDP announce URLs, one per address.
     #[must_use]
     pub fn udp_urls(&self) -> Vec<String> {
         self.addrs.iter().map(|addr| format!("udp://{addr}/announce")).collect()
     }
 
-    /// What it has done so far.
+    /// Returns the counters so far.
     #[must_use]
     pub fn stats(&self) -> TrackerStats {
         self.shared.stats()
@@ -223,7 +225,7 @@ impl Drop for Tracker {
     fn drop(&mut self) {
         self.shared.stop.store(true, Ordering::Release);
         for addr in &self.addrs {
-            // Whoever waits for a connection or a packet gets one, and sees that it is over.
+            // Wakes the threads that block in accept or recv, so that they see the stop flag.
             let to = reachable(*addr);
             let _ = TcpStream::connect_timeout(&to, Duration::from_secs(1));
             let here = if to.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
@@ -237,7 +239,7 @@ impl Drop for Tracker {
     }
 }
 
-/// Where a listener on this address can be reached from its own machine.
+/// Returns the address at which a listener can be reached from the same host.
 fn reachable(addr: SocketAddr) -> SocketAddr {
     let mut to = addr;
     if addr.ip().is_unspecified() {
@@ -246,7 +248,7 @@ fn reachable(addr: SocketAddr) -> SocketAddr {
     to
 }
 
-/// Listens with TCP and UDP on the same port.
+/// Binds TCP and UDP to the same port.
 fn listen(addr: SocketAddr) -> io::Result<(TcpListener, UdpSocket)> {
     let mut tries = if addr.port() == 0 { PORT_TRIES } else { 1 };
     loop {
@@ -265,10 +267,10 @@ fn listen(addr: SocketAddr) -> io::Result<(TcpListener, UdpSocket)> {
 fn bind(addr: SocketAddr, kind: Type, protocol: Protocol) -> io::Result<Socket> {
     let socket = Socket::new(Domain::for_address(addr), kind, Some(protocol))?;
     if addr.is_ipv6() {
-        // Version 4 has its own socket, so no address ever comes in the mapped form.
+        // IPv4 has its own socket, so addresses are never IPv4-mapped.
         socket.set_only_v6(true)?;
     }
-    // On Windows this would let two programs share the port.
+    // On Windows, SO_REUSEADDR would let two programs share the port.
     if cfg!(unix) && kind == Type::STREAM {
         socket.set_reuse_address(true)?;
     }

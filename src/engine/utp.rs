@@ -1,8 +1,9 @@
-//! uTP's end of the UDP port ([`super::datagrams`]): a [`Link`] for each connection, and a local pair of sockets that
-//! makes it look like any other to the greeter and to the threads of a peer.
+//! uTP (BEP 29) on the shared UDP endpoint (`super::udp_endpoint`). Drives a [`Connection`] state machine per stream
+//! and bridges each stream to a local socket pair, which looks like a TCP connection to the connector and to the
+//! peer's threads.
 //!
-//! A caller gets its pair when it has shown that it has its address. Who calls costs little until then, and the oldest
-//! one gives way.
+//! An incoming connection gets its socket pair only after its second packet has proven the source address. Until then
+//! it costs little, and at the limit the oldest such connection is dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, ErrorKind, Read, Write};
@@ -12,138 +13,138 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-use super::datagrams::{Orders, Sockets};
-use super::greet::Greeter;
+use super::connector::Connector;
+use super::udp_endpoint::{Sockets, UdpHandle};
 use crate::limits;
-use crate::swarm::rate::Allowance;
-use crate::swarm::torrent::Gone;
-use crate::swarm::utp::{End, Link, Phase};
+use crate::swarm::rate::BurstLimiter;
+use crate::swarm::torrent::DisconnectReason;
+use crate::swarm::utp::{CloseReason, Connection, Phase};
 use crate::wire::utp::{Header, Kind, Packet};
 
-/// Bytes read of a pair at once.
+/// The maximum number of bytes read from a socket pair at once.
 const READ: usize = 64 * limits::KIB;
 
-/// Connect to an address; the greeter hears of it by this ticket.
+/// A request to connect to an address; `ticket` identifies the dial in the answer to the connector.
 #[derive(Clone, Copy)]
-pub(super) struct Order {
+pub(super) struct UtpDialRequest {
     ticket: u64,
     addr: SocketAddr,
 }
 
-/// The way to those who are reached by uTP. Clones lead to the same thread.
+/// Handle for uTP dials. Clones refer to the same thread.
 #[derive(Clone)]
-pub struct Utp(Orders);
+pub struct Utp(UdpHandle);
 
 impl Utp {
-    pub(super) const fn new(orders: Orders) -> Utp {
+    pub(super) const fn new(orders: UdpHandle) -> Utp {
         Utp(orders)
     }
 
-    /// Connects to an address; the greeter hears what came of it by this ticket.
+    /// Dials an address over uTP; the connector receives the result with this ticket.
     pub(super) fn call(&self, ticket: u64, addr: SocketAddr) {
-        self.0.utp(Order { ticket, addr });
+        self.0.utp(UtpDialRequest { ticket, addr });
     }
 }
 
-/// The other end's address, and the number of the connection in packets that come from it.
+/// The peer's address and the connection id of packets received from the peer.
 type Key = (SocketAddr, u16);
 
-/// A connection.
-struct Pipe {
-    link: Link,
+/// A uTP connection.
+struct UtpStream {
+    link: Connection,
     began: Instant,
-    /// Where the greeter waits to hear of it.
+    /// The connector's ticket of an outgoing connection until its result is reported.
     ticket: Option<u64>,
-    near: Option<Near>,
+    near: Option<LocalEnd>,
 }
 
-/// Our end of the pair; the other one is the peer's threads'.
-struct Near {
+/// Our end of a socket pair; the other end belongs to the peer's threads.
+struct LocalEnd {
     socket: TcpStream,
     token: usize,
-    /// It may have something to say, or room.
+    /// Whether the socket may be readable or writable.
     readable: bool,
     writable: bool,
-    /// Nobody listens any more.
-    deaf: bool,
-    /// It was told that nothing more will come.
-    told: bool,
+    /// The peer's threads have closed their end or no longer read from it.
+    read_closed: bool,
+    /// The end of the stream was passed on (write shutdown).
+    shutdown_sent: bool,
 }
 
-/// All connections, on the thread of the port.
-pub(super) struct Tenant {
-    greeter: Greeter,
+/// Drives all uTP connections on the thread of the UDP endpoint.
+pub(super) struct UtpDriver {
+    greeter: Connector,
     epoch: Instant,
-    pipes: BTreeMap<Key, Pipe>,
+    pipes: BTreeMap<Key, UtpStream>,
     tokens: BTreeMap<usize, Key>,
     first: usize,
     next: usize,
-    /// Connections of which something is to be looked at.
-    stirred: BTreeSet<Key>,
-    resets: Allowance,
-    /// Packets that go without a connection.
+    /// Connections to be processed by the next `work`.
+    ready: BTreeSet<Key>,
+    resets: BurstLimiter,
+    /// Packets to send that belong to no connection.
     loose: Vec<(SocketAddr, Vec<u8>)>,
     buffer: Vec<u8>,
 }
 
-impl Tenant {
-    /// `first` is the first token that is ours.
-    pub(super) fn new(greeter: Greeter, first: usize) -> Tenant {
+impl UtpDriver {
+    /// Creates the driver; `first` is the first poll token it may use.
+    pub(super) fn new(greeter: Connector, first: usize) -> UtpDriver {
         let now = Instant::now();
-        Tenant {
+        UtpDriver {
             greeter,
             epoch: now,
             pipes: BTreeMap::new(),
             tokens: BTreeMap::new(),
             first,
             next: first,
-            stirred: BTreeSet::new(),
-            resets: Allowance::new(now, limits::UTP_RESETS, limits::UTP_RESETS),
+            ready: BTreeSet::new(),
+            resets: BurstLimiter::new(now, limits::UTP_RESETS, limits::UTP_RESETS),
             loose: Vec::new(),
             buffer: vec![0; READ],
         }
     }
 
-    /// Takes in an order.
-    pub(super) fn obey(&mut self, now: Instant, Order { ticket, addr }: Order) {
+    /// Starts an outgoing connection.
+    pub(super) fn start_dial(&mut self, now: Instant, UtpDialRequest { ticket, addr }: UtpDialRequest) {
         let free = |number: &u16| !self.pipes.contains_key(&(addr, *number));
         let Some(number) = (0..16).map(|_| fastrand::u16(..)).find(free) else {
-            return self.greeter.unreached(ticket, Gone::Full);
+            return self.greeter.utp_failed(ticket, DisconnectReason::TooManyConnections);
         };
-        let link = Link::call(now, self.epoch, number, fastrand::u16(..));
-        self.pipes.insert((addr, number), Pipe { link, began: now, ticket: Some(ticket), near: None });
-        self.stirred.insert((addr, number));
+        let link = Connection::connect(now, self.epoch, number, fastrand::u16(..));
+        self.pipes.insert((addr, number), UtpStream { link, began: now, ticket: Some(ticket), near: None });
+        self.ready.insert((addr, number));
     }
 
-    /// A packet has come.
+    /// Passes a packet to its connection, accepts a SYN, or answers an unknown connection with a reset.
     pub(super) fn received(&mut self, now: Instant, from: SocketAddr, bytes: &[u8]) {
         let Ok(packet) = Packet::decode(bytes) else { return };
         let header = packet.header;
         if header.kind == Kind::Syn {
-            return self.called(now, from, &packet);
+            return self.on_syn(now, from, &packet);
         }
-        // Some name the connection in a refusal as they know it themselves.
+        // Some implementations send ST_RESET with their own receive id, which is ours plus or minus one.
         let numbers = [header.connection, header.connection.wrapping_sub(1), header.connection.wrapping_add(1)];
         let numbers = if header.kind == Kind::Reset { &numbers[..] } else { &numbers[..1] };
         let key = numbers.iter().map(|number| (from, *number)).find(|key| self.pipes.contains_key(key));
         match key.and_then(|key| Some((key, self.pipes.get_mut(&key)?))) {
             Some((key, pipe)) => {
                 pipe.link.received(now, &packet);
-                self.stirred.insert(key);
+                self.ready.insert(key);
             }
             None if header.kind != Kind::Reset => self.refuse(now, from, &header),
             None => (),
         }
     }
 
-    fn called(&mut self, now: Instant, from: SocketAddr, packet: &Packet<'_>) {
+    fn on_syn(&mut self, now: Instant, from: SocketAddr, packet: &Packet<'_>) {
         let key = (from, packet.header.connection.wrapping_add(1));
         if let Some(pipe) = self.pipes.get_mut(&key) {
             pipe.link.received(now, packet);
-            self.stirred.insert(key);
+            self.ready.insert(key);
             return;
         }
-        let callers = self.pipes.iter().filter(|(_, pipe)| pipe.link.phase() == Phase::Called);
+        let callers = self.pipes.iter().filter(|(_, pipe)| pipe.link.phase() == Phase::SynReceived);
         let (count, oldest) = callers.fold((0, None::<(Instant, Key)>), |(count, oldest), (key, pipe)| {
             (count + 1, oldest.into_iter().chain([(pipe.began, *key)]).min())
         });
@@ -151,17 +152,17 @@ impl Tenant {
             && let Some((_, oldest)) = oldest
         {
             self.pipes.remove(&oldest);
-            self.stirred.remove(&oldest);
+            self.ready.remove(&oldest);
         }
         if self.pipes.len() >= limits::UTP_LINKS {
             return;
         }
-        let link = Link::answer(now, self.epoch, &packet.header, fastrand::u16(..));
-        self.pipes.insert(key, Pipe { link, began: now, ticket: None, near: None });
-        self.stirred.insert(key);
+        let link = Connection::accept(now, self.epoch, &packet.header, fastrand::u16(..));
+        self.pipes.insert(key, UtpStream { link, began: now, ticket: None, near: None });
+        self.ready.insert(key);
     }
 
-    /// Tells somebody that its connection is not known here.
+    /// Queues an `ST_RESET` for a packet of an unknown connection, subject to a rate limit.
     fn refuse(&mut self, now: Instant, to: SocketAddr, theirs: &Header) {
         if self.resets.take(now) {
             let (connection, ack) = (theirs.connection, theirs.seq);
@@ -171,34 +172,35 @@ impl Tenant {
         }
     }
 
-    /// Something has changed at our end of a pair.
-    pub(super) fn stirred(&mut self, token: usize, readable: bool, writable: bool) {
+    /// Records that our end of a socket pair has become readable or writable.
+    pub(super) fn on_socket_event(&mut self, token: usize, readable: bool, writable: bool) {
         let Some(key) = self.tokens.get(&token) else { return };
         if let Some(near) = self.pipes.get_mut(key).and_then(|pipe| pipe.near.as_mut()) {
             near.readable |= readable;
             near.writable |= writable;
-            self.stirred.insert(*key);
+            self.ready.insert(*key);
         }
     }
 
-    /// When there is something to do even if nothing comes.
+    /// Returns when [`work`](Self::work) must be called even without a packet or a socket event.
     pub(super) fn deadline(&self, now: Instant) -> Instant {
-        let at = |pipe: &Pipe| match pipe.link.phase() {
-            Phase::Called => pipe.link.deadline().min(pipe.began + limits::UTP_CALLER),
+        let at = |pipe: &UtpStream| match pipe.link.phase() {
+            Phase::SynReceived => pipe.link.deadline().min(pipe.began + limits::UTP_CALLER),
             _ => pipe.link.deadline(),
         };
         self.pipes.values().map(at).min().unwrap_or(now + Duration::from_secs(60))
     }
 
-    /// Carries bytes to and fro, and does what is due.
+    /// Runs due timers and transfers bytes between uTP connections and socket pairs.
     pub(super) fn work(&mut self, now: Instant, sockets: &Sockets, registry: &Registry) {
         let due = self.pipes.iter().filter(|(_, pipe)| pipe.link.deadline() <= now).map(|(key, _)| *key);
-        let mut todo = std::mem::take(&mut self.stirred);
+        let mut todo = std::mem::take(&mut self.ready);
         todo.extend(due);
         for key in todo {
             self.look(now, key, sockets, registry);
         }
-        let early = |pipe: &Pipe| pipe.link.phase() == Phase::Called && now >= pipe.began + limits::UTP_CALLER;
+        let early =
+            |pipe: &UtpStream| pipe.link.phase() == Phase::SynReceived && now >= pipe.began + limits::UTP_CALLER;
         self.pipes.retain(|_, pipe| !early(pipe));
         for (to, packet) in self.loose.drain(..) {
             sockets.send(to, &packet);
@@ -207,7 +209,7 @@ impl Tenant {
 
     fn look(&mut self, now: Instant, key: Key, sockets: &Sockets, registry: &Registry) {
         let Some(pipe) = self.pipes.get_mut(&key) else { return };
-        if pipe.link.phase() == Phase::Open && pipe.near.is_none() {
+        if pipe.link.phase() == Phase::Connected && pipe.near.is_none() {
             let token = self.next;
             match joined(registry, token) {
                 Ok((near, far)) => {
@@ -215,8 +217,8 @@ impl Tenant {
                     self.tokens.insert(token, key);
                     self.next = if token >= usize::MAX - 1 { self.first } else { token + 1 };
                     match pipe.ticket.take() {
-                        Some(ticket) => self.greeter.reached(ticket, far),
-                        None => self.greeter.came(far, key.0),
+                        Some(ticket) => self.greeter.utp_connected(ticket, far),
+                        None => self.greeter.utp_accepted(far, key.0),
                     }
                 }
                 Err(error) => {
@@ -228,11 +230,11 @@ impl Tenant {
         let mut out = Vec::new();
         pipe.carry(now, &mut self.buffer, &mut out);
         let sent = out.iter().all(|packet| sockets.send(key.0, packet));
-        if !sent && pipe.link.phase() == Phase::Calling {
-            // There is no way to it: it need not be waited for.
+        if !sent && pipe.link.phase() == Phase::SynSent {
+            // The address is unreachable: fail at once instead of waiting for the timeout.
             pipe.link.reset();
         }
-        if let Phase::Over(end) = pipe.link.phase()
+        if let Phase::Closed(end) = pipe.link.phase()
             && let Some(mut pipe) = self.pipes.remove(&key)
         {
             if let Some(near) = &mut pipe.near {
@@ -241,15 +243,17 @@ impl Tenant {
             }
             if let Some(ticket) = pipe.ticket {
                 let why = match end {
-                    End::Silent => Gone::TimedOut("connecting"),
-                    End::Reset | End::Finished => Gone::Network("it refused the connection".to_owned()),
+                    CloseReason::Silent => DisconnectReason::TimedOut("connecting"),
+                    CloseReason::Reset | CloseReason::Finished => {
+                        DisconnectReason::Network("it refused the connection".to_owned())
+                    }
                 };
-                self.greeter.unreached(ticket, why);
+                self.greeter.utp_failed(ticket, why);
             }
         }
     }
 
-    /// Tells all others that we go.
+    /// Sends `ST_FIN` on all connections before shutdown.
     pub(super) fn end(&mut self, now: Instant, sockets: &Sockets) {
         for ((addr, _), pipe) in &mut self.pipes {
             let mut out = Vec::new();
@@ -262,16 +266,16 @@ impl Tenant {
     }
 }
 
-impl Pipe {
-    /// Carries bytes both ways, as far as they can go.
+impl UtpStream {
+    /// Transfers bytes in both directions until neither can make progress.
     fn carry(&mut self, now: Instant, buffer: &mut [u8], out: &mut Vec<Vec<u8>>) {
         loop {
             if let Some(near) = &mut self.near {
-                near.give(&mut self.link);
+                near.write_received(&mut self.link);
                 near.collect(now, &mut self.link, buffer);
             }
             self.link.flush(now, out);
-            // A window may be larger than a read, and time may have opened one.
+            // The window may be larger than one read, and a timer may have opened it.
             if self.near.as_ref().is_none_or(|near| !near.readable) || self.link.allows() == 0 {
                 return;
             }
@@ -279,12 +283,12 @@ impl Pipe {
     }
 }
 
-impl Near {
-    /// What has come goes to the peer's threads.
-    fn give(&mut self, link: &mut Link) {
-        while !link.ready().is_empty() && (self.writable || self.deaf) {
+impl LocalEnd {
+    /// Writes received data to the peer's threads.
+    fn write_received(&mut self, link: &mut Connection) {
+        while !link.ready().is_empty() && (self.writable || self.read_closed) {
             let ready = link.ready();
-            if self.deaf {
+            if self.read_closed {
                 let all = ready.len();
                 link.take(all);
                 continue;
@@ -293,17 +297,17 @@ impl Near {
                 Ok(n) => link.take(n),
                 Err(e) if e.kind() == ErrorKind::Interrupted => (),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => self.writable = false,
-                Err(_) => self.deaf = true,
+                Err(_) => self.read_closed = true,
             }
         }
-        if link.ended() && !self.told {
-            self.told = true;
+        if link.ended() && !self.shutdown_sent {
+            self.shutdown_sent = true;
             let _ = self.socket.shutdown(Shutdown::Write);
         }
     }
 
-    /// What they say goes out.
-    fn collect(&mut self, now: Instant, link: &mut Link, buffer: &mut [u8]) {
+    /// Reads data from the peer's threads and passes it to the connection.
+    fn collect(&mut self, now: Instant, link: &mut Connection, buffer: &mut [u8]) {
         while self.readable {
             let most = link.allows().min(buffer.len());
             if most == 0 {
@@ -313,9 +317,9 @@ impl Near {
                 Ok(n) if n > 0 => link.send(now, &buffer[..n]),
                 Err(e) if e.kind() == ErrorKind::Interrupted => (),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => self.readable = false,
-                // They have gone.
+                // The peer's threads have closed their end.
                 Ok(_) | Err(_) => {
-                    (self.readable, self.deaf) = (false, true);
+                    (self.readable, self.read_closed) = (false, true);
                     link.finish(now);
                 }
             }
@@ -323,31 +327,31 @@ impl Near {
     }
 }
 
-/// A pair of sockets, of which ours is waited for.
-fn joined(registry: &Registry, token: usize) -> io::Result<(Near, std::net::TcpStream)> {
+/// Creates a socket pair and registers our end with the poll.
+fn joined(registry: &Registry, token: usize) -> io::Result<(LocalEnd, std::net::TcpStream)> {
     let (near, far) = pair()?;
     near.set_nonblocking(true)?;
     let mut socket = TcpStream::from_std(near);
     registry.register(&mut socket, Token(token), Interest::READABLE | Interest::WRITABLE)?;
-    Ok((Near { socket, token, readable: true, writable: true, deaf: false, told: false }, far))
+    Ok((LocalEnd { socket, token, readable: true, writable: true, read_closed: false, shutdown_sent: false }, far))
 }
 
-/// Two ends of one local connection.
+/// Creates a connected pair of local stream sockets.
 #[cfg(unix)]
 fn pair() -> io::Result<(std::net::TcpStream, std::net::TcpStream)> {
     use std::os::fd::OwnedFd;
     let (near, far) = std::os::unix::net::UnixStream::pair()?;
-    // To those who read and write, one stream socket is like another.
+    // Read, write and shutdown work the same on any stream socket, so a `TcpStream` may wrap a Unix one.
     Ok((OwnedFd::from(near).into(), OwnedFd::from(far).into()))
 }
 
-/// Two ends of one local connection.
+/// Creates a connected pair of local stream sockets.
 #[cfg(not(unix))]
 fn pair() -> io::Result<(std::net::TcpStream, std::net::TcpStream)> {
     let door = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
     let near = std::net::TcpStream::connect(door.local_addr()?)?;
     let ours = near.local_addr()?;
-    // Another program may have been quicker.
+    // Another process may have connected first.
     for _ in 0..16 {
         let (far, from) = door.accept()?;
         if from == ours {

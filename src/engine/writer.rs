@@ -1,4 +1,4 @@
-//! The writer loop of a peer: parcels of the torrent become few and large writes to its socket.
+//! The writer thread of a peer connection: coalesces queued messages and blocks into few large socket writes.
 
 use std::io::{self, ErrorKind, IoSlice, Write};
 use std::net::TcpStream;
@@ -8,144 +8,141 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, unbounded};
 
-use super::buffers::{CLASSES, Pool};
-use super::inbox::Inbox;
-use super::reader::words;
+use super::buffers::{BufferPool, CLASSES};
+use super::inbox::TorrentHandle;
+use super::reader::describe_io_error;
 use crate::limits;
 use crate::swarm::job::DiskFault;
-use crate::swarm::torrent::{Gone, Input, PeerKey};
+use crate::swarm::torrent::{DisconnectReason, Input, PeerKey};
 use crate::wire::message::{Block, Message, PIECE_HEADER, PieceIndex, piece_header};
 use crate::wire::rc4::Rc4;
 
-/// Reads these bytes of a torrent from disk.
+/// Reads a block of a torrent from disk into the buffer.
 pub type ReadBlock = Arc<dyn Fn(Block, &mut [u8]) -> Result<(), DiskFault> + Send + Sync>;
 
-/// The most blocks of one write: with their headers they stay far below the slices that a system takes in a call.
+/// Maximum number of blocks in one write; with headers this stays far below the system's `IOV_MAX`.
 const BLOCKS_A_WRITE: usize = 32;
-/// The most and the least bytes of blocks of one write.
+/// Maximum and minimum payload bytes of one write.
 const WRITE_MOST: usize = CLASSES[CLASSES.len() - 1];
 const WRITE_LEAST: usize = limits::BLOCK as usize;
-/// A write that takes longer makes the next one smaller, so that what a slow peer was sent is counted as it goes.
+/// A write slower than this halves the size of the next one, so that the upload is counted in small steps.
 const SLOW: Duration = Duration::from_millis(250);
 
-/// What goes to a peer, in order. One queue item is a list of these.
+/// An item of the send queue; items are sent in order.
 #[derive(Debug)]
-pub enum Parcel {
-    /// Encoded messages.
+pub enum SendItem {
     Control {
-        /// Their bytes.
         bytes: Vec<u8>,
-        /// How many they are.
+        /// Number of encoded messages.
         messages: usize,
     },
-    /// Blocks to be read from disk.
+    /// Blocks to be read from disk and sent as `piece` messages.
     Blocks(Vec<Block>),
 }
 
-/// The torrent's end of a writer's queue. The writer ends when it is dropped.
-pub struct Outbox {
-    queue: Sender<Vec<Parcel>>,
+/// The torrent's end of a send queue. The writer thread ends when it is dropped.
+pub struct SendQueue {
+    queue: Sender<Vec<SendItem>>,
     waiting: Arc<AtomicUsize>,
-    pending: Vec<Parcel>,
+    pending: Vec<SendItem>,
 }
 
-/// The writer's end.
-pub struct Queue {
-    parcels: Receiver<Vec<Parcel>>,
+/// The writer's end of a send queue.
+pub struct SendQueueReceiver {
+    parcels: Receiver<Vec<SendItem>>,
     waiting: Arc<AtomicUsize>,
 }
 
-/// The queue of a peer's writer. It has no bound of its own, since a torrent waits for nobody; [`Outbox::waiting`] tells
-/// when the peer is to be dropped.
+/// Creates the send queue of a connection.
+///
+/// The queue is unbounded, because the torrent thread must not block. [`SendQueue::waiting`] tells when the torrent
+/// should disconnect the peer.
 #[must_use]
-pub fn outbox() -> (Outbox, Queue) {
+pub fn outbox() -> (SendQueue, SendQueueReceiver) {
     let (queue, parcels) = unbounded();
     let waiting = Arc::new(AtomicUsize::new(0));
-    (Outbox { queue, waiting: Arc::clone(&waiting), pending: Vec::new() }, Queue { parcels, waiting })
+    (SendQueue { queue, waiting: Arc::clone(&waiting), pending: Vec::new() }, SendQueueReceiver { parcels, waiting })
 }
 
-impl Outbox {
-    /// Adds a message to what the next [`Outbox::flush`] hands over.
+impl SendQueue {
+    /// Appends a message to the pending items.
     pub fn message(&mut self, message: &Message) {
-        if let Some(Parcel::Control { bytes, messages }) = self.pending.last_mut() {
+        if let Some(SendItem::Control { bytes, messages }) = self.pending.last_mut() {
             *messages += 1;
             message.encode(bytes);
             return;
         }
         let mut bytes = Vec::new();
         message.encode(&mut bytes);
-        self.pending.push(Parcel::Control { bytes, messages: 1 });
+        self.pending.push(SendItem::Control { bytes, messages: 1 });
     }
 
-    /// Adds a block.
+    /// Appends a block to the pending items.
     pub fn block(&mut self, block: Block) {
         match self.pending.last_mut() {
-            Some(Parcel::Blocks(blocks)) => blocks.push(block),
-            _ => self.pending.push(Parcel::Blocks(vec![block])),
+            Some(SendItem::Blocks(blocks)) => blocks.push(block),
+            _ => self.pending.push(SendItem::Blocks(vec![block])),
         }
     }
 
-    /// Whether [`Outbox::flush`] has anything to hand over.
+    /// Returns `true` if there are no pending items to [`SendQueue::flush`].
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
 
-    /// Hands all of it to the writer as one item.
+    /// Passes all pending items to the writer thread.
     pub fn flush(&mut self) {
         let parcels = std::mem::take(&mut self.pending);
-        let messages: usize = parcels.iter().map(Parcel::messages).sum();
+        let messages: usize = parcels.iter().map(SendItem::messages).sum();
         self.waiting.fetch_add(messages, Ordering::Relaxed);
-        // A writer that has ended has told so itself.
+        // Fails only after the writer has ended, which it reports itself.
         let _ = self.queue.send(parcels);
     }
 
-    /// Messages that the writer has not written yet.
+    /// Returns the number of messages, without blocks, that are flushed but not written yet.
     #[must_use]
     pub fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 }
 
-impl Parcel {
+impl SendItem {
     fn messages(&self) -> usize {
         match self {
-            Parcel::Control { messages, .. } => *messages,
-            Parcel::Blocks(_) => 0,
+            SendItem::Control { messages, .. } => *messages,
+            SendItem::Blocks(_) => 0,
         }
     }
 }
 
-/// One peer's writer.
+/// The writer of one peer connection.
 pub struct Writer {
-    /// The peer.
     pub peer: PeerKey,
-    /// Its connection, with [`limits::WRITE`] as write timeout.
+    /// The connection, with [`limits::WRITE`] as write timeout.
     pub socket: Arc<TcpStream>,
-    /// Encrypts what goes out, if it is to be.
+    /// Encrypts sent bytes, if the connection is encrypted (MSE).
     pub cipher: Option<Rc4>,
-    /// What to write.
-    pub queue: Queue,
-    /// Where `Sent`, `Unread` and `Gone` go.
-    pub inbox: Inbox,
-    /// Reads blocks.
+    pub queue: SendQueueReceiver,
+    /// Receives `Input::BytesSent`, `Input::ReadFailed` and `Input::PeerDisconnected`.
+    pub inbox: TorrentHandle,
     pub read: ReadBlock,
-    /// Where buffers come from.
-    pub pool: Pool,
+    /// The pool that block buffers come from.
+    pub pool: BufferPool,
 }
 
 impl Writer {
-    /// Writes until the queue or the connection ends; tells the torrent in the latter case.
+    /// Writes until the queue is dropped or the connection fails; reports a failure to the torrent.
     pub fn run(mut self) {
         let cipher = self.cipher.take();
         let mut work = Work { writer: &self, cipher, control: Vec::new(), most: WRITE_LEAST };
         if let Err(error) = work.write_all_parcels() {
             let why = match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => Gone::TimedOut("taking what we send"),
-                ErrorKind::BrokenPipe => Gone::Closed,
-                _ => Gone::Network(words(&error)),
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => DisconnectReason::TimedOut("taking what we send"),
+                ErrorKind::BrokenPipe => DisconnectReason::Closed,
+                _ => DisconnectReason::Network(describe_io_error(&error)),
             };
-            self.inbox.tell(Input::Gone { peer: self.peer, why });
+            self.inbox.send(Input::PeerDisconnected { peer: self.peer, why });
         }
     }
 }
@@ -153,9 +150,9 @@ impl Writer {
 struct Work<'a> {
     writer: &'a Writer,
     cipher: Option<Rc4>,
-    /// Encoded messages that go out before anything else.
+    /// Encoded messages to be sent before the next blocks.
     control: Vec<u8>,
-    /// Bytes of blocks that the next write takes at most.
+    /// Current maximum payload bytes of one write.
     most: usize,
 }
 
@@ -179,19 +176,19 @@ impl Work<'_> {
         }
     }
 
-    /// Collects messages, writes blocks. Returns how many messages there were.
-    fn take(&mut self, parcels: Vec<Parcel>) -> io::Result<usize> {
+    /// Collects messages and writes blocks. Returns the number of messages collected.
+    fn take(&mut self, parcels: Vec<SendItem>) -> io::Result<usize> {
         let mut count = 0;
         for parcel in parcels {
             match parcel {
-                Parcel::Control { bytes, messages } => {
+                SendItem::Control { bytes, messages } => {
                     count += messages;
                     match self.control.is_empty() {
                         true => self.control = bytes,
                         false => self.control.extend(bytes),
                     }
                 }
-                Parcel::Blocks(blocks) => {
+                SendItem::Blocks(blocks) => {
                     let mut rest = &blocks[..];
                     while !rest.is_empty() {
                         let (group, later) = rest.split_at(self.group(rest));
@@ -204,7 +201,7 @@ impl Work<'_> {
         Ok(count)
     }
 
-    /// How many blocks from the front go into one write; at least one.
+    /// Returns how many blocks from the front go into one write; at least one.
     fn group(&self, blocks: &[Block]) -> usize {
         let mut bytes = 0;
         let fits = blocks.iter().take(BLOCKS_A_WRITE).take_while(|block| {
@@ -214,7 +211,7 @@ impl Work<'_> {
         fits.count().max(1)
     }
 
-    /// Reads these blocks and sends them in one write.
+    /// Reads these blocks from disk and sends them in one write; contiguous blocks are read together.
     fn blocks(&mut self, group: &[Block]) -> io::Result<()> {
         let writer = self.writer;
         let total = group.iter().map(|b| b.length as usize).sum();
@@ -237,7 +234,7 @@ impl Work<'_> {
             }
         }
         if let Some(fault) = fault {
-            writer.inbox.tell(Input::Unread { peer: writer.peer, blocks: failed, fault });
+            writer.inbox.send(Input::ReadFailed { peer: writer.peer, blocks: failed, fault });
         }
         if sent.is_empty() {
             return Ok(());
@@ -248,12 +245,13 @@ impl Work<'_> {
             slow if slow > SLOW => (self.most / 2).max(WRITE_LEAST),
             _ => (self.most * 2).min(WRITE_MOST),
         };
-        writer.inbox.tell(Input::Sent { peer: writer.peer, bytes: at as u64 });
+        writer.inbox.send(Input::BytesSent { peer: writer.peer, bytes: at as u64 });
         Ok(())
     }
 
-    /// Writes the messages that wait, then these blocks with their headers, in one call where the socket takes it.
-    /// Where the connection is encrypted, so are they, where they lie.
+    /// Writes the collected messages, then these blocks with their headers, in one vectored write if possible.
+    ///
+    /// Encrypts everything in place if the connection is encrypted.
     fn flush(&mut self, blocks: &[Block], data: &mut [u8]) -> io::Result<()> {
         let mut headers: Vec<[u8; PIECE_HEADER]> = blocks.iter().map(|&b| piece_header(b)).collect();
         if let Some(cipher) = &mut self.cipher {
@@ -283,7 +281,7 @@ impl Work<'_> {
     }
 }
 
-/// Writes all slices, however little the socket takes at a time.
+/// Writes all slices, in as many calls as the socket needs.
 fn write_all(mut socket: &TcpStream, mut slices: &mut [IoSlice<'_>]) -> io::Result<()> {
     while !slices.is_empty() {
         match socket.write_vectored(slices) {
@@ -303,18 +301,18 @@ mod tests {
 
     use bytes::{Buf, Bytes};
 
-    use super::super::inbox::{Mail, Post, inbox};
+    use super::super::inbox::{TorrentInbox, TorrentMessage, inbox};
     use super::*;
     use crate::swarm::job::FaultKind;
     use crate::wire::message::{Frame, decode};
 
-    /// A writer over a torrent of one MiB pieces whose piece 9 cannot be read.
-    fn start() -> (TcpStream, Outbox, Mail) {
+    /// Starts a writer for a torrent with pieces of 1 MiB whose piece 9 cannot be read.
+    fn start() -> (TcpStream, SendQueue, TorrentInbox) {
         start_with(None)
     }
 
-    /// Whose bytes go out encrypted with this key.
-    fn start_with(key: Option<&[u8]>) -> (TcpStream, Outbox, Mail) {
+    /// Like [`start`], encrypting with `key`.
+    fn start_with(key: Option<&[u8]>) -> (TcpStream, SendQueue, TorrentInbox) {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let far = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let near = listener.accept().unwrap().0;
@@ -327,7 +325,7 @@ mod tests {
             into.iter_mut().enumerate().for_each(|(i, byte)| *byte = content(block.piece.0, block.begin as usize + i));
             Ok(())
         });
-        let pool = Pool::default();
+        let pool = BufferPool::default();
         let cipher = key.map(Rc4::new);
         let writer = Writer { peer: PeerKey(1), socket: Arc::new(near), cipher, queue, inbox, read, pool };
         std::thread::spawn(move || writer.run());
@@ -364,7 +362,7 @@ mod tests {
     }
 
     #[test]
-    fn and_in_the_same_order_encrypted() {
+    fn order_is_kept_when_encrypted() {
         in_order(Some(b"key"));
     }
 
@@ -385,8 +383,8 @@ mod tests {
         let reader = std::thread::spawn(move || receive_with(far, key));
         let mut sent = 0;
         while sent < 100 * 16384 {
-            match mail.wait(Instant::now() + Duration::from_secs(60)) {
-                Ok(Some(Post::Input(Input::Sent { bytes, .. }))) => sent += bytes,
+            match mail.recv_deadline(Instant::now() + Duration::from_secs(60)) {
+                Ok(Some(TorrentMessage::Input(Input::BytesSent { bytes, .. }))) => sent += bytes,
                 _ => panic!("no word of the blocks"),
             }
         }
@@ -405,14 +403,14 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_told_and_the_rest_is_sent() {
+    fn read_error_is_reported_and_the_rest_is_sent() {
         let (far, mut outbox, mail) = start();
         let bad = Block { piece: PieceIndex(9), begin: 0, length: 16384 };
         outbox.block(bad);
         outbox.block(Block { piece: PieceIndex(8), begin: 0, length: 100 });
         outbox.flush();
-        match mail.wait(Instant::now() + Duration::from_secs(60)) {
-            Ok(Some(Post::Input(Input::Unread { blocks, .. }))) => assert_eq!(blocks, [bad]),
+        match mail.recv_deadline(Instant::now() + Duration::from_secs(60)) {
+            Ok(Some(TorrentMessage::Input(Input::ReadFailed { blocks, .. }))) => assert_eq!(blocks, [bad]),
             _ => panic!("no word of the fault"),
         }
         drop(outbox);
@@ -420,13 +418,15 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_that_hangs_up_is_gone() {
+    fn closed_connection_is_reported() {
         let (far, mut outbox, mail) = start();
         drop(far);
         loop {
             outbox.message(&Message::KeepAlive);
             outbox.flush();
-            if let Ok(Some(Post::Input(Input::Gone { .. }))) = mail.wait(Instant::now() + Duration::from_millis(1)) {
+            if let Ok(Some(TorrentMessage::Input(Input::PeerDisconnected { .. }))) =
+                mail.recv_deadline(Instant::now() + Duration::from_millis(1))
+            {
                 break;
             }
         }

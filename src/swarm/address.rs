@@ -1,9 +1,8 @@
-//! What an address says of itself: near or far, and whose neighbour it is.
+//! Classification of IP addresses: local or global, and the subnet of a host.
 
 use std::net::{IpAddr, SocketAddr};
 
-/// Whether this host is on this machine or in a network that the world does not route to: loopback, private, link-local,
-/// unique local.
+/// Returns whether the address is local: loopback, private, link-local or unique local.
 #[must_use]
 pub fn is_local(ip: IpAddr) -> bool {
     match ip.to_canonical() {
@@ -12,8 +11,9 @@ pub fn is_local(ip: IpAddr) -> bool {
     }
 }
 
-/// The network that a host is in, as far as strangers are to be told apart by it: the first 24 bits of an IPv4 address,
-/// 64 of an IPv6 address. As its lowest and its highest address.
+/// Returns the lowest and highest socket address of the subnet of a host: /24 for IPv4, /64 for IPv6.
+///
+/// Untrusted peers are grouped by this subnet.
 #[must_use]
 pub fn network(ip: IpAddr) -> (SocketAddr, SocketAddr) {
     let (low, high) = match ip.to_canonical() {

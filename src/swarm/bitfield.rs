@@ -1,10 +1,9 @@
-//! A set of pieces of fixed length, in the byte order of BEP 3, that always knows how many it holds.
+//! A fixed-length set of piece indexes in the bit order of the `bitfield` message (BEP 3).
 
 use bytes::Bytes;
 
 use crate::wire::message::PieceIndex;
 
-/// A set of pieces.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Bitfield {
     bytes: Vec<u8>,
@@ -13,13 +12,13 @@ pub struct Bitfield {
 }
 
 impl Bitfield {
-    /// The empty set of a torrent of `len` pieces.
+    /// Creates an empty set for a torrent of `len` pieces.
     #[must_use]
     pub fn new(len: u32) -> Self {
         Bitfield { bytes: vec![0; len.div_ceil(8) as usize], len, count: 0 }
     }
 
-    /// The full set.
+    /// Creates a set of all `len` pieces.
     #[must_use]
     pub fn full(len: u32) -> Self {
         let mut bytes = vec![0xff; len.div_ceil(8) as usize];
@@ -29,7 +28,9 @@ impl Bitfield {
         Bitfield { bytes, len, count: len }
     }
 
-    /// Reads a peer's bitfield. `None` when its length is wrong or a spare bit is set (BEP 3: drop the peer).
+    /// Parses a `bitfield` message.
+    ///
+    /// Returns `None` if the length is wrong or a spare bit is set (BEP 3: disconnect the peer).
     #[must_use]
     pub fn from_wire(bytes: &[u8], len: u32) -> Option<Self> {
         if bytes.len() != len.div_ceil(8) as usize {
@@ -43,63 +44,61 @@ impl Bitfield {
         Some(Bitfield { bytes: bytes.to_vec(), len, count })
     }
 
-    /// The bytes of a bitfield message.
+    /// Returns the payload of a `bitfield` message.
     #[must_use]
     pub fn to_wire(&self) -> Bytes {
         Bytes::copy_from_slice(&self.bytes)
     }
 
-    /// Whether the piece is in the set; false for one that does not exist.
+    /// Returns whether the piece is in the set; false if the index is out of range.
     #[must_use]
     pub fn has(&self, piece: PieceIndex) -> bool {
-        piece.0 < self.len && self.bytes[piece.at() / 8] & (0x80 >> (piece.0 % 8)) != 0
+        piece.0 < self.len && self.bytes[piece.as_usize() / 8] & (0x80 >> (piece.0 % 8)) != 0
     }
 
-    /// Puts a piece in; whether it was not in before. A piece that does not exist changes nothing.
+    /// Adds a piece; returns whether the set changed. An index out of range is ignored.
     pub fn insert(&mut self, piece: PieceIndex) -> bool {
         if piece.0 >= self.len || self.has(piece) {
             return false;
         }
-        self.bytes[piece.at() / 8] |= 0x80 >> (piece.0 % 8);
+        self.bytes[piece.as_usize() / 8] |= 0x80 >> (piece.0 % 8);
         self.count += 1;
         true
     }
 
-    /// Takes a piece out; whether it was in.
+    /// Removes a piece; returns whether it was in the set.
     pub fn remove(&mut self, piece: PieceIndex) -> bool {
         if !self.has(piece) {
             return false;
         }
-        self.bytes[piece.at() / 8] &= !(0x80 >> (piece.0 % 8));
+        self.bytes[piece.as_usize() / 8] &= !(0x80 >> (piece.0 % 8));
         self.count -= 1;
         true
     }
 
-    /// How many pieces the torrent has.
+    /// Returns the number of pieces of the torrent, not of the set.
     #[must_use]
     pub const fn len(&self) -> u32 {
         self.len
     }
 
-    /// How many pieces are in the set.
+    /// Returns the number of pieces in the set.
     #[must_use]
     pub const fn count(&self) -> u32 {
         self.count
     }
 
-    /// Whether no piece is in the set.
     #[must_use]
     pub const fn is_empty(&self) -> bool {
         self.count == 0
     }
 
-    /// Whether every piece is in the set.
     #[must_use]
     pub const fn is_full(&self) -> bool {
         self.count == self.len
     }
 
-    /// The pieces in the set, in order.
+    /// Iterates over the pieces in the set in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = PieceIndex> + '_ {
         self.bytes.iter().enumerate().filter(|(_, b)| **b != 0).flat_map(|(at, byte)| {
             (0..8u32).filter(move |bit| byte & (0x80 >> bit) != 0).map(move |bit| PieceIndex(at as u32 * 8 + bit))

@@ -1,52 +1,56 @@
-//! Whom to serve: one function over a slice.
+//! The choking algorithm (BEP 3) as a pure function.
 //!
-//! While downloading, the peers that give most are served (tit for tat, BEP 3); while seeding, those that take
-//! fastest. Some slots go round among the rest, so that newcomers can show what they are worth.
+//! A leecher unchokes the peers with the highest download rate (tit for tat), a seed those with the highest upload
+//! rate. One slot in five is an optimistic unchoke that rotates among the remaining interested peers.
 
 use std::time::Duration;
 
-/// The time between two rounds.
+/// Interval between two choking rounds.
 pub const ROUND: Duration = Duration::from_secs(10);
-/// Rounds for which an optimistic unchoke lasts.
+/// Number of rounds between rotations of the optimistic unchoke.
 const OPTIMISTIC_ROUNDS: u64 = 3;
 
-/// What the choker needs to know of a peer.
+/// Input of the choker for one peer.
 #[derive(Clone, Copy, Debug)]
-pub struct Contender<K> {
-    /// The peer.
+pub struct ChokeCandidate<K> {
     pub key: K,
-    /// It wants something of ours.
+    /// The peer is interested in our pieces.
     pub interested: bool,
-    /// It is unchoked now.
+    /// We do not choke the peer at present.
     pub unchoked: bool,
-    /// It lets us wait: no tit for its tat.
+    /// The peer has not sent requested blocks for a while (snubbed): its download rate counts as 0.
     pub snubbed: bool,
-    /// Bytes a second from it.
+    /// Download rate from the peer, in bytes per second.
     pub down: u64,
-    /// Bytes a second to it.
+    /// Upload rate to the peer, in bytes per second.
     pub up: u64,
-    /// How long it has been choked and waiting; longest first among the optimistic.
+    /// Time since the peer was choked; the longest wait gets the next optimistic unchoke.
     pub waiting: Duration,
 }
 
-/// Who is to be unchoked.
+/// The peers to unchoke; all others are to be choked.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Chosen<K> {
-    /// For what they are worth, or because there is room for all.
-    pub worthy: Vec<K>,
-    /// Because it is their turn (optimistic unchoke).
-    pub in_turn: Vec<K>,
+pub struct ChokeDecision<K> {
+    /// Regular unchokes: by rate, or all interested peers if there are enough slots.
+    pub regular: Vec<K>,
+    /// Optimistic unchokes.
+    pub optimistic: Vec<K>,
 }
 
-/// Picks who is to be unchoked, given `slots` of which one in five is optimistic. The rest is to be choked.
+/// Chooses the peers to unchoke for `slots` upload slots, one in five of them optimistic.
 ///
-/// `round` counts the rounds: optimistic slots move on every third one.
-pub fn choose<K: Copy + PartialEq>(contenders: &[Contender<K>], slots: usize, seeding: bool, round: u64) -> Chosen<K> {
-    let mut interested: Vec<&Contender<K>> = contenders.iter().filter(|c| c.interested).collect();
+/// `round` is the round number: the optimistic unchokes rotate on every third round.
+pub fn choose<K: Copy + PartialEq>(
+    contenders: &[ChokeCandidate<K>],
+    slots: usize,
+    seeding: bool,
+    round: u64,
+) -> ChokeDecision<K> {
+    let mut interested: Vec<&ChokeCandidate<K>> = contenders.iter().filter(|c| c.interested).collect();
     if interested.len() <= slots {
-        return Chosen { worthy: interested.iter().map(|c| c.key).collect(), in_turn: Vec::new() };
+        return ChokeDecision { regular: interested.iter().map(|c| c.key).collect(), optimistic: Vec::new() };
     }
-    let worth = |c: &Contender<K>| {
+    let worth = |c: &ChokeCandidate<K>| {
         if seeding {
             c.up
         } else if c.snubbed {
@@ -58,16 +62,17 @@ pub fn choose<K: Copy + PartialEq>(contenders: &[Contender<K>], slots: usize, se
     interested.sort_by_key(|c| std::cmp::Reverse((worth(c), c.unchoked)));
     let optimistic = (slots / 5).max(1).min(slots);
     let worthy = interested.iter().take(slots - optimistic).map(|c| c.key).collect();
-    let mut rest: Vec<&&Contender<K>> = interested.iter().skip(slots - optimistic).collect();
-    // Whoever holds an optimistic slot keeps it until the turn; then the one that waited longest is next.
+    let mut rest: Vec<&&ChokeCandidate<K>> = interested.iter().skip(slots - optimistic).collect();
+    // An optimistic unchoke is kept until the rotation; then the peer with the longest wait is next.
     let turn = round.is_multiple_of(OPTIMISTIC_ROUNDS);
     rest.sort_by_key(|c| (if turn { c.unchoked } else { !c.unchoked }, std::cmp::Reverse(c.waiting)));
-    Chosen { worthy, in_turn: rest.iter().take(optimistic).map(|c| c.key).collect() }
+    ChokeDecision { regular: worthy, optimistic: rest.iter().take(optimistic).map(|c| c.key).collect() }
 }
 
-/// How many slots to have: enough to fill the link, few enough that each moves.
+/// Returns the number of upload slots: enough to fill the link, few enough to keep each slot fast.
 ///
-/// With a limit, one for each 20 KiB/s of it. Without, more when all that are in use move well, fewer when they crawl.
+/// With an upload `limit`, one slot per 20 KiB/s of it, between 4 and 50. Without one, if all `now` slots are `used`,
+/// more above 50,000 bytes/s per slot and fewer below 5,000. `up` is the total upload rate in bytes per second.
 #[must_use]
 pub fn slots(now: usize, limit: Option<u64>, used: usize, up: u64) -> usize {
     const LEAST: usize = 8;
@@ -85,30 +90,30 @@ pub fn slots(now: usize, limit: Option<u64>, used: usize, up: u64) -> usize {
     }
 }
 
-/// Slots to begin with: enough for a swarm to start at once on a fast link.
+/// Initial number of upload slots: enough for a new swarm on a fast link.
 pub const FIRST_SLOTS: usize = 32;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn peer(key: u32, down: u64, up: u64) -> Contender<u32> {
-        Contender { key, interested: true, unchoked: false, snubbed: false, down, up, waiting: Duration::ZERO }
+    fn peer(key: u32, down: u64, up: u64) -> ChokeCandidate<u32> {
+        ChokeCandidate { key, interested: true, unchoked: false, snubbed: false, down, up, waiting: Duration::ZERO }
     }
 
     #[test]
-    fn givers_are_served_while_downloading_and_takers_while_seeding() {
+    fn leecher_ranks_by_download_rate_and_seed_by_upload_rate() {
         let peers: Vec<_> = (0..20).map(|n| peer(n, u64::from(n), u64::from(100 - n))).collect();
         let chosen = choose(&peers, 5, false, 1);
-        assert_eq!((chosen.worthy, chosen.in_turn.len()), (vec![19, 18, 17, 16], 1));
-        assert_eq!(choose(&peers, 5, true, 1).worthy, [0, 1, 2, 3]);
+        assert_eq!((chosen.regular, chosen.optimistic.len()), (vec![19, 18, 17, 16], 1));
+        assert_eq!(choose(&peers, 5, true, 1).regular, [0, 1, 2, 3]);
     }
 
     #[test]
     fn nobody_waits_while_there_are_slots_and_the_uninterested_get_none() {
         let mut peers: Vec<_> = (0..4).map(|n| peer(n, 0, 0)).collect();
         peers[2].interested = false;
-        assert_eq!(choose(&peers, 8, false, 0), Chosen { worthy: vec![0, 1, 3], in_turn: vec![] });
+        assert_eq!(choose(&peers, 8, false, 0), ChokeDecision { regular: vec![0, 1, 3], optimistic: vec![] });
     }
 
     #[test]
@@ -116,8 +121,8 @@ mod tests {
         let mut peers: Vec<_> = (0..6).map(|n| peer(n, if n < 2 { 9 } else { 0 }, 0)).collect();
         peers[5].waiting = Duration::from_secs(60);
         peers[3].unchoked = true;
-        assert_eq!(choose(&peers, 3, false, 3), Chosen { worthy: vec![0, 1], in_turn: vec![5] });
-        assert_eq!(choose(&peers, 3, false, 4), Chosen { worthy: vec![0, 1], in_turn: vec![3] });
+        assert_eq!(choose(&peers, 3, false, 3), ChokeDecision { regular: vec![0, 1], optimistic: vec![5] });
+        assert_eq!(choose(&peers, 3, false, 4), ChokeDecision { regular: vec![0, 1], optimistic: vec![3] });
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which bytes of a torrent are data and which are padding (BEP 47), and which blocks are therefore worth asking for.
+//! Data and padding bytes of a torrent (pad files, BEP 47), and the blocks that contain data.
 
 use std::ops::Range;
 
@@ -6,7 +6,7 @@ use crate::limits::BLOCK;
 use crate::swarm::geometry::Geometry;
 use crate::wire::message::{Block, PieceIndex};
 
-/// A set of byte ranges of a torrent. The ranges are kept in order, do not touch each other and are not empty.
+/// A set of byte ranges of a torrent: sorted, disjoint, not adjacent and not empty.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct ByteRanges {
     runs: Vec<Run>,
@@ -16,7 +16,7 @@ pub struct ByteRanges {
 struct Run {
     start: u64,
     end: u64,
-    /// Bytes of the runs before this one.
+    /// Total bytes of all earlier runs.
     before: u64,
 }
 
@@ -46,7 +46,7 @@ impl ByteRanges {
 }
 
 impl FromIterator<Range<u64>> for ByteRanges {
-    /// Collects ranges that come in ascending order. Empty ones are left out, those that touch or overlap become one.
+    /// Collects ranges in ascending order: skips empty ones, merges adjacent and overlapping ones.
     fn from_iter<I: IntoIterator<Item = Range<u64>>>(ranges: I) -> Self {
         let mut runs: Vec<Run> = Vec::new();
         for range in ranges.into_iter().filter(|range| !range.is_empty()) {
@@ -62,8 +62,9 @@ impl FromIterator<Range<u64>> for ByteRanges {
     }
 }
 
-/// How a torrent is cut into pieces, and which of its bytes are padding. Padding is zeros that everybody knows: it is
-/// hashed and served with its piece, but never asked for, and counts in no amount.
+/// The piece geometry of a torrent and its padding bytes.
+///
+/// Padding is zeros known to every client: hashed and served with its piece, never requested, counted in no amount.
 #[derive(Clone, Debug)]
 pub struct DataMap {
     geometry: Geometry,
@@ -72,47 +73,48 @@ pub struct DataMap {
 }
 
 impl DataMap {
-    /// A map of a torrent of which these bytes are padding.
+    /// Creates a map from the geometry and the padding ranges.
     #[must_use]
     pub fn new(geometry: Geometry, padding: ByteRanges) -> Self {
         let size = geometry.total() - padding.within(0..geometry.total());
         DataMap { geometry, padding, size }
     }
 
-    /// The cut into pieces.
     #[must_use]
     pub const fn geometry(&self) -> Geometry {
         self.geometry
     }
 
-    /// The bytes that are padding.
     #[must_use]
     pub const fn padding(&self) -> &ByteRanges {
         &self.padding
     }
 
-    /// Bytes of data in the whole torrent.
+    /// Returns the bytes of data in the torrent, without padding.
     #[must_use]
     pub const fn size(&self) -> u64 {
         self.size
     }
 
-    /// The bytes of the torrent that a piece is.
+    /// Returns the byte range of a piece within the torrent.
     #[must_use]
     pub fn bytes_of(&self, piece: PieceIndex) -> Range<u64> {
         let start = self.geometry.offset(piece, 0);
         start..start + u64::from(self.geometry.piece_size(piece))
     }
 
-    /// Bytes of data in a piece.
+    /// Returns the bytes of data in a piece, without padding.
     #[must_use]
     pub fn piece_data(&self, piece: PieceIndex) -> u64 {
         u64::from(self.geometry.piece_size(piece)) - self.padding.within(self.bytes_of(piece))
     }
 
-    /// The `n`th block of a piece as it is asked for: up to its last byte of data, and of length 0 where it has none.
-    /// Clients answer requests of any length up to 16 KiB, as they must at the end of a torrent; a request that does not
-    /// begin at a multiple of that is not as common, so padding before data is asked for with it.
+    /// Returns block `n` of a piece as requested: cut after its last byte of data.
+    ///
+    /// The length is 0 if the block contains no data.
+    ///
+    /// Padding before data is requested with the data: clients accept a short request, as at the end of a torrent, but
+    /// a `begin` that is no multiple of 16 KiB is unusual.
     #[must_use]
     pub fn block(&self, piece: PieceIndex, n: u32) -> Block {
         let block = self.geometry.block(piece, n);
@@ -123,13 +125,13 @@ impl DataMap {
         Block { length: (end - start) as u32, ..block }
     }
 
-    /// Tells for each block of a piece whether it has any data.
+    /// Iterates over the blocks of a piece: true if the block contains data.
     pub fn blocks_with_data(&self, piece: PieceIndex) -> impl Iterator<Item = bool> + '_ {
         let plain = self.padding.runs.is_empty();
         (0..self.geometry.blocks(piece)).map(move |n| plain || self.block(piece, n).length > 0)
     }
 
-    /// The number of blocks of a piece that have any data.
+    /// Returns the number of blocks of a piece that contain data.
     #[must_use]
     pub fn data_blocks(&self, piece: PieceIndex) -> u32 {
         let all = self.geometry.blocks(piece);
@@ -140,7 +142,7 @@ impl DataMap {
         let block = u64::from(BLOCK);
         let whole = |run: Range<u64>| {
             let (from, to) = (run.start - bytes.start, run.end - bytes.start);
-            // The last block ends with its piece, wherever that is.
+            // The last block of a piece may be short, so a run to the end of the piece covers it.
             let to = if run.end == bytes.end { u64::from(all) } else { to / block };
             to.saturating_sub(from.div_ceil(block)) as u32
         };
@@ -148,24 +150,23 @@ impl DataMap {
     }
 }
 
-/// How much of a torrent there is, is wanted and is here, in bytes. Padding counts nowhere.
+/// Byte totals of a torrent: size, wanted and verified. Padding is not counted.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Amounts {
-    /// Of all files.
+    /// Bytes of all files.
     pub size: u64,
-    /// Of all files, in verified pieces.
+    /// Bytes of all files in verified pieces.
     pub have: u64,
-    /// Of the files that are wanted.
+    /// Bytes of the wanted files.
     pub wanted: u64,
-    /// Of the files that are wanted, in verified pieces.
+    /// Bytes of the wanted files in verified pieces.
     pub done: u64,
-    /// Of all files, in wanted pieces that are not here: what is still to be fetched. With it come the bytes of files
-    /// that are not wanted but share a piece with one that is.
+    /// Bytes of missing pieces that are wanted, including bytes of unwanted files that share such a piece.
     pub to_fetch: u64,
 }
 
 impl Amounts {
-    /// Bytes of the whole torrent that are not here, wanted or not: what trackers call `left`.
+    /// Returns the missing bytes of all files, wanted or not: the `left` of a tracker announce.
     #[must_use]
     pub const fn left(&self) -> u64 {
         self.size - self.have
@@ -194,7 +195,7 @@ mod tests {
     #[test]
     fn a_block_is_asked_for_up_to_its_last_byte_of_data() {
         let block = u64::from(BLOCK);
-        // Data of one block and 100 bytes, padding to the end of the piece of four; then padding that ends in a block.
+        // Piece 0: data of one block and 100 bytes, then padding. Piece 1: padding that ends inside a block.
         let it = map(block * 8, BLOCK * 4, &[block + 100..block * 4, block * 5 + 7..block * 6 + 9]);
         let lengths = |piece| (0..4).map(|n| it.block(PieceIndex(piece), n).length).collect::<Vec<_>>();
         assert_eq!(lengths(0), [BLOCK, 100, 0, 0]);

@@ -1,16 +1,16 @@
-//! A node of the DHT (BEP 5) as a machine: packets and the time go in, packets and peers come out.
+//! A DHT node (BEP 5) as a sans-IO state machine: packets and the time in, packets and peers out.
 //!
-//! Both families have a table of their own (BEP 32), ids follow our address as others see it (BEP 42), nodes that answer
-//! nobody are not kept (BEP 43). What a packet says is believed only when it answers a question that we asked of that
-//! address.
+//! Keeps one routing table per address family (BEP 32), derives its node id from the external IP address (BEP 42) and
+//! does not store read-only nodes (BEP 43). A response counts only if its transaction id and source address match a
+//! pending query.
 
-mod answers;
-pub mod guard;
 pub mod id;
 pub mod lookup;
-mod seeks;
-pub mod store;
-pub mod table;
+pub mod peer_store;
+pub mod rate_limit;
+pub mod routing_table;
+mod scheduler;
+mod server;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -18,165 +18,164 @@ use std::time::{Duration, Instant};
 
 use crate::limits;
 use crate::swarm::address::is_local;
-use crate::swarm::external::External;
-use crate::wire::krpc::{Body, KrpcError, Node, NodeId, Packet, Query, Response, Want};
+use crate::swarm::external_ip::ExternalIpVotes;
+use crate::wire::krpc::{Body, KrpcError, Node, NodeId, Packet, Query, Response, WantFamilies};
 use crate::wire::message::InfoHash;
-use guard::Guard;
 use lookup::Lookup;
-use seeks::{Job, Seek};
-use store::{Store, Tokens};
-use table::Table;
+use peer_store::{Store, Tokens};
+use rate_limit::QueryRateLimiter;
+use routing_table::RoutingTable;
+use scheduler::{Job, QueuedLookup};
 
-/// The time between two looks at nodes that have been quiet.
+/// Interval of maintenance: store expiry and one ping per family to the node that was quiet longest.
 const CARE: Duration = Duration::from_secs(15);
-/// The time between two searches that keep the table fresh.
+/// Interval between the lookups that refresh the routing tables.
 const REFRESH: Duration = Duration::from_secs(15 * 60);
-/// Nodes that are enough to begin with.
+/// Number of nodes at which bootstrapping ends.
 const ENOUGH: usize = 8;
-/// Questions under way to those whom we only heard of.
+/// Number of pending pings at which no further unverified node is pinged.
 const HEARD_OF: usize = 32;
-/// Hosts that must agree on our address before our id follows it.
+/// Number of hosts that must agree on the external IP before the node id is derived from it.
 const AGREED: usize = 3;
 
-/// What a node is made of.
+/// Configuration of a DHT node.
 #[derive(Clone, Debug)]
 pub struct DhtConfig {
-    /// Which families there are sockets for: IPv4, IPv6.
+    /// Address families that have a socket: IPv4, IPv6.
     pub families: [bool; 2],
-    /// Our ids of the last session, by family.
+    /// Node ids of the last session, by family.
     pub ids: [Option<NodeId>; 2],
-    /// Nodes of the last session.
+    /// Saved nodes of the last session.
     pub known: Vec<SocketAddr>,
-    /// From the system's source of chance.
+    /// Key of tokens and transaction ids, from the system's secure random source.
     pub secret: [u8; 32],
-    /// Seeds its chance where nobody has to be kept from guessing.
+    /// Seed of the random numbers that need not be unpredictable.
     pub seed: u64,
 }
 
-/// What a node asks of the world.
+/// An effect requested by the DHT node, executed by the driver.
 #[derive(Clone, PartialEq, Eq, Debug)]
 #[must_use]
 pub enum DhtEffect {
-    /// Send this packet.
     Send {
-        /// Where.
         to: SocketAddr,
-        /// The packet.
         packet: Vec<u8>,
     },
-    /// Peers of a torrent were found; more may follow.
+    /// Peers found by a lookup; more may follow.
     Peers(InfoHash, Vec<SocketAddr>),
-    /// A search is over.
-    Sought(InfoHash, Result<Sought, NoNodes>),
-    /// Find out where to begin: answered by [`Dht::begin_at`].
+    /// A lookup ended.
+    LookupDone(InfoHash, Result<LookupSummary, NoNodes>),
+    /// Resolve the bootstrap nodes; answered by [`Dht::on_resolved`].
     Resolve,
 }
 
-/// What came of a search.
+/// Result of a lookup.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Sought {
+pub struct LookupSummary {
     /// Nodes that answered.
     pub nodes: u32,
-    /// Peers found, all together.
+    /// Distinct peers found.
     pub peers: u32,
-    /// Nodes that were told of us.
-    pub told: u32,
+    /// Nodes that `announce_peer` was sent to.
+    pub announced: u32,
 }
 
-/// There is no node to ask.
+/// The lookup failed: no node answered or none is known.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct NoNodes;
 
-/// How a node is doing.
+/// Status of a DHT node for the view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct DhtState {
-    /// Nodes that we know, by family: IPv4, IPv6.
+    /// Nodes in the routing tables: IPv4, IPv6.
     pub nodes: [u32; 2],
-    /// Nodes to begin with are being looked for.
+    /// A bootstrap is in progress.
     pub beginning: bool,
-    /// When they are looked for again, from now.
+    /// Time until the next bootstrap attempt.
     pub again: Option<Duration>,
-    /// Time since the last answer to a question of ours.
+    /// Time since the last response to one of our queries.
     pub last: Option<Duration>,
 }
 
-/// Why a question was asked.
+/// The purpose of a query.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Purpose {
-    /// Is it there?
+enum QueryPurpose {
+    /// Checks whether the node answers.
     Ping,
-    /// For the search with this number.
+    /// Part of the lookup with this number.
     Search(u64),
-    /// To tell of us.
+    /// Announces a peer.
     Announce,
 }
 
-/// A question under way.
+/// A query that has not been answered.
 #[derive(Debug)]
-struct Question {
+struct PendingQuery {
     to: SocketAddr,
     at: Instant,
     slow: bool,
-    purpose: Purpose,
+    purpose: QueryPurpose,
 }
 
-/// The nodes of one family.
+/// Node id and routing table of one address family.
 #[derive(Debug)]
-struct Family {
+struct AddressFamily {
     own: NodeId,
-    table: Table,
+    table: RoutingTable,
 }
 
-/// A node.
+/// A DHT node for one or both address families.
 #[derive(Debug)]
 pub struct Dht {
     rng: fastrand::Rng,
-    families: [Option<Family>; 2],
-    external: External,
+    families: [Option<AddressFamily>; 2],
+    external: ExternalIpVotes,
     tokens: Tokens,
-    guard: Guard,
+    guard: QueryRateLimiter,
     store: Store,
-    questions: BTreeMap<[u8; 4], Question>,
+    questions: BTreeMap<[u8; 4], PendingQuery>,
     asked: u64,
     searches: BTreeMap<u64, Lookup>,
     jobs: BTreeMap<InfoHash, Job>,
-    waiting: VecDeque<Seek>,
-    /// Addresses to begin at, while it has not begun.
+    waiting: VecDeque<QueuedLookup>,
+    /// Bootstrap addresses: first those of the last session, then the resolved bootstrap nodes.
     entries: Vec<SocketAddr>,
-    begin: Begin,
+    begin: Bootstrap,
     care_at: Instant,
     refresh_at: Instant,
     last_answer: Option<Instant>,
 }
 
-/// How it comes by its first nodes.
+/// State of the bootstrap.
 #[derive(Debug, Default)]
-struct Begin {
-    /// When the next try is due; `None` while one is under way or none is needed.
+struct Bootstrap {
+    /// When the next attempt is due; `None` while one is in progress or none is needed.
     at: Option<Instant>,
-    /// Searches of the present try that are not over: by their numbers, since our own id may change meanwhile.
+    /// Numbers of the unfinished lookups of this attempt.
+    ///
+    /// By number, because the node id (their target) may change meanwhile.
     searches: BTreeSet<u64>,
-    /// It has been asked where to begin, and nobody has answered yet.
+    /// `DhtEffect::Resolve` is pending.
     resolving: bool,
     tries: u32,
 }
 
 impl Dht {
-    /// A node that knows nobody; it begins with the first [`Dht::tick`].
+    /// Creates a node with empty routing tables; it bootstraps on the first [`Dht::poll`].
     #[must_use]
     pub fn new(now: Instant, config: DhtConfig) -> Self {
         let mut rng = fastrand::Rng::with_seed(config.seed);
         let mut family = |at: usize| {
             let own = config.ids[at].unwrap_or_else(|| id::make(None, &mut rng));
-            config.families[at].then(|| Family { own, table: Table::new(own) })
+            config.families[at].then(|| AddressFamily { own, table: RoutingTable::new(own) })
         };
         let families = [family(0), family(1)];
         Dht {
             rng,
             families,
-            external: External::default(),
+            external: ExternalIpVotes::default(),
             tokens: Tokens::new(now, config.secret),
-            guard: Guard::new(now),
+            guard: QueryRateLimiter::new(now),
             store: Store::default(),
             questions: BTreeMap::new(),
             asked: 0,
@@ -184,36 +183,36 @@ impl Dht {
             jobs: BTreeMap::new(),
             waiting: VecDeque::new(),
             entries: config.known,
-            begin: Begin { at: Some(now), ..Begin::default() },
+            begin: Bootstrap { at: Some(now), ..Bootstrap::default() },
             care_at: now + CARE,
             refresh_at: now + REFRESH,
             last_answer: None,
         }
     }
 
-    fn family(&self, addr: SocketAddr) -> Option<&Family> {
+    fn family(&self, addr: SocketAddr) -> Option<&AddressFamily> {
         self.families[usize::from(addr.is_ipv6())].as_ref()
     }
 
-    fn family_mut(&mut self, addr: SocketAddr) -> Option<&mut Family> {
+    fn family_mut(&mut self, addr: SocketAddr) -> Option<&mut AddressFamily> {
         self.families[usize::from(addr.is_ipv6())].as_mut()
     }
 
-    /// How it is doing.
+    /// Returns the status for the view.
     #[must_use]
     pub fn state(&self, now: Instant) -> DhtState {
-        let count = |family: &Option<Family>| family.as_ref().map_or(0, |family| family.table.len() as u32);
+        let count = |family: &Option<AddressFamily>| family.as_ref().map_or(0, |family| family.table.len() as u32);
         DhtState {
             nodes: [count(&self.families[0]), count(&self.families[1])],
-            beginning: self.begins(),
+            beginning: self.is_bootstrapping(),
             again: self.begin.at.map(|at| at.saturating_duration_since(now)),
             last: self.last_answer.map(|at| now.saturating_duration_since(at)),
         }
     }
 
-    /// What the next session is to begin with: our ids, and the nodes that answered last.
+    /// Returns what to save for the next session: node ids and the nodes that answered last.
     #[must_use]
-    pub fn to_keep(&self) -> ([Option<NodeId>; 2], Vec<SocketAddr>) {
+    pub fn saved_nodes(&self) -> ([Option<NodeId>; 2], Vec<SocketAddr>) {
         let ids = [0, 1].map(|at| self.families[at].as_ref().map(|family| family.own));
         let nodes = self.families.iter().flatten().flat_map(|family| {
             let half = limits::DHT_FILE_NODES / 2;
@@ -222,8 +221,8 @@ impl Dht {
         (ids, nodes.collect())
     }
 
-    /// Whether a try to come by first nodes is under way.
-    fn begins(&self) -> bool {
+    /// Returns whether a bootstrap attempt is in progress.
+    fn is_bootstrapping(&self) -> bool {
         self.begin.resolving || !self.begin.searches.is_empty()
     }
 
@@ -231,32 +230,33 @@ impl Dht {
         self.families.iter().flatten().map(|family| family.table.len()).sum()
     }
 
-    /// An address where there may be a node: a peer has told of it. A host is asked at one port at a time, so that it
-    /// does not take the turn of others by naming many.
-    pub fn meet(&mut self, now: Instant, addr: SocketAddr, out: &mut Vec<DhtEffect>) {
+    /// Pings the address of a possible DHT node, such as one from a `port` message.
+    ///
+    /// One query per host at a time, so that a host cannot crowd out others by naming many ports.
+    pub fn add_node_hint(&mut self, now: Instant, addr: SocketAddr, out: &mut Vec<DhtEffect>) {
         let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
         let known = self.family(addr).is_none_or(|family| family.table.knows(addr));
         let same = |to: SocketAddr| if is_local(addr.ip()) { to == addr } else { to.ip() == addr.ip() };
         let asked = self.questions.values().any(|question| same(question.to));
         if addr.port() != 0 && !known && !asked && self.pings() < HEARD_OF {
-            self.ask(now, addr, Purpose::Ping, out);
+            self.ask(now, addr, QueryPurpose::Ping, out);
         }
     }
 
     fn pings(&self) -> usize {
-        self.questions.values().filter(|question| question.purpose == Purpose::Ping).count()
+        self.questions.values().filter(|question| question.purpose == QueryPurpose::Ping).count()
     }
 
-    // --- asking --------------------------------------------------------------------------------------
+    // --- outgoing queries ------------------------------------------------------------------------------
 
-    /// Asks this address what the purpose needs.
-    fn ask(&mut self, now: Instant, to: SocketAddr, purpose: Purpose, out: &mut Vec<DhtEffect>) {
-        let want = Want { four: self.families[0].is_some(), six: self.families[1].is_some() };
+    /// Sends the query that serves the purpose.
+    fn ask(&mut self, now: Instant, to: SocketAddr, purpose: QueryPurpose, out: &mut Vec<DhtEffect>) {
+        let want = WantFamilies { four: self.families[0].is_some(), six: self.families[1].is_some() };
         let Some(family) = self.family(to) else { return };
         let query = match purpose {
-            Purpose::Ping if self.nodes() < ENOUGH => Query::FindNode { target: family.own, want },
-            Purpose::Ping | Purpose::Announce => Query::Ping,
-            Purpose::Search(number) => match self.searches.get(&number) {
+            QueryPurpose::Ping if self.nodes() < ENOUGH => Query::FindNode { target: family.own, want },
+            QueryPurpose::Ping | QueryPurpose::Announce => Query::Ping,
+            QueryPurpose::Search(number) => match self.searches.get(&number) {
                 Some(it) if it.peers => Query::GetPeers { info_hash: InfoHash(it.target.0), want },
                 Some(it) => Query::FindNode { target: it.target, want },
                 None => return,
@@ -265,19 +265,19 @@ impl Dht {
         self.put(now, to, purpose, query, out);
     }
 
-    fn put(&mut self, now: Instant, to: SocketAddr, purpose: Purpose, query: Query, out: &mut Vec<DhtEffect>) {
+    fn put(&mut self, now: Instant, to: SocketAddr, purpose: QueryPurpose, query: Query, out: &mut Vec<DhtEffect>) {
         let Some(id) = self.family(to).map(|family| family.own) else { return };
         self.asked += 1;
         let transaction = self.tokens.transaction(self.asked);
-        self.questions.insert(transaction, Question { to, at: now, slow: false, purpose });
+        self.questions.insert(transaction, PendingQuery { to, at: now, slow: false, purpose });
         let body = Body::Query { id, query };
         let packet = Packet { transaction: transaction.to_vec(), ip: None, read_only: false, body };
         out.push(DhtEffect::Send { to, packet: packet.encode() });
     }
 
-    // --- hearing -------------------------------------------------------------------------------------
+    // --- incoming packets ------------------------------------------------------------------------------
 
-    /// A packet has come.
+    /// Handles an incoming packet.
     pub fn received(&mut self, now: Instant, from: SocketAddr, bytes: &[u8], out: &mut Vec<DhtEffect>) {
         let from = SocketAddr::new(from.ip().to_canonical(), from.port());
         if from.port() == 0 || self.family(from).is_none() {
@@ -288,26 +288,26 @@ impl Dht {
                 if self.guard.may_ask(now, from) {
                     self.answer(now, Node { id, addr: from }, transaction, &query, bytes.len(), out);
                     if !read_only {
-                        self.heard_of(now, Node { id, addr: from }, out);
+                        self.ping_if_useful(now, Node { id, addr: from }, out);
                     }
                 }
             }
             Ok(Packet { transaction, ip, body: Body::Response(response), .. }) => {
                 if let Some(question) = self.question(&transaction, from) {
                     if let Some(ours) = ip {
-                        self.external.says(from.ip(), ours.ip());
+                        self.external.add_vote(from.ip(), ours.ip());
                     }
                     self.answered(now, from, &question, response, out);
                 }
             }
             Ok(Packet { transaction, body: Body::Error(_), .. }) => {
-                // It is there, and will not do what we asked for: as far as that goes, no answer.
+                // The node is alive but did not answer the query: no answer as far as the lookup goes.
                 if let Some(question) = self.question(&transaction, from) {
                     self.gave_up(&question);
-                    self.go_on(now, out);
+                    self.advance_lookups(now, out);
                 }
             }
-            Err(KrpcError::Lacks { question: Some(transaction) }) => {
+            Err(KrpcError::MissingField { question: Some(transaction) }) => {
                 if self.guard.may_ask(now, from) {
                     self.refuse(now, from, transaction, crate::wire::krpc::error::PROTOCOL, out);
                 }
@@ -316,8 +316,8 @@ impl Dht {
         }
     }
 
-    /// Takes out the question that this answers, if it comes from where it was sent to.
-    fn question(&mut self, transaction: &[u8], from: SocketAddr) -> Option<Question> {
+    /// Takes the pending query of a transaction if the response comes from the queried address.
+    fn question(&mut self, transaction: &[u8], from: SocketAddr) -> Option<PendingQuery> {
         let transaction = <[u8; 4]>::try_from(transaction).ok()?;
         let asked = self.questions.get(&transaction).is_some_and(|question| question.to == from);
         if asked { self.questions.remove(&transaction) } else { None }
@@ -327,7 +327,7 @@ impl Dht {
         &mut self,
         now: Instant,
         from: SocketAddr,
-        question: &Question,
+        question: &PendingQuery,
         response: Response,
         out: &mut Vec<DhtEffect>,
     ) {
@@ -337,12 +337,12 @@ impl Dht {
         if !ours && !self.is_entry(from) {
             self.families[usize::from(from.is_ipv6())].as_mut().into_iter().for_each(|f| f.table.answered(now, node));
         }
-        self.follow_address(now, from.is_ipv6());
-        // Hosts of local networks are heeded from there only.
+        self.update_node_id(now, from.is_ipv6());
+        // Local addresses are accepted only from local nodes.
         let near = is_local(from.ip());
         let fits = |addr: &SocketAddr| near || !is_local(addr.ip());
         let nodes: Vec<Node> = response.nodes.into_iter().filter(|node| fits(&node.addr)).collect();
-        if let Purpose::Search(number) = question.purpose {
+        if let QueryPurpose::Search(number) = question.purpose {
             let values = response.values.into_iter().filter(fits).collect();
             self.found(number, values, out);
             if let Some(search) = self.searches.get_mut(&number) {
@@ -350,31 +350,34 @@ impl Dht {
                 search.answered(node, response.token, nodes.iter().filter(same).copied());
             }
         }
-        // Those of the other family, and all when there are few: they may be there.
+        // Ping nodes of the other family, and all nodes while there are few: they may enter the routing table.
         let few = self.nodes() < ENOUGH;
         for node in nodes.into_iter().filter(|node| few || node.addr.is_ipv6() != from.is_ipv6()) {
-            self.heard_of(now, node, out);
+            self.ping_if_useful(now, node, out);
         }
-        self.go_on(now, out);
+        self.advance_lookups(now, out);
     }
 
-    /// Whether this is one of the addresses where everybody begins: they have enough to do, and are not kept. Those of
-    /// local networks are nodes like others.
+    /// Returns whether this is a public bootstrap address.
+    ///
+    /// Those are not stored, to avoid load on them; a local bootstrap address is treated like any other node.
     fn is_entry(&self, addr: SocketAddr) -> bool {
         !is_local(addr.ip()) && self.entries.contains(&addr)
     }
 
-    /// A node was named, or has asked something: if it could be of use it is asked whether it is there.
-    fn heard_of(&mut self, now: Instant, node: Node, out: &mut Vec<DhtEffect>) {
+    /// Pings a node from a response or a query if it could enter the routing table.
+    fn ping_if_useful(&mut self, now: Instant, node: Node, out: &mut Vec<DhtEffect>) {
         let asked = self.questions.values().any(|question| question.to == node.addr);
         let wanted = self.family(node.addr).is_some_and(|family| family.table.wants(&node));
         if wanted && !asked && self.pings() < HEARD_OF {
-            self.ask(now, node.addr, Purpose::Ping, out);
+            self.ask(now, node.addr, QueryPurpose::Ping, out);
         }
     }
 
-    /// Takes an id that fits our address, once enough hosts agree on it.
-    fn follow_address(&mut self, now: Instant, six: bool) {
+    /// Derives a new node id from the external IP address (BEP 42) if the present id is invalid for it.
+    ///
+    /// Waits until `AGREED` hosts agree on the address.
+    fn update_node_id(&mut self, now: Instant, six: bool) {
         let Some((ip, voices)) = self.external.agreed(six) else { return };
         let Some(family) = &mut self.families[usize::from(six)] else { return };
         if voices < AGREED || id::fits(family.own, ip) {
@@ -382,32 +385,32 @@ impl Dht {
         }
         family.own = id::make(Some(ip), &mut self.rng);
         family.table.move_to(family.own);
-        // Who is near is not who was.
+        // The nodes near the old id are not near the new one.
         self.refresh_at = now;
     }
 
-    /// Our address as others see it.
+    /// Returns the external IP address of each family, by majority vote.
     #[must_use]
     pub fn external(&self) -> Vec<IpAddr> {
         self.external.all()
     }
 
-    // --- the time ------------------------------------------------------------------------------------
+    // --- timers ----------------------------------------------------------------------------------------
 
-    /// Does what is due.
-    pub fn tick(&mut self, now: Instant, out: &mut Vec<DhtEffect>) {
+    /// Runs all timers that are due.
+    pub fn poll(&mut self, now: Instant, out: &mut Vec<DhtEffect>) {
         self.expire(now, out);
         if self.begin.at.is_some_and(|at| now >= at) {
-            self.try_to_begin(now, out);
+            self.start_bootstrap(now, out);
         }
         if now >= self.care_at {
             self.care_at = now + CARE;
             self.store.expire(now);
             for six in [0, 1] {
                 let stale = self.families[six].as_mut().and_then(|family| family.table.stale(now));
-                stale.into_iter().for_each(|node| self.ask(now, node.addr, Purpose::Ping, out));
+                stale.into_iter().for_each(|node| self.ask(now, node.addr, QueryPurpose::Ping, out));
             }
-            if self.nodes() == 0 && self.begin.at.is_none() && !self.begins() {
+            if self.nodes() == 0 && self.begin.at.is_none() && !self.is_bootstrapping() {
                 (self.begin.at, self.begin.tries) = (Some(now), 0);
             }
         }
@@ -415,15 +418,15 @@ impl Dht {
             self.refresh_at = now + REFRESH;
             self.refresh();
         }
-        self.go_on(now, out);
+        self.advance_lookups(now, out);
     }
 
-    /// Questions that have waited too long.
+    /// Marks slow queries in their lookups and drops those that timed out.
     fn expire(&mut self, now: Instant, out: &mut Vec<DhtEffect>) {
-        let waited = |question: &Question| now.saturating_duration_since(question.at);
+        let waited = |question: &PendingQuery| now.saturating_duration_since(question.at);
         for question in self.questions.values_mut().filter(|q| !q.slow && waited(q) >= limits::DHT_SLOW) {
             question.slow = true;
-            if let Purpose::Search(number) = question.purpose
+            if let QueryPurpose::Search(number) = question.purpose
                 && let Some(search) = self.searches.get_mut(&number)
             {
                 search.slow(question.to);
@@ -435,24 +438,24 @@ impl Dht {
             let next = self.family_mut(question.to).and_then(|family| family.table.failed(question.to));
             self.gave_up(&question);
             if let Some(node) = next {
-                self.heard_of(now, node, out);
+                self.ping_if_useful(now, node, out);
             }
         }
     }
 
-    /// A question has no answer.
-    fn gave_up(&mut self, question: &Question) {
-        if let Purpose::Search(number) = question.purpose
+    /// Reports an unanswered query to its lookup.
+    fn gave_up(&mut self, question: &PendingQuery) {
+        if let QueryPurpose::Search(number) = question.purpose
             && let Some(search) = self.searches.get_mut(&number)
         {
             search.failed(question.to);
         }
     }
 
-    /// When [`Dht::tick`] is to be called at the latest.
+    /// Returns when [`Dht::poll`] must be called next, at the latest.
     #[must_use]
     pub fn deadline(&self) -> Instant {
-        let wait = |q: &Question| q.at + if q.slow { limits::DHT_TIMEOUT } else { limits::DHT_SLOW };
+        let wait = |q: &PendingQuery| q.at + if q.slow { limits::DHT_TIMEOUT } else { limits::DHT_SLOW };
         let questions = self.questions.values().map(wait);
         questions.chain(self.begin.at).fold(self.care_at.min(self.refresh_at), Instant::min)
     }

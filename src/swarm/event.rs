@@ -1,5 +1,6 @@
-//! What can happen to a torrent, and what it can ask of the world. Closed on purpose: read [`Input`] and [`Effect`]
-//! and you know it all.
+//! The inputs and effects of the torrent state machine ([`Torrent`](super::torrent::Torrent)).
+//!
+//! [`Input`] and [`Effect`] are the complete interface between a torrent and its driver, which performs all I/O.
 
 use std::net::SocketAddr;
 use std::ops::Range;
@@ -7,434 +8,363 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use crate::swarm::dht::{NoNodes, Sought};
+use crate::swarm::dht::{LookupSummary, NoNodes};
 use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
 use crate::swarm::torrent::TorrentConfig;
 use crate::swarm::view::{Priority, Source};
 use crate::wire::host::HostPort;
 use crate::wire::message::{Block, Message, PeerId, Reserved};
-pub use crate::wire::mse::Method;
-pub use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceReply};
+pub use crate::wire::mse::CryptoMethod;
+pub use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceResponse};
 
-/// Names one connection for ever: never given twice, so a late word about a peer that left finds nothing.
+/// Identifies a connection. Never reused, so an event that arrives after a disconnect finds no peer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PeerKey(pub u64);
 
-/// A connection that is through its handshake.
+/// What is known of a peer after a completed handshake.
 #[derive(Clone, Copy, Debug)]
-pub struct Hello {
-    /// Its other end. For a connection that we made, the address that we dialled.
+pub struct PeerInfo {
+    /// Remote address; for an outgoing connection the address that was dialed.
     pub addr: SocketAddr,
-    /// Whether we made it (in answer to `Effect::Dial`).
+    /// True if we dialed (after [`Effect::Dial`]).
     pub outgoing: bool,
-    /// Whether it goes by uTP (BEP 29) rather than by TCP.
+    /// True for uTP (BEP 29), false for TCP.
     pub utp: bool,
-    /// Who it says it is.
+    /// The peer id in the handshake; not authenticated.
     pub peer_id: PeerId,
-    /// What it can do.
+    /// The reserved bytes of the handshake: supported extensions.
     pub reserved: Reserved,
-    /// How it is encrypted, if its handshake was.
-    pub encrypted: Option<Method>,
+    /// The method negotiated by MSE; `None` for a plain handshake.
+    pub encrypted: Option<CryptoMethod>,
 }
 
-/// How an address was spoken to the last time.
+/// How an address was last reached.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Manner {
-    /// Encrypted, or not; `None` where it is not known.
+pub struct DialHint {
+    /// Whether the connection was encrypted (MSE); `None` if unknown.
     pub encrypted: Option<bool>,
-    /// By uTP, since TCP did not reach it.
+    /// Over uTP, because TCP failed.
     pub utp: bool,
 }
 
-/// Everything that can happen to a torrent.
+/// An event or command that a torrent handles.
 #[derive(Debug)]
 pub enum Input {
-    /// It runs (again), with what the resume record vouches for.
+    /// Start the torrent with the result of validating its resume data.
     Start {
-        /// Pieces that are there, as a bitfield of BEP 3.
+        /// Pieces that are present, as a BEP 3 bitfield.
         have: Bytes,
-        /// Pieces to hash before the torrent goes on: all of them when there was no record, none when it was whole.
+        /// Pieces to hash first: all without resume data, none if the resume data is fully valid.
         check: Vec<Range<u32>>,
     },
-    /// What a magnet's metadata say, in answer to `Effect::Metadata`: it goes on as every other torrent.
-    Described {
-        /// What it is made from now. Who it is, its trackers and what the user wants of it while it runs stay as they are.
+    /// The processed metadata of a magnet, in response to [`Effect::MetadataComplete`].
+    MetadataLoaded {
+        /// The new configuration. Identity, trackers and settings of the running torrent stay unchanged.
         config: Box<TorrentConfig>,
-        /// As in `Start`.
+        /// As in [`Input::Start`].
         have: Bytes,
-        /// As in `Start`.
+        /// As in [`Input::Start`].
         check: Vec<Range<u32>>,
     },
-    /// It is to stop: peers are dropped, the trackers told, the record saved. Over when
-    /// [`Torrent::stopped`](super::torrent::Torrent::stopped) says so.
+    /// Stop: disconnect all peers, announce `stopped`, save the resume data. Complete once
+    /// [`Torrent::stopped`](super::torrent::Torrent::stopped) returns true.
     Stop,
-    /// A connection is ready.
-    Arrived {
-        /// Its name from now on.
-        peer: PeerKey,
-        /// Its handshake.
-        hello: Hello,
-    },
-    /// All messages of one read.
-    Wire {
-        /// From whom.
-        peer: PeerKey,
-        /// In order.
-        batch: Vec<Message>,
-    },
-    /// The socket took these blocks; they count as uploaded.
-    Sent {
-        /// To whom.
+    /// A connection completed its handshake.
+    PeerConnected { peer: PeerKey, hello: PeerInfo },
+    /// All messages of one read from a peer, in order.
+    Messages { peer: PeerKey, batch: Vec<Message> },
+    /// Payload of piece messages was written to the socket and counts as uploaded.
+    BytesSent {
         peer: PeerKey,
         /// Payload bytes.
         bytes: u64,
     },
-    /// These blocks could not be read from disk, and were not sent.
-    Unread {
-        /// To whom they were to go.
-        peer: PeerKey,
-        /// The blocks.
-        blocks: Vec<Block>,
-        /// Why.
-        fault: DiskFault,
-    },
-    /// A connection ended. Not told after `Effect::Drop` of the same peer.
-    Gone {
-        /// Which.
-        peer: PeerKey,
-        /// Why.
-        why: Gone,
-    },
-    /// A dial came to nothing.
-    DialFailed {
-        /// The address.
-        addr: SocketAddr,
-        /// Why.
-        why: Gone,
-    },
-    /// The disk has done something.
+    /// These blocks could not be read from disk and were not sent.
+    ReadFailed { peer: PeerKey, blocks: Vec<Block>, fault: DiskFault },
+    /// A connection ended. Not sent after [`Effect::Disconnect`] for the same peer.
+    PeerDisconnected { peer: PeerKey, why: DisconnectReason },
+    /// A dial failed before or during the handshake.
+    DialFailed { addr: SocketAddr, why: DisconnectReason },
+    /// A result from the disk threads.
     Disk(DiskDone),
-    /// Addresses were learnt otherwise than by an announce.
-    Found {
-        /// How.
+    /// Peer addresses from a source other than an announce.
+    PeersFound { source: Source, addrs: Vec<SocketAddr> },
+    /// The result of an [`Effect::ResolveHosts`].
+    HostsResolved {
+        /// The source that named the hosts.
         source: Source,
-        /// Which.
+        /// Resolved addresses: one of each address family per host.
         addrs: Vec<SocketAddr>,
-    },
-    /// Hosts of peers were looked up, in answer to `Effect::LookUp`.
-    LookedUp {
-        /// How they were learnt.
-        source: Source,
-        /// What was found: one address of each family for each host.
-        addrs: Vec<SocketAddr>,
-        /// Hosts that were not found.
+        /// Number of hosts that could not be resolved.
         missing: usize,
     },
-    /// The metadata of a magnet have come otherwise than from peers: in answer to `Effect::FetchTorrent`, or by the user.
-    Given(Box<Given>),
-    /// Nothing of use came of an `Effect::FetchTorrent`.
-    NotGiven {
-        /// Its source.
+    /// The metadata of a magnet, from a `.torrent` file.
+    ///
+    /// Fetched by [`Effect::FetchTorrent`], or provided by the user.
+    MetadataProvided(Box<ProvidedMetadata>),
+    /// An [`Effect::FetchTorrent`] failed.
+    TorrentFetchFailed {
+        /// Index of the URL, as in [`Effect::FetchTorrent`].
         source: usize,
-        /// Why, in words, safe to print.
+        /// The error, sanitized for display.
         why: String,
     },
-    /// A fetch from a web seed is over (also when it was given up): all its blocks have come as `Wire` before, or this
-    /// is why not. One answer for each `Effect::Fetch`.
-    Fetched {
-        /// Which web seed.
-        peer: PeerKey,
-        /// How it went.
-        result: Result<(), WebFault>,
-    },
-    /// A search that `Effect::Seek` began is over.
-    Sought(Result<Sought, NoNodes>),
-    /// A tracker answered, or did not.
-    Announced {
-        /// Which tracker, as `Effect::Announce` named it.
+    /// A web seed fetch ended; exactly one per [`Effect::WebFetch`], also after [`Effect::CancelWebFetch`].
+    ///
+    /// On success all its blocks have arrived as [`Input::Messages`] before.
+    WebFetchDone { peer: PeerKey, result: Result<(), WebSeedError> },
+    /// A DHT lookup started by [`Effect::DhtGetPeers`] ended.
+    DhtLookupDone(Result<LookupSummary, NoNodes>),
+    /// The result of an announce.
+    AnnounceDone {
+        /// The tracker's index, as in [`Effect::Announce`].
         tracker: usize,
-        /// The answer.
-        result: Result<AnnounceReply, AnnounceError>,
+        result: Result<AnnounceResponse, AnnounceError>,
     },
-    /// The user's wish.
-    Wish(Wish),
-    /// The share of what all torrents have together that this one may use from now on.
+    /// A command from the user.
+    Command(TorrentCommand),
+    /// The torrent's new share of the session-wide limits.
     Quota(Quota),
-    /// The deadline that [`Torrent::deadline`](super::torrent::Torrent::deadline) named has come.
+    /// The time returned by [`Torrent::deadline`](super::torrent::Torrent::deadline) has come.
     Tick,
 }
 
-/// A `.torrent` for a magnet.
+/// The contents of a `.torrent` file that provides the metadata of a magnet.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Given {
-    /// Its `info` dictionary, whose hash is right.
+pub struct ProvidedMetadata {
+    /// The raw `info` dictionary; its hash was checked.
     pub info: Bytes,
-    /// Its trackers by tier, judged.
+    /// Validated tracker URLs by tier.
     pub trackers: Vec<Vec<String>>,
-    /// Its web seeds, judged.
+    /// Validated web seed URLs.
     pub web_seeds: Vec<String>,
-    /// Whether it is the user who gave it, and not the link.
+    /// True if the user provided the file, false if it came from the magnet link.
     pub by_user: bool,
 }
 
-/// A torrent's share of what all torrents have together, and how that is doing.
+/// A torrent's share of the session-wide limits, and session-wide state shown in its view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Quota {
-    /// Bytes a second in; `None` is no limit.
+    /// Download limit in bytes per second; `None` is unlimited.
     pub down: Option<u64>,
-    /// Bytes a second out; `None` is no limit.
+    /// Upload limit in bytes per second; `None` is unlimited.
     pub up: Option<u64>,
-    /// Bytes that may be asked for and not yet written.
+    /// Memory budget: maximum bytes requested or received but not yet written.
     pub budget: u64,
-    /// How large the share is beside those of the others; only shown.
+    /// Priority of this torrent in the distribution of the limits; for display only.
     pub rank: Priority,
-    /// How busy the busiest disk thread is, in percent; only told as a reason.
+    /// Load of the busiest disk thread in percent; for display only.
     pub disk_busy: u8,
-    /// Whether peers can call us; only told as a reason.
-    pub reach: Reach,
-    /// The most peers connected at once, where that has changed since the torrent was made.
+    /// Whether peers can connect to us. Also selects uTP as the first transport for dials if closed.
+    pub reach: Reachability,
+    /// Maximum number of connected peers; `None` keeps the current maximum.
     pub max_peers: Option<usize>,
-    /// The port to tell others, where the router gives us another one outside than ours.
+    /// The external port of a port mapping, if it differs from the listening port.
     pub outside: Option<u16>,
 }
 
-/// Whether peers outside can call us.
+/// Whether peers outside the local network can connect to us.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Reach {
-    /// Nothing speaks for it or against it.
+pub enum Reachability {
+    /// No evidence either way.
     #[default]
     Unknown,
-    /// The router forwards our port.
+    /// The router forwards our port (port mapping).
     Mapped,
-    /// Somebody from outside has called.
+    /// An incoming connection from outside was accepted.
     Open,
-    /// We are behind a router that does not forward it.
+    /// Behind a NAT that does not forward our port.
     Closed,
 }
 
-/// What a user can ask of a torrent that runs.
+/// A user's command to a running torrent.
 #[derive(Clone, Debug)]
-pub enum Wish {
-    /// Hash everything again.
+pub enum TorrentCommand {
+    /// Hash all data again.
     Verify,
-    /// Ask all trackers now, or only this one, by [`TrackerRow::index`](crate::swarm::view::TrackerRow::index).
+    /// Announce to all trackers now, or to one.
+    ///
+    /// The index is [`TrackerRow::index`](crate::swarm::view::TrackerRow::index).
     Announce(Option<usize>),
-    /// Ask this tracker too, from now on.
     AddTracker(String),
-    /// Fetch from these web seeds too, from now on: URLs as [`web_seed`](crate::wire::metainfo::urls::web_seed) gives them.
+    /// Add web seed URLs, validated by [`web_seed`](crate::wire::metainfo::urls::web_seed).
     AddWebSeeds(Vec<String>),
-    /// Do not ask this tracker any more.
+    /// Remove a tracker by its [`TrackerRow::index`](crate::swarm::view::TrackerRow::index).
     RemoveTracker(usize),
-    /// Offer one piece at a time to each peer, so that a single seeder sends little more than one copy (BEP 16).
+    /// Enable or disable super-seeding (BEP 16).
     SuperSeed(bool),
-    /// What the view is to tell more of: one peer, one piece.
-    Look {
-        /// The peer.
+    /// Select the peer and the piece that the view shows in detail.
+    Inspect {
         peer: Option<PeerKey>,
-        /// The piece.
         piece: Option<u32>,
     },
-    /// Fetch pieces in order, or rarest first.
+    /// Pick pieces in order rather than rarest first.
     Sequential(bool),
-    /// How much a file is wanted; files by their index.
+    /// Set file priorities by file index.
     Priority(Vec<(usize, Priority)>),
-    /// Own limits of this torrent, bytes a second.
+    /// Set the torrent's own rate limits, in bytes per second; `None` is unlimited.
     Limits {
-        /// In.
         down: Option<u64>,
-        /// Out.
         up: Option<u64>,
     },
-    /// Ban the peer's address.
+    /// Ban the peer's IP address, or the web seed.
     Ban(PeerKey),
-    /// Disconnect the peer.
     Kick(PeerKey),
 }
 
-/// A stretch of a torrent's data to be fetched from a web seed.
+/// A range of the torrent's data to fetch from a web seed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Fetch {
-    /// Its blocks in their order; between two of them there is nothing but padding (BEP 47).
+pub struct WebSeedFetch {
+    /// Blocks in order; contiguous except for padding (BEP 47).
     pub blocks: Vec<Block>,
-    /// Where the bytes of these blocks lie, in their order.
-    pub parts: Vec<Part>,
-    /// The server sends files only whole: what comes before the bytes is read too, however much that is.
+    /// The file ranges that hold the blocks, in order.
+    pub parts: Vec<FileRange>,
+    /// The server ignores range requests: data before the range has to be read and discarded.
     pub whole: bool,
 }
 
-/// Bytes of a fetch that lie in one file.
+/// The part of a web seed fetch that lies in one file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Part {
-    /// The file, by its index in the torrent.
+pub struct FileRange {
+    /// File index in the torrent.
     pub file: usize,
-    /// Its path in the torrent, for messages.
+    /// Path in the torrent, for messages.
     pub path: String,
-    /// Its URL; `None` for padding, which is zeros and asked of nobody (BEP 47).
+    /// The file's URL; `None` for padding, which is filled with zeros and not requested (BEP 47).
     pub url: Option<String>,
-    /// The first byte in the file.
+    /// Offset in the file.
     pub from: u64,
-    /// How many bytes; at least 1.
+    /// Length in bytes; at least 1.
     pub length: u64,
-    /// The file's length.
+    /// Length of the whole file.
     pub size: u64,
 }
 
-/// Why a web seed did not give what it was asked for.
+/// Why a web seed fetch failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct WebFault {
-    /// It does not have this file, or has another one under its name; others it may have.
+pub struct WebSeedError {
+    /// The server lacks this file or has another one under its name; other files may be fine.
     pub file: Option<usize>,
-    /// How long it wants to be left alone.
+    /// The delay requested by the server (`Retry-After`).
     pub wait: Option<Duration>,
-    /// It sends files only whole, and what was asked for lies far from the beginning.
+    /// The server ignores range requests, and the requested range is far from the start of the file.
     pub whole: bool,
-    /// What happened, in words, safe to print.
+    /// The error message, sanitized for display.
     pub words: String,
 }
 
-/// Everything a torrent can ask of the world. Plain data: no sockets, no senders, no closures.
+/// An action that a torrent requests from its driver. Plain data: no sockets, channels or closures.
 #[derive(Debug)]
 #[must_use]
 pub enum Effect {
-    /// Send a message. Messages to one peer go out in this order; requests of one refill go out in one write.
+    /// Send a message. The order of messages to one peer is kept; requests of one refill go out in one write.
     Send {
-        /// To whom.
         peer: PeerKey,
-        /// What; never `Message::Piece`.
+        /// Never `Message::Piece`.
         message: Message,
     },
-    /// Read this block from disk and send it; answered by `Sent` or `Unread`.
-    Upload {
-        /// To whom.
-        peer: PeerKey,
-        /// Which.
-        block: Block,
-    },
-    /// End a connection. The peer is gone as far as the torrent is concerned.
-    Drop {
-        /// Which.
-        peer: PeerKey,
-        /// Why.
-        why: Gone,
-    },
-    /// Connect to this address; answered by `Arrived` or `DialFailed`.
-    Dial {
-        /// The address.
-        addr: SocketAddr,
-        /// How it was spoken to the last time.
-        manner: Manner,
-    },
-    /// Fetch this from a web seed (BEP 19), after what was asked of it before; answered by `Wire` with its blocks and
-    /// by `Fetched`.
-    Fetch {
-        /// Which.
-        peer: PeerKey,
-        /// What.
-        fetch: Fetch,
-    },
-    /// Fetch the `.torrent` that a magnet link names; answered by `Given` or `NotGiven`.
+    /// Read a block from disk and send it; results in [`Input::BytesSent`] or [`Input::ReadFailed`].
+    SendBlock { peer: PeerKey, block: Block },
+    /// Close a connection. The torrent has already removed the peer.
+    Disconnect { peer: PeerKey, why: DisconnectReason },
+    /// Connect to an address; results in [`Input::PeerConnected`] or [`Input::DialFailed`].
+    Dial { addr: SocketAddr, manner: DialHint },
+    /// Fetch a range from a web seed (BEP 19), after the fetches already queued for it.
+    ///
+    /// The blocks arrive as [`Input::Messages`], followed by [`Input::WebFetchDone`].
+    WebFetch { peer: PeerKey, fetch: WebSeedFetch },
+    /// Fetch a `.torrent` named by the magnet link; results in [`Input::MetadataProvided`] or [`Input::TorrentFetchFailed`].
     FetchTorrent {
-        /// Which of those that the link names.
+        /// Index of the URL in the link.
         source: usize,
-        /// Where it lies.
         url: String,
     },
-    /// Look up the hosts of peers; answered by `LookedUp`.
-    LookUp {
-        /// What named them.
-        source: Source,
-        /// The hosts.
-        names: Vec<HostPort>,
-    },
-    /// Nothing that was to be fetched from this web seed is wanted any more.
-    Unfetch {
-        /// Which.
-        peer: PeerKey,
-    },
-    /// Work for the disk.
+    /// Resolve host names of peers; results in [`Input::HostsResolved`].
+    ResolveHosts { source: Source, names: Vec<HostPort> },
+    /// Cancel all fetches of a web seed.
+    CancelWebFetch { peer: PeerKey },
+    /// A job for the disk threads.
     Disk(DiskJob),
-    /// Ask a tracker; answered by `Announced`.
+    /// Announce to a tracker; results in [`Input::AnnounceDone`].
     Announce {
-        /// Which: an index that the answer repeats.
+        /// Index of the tracker, repeated in the result.
         tracker: usize,
-        /// What to ask.
         ask: Announce,
     },
-    /// Say to the local network that the torrent is here (BEP 14); peers that say so are told by `Found`.
-    AnnounceLan,
-    /// The torrent has turned out to be private: what was begun for it at the DHT and on the local network is given up, so
-    /// that neither hears of it any more (BEP 27).
-    KeepPrivate,
-    /// The `info` dictionary of a magnet, with the right hash and not judged otherwise; answered by `Described`, or by
-    /// `Stop` when it cannot be used.
-    Metadata(Bytes),
-    /// Ask the DHT for peers, and tell it of us at this port; answered by `Found` as they come, and by one `Sought`.
-    Seek {
-        /// The port that peers reach us on.
+    /// Announce the torrent by local service discovery (LSD, BEP 14); replies arrive as [`Input::PeersFound`].
+    AnnounceLsd,
+    /// Cancel DHT lookups and LSD announces: the metadata of this magnet marks the torrent as private (BEP 27).
+    StopPublicDiscovery,
+    /// The `info` dictionary of a magnet. Only its hash was checked.
+    ///
+    /// Results in [`Input::MetadataLoaded`], or in [`Input::Stop`] if the metadata is unusable.
+    MetadataComplete(Bytes),
+    /// Run a DHT get_peers lookup (BEP 5); results in [`Input::PeersFound`]s and one [`Input::DhtLookupDone`].
+    DhtGetPeers {
+        /// The port for announce_peer; `None` looks up without announcing.
         announce: Option<u16>,
     },
-    /// There may be a node of the DHT at this address.
-    Meet(SocketAddr),
-    /// Something a person should hear of: a sentence for the log.
+    /// Ping a possible DHT node at this address.
+    DhtPing(SocketAddr),
+    /// A notice for the user, one sentence.
     Notice(String),
-    /// Everything that is wanted is there, verified and written. Told once per completion, not for data that
-    /// were found whole by a check.
+    /// The download is complete: every wanted piece is verified and written. Not sent if a check finds the data
+    /// complete.
     Complete,
-    /// Files are in the way of the torrent, which stops: `Occupied` by somebody before, or `Taken` by another torrent.
+    /// The torrent stops, because its paths are occupied.
+    ///
+    /// By foreign files (`FaultKind::Occupied`) or by another torrent (`FaultKind::Taken`).
     Occupied(DiskFault),
-    /// The check that `Input::Start` began is over, and the torrent takes part in the swarm.
-    Ready,
+    /// The check started by [`Input::Start`] ended, and the torrent is active.
+    CheckDone,
 }
 
-/// Why a connection ended or never began.
+/// Why a connection ended or was never established.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Gone {
-    /// The other side ended it.
+pub enum DisconnectReason {
+    /// The peer closed the connection.
     Closed,
-    /// The socket failed: the system's word.
+    /// A socket error: the message of the operating system.
     Network(String),
-    /// This machine has no way to addresses of that kind now: the system's word.
+    /// No route to the address family at present: the message of the operating system.
     Offline(String),
-    /// Nothing came in time.
+    /// A time-out; names what was awaited.
     TimedOut(&'static str),
-    /// It broke the protocol, or lied.
-    Misbehaved(String),
-    /// Its bytes were bad, and it is banned.
+    /// The peer violated the protocol or sent false data.
+    ProtocolViolation(String),
+    /// The peer is banned, with the reason.
     Banned(String),
-    /// It is ourselves.
-    Ourselves,
-    /// There is a connection to it already.
+    SelfConnection,
+    /// Already connected to this peer id.
     Duplicate,
-    /// Neither side can want anything of the other.
+    /// Neither side wants anything from the other.
     Useless,
-    /// It made room for another one.
+    /// Evicted in favor of another peer.
     Replaced,
-    /// It was found otherwise than by the trackers of a private torrent.
+    /// Found other than by the trackers of a private torrent (BEP 27).
     Private,
-    /// The torrent was stopped.
     Stopped,
-    /// The user wished it.
-    Kicked,
-    /// A limit of ours: connections, threads, descriptors.
-    Full,
+    DisconnectedByUser,
+    /// One of our limits is reached: connections, threads, file descriptors.
+    TooManyConnections,
 }
 
-impl std::fmt::Display for Gone {
+impl std::fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Gone::Closed => f.write_str("it closed the connection"),
-            Gone::Network(word) | Gone::Offline(word) => f.write_str(word),
-            Gone::TimedOut(what) => write!(f, "{what} took too long"),
-            Gone::Misbehaved(what) => f.write_str(what),
-            Gone::Banned(what) => write!(f, "banned: {what}"),
-            Gone::Ourselves => f.write_str("it is ourselves"),
-            Gone::Duplicate => f.write_str("already connected"),
-            Gone::Useless => f.write_str("neither side wants anything"),
-            Gone::Replaced => f.write_str("made room for another peer"),
-            Gone::Private => f.write_str("the torrent is private, and it did not come by its trackers"),
-            Gone::Stopped => f.write_str("the torrent was stopped"),
-            Gone::Kicked => f.write_str("disconnected by you"),
-            Gone::Full => f.write_str("no more connections (limit)"),
+            DisconnectReason::Closed => f.write_str("it closed the connection"),
+            DisconnectReason::Network(word) | DisconnectReason::Offline(word) => f.write_str(word),
+            DisconnectReason::TimedOut(what) => write!(f, "{what} took too long"),
+            DisconnectReason::ProtocolViolation(what) => f.write_str(what),
+            DisconnectReason::Banned(what) => write!(f, "banned: {what}"),
+            DisconnectReason::SelfConnection => f.write_str("it is ourselves"),
+            DisconnectReason::Duplicate => f.write_str("already connected"),
+            DisconnectReason::Useless => f.write_str("neither side wants anything"),
+            DisconnectReason::Replaced => f.write_str("made room for another peer"),
+            DisconnectReason::Private => f.write_str("the torrent is private, and it did not come by its trackers"),
+            DisconnectReason::Stopped => f.write_str("the torrent was stopped"),
+            DisconnectReason::DisconnectedByUser => f.write_str("disconnected by you"),
+            DisconnectReason::TooManyConnections => f.write_str("no more connections (limit)"),
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Arithmetic over pieces, blocks and files.
+//! Piece, block and byte offset arithmetic of a torrent.
 
 use std::ops::Range;
 
 use crate::limits::BLOCK;
 use crate::wire::message::{Block, PieceIndex};
 
-/// How a torrent's bytes are cut into pieces and blocks.
+/// The division of a torrent into pieces and blocks.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Geometry {
     total: u64,
@@ -14,63 +14,62 @@ pub struct Geometry {
 }
 
 impl Geometry {
-    /// The cut of `total` bytes into pieces of `piece_length` (at least 1; the metainfo has been judged by then).
+    /// Creates the geometry of `total` bytes in pieces of `piece_length` (0 is taken as 1).
     #[must_use]
     pub fn new(total: u64, piece_length: u32) -> Self {
         let piece_length = piece_length.max(1);
         Geometry { total, piece_length, pieces: total.div_ceil(u64::from(piece_length)) as u32 }
     }
 
-    /// Bytes of the whole torrent.
+    /// Returns the size of the torrent in bytes, including padding.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.total
     }
 
-    /// Bytes of every piece but the last.
+    /// Returns the size in bytes of every piece except the last.
     #[must_use]
     pub const fn piece_length(&self) -> u32 {
         self.piece_length
     }
 
-    /// The number of pieces.
     #[must_use]
     pub const fn pieces(&self) -> u32 {
         self.pieces
     }
 
-    /// All pieces in order.
+    /// Iterates over all piece indexes in ascending order.
     pub fn all(&self) -> impl DoubleEndedIterator<Item = PieceIndex> + use<> {
         (0..self.pieces).map(PieceIndex)
     }
 
-    /// Bytes of this piece; 0 for one that does not exist.
+    /// Returns the size of a piece in bytes; 0 if the index is out of range.
     #[must_use]
     pub fn piece_size(&self, piece: PieceIndex) -> u32 {
         let start = self.offset(piece, 0);
         u64::from(self.piece_length).min(self.total.saturating_sub(start)) as u32
     }
 
-    /// Where a byte of a piece stands in the torrent.
+    /// Returns the offset in the torrent of byte `begin` of a piece.
     #[must_use]
     pub fn offset(&self, piece: PieceIndex, begin: u32) -> u64 {
         u64::from(piece.0) * u64::from(self.piece_length) + u64::from(begin)
     }
 
-    /// The number of blocks that we ask this piece in.
+    /// Returns the number of blocks of [`BLOCK`] bytes (the last may be shorter) in a piece.
     #[must_use]
     pub fn blocks(&self, piece: PieceIndex) -> u32 {
         self.piece_size(piece).div_ceil(BLOCK)
     }
 
-    /// The `n`th block of a piece.
+    /// Returns block `n` of a piece.
     #[must_use]
     pub fn block(&self, piece: PieceIndex, n: u32) -> Block {
         let begin = n * BLOCK;
         Block { piece, begin, length: BLOCK.min(self.piece_size(piece).saturating_sub(begin)) }
     }
 
-    /// Whether the bytes named exist: the piece is one of ours, the range lies inside it and is not empty.
+    /// Returns whether a request is valid: existing piece, not empty, not beyond the end of the piece.
     #[must_use]
     pub fn contains(&self, block: Block) -> bool {
         block.piece.0 < self.pieces
@@ -78,7 +77,7 @@ impl Geometry {
             && u64::from(block.begin) + u64::from(block.length) <= u64::from(self.piece_size(block.piece))
     }
 
-    /// The pieces that hold any byte of this range of the torrent.
+    /// Returns the pieces that overlap a byte range of the torrent.
     #[must_use]
     pub fn pieces_of(&self, bytes: Range<u64>) -> Range<u32> {
         if bytes.start >= bytes.end {

@@ -1,4 +1,4 @@
-//! What a torrent asks of the disk, and what it hears back.
+//! Disk jobs of a torrent, their results, and the kinds of disk errors.
 
 use std::ops::Range;
 use std::time::Duration;
@@ -7,176 +7,165 @@ use bytes::Bytes;
 
 use crate::wire::message::{Block, PieceIndex};
 
-/// The SHA-1 of a block.
+/// The SHA-1 hash of a block.
 pub type BlockHash = [u8; 20];
 
-/// Work for the disk threads. All jobs that name one piece are done in the order in which they were given.
+/// A job for the disk threads.
+///
+/// Jobs for the same piece are executed in the order in which they were queued.
 #[derive(Debug)]
 pub enum DiskJob {
-    /// Take in these bytes of a piece: hash them, write them. No byte of a piece is given twice, but for a piece
-    /// that was reported `Corrupt`, `Failed` or given up by `Forget` in between.
-    Write {
-        /// Where it belongs.
-        block: Block,
-        /// The bytes.
-        data: Bytes,
-    },
-    /// Give up what is known of an unfinished piece.
+    /// Hashes and writes a block.
+    ///
+    /// No byte of a piece is written twice unless the piece was reported `Corrupt` or `Failed`, or dropped by
+    /// `Forget`, in between.
+    Write { block: Block, data: Bytes },
+    /// Drops the buffered and hashed state of an incomplete piece.
     Forget(PieceIndex),
-    /// Hash these pieces from disk; answered by `Checked` for each run of pieces and one `CheckDone` in the end.
+    /// Hashes these pieces from disk; answered by `Checked` per run of pieces and one final `CheckDone`.
     Check(Vec<Range<u32>>),
-    /// Compare sizes and times of all files with how they were left; answered by `Compared`.
+    /// Compares size and mtime of all files with the recorded ones; answered by `Compared`.
     Compare,
-    /// Tell, by `Room`, whether the disk works again.
+    /// Tests whether the disk works again; answered by `Room`.
     Probe(Probe),
-    /// Record these totals beside the resume record.
+    /// Saves these totals with the resume data.
     Totals(Totals),
-    /// Write out all that is held of unfinished pieces and save the resume record; answered by `Saved`.
+    /// Flushes incomplete pieces and saves the resume data; answered by `Saved`.
     Save,
-    /// From now on these files are not wanted, and all others are. What is written of them goes to the part file; what it
-    /// holds of others moves to them, and where it cannot, `Unplaced` says so.
+    /// Sets the unwanted files; all others are wanted.
+    ///
+    /// Bytes of unwanted files are written to the part file. Bytes of wanted files are moved out of the part file; a
+    /// failure is reported by `Unplaced`.
     Select(Vec<u32>),
-    /// All that is wanted is there: make the wanted files that have no bytes. Where that cannot be, `Unfinished` says so.
+    /// Creates wanted files of length 0 once the download is complete; `Unfinished` reports a failure.
     Finish,
 }
 
-/// What a fault has hindered, and is tried before the torrent goes on.
+/// The operation that failed, to be tested before the torrent resumes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Probe {
-    /// Write: all bytes of this piece are written where they belong, as they stand there or as zeros. The torrent must
-    /// not have it.
+    /// Rewrites the bytes of this piece in place, missing ones as zeros. The piece must not be verified.
     Write(PieceIndex),
-    /// Read: every file that is there is opened.
+    /// Opens every file that exists.
     Read,
 }
 
-/// What is counted over all runs of a torrent in its folder.
+/// Lifetime transfer totals of a torrent in its download directory.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Totals {
-    /// Payload bytes received.
     pub downloaded: u64,
-    /// Payload bytes sent.
     pub uploaded: u64,
-    /// Everything was here once, whatever is wanted: trackers are not told `completed` any more.
+    /// All files were complete once: the tracker event `completed` is not sent again.
     pub was_whole: bool,
 }
 
-/// What the disk tells a torrent.
+/// A result or a notification of the disk threads.
 #[derive(Clone, Debug)]
 pub enum DiskDone {
-    /// Bytes of `Write` jobs that are in memory no more (written, failed or forgotten): the budget has them back.
+    /// Bytes of `Write` jobs that left memory and return to the write budget: written, failed or dropped.
     Wrote(u64),
-    /// A piece is whole: its hash is right, it is written and recorded. `blocks` are the hashes of its blocks of
-    /// [`crate::limits::BLOCK`] bytes, told when an earlier try at this piece was corrupt.
-    Verified {
-        /// The piece.
-        piece: PieceIndex,
-        /// Hashes of its blocks, or none.
-        blocks: Vec<BlockHash>,
-    },
-    /// All blocks came and the hash is wrong; nothing of it is kept.
+    /// A piece passed its hash check and is on disk and recorded.
+    ///
+    /// `blocks` holds the SHA-1 of each block of [`crate::limits::BLOCK`] bytes if an earlier attempt at this piece
+    /// was corrupt, else nothing.
+    Verified { piece: PieceIndex, blocks: Vec<BlockHash> },
+    /// A complete piece failed its hash check and was discarded.
     Corrupt {
-        /// The piece.
         piece: PieceIndex,
-        /// The hash of each block that came.
+        /// SHA-1 of each received block, to find the peer that sent the bad one.
         blocks: Vec<BlockHash>,
     },
-    /// A piece could not be written or read back; nothing of it is kept.
-    Failed {
-        /// The piece.
-        piece: PieceIndex,
-        /// What went wrong.
-        fault: DiskFault,
-    },
-    /// A run of checked pieces: the first one, and for each whether its hash is right.
+    /// A piece could not be written or read back and was discarded.
+    Failed { piece: PieceIndex, fault: DiskFault },
+    /// Result of a check for one run of pieces.
     Checked {
-        /// The first piece of the run.
+        /// First piece of the run.
         first: PieceIndex,
-        /// Whether each piece from there on is whole.
+        /// For each piece of the run, whether its hash matches.
         good: Vec<bool>,
     },
-    /// The check is over. A fault is told where files could not be read for another reason than being absent.
+    /// The check is complete; with the error if a file exists but could not be read.
     CheckDone(Option<DiskFault>),
-    /// The answer to `Probe`.
-    Room(Result<(), DiskFault>),
-    /// The answer to `Compare`: pieces of files that another program has changed, to be hashed before the torrent is
-    /// complete; or what has the place of a file and cannot be one.
+    /// The result of `Probe`.
+    ProbeDone(Result<(), DiskFault>),
+    /// The result of `Compare`: pieces of files that another program changed.
+    ///
+    /// They must be hashed before the torrent counts as complete. The error is that of a path not usable as a file.
     Compared(Result<Vec<Range<u32>>, DiskFault>),
-    /// The answer to `Save`.
+    /// The result of `Save`.
     Saved,
-    /// Progress cannot be recorded, in whichever torrent: told once until it can be again.
-    Unrecorded(DiskFault),
-    /// Bytes of a file that is wanted could not be moved to it; they are not lost.
+    /// Resume data cannot be saved, for any torrent; reported once until it can be saved again.
+    ResumeSaveFailed(DiskFault),
+    /// Bytes of a wanted file could not be moved out of the part file; they remain there.
     Unplaced(DiskFault),
-    /// A file without bytes could not be made.
+    /// A file of length 0 could not be created.
     Unfinished(DiskFault),
     /// A file was removed, replaced or cut by another program while it was open.
     Lost(DiskFault),
 }
 
-/// What the disk could not do, in words.
+/// A disk error with its kind and its message for the user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct DiskFault {
-    /// The kind, for decisions.
     pub kind: FaultKind,
-    /// One sentence for a person: operation, path, reason, what to do.
+    /// One sentence for the user: operation, path, cause, remedy.
     pub text: String,
 }
 
-/// Kinds of [`DiskFault`].
+/// The kind of a [`DiskFault`]; decides what happens next.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FaultKind {
-    /// No room: goes on by itself when there is some.
+    /// Disk full (or quota): retried automatically.
     Full,
-    /// Passes by itself, or when others end: no descriptors or threads, another process, a disk that is not there.
-    Passing,
-    /// Files were there before and are not the torrent's: the user says whether they may be overwritten.
+    /// Temporary: out of descriptors or threads, a lock of another process, an absent or failing disk.
+    Temporary,
+    /// Existing files are not from this torrent: the user decides whether to overwrite them.
     Occupied,
-    /// Files belong to another torrent.
+    /// The files belong to another torrent.
     Taken,
     /// A file is absent, shorter or changed: what is in doubt is hashed, and what is lost is fetched again.
     Changed,
-    /// Lasts until a person does something: permission, another file in the way, a name that is too long ..
+    /// Needs user action: permission denied, a path conflict, a name that is too long.
     Other,
-    /// The same however often it is tried: metadata that cannot be used.
+    /// Permanent, such as unusable metadata: a retry fails the same way.
     Final,
 }
 
 impl FaultKind {
-    /// Whether time alone may heal it; the others need a person.
+    /// Returns whether the error may resolve without user action, so that automatic retries make sense.
     #[must_use]
     pub const fn may_pass(self) -> bool {
-        matches!(self, FaultKind::Full | FaultKind::Passing | FaultKind::Changed)
+        matches!(self, FaultKind::Full | FaultKind::Temporary | FaultKind::Changed)
     }
 
-    /// Whether files are in the way that are not the torrent's.
+    /// Returns whether files that do not belong to the torrent occupy its paths.
     #[must_use]
     pub const fn is_in_the_way(self) -> bool {
         matches!(self, FaultKind::Occupied | FaultKind::Taken)
     }
 
-    /// Whether trying again does not help: only another call, or another word of the user.
+    /// Returns whether a retry is pointless without a new user command or invocation.
     #[must_use]
     pub const fn is_final(self) -> bool {
         matches!(self, FaultKind::Final | FaultKind::Occupied | FaultKind::Taken)
     }
 }
 
-/// The time between two tries at what a fault hinders: at first, and at most.
+/// First and maximum delay between retries after a disk error.
 const PAUSE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(60));
 
-/// The time until the next try at what a fault hinders, after so many that were in vain; it doubles up to a minute.
+/// Returns the delay before the next retry after `tries` failed ones: 5 s, doubling up to 60 s.
 #[must_use]
 pub fn pause(tries: u32) -> Duration {
     PAUSE.0.saturating_mul(1 << tries.min(8)).min(PAUSE.1)
 }
 
 impl DiskFault {
-    /// The sentence for whoever asks how it goes on: what is wrong, and what happens by itself.
+    /// Returns the message for the user, with a note if the operation is retried automatically.
     #[must_use]
-    pub fn told(&self) -> String {
+    pub fn describe(&self) -> String {
         match self.kind {
-            FaultKind::Full | FaultKind::Passing | FaultKind::Other => {
+            FaultKind::Full | FaultKind::Temporary | FaultKind::Other => {
                 format!("{}; it is tried again by itself, at least once a minute", self.text)
             }
             FaultKind::Changed => format!("{}; its data are checked by themselves, within a minute", self.text),
@@ -203,16 +192,16 @@ mod tests {
 
     #[test]
     fn the_sentence_says_what_happens_by_itself() {
-        use FaultKind::{Changed, Final, Full, Other, Passing};
+        use FaultKind::{Changed, Final, Full, Other, Temporary};
         for (kind, goes_on, passes) in [
             (Full, true, true),
-            (Passing, true, true),
+            (Temporary, true, true),
             (Other, true, false),
             (Changed, true, true),
             (Final, false, false),
         ] {
             let fault = DiskFault { kind, text: "it broke".into() };
-            assert_eq!((fault.told() != fault.text, kind.may_pass()), (goes_on, passes), "{kind:?}");
+            assert_eq!((fault.describe() != fault.text, kind.may_pass()), (goes_on, passes), "{kind:?}");
         }
     }
 }

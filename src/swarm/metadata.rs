@@ -1,13 +1,12 @@
-//! The search for a magnet's metadata (BEP 9): who is asked for which piece, what is made of the answers, and who is
-//! to blame when they make no sense.
+//! Metadata download of a magnet link (BEP 9, `ut_metadata`): scheduling and verification.
 //!
-//! What is searched for has one hash, and every peer says how long it is. Peers that name one length put it together in
-//! one [`Draft`]; so a liar about the length keeps nobody waiting but those who say what it says. A draft that is
-//! whole and has the wrong hash is thrown away: if one peer alone gave it, that peer lied. If several did, nobody can
-//! tell who, and from then on each peer of that length has a draft of its own, where there is no doubt.
+//! The info-hash verifies the complete metadata only, and every peer states its size. Peers that state the same size
+//! share one `MetadataAttempt`, so a false size delays only peers that state it too. An attempt that is complete but
+//! fails the hash check is discarded: if a single peer sent all of it, that peer is at fault. With several senders the
+//! culprit is unknown, and from then on each peer of that size gets an attempt of its own.
 //!
-//! Every peer is asked for several pieces at once, also for those that others owe: the whole is mostly small, and an
-//! answer that comes twice costs less than waiting for one that never comes.
+//! Several pieces are requested from each peer, also pieces already requested from others: metadata is small, and a
+//! duplicate costs less than waiting for a piece that never comes.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -19,98 +18,98 @@ use crate::limits::{self, BLOCK};
 use crate::swarm::event::PeerKey;
 use crate::wire::message::InfoHash;
 
-/// Pieces asked of one peer at once.
+/// Maximum number of in-flight requests per peer.
 const PIPELINE: usize = 8;
-/// Peers that are asked for the same piece at once, while they are young askers: see [`YOUNG`].
+/// Maximum number of recent requests for the same piece to different peers; see [`YOUNG`].
 const ASKERS: usize = 3;
-/// An asker that has waited for this long does not keep others from being asked for the same piece.
+/// A request older than this no longer counts towards [`ASKERS`].
 const YOUNG: Duration = Duration::from_millis(1500);
-/// Faults of a peer (other lengths, pieces of a wrong size, unasked pieces) before it is asked no more.
+/// Fault points (changed size, wrong piece size, unrequested piece) at which a peer is dropped.
 const FAULTS: u32 = 16;
-/// How long a draft may hold its room while others wait for some, at first; twice as long each time.
+/// Initial time that an attempt keeps its buffer while others wait; doubles with evictions by age.
 const HOLD: Duration = Duration::from_secs(30);
 
-/// The length of a draft, and the peer that fills it alone where that is so.
+/// Key of an attempt: the metadata size, and the peer if the attempt is not shared.
 type Name = (u32, Option<PeerKey>);
 
 #[derive(Debug)]
-struct Draft {
+struct MetadataAttempt {
     pieces: Vec<Option<Bytes>>,
     have: u32,
     senders: BTreeSet<PeerKey>,
-    /// Since when it holds room.
+    /// When the attempt started to use memory.
     since: Instant,
 }
 
 #[derive(Debug)]
-struct Holder {
+struct MetadataPeer {
     size: u32,
-    /// Pieces asked of it, and when.
+    /// In-flight requests by piece, with the time of the request.
     asked: BTreeMap<u32, Instant>,
-    /// It is not asked before: it refused or was silent.
+    /// No requests before this time, after a reject or a timeout.
     rests_until: Option<Instant>,
-    /// Rests in a row.
+    /// Consecutive back-offs.
     rests: u32,
     faults: u32,
-    /// Pieces that were asked of it and given up: they may still come.
+    /// Requests given up whose pieces may still arrive.
     late: u32,
-    /// It has sent a piece of the right size.
+    /// The peer has sent a piece of the right size.
     good: bool,
 }
 
-/// What became of an answer.
+/// The effect of a message from a peer on the metadata download.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Heard {
-    /// The search goes on.
+pub enum MetadataOutcome {
+    /// The download continues.
     Nothing,
-    /// The metadata: their hash is right.
-    Whole(Bytes),
-    /// This peer gave all of it, and it is not what was searched for.
-    Lied(PeerKey),
-    /// This peer is of no use and does not keep to the protocol; why, in words.
+    /// The complete metadata; its hash matches the info-hash.
+    Complete(Bytes),
+    /// This peer alone sent metadata that failed the hash check.
+    BadHash(PeerKey),
+    /// This peer violates the protocol and is dropped; with the reason as text.
     Useless(PeerKey, &'static str),
 }
 
-/// How the search stands, for people.
+/// Progress of the metadata download for the view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Standing {
-    /// Connected peers that say that they have the metadata.
+pub struct MetadataProgress {
+    /// Connected peers that offer the metadata.
     pub holders: u32,
-    /// Of them, those that are being asked.
+    /// Of `holders`, peers with in-flight requests.
     pub asked: u32,
-    /// Of them, those that refused or were silent, and are left alone for a while.
+    /// Of `holders`, peers in back-off after a reject or a timeout.
     pub resting: u32,
-    /// Pieces here of the draft that has come furthest, and all of it; zeros while there is none.
+    /// Received and total pieces of the most advanced attempt; zeros if there is none.
     pub pieces: (u32, u32),
-    /// Drafts that were whole and wrong.
+    /// Attempts that were complete but failed the hash check.
     pub wrong: u32,
 }
 
-/// The search for one torrent's metadata.
+/// The metadata download of one torrent.
 #[derive(Debug)]
-pub struct Search {
+pub struct MetadataDownload {
     hash: InfoHash,
-    holders: BTreeMap<PeerKey, Holder>,
-    drafts: BTreeMap<Name, Draft>,
-    /// Lengths of which several peers together gave something wrong: from then on each has a draft of its own.
+    holders: BTreeMap<PeerKey, MetadataPeer>,
+    drafts: BTreeMap<Name, MetadataAttempt>,
+    /// Sizes whose shared attempt failed the hash check: one attempt per peer from then on.
     alone: BTreeSet<u32>,
     wrong: u32,
-    /// How long a draft may hold its room while others wait.
+    /// How long an attempt keeps its buffer while others wait for memory.
     hold: Duration,
-    /// Peers that could be asked for more, to be looked at by the next poll; `None` is all of them.
+    /// Peers to consider in the next poll; `None` means all.
     hungry: Option<BTreeSet<PeerKey>>,
-    /// When all of them are to be looked at again.
+    /// When all peers are considered again.
     next: Option<Instant>,
 }
 
-/// How many are being asked for each piece of a draft.
+/// Number of recent requests for each piece, by attempt.
 type Askers = BTreeMap<Name, BTreeMap<u32, usize>>;
 
-impl Search {
-    /// A search for metadata with this hash.
+impl MetadataDownload {
+    /// Creates a download of the metadata with this info-hash.
     #[must_use]
     pub fn new(hash: InfoHash) -> Self {
-        Search {
+        MetadataDownload {
             hash,
             holders: BTreeMap::new(),
             drafts: BTreeMap::new(),
@@ -122,20 +121,21 @@ impl Search {
         }
     }
 
-    /// A peer says that it has the metadata, and how long they are (1 to [`limits::METADATA`]). Another length than
-    /// before counts as a fault.
-    pub fn offered(&mut self, key: PeerKey, size: u32) -> Heard {
+    /// Records that a peer offers metadata of this size.
+    ///
+    /// Ignored unless the size is 1 to [`limits::METADATA`] bytes. A changed size counts as a fault.
+    pub fn offered(&mut self, key: PeerKey, size: u32) -> MetadataOutcome {
         if size == 0 || size as usize > limits::METADATA {
-            return Heard::Nothing;
+            return MetadataOutcome::Nothing;
         }
         let fresh =
-            Holder { size, asked: BTreeMap::new(), rests_until: None, rests: 0, faults: 0, late: 0, good: false };
+            MetadataPeer { size, asked: BTreeMap::new(), rests_until: None, rests: 0, faults: 0, late: 0, good: false };
         if let Some(hungry) = &mut self.hungry {
             hungry.insert(key);
         }
         let holder = self.holders.entry(key).or_insert(fresh);
         if holder.size == size {
-            return Heard::Nothing;
+            return MetadataOutcome::Nothing;
         }
         holder.size = size;
         holder.give_up();
@@ -144,29 +144,29 @@ impl Search {
         self.fault(key, FAULTS / 4, "it names one length of the metadata after the other")
     }
 
-    /// A peer left.
-    pub fn gone(&mut self, key: PeerKey) {
+    /// Removes a disconnected peer.
+    pub fn on_disconnected(&mut self, key: PeerKey) {
         self.holders.remove(&key);
         self.drafts.retain(|(_, owner), _| *owner != Some(key));
         self.sweep();
         self.hungry = None;
     }
 
-    /// Whether a peer may still give metadata.
+    /// Returns whether a peer offers the metadata and did not fail lately.
     #[must_use]
     pub fn hopes_for(&self, key: PeerKey) -> bool {
         self.holders.get(&key).is_some_and(|holder| holder.rests == 0)
     }
 
-    /// A peer sent a piece. `total` is the length of the whole that it says with it.
-    pub fn data(&mut self, key: PeerKey, piece: u32, total: Option<u32>, data: &Bytes) -> Heard {
-        let Some(holder) = self.holders.get_mut(&key) else { return Heard::Nothing };
+    /// Handles a `data` message; `total` is its `total_size`.
+    pub fn data(&mut self, key: PeerKey, piece: u32, total: Option<u32>, data: &Bytes) -> MetadataOutcome {
+        let Some(holder) = self.holders.get_mut(&key) else { return MetadataOutcome::Nothing };
         let size = holder.size;
         if holder.asked.remove(&piece).is_none() {
             if holder.late == 0 {
                 return self.fault(key, 1, "it sends metadata that nobody asked for");
             }
-            // It was given up, and is as good as one that came in time.
+            // The answer to a request that was given up: late, but valid.
             holder.late -= 1;
         }
         if total.is_some_and(|total| total != size) {
@@ -180,27 +180,27 @@ impl Search {
             hungry.insert(key);
         }
         let name = self.name(key, size);
-        let Some(draft) = self.drafts.get_mut(&name) else { return Heard::Nothing };
+        let Some(draft) = self.drafts.get_mut(&name) else { return MetadataOutcome::Nothing };
         match draft.pieces.get_mut(piece as usize) {
-            // A copy: the buffer that it came in holds other messages too.
+            // Copied so as not to keep the whole receive buffer alive.
             Some(slot @ None) => *slot = Some(Bytes::copy_from_slice(data)),
-            _ => return Heard::Nothing,
+            _ => return MetadataOutcome::Nothing,
         }
         draft.have += 1;
         draft.senders.insert(key);
-        if draft.have as usize == draft.pieces.len() { self.judge(name) } else { Heard::Nothing }
+        if draft.have as usize == draft.pieces.len() { self.judge(name) } else { MetadataOutcome::Nothing }
     }
 
-    /// All pieces of a draft are here.
-    fn judge(&mut self, name: Name) -> Heard {
-        let Some(draft) = self.drafts.remove(&name) else { return Heard::Nothing };
+    /// Verifies the hash of a complete attempt.
+    fn judge(&mut self, name: Name) -> MetadataOutcome {
+        let Some(draft) = self.drafts.remove(&name) else { return MetadataOutcome::Nothing };
         let whole: Vec<u8> = draft.pieces.into_iter().flatten().flatten().collect();
         if Sha1::digest(&whole)[..] == self.hash.0 {
-            return Heard::Whole(whole.into());
+            return MetadataOutcome::Complete(whole.into());
         }
         self.wrong += 1;
         self.hungry = None;
-        // What else was asked for that draft is of no use any more.
+        // Requests of this attempt are obsolete.
         let size = name.0;
         for holder in self.holders.values_mut().filter(|holder| holder.size == size) {
             holder.give_up();
@@ -208,16 +208,16 @@ impl Search {
         match (draft.senders.len(), draft.senders.first()) {
             (1, Some(liar)) => {
                 self.holders.remove(liar);
-                Heard::Lied(*liar)
+                MetadataOutcome::BadHash(*liar)
             }
             _ => {
                 self.alone.insert(size);
-                Heard::Nothing
+                MetadataOutcome::Nothing
             }
         }
     }
 
-    /// A peer will not send a piece: it is left alone for a while.
+    /// Handles a `reject` message: applies the back-off to the peer.
     pub fn rejected(&mut self, now: Instant, key: PeerKey, piece: u32) {
         if let Some(holder) = self.holders.get_mut(&key)
             && holder.asked.remove(&piece).is_some()
@@ -228,21 +228,21 @@ impl Search {
         }
     }
 
-    fn fault(&mut self, key: PeerKey, weight: u32, why: &'static str) -> Heard {
-        let Some(holder) = self.holders.get_mut(&key) else { return Heard::Nothing };
+    fn fault(&mut self, key: PeerKey, weight: u32, why: &'static str) -> MetadataOutcome {
+        let Some(holder) = self.holders.get_mut(&key) else { return MetadataOutcome::Nothing };
         holder.faults += weight.max(1);
         if holder.faults < FAULTS {
-            return Heard::Nothing;
+            return MetadataOutcome::Nothing;
         }
-        self.gone(key);
-        Heard::Useless(key, why)
+        self.on_disconnected(key);
+        MetadataOutcome::Useless(key, why)
     }
 
     fn name(&self, key: PeerKey, size: u32) -> Name {
         (size, self.alone.contains(&size).then_some(key))
     }
 
-    /// Asks: pushes who is to be asked for which piece. Call it after anything that happened, and at [`Self::deadline`].
+    /// Pushes the requests to send. Call after every event and at [`Self::deadline`].
     pub fn poll(&mut self, now: Instant, asks: &mut Vec<(PeerKey, u32)>) {
         if self.next.is_some_and(|at| now >= at) {
             self.hungry = None;
@@ -259,7 +259,7 @@ impl Search {
             }
             holder.rests_until = holder.rests_until.filter(|until| now < *until);
         }
-        // The shortest first: what can be judged soon is judged soon, and needs the least room.
+        // Smallest size first: soonest complete, least memory.
         let meant = |key: &PeerKey| hungry.as_ref().is_none_or(|hungry| hungry.contains(key));
         let mut ready: Vec<(u32, bool, PeerKey)> = self
             .holders
@@ -279,7 +279,7 @@ impl Search {
         self.next = self.look_again_at(now);
     }
 
-    /// How many have been asked just now for each piece of the drafts that several fill.
+    /// Counts the recent requests per piece of the shared attempts.
     fn askers(&self, now: Instant) -> Askers {
         let mut all = Askers::new();
         for holder in self.holders.values() {
@@ -291,7 +291,7 @@ impl Search {
         all
     }
 
-    /// Asks a peer for what its draft lacks: what the fewest others are being asked for first.
+    /// Requests missing pieces from a peer, those with the fewest recent requests first.
     fn ask(
         &mut self,
         now: Instant,
@@ -316,8 +316,9 @@ impl Search {
         }
     }
 
-    /// Whether a draft may be filled: all that are being filled fit into [`limits::METADATA_HELD`]. A shorter one takes
-    /// the room of longer ones, and one that waits takes that of those that had theirs for long.
+    /// Creates the attempt if needed; returns whether [`limits::METADATA_HELD`] allows it.
+    ///
+    /// An attempt may evict larger ones and those older than `hold`.
     fn make_room(&mut self, now: Instant, name: Name) -> bool {
         let held: u64 = self.drafts.keys().map(|(size, _)| u64::from(*size)).sum();
         if self.drafts.contains_key(&name) {
@@ -354,12 +355,12 @@ impl Search {
             }
         }
         let pieces = name.0.div_ceil(BLOCK) as usize;
-        let draft = Draft { pieces: vec![None; pieces], have: 0, senders: BTreeSet::new(), since: now };
+        let draft = MetadataAttempt { pieces: vec![None; pieces], have: 0, senders: BTreeSet::new(), since: now };
         self.drafts.insert(name, draft);
         true
     }
 
-    /// Lets go of drafts that nobody can fill.
+    /// Removes attempts that no peer can complete.
     fn sweep(&mut self) {
         let sizes: BTreeSet<u32> = self.holders.values().map(|holder| holder.size).collect();
         let alone = &self.alone;
@@ -370,29 +371,29 @@ impl Search {
         });
     }
 
-    /// When [`Self::poll`] is to be called although nothing has happened.
+    /// Returns when [`Self::poll`] must be called even if no event occurs.
     #[must_use]
     pub const fn deadline(&self) -> Option<Instant> {
         self.next
     }
 
-    /// When all are to be looked at again; after `now`.
+    /// Returns the next time, after `now`, at which all peers are considered again.
     fn look_again_at(&self, now: Instant) -> Option<Instant> {
         let late = self.holders.values().filter_map(|h| h.asked.values().min()).map(|at| *at + limits::METADATA_ANSWER);
         let rested = self.holders.values().filter_map(|h| h.rests_until);
-        // Those who are asked for nothing may join when others have waited for long, or held their room for long.
+        // Idle peers may take over when requests are no longer recent or when an attempt may be evicted by age.
         let idle = self.holders.values().any(|h| h.rests_until.is_none() && h.asked.is_empty());
         let aged = self.holders.values().flat_map(|h| h.asked.values()).map(|at| *at + YOUNG);
         let held = self.drafts.values().map(|draft| draft.since + self.hold);
         late.chain(rested).chain(aged.chain(held).filter(|_| idle)).filter(|at| *at > now).min()
     }
 
-    /// How it stands.
+    /// Returns the progress for the view.
     #[must_use]
-    pub fn standing(&self) -> Standing {
+    pub fn progress(&self) -> MetadataProgress {
         let furthest = self.drafts.values().max_by_key(|draft| (draft.have, std::cmp::Reverse(draft.pieces.len())));
-        let count = |holds: fn(&Holder) -> bool| self.holders.values().filter(|h| holds(h)).count() as u32;
-        Standing {
+        let count = |holds: fn(&MetadataPeer) -> bool| self.holders.values().filter(|h| holds(h)).count() as u32;
+        MetadataProgress {
             holders: self.holders.len() as u32,
             asked: count(|h| !h.asked.is_empty()),
             resting: count(|h| h.rests_until.is_some()),
@@ -401,10 +402,10 @@ impl Search {
         }
     }
 
-    /// Checks what must always hold, and says what does not. For tests.
+    /// Checks the invariants; for tests.
     ///
     /// # Errors
-    /// The first broken invariant, in words.
+    /// Describes the first violated invariant.
     pub fn check_invariants(&self) -> Result<(), String> {
         let held: u64 = self.drafts.values().flat_map(|d| d.pieces.iter().flatten()).map(|p| p.len() as u64).sum();
         if held > limits::METADATA_HELD as u64 {
@@ -423,14 +424,14 @@ impl Search {
     }
 }
 
-impl Holder {
-    /// What was asked of it need not come any more.
+impl MetadataPeer {
+    /// Gives up all in-flight requests; their pieces may still arrive.
     fn give_up(&mut self) {
         self.late += self.asked.len() as u32;
         self.asked.clear();
     }
 
-    /// Leaves it alone: 5 seconds, then twice as long each time, to five minutes.
+    /// Applies the back-off: 5 s, doubling up to 320 s.
     fn rest(&mut self, now: Instant) {
         let time = Duration::from_secs(5) * 2_u32.pow(self.rests.min(6));
         self.rests += 1;
@@ -438,7 +439,7 @@ impl Holder {
     }
 }
 
-/// Bytes of a piece of metadata of this length.
+/// Returns the size of a metadata piece in bytes.
 fn length(size: u32, piece: u32) -> usize {
     let begin = u64::from(piece) * u64::from(BLOCK);
     u64::from(size).saturating_sub(begin).min(u64::from(BLOCK)) as usize

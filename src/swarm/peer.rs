@@ -1,4 +1,4 @@
-//! One connected peer as the torrent sees it: flags, requests in flight, how deep its pipeline is.
+//! A connected peer: choke and interest flags, in-flight requests, pipeline depth, rates.
 
 use std::collections::{BTreeSet, VecDeque};
 use std::net::{IpAddr, SocketAddr};
@@ -8,83 +8,82 @@ use thiserror::Error;
 
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
-use crate::swarm::exchange::Exchange;
-use crate::swarm::history::{Happened, History, Share};
-use crate::swarm::picker::Giver;
-use crate::swarm::rate::{Allowance, Meter};
-use crate::swarm::torrent::{Hello, Method};
+use crate::swarm::pex::PexState;
+use crate::swarm::picker::BlockSource;
+use crate::swarm::rate::{BurstLimiter, RateMeter};
+use crate::swarm::timeline::{PeerEvent, TimeShare, Timeline};
+use crate::swarm::torrent::{CryptoMethod, PeerInfo};
 use crate::swarm::view::Source;
 use crate::wire::message::{Block, PeerId, PieceIndex, Reserved};
 
-/// A block asked of a peer.
+/// A block request sent to a peer and not yet answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Asked {
-    /// Its piece.
+pub struct InFlightRequest {
     pub piece: PieceIndex,
-    /// Its number within the piece.
+    /// Block index within the piece.
     pub block: u32,
-    /// When it was asked for.
+    /// When the request was sent.
     pub at: Instant,
 }
 
-/// What a peer is told while we super-seed (BEP 16): nothing but the pieces offered to it, one after the other.
+/// Super-seeding state of one peer (BEP 16): the pieces announced and the piece on offer.
 #[derive(Debug)]
-pub struct Mask {
-    /// What it was told of.
+pub struct SuperSeedState {
+    /// Pieces announced to the peer.
     pub told: Bitfield,
-    /// When it last told of a piece that it has got, from us or from others.
+    /// When the peer last announced a new piece, whatever its origin.
     pub moved: Option<Instant>,
-    /// The piece on offer, and since when.
+    /// The offered piece and when it was offered.
     pub offer: Option<(PieceIndex, Instant)>,
-    /// It is being told of everything: the next piece to tell.
+    /// Super-seeding to the peer is ending: the next piece to announce.
     pub lifted: Option<u32>,
 }
 
-/// The ids by which a peer takes extended messages (BEP 10); `None` where it does not.
+/// Extended message ids of a peer (BEP 10); `None` if it does not support the extension.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Takes {
-    /// Metadata exchange (BEP 9).
+pub struct ExtensionIds {
+    /// `ut_metadata` (BEP 9).
     pub metadata: Option<u8>,
-    /// Peer exchange (BEP 11).
+    /// `ut_pex` (BEP 11).
     pub pex: Option<u8>,
-    /// Word that we do not have a piece any more (BEP 54).
+    /// `lt_donthave` (BEP 54).
     pub dont_have: Option<u8>,
-    /// Introductions (BEP 55).
+    /// `ut_holepunch` (BEP 55).
     pub holepunch: Option<u8>,
 }
 
-/// What a peer says that it has while nobody knows how many pieces there are.
+/// The pieces of a peer as received before the metadata: the number of pieces is still unknown.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Early {
-    /// Everything (BEP 6).
+pub struct PendingBitfield {
+    /// `have all` (BEP 6) was received.
     all: bool,
-    /// Pieces as in a bitfield, as long as they need.
+    /// Announced pieces in bitfield order, grown as needed.
     bits: Vec<u8>,
-    /// Bytes of the bitfield that it sent: tells whether that was one of this torrent.
+    /// Length in bytes of the received bitfield, to be checked against the metadata.
     length: Option<usize>,
-    /// It has said something.
+    /// Any bitfield, `have`, `have all` or `have none` was received.
     said: bool,
 }
 
-/// What was said cannot be true of this torrent.
+/// The announced pieces do not fit the piece count of this torrent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("what it said that it has is of another torrent")]
-pub struct OtherTorrent;
+pub struct BitfieldMismatch;
 
-impl Early {
-    /// It has everything.
-    pub const fn has_all(&mut self) {
+impl PendingBitfield {
+    /// Records `have all`.
+    pub const fn on_have_all(&mut self) {
         (self.all, self.said) = (true, true);
     }
 
-    /// It has nothing.
-    pub const fn has_none(&mut self) {
+    /// Records `have none`.
+    pub const fn on_have_none(&mut self) {
         self.said = true;
     }
 
-    /// It has this piece, one of the first [`limits::PIECES`].
+    /// Records `have`; the caller checks that the index is below [`limits::PIECES`].
     pub fn has(&mut self, piece: PieceIndex) {
-        let at = piece.at() / 8;
+        let at = piece.as_usize() / 8;
         if self.bits.len() <= at {
             self.bits.resize(at + 1, 0);
         }
@@ -92,8 +91,8 @@ impl Early {
         self.said = true;
     }
 
-    /// It has what this bitfield says, besides what it had.
-    pub fn has_these(&mut self, bits: &[u8]) {
+    /// Merges a received bitfield.
+    pub fn on_bitfield(&mut self, bits: &[u8]) {
         if self.bits.len() < bits.len() {
             self.bits.resize(bits.len(), 0);
         }
@@ -101,153 +100,149 @@ impl Early {
         (self.length, self.said) = (Some(bits.len()), true);
     }
 
-    /// Bytes that it takes up.
+    /// Returns the bytes of memory in use.
     #[must_use]
     pub const fn held(&self) -> usize {
         self.bits.len()
     }
 
-    /// What that means where there are so many pieces: `None` when it said nothing, an error when it cannot be true.
+    /// Converts into a bitfield of `pieces` pieces; `None` if nothing was received.
     ///
     /// # Errors
-    /// When it has pieces that do not exist.
-    pub fn of(mut self, pieces: u32) -> Result<Option<Bitfield>, OtherTorrent> {
+    /// If an announced piece does not exist or the bitfield has the wrong length.
+    pub fn into_bitfield(mut self, pieces: u32) -> Result<Option<Bitfield>, BitfieldMismatch> {
         let length = pieces.div_ceil(8) as usize;
         if self.bits.len() > length || self.length.is_some_and(|told| told != length) {
-            return Err(OtherTorrent);
+            return Err(BitfieldMismatch);
         }
         if !self.said {
             return Ok(None);
         }
         self.bits.resize(length, 0);
-        let told = Bitfield::from_wire(&self.bits, pieces).ok_or(OtherTorrent)?;
+        let told = Bitfield::from_wire(&self.bits, pieces).ok_or(BitfieldMismatch)?;
         Ok(Some(if self.all { Bitfield::full(pieces) } else { told }))
     }
 }
 
-/// What only a web seed has (BEP 19).
+/// State that only a web seed has (BEP 19).
 #[derive(Debug)]
-pub struct Web {
-    /// Which, by its place among those of the torrent.
+pub struct WebSeedPeer {
+    /// Index among the web seeds of the torrent.
     pub seed: u16,
-    /// Its host, safe to print.
+    /// Host name, safe to print.
     pub host: String,
-    /// Fetches that are not over.
+    /// Number of unfinished fetches.
     pub fetches: usize,
-    /// The piece after the last one asked for.
+    /// The piece after the last one requested.
     pub after: Option<PieceIndex>,
 }
 
-/// One connected peer, or a web seed, which is asked for blocks like one.
+/// A connected peer, or a web seed modeled as one.
 #[derive(Debug)]
 pub struct Peer {
-    /// Its handshake.
-    pub hello: Hello,
-    /// Since when it is connected.
+    /// The result of the handshake.
+    pub hello: PeerInfo,
+    /// Time of the connection.
     pub since: Instant,
-    /// How we learnt of it.
+    /// How the address was found.
     pub source: Source,
-    /// The program's name, safe to print.
+    /// Client name, safe to print.
     pub client: String,
-    /// What it has.
+    /// Pieces of the peer.
     pub has: Bitfield,
-    /// What it said that it has before it was known how many pieces there are.
-    pub early: Early,
-    /// Whether it has said what it has: from then on a bitfield only adds to that.
+    /// Pieces announced before the metadata was known.
+    pub early: PendingBitfield,
+    /// The peer has announced its pieces: a later bitfield is merged instead of replacing them.
     pub told: bool,
-    /// How many pieces that we lack and want it has.
+    /// Number of pieces of the peer that we want and do not have.
     pub wanted: u32,
-    /// It chokes us.
-    pub chokes_us: bool,
-    /// We choke it.
-    pub choked: bool,
-    /// Since when we choke or unchoke it.
+    pub peer_choking: bool,
+    pub am_choking: bool,
+    /// Time of the last change of `am_choking`.
     pub turned: Instant,
-    /// We told it that we are interested.
-    pub interesting: bool,
-    /// It is interested.
-    pub interested: bool,
-    /// It says that it only uploads (BEP 21).
+    pub am_interested: bool,
+    pub peer_interested: bool,
+    /// The peer is upload-only (BEP 21).
     pub upload_only: bool,
-    /// Where it listens, by its own word.
+    /// Listen address, from the extension handshake.
     pub listens: Option<SocketAddr>,
-    /// Introductions that it may ask for.
-    pub introductions: Option<Allowance>,
-    /// Blocks asked of it, oldest first.
-    pub inflight: VecDeque<Asked>,
-    /// Blocks that may still come although they were given up, before the next one counts as unasked.
+    /// Rate limit of the rendezvous requests of the peer (BEP 55).
+    pub introductions: Option<BurstLimiter>,
+    /// In-flight requests, oldest first.
+    pub inflight: VecDeque<InFlightRequest>,
+    /// Given-up requests whose blocks may still arrive; further blocks count as `unasked`.
     pub late: u32,
-    /// Blocks that came without being asked for.
+    /// Number of unrequested blocks received.
     pub unasked: u32,
-    /// Pieces that it may be asked for while it chokes us (BEP 6).
+    /// Allowed fast pieces: requestable while the peer chokes us (BEP 6).
     pub allowed: BTreeSet<PieceIndex>,
-    /// It let us wait too long, and no block has come since.
+    /// Requests timed out, and no block has arrived since.
     pub snubbed: bool,
-    /// The last round unchoked it because it was its turn (optimistic unchoke).
-    pub in_turn: bool,
-    /// When the last block that was asked for came, or the first was asked.
+    /// Unchoked by the optimistic unchoke of the last round.
+    pub optimistic: bool,
+    /// Time of the last requested block, or of the first request.
     pub served: Instant,
-    /// How many requests it takes at once.
+    /// Maximum number of in-flight requests the peer accepts (`reqq`, BEP 10).
     pub reqq: usize,
-    /// Depth of the pipeline in its first second.
+    /// Pipeline depth during the first second.
     ramp: usize,
-    /// Blocks it asked for.
+    /// Blocks requested by the peer.
     pub queue: VecDeque<Block>,
-    /// Payload bytes in its writer's hands.
+    /// Payload bytes handed to the writer and not yet sent.
     pub handed: u64,
-    /// Requests that came while the queue was full.
+    /// Requests received while `queue` was full.
     pub excess: usize,
-    /// Payload from it.
-    pub down: Meter,
-    /// Payload to it.
-    pub up: Meter,
-    /// Blocks of its host that were in pieces that failed their hash.
+    /// Payload download meter.
+    pub down: RateMeter,
+    /// Payload upload meter.
+    pub up: RateMeter,
+    /// Blocks of this host in pieces that failed their hash check.
     pub failed: u32,
-    /// The ids by which it takes extended messages, as it says.
-    pub takes: Takes,
-    /// Bytes of its metadata, as it says (BEP 9).
+    /// Extended message ids of the peer.
+    pub extension_ids: ExtensionIds,
+    /// `metadata_size` of the peer in bytes (BEP 9).
     pub metadata_size: Option<u32>,
-    /// Pieces of metadata that it may still have of us.
-    pub metadata: Allowance,
-    /// Peer exchange with it.
-    pub exchange: Exchange,
-    /// Pieces that came to us and that it has not been told of: it has everything, and only likes to see how far we are.
-    pub untold: Vec<PieceIndex>,
-    /// It has told where its DHT node is (BEP 5).
-    pub told_node: bool,
-    /// It does not know of everything that we have (BEP 16).
-    pub mask: Option<Mask>,
-    /// It is a web seed.
-    pub web: Option<Web>,
-    /// What happened between us.
-    pub history: History,
-    /// Of the time: it choked us, we choked it.
-    pub chokes: (Share, Share),
-    chatter: Allowance,
-    /// Blocks refused since it last gave one.
+    /// Rate limit of the metadata pieces sent to the peer.
+    pub metadata: BurstLimiter,
+    /// PEX state.
+    pub pex: PexState,
+    /// Received pieces not announced to the peer yet. Used for seeds, which need `have` for display only.
+    pub unannounced: Vec<PieceIndex>,
+    /// The peer has sent its DHT port (`port`, BEP 5).
+    pub sent_dht_port: bool,
+    /// Super-seeding state; `None` if all pieces are announced (BEP 16).
+    pub super_seed: Option<SuperSeedState>,
+    /// Set for a web seed.
+    pub web: Option<WebSeedPeer>,
+    /// Events of the connection for the view.
+    pub history: Timeline,
+    /// Share of the time that the peer choked us, and that we choked the peer.
+    pub chokes: (TimeShare, TimeShare),
+    chatter: BurstLimiter,
+    /// Consecutive rejected requests since the last block.
     refusals: u32,
-    /// It is not asked for anything before.
-    patience: Instant,
+    /// No requests to the snubbed peer before this time.
+    snub_backoff_until: Instant,
 }
 
 impl Peer {
-    /// A peer that has just shaken hands, of a torrent of `pieces` pieces.
+    /// Creates a peer after its handshake, for a torrent of `pieces` pieces.
     #[must_use]
-    pub fn new(now: Instant, hello: Hello, source: Source, pieces: u32) -> Self {
+    pub fn new(now: Instant, hello: PeerInfo, source: Source, pieces: u32) -> Self {
         Peer {
             hello,
             since: now,
             source,
-            client: crate::wire::client::name(&hello.peer_id),
+            client: crate::wire::peer_id::client_name(&hello.peer_id),
             has: Bitfield::new(pieces),
-            early: Early::default(),
+            early: PendingBitfield::default(),
             told: false,
             wanted: 0,
-            chokes_us: true,
-            choked: true,
+            peer_choking: true,
+            am_choking: true,
             turned: now,
-            interesting: false,
-            interested: false,
+            am_interested: false,
+            peer_interested: false,
             upload_only: false,
             listens: None,
             introductions: None,
@@ -256,103 +251,107 @@ impl Peer {
             unasked: 0,
             allowed: BTreeSet::new(),
             snubbed: false,
-            in_turn: false,
+            optimistic: false,
             served: now,
             reqq: limits::REQUESTS_OUT_UNTOLD,
             ramp: 64,
             queue: VecDeque::new(),
             handed: 0,
             excess: 0,
-            down: Meter::default(),
-            up: Meter::default(),
+            down: RateMeter::default(),
+            up: RateMeter::default(),
             failed: 0,
-            takes: Takes::default(),
+            extension_ids: ExtensionIds::default(),
             metadata_size: None,
-            metadata: Allowance::new(now, limits::METADATA_BURST, limits::METADATA_RATE),
-            exchange: Exchange::default(),
-            untold: Vec::new(),
-            told_node: false,
-            mask: None,
+            metadata: BurstLimiter::new(now, limits::METADATA_BURST, limits::METADATA_RATE),
+            pex: PexState::default(),
+            unannounced: Vec::new(),
+            sent_dht_port: false,
+            super_seed: None,
             web: None,
-            history: History::new(now, if hello.outgoing { Happened::Called } else { Happened::Came }),
-            chokes: (Share::new(now, true), Share::new(now, true)),
-            chatter: Allowance::new(now, limits::CHATTER_BURST, limits::CHATTER_RATE),
+            history: Timeline::new(now, if hello.outgoing { PeerEvent::Dialled } else { PeerEvent::AcceptedIncoming }),
+            chokes: (TimeShare::new(now, true), TimeShare::new(now, true)),
+            chatter: BurstLimiter::new(now, limits::CHATTER_BURST, limits::CHATTER_RATE),
             refusals: 0,
-            patience: now,
+            snub_backoff_until: now,
         }
     }
 
-    /// A web seed of a torrent of `pieces` pieces: one that never chokes and never asks for anything.
+    /// Creates a web seed, which never chokes and never sends requests.
     #[must_use]
     pub fn web(now: Instant, seed: u16, host: String, pieces: u32) -> Self {
-        // It has no address that would mean anything: names are looked up anew for each connection.
+        // Placeholder address: the host name is resolved for each connection.
         let addr = SocketAddr::from(([0, 0, 0, 0], 0));
         let (peer_id, reserved) = (PeerId([0; 20]), Reserved::default());
-        let hello = Hello { addr, outgoing: true, utp: false, peer_id, reserved, encrypted: None };
+        let hello = PeerInfo { addr, outgoing: true, utp: false, peer_id, reserved, encrypted: None };
         Peer {
             client: "web seed".into(),
             told: true,
-            chokes_us: false,
+            peer_choking: false,
             upload_only: true,
-            chokes: (Share::new(now, false), Share::new(now, true)),
+            chokes: (TimeShare::new(now, false), TimeShare::new(now, true)),
             reqq: 2 * limits::WEB_SEED_RUN,
-            // A slow one is not to hold much before that is known of it.
+            // Few requests at first, so that a slow web seed does not reserve many blocks.
             ramp: 16,
-            web: Some(Web { seed, host, fetches: 0, after: None }),
-            history: History::new(now, Happened::Asked),
+            web: Some(WebSeedPeer { seed, host, fetches: 0, after: None }),
+            history: Timeline::new(now, PeerEvent::Asked),
             ..Peer::new(now, hello, Source::Web, pieces)
         }
     }
 
-    /// How it is called in sentences: its address, or its host if it is a web seed.
+    /// Returns the display name: the address, or the host of a web seed.
     #[must_use]
     pub fn name(&self) -> String {
         self.web.as_ref().map_or_else(|| self.hello.addr.to_string(), |web| web.host.clone())
     }
 
-    /// Who is to blame for what it sends.
+    /// Returns the source to blame for bad blocks.
     #[must_use]
-    pub fn giver(&self) -> Giver {
-        self.web.as_ref().map_or_else(|| Giver::Host(self.ip()), |web| Giver::Web(web.seed))
+    pub fn block_source(&self) -> BlockSource {
+        self.web.as_ref().map_or_else(|| BlockSource::Host(self.ip()), |web| BlockSource::Web(web.seed))
     }
 
-    /// Its host.
+    /// Returns the IP address in canonical form.
     #[must_use]
     pub fn ip(&self) -> IpAddr {
         self.hello.addr.ip().to_canonical()
     }
 
-    /// The address by which others can be introduced to it (BEP 55): the one that its router has for it where it came by
-    /// uTP, else where it listens.
+    /// Returns the address for hole punching to this peer (BEP 55).
+    ///
+    /// An incoming TCP connection has an ephemeral source port: its listen address is used instead, if known.
+    /// Otherwise the address of the connection, which over uTP is also the one mapped by the peer's NAT.
     #[must_use]
-    pub fn known_as(&self) -> SocketAddr {
+    pub fn holepunch_addr(&self) -> SocketAddr {
         let called_us_by_tcp = !self.hello.outgoing && !self.hello.utp;
         self.listens.filter(|_| called_us_by_tcp).unwrap_or(self.hello.addr)
     }
 
-    /// Whether it has every piece.
+    /// Returns whether the peer has every piece.
     #[must_use]
     pub fn is_seed(&self) -> bool {
         !self.has.is_empty() && self.has.is_full()
     }
 
-    /// Whether it has every piece, or says that it wants none (BEP 21).
+    /// Returns whether the peer is a seed, or upload-only (BEP 21) and not interested.
     #[must_use]
     pub fn wants_nothing(&self) -> bool {
-        self.is_seed() || (self.upload_only && !self.interested)
+        self.is_seed() || (self.upload_only && !self.peer_interested)
     }
 
-    /// How many blocks should be asked of it at once: two seconds' worth at its present rate, so that a link of any
-    /// length stays full; in its first second twice as many for each batch that came.
+    /// Returns the target number of in-flight requests.
+    ///
+    /// Two seconds' worth of blocks at the current rate keep a link of any latency busy. During the first second the
+    /// depth grows by one per received block, like slow start. A snubbed peer gets at most one request.
     #[must_use]
-    pub fn depth(&self, now: Instant) -> usize {
+    pub fn pipeline_depth(&self, now: Instant) -> usize {
         if self.snubbed {
-            return usize::from(now >= self.patience);
+            return usize::from(now >= self.snub_backoff_until);
         }
         let young = self.down.since().is_none_or(|first| now.saturating_duration_since(first) < Duration::from_secs(1));
         let blocks = (2 * self.down.rate(now) / u64::from(limits::BLOCK)) as usize;
         if self.web.is_some() {
-            // A request of a web seed is worth its head only when it brings more than that.
+            // A range request is worth its HTTP overhead only if it is large.
             let run = if young { self.ramp.max(2 * blocks) } else { (2 * blocks).max(16) };
             return run.min(limits::WEB_SEED_RUN);
         }
@@ -360,110 +359,110 @@ impl Peer {
         depth.min(self.reqq).min(limits::REQUESTS_OUT)
     }
 
-    /// Finds and takes out the request that these bytes answer.
+    /// Removes the in-flight request of a received block; returns false if the block was not requested.
     pub fn answered(&mut self, now: Instant, piece: PieceIndex, block: u32) -> bool {
         let Some(at) = self.inflight.iter().position(|a| a.piece == piece && a.block == block) else { return false };
         self.inflight.remove(at);
         self.ramp = (self.ramp + 1).min(limits::REQUESTS_OUT);
         self.served = now;
         if std::mem::take(&mut self.snubbed) {
-            self.history.add(now, Happened::Delivers);
+            self.history.add(now, PeerEvent::Delivers);
         }
         self.refusals = 0;
         true
     }
 
-    /// It chokes us from now on, or serves us; whether that is new.
-    pub fn set_chokes_us(&mut self, now: Instant, chokes: bool) -> bool {
-        if self.chokes_us == chokes {
+    /// Records `choke` or `unchoke` from the peer; returns whether the state changed.
+    pub fn set_peer_choking(&mut self, now: Instant, chokes: bool) -> bool {
+        if self.peer_choking == chokes {
             return false;
         }
-        self.chokes_us = chokes;
+        self.peer_choking = chokes;
         self.chokes.0.set(now, chokes);
-        self.history.add(now, if chokes { Happened::ChokesUs } else { Happened::ServesUs });
+        self.history.add(now, if chokes { PeerEvent::ChokedUs } else { PeerEvent::UnchokedUs });
         true
     }
 
-    /// We choke it from now on, or serve it; whether that is new.
-    pub fn set_choked(&mut self, now: Instant, choked: bool) -> bool {
-        if self.choked == choked {
+    /// Sets whether we choke the peer; returns whether the state changed.
+    pub fn set_am_choking(&mut self, now: Instant, choked: bool) -> bool {
+        if self.am_choking == choked {
             return false;
         }
-        (self.choked, self.turned) = (choked, now);
+        (self.am_choking, self.turned) = (choked, now);
         self.chokes.1.set(now, choked);
-        self.history.add(now, if choked { Happened::Choked } else { Happened::Served });
+        self.history.add(now, if choked { PeerEvent::Choked } else { PeerEvent::Unchoked });
         true
     }
 
-    /// We are interested in it from now on, or not; whether that is new.
-    pub fn set_interesting(&mut self, now: Instant, interesting: bool) -> bool {
-        if self.interesting == interesting {
+    /// Sets whether we are interested; returns whether the state changed.
+    pub fn set_am_interested(&mut self, now: Instant, interesting: bool) -> bool {
+        if self.am_interested == interesting {
             return false;
         }
-        self.interesting = interesting;
-        self.history.add(now, if interesting { Happened::WeWant } else { Happened::WeWantNothing });
+        self.am_interested = interesting;
+        self.history.add(now, if interesting { PeerEvent::AmInterested } else { PeerEvent::AmNotInterested });
         true
     }
 
-    /// It is interested in us from now on, or not; whether that is new.
-    pub fn set_interested(&mut self, now: Instant, interested: bool) -> bool {
-        if self.interested == interested {
+    /// Records `interested` or `not interested` from the peer; returns whether the state changed.
+    pub fn set_peer_interested(&mut self, now: Instant, interested: bool) -> bool {
+        if self.peer_interested == interested {
             return false;
         }
-        self.interested = interested;
-        self.history.add(now, if interested { Happened::ItWants } else { Happened::ItWantsNothing });
+        self.peer_interested = interested;
+        self.history.add(now, if interested { PeerEvent::PeerInterested } else { PeerEvent::PeerNotInterested });
         true
     }
 
-    /// It let us wait too long, or refuses what it says it has.
-    pub fn snub(&mut self, now: Instant, why: Happened) {
+    /// Marks the peer as snubbed; `why` goes to the timeline.
+    pub fn snub(&mut self, now: Instant, why: PeerEvent) {
         if !std::mem::replace(&mut self.snubbed, true) {
             self.history.add(now, why);
         }
     }
 
-    /// It refused a block that it has: after several in a row it counts as one that does not deliver.
+    /// Records a rejected request; more than 16 in a row mark the peer as snubbed for 10 s.
     pub fn refused(&mut self, now: Instant) {
         self.refusals += 1;
         if self.refusals > 16 {
-            self.snub(now, Happened::Refuses);
-            self.patience = now + Duration::from_secs(10);
+            self.snub(now, PeerEvent::Refuses);
+            self.snub_backoff_until = now + Duration::from_secs(10);
         }
     }
 
-    /// When this peer is late, if nothing that it was asked for comes before.
+    /// Returns when the oldest in-flight request times out.
     #[must_use]
     pub fn late_at(&self) -> Option<Instant> {
         self.inflight.front().map(|first| first.at.max(self.served) + limits::REQUEST)
     }
 
-    /// Counts a message that is neither a block nor a request; false when there were too many.
-    pub fn chat(&mut self, now: Instant) -> bool {
+    /// Counts a message other than a block or a request; returns false above the rate limit.
+    pub fn count_control_message(&mut self, now: Instant) -> bool {
         self.chatter.take(now)
     }
 
-    /// The flag letters that people know from other clients.
+    /// Returns the flag letters of the peer list as used by other clients.
     #[must_use]
     pub fn flags(&self) -> String {
         let mut flags = String::new();
-        match (self.interesting, self.chokes_us) {
+        match (self.am_interested, self.peer_choking) {
             (true, false) => flags.push('D'),
             (true, true) => flags.push('d'),
             (false, false) => flags.push('K'),
             _ => {}
         }
-        match (self.interested, self.choked) {
+        match (self.peer_interested, self.am_choking) {
             (true, false) => flags.push('U'),
             (true, true) => flags.push('u'),
             (false, false) => flags.push('?'),
             _ => {}
         }
-        flags.extend((self.in_turn && !self.choked).then_some('O'));
+        flags.extend((self.optimistic && !self.am_choking).then_some('O'));
         flags.extend(self.snubbed.then_some('S'));
         flags.extend((!self.hello.outgoing).then_some('I'));
         flags.extend(self.hello.encrypted.map(|method| match method {
-            Method::Rc4 => 'E',
-            Method::Plaintext => 'e',
+            CryptoMethod::Rc4 => 'E',
+            CryptoMethod::Plaintext => 'e',
         }));
         flags.extend(self.hello.utp.then_some('P'));
         match self.source {
@@ -482,21 +481,21 @@ mod tests {
 
     #[test]
     fn what_was_said_early_holds_later_or_was_a_lie() {
-        let of = |say: fn(&mut Early), pieces| {
-            let mut early = Early::default();
+        let of = |say: fn(&mut PendingBitfield), pieces| {
+            let mut early = PendingBitfield::default();
             say(&mut early);
-            early.of(pieces).map(|has| has.map(|has| has.count()))
+            early.into_bitfield(pieces).map(|has| has.map(|has| has.count()))
         };
         assert_eq!(of(|_| (), 9), Ok(None));
-        assert_eq!(of(Early::has_none, 9), Ok(Some(0)));
-        assert_eq!(of(Early::has_all, 9), Ok(Some(9)));
+        assert_eq!(of(PendingBitfield::on_have_none, 9), Ok(Some(0)));
+        assert_eq!(of(PendingBitfield::on_have_all, 9), Ok(Some(9)));
         assert_eq!(of(|it| it.has(PieceIndex(8)), 9), Ok(Some(1)));
-        assert_eq!(of(|it| it.has(PieceIndex(9)), 9), Err(OtherTorrent), "a spare bit");
-        assert_eq!(of(|it| it.has(PieceIndex(800)), 9), Err(OtherTorrent));
-        assert_eq!(of(|it| it.has_these(&[0xff, 0x80]), 9), Ok(Some(9)));
-        assert_eq!(of(|it| it.has_these(&[0xff]), 9), Err(OtherTorrent));
-        let both = |it: &mut Early| {
-            it.has_these(&[0x80, 0]);
+        assert_eq!(of(|it| it.has(PieceIndex(9)), 9), Err(BitfieldMismatch), "a spare bit");
+        assert_eq!(of(|it| it.has(PieceIndex(800)), 9), Err(BitfieldMismatch));
+        assert_eq!(of(|it| it.on_bitfield(&[0xff, 0x80]), 9), Ok(Some(9)));
+        assert_eq!(of(|it| it.on_bitfield(&[0xff]), 9), Err(BitfieldMismatch));
+        let both = |it: &mut PendingBitfield| {
+            it.on_bitfield(&[0x80, 0]);
             it.has(PieceIndex(8));
         };
         assert_eq!(of(both, 9), Ok(Some(2)));

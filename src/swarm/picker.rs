@@ -1,15 +1,15 @@
-//! What to fetch next: rarest first, unfinished pieces first, by priority or in order.
+//! The piece picker: partial pieces first, then by priority and rarest first, or sequential.
 //!
-//! A piece is in exactly one state: had, wanted, active (some block of it asked for or here) or ignored.
+//! A piece is in exactly one state: have, wanted, active (some block requested or received) or ignored.
 //!
-//! A peer that begins a piece owns it and goes on with it: its blocks then come in order, which hashing and writing
-//! like. Others help only when nothing else is left for them, or when the owner stopped delivering.
+//! A peer that starts a piece owns it and continues with it, so blocks arrive in order, which suits hashing and
+//! writing. Other peers join only if nothing else is left for them or if the owner stopped delivering.
 
 mod active;
 mod amounts;
+mod availability;
 mod check;
-mod order;
-mod run;
+mod contiguous;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
@@ -22,10 +22,10 @@ use crate::swarm::torrent::PeerKey;
 use crate::swarm::view::Priority;
 use crate::wire::message::PieceIndex;
 
-use active::{Active, Slot};
-use order::Order;
+use active::{BlockState, PartialPiece};
+use availability::AvailabilityIndex;
 
-/// Pieces fetched at random before the rarest come first, so that there soon is something to trade.
+/// Number of pieces picked at random before rarest first, to have something to trade soon.
 const RANDOM_START: u32 = 4;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -36,67 +36,68 @@ enum PieceState {
     Ignored,
 }
 
-/// Who gave a block, and is to blame when it is bad.
+/// The sender of a block, to blame if the block is bad.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Giver {
-    /// A peer: its host, whatever its port.
+pub enum BlockSource {
+    /// The IP address of a peer, whatever its port.
     Host(IpAddr),
-    /// A web seed, by its place among those of the torrent.
+    /// The index of a web seed.
     Web(u16),
 }
 
-impl From<IpAddr> for Giver {
+impl From<IpAddr> for BlockSource {
     fn from(ip: IpAddr) -> Self {
-        Giver::Host(ip)
+        BlockSource::Host(ip)
     }
 }
 
-/// What became of a block that came.
+/// The effect of a received block.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Arrival {
-    /// It was missing. `whole` when it was its piece's last.
+pub enum BlockOutcome {
+    /// The block was missing.
     Fresh {
-        /// No block of the piece is missing now.
+        /// The piece is complete now.
         whole: bool,
-        /// How many peers were asked for it.
+        /// Number of peers the block was requested from.
         askers: u8,
     },
-    /// It was there already, or its piece is not being fetched.
+    /// The block was received before, or its piece is not active.
     Useless,
 }
 
-/// The picker of one torrent.
+/// The piece picker of one torrent.
 #[derive(Debug)]
 pub struct Picker {
     map: DataMap,
     geometry: Geometry,
-    /// Bytes that are no part of a wanted file: files that are not wanted, and padding.
+    /// Bytes outside wanted files: unwanted files and padding.
     unwanted: ByteRanges,
     amounts: Amounts,
     state: Vec<PieceState>,
     have: Bitfield,
-    order: Order,
-    active: BTreeMap<PieceIndex, Active>,
+    order: AvailabilityIndex,
+    active: BTreeMap<PieceIndex, PartialPiece>,
     /// Active pieces with free blocks, by owner.
     open: BTreeMap<Option<PeerKey>, BTreeSet<PieceIndex>>,
-    /// Pieces to be fetched from one peer alone.
+    /// Pieces on parole: to be fetched from a single peer.
     parole: BTreeSet<PieceIndex>,
     unasked: u64,
-    /// Pieces neither had nor ignored.
+    /// Number of pieces in state wanted or active.
     lacking: u32,
     sequential: bool,
     cursor: u32,
 }
 
 impl Picker {
-    /// A picker that wants every piece, with the rarest in random order, of a torrent without padding.
+    /// Creates a picker for a torrent without padding that wants every piece.
     #[must_use]
     pub fn new(geometry: Geometry, rng: &mut fastrand::Rng) -> Self {
         Picker::with_map(DataMap::new(geometry, ByteRanges::default()), rng)
     }
 
-    /// A picker that wants every piece, with the rarest in random order. Padding is never picked: a piece of nothing
-    /// else is there when the disk says so, and not wanted before.
+    /// Creates a picker that wants every piece; pieces of equal rarity are in random order.
+    ///
+    /// Padding is never requested. A piece of only padding is ignored until the disk reports it as verified.
     #[must_use]
     pub fn with_map(map: DataMap, rng: &mut fastrand::Rng) -> Self {
         let geometry = map.geometry();
@@ -108,7 +109,7 @@ impl Picker {
             amounts: Amounts { size, wanted: size, to_fetch: size, ..Amounts::default() },
             state: vec![PieceState::Wanted; n as usize],
             have: Bitfield::new(n),
-            order: Order::new(n, rng),
+            order: AvailabilityIndex::new(n, rng),
             active: BTreeMap::new(),
             open: BTreeMap::new(),
             parole: BTreeSet::new(),
@@ -124,87 +125,86 @@ impl Picker {
         it
     }
 
-    /// The pieces that are there.
+    /// Returns the verified pieces.
     #[must_use]
     pub const fn have(&self) -> &Bitfield {
         &self.have
     }
 
-    /// How many pieces are wanted and not there.
+    /// Returns the number of pieces that are wanted and missing.
     #[must_use]
-    pub const fn lacking(&self) -> u32 {
+    pub const fn missing(&self) -> u32 {
         self.lacking
     }
 
-    /// How many blocks of wanted pieces are neither here nor asked for.
+    /// Returns the number of blocks of wanted pieces that are neither received nor requested.
     #[must_use]
-    pub const fn unasked(&self) -> u64 {
+    pub const fn unrequested(&self) -> u64 {
         self.unasked
     }
 
-    /// Whether this piece is to be fetched and not there yet.
+    /// Returns whether this piece is wanted and missing.
     #[must_use]
     pub fn wants(&self, piece: PieceIndex) -> bool {
-        matches!(self.state.get(piece.at()), Some(PieceState::Wanted | PieceState::Active))
+        matches!(self.state.get(piece.as_usize()), Some(PieceState::Wanted | PieceState::Active))
     }
 
-    /// Whether blocks of this piece are here or asked for.
+    /// Returns whether blocks of this piece are received or requested.
     #[must_use]
     pub fn is_active(&self, piece: PieceIndex) -> bool {
-        self.state.get(piece.at()) == Some(&PieceState::Active)
+        self.state.get(piece.as_usize()) == Some(&PieceState::Active)
     }
 
-    /// A block of this piece is being asked for now; the first time counts.
+    /// Records when the first block of a piece is requested; later calls change nothing.
     pub fn begun(&mut self, piece: PieceIndex, now: Instant) {
         if let Some(active) = self.active.get_mut(&piece) {
             active.since.get_or_insert(now);
         }
     }
 
-    /// How many blocks of a piece that is being fetched are here, and since when it is being fetched.
+    /// Returns the number of received blocks of an active piece and when its first block was requested.
     #[must_use]
     pub fn progress(&self, piece: PieceIndex) -> Option<(u32, Option<Instant>)> {
         self.active.get(&piece).map(|a| (a.here, a.since))
     }
 
-    /// How many pieces are being fetched: some of their blocks are here or asked for.
+    /// Returns the number of active pieces.
     #[must_use]
     pub fn active(&self) -> u32 {
         self.active.len() as u32
     }
 
-    /// Wanted pieces of which no peer has a copy.
+    /// Returns the number of wanted pieces that no peer has.
     #[must_use]
-    pub fn nowhere(&self) -> u32 {
+    pub fn unavailable(&self) -> u32 {
         let active = self.active.keys().filter(|p| self.order.copies(**p) == 0).count();
         self.order.without_copies() + active as u32
     }
 
-    /// Copies of this piece among the peers.
+    /// Returns the availability of this piece: the number of peers that have it.
     #[must_use]
     pub fn copies(&self, piece: PieceIndex) -> u16 {
         self.order.copies(piece)
     }
 
-    /// Fetch pieces in order, or rarest first.
+    /// Switches between sequential and rarest first.
     pub fn set_sequential(&mut self, on: bool) {
         self.sequential = on;
     }
 
-    /// Whether pieces are fetched in order.
     #[must_use]
     pub const fn sequential(&self) -> bool {
         self.sequential
     }
 
-    /// A peer has this piece.
+    /// Increments the availability of a piece.
     pub fn add_copy(&mut self, piece: PieceIndex) {
         if piece.0 < self.geometry.pieces() {
             self.order.set_copies(piece, self.order.copies(piece).saturating_add(1));
         }
     }
 
-    /// A peer that had this piece has left.
+    /// Decrements the availability of a piece.
     pub fn remove_copy(&mut self, piece: PieceIndex) {
         if piece.0 < self.geometry.pieces() {
             self.order.set_copies(piece, self.order.copies(piece).saturating_sub(1));
@@ -215,7 +215,7 @@ impl Picker {
 
     fn set_state(&mut self, piece: PieceIndex, to: PieceState) {
         let (blocks, data) = (u64::from(self.map.data_blocks(piece)), self.map.piece_data(piece));
-        match self.state[piece.at()] {
+        match self.state[piece.as_usize()] {
             PieceState::Have => {
                 self.have.remove(piece);
                 self.amounts.have -= data;
@@ -237,7 +237,7 @@ impl Picker {
                 self.amounts.to_fetch -= data;
             }
         }
-        self.state[piece.at()] = to;
+        self.state[piece.as_usize()] = to;
         match to {
             PieceState::Have => {
                 self.have.insert(piece);
@@ -254,7 +254,7 @@ impl Picker {
             }
             PieceState::Active => {
                 let alone = self.parole.contains(&piece);
-                self.active.insert(piece, Active::new(self.map.blocks_with_data(piece), alone));
+                self.active.insert(piece, PartialPiece::new(self.map.blocks_with_data(piece), alone));
                 self.unasked += blocks;
                 self.lacking += 1;
                 self.amounts.to_fetch += data;
@@ -262,7 +262,7 @@ impl Picker {
         }
     }
 
-    /// The piece is there: verified after a download or found by a check.
+    /// Marks a piece as verified, after its download or by a check.
     pub fn mark_have(&mut self, piece: PieceIndex) {
         if piece.0 < self.geometry.pieces() && !self.have.has(piece) {
             self.set_state(piece, PieceState::Have);
@@ -270,22 +270,22 @@ impl Picker {
         }
     }
 
-    /// The piece is not there (any more): everything known of it is given up.
+    /// Marks a piece as missing and drops the state of its blocks.
     pub fn mark_lost(&mut self, piece: PieceIndex) {
-        if let Some(PieceState::Have | PieceState::Active) = self.state.get(piece.at()) {
+        if let Some(PieceState::Have | PieceState::Active) = self.state.get(piece.as_usize()) {
             let wanted = self.is_fetched_at(piece, self.order.priority(piece));
             self.set_state(piece, if wanted { PieceState::Wanted } else { PieceState::Ignored });
         }
     }
 
-    /// The piece is to be fetched from one peer alone from now on.
+    /// Puts a piece on parole: the next attempt uses a single peer, so that a bad block can be attributed.
     pub fn set_parole(&mut self, piece: PieceIndex) {
         self.parole.insert(piece);
     }
 
-    /// How much a piece is wanted. A piece that is being fetched is finished all the same.
+    /// Sets the priority of a piece. An active piece is completed even if the priority is `Skip`.
     pub fn set_priority(&mut self, piece: PieceIndex, priority: Priority) {
-        let Some(state) = self.state.get(piece.at()).copied() else { return };
+        let Some(state) = self.state.get(piece.as_usize()).copied() else { return };
         match (state, self.is_fetched_at(piece, priority)) {
             (PieceState::Wanted, false) => self.set_state(piece, PieceState::Ignored),
             (PieceState::Ignored, false) | (PieceState::Have | PieceState::Active | PieceState::Wanted, _) => {}
@@ -308,8 +308,9 @@ impl Picker {
         }
     }
 
-    /// Picks up to `n` blocks for a peer that has the pieces `has`, and counts them as asked of it. Only a peer that
-    /// is `reliable` gets pieces on parole: it would hold them up.
+    /// Picks up to `n` blocks for a peer with the pieces `has` and marks them as requested.
+    ///
+    /// Pieces on parole are started by `reliable` peers only, since a slow peer would delay them.
     pub fn pick(
         &mut self,
         who: PeerKey,
@@ -326,7 +327,7 @@ impl Picker {
             };
             self.take(piece, end - out.len(), out);
         }
-        // Nothing is left to begin: help others with what they have not asked for yet.
+        // No piece is left to start: help with free blocks of other peers' pieces.
         while out.len() < end {
             let theirs = self.active.iter().find(|(p, a)| a.free > 0 && !a.alone && has.has(**p)).map(|(p, _)| *p);
             let Some(piece) = theirs else { break };
@@ -334,9 +335,9 @@ impl Picker {
         }
     }
 
-    /// Picks up to `n` blocks of this one piece, for a peer that may have it while choked (BEP 6).
+    /// Picks up to `n` blocks of one piece: an allowed fast piece of a peer that chokes us (BEP 6).
     pub fn pick_of(&mut self, who: PeerKey, piece: PieceIndex, n: usize, out: &mut Vec<(PieceIndex, u32)>) {
-        if self.state.get(piece.at()) == Some(&PieceState::Wanted) {
+        if self.state.get(piece.as_usize()) == Some(&PieceState::Wanted) {
             self.begin(piece, who);
         }
         if self.active.get(&piece).is_some_and(|a| a.free > 0 && (!a.alone || a.owner == Some(who))) {
@@ -344,7 +345,7 @@ impl Picker {
         }
     }
 
-    /// A piece that this peer has begun, or one that nobody goes on with.
+    /// Returns a piece owned by the peer, or takes over one without an owner.
     fn own_piece(&mut self, who: PeerKey, has: &Bitfield) -> Option<PieceIndex> {
         if let Some(piece) = self.open.get(&Some(who)).and_then(|open| open.first()) {
             return Some(*piece);
@@ -396,7 +397,7 @@ impl Picker {
         self.cursor = first;
         let mut best: Option<PieceIndex> = None;
         for piece in (first..self.geometry.pieces()).map(PieceIndex) {
-            if self.state[piece.at()] == PieceState::Wanted && fits(self, piece) {
+            if self.state[piece.as_usize()] == PieceState::Wanted && fits(self, piece) {
                 let priority = self.order.priority(piece);
                 if best.is_none_or(|b| priority > self.order.priority(b)) {
                     best = Some(piece);
@@ -414,8 +415,8 @@ impl Picker {
         let before = out.len();
         let mut at = active.hint;
         while active.free > 0 && out.len() - before < n && (at as usize) < active.slots.len() {
-            if active.slots[at as usize] == Slot::Free {
-                active.slots[at as usize] = Slot::Asked(1);
+            if active.slots[at as usize] == BlockState::Free {
+                active.slots[at as usize] = BlockState::Requested(1);
                 active.free -= 1;
                 out.push((piece, at));
             }
@@ -429,11 +430,11 @@ impl Picker {
         }
     }
 
-    /// Asks one more peer for a block that is asked for already (endgame); false when it may not be.
-    pub fn ask_again(&mut self, piece: PieceIndex, block: u32, most: u8) -> bool {
+    /// Records a duplicate request of a block (endgame); false if not allowed or `most` is reached.
+    pub fn request_duplicate(&mut self, piece: PieceIndex, block: u32, most: u8) -> bool {
         match self.active.get_mut(&piece) {
             Some(active) if !active.alone => match active.slots.get_mut(block as usize) {
-                Some(Slot::Asked(askers)) if *askers < most => {
+                Some(BlockState::Requested(askers)) if *askers < most => {
                     *askers += 1;
                     true
                 }
@@ -443,13 +444,13 @@ impl Picker {
         }
     }
 
-    /// One peer less is asked for this block: it left, choked, rejected or is late.
+    /// Drops one request for a block: the peer disconnected, choked, rejected or timed out.
     pub fn release(&mut self, piece: PieceIndex, block: u32) {
         let Some(active) = self.active.get_mut(&piece) else { return };
         match active.slots.get_mut(block as usize) {
-            Some(Slot::Asked(askers)) if *askers > 1 => *askers -= 1,
-            Some(slot @ Slot::Asked(_)) => {
-                *slot = Slot::Free;
+            Some(BlockState::Requested(askers)) if *askers > 1 => *askers -= 1,
+            Some(slot @ BlockState::Requested(_)) => {
+                *slot = BlockState::Free;
                 active.free += 1;
                 active.hint = active.hint.min(block);
                 self.unasked += 1;
@@ -461,16 +462,17 @@ impl Picker {
         self.drop_if_untouched(piece);
     }
 
-    /// A piece of which nothing is here nor asked for goes back to the wanted ones.
+    /// Returns an active piece to the wanted ones if none of its blocks is received or requested.
     fn drop_if_untouched(&mut self, piece: PieceIndex) {
-        if self.active.get(&piece).is_some_and(Active::is_untouched) {
+        if self.active.get(&piece).is_some_and(PartialPiece::is_untouched) {
             self.mark_lost(piece);
         }
     }
 
-    /// A peer stopped delivering: its pieces are anybody's. Returns pieces on parole of which blocks are here: they
-    /// begin anew, and the disk must forget them.
-    pub fn disown(&mut self, who: PeerKey) -> Vec<PieceIndex> {
+    /// Releases the pieces of a peer that stopped delivering.
+    ///
+    /// Returns pieces on parole with received blocks: they restart from nothing, and the disk must drop them.
+    pub fn abandon_owner(&mut self, who: PeerKey) -> Vec<PieceIndex> {
         let mut anew = Vec::new();
         for piece in self.active.iter().filter(|(_, a)| a.owner == Some(who)).map(|(p, _)| *p).collect::<Vec<_>>() {
             let Some(active) = self.active.get_mut(&piece) else { continue };
@@ -492,20 +494,22 @@ impl Picker {
         anew
     }
 
-    /// A block has come from `from`, who was asked for it.
-    pub fn arrived(&mut self, piece: PieceIndex, block: u32, from: impl Into<Giver>) -> Arrival {
-        let Some(active) = self.active.get_mut(&piece) else { return Arrival::Useless };
-        let Some(slot @ Slot::Asked(_)) = active.slots.get_mut(block as usize) else { return Arrival::Useless };
-        let askers = if let Slot::Asked(askers) = *slot { askers } else { 1 };
-        *slot = Slot::Here(from.into());
+    /// Records a block received from `from`; ignored unless it was requested.
+    pub fn on_block(&mut self, piece: PieceIndex, block: u32, from: impl Into<BlockSource>) -> BlockOutcome {
+        let Some(active) = self.active.get_mut(&piece) else { return BlockOutcome::Useless };
+        let Some(slot @ BlockState::Requested(_)) = active.slots.get_mut(block as usize) else {
+            return BlockOutcome::Useless;
+        };
+        let askers = if let BlockState::Requested(askers) = *slot { askers } else { 1 };
+        *slot = BlockState::Received(from.into());
         active.here += 1;
-        Arrival::Fresh { whole: active.is_whole(), askers }
+        BlockOutcome::Fresh { whole: active.is_whole(), askers }
     }
 
-    /// Who sent each block of a piece that is whole, `None` for padding; empty when it is not being fetched.
+    /// Returns the sender of each block, `None` for padding; empty if the piece is not active.
     #[must_use]
-    pub fn senders(&self, piece: PieceIndex) -> Vec<Option<Giver>> {
-        let here = |slot: &Slot| if let Slot::Here(giver) = slot { Some(*giver) } else { None };
+    pub fn senders(&self, piece: PieceIndex) -> Vec<Option<BlockSource>> {
+        let here = |slot: &BlockState| if let BlockState::Received(giver) = slot { Some(*giver) } else { None };
         self.active.get(&piece).map(|a| a.slots.iter().map(here).collect()).unwrap_or_default()
     }
 }

@@ -1,39 +1,41 @@
-//! Rates: measuring them and keeping below them.
+//! Transfer rates: a sliding-window meter and token bucket limiters.
 
 use std::time::{Duration, Instant};
 
-/// Bytes a second over the last few seconds.
+/// A sliding-window rate meter, in bytes per second.
 #[derive(Clone, Debug)]
-pub struct Meter {
-    slots: [u64; Meter::SLOTS],
-    /// The length of a slot.
+pub struct RateMeter {
+    slots: [u64; RateMeter::SLOTS],
+    /// Length of a slot in milliseconds.
     slot_ms: u64,
-    /// The slot that `epoch + slot_ms * at` belongs to, counted from the first byte.
+    /// Index of the newest slot, counted from `epoch`.
     at: u64,
     epoch: Option<Instant>,
     total: u64,
 }
 
-impl Default for Meter {
-    /// Over four seconds: what happens now.
+impl Default for RateMeter {
+    /// Creates a meter over four seconds.
     fn default() -> Self {
-        Meter::over(Duration::from_secs(4))
+        RateMeter::over(Duration::from_secs(4))
     }
 }
 
-impl Meter {
+impl RateMeter {
     const SLOTS: usize = 16;
-    /// The shortest time, in milliseconds, that a rate is told of: a first block alone would be an enormous one.
+    /// Minimum time span in milliseconds that a rate is computed over.
+    ///
+    /// Otherwise a first block would yield a huge rate.
     const LEAST_MS: u64 = 250;
 
-    /// A meter over so much time, at least 16 ms.
+    /// Creates a meter over this window, at least 16 ms.
     #[must_use]
     pub fn over(window: Duration) -> Self {
         let slot_ms = (window.as_millis() as u64 / Self::SLOTS as u64).max(1);
-        Meter { slots: [0; Meter::SLOTS], slot_ms, at: 0, epoch: None, total: 0 }
+        RateMeter { slots: [0; RateMeter::SLOTS], slot_ms, at: 0, epoch: None, total: 0 }
     }
 
-    /// Bytes have gone by.
+    /// Adds transferred bytes.
     pub fn add(&mut self, now: Instant, bytes: u64) {
         self.epoch.get_or_insert(now);
         self.advance(now);
@@ -41,13 +43,13 @@ impl Meter {
         self.total += bytes;
     }
 
-    /// All bytes ever.
+    /// Returns the total bytes since creation.
     #[must_use]
     pub const fn total(&self) -> u64 {
         self.total
     }
 
-    /// When the first byte came.
+    /// Returns the time of the first `add`.
     #[must_use]
     pub const fn since(&self) -> Option<Instant> {
         self.epoch
@@ -70,7 +72,7 @@ impl Meter {
         self.at = self.at.max(to);
     }
 
-    /// Bytes a second over the meter's window, or since the first byte if that is later.
+    /// Returns the rate in bytes per second over the window, or since the first byte if that is later.
     #[must_use]
     pub fn rate(&self, now: Instant) -> u64 {
         let slot_now = self.slot_at(now);
@@ -81,25 +83,24 @@ impl Meter {
         let live = Self::SLOTS as u64 - behind;
         let sum: u64 =
             (0..live.min(self.at + 1)).map(|k| self.slots[((self.at - k) % Self::SLOTS as u64) as usize]).sum();
-        // From where the oldest slot begins, not a whole window: the youngest slot is not full yet, and a rate that
-        // counts it as full would swing with it.
+        // The span starts at the oldest slot instead of a whole window ago: the newest slot is partial, and counting
+        // it as full would make the rate oscillate.
         let oldest_ms = self.slot_ms * slot_now.saturating_sub(Self::SLOTS as u64 - 1);
         let span_ms = self.since_epoch_ms(now).saturating_sub(oldest_ms).max(self.slot_ms.min(Self::LEAST_MS));
         (u128::from(sum) * 1000 / u128::from(span_ms)) as u64
     }
 }
 
-/// A token bucket: bytes may be taken as they trickle in at a rate, with a burst of a tenth of a second or of one
-/// block, whichever is more.
+/// A token bucket of bytes. The burst is a tenth of a second or one block, whichever is larger.
 #[derive(Clone, Debug, Default)]
-pub struct Bucket {
+pub struct TokenBucket {
     rate: Option<u64>,
     tokens: i64,
     filled: Option<Instant>,
 }
 
-impl Bucket {
-    /// Sets the rate in bytes a second; `None` is no limit.
+impl TokenBucket {
+    /// Sets the rate in bytes per second; `None` means unlimited. A change empties the bucket.
     pub fn set(&mut self, rate: Option<u64>) {
         if self.rate != rate {
             self.rate = rate;
@@ -107,7 +108,7 @@ impl Bucket {
         }
     }
 
-    /// The rate in bytes a second.
+    /// Returns the rate in bytes per second; `None` means unlimited.
     #[must_use]
     pub const fn limit(&self) -> Option<u64> {
         self.rate
@@ -117,7 +118,7 @@ impl Bucket {
         i64::try_from((rate / 10).max(u64::from(crate::limits::BLOCK))).unwrap_or(i64::MAX)
     }
 
-    /// Takes `bytes` if any token is left: the bucket may go below zero once, which later bytes wait for.
+    /// Takes `bytes` if any token is left. The balance may go negative, which delays the next take.
     pub fn take(&mut self, now: Instant, bytes: u64) -> bool {
         let Some(rate) = self.rate else { return true };
         let filled = *self.filled.get_or_insert(now);
@@ -133,7 +134,7 @@ impl Bucket {
         true
     }
 
-    /// When the next byte may be taken; `None` if now, or never.
+    /// Returns the time until the next take can succeed; `None` if it can now, or never (rate 0).
     #[must_use]
     pub fn ready_in(&self) -> Option<Duration> {
         let rate = self.rate.filter(|rate| *rate > 0)?;
@@ -141,23 +142,23 @@ impl Bucket {
     }
 }
 
-/// A number of things that may be done at once, and that grows again by so many a second.
+/// A rate limiter for events: a burst, refilled at a rate per second.
 #[derive(Clone, Copy, Debug)]
-pub struct Allowance {
+pub struct BurstLimiter {
     burst: u32,
     rate: u32,
     left: u32,
     at: Instant,
 }
 
-impl Allowance {
-    /// `burst` at once, and `rate` a second from then on.
+impl BurstLimiter {
+    /// Creates a limiter that allows `burst` events at once and `rate` per second after that.
     #[must_use]
     pub const fn new(now: Instant, burst: u32, rate: u32) -> Self {
-        Allowance { burst, rate, left: burst, at: now }
+        BurstLimiter { burst, rate, left: burst, at: now }
     }
 
-    /// Takes one; false when there is none.
+    /// Takes one permit; returns false if none is left.
     pub fn take(&mut self, now: Instant) -> bool {
         let gained = now.saturating_duration_since(self.at).as_millis() * u128::from(self.rate) / 1000;
         if gained > 0 {
@@ -178,7 +179,7 @@ mod tests {
     #[test]
     fn a_steady_flow_is_measured_right_and_forgotten() {
         let t0 = Instant::now();
-        let mut m = Meter::default();
+        let mut m = RateMeter::default();
         for ms in (0..8000).step_by(10) {
             m.add(t0 + Duration::from_millis(ms), 1000);
         }
@@ -191,7 +192,7 @@ mod tests {
     #[test]
     fn a_steady_flow_has_one_rate_in_every_part_of_a_slot() {
         let t0 = Instant::now();
-        let mut m = Meter::over(Duration::from_secs(32));
+        let mut m = RateMeter::over(Duration::from_secs(32));
         for ms in 0..100_000 {
             let now = t0 + Duration::from_millis(ms);
             m.add(now, 1000);
@@ -200,7 +201,7 @@ mod tests {
                 assert!((999_000..=1_001_000).contains(&rate), "{rate} after {ms} ms");
             }
         }
-        // A pause of some seconds takes its part of the window, and no more.
+        // A pause of some seconds lowers the rate by its share of the window only.
         let rate = m.rate(t0 + Duration::from_secs(108));
         assert!((700_000..=800_000).contains(&rate), "{rate}");
     }
@@ -208,7 +209,7 @@ mod tests {
     #[test]
     fn a_bucket_never_gives_more_than_rate_and_burst() {
         let t0 = Instant::now();
-        let mut b = Bucket::default();
+        let mut b = TokenBucket::default();
         b.set(Some(100_000));
         let mut given = 0;
         for ms in 0..10_000 {
@@ -227,7 +228,7 @@ mod tests {
     #[test]
     fn an_allowance_is_a_burst_and_a_rate() {
         let t0 = Instant::now();
-        let mut a = Allowance::new(t0, 5, 10);
+        let mut a = BurstLimiter::new(t0, 5, 10);
         assert_eq!((0..20).filter(|_| a.take(t0)).count(), 5);
         let later = t0 + Duration::from_millis(300);
         assert_eq!((0..20).filter(|_| a.take(later)).count(), 3);

@@ -1,109 +1,109 @@
-//! Why a torrent is no faster: one sentence from the machine's own numbers, never a guess, never nothing.
+//! Diagnosis: derives one sentence about why a torrent is not faster, from measured numbers only.
 
 use std::path::Path;
 
 use humansize::{DECIMAL, format_size};
 
-use crate::swarm::candidates::Failures;
-use crate::swarm::event::Reach;
-use crate::swarm::metadata::Standing;
+use crate::swarm::event::Reachability;
+use crate::swarm::metadata::MetadataProgress;
+use crate::swarm::peer_list::Failures;
 use crate::swarm::view::{Reason, SourceRow, State};
 
-/// The numbers that a reason is made of.
+/// The numbers from which a reason is derived.
 #[derive(Clone, Debug, Default)]
-pub struct Facts {
-    /// What the torrent is doing.
+pub struct DiagnosisInput {
     pub state: State,
-    /// The fault that stopped it.
+    /// The disk error that halted the torrent.
     pub fault: Option<String>,
-    /// Pieces hashed, while checking.
+    /// Pieces hashed so far during a check.
     pub checked: u32,
-    /// All pieces.
+    /// Number of pieces of the torrent.
     pub pieces: u32,
-    /// Pieces that are here.
+    /// Verified pieces.
     pub have: u32,
-    /// Wanted pieces that are not here.
+    /// Wanted pieces that are not verified.
     pub lacking: u32,
-    /// Of them, pieces that no connected peer has.
+    /// Of these, pieces that no connected peer has.
     pub missing: u32,
-    /// Of them, pieces that are being fetched.
+    /// Of the `lacking` pieces, those partly received or requested.
     pub active: u32,
-    /// Every block that is wanted is here or asked for.
+    /// Every wanted block is received or requested.
     pub all_asked: bool,
-    /// Bytes asked for and not here.
+    /// Bytes requested and not yet received.
     pub outstanding: u64,
-    /// All files.
+    /// Number of files, without padding.
     pub files: u32,
-    /// Of them, files that are not wanted.
+    /// Of these, files with priority `Skip`.
     pub skipped: u32,
     /// Connected peers.
     pub peers: u32,
-    /// Of them, complete ones.
+    /// Connected seeds.
     pub seeds: u32,
-    /// Peers that have something we want.
+    /// Peers that we are interested in.
     pub interesting: u32,
-    /// Of them, those that choke us.
+    /// Of these, peers that choke us.
     pub choking: u32,
-    /// Of those that serve us, those that let us wait.
+    /// Peers that we are interested in, that do not choke us, and that took too long to send a block.
     pub snubbed: u32,
-    /// Peers that are asked for blocks.
+    /// Peers with requests in flight.
     pub asked: u32,
-    /// Peers that send payload.
+    /// Peers that send payload to us.
     pub giving: u32,
-    /// Peers that want something of ours.
+    /// Peers that are interested in us.
     pub interested: u32,
-    /// Peers that take payload.
+    /// Peers that receive payload from us.
     pub taking: u32,
-    /// Addresses known.
+    /// Known peer addresses.
     pub known: u32,
-    /// Addresses that failed when they were tried.
+    /// Known addresses whose last dial failed, by cause.
     pub failures: Failures,
-    /// Addresses being dialled.
+    /// Dials in progress.
     pub dialing: u32,
-    /// Hosts banned.
+    /// Banned hosts.
     pub banned: u32,
-    /// What each way of finding peers has brought.
+    /// Peer sources and their results.
     pub sources: Vec<SourceRow>,
-    /// Each tracker's address, last word, and whether that was an error.
+    /// Trackers: URL, status, and whether the last announce failed.
     pub trackers: Vec<(String, String, bool)>,
-    /// Payload bytes a second, in.
+    /// Payload download rate in bytes per second.
     pub down: u64,
-    /// Payload bytes a second, out.
+    /// Payload upload rate in bytes per second.
     pub up: u64,
-    /// Limits in, bytes a second: its own, and its share of the limit of all torrents.
+    /// Download limits in bytes per second: the torrent's own, and its share of the global limit.
     pub down_limits: (Option<u64>, Option<u64>),
-    /// The same, out.
+    /// Upload limits in bytes per second: the torrent's own, and its share of the global limit.
     pub up_limits: (Option<u64>, Option<u64>),
-    /// Requests wait for the disk to take what is here.
+    /// Requests are held back because received data is not yet written.
     pub waiting_for_disk: bool,
-    /// Bytes here and not yet written.
+    /// Bytes received and not yet written.
     pub unwritten: u64,
-    /// How busy the busiest disk thread is, in percent.
+    /// Load of the busiest disk thread in percent.
     pub disk_busy: u8,
-    /// Each web seed's host, and what was last wrong with it.
+    /// Web seeds: host, and the last error.
     pub web_seeds: Vec<(String, Option<String>)>,
-    /// Whether peers can call us.
-    pub reach: Reach,
-    /// Newcomers are offered one piece at a time (BEP 16).
+    pub reach: Reachability,
+    /// Super-seeding (BEP 16) is in effect.
     pub super_seed: bool,
-    /// How the search for its metadata stands, while there is one.
-    pub search: Option<Standing>,
-    /// Peers are looked for on the local network.
+    /// Progress of the metadata download; `None` if the metadata is known.
+    pub search: Option<MetadataProgress>,
+    /// Local service discovery (LSD) is in use.
     pub local: bool,
-    /// What is to be said of the DHT, where it is used.
+    /// State of the DHT; `None` if the DHT is not used.
     pub dht: Option<&'static str>,
 }
 
-/// From this load on, in percent, the disk is called busy.
+/// Load in percent from which the disk counts as busy.
 const BUSY: u8 = 90;
 
-/// The reason that these facts add up to; with its numbers when somebody looks at them.
+/// Returns the reason for a torrent's state, with the numbers behind it if `with_numbers` is set.
 #[must_use]
-pub fn reason(f: &Facts, with_numbers: bool) -> Reason {
+pub fn reason(f: &DiagnosisInput, with_numbers: bool) -> Reason {
     Reason { sentence: sentence(f), numbers: if with_numbers { numbers(f) } else { Vec::new() } }
 }
 
-/// The reason of a torrent that waits for its turn while `most` downloads run: so many wait `before` it.
+/// Returns the reason of a queued torrent.
+///
+/// `before` torrents are ahead in the queue; at most `most` downloads run at once.
 #[must_use]
 pub fn queued(before: usize, most: u32) -> Reason {
     let run =
@@ -120,10 +120,10 @@ pub fn queued(before: usize, most: u32) -> Reason {
     }
 }
 
-/// The reason of a torrent whose data are being moved: bytes done, of all.
+/// Returns the reason of a torrent whose data is being moved, with the bytes moved and the total.
 #[must_use]
 pub fn moving(to: &Path, (done, all): (u64, u64)) -> Reason {
-    let to = crate::wire::text::clean(&to.display().to_string(), crate::limits::TRACKER_TEXT);
+    let to = crate::wire::sanitize::sanitize(&to.display().to_string(), crate::limits::TRACKER_TEXT);
     let percent = u128::from(done) * 100 / u128::from(all.max(1));
     let moved = format!("{} of {}", format_size(done, DECIMAL), format_size(all, DECIMAL));
     Reason {
@@ -136,17 +136,19 @@ fn rate(bytes: u64) -> String {
     format!("{}/s", format_size(bytes, DECIMAL))
 }
 
-/// `1 peer`, `2 peers`.
+/// Formats a count: `1 peer`, `2 peers`.
 fn count(n: u32, what: &str) -> String {
     format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
-/// `chokes` after one, `choke` after several.
+/// Returns the verb ending after a count: 1 peer `chokes`, 2 peers `choke`.
 const fn s(n: u32) -> &'static str {
     if n == 1 { "s" } else { "" }
 }
 
-/// That a rate is as good as its limit, and whose limit that is: its own, or its share of that of all torrents.
+/// Describes the effective rate limit if the rate is at least 80 % of it.
+///
+/// `limits` are the torrent's own limit and its share of the global one.
 fn limiter(rate_now: u64, limits: (Option<u64>, Option<u64>)) -> Option<String> {
     let (limit, own) = match limits {
         (Some(own), share) if share.is_none_or(|share| own <= share) => (own, true),
@@ -159,7 +161,7 @@ fn limiter(rate_now: u64, limits: (Option<u64>, Option<u64>)) -> Option<String> 
     })
 }
 
-fn sentence(f: &Facts) -> String {
+fn sentence(f: &DiagnosisInput) -> String {
     match f.state {
         State::Paused => "paused by you: p goes on".into(),
         State::Queued => "waiting for its turn: as many downloads run as may".into(),
@@ -175,7 +177,7 @@ fn sentence(f: &Facts) -> String {
     }
 }
 
-fn metadata(f: &Facts) -> String {
+fn metadata(f: &DiagnosisInput) -> String {
     let Some(search) = f.search else { return "its metadata are here, and its files are being looked at".into() };
     let wrong = match search.wrong {
         0 => String::new(),
@@ -184,7 +186,7 @@ fn metadata(f: &Facts) -> String {
     };
     let holders = count(search.holders, "peer");
     match (search.holders, search.resting, search.pieces) {
-        _ if f.peers == 0 => format!("metadata wanted, {}{wrong}", nobody(f)),
+        _ if f.peers == 0 => format!("metadata wanted, {}{wrong}", no_peers_text(f)),
         (0, ..) => format!("no peer has the metadata: none of {} that are here offers them{wrong}", f.peers),
         (all, resting, _) if all == resting => {
             format!("metadata wanted from {holders}: refused or not answered, asked again soon{wrong}")
@@ -193,7 +195,7 @@ fn metadata(f: &Facts) -> String {
     }
 }
 
-fn seeding(f: &Facts) -> String {
+fn seeding(f: &DiagnosisInput) -> String {
     let here = match (f.have == f.pieces, f.skipped) {
         (true, _) => "everything is here".to_owned(),
         (false, skipped) if skipped == f.files => return "no file is wanted: choose some among its files".into(),
@@ -214,13 +216,13 @@ fn seeding(f: &Facts) -> String {
     format!("{here}; {} of {} taking", f.taking, are(f.interested, "interested peer"))
 }
 
-/// `1 peer is`, `2 peers are`.
+/// Formats a count with its verb: `1 peer is`, `2 peers are`.
 fn are(n: u32, what: &str) -> String {
     format!("{} {}", count(n, what), if n == 1 { "is" } else { "are" })
 }
 
-/// Why there is no peer: what became of the addresses, what the trackers say.
-fn nobody(f: &Facts) -> String {
+/// Describes why no peer is connected: failed addresses, sources, trackers, bans.
+fn no_peers_text(f: &DiagnosisInput) -> String {
     let banned = match f.banned {
         0 => String::new(),
         1 => "; 1 address is banned".to_owned(),
@@ -229,23 +231,23 @@ fn nobody(f: &Facts) -> String {
     nobody_left(f) + &banned
 }
 
-/// The same, without those that are banned.
-fn nobody_left(f: &Facts) -> String {
+/// Like [`no_peers_text`], without banned addresses.
+fn nobody_left(f: &DiagnosisInput) -> String {
     match f.dht {
-        // What can be done about it stands first: the line may be cut.
+        // The actionable part comes first, since the line may be truncated.
         Some(words) if f.known == 0 && f.trackers.is_empty() && web_seeds_say(f).is_none() => match f.local {
             false => format!("no peers: {words}, and no tracker is named"),
             true => format!(
                 "no peers: {words}, no tracker is named, and nobody on the local network has said that it is here"
             ),
         },
-        Some(words) => format!("{}; {words}", nobody_called(f)),
-        None => nobody_called(f),
+        Some(words) => format!("{}; {words}", no_peers_without_dht_text(f)),
+        None => no_peers_without_dht_text(f),
     }
 }
 
-/// The same, without the DHT.
-fn nobody_called(f: &Facts) -> String {
+/// Like [`nobody_left`], without the DHT.
+fn no_peers_without_dht_text(f: &DiagnosisInput) -> String {
     if f.known == 0 {
         return match (web_seeds_say(f), f.trackers.is_empty(), f.local) {
             (Some(web), true, _) => format!("no peers, and no tracker is named; {web}"),
@@ -268,18 +270,18 @@ fn nobody_called(f: &Facts) -> String {
     format!("{tried}{web}{}{}", port_says(f), trackers_say(f))
 }
 
-/// That nobody can call us, where that is so.
-const fn port_says(f: &Facts) -> &'static str {
+/// Describes a closed listening port; empty otherwise.
+const fn port_says(f: &DiagnosisInput) -> &'static str {
     match f.reach {
-        Reach::Closed => "; the port is closed and no router maps it: peers cannot call us",
-        Reach::Unknown | Reach::Mapped | Reach::Open => "",
+        Reachability::Closed => "; the port is closed and no router maps it: peers cannot call us",
+        Reachability::Unknown | Reachability::Mapped | Reachability::Open => "",
     }
 }
 
-/// What is wrong with a web seed, if there are any: with the first that is in trouble.
-fn web_seeds_say(f: &Facts) -> Option<String> {
+/// Describes one web seed, preferably one with an error; `None` if there is none.
+fn web_seeds_say(f: &DiagnosisInput) -> Option<String> {
     if f.state == State::Metadata {
-        // They have none.
+        // Web seeds are not used without metadata.
         return None;
     }
     let (host, trouble) = f.web_seeds.iter().find(|(_, trouble)| trouble.is_some()).or(f.web_seeds.first())?;
@@ -293,8 +295,8 @@ fn addresses(n: u32) -> String {
     if n == 1 { "1 address".into() } else { format!("{n} addresses") }
 }
 
-/// `31 of 40 addresses do not answer, 5 refuse`.
-fn failures(f: &Facts) -> String {
+/// Describes failed addresses: `31 of 40 addresses do not answer, 5 refuse`.
+fn failures(f: &DiagnosisInput) -> String {
     let Failures { silent, refused, hung_up } = f.failures;
     let not = |n| if n == 1 { "does not answer" } else { "do not answer" };
     let kinds =
@@ -305,9 +307,9 @@ fn failures(f: &Facts) -> String {
     told.fold(first, |all, (n, words)| format!("{all}, {n} {words}"))
 }
 
-fn downloading(f: &Facts) -> String {
+fn downloading(f: &DiagnosisInput) -> String {
     if f.peers == 0 {
-        return nobody(f);
+        return no_peers_text(f);
     }
     if f.interesting == 0 || f.missing == f.lacking {
         let (lack, all) = (count(f.lacking, "missing piece"), count(f.peers, "peer"));
@@ -322,7 +324,7 @@ fn downloading(f: &Facts) -> String {
     }
     let free = f.interesting - f.choking.min(f.interesting);
     if free == 0 {
-        return format!("all {} that have what we want choke us; {}", count(f.choking, "peer"), held(f));
+        return format!("all {} that have what we want choke us; {}", count(f.choking, "peer"), no_bottleneck_text(f));
     }
     if f.snubbed >= free {
         let serving = count(free, "peer");
@@ -337,10 +339,15 @@ fn downloading(f: &Facts) -> String {
         );
     }
     if f.choking * 2 > f.interesting {
-        return format!("{} of {} choke us; {}", f.choking, count(f.interesting, "peer"), held(f));
+        return format!("{} of {} choke us; {}", f.choking, count(f.interesting, "peer"), no_bottleneck_text(f));
     }
     if f.giving == 0 {
-        return format!("{} serve{} us, and no block has come yet; {}", count(free, "peer"), s(free), held(f));
+        return format!(
+            "{} serve{} us, and no block has come yet; {}",
+            count(free, "peer"),
+            s(free),
+            no_bottleneck_text(f)
+        );
     }
     let givers = if f.giving == f.peers && f.peers > 1 {
         format!("all {} peers", f.peers)
@@ -360,7 +367,7 @@ fn downloading(f: &Facts) -> String {
     if f.choking + f.snubbed + f.missing == 0 {
         text += if f.giving == 1 { " what it can" } else { " what they can" };
     }
-    format!("{text}; {}", held(f))
+    format!("{text}; {}", no_bottleneck_text(f))
 }
 
 fn blocks(bytes: u64) -> String {
@@ -368,8 +375,8 @@ fn blocks(bytes: u64) -> String {
     count(n, "block")
 }
 
-/// What of ours does not hold the peers back: `disk 2% busy, no limiter`.
-fn held(f: &Facts) -> String {
+/// Describes what is not the bottleneck on our side: `disk 2% busy, no limiter`.
+fn no_bottleneck_text(f: &DiagnosisInput) -> String {
     let limit = match f.down_limits {
         (None, None) => "no limiter",
         _ => "limit not reached",
@@ -377,8 +384,8 @@ fn held(f: &Facts) -> String {
     format!("disk {}% busy, {limit}", f.disk_busy)
 }
 
-/// What a tracker last said, one in trouble before the others. Its words stand before its address, which is long.
-fn trackers_say(f: &Facts) -> String {
+/// Describes one tracker, preferably a failing one. The status precedes the URL, which may be long.
+fn trackers_say(f: &DiagnosisInput) -> String {
     match (f.trackers.iter().find(|(.., failed)| *failed).or(f.trackers.first()), f.trackers.len()) {
         (Some((_, status, _)), 1) => format!("; tracker: {status}"),
         (Some((url, status, _)), _) => format!("; tracker: {status} ({url})"),
@@ -386,17 +393,17 @@ fn trackers_say(f: &Facts) -> String {
     }
 }
 
-fn numbers(f: &Facts) -> Vec<(String, String)> {
+fn numbers(f: &DiagnosisInput) -> Vec<(String, String)> {
     let mut out = Vec::new();
     let mut line = |label: &str, value: String| out.push((label.to_string(), value));
     if let Some(fault) = &f.fault {
         line("fault", fault.clone());
     }
-    // A panel is narrow: what is nothing is not said of the parts.
+    // The panel is narrow: leave out counts of zero.
     let part = |n: u32, what: &str| if n == 0 { String::new() } else { format!(", {n} {what}") };
     line("peers connected", format!("{}{}", f.peers, part(f.seeds, "complete")));
     if let Some(search) = &f.search {
-        let Standing { holders, asked, resting, .. } = search;
+        let MetadataProgress { holders, asked, resting, .. } = search;
         line("have the metadata", format!("{holders}, of them {asked} are asked, {resting} refused or did not answer"));
         line("pieces of the metadata", format!("{} of {}", search.pieces.0, search.pieces.1));
         line("metadata that were wrong", search.wrong.to_string());
@@ -431,10 +438,10 @@ fn numbers(f: &Facts) -> Vec<(String, String)> {
     let (called, failed) = (part(f.dialing, "being called"), part(f.failures.all(), "failed"));
     line("addresses known", format!("{}{called}{failed}{}", f.known, part(f.banned, "banned")));
     let reach = match f.reach {
-        Reach::Unknown => "no call from outside yet",
-        Reach::Mapped => "mapped by the router",
-        Reach::Open => "open: peers from outside call us",
-        Reach::Closed => "closed: no router maps it",
+        Reachability::Unknown => "no call from outside yet",
+        Reachability::Mapped => "mapped by the router",
+        Reachability::Open => "open: peers from outside call us",
+        Reachability::Closed => "closed: no router maps it",
     };
     line("port", reach.to_owned());
     if let Some(words) = f.dht {

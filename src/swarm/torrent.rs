@@ -1,27 +1,30 @@
-//! One torrent as a machine: an input and the time go in, effects come out. It can neither block nor fail.
+//! The torrent state machine (sans-IO): takes an [`Input`] and the current time, emits [`Effect`]s.
+//!
+//! [`Torrent::handle`] neither blocks nor fails. The driver executes the effects, feeds their results back as inputs
+//! and calls `handle(Tick)` no later than [`Torrent::deadline`].
 
-mod announces;
-mod closer;
+mod announce;
+mod commands;
+mod detail;
+mod dht;
+mod diagnosis;
 mod download;
-mod extended;
-mod introductions;
+mod extension;
+mod holepunch;
 mod invariants;
 mod lifecycle;
 mod link;
 mod local;
-mod members;
 mod metadata;
+mod peers;
 mod pex;
 mod private;
 mod recovery;
-mod seeker;
-mod show;
 mod superseed;
 mod totals;
 mod upload;
-mod web;
-mod why;
-mod wishes;
+mod view;
+mod web_seed;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
@@ -30,125 +33,123 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 
 pub use crate::swarm::event::{
-    Effect, Fetch, Given, Gone, Hello, Input, Method, Part, PeerKey, Quota, Reach, WebFault, Wish,
+    CryptoMethod, DisconnectReason, Effect, FileRange, Input, PeerInfo, PeerKey, ProvidedMetadata, Quota, Reachability,
+    TorrentCommand, WebSeedError, WebSeedFetch,
 };
-pub use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceReply};
-pub use link::FromLink;
+pub use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceResponse};
+pub use link::MagnetExtras;
 
-use crate::swarm::candidates::Candidates;
 use crate::swarm::choker;
-use crate::swarm::external::External;
+use crate::swarm::external_ip::ExternalIpVotes;
 use crate::swarm::geometry::Geometry;
 use crate::swarm::job::{BlockHash, DiskDone, DiskFault, Totals};
-use crate::swarm::local::Local;
-use crate::swarm::metadata::Search;
+use crate::swarm::lsd::LsdSchedule;
+use crate::swarm::metadata::MetadataDownload;
 use crate::swarm::peer::Peer;
-use crate::swarm::picker::{Giver, Picker};
-use crate::swarm::rate::{Allowance, Bucket, Meter};
+use crate::swarm::peer_list::PeerList;
+use crate::swarm::picker::{BlockSource, Picker};
+use crate::swarm::rate::{BurstLimiter, RateMeter, TokenBucket};
 use crate::swarm::trackers::Trackers;
-use crate::swarm::view::{Departed, Meta, Priority, Source};
+use crate::swarm::view::{DisconnectedPeer, Priority, Source, TorrentMeta};
 use crate::swarm::web_seeds::WebSeeds;
 use crate::wire::message::{InfoHash, PeerId, PieceIndex};
 use lifecycle::Comparison;
 
-/// A file as the torrent needs to know it.
+/// A file of the torrent: its path and its byte range in the torrent's data.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Span {
-    /// Its path below the download folder, safe to print.
+pub struct FileSpan {
+    /// Path below the download folder, sanitized for display.
     pub path: String,
-    /// Where it begins in the torrent, in bytes.
+    /// Offset of the first byte in the torrent, in bytes.
     pub offset: u64,
-    /// Its length in bytes.
+    /// In bytes.
     pub length: u64,
-    /// Padding (BEP 47): no file, and nobody's choice.
+    /// Padding file (BEP 47): not created on disk, and has no priority of its own.
     pub pad: bool,
-    /// Its path as its maker wrote it, escaped for URLs, where `path` had to differ from that.
+    /// The original path, percent-encoded for web seed URLs; `None` if `path` is the same.
     pub web: Option<String>,
 }
 
-/// What a torrent is made from.
+/// The configuration and initial state of a [`Torrent`].
 #[derive(Clone, Debug)]
 pub struct TorrentConfig {
-    /// Its name, safe to print.
+    /// Display name, sanitized.
     pub name: String,
-    /// Its info-hash.
     pub info_hash: InfoHash,
-    /// How we call ourselves in it.
     pub peer_id: PeerId,
-    /// Its `info` dictionary as it stood, to be handed to peers; `None` for a magnet whose metadata are still to be
-    /// fetched.
+    /// The raw bencoded `info` dictionary, served to peers (BEP 9); `None` for a magnet without metadata.
     pub info: Option<Bytes>,
-    /// How it is cut into pieces: into none while that is not known.
+    /// The division into pieces; has no pieces until the metadata is known.
     pub geometry: Geometry,
-    /// Its files.
-    pub files: Vec<Span>,
-    /// How much each file is wanted, by index; `Normal` where nothing is said.
+    pub files: Vec<FileSpan>,
+    /// Priorities by file index; a file that is not listed has priority `Normal`.
     pub priorities: Vec<(usize, Priority)>,
-    /// Fetch pieces in order.
+    /// Download the pieces in order.
     pub sequential: bool,
-    /// Only its trackers may know of it (BEP 27).
+    /// Private torrent (BEP 27): peers come from its trackers only.
     pub private: bool,
-    /// Its trackers, by tier.
+    /// Tracker URLs by tier (BEP 12). They may hold passkeys: not for display.
     pub trackers: Vec<Vec<String>>,
-    /// Its web seeds' URLs (BEP 19). They may hold secrets: not for a screen.
+    /// Web seed URLs (BEP 19). They may hold passwords: not for display.
     pub web_seeds: Vec<String>,
-    /// Whether it is a folder of files rather than one file.
+    /// True for a multi-file torrent, whose files are in a folder of their own.
     pub is_folder: bool,
-    /// Peers that the user named.
+    /// Peer addresses entered by the user.
     pub peers: Vec<SocketAddr>,
-    /// What its magnet link names beside trackers and web seeds.
-    pub link: FromLink,
-    /// Peers tell each other of peers (BEP 11), unless it is private.
+    /// Peers and `.torrent` URLs from the magnet link.
+    pub link: MagnetExtras,
+    /// Exchange peers with PEX (BEP 11), unless the torrent is private.
     pub pex: bool,
-    /// uTP is spoken (BEP 29), and peers are introduced to each other by it (BEP 55).
+    /// uTP (BEP 29) is enabled, and with it the holepunch extension (BEP 55).
     pub utp: bool,
-    /// The port of our DHT node (BEP 5), where there is one.
+    /// The UDP port of our DHT node (BEP 5); `None` if the DHT is disabled.
     pub dht: Option<u16>,
-    /// Our listening port, told to peers; 0 while there is none.
+    /// Our listening port, sent to peers and trackers; 0 if there is none.
     pub port: u16,
-    /// The download folder, safe to print.
+    /// The download folder, sanitized for display.
     pub folder: String,
-    /// The most peers connected at once.
+    /// Maximum number of connected peers.
     pub max_peers: usize,
-    /// Look for peers on the local network (BEP 14), unless it is private.
+    /// Use local service discovery (LSD, BEP 14), unless the torrent is private.
     pub lan: bool,
-    /// Limits of rate do not hold for peers that were found there.
+    /// Rate limits do not apply to peers found by LSD.
     pub lan_unlimited: bool,
-    /// What it may use of what all torrents have together, until it is told otherwise.
+    /// The initial share of the session-wide limits; replaced by [`Input::Quota`].
     pub quota: Quota,
-    /// Seeds one piece at a time to each peer (BEP 16), as soon as everything is there.
+    /// Super-seed (BEP 16) once the download is complete.
     pub super_seed: bool,
-    /// What its `.torrent` says beside its data.
-    pub meta: Meta,
-    /// When it was added, seconds since 1970; 0 where that is not known.
+    /// Descriptive fields of the `.torrent` file.
+    pub meta: TorrentMeta,
+    /// When the torrent was added, in seconds since 1970; 0 if unknown.
     pub added: u64,
-    /// When it was completed, seconds since 1970.
+    /// When the download completed, in seconds since 1970.
     pub finished: Option<u64>,
-    /// What is known of earlier runs.
+    /// Totals saved by earlier runs.
     pub totals: Totals,
-    /// Seeds its chance.
     pub seed: u64,
 }
 
-/// Where a torrent is in its life.
+/// The lifecycle phase of a torrent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
-    /// Nobody runs it.
     Stopped,
-    /// Its metadata are being fetched: it is not known what it is made of.
+    /// Downloading the metadata (BEP 9); piece count and files are unknown.
     Metadata,
-    /// The disk is hashing.
+    /// The disk threads are hashing existing data; there are no peers.
     Checking,
-    /// It takes part in the swarm.
+    /// Connected to the swarm: downloading or seeding.
     Active,
-    /// Its last words are being said.
-    Stopping { saved: bool, until: Instant },
+    /// Sending `stopped` announces and saving resume data, at the latest until `until`.
+    Stopping {
+        saved: bool,
+        until: Instant,
+    },
 }
 
-/// The evidence of a piece that came out corrupt from several senders: who sent which block with which hash.
-type Suspicion = Vec<(Giver, u32, BlockHash)>;
+/// Evidence from a corrupt piece with several senders: sender, block index and hash of each block.
+type Suspicion = Vec<(BlockSource, u32, BlockHash)>;
 
-/// One torrent.
+/// The state machine of one torrent.
 #[derive(Debug)]
 pub struct Torrent {
     config: TorrentConfig,
@@ -157,82 +158,82 @@ pub struct Torrent {
     started: Option<Instant>,
     picker: Picker,
     peers: BTreeMap<PeerKey, Peer>,
-    candidates: Candidates,
-    /// Addresses that are being dialed, and what brought each.
+    peer_list: PeerList,
+    /// Addresses being dialed, with the source that named each.
     dialing: BTreeMap<SocketAddr, Source>,
-    outsiders: private::Outsiders,
+    refused_hosts: private::RefusedHosts,
     link_sources: link::LinkSources,
     web_seeds: WebSeeds,
     trackers: Trackers,
-    local: Local,
-    gossip: pex::Gossip,
-    introductions: introductions::Introductions,
-    seeker: seeker::Seeker,
-    /// Where others see us.
-    external: External,
-    /// Bytes asked for and not here.
+    local: LsdSchedule,
+    pex: pex::PexSchedule,
+    holepunch: holepunch::HolepunchState,
+    dht: dht::DhtAnnouncer,
+    /// Votes of trackers and peers on our external IP address.
+    external: ExternalIpVotes,
+    /// Bytes requested and not yet received.
     outstanding: u64,
-    /// Bytes here and not yet written.
+    /// Bytes received and not yet written to disk.
     unwritten: u64,
-    /// Peers that could ask for more, to be looked at before `handle` returns.
-    hungry: BTreeSet<PeerKey>,
-    /// Whose turn it is among them, when there is not enough for all.
+    /// Peers that may take more requests; drained before `handle` returns.
+    refill_queue: BTreeSet<PeerKey>,
+    /// The peer that comes first in the refill queue (round robin) when the budget does not suffice for all.
     turn: PeerKey,
-    /// Somebody was held back by the budget.
-    starved: bool,
-    /// Blocks became free: everybody may be hungry.
+    /// Requests to some peer were held back by the memory budget.
+    budget_exhausted: bool,
+    /// Blocks became requestable again: every peer is queued for a refill.
     freed: bool,
-    /// Somebody was held back by a limit of rate.
+    /// Requests to, or uploads to, some peer were held back by a rate limit.
     throttled_down: bool,
     throttled_up: bool,
     suspicions: BTreeMap<PieceIndex, Suspicion>,
-    /// How often each piece failed its hash.
+    /// Hash failures by piece.
     fails: BTreeMap<PieceIndex, u32>,
     fault: Option<DiskFault>,
     recovery: recovery::Recovery,
     checked: u32,
-    /// Something has been downloaded since it was last complete.
+    /// Payload was received since the download was last complete.
     fetched: bool,
-    /// Whether the files were compared with how they were left since then.
+    /// State of the check that no other program modified the files since then.
     comparison: Comparison,
     complete: bool,
-    /// The totals as they were recorded, and when they are to be recorded next.
+    /// The totals last saved, and when they are due to be saved again.
     recorded: Totals,
     record_at: Option<Instant>,
-    down: Meter,
-    up: Meter,
-    /// Payload in, over as long as a person looks at an ETA.
-    pace: Meter,
-    down_limit: [Bucket; 2],
-    up_limit: [Bucket; 2],
+    down: RateMeter,
+    up: RateMeter,
+    /// Download rate over [`PACE`], from which the displayed ETA is computed.
+    display_rate: RateMeter,
+    down_limit: [TokenBucket; 2],
+    up_limit: [TokenBucket; 2],
     wasted: u64,
     slots: usize,
     round: u64,
     round_at: Option<Instant>,
-    /// When those who have everything are told of the pieces that came.
-    tell_at: Option<Instant>,
+    /// When the batched `have` messages are sent to seeds.
+    send_have_at: Option<Instant>,
     files_wanted: Vec<Priority>,
-    /// What the view tells more of.
-    look: (Option<PeerKey>, Option<PieceIndex>),
-    /// The peers that left, and when; the oldest first.
-    left_us: VecDeque<(Instant, Departed)>,
+    /// The inspected peer and piece, which the view shows in detail.
+    inspected: (Option<PeerKey>, Option<PieceIndex>),
+    /// Disconnected peers with the time of the disconnect, oldest first.
+    disconnected: VecDeque<(Instant, DisconnectedPeer)>,
     log: VecDeque<(Instant, String)>,
-    /// Pieces of metadata that all peers together may still have of us.
-    metadata_all: Option<Allowance>,
-    /// Looks for its metadata, while they are not here.
-    search: Option<Search>,
+    /// Limits the metadata pieces (BEP 9) served to all peers together.
+    metadata_all: Option<BurstLimiter>,
+    /// The metadata download of a magnet; `None` once it is complete.
+    search: Option<MetadataDownload>,
 }
 
-/// Sentences kept of a torrent's log.
+/// Maximum number of entries in a torrent's log.
 const LOG: usize = 200;
-/// How far back the rate goes that an ETA is made from. The rate of the last seconds would make it jump.
+/// Averaging window of the rate behind the ETA. A window of few seconds would make the ETA jump.
 const PACE: Duration = Duration::from_secs(32);
-/// Own limits and the share of the global ones.
+/// Index of the torrent's own limit, and of its share of the global one, in `down_limit` and `up_limit`.
 const OWN: usize = 0;
 const SHARE: usize = 1;
 
 impl Torrent {
-    /// A torrent that nobody runs yet.
+    /// Creates a torrent in the stopped phase.
     #[must_use]
     pub fn new(config: TorrentConfig) -> Self {
         let mut rng = fastrand::Rng::with_seed(config.seed);
@@ -245,22 +246,22 @@ impl Torrent {
             started: None,
             picker,
             peers: BTreeMap::new(),
-            candidates: Candidates::new(config.seed),
+            peer_list: PeerList::new(config.seed),
             dialing: BTreeMap::new(),
-            outsiders: private::Outsiders::default(),
+            refused_hosts: private::RefusedHosts::default(),
             link_sources: link::LinkSources::default(),
             web_seeds: WebSeeds::new(&config.web_seeds),
             trackers,
-            local: Local::default(),
-            gossip: pex::Gossip::default(),
-            introductions: introductions::Introductions::default(),
-            seeker: seeker::Seeker::default(),
-            external: External::default(),
+            local: LsdSchedule::default(),
+            pex: pex::PexSchedule::default(),
+            holepunch: holepunch::HolepunchState::default(),
+            dht: dht::DhtAnnouncer::default(),
+            external: ExternalIpVotes::default(),
             outstanding: 0,
             unwritten: 0,
-            hungry: BTreeSet::new(),
+            refill_queue: BTreeSet::new(),
             turn: PeerKey(0),
-            starved: false,
+            budget_exhausted: false,
             freed: false,
             throttled_down: false,
             throttled_up: false,
@@ -274,19 +275,19 @@ impl Torrent {
             complete: false,
             recorded: Totals::default(),
             record_at: None,
-            down: Meter::default(),
-            up: Meter::default(),
-            pace: Meter::over(PACE),
+            down: RateMeter::default(),
+            up: RateMeter::default(),
+            display_rate: RateMeter::over(PACE),
             down_limit: Default::default(),
             up_limit: Default::default(),
             wasted: 0,
             slots: choker::FIRST_SLOTS,
             round: 0,
             round_at: None,
-            tell_at: None,
+            send_have_at: None,
             files_wanted,
-            look: (None, None),
-            left_us: VecDeque::new(),
+            inspected: (None, None),
+            disconnected: VecDeque::new(),
             log: VecDeque::new(),
             metadata_all: None,
             search: None,
@@ -300,86 +301,87 @@ impl Torrent {
         it
     }
 
-    /// The torrent's info-hash.
     #[must_use]
     pub const fn info_hash(&self) -> InfoHash {
         self.config.info_hash
     }
 
-    /// Whether a stop is over: the last words are said and the record is saved, or its time is up.
+    /// Returns whether a stop is complete.
+    ///
+    /// Announces are sent and the resume data is saved, or the time limit has passed.
     #[must_use]
     pub fn stopped(&self) -> bool {
         self.phase == Phase::Stopped
     }
 
-    /// Tells when it was completed, seconds since 1970: it has no clock of the day itself.
+    /// Sets the completion time, in seconds since 1970. Comes from the caller: the state machine has no wall clock.
     pub const fn set_finished(&mut self, at: Option<u64>) {
         self.config.finished = at;
     }
 
-    /// Tells that its data are in another folder now; how that is called, safe to print.
+    /// Sets the download folder shown in the view, sanitized for display. Does not move any data.
     pub fn set_folder(&mut self, folder: String) {
         self.config.folder = folder;
     }
 
-    /// Whether everything that is wanted is there.
+    /// Returns whether every wanted piece is downloaded and verified.
     #[must_use]
     pub const fn is_complete(&self) -> bool {
         self.complete
     }
 
-    /// Its number of pieces; 0 while that is not known.
+    /// Returns the number of pieces; 0 until the metadata is known.
     #[must_use]
     pub const fn pieces(&self) -> u32 {
         self.config.geometry.pieces()
     }
 
-    /// Whether it is known what it is made of.
+    /// Returns whether the metadata is known.
     #[must_use]
-    pub const fn is_described(&self) -> bool {
+    pub const fn has_metadata(&self) -> bool {
         // Where all files are empty there are no pieces, but there are files.
         self.config.geometry.pieces() > 0 || !self.config.files.is_empty()
     }
 
-    /// Whether it has peers.
+    /// Returns whether the torrent may have peers.
     const fn is_live(&self) -> bool {
         matches!(self.phase, Phase::Metadata | Phase::Active)
     }
 
-    /// Something happened. Perform all of `out` before the next call.
+    /// Handles one input. The caller must execute all effects in `out` before the next call.
     pub fn handle(&mut self, now: Instant, input: Input, out: &mut Vec<Effect>) {
         match input {
             Input::Start { have, check } => self.start(now, &have, check, out),
-            Input::Described { config, have, check } => self.described(now, *config, &have, check, out),
+            Input::MetadataLoaded { config, have, check } => self.on_metadata_loaded(now, *config, &have, check, out),
             Input::Stop => self.stop(now, out),
-            Input::Arrived { peer, hello } => self.arrived(now, peer, hello, out),
-            Input::Wire { peer, batch } => self.wire(now, peer, batch, out),
-            Input::Sent { peer, bytes } => self.sent(now, peer, bytes, out),
-            Input::Unread { peer, blocks, fault } => self.unread(now, peer, &blocks, fault, out),
-            Input::Gone { peer, why } => self.departed(now, peer, &why, out),
-            Input::DialFailed { addr, why } => self.dial_failed(now, addr, &why, out),
-            Input::Disk(done) => self.disk(now, done, out),
-            Input::Found { source, addrs } => self.found(now, source, &addrs),
-            Input::LookedUp { source, addrs, missing } => self.looked_up(now, source, &addrs, missing),
-            Input::Given(given) => self.given(now, *given, out),
-            Input::NotGiven { source, why } => self.not_given(now, source, &why),
-            Input::Fetched { peer, result } => self.fetched(now, peer, result, out),
-            Input::Sought(result) => self.sought(now, result),
-            Input::Announced { tracker, result } => self.announced(now, tracker, result, out),
-            Input::Wish(wish) => self.wish(now, wish, out),
-            Input::Quota(quota) => self.take_quota(now, quota),
+            Input::PeerConnected { peer, hello } => self.on_peer_connected(now, peer, hello, out),
+            Input::Messages { peer, batch } => self.on_messages(now, peer, batch, out),
+            Input::BytesSent { peer, bytes } => self.on_bytes_sent(now, peer, bytes, out),
+            Input::ReadFailed { peer, blocks, fault } => self.on_read_failed(now, peer, &blocks, fault, out),
+            Input::PeerDisconnected { peer, why } => self.on_peer_disconnected(now, peer, &why, out),
+            Input::DialFailed { addr, why } => self.on_dial_failed(now, addr, &why, out),
+            Input::Disk(done) => self.on_disk_done(now, done, out),
+            Input::PeersFound { source, addrs } => self.on_peers_found(now, source, &addrs),
+            Input::HostsResolved { source, addrs, missing } => self.on_hosts_resolved(now, source, &addrs, missing),
+            Input::MetadataProvided(given) => self.on_metadata_provided(now, *given, out),
+            Input::TorrentFetchFailed { source, why } => self.on_torrent_fetch_failed(now, source, &why),
+            Input::WebFetchDone { peer, result } => self.on_web_fetch_done(now, peer, result, out),
+            Input::DhtLookupDone(result) => self.on_dht_lookup_done(now, result),
+            Input::AnnounceDone { tracker, result } => self.on_announce_done(now, tracker, result, out),
+            Input::Command(wish) => self.on_command(now, wish, out),
+            Input::Quota(quota) => self.set_quota(now, quota),
             Input::Tick => {}
         }
-        self.settle(now, out);
+        self.poll(now, out);
     }
 
-    /// What follows from anything: timers that ran out, peers that could ask for more, addresses to dial.
-    fn settle(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    /// Does what is due: expired timers, requests to peers in the refill queue, dials.
+    fn poll(&mut self, now: Instant, out: &mut Vec<Effect>) {
         if self.is_live() || matches!(self.phase, Phase::Stopping { .. }) {
             self.poll_trackers(now, out);
         }
         if self.local.poll(now) {
-            out.push(Effect::AnnounceLan);
+            out.push(Effect::AnnounceLsd);
         }
         self.poll_dht(now, out);
         if let Phase::Stopping { saved, until } = self.phase
@@ -388,17 +390,17 @@ impl Torrent {
             self.phase = Phase::Stopped;
         }
         if !self.is_live() {
-            self.hungry.clear();
+            self.refill_queue.clear();
             return;
         }
         self.record_totals(now, false, out);
         self.search(now, out);
-        self.expire(now, out);
+        self.expire_requests(now, out);
         if self.round_at.is_some_and(|at| now >= at) {
             self.choke_round(now, out);
         }
-        if self.tell_at.is_some_and(|at| now >= at) {
-            self.tell_seeds(out);
+        if self.send_have_at.is_some_and(|at| now >= at) {
+            self.send_have_to_seeds(out);
         }
         if self.throttled_up {
             self.serve_all(now, out);
@@ -406,18 +408,18 @@ impl Torrent {
         self.probe(now, out);
         if std::mem::take(&mut self.freed) || self.throttled_down {
             self.throttled_down = false;
-            self.hungry.extend(self.peers.keys());
+            self.refill_queue.extend(self.peers.keys());
         }
-        self.call_web_seeds(now);
-        while let Some(key) = self.hungry.range(self.turn..).next().or(self.hungry.first()).copied() {
-            self.hungry.remove(&key);
-            self.refill(now, key, out);
+        self.connect_web_seeds(now);
+        while let Some(key) = self.refill_queue.range(self.turn..).next().or(self.refill_queue.first()).copied() {
+            self.refill_queue.remove(&key);
+            self.request_blocks(now, key, out);
         }
-        self.gossip(now, out);
+        self.send_pex(now, out);
         self.dial(now, out);
     }
 
-    /// When `handle(Tick)` is to be called at the latest.
+    /// Returns the latest time at which the caller must call `handle(Tick)`.
     #[must_use]
     pub fn deadline(&self, now: Instant) -> Instant {
         let idle = now + Duration::from_secs(3600);
@@ -434,22 +436,22 @@ impl Torrent {
         }
         by(self.trackers.deadline());
         by(self.local.deadline());
-        by(self.search.as_ref().and_then(Search::deadline));
+        by(self.search.as_ref().and_then(MetadataDownload::deadline));
         by(self.sources_at());
-        by(self.seek_at());
+        by(self.dht_deadline());
         by(self.recovery.at);
         by(self.record_at);
-        by(self.tell_at);
-        by(self.gossip_at());
+        by(self.send_have_at);
+        by(self.pex_deadline());
         by(self.round_at.filter(|_| !self.peers.is_empty()));
         by(self.peers.values().filter_map(Peer::late_at).min());
         if self.may_dial() {
-            by(self.candidates.deadline());
+            by(self.peer_list.deadline());
         }
         if self.may_call_web_seeds() {
             by(self.web_seeds.deadline());
         }
-        let wait = |buckets: &[Bucket; 2]| buckets.iter().filter_map(Bucket::ready_in).max();
+        let wait = |buckets: &[TokenBucket; 2]| buckets.iter().filter_map(TokenBucket::ready_in).max();
         if self.throttled_down {
             by(wait(&self.down_limit).map(|d| now + d));
         }
@@ -459,13 +461,13 @@ impl Torrent {
         at
     }
 
-    /// Something a person should hear of at once.
-    fn note(&mut self, now: Instant, text: String, out: &mut Vec<Effect>) {
+    /// Logs the text and emits it as a notice to the user.
+    fn notify(&mut self, now: Instant, text: String, out: &mut Vec<Effect>) {
         self.write_log(now, text.clone());
         out.push(Effect::Notice(text));
     }
 
-    /// Something for whoever looks at the log.
+    /// Appends a line to the torrent's log, dropping the oldest of [`LOG`] lines.
     fn write_log(&mut self, now: Instant, text: String) {
         if self.log.len() == LOG {
             self.log.pop_front();
@@ -473,28 +475,28 @@ impl Torrent {
         self.log.push_back((now, text));
     }
 
-    fn disk(&mut self, now: Instant, done: DiskDone, out: &mut Vec<Effect>) {
+    fn on_disk_done(&mut self, now: Instant, done: DiskDone, out: &mut Vec<Effect>) {
         match done {
             DiskDone::Wrote(bytes) => {
                 self.unwritten = self.unwritten.saturating_sub(bytes);
-                if std::mem::take(&mut self.starved) {
+                if std::mem::take(&mut self.budget_exhausted) {
                     self.freed = true;
                 }
             }
-            DiskDone::Verified { piece, blocks } => self.verified(now, piece, &blocks, out),
-            DiskDone::Corrupt { piece, blocks } => self.corrupt(now, piece, &blocks, out),
-            DiskDone::Failed { piece, fault } => self.unwritable(now, piece, fault, out),
+            DiskDone::Verified { piece, blocks } => self.on_piece_verified(now, piece, &blocks, out),
+            DiskDone::Corrupt { piece, blocks } => self.on_hash_failed(now, piece, &blocks, out),
+            DiskDone::Failed { piece, fault } => self.on_write_failed(now, piece, fault, out),
             DiskDone::Checked { first, good } if self.is_rereading() => self.reread(now, first, &good, out),
             DiskDone::Checked { first, good } => self.checked(first, &good),
             DiskDone::CheckDone(fault) if self.is_rereading() => self.reread_all(now, fault, out),
             DiskDone::CheckDone(fault) => self.check_done(now, fault, out),
             DiskDone::Unplaced(fault) => self.unplaced(now, fault, out),
-            DiskDone::Unfinished(fault) => self.note(now, fault.text, out),
+            DiskDone::Unfinished(fault) => self.notify(now, fault.text, out),
             DiskDone::Lost(fault) => self.lost(now, fault, out),
-            DiskDone::Room(Ok(())) => self.probed(now, out),
-            DiskDone::Room(Err(fault)) => self.still_faulty(now, fault, out),
+            DiskDone::ProbeDone(Ok(())) => self.on_probe_succeeded(now, out),
+            DiskDone::ProbeDone(Err(fault)) => self.on_probe_failed(now, fault, out),
             DiskDone::Compared(result) => self.compared(now, result, out),
-            DiskDone::Unrecorded(fault) => self.note(now, fault.text, out),
+            DiskDone::ResumeSaveFailed(fault) => self.notify(now, fault.text, out),
             DiskDone::Saved => self.saved(),
         }
     }

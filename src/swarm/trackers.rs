@@ -1,9 +1,10 @@
-//! Which tracker to ask when, and with which event: tiers (BEP 12), intervals, back-off, the last word.
+//! Tracker announces of one torrent: which tracker, when, which event. Tiers (BEP 12), intervals, back-off, `stopped`.
 //!
-//! The trackers form one list: tier after tier, in each tier the one that answered last at the front. A walk down
-//! this list ends at the first tracker whose answer is still fresh, unless nobody is known who could be a peer: then it
-//! goes on. A tracker that fails, or that does not answer within [`PATIENCE`], lets the walk go on to the next one, so a
-//! dead tracker costs seconds and not its time-out; it is tried again with back-off, after those that were never asked.
+//! The trackers form one list, tier after tier; in each tier the one that answered last is at the front. The list is
+//! walked up to the first tracker whose response is still fresh; if no known address can become a peer, the walk
+//! continues behind it. The walk also continues past a tracker that failed or did not respond within [`PATIENCE`], so
+//! a dead tracker costs seconds rather than its time-out. A failed tracker is retried with back-off, after those not
+//! tried yet.
 
 use std::time::{Duration, Instant};
 
@@ -11,69 +12,71 @@ use tracker::Tracker;
 
 use crate::limits;
 use crate::swarm::view::TrackerRow;
-use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceReply, Retry};
+use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceResponse, Retry};
 
-/// The most trackers that one torrent may ever have had: removed ones keep their index.
+/// Maximum number of trackers ever added to one torrent: removed trackers keep their index.
 const EVER: usize = 10 * limits::TRACKERS;
-/// How long a tracker may take before the next one is asked as well. Where several are silent, each gets its part of
-/// this, and at least [`PATIENCE_LEAST`].
+/// How long a tracker may take before the next one is announced to as well.
+///
+/// Divided by the number of announces in flight, but at least [`PATIENCE_LEAST`].
 pub const PATIENCE: Duration = Duration::from_secs(4);
-/// The least time of a tracker before the next one is asked as well.
+/// Minimum time before the next tracker is announced to as well.
 pub const PATIENCE_LEAST: Duration = Duration::from_secs(1);
-/// Trackers of one torrent that are asked at once: most of them are dead where there are so many.
+/// Maximum announces in flight per torrent: in a long list most trackers are dead.
 const AT_ONCE: usize = 32;
-/// While nobody is connected: how often is looked whether anybody is left who could be.
+/// How often, while no peer is connected, to check whether any known address can still become a peer.
 const LOOK: Duration = Duration::from_secs(10);
-/// How long the end waits for a tracker that has never answered: it may be slow, and count us all the same.
+/// How long a stop waits for a tracker that has never responded: it may be slow, and list us anyway.
 const DOUBTFUL: Duration = Duration::from_secs(1);
-/// The time after a first failure; it doubles with each further one.
+/// Back-off after the first failure; doubles with each further failure.
 const BACK_OFF_FIRST: Duration = Duration::from_secs(5);
-/// The longest time between two tries.
+/// Maximum back-off.
 const BACK_OFF_MAX: Duration = Duration::from_secs(30 * 60);
-/// The shortest time between two announces to one tracker, whatever it allows and the user wishes.
+/// Minimum time between announces to one tracker, whatever the tracker allows and the user requests.
 const GAP: Duration = Duration::from_secs(5);
 
-/// What an announce tells of the transfer.
+/// Transfer statistics for an announce.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Counters {
+pub struct TransferCounters {
     /// Payload bytes sent since the torrent was started.
     pub uploaded: u64,
     /// Payload bytes received since the torrent was started.
     pub downloaded: u64,
-    /// Bytes of the whole torrent that are not here, wanted or not.
+    /// Missing bytes of the whole torrent, wanted or not.
     pub left: u64,
-    /// Everything that is wanted is here: with bytes left that is a partial seed (BEP 21).
+    /// All wanted files are complete; if bytes are left this is a partial seed (BEP 21).
     pub partial_seed: bool,
-    /// How many addresses would be welcome.
+    /// Number of peers to request (`numwant`).
     pub num_want: u32,
-    /// Whether nobody is connected.
+    /// True if no peer is connected.
     pub alone: bool,
-    /// Whether, besides, no address is known that could still turn out to be a peer's.
+    /// True if, in addition, no known address can still become a peer.
     pub hopeless: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Phase {
-    /// Nothing is asked.
+    /// No announces.
     Idle,
     Running,
-    /// The last words are being said, at most until then.
+    /// Sending `stopped` announces, at most until this time.
     Stopping(Instant),
 }
 
-/// The trackers of one torrent.
+/// The trackers of one torrent and their announce schedule.
 #[derive(Debug)]
 pub struct Trackers {
     all: Vec<Tracker>,
-    /// Indices into `all`; the first of a tier is asked first.
+    /// Indices into `all` by tier, in announce order.
     tiers: Vec<Vec<usize>>,
     phase: Phase,
     next: Option<Instant>,
 }
 
 impl Trackers {
-    /// Takes the tiers of a metainfo file (BEP 12) and shuffles each. A URL that comes twice counts once; at most
-    /// [`limits::TRACKERS`] are kept, and none longer than [`limits::TRACKER_URL`].
+    /// Creates the list from the tiers of a metainfo file and shuffles each tier (BEP 12).
+    ///
+    /// Duplicate and overlong URLs ([`limits::TRACKER_URL`]) are skipped; at most [`limits::TRACKERS`] are kept.
     #[must_use]
     pub fn new(tiers: &[Vec<String>], rng: &mut fastrand::Rng) -> Self {
         let mut it = Trackers { all: Vec::new(), tiers: Vec::new(), phase: Phase::Idle, next: None };
@@ -95,29 +98,27 @@ impl Trackers {
         it
     }
 
-    /// Whether there is no tracker at all.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.tiers.is_empty()
     }
 
-    /// The URLs, by tier, in the order in which they are asked.
+    /// Returns the URLs by tier, in announce order.
     #[must_use]
     pub fn urls(&self) -> Vec<Vec<String>> {
         self.tiers.iter().map(|tier| tier.iter().map(|i| self.all[*i].url.clone()).collect()).collect()
     }
 
-    /// Whether this one is among those that are asked.
+    /// Returns whether the index belongs to a tracker that was not removed.
     #[must_use]
-    pub fn lists(&self, index: usize) -> bool {
+    pub fn is_listed(&self, index: usize) -> bool {
         self.all.get(index).is_some_and(|t| !t.removed)
     }
 
-    /// Asks one more tracker from now on, in a last tier of its own. It is asked at once: whoever adds it wants to see
-    /// what it says.
+    /// Adds a tracker in a new last tier and announces to it at once, so that the user sees its response.
     ///
     /// # Errors
-    /// Why it is not added. One that is in the list already is asked all the same.
+    /// Why the tracker was not added. A tracker that is already listed is announced to nevertheless.
     pub fn add(&mut self, now: Instant, url: &str) -> Result<(), &'static str> {
         if let Some(index) = self.all.iter().position(|t| !t.removed && t.url == url) {
             self.announce_now(now, Some(index));
@@ -139,7 +140,7 @@ impl Trackers {
         Ok(())
     }
 
-    /// Does not ask a tracker any more; whether it was in the list. Its index is not given again.
+    /// Removes a tracker and returns whether it was listed. Its index is not reused.
     pub fn remove(&mut self, now: Instant, index: usize) -> bool {
         let Some(tracker) = self.all.get_mut(index).filter(|t| !t.removed) else { return false };
         tracker.removed = true;
@@ -154,7 +155,7 @@ impl Trackers {
         true
     }
 
-    /// Does not ask any but these any more.
+    /// Removes all trackers except those with the given URLs.
     pub fn keep_only(&mut self, now: Instant, urls: &[Vec<String>]) {
         for index in 0..self.all.len() {
             if !urls.iter().flatten().any(|url| *url == self.all[index].url) {
@@ -163,7 +164,7 @@ impl Trackers {
         }
     }
 
-    /// Begins to ask: every tracker hears `started` first.
+    /// Starts announcing: the first event for each tracker is `started`.
     pub fn start(&mut self, now: Instant) {
         if self.phase == Phase::Running {
             return;
@@ -173,21 +174,21 @@ impl Trackers {
         self.next = Some(now);
     }
 
-    /// The last wanted byte has come: every tracker that knew us without it is told, once.
+    /// Schedules one `completed` for each tracker that was announced to while data was missing.
     pub fn completed(&mut self, now: Instant) {
         for tracker in &mut self.all {
             tracker.owes_completed =
-                !tracker.removed && tracker.knew_incomplete && (tracker.heard || tracker.asked.is_some());
+                !tracker.removed && tracker.knew_incomplete && (tracker.lists_us || tracker.in_flight.is_some());
         }
         self.next = Some(now);
     }
 
-    /// The user's wish to ask all trackers, or this one. A tracker is asked as soon as its `min interval` allows it.
+    /// Schedules an announce to all trackers or to one, at the user's request, once `min interval` allows it.
     pub fn announce_now(&mut self, now: Instant, which: Option<usize>) {
         if self.phase == Phase::Running {
             for (index, tracker) in self.all.iter_mut().enumerate() {
                 let meant = which.is_none_or(|which| which == index);
-                if meant && tracker.usable && !tracker.removed && tracker.asked.is_none() {
+                if meant && tracker.usable && !tracker.removed && tracker.in_flight.is_none() {
                     tracker.wish(which.is_some());
                 }
             }
@@ -195,21 +196,24 @@ impl Trackers {
         }
     }
 
-    /// The torrent stops: every tracker that counts us as a member, or that may once it has done what it is doing, hears
-    /// `stopped`, all at once and whatever else it has been asked. Over when [`stopped`](Self::stopped) says so, at the
-    /// latest after [`limits::LAST_ANNOUNCE`].
+    /// Begins to stop: sends `stopped` to every tracker that lists us.
+    ///
+    /// This includes trackers that may list us because of an announce in flight.
+    ///
+    /// All `stopped` announces go out in parallel. Over when [`stopped`](Self::stopped) returns true, at the latest
+    /// after [`limits::LAST_ANNOUNCE`].
     pub fn stop(&mut self, now: Instant) {
         if self.phase == Phase::Running {
             self.phase = Phase::Stopping(now + limits::LAST_ANNOUNCE);
             self.next = Some(now);
             for tracker in &mut self.all {
-                let leaves_already = tracker.asked.is_some_and(|(_, event)| event == AnnounceEvent::Stopped);
-                tracker.leaving = (tracker.heard || tracker.asked.is_some()) && !leaves_already;
+                let leaves_already = tracker.in_flight.is_some_and(|(_, event)| event == AnnounceEvent::Stopped);
+                tracker.leaving = (tracker.lists_us || tracker.in_flight.is_some()) && !leaves_already;
             }
         }
     }
 
-    /// Whether nothing is left to say after [`stop`](Self::stop).
+    /// Returns whether a stop is over: all `stopped` announces have ended or timed out.
     #[must_use]
     pub fn stopped(&self, now: Instant) -> bool {
         match self.phase {
@@ -217,25 +221,25 @@ impl Trackers {
             Phase::Running => false,
             Phase::Stopping(until) => {
                 let doubtful = until - limits::LAST_ANNOUNCE + DOUBTFUL;
-                let hopeful = |t: &Tracker| t.asked.is_some() && (t.heard || now < doubtful);
+                let hopeful = |t: &Tracker| t.in_flight.is_some() && (t.lists_us || now < doubtful);
                 now >= until || !self.all.iter().any(|t| t.leaving || hopeful(t))
             }
         }
     }
 
-    /// When [`poll`](Self::poll) is to be called at the latest.
+    /// Returns the latest time for the next call of [`poll`](Self::poll).
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.next
     }
 
-    /// Says whom to ask now: pairs of a tracker's index, which its answer repeats, and the question.
-    pub fn poll(&mut self, now: Instant, counters: &Counters, out: &mut Vec<(usize, Announce)>) {
+    /// Appends the announces that are due, each with the tracker's index for [`announced`](Self::announced).
+    pub fn poll(&mut self, now: Instant, counters: &TransferCounters, out: &mut Vec<(usize, Announce)>) {
         self.next = None;
         match self.phase {
             Phase::Idle => {}
             Phase::Running => {
-                self.settle_debts(now, counters, out);
+                self.send_pending(now, counters, out);
                 self.walk(now, counters, out);
             }
             Phase::Stopping(until) if now >= until => {
@@ -246,12 +250,12 @@ impl Trackers {
                 let doubtful = until - limits::LAST_ANNOUNCE + DOUBTFUL;
                 for index in (0..self.all.len()).filter(|&index| self.all[index].leaving).collect::<Vec<_>>() {
                     let tracker = &self.all[index];
-                    // What was completed is told before, where the tracker answers soon.
+                    // Send a pending `completed` before `stopped` if the tracker is likely to respond soon.
                     let hurries = now >= doubtful || tracker.failures > 0;
-                    match tracker.asked {
+                    match tracker.in_flight {
                         Some((_, event))
                             if !hurries && (tracker.owes_completed || event == AnnounceEvent::Completed) => {}
-                        None if !hurries && tracker.owes_completed && tracker.heard => {
+                        None if !hurries && tracker.owes_completed && tracker.lists_us => {
                             self.ask(index, AnnounceEvent::Completed, now, counters, out);
                         }
                         _ => {
@@ -260,56 +264,61 @@ impl Trackers {
                         }
                     }
                 }
-                self.wake(if now < doubtful { doubtful } else { until });
+                self.schedule_now(if now < doubtful { doubtful } else { until });
             }
         }
     }
 
-    /// `completed`, and the user's wishes.
-    fn settle_debts(&mut self, now: Instant, counters: &Counters, out: &mut Vec<(usize, Announce)>) {
+    /// Sends the announces that do not depend on the walk.
+    ///
+    /// These are `completed`, `stopped` to removed trackers, and announces requested by the user.
+    fn send_pending(&mut self, now: Instant, counters: &TransferCounters, out: &mut Vec<(usize, Announce)>) {
         for index in 0..self.all.len() {
             let tracker = &self.all[index];
-            if tracker.asked.is_some() || (self.under_way() >= AT_ONCE && !tracker.meant) {
+            if tracker.in_flight.is_some() || (self.in_flight() >= AT_ONCE && !tracker.wished_alone) {
                 continue;
             }
             let (from, event) = match tracker {
-                t if t.removed && t.heard => (None, AnnounceEvent::Stopped),
-                t if t.owes_completed && t.heard => (t.retry, AnnounceEvent::Completed),
+                t if t.removed && t.lists_us => (None, AnnounceEvent::Stopped),
+                t if t.owes_completed && t.lists_us => (t.retry, AnnounceEvent::Completed),
                 t if t.wished => (t.not_before, AnnounceEvent::None),
                 _ => continue,
             };
             match from {
-                Some(from) if from > now => self.wake(from),
+                Some(from) if from > now => self.schedule_now(from),
                 _ => self.ask(index, event, now, counters, out),
             }
         }
     }
 
-    /// The regular announce: down the list to the first tracker whose answer is fresh or may still come. Of those that
-    /// are due on the way one is asked: the first that has not failed, or else the first.
-    fn walk(&mut self, now: Instant, counters: &Counters, out: &mut Vec<(usize, Announce)>) {
+    /// Makes the regular announce.
+    ///
+    /// Walks the list to the first tracker with a fresh response or a pending announce.
+    ///
+    /// Of the due trackers on the way one is announced to: the first without failures, or else the first.
+    fn walk(&mut self, now: Instant, counters: &TransferCounters, out: &mut Vec<(usize, Announce)>) {
         let order: Vec<usize> = self.tiers.iter().flatten().copied().collect();
-        let under_way = self.under_way();
+        let under_way = self.in_flight();
         let patience = (PATIENCE / u32::try_from(under_way).unwrap_or(u32::MAX).max(1)).max(PATIENCE_LEAST);
         let mut due: Option<usize> = None;
-        // Behind a tracker that answers, though with nobody: those that count us as a member are kept up, and no others.
+        // Set behind a fresh response without peers: only trackers that already list us are announced to.
         let mut members_only = false;
         for (at, &index) in order.iter().enumerate() {
             let tracker = &self.all[index];
-            if !tracker.usable || tracker.never || (members_only && !tracker.heard) {
+            if !tracker.usable || tracker.never || (members_only && !tracker.lists_us) {
                 continue;
             }
-            if let Some((since, _)) = tracker.asked {
+            if let Some((since, _)) = tracker.in_flight {
                 if now < since + patience {
-                    return self.wake(since + patience);
+                    return self.schedule_now(since + patience);
                 }
                 continue;
             }
             if let Some(fresh) = tracker.fresh.filter(|&at| at > now) {
                 let gave = tracker.gave();
-                self.wake(fresh);
+                self.schedule_now(fresh);
                 if counters.alone && !counters.hopeless && order[at + 1..].iter().any(|i| self.all[*i].is_spare(now)) {
-                    self.wake(now + LOOK);
+                    self.schedule_now(now + LOOK);
                 }
                 match (counters.hopeless, gave) {
                     (true, _) => {}
@@ -319,25 +328,25 @@ impl Trackers {
                 continue;
             }
             if let Some(retry) = tracker.retry.filter(|&at| at > now) {
-                self.wake(retry);
+                self.schedule_now(retry);
                 continue;
             }
             if due.is_none_or(|due| self.all[due].failures > 0 && tracker.failures == 0) {
                 due = Some(index);
             }
         }
-        // When too many are under way, the first answer or failure calls `poll` again.
+        // At the limit of announces in flight, the next result triggers a `poll`.
         if let Some(index) = due.filter(|_| under_way < AT_ONCE) {
             self.ask(index, AnnounceEvent::None, now, counters, out);
-            self.wake(now + PATIENCE_LEAST.max(PATIENCE / (under_way as u32 + 1)));
+            self.schedule_now(now + PATIENCE_LEAST.max(PATIENCE / (under_way as u32 + 1)));
         }
     }
 
-    fn under_way(&self) -> usize {
-        self.all.iter().filter(|t| t.asked.is_some()).count()
+    fn in_flight(&self) -> usize {
+        self.all.iter().filter(|t| t.in_flight.is_some()).count()
     }
 
-    fn wake(&mut self, at: Instant) {
+    fn schedule_now(&mut self, at: Instant) {
         self.next = Some(self.next.map_or(at, |next| next.min(at)));
     }
 
@@ -346,22 +355,22 @@ impl Trackers {
         index: usize,
         event: AnnounceEvent,
         now: Instant,
-        counters: &Counters,
+        counters: &TransferCounters,
         out: &mut Vec<(usize, Announce)>,
     ) {
         let tracker = &mut self.all[index];
-        // What a tracker hears first is always `started`; it tells `left` too, so nothing is lost.
+        // The first event is always `started`. It carries `left`, so skipping `completed` loses nothing.
         let last = event == AnnounceEvent::Stopped;
         let event = match event {
             AnnounceEvent::Stopped => event,
-            _ if !tracker.heard => AnnounceEvent::Started,
+            _ if !tracker.lists_us => AnnounceEvent::Started,
             AnnounceEvent::None if counters.partial_seed && counters.left > 0 && !tracker.refused_paused => {
                 AnnounceEvent::Paused
             }
             event => event,
         };
-        tracker.asked = Some((now, event));
-        (tracker.wished, tracker.meant) = (false, false);
+        tracker.in_flight = Some((now, event));
+        (tracker.wished, tracker.wished_alone) = (false, false);
         tracker.knew_incomplete |= counters.left > 0;
         let ask = Announce {
             url: tracker.url.clone(),
@@ -375,10 +384,10 @@ impl Trackers {
         out.push((index, ask));
     }
 
-    /// A tracker answered, or did not. An answer to a question of an earlier run finds nothing.
-    pub fn announced(&mut self, now: Instant, index: usize, result: Result<&AnnounceReply, &AnnounceError>) {
+    /// Handles the result of an announce. Results of announces from an earlier run are ignored.
+    pub fn announced(&mut self, now: Instant, index: usize, result: Result<&AnnounceResponse, &AnnounceError>) {
         let Some(tracker) = self.all.get_mut(index) else { return };
-        let Some((_, event)) = tracker.asked.take() else { return };
+        let Some((_, event)) = tracker.in_flight.take() else { return };
         self.next = Some(now);
         tracker.last = Some(now);
         match result {
@@ -389,7 +398,7 @@ impl Trackers {
                 tracker.fresh = Some(now + interval.max(least));
                 tracker.not_before = Some(now + least);
                 (tracker.failures, tracker.retry, tracker.failed, tracker.never) = (0, None, false, false);
-                tracker.heard = event != AnnounceEvent::Stopped;
+                tracker.lists_us = event != AnnounceEvent::Stopped;
                 tracker.owes_completed &= event != AnnounceEvent::Completed;
                 tracker.said = reply.warning.as_deref().map(cut);
                 (tracker.seeds, tracker.leechers) = (reply.seeds, reply.leechers);
@@ -405,12 +414,12 @@ impl Trackers {
                 tracker.never = error.retry == Retry::Never;
                 let wait = match error.retry {
                     Retry::After(wait) => wait.clamp(limits::INTERVAL_MIN, limits::INTERVAL_MAX),
-                    Retry::Unsaid | Retry::Never => back_off(tracker.failures),
+                    Retry::Unspecified | Retry::Never => back_off(tracker.failures),
                 };
                 tracker.retry = (!tracker.never).then_some(now + wait);
                 tracker.not_before = Some(now + GAP);
                 tracker.fresh = None;
-                tracker.heard &= event != AnnounceEvent::Stopped;
+                tracker.lists_us &= event != AnnounceEvent::Stopped;
                 tracker.refused_paused |= event == AnnounceEvent::Paused;
                 (tracker.said, tracker.failed) = (Some(cut(&error.why)), true);
             }
@@ -426,24 +435,24 @@ impl Trackers {
         }
     }
 
-    /// Whether a tracker failed when it was asked last.
+    /// Returns whether the last announce to a tracker failed.
     #[must_use]
     pub fn is_failing(&self, index: usize) -> bool {
         self.all.get(index).is_some_and(|tracker| tracker.failures > 0)
     }
 
-    /// A tracker's address as a person may see it.
+    /// Returns the tracker's URL without secrets.
     #[must_use]
     pub fn url(&self, index: usize) -> &str {
         self.all.get(index).map_or("a tracker", |t| &t.shown)
     }
 
-    /// The trackers as the screen shows them, by tier, in the order in which they are asked.
+    /// Returns the tracker rows of the view, by tier, in announce order.
     #[must_use]
     pub fn rows(&self, now: Instant) -> Vec<TrackerRow> {
         let row = |&index: &usize| {
             let t = &self.all[index];
-            let running = self.phase == Phase::Running && t.asked.is_none();
+            let running = self.phase == Phase::Running && t.in_flight.is_none();
             TrackerRow {
                 index,
                 tier: t.tier,
@@ -462,7 +471,7 @@ impl Trackers {
     }
 }
 
-/// 5 s, 10 s, 20 s .. half an hour.
+/// Returns the back-off after a number of failures: 5 s, 10 s, 20 s .. 30 min.
 fn back_off(failures: u32) -> Duration {
     let doubled = BACK_OFF_FIRST.saturating_mul(1 << failures.saturating_sub(1).min(16));
     doubled.min(BACK_OFF_MAX)

@@ -1,5 +1,6 @@
-//! What a person may see of a torrent. Plain numbers and words: durations instead of instants, no secrets of the
-//! machine. Built by [`Torrent::view`](super::torrent::Torrent::view).
+//! The [`TorrentView`], a snapshot of a torrent for display. Holds durations in place of instants, and no secrets.
+//!
+//! Built by [`Torrent::view`](super::torrent::Torrent::view).
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -7,30 +8,28 @@ use std::time::Duration;
 use crate::swarm::job::FaultKind;
 use crate::wire::message::InfoHash;
 
-/// What a torrent is doing, in one word.
+/// What a torrent is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum State {
-    /// Its data are being hashed.
+    /// Existing data is being hashed.
     Checking,
-    /// A magnet's metadata is being fetched.
+    /// The metadata of a magnet is being downloaded.
     Metadata,
-    /// Pieces are being fetched.
     #[default]
     Downloading,
-    /// Everything wanted is there.
+    /// All wanted files are complete.
     Seeding,
-    /// Stopped by the user.
     Paused,
-    /// Waiting for its turn.
+    /// Waiting for a slot among the active downloads.
     Queued,
-    /// Its data are being moved to another folder.
+    /// The data is being moved to another folder.
     Moving,
-    /// Stopped by a fault; [`TorrentView::error`] says which.
+    /// Halted by a disk error; see [`TorrentView::error`].
     Error,
 }
 
 impl State {
-    /// The word shown to people and scripts.
+    /// Returns the state's name, for display and for scripts.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -46,202 +45,193 @@ impl State {
     }
 }
 
-/// One torrent as its row shows it.
+/// A snapshot of one torrent, as shown in the torrent list.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct TorrentView {
-    /// Its name, safe to print.
+    /// Sanitized for display.
     pub name: String,
-    /// Bytes of all files. Padding is no file, here and below.
+    /// Bytes of all files. Here and below padding does not count.
     pub size: u64,
-    /// Bytes of the files that are wanted.
+    /// Bytes of all wanted files.
     pub wanted: u64,
-    /// Bytes of the files that are wanted, in verified pieces.
+    /// Bytes of wanted files in verified pieces.
     pub done: u64,
-    /// Number of pieces.
     pub pieces: u32,
-    /// Pieces of the metadata that are here, and all of them, while they are fetched; zeros before their length is known.
+    /// Metadata pieces received and total during the metadata download; zeros until the size is known.
     pub metadata: (u32, u32),
     /// Number of verified pieces.
     pub have: u32,
-    /// Pieces hashed so far, while checking.
+    /// Pieces hashed so far during a check.
     pub checked: u32,
-    /// What it is doing.
     pub state: State,
-    /// The fault that stopped it, as a sentence; [`TorrentView::why`] adds what happens by itself.
+    /// The disk error that halted the torrent, one sentence; [`TorrentView::why`] adds what happens next.
     pub error: Option<String>,
-    /// Of which kind it is.
+    /// The kind of `error`.
     pub fault: Option<FaultKind>,
-    /// Payload bytes a second, in.
+    /// Payload download rate in bytes per second.
     pub down: u64,
-    /// Payload bytes a second, out.
+    /// Payload upload rate in bytes per second.
     pub up: u64,
     /// Payload bytes received over all runs of the torrent in its folder.
     pub downloaded: u64,
     /// Payload bytes sent over all runs of the torrent in its folder.
     pub uploaded: u64,
-    /// Payload bytes thrown away: of corrupt pieces, unasked or twice.
+    /// Payload bytes discarded: corrupt, unrequested or duplicate.
     pub wasted: u64,
-    /// Peers connected.
+    /// Number of connected peers.
     pub peers: u32,
-    /// Connected peers that have everything.
+    /// Number of connected seeds.
     pub seeds: u32,
-    /// Addresses known.
+    /// Number of known peer addresses.
     pub known: u32,
-    /// Time until done at the rate of the last half minute or so, if it can be told.
+    /// Time to completion at the rate of about the last half minute; `None` if unknown.
     pub eta: Option<Duration>,
-    /// Time since it was started.
+    /// Time since the torrent was started.
     pub active: Duration,
-    /// Whether pieces are fetched in order.
+    /// Whether pieces are picked in order.
     pub sequential: bool,
-    /// Whether only its own trackers may be told of it (BEP 27).
+    /// Whether the torrent is private (BEP 27).
     pub private: bool,
-    /// Whether it seeds one piece at a time to each peer (BEP 16).
+    /// Whether super-seeding (BEP 16) is enabled.
     pub super_seed: bool,
-    /// How large its share of what all torrents have together is.
+    /// Priority of this torrent in the distribution of the session-wide limits.
     pub rank: Priority,
-    /// Its own limits in and out, bytes a second.
+    /// The torrent's own download and upload limits in bytes per second.
     pub limits: (Option<u64>, Option<u64>),
-    /// When it was added, seconds since 1970; 0 where that is not known.
+    /// When the torrent was added, in seconds since 1970; 0 if unknown.
     pub added: u64,
-    /// When it was completed, seconds since 1970.
+    /// When the torrent was completed, in seconds since 1970.
     pub finished: Option<u64>,
-    /// Why it is no faster.
+    /// Why the torrent is not faster.
     pub why: Reason,
-    /// What only the focused torrent carries.
+    /// Only filled for the focused torrent.
     pub detail: Option<Box<Detail>>,
 }
 
 impl TorrentView {
-    /// The bytes that a ratio is counted in: those of the wanted files, or of all where none is wanted.
+    /// Returns the size the ratio is based on: bytes of the wanted files, or of all files if none is wanted.
     #[must_use]
     pub const fn ratio_of(&self) -> u64 {
         if self.wanted > 0 { self.wanted } else { self.size }
     }
 
-    /// Bytes sent over all runs for each byte that is wanted; 0 where there is none.
+    /// Returns the share ratio: bytes uploaded over all runs divided by [`Self::ratio_of`].
     #[must_use]
     pub fn ratio(&self) -> f64 {
         self.uploaded as f64 / self.ratio_of().max(1) as f64
     }
 }
 
-/// Why a torrent is no faster, in one sentence and the numbers behind it.
+/// Why a torrent is not faster: one sentence and the numbers behind it.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Reason {
-    /// The sentence.
     pub sentence: String,
-    /// Label and value, most telling first; only of the torrent that carries a [`Detail`].
+    /// Labels and values, most important first; only filled along with [`Detail`].
     pub numbers: Vec<(String, String)>,
 }
 
-/// What only the focused torrent carries.
+/// The part of the view that is built only for the focused torrent.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct Detail {
-    /// The pieces, at most [`Detail::CELLS`] cells: each stands for one piece or for a run of equal length.
-    pub cells: Vec<Cell>,
-    /// Copies of the whole torrent among the connected peers and us: the rarest piece's count, and the share of
-    /// pieces that have more.
+    /// The piece map: at most [`Detail::CELLS`] cells, each for one piece or for a range of equal length.
+    pub cells: Vec<PieceMapCell>,
+    /// Distributed copies of the torrent among the connected peers and us.
+    ///
+    /// The copies of the rarest piece, plus the fraction of pieces that have more copies.
     pub copies: f32,
-    /// Pieces of which no connected peer has a copy and that we lack.
+    /// Pieces that neither we nor any connected peer has.
     pub missing: u32,
-    /// The connected peers, by address.
+    /// The connected peers, sorted by address.
     pub peers: Vec<PeerRow>,
-    /// Peers that left, newest last; at most [`Detail::DEPARTED`].
-    pub departed: Vec<Departed>,
-    /// What each way of finding peers has brought.
+    /// Disconnected peers, newest last; at most [`Detail::DEPARTED`].
+    pub disconnected: Vec<DisconnectedPeer>,
+    /// Peer sources and their results.
     pub sources: Vec<SourceRow>,
-    /// The peer that was looked at (`Wish::Look`).
+    /// The peer selected by [`TorrentCommand::Inspect`](crate::swarm::event::TorrentCommand::Inspect).
     pub peer: Option<PeerDetail>,
-    /// The piece that was looked at (`Wish::Look`).
+    /// The piece selected by [`TorrentCommand::Inspect`](crate::swarm::event::TorrentCommand::Inspect).
     pub piece: Option<PieceDetail>,
-    /// What its `.torrent` says beside its data.
-    pub meta: Meta,
-    /// The files.
+    pub meta: TorrentMeta,
     pub files: Vec<FileRow>,
     /// The trackers, by tier.
     pub trackers: Vec<TrackerRow>,
-    /// The torrent's info-hash.
     pub info_hash: Option<InfoHash>,
-    /// Bytes of a piece.
+    /// In bytes.
     pub piece_length: u32,
-    /// The folder that the data are in.
+    /// The download folder, sanitized for display.
     pub folder: String,
-    /// What happened, newest last: seconds since the start, and the sentence.
+    /// The log, newest last: time since the start, and the text.
     pub log: Vec<(Duration, String)>,
 }
 
 impl Detail {
-    /// The most cells of a piece map.
+    /// Maximum number of cells in the piece map.
     pub const CELLS: usize = 4096;
-    /// The most peers kept that left.
+    /// Maximum number of disconnected peers kept.
     pub const DEPARTED: usize = 50;
 }
 
-/// What a `.torrent` says beside its data. All of it is a stranger's text, safe to print.
+/// Descriptive fields of the `.torrent`. Untrusted text, sanitized for display.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Meta {
-    /// A remark.
+pub struct TorrentMeta {
     pub comment: Option<String>,
-    /// The program that made it.
+    /// The program that created the `.torrent`.
     pub created_by: Option<String>,
-    /// When, seconds since 1970.
+    /// The creation date, in seconds since 1970.
     pub created: Option<i64>,
-    /// The tracker it was made for.
+    /// The `source` field: the tracker for which the `.torrent` was made.
     pub source: Option<String>,
-    /// Addresses of web seeds (BEP 19).
+    /// Web seed URLs (BEP 19).
     pub web_seeds: Vec<String>,
-    /// Its magnet link.
     pub magnet: String,
-    /// Trackers that are not asked, without what may be a secret, each with the reason.
+    /// Trackers that are not used, without secrets in their URLs, each with the reason.
     pub refused_trackers: Vec<(String, String)>,
 }
 
-/// A peer that left.
+/// A peer that disconnected.
 #[derive(Clone, PartialEq, Debug)]
-pub struct Departed {
-    /// Its address; says nothing where `host` is known instead.
+pub struct DisconnectedPeer {
+    /// Meaningless for a web seed (`host` is set).
     pub addr: SocketAddr,
-    /// The host of a web seed, safe to print.
+    /// Host name of a web seed, sanitized for display.
     pub host: Option<String>,
-    /// Its program, safe to print; empty where it did not come that far.
+    /// Client name, sanitized for display; empty if unknown.
     pub client: String,
-    /// How we learnt of it.
     pub source: Source,
-    /// How long ago it left.
+    /// Time since the disconnect.
     pub ago: Duration,
-    /// How long it was connected.
-    pub stayed: Duration,
-    /// Payload bytes from it.
+    /// How long the peer was connected.
+    pub connected_for: Duration,
+    /// Payload bytes received from the peer.
     pub downloaded: u64,
-    /// Payload bytes to it.
+    /// Payload bytes sent to the peer.
     pub uploaded: u64,
-    /// Why, in words.
+    /// The reason of the disconnect.
     pub why: String,
 }
 
-/// What one way of finding peers has brought.
+/// A peer source and what it has found.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SourceRow {
-    /// Which.
     pub source: Source,
-    /// Addresses known from it.
+    /// Number of known addresses from this source.
     pub known: u32,
-    /// Of them, those that failed when they were tried last.
+    /// Of these, addresses whose last dial failed.
     pub failed: u32,
-    /// Of them, those connected.
+    /// Of these, connected peers.
     pub connected: u32,
-    /// Why the last of them failed, in words.
+    /// Why the last of them failed.
     pub last_failure: Option<String>,
-    /// What it is doing or last said, in words; empty where it is nothing that is asked.
+    /// Current activity or last result; empty for a source that is not queried.
     pub status: String,
-    /// Time since its last answer.
+    /// Time since the last response.
     pub last: Option<Duration>,
-    /// Time until it is asked next.
+    /// Time to the next query.
     pub next: Option<Duration>,
 }
 
 impl SourceRow {
-    /// The row of this source among others, put there where it is missing; they stand in the order of the sources.
+    /// Returns the row of `source`, inserting it in source order if missing.
     pub fn among(rows: &mut Vec<SourceRow>, source: Source) -> &mut SourceRow {
         let at = rows.iter().position(|row| row.source >= source).unwrap_or(rows.len());
         if rows.get(at).is_none_or(|row| row.source != source) {
@@ -250,7 +240,7 @@ impl SourceRow {
         &mut rows[at]
     }
 
-    /// One that has brought nothing yet.
+    /// Creates a row without any results.
     #[must_use]
     pub const fn new(source: Source) -> Self {
         SourceRow {
@@ -266,148 +256,144 @@ impl SourceRow {
     }
 }
 
-/// One connected peer, looked at closely.
+/// Details of one connected peer.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PeerDetail {
-    /// Which: [`PeerRow::key`].
+    /// The connection, as in [`PeerRow::key`].
     pub key: u64,
-    /// Its peer id, safe to print.
+    /// Sanitized for display.
     pub peer_id: String,
-    /// How bytes go to and fro, in words: `TCP, encrypted (RC4)`, ..
+    /// Transport and encryption, such as `TCP, encrypted (RC4)`.
     pub transport: &'static str,
-    /// What it can do, in words: `fast extension`, `extension protocol` ..
-    pub abilities: Vec<String>,
-    /// The requests that it takes at once, as it says.
+    /// Supported extensions, such as `fast extension`, `extension protocol`.
+    pub capabilities: Vec<String>,
+    /// Maximum outstanding requests that the peer accepts (`reqq`, BEP 10).
     pub reqq: u32,
-    /// Requests that we keep on their way to it.
+    /// Number of requests that we keep in flight (pipeline depth).
     pub pipeline: u32,
-    /// Pieces that it has.
+    /// Number of pieces that the peer has.
     pub pieces: u32,
-    /// Of them, pieces that we want.
+    /// Of these, pieces that we want.
     pub wanted: u32,
-    /// Blocks of it that were in pieces that failed their hash.
+    /// Blocks from this peer in pieces that failed their hash check.
     pub failed: u32,
-    /// Of the time connected, the share in which it choked us, 0 to 1.
+    /// Fraction of the connected time during which the peer choked us, 0 to 1.
     pub choked_us: f32,
-    /// Of the time connected, the share in which we choked it, 0 to 1.
+    /// Fraction of the connected time during which we choked the peer, 0 to 1.
     pub choked_it: f32,
-    /// What happened between us, newest last: since it connected, and the sentence.
+    /// Events of this connection, newest last: time since the connect, and the text.
     pub timeline: Vec<(Duration, String)>,
 }
 
-/// One piece, looked at closely.
+/// Details of one piece.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct PieceDetail {
-    /// Which.
     pub index: u32,
-    /// Its bytes.
+    /// In bytes.
     pub size: u64,
-    /// Whether it is here and verified.
+    /// Whether the piece is verified.
     pub have: bool,
-    /// Blocks in it.
+    /// Number of blocks.
     pub blocks: u32,
-    /// Of them, blocks that are here.
-    pub here: u32,
-    /// The files that it has bytes of.
+    /// Number of blocks received.
+    pub received: u32,
+    /// Files that overlap the piece.
     pub files: Vec<String>,
-    /// Connected peers that have it.
-    pub holders: u32,
-    /// Some of them, the fastest first.
-    pub some_holders: Vec<SocketAddr>,
-    /// Who is asked for how many of its blocks.
+    /// Number of connected peers that have the piece.
+    pub peers_with_piece: u32,
+    /// Some of these peers, fastest first.
+    pub fastest_holders: Vec<SocketAddr>,
+    /// Peers with requests in flight for this piece, with the number of blocks.
     pub asked: Vec<(SocketAddr, u32)>,
-    /// The same of web seeds, by host.
+    /// The same for web seeds, by host.
     pub asked_web: Vec<(String, u32)>,
-    /// Time since its first block was asked for.
+    /// Time since the first block was requested.
     pub age: Option<Duration>,
-    /// How often it failed its hash.
+    /// Number of hash failures.
     pub fails: u32,
 }
 
-/// A run of pieces on the piece map.
+/// One cell of the piece map: a range of pieces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Cell {
-    /// Pieces in it.
+pub struct PieceMapCell {
     pub pieces: u16,
-    /// Of them verified.
+    /// Number of verified pieces.
     pub have: u16,
-    /// Of them partly here or asked for.
+    /// Number of pieces partly received or requested.
     pub active: u16,
-    /// The fewest copies among connected peers of any piece in it that we lack; 0 when we have all.
+    /// Lowest availability among connected peers of any missing piece; 0 if none is missing.
     pub rarest: u16,
 }
 
-/// One connected peer.
+/// A connected peer, as shown in the peer list.
 #[derive(Clone, PartialEq, Debug)]
 pub struct PeerRow {
-    /// Names the connection in commands.
+    /// Identifies the connection in commands.
     pub key: u64,
-    /// Its address; says nothing where `host` is known instead.
+    /// Meaningless for a web seed (`host` is set).
     pub addr: SocketAddr,
-    /// The host of a web seed, safe to print.
+    /// Host name of a web seed, sanitized for display.
     pub host: Option<String>,
-    /// Its program, from the extended handshake or the peer id; safe to print.
+    /// Client name from the extension handshake or the peer id, sanitized for display.
     pub client: String,
-    /// The flag letters people know: `D d U u K ? O S I E e P L X H`; `E` is a connection that is
-    /// encrypted, `e` one of which only the handshake was, `P` one by uTP.
+    /// Status flags as in other clients: `D d U u K ? O S I E e P L X H`. `E` is an encrypted connection, `e` one with
+    /// only an encrypted handshake, `P` uTP.
     pub flags: String,
-    /// The share of the torrent that it has, 0 to 1.
+    /// Fraction of the torrent that the peer has, 0 to 1.
     pub done: f32,
-    /// Payload bytes a second from it.
+    /// Payload download rate in bytes per second.
     pub down: u64,
-    /// Payload bytes a second to it.
+    /// Payload upload rate in bytes per second.
     pub up: u64,
-    /// Payload bytes from it.
+    /// Payload bytes received from the peer.
     pub downloaded: u64,
-    /// Payload bytes to it.
+    /// Payload bytes sent to the peer.
     pub uploaded: u64,
-    /// Blocks asked of it and not yet here.
+    /// Number of our requests in flight.
     pub requests_out: u32,
-    /// Blocks it asked for and has not got.
+    /// Number of queued requests of the peer.
     pub requests_in: u32,
-    /// How we learnt of it.
     pub source: Source,
-    /// Since when it is connected.
+    /// Time since the peer connected.
     pub age: Duration,
-    /// It chokes us.
-    pub chokes_us: bool,
-    /// We choke it.
-    pub choked: bool,
-    /// We want something of it.
-    pub interesting: bool,
-    /// It wants something of us.
-    pub interested: bool,
-    /// It let us wait too long for a block.
+    /// The peer chokes us.
+    pub peer_choking: bool,
+    /// We choke the peer.
+    pub am_choking: bool,
+    /// We are interested in the peer.
+    pub am_interested: bool,
+    /// The peer is interested in us.
+    pub peer_interested: bool,
+    /// The peer took too long to send a requested block.
     pub snubbed: bool,
-    /// Blocks of it that were in pieces that failed their hash.
+    /// Blocks from this peer in pieces that failed their hash check.
     pub failed: u32,
 }
 
-/// How an address was learnt.
+/// Where a peer address comes from. Ordered: the smaller value is the better source.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
 pub enum Source {
-    /// Given by the user.
+    /// Entered by the user.
     Manual,
-    /// It called us.
+    /// An incoming connection.
     Incoming,
-    /// Local discovery (BEP 14).
+    /// Local service discovery (LSD, BEP 14).
     Lan,
-    /// A tracker.
     Tracker,
     /// The magnet link (`x.pe`).
     Link,
-    /// Peer exchange (BEP 11).
+    /// Peer exchange (PEX, BEP 11).
     Pex,
     /// The DHT (BEP 5).
     Dht,
-    /// Known from an earlier run.
+    /// Saved by an earlier run.
     Resume,
-    /// The torrent names it as a web seed (BEP 19).
+    /// A web seed of the torrent (BEP 19).
     Web,
 }
 
 impl Source {
-    /// The short word of the peer table.
+    /// Returns the abbreviation used in the peer list.
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
@@ -424,66 +410,64 @@ impl Source {
     }
 }
 
-/// How much a file is wanted.
+/// Priority of a file, or of a torrent among others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
 pub enum Priority {
-    /// Not at all.
+    /// Not downloaded.
     Skip,
-    /// After the others.
     Low,
-    /// As the others.
     #[default]
     Normal,
-    /// Before the others.
     High,
 }
 
-/// One file.
+/// A file, as shown in the file list.
 #[derive(Clone, PartialEq, Debug)]
 pub struct FileRow {
-    /// Which it is in the torrent, padding counted too: names it in `Wish::Priority`.
+    /// File index, counting padding files.
+    ///
+    /// Identifies the file in [`TorrentCommand::Priority`](crate::swarm::event::TorrentCommand::Priority).
     pub index: usize,
-    /// Its path below the download folder, with `/`; safe to print.
+    /// Path below the download folder with `/` as separator, sanitized for display.
     pub path: String,
-    /// Its bytes.
+    /// In bytes.
     pub size: u64,
-    /// Bytes of verified pieces in it.
+    /// Bytes of the file in verified pieces.
     pub done: u64,
-    /// How much it is wanted.
     pub priority: Priority,
-    /// Time until it is done, if that can be told.
+    /// Time to completion; `None` if unknown.
     pub eta: Option<Duration>,
 }
 
-/// One tracker.
+/// A tracker, as shown in the tracker list.
 #[derive(Clone, PartialEq, Debug)]
 pub struct TrackerRow {
-    /// Names it in `Wish::Announce` and `Wish::RemoveTracker`; never given twice.
+    /// Identifies the tracker in commands; never reused.
     pub index: usize,
-    /// Its tier, from 0 (BEP 12).
+    /// Tier from 0 (BEP 12).
     pub tier: u32,
-    /// Its address without what may be a secret, safe to print.
+    /// URL without secrets, sanitized for display.
     pub url: String,
-    /// What it is doing or last said, in words.
+    /// Current activity or last result.
     pub status: String,
-    /// Whether the last answer was an error.
+    /// Whether the last announce failed.
     pub failed: bool,
-    /// Seeds, as it counts.
+    /// Seeds reported by the tracker.
     pub seeds: Option<u32>,
-    /// Leechers, as it counts.
+    /// Leechers reported by the tracker.
     pub leechers: Option<u32>,
-    /// Downloads completed ever, as it counts.
+    /// Completed downloads reported by the tracker.
     pub completed: Option<u32>,
-    /// Time since its last answer.
+    /// Time since the last response.
     pub last: Option<Duration>,
-    /// Time until the next announce.
+    /// Time to the next announce.
     pub next: Option<Duration>,
-    /// Peers in its last answer.
+    /// Number of peers in the last response.
     pub peers: Option<u32>,
 }
 
 impl TrackerRow {
-    /// A tracker that is not asked at all, for this reason. No wish reaches it.
+    /// Creates the row of an unusable tracker. Its index matches no command.
     #[must_use]
     pub fn refused(tier: u32, url: String, why: &str) -> Self {
         TrackerRow {

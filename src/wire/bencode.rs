@@ -1,106 +1,76 @@
-//! Bencode (BEP 3): a reader that borrows, and a small writer.
+//! Bencode decoder and encoder (BEP 3). The decoder borrows from its input.
 //!
-//! The reader walks the bytes once, without recursion and without reserving anything, and judges nesting, number of
-//! values and syntax. A [`Value`] is then a view of bytes that are known to be good, so it can be walked again without
-//! errors and always knows its raw span: the info-hash is the hash of that span and never of a re-encoding.
+//! [`Value::parse`] validates nesting depth, token count and syntax in one pass, without recursion or allocation.
+//! A [`Value`] is a view of validated bytes, so accessors do not return parse errors, and [`Value::raw`] is the exact
+//! input span: the info-hash is the SHA-1 of that span, never of a re-encoding.
 //!
-//! What exists in the wild is taken as it is: keys out of order, keys twice (the first one counts), numbers with
-//! leading zeros, `-0`.
+//! Accepted although BEP 3 forbids it, because it occurs in practice: unsorted keys, duplicate keys (the first one
+//! wins), integers with leading zeros, `-0`.
 
-mod item;
+mod encode;
 
 use thiserror::Error;
 
 use crate::limits;
 
-pub use item::Item;
+pub use encode::OwnedValue;
 
-// One bit a level remembers whether it is a dictionary.
+// The validator stores one bit per open container: set for a dictionary, clear for a list.
 const _: () = assert!(limits::BENCODE_DEPTH <= 64, "the reader keeps its open containers in 64 bits");
 
-/// The longest run of digits taken for a number or a length: more than any 64-bit value needs.
+/// Maximum number of digits in an integer or a string length; a 64-bit value needs fewer.
 const DIGITS: usize = 24;
 
-/// Why bytes are not bencode. `at` counts bytes from 0.
+/// Error of parsing bencode. `at` is a byte offset from 0.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum BencodeError {
-    /// The bytes end inside a value.
+    /// The input ends inside a value.
     #[error("it ends in the middle (byte {at})")]
-    Ends {
-        /// Where it ends.
-        at: usize,
-    },
-    /// Containers lie too deep in each other.
+    UnexpectedEnd { at: usize },
     #[error("it is nested too deep (more than {max} levels at byte {at})")]
-    TooDeep {
-        /// Where.
-        at: usize,
-        /// The most that is taken.
-        max: usize,
-    },
-    /// There are too many values.
+    TooDeep { at: usize, max: usize },
+    /// More values than [`limits::BENCODE_TOKENS`].
     #[error("it holds too many values (more than {max})")]
-    TooMany {
-        /// The most that is taken.
-        max: usize,
-    },
-    /// A byte that begins no value.
+    TooMany { max: usize },
+    /// A byte that cannot start a value.
     #[error("byte {at} ({byte:#04x}) begins no value")]
-    Unexpected {
-        /// Where.
-        at: usize,
-        /// The byte.
-        byte: u8,
-    },
-    /// A number without digits, with other signs than digits, or far too long.
+    Unexpected { at: usize, byte: u8 },
+    /// An integer without digits, with a character other than a digit, or with too many digits.
     #[error("the number at byte {at} is malformed")]
-    BadNumber {
-        /// Where it begins.
-        at: usize,
-    },
-    /// The length of a string is malformed or far too long.
+    BadNumber { at: usize },
+    /// A string length that is malformed, has too many digits or exceeds 64 bits.
     #[error("the length of the string at byte {at} is malformed")]
-    BadLength {
-        /// Where it begins.
-        at: usize,
-    },
-    /// A string that would be longer than what is left.
+    BadLength { at: usize },
+    /// A string whose length exceeds the remaining input.
     #[error("it ends in the middle: the string at byte {at} claims {claims} bytes, {left} are left")]
     PastEnd {
-        /// Where it begins.
         at: usize,
-        /// The length it claims.
+        /// The declared length.
         claims: u64,
-        /// The bytes that follow.
+        /// The number of bytes that follow the colon.
         left: usize,
     },
-    /// A dictionary key that is no string.
+    /// A dictionary key that is not a byte string.
     #[error("the dictionary key at byte {at} is not a string")]
-    BadKey {
-        /// Where.
-        at: usize,
-    },
-    /// A dictionary that ends after a key.
+    BadKey { at: usize },
+    /// A dictionary whose last key has no value.
     #[error("the dictionary that ends at byte {at} has a key without a value")]
     NoValue {
-        /// Where it ends.
+        /// Offset of the closing `e`.
         at: usize,
     },
-    /// Bytes after the end of the value.
+    /// Bytes after the end of the top-level value.
     #[error("something follows after the end (byte {at})")]
-    Trailing {
-        /// Where.
-        at: usize,
-    },
+    Trailing { at: usize },
 }
 
-/// The four kinds of value.
+/// The four bencode types.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
     /// `i..e`
-    Number,
+    Integer,
     /// `n:..`
-    Text,
+    ByteString,
     /// `l..e`
     List,
     /// `d..e`
@@ -110,25 +80,25 @@ pub enum Kind {
 impl std::fmt::Display for Kind {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
-            Kind::Number => "a number",
-            Kind::Text => "a text",
+            Kind::Integer => "a number",
+            Kind::ByteString => "a text",
             Kind::List => "a list",
             Kind::Dictionary => "a dictionary",
         })
     }
 }
 
-/// One value: a view of bytes that were judged to be good bencode.
+/// A bencoded value: a view of bytes that have been validated.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Value<'a> {
     raw: &'a [u8],
 }
 
 impl<'a> Value<'a> {
-    /// Reads bytes that are one value and nothing else.
+    /// Parses `bytes` as exactly one value.
     ///
     /// # Errors
-    /// When they are not bencode, too deep, too many values, or followed by something.
+    /// If `bytes` are malformed, nested too deep, hold too many values, or continue after the value.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, BencodeError> {
         match Self::parse_prefix(bytes)? {
             (value, []) => Ok(value),
@@ -136,70 +106,71 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Reads the value at the front of `bytes`; also returns what follows it.
+    /// Parses the value at the start of `bytes` and returns it with the remaining bytes.
     ///
     /// # Errors
-    /// When there is no good value at the front.
+    /// If there is no valid value at the start.
     pub fn parse_prefix(bytes: &'a [u8]) -> Result<(Self, &'a [u8]), BencodeError> {
-        let end = judge(bytes)?;
+        let end = validate(bytes)?;
         Ok((Value { raw: &bytes[..end] }, &bytes[end..]))
     }
 
-    /// The value's bytes as they stand.
+    /// Returns the encoded bytes of this value.
     #[must_use]
     pub const fn raw(&self) -> &'a [u8] {
         self.raw
     }
 
-    /// Which kind it is.
+    /// Returns the type of this value.
     #[must_use]
     pub fn kind(&self) -> Kind {
         match self.raw.first() {
-            Some(b'i') => Kind::Number,
+            Some(b'i') => Kind::Integer,
             Some(b'l') => Kind::List,
             Some(b'd') => Kind::Dictionary,
-            _ => Kind::Text,
+            _ => Kind::ByteString,
         }
     }
 
-    /// The number, if it is one that fits 64 bits with sign.
+    /// Returns the integer; `None` for other types and for integers that do not fit `i64`.
     #[must_use]
-    pub fn number(&self) -> Option<i64> {
+    pub fn as_integer(&self) -> Option<i64> {
         let digits = self.raw.strip_prefix(b"i")?.strip_suffix(b"e")?;
         std::str::from_utf8(digits).ok()?.parse().ok()
     }
 
-    /// The bytes of the string, if it is one.
+    /// Returns the content of a byte string; `None` for other types.
     #[must_use]
-    pub fn text(&self) -> Option<&'a [u8]> {
-        if self.kind() != Kind::Text {
+    pub fn as_bytes(&self) -> Option<&'a [u8]> {
+        if self.kind() != Kind::ByteString {
             return None;
         }
         let colon = self.raw.iter().position(|b| *b == b':')?;
         self.raw.get(colon + 1..)
     }
 
-    /// The values of the list, if it is one.
+    /// Returns an iterator over the elements of a list; `None` for other types.
     #[must_use]
     pub fn list(&self) -> Option<Items<'a>> {
         self.raw.strip_prefix(b"l").map(|rest| Items { rest })
     }
 
-    /// Keys and values of the dictionary in the order in which they stand, if it is one.
+    /// Returns an iterator over the entries of a dictionary in input order; `None` for other types.
     #[must_use]
     pub fn dictionary(&self) -> Option<Entries<'a>> {
         self.raw.strip_prefix(b"d").map(|rest| Entries { items: Items { rest } })
     }
 
-    /// The first value of this key, if this is a dictionary that has it. Walks the dictionary: where many keys
-    /// are wanted, walk it once with [`Value::dictionary`].
+    /// Returns the first value of `key`; `None` if this is no dictionary or has no such key.
+    ///
+    /// Linear in the size of the dictionary. To read several keys, iterate once over [`Value::dictionary`].
     #[must_use]
     pub fn get(&self, key: &[u8]) -> Option<Value<'a>> {
         self.dictionary()?.find(|(k, _)| *k == key).map(|(_, v)| v)
     }
 }
 
-/// The values of a list.
+/// Iterator over the elements of a list.
 #[derive(Clone, Debug)]
 pub struct Items<'a> {
     rest: &'a [u8],
@@ -216,7 +187,7 @@ impl<'a> Iterator for Items<'a> {
     }
 }
 
-/// The keys and values of a dictionary.
+/// Iterator over the keys and values of a dictionary.
 #[derive(Clone, Debug)]
 pub struct Entries<'a> {
     items: Items<'a>,
@@ -226,13 +197,13 @@ impl<'a> Iterator for Entries<'a> {
     type Item = (&'a [u8], Value<'a>);
 
     fn next(&mut self) -> Option<Self::Item> {
-        let key = self.items.next()?.text()?;
+        let key = self.items.next()?.as_bytes()?;
         Some((key, self.items.next()?))
     }
 }
 
-/// Judges the value at the front of `bytes` and returns where it ends.
-fn judge(bytes: &[u8]) -> Result<usize, BencodeError> {
+/// Validates the value at the start of `bytes` and returns the offset of its end.
+fn validate(bytes: &[u8]) -> Result<usize, BencodeError> {
     let mut at = 0;
     let mut depth = 0;
     let mut dictionaries = 0_u64;
@@ -240,7 +211,7 @@ fn judge(bytes: &[u8]) -> Result<usize, BencodeError> {
     let mut values = 0;
     loop {
         let Some(&byte) = bytes.get(at) else {
-            return Err(BencodeError::Ends { at });
+            return Err(BencodeError::UnexpectedEnd { at });
         };
         let in_dictionary = depth > 0 && dictionaries >> (depth - 1) & 1 == 1;
         if byte == b'e' && depth > 0 {
@@ -269,9 +240,9 @@ fn judge(bytes: &[u8]) -> Result<usize, BencodeError> {
                     at += 1;
                     continue;
                 }
-                b'i' => at = judge_number(bytes, at)?,
+                b'i' => at = validate_integer(bytes, at)?,
                 b'0'..=b'9' => {
-                    at = judge_string(bytes, at)?;
+                    at = validate_string(bytes, at)?;
                     if in_dictionary && key_next {
                         key_next = false;
                         continue;
@@ -280,7 +251,7 @@ fn judge(bytes: &[u8]) -> Result<usize, BencodeError> {
                 _ => return Err(BencodeError::Unexpected { at, byte }),
             }
         }
-        // A value has ended; the container around it, if it is a dictionary, wants a key next.
+        // A value has ended. In a dictionary, a key comes next; in a list, `key_next` has no effect.
         if depth == 0 {
             return Ok(at);
         }
@@ -288,23 +259,23 @@ fn judge(bytes: &[u8]) -> Result<usize, BencodeError> {
     }
 }
 
-/// Judges the number at `at` and returns where it ends.
-fn judge_number(bytes: &[u8], at: usize) -> Result<usize, BencodeError> {
+/// Validates the integer at `at` and returns the offset of its end.
+fn validate_integer(bytes: &[u8], at: usize) -> Result<usize, BencodeError> {
     let from = at + 1 + usize::from(bytes.get(at + 1) == Some(&b'-'));
     let digits = digits(bytes, from);
     match bytes.get(from + digits) {
         Some(b'e') if (1..=DIGITS).contains(&digits) => Ok(from + digits + 1),
-        None if digits <= DIGITS => Err(BencodeError::Ends { at: bytes.len() }),
+        None if digits <= DIGITS => Err(BencodeError::UnexpectedEnd { at: bytes.len() }),
         _ => Err(BencodeError::BadNumber { at }),
     }
 }
 
-/// Judges the string at `at` and returns where it ends.
-fn judge_string(bytes: &[u8], at: usize) -> Result<usize, BencodeError> {
+/// Validates the byte string at `at` and returns the offset of its end.
+fn validate_string(bytes: &[u8], at: usize) -> Result<usize, BencodeError> {
     let digits = digits(bytes, at);
     match bytes.get(at + digits) {
         Some(b':') if digits <= DIGITS => {}
-        None if digits <= DIGITS => return Err(BencodeError::Ends { at: bytes.len() }),
+        None if digits <= DIGITS => return Err(BencodeError::UnexpectedEnd { at: bytes.len() }),
         _ => return Err(BencodeError::BadLength { at }),
     }
     let claims = length(&bytes[at..at + digits]).ok_or(BencodeError::BadLength { at })?;
@@ -316,17 +287,17 @@ fn judge_string(bytes: &[u8], at: usize) -> Result<usize, BencodeError> {
     }
 }
 
-/// How many digits stand at `at`, counted up to one more than are taken.
+/// Counts the digits at `at`, up to `DIGITS + 1`.
 fn digits(bytes: &[u8], at: usize) -> usize {
     bytes.iter().skip(at).take(DIGITS + 1).take_while(|b| b.is_ascii_digit()).count()
 }
 
-/// The value of digits; nothing when it does not fit.
+/// Returns the number that ASCII digits denote, or `None` if it exceeds 64 bits.
 fn length(digits: &[u8]) -> Option<u64> {
     digits.iter().try_fold(0_u64, |n, d| n.checked_mul(10)?.checked_add(u64::from(d - b'0')))
 }
 
-/// Where the value at the front of judged bytes ends; nothing at the end of a container.
+/// Returns the length of the value at the start of validated bytes; `None` at the end of a container.
 fn skip(bytes: &[u8]) -> Option<usize> {
     let mut at = 0;
     let mut depth = 0_usize;
@@ -364,8 +335,8 @@ mod tests {
         assert_eq!(value.kind(), Kind::Dictionary);
         assert_eq!(value.raw(), raw);
         let list: Vec<_> = value.get(b"b").unwrap().list().unwrap().collect();
-        assert_eq!(list[0].number(), Some(-7), "the first of two equal keys counts");
-        assert_eq!(list[1].text(), Some(&b"abc"[..]));
+        assert_eq!(list[0].as_integer(), Some(-7), "the first of two equal keys counts");
+        assert_eq!(list[1].as_bytes(), Some(&b"abc"[..]));
         assert_eq!(value.get(b"a").unwrap().raw(), b"de");
         let keys: Vec<_> = value.dictionary().unwrap().map(|(k, _)| k).collect();
         assert_eq!(keys, [&b"b"[..], b"a", b"skip", b"b"]);
@@ -376,15 +347,15 @@ mod tests {
     fn what_is_no_bencode_is_refused_with_its_place() {
         use BencodeError as E;
         let cases: &[(&[u8], E)] = &[
-            (b"", E::Ends { at: 0 }),
+            (b"", E::UnexpectedEnd { at: 0 }),
             (b"x", E::Unexpected { at: 0, byte: b'x' }),
             (b"e", E::Unexpected { at: 0, byte: b'e' }),
             (b"ie", E::BadNumber { at: 0 }),
             (b"i-e", E::BadNumber { at: 0 }),
             (b"i+5e", E::BadNumber { at: 0 }),
             (b"i4x0e", E::BadNumber { at: 0 }),
-            (b"i12", E::Ends { at: 3 }),
-            (b"li1e", E::Ends { at: 4 }),
+            (b"i12", E::UnexpectedEnd { at: 3 }),
+            (b"li1e", E::UnexpectedEnd { at: 4 }),
             (b"5:abc", E::PastEnd { at: 0, claims: 5, left: 3 }),
             (b"4294967295:abc", E::PastEnd { at: 0, claims: 4_294_967_295, left: 3 }),
             (b"18446744073709551619:abc", E::BadLength { at: 0 }),
@@ -404,7 +375,7 @@ mod tests {
     #[test]
     fn odd_numbers_of_the_wild_are_taken() {
         for (raw, n) in [("i-0e", Some(0)), ("i0040e", Some(40)), ("i9223372036854775808e", None), ("i-5e", Some(-5))] {
-            assert_eq!(Value::parse(raw.as_bytes()).unwrap().number(), n, "{raw}");
+            assert_eq!(Value::parse(raw.as_bytes()).unwrap().as_integer(), n, "{raw}");
         }
     }
 
@@ -421,9 +392,15 @@ mod tests {
 
     #[test]
     fn what_is_written_can_be_read() {
-        let item = Item::dictionary([
-            ("z", Item::from(-1)),
-            ("a", Item::from(vec![Item::from("x"), Item::dictionary([("k", Item::List(vec![]))])])),
+        let item = OwnedValue::dictionary([
+            ("z", OwnedValue::from(-1)),
+            (
+                "a",
+                OwnedValue::from(vec![
+                    OwnedValue::from("x"),
+                    OwnedValue::dictionary([("k", OwnedValue::List(vec![]))]),
+                ]),
+            ),
         ]);
         assert_eq!(item.encode(), b"d1:al1:xd1:kleee1:zi-1ee");
         assert!(Value::parse(&item.encode()).is_ok());

@@ -1,5 +1,4 @@
-//! The extension protocol's handshake (BEP 10): what a peer calls itself, how much may be asked of it, and by which
-//! ids it takes further messages.
+//! Extension protocol (BEP 10): the extended handshake and the ids of extended messages.
 
 pub mod holepunch;
 pub mod metadata;
@@ -10,71 +9,72 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use thiserror::Error;
 
 use crate::limits;
-use crate::wire::bencode::{BencodeError, Item, Value};
-use crate::wire::text::clean_bytes;
+use crate::wire::bencode::{BencodeError, OwnedValue, Value};
+use crate::wire::sanitize::sanitize_bytes;
 
-/// The name by which this program is known to peers.
+/// Client name and version sent in the `v` field of the extended handshake.
 pub const CLIENT: &str = concat!("ttui ", env!("CARGO_PKG_VERSION"));
 
-/// The ids by which we take extended messages; what stands in our handshake. Other sides have ids of their own.
+/// Extended message ids that we announce in the `m` dictionary.
+///
+/// The peer announces ids of its own, which we must use in messages to that peer.
 pub mod ours {
     /// Peer exchange ([`super::pex`], BEP 11).
     pub const UT_PEX: u8 = 1;
-    /// Metadata exchange (BEP 9).
+    /// Metadata exchange ([`super::metadata`], BEP 9).
     pub const UT_METADATA: u8 = 2;
-    /// Word that a peer does not have a piece any more (BEP 54).
+    /// A peer no longer has a piece (BEP 54).
     pub const LT_DONTHAVE: u8 = 3;
-    /// Introductions ([`super::holepunch`], BEP 55).
+    /// Hole punching ([`super::holepunch`], BEP 55).
     pub const UT_HOLEPUNCH: u8 = 4;
 }
 
-/// The extended handshake: message 0 of BEP 10. What is absent or makes no sense is `None`; a later handshake of the
-/// same peer changes what it names and nothing else.
+/// The extended handshake, extended message 0 (BEP 10). Absent or invalid fields are `None`.
+///
+/// A later handshake of the same peer updates only the fields that it contains.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Handshake {
-    /// The program (`v`), safe to print, at most [`limits::CLIENT_NAME`] columns.
+    /// Client name and version (`v`), sanitized, at most [`limits::CLIENT_NAME`] columns.
     pub client: Option<String>,
-    /// The most requests that may be outstanding (`reqq`): 1 to [`limits::REQUESTS_OUT`].
+    /// Maximum number of outstanding requests that the sender accepts (`reqq`).
+    ///
+    /// Decoded values are clamped to 1..=[`limits::REQUESTS_OUT`].
     pub reqq: Option<u32>,
-    /// Whether it wants nothing (BEP 21).
+    /// Whether the sender only uploads (BEP 21).
     pub upload_only: Option<bool>,
-    /// The port that it listens on (`p`); never 0.
+    /// TCP listen port (`p`); never 0 when decoded.
     pub port: Option<u16>,
-    /// The id by which it takes metadata messages (BEP 9); 0 switches them off.
+    /// The sender's id for metadata messages (BEP 9); 0 disables the extension.
     pub ut_metadata: Option<u8>,
-    /// The id by which it takes peer exchange (BEP 11); 0 switches it off.
+    /// The sender's id for PEX messages (BEP 11); 0 disables the extension.
     pub ut_pex: Option<u8>,
-    /// The id by which it takes word that we do not have a piece any more (BEP 54); 0 switches it off.
+    /// The sender's id for `lt_donthave` messages (BEP 54); 0 disables the extension.
     pub lt_donthave: Option<u8>,
-    /// The id by which it takes introductions (BEP 55); 0 switches them off.
+    /// The sender's id for hole punch messages (BEP 55); 0 disables the extension.
     pub ut_holepunch: Option<u8>,
-    /// Bytes of the `info` dictionary (BEP 9): 1 to [`limits::METADATA`].
+    /// Size of the `info` dictionary in bytes (BEP 9): 1 to [`limits::METADATA`] when decoded.
     pub metadata_size: Option<u32>,
-    /// Our address as the peer sees it.
+    /// External address of the receiver as the sender sees it (`yourip`).
     pub your_ip: Option<IpAddr>,
 }
 
-/// Why bytes are no extended handshake.
+/// Error of decoding an extended handshake.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum ExtensionError {
-    /// Longer than any handshake need be.
+    /// Longer than [`limits::EXTENDED_HANDSHAKE`].
     #[error("its extended handshake is {got} bytes long, at most {max} are taken")]
-    TooLong {
-        /// Its bytes.
-        got: usize,
-        /// The most that is taken.
-        max: usize,
-    },
-    /// Broken bencode.
+    TooLong { got: usize, max: usize },
+    /// Invalid bencode.
     #[error("its extended handshake is damaged: {0}")]
     Damaged(#[from] BencodeError),
-    /// Something else than a dictionary.
     #[error("its extended handshake is no dictionary")]
     NoDictionary,
 }
 
 impl Handshake {
-    /// What `ttui` says of itself; `port` is where it listens, 0 when it does not.
+    /// Returns the handshake that `ttui` sends. `port` is the listen port, 0 if it does not listen.
+    ///
+    /// `ut_pex` and `ut_holepunch` are `None`.
     #[must_use]
     pub fn ours(port: u16, upload_only: bool) -> Self {
         Handshake {
@@ -88,7 +88,7 @@ impl Handshake {
         }
     }
 
-    /// The handshake as the payload of extended message 0.
+    /// Encodes the payload of extended message 0.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let ids = [
@@ -97,41 +97,41 @@ impl Handshake {
             ("lt_donthave", self.lt_donthave),
             ("ut_holepunch", self.ut_holepunch),
         ];
-        let ids = ids.into_iter().filter_map(|(name, id)| Some((name, Item::from(i64::from(id?)))));
-        let mut entries = vec![("m", Item::dictionary(ids))];
-        let mut number = |key, n: Option<i64>| entries.extend(n.map(|n| (key, Item::from(n))));
+        let ids = ids.into_iter().filter_map(|(name, id)| Some((name, OwnedValue::from(i64::from(id?)))));
+        let mut entries = vec![("m", OwnedValue::dictionary(ids))];
+        let mut number = |key, n: Option<i64>| entries.extend(n.map(|n| (key, OwnedValue::from(n))));
         number("reqq", self.reqq.map(i64::from));
         number("upload_only", self.upload_only.map(i64::from));
         number("p", self.port.map(i64::from));
         number("metadata_size", self.metadata_size.map(i64::from));
-        entries.extend(self.client.as_deref().map(|v| ("v", Item::from(v))));
+        entries.extend(self.client.as_deref().map(|v| ("v", OwnedValue::from(v))));
         entries.extend(self.your_ip.map(|ip| {
             let bytes = match ip {
                 IpAddr::V4(v4) => v4.octets().to_vec(),
                 IpAddr::V6(v6) => v6.octets().to_vec(),
             };
-            ("yourip", Item::from(bytes))
+            ("yourip", OwnedValue::from(bytes))
         }));
-        Item::dictionary(entries).encode()
+        OwnedValue::dictionary(entries).encode()
     }
 
-    /// Reads the payload of extended message 0. Values of the wrong kind or out of range are passed over.
+    /// Decodes the payload of extended message 0. Ignores values of the wrong type or out of range.
     ///
     /// # Errors
-    /// When it is too long or no dictionary; whether the peer is dropped for it is the caller's to say.
+    /// If the payload is too long, invalid bencode or not a dictionary.
     pub fn decode(payload: &[u8]) -> Result<Self, ExtensionError> {
         if payload.len() > limits::EXTENDED_HANDSHAKE {
             return Err(ExtensionError::TooLong { got: payload.len(), max: limits::EXTENDED_HANDSHAKE });
         }
-        // Some programs pad their handshake, so what follows the dictionary is let pass.
+        // Some clients pad their handshake: bytes after the dictionary are ignored.
         let (value, _) = Value::parse_prefix(payload)?;
         let mut it = Handshake::default();
         for (key, value) in value.dictionary().ok_or(ExtensionError::NoDictionary)? {
-            let number = value.number();
+            let number = value.as_integer();
             match key {
                 b"m" => it.read_ids(value),
                 b"v" => {
-                    let name = clean_bytes(value.text().unwrap_or_default(), limits::CLIENT_NAME);
+                    let name = sanitize_bytes(value.as_bytes().unwrap_or_default(), limits::CLIENT_NAME);
                     let name = name.trim();
                     it.client = (!name.is_empty()).then(|| name.to_owned());
                 }
@@ -143,7 +143,7 @@ impl Handshake {
                         .and_then(|n| u32::try_from(n).ok())
                         .filter(|n| (1..=limits::METADATA).contains(&(*n as usize)));
                 }
-                b"yourip" => it.your_ip = value.text().and_then(address),
+                b"yourip" => it.your_ip = value.as_bytes().and_then(address),
                 _ => {}
             }
         }
@@ -152,7 +152,7 @@ impl Handshake {
 
     fn read_ids(&mut self, ids: Value<'_>) {
         for (name, id) in ids.dictionary().into_iter().flatten() {
-            let id = id.number().and_then(|n| u8::try_from(n).ok());
+            let id = id.as_integer().and_then(|n| u8::try_from(n).ok());
             match name {
                 b"ut_metadata" => self.ut_metadata = id,
                 b"ut_pex" => self.ut_pex = id,
@@ -164,7 +164,7 @@ impl Handshake {
     }
 }
 
-/// An address of 4 or 16 bytes.
+/// Parses an IP address of 4 or 16 bytes; IPv4-mapped IPv6 addresses become IPv4.
 pub(super) fn address(bytes: &[u8]) -> Option<IpAddr> {
     if let Ok(v4) = <[u8; 4]>::try_from(bytes) {
         return Some(Ipv4Addr::from(v4).into());
@@ -177,7 +177,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_we_say_is_what_is_heard() {
+    fn handshake_round_trip() {
         let ours = Handshake { your_ip: Some([127, 0, 0, 9].into()), ut_pex: Some(1), ..Handshake::ours(6881, true) };
         assert_eq!(Handshake::decode(&ours.encode()), Ok(ours));
         let plain = Handshake::ours(0, false);
@@ -197,7 +197,7 @@ mod tests {
             11:upload_only3:yes1:v6:\x1b[2Jab6:yourip3:abce junk";
         let it = Handshake::decode(raw).unwrap();
         assert_eq!(it, Handshake { client: Some("\u{fffd}[2Jab".into()), reqq: Some(1), ..Handshake::default() });
-        let long = Item::dictionary([("v", Item::from(vec![b'x'; 50_000]))]).encode();
+        let long = OwnedValue::dictionary([("v", OwnedValue::from(vec![b'x'; 50_000]))]).encode();
         assert_eq!(Handshake::decode(&long).unwrap().client.unwrap().chars().count(), limits::CLIENT_NAME);
         assert_eq!(Handshake::decode(b"le"), Err(ExtensionError::NoDictionary));
         assert!(matches!(Handshake::decode(b"d1:m"), Err(ExtensionError::Damaged(_))));

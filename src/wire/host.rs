@@ -1,22 +1,24 @@
-//! A host by its name, and a port: where trackers and links name a peer so.
+//! Host name and port of a peer that a tracker or a magnet link gives by name instead of by IP address.
 
 use std::fmt;
 
-/// The longest host name of the DNS, in bytes.
+/// Maximum length of a DNS name in bytes.
 const LONGEST: usize = 253;
 
-/// A host name with a port, not looked up yet.
+/// A host name that has not been resolved yet, and a port.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct HostPort {
-    /// The name, in lower case; ASCII.
+    /// Lower case ASCII.
     pub host: String,
-    /// The port, not 0.
+    /// Never 0.
     pub port: u16,
 }
 
 impl HostPort {
-    /// A name that may be looked up: letters, digits, `-`, `_` and dots, at least one letter in the last part, since
-    /// what is all digits is an address in disguise (`0x7f.1`, `2130706433`).
+    /// Validates a host name and a port; `None` if either is invalid.
+    ///
+    /// Labels consist of letters, digits, `-` and `_`, and have 1 to 63 bytes. A name whose last label is numeric is
+    /// rejected because resolvers read it as an IPv4 address (`0x7f.1`, `2130706433`).
     #[must_use]
     pub fn new(host: &str, port: u16) -> Option<Self> {
         let host = host.trim_end_matches('.').to_ascii_lowercase();
@@ -31,7 +33,7 @@ impl HostPort {
         (named && port != 0).then_some(HostPort { host, port })
     }
 
-    /// Reads `host:port`.
+    /// Parses `host:port`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
         let (host, port) = text.rsplit_once(':')?;

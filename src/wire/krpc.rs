@@ -1,21 +1,21 @@
-//! KRPC, the language of DHT nodes (BEP 5), with IPv6 (BEP 32), read-only nodes (BEP 43) and the sender's view of our
-//! address (BEP 42).
+//! KRPC, the message format of the DHT (BEP 5), with IPv6 (BEP 32), read-only nodes (BEP 43) and the `ip` field that
+//! reports our external address (BEP 42).
 
 use std::net::SocketAddr;
 
 use thiserror::Error;
 
 use crate::limits;
-use crate::wire::bencode::{BencodeError, Item, Value};
+use crate::wire::bencode::{BencodeError, OwnedValue, Value};
 use crate::wire::message::InfoHash;
-use crate::wire::tracker::{can_be_peer, put_compact};
+use crate::wire::tracker::{can_be_peer, encode_compact};
 
-/// Names a node, and a place in the space in which nodes and torrents are near or far.
+/// Id of a DHT node: a point in the 160-bit key space that nodes share with info-hashes.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct NodeId(pub [u8; 20]);
 
 impl NodeId {
-    /// How far apart two places are: the fewer leading zeros, the farther.
+    /// Returns the XOR distance of two ids. Distances compare as big-endian integers: smaller is closer.
     #[must_use]
     pub fn distance(self, other: NodeId) -> NodeId {
         let mut out = [0; 20];
@@ -23,7 +23,7 @@ impl NodeId {
         NodeId(out)
     }
 
-    /// The bits from the start in which two places are alike: 0 to 160.
+    /// Returns the length of the common prefix of two ids in bits, 0 to 160.
     #[must_use]
     pub fn common_bits(self, other: NodeId) -> usize {
         let distance = self.distance(other);
@@ -44,169 +44,165 @@ impl std::fmt::Debug for NodeId {
     }
 }
 
-/// A node and where it is.
+/// Contact information of a DHT node.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub struct Node {
-    /// Its name.
     pub id: NodeId,
-    /// Its address.
     pub addr: SocketAddr,
 }
 
-/// Which nodes the asker wants to hear of (BEP 32); of the family that the question came by where it says nothing.
+/// The `want` argument: address families of the nodes to return (BEP 32).
+///
+/// If neither is set, the query asks for nodes of the family over which it was sent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Want {
-    /// IPv4.
+pub struct WantFamilies {
     pub four: bool,
-    /// IPv6.
     pub six: bool,
 }
 
-/// One packet.
+/// A KRPC message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Packet {
-    /// What the answer repeats; 1 to [`limits::DHT_TRANSACTION`] bytes.
+    /// Transaction id (`t`), which the response repeats; 1 to [`limits::DHT_TRANSACTION`] bytes.
     pub transaction: Vec<u8>,
-    /// Our address as the sender sees it (BEP 42).
+    /// The address of the receiver as the sender sees it (`ip`, BEP 42).
     pub ip: Option<SocketAddr>,
-    /// The sender answers no questions (BEP 43).
+    /// The sender is a read-only node: it does not answer queries (`ro`, BEP 43).
     pub read_only: bool,
-    /// What it says.
     pub body: Body,
 }
 
-/// What a packet says.
+/// The type-specific part of a message.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Body {
-    /// A question.
     Query {
-        /// Who asks.
+        /// Id of the querying node.
         id: NodeId,
-        /// What.
         query: Query,
     },
-    /// An answer.
     Response(Response),
-    /// A refusal: its number.
+    /// An error response: its code, 0 if it has none.
     Error(i64),
 }
 
-/// A question.
+/// A query with its arguments.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Query {
-    /// Are you there?
     Ping,
-    /// Which nodes do you know near this place?
+    /// Asks for the nodes closest to `target`.
     FindNode {
-        /// The place.
         target: NodeId,
-        /// Of which family.
-        want: Want,
+        want: WantFamilies,
     },
-    /// Which peers do you know of this torrent?
+    /// Asks for peers of a torrent; the response also has the nodes closest to `info_hash`.
     GetPeers {
-        /// The torrent.
         info_hash: InfoHash,
-        /// Of which family, as far as nodes are concerned.
-        want: Want,
+        /// Applies to nodes only, not to peers.
+        want: WantFamilies,
     },
-    /// I am a peer of this torrent.
+    /// Announces the querying node as a peer of a torrent.
     AnnouncePeer {
-        /// The torrent.
         info_hash: InfoHash,
-        /// The port that peers reach the asker on; `None` where it is the one that the question came from.
+        /// The peer port; `None` if it is the source port of the query (`implied_port`).
         port: Option<u16>,
-        /// What the asked one gave with its last answer to `GetPeers`.
+        /// The token from the last `get_peers` response of the queried node.
         token: Vec<u8>,
     },
-    /// Something else.
+    /// An unknown method without `target` and `info_hash`.
     Unknown,
 }
 
-/// An answer.
+/// The return values of a response.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Response {
-    /// Who answers.
+    /// Id of the responding node.
     pub id: NodeId,
-    /// Nodes, of both families.
+    /// Nodes of both address families.
     pub nodes: Vec<Node>,
-    /// Peers.
+    /// Peers of the requested torrent.
     pub values: Vec<SocketAddr>,
-    /// What an announce to this node must repeat; at most [`limits::DHT_TOKEN`] bytes.
+    /// Token to repeat in `announce_peer`; at most [`limits::DHT_TOKEN`] bytes.
     pub token: Option<Vec<u8>>,
 }
 
-/// The numbers of refusals (BEP 5).
+/// KRPC error codes (BEP 5).
 pub mod error {
-    /// The question is no good: a wrong token, a missing value.
+    /// Protocol Error: a malformed message, invalid arguments or a bad token.
     pub const PROTOCOL: i64 = 203;
-    /// There is no such question.
+    /// Method Unknown.
     pub const UNKNOWN: i64 = 204;
 }
 
-/// Why bytes are no packet.
+/// Error of decoding a KRPC message.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum KrpcError {
-    /// Longer than any packet need be.
+    /// Longer than [`limits::DHT_PACKET`].
     #[error("{0} bytes are too many")]
     TooLong(usize),
-    /// Broken bencode.
+    /// Invalid bencode.
     #[error(transparent)]
     Damaged(#[from] BencodeError),
-    /// A packet that lacks what it must have; a question can be refused by its transaction.
+    /// The message is not a dictionary, or a required field is missing or malformed.
     #[error("it lacks what a packet must have")]
-    Lacks {
-        /// The transaction of a question.
+    MissingField {
+        /// Transaction id if the message is a query, so that an error response can be sent.
         question: Option<Vec<u8>>,
     },
 }
 
 impl Packet {
-    /// The packet as bytes.
+    /// Encodes the message as a datagram.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
-        let mut entries = vec![("t", Item::from(&self.transaction[..])), ("v", Item::from(&VERSION[..]))];
-        entries.extend(self.ip.map(|addr| ("ip", Item::from(compact(&addr)))));
-        entries.extend(self.read_only.then_some(("ro", Item::from(1))));
+        let mut entries = vec![("t", OwnedValue::from(&self.transaction[..])), ("v", OwnedValue::from(&VERSION[..]))];
+        entries.extend(self.ip.map(|addr| ("ip", OwnedValue::from(compact(&addr)))));
+        entries.extend(self.read_only.then_some(("ro", OwnedValue::from(1))));
         match &self.body {
             Body::Query { id, query } => {
                 let (name, mut arguments) = query.arguments();
-                arguments.push(("id", Item::from(&id.0[..])));
-                entries.extend([("y", Item::from("q")), ("q", Item::from(name)), ("a", Item::dictionary(arguments))]);
+                arguments.push(("id", OwnedValue::from(&id.0[..])));
+                entries.extend([
+                    ("y", OwnedValue::from("q")),
+                    ("q", OwnedValue::from(name)),
+                    ("a", OwnedValue::dictionary(arguments)),
+                ]);
             }
             Body::Response(response) => {
-                entries.extend([("y", Item::from("r")), ("r", Item::dictionary(response.entries()))]);
+                entries.extend([("y", OwnedValue::from("r")), ("r", OwnedValue::dictionary(response.entries()))]);
             }
             Body::Error(code) => {
                 let words = if *code == error::UNKNOWN { "Method Unknown" } else { "Protocol Error" };
-                entries.extend([("y", Item::from("e")), ("e", Item::from(vec![Item::from(*code), Item::from(words)]))]);
+                entries.extend([
+                    ("y", OwnedValue::from("e")),
+                    ("e", OwnedValue::from(vec![OwnedValue::from(*code), OwnedValue::from(words)])),
+                ]);
             }
         }
-        Item::dictionary(entries).encode()
+        OwnedValue::dictionary(entries).encode()
     }
 
-    /// Reads a packet. Nodes and peers that nobody can be are left out.
+    /// Decodes a datagram. Drops nodes and peers whose address cannot belong to a peer.
     ///
     /// # Errors
-    /// When it is too long, no bencode, or lacks what it must have.
+    /// If the datagram is too long, invalid bencode, or lacks a required field.
     pub fn decode(bytes: &[u8]) -> Result<Self, KrpcError> {
         if bytes.len() > limits::DHT_PACKET {
             return Err(KrpcError::TooLong(bytes.len()));
         }
         let (top, _) = Value::parse_prefix(bytes)?;
-        let lacks = || KrpcError::Lacks { question: None };
+        let lacks = || KrpcError::MissingField { question: None };
         let (mut transaction, mut kind, mut ip, mut read_only) = (None, None, None, false);
         let (mut name, mut arguments, mut response, mut refusal) = (None, None, None, None);
         for (key, value) in top.dictionary().ok_or_else(lacks)? {
             match key {
-                b"t" => transaction = value.text(),
-                b"y" => kind = value.text(),
-                b"ip" => ip = value.text().and_then(one_address),
-                b"ro" => read_only = value.number() == Some(1),
-                b"q" => name = value.text(),
+                b"t" => transaction = value.as_bytes(),
+                b"y" => kind = value.as_bytes(),
+                b"ip" => ip = value.as_bytes().and_then(parse_compact_address),
+                b"ro" => read_only = value.as_integer() == Some(1),
+                b"q" => name = value.as_bytes(),
                 b"a" => arguments = Some(value),
                 b"r" => response = Some(value),
-                b"e" => refusal = value.list().and_then(|mut list| list.next()?.number()),
+                b"e" => refusal = value.list().and_then(|mut list| list.next()?.as_integer()),
                 _ => {}
             }
         }
@@ -215,7 +211,7 @@ impl Packet {
         let body = match kind {
             Some(b"q") => {
                 let query = name.zip(arguments).and_then(|(name, arguments)| Query::read(name, arguments));
-                let lacks = || KrpcError::Lacks { question: Some(transaction.clone()) };
+                let lacks = || KrpcError::MissingField { question: Some(transaction.clone()) };
                 let (id, query) = query.ok_or_else(lacks)?;
                 Body::Query { id, query }
             }
@@ -227,56 +223,56 @@ impl Packet {
     }
 }
 
-/// What we call ourselves to nodes: two letters and the version.
+/// Client version (`v`): two letters and two bytes of version number.
 const VERSION: [u8; 4] = *b"TU\x01\x00";
 
 impl Query {
-    fn arguments(&self) -> (&'static str, Vec<(&'static str, Item)>) {
-        let wants = |want: &Want| {
+    fn arguments(&self) -> (&'static str, Vec<(&'static str, OwnedValue)>) {
+        let wants = |want: &WantFamilies| {
             let words = [(want.four, "n4"), (want.six, "n6")].into_iter().filter(|(on, _)| *on);
-            let words: Vec<Item> = words.map(|(_, word)| Item::from(word)).collect();
-            (!words.is_empty()).then_some(("want", Item::from(words)))
+            let words: Vec<OwnedValue> = words.map(|(_, word)| OwnedValue::from(word)).collect();
+            (!words.is_empty()).then_some(("want", OwnedValue::from(words)))
         };
         match self {
             Query::Ping => ("ping", Vec::new()),
             Query::Unknown => ("unknown", Vec::new()),
             Query::FindNode { target, want } => (
                 "find_node",
-                [Some(("target", Item::from(&target.0[..]))), wants(want)].into_iter().flatten().collect(),
+                [Some(("target", OwnedValue::from(&target.0[..]))), wants(want)].into_iter().flatten().collect(),
             ),
             Query::GetPeers { info_hash, want } => {
-                let hash = ("info_hash", Item::from(&info_hash.0[..]));
+                let hash = ("info_hash", OwnedValue::from(&info_hash.0[..]));
                 ("get_peers", [Some(hash), wants(want)].into_iter().flatten().collect())
             }
             Query::AnnouncePeer { info_hash, port, token } => (
                 "announce_peer",
                 vec![
-                    ("info_hash", Item::from(&info_hash.0[..])),
-                    ("implied_port", Item::from(i64::from(port.is_none()))),
-                    ("port", Item::from(i64::from(port.unwrap_or(0)))),
-                    ("token", Item::from(&token[..])),
+                    ("info_hash", OwnedValue::from(&info_hash.0[..])),
+                    ("implied_port", OwnedValue::from(i64::from(port.is_none()))),
+                    ("port", OwnedValue::from(i64::from(port.unwrap_or(0)))),
+                    ("token", OwnedValue::from(&token[..])),
                 ],
             ),
         }
     }
 
     fn read(name: &[u8], arguments: Value<'_>) -> Option<(NodeId, Query)> {
-        let (mut id, mut target, mut info_hash, mut want) = (None, None, None, Want::default());
+        let (mut id, mut target, mut info_hash, mut want) = (None, None, None, WantFamilies::default());
         let (mut port, mut implied, mut token) = (None, false, None);
         for (key, value) in arguments.dictionary()? {
             match key {
-                b"id" => id = place(value),
-                b"target" => target = place(value),
-                b"info_hash" => info_hash = place(value).map(|place| InfoHash(place.0)),
+                b"id" => id = parse_id(value),
+                b"target" => target = parse_id(value),
+                b"info_hash" => info_hash = parse_id(value).map(|place| InfoHash(place.0)),
                 b"want" => {
-                    for word in value.list().into_iter().flatten().filter_map(|word| word.text()) {
+                    for word in value.list().into_iter().flatten().filter_map(|word| word.as_bytes()) {
                         want.four |= word == b"n4";
                         want.six |= word == b"n6";
                     }
                 }
-                b"port" => port = value.number().and_then(|n| u16::try_from(n).ok()).filter(|port| *port != 0),
-                b"implied_port" => implied = value.number().is_some_and(|n| n != 0),
-                b"token" => token = value.text().filter(|t| t.len() <= limits::DHT_TOKEN),
+                b"port" => port = value.as_integer().and_then(|n| u16::try_from(n).ok()).filter(|port| *port != 0),
+                b"implied_port" => implied = value.as_integer().is_some_and(|n| n != 0),
+                b"token" => token = value.as_bytes().filter(|t| t.len() <= limits::DHT_TOKEN),
                 _ => {}
             }
         }
@@ -288,7 +284,7 @@ impl Query {
                 let port = if implied { None } else { Some(port?) };
                 Query::AnnouncePeer { info_hash: info_hash?, port, token: token?.to_vec() }
             }
-            // A question that we do not know is answered as the one that it is nearest to, by what it asks about.
+            // For forward compatibility, an unknown method with `target` or `info_hash` is treated as `find_node`.
             _ => match (target, info_hash) {
                 (Some(target), _) => Query::FindNode { target, want },
                 (None, Some(hash)) => Query::FindNode { target: hash.into(), want },
@@ -300,22 +296,22 @@ impl Query {
 }
 
 impl Response {
-    fn entries(&self) -> Vec<(&'static str, Item)> {
+    fn entries(&self) -> Vec<(&'static str, OwnedValue)> {
         let mut nodes = [Vec::new(), Vec::new()];
         for node in &self.nodes {
             let list = &mut nodes[usize::from(node.addr.is_ipv6())];
             list.extend_from_slice(&node.id.0);
-            put_compact(&node.addr, list);
+            encode_compact(&node.addr, list);
         }
         let [four, six] = nodes;
-        let mut entries = vec![("id", Item::from(&self.id.0[..]))];
-        entries.extend((!four.is_empty()).then(|| ("nodes", Item::from(four))));
-        entries.extend((!six.is_empty()).then(|| ("nodes6", Item::from(six))));
+        let mut entries = vec![("id", OwnedValue::from(&self.id.0[..]))];
+        entries.extend((!four.is_empty()).then(|| ("nodes", OwnedValue::from(four))));
+        entries.extend((!six.is_empty()).then(|| ("nodes6", OwnedValue::from(six))));
         if !self.values.is_empty() {
-            let values: Vec<Item> = self.values.iter().map(|addr| Item::from(compact(addr))).collect();
-            entries.push(("values", Item::from(values)));
+            let values: Vec<OwnedValue> = self.values.iter().map(|addr| OwnedValue::from(compact(addr))).collect();
+            entries.push(("values", OwnedValue::from(values)));
         }
-        entries.extend(self.token.as_deref().map(|token| ("token", Item::from(token))));
+        entries.extend(self.token.as_deref().map(|token| ("token", OwnedValue::from(token))));
         entries
     }
 
@@ -324,14 +320,15 @@ impl Response {
         let mut id = None;
         for (key, value) in value.dictionary()? {
             match key {
-                b"id" => id = place(value),
+                b"id" => id = parse_id(value),
                 b"nodes" => it.nodes.extend(nodes::<26>(value)),
                 b"nodes6" => it.nodes.extend(nodes::<38>(value)),
                 b"values" => {
                     let values = value.list().into_iter().flatten();
-                    it.values = values.filter_map(|v| one_address(v.text()?)).filter(can_be_peer).collect();
+                    it.values =
+                        values.filter_map(|v| parse_compact_address(v.as_bytes()?)).filter(can_be_peer).collect();
                 }
-                b"token" => it.token = value.text().filter(|t| t.len() <= limits::DHT_TOKEN).map(<[u8]>::to_vec),
+                b"token" => it.token = value.as_bytes().filter(|t| t.len() <= limits::DHT_TOKEN).map(<[u8]>::to_vec),
                 _ => {}
             }
         }
@@ -340,24 +337,26 @@ impl Response {
     }
 }
 
-/// Twenty bytes.
-fn place(value: Value<'_>) -> Option<NodeId> {
-    value.text().and_then(|bytes| bytes.try_into().ok()).map(NodeId)
+/// Parses a node id or info-hash of 20 bytes.
+fn parse_id(value: Value<'_>) -> Option<NodeId> {
+    value.as_bytes().and_then(|bytes| bytes.try_into().ok()).map(NodeId)
 }
 
-/// The nodes of a compact list; a rest too short for a node is passed over.
+/// Parses compact node info of `SIZE` bytes per node; ignores an incomplete entry at the end.
 fn nodes<const SIZE: usize>(value: Value<'_>) -> impl Iterator<Item = Node> {
-    let chunks = value.text().unwrap_or_default().as_chunks::<SIZE>().0.iter();
+    let chunks = value.as_bytes().unwrap_or_default().as_chunks::<SIZE>().0.iter();
     chunks.filter_map(|chunk| {
         let (id, addr) = chunk.split_at_checked(20)?;
-        let addr = one_address(addr).filter(can_be_peer)?;
+        let addr = parse_compact_address(addr).filter(can_be_peer)?;
         Some(Node { id: NodeId(id.try_into().ok()?), addr })
     })
 }
 
-/// An address in its compact form: 6 or 18 bytes.
+/// Parses a compact address of 6 bytes (IPv4) or 18 bytes (IPv6).
+///
+/// IPv4-mapped IPv6 addresses become IPv4.
 #[must_use]
-pub fn one_address(bytes: &[u8]) -> Option<SocketAddr> {
+pub fn parse_compact_address(bytes: &[u8]) -> Option<SocketAddr> {
     let (ip, port) = bytes.split_at_checked(bytes.len().checked_sub(2)?)?;
     let port = u16::from_be_bytes(port.try_into().ok()?);
     if let Ok(four) = <[u8; 4]>::try_from(ip) {
@@ -369,7 +368,7 @@ pub fn one_address(bytes: &[u8]) -> Option<SocketAddr> {
 
 fn compact(addr: &SocketAddr) -> Vec<u8> {
     let mut out = Vec::with_capacity(18);
-    put_compact(addr, &mut out);
+    encode_compact(addr, &mut out);
     out
 }
 
@@ -394,11 +393,11 @@ mod tests {
     fn the_questions_of_the_standard_are_understood() {
         let hash = InfoHash(*b"mnopqrstuvwxyz123456");
         assert_eq!(asked(&query("ping", "")), Query::Ping);
-        let want = Want { four: false, six: true };
+        let want = WantFamilies { four: false, six: true };
         let find = "6:target20:mnopqrstuvwxyz1234564:wantl2:n62:xxe";
         assert_eq!(asked(&query("find_node", find)), Query::FindNode { target: hash.into(), want });
         let get = asked(&query("get_peers", "9:info_hash20:mnopqrstuvwxyz123456"));
-        assert_eq!(get, Query::GetPeers { info_hash: hash, want: Want::default() });
+        assert_eq!(get, Query::GetPeers { info_hash: hash, want: WantFamilies::default() });
         for (implied, port) in [(0, Some(6881)), (1, None)] {
             let text =
                 format!("12:implied_porti{implied}e9:info_hash20:mnopqrstuvwxyz1234564:porti6881e5:token8:aoeusnth");
@@ -418,9 +417,9 @@ mod tests {
             ("announce_peer", "9:info_hash20:mnopqrstuvwxyz1234564:porti6881e"),
         ] {
             let why = Packet::decode(&query(name, arguments)).unwrap_err();
-            assert_eq!(why, KrpcError::Lacks { question: Some(b"aa".to_vec()) }, "{name} {arguments}");
+            assert_eq!(why, KrpcError::MissingField { question: Some(b"aa".to_vec()) }, "{name} {arguments}");
         }
-        let lacks = Err(KrpcError::Lacks { question: None });
+        let lacks = Err(KrpcError::MissingField { question: None });
         for raw in [
             &b"d1:y1:qe"[..],
             b"d1:t0:1:y1:re",

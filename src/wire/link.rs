@@ -1,15 +1,15 @@
-//! Links as people paste them: magnet links and URLs with what stood around them where they were copied.
+//! Finds magnet links and URLs in pasted text.
 //!
-//! Browsers, mails, chats, shells and web pages wrap, escape and break links. What is found here is the link alone;
-//! whether it names a torrent is for [`Magnet::parse`](crate::wire::magnet::Magnet::parse) to say.
+//! Browsers, mail clients, chats, shells and web pages wrap, escape and break links. This module extracts the bare
+//! link; [`Magnet::parse`](crate::wire::magnet::Magnet::parse) validates it.
 
 use percent_encoding::percent_decode_str;
 
 use crate::wire::message::InfoHash;
 
-/// How every magnet link begins that [`Link::find`] returns.
+/// Prefix of every magnet link that [`Link::find`] returns.
 pub const MAGNET: &str = "magnet:?";
-/// What opens and closes a quotation.
+/// Pairs of quotation marks and brackets that are removed around a link.
 const QUOTES: [(char, char); 12] = [
     ('<', '>'),
     ('"', '"'),
@@ -24,12 +24,12 @@ const QUOTES: [(char, char); 12] = [
     ('\u{ab}', '\u{bb}'),
     ('\u{2039}', '\u{203a}'),
 ];
-/// Over how many lines a link may have been broken: a long one, in narrow columns.
+/// Maximum number of lines that are joined to one link.
 const BROKEN: usize = 200;
-/// How often a link may have been percent-encoded as a whole.
+/// Maximum number of times that a whole link is percent-decoded.
 const ENCODED: usize = 3;
 
-/// The info-hash that 40 hex digits or 32 of base32 stand for.
+/// Parses an info-hash of 40 hex digits or 32 base32 digits.
 #[must_use]
 pub fn info_hash(text: &str) -> Option<InfoHash> {
     let bits = match text.len() {
@@ -56,22 +56,21 @@ pub fn info_hash(text: &str) -> Option<InfoHash> {
     Some(InfoHash(hash))
 }
 
-/// A link that was found in a text.
+/// A link found in text.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Link {
-    /// A magnet link, beginning with [`MAGNET`]. An info-hash alone is one too.
+    /// A magnet link, starting with [`MAGNET`]. A bare info-hash is converted to one.
     Magnet(String),
-    /// An http or https URL.
     Url(String),
 }
 
-/// Whether a character is white space or cannot be seen: such stand around links, never in them on purpose.
+/// Returns whether `c` is white space or invisible, and therefore not part of a link.
 #[must_use]
 pub const fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
 }
 
-/// Whether `text` begins with `start`, which is ASCII, in either case.
+/// Returns whether `text` starts with the ASCII string `start`, ignoring case.
 fn begins(text: &str, start: &str) -> bool {
     text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
 }
@@ -81,28 +80,31 @@ fn begins_any(text: &str, starts: &[&str]) -> bool {
 }
 
 impl Link {
-    /// The link that a text is or holds: in brackets or quotes, as a Markdown or HTML link, percent-encoded as a whole,
-    /// escaped for HTML, JSON or a shell, broken over lines, without `magnet:?`, or an info-hash alone.
+    /// Finds the link in `text`.
+    ///
+    /// Accepts links in brackets or quotes, Markdown and HTML links, links that are percent-encoded as a whole, escaped
+    /// for HTML, JSON or a shell, broken over lines or without `magnet:?`, and bare info-hashes.
     #[must_use]
     pub fn find(text: &str) -> Option<Link> {
-        let bare = unwrapped(text);
+        let bare = strip_wrapping(text);
         if begins_any(bare, &["http://", "https://"]) {
             return Some(Link::Url(joined(bare).replace("&amp;", "&").replace(' ', "%20")));
         }
-        magnet(bare).or_else(|| magnet(inside(text)?)).map(Link::Magnet)
+        magnet(bare).or_else(|| magnet(find_embedded(text)?)).map(Link::Magnet)
     }
 
-    /// The links of a text that is nothing but one magnet link (or info-hash) or several, one after the other; `None`
-    /// where it is something else, such as a page that holds links.
+    /// Returns the magnet links of a text that consists only of magnet links and info-hashes, one per line.
+    ///
+    /// `None` for an empty text and for any other text, such as a web page that contains links.
     #[must_use]
     pub fn only_magnets(text: &str) -> Option<Vec<String>> {
-        let alone = |line: &str| magnet(unwrapped(line));
+        let alone = |line: &str| magnet(strip_wrapping(line));
         let links: Option<Vec<String>> = lines(text).iter().map(|line| alone(line)).collect();
         links.filter(|links| !links.is_empty())
     }
 }
 
-/// The lines of a text, blank ones left out, in which a magnet link that was broken over several is one.
+/// Splits `text` into trimmed, non-empty lines and rejoins magnet links that were broken over lines.
 #[must_use]
 pub fn lines(text: &str) -> Vec<String> {
     let mut out: Vec<String> = Vec::new();
@@ -111,7 +113,7 @@ pub fn lines(text: &str) -> Vec<String> {
         if line.is_empty() {
             continue;
         }
-        match out.last_mut().filter(|before| parts < BROKEN && goes_on(before, line)) {
+        match out.last_mut().filter(|before| parts < BROKEN && continues_link(before, line)) {
             Some(before) => {
                 before.push_str(line);
                 parts += 1;
@@ -125,16 +127,16 @@ pub fn lines(text: &str) -> Vec<String> {
     out
 }
 
-/// Whether a line is the rest of the link in the line before it.
-fn goes_on(before: &str, line: &str) -> bool {
-    let bare = unwrapped(before);
-    if !begins_any(bare, &["magnet:", "magnet%3a", "urn:btih:", "xt=urn:"]) || closed(before) {
+/// Returns whether `line` continues the magnet link in the line before.
+fn continues_link(before: &str, line: &str) -> bool {
+    let bare = strip_wrapping(before);
+    if !begins_any(bare, &["magnet:", "magnet%3a", "urn:btih:", "xt=urn:"]) || is_quoted(before) {
         return false;
     }
-    if begins_any(unwrapped(line), &["magnet:", "magnet%3a", "http://", "https://", "urn:"]) {
+    if begins_any(strip_wrapping(line), &["magnet:", "magnet%3a", "http://", "https://", "urn:"]) {
         return false;
     }
-    // The hash itself may have been broken, or come in a line of its own.
+    // The line break may be inside the info-hash or directly before it.
     let whole = magnet(bare).is_none_or(|link| !hash_in(&link).is_empty() || link.contains("btmh:"));
     let path = begins_any(line, &["/", "~/", "./", "../", "file:", "\\\\"]) || line.get(1..3) == Some(":\\");
     let other = info_hash(line).is_some()
@@ -143,20 +145,22 @@ fn goes_on(before: &str, line: &str) -> bool {
     !whole || !(other || line.contains(' ') || opens(line))
 }
 
-/// Whether a text begins with a quotation mark or a bracket.
+/// Returns whether `text` starts with an opening quotation mark or bracket.
 fn opens(text: &str) -> bool {
     QUOTES.iter().any(|(open, _)| text.starts_with(*open))
 }
 
-/// Whether a text ends the quotation that it begins with.
-fn closed(text: &str) -> bool {
+/// Returns whether `text` is enclosed in a matching pair of quotation marks or brackets.
+fn is_quoted(text: &str) -> bool {
     QUOTES.iter().any(|(open, close)| text.len() > 1 && text.starts_with(*open) && text.ends_with(*close))
 }
 
-/// A text without the blanks, quotation marks and brackets around it. Of a Markdown or HTML link its target.
-fn unwrapped(text: &str) -> &str {
+/// Strips blanks, quotation marks and brackets around `text`.
+///
+/// Of a Markdown or HTML link, returns the target.
+fn strip_wrapping(text: &str) -> &str {
     let mut text = text.trim_matches(is_blank);
-    // Each turn takes something away.
+    // Terminates: every iteration but the last shortens `text`.
     loop {
         let before = text.len();
         if let Some((_, target)) = text.split_once("](").filter(|_| text.starts_with('[') || text.starts_with("![")) {
@@ -177,16 +181,17 @@ fn unwrapped(text: &str) -> &str {
     }
 }
 
-/// What stands in quotation marks at the beginning of a text.
+/// Returns the content of the quotation at the start of `text`; all the rest if it is not closed.
 fn quoted(text: &str) -> Option<&str> {
     let (open, close) = QUOTES.iter().find(|(open, _)| text.starts_with(*open))?;
     let rest = &text[open.len_utf8()..];
     Some(rest.find(*close).map_or(rest, |at| &rest[..at]))
 }
 
-/// The part of a text from a magnet link in its midst on, up to the end of the quotation or element that the link
-/// stands in.
-fn inside(text: &str) -> Option<&str> {
+/// Finds a magnet link in the middle of `text`.
+///
+/// The link ends where the quotation or HTML element around it ends.
+fn find_embedded(text: &str) -> Option<&str> {
     let lower = text.to_ascii_lowercase();
     let starts = lower.match_indices("magnet").map(|(at, _)| at);
     let at = starts.into_iter().find(|at| {
@@ -199,21 +204,23 @@ fn inside(text: &str) -> Option<&str> {
     let close = QUOTES.iter().find(|(open, _)| Some(*open) == before).map(|(_, close)| *close);
     let end = match (close, before) {
         (Some(close), _) => link.find(close),
-        // The text of an element, or a word among others.
+        // The link is the text of an HTML element.
         (None, Some('>')) => link.find('<'),
         (None, _) => None,
     };
     Some(end.map_or(link, |end| &link[..end]))
 }
 
-/// A text in one line: line breaks, the indentation after them and what cannot be seen are left out.
+/// Joins the lines of `text`: removes line breaks, indentation, control and invisible characters.
 fn joined(text: &str) -> String {
     let parts = text.split(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
     let parts = parts.map(|part| part.trim_matches(is_blank));
     parts.flat_map(str::chars).filter(|c| *c == ' ' || !is_blank(*c)).collect()
 }
 
-/// The magnet link that a text is, once it is in one line, decoded, and with its scheme.
+/// Normalizes `text` to a magnet link: one line, decoded, with its scheme.
+///
+/// `None` if `text` is no magnet link.
 fn magnet(text: &str) -> Option<String> {
     let mut link = joined(text);
     for _ in 0..ENCODED {
@@ -239,7 +246,7 @@ fn magnet(text: &str) -> Option<String> {
     Some(format!("{MAGNET}{}", trimmed(decoded.as_deref().unwrap_or(query))))
 }
 
-/// A text without backslashes that escape what follows them.
+/// Removes each backslash that escapes the following punctuation character.
 fn unescaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut chars = text.chars().peekable();
@@ -253,14 +260,14 @@ fn unescaped(text: &str) -> String {
     out
 }
 
-/// A query without what a sentence or a quotation left at its end.
+/// Removes trailing blanks, quotation marks and punctuation that belong to the surrounding text.
 fn trimmed(query: &str) -> &str {
     query.trim_end_matches(|c: char| {
         is_blank(c) || matches!(c, '>' | '"' | '\'' | '`' | ',' | ';' | '\u{201d}' | '\u{2019}' | '\u{bb}')
     })
 }
 
-/// The letters and digits of the first info-hash of version 1 that a magnet link names; empty where it is none.
+/// Returns the v1 info-hash in a magnet link as written; empty if there is no valid one.
 fn hash_in(link: &str) -> &str {
     let Some(at) = link.to_ascii_lowercase().find("btih:") else { return "" };
     let rest = &link[at + 5..];

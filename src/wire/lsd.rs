@@ -1,8 +1,7 @@
-//! Local service discovery (BEP 14): the text by which clients of one network find each other, sent to a multicast
-//! group.
+//! Local Service Discovery (LSD, BEP 14): announces to a multicast group by which clients in one network find peers.
 //!
-//! It looks like HTTP and is read with more patience than that: unknown lines are passed over, lines may end in a bare
-//! line feed, and the empty line at the end may be missing.
+//! The format resembles HTTP. The decoder is lenient: it ignores unknown headers, accepts lines that end in a bare
+//! line feed, and does not require the final empty line.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -11,50 +10,51 @@ use thiserror::Error;
 use crate::wire::magnet::info_hash;
 use crate::wire::message::InfoHash;
 
-/// The group of IPv4.
+/// IPv4 multicast group.
 pub const GROUP_V4: Ipv4Addr = Ipv4Addr::new(239, 192, 152, 143);
-/// The group of IPv6.
+/// IPv6 multicast group.
 pub const GROUP_V6: Ipv6Addr = Ipv6Addr::new(0xff15, 0, 0, 0, 0, 0, 0xefc0, 0x988f);
-/// The port of both.
+/// UDP port of both multicast groups.
 pub const PORT: u16 = 6771;
-/// The largest datagram that is sent, in bytes: no network cuts it up.
+/// Maximum size of a datagram that is sent, in bytes; small enough to avoid IP fragmentation.
 pub const DATAGRAM: usize = 1400;
-/// The most info-hashes of one datagram: so many fit with room to spare.
+/// Maximum number of info-hashes per datagram; they fit into [`DATAGRAM`].
 pub const HASHES: usize = 20;
-/// The longest cookie that is sent or heeded, in bytes.
+/// Maximum length of a cookie in bytes; longer ones are ignored when received.
 pub const COOKIE: usize = 64;
 
-/// The first line's beginning.
+/// First word of the request line.
 const METHOD: &str = "BT-SEARCH";
 
-/// What a client says of itself: the torrents that it has or wants, and the port that it listens on.
+/// An LSD announce: the torrents of a client and its listen port.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Search {
-    /// The TCP port on which it listens; never 0 in one that was decoded.
+pub struct LsdAnnounce {
+    /// TCP listen port; never 0 when decoded.
     pub port: u16,
-    /// The torrents.
     pub info_hashes: Vec<InfoHash>,
-    /// By this it knows its own words; empty where there is none.
+    /// Identifies the sender, so that it can ignore its own announces; empty if absent.
     pub cookie: String,
 }
 
-/// Why a datagram is no announce of use.
+/// Error of decoding an LSD announce.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum LsdError {
-    /// It does not begin like one.
+    /// The datagram does not start with a `BT-SEARCH` request line.
     #[error("it is no local announce")]
-    NotASearch,
-    /// No port, or one that nobody can listen on.
+    NotBtSearch,
+    /// `Port` is missing or not between 1 and 65535.
     #[error("it names no port")]
     Port,
-    /// No info-hash of 40 hexadecimal digits.
+    /// There is no `Infohash` of 40 hex digits.
     #[error("it names no torrent")]
     NoTorrent,
 }
 
-impl Search {
-    /// The datagram for a group. Of more than [`HASHES`] torrents the first ones are named; a cookie is cut to
-    /// [`COOKIE`] bytes of letters and digits.
+impl LsdAnnounce {
+    /// Encodes the datagram for a multicast group.
+    ///
+    /// Includes only the first [`HASHES`] info-hashes. The cookie is reduced to its letters and digits and cut to
+    /// [`COOKIE`] bytes.
     #[must_use]
     pub fn encode(&self, group: IpAddr) -> Vec<u8> {
         let host = match group {
@@ -73,19 +73,21 @@ impl Search {
         text.into_bytes()
     }
 
-    /// Reads a datagram. Of lines that say a port or a cookie more than once the first counts; a torrent that is named
-    /// twice is named once; what is no info-hash of version 1 is passed over.
+    /// Decodes a datagram.
+    ///
+    /// Of several `Port` or `cookie` headers the first well-formed one wins. Duplicate and invalid info-hashes are
+    /// ignored.
     ///
     /// # Errors
-    /// What is missing.
-    pub fn decode(datagram: &[u8]) -> Result<Search, LsdError> {
+    /// If the datagram is no LSD announce, or has no valid port or no valid info-hash.
+    pub fn decode(datagram: &[u8]) -> Result<LsdAnnounce, LsdError> {
         let text = String::from_utf8_lossy(datagram);
         let mut lines = text.split('\n').map(|line| line.strip_suffix('\r').unwrap_or(line));
         let mut first = lines.next().unwrap_or_default().split_ascii_whitespace();
         let is_search = first.next().is_some_and(|word| word.eq_ignore_ascii_case(METHOD))
             && first.next_back().is_some_and(|word| word.get(..5).is_some_and(|w| w.eq_ignore_ascii_case("HTTP/")));
         if !is_search {
-            return Err(LsdError::NotASearch);
+            return Err(LsdError::NotBtSearch);
         }
         let (mut port, mut cookie, mut info_hashes) = (None, None, Vec::new());
         for (name, value) in lines.take_while(|line| !line.is_empty()).filter_map(|line| line.split_once(':')) {
@@ -103,7 +105,7 @@ impl Search {
         if info_hashes.is_empty() {
             return Err(LsdError::NoTorrent);
         }
-        Ok(Search { port, info_hashes, cookie: cookie.unwrap_or_default() })
+        Ok(LsdAnnounce { port, info_hashes, cookie: cookie.unwrap_or_default() })
     }
 }
 
@@ -117,7 +119,7 @@ mod tests {
 
     #[test]
     fn it_reads_as_the_specification_writes_it() {
-        let search = Search { port: 6881, info_hashes: vec![of(1), of(0xab)], cookie: "c1".into() };
+        let search = LsdAnnounce { port: 6881, info_hashes: vec![of(1), of(0xab)], cookie: "c1".into() };
         let text = format!(
             "BT-SEARCH * HTTP/1.1\r\nHost: 239.192.152.143:6771\r\nPort: 6881\r\nInfohash: {}\r\nInfohash: {}\r\n\
              cookie: c1\r\n\r\n\r\n",
@@ -125,10 +127,10 @@ mod tests {
             "ab".repeat(20)
         );
         assert_eq!(String::from_utf8_lossy(&search.encode(GROUP_V4.into())), text);
-        assert_eq!(Search::decode(text.as_bytes()), Ok(search.clone()));
+        assert_eq!(LsdAnnounce::decode(text.as_bytes()), Ok(search.clone()));
         let v6 = search.encode(GROUP_V6.into());
         assert!(String::from_utf8_lossy(&v6).contains("\r\nHost: [ff15::efc0:988f]:6771\r\n"));
-        assert_eq!(Search::decode(&v6), Ok(search));
+        assert_eq!(LsdAnnounce::decode(&v6), Ok(search));
     }
 
     #[test]
@@ -143,8 +145,8 @@ mod tests {
                 "z".repeat(40)
             ),
         ] {
-            let read = Search { port: 1, info_hashes: vec![of(0xab)], cookie: String::new() };
-            assert_eq!(Search::decode(text.as_bytes()), Ok(read), "{text}");
+            let read = LsdAnnounce { port: 1, info_hashes: vec![of(0xab)], cookie: String::new() };
+            assert_eq!(LsdAnnounce::decode(text.as_bytes()), Ok(read), "{text}");
         }
     }
 
@@ -153,9 +155,9 @@ mod tests {
         let hash = "ab".repeat(20);
         let with = |lines: &str| format!("BT-SEARCH * HTTP/1.1\r\n{lines}\r\n\r\n");
         for (text, why) in [
-            (String::new(), LsdError::NotASearch),
-            (format!("M-SEARCH * HTTP/1.1\r\nPort: 1\r\nInfohash: {hash}\r\n\r\n"), LsdError::NotASearch),
-            (format!("BT-SEARCH\r\nPort: 1\r\nInfohash: {hash}\r\n\r\n"), LsdError::NotASearch),
+            (String::new(), LsdError::NotBtSearch),
+            (format!("M-SEARCH * HTTP/1.1\r\nPort: 1\r\nInfohash: {hash}\r\n\r\n"), LsdError::NotBtSearch),
+            (format!("BT-SEARCH\r\nPort: 1\r\nInfohash: {hash}\r\n\r\n"), LsdError::NotBtSearch),
             (with(&format!("Infohash: {hash}")), LsdError::Port),
             (with(&format!("Port: 0\r\nInfohash: {hash}")), LsdError::Port),
             (with(&format!("Port: 65536\r\nInfohash: {hash}")), LsdError::Port),
@@ -163,7 +165,7 @@ mod tests {
             (with(&format!("Port: 1\r\nInfohash: {hash}00")), LsdError::NoTorrent),
             (with(&format!("Port: 1\r\n\r\nInfohash: {hash}")), LsdError::NoTorrent),
         ] {
-            assert_eq!(Search::decode(text.as_bytes()), Err(why), "{text}");
+            assert_eq!(LsdAnnounce::decode(text.as_bytes()), Err(why), "{text}");
         }
     }
 }

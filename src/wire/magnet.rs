@@ -1,4 +1,4 @@
-//! Magnet links (BEP 9, BEP 53): a torrent by its info-hash, and where to begin to look for it.
+//! Magnet links (BEP 9, BEP 53): parser and formatter.
 
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
@@ -13,74 +13,68 @@ pub use crate::wire::link::info_hash;
 use crate::wire::link::{self, Link};
 use crate::wire::message::InfoHash;
 use crate::wire::metainfo::Metainfo;
-use crate::wire::metainfo::paths::{self, Rules};
+use crate::wire::metainfo::paths::{self, PathRules};
 use crate::wire::metainfo::sources::Sources;
 use crate::wire::metainfo::urls::{self, UrlError};
-use crate::wire::text::clean;
+use crate::wire::sanitize::sanitize;
 
-/// Everything but what RFC 3986 calls unreserved.
+/// Characters to percent-encode: all but the unreserved characters of RFC 3986.
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The longest text shown of a stranger's value in a sentence, in columns.
+/// Maximum width of a value from the link in a warning, in columns.
 const SHOWN: usize = 60;
 
-/// What a magnet link says.
+/// The parameters of a magnet link.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Magnet {
-    /// The torrent.
     pub info_hash: InfoHash,
-    /// What it is called (`dn`), safe as a path component; the metadata may say otherwise.
+    /// Display name (`dn`), safe as a path component. The metadata may have a different name.
     pub name: Option<String>,
-    /// Trackers that may be asked (`tr`), at most [`limits::TRACKERS`].
+    /// Trackers (`tr`) with an acceptable URL, at most [`limits::TRACKERS`].
     pub trackers: Vec<String>,
-    /// Peers to begin with (`x.pe`), at most [`limits::PEERS_PER_REPLY`].
+    /// Peer addresses (`x.pe`), at most [`limits::PEERS_PER_REPLY`].
     pub peers: Vec<SocketAddr>,
-    /// Peers to begin with whose hosts are to be looked up, at most [`limits::PEER_NAMES`].
+    /// Peers (`x.pe`) whose host name must be resolved, at most [`limits::PEER_NAMES`].
     pub named_peers: Vec<HostPort>,
     /// Web seeds (`ws`), at most [`limits::TRACKERS`].
     pub web_seeds: Vec<String>,
-    /// Where its `.torrent` may lie (`xs`, `as`), at most [`limits::EXACT_SOURCES`].
+    /// URLs of the `.torrent` file (`xs`, `as`), at most [`limits::EXACT_SOURCES`].
     pub sources: Vec<String>,
-    /// The files that are wanted, by their place in the metadata (`so`, BEP 53); all when empty.
+    /// Indices of the files to download (`so`, BEP 53); empty selects all files.
     pub select: Vec<RangeInclusive<u32>>,
-    /// What is not used of it, and why: one sentence each.
+    /// Rejected parameters and the reason, one sentence each.
     pub refused: Vec<String>,
 }
 
-/// Why a text is no magnet link that can be used.
+/// Error of parsing a magnet link.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum MagnetError {
-    /// Something else.
+    /// The text contains no magnet link.
     #[error("it is no magnet link: those begin with `magnet:?`")]
     NoMagnet,
-    /// Several links in a place for one.
+    /// A file contains several magnet links, of which only one can be used.
     #[error("it holds {0} magnet links where one is expected: name one of them")]
     Several(usize),
-    /// Longer than any link need be.
+    /// Longer than [`limits::MAGNET`].
     #[error("the magnet link is {got} bytes long, at most {max} are taken")]
-    TooLong {
-        /// Its bytes.
-        got: usize,
-        /// The most that is taken.
-        max: usize,
-    },
-    /// No `xt` of BitTorrent.
+    TooLong { got: usize, max: usize },
+    /// There is no `xt` with a BitTorrent info-hash.
     #[error("the magnet link names no torrent: it has no `xt=urn:btih:`")]
     NoHash,
-    /// Only the hash of version 2.
+    /// There is only a v2 info-hash (`urn:btmh:`).
     #[error("version 2 magnet links are not supported yet")]
     Version2,
-    /// Neither 40 hex digits nor 32 of base32.
+    /// The info-hash is neither 40 hex digits nor 32 base32 digits.
     #[error("the info-hash of the magnet link is malformed: it needs 40 hex digits or 32 of base32, and has {got}")]
     BadHash {
-        /// Its characters.
+        /// Its length in characters.
         got: usize,
     },
 }
 
 impl Magnet {
-    /// A link that names nothing but the torrent.
+    /// Returns a magnet link that has an info-hash only.
     #[must_use]
-    pub const fn bare(info_hash: InfoHash) -> Self {
+    pub const fn from_info_hash(info_hash: InfoHash) -> Self {
         Magnet {
             info_hash,
             name: None,
@@ -94,10 +88,10 @@ impl Magnet {
         }
     }
 
-    /// Reads a magnet link, or an info-hash alone, with whatever stands around it (see [`Link::find`]).
+    /// Parses a magnet link or a bare info-hash; ignores surrounding text as [`Link::find`] does.
     ///
     /// # Errors
-    /// When it is neither.
+    /// If `text` is too long, or contains neither a magnet link nor an info-hash that is supported.
     pub fn parse(text: &str) -> Result<Self, MagnetError> {
         if text.len() > limits::MAGNET {
             return Err(MagnetError::TooLong { got: text.len(), max: limits::MAGNET });
@@ -110,13 +104,13 @@ impl Magnet {
                 Some((plain_key(key.trim()), value))
             })
         };
-        let mut it = Magnet::bare(hash_of(pairs().filter(|(key, _)| key == "xt").map(|(_, value)| value))?);
+        let mut it = Magnet::from_info_hash(hash_of(pairs().filter(|(key, _)| key == "xt").map(|(_, value)| value))?);
         for (key, value) in pairs() {
             let bytes: Vec<u8> = percent_decode_str(value).collect();
             match key.as_str() {
                 "dn" if it.name.is_none() => {
                     let name: Vec<u8> = percent_decode_str(&value.replace('+', " ")).collect();
-                    it.name = paths::printable(&name, Rules::HERE);
+                    it.name = paths::printable(&name, PathRules::NATIVE);
                 }
                 "tr" => it.take_urls("tracker", &bytes, urls::tracker, |it| &mut it.trackers),
                 "ws" => it.take_urls("web seed", &bytes, urls::web_seed, |it| &mut it.web_seeds),
@@ -132,14 +126,15 @@ impl Magnet {
         Ok(it)
     }
 
-    /// Reads the magnet link that stands in a file, or in what a server sent, in place of a torrent: one line of text, or
-    /// the `.torrent` without an `info` dictionary that Transmission keeps of a link (`magnet-info`). `None` where the
-    /// bytes are something else.
+    /// Parses a magnet link in a file or HTTP response that was expected to be a `.torrent`.
+    ///
+    /// Accepts a text with one magnet link, and the `.torrent` without `info` dictionary in which Transmission stores
+    /// a magnet link (`magnet-info`). `None` if `bytes` are something else.
     ///
     /// # Errors
-    /// When it is a link that cannot be used, or several.
+    /// If the link is invalid or there are several links.
     #[must_use]
-    pub fn in_file(bytes: &[u8]) -> Option<Result<Self, MagnetError>> {
+    pub fn from_file(bytes: &[u8]) -> Option<Result<Self, MagnetError>> {
         if bytes.first() == Some(&b'd') {
             return Self::of_transmission(bytes).map(Ok);
         }
@@ -157,11 +152,11 @@ impl Magnet {
     fn of_transmission(bytes: &[u8]) -> Option<Self> {
         let (top, _) = Value::parse_prefix(bytes).ok()?;
         let said = top.get(b"magnet-info").filter(|_| top.get(b"info").is_none())?;
-        let hash = said.get(b"info_hash")?.text()?;
+        let hash = said.get(b"info_hash")?.as_bytes()?;
         let hash = <[u8; 20]>::try_from(hash).ok().map(InfoHash).or_else(|| info_hash(std::str::from_utf8(hash).ok()?));
-        let mut it = Magnet::bare(hash?);
-        let name = said.get(b"display-name").and_then(|name| name.text());
-        it.name = name.and_then(|name| paths::printable(name, Rules::HERE));
+        let mut it = Magnet::from_info_hash(hash?);
+        let name = said.get(b"display-name").and_then(|name| name.as_bytes());
+        it.name = name.and_then(|name| paths::printable(name, PathRules::NATIVE));
         let sources = Sources::read(top.get(b"announce"), top.get(b"announce-list"), top.get(b"url-list"));
         (it.trackers, it.web_seeds, it.refused) = (sources.trackers.concat(), sources.web_seeds, sources.refused);
         Some(it)
@@ -221,12 +216,12 @@ impl Magnet {
 
     fn refuse(&mut self, what: &str, raw: &[u8], why: &str) {
         if self.refused.len() < limits::TRACKERS {
-            self.refused.push(format!("{what} {} {why}", clean(&String::from_utf8_lossy(raw), SHOWN)));
+            self.refused.push(format!("{what} {} {why}", sanitize(&String::from_utf8_lossy(raw), SHOWN)));
         }
     }
 }
 
-/// The text of a small file, in UTF-8 or, as some programs of Windows write it, in UTF-16.
+/// Decodes text in UTF-8, or in UTF-16 with a byte order mark, as some Windows programs write it.
 fn text_of(bytes: &[u8]) -> Option<String> {
     let (unit, rest): (fn([u8; 2]) -> u16, _) = match bytes {
         [0xff, 0xfe, rest @ ..] => (u16::from_le_bytes, rest),
@@ -237,7 +232,7 @@ fn text_of(bytes: &[u8]) -> Option<String> {
     String::from_utf16(&units).ok()
 }
 
-/// A part of a query without what is left of an `&` that was escaped for HTML, once or several times.
+/// Removes the rest of an `&` that was HTML-escaped once or several times: `amp;tr=..` becomes `tr=..`.
 fn unescaped(pair: &str) -> &str {
     let mut pair = pair;
     while let Some(rest) = ["amp;", "#38;", "#038;", "#x26;"].iter().find_map(|it| pair.strip_prefix(it)) {
@@ -246,7 +241,7 @@ fn unescaped(pair: &str) -> &str {
     pair
 }
 
-/// A key without case and without the number that tells repeated keys apart: `tr.2` is `tr`.
+/// Normalizes a parameter name: lower case, without the index of a repeated parameter (`tr.2` is `tr`).
 fn plain_key(key: &str) -> String {
     let key = key.to_ascii_lowercase();
     match key.rsplit_once('.') {
@@ -255,14 +250,14 @@ fn plain_key(key: &str) -> String {
     }
 }
 
-/// The hash of version 1 among the topics.
+/// Returns the first valid v1 info-hash among the `xt` values.
 fn hash_of<'a>(topics: impl Iterator<Item = &'a str>) -> Result<InfoHash, MagnetError> {
     let mut error = MagnetError::NoHash;
     for topic in topics {
         let topic = percent_decode_str(topic).decode_utf8_lossy();
         let begins = |prefix: &str| topic.get(..9).is_some_and(|t| t.eq_ignore_ascii_case(prefix));
         if begins("urn:btih:") {
-            // Words may follow, or blanks stand inside.
+            // Other text may follow the hash, or blanks may interrupt it.
             let bare = topic[9..].trim();
             let end = bare.find(|c: char| !c.is_ascii_alphanumeric()).unwrap_or(bare.len());
             let whole: String = bare.chars().filter(|c| !link::is_blank(*c)).collect();
@@ -278,7 +273,7 @@ fn hash_of<'a>(topics: impl Iterator<Item = &'a str>) -> Result<InfoHash, Magnet
 }
 
 impl std::fmt::Display for Magnet {
-    /// The link, ready to be pasted.
+    /// Writes the magnet link; rejected parameters are omitted.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "magnet:?xt=urn:btih:{}", self.info_hash)?;
         let escaped = |text: &str| utf8_percent_encode(text, ESCAPED).to_string();
@@ -307,7 +302,7 @@ impl From<&Metainfo> for Magnet {
             name: Some(it.name.clone()),
             trackers: it.trackers.concat(),
             web_seeds: it.web_seeds.clone(),
-            ..Magnet::bare(it.info_hash)
+            ..Magnet::from_info_hash(it.info_hash)
         }
     }
 }
@@ -323,14 +318,14 @@ mod tests {
     fn a_hash_is_read_in_both_spellings() {
         assert_eq!(info_hash(HEX), info_hash(BASE32));
         assert_eq!(info_hash(BASE32).unwrap().to_string(), HEX);
-        assert_eq!(Magnet::parse(&HEX.to_uppercase()).unwrap(), Magnet::bare(info_hash(HEX).unwrap()));
+        assert_eq!(Magnet::parse(&HEX.to_uppercase()).unwrap(), Magnet::from_info_hash(info_hash(HEX).unwrap()));
         assert_eq!(info_hash(&HEX[1..]), None);
         assert_eq!(info_hash(&"é".repeat(20)), None);
         assert_eq!(info_hash(&"1".repeat(32)), None, "1 is no digit of base32");
     }
 
     #[test]
-    fn a_link_says_all_that_it_says() {
+    fn all_parameters_are_parsed() {
         let link = format!(
             "MAGNET:?xt=urn:btih:{BASE32}&dn=a+b%20c%2F..&amp;tr=udp%3A%2F%2Ft.example%3A1&tr.2=http://u.example/announce\
              &x.pe=127.0.0.1:6881&x.pe=%5B::1%5D:7000&ws=http://w.example/f&so=0,2,4-6&xl=5&x.pe=host.example"
@@ -389,7 +384,7 @@ mod tests {
     }
 
     #[test]
-    fn places_of_the_torrent_and_hosts_of_peers_are_told() {
+    fn sources_and_peer_hosts_are_parsed() {
         let link = format!(
             "magnet:?xt=urn:btih:{HEX}&xs=urn:sha1:YNCKHTQCWBTRNJIV4WNAE52SJUQCZO5C&xs=https://a.example/x&as=http://b.example/y\
              &xs=file:///etc/passwd&as=http://192.168.1.1/reboot&x.pe=host.example:1&x.pe=Host.example:1&x.pe=host:0"
@@ -415,21 +410,21 @@ mod tests {
             format!("{}\n{}\n", &link[..50], &link[50..]).into_bytes(),
             utf16,
         ] {
-            let it = Magnet::in_file(&file).unwrap().unwrap();
+            let it = Magnet::from_file(&file).unwrap().unwrap();
             assert_eq!((it.info_hash.to_string().as_str(), it.trackers.len()), (HEX, 1));
         }
-        assert_eq!(Magnet::in_file(HEX.as_bytes()), Some(Ok(Magnet::bare(info_hash(HEX).unwrap()))));
+        assert_eq!(Magnet::from_file(HEX.as_bytes()), Some(Ok(Magnet::from_info_hash(info_hash(HEX).unwrap()))));
         let two = format!("{link}\n{}\n", link.replace('c', "d"));
-        assert_eq!(Magnet::in_file(two.as_bytes()), Some(Err(MagnetError::Several(2))));
+        assert_eq!(Magnet::from_file(two.as_bytes()), Some(Err(MagnetError::Several(2))));
         let page = format!("<html><a href='{link}'>x</a>");
         for other in [page.as_bytes(), b"", b"\xff\xfe\x00", b"\xff", b"d4:infodee", b"d3:fooi1ee", b"please log in"] {
-            assert_eq!(Magnet::in_file(other), None);
+            assert_eq!(Magnet::from_file(other), None);
         }
-        assert!(Magnet::in_file(b"magnet:?dn=x").is_some_and(|it| it == Err(MagnetError::NoHash)));
+        assert!(Magnet::from_file(b"magnet:?dn=x").is_some_and(|it| it == Err(MagnetError::NoHash)));
     }
 
     #[test]
-    fn what_transmission_keeps_of_a_link_is_a_link() {
+    fn transmission_magnet_file_is_parsed() {
         let hash = info_hash(HEX).unwrap();
         let file = |middle: &str, hash: &[u8]| {
             let head = format!(
@@ -439,12 +434,12 @@ mod tests {
             [head.as_bytes(), hash, b"e8:url-listl20:http://a.example/x yee"].concat()
         };
         for hash in [hash.0.as_slice(), HEX.as_bytes(), HEX.to_uppercase().as_bytes()] {
-            let it = Magnet::in_file(&file("", hash)).unwrap().unwrap();
+            let it = Magnet::from_file(&file("", hash)).unwrap().unwrap();
             assert_eq!((it.info_hash.to_string().as_str(), it.name.as_deref()), (HEX, Some("a_b")));
             assert_eq!((it.trackers.len(), it.web_seeds.len(), it.refused.len()), (1, 1, 0));
         }
-        assert_eq!(Magnet::in_file(&file("", b"short")), None);
-        assert_eq!(Magnet::in_file(&file("4:infode", &hash.0)), None, "a torrent is a torrent");
+        assert_eq!(Magnet::from_file(&file("", b"short")), None);
+        assert_eq!(Magnet::from_file(&file("4:infode", &hash.0)), None, "a torrent is a torrent");
     }
 
     #[test]

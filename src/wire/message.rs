@@ -1,22 +1,22 @@
-//! The peer protocol: the handshake and the messages of BEP 3, BEP 6 (fast) and BEP 10 (extended).
+//! Peer wire protocol: the handshake and the messages of BEP 3, BEP 6 (Fast Extension) and BEP 10 (extended).
 //!
-//! Decoding copies no payload: a block is a slice of the buffer that the socket was read into. A length is judged
-//! by the message's id before anything is reserved for it.
+//! Decoding copies no payload: block data is a slice of the receive buffer. The length prefix is validated against the
+//! message id before any buffer space is reserved for the message.
 
 use bytes::{BufMut, Bytes};
 use thiserror::Error;
 
 use crate::limits;
-use crate::wire::text::counted;
+use crate::wire::sanitize::counted;
 
-/// The position of a piece in a torrent, from 0.
+/// Index of a piece, from 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]
 pub struct PieceIndex(pub u32);
 
 impl PieceIndex {
-    /// The index for slices.
+    /// Returns the index as `usize`.
     #[must_use]
-    pub const fn at(self) -> usize {
+    pub const fn as_usize(self) -> usize {
         self.0 as usize
     }
 }
@@ -27,18 +27,17 @@ impl std::fmt::Display for PieceIndex {
     }
 }
 
-/// A part of a piece, as requests name it.
+/// A block: the part of a piece that one request asks for.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct Block {
-    /// The piece.
     pub piece: PieceIndex,
-    /// Where it begins in the piece, in bytes.
+    /// Offset within the piece in bytes.
     pub begin: u32,
-    /// Its length in bytes.
+    /// Length in bytes.
     pub length: u32,
 }
 
-/// The SHA-1 of a torrent's `info` dictionary, as it stood in the file.
+/// SHA-1 of the bencoded `info` dictionary (v1 info-hash). Displays as 40 hex digits.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InfoHash(pub [u8; 20]);
 
@@ -54,67 +53,64 @@ impl std::fmt::Debug for InfoHash {
     }
 }
 
-/// The twenty bytes by which a peer calls itself.
+/// Peer id of 20 bytes (BEP 3, BEP 20).
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub struct PeerId(pub [u8; 20]);
 
-/// The eight reserved bytes of a handshake: what a peer can do.
+/// Reserved bytes of the handshake: a bit field of supported extensions.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Reserved(pub [u8; 8]);
 
 impl Reserved {
-    /// What `ttui` offers: extended messages and the fast extension.
+    /// Extensions that are always supported: extension protocol (BEP 10) and Fast Extension (BEP 6).
     pub const OURS: Reserved = Reserved([0, 0, 0, 0, 0, 0x10, 0, 0x04]);
 
-    /// The same, and the DHT (BEP 5) where there is one.
+    /// Returns the extensions that `ttui` announces; the DHT bit (BEP 5) is set if `dht` is true.
     #[must_use]
-    pub const fn ours(dht: bool) -> Reserved {
+    pub const fn supported(dht: bool) -> Reserved {
         let mut it = Reserved::OURS;
         it.0[7] |= dht as u8;
         it
     }
 
-    /// Extended messages (BEP 10).
+    /// Returns whether the peer supports the extension protocol (BEP 10).
     #[must_use]
     pub const fn extended(self) -> bool {
         self.0[5] & 0x10 != 0
     }
 
-    /// The fast extension (BEP 6).
+    /// Returns whether the peer supports the Fast Extension (BEP 6).
     #[must_use]
     pub const fn fast(self) -> bool {
         self.0[7] & 0x04 != 0
     }
 
-    /// The DHT (BEP 5).
+    /// Returns whether the peer supports the DHT (BEP 5).
     #[must_use]
     pub const fn dht(self) -> bool {
         self.0[7] & 0x01 != 0
     }
 }
 
-/// The first 68 bytes of a connection.
+/// The BitTorrent handshake (BEP 3): the first 68 bytes of each direction of a connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Handshake {
-    /// What the sender can do.
     pub reserved: Reserved,
-    /// The torrent.
     pub info_hash: InfoHash,
-    /// Who is speaking.
     pub peer_id: PeerId,
 }
 
-/// Why bytes are no handshake.
+/// The protocol string of a handshake is not `BitTorrent protocol`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("it does not speak the BitTorrent protocol")]
-pub struct NotBitTorrent;
+pub struct HandshakeError;
 
 impl Handshake {
-    /// Bytes of a handshake.
+    /// Length of the handshake in bytes.
     pub const LENGTH: usize = 68;
     const PROTOCOL: &'static [u8; 20] = b"\x13BitTorrent protocol";
 
-    /// The handshake as bytes.
+    /// Encodes the handshake.
     #[must_use]
     pub fn encode(&self) -> [u8; Self::LENGTH] {
         let mut out = [0; Self::LENGTH];
@@ -125,20 +121,20 @@ impl Handshake {
         out
     }
 
-    /// Whether these first bytes can still become a handshake.
+    /// Returns whether `bytes`, which may be incomplete, start like a handshake.
     #[must_use]
-    pub fn begins(bytes: &[u8]) -> bool {
+    pub fn is_handshake_prefix(bytes: &[u8]) -> bool {
         let n = bytes.len().min(20);
         bytes[..n] == Self::PROTOCOL[..n]
     }
 
-    /// Reads a handshake.
+    /// Decodes a handshake.
     ///
     /// # Errors
-    /// When the protocol name is another one.
-    pub fn decode(bytes: &[u8; Self::LENGTH]) -> Result<Self, NotBitTorrent> {
-        if !Self::begins(bytes) {
-            return Err(NotBitTorrent);
+    /// If the protocol string is not `BitTorrent protocol`.
+    pub fn decode(bytes: &[u8; Self::LENGTH]) -> Result<Self, HandshakeError> {
+        if !Self::is_handshake_prefix(bytes) {
+            return Err(HandshakeError);
         }
         let mut it =
             Handshake { reserved: Reserved::default(), info_hash: InfoHash([0; 20]), peer_id: PeerId([0; 20]) };
@@ -149,53 +145,48 @@ impl Handshake {
     }
 }
 
-/// One message of the peer protocol.
+/// A message of the peer wire protocol.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Message {
-    /// Nothing, to keep the connection up.
+    /// A message of length 0, sent to keep the connection open.
     KeepAlive,
-    /// Requests will not be answered.
+    /// The sender will not answer requests.
     Choke,
-    /// Requests will be answered.
+    /// The sender will answer requests.
     Unchoke,
-    /// The sender wants something of ours.
+    /// The sender wants pieces that the receiver has.
     Interested,
-    /// The sender wants nothing of ours.
+    /// The sender wants no piece that the receiver has.
     NotInterested,
-    /// The sender has this piece now.
+    /// The sender has completed this piece.
     Have(PieceIndex),
-    /// What the sender has; the highest bit of the first byte is piece 0.
+    /// The pieces that the sender has; the highest bit of the first byte is piece 0.
     Bitfield(Bytes),
-    /// Send me this.
     Request(Block),
-    /// A block's data.
+    /// The data of one block.
     Piece {
-        /// The piece.
         piece: PieceIndex,
-        /// Where the data begins in the piece.
+        /// Offset of the data within the piece in bytes.
         begin: u32,
-        /// The data.
         data: Bytes,
     },
-    /// Do not send me this any more.
+    /// Cancels a request.
     Cancel(Block),
-    /// The sender's DHT port (BEP 5).
+    /// UDP port of the sender's DHT node (BEP 5).
     Port(u16),
-    /// Fetch this piece, it is cheap for me (BEP 6).
+    /// Suggests to request this piece (BEP 6).
     Suggest(PieceIndex),
-    /// The sender has everything (BEP 6).
+    /// The sender has all pieces (BEP 6).
     HaveAll,
-    /// The sender has nothing (BEP 6).
+    /// The sender has no pieces (BEP 6).
     HaveNone,
-    /// This request will not be answered (BEP 6).
+    /// The sender will not answer this request (BEP 6).
     Reject(Block),
-    /// This piece may be asked for while choked (BEP 6).
+    /// The receiver may request this piece while choked (BEP 6).
     AllowedFast(PieceIndex),
-    /// An extended message (BEP 10): 0 is its handshake, others are as agreed there.
+    /// An extended message (BEP 10); id 0 is the extended handshake, which defines the other ids.
     Extended {
-        /// The extended message's id.
         id: u8,
-        /// Its bytes.
         payload: Bytes,
     },
 }
@@ -219,50 +210,52 @@ mod id {
     pub(super) const EXTENDED: u8 = 20;
 }
 
-/// Why a peer's bytes are no messages; it is dropped for it.
+/// A protocol violation in the length of a message; the peer is disconnected.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum FrameError {
-    /// The length prefix is more than any message of this kind may have.
+    /// The length prefix exceeds the maximum for this message id.
     #[error("a message of kind {id} is {got} bytes long, at most {max} are allowed")]
     TooLong {
-        /// The message's id.
+        /// The message id; 0 if it has not been received yet.
         id: u8,
-        /// The length it announced.
+        /// The length prefix.
         got: u64,
-        /// The most that is taken.
         max: u64,
     },
-    /// A message of fixed size has another one.
+    /// The length prefix differs from the fixed length of this message id, or is below its minimum.
     #[error("a message of kind {id} is {} long", counted(*.got, "byte"))]
     WrongLength {
-        /// The message's id.
         id: u8,
-        /// The length it has.
+        /// The length prefix.
         got: u64,
     },
 }
 
-/// What stands at the front of a buffer.
+/// The state of the message at the start of a receive buffer.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Frame {
-    /// A whole message, and the bytes it took.
+    /// A complete message, and its size in bytes.
     Message(Message, usize),
-    /// An unknown message: this many bytes from the front are to be passed over, also those still to come.
+    /// A message with an unknown id: skip this many bytes, of which some may not have been received yet.
     Skip(usize),
-    /// More bytes are needed: this many in all (4 while the length is not known).
+    /// The buffer must hold this many bytes in total.
+    ///
+    /// 4 until the length prefix is known, 5 until the id is known, then the size of the message.
     Incomplete(usize),
 }
 
-/// The length of a piece message's header: length, id, piece, begin.
+/// Size of the header of a piece message in bytes: length prefix, id, index, begin.
 pub const PIECE_HEADER: usize = 13;
 
-/// What a frame's first bytes say of it: the bytes it takes in all, or what is still needed to tell.
+/// Validates the length prefix of the message at the start of `buf` and returns the message size.
 ///
-/// `pieces` is the torrent's number of pieces, or `None` while that is unknown (magnets); it bounds a bitfield.
+/// Returns [`Frame::Incomplete`] with the size of the whole message even if `buf` already holds all of it. Only
+/// keep-alives are returned as [`Frame::Message`]. `pieces` is the number of pieces of the torrent, which determines
+/// the length of a bitfield; `None` while the metadata of a magnet link is missing.
 ///
 /// # Errors
-/// When the length is wrong for the message's kind. The prefix is compared before anything is added to it.
-pub fn measure(buf: &[u8], pieces: Option<u32>) -> Result<Frame, FrameError> {
+/// If the length is invalid for the message id.
+pub fn frame_length(buf: &[u8], pieces: Option<u32>) -> Result<Frame, FrameError> {
     let Some(prefix) = buf.first_chunk::<4>() else {
         return Ok(Frame::Incomplete(4));
     };
@@ -271,7 +264,7 @@ pub fn measure(buf: &[u8], pieces: Option<u32>) -> Result<Frame, FrameError> {
         return Ok(Frame::Message(Message::KeepAlive, 4));
     }
     let Some(&id) = buf.get(4) else {
-        // The kind is not known yet, but no kind may be this long.
+        // The id is not known yet, but no message may exceed this limit.
         return match length {
             n if n > limits::MESSAGE as u64 => Err(FrameError::TooLong { id: 0, got: n, max: limits::MESSAGE as u64 }),
             _ => Ok(Frame::Incomplete(5)),
@@ -304,12 +297,12 @@ pub fn measure(buf: &[u8], pieces: Option<u32>) -> Result<Frame, FrameError> {
     Ok(Frame::Incomplete(4 + length as usize))
 }
 
-/// Reads the message at the front of `buf`. The data of a block is a slice of `buf`, not a copy.
+/// Decodes the message at the start of `buf`. Block data is a slice of `buf`, not a copy.
 ///
 /// # Errors
-/// As [`measure`].
+/// As [`frame_length`].
 pub fn decode(buf: &Bytes, pieces: Option<u32>) -> Result<Frame, FrameError> {
-    let total = match measure(buf, pieces)? {
+    let total = match frame_length(buf, pieces)? {
         Frame::Incomplete(n) if n <= buf.len() && buf.len() > 4 => n,
         other => return Ok(other),
     };
@@ -338,7 +331,7 @@ pub fn decode(buf: &Bytes, pieces: Option<u32>) -> Result<Frame, FrameError> {
     Ok(Frame::Message(message, total))
 }
 
-/// The header of a piece message whose `block.length` bytes of data follow it.
+/// Encodes the header of a piece message, which `block.length` bytes of data must follow.
 #[must_use]
 pub fn piece_header(block: Block) -> [u8; PIECE_HEADER] {
     let mut out = [0; PIECE_HEADER];
@@ -350,7 +343,7 @@ pub fn piece_header(block: Block) -> [u8; PIECE_HEADER] {
 }
 
 impl Message {
-    /// Appends the message's bytes to `out`.
+    /// Appends the encoded message to `out`.
     pub fn encode(&self, out: &mut Vec<u8>) {
         let plain = |out: &mut Vec<u8>, id: u8| {
             out.put_u32(1);
@@ -418,7 +411,7 @@ mod tests {
     }
 
     #[test]
-    fn every_message_survives_the_way_there_and_back() {
+    fn every_message_round_trip() {
         let b = Block { piece: PieceIndex(7), begin: 16384, length: 99 };
         let all = [
             Message::KeepAlive,
@@ -459,6 +452,6 @@ mod tests {
         assert!(matches!(decode(&huge.slice(..4), Some(9)), Err(FrameError::TooLong { .. })));
         let bitfield = Bytes::from_static(&[0, 0, 0, 4, 5, 0, 0, 0]);
         assert!(matches!(decode(&bitfield, Some(9)), Err(FrameError::WrongLength { id: 5, got: 4 })));
-        assert_eq!(measure(&[0, 0, 0, 9, 99], Some(9)), Ok(Frame::Skip(13)));
+        assert_eq!(frame_length(&[0, 0, 0, 9, 99], Some(9)), Ok(Frame::Skip(13)));
     }
 }

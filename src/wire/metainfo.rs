@@ -1,81 +1,84 @@
-//! What a `.torrent` file says (BEP 3), and the `info` dictionary that peers send for a magnet (BEP 9).
+//! Metainfo: parser for `.torrent` files (BEP 3) and for `info` dictionaries fetched from peers (BEP 9).
 //!
-//! Both come from strangers and pass through the same judgement. What is wrong with data, pieces or names is an
-//! error that names the key; what is wrong with anything that a download can do without is left out and
-//! remarked upon. Torrents that are odd but exist are taken: unsorted or unknown keys, Latin-1 names, bytes after
-//! the end, trackers that are no URLs.
+//! Both are untrusted input and pass the same validation. An invalid value that a download depends on (data, piece
+//! hashes, names) is an error that names the key. An invalid optional value is dropped and reported as a warning.
+//! Accepted although malformed, because such torrents exist: unsorted or unknown keys, names that are not UTF-8, bytes
+//! after the end, tracker URLs that cannot be parsed.
 
 mod aliases;
 mod error;
 mod files;
 pub mod paths;
-mod remarks;
 pub mod sources;
 pub mod urls;
+mod warnings;
 
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
 use crate::limits;
-use crate::wire::bencode::{Item, Kind, Value};
+use crate::wire::bencode::{Kind, OwnedValue, Value};
 use crate::wire::message::InfoHash;
-use crate::wire::metainfo::remarks::{Remarks, SHOWN};
 use crate::wire::metainfo::sources::Sources;
-use crate::wire::text::{clean_bytes, counted};
+use crate::wire::metainfo::warnings::{ParseWarnings, SHOWN};
+use crate::wire::sanitize::{counted, sanitize_bytes};
 
 pub use aliases::Aliases;
-pub use error::{MetainfoError, Place};
+pub use error::{KeyLocation, MetainfoError};
 pub use files::File;
 
 use files::{Folder, read_files};
 
-/// A torrent as its metainfo describes it.
+/// The parsed contents of a `.torrent` file or `info` dictionary.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Metainfo {
-    /// The SHA-1 of the `info` dictionary as it stood.
+    /// SHA-1 of the `info` dictionary exactly as encoded in the input.
     pub info_hash: InfoHash,
-    /// The printable name of the file or folder, safe as one path component; on disk it may be called otherwise
-    /// ([`File::path`]). For a screen, clean it with [`clean`](crate::wire::text::clean).
+    /// Printable name of the file or root folder, safe as a single path component.
+    ///
+    /// The name on disk may differ, see [`File::path`]. Sanitize it before it is drawn.
     pub name: String,
-    /// Bytes of every piece but the last: 1 to [`limits::PIECE_LENGTH`].
+    /// Length of a piece in bytes, 1 to [`limits::PIECE_LENGTH`]; the last piece may be shorter.
     pub piece_length: u32,
     /// The SHA-1 of each piece: as many as `total` needs, none where all files are empty.
     pub hashes: Vec<[u8; 20]>,
-    /// The files in the order of their data; no two have one path (but for padding, which is never written).
+    /// Files in the order of their data.
+    ///
+    /// Paths are unique except those of padding files, which are never written.
     pub files: Vec<File>,
     /// Bytes of all files with padding; 0 where all files are empty.
     pub total: u64,
-    /// Whether it is a folder of files rather than one file.
+    /// Whether this is a multi-file torrent, whose files are in a folder.
     pub folder: bool,
-    /// Whether peers may be learnt from its own trackers only (BEP 27).
+    /// Whether the torrent is private: no DHT, PEX or LSD (BEP 27).
     pub private: bool,
-    /// Trackers that may be asked, by tier (BEP 12); at most [`limits::TRACKERS`], none twice.
+    /// Tracker URLs by tier (BEP 12), without duplicates; at most [`limits::TRACKERS`].
     pub trackers: Vec<Vec<String>>,
-    /// Trackers and web seeds that are not asked, and why: one sentence each.
+    /// Rejected trackers and web seeds and the reason, one sentence each.
     pub refused_trackers: Vec<String>,
-    /// Web seeds (BEP 19).
+    /// Web seed URLs (BEP 19).
     pub web_seeds: Vec<String>,
-    /// The maker's remark; raw, clean it before it is shown.
+    /// Comment of the author; must be sanitized before it is shown.
     pub comment: Option<String>,
-    /// The program that made it; raw, clean it before it is shown.
+    /// Program that created the torrent; must be sanitized before it is shown.
     pub created_by: Option<String>,
-    /// Where it was published; raw, clean it before it is shown.
+    /// The `source` key; must be sanitized before it is shown.
     pub source: Option<String>,
-    /// When it was made, in seconds since 1970; any value can occur.
+    /// Creation date in seconds since the Unix epoch; not validated, so any value can occur.
     pub created: Option<i64>,
-    /// The character set that its names are in where they are not UTF-8, as the maker says (`encoding`).
+    /// Character set of names that are not UTF-8, from the `encoding` key.
     pub encoding: Option<String>,
-    /// What is odd about it and was passed over: one sentence each.
-    pub remarks: Vec<String>,
-    /// The `info` dictionary as it stood.
+    /// Warnings about invalid values that were ignored, one sentence each.
+    pub warnings: Vec<String>,
+    /// The `info` dictionary exactly as encoded in the input.
     pub info: Bytes,
 }
 
-/// The value of a key that must be there and of this kind.
-fn need<'a>(
+/// Returns the value of a required key, or an error if it is missing or has another type than `wanted`.
+fn require<'a>(
     value: Option<Value<'a>>,
     key: &'static str,
-    place: Place,
+    place: KeyLocation,
     wanted: Kind,
 ) -> Result<Value<'a>, MetainfoError> {
     let value = value.ok_or(MetainfoError::Missing { key, place })?;
@@ -85,21 +88,21 @@ fn need<'a>(
     }
 }
 
-/// A length that must be there, must not be negative and must fit 63 bits.
-fn length(value: Option<Value<'_>>, place: Place) -> Result<u64, MetainfoError> {
-    let value = need(value, "length", place, Kind::Number)?;
+/// Returns the required `length` of a file: 0 to 2^63 - 1.
+fn length(value: Option<Value<'_>>, place: KeyLocation) -> Result<u64, MetainfoError> {
+    let value = require(value, "length", place, Kind::Integer)?;
     value
-        .number()
+        .as_integer()
         .and_then(|n| u64::try_from(n).ok())
         .ok_or_else(|| out_of_range(value, "length", place, "0 to 2^63 - 1"))
 }
 
-fn out_of_range(value: Value<'_>, key: &'static str, place: Place, range: &'static str) -> MetainfoError {
+fn out_of_range(value: Value<'_>, key: &'static str, place: KeyLocation, range: &'static str) -> MetainfoError {
     let digits = value.raw().strip_prefix(b"i").and_then(|v| v.strip_suffix(b"e")).unwrap_or_default();
-    MetainfoError::OutOfRange { key, place, value: clean_bytes(digits, SHOWN), range }
+    MetainfoError::OutOfRange { key, place, value: sanitize_bytes(digits, SHOWN), range }
 }
 
-/// What a file that is no torrent begins with.
+/// Describes the first bytes of a file that is not a torrent, for the error message.
 fn begins(bytes: &[u8]) -> String {
     match bytes {
         [] => "is empty".to_owned(),
@@ -108,11 +111,11 @@ fn begins(bytes: &[u8]) -> String {
         [b'P', b'K', 3, 4, ..] => "begins like a zip archive".to_owned(),
         [b'l', ..] => "begins with a list".to_owned(),
         [b'i', b'0'..=b'9' | b'-', ..] => "begins with a number".to_owned(),
-        _ => format!("begins with \"{}\"", clean_bytes(&bytes[..bytes.len().min(24)], SHOWN)),
+        _ => format!("begins with \"{}\"", sanitize_bytes(&bytes[..bytes.len().min(24)], SHOWN)),
     }
 }
 
-/// The values of these keys in a dictionary, found in one walk; of equal keys the first counts.
+/// Looks up several keys of a dictionary in one pass; of duplicate keys the first one wins.
 fn pick<'a, const N: usize>(dictionary: Value<'a>, keys: [&str; N]) -> [Option<Value<'a>>; N] {
     let mut found = [None; N];
     for (key, value) in dictionary.dictionary().into_iter().flatten() {
@@ -124,10 +127,10 @@ fn pick<'a, const N: usize>(dictionary: Value<'a>, keys: [&str; N]) -> [Option<V
 }
 
 impl Metainfo {
-    /// Reads a `.torrent` file.
+    /// Parses a `.torrent` file.
     ///
     /// # Errors
-    /// What is wrong with it, as the end of a sentence.
+    /// If a required value is missing or invalid; the error text is the end of a sentence.
     pub fn parse(bytes: &[u8]) -> Result<Self, MetainfoError> {
         if bytes.len() as u64 > limits::TORRENT_FILE {
             return Err(MetainfoError::TooLarge { max: limits::TORRENT_FILE });
@@ -139,46 +142,48 @@ impl Metainfo {
         let keys =
             ["info", "announce", "announce-list", "url-list", "comment", "created by", "creation date", "encoding"];
         let [info, announce, tiers, seeds, comment, created_by, created, encoding] = pick(top, keys);
-        let info = need(info, "info", Place::Plain, Kind::Dictionary)?;
-        let mut it = Self::judge(info)?;
-        let mut remarks = Remarks(std::mem::take(&mut it.remarks));
+        let info = require(info, "info", KeyLocation::Plain, Kind::Dictionary)?;
+        let mut it = Self::parse_info(info)?;
+        let mut remarks = ParseWarnings(std::mem::take(&mut it.warnings));
         if !rest.iter().all(u8::is_ascii_whitespace) {
             remarks.add(|| format!("there is more after the end: {}", counted(rest.len() as u64, "byte")));
         }
-        let sources = Sources::judge(announce, tiers, seeds, &mut remarks);
+        let sources = Sources::read_with_warnings(announce, tiers, seeds, &mut remarks);
         (it.trackers, it.web_seeds, it.refused_trackers) = (sources.trackers, sources.web_seeds, sources.refused);
         it.comment = remarks.text(comment, "comment");
         it.created_by = remarks.text(created_by, "created by");
         it.encoding = remarks.text(encoding, "encoding");
-        it.created = remarks.wish(created, "creation date", Kind::Number).and_then(|v| v.number());
-        it.remarks = remarks.0;
+        it.created = remarks.optional(created, "creation date", Kind::Integer).and_then(|v| v.as_integer());
+        it.warnings = remarks.0;
         Ok(it)
     }
 
-    /// Reads an `info` dictionary as it came from peers. Whether its hash is the one that was wanted is the
-    /// caller's to compare.
+    /// Parses an `info` dictionary that was received from peers.
+    ///
+    /// The caller must compare the info-hash of the result with the expected one.
     ///
     /// # Errors
-    /// What is wrong with it, as the end of a sentence.
+    /// If a required value is missing or invalid; the error text is the end of a sentence.
     pub fn from_info(bytes: &[u8]) -> Result<Self, MetainfoError> {
         if bytes.len() > limits::METADATA {
             return Err(MetainfoError::TooLarge { max: limits::METADATA as u64 });
         }
         let info = Value::parse(bytes)?;
-        Self::judge(need(Some(info), "info", Place::Plain, Kind::Dictionary)?)
+        Self::parse_info(require(Some(info), "info", KeyLocation::Plain, Kind::Dictionary)?)
     }
 
-    /// Whether an `info` dictionary that nobody has judged is a private torrent's (BEP 27); it is read as
-    /// [`Metainfo::from_info`] does. One that cannot be read is not.
+    /// Returns whether an `info` dictionary is marked as private (BEP 27), without further validation.
+    ///
+    /// Gives the same result as [`Metainfo::from_info`]; `false` if `info` is not valid bencode.
     #[must_use]
     pub fn is_private(info: &[u8]) -> bool {
         let Ok(info) = Value::parse(info) else { return false };
         let [private] = pick(info, ["private"]);
-        Self::read_private(private, &mut Remarks::default())
+        Self::read_private(private, &mut ParseWarnings::default())
     }
 
-    /// Judges the `info` dictionary.
-    fn judge(info: Value<'_>) -> Result<Self, MetainfoError> {
+    /// Parses and validates the `info` dictionary.
+    fn parse_info(info: Value<'_>) -> Result<Self, MetainfoError> {
         let keys = [
             "name",
             "name.utf-8",
@@ -192,8 +197,8 @@ impl Metainfo {
             "file tree",
         ];
         let [name, name_utf8, piece_length, pieces, single, files, private, source, version, tree] = pick(info, keys);
-        let mut remarks = Remarks::default();
-        if let Some(version) = remarks.wish(version, "meta version", Kind::Number).and_then(|v| v.number())
+        let mut remarks = ParseWarnings::default();
+        if let Some(version) = remarks.optional(version, "meta version", Kind::Integer).and_then(|v| v.as_integer())
             && version > 2
         {
             return Err(MetainfoError::TooNew { version });
@@ -209,13 +214,13 @@ impl Metainfo {
         let files = match files {
             Some(files) => read_files(files, &own, piece_length, &mut total, &mut remarks)?,
             None => {
-                total = length(single, Place::Plain)?;
+                total = length(single, KeyLocation::Plain)?;
                 vec![own.file(total)]
             }
         };
         let (has, needs) = (hashes.len() as u64, total.div_ceil(u64::from(piece_length)));
         if has != needs {
-            return Err(MetainfoError::Hashes { has, needs, total, piece_length });
+            return Err(MetainfoError::HashCountMismatch { has, needs, total, piece_length });
         }
         // Files without bytes are files: they are made, and there is nothing to fetch.
         if files.iter().all(|f| f.pad) || total > 0 && files.iter().all(|f| f.pad || f.length == 0) {
@@ -240,33 +245,33 @@ impl Metainfo {
             source,
             created: None,
             encoding: None,
-            remarks: remarks.0,
+            warnings: remarks.0,
             info: Bytes::copy_from_slice(info.raw()),
         })
     }
 
-    /// The name as it was written.
+    /// Returns the raw bytes of the name; prefers `name.utf-8` if it is valid UTF-8.
     fn read_name<'a>(
         name: Option<Value<'a>>,
         utf8: Option<Value<'a>>,
-        remarks: &mut Remarks,
+        remarks: &mut ParseWarnings,
     ) -> Result<&'a [u8], MetainfoError> {
-        let name = need(name, "name", Place::Plain, Kind::Text)?.text().unwrap_or_default();
-        let utf8 = remarks.wish(utf8, "name.utf-8", Kind::Text).and_then(|v| v.text());
+        let name = require(name, "name", KeyLocation::Plain, Kind::ByteString)?.as_bytes().unwrap_or_default();
+        let utf8 = remarks.optional(utf8, "name.utf-8", Kind::ByteString).and_then(|v| v.as_bytes());
         Ok(utf8.filter(|n| !n.is_empty() && std::str::from_utf8(n).is_ok()).unwrap_or(name))
     }
 
     fn read_piece_length(value: Option<Value<'_>>) -> Result<u32, MetainfoError> {
-        let value = need(value, "piece length", Place::Plain, Kind::Number)?;
+        let value = require(value, "piece length", KeyLocation::Plain, Kind::Integer)?;
         value
-            .number()
+            .as_integer()
             .and_then(|n| u32::try_from(n).ok())
             .filter(|n| *n > 0 && u64::from(*n) <= limits::PIECE_LENGTH)
-            .ok_or_else(|| out_of_range(value, "piece length", Place::Plain, "1 byte to 512 MiB"))
+            .ok_or_else(|| out_of_range(value, "piece length", KeyLocation::Plain, "1 byte to 512 MiB"))
     }
 
     fn read_hashes(value: Option<Value<'_>>) -> Result<Vec<[u8; 20]>, MetainfoError> {
-        let bytes = need(value, "pieces", Place::Plain, Kind::Text)?.text().unwrap_or_default();
+        let bytes = require(value, "pieces", KeyLocation::Plain, Kind::ByteString)?.as_bytes().unwrap_or_default();
         let (hashes, []) = bytes.as_chunks::<20>() else {
             return Err(MetainfoError::BrokenHashes { got: bytes.len() });
         };
@@ -276,13 +281,13 @@ impl Metainfo {
         Ok(hashes.to_vec())
     }
 
-    fn read_private(value: Option<Value<'_>>, remarks: &mut Remarks) -> bool {
+    fn read_private(value: Option<Value<'_>>, remarks: &mut ParseWarnings) -> bool {
         match value {
             None => false,
-            Some(value) if value.kind() == Kind::Number => value.number() != Some(0),
-            // Whoever wrote something here meant something by it: the careful reading is the right one.
+            Some(value) if value.kind() == Kind::Integer => value.as_integer() != Some(0),
+            // Not an integer: the author probably meant to mark the torrent as private, so assume so unless it is "0".
             Some(value) => {
-                let private = value.text() != Some(b"0");
+                let private = value.as_bytes() != Some(b"0");
                 let word = if private { "private" } else { "not private" };
                 remarks.add(|| format!("`private` is {}, and should be a number: taken as {word}", value.kind()));
                 private
@@ -291,19 +296,18 @@ impl Metainfo {
     }
 }
 
-/// The bytes of a `.torrent` file with this `info` dictionary, as it came from peers, these trackers by tier, and these
-/// web seeds.
+/// Encodes a `.torrent` file from an unmodified `info` dictionary, trackers by tier and web seeds.
 #[must_use]
-pub fn torrent(info: &[u8], trackers: &[Vec<String>], web_seeds: &[String]) -> Vec<u8> {
-    let texts = |texts: &[String]| Item::List(texts.iter().map(|text| Item::from(text.as_str())).collect());
+pub fn encode_torrent(info: &[u8], trackers: &[Vec<String>], web_seeds: &[String]) -> Vec<u8> {
+    let texts = |texts: &[String]| OwnedValue::List(texts.iter().map(|text| OwnedValue::from(text.as_str())).collect());
     let entry = |out: &mut Vec<u8>, key: &str, value: &[u8]| {
-        out.extend_from_slice(&Item::from(key).encode());
+        out.extend_from_slice(&OwnedValue::from(key).encode());
         out.extend_from_slice(value);
     };
     let mut out = vec![b'd'];
     if let Some(first) = trackers.iter().flatten().next() {
-        entry(&mut out, "announce", &Item::from(first.as_str()).encode());
-        let tiers = Item::List(trackers.iter().map(|tier| texts(tier)).collect());
+        entry(&mut out, "announce", &OwnedValue::from(first.as_str()).encode());
+        let tiers = OwnedValue::List(trackers.iter().map(|tier| texts(tier)).collect());
         entry(&mut out, "announce-list", &tiers.encode());
     }
     entry(&mut out, "info", info);

@@ -1,18 +1,19 @@
-//! Message stream encryption (MSE, also called PE): the encrypted handshake, each side as a machine that takes bytes in
-//! and gives bytes out.
+//! Message Stream Encryption (MSE, also called PE): the encrypted handshake as a sans-IO state machine per side.
 //!
 //! ```text
-//! caller                                              called
-//!   its key, padding                        ->
-//!                                           <-         its key, padding
-//!   H('req1', S), H('req2', torrent) ^ H('req3', S),
-//!   { 0 x 8, methods, padding, length, payload } ->
-//!                                           <-         { 0 x 8, method, padding }
+//! initiator                                                    responder
+//!   Ya, PadA                                               ->
+//!                                                          <-  Yb, PadB
+//!   HASH('req1', S), HASH('req2', SKEY) ^ HASH('req3', S),
+//!   { VC, crypto_provide, len(PadC), PadC, len(IA), IA }   ->
+//!                                                          <-  { VC, crypto_select, len(PadD), PadD }
 //! ```
 //!
-//! `S` is the secret that the [`exchange`] gives, `{ }` is encrypted with [`Rc4`], under keys made of `S` and the
-//! torrent's info-hash. Paddings are of any length up to [`PAD`], so each side looks for the beginning of what it knows
-//! must come, and no further than it can be. What follows the handshake is encrypted or plain, as was agreed.
+//! `Ya` and `Yb` are public keys and `S` is the shared secret of [`diffie_hellman`], `SKEY` is the info-hash, `VC` are
+//! eight zero bytes, and `IA` is the initial payload. `{ }` is encrypted with [`Rc4`] with keys derived from `S` and
+//! `SKEY`. `PadA` and `PadB` have up to [`PAD`] bytes, but their length is not announced, so each side searches a
+//! bounded number of bytes for the value that must follow. After the handshake the stream is RC4 or plaintext, as
+//! negotiated.
 
 use sha1::{Digest, Sha1};
 use thiserror::Error;
@@ -20,136 +21,129 @@ use thiserror::Error;
 use crate::limits;
 use crate::wire::message::{Handshake, InfoHash};
 use crate::wire::rc4::Rc4;
-use exchange::{KEY, PRIVATE};
+use diffie_hellman::{KEY, PRIVATE};
 
-pub mod exchange;
+pub mod diffie_hellman;
 
-/// The most bytes of each padding.
+/// Maximum length of each padding in bytes.
 pub const PAD: usize = 512;
-/// Bytes by which a plain handshake is known.
-pub const NAME: usize = 20;
-/// Bytes of a SHA-1.
+/// Number of bytes by which a plain BitTorrent handshake is recognized.
+pub const PLAIN_PREFIX: usize = 20;
+/// Length of a SHA-1 hash in bytes.
 const HASH: usize = 20;
-/// Zeros by which the encrypted part is found.
-const ZEROS: usize = 8;
-/// The encrypted part up to its padding: zeros, methods, the padding's length.
-const HEAD: usize = ZEROS + 4 + 2;
+/// Length of the verification constant `VC` in bytes.
+const VC_LENGTH: usize = 8;
+/// Length of `VC`, `crypto_provide` or `crypto_select`, and the padding length, in bytes.
+const HEAD: usize = VC_LENGTH + 4 + 2;
 
-/// How what follows an encrypted handshake is sent.
+/// Encryption of the stream after the handshake.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum Method {
-    /// As it is.
+pub enum CryptoMethod {
     Plaintext,
-    /// Encrypted with RC4.
     Rc4,
 }
 
-/// The methods that one side takes, as bits.
+/// A set of encryption methods (`crypto_provide`), as a bit field.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Methods(u32);
+pub struct CryptoProvide(u32);
 
-impl Methods {
-    /// Only the handshake is encrypted.
-    pub const PLAINTEXT: Methods = Methods(1);
-    /// Everything is.
-    pub const RC4: Methods = Methods(2);
-    /// Either.
-    pub const BOTH: Methods = Methods(3);
+impl CryptoProvide {
+    /// Encrypts the handshake only.
+    pub const PLAINTEXT: CryptoProvide = CryptoProvide(1);
+    /// Encrypts the whole connection.
+    pub const RC4: CryptoProvide = CryptoProvide(2);
+    pub const BOTH: CryptoProvide = CryptoProvide(3);
 
-    /// The method to speak with somebody who offers `offered`: the encrypted one where both have it.
+    /// Selects a method that both sides support, preferring RC4.
+    ///
+    /// `offered` is the `crypto_provide` of the initiator.
     #[must_use]
-    pub const fn best(self, offered: u32) -> Option<Method> {
+    pub const fn select(self, offered: u32) -> Option<CryptoMethod> {
         match self.0 & offered {
-            both if both & 2 != 0 => Some(Method::Rc4),
-            both if both & 1 != 0 => Some(Method::Plaintext),
+            both if both & 2 != 0 => Some(CryptoMethod::Rc4),
+            both if both & 1 != 0 => Some(CryptoMethod::Plaintext),
             _ => None,
         }
     }
 
-    /// The method of a choice, which must be one single of these.
-    const fn chosen(self, choice: u32) -> Option<Method> {
+    /// Validates `crypto_select`: it must be exactly one method of this set.
+    const fn selected(self, choice: u32) -> Option<CryptoMethod> {
         match (choice & self.0, choice) {
-            (2, 2) => Some(Method::Rc4),
-            (1, 1) => Some(Method::Plaintext),
+            (2, 2) => Some(CryptoMethod::Rc4),
+            (1, 1) => Some(CryptoMethod::Plaintext),
             _ => None,
         }
     }
 }
 
-/// What a handshake needs of chance.
+/// Random input of a handshake, supplied by the caller.
 #[derive(Clone, Debug, Default)]
-pub struct Chance {
-    /// The private key: nobody may foresee it.
+pub struct HandshakeEntropy {
+    /// Diffie-Hellman private key; must be unpredictable.
     pub private: [u8; PRIVATE],
-    /// What follows our public key; cut to [`PAD`] bytes.
+    /// `PadA` or `PadB`, sent after the public key; truncated to [`PAD`] bytes.
     pub pad: Vec<u8>,
-    /// The length of the padding inside the encrypted part, which is zeros; cut to [`PAD`].
+    /// Length of `PadC` or `PadD` in bytes, which consist of zeros; at most [`PAD`].
     pub inner: usize,
 }
 
-/// Why bytes are no encrypted handshake of a peer.
+/// Reason why an encrypted handshake failed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum MseError {
-    /// A public key that gives a secret that everybody knows.
+    /// The peer's public key leads to a trivial shared secret.
     #[error("the key in its encrypted handshake is worthless")]
     WeakKey,
-    /// What must follow the key and its padding does not.
+    /// The value that must follow the public key and its padding was not found.
     #[error("it speaks neither the BitTorrent protocol nor encrypts its handshake")]
-    Stranger,
-    /// It answered an encrypted handshake with a plain one.
+    NotMse,
+    /// The responder answered with a plain BitTorrent handshake.
     #[error("it does not encrypt")]
     Plain,
-    /// It asks for a torrent that is not here.
+    /// The initiator asked for a torrent that the responder does not have.
     #[error("it asked for a torrent that is not here")]
     UnknownTorrent,
-    /// It does not know the torrent, or not the secret: the zeros are none.
+    /// Decryption of `VC` did not give zeros: the peer has another info-hash or secret.
     #[error("its encrypted handshake cannot be decrypted")]
     WrongKey,
-    /// It takes no method that we take, or chose one that was not offered.
+    /// No common method in `crypto_provide`, or an invalid `crypto_select`.
     #[error("it takes none of our methods of encryption: {got:#x}")]
     NoMethod {
-        /// The bits it sent.
+        /// The received bit field.
         got: u32,
     },
-    /// A padding or a payload longer than any need be.
+    /// A padding or an initial payload exceeds its limit.
     #[error("its encrypted handshake announces {got} bytes, at most {max} are taken")]
-    TooLong {
-        /// The length it announced.
-        got: usize,
-        /// The most that is taken.
-        max: usize,
-    },
+    TooLong { got: usize, max: usize },
 }
 
-/// Both directions of a connection whose bytes are encrypted.
+/// RC4 ciphers of both directions of an encrypted connection.
 #[derive(Clone, Debug)]
 pub struct Ciphers {
-    /// For what comes in.
     pub receive: Rc4,
-    /// For what goes out.
     pub send: Rc4,
 }
 
-/// An encrypted handshake that is over.
+/// Result of a completed handshake.
 #[derive(Debug)]
-pub struct Secured {
-    /// The torrent that it is about.
+pub struct Established {
     pub torrent: InfoHash,
-    /// How what follows is sent.
-    pub method: Method,
-    /// The ciphers of what follows, where it is encrypted. They are past [`Secured::early`].
+    /// Encryption of the stream that follows.
+    pub method: CryptoMethod,
+    /// Ciphers of the stream that follows; `None` if it is plaintext.
+    ///
+    /// The keystream position of `receive` is after [`Established::early_data`].
     pub ciphers: Option<Box<Ciphers>>,
-    /// What came after the handshake or with it, decrypted: the first bytes of the peer protocol.
-    pub early: Vec<u8>,
+    /// Decrypted bytes that were received with or after the handshake: the start of the peer protocol.
+    pub early_data: Vec<u8>,
 }
 
 fn hash(name: &[u8], of: &[u8]) -> [u8; HASH] {
     Sha1::new().chain_update(name).chain_update(of).finalize().into()
 }
 
-/// How a caller names a torrent without telling its info-hash.
+/// Returns `HASH('req2', SKEY)`, which identifies a torrent without revealing its info-hash.
 #[must_use]
-pub fn veiled(torrent: &InfoHash) -> [u8; HASH] {
+pub fn req2_hash(torrent: &InfoHash) -> [u8; HASH] {
     hash(b"req2", &torrent.0)
 }
 
@@ -161,16 +155,16 @@ fn number(bytes: &[u8]) -> u32 {
     bytes.iter().fold(0, |n, &byte| n << 8 | u32::from(byte))
 }
 
-/// Bytes that came and are not dealt with yet.
+/// Receive buffer of bytes that have not been processed yet.
 #[derive(Debug, Default)]
-struct Heap {
+struct ReceiveBuffer {
     bytes: Vec<u8>,
-    /// No match of what is looked for begins before.
+    /// Offset before which no match of the searched value starts.
     looked: usize,
 }
 
-impl Heap {
-    /// The first `n` bytes, once they are here.
+impl ReceiveBuffer {
+    /// Removes and returns the first `n` bytes; `None` until they have been received.
     fn take(&mut self, n: usize) -> Option<Vec<u8>> {
         (self.bytes.len() >= n).then(|| {
             let rest = self.bytes.split_off(n);
@@ -178,7 +172,7 @@ impl Heap {
         })
     }
 
-    /// Passes over a padding and the mark that follows it; false while the mark may still come.
+    /// Discards a padding and the `mark` after it; returns `false` while more bytes are needed.
     fn find(&mut self, mark: &[u8]) -> Result<bool, MseError> {
         let at = self.bytes[self.looked..].windows(mark.len()).position(|w| w == mark).map(|n| n + self.looked);
         match at {
@@ -186,10 +180,10 @@ impl Heap {
                 self.bytes.drain(..at + mark.len());
                 return Ok(true);
             }
-            Some(_) => return Err(MseError::Stranger),
+            Some(_) => return Err(MseError::NotMse),
             None => self.looked = (self.bytes.len() + 1).saturating_sub(mark.len()),
         }
-        if self.looked > PAD { Err(MseError::Stranger) } else { Ok(false) }
+        if self.looked > PAD { Err(MseError::NotMse) } else { Ok(false) }
     }
 
     fn key(&mut self) -> Option<[u8; KEY]> {
@@ -197,266 +191,278 @@ impl Heap {
     }
 }
 
-fn opening(chance: &Chance) -> Vec<u8> {
-    let mut out = exchange::public(&chance.private).to_vec();
+fn opening(chance: &HandshakeEntropy) -> Vec<u8> {
+    let mut out = diffie_hellman::public(&chance.private).to_vec();
     out.extend(&chance.pad[..chance.pad.len().min(PAD)]);
     out
 }
 
-/// A length that was announced, if it is one that we take.
+/// Validates a length that the peer announced.
 const fn within(got: u32, max: usize) -> Result<usize, MseError> {
     let got = got as usize;
     if got <= max { Ok(got) } else { Err(MseError::TooLong { got, max }) }
 }
 
-/// What is left of the handshake once both know the secret.
-fn secured(
+/// Completes the handshake; the rest of the receive buffer belongs to the stream that follows.
+fn establish(
     torrent: InfoHash,
-    method: Method,
+    method: CryptoMethod,
     mut ciphers: Box<Ciphers>,
     mut early: Vec<u8>,
-    heap: &mut Heap,
-) -> Secured {
+    heap: &mut ReceiveBuffer,
+) -> Established {
     let mut rest = std::mem::take(&mut heap.bytes);
-    if method == Method::Rc4 {
+    if method == CryptoMethod::Rc4 {
         ciphers.receive.apply(&mut rest);
     }
     early.extend(rest);
-    Secured { torrent, method, ciphers: (method == Method::Rc4).then_some(ciphers), early }
+    Established { torrent, method, ciphers: (method == CryptoMethod::Rc4).then_some(ciphers), early_data: early }
 }
 
-// --- the caller -------------------------------------------------------------------------------------
+// --- Initiator --------------------------------------------------------------------------------------
 
-/// The handshake of the side that called.
+/// Handshake of the side that opened the connection.
 #[derive(Debug)]
-pub struct Caller {
-    chance: Chance,
+pub struct Initiator {
+    chance: HandshakeEntropy,
     torrent: InfoHash,
-    methods: Methods,
+    methods: CryptoProvide,
     payload: Vec<u8>,
-    heap: Heap,
-    stage: CallerStage,
+    heap: ReceiveBuffer,
+    stage: InitiatorState,
 }
 
 #[derive(Debug)]
-enum CallerStage {
+enum InitiatorState {
     Key,
-    /// The ciphers, and the zeros as the other side encrypts them.
-    Zeros(Box<Ciphers>, [u8; ZEROS]),
+    /// Waits for the encrypted `VC` of the responder, which is the second field.
+    Zeros(Box<Ciphers>, [u8; VC_LENGTH]),
     Choice(Box<Ciphers>),
-    Pad(Box<Ciphers>, Method, usize),
+    Pad(Box<Ciphers>, CryptoMethod, usize),
     Over,
 }
 
-impl Caller {
-    /// A call for `torrent`, with the bytes to send first. `payload`, at most 65,535 bytes of it, goes out encrypted with
-    /// the handshake: the first bytes of the peer protocol.
+impl Initiator {
+    /// Returns the state machine and the bytes to send first.
+    ///
+    /// `payload` is the initial payload `IA`, the start of the peer protocol; truncated to 65,535 bytes.
     #[must_use]
-    pub fn new(chance: Chance, torrent: InfoHash, methods: Methods, mut payload: Vec<u8>) -> (Self, Vec<u8>) {
+    pub fn new(
+        chance: HandshakeEntropy,
+        torrent: InfoHash,
+        methods: CryptoProvide,
+        mut payload: Vec<u8>,
+    ) -> (Self, Vec<u8>) {
         payload.truncate(usize::from(u16::MAX));
         let out = opening(&chance);
-        (Caller { chance, torrent, methods, payload, heap: Heap::default(), stage: CallerStage::Key }, out)
+        (
+            Initiator { chance, torrent, methods, payload, heap: ReceiveBuffer::default(), stage: InitiatorState::Key },
+            out,
+        )
     }
 
-    /// Takes bytes in; what is to be sent goes to the end of `out`. `Some` when the handshake is over: nothing may be
-    /// fed after that.
+    /// Processes received bytes and appends the bytes to send to `out`.
+    ///
+    /// Returns `Some` when the handshake is complete; must not be called after that.
     ///
     /// # Errors
-    /// When the other side is none, or not one that speaks MSE.
-    pub fn feed(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Option<Secured>, MseError> {
+    /// If the handshake violates the protocol or the peer does not support MSE.
+    pub fn receive(&mut self, bytes: &[u8], out: &mut Vec<u8>) -> Result<Option<Established>, MseError> {
         self.heap.bytes.extend_from_slice(bytes);
         loop {
-            match std::mem::replace(&mut self.stage, CallerStage::Over) {
-                CallerStage::Key => {
-                    if self.heap.bytes.len() >= NAME && Handshake::begins(&self.heap.bytes) {
+            match std::mem::replace(&mut self.stage, InitiatorState::Over) {
+                InitiatorState::Key => {
+                    if self.heap.bytes.len() >= PLAIN_PREFIX && Handshake::is_handshake_prefix(&self.heap.bytes) {
                         return Err(MseError::Plain);
                     }
                     let Some(theirs) = self.heap.key() else {
-                        self.stage = CallerStage::Key;
+                        self.stage = InitiatorState::Key;
                         return Ok(None);
                     };
-                    let secret = exchange::secret(&self.chance.private, &theirs).ok_or(MseError::WeakKey)?;
+                    let secret = diffie_hellman::secret(&self.chance.private, &theirs).ok_or(MseError::WeakKey)?;
                     self.stage = self.ask(&secret, out);
                 }
-                CallerStage::Zeros(ciphers, zeros) => {
+                InitiatorState::Zeros(ciphers, zeros) => {
                     if !self.heap.find(&zeros)? {
-                        self.stage = CallerStage::Zeros(ciphers, zeros);
+                        self.stage = InitiatorState::Zeros(ciphers, zeros);
                         return Ok(None);
                     }
-                    self.stage = CallerStage::Choice(ciphers);
+                    self.stage = InitiatorState::Choice(ciphers);
                 }
-                CallerStage::Choice(mut ciphers) => {
-                    let Some(mut head) = self.heap.take(HEAD - ZEROS) else {
-                        self.stage = CallerStage::Choice(ciphers);
+                InitiatorState::Choice(mut ciphers) => {
+                    let Some(mut head) = self.heap.take(HEAD - VC_LENGTH) else {
+                        self.stage = InitiatorState::Choice(ciphers);
                         return Ok(None);
                     };
                     ciphers.receive.apply(&mut head);
                     let got = number(&head[..4]);
-                    let method = self.methods.chosen(got).ok_or(MseError::NoMethod { got })?;
+                    let method = self.methods.selected(got).ok_or(MseError::NoMethod { got })?;
                     let pad = within(number(&head[4..]), PAD)?;
-                    self.stage = CallerStage::Pad(ciphers, method, pad);
+                    self.stage = InitiatorState::Pad(ciphers, method, pad);
                 }
-                CallerStage::Pad(mut ciphers, method, pad) => {
+                InitiatorState::Pad(mut ciphers, method, pad) => {
                     let Some(mut pad) = self.heap.take(pad) else {
-                        self.stage = CallerStage::Pad(ciphers, method, pad);
+                        self.stage = InitiatorState::Pad(ciphers, method, pad);
                         return Ok(None);
                     };
                     ciphers.receive.apply(&mut pad);
-                    return Ok(Some(secured(self.torrent, method, ciphers, Vec::new(), &mut self.heap)));
+                    return Ok(Some(establish(self.torrent, method, ciphers, Vec::new(), &mut self.heap)));
                 }
-                CallerStage::Over => return Ok(None),
+                InitiatorState::Over => return Ok(None),
             }
         }
     }
 
-    /// Says which torrent and which methods, and sends the payload.
-    fn ask(&mut self, secret: &[u8; KEY], out: &mut Vec<u8>) -> CallerStage {
-        let mut send = Rc4::of(b"keyA", secret, &self.torrent.0);
-        let mut receive = Rc4::of(b"keyB", secret, &self.torrent.0);
+    /// Sends the torrent, `crypto_provide` and the initial payload.
+    fn ask(&mut self, secret: &[u8; KEY], out: &mut Vec<u8>) -> InitiatorState {
+        let mut send = Rc4::with_key(b"keyA", secret, &self.torrent.0);
+        let mut receive = Rc4::with_key(b"keyB", secret, &self.torrent.0);
         out.extend(hash(b"req1", secret));
-        out.extend(masked(veiled(&self.torrent), hash(b"req3", secret)));
+        out.extend(masked(req2_hash(&self.torrent), hash(b"req3", secret)));
         let at = out.len();
         let pad = self.chance.inner.min(PAD);
-        out.extend([0; ZEROS]);
+        out.extend([0; VC_LENGTH]);
         out.extend(self.methods.0.to_be_bytes());
         out.extend((pad as u16).to_be_bytes());
         out.resize(out.len() + pad, 0);
         out.extend((self.payload.len() as u16).to_be_bytes());
         out.append(&mut self.payload);
         send.apply(&mut out[at..]);
-        let mut zeros = [0; ZEROS];
+        let mut zeros = [0; VC_LENGTH];
         receive.apply(&mut zeros);
-        CallerStage::Zeros(Box::new(Ciphers { receive, send }), zeros)
+        InitiatorState::Zeros(Box::new(Ciphers { receive, send }), zeros)
     }
 }
 
-// --- the called -------------------------------------------------------------------------------------
+// --- Responder --------------------------------------------------------------------------------------
 
-/// The handshake of the side that was called.
+/// Handshake of the side that accepted the connection.
 #[derive(Debug)]
-pub struct Called {
-    chance: Chance,
-    methods: Methods,
-    heap: Heap,
-    stage: CalledStage,
+pub struct Responder {
+    chance: HandshakeEntropy,
+    methods: CryptoProvide,
+    heap: ReceiveBuffer,
+    stage: ResponderState,
 }
 
 #[derive(Debug)]
-enum CalledStage {
+enum ResponderState {
     Key,
-    /// What must follow the padding, and the secret.
+    /// Waits for `HASH('req1', S)` after `PadA`; the second field is `S`.
     Mark([u8; HASH], Box<[u8; KEY]>),
     Torrent(Box<[u8; KEY]>),
     Offer(InfoHash, Box<Ciphers>),
-    /// The padding of this length, and the length of the payload.
-    Pad(InfoHash, Box<Ciphers>, Method, usize),
-    Payload(InfoHash, Box<Ciphers>, Method, usize),
+    /// Waits for `PadC` of this length and for `len(IA)`.
+    Pad(InfoHash, Box<Ciphers>, CryptoMethod, usize),
+    Payload(InfoHash, Box<Ciphers>, CryptoMethod, usize),
     Over,
 }
 
-impl Called {
-    /// A caller is there that does not begin as the peer protocol does.
+impl Responder {
+    /// Creates the responder for an incoming connection that does not start with a plain handshake.
     #[must_use]
-    pub fn new(chance: Chance, methods: Methods) -> Self {
-        Called { chance, methods, heap: Heap::default(), stage: CalledStage::Key }
+    pub fn new(chance: HandshakeEntropy, methods: CryptoProvide) -> Self {
+        Responder { chance, methods, heap: ReceiveBuffer::default(), stage: ResponderState::Key }
     }
 
-    /// Takes bytes in, from the connection's first on; what is to be sent goes to the end of `out`. `find` tells which
-    /// of our torrents has this [`veiled`] name. `Some` when the handshake is over: nothing may be fed after that.
+    /// Processes received bytes and appends the bytes to send to `out`.
+    ///
+    /// The first call must start with the first byte of the connection. `find` looks up a torrent by its
+    /// [`req2_hash`]. Returns `Some` when the handshake is complete; must not be called after that.
     ///
     /// # Errors
-    /// When the caller is none, or asks for what is not here.
-    pub fn feed(
+    /// If the handshake violates the protocol or asks for an unknown torrent.
+    pub fn receive(
         &mut self,
         bytes: &[u8],
         find: impl Fn(&[u8; HASH]) -> Option<InfoHash>,
         out: &mut Vec<u8>,
-    ) -> Result<Option<Secured>, MseError> {
+    ) -> Result<Option<Established>, MseError> {
         self.heap.bytes.extend_from_slice(bytes);
         while let Some(next) = self.step(&find, out)? {
-            if let CalledStage::Payload(torrent, mut ciphers, method, length) = next {
+            if let ResponderState::Payload(torrent, mut ciphers, method, length) = next {
                 let Some(mut early) = self.heap.take(length) else {
-                    self.stage = CalledStage::Payload(torrent, ciphers, method, length);
+                    self.stage = ResponderState::Payload(torrent, ciphers, method, length);
                     return Ok(None);
                 };
                 ciphers.receive.apply(&mut early);
                 self.answer(method, &mut ciphers, out);
-                return Ok(Some(secured(torrent, method, ciphers, early, &mut self.heap)));
+                return Ok(Some(establish(torrent, method, ciphers, early, &mut self.heap)));
             }
             self.stage = next;
         }
         Ok(None)
     }
 
-    /// Deals with the next part, if it is here; returns the stage that follows.
+    /// Processes the next part of the handshake and returns the next state; `None` while bytes are missing.
     fn step(
         &mut self,
         find: impl Fn(&[u8; HASH]) -> Option<InfoHash>,
         out: &mut Vec<u8>,
-    ) -> Result<Option<CalledStage>, MseError> {
-        let stage = std::mem::replace(&mut self.stage, CalledStage::Over);
+    ) -> Result<Option<ResponderState>, MseError> {
+        let stage = std::mem::replace(&mut self.stage, ResponderState::Over);
         let next = match stage {
-            CalledStage::Key => {
-                let Some(theirs) = self.heap.key() else { return self.wait(CalledStage::Key) };
-                let secret = exchange::secret(&self.chance.private, &theirs).ok_or(MseError::WeakKey)?;
+            ResponderState::Key => {
+                let Some(theirs) = self.heap.key() else { return self.wait(ResponderState::Key) };
+                let secret = diffie_hellman::secret(&self.chance.private, &theirs).ok_or(MseError::WeakKey)?;
                 out.extend(opening(&self.chance));
-                CalledStage::Mark(hash(b"req1", &secret), Box::new(secret))
+                ResponderState::Mark(hash(b"req1", &secret), Box::new(secret))
             }
-            CalledStage::Mark(mark, secret) => {
+            ResponderState::Mark(mark, secret) => {
                 if !self.heap.find(&mark)? {
-                    return self.wait(CalledStage::Mark(mark, secret));
+                    return self.wait(ResponderState::Mark(mark, secret));
                 }
-                CalledStage::Torrent(secret)
+                ResponderState::Torrent(secret)
             }
-            CalledStage::Torrent(secret) => {
-                let Some(asked) = self.heap.take(HASH) else { return self.wait(CalledStage::Torrent(secret)) };
+            ResponderState::Torrent(secret) => {
+                let Some(asked) = self.heap.take(HASH) else { return self.wait(ResponderState::Torrent(secret)) };
                 let mask = hash(b"req3", &secret[..]);
                 let asked: [u8; HASH] = std::array::from_fn(|n| asked[n] ^ mask[n]);
                 let torrent = find(&asked).ok_or(MseError::UnknownTorrent)?;
-                let receive = Rc4::of(b"keyA", &secret[..], &torrent.0);
-                let send = Rc4::of(b"keyB", &secret[..], &torrent.0);
-                CalledStage::Offer(torrent, Box::new(Ciphers { receive, send }))
+                let receive = Rc4::with_key(b"keyA", &secret[..], &torrent.0);
+                let send = Rc4::with_key(b"keyB", &secret[..], &torrent.0);
+                ResponderState::Offer(torrent, Box::new(Ciphers { receive, send }))
             }
-            CalledStage::Offer(torrent, mut ciphers) => {
+            ResponderState::Offer(torrent, mut ciphers) => {
                 let Some(mut head) = self.heap.take(HEAD) else {
-                    return self.wait(CalledStage::Offer(torrent, ciphers));
+                    return self.wait(ResponderState::Offer(torrent, ciphers));
                 };
                 ciphers.receive.apply(&mut head);
-                if head[..ZEROS] != [0; ZEROS] {
+                if head[..VC_LENGTH] != [0; VC_LENGTH] {
                     return Err(MseError::WrongKey);
                 }
-                let got = number(&head[ZEROS..ZEROS + 4]);
-                let method = self.methods.best(got).ok_or(MseError::NoMethod { got })?;
-                CalledStage::Pad(torrent, ciphers, method, within(number(&head[ZEROS + 4..]), PAD)?)
+                let got = number(&head[VC_LENGTH..VC_LENGTH + 4]);
+                let method = self.methods.select(got).ok_or(MseError::NoMethod { got })?;
+                ResponderState::Pad(torrent, ciphers, method, within(number(&head[VC_LENGTH + 4..]), PAD)?)
             }
-            CalledStage::Pad(torrent, mut ciphers, method, pad) => {
+            ResponderState::Pad(torrent, mut ciphers, method, pad) => {
                 let Some(mut rest) = self.heap.take(pad + 2) else {
-                    return self.wait(CalledStage::Pad(torrent, ciphers, method, pad));
+                    return self.wait(ResponderState::Pad(torrent, ciphers, method, pad));
                 };
                 ciphers.receive.apply(&mut rest);
                 let length = within(number(&rest[pad..]), limits::MSE_PAYLOAD)?;
-                CalledStage::Payload(torrent, ciphers, method, length)
+                ResponderState::Payload(torrent, ciphers, method, length)
             }
-            stage @ CalledStage::Payload(..) => stage,
-            CalledStage::Over => return Ok(None),
+            stage @ ResponderState::Payload(..) => stage,
+            ResponderState::Over => return Ok(None),
         };
         Ok(Some(next))
     }
 
     #[expect(clippy::unnecessary_wraps, reason = "it is what `step` returns while bytes are missing")]
-    fn wait(&mut self, stage: CalledStage) -> Result<Option<CalledStage>, MseError> {
+    fn wait(&mut self, stage: ResponderState) -> Result<Option<ResponderState>, MseError> {
         self.stage = stage;
         Ok(None)
     }
 
-    /// Says which method it is.
-    fn answer(&self, method: Method, ciphers: &mut Ciphers, out: &mut Vec<u8>) {
+    /// Sends `crypto_select` and `PadD`.
+    fn answer(&self, method: CryptoMethod, ciphers: &mut Ciphers, out: &mut Vec<u8>) {
         let at = out.len();
         let pad = self.chance.inner.min(PAD);
-        out.extend([0; ZEROS]);
+        out.extend([0; VC_LENGTH]);
         out.extend(match method {
-            Method::Rc4 => Methods::RC4.0.to_be_bytes(),
-            Method::Plaintext => Methods::PLAINTEXT.0.to_be_bytes(),
+            CryptoMethod::Rc4 => CryptoProvide::RC4.0.to_be_bytes(),
+            CryptoMethod::Plaintext => CryptoProvide::PLAINTEXT.0.to_be_bytes(),
         });
         out.extend((pad as u16).to_be_bytes());
         out.resize(out.len() + pad, 0);

@@ -1,7 +1,7 @@
-//! What is said to trackers and what they say, in both directions, since `ttui` is a tracker too.
+//! Tracker protocol codecs for both the client and the tracker side; `ttui` can run as a tracker, too.
 //!
-//! Here: the words of an announce, and HTTP as a client speaks it (BEP 3, 7, 23, 48). [`server`] is HTTP as a tracker
-//! speaks it, [`udp`] is BEP 15 from both sides.
+//! This module holds the types of an announce and the HTTP client side (BEP 3, 7, 23, 48). [`server`] is the HTTP
+//! tracker side, [`udp`] has both sides of the UDP tracker protocol (BEP 15).
 
 use std::borrow::Cow;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -14,73 +14,70 @@ use crate::wire::bencode::Value;
 use crate::wire::extension::address;
 use crate::wire::host::HostPort;
 use crate::wire::message::{InfoHash, PeerId};
-use crate::wire::text;
+use crate::wire::sanitize;
 
 pub mod server;
 pub mod udp;
 
-/// What is asked of a tracker.
+/// Parameters of an announce that depend on the tracker and on the progress of the torrent.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Announce {
-    /// The tracker's URL.
+    /// Announce URL of the tracker.
     pub url: String,
-    /// What happened.
     pub event: AnnounceEvent,
-    /// Payload bytes sent since `started`.
+    /// Payload bytes sent since the `started` event.
     pub uploaded: u64,
-    /// Payload bytes received since `started`.
+    /// Payload bytes received since the `started` event.
     pub downloaded: u64,
-    /// Bytes still wanted.
+    /// Bytes left to download.
     pub left: u64,
-    /// How many addresses would be welcome.
+    /// Requested number of peers (`numwant`).
     pub num_want: u32,
-    /// What the tracker wants repeated.
+    /// `tracker id` from an earlier response of this tracker.
     pub tracker_id: Option<Vec<u8>>,
 }
 
-/// The event of an announce (BEP 3).
+/// Event of an announce (BEP 3).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum AnnounceEvent {
-    /// The usual one, at the interval.
+    /// A regular announce at the interval.
     #[default]
     None,
-    /// The first.
+    /// The first announce.
     Started,
-    /// The last byte has come.
+    /// The download is complete.
     Completed,
-    /// The last one.
+    /// The last announce.
     Stopped,
-    /// The usual one of a partial seed (BEP 21): bytes are left, and nobody wants them here.
+    /// A regular announce of a partial seed, which is not complete but does not download (BEP 21).
     Paused,
 }
 
-/// A tracker's answer, from HTTP and UDP alike, already cleaned and bounded.
+/// Response to an announce over HTTP or UDP; texts are sanitized and lists are bounded.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct AnnounceReply {
-    /// When to ask again; `None` where the tracker did not say.
+pub struct AnnounceResponse {
+    /// Time until the next regular announce; `None` if absent.
     pub interval: Option<Duration>,
-    /// The shortest time between two announces.
+    /// Minimum time between two announces.
     pub min_interval: Option<Duration>,
-    /// Seeds.
     pub seeds: Option<u32>,
-    /// Leechers.
     pub leechers: Option<u32>,
-    /// Downloads completed ever; only some trackers tell it in an announce.
+    /// Number of completed downloads; few trackers include it in an announce response.
     pub completed: Option<u32>,
-    /// Addresses.
     pub peers: Vec<SocketAddr>,
-    /// Peers that are named by host (BEP 3), to be looked up; at most [`limits::PEERS_PER_REPLY`].
+    /// Peers given by host name (BEP 3), to be resolved; at most [`limits::PEERS_PER_REPLY`].
     pub named_peers: Vec<HostPort>,
-    /// What it warned of.
     pub warning: Option<String>,
-    /// Our address as it sees it (BEP 24).
+    /// Our external address as the tracker sees it (BEP 24).
     pub external: Option<IpAddr>,
-    /// What it wants repeated.
+    /// To be repeated in the next announce to this tracker.
     pub tracker_id: Option<Vec<u8>>,
 }
 
-/// A tracker's URL as a person may see it: without user and password, without the query's values, and without
-/// path parts long enough to be a passkey. What is left is enough to tell trackers apart.
+/// Returns a tracker URL for display, without credentials and passkeys.
+///
+/// Removes the user information and replaces the query, and path segments that may be a passkey, by `***`. Truncates
+/// the result to 100 characters.
 #[must_use]
 pub fn public_url(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
@@ -104,46 +101,43 @@ pub fn public_url(url: &str) -> String {
     if query.is_some_and(|q| !q.is_empty()) {
         out.push_str("?***");
     }
-    // Whatever is left may come from a stranger's torrent: nothing that a terminal would obey.
+    // The URL is untrusted: replace everything that could affect a terminal.
     out.chars().map(|c| if c.is_ascii_graphic() { c } else { '?' }).take(100).collect()
 }
 
-/// Whether a part of a path is long enough to be a key that names a user.
+/// Returns whether a path segment looks like a passkey.
 fn may_be_secret(part: &str) -> bool {
     part.len() >= 24 || (part.len() >= 10 && part.bytes().any(|b| b.is_ascii_digit()))
 }
 
-/// Who asks: what an announce says besides [`Announce`].
+/// Parameters of an announce that identify the torrent and the client.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Asker {
-    /// The torrent.
+pub struct AnnounceIdentity {
     pub info_hash: InfoHash,
-    /// Who we are.
     pub peer_id: PeerId,
-    /// The TCP port on which we listen.
+    /// TCP listen port.
     pub port: u16,
-    /// A number that stays the same while our address changes.
+    /// Value by which a tracker recognizes the client after its address has changed.
     pub key: u32,
 }
 
-/// Why a text is no URL of a tracker.
+/// Error of building a request URL from a tracker URL.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum UrlError {
-    /// It has spaces, line breaks, control characters or the like.
+    /// The URL contains a character that must not occur in an HTTP request line.
     #[error("the tracker's URL holds a character that no URL may have")]
     Character,
-    /// It is longer than [`limits::TRACKER_URL`].
     #[error("the tracker's URL is {0} bytes long, at most {max} are allowed", max = limits::TRACKER_URL)]
     Long(usize),
-    /// It names a torrent by itself.
+    /// The query of the URL already contains an `info_hash`.
     #[error("the tracker's URL holds an info_hash of its own")]
     InfoHash,
-    /// There is no known way from the announce URL to a scrape URL (BEP 48).
+    /// The announce URL does not follow the convention from which a scrape URL is derived (BEP 48).
     #[error("this tracker cannot be scraped: its URL does not end in /announce")]
     NoScrape,
 }
 
-/// Refuses what would not be one clean line of an HTTP request.
+/// Validates a tracker URL as part of an HTTP request line and removes its fragment.
 fn check(url: &str) -> Result<&str, UrlError> {
     if url.len() > limits::TRACKER_URL {
         return Err(UrlError::Long(url.len()));
@@ -154,12 +148,12 @@ fn check(url: &str) -> Result<&str, UrlError> {
     Ok(url.split_once('#').map_or(url, |(before, _)| before))
 }
 
-/// Whether a query has an `info_hash` of its own, however that is written.
+/// Returns whether a query contains an `info_hash` parameter, also if its name is percent-encoded.
 pub(crate) fn names_torrent(query: &str) -> bool {
     url::form_urlencoded::parse(query.as_bytes()).any(|(key, _)| key.eq_ignore_ascii_case("info_hash"))
 }
 
-/// Appends a query to a URL that may have one already.
+/// Appends parameters to a URL that may already have a query.
 fn with_query(url: &str, query: &str) -> String {
     let glue = match url.split_once('?') {
         None => "?",
@@ -170,11 +164,11 @@ fn with_query(url: &str, query: &str) -> String {
     format!("{url}{glue}{query}")
 }
 
-/// The URL of an announce over HTTP (BEP 3, 7, 23): the tracker's own with our query behind it.
+/// Returns the URL of an HTTP announce (BEP 3, 7, 23): the tracker URL with our parameters appended.
 ///
 /// # Errors
-/// When the tracker's URL cannot be part of a request.
-pub fn announce_url(ask: &Announce, asker: &Asker) -> Result<String, UrlError> {
+/// If the tracker URL is invalid or already contains an `info_hash`.
+pub fn announce_url(ask: &Announce, asker: &AnnounceIdentity) -> Result<String, UrlError> {
     let url = check(&ask.url)?;
     if url.split_once('?').is_some_and(|(_, own)| names_torrent(own)) {
         return Err(UrlError::InfoHash);
@@ -201,10 +195,12 @@ pub fn announce_url(ask: &Announce, asker: &Asker) -> Result<String, UrlError> {
     Ok(with_query(url, &query))
 }
 
-/// The URL of a scrape of one torrent (BEP 48): `announce` at the start of the last path part becomes `scrape`.
+/// Returns the URL of an HTTP scrape of one torrent (BEP 48).
+///
+/// Replaces `announce` at the start of the last path segment by `scrape`.
 ///
 /// # Errors
-/// When the URL does not follow that convention, or cannot be part of a request.
+/// If the announce URL does not follow this convention or is invalid.
 pub fn scrape_url(url: &str, info_hash: &InfoHash) -> Result<String, UrlError> {
     let url = check(url)?;
     let (path, query) = url.split_once('?').map_or((url, None), |(path, query)| (path, Some(query)));
@@ -215,7 +211,7 @@ pub fn scrape_url(url: &str, info_hash: &InfoHash) -> Result<String, UrlError> {
     Ok(with_query(&scrape, &format!("info_hash={}", escape(&info_hash.0))))
 }
 
-/// The word of an event in a query.
+/// Returns the value of the `event` parameter.
 const fn event_word(event: AnnounceEvent) -> Option<&'static str> {
     match event {
         AnnounceEvent::None => None,
@@ -226,7 +222,7 @@ const fn event_word(event: AnnounceEvent) -> Option<&'static str> {
     }
 }
 
-/// Percent-encodes everything but the unreserved characters.
+/// Percent-encodes all bytes but unreserved characters.
 fn escape(bytes: &[u8]) -> String {
     const HEX: &[u8; 16] = b"0123456789ABCDEF";
     let mut out = String::with_capacity(3 * bytes.len());
@@ -242,77 +238,76 @@ fn escape(bytes: &[u8]) -> String {
     out
 }
 
-/// When a tracker that refused may be asked again.
+/// When to announce again to a tracker that refused an announce.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Retry {
-    /// It does not say.
+    /// The tracker does not specify it.
     #[default]
-    Unsaid,
-    /// After this time: `retry in` (BEP 31), or else the longer of `interval` and `min interval`.
+    Unspecified,
+    /// After this time: from `retry in` (BEP 31), otherwise the longer of `interval` and `min interval`.
     After(Duration),
-    /// Not at all: `retry in` is `never`.
+    /// Never: `retry in` is `never` (BEP 31).
     Never,
 }
 
-/// Why an announce got no answer, and when its tracker may be asked again.
+/// Reason why an announce failed, and when to retry.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct AnnounceError {
-    /// One sentence, safe to print.
+    /// Error message, one sentence, sanitized.
     pub why: String,
-    /// When it may be asked again.
     pub retry: Retry,
-    /// A rule of ours forbids to ask it at all.
+    /// The announce was not sent because a rule of this client forbids it.
     pub forbidden: bool,
 }
 
 impl AnnounceError {
-    /// An error of which nothing more is known than this sentence.
+    /// Returns an error with this message and default values.
     #[must_use]
     pub fn new(why: impl Into<String>) -> Self {
-        AnnounceError { why: why.into(), retry: Retry::Unsaid, forbidden: false }
+        AnnounceError { why: why.into(), retry: Retry::Unspecified, forbidden: false }
     }
 }
 
-/// Why a reply is no answer.
+/// Error of decoding a tracker response.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
-pub enum ReplyError {
-    /// It is not a bencoded dictionary.
+pub enum ResponseError {
+    /// The response is not a bencoded dictionary, or lacks what a response must contain.
     #[error("it does not answer as a tracker does")]
     NotATracker,
-    /// The tracker refused.
+    /// The tracker returned a `failure reason`.
     #[error("it says: {reason}")]
     Refused {
-        /// Its own words, cleaned and cut, with those of its warning if there is one.
+        /// The failure reason, sanitized and truncated, with the warning message if there is one.
         reason: String,
-        /// When it may be asked again.
         retry: Retry,
     },
 }
 
-impl From<ReplyError> for AnnounceError {
-    fn from(error: ReplyError) -> Self {
+impl From<ResponseError> for AnnounceError {
+    fn from(error: ResponseError) -> Self {
         let why = error.to_string();
         match error {
-            ReplyError::Refused { retry: Retry::Never, .. } => {
+            ResponseError::Refused { retry: Retry::Never, .. } => {
                 AnnounceError { retry: Retry::Never, ..Self::new(why + " (and never to ask again)") }
             }
-            ReplyError::Refused { retry, .. } => AnnounceError { retry, ..Self::new(why) },
-            ReplyError::NotATracker => Self::new(why),
+            ResponseError::Refused { retry, .. } => AnnounceError { retry, ..Self::new(why) },
+            ResponseError::NotATracker => Self::new(why),
         }
     }
 }
 
-/// Reads a reply to an announce over HTTP, in every shape seen in the wild. Addresses that no peer can have are left
-/// out, and no more than [`limits::PEERS_PER_REPLY`] are kept.
+/// Decodes an HTTP announce response, in all variants that occur in practice.
+///
+/// Drops addresses that cannot belong to a peer and keeps at most [`limits::PEERS_PER_REPLY`].
 ///
 /// # Errors
-/// When it is not a tracker's reply, or a refusal.
-pub fn decode_reply(body: &[u8]) -> Result<AnnounceReply, ReplyError> {
-    // Some trackers are scripts that print a line break before or after their answer.
-    let (value, _) = Value::parse_prefix(body.trim_ascii_start()).map_err(|_| ReplyError::NotATracker)?;
-    let mut reply = AnnounceReply::default();
-    let (mut refused, mut retry) = (None, Retry::Unsaid);
-    for (key, value) in value.dictionary().ok_or(ReplyError::NotATracker)? {
+/// If the response is not a bencoded dictionary or contains a `failure reason`.
+pub fn decode_announce_response(body: &[u8]) -> Result<AnnounceResponse, ResponseError> {
+    // Tracker scripts may print line breaks before or after the response.
+    let (value, _) = Value::parse_prefix(body.trim_ascii_start()).map_err(|_| ResponseError::NotATracker)?;
+    let mut reply = AnnounceResponse::default();
+    let (mut refused, mut retry) = (None, Retry::Unspecified);
+    for (key, value) in value.dictionary().ok_or(ResponseError::NotATracker)? {
         match key {
             b"failure reason" => refused = Some(words(&value)),
             b"retry in" => retry = retry_in(&value),
@@ -320,14 +315,15 @@ pub fn decode_reply(body: &[u8]) -> Result<AnnounceReply, ReplyError> {
             b"interval" => reply.interval = seconds(&value),
             b"min interval" => reply.min_interval = seconds(&value),
             b"tracker id" => {
-                reply.tracker_id = value.text().filter(|id| id.len() <= limits::TRACKER_URL / 4).map(<[u8]>::to_vec);
+                reply.tracker_id =
+                    value.as_bytes().filter(|id| id.len() <= limits::TRACKER_URL / 4).map(<[u8]>::to_vec);
             }
             b"complete" => reply.seeds = count(&value),
             b"incomplete" => reply.leechers = count(&value),
             b"downloaded" => reply.completed = count(&value),
-            b"peers" => take_peers(&value, false, &mut reply),
-            b"external ip" => reply.external = value.text().and_then(address),
-            b"peers6" => take_peers(&value, true, &mut reply),
+            b"peers" => decode_peers(&value, false, &mut reply),
+            b"external ip" => reply.external = value.as_bytes().and_then(address),
+            b"peers6" => decode_peers(&value, true, &mut reply),
             _ => {}
         }
     }
@@ -338,42 +334,40 @@ pub fn decode_reply(body: &[u8]) -> Result<AnnounceReply, ReplyError> {
     if let Some(warning) = &reply.warning {
         reason = format!("{reason} (warning: {warning})");
     }
-    if retry == Retry::Unsaid {
+    if retry == Retry::Unspecified {
         retry = reply.interval.max(reply.min_interval).map_or(retry, Retry::After);
     }
-    Err(ReplyError::Refused { reason, retry })
+    Err(ResponseError::Refused { reason, retry })
 }
 
-/// Reads `retry in` (BEP 31): minutes, or `never`.
+/// Parses `retry in` (BEP 31): a number of minutes or `never`.
 fn retry_in(value: &Value<'_>) -> Retry {
-    if value.text().is_some_and(|text| text.trim_ascii().eq_ignore_ascii_case(b"never")) {
+    if value.as_bytes().is_some_and(|text| text.trim_ascii().eq_ignore_ascii_case(b"never")) {
         return Retry::Never;
     }
     let minutes = number(value).and_then(|minutes| u64::try_from(minutes).ok()).filter(|minutes| *minutes > 0);
-    minutes.map_or(Retry::Unsaid, |minutes| Retry::After(Duration::from_secs(minutes.saturating_mul(60))))
+    minutes.map_or(Retry::Unspecified, |minutes| Retry::After(Duration::from_secs(minutes.saturating_mul(60))))
 }
 
-/// What a tracker counts of a torrent (BEP 48).
+/// Scrape counts of a torrent (BEP 48).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ScrapeCounts {
-    /// Seeds.
     pub seeds: u32,
-    /// Times it was downloaded whole.
+    /// Number of completed downloads.
     pub downloaded: u32,
-    /// Leechers.
     pub leechers: u32,
 }
 
-/// Reads a reply to a scrape over HTTP: the counts of this torrent, or `None` where the tracker does not know it.
+/// Decodes an HTTP scrape response; `None` if the tracker does not know the torrent.
 ///
 /// # Errors
-/// As [`decode_reply`].
-pub fn decode_scrape(body: &[u8], info_hash: &InfoHash) -> Result<Option<ScrapeCounts>, ReplyError> {
-    let (value, _) = Value::parse_prefix(body.trim_ascii_start()).map_err(|_| ReplyError::NotATracker)?;
+/// As [`decode_announce_response`].
+pub fn decode_scrape(body: &[u8], info_hash: &InfoHash) -> Result<Option<ScrapeCounts>, ResponseError> {
+    let (value, _) = Value::parse_prefix(body.trim_ascii_start()).map_err(|_| ResponseError::NotATracker)?;
     if let Some(reason) = value.get(b"failure reason") {
-        return Err(ReplyError::Refused { reason: words(&reason), retry: Retry::Unsaid });
+        return Err(ResponseError::Refused { reason: words(&reason), retry: Retry::Unspecified });
     }
-    let files = value.get(b"files").ok_or(ReplyError::NotATracker)?;
+    let files = value.get(b"files").ok_or(ResponseError::NotATracker)?;
     let number = |file: &Value<'_>, key: &[u8]| file.get(key).and_then(|n| count(&n)).unwrap_or(0);
     Ok(files.get(&info_hash.0).map(|file| ScrapeCounts {
         seeds: number(&file, b"complete"),
@@ -383,13 +377,13 @@ pub fn decode_scrape(body: &[u8], info_hash: &InfoHash) -> Result<Option<ScrapeC
 }
 
 fn words(value: &Value<'_>) -> String {
-    text::clean_bytes(value.text().unwrap_or_default(), limits::TRACKER_TEXT)
+    sanitize::sanitize_bytes(value.as_bytes().unwrap_or_default(), limits::TRACKER_TEXT)
 }
 
-/// A number, also where it was written as a string.
+/// Parses an integer, or a string that contains one.
 fn number(value: &Value<'_>) -> Option<i64> {
-    let text = || value.text().and_then(|t| std::str::from_utf8(t).ok()?.trim().parse().ok());
-    value.number().or_else(text)
+    let text = || value.as_bytes().and_then(|t| std::str::from_utf8(t).ok()?.trim().parse().ok());
+    value.as_integer().or_else(text)
 }
 
 fn seconds(value: &Value<'_>) -> Option<Duration> {
@@ -400,18 +394,19 @@ fn count(value: &Value<'_>) -> Option<u32> {
     number(value).and_then(|n| u32::try_from(n).ok())
 }
 
-/// Takes the addresses of `peers` or `peers6`: a string of them (BEP 23, 7) or a list of dictionaries (BEP 3), which may
-/// name hosts.
-fn take_peers(value: &Value<'_>, v6: bool, out: &mut AnnounceReply) {
-    if let Some(compact) = value.text() {
-        return take_compact(compact, v6, &mut out.peers);
+/// Decodes `peers` or `peers6`: a compact string (BEP 23, BEP 7), or a list of dictionaries (BEP 3).
+///
+/// The dictionaries may contain host names instead of addresses.
+fn decode_peers(value: &Value<'_>, v6: bool, out: &mut AnnounceResponse) {
+    if let Some(compact) = value.as_bytes() {
+        return decode_compact(compact, v6, &mut out.peers);
     }
     for peer in value.list().into_iter().flatten() {
-        let host = peer.get(b"ip").and_then(|ip| std::str::from_utf8(ip.text()?).ok());
+        let host = peer.get(b"ip").and_then(|ip| std::str::from_utf8(ip.as_bytes()?).ok());
         let port = peer.get(b"port").and_then(|port| u16::try_from(number(&port)?).ok());
         let (Some(host), Some(port)) = (host.map(str::trim), port) else { continue };
         match host.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>() {
-            Ok(ip) => keep(SocketAddr::new(ip, port), &mut out.peers),
+            Ok(ip) => push_peer(SocketAddr::new(ip, port), &mut out.peers),
             Err(_) if out.named_peers.len() < limits::PEERS_PER_REPLY => {
                 out.named_peers.extend(HostPort::new(host, port).filter(|named| !out.named_peers.contains(named)));
             }
@@ -423,9 +418,9 @@ fn take_peers(value: &Value<'_>, v6: bool, out: &mut AnnounceReply) {
     }
 }
 
-/// Takes the addresses of a compact string; a rest too short for an address is passed over.
-pub(crate) fn take_compact(bytes: &[u8], v6: bool, out: &mut Vec<SocketAddr>) {
-    let mut take = |ip: IpAddr, port: [u8; 2]| keep(SocketAddr::new(ip, u16::from_be_bytes(port)), out);
+/// Decodes a compact peer list; ignores an incomplete address at the end.
+pub(crate) fn decode_compact(bytes: &[u8], v6: bool, out: &mut Vec<SocketAddr>) {
+    let mut take = |ip: IpAddr, port: [u8; 2]| push_peer(SocketAddr::new(ip, u16::from_be_bytes(port)), out);
     if v6 {
         for chunk in bytes.as_chunks::<18>().0 {
             let mut ip = [0; 16];
@@ -439,27 +434,28 @@ pub(crate) fn take_compact(bytes: &[u8], v6: bool, out: &mut Vec<SocketAddr>) {
     }
 }
 
-fn keep(addr: SocketAddr, out: &mut Vec<SocketAddr>) {
+fn push_peer(addr: SocketAddr, out: &mut Vec<SocketAddr>) {
     let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
     if out.len() < limits::PEERS_PER_REPLY && can_be_peer(&addr) {
         out.push(addr);
     }
 }
 
-/// Whether a peer can have this address: a port, and a host that is one (loopback included, for tests and for
-/// several clients on one machine).
+/// Returns whether `addr` can be the address of a peer.
+///
+/// Loopback addresses are allowed, for tests and for several clients on one machine.
 #[must_use]
 pub fn can_be_peer(addr: &SocketAddr) -> bool {
     let host = match addr.ip() {
         IpAddr::V4(ip) => ip.octets()[0] != 0 && ip.octets()[0] < 224,
-        // A link-local address means nothing without its interface.
+        // An IPv6 link-local address is useless without its interface.
         IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_unicast_link_local(),
     };
     host && addr.port() != 0
 }
 
-/// Appends an address to a compact string of its family.
-pub(crate) fn put_compact(addr: &SocketAddr, out: &mut Vec<u8>) {
+/// Appends an address in compact form: 6 bytes for IPv4, 18 bytes for IPv6.
+pub(crate) fn encode_compact(addr: &SocketAddr, out: &mut Vec<u8>) {
     match addr.ip() {
         IpAddr::V4(ip) => out.extend_from_slice(&ip.octets()),
         IpAddr::V6(ip) => out.extend_from_slice(&ip.octets()),
@@ -467,7 +463,7 @@ pub(crate) fn put_compact(addr: &SocketAddr, out: &mut Vec<u8>) {
     out.extend_from_slice(&addr.port().to_be_bytes());
 }
 
-/// Undoes percent-encoding. `+` stays `+`: clients mean it so.
+/// Decodes percent-encoding. `+` is kept: BitTorrent clients do not use it for a space.
 fn unescape(text: &str) -> Cow<'_, [u8]> {
     if !text.contains('%') {
         return Cow::Borrowed(text.as_bytes());

@@ -1,49 +1,50 @@
-//! Asking a router for a port by UPnP: the search for it (SSDP), what it tells of itself, and the few calls that a
-//! mapping needs (Internet Gateway Device, `WANIPConnection`). What comes from the network is searched for a handful of
-//! elements, never built into a tree, so that no nesting can exhaust the stack.
+//! UPnP port mapping (Internet Gateway Device): SSDP search, device description, and SOAP requests.
+//!
+//! XML from the network is searched for a few elements and never parsed into a tree, so that deep nesting cannot
+//! exhaust the stack.
 
 use std::fmt::Write;
 use std::net::Ipv4Addr;
 
 use url::Url;
 
-use crate::wire::text::clean;
+use crate::wire::sanitize::sanitize;
 
-/// Where the search goes: a group that every UPnP device listens to.
+/// SSDP multicast group and port.
 pub const GROUP: (Ipv4Addr, u16) = (Ipv4Addr::new(239, 255, 255, 250), 1900);
-/// The largest document that is read.
+/// Maximum size of a received XML document in bytes.
 pub const DOCUMENT: u64 = 256 * 1024;
-/// The services that map ports, best first.
+/// Service types that map ports, in order of preference.
 const SERVICES: [&str; 3] = [
     "urn:schemas-upnp-org:service:WANIPConnection:2",
     "urn:schemas-upnp-org:service:WANIPConnection:1",
     "urn:schemas-upnp-org:service:WANPPPConnection:1",
 ];
-/// What is searched for.
+/// Device types to search for.
 const DEVICES: [&str; 2] =
     ["urn:schemas-upnp-org:device:InternetGatewayDevice:1", "urn:schemas-upnp-org:device:InternetGatewayDevice:2"];
 
-/// A service of a router that maps ports.
+/// A port mapping service of a router.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Service {
-    /// Its type, as its calls must name it.
+    /// Service type, as required in SOAP requests.
     pub kind: &'static str,
-    /// Where its calls go.
+    /// Control URL, to which SOAP requests are sent.
     pub control: Url,
 }
 
-/// A call to a service.
+/// A SOAP request to a service.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Call {
-    /// The value of its `SOAPAction` header.
+pub struct SoapRequest {
+    /// Value of the `SOAPAction` header.
     pub action: String,
-    /// Its body.
+    /// XML body.
     pub body: String,
 }
 
-/// The datagrams of a search.
+/// Returns the `M-SEARCH` datagrams of an SSDP search.
 #[must_use]
-pub fn searches() -> Vec<String> {
+pub fn ssdp_requests() -> Vec<String> {
     let (ip, port) = GROUP;
     let search = |device: &&str| {
         format!("M-SEARCH * HTTP/1.1\r\nHOST: {ip}:{port}\r\nMAN: \"ssdp:discover\"\r\nMX: 2\r\nST: {device}\r\n\r\n")
@@ -51,8 +52,10 @@ pub fn searches() -> Vec<String> {
     DEVICES.iter().map(search).collect()
 }
 
-/// Where an answer to the search says that the device describes itself; only at the address that answered, lest a
-/// stranger's answer send us elsewhere.
+/// Returns the URL of the device description from an SSDP response.
+///
+/// `None` unless the URL points to `from`, the address that sent the response, so that a forged response cannot
+/// direct the request to another host.
 #[must_use]
 pub fn location(answer: &[u8], from: Ipv4Addr) -> Option<Url> {
     let text = std::str::from_utf8(answer).ok()?;
@@ -70,7 +73,7 @@ fn is_of(url: &Url, ip: Ipv4Addr) -> bool {
     url.scheme() == "http" && url.host_str().and_then(|host| host.parse::<Ipv4Addr>().ok()) == Some(ip)
 }
 
-/// The service that maps ports, of a device that describes itself so at this address.
+/// Returns the preferred port mapping service in a device description that was fetched from `at`.
 #[must_use]
 pub fn service(description: &str, at: &Url) -> Option<Service> {
     let ip = at.host_str()?.parse().ok()?;
@@ -86,7 +89,7 @@ pub fn service(description: &str, at: &Url) -> Option<Service> {
 }
 
 impl Service {
-    fn call(&self, action: &str, arguments: &[(&str, &str)]) -> Call {
+    fn call(&self, action: &str, arguments: &[(&str, &str)]) -> SoapRequest {
         let mut body = format!(
             "<?xml version=\"1.0\"?>\r\n<s:Envelope xmlns:s=\"http://schemas.xmlsoap.org/soap/envelope/\" \
              s:encodingStyle=\"http://schemas.xmlsoap.org/soap/encoding/\"><s:Body><u:{action} xmlns:u=\"{}\">",
@@ -96,12 +99,20 @@ impl Service {
             let _ = write!(body, "<{name}>{value}</{name}>");
         }
         let _ = write!(body, "</u:{action}></s:Body></s:Envelope>\r\n");
-        Call { action: format!("\"{}#{action}\"", self.kind), body }
+        SoapRequest { action: format!("\"{}#{action}\"", self.kind), body }
     }
 
-    /// Maps a TCP or UDP port (`protocol` in capitals) for so many seconds; 0 is for ever.
+    /// Returns the request to map a port.
+    ///
+    /// `protocol` is `TCP` or `UDP`. `lifetime` is in seconds, 0 for a mapping that does not expire.
     #[must_use]
-    pub fn map(&self, protocol: &str, external: u16, internal: (Ipv4Addr, u16), lifetime: u32) -> Call {
+    pub fn add_port_mapping(
+        &self,
+        protocol: &str,
+        external: u16,
+        internal: (Ipv4Addr, u16),
+        lifetime: u32,
+    ) -> SoapRequest {
         let (ip, port) = internal;
         self.call(
             "AddPortMapping",
@@ -118,34 +129,34 @@ impl Service {
         )
     }
 
-    /// Takes a mapping away.
+    /// Returns the request to delete a mapping.
     #[must_use]
-    pub fn unmap(&self, protocol: &str, external: u16) -> Call {
+    pub fn delete_port_mapping(&self, protocol: &str, external: u16) -> SoapRequest {
         let port = external.to_string();
         self.call("DeletePortMapping", &[("NewRemoteHost", ""), ("NewExternalPort", &port), ("NewProtocol", protocol)])
     }
 
-    /// Asks for the address outside.
+    /// Returns the request for the external address.
     #[must_use]
-    pub fn address(&self) -> Call {
+    pub fn address(&self) -> SoapRequest {
         self.call("GetExternalIPAddress", &[])
     }
 }
 
-/// The address in an answer to [`Service::address`].
+/// Parses the external address in the response to [`Service::address`].
 #[must_use]
 pub fn address(answer: &str) -> Option<Ipv4Addr> {
     element(answer, "NewExternalIPAddress")?.parse().ok()
 }
 
-/// The error in an answer: its number, and its words, safe to print.
+/// Parses the error code and description in a SOAP fault; the description is sanitized.
 #[must_use]
 pub fn error(answer: &str) -> Option<(u16, String)> {
     let code = element(answer, "errorCode")?.parse().ok()?;
-    Some((code, clean(&element(answer, "errorDescription").unwrap_or_default(), 60)))
+    Some((code, sanitize(&element(answer, "errorDescription").unwrap_or_default(), 60)))
 }
 
-/// What stands in each element of this name, in order; without looking into attributes, comments or nesting.
+/// Iterates over the contents of all elements with this name; ignores attributes, comments and nesting.
 fn elements<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> + Clone {
     let (open, close) = (format!("<{name}>"), format!("</{name}>"));
     let mut rest = text;
@@ -158,7 +169,7 @@ fn elements<'a>(text: &'a str, name: &str) -> impl Iterator<Item = &'a str> + Cl
     })
 }
 
-/// What stands in the first element of this name.
+/// Returns the unescaped content of the first element with this name.
 fn element(text: &str, name: &str) -> Option<String> {
     let raw = elements(text, name).next()?.trim();
     let plain = [("&lt;", "<"), ("&gt;", ">"), ("&quot;", "\""), ("&apos;", "'"), ("&amp;", "&")];
@@ -197,7 +208,7 @@ mod tests {
         let at = Url::parse("http://192.168.1.1:5000/d/rootDesc.xml").unwrap();
         let it = service(&description(SERVICES[1], "/ctl/IP?a=1&amp;b=2"), &at).unwrap();
         assert_eq!((it.kind, it.control.as_str()), (SERVICES[1], "http://192.168.1.1:5000/ctl/IP?a=1&b=2"));
-        let call = it.map("TCP", 6881, (Ipv4Addr::new(192, 168, 1, 7), 6882), 3600);
+        let call = it.add_port_mapping("TCP", 6881, (Ipv4Addr::new(192, 168, 1, 7), 6882), 3600);
         assert_eq!(call.action, "\"urn:schemas-upnp-org:service:WANIPConnection:1#AddPortMapping\"");
         for part in [
             "<NewExternalPort>6881</NewExternalPort>",

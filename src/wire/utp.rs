@@ -1,76 +1,75 @@
-//! Packets of the uTorrent transport protocol (BEP 29): a stream of bytes, like that of TCP, in datagrams.
+//! uTP packet codec (uTorrent Transport Protocol, BEP 29): a reliable byte stream over UDP.
 
 use thiserror::Error;
 
-/// Bytes of a header without extensions.
+/// Size of a header without extensions in bytes.
 pub const HEADER: usize = 20;
-/// Bytes of the longest selective acknowledgement that is sent or heeded: 8 packets each.
+/// Maximum length of a selective ACK bit mask that is sent or evaluated, in bytes; one bit per packet.
 pub const SACK: usize = 32;
-/// The number of an extension that acknowledges packets beyond a gap.
+/// Type of the selective ACK extension.
 const SELECTIVE_ACK: u8 = 1;
-/// The version of the protocol: the only one that there is.
+/// Protocol version.
 const VERSION: u8 = 1;
 
-/// What a packet is for.
+/// Packet type.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
-    /// Carries bytes.
+    /// Carries payload (`ST_DATA`).
     Data,
-    /// The last one of its sender.
+    /// Last packet of the sender (`ST_FIN`).
     Fin,
-    /// Says what has come, and carries nothing.
+    /// Acknowledges packets, without payload (`ST_STATE`).
     State,
-    /// Ends the connection at once.
+    /// Terminates the connection (`ST_RESET`).
     Reset,
-    /// Begins a connection.
+    /// Opens a connection (`ST_SYN`).
     Syn,
 }
 
-/// The header of a packet.
+/// Packet header.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Header {
-    /// What it is for.
     pub kind: Kind,
-    /// The connection, by the number that its receiver knows it by; in a [`Kind::Syn`] the number that its sender does.
+    /// Connection id of the receiver; in a [`Kind::Syn`] that of the sender.
     pub connection: u16,
-    /// When it was sent, by its sender's clock, in microseconds.
+    /// Send time by the sender's clock in microseconds (`timestamp_microseconds`).
     pub sent: u32,
-    /// How long the last packet of the other side was under way by the clocks of both, in microseconds: their distance
-    /// is part of it.
+    /// One-way delay of the last received packet in microseconds (`timestamp_difference_microseconds`).
+    ///
+    /// Includes the offset between the clocks of both sides.
     pub delay: u32,
-    /// Bytes that its sender has room for beyond those acknowledged.
+    /// Receive window in bytes (`wnd_size`): free buffer space beyond the acknowledged data.
     pub window: u32,
-    /// Its number.
+    /// Sequence number of this packet (`seq_nr`).
     pub seq: u16,
-    /// The last packet of the other side up to which all have come.
+    /// Highest sequence number of the receiver up to which no packet is missing (`ack_nr`).
     pub ack: u16,
 }
 
-/// A packet as it was read.
+/// A decoded packet.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Packet<'a> {
-    /// The header.
     pub header: Header,
-    /// Which packets beyond the gap after [`Header::ack`] have come: the lowest bit of the first byte stands for the
-    /// second one after it (the first one is what is missing). Empty where nothing is said.
+    /// Selective ACK bit mask; empty if absent.
+    ///
+    /// The lowest bit of the first byte stands for [`Header::ack`] + 2, because [`Header::ack`] + 1 is missing.
     pub sack: &'a [u8],
-    /// The bytes that it carries.
     pub payload: &'a [u8],
 }
 
-/// Why a datagram is no packet.
+/// Error of decoding a uTP packet.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum UtpError {
-    /// Too short, of another version or of no kind that there is.
+    /// Too short, unknown version or unknown packet type.
     #[error("it is no packet of uTP")]
     NotUtp,
-    /// An extension reaches beyond the end.
+    /// An extension exceeds the end of the packet.
     #[error("an extension of it is cut off")]
     Extension,
 }
 
 impl Header {
-    /// The packet's bytes. Of a selective acknowledgement at most [`SACK`] bytes are sent, in whole groups of four.
+    /// Encodes a packet. The selective ACK is truncated to [`SACK`] bytes and to a multiple of four.
     #[must_use]
     pub fn encode(&self, sack: &[u8], payload: &[u8]) -> Vec<u8> {
         let sack = &sack[..sack.len().min(SACK) / 4 * 4];
@@ -93,10 +92,10 @@ impl Header {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads a datagram. Unknown extensions are passed over.
+    /// Decodes a datagram. Ignores unknown extensions.
     ///
     /// # Errors
-    /// When it is no packet of this protocol.
+    /// If the datagram is no valid uTP packet.
     pub fn decode(bytes: &'a [u8]) -> Result<Packet<'a>, UtpError> {
         let (head, mut rest) = bytes.split_first_chunk::<HEADER>().ok_or(UtpError::NotUtp)?;
         let kind = match (head[0] >> 4, head[0] & 15) {
@@ -131,9 +130,9 @@ impl<'a> Packet<'a> {
     }
 }
 
-/// Whether a datagram begins as those of this protocol do. None of the DHT's does.
+/// Returns whether a datagram looks like a uTP packet; false for all DHT packets, which start with `d`.
 #[must_use]
-pub fn begins(bytes: &[u8]) -> bool {
+pub fn is_utp_packet(bytes: &[u8]) -> bool {
     bytes.len() >= HEADER && bytes[0] & 15 == VERSION && bytes[0] >> 4 <= 4
 }
 
@@ -165,11 +164,11 @@ mod tests {
         assert_eq!((packet.sack, packet.payload), (&[1, 2, 3, 4][..], &b"p"[..]));
         assert_eq!(Packet::decode(&bytes[..bytes.len() - 2]), Err(UtpError::Extension));
         assert_eq!(Packet::decode(&bytes[..HEADER - 1]), Err(UtpError::NotUtp));
-        // Another version, no kind that there is, a packet of the DHT.
+        // Another version, an unknown packet type, a DHT packet.
         for first in [0x22, 0x51, b'd'] {
             bytes[0] = first;
             assert_eq!(Packet::decode(&bytes), Err(UtpError::NotUtp));
-            assert!(!begins(&bytes));
+            assert!(!is_utp_packet(&bytes));
         }
     }
 
@@ -181,7 +180,7 @@ mod tests {
                 *byte = first << 4 | VERSION;
             }
             if let Ok(packet) = Packet::decode(&bytes) {
-                prop_assert!(begins(&bytes));
+                prop_assert!(is_utp_packet(&bytes));
                 let again = packet.header.encode(packet.sack, packet.payload);
                 let again = Packet::decode(&again).unwrap();
                 prop_assert_eq!(again.header, packet.header);

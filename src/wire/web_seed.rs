@@ -1,17 +1,17 @@
-//! What a web seed (BEP 19) is asked for, and what the heads of its answers mean.
+//! Web seeds (HTTP seeding, BEP 19): request URLs and `Content-Range` headers.
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 use url::Url;
 
-use crate::wire::text::clean;
+use crate::wire::sanitize::sanitize;
 
-/// What stands for itself in a path (RFC 3986, 2.3).
+/// Characters to percent-encode in a path segment: all but the unreserved characters (RFC 3986, 2.3).
 const ESCAPED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
-/// The longest host shown, in columns.
+/// Maximum width of a displayed host in columns.
 const HOST: usize = 60;
 
-/// The components of a path as they stand in a URL, joined by `/`; `None` where one of them would not lead downwards.
-pub fn escaped<'a>(components: impl Iterator<Item = &'a [u8]>) -> Option<String> {
+/// Percent-encodes path components and joins them by `/`; `None` if one is empty, `.` or `..`.
+pub fn percent_encode_path<'a>(components: impl Iterator<Item = &'a [u8]>) -> Option<String> {
     let mut out = String::new();
     for component in components {
         if matches!(component, b"" | b"." | b"..") {
@@ -25,8 +25,10 @@ pub fn escaped<'a>(components: impl Iterator<Item = &'a [u8]>) -> Option<String>
     (!out.is_empty()).then_some(out)
 }
 
-/// Where a file lies: below the URL that the torrent names, under its own path there (already escaped, with the
-/// torrent's name in front). Of a torrent that is one file, the URL itself is the file's unless it ends with a slash.
+/// Returns the URL of a file on a web seed (BEP 19).
+///
+/// `path` is the percent-encoded path of the file, including the torrent name. `base` itself is the URL of the file of
+/// a single-file torrent, unless it ends with a slash.
 #[must_use]
 pub fn file_url(base: &str, folder: bool, path: &str) -> String {
     match (base.ends_with('/'), folder) {
@@ -36,17 +38,20 @@ pub fn file_url(base: &str, folder: bool, path: &str) -> String {
     }
 }
 
-/// Its host, and its port where that is not the usual one; safe to print, and without what may be a secret.
+/// Returns the host of a URL for display, sanitized; with the port if it is not the default.
+///
+/// Credentials, path and query are omitted because they may contain secrets.
 #[must_use]
 pub fn host(url: &str) -> String {
     let Ok(url) = Url::parse(url) else { return "?".to_owned() };
     let host = url.host_str().unwrap_or("?");
     let shown = url.port().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"));
-    clean(&shown, HOST)
+    sanitize(&shown, HOST)
 }
 
-/// The first byte, the last byte and the length of the whole that a `Content-Range` tells of (RFC 9110, 14.4); the length is
-/// `None` where it is not known.
+/// Parses a `Content-Range` header (RFC 9110, 14.4): first byte, last byte and total length.
+///
+/// The total length is `None` if the server does not know it (`*`).
 #[must_use]
 pub fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
     let (range, total) = value.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
@@ -65,7 +70,7 @@ mod tests {
 
     #[test]
     fn each_component_is_escaped_on_its_own() {
-        let path = |parts: &[&[u8]]| escaped(parts.iter().copied());
+        let path = |parts: &[&[u8]]| percent_encode_path(parts.iter().copied());
         assert_eq!(path(&[b"a b", b"50% off?#1", "\u{e9}".as_bytes()]).unwrap(), "a%20b/50%25%20off%3F%231/%C3%A9");
         assert_eq!(path(&[b"a/b", b"c-1.2_3~x"]).unwrap(), "a%2Fb/c-1.2_3~x");
         assert_eq!(path(&[b"\xff\r\n"]).unwrap(), "%FF%0D%0A");

@@ -14,10 +14,10 @@ mod snapshots;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 
-use ttui::ui::model::Msg;
-use ttui::ui::style::ThemeName;
-use ttui::ui::update::update;
-use ttui::ui::view::view;
+use ttui::ui::app::update::update;
+use ttui::ui::app::view::view;
+use ttui::ui::state::app::Message;
+use ttui::ui::theme::style::ThemeName;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 36), (200, 50)];
 /// What is shown: the keys that lead there.
@@ -55,5 +55,5 @@ fn build(bencher: divan::Bencher<'_, '_>, shown: &Shown) {
 fn snapshot(bencher: divan::Bencher<'_, '_>, (width, height): (u16, u16)) {
     let snapshot = snapshots::crowd();
     let mut model = screen::model(width, height, ThemeName::Dark, &snapshot);
-    bencher.bench_local(|| update(&mut model, Msg::Snapshot, &snapshot));
+    bencher.bench_local(|| update(&mut model, Message::Snapshot, &snapshot));
 }

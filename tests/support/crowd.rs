@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener, TcpStream, UdpSo
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use ttui::wire::extension::{self, ours, pex::Flags, pex::Pex};
+use ttui::wire::extension::{self, ours, pex::Pex, pex::PexFlags};
 use ttui::wire::krpc::{Body, Node, NodeId, Packet, Query, Response};
 use ttui::wire::message::{Handshake, InfoHash, PeerId, Reserved};
 
@@ -81,7 +81,7 @@ fn tell(
         socket.write_all(&Handshake { reserved, info_hash: torrent, peer_id }.encode()).ok()?;
     }
     let hello = extension::Handshake { ut_pex: Some(1), ..extension::Handshake::default() }.encode();
-    let added = addrs.iter().map(|addr| (SocketAddr::V4(*addr), Flags::default())).collect();
+    let added = addrs.iter().map(|addr| (SocketAddr::V4(*addr), PexFlags::default())).collect();
     let words = Pex { added, dropped: Vec::new() }.encode();
     for (id, payload) in [(0, hello), (ours::UT_PEX, words)] {
         let length = (payload.len() as u32 + 2).to_be_bytes();

@@ -91,7 +91,7 @@ impl Peer {
         self.engine.send(Command::Add(AddTorrent { what, ..add }));
         self.wait("it is added", |event| match event {
             Event::Added { id, .. } => Some(*id),
-            Event::Refused { why, .. } => panic!("refused: {why}"),
+            Event::AddFailed { why, .. } => panic!("refused: {why}"),
             _ => None,
         })
     }

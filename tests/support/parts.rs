@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
-use ttui::disk::moving::{Progress, bring};
+use ttui::disk::move_storage::{Progress, move_files};
 use ttui::disk::part;
 use ttui::disk::pool::DiskPool;
 use ttui::disk::storage::{Resumed, StorageSpec};
@@ -334,7 +334,10 @@ fn it_moves_and_goes_with_the_torrent() {
     it.download(&known, [0, 1, 2]);
     it.storage.close();
     let to = home.root.path().join("elsewhere");
-    bring(&home.spec(&known), &to, &pool.owners(&home.state()), &Progress::default()).unwrap().clear().unwrap();
+    move_files(&home.spec(&known), &to, &pool.owners(&home.state()), &Progress::default())
+        .unwrap()
+        .delete_old_files()
+        .unwrap();
     assert!(!home.dir().exists() || fs::read_dir(home.dir()).unwrap().next().is_none());
     let spec = ttui::disk::storage::StorageSpec { dir: to.clone(), unwanted: vec![0, 2, 4, 5], ..home.spec(&known) };
     let (it, resumed) = torrent::open(&pool, spec).unwrap();

@@ -5,22 +5,22 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
 use ttui::api::{Command, Snapshot};
-use ttui::ui::keys::Key;
-use ttui::ui::model::{Model, Msg};
-use ttui::ui::style::ThemeName;
-use ttui::ui::update::update;
-use ttui::ui::view::view;
+use ttui::ui::app::update::update;
+use ttui::ui::app::view::view;
+use ttui::ui::keys::bindings::Key;
+use ttui::ui::state::app::{AppState, Message};
+use ttui::ui::theme::style::ThemeName;
 
 /// A model that has seen this snapshot.
-pub fn model(width: u16, height: u16, theme: ThemeName, snapshot: &Snapshot) -> Model {
-    let mut model = Model::new((width, height), theme, false);
+pub fn model(width: u16, height: u16, theme: ThemeName, snapshot: &Snapshot) -> AppState {
+    let mut model = AppState::new((width, height), theme, false);
     model.home = Some("/data/me".into());
-    update(&mut model, Msg::Snapshot, snapshot);
+    update(&mut model, Message::Snapshot, snapshot);
     model
 }
 
 /// The cells of a screen.
-pub fn draw(model: &Model, snapshot: &Snapshot) -> Buffer {
+pub fn draw(model: &AppState, snapshot: &Snapshot) -> Buffer {
     let (width, height) = model.size;
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| view(model, snapshot, frame)).unwrap();
@@ -50,7 +50,7 @@ pub fn screen(width: u16, height: u16, snapshot: &Snapshot) -> String {
 }
 
 /// Presses keys, written with spaces between; returns what the engine is asked to do.
-pub fn keys(model: &mut Model, snapshot: &Snapshot, keys: &str) -> Vec<Command> {
+pub fn keys(model: &mut AppState, snapshot: &Snapshot, keys: &str) -> Vec<Command> {
     let mut commands = Vec::new();
     for word in keys.split(' ') {
         let key = match word {
@@ -72,14 +72,14 @@ pub fn keys(model: &mut Model, snapshot: &Snapshot, keys: &str) -> Vec<Command> 
             // A word of letters after a quote is typed.
             typed if typed.len() > 1 && typed.starts_with('\'') => {
                 for c in typed[1..].chars() {
-                    commands.extend(update(model, Msg::Key(Key::Char(c)), snapshot));
+                    commands.extend(update(model, Message::Key(Key::Char(c)), snapshot));
                 }
                 continue;
             }
             held if held.len() == 2 && held.starts_with('^') => Key::Ctrl(held.chars().nth(1).unwrap()),
             other => Key::Char(other.chars().next().unwrap()),
         };
-        commands.extend(update(model, Msg::Key(key), snapshot));
+        commands.extend(update(model, Message::Key(key), snapshot));
     }
     commands
 }

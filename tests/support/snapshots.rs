@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ttui::api::{
-    Cell, Departed, Detail, FileRow, InfoHash, Meta, PeerDetail, PeerRow, PieceDetail, Priority, Reason, Snapshot,
-    Source, SourceRow, State, TorrentId, TorrentView, TrackerRow,
+    Detail, DisconnectedPeer, FileRow, InfoHash, PeerDetail, PeerRow, PieceDetail, PieceMapCell, Priority, Reason,
+    Snapshot, Source, SourceRow, State, TorrentId, TorrentMeta, TorrentView, TrackerRow,
 };
 
 /// A generator of numbers that look random and are not.
@@ -41,7 +41,7 @@ pub fn world(torrents: Vec<TorrentView>) -> Snapshot {
         up,
         limits: (None, Some(5_000_000)),
         port: Some(6881),
-        port_state: "listening".into(),
+        port_status: "listening".into(),
         free: Some(41_200_000_000),
         disk_busy: 0.02,
         connections: (38, 500),
@@ -105,7 +105,7 @@ pub fn download(name: &str, peers: usize) -> TorrentView {
         detail: Some(Box::new(Detail {
             copies: 6.42,
             missing: 0,
-            departed: departed(),
+            disconnected: departed(),
             sources: sources(),
             peer: peer_detail(&peers),
             piece: Some(piece_detail(&peers, &cells)),
@@ -281,10 +281,10 @@ fn peers(numbers: &mut Numbers, count: usize) -> Vec<PeerRow> {
                 requests_in: if up > 0 { numbers.below(12) as u32 } else { 0 },
                 source: sources[numbers.below(5) as usize],
                 age: Duration::from_secs(numbers.below(4000)),
-                chokes_us,
-                choked: up == 0,
-                interesting: done > 0.1,
-                interested: up > 0,
+                peer_choking: chokes_us,
+                am_choking: up == 0,
+                am_interested: done > 0.1,
+                peer_interested: up > 0,
                 snubbed,
                 failed: 0,
             }
@@ -293,13 +293,13 @@ fn peers(numbers: &mut Numbers, count: usize) -> Vec<PeerRow> {
 }
 
 /// Pieces as rarest first leaves them: scattered, with a few under way.
-fn map(numbers: &mut Numbers, pieces: usize, done: f64) -> Vec<Cell> {
+fn map(numbers: &mut Numbers, pieces: usize, done: f64) -> Vec<PieceMapCell> {
     (0..pieces)
         .map(|at| {
             let wave = ((at as f64 / 211.0).sin() + (at as f64 / 83.0).cos()) * 0.3;
             let have = numbers.below(1000) as f64 / 1000.0 < done + wave;
             let active = !have && numbers.below(24) == 0;
-            Cell {
+            PieceMapCell {
                 pieces: 1,
                 have: u16::from(have),
                 active: u16::from(active),
@@ -326,7 +326,7 @@ fn peer_detail(peers: &[PeerRow]) -> Option<PeerDetail> {
         key: row.key,
         peer_id: "-qB5230-a1b2c3d4e5f6".into(),
         transport: "TCP, encrypted (RC4)",
-        abilities: vec!["fast extension".into(), "extension protocol".into(), "peer exchange".into()],
+        capabilities: vec!["fast extension".into(), "extension protocol".into(), "peer exchange".into()],
         reqq: 500,
         pipeline: 64,
         pieces: 1996,
@@ -339,17 +339,17 @@ fn peer_detail(peers: &[PeerRow]) -> Option<PeerDetail> {
 }
 
 /// The first piece that is under way, looked at closely.
-fn piece_detail(peers: &[PeerRow], cells: &[Cell]) -> PieceDetail {
+fn piece_detail(peers: &[PeerRow], cells: &[PieceMapCell]) -> PieceDetail {
     let index = cells.iter().position(|cell| cell.active > 0).unwrap_or(0) as u32;
     PieceDetail {
         index,
         size: 2 << 20,
         have: false,
         blocks: 128,
-        here: 96,
+        received: 96,
         files: vec!["debian/debian-13.1.0-amd64-DVD-1.iso".into()],
-        holders: 6,
-        some_holders: peers.iter().take(4).map(|row| row.addr).collect(),
+        peers_with_piece: 6,
+        fastest_holders: peers.iter().take(4).map(|row| row.addr).collect(),
         asked: peers.iter().take(2).map(|row| (row.addr, 16)).collect(),
         asked_web: Vec::new(),
         age: Some(Duration::from_secs(4)),
@@ -357,8 +357,8 @@ fn piece_detail(peers: &[PeerRow], cells: &[Cell]) -> PieceDetail {
     }
 }
 
-fn meta(name: &str) -> Meta {
-    Meta {
+fn meta(name: &str) -> TorrentMeta {
+    TorrentMeta {
         comment: Some("Debian DVD from cdimage.debian.org".into()),
         created_by: Some("mktorrent 1.1".into()),
         created: Some(1_757_160_000),
@@ -369,14 +369,14 @@ fn meta(name: &str) -> Meta {
     }
 }
 
-fn departed() -> Vec<Departed> {
-    let row = |at: u8, client: &str, ago, stayed, downloaded, why: &str| Departed {
+fn departed() -> Vec<DisconnectedPeer> {
+    let row = |at: u8, client: &str, ago, stayed, downloaded, why: &str| DisconnectedPeer {
         addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, at)), 6881),
         host: None,
         client: client.into(),
         source: if at == 9 { Source::Pex } else { Source::Tracker },
         ago: Duration::from_secs(ago),
-        stayed: Duration::from_secs(stayed),
+        connected_for: Duration::from_secs(stayed),
         downloaded,
         uploaded: downloaded / 3,
         why: why.into(),

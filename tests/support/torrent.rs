@@ -8,7 +8,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, unbounded};
 use sha1::{Digest, Sha1};
 use tempfile::TempDir;
-use ttui::disk::layout::{LaidFile, Layout};
+use ttui::disk::layout::{FileEntry, Layout};
 use ttui::disk::pool::DiskPool;
 use ttui::disk::storage::{Allocation, Resumed, Storage, StorageSpec};
 use ttui::swarm::geometry::Geometry;
@@ -31,7 +31,7 @@ impl Known {
         let mut laid = Vec::new();
         for (n, (name, length)) in files.iter().enumerate() {
             let path = name.map_or_else(|| PathBuf::from(format!(".pad/{n}")), PathBuf::from);
-            laid.push(LaidFile { path, length: *length, offset: data.len() as u64, pad: name.is_none() });
+            laid.push(FileEntry { path, length: *length, offset: data.len() as u64, pad: name.is_none() });
             let from = data.len();
             data.resize(from + *length as usize, 0);
             if name.is_some() {

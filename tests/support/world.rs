@@ -16,9 +16,10 @@ use ttui::swarm::bitfield::Bitfield;
 use ttui::swarm::geometry::Geometry;
 use ttui::swarm::job::{BlockHash, DiskDone, DiskFault, DiskJob, FaultKind};
 use ttui::swarm::torrent::{
-    Effect, Fetch, FromLink, Gone, Hello, Input, PeerKey, Quota, Span, Torrent, TorrentConfig, WebFault, Wish,
+    DisconnectReason, Effect, FileSpan, Input, MagnetExtras, PeerInfo, PeerKey, Quota, Torrent, TorrentCommand,
+    TorrentConfig, WebSeedError, WebSeedFetch,
 };
-use ttui::swarm::view::{Meta, Source};
+use ttui::swarm::view::{Source, TorrentMeta};
 use ttui::wire::message::{InfoHash, Message, PeerId, PieceIndex, Reserved};
 
 /// How a member of the swarm behaves.
@@ -278,7 +279,7 @@ impl World {
             let addrs: Vec<SocketAddr> = (0..world.rules.acquaintances)
                 .map(|_| world.nodes[world.rng.usize(0..world.nodes.len())].addr)
                 .collect();
-            world.input(node, Input::Found { source: Source::Tracker, addrs });
+            world.input(node, Input::PeersFound { source: Source::Tracker, addrs });
         }
         world
     }
@@ -312,7 +313,7 @@ impl World {
     /// What a member is made from; without `info` nothing is known of it.
     fn config(&mut self, n: usize, peer_id: PeerId, info: Option<Bytes>) -> TorrentConfig {
         let geometry = if info.is_some() { self.geometry } else { Geometry::new(0, 1) };
-        let file = Span { path: "data".into(), offset: 0, length: geometry.total(), pad: false, web: None };
+        let file = FileSpan { path: "data".into(), offset: 0, length: geometry.total(), pad: false, web: None };
         let files = if info.is_some() { vec![file] } else { Vec::new() };
         TorrentConfig {
             name: format!("node {n}"),
@@ -328,7 +329,7 @@ impl World {
             web_seeds: (0..self.rules.servers.len()).map(|n| format!("http://server{n}.example/")).collect(),
             is_folder: false,
             peers: Vec::new(),
-            link: FromLink::default(),
+            link: MagnetExtras::default(),
             pex: self.rules.pex,
             utp: true,
             dht: None,
@@ -339,7 +340,7 @@ impl World {
             lan_unlimited: false,
             quota: Quota { budget: 4 << 20, ..Quota::default() },
             super_seed: self.rules.super_seed,
-            meta: Meta::default(),
+            meta: TorrentMeta::default(),
             added: 0,
             finished: None,
             totals: ttui::swarm::job::Totals::default(),
@@ -368,7 +369,7 @@ impl World {
     /// Makes a member's address known to another one.
     pub fn acquaint(&mut self, node: usize, with: usize) {
         let addrs = vec![self.nodes[with].addr];
-        self.input(node, Input::Found { source: Source::Tracker, addrs });
+        self.input(node, Input::PeersFound { source: Source::Tracker, addrs });
     }
 
     /// Payload bytes that the first member has sent, as copies of the whole torrent.
@@ -378,8 +379,8 @@ impl World {
     }
 
     /// What the user asks of a member.
-    pub fn wish(&mut self, node: usize, wish: Wish) {
-        self.input(node, Input::Wish(wish));
+    pub fn wish(&mut self, node: usize, wish: TorrentCommand) {
+        self.input(node, Input::Command(wish));
     }
 
     /// A number for everything that happened, in order.
@@ -452,18 +453,18 @@ impl World {
             What::Input(input) => self.input(node, input),
             What::Deliver { to, batch } => {
                 if self.ends.contains_key(&to) {
-                    self.input(node, Input::Wire { peer: to, batch });
+                    self.input(node, Input::Messages { peer: to, batch });
                 }
             }
             What::Closed { peer } => {
                 if self.ends.remove(&peer).is_some() {
-                    self.input(node, Input::Gone { peer, why: Gone::Closed });
+                    self.input(node, Input::PeerDisconnected { peer, why: DisconnectReason::Closed });
                 }
             }
             What::Served { peer, number, message } => {
                 if self.lines.get(&(node, peer)).is_some_and(|line| line.given_up < number) {
                     self.delivered += 1;
-                    self.input(node, Input::Wire { peer, batch: vec![message] });
+                    self.input(node, Input::Messages { peer, batch: vec![message] });
                 }
             }
             What::Dialled { from, addr } => self.dialled(from, addr),
@@ -512,13 +513,13 @@ impl World {
                     Some((last, batch)) if *last == peer => batch.push(message),
                     _ => batches.push((peer, vec![message])),
                 },
-                Effect::Upload { peer, block } => {
+                Effect::SendBlock { peer, block } => {
                     for (peer, batch) in batches.drain(..) {
                         self.send(node, peer, batch);
                     }
                     self.upload(node, peer, block);
                 }
-                Effect::Drop { peer, .. } => {
+                Effect::Disconnect { peer, .. } => {
                     for (peer, batch) in batches.drain(..) {
                         self.send(node, peer, batch);
                     }
@@ -530,24 +531,24 @@ impl World {
                 }
                 Effect::Disk(job) => self.disk(node, job),
                 Effect::Announce { .. }
-                | Effect::AnnounceLan
-                | Effect::KeepPrivate
+                | Effect::AnnounceLsd
+                | Effect::StopPublicDiscovery
                 | Effect::FetchTorrent { .. }
-                | Effect::LookUp { .. }
-                | Effect::Seek { .. }
-                | Effect::Meet(_)
-                | Effect::Ready => {}
-                Effect::Metadata(info) => {
+                | Effect::ResolveHosts { .. }
+                | Effect::DhtGetPeers { .. }
+                | Effect::DhtPing(_)
+                | Effect::CheckDone => {}
+                Effect::MetadataComplete(info) => {
                     assert_eq!(info, self.info, "node {node} took metadata that are none");
                     self.nodes[node].described = Some(self.now - self.start);
                     let config = Box::new(self.config(node, self.nodes[node].peer_id, Some(info)));
                     let (have, check) = (Bytes::new(), Vec::new());
                     let at = self.now + Duration::from_millis(20);
-                    self.later(at, node, What::Input(Input::Described { config, have, check }));
+                    self.later(at, node, What::Input(Input::MetadataLoaded { config, have, check }));
                 }
                 Effect::Notice(text) | Effect::Occupied(DiskFault { text, .. }) => self.nodes[node].notices.push(text),
-                Effect::Fetch { peer, fetch } => self.fetch(node, peer, &fetch),
-                Effect::Unfetch { peer } => {
+                Effect::WebFetch { peer, fetch } => self.fetch(node, peer, &fetch),
+                Effect::CancelWebFetch { peer } => {
                     if let Some(line) = self.lines.get_mut(&(node, peer)) {
                         line.given_up = line.asked;
                     }
@@ -568,7 +569,7 @@ impl World {
     fn dialled(&mut self, from: usize, addr: SocketAddr) {
         let to = self.by_addr.get(&addr).copied().unwrap_or(from);
         if to == from {
-            self.input(from, Input::DialFailed { addr, why: Gone::Ourselves });
+            self.input(from, Input::DialFailed { addr, why: DisconnectReason::SelfConnection });
             return;
         }
         let (a, b) = (PeerKey(self.next_key), PeerKey(self.next_key + 1));
@@ -580,7 +581,7 @@ impl World {
         let reserved = if self.rules.fast { Reserved::OURS } else { Reserved([0, 0, 0, 0, 0, 0x10, 0, 0]) };
         let port = 20_000 + (self.next_key % 40_000) as u16;
         let caller = SocketAddr::new(self.nodes[from].addr.ip(), port);
-        let hello = Hello {
+        let hello = PeerInfo {
             addr: caller,
             outgoing: false,
             utp: false,
@@ -588,13 +589,13 @@ impl World {
             reserved,
             encrypted: None,
         };
-        self.input(to, Input::Arrived { peer: b, hello });
+        self.input(to, Input::PeerConnected { peer: b, hello });
         let hello =
-            Hello { addr, outgoing: true, utp: false, peer_id: self.nodes[to].peer_id, reserved, encrypted: None };
+            PeerInfo { addr, outgoing: true, utp: false, peer_id: self.nodes[to].peer_id, reserved, encrypted: None };
         if self.ends.contains_key(&a) {
-            self.input(from, Input::Arrived { peer: a, hello });
+            self.input(from, Input::PeerConnected { peer: a, hello });
         } else {
-            self.input(from, Input::DialFailed { addr, why: Gone::Closed });
+            self.input(from, Input::DialFailed { addr, why: DisconnectReason::Closed });
         }
     }
 
@@ -620,7 +621,14 @@ impl World {
             // The line breaks: both sides find out.
             self.ends.remove(&peer);
             self.later(at, other, What::Closed { peer: to });
-            self.later(at, node, What::Input(Input::Gone { peer, why: Gone::Network("connection reset".into()) }));
+            self.later(
+                at,
+                node,
+                What::Input(Input::PeerDisconnected {
+                    peer,
+                    why: DisconnectReason::Network("connection reset".into()),
+                }),
+            );
             return;
         }
         self.later(at, other, What::Deliver { to, batch });
@@ -631,7 +639,7 @@ impl World {
         let from = self.nodes[node].line_free.max(self.now) + line;
         self.nodes[node].line_free = from;
         let bytes = u64::from(block.length);
-        self.later(from, node, What::Input(Input::Sent { peer, bytes }));
+        self.later(from, node, What::Input(Input::BytesSent { peer, bytes }));
         let data = match self.nodes[node].role {
             Role::Mute => return,
             Role::Liar(n) if self.rng.u32(0..n) == 0 => self.bad.slice(..block.length as usize),
@@ -643,7 +651,7 @@ impl World {
     }
 
     /// A web seed sends, one fetch after the other.
-    fn fetch(&mut self, node: usize, peer: PeerKey, fetch: &Fetch) {
+    fn fetch(&mut self, node: usize, peer: PeerKey, fetch: &WebSeedFetch) {
         let url = fetch.parts[0].url.as_deref().unwrap_or_default();
         let server = self.rules.servers[server(url.trim_start_matches("http://server"))];
         let latency = self.latency();
@@ -670,9 +678,9 @@ impl World {
         if let Some(line) = self.lines.get_mut(&(node, peer)) {
             line.free = at;
         }
-        let fault = WebFault { file: None, wait: None, whole: false, words: "it broke off".into() };
+        let fault = WebSeedError { file: None, wait: None, whole: false, words: "it broke off".into() };
         let result = if breaks.is_some() { Err(fault) } else { Ok(()) };
-        self.later(at, node, What::Input(Input::Fetched { peer, result }));
+        self.later(at, node, What::Input(Input::WebFetchDone { peer, result }));
     }
 
     fn disk(&mut self, node: usize, job: DiskJob) {
@@ -705,7 +713,7 @@ impl World {
             DiskJob::Probe(_) => {
                 let fault = || DiskFault { kind: FaultKind::Full, text: "disk full".into() };
                 let room = if self.disk_is_full(node) { Err(fault()) } else { Ok(()) };
-                self.later(at, node, done(DiskDone::Room(room)));
+                self.later(at, node, done(DiskDone::ProbeDone(room)));
             }
             DiskJob::Select(_) | DiskJob::Finish | DiskJob::Totals(_) => {}
             DiskJob::Compare => self.later(at, node, done(DiskDone::Compared(Ok(Vec::new())))),

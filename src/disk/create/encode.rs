@@ -1,9 +1,9 @@
-//! The bytes of a `.torrent` that is made: names stand in it as the file system has them, whatever their bytes are.
+//! Bencodes a new `.torrent` file. File names are written as raw bytes, without conversion to UTF-8.
 //!
-//! There are two ways with the same result. `lava_torrent` encodes a torrent whose names are all UTF-8, as nearly all are.
-//! Its type keeps names as texts and would replace what is not UTF-8, so that the files could not be found again by the
-//! names in the torrent: a torrent with such a name, which Linux allows, is encoded here. So is one of very many files, for
-//! each of which the type takes half a kilobyte of memory.
+//! Two encoders produce the same bytes. `lava_torrent` encodes a torrent whose names are all UTF-8. It stores names as
+//! strings and would replace invalid UTF-8, so that the files would no longer match the names in the torrent; such a
+//! torrent is encoded by this module. So is one with very many files, because `lava_torrent` needs half a kilobyte of
+//! memory per file.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -12,15 +12,15 @@ use std::path::{Path, PathBuf};
 use lava_torrent::bencode::BencodeElem;
 use lava_torrent::torrent::v1::{File, Torrent};
 
-use super::{Draft, MAKER, Terms};
-use crate::wire::bencode::Item;
+use super::{CreateOptions, MAKER, TorrentBuilder};
+use crate::wire::bencode::OwnedValue;
 
 fn text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(format!("{}:", text.len()).as_bytes());
     out.extend_from_slice(text);
 }
 
-fn entry(out: &mut Vec<u8>, key: &str, value: &Item) {
+fn entry(out: &mut Vec<u8>, key: &str, value: &OwnedValue) {
     text(out, key.as_bytes());
     out.extend_from_slice(&value.encode());
 }
@@ -29,25 +29,26 @@ fn integer(n: u64) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
 }
 
-/// The components of a path below the torrent's folder. A path that cannot be told from others is kept whole, and is
-/// found to be another one when the `.torrent` is read.
+/// Returns the components of a path below the torrent's folder.
+///
+/// A name that would be read back differently is written unchanged; it is detected when the `.torrent` is parsed.
 fn components(path: &Path) -> impl Iterator<Item = &[u8]> {
     path.iter().map(OsStr::as_encoded_bytes)
 }
 
-/// The most files that `lava_torrent` is given.
+/// Maximum number of files of a torrent that `lava_torrent` encodes.
 const LAVA_FILES: usize = 100_000;
 
-/// Returns the `.torrent` of a draft.
-pub(super) fn encode(draft: &Draft) -> Vec<u8> {
+/// Bencodes a `.torrent` file, with the encoder that supports its names and number of files.
+pub(super) fn encode(draft: &TorrentBuilder) -> Vec<u8> {
     match lava(draft).map(Torrent::encode) {
         Some(Ok(bytes)) => bytes,
         Some(Err(_)) | None => by_bytes(draft),
     }
 }
 
-/// Returns the draft as `lava_torrent` has it, or `None` where that type cannot hold it.
-fn lava(draft: &Draft) -> Option<Torrent> {
+/// Converts to the type of `lava_torrent`; `None` if a name is not UTF-8 or there are too many files.
+fn lava(draft: &TorrentBuilder) -> Option<Torrent> {
     let name = draft.name.to_str().filter(|_| draft.files.len() <= LAVA_FILES)?.to_owned();
     let file = |(path, length): &(PathBuf, u64)| {
         path.to_str().map(|_| File { length: integer(*length), path: path.clone(), extra_fields: None })
@@ -56,7 +57,7 @@ fn lava(draft: &Draft) -> Option<Torrent> {
         true => Some(draft.files.iter().map(file).collect::<Option<Vec<_>>>()?),
         false => None,
     };
-    let Terms { trackers, web_seeds, private, comment, source, date } = draft.terms.clone();
+    let CreateOptions { trackers, web_seeds, private, comment, source, date } = draft.terms.clone();
     let mut extra = HashMap::from([("created by".to_owned(), BencodeElem::String(MAKER.to_owned()))]);
     extra.extend(comment.map(|comment| ("comment".to_owned(), BencodeElem::String(comment))));
     extra.extend(date.map(|date| ("creation date".to_owned(), BencodeElem::Integer(date))));
@@ -80,24 +81,25 @@ fn lava(draft: &Draft) -> Option<Torrent> {
     })
 }
 
-/// Returns the `.torrent` of a draft with names of any bytes; keys are in the order of their bytes (BEP 3).
-fn by_bytes(draft: &Draft) -> Vec<u8> {
+/// Bencodes a `.torrent` file whose names may be non-UTF-8, with its keys in byte order (BEP 3).
+fn by_bytes(draft: &TorrentBuilder) -> Vec<u8> {
     let terms = &draft.terms;
-    let texts = |texts: &[String]| Item::from(texts.iter().map(|t| Item::from(t.as_str())).collect::<Vec<_>>());
+    let texts =
+        |texts: &[String]| OwnedValue::from(texts.iter().map(|t| OwnedValue::from(t.as_str())).collect::<Vec<_>>());
     let mut out = vec![b'd'];
     if let Some(first) = terms.trackers.iter().flatten().next() {
-        entry(&mut out, "announce", &Item::from(first.as_str()));
+        entry(&mut out, "announce", &OwnedValue::from(first.as_str()));
         if terms.trackers.iter().flatten().count() > 1 {
             let tiers = terms.trackers.iter().map(|tier| texts(tier)).collect::<Vec<_>>();
-            entry(&mut out, "announce-list", &Item::from(tiers));
+            entry(&mut out, "announce-list", &OwnedValue::from(tiers));
         }
     }
     if let Some(comment) = &terms.comment {
-        entry(&mut out, "comment", &Item::from(comment.as_str()));
+        entry(&mut out, "comment", &OwnedValue::from(comment.as_str()));
     }
-    entry(&mut out, "created by", &Item::from(MAKER));
+    entry(&mut out, "created by", &OwnedValue::from(MAKER));
     if let Some(date) = terms.date {
-        entry(&mut out, "creation date", &Item::from(date));
+        entry(&mut out, "creation date", &OwnedValue::from(date));
     }
     text(&mut out, b"info");
     info(&mut out, draft);
@@ -108,15 +110,15 @@ fn by_bytes(draft: &Draft) -> Vec<u8> {
     out
 }
 
-fn info(out: &mut Vec<u8>, draft: &Draft) {
+fn info(out: &mut Vec<u8>, draft: &TorrentBuilder) {
     out.push(b'd');
     if draft.folder {
         text(out, b"files");
         out.push(b'l');
-        // Written one by one: there may be a million of them.
+        // Written directly, without an intermediate value tree: there may be a million files.
         for (path, length) in &draft.files {
             out.push(b'd');
-            entry(out, "length", &Item::from(integer(*length)));
+            entry(out, "length", &OwnedValue::from(integer(*length)));
             text(out, b"path");
             out.push(b'l');
             components(path).for_each(|part| text(out, part));
@@ -124,18 +126,18 @@ fn info(out: &mut Vec<u8>, draft: &Draft) {
         }
         out.push(b'e');
     } else {
-        entry(out, "length", &Item::from(integer(draft.files.iter().map(|(_, length)| length).sum())));
+        entry(out, "length", &OwnedValue::from(integer(draft.files.iter().map(|(_, length)| length).sum())));
     }
     text(out, b"name");
     text(out, draft.name.as_encoded_bytes());
-    entry(out, "piece length", &Item::from(i64::from(draft.piece_length)));
+    entry(out, "piece length", &OwnedValue::from(i64::from(draft.piece_length)));
     text(out, b"pieces");
     text(out, &draft.hashes.concat());
     if draft.terms.private {
-        entry(out, "private", &Item::from(1));
+        entry(out, "private", &OwnedValue::from(1));
     }
     if let Some(source) = &draft.terms.source {
-        entry(out, "source", &Item::from(source.as_str()));
+        entry(out, "source", &OwnedValue::from(source.as_str()));
     }
     out.push(b'e');
 }
@@ -145,7 +147,7 @@ mod tests {
     use super::*;
     use crate::wire::metainfo::Metainfo;
 
-    fn draft(folder: bool, terms: Terms) -> Draft {
+    fn draft(folder: bool, terms: CreateOptions) -> TorrentBuilder {
         let files: &[(&str, u64)] = match folder {
             true => &[("a", 0), ("b/\u{e4} \u{6f22}.bin", 300), ("b/c d/e", 40_000), ("z", 1 << 41)],
             false => &[("it", 40_300)],
@@ -153,13 +155,13 @@ mod tests {
         let files: Vec<_> = files.iter().map(|(path, length)| (path.into(), *length)).collect();
         let pieces = files.iter().map(|(_, length)| length).sum::<u64>().div_ceil(1 << 28);
         let hashes = (0..pieces).map(|n| vec![n as u8 ^ 0xa5; 20]).collect();
-        Draft { name: "N\u{e4}me".into(), folder, files, piece_length: 1 << 28, hashes, terms }
+        TorrentBuilder { name: "N\u{e4}me".into(), folder, files, piece_length: 1 << 28, hashes, terms }
     }
 
-    /// Terms in which each kind of term is there and not there, with each other kind there and not there.
-    fn terms() -> impl Iterator<Item = Terms> {
+    /// Returns options in all combinations of present and absent fields.
+    fn terms() -> impl Iterator<Item = CreateOptions> {
         let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-        (0..3 * 32).map(move |n: u32| Terms {
+        (0..3 * 32).map(move |n: u32| CreateOptions {
             trackers: match n % 3 {
                 0 => Vec::new(),
                 1 => vec![texts(&["http://127.0.0.1:6969/announce"])],
@@ -198,11 +200,11 @@ mod tests {
         use std::os::unix::ffi::OsStrExt;
 
         let odd = OsStr::from_bytes(b"caf\xe9");
-        let mut file = draft(true, Terms::default());
+        let mut file = draft(true, CreateOptions::default());
         file.files[1].0 = Path::new("b").join(odd);
-        let mut folder = draft(true, Terms::default());
+        let mut folder = draft(true, CreateOptions::default());
         folder.name = odd.to_owned();
-        let mut single = draft(false, Terms::default());
+        let mut single = draft(false, CreateOptions::default());
         single.name = odd.to_owned();
         for draft in [file, folder, single] {
             assert!(lava(&draft).is_none());

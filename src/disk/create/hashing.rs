@@ -1,4 +1,4 @@
-//! Hashing the pieces of a torrent to be made, on all cores.
+//! Hashes the pieces of a new torrent on all cores.
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -7,14 +7,14 @@ use std::thread;
 
 use crate::disk::check::{chunks, in_lanes};
 use crate::disk::create::CreateError;
-use crate::disk::create::walk::Survey;
+use crate::disk::create::scan::FileScan;
 use crate::disk::hasher::Hasher;
-use crate::disk::layout::{LaidFile, Layout};
-use crate::disk::part::Parts;
+use crate::disk::layout::{FileEntry, Layout};
+use crate::disk::part::PartFile;
 use crate::swarm::geometry::Geometry;
 use crate::wire::message::{InfoHash, PieceIndex};
 
-/// How far the hashing is, and whether it is to go on. Written by those who hash, read by any.
+/// Progress and cancellation of hashing, shared between the hash threads and observers.
 #[derive(Debug, Default)]
 pub struct Progress {
     done: AtomicU64,
@@ -23,31 +23,32 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// Bytes that are hashed, and bytes that are to be: none as long as files are being looked for.
+    /// Returns the bytes hashed and the total; the total is 0 while files are being scanned.
     #[must_use]
     pub fn bytes(&self) -> (u64, u64) {
         (self.done.load(Ordering::Relaxed), self.all.load(Ordering::Relaxed))
     }
 
-    /// Has it end soon.
+    /// Requests cancellation.
     pub fn stop(&self) {
         self.stopped.store(true, Ordering::Release);
     }
 
-    /// Whether it is to end.
+    /// Returns whether cancellation was requested.
     #[must_use]
     pub fn is_stopped(&self) -> bool {
         self.stopped.load(Ordering::Acquire)
     }
 }
 
-/// The SHA-1 of each piece of what was found, with so many threads, this one among them. Each takes runs of pieces in
-/// turn and reads them front to back, so that the system reads ahead.
+/// Returns the SHA-1 of each piece, computed on up to `threads` threads, including the calling one.
+///
+/// Each thread takes runs of pieces and reads them sequentially, so that kernel readahead works.
 ///
 /// # Errors
-/// One sentence that names the file: it cannot be read, or is not what it was; or it was stopped.
+/// If a file cannot be read or has changed since the scan, or if hashing was stopped.
 pub fn hash(
-    survey: &Survey,
+    survey: &FileScan,
     piece_length: u32,
     threads: usize,
     progress: &Progress,
@@ -57,8 +58,8 @@ pub fn hash(
     let pieces = layout.geometry().pieces();
     let all = 0..pieces;
     let chunks = chunks(&layout, std::slice::from_ref(&all), threads.max(1) as u64);
-    // What is to become a torrent has no part file.
-    let parts = Parts::default();
+    // A new torrent has no part file.
+    let parts = PartFile::default();
     let (next, failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let (hashes, fault) = (Mutex::new(vec![[0; 20]; pieces as usize]), Mutex::new(None));
     let work = || {
@@ -97,7 +98,7 @@ pub fn hash(
     if progress.is_stopped() {
         return Err(CreateError::Stopped);
     }
-    // What has changed explains what could not be read, and is a wrong torrent where all could be.
+    // A changed file explains a read error, and makes the torrent wrong even without one.
     survey.check()?;
     match fault.into_inner().unwrap_or_else(PoisonError::into_inner) {
         None => Ok(hashes.into_inner().unwrap_or_else(PoisonError::into_inner)),
@@ -106,12 +107,12 @@ pub fn hash(
     }
 }
 
-/// The files as pieces are cut from them. Their hashes are not known yet.
-fn lay(survey: &Survey, piece_length: u32) -> Result<Layout, CreateError> {
+/// Returns the layout of the scanned files, with placeholder hashes.
+fn lay(survey: &FileScan, piece_length: u32) -> Result<Layout, CreateError> {
     let mut offset = 0;
     let mut files = Vec::with_capacity(survey.files.len());
     for file in &survey.files {
-        files.push(LaidFile { path: PathBuf::from(&file.name), length: file.length, offset, pad: false });
+        files.push(FileEntry { path: PathBuf::from(&file.name), length: file.length, offset, pad: false });
         offset += file.length;
     }
     let geometry = Geometry::new(survey.total, piece_length);
@@ -127,7 +128,7 @@ mod tests {
     use sha1::{Digest, Sha1};
 
     use super::*;
-    use crate::disk::create::walk::{Choice, survey};
+    use crate::disk::create::scan::{ScanOptions, scan_files};
 
     #[test]
     fn pieces_span_files_and_any_number_of_threads_finds_the_same() {
@@ -140,7 +141,7 @@ mod tests {
             fs::write(dir.path().join(format!("f{n}")), &data).unwrap();
             whole.extend(data);
         }
-        let found = survey(dir.path(), &Choice::default(), &|| false).unwrap();
+        let found = scan_files(dir.path(), &ScanOptions::default(), &|| false).unwrap();
         let expected: Vec<[u8; 20]> = whole.chunks(16_384).map(|piece| Sha1::digest(piece).into()).collect();
         for threads in [1, 2, 7] {
             let progress = Progress::default();

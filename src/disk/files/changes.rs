@@ -1,4 +1,4 @@
-//! Files that other programs change while a torrent works on them: finding them, and keeping them in doubt until checked.
+//! Detects files changed by other programs while a torrent is open; they are doubted until rechecked.
 
 use std::fs;
 use std::io;
@@ -7,14 +7,14 @@ use std::sync::atomic::Ordering;
 use std::time::Instant;
 
 use super::{BEGUN, CHANGED, DOUBTED, EXACT, Files, SIZED};
-use crate::disk::fault;
-use crate::disk::rawio;
-use crate::disk::record::Note;
-use crate::disk::stamps::{Snapshot, Stamp};
+use crate::disk::error;
+use crate::disk::resume_format::JournalEntry;
+use crate::disk::stamps::{FileStamp, Snapshot};
+use crate::disk::sys;
 use crate::swarm::job::DiskFault;
 
 impl Files {
-    /// Raises `CHANGED` or `DOUBTED`, and keeps the file for [`Files::take_doubts`] if it was not doubted before.
+    /// Sets `CHANGED` or `DOUBTED`; queues a newly doubted file for [`Files::take_doubts`].
     pub(super) fn doubt(&self, file: u32, flag: u8) {
         let Some(flags) = self.flags.get(file as usize) else { return };
         if flags.fetch_or(flag | DOUBTED, Ordering::AcqRel) & DOUBTED == 0 {
@@ -24,7 +24,7 @@ impl Files {
         }
     }
 
-    /// Files that were found changed since the last call. They stay doubted until they are checked.
+    /// Takes the files found changed since the last call. They stay doubted until they are rechecked.
     #[must_use]
     pub fn take_doubts(&self) -> Vec<u32> {
         if !self.has_doubts.swap(false, Ordering::AcqRel) {
@@ -33,49 +33,54 @@ impl Files {
         std::mem::take(&mut self.doubts.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Files that were found changed and not checked since.
+    /// Returns the files found changed and not rechecked since.
     pub fn doubted(&self) -> impl Iterator<Item = u32> {
         (0..self.flags.len() as u32).filter(|n| self.flag(*n, DOUBTED))
     }
 
-    /// Has the journal note how files were left that nothing was written to for a moment. Returns when to call it again,
-    /// if there are others.
-    pub fn end_bursts(&self, now: Instant, journal: &dyn Fn(Note)) -> Option<Instant> {
+    /// Ends the bursts of writes that are over, and reports the mtimes of their files to `journal`.
+    ///
+    /// Returns when to call this again, if there are other bursts.
+    pub fn end_bursts(&self, now: Instant, journal: &dyn Fn(JournalEntry)) -> Option<Instant> {
         self.stamps.end_bursts(now, journal)
     }
 
-    /// The stamps of all files, for the record. Files that another one has taken the place of are doubted.
-    pub fn stamps(&self, journal: &dyn Fn(Note)) -> Snapshot {
-        let snapshot = self.stamps.snapshot(|n| self.look(n).ok().flatten(), journal);
+    /// Returns the stamps of all files, for the resume data.
+    ///
+    /// Doubts files that were replaced by another file.
+    pub fn stamps(&self, journal: &dyn Fn(JournalEntry)) -> Snapshot {
+        let snapshot = self.stamps.snapshot(|n| self.stat(n).ok().flatten(), journal);
         snapshot.foreign.iter().for_each(|n| self.doubt(*n, DOUBTED));
         snapshot
     }
 
-    /// Looks whether files that are open were changed by others. Those that were deleted, replaced or cut are not read
-    /// or written again until checked; the first that was not known to be tells the fault.
+    /// Checks whether open files were changed by other programs.
+    ///
+    /// Deleted, replaced or truncated files are not read or written again until they are rechecked. Returns the fault
+    /// of the first one that is newly found.
     pub fn watch(&self) -> Option<DiskFault> {
         let mut lost = None;
         for (n, open) in self.handles.of(self.id) {
             let Ok(meta) = open.metadata() else { continue };
             let short = self.flag(n, SIZED) && self.file(n).is_ok_and(|f| meta.len() < f.length);
             let replaced = match fs::symlink_metadata(self.path(n)) {
-                Ok(there) => rawio::inode(&there) != rawio::inode(&meta),
+                Ok(there) => sys::inode(&there) != sys::inode(&meta),
                 Err(error) => error.kind() == io::ErrorKind::NotFound,
             };
-            if rawio::is_deleted(&meta) || short || replaced {
+            if sys::is_deleted(&meta) || short || replaced {
                 if !self.flag(n, CHANGED) {
                     let how = if short { "was cut short" } else { "was removed or replaced" };
-                    lost = lost.or_else(|| Some(fault::changed(&self.path(n), how)));
+                    lost = lost.or_else(|| Some(error::changed(&self.path(n), how)));
                 }
                 self.doubt(n, CHANGED);
                 self.handles.close((self.id, n));
                 continue;
             }
-            if rawio::names(&meta) > 1 {
+            if sys::names(&meta) > 1 {
                 // The next write looks, before it opens it again, whether the torrent needs a copy of its own.
                 self.handles.close_writer((self.id, n));
             }
-            if self.flag(n, EXACT) && !self.stamps.is_as_left(n, Some(Stamp::new(&meta))) {
+            if self.flag(n, EXACT) && !self.stamps.is_as_left(n, Some(FileStamp::new(&meta))) {
                 self.doubt(n, DOUBTED);
             }
         }
@@ -85,7 +90,7 @@ impl Files {
     /// Whether a file is there and is not as it was left; the inner value tells whether it may still be the same file.
     #[must_use]
     pub fn is_changed(&self, file: u32) -> Option<bool> {
-        let now = self.look(file).ok().flatten()?;
+        let now = self.stat(file).ok().flatten()?;
         let Some(then) = self.stamps.known(file) else {
             // It was gone, as far as is known, and somebody has made one of this name.
             return (!self.flag(file, BEGUN)).then_some(false);
@@ -98,18 +103,18 @@ impl Files {
     #[must_use]
     pub fn is_ours(&self, file: u32) -> bool {
         let ours = |now| !self.flag(file, CHANGED | DOUBTED) && self.stamps.is_as_left(file, Some(now));
-        self.look(file).is_ok_and(|now| now.is_none_or(ours))
+        self.stat(file).is_ok_and(|now| now.is_none_or(ours))
     }
 
     /// Compares all files with how they were left: one look at each, no byte is read. Returns those that another program
     /// has changed or removed; they are doubted from then on.
     ///
     /// # Errors
-    /// When something else than a plain file has the place of one, or it is longer than the torrent says.
+    /// If a path holds something other than a regular file, or a file is longer than in the torrent.
     pub fn compare(&self) -> Result<Vec<u32>, DiskFault> {
         for (n, _) in self.layout.files().iter().enumerate().filter(|(_, f)| !f.pad && f.length > 0) {
             let n = n as u32;
-            if !self.flag(n, DOUBTED) && (!self.flag(n, BEGUN) || self.stamps.is_as_left(n, self.look(n)?)) {
+            if !self.flag(n, DOUBTED) && (!self.flag(n, BEGUN) || self.stamps.is_as_left(n, self.stat(n)?)) {
                 continue;
             }
             self.doubt(n, DOUBTED);

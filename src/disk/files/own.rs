@@ -3,11 +3,11 @@
 use std::sync::PoisonError;
 
 use super::{BEGUN, CHANGED, DOUBTED, Files};
-use crate::disk::fault::Doing;
+use crate::disk::beneath::Access;
+use crate::disk::error::DiskOp;
 use crate::disk::own_copy;
-use crate::disk::paths::Access;
-use crate::disk::rawio;
-use crate::disk::stamps::Stamp;
+use crate::disk::stamps::FileStamp;
+use crate::disk::sys;
 use crate::swarm::job::DiskFault;
 
 impl Files {
@@ -17,7 +17,7 @@ impl Files {
     /// # Errors
     /// When two files of the torrent are one, or no copy can be made.
     pub(super) fn detach(&self, file: u32) -> Result<(), DiskFault> {
-        let linked = || std::fs::symlink_metadata(self.path(file)).is_ok_and(|meta| rawio::names(&meta) > 1);
+        let linked = || std::fs::symlink_metadata(self.path(file)).is_ok_and(|meta| sys::names(&meta) > 1);
         if self.handles.get((self.id, file), true).is_some() || self.flag(file, CHANGED) || !linked() {
             return Ok(());
         }
@@ -25,17 +25,17 @@ impl Files {
         let _alone = self.writing.write().unwrap_or_else(PoisonError::into_inner);
         let entry = self.file(file)?;
         let Ok(open) = self.open(&entry.path, Access::Write) else { return Ok(()) };
-        let words = |error: std::io::Error| self.refused(file, Doing::Write, &error);
+        let words = |error: std::io::Error| self.refused(file, DiskOp::Write, &error);
         let meta = open.metadata().map_err(words)?;
         let part = file == self.part();
-        if rawio::names(&meta) < 2 || meta.len() > entry.length || !(part || self.flag(file, BEGUN)) {
+        if sys::names(&meta) < 2 || meta.len() > entry.length || !(part || self.flag(file, BEGUN)) {
             return Ok(());
         }
         if !part {
             let mut owners = self.owners.lock().unwrap_or_else(PoisonError::into_inner);
             self.own(&mut owners, file, &meta, false)?;
         }
-        if rawio::has_exact_times(&open) && !self.stamps.is_as_left(file, Some(Stamp::new(&meta))) {
+        if sys::has_exact_times(&open) && !self.stamps.is_as_left(file, Some(FileStamp::new(&meta))) {
             self.doubt(file, DOUBTED);
         }
         let path = self.path(file);

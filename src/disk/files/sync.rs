@@ -1,4 +1,4 @@
-//! Making sure that what was written survives a power cut.
+//! Fsyncs written files and their folders, so that they survive a power loss.
 
 use std::io;
 use std::path::Path;
@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::{DIRTY, Files, NEW, UNSYNCED};
-use crate::disk::paths::{self, Access};
+use crate::disk::beneath::{self, Access};
 
 impl Files {
-    /// Syncs files that were written to, and their folders. Takes as long as the disk does.
+    /// Fsyncs the files written since the last sync, and the folders of new files.
+    ///
+    /// Blocks as long as the disk takes.
     pub fn sync(&self) {
         for n in 0..self.flags.len() as u32 {
             let was = self.lower(n, DIRTY | NEW);
@@ -30,16 +32,16 @@ impl Files {
     }
 
     fn sync_folders(&self, path: &Path) -> io::Result<()> {
-        path.ancestors().filter(|p| !p.as_os_str().is_empty()).try_for_each(|p| paths::sync_parent(&self.dir, p))
+        path.ancestors().filter(|p| !p.as_os_str().is_empty()).try_for_each(|p| beneath::sync_parent(&self.dir, p))
     }
 
-    /// Whether anything was written since the last sync.
+    /// Returns whether any file was written to since the last sync.
     #[must_use]
     pub fn is_dirty(&self) -> bool {
         self.flags.iter().any(|f| f.load(Ordering::Acquire) & DIRTY != 0)
     }
 
-    /// Whether the last sync of this file failed.
+    /// Returns whether the last sync of this file failed.
     #[must_use]
     pub fn sync_failed(&self, file: u32) -> bool {
         self.flag(file, UNSYNCED)

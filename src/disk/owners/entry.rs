@@ -1,11 +1,11 @@
-//! The record of a torrent's files in a download folder, as bytes: which paths they are, and whose.
+//! File format of ownership records: the paths of a torrent in a download folder, with their owners.
 //!
 //! ```text
-//! magic, version, clean, info-hash, then name, folder and root as texts with their length, pairs of files whose names
-//! differ in case alone, and for each file: hash of its path, hash of its path without regard to case, whose it is;
-//! SHA-1 of all that
+//! magic, version, clean, info-hash, then name, folder and root as strings with their length, number of twins, number
+//! of files, twins (pairs of files whose paths differ only in case), and for each file: hash of its path, hash of its
+//! case-folded path, owner; SHA-1 of all that
 //! ```
-//! Numbers are little-endian.
+//! Integers are little-endian.
 
 use sha1::{Digest, Sha1};
 
@@ -13,93 +13,92 @@ use crate::wire::message::InfoHash;
 
 const MAGIC: &[u8; 8] = b"TTUIOWNR";
 const VERSION: u32 = 1;
-/// Bytes from the beginning of a record that hold all but the pairs and the files, whatever the names.
+/// Number of bytes from the start of a record that are sure to contain its head.
 pub(super) const HEAD: u64 = 64 * 1024;
-/// The longest text of a head, in bytes.
+/// Maximum length of a string in the head, in bytes.
 const TEXT: usize = 16 * 1024;
-/// Bytes of a file.
+/// Length of a file entry, in bytes.
 const FILE: usize = 17;
 
-/// Whose the file at a path of a torrent is.
+/// Who owns the file at a path of a torrent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
-pub enum Whose {
-    /// It is not there: the torrent will make it.
+pub enum FileOwner {
+    /// The file does not exist: the torrent will create it.
     Absent = 0,
-    /// The torrent made it, or the user let it be overwritten.
-    Made = 1,
-    /// It was there before the torrent, and bytes of it are the torrent's, or it has none but zeros. It is written to, and
-    /// never deleted.
-    Found = 2,
-    /// It was there before the torrent, and nothing tells yet whether it is the torrent's. Only zeros in it are written
-    /// over.
-    Unproven = 3,
-    /// It was there before the torrent, and nothing in it is the torrent's. It is not written to.
+    /// The torrent created the file, or the user allowed it to be overwritten.
+    Created = 1,
+    /// An existing file that contains data of the torrent, or only zeros. Written to, but never deleted.
+    Existing = 2,
+    /// An existing file of which it is not known yet whether it contains data of the torrent.
+    ///
+    /// Only zeros in it are overwritten.
+    Undecided = 3,
+    /// An existing file without data of the torrent. Not written to.
     Foreign = 4,
-    /// Another torrent owns it. It is read, and not written to.
-    Shared = 5,
-    /// Another torrent has taken the path since.
-    Lost = 6,
+    /// A file that belongs to another torrent. Read, but not written to.
+    OtherTorrent = 5,
+    /// A file whose path was taken over by another torrent. Not written to.
+    TakenOver = 6,
 }
 
-impl Whose {
-    pub(in crate::disk) const fn of(byte: u8) -> Option<Whose> {
+impl FileOwner {
+    pub(in crate::disk) const fn of(byte: u8) -> Option<FileOwner> {
         Some(match byte {
-            0 => Whose::Absent,
-            1 => Whose::Made,
-            2 => Whose::Found,
-            3 => Whose::Unproven,
-            4 => Whose::Foreign,
-            5 => Whose::Shared,
-            6 => Whose::Lost,
+            0 => FileOwner::Absent,
+            1 => FileOwner::Created,
+            2 => FileOwner::Existing,
+            3 => FileOwner::Undecided,
+            4 => FileOwner::Foreign,
+            5 => FileOwner::OtherTorrent,
+            6 => FileOwner::TakenOver,
             _ => return None,
         })
     }
 
-    /// Whether the path belongs to the torrent, so that no other may have it.
+    /// Returns whether the path belongs to the torrent, so that no other torrent may use it.
     pub(in crate::disk) const fn owns(self) -> bool {
-        matches!(self, Whose::Absent | Whose::Made | Whose::Found)
+        matches!(self, FileOwner::Absent | FileOwner::Created | FileOwner::Existing)
     }
 }
 
-/// What a record says before its files.
+/// The part of an ownership record before its files.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(in crate::disk) struct Head {
-    /// Whether it was written when the torrent was closed.
+    /// Whether the record was saved when the torrent was closed.
     pub clean: bool,
     pub torrent: InfoHash,
-    /// The torrent's name.
     pub name: String,
-    /// The download folder as the user named it.
+    /// The download folder as given by the user.
     pub dir: Vec<u8>,
-    /// The path that all its files are, or are below: links resolved, case folded.
+    /// Root of all files: their only top-level path or the download folder; canonical and case-folded.
     pub root: String,
 }
 
-/// A path of a torrent.
+/// A path of a torrent, as hashes, and its owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(in crate::disk) struct Path {
     pub exact: u64,
-    /// The same for all paths that differ in case or Unicode form alone.
+    /// Equal for paths that differ only in case or Unicode normalization.
     pub folded: u64,
-    pub whose: Whose,
+    pub whose: FileOwner,
 }
 
-/// A record.
+/// The ownership record of a torrent in a download folder.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(in crate::disk) struct Entry {
+pub(in crate::disk) struct OwnershipRecord {
     pub head: Head,
-    /// Pairs of files of the torrent whose paths differ in case or Unicode form alone, the first of each before the second.
+    /// Pairs of file indices, lower first, whose paths differ only in case or Unicode normalization.
     pub twins: Vec<(u32, u32)>,
     pub paths: Vec<Path>,
 }
 
-/// The first eight bytes of the SHA-1 of some bytes.
+/// Returns the first eight bytes of the SHA-1 of `bytes`, big-endian.
 pub(in crate::disk) fn digest(bytes: &[u8]) -> u64 {
     Sha1::digest(bytes)[..8].iter().fold(0, |n, byte| n << 8 | u64::from(*byte))
 }
 
-impl Entry {
+impl OwnershipRecord {
     pub(in crate::disk) fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(256 + self.paths.len() * FILE);
         out.extend_from_slice(MAGIC);
@@ -127,8 +126,8 @@ impl Entry {
         out
     }
 
-    /// The record that bytes are; `None` where they are damaged or of another version.
-    pub(in crate::disk) fn decode(bytes: &[u8]) -> Option<Entry> {
+    /// Parses a record; `None` if it is damaged or of another version.
+    pub(in crate::disk) fn decode(bytes: &[u8]) -> Option<OwnershipRecord> {
         let (body, sum) = bytes.split_at_checked(bytes.len().checked_sub(20)?)?;
         if Sha1::digest(body).as_slice() != sum {
             return None;
@@ -140,15 +139,16 @@ impl Entry {
             return None;
         }
         let twins = (0..twins).map(|_| Some((at.u32()?, at.u32()?))).collect::<Option<_>>()?;
-        let path =
-            |at: &mut Reader<'_>| Some(Path { exact: at.u64()?, folded: at.u64()?, whose: Whose::of(at.take(1)?[0])? });
+        let path = |at: &mut Reader<'_>| {
+            Some(Path { exact: at.u64()?, folded: at.u64()?, whose: FileOwner::of(at.take(1)?[0])? })
+        };
         let paths = (0..paths).map(|_| path(&mut at)).collect::<Option<_>>()?;
-        Some(Entry { head, twins, paths })
+        Some(OwnershipRecord { head, twins, paths })
     }
 }
 
 impl Head {
-    /// The head of the record that begins with these bytes.
+    /// Parses the head of a record from its first bytes.
     pub(in crate::disk) fn decode(bytes: &[u8]) -> Option<Head> {
         Reader { left: bytes }.head()
     }
@@ -204,17 +204,17 @@ mod tests {
             dir: b"/d\xff".to_vec(),
             root: "/d/caf\u{e9}".into(),
         };
-        let path = |n: u8| Path { exact: u64::from(n), folded: u64::MAX, whose: Whose::of(n).unwrap() };
-        let entry = Entry { head, twins: vec![(0, 6), (2, 3)], paths: (0..7).map(path).collect() };
+        let path = |n: u8| Path { exact: u64::from(n), folded: u64::MAX, whose: FileOwner::of(n).unwrap() };
+        let entry = OwnershipRecord { head, twins: vec![(0, 6), (2, 3)], paths: (0..7).map(path).collect() };
         let bytes = entry.encode();
-        assert_eq!(Entry::decode(&bytes).as_ref(), Some(&entry));
+        assert_eq!(OwnershipRecord::decode(&bytes).as_ref(), Some(&entry));
         assert_eq!(Head::decode(&bytes[..80]).as_ref(), Some(&entry.head));
         for n in 0..bytes.len() {
-            assert_eq!(Entry::decode(&bytes[..n]), None, "cut at {n}");
+            assert_eq!(OwnershipRecord::decode(&bytes[..n]), None, "cut at {n}");
             let mut bad = bytes.clone();
             bad[n] ^= 0x11;
-            assert_eq!(Entry::decode(&bad), None, "byte {n}");
+            assert_eq!(OwnershipRecord::decode(&bad), None, "byte {n}");
         }
-        assert_eq!(Whose::of(7), None);
+        assert_eq!(FileOwner::of(7), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use crate::disk::fault;
+use crate::disk::error;
 use crate::swarm::job::{DiskFault, FaultKind};
 
 /// The fault of files that were there before, or that another program has put in the place of the torrent's.
@@ -24,7 +24,7 @@ pub(super) fn occupied(path: &Path, count: usize, changed: bool) -> DiskFault {
 /// The fault of two files that are one on a file system that is blind to case.
 #[must_use]
 pub(in crate::disk) fn one_file(a: &Path, b: &Path) -> DiskFault {
-    fault::other(format!(
+    error::other(format!(
         "{} and {} are one file here, and two in the torrent: choose a folder on a file system that tells their names apart",
         a.display(),
         b.display()

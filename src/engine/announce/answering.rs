@@ -1,33 +1,37 @@
-//! Where the answers to one announce go. It is made over IPv4 and IPv6 alike where there are both, so there may be two:
-//! the first one counts at once, and of the second the addresses.
+//! Merges the responses to one announce that is made over IPv4 and IPv6 (BEP 7). The first response is delivered at
+//! once; of a second response only the peers are used.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Done;
-use crate::wire::tracker::{AnnounceError, AnnounceEvent, AnnounceReply};
+use super::Callback;
+use crate::wire::tracker::{AnnounceError, AnnounceEvent, AnnounceResponse};
 
-/// Gets addresses that came after the answer.
-pub type More = Box<dyn FnOnce(Vec<SocketAddr>) + Send>;
+/// Callback for peers that arrive after the first response.
+pub type LatePeersCallback = Box<dyn FnOnce(Vec<SocketAddr>) + Send>;
 
-/// The answers to one announce.
-pub struct Answering(Mutex<State>);
+/// The pending result of one announce, shared by its attempts over IPv4 and IPv6.
+pub struct PendingAnnounce(Mutex<State>);
 
 struct State {
-    /// Attempts that are not over.
+    /// The number of unfinished attempts.
     open: usize,
-    /// Every attempt is waited for: a last word that has reached one family is to reach the other too.
+    /// Wait for every attempt: a `stopped` announce must reach the tracker over both address families.
     last: bool,
-    done: Option<Done<AnnounceReply, AnnounceError>>,
-    more: Option<More>,
-    reply: Option<AnnounceReply>,
+    done: Option<Callback<AnnounceResponse, AnnounceError>>,
+    more: Option<LatePeersCallback>,
+    reply: Option<AnnounceResponse>,
     error: Option<AnnounceError>,
 }
 
-impl Answering {
-    /// For one attempt, and for those that [`begin`](Self::begin) adds.
-    pub fn new(event: AnnounceEvent, done: Done<AnnounceReply, AnnounceError>, more: More) -> Arc<Self> {
-        Arc::new(Answering(Mutex::new(State {
+impl PendingAnnounce {
+    /// Creates the result of an announce with one attempt.
+    pub fn new(
+        event: AnnounceEvent,
+        done: Callback<AnnounceResponse, AnnounceError>,
+        more: LatePeersCallback,
+    ) -> Arc<Self> {
+        Arc::new(PendingAnnounce(Mutex::new(State {
             open: 1,
             last: event == AnnounceEvent::Stopped,
             done: Some(done),
@@ -41,12 +45,12 @@ impl Answering {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// There is one more attempt.
-    pub fn begin(&self) {
+    /// Adds an attempt.
+    pub fn add_attempt(&self) {
         self.lock().open += 1;
     }
 
-    /// Nobody is to hear any answer.
+    /// Drops the callbacks without calling them: no result is reported.
     pub fn mute(&self) {
         let mut state = self.lock();
         let dropped = (state.done.take(), state.more.take());
@@ -54,14 +58,14 @@ impl Answering {
         drop(dropped);
     }
 
-    /// No attempt will come to anything any more.
+    /// Fails all remaining attempts with this error.
     pub fn fail(&self, error: AnnounceError) {
         self.lock().open = 1;
         self.answer(Err(error));
     }
 
-    /// An attempt is over.
-    pub fn answer(&self, result: Result<AnnounceReply, AnnounceError>) {
+    /// Ends one attempt with this result.
+    pub fn answer(&self, result: Result<AnnounceResponse, AnnounceError>) {
         let mut state = self.lock();
         state.open = state.open.saturating_sub(1);
         if state.done.is_none() {
@@ -74,7 +78,7 @@ impl Answering {
         }
         match result {
             Ok(reply) => state.reply = Some(reply),
-            // What the first one failed with is told.
+            // If all attempts fail, the first error is reported.
             Err(error) => _ = state.error.get_or_insert(error),
         }
         if state.open > 0 && (state.last || state.reply.is_none()) {
@@ -104,21 +108,21 @@ mod tests {
         More(usize),
     }
 
-    fn answering(event: AnnounceEvent, attempts: usize) -> (Arc<Answering>, mpsc::Receiver<Heard>) {
+    fn answering(event: AnnounceEvent, attempts: usize) -> (Arc<PendingAnnounce>, mpsc::Receiver<Heard>) {
         let (tell, told) = mpsc::channel();
         let also = tell.clone();
-        let done = move |result: Result<AnnounceReply, AnnounceError>| {
+        let done = move |result: Result<AnnounceResponse, AnnounceError>| {
             tell.send(Heard::Done(result.map(|reply| reply.peers.len()).map_err(|error| error.why))).unwrap();
         };
         let more = move |peers: Vec<SocketAddr>| also.send(Heard::More(peers.len())).unwrap();
-        let it = Answering::new(event, Box::new(done), Box::new(more));
-        (1..attempts).for_each(|_| it.begin());
+        let it = PendingAnnounce::new(event, Box::new(done), Box::new(more));
+        (1..attempts).for_each(|_| it.add_attempt());
         (it, told)
     }
 
-    fn reply(peers: u16) -> Result<AnnounceReply, AnnounceError> {
+    fn reply(peers: u16) -> Result<AnnounceResponse, AnnounceError> {
         let peers = (1..=peers).map(|port| SocketAddr::from(([10, 0, 0, 1], port))).collect();
-        Ok(AnnounceReply { peers, ..AnnounceReply::default() })
+        Ok(AnnounceResponse { peers, ..AnnounceResponse::default() })
     }
 
     fn all(told: &mpsc::Receiver<Heard>) -> Vec<Heard> {
@@ -132,7 +136,7 @@ mod tests {
         assert_eq!(all(&told), [Heard::Done(Ok(3))]);
         it.answer(reply(2));
         assert_eq!(all(&told), [Heard::More(2)]);
-        // Where one fails the other is waited for, and its answer counts.
+        // If one attempt fails, the other one's response is the result.
         for replies in [[Err(AnnounceError::new("black hole")), reply(1)], [reply(1), Err(AnnounceError::new("late"))]]
         {
             let (it, told) = answering(AnnounceEvent::None, 2);

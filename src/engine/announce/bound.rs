@@ -1,4 +1,5 @@
-//! HTTP connections, from one address of this machine only where that is wished. They can be ended while they are being made.
+//! TCP connector and transport for `ureq`. A local address to bind to can be set, and a connection can be shut down
+//! while it is being established.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
@@ -11,28 +12,28 @@ use ureq::unversioned::transport::{
 };
 use ureq::{Error, Timeout};
 
-/// Takes what ends a connection.
+/// Registers the handle that shuts a connection down.
 type Register = dyn Fn(Weak<dyn ShutdownHandle>) -> Result<(), Error> + Send + Sync;
 
-/// The longest time for an address while there is another one to try.
+/// The connect timeout per address while other addresses remain to be tried.
 const TURN: Duration = Duration::from_secs(3);
-/// Addresses remembered for not having answered.
+/// The maximum number of unresponsive addresses remembered.
 const SILENT: usize = 64;
 
-/// Connects, from this address if there is one.
+/// Connects over TCP, from the local address `ip` if it is set.
 #[derive(Debug, Default)]
-pub(super) struct Bound {
+pub(super) struct BoundConnector {
     pub(super) ip: Option<IpAddr>,
-    /// Addresses that did not answer: tried after the others.
+    /// Addresses that could not be connected to, which are tried last.
     silent: Mutex<Vec<SocketAddr>>,
 }
 
-impl<In: Transport> Connector<In> for Bound {
-    type Out = Either<In, Line>;
+impl<In: Transport> Connector<In> for BoundConnector {
+    type Out = Either<In, BoundTransport>;
 
     fn connect(&self, details: &ConnectionDetails<'_>, chained: Option<In>) -> Result<Option<Self::Out>, Error> {
         if chained.is_some() {
-            // Through a proxy, which was connected to from here as well.
+            // The proxy connector has already connected, also through a `BoundConnector`.
             return Ok(chained.map(Either::A));
         }
         let fits = |addr: &&SocketAddr| self.ip.is_none_or(|ip| ip.is_ipv4() == addr.is_ipv4());
@@ -46,14 +47,14 @@ impl<In: Transport> Connector<In> for Bound {
             self.ip.map_or_else(|| "it has no address".to_owned(), |ip| format!("it cannot be reached from {ip}"));
         let mut last = io::Error::new(ErrorKind::Unsupported, words);
         for (n, addr) in addrs.iter().enumerate() {
-            // An address that does not answer leaves time for the others.
+            // Splits the remaining time, so that an unresponsive address leaves time for the others.
             let turn = all.map_or(TURN, |all| TURN.min(all / addrs.len() as u32));
             let time = if n + 1 < addrs.len() { Some(turn) } else { all.map(|all| all - turn * n as u32) };
             match self.dial(*addr, time, &*details.register_shutdown) {
                 Ok(stream) => {
                     stream.set_nodelay(details.config.no_delay())?;
                     let (input, output) = (details.config.input_buffer_size(), details.config.output_buffer_size());
-                    return Ok(Some(Either::B(Line { stream, buffers: LazyBuffers::new(input, output) })));
+                    return Ok(Some(Either::B(BoundTransport { stream, buffers: LazyBuffers::new(input, output) })));
                 }
                 Err(Error::Io(error)) => last = error,
                 Err(other) => return Err(other),
@@ -67,9 +68,9 @@ impl<In: Transport> Connector<In> for Bound {
     }
 }
 
-impl Bound {
+impl BoundConnector {
     pub(super) fn new(ip: Option<IpAddr>) -> Self {
-        Bound { ip, ..Bound::default() }
+        BoundConnector { ip, ..BoundConnector::default() }
     }
 
     fn dial(&self, addr: SocketAddr, time: Option<Duration>, register: &Register) -> Result<Arc<TcpStream>, Error> {
@@ -78,7 +79,7 @@ impl Bound {
             socket.bind(&SocketAddr::new(ip, 0).into())?;
         }
         let stream = Arc::new(TcpStream::from(socket));
-        // Before it is connected: where the system allows it, an attempt can be ended too.
+        // Registered before connecting: where the system supports it, the shutdown also aborts a connect in progress.
         let ends: Weak<TcpStream> = Arc::downgrade(&stream);
         register(ends as Weak<dyn ShutdownHandle>)?;
         let socket = SockRef::from(&*stream);
@@ -90,7 +91,10 @@ impl Bound {
     }
 }
 
-/// The time that is left, if it is bounded.
+/// Returns the remaining time, `None` if unbounded.
+///
+/// # Errors
+/// If the time is up.
 fn wait(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
     match timeout.after.is_zero() {
         true => Err(Error::Timeout(timeout.reason)),
@@ -98,14 +102,14 @@ fn wait(timeout: NextTimeout) -> Result<Option<Duration>, Error> {
     }
 }
 
-/// A connection.
+/// A TCP connection made by [`BoundConnector`].
 #[derive(Debug)]
-pub(super) struct Line {
+pub(super) struct BoundTransport {
     stream: Arc<TcpStream>,
     buffers: LazyBuffers,
 }
 
-/// A socket says in two ways that its time is up.
+/// Maps both error kinds of a socket timeout to `Error::Timeout`.
 fn late(error: io::Error, timeout: NextTimeout) -> Error {
     match error.kind() {
         ErrorKind::WouldBlock | ErrorKind::TimedOut => Error::Timeout(timeout.reason),
@@ -113,7 +117,7 @@ fn late(error: io::Error, timeout: NextTimeout) -> Error {
     }
 }
 
-impl Transport for Line {
+impl Transport for BoundTransport {
     fn buffers(&mut self) -> &mut dyn Buffers {
         &mut self.buffers
     }
@@ -140,7 +144,7 @@ impl Transport for Line {
     }
 
     fn is_open(&mut self) -> bool {
-        // One that is idle has nothing to say: whatever can be read from it, its end too, means that it is over.
+        // An idle HTTP connection must have nothing to read: any byte, and end of file, means that it cannot be reused.
         let quiet = |stream: &TcpStream| matches!(stream.peek(&mut [0]), Err(e) if e.kind() == ErrorKind::WouldBlock);
         let open = self.stream.set_nonblocking(true).is_ok() && quiet(&self.stream);
         open && self.stream.set_nonblocking(false).is_ok()

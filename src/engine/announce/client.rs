@@ -1,5 +1,5 @@
-//! HTTP requests under rules: names are looked up under them, and redirects are followed by hand, so that no URL of a
-//! stranger leads to where it may not.
+//! HTTP client that checks every resolved address and redirect against a policy (SSRF protection). Redirects are
+//! followed manually, so that an untrusted URL cannot reach hosts on the private network that it must not reach.
 
 use std::fmt;
 use std::io;
@@ -15,124 +15,124 @@ use ureq::unversioned::transport::{ConnectProxyConnector, Connector, NextTimeout
 use ureq::{Agent, Body};
 use url::Url;
 
-use super::bound::Bound;
-use super::names::{Names, Unknown};
-use crate::disk::fault;
+use super::bound::BoundConnector;
+use super::names::{HostResolver, ResolveError};
+use crate::disk::error;
 use crate::limits;
 use crate::wire::metainfo::urls;
-use crate::wire::text;
+use crate::wire::sanitize;
 
-/// A server's answer.
 pub(super) type Response = ureq::http::Response<Body>;
 
-/// Addresses of a host that are tried.
+/// The maximum number of resolved addresses tried per host.
 const ADDRESSES: usize = 16;
 
-/// One thread's way to make requests.
+/// The HTTP client of one thread.
 pub(super) struct Client {
     pub(super) agent: Agent,
-    pub(super) rules: Arc<Rules>,
+    pub(super) rules: Arc<RequestPolicy>,
 }
 
-/// Ends the request that a client makes, whatever it waits for, and all that it would make.
-pub(super) struct Ender {
+/// Cancels the current request of a [`Client`] and all later ones.
+pub(super) struct CancelHandle {
     agent: Agent,
-    rules: Arc<Rules>,
+    rules: Arc<RequestPolicy>,
 }
 
-impl Ender {
+impl CancelHandle {
     pub(super) fn end(&self) {
         self.rules.ended.store(true, Ordering::Relaxed);
         self.agent.clone().shutdown();
     }
 }
 
-/// Why a request came to nothing.
+/// Why a request failed.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct Fault {
-    /// In words, safe to print.
+pub(super) struct HttpError {
+    /// The message, safe to print.
     pub(super) words: String,
-    /// Its host did not answer at all, so others need not ask it either.
-    pub(super) dead: bool,
+    /// The host did not respond at all, so that other requests to it are pointless.
+    pub(super) host_unreachable: bool,
 }
 
-impl Fault {
+impl HttpError {
     pub(super) fn new(words: impl Into<String>) -> Self {
-        Fault { words: words.into(), dead: false }
+        HttpError { words: words.into(), host_unreachable: false }
     }
 
     pub(super) fn late() -> Self {
-        Fault { words: "no answer in time".into(), dead: true }
+        HttpError { words: "no answer in time".into(), host_unreachable: true }
     }
 }
 
-impl From<ureq::Error> for Fault {
+impl From<ureq::Error> for HttpError {
     fn from(error: ureq::Error) -> Self {
         let dead = match &error {
             ureq::Error::Timeout(_) | ureq::Error::HostNotFound => true,
-            // `Other` is what we refuse ourselves; and that files are open here says nothing of the host.
-            ureq::Error::Io(e) => e.kind() != io::ErrorKind::Other && !fault::is_out_of_handles(e),
+            // `ErrorKind::Other` is a refusal by our own policy, and running out of file handles says nothing about
+            // the host.
+            ureq::Error::Io(e) => e.kind() != io::ErrorKind::Other && !error::is_out_of_handles(e),
             _ => false,
         };
-        Fault { words: words(&error), dead }
+        HttpError { words: describe_error(&error), host_unreachable: dead }
     }
 }
 
 impl Client {
-    pub(super) fn new(config: &Config, bind: Option<IpAddr>, names: &Names) -> Self {
-        let rules = Arc::new(Rules::default());
-        let guard = Guard { names: names.clone(), rules: Arc::clone(&rules), bind };
-        let bound = ().chain(ConnectProxyConnector::default()).chain(Bound::new(bind));
+    pub(super) fn new(config: &Config, bind: Option<IpAddr>, names: &HostResolver) -> Self {
+        let rules = Arc::new(RequestPolicy::default());
+        let guard = CheckedResolver { names: names.clone(), rules: Arc::clone(&rules), bind };
+        let bound = ().chain(ConnectProxyConnector::default()).chain(BoundConnector::new(bind));
         let agent = Agent::with_parts(config.clone(), bound.chain(RustlsConnector::default()), guard);
         Client { agent, rules }
     }
 
-    pub(super) fn ender(&self) -> Ender {
-        Ender { agent: self.agent.clone(), rules: Arc::clone(&self.rules) }
+    pub(super) fn cancel_handle(&self) -> CancelHandle {
+        CancelHandle { agent: self.agent.clone(), rules: Arc::clone(&self.rules) }
     }
 
-    /// Whether it can make no more requests.
+    /// Returns whether the client has been canceled and can make no more requests.
     pub(super) fn ended(&self) -> bool {
-        Rules::get(&self.rules.ended)
+        RequestPolicy::get(&self.rules.ended)
     }
 
-    /// Makes a request and follows redirects, each hop under the rules; `range` is the first byte and the last that are
-    /// wanted. The whole of it must be over by the deadline, if there is one.
+    /// Sends a GET request and follows redirects, checking each hop against the policy. `range` holds the first and the
+    /// last byte (inclusive) to request. All hops together must finish before `deadline`.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// If there is no response, or if a redirect leads to a magnet link.
     pub(super) fn get(
         &self,
         url: Url,
         range: Option<(u64, u64)>,
         deadline: Option<Instant>,
-    ) -> Result<Response, Fault> {
+    ) -> Result<Response, HttpError> {
         match self.reach(url, range, deadline)? {
             Reached::Answer(response) => Ok(*response),
-            Reached::Magnet(_) => Err(Fault::new("it redirects to a magnet URL: refused")),
+            Reached::Magnet(_) => Err(HttpError::new("it redirects to a magnet URL: refused")),
         }
     }
 
-    /// The same, where a redirect may lead to a magnet link.
+    /// Same as [`get`](Self::get), but a redirect may lead to a magnet link.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// If there is no response.
     pub(super) fn reach(
         &self,
         mut url: Url,
         range: Option<(u64, u64)>,
         deadline: Option<Instant>,
-    ) -> Result<Reached, Fault> {
+    ) -> Result<Reached, HttpError> {
         self.rules.forbidden.store(false, Ordering::Relaxed);
         self.rules.public_only.store(false, Ordering::Relaxed);
         for _ in 0..=limits::REDIRECTS {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             if left.is_some_and(|left| left.is_zero()) {
-                return Err(Fault::late());
+                return Err(HttpError::late());
             }
             let mut request = self.agent.get(url.as_str());
             if let Some((first, last)) = range {
-                // Bytes of a range are bytes of the file, never of a packed one.
+                // A byte range of a compressed representation would not be a range of the file.
                 request =
                     request.header("range", format!("bytes={first}-{last}")).header("accept-encoding", "identity");
             }
@@ -144,60 +144,59 @@ impl Client {
             if to.trim_start().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case("magnet:")) {
                 return Ok(Reached::Magnet(to.to_owned()));
             }
-            // From a public host, and from anywhere after one, there is no way back into a private network.
-            if !Rules::get(&self.rules.private) {
+            // Once a public host has been visited, no redirect may lead back into a private network.
+            if !RequestPolicy::get(&self.rules.private) {
                 self.rules.public_only.store(true, Ordering::Relaxed);
             }
-            let next = url.join(to).map_err(|_| Fault::new("it redirects to something that is no URL"))?;
+            let next = url.join(to).map_err(|_| HttpError::new("it redirects to something that is no URL"))?;
             url = parse(next.as_str()).map_err(|_| {
-                Fault::new(format!("it redirects to a {} URL: refused", text::clean(next.scheme(), 20)))
+                HttpError::new(format!("it redirects to a {} URL: refused", sanitize::sanitize(next.scheme(), 20)))
             })?;
         }
-        Err(Fault::new(format!("it redirects more than {} times", limits::REDIRECTS)))
+        Err(HttpError::new(format!("it redirects more than {} times", limits::REDIRECTS)))
     }
 }
 
-/// Where a request has led.
+/// Where a request and its redirects ended.
 pub(super) enum Reached {
-    /// To a server's answer.
     Answer(Box<Response>),
-    /// To a magnet link, as a redirect of many indexers does.
+    /// A redirect to a magnet link, as many indexers send.
     Magnet(String),
 }
 
-/// What is known of the address of the request under way, and what it must be. Shared with the resolver.
+/// The policy for the current request and what was learned about its address. Shared with the [`CheckedResolver`].
 #[derive(Debug, Default)]
-pub(super) struct Rules {
-    /// The address must not be a private one: the redirect comes from a public host.
+pub(super) struct RequestPolicy {
+    /// Refuse private addresses: a public host has redirected here.
     pub(super) public_only: AtomicBool,
-    /// The path need not look like a tracker's.
+    /// Allow any path on a private address, not only the paths of trackers.
     pub(super) any_path: AtomicBool,
-    /// A private address is asked for `.torrent` files only.
+    /// On a private address, allow only `.torrent` paths without a query.
     pub(super) torrents_only: AtomicBool,
-    /// A private address may be asked for what lies there, and not be told anything: no query.
+    /// On a private address, refuse URLs with a query, which could be a command to a device.
     pub(super) no_query: AtomicBool,
-    /// Addresses of both families are tried, one after the other.
+    /// Try the addresses of both families one after the other, instead of choosing a family.
     pub(super) any_family: AtomicBool,
-    /// The last address was a private one.
+    /// The last resolved host has a private address.
     pub(super) private: AtomicBool,
-    /// A rule forbade the last request.
+    /// The policy refused the last request.
     pub(super) forbidden: AtomicBool,
-    /// No more requests are to be made.
+    /// The client was canceled.
     pub(super) ended: AtomicBool,
-    /// Which family the request is to go over.
+    /// The address family of the request.
     pub(super) families: Mutex<Families>,
 }
 
-/// Which family of addresses a request goes over, where its host has both.
+/// Selects the address family of a request whose host has both.
 #[derive(Default)]
 pub(super) struct Families {
-    /// IPv6 and no other, or IPv4.
+    /// Use this family only: IPv6 if true, otherwise IPv4.
     pub(super) only: Option<bool>,
-    /// IPv4 (first) or IPv6 did not work lately.
+    /// IPv4 (index 0) or IPv6 (index 1) failed recently and is avoided.
     pub(super) rests: [bool; 2],
-    /// Makes the same request over IPv6 as well.
+    /// Starts the same request over IPv6 too.
     pub(super) twin: Option<Box<dyn FnOnce() + Send>>,
-    /// What was chosen where there was a choice.
+    /// The family chosen when the host had both: IPv6 if true.
     pub(super) chosen: Option<bool>,
 }
 
@@ -208,7 +207,8 @@ impl fmt::Debug for Families {
 }
 
 impl Families {
-    /// Whether the request goes over IPv6 now that its host has both, and what makes it over both.
+    /// Returns whether to use IPv6 for a host with both families. Also returns the callback that starts a second
+    /// request, if there is to be one.
     fn choose(&mut self) -> (bool, Option<Box<dyn FnOnce() + Send>>) {
         let (v6, twin) = match (self.only, self.rests) {
             (Some(v6), _) => (v6, None),
@@ -222,7 +222,7 @@ impl Families {
     }
 }
 
-impl Rules {
+impl RequestPolicy {
     pub(super) fn get(flag: &AtomicBool) -> bool {
         flag.load(Ordering::Relaxed)
     }
@@ -232,37 +232,37 @@ impl Rules {
     }
 }
 
-/// Looks names up and applies the rules to what comes out, so that no name can lead where its URL may not.
-pub(super) struct Guard {
-    pub(super) names: Names,
-    pub(super) rules: Arc<Rules>,
-    /// The address that connections are made from: those of the other family are of no use then.
+/// Resolves host names and checks the addresses against the [`RequestPolicy`].
+pub(super) struct CheckedResolver {
+    pub(super) names: HostResolver,
+    pub(super) rules: Arc<RequestPolicy>,
+    /// The local address of sockets; addresses of the other family are discarded.
     pub(super) bind: Option<IpAddr>,
 }
 
-impl fmt::Debug for Guard {
+impl fmt::Debug for CheckedResolver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Guard")
     }
 }
 
-impl Guard {
+impl CheckedResolver {
     fn look_up(&self, uri: &Uri, timeout: NextTimeout) -> Result<Vec<SocketAddr>, ureq::Error> {
         let name = uri.host().ok_or(ureq::Error::HostNotFound)?;
         let usual = if uri.scheme_str() == Some("https") { 443 } else { 80 };
         let time = timeout.not_zero().map_or(limits::TRACKER_CONNECT, |time| *time);
-        let ended = || Rules::get(&self.rules.ended);
+        let ended = || RequestPolicy::get(&self.rules.ended);
         let found = self.names.look_up(name, uri.port_u16().unwrap_or(usual), Instant::now() + time, &ended);
         found.map_err(|why| match why {
-            Unknown::NotFound => ureq::Error::HostNotFound,
-            Unknown::Late => ureq::Error::Timeout(ureq::Timeout::Resolve),
-            Unknown::Ended => ureq::Error::Io(io::ErrorKind::NotConnected.into()),
+            ResolveError::NotFound => ureq::Error::HostNotFound,
+            ResolveError::Timeout => ureq::Error::Timeout(ureq::Timeout::Resolve),
+            ResolveError::Ended => ureq::Error::Io(io::ErrorKind::NotConnected.into()),
         })
     }
 
-    /// Why a rule forbids this, if one does.
+    /// Returns why the policy refuses this request, if it does.
     fn forbids(&self, uri: &Uri, private: bool) -> Option<&'static str> {
-        let on = Rules::get;
+        let on = RequestPolicy::get;
         if private && on(&self.rules.public_only) {
             return Some("it redirects to a private address: refused");
         }
@@ -277,10 +277,10 @@ impl Guard {
     }
 }
 
-impl Resolver for Guard {
+impl Resolver for CheckedResolver {
     fn resolve(&self, uri: &Uri, config: &Config, timeout: NextTimeout) -> Result<ResolvedSocketAddrs, ureq::Error> {
         let mut found = self.look_up(uri, timeout)?;
-        // Where there is a proxy this is its address; the rest is its business.
+        // With a proxy this is the proxy's address; the proxy resolves the target itself.
         if config.proxy().is_none() {
             let private = found.iter().any(|addr| urls::is_private(addr.ip()));
             self.rules.private.store(private, Ordering::Relaxed);
@@ -290,7 +290,7 @@ impl Resolver for Guard {
             }
             let fits = |v6: bool| self.bind.is_none_or(|ip| ip.is_ipv6() == v6);
             let has = |v6: bool| fits(v6) && found.iter().any(|addr| addr.is_ipv6() == v6);
-            if !Rules::get(&self.rules.any_family) {
+            if !RequestPolicy::get(&self.rules.any_family) {
                 let (v4, v6) = (has(false), has(true));
                 let mut families = self.rules.families();
                 let (chosen, twin) = match families.only {
@@ -314,13 +314,13 @@ impl Resolver for Guard {
     }
 }
 
-/// Whether this machine has a way to the IPv6 internet. Asks the routing table; nothing is sent.
+/// Returns whether the host has a route to the IPv6 internet. Connects a UDP socket, which sends no packet.
 fn has_ipv6() -> bool {
     let far: SocketAddr = ([0x2001, 0x0db8, 0, 0, 0, 0, 0, 1], 9).into();
     UdpSocket::bind("[::]:0").and_then(|socket| socket.connect(far)).is_ok()
 }
 
-/// How long a server wants to be left alone (`Retry-After`, RFC 9110, 10.2.3): seconds, or a date.
+/// Parses the `Retry-After` header (RFC 9110, section 10.2.3): seconds or an HTTP date.
 pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get("retry-after")?.to_str().ok()?.trim();
     let date = || httpdate::parse_http_date(text).ok();
@@ -328,34 +328,37 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     text.parse().ok().map(Duration::from_secs).or_else(|| date().map(until))
 }
 
-/// Reads an http or https URL and says in words what is wrong with it.
-pub(super) fn parse(text: &str) -> Result<Url, Fault> {
+/// Parses and checks an http or https URL.
+///
+/// # Errors
+/// If the URL is malformed, too long or has another scheme.
+pub(super) fn parse(text: &str) -> Result<Url, HttpError> {
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(Fault::new("the URL holds a character that no URL may have"));
+        return Err(HttpError::new("the URL holds a character that no URL may have"));
     }
     if text.len() > 2 * limits::TRACKER_URL {
-        return Err(Fault::new(format!("the URL is {} bytes long: too long", text.len())));
+        return Err(HttpError::new(format!("the URL is {} bytes long: too long", text.len())));
     }
-    let url = Url::parse(text).map_err(|e| Fault::new(format!("the URL cannot be read: {e}")))?;
+    let url = Url::parse(text).map_err(|e| HttpError::new(format!("the URL cannot be read: {e}")))?;
     match (url.scheme(), url.port()) {
-        ("http" | "https", Some(0)) => Err(Fault::new("the URL names port 0, which nobody can listen on")),
+        ("http" | "https", Some(0)) => Err(HttpError::new("the URL names port 0, which nobody can listen on")),
         ("http" | "https", _) => Ok(url),
-        (other, _) => Err(Fault::new(format!("{other} URLs are not supported here, only http and https"))),
+        (other, _) => Err(HttpError::new(format!("{other} URLs are not supported here, only http and https"))),
     }
 }
 
-/// A failed request in words, harmless ones: parts of them may come from the other side.
-pub(super) fn words(error: &ureq::Error) -> String {
+/// Describes a failed request. The text is sanitized, because parts of it may come from the server.
+pub(super) fn describe_error(error: &ureq::Error) -> String {
     let plain = match error {
         ureq::Error::Timeout(ureq::Timeout::Resolve) => "its name was not found in time".into(),
         ureq::Error::Timeout(ureq::Timeout::Connect) => "no connection in time".into(),
         ureq::Error::Timeout(_) => "no answer in time".into(),
         ureq::Error::HostNotFound => "its name is not known".into(),
         ureq::Error::Io(e) if e.kind() == io::ErrorKind::ConnectionRefused => "connection refused".into(),
-        // The library calls whoever it talks to a peer, and a peer is something else here.
+        // `ureq` calls the server a peer, which would be misleading in a BitTorrent client.
         ureq::Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => "it closed the connection".into(),
         ureq::Error::Io(e) if e.kind() == io::ErrorKind::ConnectionReset => "it broke off the connection".into(),
-        ureq::Error::Io(e) if fault::is_out_of_handles(e) => "too many files are open here".into(),
+        ureq::Error::Io(e) if error::is_out_of_handles(e) => "too many files are open here".into(),
         ureq::Error::Io(e) => e.to_string(),
         ureq::Error::BodyExceedsLimit(max) => format!("its answer is longer than {max} bytes"),
         ureq::Error::LargeResponseHeader(..) => "the header of its answer is too long".into(),
@@ -364,5 +367,5 @@ pub(super) fn words(error: &ureq::Error) -> String {
         ureq::Error::Rustls(e) => format!("its certificate or TLS is bad: {e}"),
         other => other.to_string(),
     };
-    text::clean(&plain, limits::TRACKER_TEXT)
+    sanitize::sanitize(&plain, limits::TRACKER_TEXT)
 }

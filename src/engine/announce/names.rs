@@ -1,5 +1,6 @@
-//! Looks host names up, for a bounded time and so that the wait can be ended. The system's own function can do neither: each
-//! name is looked up by a thread of its own, which is left behind where it hangs and shared by all who ask for the name.
+//! Host name resolution (DNS) with a timeout and cancellation, which `getaddrinfo` does not offer. Each name is
+//! resolved on its own thread; concurrent requests for the same name share it, and a thread that hangs is left
+//! behind.
 
 use std::collections::HashMap;
 use std::io;
@@ -8,30 +9,30 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// Names looked up at once; a name that hangs holds its place for half a minute with most systems.
+/// The maximum number of concurrent lookups. A lookup that hangs occupies its slot for about 30 s on most systems.
 const AT_ONCE: usize = 256;
-/// The stack of such a thread: what the system loads to look a name up may need more than we do.
+/// The stack size of a lookup thread. The system's resolver plug-ins may need more than our own threads.
 const STACK: usize = 1024 * 1024;
-/// How often is looked whether a wait is to end.
+/// The polling interval for cancellation.
 const LOOK: Duration = Duration::from_millis(50);
 
-/// What a look-up came to.
+/// The result of a lookup.
 type Found = Result<Vec<IpAddr>, io::ErrorKind>;
 
-/// Why a name was not found.
+/// Why a name was not resolved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Unknown {
-    /// There is no such name, or no answer that it has an address.
+pub enum ResolveError {
+    /// The name does not exist or has no address.
     NotFound,
-    /// There was no answer in time.
-    Late,
-    /// The wait was ended.
+    /// The deadline passed.
+    Timeout,
+    /// The wait was canceled.
     Ended,
 }
 
-/// The look-ups under way. Clones are the same.
+/// The resolver with its lookups in progress. Clones share the state.
 #[derive(Clone, Debug, Default)]
-pub struct Names(Arc<Shared>);
+pub struct HostResolver(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -45,19 +46,18 @@ impl Shared {
     }
 }
 
-impl Names {
-    /// Looks a name up and waits for the answer until the deadline, and not after `ended` says so. An address needs no
-    /// look-up.
+impl HostResolver {
+    /// Resolves a name, blocking until `deadline` or until `ended` returns true. An IP address is returned as is.
     ///
     /// # Errors
-    /// Why there is no answer.
+    /// If the name does not exist, the deadline passes or the wait is canceled.
     pub fn look_up(
         &self,
         name: &str,
         port: u16,
         deadline: Instant,
         ended: &dyn Fn() -> bool,
-    ) -> Result<Vec<SocketAddr>, Unknown> {
+    ) -> Result<Vec<SocketAddr>, ResolveError> {
         let bare = name.trim_start_matches('[').trim_end_matches(']');
         if let Ok(ip) = bare.parse::<IpAddr>() {
             return Ok(vec![SocketAddr::new(ip, port)]);
@@ -70,15 +70,15 @@ impl Names {
                 Some(Ok(ips)) if !ips.is_empty() => {
                     return Ok(ips.into_iter().map(|ip| SocketAddr::new(ip, port)).collect());
                 }
-                Some(_) => return Err(Unknown::NotFound),
+                Some(_) => return Err(ResolveError::NotFound),
                 None => {}
             }
             let left = deadline.saturating_duration_since(Instant::now());
             if ended() {
-                return Err(Unknown::Ended);
+                return Err(ResolveError::Ended);
             }
             if left.is_zero() {
-                return Err(Unknown::Late);
+                return Err(ResolveError::Timeout);
             }
             if answer.is_none() {
                 answer = under_way.get(bare).cloned();
@@ -116,7 +116,7 @@ mod tests {
 
     #[test]
     fn addresses_need_no_look_up_and_names_are_found() {
-        let names = Names::default();
+        let names = HostResolver::default();
         let soon = Instant::now() + Duration::from_secs(60);
         for (host, port) in [("127.0.0.1", 80), ("[::1]", 6969), ("203.0.113.9", 1)] {
             let found = names.look_up(host, port, soon, &|| false).unwrap();
@@ -129,13 +129,13 @@ mod tests {
 
     #[test]
     fn a_wait_ends_when_it_is_told_or_its_time_is_up() {
-        let names = Names::default();
+        let names = HostResolver::default();
         let slot = Arc::<Mutex<Option<Found>>>::default();
         names.0.lock().insert("hangs".to_owned(), Arc::clone(&slot));
         let far = Instant::now() + Duration::from_secs(3600);
-        assert_eq!(names.look_up("hangs", 1, far, &|| true), Err(Unknown::Ended));
-        assert_eq!(names.look_up("hangs", 1, Instant::now(), &|| false), Err(Unknown::Late));
+        assert_eq!(names.look_up("hangs", 1, far, &|| true), Err(ResolveError::Ended));
+        assert_eq!(names.look_up("hangs", 1, Instant::now(), &|| false), Err(ResolveError::Timeout));
         *slot.lock().unwrap() = Some(Err(io::ErrorKind::NotFound));
-        assert_eq!(names.look_up("hangs", 1, far, &|| false), Err(Unknown::NotFound));
+        assert_eq!(names.look_up("hangs", 1, far, &|| false), Err(ResolveError::NotFound));
     }
 }

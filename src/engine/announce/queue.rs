@@ -1,49 +1,51 @@
-//! Which request is made next: hosts take turns, those that hang give their places up, and a last word waits for nobody.
+//! The request queue of the HTTP workers. It schedules announces fairly across hosts and isolates unresponsive
+//! trackers.
 //!
-//! A host that has not answered yet, or did not the last time, has one place, and when it proves dead all who wait for it
-//! hear so at once: it costs one place however many torrents name it. While all places are taken, a host that lets us wait
-//! gives its place up to the next one. Of those that wait the newest and the one that waits longest take turns, so that what
-//! the user has just added is asked at once, whatever else hangs.
+//! A host without a successful last response gets one slot. If it turns out to be unreachable, all announces queued
+//! for it fail at once, so a dead tracker occupies one slot however many torrents use it. If all slots are taken, the
+//! slowest request is aborted after a few seconds. The newest and the oldest waiting host alternate, so that a
+//! torrent just added is announced soon even if many trackers hang. `stopped` announces bypass the slots.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Done;
-use super::answering::Answering;
-use super::client::Ender;
+use super::Callback;
+use super::answering::PendingAnnounce;
+use super::client::CancelHandle;
 use crate::wire::message::InfoHash;
-use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, Asker};
+use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceIdentity};
 
-/// Announces under way at once, last words aside.
-pub(super) const PLACES: usize = 128;
-/// Threads in all. More than places: a last word has none, and a request that gave its place up may not be over yet.
+/// The maximum number of concurrent announces, `stopped` announces excluded.
+pub(super) const MAX_IN_FLIGHT: usize = 128;
+/// The maximum number of threads. More than the slots, because `stopped` announces take no slot and an aborted
+/// request may still be running.
 pub(super) const THREADS: usize = 384;
-/// Requests waiting in all.
+/// The maximum number of queued announces.
 const WAITING: usize = 16 * 1024;
-/// Requests at once to a host that answers.
+/// The maximum number of concurrent requests to a host that has responded.
 const PER_HOST: usize = 4;
-/// Last words at once to one host.
+/// The maximum number of concurrent `stopped` announces to one host.
 const LAST_PER_HOST: usize = 16;
-/// Last words that are looked at for whether there is a thread: each that is taken makes room for another.
+/// The maximum number of queued `stopped` announces counted by [`Queue::wants_thread`].
 const LAST_WORDS: usize = 64;
-/// Hosts remembered.
+/// The maximum number of hosts remembered.
 const HOSTS: usize = 4096;
-/// While others wait: the time until a host that has never answered gives its place up.
-const GIVE_WAY: Duration = Duration::from_secs(2);
-/// The same for one that has answered before.
-const GIVE_WAY_PROVEN: Duration = Duration::from_secs(10);
-/// How long a family of addresses that failed is left alone.
+/// How long a request may take while others wait, if its host has never responded.
+const ABORT_AFTER: Duration = Duration::from_secs(2);
+/// How long a request may take while others wait, if its host has responded before.
+const ABORT_AFTER_PROVEN: Duration = Duration::from_secs(10);
+/// How long an address family is avoided after it failed.
 const REST: Duration = Duration::from_secs(15 * 60);
 
-/// One attempt of an announce, over one family of addresses or the one that is there.
+/// One attempt of an announce over one address family.
 pub(super) struct Attempt {
     pub(super) ask: Announce,
-    pub(super) asker: Asker,
-    pub(super) answering: Arc<Answering>,
-    /// When it was wished for.
+    pub(super) asker: AnnounceIdentity,
+    pub(super) answering: Arc<PendingAnnounce>,
+    /// When the announce was requested.
     pub(super) since: Instant,
-    /// Over IPv6, beside another one over IPv4.
+    /// The attempt over IPv6 that accompanies one over IPv4.
     pub(super) twin: bool,
 }
 
@@ -57,37 +59,38 @@ impl Attempt {
     }
 }
 
-/// What the user wants fetched, or a magnet link.
+/// A download of a `.torrent` file; the response may also be a magnet link.
 pub(super) struct Fetch {
     pub(super) url: String,
     pub(super) max: u64,
-    /// A link names it and not the user: of the local network only `.torrent` files are fetched.
+    /// The URL comes from a magnet link, not from the user. On private addresses, only `.torrent` files are allowed
+    /// then.
     pub(super) torrents_only: bool,
-    pub(super) done: Done<Vec<u8>, String>,
+    pub(super) done: Callback<Vec<u8>, String>,
 }
 
-/// What a thread does next.
+/// A job for a worker thread.
 pub(super) enum Job {
     Announce(Attempt),
     Fetch(Fetch),
 }
 
-/// A job that a thread has taken.
+/// A job taken from the queue by a worker.
 pub(super) struct Taken {
     pub(super) ticket: u64,
     pub(super) job: Job,
-    /// IPv4 (first) or IPv6 of its host did not work lately.
+    /// IPv4 (index 0) or IPv6 (index 1) of the host failed recently.
     pub(super) rests: [bool; 2],
 }
 
-/// What [`Queue::take`] comes to.
+/// The result of [`Queue::take`].
 pub(super) enum Turn {
     Job(Box<Taken>),
-    /// Nothing can be done now; perhaps at this time.
+    /// There is no job now; retry at this time, if given.
     Wait(Option<Instant>),
 }
 
-/// An announce under way.
+/// An announce in progress.
 struct Running {
     host: String,
     torrent: InfoHash,
@@ -95,27 +98,27 @@ struct Running {
     last: bool,
     since: Instant,
     proven: bool,
-    answering: Arc<Answering>,
-    ender: Ender,
+    answering: Arc<PendingAnnounce>,
+    ender: CancelHandle,
 }
 
 impl Running {
     fn gives_way(&self) -> Instant {
-        self.since + if self.proven { GIVE_WAY_PROVEN } else { GIVE_WAY }
+        self.since + if self.proven { ABORT_AFTER_PROVEN } else { ABORT_AFTER }
     }
 }
 
 #[derive(Default)]
 struct Host {
-    /// Announces under way, and last words under way.
+    /// The number of announces in progress; `saying_last` counts the `stopped` announces in progress.
     busy: usize,
-    saying_last: usize,
+    stopped_in_flight: usize,
     jobs: VecDeque<Attempt>,
-    /// When its turn comes among the hosts with jobs: the number of the job that came last, or of its last turn.
+    /// The position among the hosts with jobs: the number of the latest job or of the last turn.
     turn: Option<u64>,
-    /// Its last answer was one.
+    /// The last request got a response.
     proven: bool,
-    /// It has both families of addresses, and this one did not work; until then it is left alone.
+    /// Until then this address family is avoided, because it failed on a host that has both.
     rests: Option<Instant>,
 }
 
@@ -126,31 +129,31 @@ impl Host {
     }
 }
 
-/// What is to be told to whom once the queue is not locked any more.
-pub(super) type Telling = Vec<(Arc<Answering>, AnnounceError)>;
+/// Failed announces, to be reported after the queue has been unlocked.
+pub(super) type FailedAnnounces = Vec<(Arc<PendingAnnounce>, AnnounceError)>;
 
-/// All requests.
+/// The request queue.
 #[derive(Default)]
 pub(super) struct Queue {
     hosts: HashMap<String, Host>,
-    /// The hosts with jobs, by their turn.
+    /// The hosts with jobs, ordered by turn.
     turns: BTreeMap<u64, String>,
-    /// With their hosts.
-    last_words: VecDeque<(String, Attempt)>,
+    /// The queued `stopped` announces, with their hosts.
+    stopped_announces: VecDeque<(String, Attempt)>,
     fetches: VecDeque<Fetch>,
     running: BTreeMap<u64, Running>,
-    /// The fetches under way.
-    fetching: BTreeMap<u64, Ender>,
+    /// The downloads in progress.
+    fetching: BTreeMap<u64, CancelHandle>,
     waiting: usize,
     numbers: u64,
-    /// Whether the newest is next, and not the one that waits longest.
+    /// Whether the newest host is next, not the one that waits longest.
     newest: bool,
     pub(super) idle: usize,
     pub(super) threads: usize,
     pub(super) closed: bool,
 }
 
-/// The host of an attempt; the families of one that has both are hosts of their own.
+/// Returns the queue key of a URL's host; IPv6 attempts have a key of their own.
 fn host_of(url: &str, v6: bool) -> String {
     let rest = url.split_once("://").map_or("", |(_, rest)| rest);
     let mut host = rest.split(['/', '?', '#']).next().unwrap_or("").to_ascii_lowercase();
@@ -166,15 +169,18 @@ impl Queue {
         self.numbers
     }
 
-    /// Takes an announce in; gives it back where there are too many. What the same torrent still has to say to the same
-    /// tracker is given up for a last word, and where that was never begun there is none to say.
-    pub(super) fn push(&mut self, attempt: Attempt, telling: &mut Telling) -> Result<(), Box<Attempt>> {
-        if attempt.is_last() && !attempt.twin && self.give_up(&attempt) {
+    /// Queues an announce. A `stopped` announce cancels the pending announces of the same torrent to the same
+    /// tracker; if its `started` was still queued, it is not sent either.
+    ///
+    /// # Errors
+    /// Returns the attempt if the queue is full.
+    pub(super) fn push(&mut self, attempt: Attempt, telling: &mut FailedAnnounces) -> Result<(), Box<Attempt>> {
+        if attempt.is_last() && !attempt.twin && self.cancel_superseded(&attempt) {
             telling.push((attempt.answering, AnnounceError::new("it was not asked before the end")));
             return Ok(());
         }
         if attempt.is_last() {
-            self.last_words.push_back((host_of(&attempt.ask.url, attempt.twin), attempt));
+            self.stopped_announces.push_back((host_of(&attempt.ask.url, attempt.twin), attempt));
             return Ok(());
         }
         if self.waiting >= WAITING {
@@ -196,9 +202,9 @@ impl Queue {
         self.fetches.push_back(fetch);
     }
 
-    /// Gives up what is to be said before a last word; whether the tracker never heard of the torrent, since its
-    /// `started` is still waiting here.
-    fn give_up(&mut self, last: &Attempt) -> bool {
+    /// Cancels the pending announces that a `stopped` announce supersedes. Returns whether the tracker does not know
+    /// the torrent because its `started` was still queued.
+    fn cancel_superseded(&mut self, last: &Attempt) -> bool {
         let (torrent, url) = (last.asker.info_hash, last.ask.url.as_str());
         let mut unheard = false;
         for v6 in [false, true] {
@@ -228,7 +234,7 @@ impl Queue {
         unheard
     }
 
-    /// A host without jobs has no turn, and one of which nothing is known need not be remembered.
+    /// Removes the turn of a host without jobs, and forgets an idle host without state worth keeping.
     fn settle(&mut self, name: &str) {
         let Some(host) = self.hosts.get_mut(name) else { return };
         if host.jobs.is_empty()
@@ -236,7 +242,7 @@ impl Queue {
         {
             self.turns.remove(&turn);
         }
-        let idle = host.jobs.is_empty() && host.busy == 0 && host.saying_last == 0;
+        let idle = host.jobs.is_empty() && host.busy == 0 && host.stopped_in_flight == 0;
         if idle && ((!host.proven && host.rests.is_none()) || self.hosts.len() > HOSTS) {
             self.hosts.remove(name);
         }
@@ -245,7 +251,7 @@ impl Queue {
     fn remove(&mut self, ticket: u64) -> Option<Running> {
         let it = self.running.remove(&ticket)?;
         if let Some(host) = self.hosts.get_mut(&it.host) {
-            let count = if it.last { &mut host.saying_last } else { &mut host.busy };
+            let count = if it.last { &mut host.stopped_in_flight } else { &mut host.busy };
             *count = count.saturating_sub(1);
         }
         self.settle(&it.host);
@@ -256,12 +262,12 @@ impl Queue {
         self.running.values().filter(|it| !it.last).count()
     }
 
-    /// Whether more threads have something to do than are idle.
+    /// Returns whether there is work for more threads than are idle.
     pub(super) fn wants_thread(&self) -> bool {
         let mut idle = self.idle;
-        let mut pressing = self.last_words.len().min(LAST_WORDS) + self.fetches.len();
-        let free = PLACES.saturating_sub(self.places_taken());
-        // Where there is no place one thread sees to it that somebody gives way.
+        let mut pressing = self.stopped_announces.len().min(LAST_WORDS) + self.fetches.len();
+        let free = MAX_IN_FLIGHT.saturating_sub(self.places_taken());
+        // Without a free slot, one thread is needed to abort the slowest request.
         let mut could = if free == 0 { usize::from(!self.turns.is_empty()) } else { 0 };
         for host in self.turns.values().filter_map(|name| self.hosts.get(name)) {
             if pressing + could > idle || could >= free {
@@ -274,21 +280,22 @@ impl Queue {
         pressing > idle
     }
 
-    /// The next job. A host that lets us wait gives way where all places are taken.
-    pub(super) fn take(&mut self, now: Instant, ender: Ender, telling: &mut Telling) -> Turn {
+    /// Takes the next job. If all slots are taken, aborts the slowest request once its time is up.
+    pub(super) fn take(&mut self, now: Instant, ender: CancelHandle, telling: &mut FailedAnnounces) -> Turn {
         if let Some(fetch) = self.fetches.pop_front() {
             let ticket = self.number();
             self.fetching.insert(ticket, ender);
             return Turn::Job(Box::new(Taken { ticket, job: Job::Fetch(fetch), rests: [false; 2] }));
         }
-        let free =
-            |(name, _): &(String, Attempt)| self.hosts.get(name).is_none_or(|host| host.saying_last < LAST_PER_HOST);
-        let last = self.last_words.iter().position(free);
-        if let Some((_, attempt)) = last.and_then(|at| self.last_words.remove(at)) {
+        let free = |(name, _): &(String, Attempt)| {
+            self.hosts.get(name).is_none_or(|host| host.stopped_in_flight < LAST_PER_HOST)
+        };
+        let last = self.stopped_announces.iter().position(free);
+        if let Some((_, attempt)) = last.and_then(|at| self.stopped_announces.remove(at)) {
             return self.run(now, attempt, ender);
         }
         let Some(name) = self.next_host() else { return Turn::Wait(None) };
-        if self.places_taken() >= PLACES {
+        if self.places_taken() >= MAX_IN_FLIGHT {
             let slowest = self.running.iter().filter(|(_, it)| !it.last).min_by_key(|(_, it)| it.gives_way());
             let Some((ticket, at)) = slowest.map(|(ticket, it)| (*ticket, it.gives_way())) else {
                 return Turn::Wait(None);
@@ -312,26 +319,26 @@ impl Queue {
         self.run(now, attempt, ender)
     }
 
-    /// The host that is next, if one may be asked.
+    /// Returns the next host that has jobs and a free slot.
     fn next_host(&self) -> Option<String> {
         let may = |name: &&String| self.hosts.get(*name).is_some_and(|host| host.free() > 0 && !host.jobs.is_empty());
         let found = if self.newest { self.turns.values().rev().find(may) } else { self.turns.values().find(may) };
         found.cloned()
     }
 
-    fn run(&mut self, now: Instant, attempt: Attempt, ender: Ender) -> Turn {
+    fn run(&mut self, now: Instant, attempt: Attempt, ender: CancelHandle) -> Turn {
         let (url, last) = (attempt.ask.url.clone(), attempt.is_last());
         let name = host_of(&url, attempt.twin);
         let rests = |it: &Self, v6: bool| {
             let host = it.hosts.get(&host_of(&url, v6));
             host.and_then(|host| host.rests).is_some_and(|until| until > now)
         };
-        // A last word has no time for a family that has never answered.
+        // A `stopped` announce has too little time for an address family that has never worked.
         let proven = self.hosts.get(&host_of(&url, true)).is_some_and(|host| host.proven);
         let rests = [rests(self, false), rests(self, true) || (last && !proven)];
         let ticket = self.number();
         let host = self.hosts.entry(name.clone()).or_default();
-        *(if last { &mut host.saying_last } else { &mut host.busy }) += 1;
+        *(if last { &mut host.stopped_in_flight } else { &mut host.busy }) += 1;
         let proven = host.proven;
         let torrent = attempt.asker.info_hash;
         let answering = Arc::clone(&attempt.answering);
@@ -341,24 +348,25 @@ impl Queue {
         Turn::Job(Box::new(Taken { ticket, job: Job::Announce(attempt), rests }))
     }
 
-    /// Takes its place from one that lets us wait: as if its time were up.
-    fn abandon(&mut self, ticket: u64, telling: &mut Telling) {
+    /// Aborts a slow request to free its slot, as if it had timed out.
+    fn abandon(&mut self, ticket: u64, telling: &mut FailedAnnounces) {
         let Some(it) = self.running.get(&ticket) else { return };
         it.ender.end();
         let answering = Arc::clone(&it.answering);
         let error = AnnounceError::new("no answer in time");
-        self.died(ticket, &error, telling);
+        self.on_host_unreachable(ticket, &error, telling);
         telling.push((answering, error));
     }
 
-    /// A job is over; whether its answer is still wanted. `chose` is the family that was chosen where there were both.
+    /// Removes a finished job and returns whether its result is still wanted. `chose` is the address family selected
+    /// if the host had both.
     pub(super) fn finished(
         &mut self,
         ticket: u64,
         now: Instant,
         dead: Option<&AnnounceError>,
         chose: Option<bool>,
-        telling: &mut Telling,
+        telling: &mut FailedAnnounces,
     ) -> bool {
         if self.fetching.remove(&ticket).is_some() {
             return true;
@@ -371,7 +379,7 @@ impl Queue {
             }
         }
         match dead {
-            Some(error) => self.died(ticket, error, telling),
+            Some(error) => self.on_host_unreachable(ticket, error, telling),
             None => {
                 if let Some(host) = self.hosts.get_mut(&it.host) {
                     host.proven = true;
@@ -382,10 +390,10 @@ impl Queue {
         true
     }
 
-    /// A host did not answer: nor will it answer those who wait for it.
-    fn died(&mut self, ticket: u64, error: &AnnounceError, telling: &mut Telling) {
+    /// Fails the jobs queued for a host that did not respond.
+    fn on_host_unreachable(&mut self, ticket: u64, error: &AnnounceError, telling: &mut FailedAnnounces) {
         let Some(it) = self.running.get(&ticket) else { return };
-        // A last word has little time, and says nothing about the host.
+        // A `stopped` announce has a short timeout, so its failure says nothing about the host.
         if !it.last
             && let Some(host) = self.hosts.get_mut(&it.host)
         {
@@ -396,16 +404,17 @@ impl Queue {
         self.remove(ticket);
     }
 
-    /// Ends everything; what waits is to be told so.
-    pub(super) fn close(&mut self) -> (Telling, Vec<Fetch>) {
+    /// Closes the queue and cancels all requests. Returns what must be reported as stopped.
+    pub(super) fn close(&mut self) -> (FailedAnnounces, Vec<Fetch>) {
         self.closed = true;
         let stopped = |attempt: Attempt| (attempt.answering, AnnounceError::new("stopped"));
         let waiting = self.hosts.values_mut().flat_map(|host| host.jobs.drain(..));
-        let telling = waiting.chain(self.last_words.drain(..).map(|(_, attempt)| attempt)).map(stopped).collect();
+        let telling =
+            waiting.chain(self.stopped_announces.drain(..).map(|(_, attempt)| attempt)).map(stopped).collect();
         self.turns.clear();
         self.waiting = 0;
         self.running.values().for_each(|it| it.ender.end());
-        self.fetching.values().for_each(Ender::end);
+        self.fetching.values().for_each(CancelHandle::end);
         (telling, self.fetches.drain(..).collect())
     }
 }

@@ -1,4 +1,5 @@
-//! Talking HTTP to the router of the local network (UPnP): short, small, without redirects, and to no one else.
+//! HTTP and SOAP client for the UPnP router on the local network. Timeouts are short, responses small, and redirects
+//! are not followed.
 
 use std::net::IpAddr;
 use std::sync::atomic::Ordering;
@@ -9,16 +10,16 @@ use ureq::http::Response;
 use url::Url;
 
 use super::USER_AGENT;
-use super::client::{Client, words};
-use super::names::Names;
-use crate::wire::upnp::{Call, DOCUMENT, error};
+use super::client::{Client, describe_error};
+use super::names::HostResolver;
+use crate::wire::upnp::{DOCUMENT, SoapRequest, error};
 
-/// A way to ask the router. Dropping it does not end what is under way; [`RouterHttp::end`] does.
+/// HTTP client for the router. Dropping it does not cancel requests in progress; [`RouterHttp::end`] does.
 #[derive(Clone)]
 pub struct RouterHttp(Agent);
 
 impl RouterHttp {
-    /// Each request may take this long, all told.
+    /// Creates a client bound to the address `bind`; `time` is the total timeout of each request.
     #[must_use]
     pub fn new(bind: Option<IpAddr>, time: Duration) -> Self {
         let config = Agent::config_builder()
@@ -30,29 +31,30 @@ impl RouterHttp {
             .user_agent(USER_AGENT)
             .timeout_global(Some(time))
             .build();
-        let client = Client::new(&config, bind, &Names::default());
+        let client = Client::new(&config, bind, &HostResolver::default());
         client.rules.any_path.store(true, Ordering::Relaxed);
         RouterHttp(client.agent)
     }
 
-    /// Ends the requests under way, and all that follow.
+    /// Cancels the requests in progress and all later ones.
     pub fn end(&self) {
         self.0.clone().shutdown();
     }
 
-    /// Fetches a document.
+    /// Downloads a document.
     ///
     /// # Errors
-    /// In words, safe to print.
+    /// A message, safe to print.
     pub fn get(&self, url: &Url) -> Result<String, String> {
         read(self.0.get(url.as_str()).call())
     }
 
-    /// Makes a call; an answer that tells of an error is one.
+    /// Sends a SOAP request.
     ///
     /// # Errors
-    /// Its number, if there is one, and words, safe to print.
-    pub fn call(&self, url: &Url, call: &Call) -> Result<String, (u16, String)> {
+    /// The UPnP error code (0 if there is none) and a message, safe to print. A SOAP fault in the response is an
+    /// error.
+    pub fn call(&self, url: &Url, call: &SoapRequest) -> Result<String, (u16, String)> {
         let request = self.0.post(url.as_str()).header("SOAPAction", &call.action);
         let answer = read(request.header("Content-Type", "text/xml; charset=\"utf-8\"").send(&call.body));
         let answer = answer.map_err(|why| (0, why))?;
@@ -64,12 +66,12 @@ impl RouterHttp {
 }
 
 fn read(answer: Result<Response<ureq::Body>, ureq::Error>) -> Result<String, String> {
-    let mut answer = answer.map_err(|e| words(&e))?;
-    let body = answer.body_mut().with_config().limit(DOCUMENT).read_to_vec().map_err(|e| words(&e))?;
+    let mut answer = answer.map_err(|e| describe_error(&e))?;
+    let body = answer.body_mut().with_config().limit(DOCUMENT).read_to_vec().map_err(|e| describe_error(&e))?;
     let text = String::from_utf8_lossy(&body).into_owned();
     match answer.status().as_u16() {
         200 => Ok(text),
-        // What went wrong stands in the body.
+        // UPnP sends SOAP faults with status 500; `call` evaluates the body.
         500 if error(&text).is_some() => Ok(text),
         status => Err(format!("the router answers with status {status}")),
     }

@@ -1,4 +1,4 @@
-//! A thread that makes requests, one after the other.
+//! The HTTP worker thread: takes jobs from the request queue and performs them one after the other.
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
@@ -6,29 +6,29 @@ use std::time::{Duration, Instant};
 
 use url::Url;
 
-use super::client::{Client, Families, Fault, Reached, Response, Rules, parse, retry_after};
-use super::queue::{Attempt, Fetch, Job, Taken, Telling, Turn};
-use super::{IDLE, Shared, caught, tell};
+use super::client::{Client, Families, HttpError, Reached, RequestPolicy, Response, parse, retry_after};
+use super::queue::{Attempt, FailedAnnounces, Fetch, Job, Taken, Turn};
+use super::{IDLE, Shared, caught, report_failures};
 use crate::limits;
 use crate::wire::tracker::{
-    AnnounceError, AnnounceEvent, AnnounceReply, ReplyError, Retry, announce_url, decode_reply,
+    AnnounceError, AnnounceEvent, AnnounceResponse, ResponseError, Retry, announce_url, decode_announce_response,
 };
 
-/// One thread.
+/// A worker thread.
 pub(super) struct Worker {
     shared: Arc<Shared>,
     client: Client,
 }
 
-/// An answer before it is understood.
+/// An HTTP response before it is decoded.
 struct Answer {
     status: u16,
     retry_after: Option<Duration>,
     body: Vec<u8>,
 }
 
-/// How an announce went, and whether its host did not answer at all.
-type Outcome = (Result<AnnounceReply, AnnounceError>, bool);
+/// The result of an announce, and whether its host did not respond at all.
+type Outcome = (Result<AnnounceResponse, AnnounceError>, bool);
 
 impl Worker {
     pub(super) fn new(shared: Arc<Shared>) -> Self {
@@ -36,7 +36,7 @@ impl Worker {
         Worker { shared, client }
     }
 
-    /// Works until the queue is closed, or there has been nothing to do for a while.
+    /// Runs until the queue is closed or the thread has been idle for [`IDLE`].
     pub(super) fn run(mut self) {
         let shared = Arc::clone(&self.shared);
         let mut queue = shared.lock();
@@ -47,8 +47,8 @@ impl Worker {
                 queue.threads -= 1;
                 return;
             }
-            let mut telling = Telling::new();
-            match queue.take(now, self.client.ender(), &mut telling) {
+            let mut telling = FailedAnnounces::new();
+            match queue.take(now, self.client.cancel_handle(), &mut telling) {
                 Turn::Wait(at) => {
                     queue.idle += 1;
                     let until = at.map_or(since + IDLE, |at| at.min(since + IDLE));
@@ -57,9 +57,9 @@ impl Worker {
                     queue.idle -= 1;
                 }
                 Turn::Job(taken) => {
-                    // What waits behind it may be for another thread.
-                    shared.staff(queue);
-                    tell(telling);
+                    // Another thread may be needed for the remaining jobs.
+                    shared.ensure_worker(queue);
+                    report_failures(telling);
                     self.perform(*taken);
                     if self.client.ended() {
                         self.client = Client::new(&shared.config, shared.bind, &shared.names);
@@ -77,10 +77,10 @@ impl Worker {
             Job::Announce(attempt) => {
                 let (result, dead) = self.announce(&attempt, rests);
                 let chose = self.client.rules.families().chosen;
-                let mut telling = Telling::new();
+                let mut telling = FailedAnnounces::new();
                 let dead = result.as_ref().err().filter(|_| dead);
                 let wanted = self.shared.lock().finished(ticket, Instant::now(), dead, chose, &mut telling);
-                tell(telling);
+                report_failures(telling);
                 if wanted {
                     attempt.answering.answer(result);
                 }
@@ -89,14 +89,14 @@ impl Worker {
                 self.client.rules.torrents_only.store(torrents_only, Ordering::Relaxed);
                 let result = caught(|| self.fetch(&url, max)).and_then(|result| result);
                 self.client.rules.torrents_only.store(false, Ordering::Relaxed);
-                self.shared.lock().finished(ticket, Instant::now(), None, None, &mut Telling::new());
+                self.shared.lock().finished(ticket, Instant::now(), None, None, &mut FailedAnnounces::new());
                 done(result);
             }
         }
     }
 
     fn fetch(&self, url: &str, max: u64) -> Result<Vec<u8>, String> {
-        // Whoever named this place may name any path.
+        // URLs of downloads may have any path.
         let rules = &self.client.rules;
         rules.any_path.store(true, Ordering::Relaxed);
         rules.any_family.store(true, Ordering::Relaxed);
@@ -114,8 +114,8 @@ impl Worker {
         }
     }
 
-    /// One announce. Where its host and this machine have both families of addresses (BEP 7), another one is made over
-    /// IPv6 at the same time, so that peers of either learn of us.
+    /// Performs one announce. If both the tracker and this host have IPv4 and IPv6 (BEP 7), queues a second announce
+    /// over IPv6, so that peers of both families learn our address.
     fn announce(&self, attempt: &Attempt, rests: [bool; 2]) -> Outcome {
         let last = attempt.ask.event == AnnounceEvent::Stopped;
         let deadline = if last { attempt.since + limits::LAST_ANNOUNCE } else { Instant::now() + limits::TRACKER };
@@ -128,7 +128,7 @@ impl Worker {
         outcome
     }
 
-    /// Makes the same announce over IPv6.
+    /// Returns the callback that queues the same announce over IPv6.
     fn twin(&self, attempt: &Attempt) -> Box<dyn FnOnce() + Send> {
         let shared = Arc::clone(&self.shared);
         let twin = Attempt {
@@ -139,7 +139,7 @@ impl Worker {
             twin: true,
         };
         Box::new(move || {
-            twin.answering.begin();
+            twin.answering.add_attempt();
             shared.push(twin);
         })
     }
@@ -148,15 +148,15 @@ impl Worker {
         let answer = self.request(attempt).and_then(|url| self.follow(url, limits::TRACKER_REPLY, deadline));
         let answer = match answer {
             Ok(answer) => answer,
-            Err(Fault { words, dead }) => {
-                let forbidden = Rules::get(&self.client.rules.forbidden);
+            Err(HttpError { words, host_unreachable: dead }) => {
+                let forbidden = RequestPolicy::get(&self.client.rules.forbidden);
                 return (Err(AnnounceError { forbidden, ..AnnounceError::new(words) }), dead);
             }
         };
-        let refused = |error: ReplyError| match answer.status {
+        let refused = |error: ResponseError| match answer.status {
             200..=299 => error.into(),
-            status if error == ReplyError::NotATracker => {
-                let retry = answer.retry_after.map_or(Retry::Unsaid, Retry::After);
+            status if error == ResponseError::NotATracker => {
+                let retry = answer.retry_after.map_or(Retry::Unspecified, Retry::After);
                 AnnounceError { retry, ..AnnounceError::new(format!("it answers with status {status}")) }
             }
             status => {
@@ -164,22 +164,22 @@ impl Worker {
                 AnnounceError { why: format!("{} (status {status})", error.why), ..error }
             }
         };
-        (decode_reply(&answer.body).map_err(refused), false)
+        (decode_announce_response(&answer.body).map_err(refused), false)
     }
 
-    fn request(&self, attempt: &Attempt) -> Result<Url, Fault> {
+    fn request(&self, attempt: &Attempt) -> Result<Url, HttpError> {
         let mut ask = attempt.ask.clone();
         ask.url = parse(&ask.url)?.into();
-        parse(&announce_url(&ask, &attempt.asker).map_err(|e| Fault::new(e.to_string()))?)
+        parse(&announce_url(&ask, &attempt.asker).map_err(|e| HttpError::new(e.to_string()))?)
     }
 
-    /// Makes a request and reads at most `max` bytes of what comes of it.
-    fn follow(&self, url: Url, max: u64, deadline: Instant) -> Result<Answer, Fault> {
+    /// Sends a GET request and reads at most `max` bytes of the response.
+    fn follow(&self, url: Url, max: u64, deadline: Instant) -> Result<Answer, HttpError> {
         read(self.client.get(url, None, Some(deadline))?, max)
     }
 }
 
-fn read(mut response: Response, max: u64) -> Result<Answer, Fault> {
+fn read(mut response: Response, max: u64) -> Result<Answer, HttpError> {
     let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
     let body = response.body_mut().with_config().limit(max).read_to_vec()?;
     Ok(Answer { status, retry_after, body })

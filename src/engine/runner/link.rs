@@ -1,37 +1,37 @@
-//! What is done for magnets beside asking peers: fetching the `.torrent` that a link names, looking up hosts of peers,
-//! keeping quiet once one turns out to be private.
+//! Effects of magnet links: fetching a `.torrent` named by the link, resolving peer host names, passing metadata to the
+//! session, ending public discovery of a private torrent.
 
 use bytes::Bytes;
 
-use super::super::join::fetched;
-use super::{News, Work};
-use crate::swarm::event::{Given, Input};
+use super::super::magnet::fetched;
+use super::{TorrentEvent, TorrentThread};
+use crate::swarm::event::{Input, ProvidedMetadata};
 use crate::swarm::view::Source;
 use crate::wire::host::HostPort;
 
-impl Work {
+impl TorrentThread {
     pub(super) fn fetch_torrent(&self, source: usize, url: &str) {
         let (inbox, info_hash) = (self.it.inbox.clone(), self.it.asker.info_hash);
-        let done = Box::new(move |result| inbox.tell(fetched(source, info_hash, result)));
+        let done = Box::new(move |result| inbox.send(fetched(source, info_hash, result)));
         self.world.announcer.fetch_torrent(url, done);
     }
 
     pub(super) fn look_up(&self, source: Source, names: Vec<HostPort>) {
         let inbox = self.it.inbox.clone();
-        let done = move |addrs, missing| inbox.tell(Input::LookedUp { source, addrs, missing });
+        let done = move |addrs, missing| inbox.send(Input::HostsResolved { source, addrs, missing });
         self.world.announcer.look_up(names, Box::new(done));
     }
 
-    /// Hands the metadata to the session, with the trackers and web seeds that the torrent has by now.
+    /// Sends the metadata to the session, with the torrent's current trackers and web seeds.
     pub(super) fn tell_metadata(&self, info: Bytes) {
         let (trackers, web_seeds) = (self.it.torrent.trackers(), self.it.torrent.web_seeds().to_vec());
-        let given = Given { info, trackers, web_seeds, by_user: false };
-        self.tell(News::Metadata(self.it.id, Box::new(given)));
+        let given = ProvidedMetadata { info, trackers, web_seeds, by_user: false };
+        self.send_event(TorrentEvent::Metadata(self.it.id, Box::new(given)));
     }
 
-    /// Neither the DHT nor the local network hears of the torrent any more, and no dial begins that waits.
+    /// Stops public discovery and cancels queued dials, because the torrent is private (BEP 27).
     pub(super) fn keep_private(&self) {
-        self.keep_quiet();
-        self.world.greeter.forget(self.it.asker.info_hash);
+        self.stop_public_discovery();
+        self.world.greeter.cancel_dials(self.it.asker.info_hash);
     }
 }

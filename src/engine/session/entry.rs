@@ -1,129 +1,130 @@
-//! A torrent as the session holds it.
+//! A torrent in the session: its desired state, its lifecycle, its error and its view.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::super::add::Plan;
-use super::super::inbox::Inbox;
-use super::super::kept::Kept;
+use super::super::add::TorrentSpec;
+use super::super::inbox::TorrentHandle;
+use super::super::saved_torrent::SavedTorrent;
 use crate::api::AddTorrent;
-use crate::disk::moving::Progress;
+use crate::disk::move_storage::Progress;
 use crate::swarm::event::Input;
 use crate::swarm::job::{DiskFault, FaultKind, pause};
 use crate::swarm::reason;
-use crate::swarm::torrent::{Torrent, Wish};
-use crate::swarm::view::{Cell, Reason, State, TorrentView};
+use crate::swarm::torrent::{Torrent, TorrentCommand};
+use crate::swarm::view::{PieceMapCell, Reason, State, TorrentView};
 use crate::wire::message::InfoHash;
 
-/// What becomes of a torrent.
+/// The state that the user wants for a torrent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Goal {
+pub(super) enum DesiredState {
     Run,
     Pause,
     Remove { data: bool },
 }
 
-/// What a torrent is, to the session.
-pub(super) enum Life {
-    /// Nobody has read its `.torrent` yet, or it could not be read.
-    Unread,
-    /// An errand reads its `.torrent`.
-    Reading,
-    /// A value that nobody runs.
+/// Lifecycle of a torrent in the session.
+///
+/// `NotLoaded -> Loading -> Paused -> Opening -> Running -> Stopping -> Paused`; `Moving` and `Deleting` start from
+/// `Paused`.
+pub(super) enum Lifecycle {
+    /// The `.torrent` file has not been read, or reading it failed.
+    NotLoaded,
+    /// A task reads the `.torrent` file.
+    Loading,
+    /// Loaded, no thread.
     Paused(Box<Torrent>),
-    /// An errand looks at its files.
+    /// A task opens and checks the files.
     Opening(Box<Torrent>),
-    /// A thread runs it.
-    Running(Inbox),
-    /// Its thread says its last words.
+    /// A torrent thread runs the state machine.
+    Running(TorrentHandle),
+    /// The thread is sending `stopped` announces and saving resume data.
     Stopping,
-    /// A thread moves its files.
+    /// A thread moves the files.
     Moving(Box<Torrent>, Arc<Progress>),
-    /// An errand deletes its files.
+    /// A task deletes the files.
     Deleting,
 }
 
-/// What keeps a torrent from running.
-pub(super) struct Halt {
-    /// The fault.
+/// An error that keeps a torrent from running, with its retry state.
+pub(super) struct TorrentError {
     pub(super) fault: DiskFault,
-    /// How often it was tried again in vain.
+    /// Number of failed retries.
     pub(super) tries: u32,
-    /// When it is tried next; `None` when it never is, or is being tried.
+    /// Time of the next retry; `None` if the error is final or a retry is in progress.
     pub(super) at: Option<Instant>,
-    /// It is being tried.
+    /// A retry is in progress.
     pub(super) trying: bool,
 }
 
-impl Halt {
-    /// A fault that has come up now, after what it was before.
-    pub(super) fn new(fault: DiskFault, before: Option<&Halt>, now: Instant) -> Self {
+impl TorrentError {
+    /// Schedules the retry of a new fault; `before` is the previous error, whose retries count towards the back-off.
+    pub(super) fn new(fault: DiskFault, before: Option<&TorrentError>, now: Instant) -> Self {
         let tries = before.map_or(0, |before| before.tries.saturating_add(1));
         let at = (!fault.kind.is_final()).then(|| now + pause(tries));
-        Halt { fault, tries, at, trying: false }
+        TorrentError { fault, tries, at, trying: false }
     }
 
     /// The words for people, with what happens by itself: at the start there is nothing to be checked yet.
     fn told(&self) -> String {
         match self.fault.kind {
-            FaultKind::Changed => DiskFault { kind: FaultKind::Passing, ..self.fault.clone() }.told(),
-            _ => self.fault.told(),
+            FaultKind::Changed => DiskFault { kind: FaultKind::Temporary, ..self.fault.clone() }.describe(),
+            _ => self.fault.describe(),
         }
     }
 }
 
-/// A torrent of the session.
-pub(super) struct Entry {
+pub(super) struct TorrentEntry {
     pub(super) hash: InfoHash,
-    /// What the next session is to find.
-    pub(super) kept: Kept,
-    /// What it is made from, once its `.torrent` has been read.
-    pub(super) plan: Option<Box<Plan>>,
-    pub(super) goal: Goal,
-    pub(super) life: Life,
+    /// What is saved for the next session.
+    pub(super) saved: SavedTorrent,
+    /// The resolved torrent; `None` until its `.torrent` file has been read.
+    pub(super) spec: Option<Box<TorrentSpec>>,
+    pub(super) desired: DesiredState,
+    pub(super) lifecycle: Lifecycle,
     pub(super) view: TorrentView,
-    /// What it was added as, until it is known whether that worked.
+    /// The source it was added from, until `Event::Added` or `Event::AddFailed` is sent.
     pub(super) adding: Option<String>,
-    /// Its turn in the queue has come.
-    pub(super) turn: bool,
-    /// The fault that keeps it from running until it is tried again or the user says otherwise.
-    pub(super) error: Option<Halt>,
-    /// The folder that its files are to go to.
+    /// The queue lets the torrent run.
+    pub(super) scheduled: bool,
+    /// The error that keeps the torrent from running until a retry succeeds or the user resumes it.
+    pub(super) error: Option<TorrentError>,
+    /// The destination of a requested or running move.
     pub(super) moving: Option<PathBuf>,
-    /// Its machine has learnt what is there.
+    /// The state machine has loaded the pieces on disk, so its totals replace the saved ones.
     pub(super) seen: bool,
-    /// Since when it runs and gets nothing.
+    /// Since when the running torrent downloads at a rate of zero.
     pub(super) idle: Option<Instant>,
-    /// An errand looks at the files of a magnet that runs.
-    pub(super) unpacking: bool,
-    /// The user was asked which files he wants, or what becomes of those in its way.
+    /// A task opens the files of a running magnet link.
+    pub(super) opening_files: bool,
+    /// The user was already asked to select files or to allow overwriting.
     pub(super) asked: bool,
-    /// It was named once more before it was read.
+    /// Adds of the same torrent that arrived before its `.torrent` file was read.
     pub(super) named_again: Vec<AddTorrent>,
-    /// It may overwrite files that are in its way.
+    /// Existing files in the way may be overwritten.
     pub(super) overwrite: bool,
     /// It seeds what is there, and fetches nothing.
     pub(super) seed_only: bool,
 }
 
-impl Entry {
-    pub(super) fn new(hash: InfoHash, kept: Kept) -> Self {
-        let goal = if kept.paused { Goal::Pause } else { Goal::Run };
-        Entry {
+impl TorrentEntry {
+    pub(super) fn new(hash: InfoHash, kept: SavedTorrent) -> Self {
+        let goal = if kept.paused { DesiredState::Pause } else { DesiredState::Run };
+        TorrentEntry {
             hash,
-            kept,
-            plan: None,
-            goal,
-            life: Life::Unread,
+            saved: kept,
+            spec: None,
+            desired: goal,
+            lifecycle: Lifecycle::NotLoaded,
             view: TorrentView::default(),
             adding: None,
-            turn: false,
+            scheduled: false,
             error: None,
             moving: None,
             seen: false,
             idle: None,
-            unpacking: false,
+            opening_files: false,
             asked: false,
             named_again: Vec::new(),
             overwrite: false,
@@ -131,94 +132,94 @@ impl Entry {
         }
     }
 
-    /// Whether no fault keeps it from being begun.
+    /// Returns `true` if no error blocks the torrent or a retry is in progress.
     pub(super) fn may_try(&self) -> bool {
         self.error.as_ref().is_none_or(|halt| halt.trying)
     }
 
-    /// Whether it does nothing, and nothing is done with it, that the session must wait for at its end.
+    /// Returns `true` if the session may end without waiting for this torrent.
     pub(super) const fn is_at_rest(&self) -> bool {
-        !self.unpacking && matches!(self.life, Life::Unread | Life::Reading | Life::Paused(_))
+        !self.opening_files
+            && matches!(self.lifecycle, Lifecycle::NotLoaded | Lifecycle::Loading | Lifecycle::Paused(_))
     }
 
-    /// What its `.torrent` says and what the user wants of it, made into a machine.
-    pub(super) fn machine(&self, plan: &Plan) -> Box<Torrent> {
+    /// Builds the state machine from the spec and the saved speed limits.
+    pub(super) fn build_torrent(&self, plan: &TorrentSpec) -> Box<Torrent> {
         let mut torrent = Box::new(Torrent::new(plan.config.clone()));
-        if self.kept.down_limit.is_some() || self.kept.up_limit.is_some() {
-            let limits = Wish::Limits { down: self.kept.down_limit, up: self.kept.up_limit };
-            // Nothing follows for one that does not run.
-            torrent.handle(Instant::now(), Input::Wish(limits), &mut Vec::new());
+        if self.saved.down_limit.is_some() || self.saved.up_limit.is_some() {
+            let limits = TorrentCommand::Limits { down: self.saved.down_limit, up: self.saved.up_limit };
+            // Effects are dropped: the torrent does not run yet.
+            torrent.handle(Instant::now(), Input::Command(limits), &mut Vec::new());
         }
         torrent
     }
 
-    /// Takes on what its `.torrent` says.
-    pub(super) fn adopt(&mut self, mut plan: Box<Plan>) {
-        plan.wished(&self.kept);
+    /// Stores the resolved spec, builds the state machine and loads the resume data.
+    pub(super) fn set_spec(&mut self, mut plan: Box<TorrentSpec>) {
+        plan.apply_saved(&self.saved);
         self.seen = false;
-        let mut torrent = self.machine(&plan);
-        if let Some(have) = plan.recalled.take() {
-            torrent.recall(&have);
+        let mut torrent = self.build_torrent(&plan);
+        if let Some(have) = plan.resume_bitfield.take() {
+            torrent.load_resume(&have);
         }
-        self.life = Life::Paused(torrent);
-        self.plan = Some(plan);
+        self.lifecycle = Lifecycle::Paused(torrent);
+        self.spec = Some(plan);
     }
 
-    /// Whether its files are known, and still to be chosen.
+    /// Returns `true` if the files are known and the user has not selected among them yet.
     pub(super) fn is_choosing(&self) -> bool {
-        self.kept.choose && self.plan.as_ref().is_some_and(|plan| plan.layout.is_some())
+        self.saved.choose && self.spec.as_ref().is_some_and(|plan| plan.layout.is_some())
     }
 
-    /// A machine of a magnet that does not know what the plan knows by now is made anew.
-    pub(super) fn renew(&mut self) {
-        let Some(plan) = self.plan.as_ref().filter(|plan| plan.layout.is_some()) else { return };
-        if matches!(&self.life, Life::Paused(torrent) if !torrent.is_described()) {
-            self.life = Life::Paused(self.machine(plan));
+    /// Rebuilds the state machine of a paused magnet link once its metadata is in the spec.
+    pub(super) fn rebuild(&mut self) {
+        let Some(plan) = self.spec.as_ref().filter(|plan| plan.layout.is_some()) else { return };
+        if matches!(&self.lifecycle, Lifecycle::Paused(torrent) if !torrent.has_metadata()) {
+            self.lifecycle = Lifecycle::Paused(self.build_torrent(plan));
         }
     }
 
-    /// Adds to a view what its machine does not know.
-    pub(super) fn dress(&self, view: &mut TorrentView) {
-        view.rank = self.kept.rank;
-        view.added = self.kept.added;
-        view.finished = self.kept.finished;
+    /// Adds to a view what the state machine does not know: queue data, saved totals, file selection.
+    pub(super) fn fill_view(&self, view: &mut TorrentView) {
+        view.rank = self.saved.rank;
+        view.added = self.saved.added;
+        view.finished = self.saved.finished;
         if self.is_choosing() && self.error.is_none() && view.state != State::Moving {
-            let sentence = match self.goal {
-                Goal::Pause => "paused by you; its files are still to be chosen: p goes on and asks",
+            let sentence = match self.desired {
+                DesiredState::Pause => "paused by you; its files are still to be chosen: p goes on and asks",
                 _ => "its metadata are here: choose its files, then it begins",
             };
             view.why = Reason { sentence: sentence.to_owned(), numbers: Vec::new() };
-            // Its machine looks for them no more, and has not been told of the files yet.
-            if let Some(plan) = self.plan.as_ref().filter(|_| view.state == State::Metadata) {
+            // The state machine has stopped fetching metadata but has not received the file list yet.
+            if let Some(plan) = self.spec.as_ref().filter(|_| view.state == State::Metadata) {
                 let length = plan.config.info.as_ref().map_or(0, |info| info.len());
                 let pieces = u32::try_from(length).unwrap_or(u32::MAX).div_ceil(crate::limits::BLOCK);
                 view.metadata = (pieces, pieces);
                 view.size = plan.config.size();
             }
         }
-        if !self.seen && self.kept.pieces > 0 && view.state != State::Checking {
-            (view.wanted, view.done, view.have) = (self.kept.wanted, self.kept.done, self.kept.have);
-            // Which pieces are there is not known without a record before its files are looked at, unless it is all of them.
-            if let Some(detail) = view.detail.as_mut().filter(|_| self.kept.have == self.kept.pieces) {
-                detail
-                    .cells
-                    .iter_mut()
-                    .for_each(|cell| *cell = Cell { pieces: cell.pieces, have: cell.pieces, ..Cell::default() });
+        if !self.seen && self.saved.pieces > 0 && view.state != State::Checking {
+            (view.wanted, view.done, view.have) = (self.saved.wanted, self.saved.done, self.saved.have);
+            // Without resume data the pieces on disk are unknown before the check, unless the torrent was complete.
+            if let Some(detail) = view.detail.as_mut().filter(|_| self.saved.have == self.saved.pieces) {
+                detail.cells.iter_mut().for_each(|cell| {
+                    *cell = PieceMapCell { pieces: cell.pieces, have: cell.pieces, ..PieceMapCell::default() }
+                });
                 detail.files.iter_mut().for_each(|file| file.done = file.size);
                 detail.missing = 0;
             }
         }
     }
 
-    /// The view of one that does not run. Those that wait for their turn are told of their place with each snapshot.
+    /// Builds the view of a torrent that does not run. The queue position is filled in with each snapshot.
     pub(super) fn rest(&mut self, detail: bool) {
-        let mut view = match &self.life {
-            Life::Paused(torrent) | Life::Opening(torrent) | Life::Moving(torrent, _) => {
+        let mut view = match &self.lifecycle {
+            Lifecycle::Paused(torrent) | Lifecycle::Opening(torrent) | Lifecycle::Moving(torrent, _) => {
                 torrent.view(Instant::now(), detail)
             }
             _ => {
                 let mut view = TorrentView::default();
-                self.kept.show(&mut view);
+                self.saved.show(&mut view);
                 view
             }
         };
@@ -226,32 +227,34 @@ impl Entry {
             view.why = Reason { sentence, numbers: Vec::new() };
         };
         (view.error, view.fault) = (None, None);
-        if let Life::Moving(_, progress) = &self.life {
+        if let Lifecycle::Moving(_, progress) = &self.lifecycle {
             let (done, all) = progress.bytes();
             let share = done as f64 / all.max(1) as f64;
             view.state = State::Moving;
             view.checked = (share * f64::from(view.pieces)) as u32;
             view.why = reason::moving(self.moving.as_deref().unwrap_or(Path::new("")), (done, all));
         } else if let Some(halt) = &self.error {
-            // Also while it is tried again: that comes to nothing more often than not.
+            // The error stays visible during a retry, because most retries fail.
             view.state = State::Error;
             (view.error, view.fault) = (Some(halt.fault.text.clone()), Some(halt.fault.kind));
             say(&mut view, halt.told());
-        } else if let Life::Opening(_) = &self.life {
+        } else if let Lifecycle::Opening(_) = &self.lifecycle {
             view.state = State::Checking;
             view.checked = view.have;
-            let dir = self.kept.dir.display();
+            let dir = self.saved.dir.display();
             say(&mut view, format!("looking at its files in {dir}"));
-        } else if self.goal == Goal::Pause {
+        } else if self.desired == DesiredState::Pause {
             view.state = State::Paused;
         } else {
             view.state = State::Queued;
-            match &self.life {
-                Life::Unread | Life::Reading => say(&mut view, "its .torrent file is being read".to_owned()),
+            match &self.lifecycle {
+                Lifecycle::NotLoaded | Lifecycle::Loading => {
+                    say(&mut view, "its .torrent file is being read".to_owned());
+                }
                 _ => say(&mut view, "about to start".to_owned()),
             }
         }
-        self.dress(&mut view);
+        self.fill_view(&mut view);
         self.view = view;
     }
 }

@@ -1,169 +1,171 @@
-//! What the session does for magnets: their metadata are judged, kept, and their files opened while their peers wait.
+//! Magnet links in the session: fetched metadata is validated and saved, then the files are opened.
+//!
+//! Peers stay connected meanwhile.
 
 use std::sync::Arc;
 
-use super::super::add::Plan;
-use super::super::inbox::{Described, Post};
-use super::super::join;
-use super::super::keep::Keep;
-use super::entry::{Entry, Goal, Life};
-use super::{Desk, Errand};
+use super::super::add::TorrentSpec;
+use super::super::inbox::{MetadataLoaded, TorrentMessage};
+use super::super::magnet;
+use super::super::session_store::SessionStore;
+use super::entry::{DesiredState, Lifecycle, TorrentEntry};
+use super::{Session, TaskResult};
 use crate::api::{AddTorrent, Event, Priority, TorrentId};
-use crate::disk::fault::passing;
+use crate::disk::error::transient;
 use crate::disk::storage::{Resumed, Storage};
-use crate::swarm::event::{Given, Input};
+use crate::swarm::event::{Input, ProvidedMetadata};
 use crate::swarm::job::{DiskFault, FaultKind};
 
-impl Entry {
-    /// Takes down what is known of it by now. The files that the link or the user selects are those of the plan.
-    pub(super) fn knows(&mut self, plan: &Plan) {
-        if plan.layout.is_none() || self.kept.magnet.is_none() {
+impl TorrentEntry {
+    /// Replaces the saved magnet link by its metadata. File selection by the link or the user is taken from the spec.
+    pub(super) fn store_metadata(&mut self, plan: &TorrentSpec) {
+        if plan.layout.is_none() || self.saved.magnet.is_none() {
             return;
         }
-        self.kept.magnet = None;
-        self.kept.select.clear();
-        self.kept.name.clone_from(&plan.config.name);
-        self.kept.size = plan.config.size();
-        // What the user has said of files comes last.
-        let said: Vec<_> = self.kept.files.iter().map(|(file, priority)| (*file, *priority)).collect();
-        self.kept.prioritise(&plan.config.priorities);
-        self.kept.prioritise(&said);
+        self.saved.magnet = None;
+        self.saved.select.clear();
+        self.saved.name.clone_from(&plan.config.name);
+        self.saved.size = plan.config.size();
+        // Priorities set by the user override those of the spec.
+        let said: Vec<_> = self.saved.files.iter().map(|(file, priority)| (*file, *priority)).collect();
+        self.saved.prioritise(&plan.config.priorities);
+        self.saved.prioritise(&said);
         let files = plan.config.files.iter().filter(|file| !file.pad).count();
-        self.kept.choose &= files > 1;
+        self.saved.choose &= files > 1;
     }
 }
 
-impl Desk {
-    /// Where `.torrent` files are kept: those of magnets also where no list is.
-    pub(super) fn keeper(&self) -> Keep {
-        self.it.keep.clone().unwrap_or_else(|| Keep::new(&self.it.state_dir))
+impl Session {
+    /// Returns the store of `.torrent` files. A session that is not saved still stores the metadata of magnet links.
+    pub(super) fn keeper(&self) -> SessionStore {
+        self.parts.keep.clone().unwrap_or_else(|| SessionStore::new(&self.parts.state_dir))
     }
 
-    /// The metadata of a magnet have come: whether they can be used is found out by an errand.
-    pub(super) fn metadata(&mut self, id: TorrentId, given: Box<Given>) {
+    /// Starts the task that validates the metadata of a magnet link.
+    pub(super) fn on_metadata(&mut self, id: TorrentId, given: Box<ProvidedMetadata>) {
         let Some(entry) = self.table.get(&id) else { return };
-        let Some(before) = entry.plan.clone().filter(|plan| plan.layout.is_none()) else { return };
+        let Some(before) = entry.spec.clone().filter(|plan| plan.layout.is_none()) else { return };
         let add = AddTorrent {
             what: before.config.name.clone(),
             dir: Some(before.dir.clone()),
-            select: entry.kept.select.clone(),
-            sequential: entry.kept.sequential,
+            select: entry.saved.select.clone(),
+            sequential: entry.saved.sequential,
             seed_only: entry.seed_only,
             ..AddTorrent::default()
         };
-        let (keep, defaults) = (self.keeper(), self.it.defaults.clone());
+        let (keep, defaults) = (self.keeper(), self.parts.defaults.clone());
         let work = move || {
-            let plan = join::described(&add, &before, &given, &keep, &defaults);
-            // They are the same whenever they come.
+            let plan = magnet::from_metadata(&add, &before, &given, &keep, &defaults);
+            // Final, because the same metadata would arrive again.
             let judged =
                 |why| DiskFault { kind: FaultKind::Final, text: format!("its metadata cannot be used: {why}") };
-            Errand::Described(id, plan.map(Box::new).map_err(judged))
+            TaskResult::MetadataResolved(id, plan.map(Box::new).map_err(judged))
         };
-        self.errand(work, move |why| Errand::Described(id, Err(passing(why))));
+        self.spawn_task(work, move |why| TaskResult::MetadataResolved(id, Err(transient(why))));
     }
 
-    /// They were judged.
-    pub(super) fn described(&mut self, id: TorrentId, plan: Result<Box<Plan>, DiskFault>) {
-        let keeps = self.it.keep.is_some();
+    /// Handles validated metadata: stores it in the entry and opens the files.
+    pub(super) fn on_metadata_resolved(&mut self, id: TorrentId, plan: Result<Box<TorrentSpec>, DiskFault>) {
+        let keeps = self.parts.keep.is_some();
         let Some(entry) = self.table.get_mut(&id) else { return };
         let mut plan = match plan {
             Ok(plan) => plan,
             Err(fault) => return self.failed(id, fault),
         };
-        entry.knows(&plan);
-        plan.wished(&entry.kept);
+        entry.store_metadata(&plan);
+        plan.apply_saved(&entry.saved);
         if keeps {
             plan.bytes = None;
         }
         let remarks = plan.remarks.clone();
-        entry.plan = Some(plan);
+        entry.spec = Some(plan);
         entry.seen = false;
-        entry.renew();
-        self.keep();
+        entry.rebuild();
+        self.mark_list_dirty();
         remarks.into_iter().for_each(|remark| self.notice(Some(id), remark));
         self.unpack(id);
-        self.settle(id);
+        self.advance(id);
     }
 
-    /// Looks at the files of a magnet that runs, unless they are still to be chosen.
+    /// Opens the files of a running magnet link, or asks the user to select files first.
     fn unpack(&mut self, id: TorrentId) {
         let Some(entry) = self.table.get(&id) else { return };
-        let (Life::Running(inbox), Some(_)) = (&entry.life, &entry.plan) else { return };
+        let (Lifecycle::Running(inbox), Some(_)) = (&entry.lifecycle, &entry.spec) else { return };
         if entry.is_choosing() {
             return self.ask_files(id);
         }
-        if entry.unpacking {
+        if entry.opening_files {
             return;
         }
         let Some(spec) = self.spec(id) else { return };
-        let (disk, answers) = (Arc::clone(&self.it.disk), inbox.clone());
+        let (disk, answers) = (Arc::clone(&self.parts.disk), inbox.clone());
         let work = move || {
-            let opened = disk.open(spec, move |done| answers.tell(Input::Disk(done)));
-            Errand::Unpacked(id, opened.map(Box::new))
+            let opened = disk.open(spec, move |done| answers.send(Input::Disk(done)));
+            TaskResult::MetadataOpened(id, opened.map(Box::new))
         };
         if let Some(entry) = self.table.get_mut(&id) {
-            entry.unpacking = true;
+            entry.opening_files = true;
         }
-        self.errand(work, move |why| Errand::Unpacked(id, Err(passing(why))));
+        self.spawn_task(work, move |why| TaskResult::MetadataOpened(id, Err(transient(why))));
     }
 
-    /// Its files were looked at: it is told of them, if it still runs.
+    /// Passes the opened files to the torrent if it still runs, otherwise closes them.
     pub(super) fn unpacked(&mut self, id: TorrentId, files: Result<Box<(Storage, Resumed)>, DiskFault>) {
         let Some(entry) = self.table.get_mut(&id) else { return };
-        match (files, &entry.life, &entry.plan) {
-            (Ok(files), Life::Running(inbox), Some(plan)) => {
+        match (files, &entry.lifecycle, &entry.spec) {
+            (Ok(files), Lifecycle::Running(inbox), Some(plan)) => {
                 let (storage, resumed) = *files;
-                let described = Described { config: plan.config.clone(), storage, resumed };
-                let _ = inbox.post(Post::Described(Box::new(described)));
-                entry.unpacking = false;
-                self.settle(id);
+                let described = MetadataLoaded { config: plan.config.clone(), storage, resumed };
+                let _ = inbox.try_send(TorrentMessage::MetadataLoaded(Box::new(described)));
+                entry.opening_files = false;
+                self.advance(id);
             }
-            // Until they are closed nobody else may open them.
-            (Ok(files), ..) => self.shut(id, Some(files.0)),
-            (Err(fault), Life::Running(_), _) => {
-                entry.unpacking = false;
+            // The files must not be reopened until they are closed.
+            (Ok(files), ..) => self.close_files(id, Some(files.0)),
+            (Err(fault), Lifecycle::Running(_), _) => {
+                entry.opening_files = false;
                 self.failed(id, fault);
             }
             (Err(_), ..) => {
-                entry.unpacking = false;
-                self.settle(id);
+                entry.opening_files = false;
+                self.advance(id);
             }
         }
     }
 
-    /// Its files are closed.
+    /// Records that files opened for a running magnet link are closed again.
     pub(super) fn packed(&mut self, id: TorrentId) {
         if let Some(entry) = self.table.get_mut(&id) {
-            entry.unpacking = false;
+            entry.opening_files = false;
         }
     }
 
-    /// Asks the user which files he wants, once until he says something of the torrent.
+    /// Asks the user to select files. Not repeated until the user acts on the torrent.
     pub(super) fn ask_files(&mut self, id: TorrentId) {
         let Some(entry) = self.table.get_mut(&id) else { return };
-        let Some(plan) = entry.plan.clone().filter(|_| !std::mem::replace(&mut entry.asked, true)) else { return };
-        // That asks the disk how much room there is.
-        let work = move || Errand::Told(Event::Choose { id, contents: Box::new(plan.contents()) });
-        self.errand(work, move |why| Errand::Said(Some(id), why));
+        let Some(plan) = entry.spec.clone().filter(|_| !std::mem::replace(&mut entry.asked, true)) else { return };
+        // The preview queries the free disk space, so it is built by a task.
+        let work = move || TaskResult::Event(Event::FilesKnown { id, contents: Box::new(plan.contents()) });
+        self.spawn_task(work, move |why| TaskResult::Notice(Some(id), why));
     }
 
-    /// The user has chosen among its files.
+    /// Applies the user's file selection and starts the torrent.
     pub(super) fn chosen(&mut self, id: TorrentId, priorities: &[(usize, Priority)]) {
         let Some(entry) = self.table.get_mut(&id).filter(|entry| entry.is_choosing()) else { return };
-        entry.kept.choose = false;
-        entry.kept.files.clear();
-        entry.kept.prioritise(priorities);
-        if let Some(plan) = &mut entry.plan {
-            plan.wished(&entry.kept);
+        entry.saved.choose = false;
+        entry.saved.files.clear();
+        entry.saved.prioritise(priorities);
+        if let Some(plan) = &mut entry.spec {
+            plan.apply_saved(&entry.saved);
         }
-        if let (Life::Paused(_), Some(plan)) = (&entry.life, &entry.plan) {
-            entry.life = Life::Paused(entry.machine(plan));
+        if let (Lifecycle::Paused(_), Some(plan)) = (&entry.lifecycle, &entry.spec) {
+            entry.lifecycle = Lifecycle::Paused(entry.build_torrent(plan));
         }
-        if entry.goal == Goal::Pause {
-            entry.goal = Goal::Run;
+        if entry.desired == DesiredState::Pause {
+            entry.desired = DesiredState::Run;
         }
-        self.keep();
+        self.mark_list_dirty();
         self.unpack(id);
-        self.settle(id);
+        self.advance(id);
     }
 }

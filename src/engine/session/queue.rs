@@ -1,54 +1,55 @@
-//! Who may run, in which order, and how large each one's share is of what all have together.
+//! The torrent queue: which torrents may run, in which order, and how the global limits are shared.
 
 use std::time::{Duration, Instant};
 
-use super::super::share::{shares, weight};
-use super::Desk;
-use super::entry::{Entry, Goal, Life};
-use crate::api::{Step, TorrentId};
+use super::super::bandwidth::{split_limit, weight};
+use super::Session;
+use super::entry::{DesiredState, Lifecycle, TorrentEntry};
+use crate::api::{QueueMove, TorrentId};
 use crate::limits;
 use crate::swarm::event::{Input, Quota};
 use crate::swarm::reason;
 use crate::swarm::view::{Priority, State};
 
-/// The time between two looks at how the limits of all are used.
+/// Interval between two regular distributions of the global limits.
 const SHARES: Duration = Duration::from_secs(1);
-/// The shortest time between two divisions of what all have together: while hundreds start, each of them changes it.
+/// Minimum interval between two distributions: while hundreds of torrents start, each of them triggers one.
 const RESHARE: Duration = Duration::from_millis(100);
-/// The time between two looks at who has got nothing for long, while others wait.
+/// Interval between two checks for stalled downloads while others wait in the queue.
 const LOOK: Duration = Duration::from_secs(5);
-/// A download that has got nothing for this long keeps nobody waiting.
+/// A download without any progress for this long no longer occupies an active slot.
 const STALLED: Duration = Duration::from_secs(120);
-/// A change of the disk's load, in percent, that torrents are told of.
+/// Change of the disk load, in percent, that is reported to the torrents.
 const BUSIER: u8 = 10;
 
-impl Entry {
-    /// Whether it is one of those of whom only so many may run: a download, or what will turn out to be one.
-    fn counts(&self, now: Instant) -> bool {
+impl TorrentEntry {
+    /// Returns `true` if the torrent occupies an active slot: a download, or a torrent that may become one.
+    fn occupies_slot(&self, now: Instant) -> bool {
         let stalled = self.idle.is_some_and(|since| now >= since + STALLED);
-        match (&self.life, self.view.state) {
-            (Life::Running(_), State::Downloading) => !stalled,
-            (Life::Running(_), State::Seeding | State::Error) | (Life::Moving(..) | Life::Deleting, _) => false,
-            // One that was whole will most likely be found to be so.
-            _ => !self.kept.whole,
+        match (&self.lifecycle, self.view.state) {
+            (Lifecycle::Running(_), State::Downloading) => !stalled,
+            (Lifecycle::Running(_), State::Seeding | State::Error)
+            | (Lifecycle::Moving(..) | Lifecycle::Deleting, _) => false,
+            // A torrent that was complete at its last run will most likely seed.
+            _ => !self.saved.whole,
         }
     }
 
-    /// Whether it shares the bytes asked for and unwritten.
+    /// Returns `true` if the torrent shares the budget of requested and unwritten bytes.
     fn fetches(&self) -> bool {
-        matches!(self.life, Life::Running(_)) && self.view.state == State::Downloading
+        matches!(self.lifecycle, Lifecycle::Running(_)) && self.view.state == State::Downloading
     }
 
     fn wants_to_run(&self) -> bool {
-        matches!(self.goal, Goal::Run) && self.may_try()
+        matches!(self.desired, DesiredState::Run) && self.may_try()
     }
 
-    /// When what keeps it from running is tried again.
+    /// Returns when the error of the torrent is retried next.
     fn tried_at(&self) -> Option<Instant> {
-        self.error.as_ref().filter(|_| self.goal == Goal::Run)?.at
+        self.error.as_ref().filter(|_| self.desired == DesiredState::Run)?.at
     }
 
-    /// Begins to try again what keeps it from running, if it is time; tells whether it does.
+    /// Starts a due retry. Returns `true` if it was due.
     fn tries_again(&mut self, now: Instant) -> bool {
         let due = self.tried_at().is_some_and(|at| now >= at);
         if let Some(halt) = self.error.as_mut().filter(|_| due) {
@@ -58,141 +59,142 @@ impl Entry {
     }
 }
 
-impl Desk {
-    /// Lets the first of the queue run, and those that do not count; the others wait.
-    pub(super) fn take_turns(&mut self, now: Instant) {
-        let mut room = self.it.max_active.map_or(usize::MAX, |most| most as usize);
+impl Session {
+    /// Lets torrents run in queue order up to the active limit; torrents that occupy no slot run anyway.
+    pub(super) fn schedule(&mut self, now: Instant) {
+        let mut room = self.parts.max_active.map_or(usize::MAX, |most| most as usize);
         let mut altered = Vec::new();
         for id in &self.order {
             let Some(entry) = self.table.get_mut(id) else { continue };
-            entry.idle = match (&entry.life, entry.view.state, entry.view.down) {
-                (Life::Running(_), State::Downloading, 0) => entry.idle.or(Some(now)),
+            entry.idle = match (&entry.lifecycle, entry.view.state, entry.view.down) {
+                (Lifecycle::Running(_), State::Downloading, 0) => entry.idle.or(Some(now)),
                 _ => None,
             };
-            // One whose `.torrent` could not be read needs no turn for that.
-            if entry.tries_again(now) && matches!(entry.life, Life::Unread) {
+            // Reading a `.torrent` file needs no active slot, so this retry starts at once.
+            if entry.tries_again(now) && matches!(entry.lifecycle, Lifecycle::NotLoaded) {
                 altered.push(*id);
             }
-            let counts = entry.counts(now);
+            let counts = entry.occupies_slot(now);
             let turn = entry.wants_to_run() && (!counts || room > 0);
             if turn && counts {
                 room -= 1;
             }
-            if turn != entry.turn {
-                entry.turn = turn;
+            if turn != entry.scheduled {
+                entry.scheduled = turn;
                 altered.push(*id);
             }
         }
-        altered.into_iter().for_each(|id| self.settle(id));
+        altered.into_iter().for_each(|id| self.advance(id));
     }
 
-    /// When the turns are to be looked at again although nothing has happened.
+    /// Returns when the queue must be scheduled again without any event: for stalled downloads or a retry.
     pub(super) fn turns_at(&self) -> Option<Instant> {
-        let waits = |entry: &Entry| entry.wants_to_run() && !entry.turn;
-        let looks = self.it.max_active.is_some() && self.table.values().any(waits);
-        let tried = self.table.values().filter_map(Entry::tried_at).min();
+        let waits = |entry: &TorrentEntry| entry.wants_to_run() && !entry.scheduled;
+        let looks = self.parts.max_active.is_some() && self.table.values().any(waits);
+        let tried = self.table.values().filter_map(TorrentEntry::tried_at).min();
         looks.then(|| Instant::now() + LOOK).into_iter().chain(tried).min()
     }
 
-    /// Moves a torrent in the queue.
-    pub(super) fn step(&mut self, id: TorrentId, step: Step) {
+    /// Moves a torrent within the queue.
+    pub(super) fn step(&mut self, id: TorrentId, step: QueueMove) {
         let Some(at) = self.order.iter().position(|other| *other == id) else { return };
         let last = self.order.len() - 1;
         let to = match step {
-            Step::Up => at.saturating_sub(1),
-            Step::Down => (at + 1).min(last),
-            Step::First => 0,
-            Step::Last => last,
+            QueueMove::Up => at.saturating_sub(1),
+            QueueMove::Down => (at + 1).min(last),
+            QueueMove::First => 0,
+            QueueMove::Last => last,
         };
         let id = self.order.remove(at);
         self.order.insert(to, id);
-        self.keep();
+        self.mark_list_dirty();
     }
 
-    /// Says to those that wait how many wait before them: others move on without their doing anything.
+    /// Updates the queue position in the views of waiting torrents; it changes with the torrents before them.
     pub(super) fn show_waiting(&mut self) {
-        let Some(most) = self.it.max_active else { return };
+        let Some(most) = self.parts.max_active else { return };
         let mut before = 0;
         for id in &self.order {
-            let Some(entry) = self.table.get_mut(id).filter(|entry| entry.wants_to_run() && !entry.turn) else {
+            let Some(entry) = self.table.get_mut(id).filter(|entry| entry.wants_to_run() && !entry.scheduled) else {
                 continue;
             };
-            if entry.view.state == State::Queued && matches!(entry.life, Life::Paused(_)) {
+            if entry.view.state == State::Queued && matches!(entry.lifecycle, Lifecycle::Paused(_)) {
                 entry.view.why = reason::queued(before, most);
             }
             before += 1;
         }
     }
 
-    /// Changes how large a torrent's share is.
+    /// Sets the bandwidth priority of a torrent.
     pub(super) fn rank(&mut self, id: TorrentId, rank: Priority) {
         let Some(entry) = self.table.get_mut(&id) else { return };
         let rank = rank.max(Priority::Low);
-        (entry.kept.rank, entry.view.rank) = (rank, rank);
-        if let Some(plan) = &mut entry.plan {
+        (entry.saved.rank, entry.view.rank) = (rank, rank);
+        if let Some(plan) = &mut entry.spec {
             plan.config.quota.rank = rank;
         }
         self.reshare = true;
-        self.keep();
+        self.mark_list_dirty();
     }
 
-    /// When what all have together is to be divided anew, if that is to be expected.
+    /// Returns when the global limits are distributed next, if at all.
     pub(super) fn shares_at(&self) -> Option<Instant> {
-        match (self.reshare, self.it.limits) {
+        match (self.reshare, self.parts.limits) {
             (true, _) => Some(self.shared + RESHARE),
             (false, (None, None)) => None,
             (false, _) => Some(self.shared + SHARES),
         }
     }
 
-    /// Splits what all torrents have together among those that run: the limits, and the bytes asked for and unwritten.
-    pub(super) fn share(&mut self, now: Instant) {
-        let sharers: u64 = self.table.values().filter(|e| e.fetches()).map(|e| weight(e.kept.rank)).sum();
+    /// Splits the global rate limits and the budget of unwritten bytes among the running torrents.
+    pub(super) fn distribute_limits(&mut self, now: Instant) {
+        let sharers: u64 = self.table.values().filter(|e| e.fetches()).map(|e| weight(e.saved.rank)).sum();
         self.reshare |= sharers != self.sharers;
         let late = now >= self.shared + SHARES;
-        let disk_busy = (self.it.disk.busy() * 100.0).round() as u8;
+        let disk_busy = (self.parts.disk.busy() * 100.0).round() as u8;
         let busier = late && disk_busy.abs_diff(self.disk_busy) >= BUSIER;
-        let due = late && self.it.limits != (None, None);
+        let due = late && self.parts.limits != (None, None);
         let anew = self.reshare && now >= self.shared + RESHARE;
         if !(due || busier || anew) {
             return;
         }
         (self.shared, self.sharers, self.disk_busy, self.reshare) = (now, sharers, disk_busy, false);
         let running = || {
-            self.table.values().filter_map(|entry| match &entry.life {
-                Life::Running(inbox) => Some((inbox, entry)),
+            self.table.values().filter_map(|entry| match &entry.lifecycle {
+                Lifecycle::Running(inbox) => Some((inbox, entry)),
                 _ => None,
             })
         };
-        let used = |rate: fn(&Entry) -> u64| -> Vec<(u64, u64)> {
-            running().map(|(_, entry)| (rate(entry), weight(entry.kept.rank))).collect()
+        let used = |rate: fn(&TorrentEntry) -> u64| -> Vec<(u64, u64)> {
+            running().map(|(_, entry)| (rate(entry), weight(entry.saved.rank))).collect()
         };
         let (reach, outside) = (self.port.reach(), self.port.outside());
-        let down = shares(self.it.limits.0, &used(|entry| entry.view.down));
-        let up = shares(self.it.limits.1, &used(|entry| entry.view.up));
+        let down = split_limit(self.parts.limits.0, &used(|entry| entry.view.down));
+        let up = split_limit(self.parts.limits.1, &used(|entry| entry.view.up));
         for (((inbox, entry), down), up) in running().zip(down).zip(up) {
-            let rank = entry.kept.rank;
-            // One that fetches nothing yet is given what it would have if it did.
+            let rank = entry.saved.rank;
+            // A torrent that does not download yet gets the share it would have as a download.
             let budget = budget(rank, if entry.fetches() { sharers } else { sharers + weight(rank) });
-            let max_peers = Some(self.it.defaults.max_peers);
-            inbox.tell(Input::Quota(Quota { down, up, budget, rank, disk_busy, reach, max_peers, outside }));
+            let max_peers = Some(self.parts.defaults.max_peers);
+            inbox.send(Input::Quota(Quota { down, up, budget, rank, disk_busy, reach, max_peers, outside }));
         }
     }
 
-    /// The share of one more torrent if all had the same.
+    /// Returns the quota of one more running torrent if all shared equally.
     pub(super) fn even_share(&self, rank: Priority) -> Input {
-        let running = self.table.values().filter(|entry| matches!(entry.life, Life::Running(_))).count() as u64 + 1;
+        let running =
+            self.table.values().filter(|entry| matches!(entry.lifecycle, Lifecycle::Running(_))).count() as u64 + 1;
         let even = |limit: Option<u64>| limit.map(|limit| (limit / running).max(1));
-        let (down, up) = self.it.limits;
+        let (down, up) = self.parts.limits;
         let budget = budget(rank, self.sharers + weight(rank));
         let (reach, outside) = (self.port.reach(), self.port.outside());
         let disk_busy = self.disk_busy;
-        let (down, up, max_peers) = (even(down), even(up), Some(self.it.defaults.max_peers));
+        let (down, up, max_peers) = (even(down), even(up), Some(self.parts.defaults.max_peers));
         Input::Quota(Quota { down, up, budget, rank, disk_busy, reach, max_peers, outside })
     }
 }
 
-/// Bytes that a download of this rank may have asked for and not yet written, where all weigh this much together.
+/// Returns the bytes that a download of this rank may have requested and not yet written; `weights` is the sum of all.
 fn budget(rank: Priority, weights: u64) -> u64 {
     (limits::BUDGET * weight(rank) / weights.max(1)).max(limits::BUDGET_LEAST)
 }
@@ -200,26 +202,26 @@ fn budget(rank: Priority, weights: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::super::super::inbox::inbox;
-    use super::super::super::kept::Kept;
+    use super::super::super::saved_torrent::SavedTorrent;
     use super::*;
     use crate::wire::message::InfoHash;
 
     #[test]
-    fn a_download_that_gets_nothing_for_long_keeps_nobody_waiting() {
+    fn stalled_download_frees_its_slot() {
         let now = Instant::now();
-        let mut entry = Entry::new(InfoHash([1; 20]), Kept::default());
-        assert!(entry.counts(now), "whatever is not known to be whole will be a download");
-        entry.life = Life::Running(inbox().0);
+        let mut entry = TorrentEntry::new(InfoHash([1; 20]), SavedTorrent::default());
+        assert!(entry.occupies_slot(now), "whatever is not known to be whole will be a download");
+        entry.lifecycle = Lifecycle::Running(inbox().0);
         entry.view.state = State::Downloading;
         entry.idle = Some(now);
-        assert!(entry.counts(now) && !entry.counts(now + STALLED));
+        assert!(entry.occupies_slot(now) && !entry.occupies_slot(now + STALLED));
         for state in [State::Seeding, State::Error] {
             entry.view.state = state;
-            assert!(!entry.counts(now), "{state:?}");
+            assert!(!entry.occupies_slot(now), "{state:?}");
         }
         entry.view.state = State::Checking;
-        assert!(entry.counts(now));
-        entry.kept.whole = true;
-        assert!(!entry.counts(now));
+        assert!(entry.occupies_slot(now));
+        entry.saved.whole = true;
+        assert!(!entry.occupies_slot(now));
     }
 }

@@ -1,5 +1,6 @@
-//! The tracker's HTTP side: one request a connection, read under a deadline and a size limit. Connections stand in a line;
-//! whoever lets us wait goes to its end, so that half a request keeps nobody else from an answer.
+//! HTTP server of the embedded tracker: one request per connection, with a deadline and a size limit. Pending
+//! connections form a queue; one whose request is incomplete goes to the end, so that slow clients do not block
+//! others.
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
@@ -11,62 +12,64 @@ use crossbeam_channel::{Receiver, Sender, TrySendError};
 use socket2::SockRef;
 
 use super::Shared;
-use super::store::Call;
-use crate::wire::text::counted;
-use crate::wire::tracker::server::{AnnounceQuery, encode_answer, encode_failure, encode_scrape, parse_scrape};
+use super::store::AnnounceCall;
+use crate::wire::sanitize::counted;
+use crate::wire::tracker::server::{
+    AnnounceQuery, encode_announce_response, encode_failure, encode_scrape, parse_scrape,
+};
 
-/// Threads that answer.
+/// The number of worker threads.
 pub(super) const THREADS: usize = 8;
-/// Connections that may wait for one of them; more are closed at once.
+/// The maximum number of pending connections; further ones are closed at once.
 pub(super) const WAITING: usize = 256;
-/// Connections of one address that may wait while half of the places are taken.
+/// The maximum number of pending connections per address while the queue is more than half full.
 const WAITING_HOST: usize = WAITING / 8;
-/// The largest request.
+/// The maximum size of a request, in bytes.
 const REQUEST: usize = 8 * 1024;
-/// The most header lines of a request.
+/// The maximum number of header lines.
 const HEADERS: usize = 64;
-/// Time for a request, all told.
+/// The total time to receive a request.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// The same while half of the places are taken.
+/// The same while the queue is more than half full.
 const PATIENCE_IN_NEED: Duration = Duration::from_millis(400);
-/// Reads of a connection in one turn; a request of any client comes in one or two.
+/// The maximum number of reads per turn; usual requests arrive in one or two.
 const READS: usize = 8;
-/// How long a thread waits for more of a request, or for a connection.
+/// How long a worker waits for more of a request, or for a connection.
 const LOOK: Duration = Duration::from_millis(100);
-/// The same while other connections wait: theirs is mostly there already.
+/// The same while other connections are pending.
 const GLANCE: Duration = Duration::from_millis(2);
-/// What the system is to hold of an answer for one who takes it slowly: more than the longest.
+/// The socket's send buffer size: larger than the longest response, so that a write never blocks.
 const ANSWER: usize = 64 * 1024;
 
-/// How many connections wait, by address.
-pub(super) type Crowd = Arc<Mutex<HashMap<IpAddr, usize>>>;
+/// The number of pending connections per address.
+pub(super) type PendingConnections = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
-/// A connection whose request has not come whole yet.
-pub(super) struct Half {
+/// A connection whose request is not complete.
+pub(super) struct PartialRequest {
     stream: TcpStream,
     request: Vec<u8>,
     began: Instant,
-    _seat: Seat,
+    _seat: HostSlot,
 }
 
-/// One of the connections of an address, for as long as there is this.
-struct Seat {
-    crowd: Crowd,
+/// Counts one connection of an address until dropped.
+struct HostSlot {
+    crowd: PendingConnections,
     host: IpAddr,
 }
 
-impl Seat {
-    /// `None` where the address has had its share.
-    fn take(crowd: &Crowd, host: IpAddr, most: usize) -> Option<Seat> {
+impl HostSlot {
+    /// Counts a connection, or returns `None` if the address has reached its limit.
+    fn take(crowd: &PendingConnections, host: IpAddr, most: usize) -> Option<HostSlot> {
         let mut counts = crowd.lock().unwrap_or_else(PoisonError::into_inner);
         let count = counts.entry(host).or_default();
         let free = *count < most;
         *count += usize::from(free);
-        free.then(|| Seat { crowd: Arc::clone(crowd), host })
+        free.then(|| HostSlot { crowd: Arc::clone(crowd), host })
     }
 }
 
-impl Drop for Seat {
+impl Drop for HostSlot {
     fn drop(&mut self) {
         let mut counts = self.crowd.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(count) = counts.get_mut(&self.host) {
@@ -78,17 +81,16 @@ impl Drop for Seat {
     }
 }
 
-/// How a request stands.
+/// The state of a request.
 enum State {
     Whole,
-    /// More of it may come.
     Partial,
-    /// It is none; the status to answer with, or nothing where the other side is gone or too slow.
+    /// Invalid: the HTTP status to respond with, or `None` if the connection is closed or timed out.
     Bad(Option<&'static str>),
 }
 
-/// Takes connections until the tracker stops.
-pub(super) fn accept(shared: &Shared, listener: &TcpListener, hand_over: &Sender<Half>) {
+/// Accepts connections until the tracker stops.
+pub(super) fn accept(shared: &Shared, listener: &TcpListener, hand_over: &Sender<PartialRequest>) {
     loop {
         let connection = listener.accept();
         if shared.stopping() {
@@ -97,16 +99,16 @@ pub(super) fn accept(shared: &Shared, listener: &TcpListener, hand_over: &Sender
         match connection {
             Ok((stream, from)) => {
                 let most = if hand_over.len() > WAITING / 2 { WAITING_HOST } else { WAITING };
-                let Some(seat) = Seat::take(&shared.crowd, from.ip().to_canonical(), most) else {
+                let Some(seat) = HostSlot::take(&shared.crowd, from.ip().to_canonical(), most) else {
                     Shared::count(&shared.refused);
                     continue;
                 };
-                let half = Half { stream, request: Vec::new(), began: Instant::now(), _seat: seat };
+                let half = PartialRequest { stream, request: Vec::new(), began: Instant::now(), _seat: seat };
                 if let Err(TrySendError::Full(_)) = hand_over.try_send(half) {
                     Shared::count(&shared.refused);
                 }
             }
-            // Out of descriptors or the like: wait for some to come back rather than spin.
+            // Out of file descriptors or the like: wait instead of spinning.
             Err(e) if e.kind() != io::ErrorKind::ConnectionAborted => {
                 log::warn!("the tracker cannot take connections: {e}");
                 std::thread::sleep(LOOK);
@@ -116,9 +118,8 @@ pub(super) fn accept(shared: &Shared, listener: &TcpListener, hand_over: &Sender
     }
 }
 
-/// Answers connections until the tracker stops. One that does not come to the point goes to the end of the line while
-/// others wait.
-pub(super) fn serve(shared: &Shared, line: &(Sender<Half>, Receiver<Half>)) {
+/// Worker thread: serves pending connections until the tracker stops.
+pub(super) fn serve(shared: &Shared, line: &(Sender<PartialRequest>, Receiver<PartialRequest>)) {
     while !shared.stopping() {
         let Ok(mut half) = line.1.recv_timeout(LOOK) else { continue };
         match half.read(line.1.len()) {
@@ -143,8 +144,8 @@ pub(super) fn serve(shared: &Shared, line: &(Sender<Half>, Receiver<Half>)) {
     }
 }
 
-impl Half {
-    /// Reads on, up to the end of the headers, for a short time while so many others wait.
+impl PartialRequest {
+    /// Reads up to the end of the headers; the time allowed depends on how many connections are waiting.
     fn read(&mut self, waiting: usize) -> State {
         let patience = if waiting > WAITING / 2 { PATIENCE_IN_NEED } else { PATIENCE };
         let look = if waiting > 0 { GLANCE } else { LOOK };
@@ -152,7 +153,7 @@ impl Half {
             return State::Bad(None);
         }
         let mut buffer = [0; 1024];
-        // Whoever sends byte by byte goes to the end of the line too.
+        // The number of reads is limited, so that a client that sends byte by byte yields its turn too.
         for _ in 0..READS {
             match self.stream.read(&mut buffer) {
                 Ok(0) => return State::Bad(None),
@@ -177,7 +178,7 @@ impl Half {
     }
 }
 
-/// What goes back.
+/// An HTTP response.
 struct Answer {
     status: &'static str,
     kind: &'static str,
@@ -190,7 +191,7 @@ impl Answer {
     }
 
     fn bencode(body: Vec<u8>) -> Self {
-        // Clients do not care for the type; `text/plain` is what every tracker says.
+        // Clients ignore the content type; trackers conventionally send `text/plain`.
         Answer { status: "200 OK", kind: "text/plain", body }
     }
 }
@@ -205,7 +206,7 @@ fn respond(shared: &Shared, request: &[u8], from: SocketAddr) -> Answer {
             return Answer::text("405 Method Not Allowed", "Only GET is answered.\n");
         }
     };
-    // Through a proxy the target is a whole URL.
+    // A request through a proxy has an absolute URL as its target.
     let target = target.split_once("://").map_or(target, |(_, rest)| rest.find('/').map_or("/", |at| &rest[at..]));
     let (path, query) = target.split_once('?').unwrap_or((target, ""));
     match path {
@@ -241,7 +242,7 @@ fn respond(shared: &Shared, request: &[u8], from: SocketAddr) -> Answer {
 
 fn announce(shared: &Shared, query: &str, from: SocketAddr) -> Result<Vec<u8>, String> {
     let query = AnnounceQuery::parse(query).map_err(|e| e.to_string())?;
-    let call = Call {
+    let call = AnnounceCall {
         info_hash: query.info_hash,
         peer_id: query.peer_id,
         addr: SocketAddr::new(from.ip().to_canonical(), query.port),
@@ -251,7 +252,7 @@ fn announce(shared: &Shared, query: &str, from: SocketAddr) -> Result<Vec<u8>, S
         same_family: false,
     };
     let answer = shared.announce(&call)?;
-    Ok(encode_answer(&answer, &query))
+    Ok(encode_announce_response(&answer, &query))
 }
 
 fn stats(shared: &Shared) -> String {
@@ -271,7 +272,7 @@ fn send(stream: &mut TcpStream, answer: &Answer) {
     )
     .into_bytes();
     bytes.extend_from_slice(&answer.body);
-    // The system holds the whole of it. Whoever does not read it has lost it; no thread of ours waits for that.
+    // The response fits into the send buffer, so the worker never blocks on a client that does not read.
     let sent = SockRef::from(&*stream)
         .set_send_buffer_size(ANSWER)
         .and_then(|()| stream.set_nonblocking(true))
@@ -288,14 +289,14 @@ mod tests {
 
     #[test]
     fn an_address_has_its_share_of_places_and_gives_them_back() {
-        let crowd = Crowd::default();
+        let crowd = PendingConnections::default();
         let [one, other] = [IpAddr::from([10, 0, 0, 1]), IpAddr::from([10, 0, 0, 2])];
-        let seats: Vec<Seat> = (0..3).filter_map(|_| Seat::take(&crowd, one, 2)).collect();
+        let seats: Vec<HostSlot> = (0..3).filter_map(|_| HostSlot::take(&crowd, one, 2)).collect();
         assert_eq!(seats.len(), 2);
-        let guest = Seat::take(&crowd, other, 2);
+        let guest = HostSlot::take(&crowd, other, 2);
         assert!(guest.is_some());
         drop(seats);
-        assert!(Seat::take(&crowd, one, 1).is_some());
+        assert!(HostSlot::take(&crowd, one, 1).is_some());
         drop(guest);
         assert!(crowd.lock().unwrap().is_empty());
     }

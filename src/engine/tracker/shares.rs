@@ -1,15 +1,16 @@
-//! What each network has of something that there is only so much of: whoever has most makes room for whoever has less.
+//! Fair-share accounting by network. When the tracker is full, an entry of the network with the most entries is
+//! evicted.
 //!
-//! Counted twice: by site (a /24 of version 4, a /48 of version 6), and within a site by host (an address of version 4, and
-//! of version 6 a /64, of which a single host has all addresses).
+//! Entries are counted per site (IPv4 /24, IPv6 /48) and, within a site, per host (IPv4 address, IPv6 /64, because a
+//! single host usually owns a whole /64).
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 
-/// A network: whether it is one of version 6, and its bits.
+/// A network: whether it is IPv6, and its prefix bits.
 type Net = (bool, u64);
 
-/// The host of an address.
+/// Returns the host part of an address: the IPv4 address or the IPv6 /64.
 pub(super) fn host(ip: IpAddr) -> Net {
     match ip {
         IpAddr::V4(v4) => (false, u64::from(v4.to_bits())),
@@ -22,7 +23,7 @@ fn site(ip: IpAddr) -> Net {
     (v6, bits >> if v6 { 16 } else { 8 })
 }
 
-/// How much each has.
+/// Entry counts by network.
 #[derive(Debug, Default)]
 pub(super) struct Shares {
     sites: HashMap<Net, u32>,
@@ -30,12 +31,12 @@ pub(super) struct Shares {
 }
 
 impl Shares {
-    pub(super) fn more(&mut self, ip: IpAddr) {
+    pub(super) fn add(&mut self, ip: IpAddr) {
         *self.sites.entry(site(ip)).or_default() += 1;
         *self.hosts.entry(host(ip)).or_default() += 1;
     }
 
-    pub(super) fn less(&mut self, ip: IpAddr) {
+    pub(super) fn remove(&mut self, ip: IpAddr) {
         for (counts, net) in [(&mut self.sites, site(ip)), (&mut self.hosts, host(ip))] {
             if let Some(count) = counts.get_mut(&net) {
                 *count = count.saturating_sub(1);
@@ -46,19 +47,19 @@ impl Shares {
         }
     }
 
-    /// What its site has, and its host.
-    pub(super) fn of(&self, ip: IpAddr) -> (u32, u32) {
+    /// Returns the counts of the address's site and host.
+    pub(super) fn counts(&self, ip: IpAddr) -> (u32, u32) {
         let count = |counts: &HashMap<Net, u32>, net| counts.get(&net).copied().unwrap_or(0);
         (count(&self.sites, site(ip)), count(&self.hosts, host(ip)))
     }
 
-    /// Whether the one has more than the other: its site, or its host where they are of one site.
+    /// Returns whether `one` has more entries than `other`. Hosts are compared within the same site, otherwise sites.
     pub(super) fn has_more(&self, one: IpAddr, other: IpAddr) -> bool {
-        let ((site_one, host_one), (site_other, host_other)) = (self.of(one), self.of(other));
+        let ((site_one, host_one), (site_other, host_other)) = (self.counts(one), self.counts(other));
         if site(one) == site(other) { host_one > host_other } else { site_one > site_other }
     }
 
-    /// How many hosts have something.
+    /// Returns the number of hosts with entries.
     #[cfg(test)]
     pub(super) fn hosts(&self) -> usize {
         self.hosts.len()

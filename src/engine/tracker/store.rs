@@ -1,4 +1,4 @@
-//! Who takes part in which torrent: the memory of the embedded tracker. Time and chance are arguments.
+//! The in-memory store of the embedded tracker: torrents and their peers. Time and randomness are passed in.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
@@ -6,62 +6,62 @@ use std::time::{Duration, Instant};
 
 use super::shares::{Shares, host};
 use crate::wire::message::{InfoHash, PeerId};
-use crate::wire::tracker::server::Answer;
+use crate::wire::tracker::server::ServerAnnounceResponse;
 use crate::wire::tracker::{AnnounceEvent, ScrapeCounts, can_be_peer};
 
-/// The most torrents remembered.
+/// The maximum number of torrents.
 const TORRENTS: usize = 100_000;
-/// The most peers remembered of one torrent.
+/// The maximum number of peers per torrent.
 const PEERS_TORRENT: usize = 5_000;
-/// The most peers remembered in all: with as many torrents as there may be, less than 100 MB.
+/// The maximum number of peers in total: less than 100 MB with the maximum number of torrents.
 const PEERS: usize = 300_000;
-/// The most peers of one torrent remembered of one host: it must not fill the answers with its ports.
+/// The maximum number of peers of one host per torrent. A host must not fill the responses with its ports.
 const PEERS_TORRENT_HOST: usize = 500;
-/// Torrents or peers that are looked at to find one that makes room: enough to hit a network that has a twentieth of all.
+/// How many random entries are sampled for eviction: enough to find a network that holds 5 % of all.
 const LOOKED_AT: usize = 64;
-/// Up to so many members are found by looking at each.
+/// Up to this number of peers a swarm is searched linearly, without an index.
 const FEW: usize = 16;
-/// Addresses in an answer where the client does not say how many it wants.
+/// The number of peers in a response if the client does not send `numwant`.
 const WANTED: u32 = 50;
-/// The most addresses in an answer.
+/// The maximum number of peers in a response.
 pub(super) const WANTED_MAX: usize = 200;
 
-/// One announce, however it came.
+/// An announce, from HTTP or UDP.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Call {
+pub(super) struct AnnounceCall {
     pub(super) info_hash: InfoHash,
     pub(super) peer_id: PeerId,
-    /// The sender's host with the port it says it listens on.
+    /// The source IP address and the announced port.
     pub(super) addr: SocketAddr,
     pub(super) left: u64,
     pub(super) event: AnnounceEvent,
     pub(super) num_want: Option<u32>,
-    /// Whether only addresses of the caller's family are of use to it.
+    /// Return only peers of the client's address family.
     pub(super) same_family: bool,
 }
 
 #[derive(Debug)]
-struct Member {
+struct TrackerPeer {
     addr: SocketAddr,
     id: PeerId,
     seed: bool,
-    /// Seconds after the store's beginning.
+    /// Time of the last announce, in seconds since the store was created.
     seen_s: u32,
 }
 
 /// The peers of one torrent.
 #[derive(Debug)]
 struct Swarm {
-    members: Vec<Member>,
-    /// Where in `members` an address stands, once they are many.
+    members: Vec<TrackerPeer>,
+    /// Index of `members` by address, once there are more than [`FEW`].
     #[expect(clippy::box_collection, reason = "most swarms have none: a pointer is a sixth of a table")]
     places: Option<Box<HashMap<SocketAddr, usize>>>,
-    /// Members that are seeds.
+    /// The number of seeds among `members`.
     seeds: u32,
     downloaded: u32,
-    /// Who brought it.
+    /// The address that announced the torrent first.
     owner: IpAddr,
-    /// Where it stands in the store's list.
+    /// The index in the store's `list`.
     listed: usize,
 }
 
@@ -77,7 +77,7 @@ impl Swarm {
         }
     }
 
-    fn add(&mut self, member: Member) {
+    fn add(&mut self, member: TrackerPeer) {
         if let Some(places) = &mut self.places {
             places.insert(member.addr, self.members.len());
         }
@@ -89,7 +89,7 @@ impl Swarm {
         }
     }
 
-    fn remove(&mut self, place: usize) -> Member {
+    fn remove(&mut self, place: usize) -> TrackerPeer {
         let gone = self.members.swap_remove(place);
         self.seeds -= u32::from(gone.seed);
         if let Some(places) = &mut self.places {
@@ -107,11 +107,11 @@ impl Swarm {
     }
 }
 
-/// All torrents.
+/// The store.
 #[derive(Debug)]
 pub(super) struct Store {
     swarms: HashMap<InfoHash, Swarm>,
-    /// All of them, to pick one by chance.
+    /// The keys of `swarms`, for random sampling.
     list: Vec<InfoHash>,
     peers: usize,
     peers_by: Shares,
@@ -137,26 +137,30 @@ impl Store {
         }
     }
 
-    /// The shortest time between two announces that clients are told.
+    /// Returns the `min interval` for clients.
     fn min_interval(&self) -> Duration {
         self.interval.min(Duration::from_secs(30))
     }
 
-    /// Takes an announce in and answers it.
+    /// Records an announce and builds the response.
     ///
     /// # Errors
-    /// With the sentence for the client, when there is no more room for torrents.
-    pub(super) fn announce(&mut self, now: Instant, call: &Call) -> Result<Answer, &'static str> {
+    /// The failure reason for the client if the store is full.
+    pub(super) fn announce(
+        &mut self,
+        now: Instant,
+        call: &AnnounceCall,
+    ) -> Result<ServerAnnounceResponse, &'static str> {
         self.sweep(now);
         if call.event == AnnounceEvent::Stopped {
             self.leave(call);
         } else {
             self.join(now, call)?;
         }
-        let mut answer = Answer {
+        let mut answer = ServerAnnounceResponse {
             interval_s: self.interval.as_secs() as u32,
             min_interval_s: self.min_interval().as_secs() as u32,
-            ..Answer::default()
+            ..ServerAnnounceResponse::default()
         };
         if let Some(swarm) = self.swarms.get(&call.info_hash) {
             let counts = swarm.counts();
@@ -168,21 +172,20 @@ impl Store {
         Ok(answer)
     }
 
-    fn leave(&mut self, call: &Call) {
+    fn leave(&mut self, call: &AnnounceCall) {
         let place = self.swarms.get(&call.info_hash).and_then(|swarm| swarm.find(&call.addr));
         if let Some(place) = place {
             self.drop_member(call.info_hash, place);
         }
     }
 
-    /// Forgets a peer. However often it was downloaded, a torrent that nobody has takes the room of one that somebody
-    /// brings: it is forgotten with its last peer.
+    /// Removes a peer, and the torrent with its last peer, whatever its `downloaded` count.
     fn drop_member(&mut self, torrent: InfoHash, place: usize) {
         let Some(swarm) = self.swarms.get_mut(&torrent) else { return };
         let gone = swarm.remove(place);
         let empty = swarm.members.is_empty();
         self.peers -= 1;
-        self.peers_by.less(gone.addr.ip());
+        self.peers_by.remove(gone.addr.ip());
         if empty {
             self.drop_torrent(torrent);
         }
@@ -190,16 +193,16 @@ impl Store {
 
     fn drop_torrent(&mut self, torrent: InfoHash) {
         let Some(swarm) = self.swarms.remove(&torrent) else { return };
-        self.torrents_by.less(swarm.owner);
+        self.torrents_by.remove(swarm.owner);
         self.peers -= swarm.members.len();
-        swarm.members.iter().for_each(|member| self.peers_by.less(member.addr.ip()));
+        swarm.members.iter().for_each(|member| self.peers_by.remove(member.addr.ip()));
         self.list.swap_remove(swarm.listed);
         if let Some(moved) = self.list.get(swarm.listed).and_then(|moved| self.swarms.get_mut(moved)) {
             moved.listed = swarm.listed;
         }
     }
 
-    fn join(&mut self, now: Instant, call: &Call) -> Result<(), &'static str> {
+    fn join(&mut self, now: Instant, call: &AnnounceCall) -> Result<(), &'static str> {
         let seed = call.left == 0;
         let seen_s = now.saturating_duration_since(self.began).as_secs() as u32;
         if let Some(swarm) = self.swarms.get_mut(&call.info_hash)
@@ -217,34 +220,35 @@ impl Store {
         let from = call.addr.ip();
         if let Some(swarm) = self.swarms.get(&call.info_hash) {
             let is = host(from);
-            // A member too many gets addresses like any other, it is only not handed out itself.
+            // A surplus peer gets peers like any other; it is just not listed.
             if swarm.members.len() >= PEERS_TORRENT
-                || (self.peers_by.of(from).1 >= PEERS_TORRENT_HOST as u32
+                || (self.peers_by.counts(from).1 >= PEERS_TORRENT_HOST as u32
                     && swarm.members.iter().filter(|m| host(m.addr.ip()) == is).count() >= PEERS_TORRENT_HOST)
             {
                 return Ok(());
             }
         }
-        if !self.swarms.contains_key(&call.info_hash) && self.swarms.len() >= TORRENTS && !self.free_torrent(from) {
+        if !self.swarms.contains_key(&call.info_hash) && self.swarms.len() >= TORRENTS && !self.evict_torrent(from) {
             return Err("this tracker has no room for more torrents");
         }
-        if self.peers >= PEERS && !self.free_peer(from) {
+        if self.peers >= PEERS && !self.evict_peer(from) {
             return Err("this tracker has no room for more peers");
         }
         let swarm = self.swarms.entry(call.info_hash).or_insert_with(|| {
-            self.torrents_by.more(from);
+            self.torrents_by.add(from);
             self.list.push(call.info_hash);
             Swarm::new(from, self.list.len() - 1)
         });
-        swarm.add(Member { addr: call.addr, id: call.peer_id, seed, seen_s });
+        swarm.add(TrackerPeer { addr: call.addr, id: call.peer_id, seed, seen_s });
         swarm.downloaded = swarm.downloaded.saturating_add((call.event == AnnounceEvent::Completed).into());
         self.peers += 1;
-        self.peers_by.more(from);
+        self.peers_by.add(from);
         Ok(())
     }
 
-    /// Forgets a torrent of one who has brought more than this one, if there is one.
-    fn free_torrent(&mut self, newcomer: IpAddr) -> bool {
+    /// Evicts a torrent of a network that has brought more torrents than the newcomer's. Returns whether it
+    /// succeeded.
+    fn evict_torrent(&mut self, newcomer: IpAddr) -> bool {
         let mut most: Option<(IpAddr, InfoHash)> = None;
         for _ in 0..LOOKED_AT {
             let Some(torrent) = self.rng.choice(&self.list).copied() else { return false };
@@ -256,8 +260,8 @@ impl Store {
         most.map(|(_, torrent)| self.drop_torrent(torrent)).is_some()
     }
 
-    /// Forgets a peer of a network that has more than this one's, if there is one.
-    fn free_peer(&mut self, newcomer: IpAddr) -> bool {
+    /// Evicts a peer of a network that has more peers than the newcomer's. Returns whether it succeeded.
+    fn evict_peer(&mut self, newcomer: IpAddr) -> bool {
         let mut most: Option<(IpAddr, InfoHash, usize)> = None;
         for _ in 0..LOOKED_AT {
             let Some(torrent) = self.rng.choice(&self.list).copied() else { return false };
@@ -271,7 +275,7 @@ impl Store {
         most.map(|(_, torrent, place)| self.drop_member(torrent, place)).is_some()
     }
 
-    /// Forgets the peers that have been silent for two intervals; looks at most once in half an interval.
+    /// Removes the peers that were silent for two intervals; runs at most once per half interval.
     fn sweep(&mut self, now: Instant) {
         if now < self.swept + self.interval / 2 {
             return;
@@ -290,31 +294,32 @@ impl Store {
         }
     }
 
-    /// The counts of a torrent, if it is known.
+    /// Returns the scrape counts of a torrent, if it is known.
     pub(super) fn scrape(&self, info_hash: &InfoHash) -> Option<ScrapeCounts> {
         self.swarms.get(info_hash).map(Swarm::counts)
     }
 
-    /// Torrents, peers, and seeds among them.
+    /// Returns the numbers of torrents, peers, and seeds among the peers.
     pub(super) fn totals(&self) -> (usize, usize, usize) {
         let seeds = self.swarms.values().map(|swarm| swarm.counts().seeds as usize).sum();
         (self.swarms.len(), self.peers, seeds)
     }
 }
 
-/// Picks addresses for a caller by chance: never its own, no seeds for a seed that has not just begun, no loopback address for another host.
-fn choose(swarm: &Swarm, call: &Call, rng: &mut fastrand::Rng) -> Vec<(SocketAddr, PeerId)> {
+/// Selects random peers for a client. Leaves out the client itself, seeds for a seed unless the event is `started`,
+/// and loopback addresses for other hosts.
+fn choose(swarm: &Swarm, call: &AnnounceCall, rng: &mut fastrand::Rng) -> Vec<(SocketAddr, PeerId)> {
     let wanted = (call.num_want.unwrap_or(WANTED) as usize).min(WANTED_MAX);
-    // A seed has no use for a seed. But aria2 begins a magnet by saying that nothing of it is left, so whoever has just
-    // begun is told of seeds too.
+    // A seed does not need seeds. But aria2 announces a magnet with `left=0` at first, so a client that has just
+    // started gets seeds too.
     let seeds = call.left > 0 || call.event == AnnounceEvent::Started;
-    let of_use = |m: &Member| {
+    let of_use = |m: &TrackerPeer| {
         m.addr != call.addr
             && (seeds || !m.seed)
             && !(call.same_family && m.addr.is_ipv4() != call.addr.is_ipv4())
             && (!m.addr.ip().is_loopback() || call.addr.ip().is_loopback())
     };
-    // A walk from a random place with a random step that meets every place: chance without shuffling thousands.
+    // Steps from a random start by a random stride coprime to `n`, which visits every peer without a shuffle.
     let n = swarm.members.len();
     let mut out = Vec::with_capacity(wanted.min(n));
     if n == 0 || wanted == 0 {

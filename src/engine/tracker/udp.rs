@@ -1,5 +1,5 @@
-//! The tracker's UDP side (BEP 15). A connection id is a keyed hash of address and time, so that a sender must
-//! have received what was sent to its address, and nothing is remembered about those who only ask for one.
+//! UDP server of the embedded tracker (BEP 15). A connection id is a keyed hash of the address and the time, so it
+//! proves the source address without any state per client.
 
 use std::hash::{BuildHasher, RandomState};
 use std::io;
@@ -7,26 +7,26 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use super::Shared;
-use super::store::{Call, WANTED_MAX};
-use crate::wire::tracker::AnnounceReply;
+use super::store::{AnnounceCall, WANTED_MAX};
+use crate::wire::tracker::AnnounceResponse;
 use crate::wire::tracker::udp::{PACKET, Reply, Request, UdpAnnounce};
 
-/// A connection id is good for this window and the two after it: two to three minutes.
+/// A connection id is valid in this time window and the two after it: two to three minutes.
 const WINDOW: Duration = Duration::from_secs(60);
-/// How often a thread that nobody writes to looks whether the tracker stops.
+/// How often a thread without packets checks whether the tracker stops.
 const LOOK: Duration = Duration::from_secs(1);
-/// A rest after an unknown fault of the socket, so that a lasting one does not spin.
+/// The pause after an unknown socket error, so that a persistent one does not spin.
 const BREATH: Duration = Duration::from_millis(10);
-/// The most addresses of version 6 that fit a packet which no network cuts up.
+/// The maximum number of IPv6 peers that fit into an unfragmented packet.
 const WANTED_V6: usize = 64;
 
-/// The connection ids of one tracker.
-struct Ids {
+/// Creates and checks the connection ids of one tracker.
+struct ConnectionIds {
     key: RandomState,
     began: Instant,
 }
 
-impl Ids {
+impl ConnectionIds {
     fn window(&self, now: Instant) -> u64 {
         now.saturating_duration_since(self.began).as_secs() / WINDOW.as_secs()
     }
@@ -43,7 +43,7 @@ impl Ids {
 
 /// Answers packets until the tracker stops.
 pub(super) fn serve(shared: &Shared, socket: &UdpSocket) {
-    let ids = Ids { key: RandomState::new(), began: Instant::now() };
+    let ids = ConnectionIds { key: RandomState::new(), began: Instant::now() };
     let _ = socket.set_read_timeout(Some(LOOK));
     let mut packet = [0; PACKET];
     while !shared.stopping() {
@@ -53,7 +53,7 @@ pub(super) fn serve(shared: &Shared, socket: &UdpSocket) {
                     let _ = socket.send_to(&reply.encode(from.is_ipv6()), from);
                 }
             }
-            // An earlier answer found nobody (ICMP), or nothing came: neither is a fault of the socket.
+            // A timeout, or an ICMP error caused by an earlier response: the socket is still usable.
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
             Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted) => {}
             Err(e) => {
@@ -64,7 +64,7 @@ pub(super) fn serve(shared: &Shared, socket: &UdpSocket) {
     }
 }
 
-fn answer(shared: &Shared, ids: &Ids, packet: &[u8], from: SocketAddr, now: Instant) -> Option<Reply> {
+fn answer(shared: &Shared, ids: &ConnectionIds, packet: &[u8], from: SocketAddr, now: Instant) -> Option<Reply> {
     let host = from.ip().to_canonical();
     let Some(request) = Request::decode(packet) else {
         Shared::count(&shared.refused);
@@ -90,12 +90,12 @@ fn answer(shared: &Shared, ids: &Ids, packet: &[u8], from: SocketAddr, now: Inst
             let call = call(&announce, SocketAddr::new(host, announce.port), from.is_ipv6());
             match shared.announce(&call) {
                 Ok(answer) => {
-                    let reply = AnnounceReply {
+                    let reply = AnnounceResponse {
                         interval: Some(Duration::from_secs(answer.interval_s.into())),
                         seeds: Some(answer.seeds),
                         leechers: Some(answer.leechers),
                         peers: answer.peers.into_iter().map(|(addr, _)| addr).collect(),
-                        ..AnnounceReply::default()
+                        ..AnnounceResponse::default()
                     };
                     Some(Reply::Announce { transaction, reply })
                 }
@@ -111,9 +111,9 @@ fn answer(shared: &Shared, ids: &Ids, packet: &[u8], from: SocketAddr, now: Inst
     }
 }
 
-fn call(announce: &UdpAnnounce, addr: SocketAddr, v6: bool) -> Call {
+fn call(announce: &UdpAnnounce, addr: SocketAddr, v6: bool) -> AnnounceCall {
     let most = if v6 { WANTED_V6 } else { WANTED_MAX } as u32;
-    Call {
+    AnnounceCall {
         info_hash: announce.info_hash,
         peer_id: announce.peer_id,
         addr,
@@ -131,7 +131,7 @@ mod tests {
     #[test]
     fn connection_ids_belong_to_an_address_and_a_time() {
         let began = Instant::now();
-        let ids = Ids { key: RandomState::new(), began };
+        let ids = ConnectionIds { key: RandomState::new(), began };
         let [mine, other]: [IpAddr; 2] = ["10.0.0.1".parse().unwrap(), "10.0.0.2".parse().unwrap()];
         let at = |s| began + Duration::from_secs(s);
         let id = ids.make(mine, ids.window(at(59)));

@@ -1,60 +1,62 @@
-//! The port before a plain UDP socket that behaves as no friend does, and before itself.
+//! Tests of uTP: between two UDP endpoints, and against a plain UDP socket that violates the protocol.
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
-use super::super::datagrams::{Datagrams, Wishes};
-use super::super::greet::{Call, Greeting, Routes};
-use super::super::inbox::{Arrival, Inbox, Mail, Post, Seats, inbox};
+use super::super::connector::DialRequest;
+use super::super::connector_config::{ConnectorConfig, TorrentRegistry};
+use super::super::inbox::{ConnectedPeer, ConnectionLimit, TorrentHandle, TorrentInbox, TorrentMessage, inbox};
 use super::super::listen::listen;
-use super::super::threads::Crew;
+use super::super::threads::ThreadGroup;
+use super::super::udp_endpoint::{UdpConfig, UdpEndpoint};
 use super::*;
 use crate::config::Encryption;
-use crate::swarm::event::{Input, Manner};
+use crate::swarm::event::{DialHint, Input};
 use crate::wire::message::{InfoHash, PeerId};
 
 const TORRENT: InfoHash = InfoHash([7; 20]);
 
 struct Peer {
-    crew: Crew,
-    greeter: Greeter,
-    datagrams: Datagrams,
-    inbox: Inbox,
-    mail: Mail,
+    crew: ThreadGroup,
+    greeter: Connector,
+    datagrams: UdpEndpoint,
+    inbox: TorrentHandle,
+    mail: TorrentInbox,
     addr: SocketAddr,
 }
 
-/// Somebody who is reached by uTP alone.
+/// Starts a peer that can be reached over uTP only.
 fn peer(id: u8) -> Peer {
-    let (crew, routes, bind) = (Crew::default(), Routes::default(), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
+    let (crew, routes, bind) =
+        (ThreadGroup::default(), TorrentRegistry::default(), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     let mut listeners = listen(bind, 0);
     listeners.sockets.clear();
     let port = listeners.port.unwrap();
     let (inbox, mail) = inbox();
     routes.open(TORRENT, inbox.clone());
-    let greeting = Greeting {
+    let greeting = ConnectorConfig {
         peer_id: PeerId([id; 20]),
         bind,
         encryption: Encryption::Prefer,
         routes,
-        seats: Seats::new(9),
+        seats: ConnectionLimit::new(9),
         notice: Box::new(|_| ()),
-        called: Box::new(|| ()),
+        on_reachable: Box::new(|| ()),
     };
-    let greeter = Greeter::start(&crew, listeners, greeting).unwrap();
-    let datagrams = Datagrams::start(&crew, Wishes { bind, port, dht: None, utp: Some(greeter.clone()) }).unwrap();
-    greeter.speak(datagrams.utp.clone().unwrap());
+    let greeter = Connector::start(&crew, listeners, greeting).unwrap();
+    let datagrams = UdpEndpoint::start(&crew, UdpConfig { bind, port, dht: None, utp: Some(greeter.clone()) }).unwrap();
+    greeter.set_utp(datagrams.utp.clone().unwrap());
     Peer { crew, greeter, datagrams, inbox, mail, addr: (Ipv4Addr::LOCALHOST, port).into() }
 }
 
 impl Peer {
     fn dial(&self, addr: SocketAddr) {
-        self.greeter.dial(TORRENT, &self.inbox, vec![Call::new(addr, Manner::default())]);
+        self.greeter.dial(TORRENT, &self.inbox, vec![DialRequest::new(addr, DialHint::default())]);
     }
 
-    fn next(&self) -> Result<Arrival, Gone> {
-        match self.mail.wait(Instant::now() + Duration::from_secs(60)).unwrap().expect("something comes") {
-            Post::Arrived(arrival) => Ok(arrival),
-            Post::Input(Input::DialFailed { why, .. }) => Err(why),
+    fn next(&self) -> Result<ConnectedPeer, DisconnectReason> {
+        match self.mail.recv_deadline(Instant::now() + Duration::from_secs(60)).unwrap().expect("something comes") {
+            TorrentMessage::Connected(arrival) => Ok(arrival),
+            TorrentMessage::Input(Input::DialFailed { why, .. }) => Err(why),
             _ => panic!("neither an arrival nor a failure"),
         }
     }
@@ -72,7 +74,7 @@ fn two_meet_by_utp_and_part() {
     assert!(out.hello.utp && out.hello.outgoing && came.hello.utp && !came.hello.outgoing);
     assert_eq!(out.hello.addr, there.addr);
     assert_eq!(came.hello.addr, here.addr);
-    // Both ends are plain sockets that block; what they say arrives, and so does the end.
+    // The connector hands out blocking sockets; data and the end of the stream arrive over uTP.
     let said = vec![9; 3_000_000];
     let words = said.clone();
     let speaker = std::thread::spawn(move || {
@@ -92,15 +94,15 @@ fn two_meet_by_utp_and_part() {
 }
 
 #[test]
-fn where_nobody_is_tcp_has_the_last_word() {
+fn the_tcp_error_is_reported_if_utp_fails_too() {
     let here = peer(1);
     let nobody = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     here.dial(nobody.local_addr().unwrap());
-    assert_eq!(here.next().err(), Some(Gone::Network("it refused the connection".to_owned())));
+    assert_eq!(here.next().err(), Some(DisconnectReason::Network("it refused the connection".to_owned())));
 }
 
 #[test]
-fn callers_without_a_second_word_keep_nobody_out() {
+fn half_open_incoming_streams_do_not_block_others() {
     let (here, there) = (peer(1), peer(2));
     let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     for n in 0..4 * limits::UTP_CALLERS as u16 {
@@ -111,7 +113,7 @@ fn callers_without_a_second_word_keep_nobody_out() {
 }
 
 #[test]
-fn each_word_out_of_place_is_answered_by_one_no_longer_than_itself() {
+fn unexpected_packets_get_a_reset_without_amplification() {
     let there = peer(2);
     let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     stranger.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -123,7 +125,7 @@ fn each_word_out_of_place_is_answered_by_one_no_longer_than_itself() {
         assert_eq!((packet.header.kind, packet.header.connection, packet.header.ack), (Kind::Reset, 77, 5));
         assert_eq!(n, crate::wire::utp::HEADER);
     }
-    // A refusal is not answered: two who refuse each other would never end. The call behind it is.
+    // A reset is not answered, because two peers could reset each other forever; the SYN after it is.
     stranger.send_to(&header(Kind::Reset, 77).encode(&[], &[]), there.addr).unwrap();
     stranger.send_to(&header(Kind::Syn, 90).encode(&[], &[]), there.addr).unwrap();
     let n = stranger.recv(&mut buffer).unwrap();

@@ -1,11 +1,11 @@
-//! Node ids that belong to an address (BEP 42): who wants many ids needs many addresses.
+//! Node ids derived from the IP address (BEP 42), a defense against Sybil attacks.
 
 use std::net::IpAddr;
 
 use crate::swarm::address::is_local;
 use crate::wire::krpc::NodeId;
 
-/// The first 21 bits that an id of this host must have, given the three lowest bits of its last byte.
+/// Returns the required first 21 bits of a node id of this host; `chance` is the last byte of the id.
 fn prefix(ip: IpAddr, chance: u8) -> [u8; 3] {
     let mut bytes = [0; 8];
     let used = match ip {
@@ -25,13 +25,13 @@ fn prefix(ip: IpAddr, chance: u8) -> [u8; 3] {
     [a, b, c & 0xf8]
 }
 
-/// CRC-32C (Castagnoli), bit by bit: it is needed for a few bytes now and then.
+/// Computes CRC-32C (Castagnoli) bit by bit; fast enough for its rare, short inputs.
 fn crc32c(bytes: &[u8]) -> u32 {
     let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
     !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
 }
 
-/// Whether a node at this address may have this id. In local networks there is no such rule.
+/// Returns whether a node id is valid for an IP address (BEP 42); always true for local addresses.
 #[must_use]
 pub fn fits(id: NodeId, ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
@@ -39,7 +39,7 @@ pub fn fits(id: NodeId, ip: IpAddr) -> bool {
     is_local(ip) || (id.0[0], id.0[1], id.0[2] & 0xf8) == (a, b, c)
 }
 
-/// An id by chance: one that fits our address where that is known.
+/// Generates a random node id, valid for the external IP if that is known.
 #[must_use]
 pub fn make(ip: Option<IpAddr>, rng: &mut fastrand::Rng) -> NodeId {
     let mut id = NodeId([0; 20]);

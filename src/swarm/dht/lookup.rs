@@ -1,25 +1,25 @@
-//! One search: nearer and nearer to a place, asking those who are nearest of those that were told of (BEP 5).
+//! An iterative Kademlia lookup (`find_node`, `get_peers`; BEP 5) in one address family.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 
-use super::table::K;
+use super::routing_table::K;
 use crate::limits;
 use crate::swarm::address::{is_local, network};
 use crate::wire::krpc::{Node, NodeId};
 
-/// Questions under way at once, those that are slow not counted.
+/// Maximum number of pending queries of a lookup, slow ones not counted.
 const ALPHA: usize = 4;
-/// Nodes kept: far more than are ever asked.
+/// Maximum number of candidates kept; far more than are ever queried.
 const NEAR: usize = 128;
 
 #[derive(Clone, PartialEq, Eq, Debug)]
 enum State {
     Fresh,
     Asked,
-    /// Asked a while ago: somebody else may be asked beside it.
+    /// Queried a while ago without an answer: another node may be queried in addition.
     Slow,
-    /// With what an announce to it must repeat.
+    /// With the token for `announce_peer`, if the node sent one.
     Answered(Option<Vec<u8>>),
     Failed,
 }
@@ -30,34 +30,33 @@ struct Candidate {
     state: State,
 }
 
-/// A search among the nodes of one family.
+/// A lookup among the nodes of one address family.
 #[derive(Debug)]
 pub struct Lookup {
-    /// What is looked for.
     pub target: NodeId,
-    /// Peers are looked for, not nodes.
+    /// True for `get_peers`, false for `find_node`.
     pub peers: bool,
-    /// Where to begin when nobody is known: addresses whose ids are not.
+    /// Bootstrap addresses (node ids unknown) for when no candidate is left.
     entries: Vec<SocketAddr>,
     entries_asked: BTreeSet<SocketAddr>,
-    /// By their distance.
+    /// Candidates by their distance to the target.
     near: BTreeMap<NodeId, Candidate>,
-    /// Nodes that answered.
+    /// Number of answers.
     pub answered: u32,
 }
 
 impl Lookup {
-    /// A search that begins with these nodes, and with these addresses beside them.
+    /// Creates a lookup that starts from these nodes and falls back to the bootstrap addresses.
     #[must_use]
     pub fn new(target: NodeId, peers: bool, nodes: Vec<Node>, entries: Vec<SocketAddr>) -> Self {
         let (near, entries_asked) = (BTreeMap::new(), BTreeSet::new());
         let mut it = Lookup { target, peers, entries, entries_asked, near, answered: 0 };
-        nodes.into_iter().for_each(|node| it.hear(node));
+        nodes.into_iter().for_each(|node| it.add_candidate(node));
         it
     }
 
-    /// Somebody told of a node.
-    fn hear(&mut self, node: Node) {
+    /// Adds a candidate; if there are too many, drops the farthest one that was not queried.
+    fn add_candidate(&mut self, node: Node) {
         let distance = self.target.distance(node.id);
         if self.near.contains_key(&distance) || !self.admits(node.addr) {
             return;
@@ -69,7 +68,9 @@ impl Lookup {
         }
     }
 
-    /// A host is heeded once, a network twice: who has many addresses in one place is not to surround a torrent.
+    /// Returns whether a candidate is admitted: one per host, a few per subnet.
+    ///
+    /// Hampers Sybil attacks on a torrent.
     fn admits(&self, addr: SocketAddr) -> bool {
         let mut all = self.near.values().map(|c| c.node.addr);
         if is_local(addr.ip()) {
@@ -80,7 +81,7 @@ impl Lookup {
         neighbours.len() < limits::DHT_LOOKUP_NETWORK && neighbours.iter().all(|other| other.ip() != addr.ip())
     }
 
-    /// The next one to ask, if one more may be asked now.
+    /// Returns the next address to query and marks it queried, or `None` if enough queries are pending.
     pub fn next_to_ask(&mut self) -> Option<SocketAddr> {
         let waiting = self.near.values().filter(|c| c.state == State::Asked).count() + self.entries_asked.len();
         if waiting >= ALPHA {
@@ -91,13 +92,13 @@ impl Lookup {
             next.state = State::Asked;
             return Some(next.node.addr);
         }
-        // Nobody near is left to ask: begin where searches begin, as long as that has not led anywhere.
+        // No near candidate is left to query: use a bootstrap address until K nodes have answered.
         let entry = if self.answered < K as u32 { self.entries.pop() } else { None };
         self.entries_asked.extend(entry);
         entry
     }
 
-    /// Whether the nearest nodes have all answered and nobody else is to be waited for.
+    /// Returns whether the K closest live candidates have all answered and no query is pending.
     #[must_use]
     pub fn is_over(&self) -> bool {
         let mut hopeful = self.near.values().filter(|c| c.state != State::Failed).take(K);
@@ -105,28 +106,28 @@ impl Lookup {
         settled && self.entries_asked.is_empty() && (self.entries.is_empty() || self.answered >= K as u32)
     }
 
-    /// A node that was asked at this address has answered, and told of these nodes.
+    /// Records the answer of a node, its token and the nodes it returned.
     pub fn answered(&mut self, from: Node, token: Option<Vec<u8>>, nodes: impl IntoIterator<Item = Node>) {
         self.entries_asked.remove(&from.addr);
         self.answered += 1;
-        // By its address: it may have another id than we were told.
+        // Matched by address: the node id may differ from the one in the earlier response.
         let told = self.near.iter().find(|(_, c)| c.node.addr == from.addr).map(|(distance, _)| *distance);
         let told = told.and_then(|distance| self.near.remove(&distance));
         let distance = self.target.distance(from.id);
         if told.is_some() || self.admits(from.addr) {
             self.near.insert(distance, Candidate { node: from, state: State::Answered(token) });
         }
-        nodes.into_iter().for_each(|node| self.hear(node));
+        nodes.into_iter().for_each(|node| self.add_candidate(node));
     }
 
-    /// The node that was asked at this address lets us wait.
+    /// Marks the pending query to this address as slow.
     pub fn slow(&mut self, addr: SocketAddr) {
         if let Some(c) = self.near.values_mut().find(|c| c.node.addr == addr && c.state == State::Asked) {
             c.state = State::Slow;
         }
     }
 
-    /// The node that was asked at this address does not answer.
+    /// Marks the pending query to this address as failed.
     pub fn failed(&mut self, addr: SocketAddr) {
         self.entries_asked.remove(&addr);
         let asked = |c: &&mut Candidate| c.node.addr == addr && matches!(c.state, State::Asked | State::Slow);
@@ -135,8 +136,8 @@ impl Lookup {
         }
     }
 
-    /// The nearest nodes that answered and gave a token, with their tokens: to be told of us.
-    pub fn to_tell(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+    /// Iterates over the closest answered nodes that gave a token: the targets of `announce_peer`.
+    pub fn announce_targets(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
         let answered = self.near.values().filter(|c| matches!(c.state, State::Answered(_))).take(K);
         answered.filter_map(|c| match &c.state {
             State::Answered(Some(token)) => Some((c.node.addr, &token[..])),
@@ -173,12 +174,12 @@ mod tests {
         }
         assert!(it.is_over());
         assert_eq!((told, it.answered), (K, K as u32 + 2), "the others are too far away");
-        let tell: Vec<_> = it.to_tell().collect();
+        let tell: Vec<_> = it.announce_targets().collect();
         assert_eq!((tell.len(), tell[0]), (K, (node(1, 1).addr, &[1][..])));
     }
 
     #[test]
-    fn whoever_lets_it_wait_holds_nothing_up() {
+    fn slow_nodes_do_not_stall_a_lookup() {
         let mut it = Lookup::new(NodeId([0; 20]), true, (1..=8).map(|n| node(1, n)).collect(), Vec::new());
         let first: Vec<_> = std::iter::from_fn(|| it.next_to_ask()).collect();
         assert_eq!(first.len(), ALPHA);
@@ -186,7 +187,7 @@ mod tests {
         assert_eq!(std::iter::from_fn(|| it.next_to_ask()).count(), ALPHA);
         first.iter().for_each(|addr| it.failed(*addr));
         (5..=8).for_each(|n| it.answered(node(1, n), None, []));
-        assert!(it.is_over() && it.to_tell().next().is_none());
+        assert!(it.is_over() && it.announce_targets().next().is_none());
     }
 
     #[test]
@@ -203,7 +204,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crowd_from_one_house_does_not_surround_a_torrent() {
+    fn sybil_nodes_of_one_subnet_do_not_capture_a_lookup() {
         let honest: Vec<Node> =
             (1..=20).map(|n| Node { addr: SocketAddr::from(([8, n, 1, 1], 1)), ..node(9, n) }).collect();
         let liars = (0..1000_u32).map(|n| {
@@ -219,7 +220,7 @@ mod tests {
             let from = it.near.values().find(|c| c.node.addr == addr).unwrap().node;
             it.answered(from, Some(vec![1]), []);
         }
-        let captured = it.to_tell().filter(|(addr, _)| addr.ip().to_string().starts_with("6.")).count();
-        assert_eq!((captured, it.to_tell().count()), (limits::DHT_LOOKUP_NETWORK, K));
+        let captured = it.announce_targets().filter(|(addr, _)| addr.ip().to_string().starts_with("6.")).count();
+        assert_eq!((captured, it.announce_targets().count()), (limits::DHT_LOOKUP_NETWORK, K));
     }
 }

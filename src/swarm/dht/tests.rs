@@ -1,11 +1,11 @@
-//! Networks of real nodes on virtual time.
+//! Tests of the DHT: simulated networks on virtual time, and single nodes against untrusted packets.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
 use super::*;
 
-/// A packet on its way: when it is there, its number, from, to.
+/// A packet in flight: time of arrival, sequence number, source, destination, bytes.
 type Flight = Reverse<(Instant, u64, SocketAddr, SocketAddr, Vec<u8>)>;
 
 struct Net {
@@ -14,13 +14,13 @@ struct Net {
     nodes: BTreeMap<SocketAddr, Dht>,
     flights: BinaryHeap<Flight>,
     sent: u64,
-    /// One packet in so many is lost; 0 is none.
+    /// One packet in this many is lost; 0 means no loss.
     loss: u32,
-    /// Where everybody begins.
+    /// Bootstrap nodes of every node.
     entries: Vec<SocketAddr>,
-    /// What came of searches, by node.
+    /// Peers found and lookup results, by node.
     peers: Vec<(SocketAddr, SocketAddr)>,
-    sought: Vec<(SocketAddr, Result<Sought, NoNodes>)>,
+    sought: Vec<(SocketAddr, Result<LookupSummary, NoNodes>)>,
 }
 
 const HASH: InfoHash = InfoHash([0x5a; 20]);
@@ -44,7 +44,7 @@ impl Net {
         let config = DhtConfig { families, ids, known, secret, seed: self.rng.u64(..) };
         let mut dht = Dht::new(self.now, config);
         let mut out = Vec::new();
-        dht.tick(self.now, &mut out);
+        dht.poll(self.now, &mut out);
         self.nodes.insert(addr, dht);
         self.perform(addr, out);
     }
@@ -68,10 +68,10 @@ impl Net {
                 }
                 DhtEffect::Peers(HASH, found) => self.peers.extend(found.into_iter().map(|peer| (addr, peer))),
                 DhtEffect::Peers(..) => panic!("nobody looks for anything else"),
-                DhtEffect::Sought(_, result) => self.sought.push((addr, result)),
+                DhtEffect::LookupDone(_, result) => self.sought.push((addr, result)),
                 DhtEffect::Resolve => {
                     let entries = self.entries.iter().copied().filter(|entry| *entry != addr).collect();
-                    self.with(addr, |dht, now, out| dht.begin_at(now, entries, out));
+                    self.with(addr, |dht, now, out| dht.on_resolved(now, entries, out));
                 }
             }
         }
@@ -91,7 +91,7 @@ impl Net {
                     self.with(to, |dht, now, out| dht.received(now, from, &packet, out));
                 }
             } else if let Some((_, addr)) = tick {
-                self.with(addr, Dht::tick);
+                self.with(addr, Dht::poll);
             }
         }
         self.now = end;
@@ -119,19 +119,19 @@ fn a_small_network_on_one_machine_brings_peers_together() {
     for seed in 0..5 {
         let mut net = Net::new(seed, vec![near(1), near(2)]);
         (1..=30).for_each(|n| net.node(near(n)));
-        // Those who were early found nobody yet, and look again after a minute.
+        // The first nodes found no others yet and bootstrap again after a minute.
         net.run(secs(80));
         let counts: Vec<u32> = net.nodes.values().map(|dht| dht.state(net.now).nodes[0]).collect();
         assert!(counts.iter().all(|n| *n >= 8), "seed {seed}: {counts:?}");
         net.seek(near(7), Some(7777));
         net.run(secs(5));
-        // Somebody new finds it as fast as it finds anybody.
+        // A new node finds the torrent as fast as an old one.
         net.node(near(40));
         net.seek(near(40), Some(4444));
         net.run(secs(2));
         let him = SocketAddr::new(near(7).ip(), 7777);
         assert_eq!(net.peers, [(near(40), him)], "seed {seed}");
-        let told = net.sought.iter().map(|(_, result)| result.unwrap().told).collect::<Vec<_>>();
+        let told = net.sought.iter().map(|(_, result)| result.unwrap().announced).collect::<Vec<_>>();
         assert_eq!(told, [8, 8], "seed {seed}");
     }
 }
@@ -145,7 +145,7 @@ fn a_large_network_that_loses_packets_does_too() {
         net.run(Duration::from_millis(200));
     }
     net.run(secs(20));
-    // Some of them go without a word.
+    // Some of the nodes disappear.
     (100..120).for_each(|n| _ = net.nodes.remove(&far(n)));
     for n in 0..20 {
         net.seek(far(50 + n), Some(1000 + n as u16));
@@ -172,17 +172,17 @@ fn without_a_first_node_it_says_so_and_tries_again_and_again() {
     net.run(secs(3600));
     assert!((4..=8).contains(&(net.sent - before)), "{} packets in an hour", net.sent - before);
     assert!(again(&net) <= 1800);
-    // A search is answered at once, not after the next try.
+    // A lookup fails at once instead of waiting for the next attempt.
     net.seek(near(1), None);
     assert_eq!(net.sought.len(), 2);
-    // A peer tells of a node.
+    // A peer sends a `port` message.
     net.node(near(99));
-    net.with(near(1), |dht, now, out| dht.meet(now, near(99), out));
+    net.with(near(1), |dht, now, out| dht.add_node_hint(now, near(99), out));
     net.run(secs(1));
     assert_eq!(net.nodes[&near(1)].state(net.now).nodes, [1, 0]);
     net.seek(near(1), None);
     net.run(secs(1));
-    assert_eq!(net.sought.last(), Some(&(near(1), Ok(Sought { nodes: 1, peers: 0, told: 0 }))));
+    assert_eq!(net.sought.last(), Some(&(near(1), Ok(LookupSummary { nodes: 1, peers: 0, announced: 0 }))));
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn it_begins_with_the_nodes_of_the_last_session() {
     let mut net = Net::new(1, vec![near(1)]);
     (1..=20).for_each(|n| net.node(near(n)));
     net.run(secs(10));
-    let (ids, known) = net.nodes[&near(5)].to_keep();
+    let (ids, known) = net.nodes[&near(5)].saved_nodes();
     assert!(ids[0].is_some() && known.len() > 5);
     net.entries = Vec::new();
     net.add(near(50), [true, false], known);
@@ -200,7 +200,7 @@ fn it_begins_with_the_nodes_of_the_last_session() {
 
 #[test]
 fn each_family_leads_to_the_other() {
-    // One address stands for a program with two sockets here: the flights go by it alone.
+    // One address stands for a program with two sockets: the simulation routes packets by address only.
     let six = |n: u16| SocketAddr::from((std::net::Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, n), 6881));
     let mut net = Net::new(1, vec![six(1)]);
     (1..=20).for_each(|n| net.node(six(n)));
@@ -213,7 +213,7 @@ fn each_family_leads_to_the_other() {
     assert!(net.nodes[&six(9)].state(net.now).nodes[1] > 5);
 }
 
-// --- one node and strangers ------------------------------------------------------------------------
+// --- a single node against untrusted packets -------------------------------------------------------
 
 fn alone() -> (Dht, Instant) {
     let now = Instant::now();
@@ -251,7 +251,7 @@ fn response(packets: &[Packet]) -> Response {
 #[test]
 fn an_announce_is_kept_for_who_repeats_his_own_token() {
     let (mut dht, now) = alone();
-    let get = Query::GetPeers { info_hash: HASH, want: Want::default() };
+    let get = Query::GetPeers { info_hash: HASH, want: WantFamilies::default() };
     let token = response(&ask(&mut dht, now, far(1), get.clone())).token.unwrap();
     let announce = |token: &[u8], port| Query::AnnouncePeer { info_hash: HASH, port, token: token.to_vec() };
     let refused = |packets: Vec<Packet>| matches!(packets[..], [Packet { body: Body::Error(203), .. }]);
@@ -278,7 +278,7 @@ fn a_stranger_gets_little_for_a_short_question() {
         dht.families[0].as_mut().unwrap().table.answered(now, node);
         dht.store.keep(now, HASH, addr);
     }
-    let both = Want { four: true, six: true };
+    let both = WantFamilies { four: true, six: true };
     for query in [
         Query::GetPeers { info_hash: HASH, want: both },
         Query::FindNode { target: HASH.into(), want: both },
@@ -293,7 +293,7 @@ fn a_stranger_gets_little_for_a_short_question() {
             assert!(*to == from && answer.len() <= most, "{} bytes for {}", answer.len(), packet.len());
         }
     }
-    let get = Query::GetPeers { info_hash: HASH, want: Want::default() };
+    let get = Query::GetPeers { info_hash: HASH, want: WantFamilies::default() };
     let known = response(&ask(&mut dht, now + secs(120), far(5), get.clone()));
     assert!(known.values.len() > 50 && known.nodes.len() == 8, "who has shown to be there gets what there is");
     let stranger = response(&ask(&mut dht, now + secs(180), far(950), get));
@@ -305,7 +305,7 @@ fn a_stranger_gets_little_for_a_short_question() {
 fn only_an_answer_to_a_question_of_ours_puts_a_node_into_the_table() {
     let (mut dht, now) = alone();
     let mut out = Vec::new();
-    dht.meet(now, far(1), &mut out);
+    dht.add_node_hint(now, far(1), &mut out);
     let [Packet { transaction, .. }] = &sent(&out)[..] else { panic!("{out:?}") };
     let answer = |transaction: &[u8]| {
         let body = Body::Response(Response { id: NodeId([7; 20]), ..Response::default() });
@@ -318,7 +318,7 @@ fn only_an_answer_to_a_question_of_ours_puts_a_node_into_the_table() {
     dht.received(now, far(1), &answer(transaction), &mut out);
     assert_eq!(dht.state(now).nodes, [1, 0]);
     dht.received(now, far(1), &answer(transaction), &mut out);
-    // Whoever asks is asked back, unless it says that it answers nobody.
+    // A node that queries us is pinged unless it is read-only (BEP 43).
     for (read_only, asked) in [(true, 1), (false, 2)] {
         let body = Body::Query { id: NodeId([0x33; 20]), query: Query::Ping };
         let packet = Packet { transaction: b"q".to_vec(), ip: None, read_only, body }.encode();
@@ -333,7 +333,7 @@ fn its_id_follows_the_address_that_many_see() {
     let (mut dht, now) = alone();
     let ours = SocketAddr::from(([5, 6, 7, 8], 6881));
     let mut out = Vec::new();
-    (0..10).for_each(|n| dht.meet(now, far(n), &mut out));
+    (0..10).for_each(|n| dht.add_node_hint(now, far(n), &mut out));
     let asked: Vec<(SocketAddr, Vec<u8>)> = out
         .iter()
         .filter_map(|effect| match effect {
@@ -342,7 +342,7 @@ fn its_id_follows_the_address_that_many_see() {
         })
         .collect();
     for (n, (from, transaction)) in asked.into_iter().enumerate() {
-        let fits = id::fits(dht.to_keep().0[0].unwrap(), ours.ip());
+        let fits = id::fits(dht.saved_nodes().0[0].unwrap(), ours.ip());
         assert_eq!(fits, n >= AGREED, "{n} voices");
         let body = Body::Response(Response { id: NodeId([n as u8 + 1; 20]), ..Response::default() });
         let packet = Packet { transaction, ip: Some(ours), read_only: false, body };
@@ -356,10 +356,10 @@ fn the_first_search_ends_although_its_id_changes_meanwhile() {
     let (mut dht, now) = alone();
     let (ours, mut rng) = (SocketAddr::from(([5, 6, 7, 8], 6881)), fastrand::Rng::with_seed(1));
     let mut out = Vec::new();
-    dht.tick(now, &mut out);
+    dht.poll(now, &mut out);
     assert_eq!(out, [DhtEffect::Resolve]);
-    let before = dht.to_keep().0[0];
-    dht.begin_at(now, (0..9).map(far).collect(), &mut out);
+    let before = dht.saved_nodes().0[0];
+    dht.on_resolved(now, (0..9).map(far).collect(), &mut out);
     assert!(dht.state(now).beginning);
     while let Some(effect) = out.pop() {
         let DhtEffect::Send { to, packet } = effect else { continue };
@@ -368,18 +368,18 @@ fn the_first_search_ends_although_its_id_changes_meanwhile() {
         let answer = Packet { transaction, ip: Some(ours), read_only: false, body };
         dht.received(now, to, &answer.encode(), &mut out);
     }
-    assert_ne!(dht.to_keep().0[0], before, "many have told of another address");
+    assert_ne!(dht.saved_nodes().0[0], before, "many have told of another address");
     assert!(!dht.state(now).beginning);
 }
 
 #[test]
 fn whoever_waits_for_a_place_is_asked_when_one_is_free() {
     let (mut dht, now) = alone();
-    let own = dht.to_keep().0[0].unwrap();
+    let own = dht.saved_nodes().0[0].unwrap();
     let mut rng = fastrand::Rng::with_seed(1);
     let table = &mut dht.families[0].as_mut().unwrap().table;
     for n in 0..=64 {
-        // All of them as far away as can be, where there are places for 64.
+        // All in the farthest bucket, which holds 64 nodes.
         let mut id = id::make(None, &mut rng);
         id.0[0] = !own.0[0];
         table.answered(now, Node { id, addr: far(n) });
@@ -387,9 +387,9 @@ fn whoever_waits_for_a_place_is_asked_when_one_is_free() {
     assert!(table.len() == 64 && !table.knows(far(64)));
     assert_eq!(table.failed(far(0)), None);
     let mut out = Vec::new();
-    dht.ask(now, far(0), Purpose::Ping, &mut out);
+    dht.ask(now, far(0), QueryPurpose::Ping, &mut out);
     out.clear();
-    dht.tick(now + limits::DHT_TIMEOUT, &mut out);
+    dht.poll(now + limits::DHT_TIMEOUT, &mut out);
     let asked = |effect: &DhtEffect| matches!(effect, DhtEffect::Send { to, .. } if *to == far(64));
     assert!(out.iter().any(asked), "{out:?}");
 }
@@ -400,7 +400,9 @@ fn a_flood_of_questions_gets_a_trickle_of_answers() {
     let mut bytes = 0;
     for n in 0..20_000_u32 {
         let at = now + Duration::from_micros(u64::from(n) * 500);
-        for packet in ask(&mut dht, at, far(n % 5000), Query::FindNode { target: HASH.into(), want: Want::default() }) {
+        for packet in
+            ask(&mut dht, at, far(n % 5000), Query::FindNode { target: HASH.into(), want: WantFamilies::default() })
+        {
             bytes += packet.encode().len();
         }
     }
@@ -413,18 +415,18 @@ fn what_peers_say_of_nodes_is_followed_to_a_few_at_a_time() {
     let (mut it, now) = alone();
     let mut out = Vec::new();
     for port in 0..1000 {
-        it.meet(now, SocketAddr::from(([9, 9, 9, 9], port)), &mut out);
+        it.add_node_hint(now, SocketAddr::from(([9, 9, 9, 9], port)), &mut out);
     }
     assert_eq!(out.len(), 1, "a host at a time, and no port 0");
     for n in 0..10_000_u32 {
-        it.meet(now, SocketAddr::from(((0x0b00_0000 + (n << 8)).to_be_bytes(), 6881)), &mut out);
+        it.add_node_hint(now, SocketAddr::from(((0x0b00_0000 + (n << 8)).to_be_bytes(), 6881)), &mut out);
     }
     assert_eq!(out.len(), HEARD_OF);
-    // None of them answers: others get their turn, and nobody is kept.
+    // None of them answers: the slots are freed and no node is stored.
     let later = now + limits::DHT_TIMEOUT;
-    it.tick(later, &mut out);
+    it.poll(later, &mut out);
     out.clear();
-    it.meet(later, SocketAddr::from(([9, 9, 9, 9], 7)), &mut out);
+    it.add_node_hint(later, SocketAddr::from(([9, 9, 9, 9], 7)), &mut out);
     assert_eq!((out.len(), it.state(later).nodes), (1, [0, 0]));
 }
 
@@ -432,7 +434,7 @@ fn what_peers_say_of_nodes_is_followed_to_a_few_at_a_time() {
 fn peers_are_few_enough_and_not_ourselves() {
     let (mut dht, now) = alone();
     let mut out = Vec::new();
-    dht.meet(now, far(1), &mut out);
+    dht.add_node_hint(now, far(1), &mut out);
     let transaction = sent(&out)[0].transaction.clone();
     let ours = SocketAddr::from(([5, 6, 7, 8], 6881));
     let reply = |transaction, values| {

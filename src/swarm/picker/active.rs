@@ -1,51 +1,51 @@
-//! A piece that is being fetched: what has become of each of its blocks.
+//! An active piece of the picker: the state of each of its blocks.
 
 use std::time::Instant;
 
-use super::Giver;
+use super::BlockSource;
 use crate::swarm::torrent::PeerKey;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum Slot {
+pub(super) enum BlockState {
     Free,
-    /// Asked of this many peers.
-    Asked(u8),
-    /// Here, from this one.
-    Here(Giver),
-    /// Nothing but padding: nobody is asked for it.
+    /// In-flight requests to this many peers.
+    Requested(u8),
+    Received(BlockSource),
+    /// Only padding: never requested.
     Padding,
 }
 
 #[derive(Debug)]
-pub(super) struct Active {
-    pub(super) slots: Vec<Slot>,
+pub(super) struct PartialPiece {
+    pub(super) slots: Vec<BlockState>,
     pub(super) free: u32,
     pub(super) here: u32,
-    /// Blocks that have data.
+    /// Number of blocks that contain data.
     pub(super) data: u32,
-    /// No free slot stands before this one.
+    /// No free block has a lower index.
     pub(super) hint: u32,
     pub(super) owner: Option<PeerKey>,
-    /// Only its owner may fetch it: the blame for it must be clear.
+    /// On parole: only the owner may fetch it, so that a bad block can be attributed.
     pub(super) alone: bool,
-    /// When its first block was asked for, once that is told.
+    /// When the first block was requested.
     pub(super) since: Option<Instant>,
 }
 
-impl Active {
-    /// A piece of which nothing is here nor asked for; `blocks` tells which of its blocks have data.
+impl PartialPiece {
+    /// Creates a piece without received or requested blocks; `blocks` says which blocks contain data.
     pub(super) fn new(blocks: impl Iterator<Item = bool>, alone: bool) -> Self {
-        let slots: Vec<Slot> = blocks.map(|data| if data { Slot::Free } else { Slot::Padding }).collect();
-        let free = slots.iter().filter(|slot| **slot == Slot::Free).count() as u32;
-        Active { slots, free, here: 0, data: free, hint: 0, owner: None, alone, since: None }
+        let slots: Vec<BlockState> =
+            blocks.map(|data| if data { BlockState::Free } else { BlockState::Padding }).collect();
+        let free = slots.iter().filter(|slot| **slot == BlockState::Free).count() as u32;
+        PartialPiece { slots, free, here: 0, data: free, hint: 0, owner: None, alone, since: None }
     }
 
-    /// Whether every block that has data is here.
+    /// Returns whether every block with data is received.
     pub(super) const fn is_whole(&self) -> bool {
         self.here == self.data
     }
 
-    /// Whether no block is here nor asked for.
+    /// Returns whether no block is received or requested.
     pub(super) const fn is_untouched(&self) -> bool {
         self.free == self.data
     }

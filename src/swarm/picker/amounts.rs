@@ -1,4 +1,4 @@
-//! How much there is, is wanted and is here: kept up to date with the states of the pieces.
+//! Byte totals (size, wanted, done, to fetch), updated with the piece states.
 
 use std::ops::Range;
 
@@ -8,26 +8,27 @@ use crate::swarm::view::Priority;
 use crate::wire::message::{Block, PieceIndex};
 
 impl Picker {
-    /// How much there is, is wanted and is here.
+    /// Returns the byte totals.
     #[must_use]
     pub const fn amounts(&self) -> Amounts {
         self.amounts
     }
 
-    /// Which bytes are padding.
+    /// Returns the data map: geometry and padding.
     #[must_use]
     pub const fn map(&self) -> &DataMap {
         &self.map
     }
 
-    /// A block as it is asked for; see [`DataMap::block`].
+    /// Returns a block as it is requested; see [`DataMap::block`].
     #[must_use]
     pub fn block(&self, piece: PieceIndex, n: u32) -> Block {
         self.map.block(piece, n)
     }
 
-    /// Sets which files are not wanted, by their bytes in ascending order. That says what counts as wanted and done;
-    /// what is fetched is told by [`set_priority`](Self::set_priority).
+    /// Sets the unwanted files by their byte ranges.
+    ///
+    /// Affects the totals `wanted` and `done` only; [`set_priority`](Self::set_priority) decides what is fetched.
     pub fn set_unwanted(&mut self, files: impl Iterator<Item = Range<u64>>) {
         let total = self.geometry.total();
         let mut all: Vec<Range<u64>> = files.chain(self.map.padding().runs_in(0..total)).collect();
@@ -37,12 +38,12 @@ impl Picker {
         self.amounts.done = self.have.iter().map(|piece| self.wanted_in(piece)).sum();
     }
 
-    /// Bytes of wanted files in a piece.
+    /// Returns the bytes of wanted files in a piece.
     pub(super) fn wanted_in(&self, piece: PieceIndex) -> u64 {
         u64::from(self.geometry.piece_size(piece)) - self.unwanted.within(self.map.bytes_of(piece))
     }
 
-    /// Whether the user wants this piece, and anybody can be asked for bytes of it.
+    /// Returns whether a piece of this priority is to be fetched: not skipped, and not only padding.
     pub(super) fn is_fetched_at(&self, piece: PieceIndex, priority: Priority) -> bool {
         priority != Priority::Skip && self.map.data_blocks(piece) > 0
     }
@@ -54,7 +55,7 @@ mod tests {
     use crate::limits::BLOCK;
     use crate::swarm::bitfield::Bitfield;
     use crate::swarm::geometry::Geometry;
-    use crate::swarm::picker::Arrival;
+    use crate::swarm::picker::BlockOutcome;
     use crate::swarm::picker::tests::A;
 
     const B: u64 = BLOCK as u64;
@@ -82,8 +83,8 @@ mod tests {
             }
             for (piece, n) in out {
                 all.push((piece.0, n, p.block(piece, n).length));
-                let got = p.arrived(piece, n, std::net::IpAddr::from([127, 0, 0, 1]));
-                if matches!(got, Arrival::Fresh { whole: true, .. }) {
+                let got = p.on_block(piece, n, std::net::IpAddr::from([127, 0, 0, 1]));
+                if matches!(got, BlockOutcome::Fresh { whole: true, .. }) {
                     p.mark_have(piece);
                 }
                 p.check().unwrap();
@@ -96,15 +97,15 @@ mod tests {
     #[test]
     fn padding_is_never_picked_and_a_piece_is_whole_without_it() {
         for run in [false, true] {
-            // A tail of padding, padding before data, a piece of nothing else, padding in the middle.
+            // Trailing padding; padding before data; a piece of only padding; padding in the middle.
             let padding = [B + 100..4 * B, 4 * B..6 * B + 50, 8 * B..12 * B, 13 * B..15 * B];
             let (mut p, mut rng) = padded(4, &padding);
-            assert_eq!(p.lacking(), 3);
+            assert_eq!(p.missing(), 3);
             let got = fetch_all(&mut p, &mut rng, run);
             let want = [(0, 0, BLOCK), (0, 1, 100), (1, 2, BLOCK), (1, 3, BLOCK), (3, 0, BLOCK), (3, 3, BLOCK)];
             assert_eq!(got, want, "in runs: {run}");
             let all = 2 * B - 50 + B + 100 + 2 * B;
-            assert_eq!((p.lacking(), p.unasked(), p.active()), (0, 0, 0));
+            assert_eq!((p.missing(), p.unrequested(), p.active()), (0, 0, 0));
             assert_eq!(p.amounts(), Amounts { size: all, have: all, wanted: all, done: all, to_fetch: 0 });
         }
     }
@@ -115,7 +116,7 @@ mod tests {
         let middle = PieceIndex(1);
         for (priority, have) in [(Priority::High, false), (Priority::Skip, true), (Priority::Normal, true)] {
             p.set_priority(middle, priority);
-            assert!(!p.wants(middle) && p.lacking() == 2, "{priority:?}");
+            assert!(!p.wants(middle) && p.missing() == 2, "{priority:?}");
             if have {
                 p.mark_have(middle);
                 assert_eq!(p.amounts().have, 0, "padding counts nowhere");
@@ -127,7 +128,7 @@ mod tests {
 
     #[test]
     fn what_is_wanted_done_and_to_be_fetched_follows_the_files() {
-        // Three files of six blocks each over pieces of four, the last block of the second is padding.
+        // Three files over pieces of four blocks; the last block of the second file is padding.
         let (mut p, _) = padded(5, std::slice::from_ref(&(11 * B..12 * B)));
         let files = [0..6 * B, 6 * B..11 * B, 12 * B..20 * B];
         let want = |p: &mut Picker, skipped: &[usize]| {

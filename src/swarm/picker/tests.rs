@@ -43,12 +43,12 @@ fn a_peer_goes_on_with_its_own_piece_and_others_help_last() {
     assert_ne!(a, b);
     assert!(pick(&mut p, &mut rng, A, &full, 3).iter().all(|(piece, _)| *piece == a));
     assert_eq!(pick(&mut p, &mut rng, A, &full, 9).len(), 3, "A helps with B's piece");
-    assert_eq!(p.unasked(), 0);
-    assert!(p.ask_again(b, 0, 2) && !p.ask_again(b, 0, 2));
+    assert_eq!(p.unrequested(), 0);
+    assert!(p.request_duplicate(b, 0, 2) && !p.request_duplicate(b, 0, 2));
     p.release(b, 0);
     p.release(b, 0);
-    assert_eq!(p.unasked(), 1);
-    assert!(p.disown(B).is_empty());
+    assert_eq!(p.unrequested(), 1);
+    assert!(p.abandon_owner(B).is_empty());
     p.check().unwrap();
     assert_eq!(pick(&mut p, &mut rng, A, &full, 9), [(b, 0)]);
 }
@@ -60,18 +60,18 @@ fn a_piece_on_parole_has_one_sender() {
     p.set_parole(PieceIndex(0));
     assert_eq!(pick(&mut p, &mut rng, A, &full, 2).len(), 2);
     assert!(pick(&mut p, &mut rng, B, &full, 2).is_empty());
-    assert_eq!(p.arrived(PieceIndex(0), 0, IP), Arrival::Fresh { whole: false, askers: 1 });
-    assert_eq!(p.disown(A), [PieceIndex(0)]);
+    assert_eq!(p.on_block(PieceIndex(0), 0, IP), BlockOutcome::Fresh { whole: false, askers: 1 });
+    assert_eq!(p.abandon_owner(A), [PieceIndex(0)]);
     p.check().unwrap();
     let got = pick(&mut p, &mut rng, B, &full, 9);
     assert_eq!(got.len(), 4);
     for (piece, block) in got {
-        p.arrived(piece, block, IP);
+        p.on_block(piece, block, IP);
     }
-    assert_eq!(p.senders(PieceIndex(0)), [Some(Giver::Host(IP)); 4]);
+    assert_eq!(p.senders(PieceIndex(0)), [Some(BlockSource::Host(IP)); 4]);
     p.mark_have(PieceIndex(0));
     p.check().unwrap();
-    assert_eq!(p.lacking(), 0);
+    assert_eq!(p.missing(), 0);
 }
 
 #[test]
@@ -88,7 +88,7 @@ fn skipped_pieces_are_left_alone_and_high_ones_come_first() {
         p.set_priority(PieceIndex(piece), priority);
     }
     p.check().unwrap();
-    assert_eq!(p.lacking(), 3);
+    assert_eq!(p.missing(), 3);
     let got = pick(&mut p, &mut rng, A, &Bitfield::full(10), 10);
     assert_eq!(got[0].0, PieceIndex(4));
     assert_eq!(got.len(), 3);

@@ -1,13 +1,13 @@
-//! What must always hold of a torrent.
+//! Consistency checks of the torrent state machine, for tests and the simulator.
 
 use super::lifecycle::Comparison;
 use super::{Phase, Torrent};
 
 impl Torrent {
-    /// Checks what must always hold, and says what does not. For tests and the simulator.
+    /// Checks the invariants of the torrent.
     ///
     /// # Errors
-    /// The first broken invariant, in words.
+    /// A description of the first broken invariant.
     pub fn check_invariants(&self) -> Result<(), String> {
         self.picker.check()?;
         if let Some(search) = &self.search {
@@ -22,21 +22,21 @@ impl Torrent {
             if wanted != peer.wanted as usize {
                 return Err(format!("{key:?} has {wanted} wanted pieces, {} are counted", peer.wanted));
             }
-            if self.phase == Phase::Active && peer.interesting != (wanted > 0) {
-                return Err(format!("{key:?} has {wanted} wanted pieces and interest is {}", peer.interesting));
+            if self.phase == Phase::Active && peer.am_interested != (wanted > 0) {
+                return Err(format!("{key:?} has {wanted} wanted pieces and interest is {}", peer.am_interested));
             }
-            if peer.choked && !peer.queue.is_empty() {
+            if peer.am_choking && !peer.queue.is_empty() {
                 return Err(format!("{key:?} is choked and has requests queued"));
             }
         }
-        let complete = self.picker.lacking() == 0 && (!self.fetched || self.comparison == Comparison::Done);
+        let complete = self.picker.missing() == 0 && (!self.fetched || self.comparison == Comparison::Done);
         if self.phase == Phase::Active && self.complete != complete {
-            return Err(format!("{} pieces lacking, complete is {}", self.picker.lacking(), self.complete));
+            return Err(format!("{} pieces lacking, complete is {}", self.picker.missing(), self.complete));
         }
         Ok(())
     }
 
-    fn length(&self, asked: &crate::swarm::peer::Asked) -> u32 {
+    fn length(&self, asked: &crate::swarm::peer::InFlightRequest) -> u32 {
         self.picker.block(asked.piece, asked.block).length
     }
 }

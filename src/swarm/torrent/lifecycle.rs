@@ -1,51 +1,53 @@
-//! A torrent's life: stopped, (metadata,) checking, active, stopping.
+//! Lifecycle of a torrent: stopped, downloading metadata (magnets only), checking, active, stopping.
 
 use std::ops::Range;
 use std::time::Instant;
 
 use bytes::Bytes;
 
-use super::{Effect, Gone, Phase, Torrent};
+use super::{DisconnectReason, Effect, Phase, Torrent};
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::job::{DiskFault, DiskJob};
 use crate::swarm::view::{Priority, Source};
 use crate::wire::message::PieceIndex;
-use crate::wire::text::counted;
+use crate::wire::sanitize::counted;
 
-/// How far the last look at a download is: whether its files are as they were left.
+/// State of the final check before completion: whether the files still have their recorded sizes and times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(super) enum Comparison {
-    /// They are to be compared before it is complete.
+    /// The files must be compared before the torrent counts as complete.
     #[default]
     Due,
-    /// The disk compares them.
+    /// The disk is comparing the files.
     UnderWay,
-    /// They are, or what was not has been hashed.
+    /// The files are unchanged, or the changed ones were hashed again.
     Done,
 }
 
 impl Torrent {
-    /// It runs from now on, with what the resume record vouches for.
+    /// Starts the torrent. `have` are the pieces listed in the resume data, `check` those that must be hashed first.
     pub(super) fn start(&mut self, now: Instant, have: &Bytes, check: Vec<Range<u32>>, out: &mut Vec<Effect>) {
         if self.phase != Phase::Stopped {
             return;
         }
         self.started = Some(now);
         self.forget_fault();
-        self.candidates.rest(now);
-        self.web_seeds.rest();
+        self.peer_list.reset_backoff(now);
+        self.web_seeds.reset();
         self.dialing.clear();
         (self.outstanding, self.unwritten) = (0, 0);
         for addr in self.config.peers.clone() {
-            self.candidates.learn(now, addr, Source::Manual);
+            self.peer_list.add(now, addr, Source::Manual);
         }
         self.begin_link(now, out);
-        if self.is_described() { self.begin(now, have, check, out) } else { self.begin_search(now, out) }
+        if self.has_metadata() { self.begin(now, have, check, out) } else { self.begin_search(now, out) }
     }
 
-    /// These pieces are there and no others, as far as is known: a bitfield of BEP 3. What stands when it starts counts.
-    pub fn recall(&mut self, have: &Bytes) {
+    /// Sets the pieces that we have from a BEP 3 bitfield; a bitfield of the wrong size counts as empty.
+    ///
+    /// For display before the start: [`Input::Start`](super::Input::Start) sets the pieces again.
+    pub fn load_resume(&mut self, have: &Bytes) {
         let pieces = self.config.geometry.pieces();
         let have = Bitfield::from_wire(have, pieces).unwrap_or_else(|| Bitfield::new(pieces));
         for piece in self.config.geometry.all() {
@@ -53,9 +55,9 @@ impl Torrent {
         }
     }
 
-    /// It begins with what is there.
+    /// Starts a torrent whose metadata is known: hashes the pieces in `check`, or becomes active at once.
     pub(super) fn begin(&mut self, now: Instant, have: &Bytes, check: Vec<Range<u32>>, out: &mut Vec<Effect>) {
-        self.recall(have);
+        self.load_resume(have);
         self.tell_selection(out);
         if check.iter().all(Range::is_empty) {
             self.go_active(now, out);
@@ -74,20 +76,20 @@ impl Torrent {
         out.push(Effect::Disk(DiskJob::Check(ranges)));
     }
 
-    /// Hash everything again, at the user's wish.
+    /// Disconnects all peers and hashes all pieces again, at the user's request.
     pub(super) fn verify(&mut self, now: Instant, out: &mut Vec<Effect>) {
         if self.phase != Phase::Active {
             return;
         }
         if self.is_rereading() {
-            return self.note(
+            return self.notify(
                 now,
                 "pieces that could not be read are being hashed: check all data after that".into(),
                 out,
             );
         }
         for key in self.peers.keys().copied().collect::<Vec<_>>() {
-            self.expel(now, key, Gone::Stopped, out);
+            self.disconnect(now, key, DisconnectReason::Stopped, out);
         }
         for piece in self.config.geometry.all() {
             if self.picker.is_active(piece) {
@@ -99,13 +101,15 @@ impl Torrent {
         self.complete = false;
         self.fetched = false;
         self.local.stop();
-        self.stop_seeking();
-        self.note(now, "checking all data".into(), out);
+        self.stop_dht();
+        self.notify(now, "checking all data".into(), out);
         let all = 0..self.config.geometry.pieces();
         self.begin_check(std::iter::once(all).collect(), out);
     }
 
-    /// The files were compared with how they were left: what differs is hashed before the torrent is complete.
+    /// Handles the result of the final comparison.
+    ///
+    /// Pieces of modified files are hashed before the torrent completes.
     pub(super) fn compared(&mut self, now: Instant, result: Result<Vec<Range<u32>>, DiskFault>, out: &mut Vec<Effect>) {
         let recovers = self.takes_comparison() && self.fault.is_some();
         if self.phase != Phase::Active || !(recovers || self.comparison == Comparison::UnderWay) {
@@ -114,12 +118,12 @@ impl Torrent {
         self.comparison = Comparison::Done;
         match result {
             Ok(changed) if recovers && self.is_changed() && changed.iter().all(Range::is_empty) => {
-                self.probed(now, out);
+                self.on_probe_succeeded(now, out);
             }
-            Ok(changed) if changed.iter().all(Range::is_empty) => self.look_if_complete(now, out),
+            Ok(changed) if changed.iter().all(Range::is_empty) => self.check_complete(now, out),
             Ok(changed) => {
                 for key in self.peers.keys().copied().collect::<Vec<_>>() {
-                    self.expel(now, key, Gone::Stopped, out);
+                    self.disconnect(now, key, DisconnectReason::Stopped, out);
                 }
                 self.drop_unfinished(out);
                 changed.iter().cloned().flatten().for_each(|piece| self.picker.mark_lost(PieceIndex(piece)));
@@ -128,18 +132,18 @@ impl Torrent {
                     self.complete = false;
                 }
                 self.local.stop();
-                self.stop_seeking();
-                self.note(now, "another program has changed its files: checking them".into(), out);
+                self.stop_dht();
+                self.notify(now, "another program has changed its files: checking them".into(), out);
                 self.begin_check(changed, out);
             }
             Err(fault) => {
                 self.comparison = Comparison::Due;
-                if recovers { self.still_faulty(now, fault, out) } else { self.halt(now, fault, out) }
+                if recovers { self.on_probe_failed(now, fault, out) } else { self.halt(now, fault, out) }
             }
         }
     }
 
-    /// A run of pieces has been hashed.
+    /// Handles the hash results of consecutive pieces, starting at `first`.
     pub(super) fn checked(&mut self, first: PieceIndex, good: &[bool]) {
         self.checked = (self.checked + good.len() as u32).min(self.config.geometry.pieces());
         for (n, good) in good.iter().enumerate() {
@@ -148,7 +152,7 @@ impl Torrent {
         }
     }
 
-    /// The check is over.
+    /// Handles the end of a check.
     pub(super) fn check_done(&mut self, now: Instant, fault: Option<DiskFault>, out: &mut Vec<Effect>) {
         if self.phase != Phase::Checking {
             return;
@@ -163,7 +167,7 @@ impl Torrent {
         }
     }
 
-    /// Stops where files are in the way that are not the torrent's; tells whether that is so.
+    /// Stops the torrent if foreign files occupy its paths, and returns whether that is the case.
     pub(super) fn is_occupied(&mut self, now: Instant, fault: &DiskFault, out: &mut Vec<Effect>) -> bool {
         let occupied = fault.kind.is_in_the_way();
         if occupied {
@@ -178,22 +182,23 @@ impl Torrent {
         self.phase = Phase::Active;
         self.checked = self.config.geometry.pieces();
         self.complete = false;
-        // A check that ends a download leaves it one: whoever waits for it is told when it is complete.
+        // A check caused by the final comparison is part of the download: keep `fetched`, so that completion is
+        // reported.
         self.fetched &= self.comparison == Comparison::Done;
-        if self.picker.lacking() > 0 {
-            self.candidates.wanted_again(now);
+        if self.picker.missing() > 0 {
+            self.peer_list.wanted_again(now);
         }
-        self.look_if_complete(now, out);
+        self.check_complete(now, out);
         let (have, all) = (self.picker.have().count(), self.config.geometry.pieces());
         self.write_log(now, format!("started with {have} of {}", counted(all, "piece")));
-        self.seek(now);
-        out.push(Effect::Ready);
+        self.start_discovery(now);
+        out.push(Effect::CheckDone);
     }
 
-    /// Peers are looked for from now on, unless they are already.
-    pub(super) fn seek(&mut self, now: Instant) {
+    /// Starts tracker announces, DHT and LSD, except for those already started.
+    pub(super) fn start_discovery(&mut self, now: Instant) {
         self.trackers.start(now);
-        self.start_seeking(now);
+        self.start_dht(now);
         match (self.looks_local(), self.local.deadline()) {
             (true, None) => self.local.start(now),
             (true, Some(_)) => {}
@@ -201,7 +206,7 @@ impl Torrent {
         }
     }
 
-    /// The last words: peers dropped, trackers told, the record saved.
+    /// Begins to stop: disconnects all peers, sends `stopped` announces and saves the resume data.
     pub(super) fn stop(&mut self, now: Instant, out: &mut Vec<Effect>) {
         match self.phase {
             Phase::Stopped | Phase::Stopping { .. } => return,
@@ -209,19 +214,19 @@ impl Torrent {
         }
         self.search = None;
         for key in self.peers.keys().copied().collect::<Vec<_>>() {
-            self.expel(now, key, Gone::Stopped, out);
+            self.disconnect(now, key, DisconnectReason::Stopped, out);
         }
         self.drop_unfinished(out);
         self.dialing.clear();
         self.round_at = None;
         self.local.stop();
-        self.stop_seeking();
+        self.stop_dht();
         if self.is_live() {
             self.trackers.stop(now);
         }
         self.record_totals(now, true, out);
-        // What has no files has nothing to save.
-        let saved = !self.is_described();
+        // Without metadata there is no resume data to save.
+        let saved = !self.has_metadata();
         self.phase = Phase::Stopping { saved, until: now + limits::LAST_ANNOUNCE };
         if !saved {
             out.push(Effect::Disk(DiskJob::Save));
@@ -244,15 +249,14 @@ impl Torrent {
         out.push(Effect::Disk(DiskJob::Select(skipped.map(|(file, _)| file as u32).collect())));
     }
 
-    /// The record is saved: one of the two things that a stop waits for.
+    /// Handles the completed save of the resume data, which a stop waits for.
     pub(super) const fn saved(&mut self) {
         if let Phase::Stopping { saved, .. } = &mut self.phase {
             *saved = true;
         }
     }
 
-    /// How much each file is wanted. A piece is wanted as much as the most wanted file in it; a piece of padding
-    /// alone as much as the others.
+    /// Sets file priorities. A piece gets the highest priority of its files; a piece of padding only gets the default.
     pub(super) fn set_priorities(&mut self, files: &[(usize, Priority)]) {
         for (file, priority) in files {
             if let Some(wanted) = self.files_wanted.get_mut(*file) {

@@ -1,80 +1,82 @@
-//! What a magnet link names beside trackers and web seeds: peers, and places where the `.torrent` may lie (`xs`, `as`).
-//! Those are asked beside the peers; whoever gives the metadata first is believed, since the info-hash vouches for them.
+//! Peers (`x.pe`) and `.torrent` URLs (`xs`, `as`) of a magnet link.
+//!
+//! The URLs are fetched in parallel to the metadata download from peers. The first result wins; the info-hash
+//! authenticates it either way.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Effect, Given, Phase, Torrent};
+use super::{Effect, Phase, ProvidedMetadata, Torrent};
 use crate::limits;
 use crate::swarm::view::Source;
 use crate::wire::host::HostPort;
 use crate::wire::metainfo::Metainfo;
 use crate::wire::tracker::{can_be_peer, public_url};
 
-/// The first wait before a place that failed is asked again; it doubles each time.
+/// First retry delay after a failed fetch of a `.torrent` URL; doubles each time.
 const RETRY: Duration = Duration::from_secs(30);
-/// The longest.
+/// Maximum retry delay.
 const RETRY_MOST: Duration = Duration::from_secs(3600);
 
-/// What a magnet link names beside trackers and web seeds. Nothing of it is used once the torrent is known to be private.
+/// Peers and `.torrent` URLs from a magnet link. Not used once the torrent is known to be private (BEP 27).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct FromLink {
-    /// Peers (`x.pe`).
+pub struct MagnetExtras {
+    /// Peer addresses (`x.pe`).
     pub peers: Vec<SocketAddr>,
-    /// Peers whose hosts are to be looked up.
+    /// Peers given by host name, which have to be resolved.
     pub named_peers: Vec<HostPort>,
-    /// URLs of its `.torrent`. They may hold secrets: not for a screen.
+    /// URLs of the `.torrent` (`xs`, `as`). They may hold secrets: not for display.
     pub sources: Vec<String>,
 }
 
-/// When the places of the `.torrent` are asked.
+/// Schedules the fetches of the `.torrent` URLs.
 #[derive(Debug, Default)]
 pub(super) struct LinkSources {
-    /// By place: failures in a row, and the next time, none while it is being asked.
+    /// By URL: failures in a row, and the next attempt; `None` while a fetch is in progress.
     all: Vec<(u32, Option<Instant>)>,
 }
 
 impl Torrent {
-    /// The torrent runs: the peers of its link may be called.
+    /// Adds the peers of the magnet link when the torrent starts.
     pub(super) fn begin_link(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        let FromLink { peers, named_peers, .. } = self.config.link.clone();
-        self.found(now, Source::Link, &peers);
-        self.look_up(now, Source::Link, &named_peers, out);
+        let MagnetExtras { peers, named_peers, .. } = self.config.link.clone();
+        self.on_peers_found(now, Source::Link, &peers);
+        self.resolve_hosts(now, Source::Link, &named_peers, out);
     }
 
-    /// Has the hosts of peers looked up, a few of them.
-    pub(super) fn look_up(&mut self, now: Instant, source: Source, names: &[HostPort], out: &mut Vec<Effect>) {
-        if names.is_empty() || !self.heeds(source) {
+    /// Requests name resolution for peers given by host name, at most [`limits::PEER_NAMES`] of them.
+    pub(super) fn resolve_hosts(&mut self, now: Instant, source: Source, names: &[HostPort], out: &mut Vec<Effect>) {
+        if names.is_empty() || !self.accepts_source(source) {
             return;
         }
         let (taken, left) = names.split_at(names.len().min(limits::PEER_NAMES));
         if !left.is_empty() {
             self.write_log(now, format!("{} more peers are named by host: not looked up", left.len()));
         }
-        out.push(Effect::LookUp { source, names: taken.to_vec() });
+        out.push(Effect::ResolveHosts { source, names: taken.to_vec() });
     }
 
-    /// Hosts were looked up: their addresses are judged as those that were named as such.
-    pub(super) fn looked_up(&mut self, now: Instant, source: Source, addrs: &[SocketAddr], missing: usize) {
+    /// Handles resolved peer addresses, validated like addresses that were given as such.
+    pub(super) fn on_hosts_resolved(&mut self, now: Instant, source: Source, addrs: &[SocketAddr], missing: usize) {
         let addrs: Vec<SocketAddr> = addrs.iter().copied().filter(can_be_peer).collect();
         if missing > 0 {
             self.write_log(now, format!("{missing} peers are named by hosts that are not known"));
         }
-        self.found(now, source, &addrs);
+        self.on_peers_found(now, source, &addrs);
     }
 
-    /// All places of the `.torrent` are asked from now on.
+    /// Schedules an immediate fetch of every `.torrent` URL.
     pub(super) fn ask_sources(&mut self, now: Instant) {
         self.link_sources.all = self.config.link.sources.iter().map(|_| (0, Some(now))).collect();
     }
 
-    /// When one of them is to be asked.
+    /// Returns when the next `.torrent` fetch is due; `None` once the metadata is known.
     pub(super) fn sources_at(&self) -> Option<Instant> {
         self.search.as_ref()?;
         self.link_sources.all.iter().filter_map(|(_, next)| *next).min()
     }
 
-    /// Asks those whose time has come.
+    /// Starts the `.torrent` fetches that are due.
     pub(super) fn poll_sources(&mut self, now: Instant, out: &mut Vec<Effect>) {
         if self.search.is_none() {
             return;
@@ -88,8 +90,8 @@ impl Torrent {
         }
     }
 
-    /// A place gave no `.torrent` of this torrent.
-    pub(super) fn not_given(&mut self, now: Instant, source: usize, why: &str) {
+    /// Handles a failed `.torrent` fetch and schedules the retry.
+    pub(super) fn on_torrent_fetch_failed(&mut self, now: Instant, source: usize, why: &str) {
         let Some((fails, next)) = self.link_sources.all.get_mut(source) else { return };
         let wait = RETRY_MOST.min(RETRY * 2_u32.pow((*fails).min(10)));
         (*fails, *next) = (*fails + 1, Some(now + wait));
@@ -97,14 +99,16 @@ impl Torrent {
         self.write_log(now, format!("{url} gave no metadata: {why}"));
     }
 
-    /// The metadata have come otherwise than from peers; their hash is right. What comes with them is not vouched for:
-    /// of a public torrent it is one more source of peers and data, of a private one only the user's own word counts.
-    pub(super) fn given(&mut self, now: Instant, given: Given, out: &mut Vec<Effect>) {
+    /// Handles metadata from a `.torrent` file rather than from peers; the caller has checked its hash.
+    ///
+    /// The info-hash does not authenticate the trackers and web seeds in the file. They are added for a public torrent;
+    /// for a private one only if the user provided the file.
+    pub(super) fn on_metadata_provided(&mut self, now: Instant, given: ProvidedMetadata, out: &mut Vec<Effect>) {
         if self.phase != Phase::Metadata || self.search.take().is_none() {
             return;
         }
-        let Given { info, trackers, web_seeds, by_user } = given;
-        self.note(
+        let ProvidedMetadata { info, trackers, web_seeds, by_user } = given;
+        self.notify(
             now,
             format!("its metadata are here: from {}", if by_user { "your .torrent" } else { "its link" }),
             out,
@@ -112,28 +116,28 @@ impl Torrent {
         self.config.info = Some(info.clone());
         let private = Metainfo::is_private(&info);
         if private && by_user && !trackers.is_empty() {
-            // Its own trackers are those of the user's `.torrent`: those of a link may be anybody's.
+            // Drops the trackers of the magnet link, which anyone may have written, in favor of the user's `.torrent`.
             self.trackers.keep_only(now, &trackers);
         }
         if !private || by_user {
             for url in trackers.iter().flatten() {
-                // One that is there already is no news.
+                // Fails for a tracker that is already listed, which is fine.
                 let _ = self.trackers.add(now, url);
             }
             let new: Vec<String> = web_seeds.into_iter().filter(|url| !self.config.web_seeds.contains(url)).collect();
             let room = limits::WEB_SEEDS.saturating_sub(self.config.web_seeds.len());
             self.config.web_seeds.extend(new.into_iter().take(room));
         }
-        self.pass_on(now, info, out);
+        self.emit_metadata(now, info, out);
     }
 
-    /// The URLs of its web seeds. They may hold secrets: not for a screen.
+    /// Returns the web seed URLs. They may hold passwords: not for display.
     #[must_use]
     pub fn web_seeds(&self) -> &[String] {
         &self.config.web_seeds
     }
 
-    /// The user wants these web seeds too, from now on; how many of them are new.
+    /// Adds web seeds at the user's request and returns how many are new.
     pub(super) fn add_web_seeds(&mut self, urls: &[String]) -> usize {
         let before = self.config.web_seeds.len();
         for url in urls {

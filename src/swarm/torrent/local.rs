@@ -1,46 +1,46 @@
-//! Peers of the local network: heard of by multicast, dialled first, marked so, and, where the user says so, not limited.
+//! Local service discovery (LSD, BEP 14): marks local peers, and exempts them from rate limits if configured.
 
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use super::Torrent;
-use crate::swarm::local::ANSWER;
+use crate::swarm::lsd::ANSWER;
 use crate::swarm::view::{Source, SourceRow};
 
 impl Torrent {
-    /// Whether peers are looked for on the local network. Of a private torrent only its trackers may know (BEP 27).
+    /// Returns whether LSD is used; never for a private torrent (BEP 27).
     pub(super) const fn looks_local(&self) -> bool {
         self.config.lan && !self.config.private
     }
 
-    /// Addresses were learnt otherwise than by an announce.
-    pub(super) fn found(&mut self, now: Instant, source: Source, addrs: &[SocketAddr]) {
-        if (source == Source::Dht && !self.uses_dht()) || !self.heeds(source) {
+    /// Adds peer addresses from any source but PEX to the peer list, if the torrent may use the source.
+    pub(super) fn on_peers_found(&mut self, now: Instant, source: Source, addrs: &[SocketAddr]) {
+        if (source == Source::Dht && !self.uses_dht()) || !self.accepts_source(source) {
             return;
         }
         if source == Source::Lan {
             if !self.looks_local() {
                 return;
             }
-            let newcomer = addrs.iter().any(|addr| self.candidates.source(*addr).is_none());
+            let newcomer = addrs.iter().any(|addr| self.peer_list.source(*addr).is_none());
             let chance = Duration::from_millis(self.rng.u64(..ANSWER.as_millis() as u64));
             self.local.heard(now, newcomer, chance);
         }
         for addr in addrs {
-            self.candidates.learn(now, *addr, source);
+            self.peer_list.add(now, *addr, source);
             if matches!(source, Source::Manual | Source::Tracker) {
-                self.outsiders.pardon(addr.ip());
+                self.refused_hosts.allow_host(addr.ip());
             }
-            if source == Source::Lan && self.candidates.source(*addr) == Some(Source::Lan) {
+            if source == Source::Lan && self.peer_list.source(*addr) == Some(Source::Lan) {
                 self.mark_local(*addr);
             }
         }
     }
 
-    /// Somebody who is connected has said so on the local network as well.
+    /// Changes the source of a connected peer to LSD when its LSD announce is received.
     fn mark_local(&mut self, addr: SocketAddr) {
         for peer in self.peers.values_mut() {
-            // Whoever called us did so from another port than it listens on.
+            // An incoming peer connects from another port than the one it listens on.
             let same = if peer.hello.outgoing {
                 peer.hello.addr == addr
             } else {
@@ -52,12 +52,12 @@ impl Torrent {
         }
     }
 
-    /// Whether limits of rate hold for a peer found this way.
+    /// Returns whether the rate limits apply to peers from this source.
     pub(super) fn is_limited(&self, source: Source) -> bool {
         !(self.config.lan_unlimited && source == Source::Lan)
     }
 
-    /// Tells of local discovery among the sources, also when it has brought nothing yet.
+    /// Fills the LSD row of the peer sources, and adds the row if LSD has found no peer yet.
     pub(super) fn show_local(&self, now: Instant, rows: &mut Vec<SourceRow>) {
         if !self.looks_local() {
             return;

@@ -1,67 +1,70 @@
-//! What it means for a torrent to be private (BEP 27): only its trackers and the user may bring peers. A magnet learns
-//! that late, when its metadata come; what was begun under the other rule until then ends under this one.
+//! Private torrents (BEP 27): only their trackers and the user may provide peers.
+//!
+//! A magnet learns this from its metadata. DHT, LSD and PEX, which were allowed until then, stop at that point.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Instant;
 
-use super::{Effect, Gone, Hello, PeerKey, Torrent};
+use super::{DisconnectReason, Effect, PeerInfo, PeerKey, Torrent};
 use crate::limits;
 use crate::swarm::view::Source;
 
-/// Hosts that came to know of a torrent otherwise than by its trackers, before it was known to be private.
+/// Hosts found other than by trackers or the user, before the torrent was known to be private.
 #[derive(Debug, Default)]
-pub(super) struct Outsiders {
+pub(super) struct RefusedHosts {
     /// At most [`limits::KNOWN_PEERS`].
     hosts: BTreeSet<IpAddr>,
-    /// They have been sent away.
+    /// Peers from other sources were already disconnected.
     expelled: bool,
 }
 
-impl Outsiders {
+impl RefusedHosts {
     fn add(&mut self, ip: IpAddr) {
         if self.hosts.len() < limits::KNOWN_PEERS {
             self.hosts.insert(ip.to_canonical());
         }
     }
 
-    /// The trackers or the user name this host: it belongs here.
-    pub(super) fn pardon(&mut self, ip: IpAddr) {
+    /// Readmits a host that a tracker or the user named.
+    pub(super) fn allow_host(&mut self, ip: IpAddr) {
         self.hosts.remove(&ip.to_canonical());
     }
 }
 
-/// Whether addresses from there may be used for a private torrent.
-const fn may_bring(source: Source) -> bool {
+/// Returns whether a private torrent may use peers from this source.
+const fn allowed_if_private(source: Source) -> bool {
     matches!(source, Source::Manual | Source::Tracker)
 }
 
 impl Torrent {
-    /// Whether addresses from there are of use.
-    pub(super) const fn heeds(&self, source: Source) -> bool {
-        !self.config.private || may_bring(source)
+    /// Returns whether peers from this source may be used.
+    pub(super) const fn accepts_source(&self, source: Source) -> bool {
+        !self.config.private || allowed_if_private(source)
     }
 
-    /// Whether a connection that was found this way, or that came to us, may stay in a private torrent.
-    pub(super) fn is_outsider(&self, hello: &Hello, source: Source) -> bool {
+    /// Returns whether a private torrent must refuse this connection.
+    pub(super) fn refuses_peer(&self, hello: &PeerInfo, source: Source) -> bool {
         match hello.outgoing {
-            true => !self.heeds(source),
-            false => self.config.private && self.outsiders.hosts.contains(&hello.addr.ip().to_canonical()),
+            true => !self.accepts_source(source),
+            false => self.config.private && self.refused_hosts.hosts.contains(&hello.addr.ip().to_canonical()),
         }
     }
 
-    /// Only its trackers may know of a private torrent: who came otherwise goes, and is not let in again before they name
-    /// it. While it was looked for elsewhere too, nobody can tell how those that called us had found us.
-    pub(super) fn keep_to_trackers(&mut self, now: Instant, out: &mut Vec<Effect>) {
-        out.push(Effect::KeepPrivate);
-        if std::mem::replace(&mut self.outsiders.expelled, true) {
+    /// Stops public discovery and disconnects all peers that came neither from a tracker nor from the user.
+    ///
+    /// Their hosts are refused until a tracker or the user names them. Incoming peers are disconnected too if DHT,
+    /// LSD or PEX was enabled, since they may have found us there.
+    pub(super) fn enforce_private(&mut self, now: Instant, out: &mut Vec<Effect>) {
+        out.push(Effect::StopPublicDiscovery);
+        if std::mem::replace(&mut self.refused_hosts.expelled, true) {
             return;
         }
         let shown_elsewhere = self.config.dht.is_some() || self.config.lan || self.config.pex;
-        let named = self.candidates.hosts_from(may_bring);
+        let named = self.peer_list.hosts_from(allowed_if_private);
         let stays = |source: Source, ip: IpAddr| match source {
             Source::Incoming => !shown_elsewhere || named.contains(&ip.to_canonical()),
-            source => may_bring(source),
+            source => allowed_if_private(source),
         };
         let leaving: Vec<(PeerKey, IpAddr)> = self
             .peers
@@ -69,15 +72,15 @@ impl Torrent {
             .filter(|(_, peer)| peer.web.is_none() && !stays(peer.source, peer.ip()))
             .map(|(key, peer)| (*key, peer.ip()))
             .collect();
-        for ip in self.candidates.hosts_from(|source| !may_bring(source)).difference(&named) {
-            self.outsiders.add(*ip);
+        for ip in self.peer_list.hosts_from(|source| !allowed_if_private(source)).difference(&named) {
+            self.refused_hosts.add(*ip);
         }
         for (key, ip) in leaving {
             if !named.contains(&ip.to_canonical()) {
-                self.outsiders.add(ip);
+                self.refused_hosts.add(ip);
             }
-            self.expel(now, key, Gone::Private, out);
+            self.disconnect(now, key, DisconnectReason::Private, out);
         }
-        self.candidates.forget_from(|source| !may_bring(source));
+        self.peer_list.forget_from(|source| !allowed_if_private(source));
     }
 }

@@ -1,4 +1,4 @@
-//! Faults of the disk: the torrent halts, goes on serving what it has, and tries by itself whether the fault is over.
+//! Recovery from disk errors: downloading pauses, uploading continues, and the disk is probed at intervals.
 //!
 //! Nothing is asked of anybody until a write has succeeded at the very place that failed, or until the pieces that could
 //! not be read have been hashed. Where another program has removed or changed files, the pieces of these files are hashed.
@@ -11,16 +11,16 @@ use super::{Effect, PeerKey, Phase, Torrent};
 use crate::swarm::job::{DiskFault, DiskJob, FaultKind, Probe, pause};
 use crate::wire::message::PieceIndex;
 
-/// How a torrent comes out of a fault.
+/// State of the recovery from a disk error.
 #[derive(Debug, Default)]
 pub(super) struct Recovery {
-    /// When it is tried next.
+    /// When the next probe is due.
     pub(super) at: Option<Instant>,
-    /// The piece that could not be written.
+    /// The piece whose write failed.
     unwritten: Option<PieceIndex>,
-    /// Pieces that could not be read: they are hashed when that is possible again.
+    /// Pieces that could not be read; hashed again after a successful probe.
     unread: BTreeSet<PieceIndex>,
-    /// They are being hashed.
+    /// The `unread` pieces are being hashed.
     hashing: bool,
     /// Files are being compared with how they were left, to find those that were changed.
     comparing: bool,
@@ -29,8 +29,8 @@ pub(super) struct Recovery {
 }
 
 impl Torrent {
-    /// A piece could not be written.
-    pub(super) fn unwritable(&mut self, now: Instant, piece: PieceIndex, fault: DiskFault, out: &mut Vec<Effect>) {
+    /// Handles a failed write of a piece.
+    pub(super) fn on_write_failed(&mut self, now: Instant, piece: PieceIndex, fault: DiskFault, out: &mut Vec<Effect>) {
         self.picker.mark_lost(piece);
         self.release_piece(piece);
         if self.is_occupied(now, &fault, out) {
@@ -59,7 +59,7 @@ impl Torrent {
         self.halt(now, fault, out);
     }
 
-    /// Nothing is asked for until the disk does what it was to do.
+    /// Halts the download because of a disk error and schedules a probe, unless the error is permanent.
     pub(super) fn halt(&mut self, now: Instant, fault: DiskFault, out: &mut Vec<Effect>) {
         let before = self.fault.replace(fault.clone());
         match fault.kind {
@@ -70,15 +70,15 @@ impl Torrent {
         }
         if before.is_none() {
             for key in self.peers.keys().copied().collect::<Vec<PeerKey>>() {
-                self.release(key, true, out);
+                self.release_requests(key, true, out);
             }
         }
         if before.is_none_or(|before| before.text != fault.text) {
-            self.note(now, fault.text, out);
+            self.notify(now, fault.text, out);
         }
     }
 
-    /// Tries what the fault has hindered, when it is time.
+    /// Starts a probe if one is due.
     pub(super) fn probe(&mut self, now: Instant, out: &mut Vec<Effect>) {
         if self.recovery.at.is_none_or(|at| now < at) {
             return;
@@ -118,7 +118,7 @@ impl Torrent {
     }
 
     /// The probe has gone well.
-    pub(super) fn probed(&mut self, now: Instant, out: &mut Vec<Effect>) {
+    pub(super) fn on_probe_succeeded(&mut self, now: Instant, out: &mut Vec<Effect>) {
         if self.fault.is_none() || self.recovery.at.is_some() {
             return;
         }
@@ -131,8 +131,8 @@ impl Torrent {
         }
     }
 
-    /// The fault is still there.
-    pub(super) fn still_faulty(&mut self, now: Instant, fault: DiskFault, out: &mut Vec<Effect>) {
+    /// Handles a failed probe: increases the pause and schedules the next probe.
+    pub(super) fn on_probe_failed(&mut self, now: Instant, fault: DiskFault, out: &mut Vec<Effect>) {
         self.recovery.hashing = false;
         if self.fault.is_some() {
             self.recovery.tries = self.recovery.tries.saturating_add(1);
@@ -141,21 +141,21 @@ impl Torrent {
         }
     }
 
-    /// A run of pieces that could not be read has been hashed, while the torrent halts.
+    /// Handles the hash results of unreadable pieces while the torrent is halted.
     pub(super) fn reread(&mut self, now: Instant, first: PieceIndex, good: &[bool], out: &mut Vec<Effect>) {
         for (piece, _) in (first.0..).map(PieceIndex).zip(good).filter(|(_, good)| **good) {
-            self.verified(now, piece, &[], out);
+            self.on_piece_verified(now, piece, &[], out);
         }
     }
 
-    /// All pieces that could not be read have been hashed, unless a fault was in the way once more.
+    /// Handles the end of hashing the unreadable pieces.
     pub(super) fn reread_all(&mut self, now: Instant, fault: Option<DiskFault>, out: &mut Vec<Effect>) {
         if !self.recovery.hashing {
             return;
         }
         match fault {
             Some(fault) if self.is_occupied(now, &fault, out) => self.recovery.hashing = false,
-            Some(fault) => self.still_faulty(now, fault, out),
+            Some(fault) => self.on_probe_failed(now, fault, out),
             None => {
                 self.recovery.hashing = false;
                 self.recovery.unread.clear();
@@ -166,33 +166,33 @@ impl Torrent {
 
     fn recovered(&mut self, now: Instant, out: &mut Vec<Effect>) {
         self.fault = None;
-        // One that comes back before a piece is verified is not over: the pauses go on growing.
+        // The pauses keep growing until a piece is verified: an error that returns before that is the same one.
         self.recovery.tries = self.recovery.tries.saturating_add(1);
         self.freed = true;
-        self.note(now, "the disk works again: going on".into(), out);
-        // What could not be moved to files that are wanted may be moved now.
+        self.notify(now, "the disk works again: going on".into(), out);
+        // Data that could not be moved to newly wanted files may be movable now.
         self.tell_selection(out);
-        self.look_if_complete(now, out);
+        self.check_complete(now, out);
     }
 
-    /// Whether pieces are hashed while it takes part in the swarm.
+    /// Returns whether unreadable pieces are being hashed while the torrent is active.
     pub(super) const fn is_rereading(&self) -> bool {
         matches!(self.phase, Phase::Active) && self.recovery.hashing
     }
 
-    /// A piece was verified: the disk does its work.
-    pub(super) const fn works(&mut self) {
+    /// Resets the pause between probes, because a piece was verified.
+    pub(super) const fn reset_probe_pause(&mut self) {
         self.recovery.tries = 0;
     }
 
-    /// Forgets the fault: everything begins anew.
+    /// Clears the disk error and the recovery state.
     pub(super) fn forget_fault(&mut self) {
         self.fault = None;
         self.recovery = Recovery::default();
     }
 }
 
-/// Pieces as runs.
+/// Groups piece indices into ranges.
 fn runs(pieces: &BTreeSet<PieceIndex>) -> Vec<Range<u32>> {
     let mut runs: Vec<Range<u32>> = Vec::new();
     for piece in pieces {

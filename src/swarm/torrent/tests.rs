@@ -22,7 +22,7 @@ fn torrent(budget: u64) -> (Torrent, Instant) {
     (it, now)
 }
 
-/// A torrent that has just started, and what it asked for at once.
+/// Returns a torrent that has just started, and the effects of the start.
 pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig)) -> (Torrent, Instant, Vec<Effect>) {
     let geometry = Geometry::new(u64::from(PIECES * 4 * BLOCK), 4 * BLOCK);
     let mut config = TorrentConfig {
@@ -31,7 +31,7 @@ pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig))
         peer_id: PeerId([2; 20]),
         info: None,
         geometry,
-        files: vec![Span { path: "t".into(), offset: 0, length: geometry.total(), pad: false, web: None }],
+        files: vec![FileSpan { path: "t".into(), offset: 0, length: geometry.total(), pad: false, web: None }],
         priorities: Vec::new(),
         sequential: false,
         private: false,
@@ -39,7 +39,7 @@ pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig))
         web_seeds: Vec::new(),
         is_folder: false,
         peers: Vec::new(),
-        link: FromLink::default(),
+        link: MagnetExtras::default(),
         pex: true,
         utp: true,
         dht: Some(7000),
@@ -50,7 +50,7 @@ pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig))
         lan_unlimited: false,
         quota: Quota { budget, ..Quota::default() },
         super_seed: false,
-        meta: Meta::default(),
+        meta: TorrentMeta::default(),
         added: 0,
         finished: None,
         totals: Totals::default(),
@@ -68,19 +68,19 @@ pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig))
     (it, now, out)
 }
 
-/// A peer that came in, and says these things in one read.
+/// Connects an incoming peer that sends the given messages in one read.
 pub(super) fn meets(it: &mut Torrent, now: Instant, key: u64, batch: Vec<Message>) -> Vec<Effect> {
     let addr = SocketAddr::from(([127, 0, 9, key as u8], 6881));
     let (peer_id, reserved) = (PeerId([key as u8; 20]), Reserved::default());
-    let hello = Hello { addr, outgoing: false, utp: false, peer_id, reserved, encrypted: None };
+    let hello = PeerInfo { addr, outgoing: false, utp: false, peer_id, reserved, encrypted: None };
     let mut out = Vec::new();
-    it.handle(now, Input::Arrived { peer: PeerKey(key), hello }, &mut out);
+    it.handle(now, Input::PeerConnected { peer: PeerKey(key), hello }, &mut out);
     says(it, now, key, batch, &mut out);
     out
 }
 
 pub(super) fn says(it: &mut Torrent, now: Instant, key: u64, batch: Vec<Message>, out: &mut Vec<Effect>) {
-    it.handle(now, Input::Wire { peer: PeerKey(key), batch }, out);
+    it.handle(now, Input::Messages { peer: PeerKey(key), batch }, out);
     it.check_invariants().unwrap();
 }
 
@@ -103,12 +103,12 @@ fn a_late_bitfield_adds_to_what_a_peer_has_and_takes_nothing_away() {
     assert_eq!(requests(&out).len(), 8, "two pieces of four blocks");
     let mut out = Vec::new();
     says(&mut it, now, 1, vec![bits(0b0010_0000)], &mut out);
-    assert!(!out.iter().any(|effect| matches!(effect, Effect::Drop { .. })));
+    assert!(!out.iter().any(|effect| matches!(effect, Effect::Disconnect { .. })));
     let row = &it.view(now, true).detail.unwrap().peers[0];
     assert_eq!(row.done, 3.0 / 8.0);
     let mut out = Vec::new();
     says(&mut it, now, 1, vec![Message::Bitfield(bytes::Bytes::from_static(b"xy"))], &mut out);
-    assert!(out.iter().any(|effect| matches!(effect, Effect::Drop { .. })), "a wrong size is still an offence");
+    assert!(out.iter().any(|effect| matches!(effect, Effect::Disconnect { .. })), "a wrong size is still an offence");
 }
 
 #[test]
@@ -131,7 +131,7 @@ fn a_limit_is_shared_by_all_who_give() {
         (3..=6).flat_map(|key| meets(&mut it, now, key, vec![bits(0xff), Message::Unchoke])).collect();
     let mut served = [0; 7];
     for _ in 0..140 {
-        // Whoever is asked answers at once.
+        // Every requested block arrives at once.
         let mut next = Vec::new();
         for effect in std::mem::take(&mut out) {
             if let Effect::Send { peer, message: Message::Request(Block { piece, begin, length }) } = effect {
@@ -172,7 +172,7 @@ fn seeds_are_told_of_pieces_together_and_of_the_last_ones_before_they_part() {
     assert_eq!(heard.collect::<Vec<_>>(), (2..=last).collect::<Vec<_>>());
     let place = |sought: &dyn Fn(&Effect) -> bool| out.iter().rposition(sought);
     let told = place(&|e| matches!(e, Effect::Send { peer, message: Message::Have(_) } if peer.0 == 1));
-    let parted = place(&|e| matches!(e, Effect::Drop { peer, .. } if peer.0 == 1));
+    let parted = place(&|e| matches!(e, Effect::Disconnect { peer, .. } if peer.0 == 1));
     assert!(told < parted, "{out:?}");
 }
 
@@ -199,10 +199,10 @@ fn a_download_is_complete_when_its_files_are_as_they_were_left() {
         out
     };
     let completes = |out: &[Effect]| out.iter().any(|e| matches!(e, Effect::Complete));
-    // As they were left: at once.
+    // Unchanged files: complete at once.
     let (mut it, now) = finish();
     assert!(completes(&tell(&mut it, now, DiskDone::Compared(Ok(vec![])))) && it.is_complete());
-    // Changed, and right all the same; changed, and a piece is lost.
+    // Changed files that hash correctly; then changed files with a corrupt piece.
     for good in [true, false] {
         let (mut it, now) = finish();
         let changed = vec![1..3, 6..7];
@@ -214,12 +214,12 @@ fn a_download_is_complete_when_its_files_are_as_they_were_left() {
         let out = tell(&mut it, now, DiskDone::CheckDone(None));
         assert_eq!((completes(&out), it.is_complete()), (good, good));
     }
-    // Something else has the place of a file.
+    // A different file occupies the path.
     let (mut it, now) = finish();
     let fault = crate::swarm::job::DiskFault { kind: crate::swarm::job::FaultKind::Other, text: "larger".into() };
     let out = tell(&mut it, now, DiskDone::Compared(Err(fault)));
     assert!(!completes(&out) && it.view(now, false).error.as_deref() == Some("larger"));
-    // The disk answers after it was stopped.
+    // The comparison ends after the torrent was stopped.
     let (mut it, now) = finish();
     it.handle(now, Input::Stop, &mut Vec::new());
     assert!(!completes(&tell(&mut it, now, DiskDone::Compared(Ok(vec![])))));
@@ -239,12 +239,12 @@ fn a_stopped_torrent_has_no_rates() {
     assert_eq!(it.view(now, false).down, 0);
 }
 
-/// Everything is there, and it super-seeds.
+/// Returns a complete torrent that super-seeds.
 fn super_seeder() -> (Torrent, Instant) {
     let (mut it, now) = torrent(1 << 20);
     it.handle(now, Input::Stop, &mut Vec::new());
     it.handle(now, Input::Disk(DiskDone::Saved), &mut Vec::new());
-    it.handle(now, Input::Wish(Wish::SuperSeed(true)), &mut Vec::new());
+    it.handle(now, Input::Command(TorrentCommand::SuperSeed(true)), &mut Vec::new());
     let have = bytes::Bytes::from_static(&[0xff]);
     it.handle(now, Input::Start { have, check: Vec::new() }, &mut Vec::new());
     assert!(it.is_complete() && it.view(now, false).super_seed);
@@ -269,12 +269,12 @@ fn a_super_seeder_shows_one_piece_at_a_time_and_serves_no_other() {
     assert_ne!(first, second, "each has something for the other");
 
     let ask = |piece| Message::Request(Block { piece: PieceIndex(piece), begin: 0, length: BLOCK });
-    let uploads = |out: &[Effect]| out.iter().filter(|e| matches!(e, Effect::Upload { .. })).count();
+    let uploads = |out: &[Effect]| out.iter().filter(|e| matches!(e, Effect::SendBlock { .. })).count();
     let mut out = Vec::new();
     says(&mut it, now, 1, vec![ask(second), ask(first)], &mut out);
     assert_eq!(uploads(&out), 1);
 
-    // It has its piece: that alone is not enough. Somebody else has it: now it gets the next one.
+    // The next offer needs another peer with the piece; that the first peer has it is not enough.
     let mut out = Vec::new();
     says(&mut it, now, 1, vec![Message::Have(PieceIndex(first))], &mut out);
     assert_eq!(offers(&out), []);
@@ -282,9 +282,9 @@ fn a_super_seeder_shows_one_piece_at_a_time_and_serves_no_other() {
     let [(1, third)] = offers(&out)[..] else { panic!("{out:?}") };
     assert!(![first, second].contains(&third));
 
-    // Nobody is left in the dark when it ends.
+    // At the end of super-seeding all hidden pieces are announced.
     let mut out = Vec::new();
-    it.handle(now, Input::Wish(Wish::SuperSeed(false)), &mut out);
+    it.handle(now, Input::Command(TorrentCommand::SuperSeed(false)), &mut out);
     let told = |key| offers(&out).iter().filter(|(k, _)| *k == key).count();
     assert_eq!((told(1), told(3)), (6, 6), "all but what it has or was offered");
     let timeline = look(&mut it, now, Some(1), None).peer.unwrap().timeline;
@@ -295,7 +295,7 @@ fn a_super_seeder_shows_one_piece_at_a_time_and_serves_no_other() {
 fn what_is_not_whole_does_not_super_seed() {
     let (mut it, now) = torrent(1 << 20);
     let mut out = Vec::new();
-    it.handle(now, Input::Wish(Wish::SuperSeed(true)), &mut out);
+    it.handle(now, Input::Command(TorrentCommand::SuperSeed(true)), &mut out);
     assert!(matches!(&out[..], [Effect::Notice(text)] if text.contains("when everything is here")));
     let have = |it: &mut Torrent, piece| {
         let verified = DiskDone::Verified { piece: PieceIndex(piece), blocks: Vec::new() };
@@ -309,7 +309,7 @@ fn what_is_not_whole_does_not_super_seed() {
 }
 
 fn look(it: &mut Torrent, now: Instant, peer: Option<u64>, piece: Option<u32>) -> crate::swarm::view::Detail {
-    it.handle(now, Input::Wish(Wish::Look { peer: peer.map(PeerKey), piece }), &mut Vec::new());
+    it.handle(now, Input::Command(TorrentCommand::Inspect { peer: peer.map(PeerKey), piece }), &mut Vec::new());
     *it.view(now, true).detail.unwrap()
 }
 
@@ -343,7 +343,7 @@ fn a_closer_look_tells_of_one_peer_and_one_piece() {
         ]
     );
     let piece = detail.piece.unwrap();
-    assert_eq!((piece.blocks, piece.here, piece.holders, piece.have), (4, 1, 1, false));
+    assert_eq!((piece.blocks, piece.received, piece.peers_with_piece, piece.have), (4, 1, 1, false));
     assert_eq!((piece.age, piece.asked.len(), &piece.files[..]), (Some(second * 3), 0, &["t".to_owned()][..]));
     assert_eq!(look(&mut it, now, Some(9), Some(99)).piece, None);
 
@@ -352,34 +352,34 @@ fn a_closer_look_tells_of_one_peer_and_one_piece() {
     it.handle(now + second * 4, corrupt, &mut Vec::new());
     let detail = look(&mut it, now + second * 4, None, Some(asked.piece.0));
     assert_eq!(detail.piece.unwrap().fails, 1);
-    assert!(detail.departed[0].why.contains("bad data"), "{:?}", detail.departed);
+    assert!(detail.disconnected[0].why.contains("bad data"), "{:?}", detail.disconnected);
 }
 
 #[test]
 fn those_who_left_are_kept_and_failed_calls_belong_to_their_source() {
     let (mut it, now) = torrent(1 << 20);
     let addrs: Vec<SocketAddr> = (1..=20).map(|n| SocketAddr::from(([127, 0, 8, n], 6881))).collect();
-    it.handle(now, Input::Found { source: Source::Tracker, addrs: addrs.clone() }, &mut Vec::new());
+    it.handle(now, Input::PeersFound { source: Source::Tracker, addrs: addrs.clone() }, &mut Vec::new());
     for addr in addrs {
-        it.handle(now, Input::DialFailed { addr, why: Gone::TimedOut("connecting") }, &mut Vec::new());
+        it.handle(now, Input::DialFailed { addr, why: DisconnectReason::TimedOut("connecting") }, &mut Vec::new());
     }
     for key in 1..=60 {
         meets(&mut it, now, key, vec![]);
-        let why = Gone::Network(format!("fault {key}"));
-        it.handle(now, Input::Gone { peer: PeerKey(key), why }, &mut Vec::new());
+        let why = DisconnectReason::Network(format!("fault {key}"));
+        it.handle(now, Input::PeerDisconnected { peer: PeerKey(key), why }, &mut Vec::new());
     }
     let view = it.view(now, true);
     assert!(view.why.sentence.starts_with("no peers: 20 of 20 addresses do not answer"), "{}", view.why.sentence);
     let detail = view.detail.unwrap();
-    assert_eq!(detail.departed.len(), crate::swarm::view::Detail::DEPARTED);
-    assert_eq!(detail.departed[49].why, "fault 60");
+    assert_eq!(detail.disconnected.len(), crate::swarm::view::Detail::DEPARTED);
+    assert_eq!(detail.disconnected[49].why, "fault 60");
     let [row, ..] = &detail.sources[..] else { panic!("{:?}", detail.sources) };
     assert_eq!((row.source, row.known, row.failed), (Source::Tracker, 20, 20));
     assert_eq!(row.last_failure.as_deref(), Some("connecting took too long"));
-    // Stopping it is no departure.
+    // Peers disconnected by stopping the torrent are not listed.
     meets(&mut it, now, 61, vec![]);
     it.handle(now, Input::Stop, &mut Vec::new());
-    assert_eq!(it.view(now, true).detail.unwrap().departed[49].why, "fault 60");
+    assert_eq!(it.view(now, true).detail.unwrap().disconnected[49].why, "fault 60");
 }
 
 #[test]
@@ -399,9 +399,9 @@ fn what_earlier_sessions_moved_is_counted() {
 fn a_warning_names_the_tracker_that_gave_it() {
     for url in ["http://t.example/announce", "udp://u.example:6969", "https://a:b@v.example/x/announce?key=secret"] {
         let (mut it, now, _) = torrent_with(1 << 20, |config| config.trackers = vec![vec![url.into()]]);
-        let reply = AnnounceReply { warning: Some("be nice".into()), ..AnnounceReply::default() };
+        let reply = AnnounceResponse { warning: Some("be nice".into()), ..AnnounceResponse::default() };
         let mut out = Vec::new();
-        it.handle(now, Input::Announced { tracker: 0, result: Ok(reply) }, &mut out);
+        it.handle(now, Input::AnnounceDone { tracker: 0, result: Ok(reply) }, &mut out);
         let host = url.split(['/', '@', ':']).find(|part| part.contains(".example")).unwrap();
         let told = out.iter().find_map(|e| if let Effect::Notice(text) = e { Some(text) } else { None }).unwrap();
         assert!(told.contains(host) && told.ends_with(" warns: be nice") && !told.contains("secret"), "{told}");
@@ -413,28 +413,29 @@ fn a_tracker_can_be_added_asked_and_taken_away() {
     let (mut it, now) = torrent(1 << 20);
     let mut wish = |wish| {
         let mut out = Vec::new();
-        it.handle(now, Input::Wish(wish), &mut out);
+        it.handle(now, Input::Command(wish), &mut out);
         out
     };
-    let out = wish(Wish::AddTracker(" udp://127.0.0.1:6969 ".into()));
+    let out = wish(TorrentCommand::AddTracker(" udp://127.0.0.1:6969 ".into()));
     let [Effect::Notice(text), Effect::Announce { tracker: 0, ask }] = &out[..] else { panic!("{out:?}") };
     assert_eq!((text.as_str(), ask.url.as_str()), ("added the tracker udp://127.0.0.1:6969", "udp://127.0.0.1:6969"));
     for bad in ["udp://127.0.0.1:6969", "gopher://x:1/", "http://192.168.1.1/admin", "x\x1b[2J"] {
-        let out = wish(Wish::AddTracker(bad.into()));
+        let out = wish(TorrentCommand::AddTracker(bad.into()));
         let [Effect::Notice(text)] = &out[..] else { panic!("{out:?}") };
         assert!(text.contains("is not added: ") && !text.contains('\x1b'), "{text}");
     }
-    assert!(matches!(&wish(Wish::RemoveTracker(0))[..], [Effect::Notice(_)]));
-    assert!(wish(Wish::RemoveTracker(0)).is_empty());
+    assert!(matches!(&wish(TorrentCommand::RemoveTracker(0))[..], [Effect::Notice(_)]));
+    assert!(wish(TorrentCommand::RemoveTracker(0)).is_empty());
     assert!(it.trackers().is_empty() && it.view(now, true).detail.unwrap().trackers.is_empty());
-    let reply = AnnounceReply { peers: vec![SocketAddr::from(([127, 0, 8, 1], 6881))], ..AnnounceReply::default() };
+    let reply =
+        AnnounceResponse { peers: vec![SocketAddr::from(([127, 0, 8, 1], 6881))], ..AnnounceResponse::default() };
     let mut out = Vec::new();
-    it.handle(now, Input::Announced { tracker: 0, result: Ok(reply) }, &mut out);
+    it.handle(now, Input::AnnounceDone { tracker: 0, result: Ok(reply) }, &mut out);
     assert!(matches!(&out[..], [Effect::Announce { ask, .. }] if ask.event == AnnounceEvent::Stopped), "{out:?}");
     assert_eq!(it.view(now, false).known, 0);
 }
 
-/// What was said to a peer by extended messages with this id.
+/// Returns the payloads of the extended messages sent with this id.
 fn extended(out: &[Effect], wanted: u8) -> Vec<Bytes> {
     let payload = |effect: &Effect| match effect {
         Effect::Send { message: Message::Extended { id, payload }, .. } if *id == wanted => Some(payload.clone()),

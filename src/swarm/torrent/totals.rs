@@ -1,4 +1,4 @@
-//! What is counted over all runs of a torrent in its folder, and how much of it there is.
+//! Payload totals over all runs of a torrent, and the amount of data in its files.
 
 use std::ops::Range;
 use std::time::{Duration, Instant};
@@ -8,18 +8,18 @@ use crate::swarm::data_map::DataMap;
 use crate::swarm::job::{DiskJob, Totals};
 use crate::swarm::view::Priority;
 
-/// The time between two recordings of the totals while they change.
+/// Interval at which changed totals are saved.
 const RECORD: Duration = Duration::from_secs(60);
 
 impl TorrentConfig {
-    /// Which of its bytes are data and which are padding.
+    /// Returns the map of data bytes and padding bytes.
     #[must_use]
     pub fn data_map(&self) -> DataMap {
         let pads = self.files.iter().filter(|span| span.pad);
         DataMap::new(self.geometry, pads.map(|span| span.offset..span.offset + span.length).collect())
     }
 
-    /// Bytes of all its files; padding is none.
+    /// Returns the size of all files in bytes, without padding.
     #[must_use]
     pub fn size(&self) -> u64 {
         self.files.iter().filter(|span| !span.pad).map(|span| span.length).sum()
@@ -27,7 +27,7 @@ impl TorrentConfig {
 }
 
 impl Torrent {
-    /// What it has received and sent over all runs, and whether it was whole once.
+    /// Returns the payload received and sent over all runs, and whether the torrent was ever complete.
     #[must_use]
     pub fn totals(&self) -> Totals {
         let before = self.config.totals;
@@ -38,8 +38,9 @@ impl Torrent {
         }
     }
 
-    /// Takes in what was recorded of earlier runs. Several may tell of it, and the machine of this session may have run
-    /// before: the most that anybody knows of counts.
+    /// Merges saved totals: the larger value of each counter counts.
+    ///
+    /// Several records of one torrent may exist, and this state machine may have run before in this session.
     pub fn recall_totals(&mut self, recorded: Totals) {
         let known = self.totals();
         let it = &mut self.config.totals;
@@ -49,10 +50,10 @@ impl Torrent {
         self.recorded = recorded;
     }
 
-    /// Has the totals recorded when they have changed: at most once a minute, or at once.
+    /// Saves the totals if they changed: at most once per [`RECORD`], or at once if `at_once` is set.
     pub(super) fn record_totals(&mut self, now: Instant, at_once: bool, out: &mut Vec<Effect>) {
         let totals = self.totals();
-        if !self.is_described() || totals == self.recorded {
+        if !self.has_metadata() || totals == self.recorded {
             self.record_at = None;
             return;
         }
@@ -64,10 +65,11 @@ impl Torrent {
         }
     }
 
-    /// Everything is here, wanted or not, or it is not. Trackers hear `completed` when it comes to that for the first
-    /// time in the torrent's life, and by a download: what was whole when it was found was completed by somebody else.
+    /// Checks whether all data is complete, wanted or not.
+    ///
+    /// The first time in the torrent's life, and only after a download, `completed` is announced to the trackers.
     pub(super) fn look_if_whole(&mut self, now: Instant, fetched: bool, out: &mut Vec<Effect>) {
-        if self.picker.amounts().left() > 0 || !self.is_described() {
+        if self.picker.amounts().left() > 0 || !self.has_metadata() {
             return;
         }
         if !std::mem::replace(&mut self.config.totals.was_whole, true) {
@@ -78,7 +80,7 @@ impl Torrent {
         }
     }
 
-    /// The bytes of files that are not wanted, in order.
+    /// Returns the byte ranges of skipped files, in order.
     pub(super) fn unwanted(&self) -> Vec<Range<u64>> {
         let files = self.config.files.iter().zip(&self.files_wanted);
         let unwanted = files.filter(|(span, priority)| !span.pad && **priority == Priority::Skip);

@@ -1,12 +1,19 @@
 use super::*;
 
-const LEFT: Counters =
-    Counters { uploaded: 1, downloaded: 2, left: 3, partial_seed: false, num_want: 50, alone: false, hopeless: false };
-const DONE: Counters = Counters { downloaded: 5, left: 0, ..LEFT };
-/// Nobody is known.
-const ALONE: Counters = Counters { alone: true, hopeless: true, ..LEFT };
+const LEFT: TransferCounters = TransferCounters {
+    uploaded: 1,
+    downloaded: 2,
+    left: 3,
+    partial_seed: false,
+    num_want: 50,
+    alone: false,
+    hopeless: false,
+};
+const DONE: TransferCounters = TransferCounters { downloaded: 5, left: 0, ..LEFT };
+/// No peer is connected and no known address can become one.
+const ALONE: TransferCounters = TransferCounters { alone: true, hopeless: true, ..LEFT };
 
-/// A torrent's trackers and a clock that only we move.
+/// A torrent's trackers with a manual clock.
 struct Story {
     it: Trackers,
     now: Instant,
@@ -21,8 +28,8 @@ impl Story {
         Story { it, now }
     }
 
-    /// Whom it asks now, with which event.
-    fn asks(&mut self, counters: &Counters) -> Vec<(usize, AnnounceEvent)> {
+    /// Returns the announces that are due now, with their events.
+    fn asks(&mut self, counters: &TransferCounters) -> Vec<(usize, AnnounceEvent)> {
         let mut out = Vec::new();
         self.it.poll(self.now, counters, &mut out);
         out.into_iter().map(|(index, ask)| (index, ask.event)).collect()
@@ -32,7 +39,7 @@ impl Story {
         self.now += time;
     }
 
-    /// Lets the time pass until the machine wants to be called.
+    /// Advances the time to the deadline and returns the time passed.
     fn wait_for_deadline(&mut self) -> Duration {
         let at = self.it.deadline().expect("something is to come");
         let time = at.saturating_duration_since(self.now);
@@ -40,7 +47,7 @@ impl Story {
         time
     }
 
-    /// It answers with an address.
+    /// Answers an announce with one peer.
     fn answers(&mut self, index: usize, interval_s: u64) {
         self.gives(index, interval_s, 1);
     }
@@ -48,7 +55,7 @@ impl Story {
     fn gives(&mut self, index: usize, interval_s: u64, peers: u16) {
         let peers = (0..peers).map(|n| std::net::SocketAddr::from(([10, 0, 0, 1], 1 + n))).collect();
         let interval = Some(Duration::from_secs(interval_s));
-        self.it.announced(self.now, index, Ok(&AnnounceReply { interval, peers, ..AnnounceReply::default() }));
+        self.it.announced(self.now, index, Ok(&AnnounceResponse { interval, peers, ..AnnounceResponse::default() }));
     }
 
     fn fails(&mut self, index: usize) {
@@ -114,7 +121,7 @@ fn a_failure_goes_on_to_the_next_tracker_and_the_next_tier_at_once() {
     s.fails(second);
     assert_eq!(s.asks(&LEFT), [(2, Started)]);
     s.answers(2, 1800);
-    // The better tier is tried again with back-off, and the one that answers stays in front.
+    // The first tier is retried with back-off; the tracker that responded stays at the front of its own tier.
     assert_eq!(s.asks(&LEFT), []);
     assert_eq!(s.wait_for_deadline(), BACK_OFF_FIRST);
     assert_eq!(s.asks(&LEFT), [(first, Started)]);
@@ -125,7 +132,7 @@ fn a_failure_goes_on_to_the_next_tracker_and_the_next_tier_at_once() {
     assert_eq!(s.asks(&LEFT), []);
     assert_eq!(s.wait_for_deadline(), Duration::from_secs(1800));
     assert_eq!(s.asks(&LEFT), [(second, Regular)]);
-    // Only those who know us hear that we leave.
+    // Only trackers that list us get `stopped`.
     s.answers(second, 1800);
     s.it.stop(s.now);
     assert_eq!(s.asks(&LEFT), [(second, Stopped), (2, Stopped)]);
@@ -150,7 +157,7 @@ fn trackers_that_hang_delay_the_next_one_less_the_more_there_are() {
 fn those_never_asked_come_before_those_that_failed() {
     let mut s = Story::new(&[&["http://a/"], &["http://b/"], &["http://c/"], &["http://d/"]]);
     for (index, wait) in [(0, 0), (1, 20), (2, 20), (3, 20)] {
-        // However long ago the others failed.
+        // Independent of how long ago the other trackers failed.
         s.wait(Duration::from_secs(wait));
         assert_eq!(s.asks(&LEFT), [(index, Started)]);
         s.fails(index);
@@ -172,19 +179,19 @@ fn while_nobody_is_known_the_walk_goes_on_past_trackers_that_help_nobody() {
         assert!(first != second && second != third && third != first);
         s.gives(third, 100, 2);
         assert_eq!(s.asks(&LEFT), []);
-        // The one that knows somebody is kept up, behind those that do not.
+        // The tracker with peers is kept up, behind those without.
         assert_eq!(s.wait_for_deadline(), Duration::from_secs(100));
         assert_eq!(s.asks(&LEFT), [(third, Regular)]);
     }
-    // Somebody is known, from elsewhere: no other tracker is needed.
+    // Peers are known from elsewhere: no other tracker is needed.
     let mut s = Story::new(&[&["http://a/"], &["http://b/"]]);
     assert_eq!(s.asks(&LEFT), [(0, Started)]);
     s.gives(0, 1800, 0);
     assert_eq!(s.asks(&LEFT), []);
     assert_eq!(s.wait_for_deadline(), Duration::from_secs(1800));
-    // What it named is of no use: that is found out, although it answered.
+    // If the returned peers turn out to be useless, the walk continues despite the response.
     let mut s = Story::new(&[&["http://a/"], &["http://b/"]]);
-    let trying = Counters { hopeless: false, ..ALONE };
+    let trying = TransferCounters { hopeless: false, ..ALONE };
     assert_eq!(s.asks(&trying), [(0, Started)]);
     s.gives(0, 1800, 5);
     assert_eq!(s.asks(&trying), []);
@@ -195,7 +202,7 @@ fn while_nobody_is_known_the_walk_goes_on_past_trackers_that_help_nobody() {
 #[test]
 fn a_refusal_says_when_to_ask_again() {
     for (retry, wait) in [
-        (Retry::Unsaid, Some(BACK_OFF_FIRST)),
+        (Retry::Unspecified, Some(BACK_OFF_FIRST)),
         (Retry::After(Duration::from_secs(120)), Some(Duration::from_secs(120))),
         (Retry::After(Duration::from_secs(1)), Some(limits::INTERVAL_MIN)),
         (Retry::After(Duration::from_secs(u64::MAX)), Some(limits::INTERVAL_MAX)),
@@ -208,7 +215,7 @@ fn a_refusal_says_when_to_ask_again() {
         assert_eq!(s.it.deadline().map(|at| at - s.now), wait, "{retry:?}");
         assert_eq!(s.it.rows(s.now)[0].next, wait);
         s.wait(GAP);
-        // The user may ask all the same, and the next start does.
+        // The user's request overrides this, and so does the next start.
         s.it.announce_now(s.now, Some(0));
         assert_eq!(s.asks(&LEFT), [(0, Started)]);
         s.it.stop(s.now);
@@ -217,7 +224,7 @@ fn a_refusal_says_when_to_ask_again() {
         s.it.start(s.now);
         assert_eq!(s.asks(&LEFT), [(0, Started)]);
     }
-    // The others are asked meanwhile.
+    // The other trackers are announced to meanwhile.
     let mut s = Story::new(&[&["http://a/"], &["http://b/"]]);
     assert_eq!(s.asks(&LEFT), [(0, Started)]);
     s.refuses(0, Retry::Never);
@@ -250,7 +257,7 @@ fn intervals_are_clamped() {
     ] {
         let mut s = Story::new(&[&["http://a/"]]);
         let _ = s.asks(&LEFT);
-        let reply = AnnounceReply { interval: told.map(Duration::from_secs), ..AnnounceReply::default() };
+        let reply = AnnounceResponse { interval: told.map(Duration::from_secs), ..AnnounceResponse::default() };
         s.it.announced(s.now, 0, Ok(&reply));
         assert_eq!(s.asks(&LEFT), []);
         assert_eq!(s.wait_for_deadline(), used);
@@ -261,7 +268,7 @@ fn intervals_are_clamped() {
 fn a_wish_waits_for_the_min_interval() {
     let mut s = Story::new(&[&["http://a/"], &["http://b/"]]);
     let _ = s.asks(&LEFT);
-    let reply = AnnounceReply { min_interval: Some(Duration::from_secs(20)), ..AnnounceReply::default() };
+    let reply = AnnounceResponse { min_interval: Some(Duration::from_secs(20)), ..AnnounceResponse::default() };
     s.it.announced(s.now, 0, Ok(&reply));
     s.it.announce_now(s.now, None);
     assert_eq!(s.asks(&LEFT), [(1, Started)]);
@@ -291,7 +298,7 @@ fn the_end_waits_for_a_hanging_tracker_no_longer_than_allowed() {
 
 #[test]
 fn a_tracker_that_is_still_answering_hears_that_we_leave_and_is_not_waited_for_long() {
-    // It has not answered yet: `started` may have reached it.
+    // No response yet: `started` may have reached the tracker.
     let mut s = Story::new(&[&["http://a/"]]);
     assert_eq!(s.asks(&LEFT), [(0, Started)]);
     s.it.stop(s.now);
@@ -299,7 +306,7 @@ fn a_tracker_that_is_still_answering_hears_that_we_leave_and_is_not_waited_for_l
     assert_eq!(s.asks(&LEFT), [(0, Stopped)]);
     assert_eq!(s.wait_for_deadline(), DOUBTFUL);
     assert!(s.it.stopped(s.now));
-    // It knows us, and is at the next announce.
+    // The tracker lists us, and a regular announce is in flight.
     let mut s = Story::new(&[&["http://a/"]]);
     assert_eq!(s.asks(&LEFT), [(0, Started)]);
     s.answers(0, 60);
@@ -312,7 +319,7 @@ fn a_tracker_that_is_still_answering_hears_that_we_leave_and_is_not_waited_for_l
     s.answers(0, 60);
     assert!(s.it.stopped(s.now));
     assert_eq!(s.asks(&LEFT), [], "it is told once");
-    // It is being told that all is here, or is to be: that comes first, if it answers soon.
+    // A `completed` that is in flight or pending comes first if the tracker responds soon.
     for answers in [true, false] {
         let mut s = Story::new(&[&["http://a/"], &["http://b/"]]);
         assert_eq!(s.asks(&LEFT), [(0, Started)]);
@@ -334,7 +341,7 @@ fn a_tracker_that_is_still_answering_hears_that_we_leave_and_is_not_waited_for_l
         assert!(!s.it.stopped(s.now));
         assert_eq!(s.asks(&DONE), [(0, Stopped), (2, Stopped)]);
     }
-    // It was taken away, and is being told already.
+    // A removed tracker whose `stopped` is already in flight.
     let mut s = Story::new(&[&["http://a/"]]);
     assert_eq!(s.asks(&LEFT), [(0, Started)]);
     s.answers(0, 60);
@@ -384,7 +391,7 @@ fn an_added_tracker_is_asked_at_once_and_a_removed_one_hears_stopped_and_no_more
     assert_eq!((rows[2].last, rows[1].last), (Some(Duration::ZERO), None));
 
     assert!(s.it.remove(s.now, 0) && !s.it.remove(s.now, 0));
-    // The next one takes its place.
+    // The next tracker takes over.
     assert_eq!(s.asks(&LEFT), [(0, Stopped), (1, Started)]);
     s.answers(0, 120);
     s.answers(1, 120);
@@ -419,7 +426,7 @@ fn a_torrent_has_a_bounded_number_of_trackers() {
 
 #[test]
 fn a_partial_seed_says_so_unless_that_makes_the_tracker_fail() {
-    let part = Counters { partial_seed: true, ..LEFT };
+    let part = TransferCounters { partial_seed: true, ..LEFT };
     let mut s = Story::new(&[&["http://a/announce"]]);
     assert_eq!(s.asks(&part), [(0, Started)]);
     for (counters, event) in [(&part, AnnounceEvent::Paused), (&LEFT, Regular), (&part, AnnounceEvent::Paused)] {
@@ -430,7 +437,7 @@ fn a_partial_seed_says_so_unless_that_makes_the_tracker_fail() {
     s.fails(0);
     s.wait(BACK_OFF_FIRST);
     assert_eq!(s.asks(&part), [(0, Regular)]);
-    let whole = Counters { partial_seed: true, ..DONE };
+    let whole = TransferCounters { partial_seed: true, ..DONE };
     let mut s = Story::new(&[&["http://a/announce"]]);
     s.asks(&whole);
     s.answers(0, 120);
@@ -440,7 +447,7 @@ fn a_partial_seed_says_so_unless_that_makes_the_tracker_fail() {
 
 #[test]
 fn what_the_user_adds_is_asked_at_once_whatever_hangs_and_whatever_answered() {
-    // Many hang.
+    // Many trackers hang.
     let urls: Vec<String> = (0..40).map(|n| format!("http://{n}/")).collect();
     let tiers: Vec<&str> = urls.iter().map(String::as_str).collect();
     let mut s = Story::new(&[&tiers]);
@@ -450,7 +457,7 @@ fn what_the_user_adds_is_asked_at_once_whatever_hangs_and_whatever_answered() {
     }
     assert_eq!(s.it.add(s.now, "http://new/announce"), Ok(()));
     assert_eq!(s.asks(&LEFT), [(40, Started)]);
-    // The others answer; one that was in the list already and was not needed is asked all the same.
+    // The others respond; adding a tracker that was listed but not needed triggers an announce to it.
     for known in [LEFT, DONE, ALONE] {
         let mut s = Story::new(&[&["http://a/"], &["http://b/"], &["http://c/"]]);
         assert_eq!(s.asks(&known), [(0, Started)]);

@@ -1,51 +1,51 @@
-//! One tracker of a torrent: what it was asked, what it said, and what it is owed.
+//! One tracker of a torrent: announce in flight, last response, pending events, back-off.
 
 use std::time::Instant;
 
 use super::Phase;
 use crate::wire::tracker::{AnnounceEvent, public_url};
 
-/// One tracker and what is known of it.
+/// A tracker and its announce state.
 #[derive(Debug)]
 pub(super) struct Tracker {
     pub(super) url: String,
     pub(super) shown: String,
     pub(super) tier: u32,
-    /// Whether its scheme is one that we speak.
+    /// Whether the URL scheme is supported.
     pub(super) usable: bool,
-    /// The announce under way: since when, and with which event.
-    pub(super) asked: Option<(Instant, AnnounceEvent)>,
-    /// Failures since the last answer.
+    /// The announce in flight: when it was sent and its event.
+    pub(super) in_flight: Option<(Instant, AnnounceEvent)>,
+    /// Failures since the last response.
     pub(super) failures: u32,
-    /// After a failure: not before this.
+    /// End of the back-off after a failure.
     pub(super) retry: Option<Instant>,
-    /// Until when its last answer is good enough.
+    /// When the announce interval of the last response ends.
     pub(super) fresh: Option<Instant>,
-    /// Not even a wish may come before this.
+    /// Earliest next announce, also for one requested by the user (`min interval`).
     pub(super) not_before: Option<Instant>,
-    /// It counts us as a member: it answered `started` and was not told `stopped`.
-    pub(super) heard: bool,
-    /// It is to be told `completed`.
+    /// The tracker lists us as a peer: it responded to `started`, and no `stopped` was sent since.
+    pub(super) lists_us: bool,
+    /// A `completed` event has to be sent.
     pub(super) owes_completed: bool,
-    /// The user wants it asked.
+    /// The user requested an announce.
     pub(super) wished: bool,
-    /// The user wants this one asked, and not all of them.
-    pub(super) meant: bool,
-    /// It asked never to be asked again (BEP 31).
+    /// The user requested this tracker in particular, not all trackers.
+    pub(super) wished_alone: bool,
+    /// The tracker asked never to be contacted again (BEP 31, `retry in: never`).
     pub(super) never: bool,
-    /// It came to know of us while we lacked something.
+    /// An announce with `left` > 0 was sent.
     pub(super) knew_incomplete: bool,
-    /// It is to be told `stopped`, since the torrent stops.
+    /// A `stopped` event has to be sent because the torrent stops.
     pub(super) leaving: bool,
-    /// The user took it away: it is told `stopped` if it counts us, and is not asked again.
+    /// Removed by the user: gets a last `stopped` if it lists us, and no other announce.
     pub(super) removed: bool,
-    /// It failed when it was told of a partial seed: some know no event but those of BEP 3.
+    /// The tracker rejected the `paused` event (BEP 21): some trackers know only the events of BEP 3.
     pub(super) refused_paused: bool,
     pub(super) seeds: Option<u32>,
     pub(super) leechers: Option<u32>,
     pub(super) completed: Option<u32>,
     pub(super) peers: Option<u32>,
-    /// When it last answered, or failed to.
+    /// When the last announce succeeded or failed.
     pub(super) last: Option<Instant>,
     pub(super) said: Option<String>,
     pub(super) failed: bool,
@@ -59,15 +59,15 @@ impl Tracker {
             usable: speaks(&url),
             url,
             tier,
-            asked: None,
+            in_flight: None,
             failures: 0,
             retry: None,
             fresh: None,
             not_before: None,
-            heard: false,
+            lists_us: false,
             owes_completed: false,
             wished: false,
-            meant: false,
+            wished_alone: false,
             never: false,
             knew_incomplete: false,
             leaving: false,
@@ -84,43 +84,43 @@ impl Tracker {
         }
     }
 
-    /// Forgets everything that belongs to one run of the torrent.
+    /// Clears the state that belongs to one run of the torrent.
     pub(super) fn reset(&mut self) {
-        (self.asked, self.retry, self.fresh, self.not_before) = (None, None, None, None);
-        (self.heard, self.owes_completed, self.wished, self.knew_incomplete) = (false, false, false, false);
-        (self.meant, self.never, self.leaving, self.failures) = (false, false, false, 0);
+        (self.in_flight, self.retry, self.fresh, self.not_before) = (None, None, None, None);
+        (self.lists_us, self.owes_completed, self.wished, self.knew_incomplete) = (false, false, false, false);
+        (self.wished_alone, self.never, self.leaving, self.failures) = (false, false, false, 0);
     }
 
     pub(super) fn wish(&mut self, this_one: bool) {
-        (self.wished, self.meant) = (true, this_one);
+        (self.wished, self.wished_alone) = (true, this_one);
     }
 
-    /// Whether it could be asked now, and was not lately.
+    /// Returns whether the tracker could be announced to now and has no fresh response.
     pub(super) fn is_spare(&self, now: Instant) -> bool {
-        self.usable && !self.never && self.asked.is_none() && self.fresh.is_none_or(|at| at <= now)
+        self.usable && !self.never && self.in_flight.is_none() && self.fresh.is_none_or(|at| at <= now)
     }
 
-    /// Whether its last answer named at least one address.
+    /// Returns whether the last response contained at least one peer.
     pub(super) fn gave(&self) -> bool {
         self.peers.is_some_and(|n| n > 0)
     }
 
     pub(super) fn status(&self, phase: Phase) -> String {
-        match (&self.said, self.asked) {
+        match (&self.said, self.in_flight) {
             _ if !self.usable => "not supported: only http, https and udp trackers are".into(),
             (_, Some((_, AnnounceEvent::Stopped))) => "saying goodbye".into(),
             (Some(text), Some(_)) if self.failed => format!("asking again; last: {text}"),
             (_, Some(_)) => "asking".into(),
             (Some(text), None) if self.failed => text.clone(),
             (Some(text), None) => format!("warning: {text}"),
-            (None, None) if self.heard => "working".into(),
+            (None, None) if self.lists_us => "working".into(),
             (None, None) if phase == Phase::Running => "not needed yet".into(),
             (None, None) => "not asked".into(),
         }
     }
 }
 
-/// Whether we speak the URL's scheme.
+/// Returns whether the URL's scheme is supported.
 fn speaks(url: &str) -> bool {
     let scheme = url.split_once("://").map_or("", |(scheme, _)| scheme);
     ["http", "https", "udp"].iter().any(|known| scheme.eq_ignore_ascii_case(known))

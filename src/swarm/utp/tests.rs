@@ -2,24 +2,24 @@ use proptest::prelude::*;
 
 use super::*;
 
-/// Two ends and what is under way between them; its time is its own.
+/// Two connections and a simulated lossy network between them, on virtual time.
 struct World {
     now: Instant,
-    ends: [Option<Link>; 2],
-    /// Packets by the time of their coming, with the end that they go to.
+    ends: [Option<Connection>; 2],
+    /// Packets in flight by arrival time, with the end that they go to.
     air: Vec<(Instant, usize, Vec<u8>)>,
     rng: fastrand::Rng,
-    /// Packets of a hundred that are lost, come twice, or come late.
+    /// Percentage of packets lost, duplicated, or delayed.
     lost: u8,
     twice: u8,
     late: u8,
     trip: Duration,
-    /// What each end still has to send, and what it got.
+    /// Bytes that each end still has to send, and bytes received.
     to_send: [VecDeque<u8>; 2],
     got: [Vec<u8>; 2],
-    /// Whether an end takes what has come.
+    /// Whether an end consumes received bytes.
     takes: [bool; 2],
-    /// Most bytes that were ever under way.
+    /// Maximum bytes in flight so far.
     most: usize,
     packets: usize,
 }
@@ -28,7 +28,7 @@ impl World {
     fn new(seed: u64, lost: u8, twice: u8, late: u8, trip: Duration) -> World {
         let now = Instant::now();
         let mut rng = fastrand::Rng::with_seed(seed);
-        let caller = Link::call(now, now - Duration::from_secs(77), rng.u16(..), rng.u16(..));
+        let caller = Connection::connect(now, now - Duration::from_secs(77), rng.u16(..), rng.u16(..));
         World {
             now,
             ends: [Some(caller), None],
@@ -46,7 +46,7 @@ impl World {
         }
     }
 
-    /// Lets an end do what it can.
+    /// Sends and receives what is possible at one end.
     fn pump(&mut self, end: usize) {
         let Some(link) = &mut self.ends[end] else { return };
         while self.takes[end] && !link.ready().is_empty() {
@@ -75,7 +75,7 @@ impl World {
         }
     }
 
-    /// Until `done`, or for so many steps.
+    /// Runs until `done` returns true; returns false after too many steps.
     fn run(&mut self, mut done: impl FnMut(&World) -> bool) -> bool {
         for _ in 0..200_000 {
             (0..2).for_each(|end| self.pump(end));
@@ -83,8 +83,8 @@ impl World {
                 return true;
             }
             let comes = self.air.iter().map(|(at, ..)| *at).min();
-            let due = self.ends.iter().flatten().filter(|link| !matches!(link.phase, Phase::Over(_)));
-            let Some(next) = due.map(Link::deadline).chain(comes).min() else { return done(self) };
+            let due = self.ends.iter().flatten().filter(|link| !matches!(link.phase, Phase::Closed(_)));
+            let Some(next) = due.map(Connection::deadline).chain(comes).min() else { return done(self) };
             self.now = next.max(self.now + Duration::from_micros(1));
             let (here, later): (Vec<_>, Vec<_>) = self.air.drain(..).partition(|(at, ..)| *at <= self.now);
             self.air = later;
@@ -103,18 +103,18 @@ impl World {
             }
             None if packet.header.kind == Kind::Syn => {
                 let (epoch, seq) = (self.now - Duration::from_secs(5), self.rng.u16(..));
-                self.ends[end] = Some(Link::answer(self.now, epoch, &packet.header, seq));
+                self.ends[end] = Some(Connection::accept(self.now, epoch, &packet.header, seq));
             }
             None => panic!("words before the first word"),
         }
     }
 
-    fn link(&mut self, end: usize) -> &mut Link {
+    fn link(&mut self, end: usize) -> &mut Connection {
         self.ends[end].as_mut().unwrap()
     }
 
     fn open(&self) -> bool {
-        self.ends.iter().all(|link| link.as_ref().is_some_and(|link| link.phase == Phase::Open))
+        self.ends.iter().all(|link| link.as_ref().is_some_and(|link| link.phase == Phase::Connected))
     }
 }
 
@@ -127,7 +127,7 @@ fn ms(ms: u64) -> Duration {
     Duration::from_millis(ms)
 }
 
-/// Sends both ways, ends the connection, and compares.
+/// Sends in both directions, closes the connection and compares the bytes.
 fn exchange(mut world: World, up: usize, down: usize) -> World {
     let sent = [bytes(up, 1), bytes(down, 2)];
     world.to_send = sent.clone().map(VecDeque::from);
@@ -136,10 +136,13 @@ fn exchange(mut world: World, up: usize, down: usize) -> World {
     assert!(world.got[1] == sent[0] && world.got[0] == sent[1]);
     let now = world.now;
     world.link(0).finish(now);
-    assert!(world.run(|world| world.ends[1].as_ref().is_some_and(Link::ended)), "the other side hears of the end");
+    assert!(
+        world.run(|world| world.ends[1].as_ref().is_some_and(Connection::ended)),
+        "the other side hears of the end"
+    );
     let now = world.now;
     world.link(1).finish(now);
-    let over = |world: &World| world.ends.iter().flatten().all(|link| matches!(link.phase, Phase::Over(_)));
+    let over = |world: &World| world.ends.iter().flatten().all(|link| matches!(link.phase, Phase::Closed(_)));
     assert!(world.run(over), "both come to their end");
     world
 }
@@ -148,7 +151,7 @@ fn exchange(mut world: World, up: usize, down: usize) -> World {
 fn bytes_go_both_ways_and_a_good_line_is_used() {
     let world = exchange(World::new(3, 0, 0, 0, ms(20)), 3_000_000, 1_000_000);
     assert_eq!(world.got[1].len(), 3_000_000);
-    // Slow start: the line is filled after a few round trips.
+    // Slow start fills the link after a few round trips.
     assert!(world.most > 300_000, "{} bytes under way", world.most);
     let needed = 4_000_000 / PAYLOAD;
     assert!(world.packets < needed * 2 + 500, "{} packets for {needed}", world.packets);
@@ -161,27 +164,27 @@ fn losses_are_made_good_without_waiting() {
     world.lost = 2;
     let began = world.now;
     let world = exchange(world, 2_000_000, 0);
-    // A time-out for each loss would take half a second each: some 29 of them.
+    // One retransmission timeout per loss would take half a second each, for 29 losses.
     let took = world.now - began;
     assert!(took < ms(13_000), "{took:?}");
 }
 
 #[test]
-fn who_takes_nothing_is_sent_no_more_and_goes_on_later() {
+fn a_zero_window_pauses_the_sender() {
     let mut world = World::new(5, 0, 0, 0, ms(10));
     world.takes[1] = false;
     let sent = bytes(2 * limits::UTP_WINDOW, 9);
     world.to_send[0] = sent.clone().into();
     let until = world.now + Duration::from_secs(60);
     assert!(world.run(|world| world.now > until));
-    let held = world.link(1).inflow.held();
+    let held = world.link(1).recv_buffer.held();
     assert!((limits::UTP_WINDOW - PAYLOAD..=limits::UTP_WINDOW * 5 / 4).contains(&held), "{held}");
     world.takes[1] = true;
     assert!(world.run(|world| world.got[1].len() >= sent.len()));
     assert!(world.got[1] == sent);
 }
 
-/// Who was called may speak first.
+/// The accepting side may send first.
 #[test]
 fn the_caller_says_at_once_that_it_has_heard() {
     let mut world = World::new(12, 0, 0, 0, ms(50));
@@ -199,7 +202,7 @@ fn an_answer_that_is_lost_is_given_again() {
     world.arrives(1, &syn);
     world.pump(1);
     world.air.clear();
-    assert!(world.run(World::open) || world.link(1).phase == Phase::Called);
+    assert!(world.run(World::open) || world.link(1).phase == Phase::SynReceived);
     world.to_send[0] = bytes(10, 1).into();
     assert!(world.run(|world| world.got[1].len() == 10));
 }
@@ -208,7 +211,9 @@ fn an_answer_that_is_lost_is_given_again() {
 fn nobody_there_and_somebody_who_refuses() {
     let mut world = World::new(7, 100, 0, 0, ms(10));
     let began = world.now;
-    assert!(world.run(|world| world.ends[0].as_ref().is_some_and(|link| link.phase == Phase::Over(End::Silent))));
+    assert!(
+        world.run(|world| world.ends[0].as_ref().is_some_and(|link| link.phase == Phase::Closed(CloseReason::Silent)))
+    );
     assert!(world.now - began <= Duration::from_secs(4), "{:?}", world.now - began);
 
     let mut world = World::new(8, 0, 0, 0, ms(10));
@@ -217,11 +222,11 @@ fn nobody_there_and_somebody_who_refuses() {
     let number = world.link(0).receives;
     let no = |ack| Header { kind: Kind::Reset, connection: number, sent: 0, delay: 0, window: 0, seq: 9, ack };
     let now = world.now;
-    // Somebody who did not hear the call cannot refuse it.
+    // A RESET with an implausible ACK is ignored.
     world.link(0).received(now, &Packet { header: no(syn.wrapping_add(2000)), sack: &[], payload: &[] });
-    assert_eq!(world.link(0).phase, Phase::Calling);
+    assert_eq!(world.link(0).phase, Phase::SynSent);
     world.link(0).received(now, &Packet { header: no(syn), sack: &[], payload: &[] });
-    assert_eq!(world.link(0).phase, Phase::Over(End::Reset));
+    assert_eq!(world.link(0).phase, Phase::Closed(CloseReason::Reset));
 }
 
 #[test]
@@ -231,7 +236,9 @@ fn the_other_side_falls_silent() {
     world.lost = 100;
     world.to_send[0] = bytes(10_000, 1).into();
     let began = world.now;
-    assert!(world.run(|world| world.ends[0].as_ref().is_some_and(|link| link.phase == Phase::Over(End::Silent))));
+    assert!(
+        world.run(|world| world.ends[0].as_ref().is_some_and(|link| link.phase == Phase::Closed(CloseReason::Silent)))
+    );
     assert!(world.now - began < Duration::from_secs(60), "{:?}", world.now - began);
 }
 
@@ -274,12 +281,12 @@ proptest! {
             let now = world.now;
             let link = world.link(1);
             let kind = [Kind::Data, Kind::Fin, Kind::State, Kind::Reset, Kind::Syn][usize::from(kind)];
-            // Numbers that could be right do most harm.
-            let (seq, ack) = if near { (link.inflow.got().wrapping_add(seq % 9), link.first().wrapping_add(ack % 9)) } else { (seq, ack) };
+            // Plausible sequence numbers find more faults than random ones.
+            let (seq, ack) = if near { (link.recv_buffer.got().wrapping_add(seq % 9), link.first().wrapping_add(ack % 9)) } else { (seq, ack) };
             let header = Header { kind, connection: link.receives, sent: 1, delay: window, window, seq, ack };
             let payload = vec![7; length];
             link.received(now, &Packet { header, sack: &sack, payload: &payload });
-            prop_assert!(link.inflow.held() <= limits::UTP_WINDOW * 5 / 4 + 9000);
+            prop_assert!(link.recv_buffer.held() <= limits::UTP_WINDOW * 5 / 4 + 9000);
             prop_assert!(link.flight.len() <= limits::UTP_PACKETS);
             world.now += ms(3);
             world.pump(1);

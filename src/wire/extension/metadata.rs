@@ -1,64 +1,56 @@
-//! Messages by which peers hand each other the `info` dictionary (BEP 9): `ut_metadata` of the extension protocol.
+//! Metadata exchange (`ut_metadata`, BEP 9): requests and sends pieces of the `info` dictionary.
 
 use bytes::Bytes;
 use thiserror::Error;
 
 use crate::limits;
-use crate::wire::bencode::{BencodeError, Item, Value};
+use crate::wire::bencode::{BencodeError, OwnedValue, Value};
 
-/// The most bytes of a message beside a whole piece: its dictionary.
+/// Maximum size of the bencoded dictionary at the start of a message, in bytes.
 const HEAD: usize = 4096;
 
-/// One message of the metadata exchange. Pieces are of [`limits::BLOCK`] bytes, the last one is what is left.
+/// A metadata message. Metadata pieces have [`limits::BLOCK`] bytes; the last one has the remainder.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum MetadataMessage {
-    /// Send me this piece.
+    /// Requests this piece.
     Request(u32),
-    /// A piece.
     Data {
-        /// Which.
         piece: u32,
-        /// Bytes of the whole metadata, as the sender says; `None` where it says nothing that could be true.
+        /// Size of the whole metadata in bytes as the sender states it; `None` if absent or out of range.
         total: Option<u32>,
-        /// Its bytes.
         data: Bytes,
     },
-    /// This piece will not be sent.
+    /// The sender does not have or does not send this piece.
     Reject(u32),
-    /// A kind that is not known; to be passed over.
+    /// An unknown message type, which BEP 9 requires to be ignored.
     Unknown,
 }
 
-/// Why bytes are no message of the metadata exchange.
+/// Error of decoding a metadata message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum MetadataMessageError {
-    /// Longer than a piece and its dictionary can be.
+    /// Longer than [`MetadataMessage::LONGEST`].
     #[error("a metadata message is {got} bytes long, at most {max} are taken")]
-    TooLong {
-        /// Its bytes.
-        got: usize,
-        /// The most that is taken.
-        max: usize,
-    },
-    /// Broken bencode.
+    TooLong { got: usize, max: usize },
+    /// Invalid bencode.
     #[error("a metadata message is damaged: {0}")]
     Damaged(#[from] BencodeError),
-    /// No dictionary, or one without kind or piece.
+    /// Not a dictionary, or `msg_type` or `piece` is missing or out of range.
     #[error("a metadata message says neither what it is nor which piece it is about")]
-    Nonsense,
+    MissingField,
 }
 
 impl MetadataMessage {
-    /// The longest message that is read.
+    /// Maximum size of a message in bytes.
     pub const LONGEST: usize = limits::BLOCK as usize + HEAD;
 
-    /// The message as the payload of an extended message.
+    /// Encodes the payload of an extended message.
     #[must_use]
     pub fn encode(&self) -> Bytes {
         let head = |kind: i64, piece: u32, total: Option<u32>| {
-            let mut entries = vec![("msg_type", Item::from(kind)), ("piece", Item::from(i64::from(piece)))];
-            entries.extend(total.map(|total| ("total_size", Item::from(i64::from(total)))));
-            Item::dictionary(entries).encode()
+            let mut entries = vec![("msg_type", OwnedValue::from(kind)), ("piece", OwnedValue::from(i64::from(piece)))];
+            entries.extend(total.map(|total| ("total_size", OwnedValue::from(i64::from(total)))));
+            OwnedValue::dictionary(entries).encode()
         };
         match self {
             MetadataMessage::Request(piece) => head(0, *piece, None).into(),
@@ -72,19 +64,19 @@ impl MetadataMessage {
         }
     }
 
-    /// Reads the payload of an extended message. The data of a piece are a slice of it, not a copy.
+    /// Decodes the payload of an extended message. The piece data is a slice of `payload`, not a copy.
     ///
     /// # Errors
-    /// When it is too long, no dictionary, or does not say what it is about.
+    /// If the payload is too long, invalid bencode, or lacks its message type or piece index.
     pub fn decode(payload: &Bytes) -> Result<Self, MetadataMessageError> {
         if payload.len() > Self::LONGEST {
             return Err(MetadataMessageError::TooLong { got: payload.len(), max: Self::LONGEST });
         }
         let (value, rest) = Value::parse_prefix(payload)?;
-        let number = |key: &[u8]| value.get(key).and_then(|value| value.number());
-        let kind = number(b"msg_type").ok_or(MetadataMessageError::Nonsense)?;
+        let number = |key: &[u8]| value.get(key).and_then(|value| value.as_integer());
+        let kind = number(b"msg_type").ok_or(MetadataMessageError::MissingField)?;
         let piece = number(b"piece").and_then(|n| u32::try_from(n).ok());
-        let piece = piece.ok_or(MetadataMessageError::Nonsense);
+        let piece = piece.ok_or(MetadataMessageError::MissingField);
         Ok(match kind {
             0 => MetadataMessage::Request(piece?),
             1 => {
@@ -102,7 +94,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_is_what_is_heard() {
+    fn message_round_trip() {
         let all = [
             MetadataMessage::Request(0),
             MetadataMessage::Data { piece: 7, total: Some(120_000), data: Bytes::from_static(b"d4:name1:xe") },
@@ -121,10 +113,10 @@ mod tests {
     fn nonsense_is_an_error_in_words() {
         use MetadataMessageError as E;
         let read = |raw: &[u8]| MetadataMessage::decode(&Bytes::copy_from_slice(raw));
-        assert_eq!(read(b"de"), Err(E::Nonsense));
-        assert_eq!(read(b"le"), Err(E::Nonsense));
-        assert_eq!(read(b"d8:msg_typei0ee"), Err(E::Nonsense));
-        assert_eq!(read(b"d8:msg_typei0e5:piecei-1ee"), Err(E::Nonsense));
+        assert_eq!(read(b"de"), Err(E::MissingField));
+        assert_eq!(read(b"le"), Err(E::MissingField));
+        assert_eq!(read(b"d8:msg_typei0ee"), Err(E::MissingField));
+        assert_eq!(read(b"d8:msg_typei0e5:piecei-1ee"), Err(E::MissingField));
         assert_eq!(read(b"d8:msg_typei9e5:piecei0ee"), Ok(MetadataMessage::Unknown));
         assert!(matches!(read(&[b'l'; 9000]), Err(E::Damaged(_))));
         assert!(matches!(read(&vec![b'd'; 90_000]), Err(E::TooLong { .. })));

@@ -1,5 +1,5 @@
-//! Other names under which a file of a torrent may lie on disk already: another Unicode form, another character set,
-//! or the name that an earlier version gave it.
+//! Alternative paths under which the files of a torrent may already exist on disk: other Unicode normalization forms,
+//! other character sets, and the names that earlier versions of `ttui` used.
 
 use std::borrow::Cow;
 
@@ -7,24 +7,24 @@ use bytes::Bytes;
 use encoding_rs::{BIG5, EUC_KR, Encoding, GBK, SHIFT_JIS, WINDOWS_1251, WINDOWS_1252};
 use unicode_normalization::UnicodeNormalization;
 
-use super::error::Place;
+use super::error::KeyLocation;
 use super::files::{File, Folder, read_entry, read_files, texts};
-use super::paths::{self, Rules};
-use super::remarks::Remarks;
-use super::{Metainfo, MetainfoError, need, pick};
+use super::paths::{self, PathRules};
+use super::warnings::ParseWarnings;
+use super::{Metainfo, MetainfoError, pick, require};
 use crate::wire::bencode::{Kind, Value};
 
-/// Character sets of old torrents that do not say which one is theirs.
+/// Character sets that are tried for names that are not UTF-8, in addition to the `encoding` key.
 const SETS: [&Encoding; 6] = [GBK, WINDOWS_1251, WINDOWS_1252, SHIFT_JIS, BIG5, EUC_KR];
 
-/// What the other names of a torrent's files are made from. They are made only when asked for.
+/// Generates the alternative paths of a torrent's files on demand.
 #[derive(Clone, Debug)]
 pub struct Aliases {
     info: Bytes,
     encoding: Option<&'static Encoding>,
 }
 
-/// The other paths of one file: bytes, components joined by `/`.
+/// The alternative paths of one file; components joined by `/`.
 struct Paths {
     own: Vec<u8>,
     all: Vec<Vec<u8>>,
@@ -37,13 +37,13 @@ impl Paths {
         }
     }
 
-    /// Adds a path in both Unicode forms.
+    /// Adds a path in Unicode normalization forms C and D.
     fn add_forms(&mut self, path: &str) {
         self.add(path.nfc().collect::<String>().into_bytes());
         self.add(path.nfd().collect::<String>().into_bytes());
     }
 
-    /// Adds a path as its maker wrote it, and what it says in each of these character sets.
+    /// Adds a path as written in the torrent, and the same bytes decoded with each of the character sets.
     fn add_written(&mut self, parts: &[&[u8]], sets: &[&'static Encoding]) {
         self.add(disk_path(parts.iter().copied()));
         for set in sets {
@@ -57,18 +57,18 @@ impl Paths {
     }
 }
 
-/// A path with the torrent's own folder first, or the name of its only file.
+/// Returns the path on disk for raw components, of which the first one is the torrent's name.
 fn disk_path<'a>(mut parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     let own = Folder::new(parts.next().unwrap_or_default()).disk.into_owned();
     let mut rest = parts.peekable();
     match rest.peek() {
         None => own,
-        Some(_) => [own, paths::path(rest, Rules::HERE).join(&b'/')].join(&b'/'),
+        Some(_) => [own, paths::path(rest, PathRules::NATIVE).join(&b'/')].join(&b'/'),
     }
 }
 
 impl Metainfo {
-    /// The other names that its files may have; nothing where no file can have any.
+    /// Returns the generator of alternative paths; `None` if no file can have any.
     #[must_use]
     pub fn aliases(&self) -> Option<Aliases> {
         let encoding = self.encoding.as_ref().and_then(|label| Encoding::for_label(label.as_bytes()));
@@ -78,10 +78,12 @@ impl Metainfo {
 }
 
 impl Aliases {
-    /// Tells the other paths of each of these files (numbers in rising order), the likeliest first. Paths are safe, as
-    /// [`File::bytes`] are; two files can have the same other path.
+    /// Calls a callback with the alternative paths of each file in `wanted`, the most likely path first.
+    ///
+    /// `wanted` holds file indices in ascending order. Paths are safe, as [`File::bytes`] are, but not unique: two
+    /// files can have the same alternative path.
     pub fn each(&self, wanted: &[usize], mut tell: impl FnMut(usize, &[Vec<u8>])) {
-        // It was judged before: nothing in it is wrong.
+        // `info` was validated when the torrent was parsed, so this cannot fail.
         let _ = self.walk(wanted, &mut tell);
     }
 
@@ -89,9 +91,9 @@ impl Aliases {
         let info = Value::parse(&self.info)?;
         let keys = ["name", "name.utf-8", "files", "piece length"];
         let [name, utf8, list, piece_length] = pick(info, keys);
-        let mut remarks = Remarks::default();
+        let mut remarks = ParseWarnings::default();
         let own = Folder::new(Metainfo::read_name(name, utf8, &mut remarks)?);
-        let raw_name = need(name, "name", Place::Plain, Kind::Text)?.text().unwrap_or_default();
+        let raw_name = require(name, "name", KeyLocation::Plain, Kind::ByteString)?.as_bytes().unwrap_or_default();
         let Some(list) = list else {
             tell(0, &self.paths(&own.file(0), &[raw_name]));
             return Ok(());
@@ -129,13 +131,13 @@ impl Aliases {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::bencode::Item;
+    use crate::wire::bencode::OwnedValue;
 
-    fn torrent(info: Vec<(&str, Item)>, encoding: &str) -> Metainfo {
+    fn torrent(info: Vec<(&str, OwnedValue)>, encoding: &str) -> Metainfo {
         let mut info = info;
-        info.extend([("piece length", Item::from(16_384)), ("pieces", Item::from(vec![7; 20]))]);
-        let top = [("info", Item::dictionary(info)), ("encoding", Item::from(encoding))];
-        Metainfo::parse(&Item::dictionary(top).encode()).unwrap()
+        info.extend([("piece length", OwnedValue::from(16_384)), ("pieces", OwnedValue::from(vec![7; 20]))]);
+        let top = [("info", OwnedValue::dictionary(info)), ("encoding", OwnedValue::from(encoding))];
+        Metainfo::parse(&OwnedValue::dictionary(top).encode()).unwrap()
     }
 
     fn others(it: &Metainfo) -> Vec<String> {
@@ -150,7 +152,7 @@ mod tests {
 
     #[test]
     fn a_file_is_also_looked_for_in_other_forms_and_character_sets() {
-        let single = |name: &[u8]| vec![("name", Item::from(name)), ("length", Item::from(9))];
+        let single = |name: &[u8]| vec![("name", OwnedValue::from(name)), ("length", OwnedValue::from(9))];
         let cases: [(&[u8], &str, &str); 7] = [
             (b"\xd6\xd0\xce\xc4.txt", "GBK", "\u{4e2d}\u{6587}.txt"),
             (b"\xcf\xf0\xe8\xe2\xe5\xf2", "windows-1251", "\u{41f}\u{440}\u{438}\u{432}\u{435}\u{442}"),
@@ -168,21 +170,21 @@ mod tests {
 
     #[test]
     fn the_name_in_bytes_and_the_one_of_earlier_versions_are_among_them() {
-        let file = Item::dictionary([
-            ("length", Item::from(9)),
-            ("path", Item::from(vec![Item::from(&b"\xb2\xe2"[..]), Item::from("a")])),
-            ("path.utf-8", Item::from(vec![Item::from("\u{6d4b}"), Item::from("a")])),
+        let file = OwnedValue::dictionary([
+            ("length", OwnedValue::from(9)),
+            ("path", OwnedValue::from(vec![OwnedValue::from(&b"\xb2\xe2"[..]), OwnedValue::from("a")])),
+            ("path.utf-8", OwnedValue::from(vec![OwnedValue::from("\u{6d4b}"), OwnedValue::from("a")])),
         ]);
         let info = vec![
-            ("name", Item::from(&b"\xca\xd4"[..])),
-            ("name.utf-8", Item::from("\u{8bd5}")),
-            ("files", Item::from(vec![file])),
+            ("name", OwnedValue::from(&b"\xca\xd4"[..])),
+            ("name.utf-8", OwnedValue::from("\u{8bd5}")),
+            ("files", OwnedValue::from(vec![file])),
         ];
         let all = others(&torrent(info, "GBK"));
         assert!(all.contains(&r"\xca\xd4/\xb2\xe2/a".to_owned()), "{all:?}");
-        let info = vec![("name", Item::from("a\u{200b}b\\c\u{202e}d")), ("length", Item::from(9))];
+        let info = vec![("name", OwnedValue::from("a\u{200b}b\\c\u{202e}d")), ("length", OwnedValue::from(9))];
         assert!(others(&torrent(info, "")).contains(&escaped("ab_cd")));
-        let plain = torrent(vec![("name", Item::from("a b.txt")), ("length", Item::from(9))], "GBK");
+        let plain = torrent(vec![("name", OwnedValue::from("a b.txt")), ("length", OwnedValue::from(9))], "GBK");
         assert!(plain.aliases().is_none());
     }
 }

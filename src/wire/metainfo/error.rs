@@ -1,130 +1,110 @@
-//! What can be wrong with a torrent.
+//! Errors of parsing metainfo.
 
 use thiserror::Error;
 
 use crate::limits;
 use crate::wire::bencode::{BencodeError, Kind};
-use crate::wire::text::counted;
+use crate::wire::sanitize::counted;
 
-/// Why bytes are no torrent that can be used. Reads as the end of a sentence that begins with the file's name.
+/// Error of parsing a torrent. Displays as the end of a sentence that starts with the file name.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum MetainfoError {
-    /// More bytes than any torrent needs.
+    /// Larger than [`limits::TORRENT_FILE`] or [`limits::METADATA`].
     #[error("it is larger than {} MiB", .max / limits::MIB as u64)]
     TooLarge {
-        /// The most that is taken, in bytes.
+        /// The limit in bytes.
         max: u64,
     },
-    /// Something else than a torrent.
+    /// The file is no bencoded dictionary.
     #[error("it is not a torrent file: it {begins}")]
     NotTorrent {
-        /// What it begins with instead.
+        /// Description of its first bytes, such as "begins with zero bytes".
         begins: String,
     },
-    /// Broken bencode.
+    /// Invalid bencode.
     #[error("the torrent is damaged: {0}")]
     Damaged(#[from] BencodeError),
-    /// A key that must be there is not.
+    /// A required key is missing.
     #[error("the torrent has no `{key}`{place}")]
-    Missing {
-        /// The key.
-        key: &'static str,
-        /// Where it should be.
-        place: Place,
-    },
-    /// The value of a key is of the wrong kind.
+    Missing { key: &'static str, place: KeyLocation },
+    /// The value of a key has the wrong type.
     #[error("`{key}`{place} is {is}, and should be {wanted}")]
     WrongKind {
-        /// The key.
         key: &'static str,
-        /// Where it is.
-        place: Place,
-        /// What it is.
+        place: KeyLocation,
+        /// The actual type.
         is: Kind,
-        /// What it should be.
+        /// The required type.
         wanted: Kind,
     },
-    /// A number that is out of range.
+    /// An integer is out of range.
     #[error("`{key}`{place} is {value}, and should be {range}")]
     OutOfRange {
-        /// The key.
         key: &'static str,
-        /// Where it is.
-        place: Place,
-        /// What it is, as it stands, cut to a line.
+        place: KeyLocation,
+        /// The digits as written, truncated for display.
         value: String,
-        /// What it may be.
+        /// Description of the allowed range.
         range: &'static str,
     },
-    /// A version of the format that has no pieces of version 1.
+    /// A v2-only torrent (BEP 52): there are no v1 piece hashes.
     #[error("version 2 torrents are not supported yet")]
     Version2,
-    /// A version of the format that is not known.
+    /// `meta version` is greater than 2.
     #[error("its format (`meta version` {version}) is newer than this program")]
-    TooNew {
-        /// Its version.
-        version: i64,
-    },
-    /// The hashes are no multiple of 20 bytes.
+    TooNew { version: i64 },
+    /// The length of `pieces` is not a multiple of 20 bytes.
     #[error("`pieces` has {}, which is no multiple of 20", counted(*.got as u64, "byte"))]
     BrokenHashes {
-        /// Its bytes.
+        /// The length of `pieces` in bytes.
         got: usize,
     },
-    /// Hashes and data do not fit.
+    /// The number of piece hashes does not match the total length.
     #[error(
         "`pieces` has {has} hash{}, and its {total} bytes in pieces of {piece_length} need {needs}",
         if *has == 1 { "" } else { "es" }
     )]
-    Hashes {
-        /// Hashes it has.
+    HashCountMismatch {
+        /// Number of piece hashes in `pieces`.
         has: u64,
-        /// Hashes it should have.
+        /// Number of piece hashes that `total` requires.
         needs: u64,
-        /// Bytes of all files.
+        /// Sum of all file lengths in bytes.
         total: u64,
-        /// Bytes of a piece.
+        /// Length of a piece in bytes.
         piece_length: u32,
     },
-    /// More pieces than are taken.
+    /// More than [`limits::PIECES`] pieces.
     #[error("it has {got} pieces, at most {max} are taken")]
-    TooManyPieces {
-        /// Pieces it has.
-        got: usize,
-        /// The most that are taken.
-        max: u32,
-    },
-    /// More files than are taken.
+    TooManyPieces { got: usize, max: u32 },
+    /// More than [`limits::FILES`] files.
     #[error("it has more than {max} files")]
-    TooManyFiles {
-        /// The most that are taken.
-        max: usize,
-    },
-    /// The lengths of the files add up to more than can be.
+    TooManyFiles { max: usize },
+    /// The sum of the file lengths exceeds 2^63 - 1 bytes.
     #[error("the lengths of its files add up to more than 2^63 bytes")]
-    TooLong,
-    /// No data at all.
+    TotalTooLarge,
+    /// The torrent has no data to download.
     #[error("it holds no data: {0}")]
     NoData(&'static str),
 }
 
-/// Where in a torrent a key is.
+/// Where in a torrent a key is located, as part of an error message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Place {
-    /// At the top, or in `info`: the key says it.
+pub enum KeyLocation {
+    /// At the top level or in `info`; follows from the key.
     Plain,
-    /// In this file of the list, counted from 1.
+    /// In a file of the `files` list, counted from 1.
     File(usize),
-    /// This entry of a list, counted from 1.
+    /// An entry of a list, counted from 1.
     Entry(usize),
 }
 
-impl std::fmt::Display for Place {
+impl std::fmt::Display for KeyLocation {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Place::Plain => Ok(()),
-            Place::File(n) => write!(f, " of file {n}"),
-            Place::Entry(n) => write!(f, " (entry {n})"),
+            KeyLocation::Plain => Ok(()),
+            KeyLocation::File(n) => write!(f, " of file {n}"),
+            KeyLocation::Entry(n) => write!(f, " (entry {n})"),
         }
     }
 }

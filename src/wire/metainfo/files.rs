@@ -1,96 +1,104 @@
-//! The list of files in an `info` dictionary: their paths on disk, their printable names, and padding.
+//! The file list of an `info` dictionary: paths on disk, printable names, and padding files (BEP 47).
 
 use std::borrow::Cow;
 use std::path::PathBuf;
 
-use super::error::{MetainfoError, Place};
-use super::paths::{self, Names, Rules};
-use super::remarks::Remarks;
-use super::{length, need, pick};
+use super::error::{KeyLocation, MetainfoError};
+use super::paths::{self, PathRules, UsedPaths};
+use super::warnings::ParseWarnings;
+use super::{length, pick, require};
 use crate::limits;
 use crate::wire::bencode::{Items, Kind, Value};
 use crate::wire::web_seed;
 
-/// How BitComet calls the files that fill up a piece; the number follows.
+/// Name prefix of BitComet padding files; a number follows.
 const BITCOMET_PAD: &[u8] = b"_____padding_file_";
 
-/// One file of a torrent.
+/// A file of a torrent.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct File {
-    /// Its printable path below the download folder, with the torrent's own folder, components joined by `/`. No two
-    /// files have one, and it can be joined to a folder; the data lie under [`File::path`].
+    /// Printable path below the download folder, including the root folder; components joined by `/`.
+    ///
+    /// Unique within the torrent except for padding files, and safe to join to a folder. The path on disk is
+    /// [`File::path`].
     pub name: String,
-    /// Its bytes.
+    /// Length in bytes.
     pub length: u64,
-    /// Where its data begin in the torrent.
+    /// Offset of its data within the torrent in bytes.
     pub offset: u64,
-    /// Whether it is padding (BEP 47): zeros that are hashed, never written and never asked for. Its path may be
-    /// another file's too.
+    /// Whether this is a padding file (BEP 47): zeros that are hashed but never written or requested.
+    ///
+    /// The path of a padding file may equal that of another file.
     pub pad: bool,
-    /// Its path as the maker wrote it, escaped for URLs (BEP 19), where `name` had to be another one.
+    /// Percent-encoded original path for web seeds (BEP 19).
+    ///
+    /// `None` if it equals `name`, or has a component that is empty, `.` or `..`.
     pub web: Option<String>,
-    /// The bytes of its path on disk, where they differ from `name`.
+    /// Path on disk as bytes; `None` if it equals `name`.
     pub(super) disk: Option<Box<[u8]>>,
 }
 
 impl File {
-    /// The bytes of its path below the download folder, components joined by `/`: at least one, none of them empty, `.`
-    /// or `..`. On Windows they are UTF-8.
+    /// Returns the path below the download folder as bytes; components joined by `/`.
+    ///
+    /// There is at least one component, and no component is empty, `.` or `..`. UTF-8 on Windows.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         self.disk.as_deref().unwrap_or(self.name.as_bytes())
     }
 
-    /// Its path below the download folder.
+    /// Returns the path below the download folder.
     #[must_use]
     pub fn path(&self) -> PathBuf {
         paths::to_path(self.bytes())
     }
 }
 
-/// One entry of the list as it was written; symbolic links that would be left out are no entries.
+/// An entry of the `files` list as written in the torrent.
 pub(super) struct Entry<'a> {
-    /// Its components, of which `path.utf-8` is preferred.
+    /// Path components from `path.utf-8` if valid, otherwise from `path`.
     pub path: Value<'a>,
-    /// The components of `path`.
+    /// Path components from `path`.
     pub raw: Value<'a>,
     length: u64,
     pad: bool,
 }
 
-/// The texts of a list that holds nothing else.
+/// Returns the byte strings in a list; skips elements of other types.
 pub(super) fn texts(path: Value<'_>) -> impl Iterator<Item = &[u8]> + Clone {
     let list: Option<Items<'_>> = path.list();
-    list.into_iter().flatten().filter_map(|part| part.text())
+    list.into_iter().flatten().filter_map(|part| part.as_bytes())
 }
 
-/// Reads entry `number` (from 1) of the list; nothing for a link without data, which is never made.
+/// Parses entry `number` (from 1) of the `files` list; `None` for a symbolic link without data.
 pub(super) fn read_entry<'a>(
     file: Value<'a>,
     number: usize,
-    remarks: &mut Remarks,
+    remarks: &mut ParseWarnings,
 ) -> Result<Option<Entry<'a>>, MetainfoError> {
-    let place = Place::File(number);
-    let file = need(Some(file), "files", Place::Entry(number), Kind::Dictionary)?;
+    let place = KeyLocation::File(number);
+    let file = require(Some(file), "files", KeyLocation::Entry(number), Kind::Dictionary)?;
     let [raw, utf8, size, attr] = pick(file, ["path", "path.utf-8", "length", "attr"]);
-    let attr = remarks.wish(attr, "attr", Kind::Text).and_then(|v| v.text()).unwrap_or_default();
+    let attr = remarks.optional(attr, "attr", Kind::ByteString).and_then(|v| v.as_bytes()).unwrap_or_default();
     let link = attr.contains(&b'l');
     let length = if link && size.is_none() { 0 } else { length(size, place)? };
-    let raw = need(raw, "path", place, Kind::List)?;
+    let raw = require(raw, "path", place, Kind::List)?;
     let plain = |v: &Value<'_>| {
         v.list().is_some_and(|mut l| {
-            l.next().is_some() && l.all(|p| p.text().is_some_and(|t| std::str::from_utf8(t).is_ok()))
+            l.next().is_some() && l.all(|p| p.as_bytes().is_some_and(|t| std::str::from_utf8(t).is_ok()))
         })
     };
     let path = utf8.filter(plain).unwrap_or(raw);
-    if let Some(part) = path.list().into_iter().flatten().find(|p| p.kind() != Kind::Text) {
-        return Err(MetainfoError::WrongKind { key: "path", place, is: part.kind(), wanted: Kind::Text });
+    if let Some(part) = path.list().into_iter().flatten().find(|p| p.kind() != Kind::ByteString) {
+        return Err(MetainfoError::WrongKind { key: "path", place, is: part.kind(), wanted: Kind::ByteString });
     }
-    // One that claims data is a plain file.
+    // A symbolic link with a length is treated as a regular file.
     Ok((!link || length > 0).then_some(Entry { path, raw, length, pad: attr.contains(&b'p') }))
 }
 
-/// Whether a file that fills a piece to its end bears the name of padding: makers that know no `attr` tell it so.
+/// Detects padding files by name, for torrents without the `attr` key.
+///
+/// A padding file must end at a piece boundary and be shorter than a piece.
 fn is_named_pad(path: Value<'_>, length: u64, offset: u64, piece_length: u32) -> bool {
     let piece = u64::from(piece_length);
     if length == 0 || length >= piece || !offset.wrapping_add(length).is_multiple_of(piece) {
@@ -106,18 +114,20 @@ fn is_named_pad(path: Value<'_>, length: u64, offset: u64, piece_length: u32) ->
     }
 }
 
-/// Reads the list of files of a torrent whose folder has these names; their sum goes to `total`.
+/// Parses the `files` list of a torrent with this root folder.
+///
+/// Adds the lengths of the files to `total`.
 pub(super) fn read_files(
     files: Value<'_>,
     folder: &Folder<'_>,
     piece_length: u32,
     total: &mut u64,
-    remarks: &mut Remarks,
+    remarks: &mut ParseWarnings,
 ) -> Result<Vec<File>, MetainfoError> {
-    let mut names = Names::default();
+    let mut names = UsedPaths::default();
     let mut out = Vec::new();
     let (mut links, mut odd) = (0, folder.is_odd());
-    let list = need(Some(files), "files", Place::Plain, Kind::List)?.list();
+    let list = require(Some(files), "files", KeyLocation::Plain, Kind::List)?.list();
     for (n, file) in list.into_iter().flatten().enumerate() {
         if out.len() >= limits::FILES {
             return Err(MetainfoError::TooManyFiles { max: limits::FILES });
@@ -127,10 +137,10 @@ pub(super) fn read_files(
             continue;
         };
         let (length, offset) = (entry.length, *total);
-        *total = total.checked_add(length).filter(|t| *t <= i64::MAX as u64).ok_or(MetainfoError::TooLong)?;
+        *total = total.checked_add(length).filter(|t| *t <= i64::MAX as u64).ok_or(MetainfoError::TotalTooLarge)?;
         let pad = entry.pad || is_named_pad(entry.path, length, offset, piece_length);
-        let parts = paths::path(texts(entry.path), Rules::HERE);
-        let given = if pad { parts.join(&b'/') } else { names.give(parts) };
+        let parts = paths::path(texts(entry.path), PathRules::NATIVE);
+        let given = if pad { parts.join(&b'/') } else { names.assign(parts) };
         let path = [&folder.disk, &b"/"[..], &given].concat();
         odd = odd || !paths::is_printable(&path);
         let web = as_written(&path, std::iter::once(folder.raw).chain(texts(entry.path)));
@@ -157,42 +167,42 @@ pub(super) fn read_files(
     Ok(out)
 }
 
-/// Gives each file its printable name, and its path on disk where that is another one.
+/// Sets the printable name of each file, and its path on disk if it differs from the printable name.
 fn make_printable(list: Value<'_>, folder: &Folder<'_>, out: &mut [File]) -> Result<(), MetainfoError> {
-    let mut names = Names::default();
-    // All was remarked upon before.
-    let mut remarks = Remarks::default();
+    let mut names = UsedPaths::default();
+    // `read_files` has already reported the warnings.
+    let mut remarks = ParseWarnings::default();
     let mut files = out.iter_mut();
     for (n, file) in list.list().into_iter().flatten().enumerate() {
         let Some(entry) = read_entry(file, n + 1, &mut remarks)? else { continue };
         let Some(file) = files.next() else { break };
-        let parts = paths::printable_path(texts(entry.path), Rules::HERE);
-        let given = if file.pad { parts.join(&b'/') } else { names.give(parts) };
+        let parts = paths::printable_path(texts(entry.path), PathRules::NATIVE);
+        let given = if file.pad { parts.join(&b'/') } else { names.assign(parts) };
         let name = format!("{}/{}", folder.name, String::from_utf8_lossy(&given));
         if name.as_bytes() == file.bytes() {
             continue;
         }
         let disk = file.disk.take().unwrap_or_else(|| std::mem::take(&mut file.name).into_bytes().into());
-        file.web = file.web.take().or_else(|| web_seed::escaped(disk.split(|b| *b == b'/')));
+        file.web = file.web.take().or_else(|| web_seed::percent_encode_path(disk.split(|b| *b == b'/')));
         (file.name, file.disk) = (name, Some(disk));
     }
     Ok(())
 }
 
-/// The torrent's own name: what it was made from, how it is called on disk, and how it is shown.
+/// The torrent's own name: the root folder of a multi-file torrent, or the only file.
 pub(super) struct Folder<'a> {
-    /// As the maker wrote it.
+    /// As written in the torrent.
     pub raw: &'a [u8],
-    /// On disk.
+    /// Name on disk.
     pub disk: Cow<'a, [u8]>,
-    /// Printable.
+    /// Printable name.
     pub name: String,
 }
 
 impl<'a> Folder<'a> {
     pub fn new(raw: &'a [u8]) -> Self {
-        let disk = paths::component(raw, Rules::HERE).unwrap_or(Cow::Borrowed(b"_"));
-        let name = paths::printable(raw, Rules::HERE).unwrap_or_else(|| "_".to_owned());
+        let disk = paths::component(raw, PathRules::NATIVE).unwrap_or(Cow::Borrowed(b"_"));
+        let name = paths::printable(raw, PathRules::NATIVE).unwrap_or_else(|| "_".to_owned());
         Folder { raw, disk, name }
     }
 
@@ -200,7 +210,7 @@ impl<'a> Folder<'a> {
         *self.disk != *self.name.as_bytes()
     }
 
-    /// The file of a torrent that has only one.
+    /// Returns the file of a single-file torrent.
     pub fn file(&self, length: u64) -> File {
         let disk = self.is_odd().then(|| self.disk.clone().into());
         let web = as_written(self.name.as_bytes(), std::iter::once(self.raw));
@@ -208,8 +218,8 @@ impl<'a> Folder<'a> {
     }
 }
 
-/// A path as its maker wrote it, escaped for URLs, if it is another one than `path`.
+/// Returns the percent-encoded original path; `None` if it equals `path` or cannot be part of a URL.
 fn as_written<'a>(path: &[u8], raw: impl Iterator<Item = &'a [u8]> + Clone) -> Option<String> {
     let same = path.split(|b| *b == b'/').eq(raw.clone());
-    if same { None } else { web_seed::escaped(raw) }
+    if same { None } else { web_seed::percent_encode_path(raw) }
 }

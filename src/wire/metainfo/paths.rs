@@ -1,9 +1,11 @@
-//! Names of strangers made safe, in two ways: [`path`] gives the path on disk, which holds the bytes of the torrent
-//! wherever a file system takes them, and [`printable_path`] the one that can be shown. No path made here can leave
-//! the folder that it is joined to, and no two files get one path.
+//! Turns the untrusted path components of a torrent into safe paths.
 //!
-//! Two names that differ only by case, by Unicode form or by a character that cannot be seen are two files here; where
-//! a file system cannot tell them apart, that is for the disk layer to see ([`folded`]).
+//! [`path`] returns the path on disk, which keeps the bytes of the torrent as far as the file system allows.
+//! [`printable_path`] returns the path to display. Neither can leave the folder that it is joined to, and [`UsedPaths`]
+//! makes the paths of a torrent unique.
+//!
+//! Names that differ only by case, Unicode normalization or invisible characters count as different here. The disk
+//! layer handles file systems that cannot distinguish them (`case_folded`).
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,38 +15,38 @@ use std::path::PathBuf;
 use unicode_normalization::UnicodeNormalization;
 
 use crate::limits;
-use crate::wire::text::{Harm, harm};
+use crate::wire::sanitize::{CharHazard, hazard};
 
-/// Which names a file system takes.
+/// Naming rules of a file system.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Rules {
-    /// Everything but the separator and NUL.
+pub enum PathRules {
+    /// Everything is allowed but `/` and NUL.
     Unix,
-    /// No `<>:"|?*`, no reserved names, no dot or space at the end.
+    /// No `<>:"|?*`, no reserved device names, no dot or space at the end.
     Windows,
 }
 
-impl Rules {
-    /// The rules of the system that this program was built for.
-    pub const HERE: Rules = if cfg!(windows) { Rules::Windows } else { Rules::Unix };
+impl PathRules {
+    /// The rules of the target platform.
+    pub const NATIVE: PathRules = if cfg!(windows) { PathRules::Windows } else { PathRules::Unix };
 }
 
-/// The longest extension that survives when a name is cut, in bytes.
+/// Maximum length of a file extension that survives truncation, in bytes, including the dot.
 const EXTENSION: usize = 16;
 
-/// The name on disk for one component of a torrent's path; nothing for an empty one and for `.`, which name no file.
+/// Returns the name on disk for a path component; `None` for an empty component and for `.`.
 ///
-/// On Unix these are the bytes themselves: only `/` and NUL are replaced, `..` too, and what is longer than
-/// [`limits::PATH_COMPONENT`] is cut. Windows takes UTF-8 only, without controls and `<>:"/\|?*`, reserved names, and
-/// dots or spaces at the end.
+/// On Unix the bytes are kept, but `/` and NUL are replaced by `_`, `..` becomes `_`, and the name is truncated to
+/// [`limits::PATH_COMPONENT`] bytes. On Windows the name is also made UTF-8 without control characters, `<>:"/\|?*`,
+/// reserved device names, and trailing dots or spaces.
 #[must_use]
-pub fn component(raw: &[u8], rules: Rules) -> Option<Cow<'_, [u8]>> {
+pub fn component(raw: &[u8], rules: PathRules) -> Option<Cow<'_, [u8]>> {
     match raw {
         b"" | b"." => return None,
         b".." => return Some(Cow::Borrowed(b"_")),
         _ => {}
     }
-    if rules == Rules::Windows {
+    if rules == PathRules::Windows {
         return Some(Cow::Owned(windows(raw).into_bytes()));
     }
     let mut name = Cow::Borrowed(raw);
@@ -57,7 +59,7 @@ pub fn component(raw: &[u8], rules: Rules) -> Option<Cow<'_, [u8]>> {
     Some(name)
 }
 
-/// The name of a component on Windows, neither empty nor `.` nor `..`.
+/// Returns the name of a component on Windows; never empty, `.` or `..`.
 fn windows(raw: &[u8]) -> String {
     let allowed = |c: char| match c {
         '\0'..='\u{1f}' | '<' | '>' | ':' | '"' | '/' | '\\' | '|' | '?' | '*' => '_',
@@ -66,7 +68,7 @@ fn windows(raw: &[u8]) -> String {
     reserved(String::from_utf8_lossy(raw).chars().map(allowed).collect())
 }
 
-/// The name, cut and changed where Windows would take it for another one.
+/// Truncates a name and changes it if Windows would interpret it differently.
 fn reserved(name: String) -> String {
     let mut name = cut_text(name);
     if is_reserved(&name) {
@@ -79,23 +81,25 @@ fn reserved(name: String) -> String {
     name
 }
 
-/// The component as it can be shown, and as earlier versions named it on disk: UTF-8 without separators, controls,
-/// drive letters and characters that change the direction of text or cannot be seen. Nothing for one of which nothing
-/// is left.
+/// Returns the printable form of a path component; `None` if nothing printable is left.
+///
+/// The result is UTF-8 without separators, control characters, drive letters, bidirectional overrides and (except for
+/// joiners and variation selectors) invisible characters. Earlier versions used this name on disk.
 #[must_use]
-pub fn printable(raw: &[u8], rules: Rules) -> Option<String> {
-    // A name is cut to 255 bytes; what lies far beyond need not be looked at, but the extension at the end is kept.
+pub fn printable(raw: &[u8], rules: PathRules) -> Option<String> {
     let text = String::from_utf8_lossy(raw);
     let mut name: String = text
         .chars()
-        .filter_map(|c| match harm(c) {
-            Harm::Control => Some('_'),
-            Harm::Direction => None,
-            // Joiners and variation selectors make emoji and letters of some scripts: they belong to the name.
-            Harm::Invisible => belongs(c).then_some(c),
-            Harm::None if matches!(c, '/' | '\\') => Some('_'),
-            Harm::None if rules == Rules::Windows && matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*') => Some('_'),
-            Harm::None => Some(c),
+        .filter_map(|c| match hazard(c) {
+            CharHazard::Control => Some('_'),
+            CharHazard::Direction => None,
+            // Joiners and variation selectors are part of emoji and of the spelling of some scripts.
+            CharHazard::Invisible => is_joiner_or_selector(c).then_some(c),
+            CharHazard::None if matches!(c, '/' | '\\') => Some('_'),
+            CharHazard::None if rules == PathRules::Windows && matches!(c, '<' | '>' | ':' | '"' | '|' | '?' | '*') => {
+                Some('_')
+            }
+            CharHazard::None => Some(c),
         })
         .collect();
     if has_drive(&name) {
@@ -106,19 +110,23 @@ pub fn printable(raw: &[u8], rules: Rules) -> Option<String> {
         ".." => name = "_".to_owned(),
         _ => {}
     }
-    Some(if rules == Rules::Windows { reserved(name) } else { cut_text(name) })
+    Some(if rules == PathRules::Windows { reserved(name) } else { cut_text(name) })
 }
 
-/// Whether the components of a path joined by `/` are what [`printable`] makes of them.
+/// Returns whether [`printable`] leaves each component of a path unchanged.
+///
+/// The components are joined by `/`.
 #[must_use]
 pub fn is_printable(path: &[u8]) -> bool {
     let plain = |b: &u8| b.is_ascii_alphanumeric() || matches!(b, b'/' | b' ' | b'.' | b'-' | b'_' | b'(' | b')');
-    // Nearly all names are spared the second look.
-    path.iter().all(plain) && Rules::HERE == Rules::Unix
-        || path.split(|b| *b == b'/').all(|part| printable(part, Rules::HERE).is_some_and(|p| p.as_bytes() == part))
+    // Fast path for plain ASCII names.
+    path.iter().all(plain) && PathRules::NATIVE == PathRules::Unix
+        || path
+            .split(|b| *b == b'/')
+            .all(|part| printable(part, PathRules::NATIVE).is_some_and(|p| p.as_bytes() == part))
 }
 
-/// The path of these bytes, components joined by `/`; on Windows they are UTF-8.
+/// Converts bytes to a path; components are joined by `/`. On Windows the bytes are UTF-8.
 #[must_use]
 pub fn to_path(bytes: &[u8]) -> PathBuf {
     #[cfg(unix)]
@@ -130,18 +138,18 @@ pub fn to_path(bytes: &[u8]) -> PathBuf {
     String::from_utf8_lossy(bytes).split('/').collect()
 }
 
-/// Whether an invisible character is a joiner or a variation selector.
-fn belongs(c: char) -> bool {
+/// Returns whether an invisible character is a joiner or a variation selector.
+fn is_joiner_or_selector(c: char) -> bool {
     matches!(c, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0100}'..='\u{e01ef}')
 }
 
-/// Whether it begins with a drive letter: `C:` or `C:..`.
+/// Returns whether a name starts with a drive letter: `C:` alone or before a separator that became `_`.
 fn has_drive(name: &str) -> bool {
     matches!(name.as_bytes(), [letter, b':', rest @ ..]
         if letter.is_ascii_alphabetic() && matches!(rest.first(), None | Some(b'_')))
 }
 
-/// Whether Windows takes this name for a device.
+/// Returns whether a name is a reserved device name on Windows.
 #[must_use]
 pub fn is_reserved(name: &str) -> bool {
     let stem = name.split('.').next().unwrap_or(name).trim_end().to_ascii_uppercase();
@@ -154,7 +162,7 @@ pub fn is_reserved(name: &str) -> bool {
     }
 }
 
-/// The extension of a name with its dot, if it is one worth keeping.
+/// Returns the extension of a name including the dot; empty if there is none or it is too long to keep.
 fn extension(name: &[u8]) -> &[u8] {
     match name.iter().rposition(|b| *b == b'.') {
         Some(dot) if dot > 0 && name.len() - dot <= EXTENSION => &name[dot..],
@@ -162,14 +170,14 @@ fn extension(name: &[u8]) -> &[u8] {
     }
 }
 
-/// The name with its stem cut, at a character, so that all of it takes at most `max` bytes.
+/// Truncates the stem of a name at a character boundary so that the name has at most `max` bytes.
 fn cut(name: &[u8], max: usize) -> Vec<u8> {
     let extension = extension(name);
     let stem = floor(&name[..name.len() - extension.len()], max - extension.len());
     [stem, extension].concat()
 }
 
-/// A text as [`cut`] leaves it: bytes that were UTF-8 are so afterwards.
+/// Truncates a name to [`limits::PATH_COMPONENT`] bytes and keeps it valid UTF-8.
 fn cut_text(name: String) -> String {
     if name.len() <= limits::PATH_COMPONENT {
         return name;
@@ -177,10 +185,12 @@ fn cut_text(name: String) -> String {
     String::from_utf8_lossy(&cut(name.as_bytes(), limits::PATH_COMPONENT)).into_owned()
 }
 
-/// The front of `name` that takes at most `max` bytes and ends at a character, as far as it consists of such.
+/// Returns the longest prefix of at most `max` bytes that ends at a UTF-8 character boundary.
+///
+/// If `name` is not UTF-8, the prefix may end anywhere.
 fn floor(name: &[u8], max: usize) -> &[u8] {
     let mut at = max.min(name.len());
-    // No character has more than three bytes after its first.
+    // A UTF-8 character has at most three continuation bytes.
     let least = at.saturating_sub(3);
     while at < name.len() && at > least && name[at] & 0xc0 == 0x80 {
         at -= 1;
@@ -188,7 +198,7 @@ fn floor(name: &[u8], max: usize) -> &[u8] {
     &name[..at]
 }
 
-/// `name (n).ext`, cut to what a file system takes.
+/// Returns `name (n).ext`, truncated to [`limits::PATH_COMPONENT`] bytes.
 fn numbered(name: &[u8], n: u32) -> Vec<u8> {
     let extension = extension(name);
     let suffix = [format!(" ({n})").as_bytes(), extension].concat();
@@ -196,15 +206,17 @@ fn numbered(name: &[u8], n: u32) -> Vec<u8> {
     [stem, &suffix].concat()
 }
 
-/// The components of a path on disk. What is too deep or too long loses folders in its middle.
+/// Returns the components of a path on disk.
+///
+/// If the path is too deep or too long, folders in the middle are dropped.
 #[must_use]
-pub fn path<'a>(raw: impl Iterator<Item = &'a [u8]>, rules: Rules) -> Vec<Cow<'a, [u8]>> {
+pub fn path<'a>(raw: impl Iterator<Item = &'a [u8]>, rules: PathRules) -> Vec<Cow<'a, [u8]>> {
     shortened(raw.filter_map(|part| component(part, rules)))
 }
 
-/// The components of a path as [`printable`] makes them; shortened as [`path`] does.
+/// Returns the components of a printable path, shortened like [`path`].
 #[must_use]
-pub fn printable_path<'a>(raw: impl Iterator<Item = &'a [u8]>, rules: Rules) -> Vec<Cow<'a, [u8]>> {
+pub fn printable_path<'a>(raw: impl Iterator<Item = &'a [u8]>, rules: PathRules) -> Vec<Cow<'a, [u8]>> {
     shortened(raw.filter_map(|part| printable(part, rules)).map(|part| Cow::Owned(part.into_bytes())))
 }
 
@@ -213,7 +225,7 @@ fn shortened<'a>(all: impl Iterator<Item = Cow<'a, [u8]>>) -> Vec<Cow<'a, [u8]>>
     let mut length = 0;
     let mut last: Option<Cow<'a, [u8]>> = None;
     for part in all {
-        // One place is the torrent's own folder, one the file's name.
+        // One level is reserved for the root folder, one for the file name.
         if let Some(folder) = last.replace(part)
             && parts.len() + 2 < limits::PATH_DEPTH
             && length + folder.len() < limits::PATH_LENGTH - 2 * (limits::PATH_COMPONENT + 1)
@@ -226,31 +238,34 @@ fn shortened<'a>(all: impl Iterator<Item = Cow<'a, [u8]>>) -> Vec<Cow<'a, [u8]>>
     parts
 }
 
-/// What is left of a name where neither case nor Unicode form is told apart. Two paths that are equal after this are
-/// one file on many systems.
+/// Returns the path in lower case and Unicode normalization form C.
+///
+/// Two paths with the same result are the same file on file systems that ignore case or normalize names.
 #[must_use]
-pub fn folded(path: &str) -> String {
+pub fn case_folded(path: &str) -> String {
     path.nfc().flat_map(char::to_lowercase).nfc().collect()
 }
 
-/// Names given out so far in one torrent. They are borrowed from its bytes as far as they are those: a torrent may have
-/// a million of them.
+/// The paths assigned so far in one torrent, used to make all of them unique.
+///
+/// Names are borrowed from the torrent where possible, because a torrent may have a million files.
 #[derive(Debug, Default)]
-pub struct Names<'a> {
-    // What stands under a name in a folder: the number of the folder of this name, 0 if there is none. The torrent's
-    // own folder is 0.
+pub struct UsedPaths<'a> {
+    // Maps (folder id, name) to the id of the folder with this name, or 0 if it is a file. The root folder has id 0.
     taken: HashMap<(u32, Cow<'a, [u8]>), u32>,
-    // What a folder is called, where a file has the name already.
+    // Actual names of folders that were renamed because a file has the same name.
     other_names: HashMap<u32, Vec<u8>>,
-    // The number that was given to the last namesake.
+    // Last number that was appended to this name.
     namesakes: HashMap<(u32, Cow<'a, [u8]>), u32>,
     folders: u32,
     renamed: u32,
 }
 
-impl<'a> Names<'a> {
-    /// Gives a file the path that it asks for, or the nearest one that is free; the components joined by `/`.
-    pub fn give(&mut self, wanted: Vec<Cow<'a, [u8]>>) -> Vec<u8> {
+impl<'a> UsedPaths<'a> {
+    /// Assigns the desired path to a file, or a numbered one if it is taken.
+    ///
+    /// Returns the path with components joined by `/`.
+    pub fn assign(&mut self, wanted: Vec<Cow<'a, [u8]>>) -> Vec<u8> {
         let mut parts = wanted;
         let file = parts.pop().unwrap_or(Cow::Borrowed(b"_"));
         let mut out = Vec::with_capacity(parts.iter().map(|part| part.len() + 1).sum::<usize>() + file.len());
@@ -272,13 +287,13 @@ impl<'a> Names<'a> {
         out
     }
 
-    /// How many files and folders did not get the name that they asked for.
+    /// Returns the number of files and folders that were renamed.
     #[must_use]
     pub const fn renamed(&self) -> u32 {
         self.renamed
     }
 
-    /// The number of the folder of this name in that folder; the name that it really has goes to `out`.
+    /// Returns the id of a subfolder of `parent` and appends its actual name to `out`.
     fn enter(&mut self, parent: u32, name: Cow<'a, [u8]>, out: &mut Vec<u8>) -> u32 {
         match self.taken.entry((parent, name)) {
             Entry::Vacant(free) => {
@@ -294,7 +309,7 @@ impl<'a> Names<'a> {
                     out.extend_from_slice(self.other_names.get(&known).map_or(&name[..], |other| other));
                     return known;
                 }
-                // A file is called like this folder: the folder gets another name, for all that lies in it.
+                // A file has the same name: the folder is renamed for all files in it.
                 self.folders += 1;
                 let id = self.folders;
                 held.insert(id);
@@ -306,7 +321,7 @@ impl<'a> Names<'a> {
         }
     }
 
-    /// Takes the first free `name (n)` in a folder, for a file (0) or for folder number `id`.
+    /// Reserves the first free `name (n)` in a folder, for a file (`id` 0) or for the folder `id`.
     fn free_name(&mut self, parent: u32, name: Cow<'a, [u8]>, id: u32) -> Vec<u8> {
         self.renamed = self.renamed.saturating_add(1);
         let mut n = self.namesakes.get(&(parent, name.clone())).copied().unwrap_or(1);
@@ -327,7 +342,7 @@ mod tests {
     use super::*;
 
     fn unix(raw: &[u8]) -> Option<String> {
-        printable(raw, Rules::Unix)
+        printable(raw, PathRules::Unix)
     }
 
     #[test]
@@ -344,7 +359,7 @@ mod tests {
             "x\u{200e}\u{202e}\u{61c}\u{200b}\u{ad}\u{feff}\u{3164}\u{2060}\u{180e}\u{2028}\u{e0041}\u{85}".as_bytes(),
         ];
         for raw in same {
-            assert_eq!(component(raw, Rules::Unix).as_deref(), Some(*raw), "{}", raw.escape_ascii());
+            assert_eq!(component(raw, PathRules::Unix).as_deref(), Some(*raw), "{}", raw.escape_ascii());
         }
         let changed: &[(&[u8], Option<&[u8]>)] = &[
             (b"", None),
@@ -354,9 +369,9 @@ mod tests {
             (b"/etc/x\0", Some(b"_etc_x_")),
         ];
         for (raw, want) in changed {
-            assert_eq!(component(raw, Rules::Unix).as_deref(), *want, "{}", raw.escape_ascii());
+            assert_eq!(component(raw, PathRules::Unix).as_deref(), *want, "{}", raw.escape_ascii());
         }
-        let windows = |raw: &[u8]| String::from_utf8(component(raw, Rules::Windows).unwrap().into_owned()).unwrap();
+        let windows = |raw: &[u8]| String::from_utf8(component(raw, PathRules::Windows).unwrap().into_owned()).unwrap();
         for (raw, want) in [
             (&b"C:\\x"[..], "C__x"),
             (b"a\x01b?", "a_b_"),
@@ -367,7 +382,7 @@ mod tests {
         ] {
             assert_eq!(windows(raw), want);
         }
-        let long = component(&[0xe9; 300], Rules::Unix).unwrap().into_owned();
+        let long = component(&[0xe9; 300], PathRules::Unix).unwrap().into_owned();
         assert!((252..=255).contains(&long.len()), "bytes that are no characters are cut, too");
         assert!(is_printable(b"a (2)/b-c_d.txt") && is_printable("\u{e9}/\u{96ea}".as_bytes()));
         assert!(![&b"a\\b"[..], b"\xff", b"C:", "\u{200b}".as_bytes()].into_iter().any(is_printable));
@@ -414,7 +429,7 @@ mod tests {
             ("a:b?*", "a_b__"),
             ("con.", "_con_"),
         ] {
-            assert_eq!(printable(raw.as_bytes(), Rules::Windows).as_deref(), Some(want));
+            assert_eq!(printable(raw.as_bytes(), PathRules::Windows).as_deref(), Some(want));
         }
     }
 
@@ -423,7 +438,7 @@ mod tests {
         let name = unix(format!("{}.torrent", "雪".repeat(200)).as_bytes()).unwrap();
         assert!(name.len() <= 255 && name.len() > 250 && name.ends_with("雪.torrent"), "{name}");
         assert_eq!(unix(&[b'n'; 300]).unwrap().len(), 255);
-        let dots = printable(&[b'.'; 300], Rules::Windows).unwrap();
+        let dots = printable(&[b'.'; 300], PathRules::Windows).unwrap();
         assert!(dots.len() == 255 && dots.ends_with("._"), "cutting leaves no dot at the end");
         assert_eq!(numbered(&[b'n'; 255], 12).len(), 255);
     }
@@ -431,19 +446,19 @@ mod tests {
     #[test]
     fn a_deep_or_long_path_loses_its_middle() {
         let deep = vec![&b"d"[..]; 2000];
-        assert_eq!(path(deep.into_iter(), Rules::Unix).len(), limits::PATH_DEPTH - 1);
-        let long = path([[b'e'; 200]; 45].iter().map(|e| &e[..]).chain([&b"end"[..]]), Rules::Unix);
+        assert_eq!(path(deep.into_iter(), PathRules::Unix).len(), limits::PATH_DEPTH - 1);
+        let long = path([[b'e'; 200]; 45].iter().map(|e| &e[..]).chain([&b"end"[..]]), PathRules::Unix);
         assert!(long.iter().map(|p| p.len() + 1).sum::<usize>() + 256 <= limits::PATH_LENGTH);
         assert_eq!(**long.last().unwrap(), *b"end");
-        assert_eq!(path([&b""[..], b".", b""].into_iter(), Rules::Unix), [&b"_"[..]]);
+        assert_eq!(path([&b""[..], b".", b""].into_iter(), PathRules::Unix), [&b"_"[..]]);
     }
 
     #[test]
     fn no_two_files_get_one_path() {
-        let mut names = Names::default();
+        let mut names = UsedPaths::default();
         let mut give = |path: &str| {
             let parts = path.split('/').map(|part| Cow::Owned(part.as_bytes().to_vec()));
-            String::from_utf8(names.give(parts.collect())).unwrap()
+            String::from_utf8(names.assign(parts.collect())).unwrap()
         };
         assert_eq!(give("a"), "a");
         assert_eq!(give("a"), "a (2)");
@@ -454,6 +469,6 @@ mod tests {
         assert_eq!(give("d"), "d (2)", "a folder is called like the file");
         assert_eq!(give("d (2)/x"), "d (2) (2)/x");
         assert_eq!(give("A"), "A", "case is told apart");
-        assert_eq!(folded("CAFE\u{301}"), folded("caf\u{e9}"));
+        assert_eq!(case_folded("CAFE\u{301}"), case_folded("caf\u{e9}"));
     }
 }

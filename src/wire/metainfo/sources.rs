@@ -1,38 +1,38 @@
-//! The trackers and web seeds that a `.torrent` names (BEP 3, 12, 19), in every shape in which makers write them.
+//! Trackers and web seeds in a `.torrent` file (BEP 3, 12, 19), in all variants that occur in practice.
 
 use std::collections::HashSet;
 
 use crate::limits;
 use crate::wire::bencode::{Kind, Value};
-use crate::wire::metainfo::remarks::{REMARKS, Remarks, SHOWN};
 use crate::wire::metainfo::urls;
-use crate::wire::text::clean_bytes;
+use crate::wire::metainfo::warnings::{MAX_WARNINGS, ParseWarnings, SHOWN};
+use crate::wire::sanitize::sanitize_bytes;
 
-/// Where a `.torrent` says that peers and data are to be had.
+/// The trackers and web seeds of a torrent.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Sources {
-    /// Trackers that may be asked, by tier; at most [`limits::TRACKERS`], none twice, no tier empty.
+    /// Accepted tracker URLs by tier, without duplicates and empty tiers; at most [`limits::TRACKERS`].
     pub trackers: Vec<Vec<String>>,
-    /// Web seeds that may be asked; at most [`limits::TRACKERS`], none twice.
+    /// Accepted web seed URLs without duplicates; at most [`limits::TRACKERS`].
     pub web_seeds: Vec<String>,
-    /// What is not asked, and why: one sentence each.
+    /// Rejected URLs and the reason, one sentence each.
     pub refused: Vec<String>,
     seen: HashSet<String>,
 }
 
 impl Sources {
-    /// Reads the values of `announce`, `announce-list` and `url-list`.
+    /// Parses the values of `announce`, `announce-list` and `url-list`.
     #[must_use]
     pub fn read(announce: Option<Value<'_>>, tiers: Option<Value<'_>>, seeds: Option<Value<'_>>) -> Self {
-        Self::judge(announce, tiers, seeds, &mut Remarks::default())
+        Self::read_with_warnings(announce, tiers, seeds, &mut ParseWarnings::default())
     }
 
-    /// The same; what is odd is remarked upon.
-    pub(super) fn judge(
+    /// Parses the same values as [`Sources::read`] and adds warnings about invalid ones to `remarks`.
+    pub(super) fn read_with_warnings(
         announce: Option<Value<'_>>,
         tiers: Option<Value<'_>>,
         seeds: Option<Value<'_>>,
-        remarks: &mut Remarks,
+        remarks: &mut ParseWarnings,
     ) -> Self {
         let mut it = Sources::default();
         if let Some(tiers) = tiers {
@@ -50,19 +50,21 @@ impl Sources {
         it
     }
 
-    /// Takes a list of tiers, each a list of URLs. Some makers leave out the inner list: in `announce-list` each URL is a
-    /// tier then, in `announce`, which should be one URL, all of them are one.
-    fn take_tiers(&mut self, value: Value<'_>, key: &str, remarks: &mut Remarks) {
-        if value.kind() == Kind::Text {
+    /// Adds the URLs of a list of tiers, each of which is a list of URLs.
+    ///
+    /// Some torrents lack the inner lists. Then each URL in `announce-list` is a tier of its own, and all URLs in
+    /// `announce`, which should be a single URL, form one tier.
+    fn take_tiers(&mut self, value: Value<'_>, key: &str, remarks: &mut ParseWarnings) {
+        if value.kind() == Kind::ByteString {
             return self.take_tier([value].into_iter(), key, remarks);
         }
-        let Some(list) = remarks.wish(Some(value), key, Kind::List).and_then(|list| list.list()) else { return };
+        let Some(list) = remarks.optional(Some(value), key, Kind::List).and_then(|list| list.list()) else { return };
         let mut flat = Vec::new();
         for tier in list {
             match tier.kind() {
                 Kind::List => self.take_tier(tier.list().into_iter().flatten(), key, remarks),
-                Kind::Text if key == "announce" => flat.push(tier),
-                Kind::Text => self.take_tier([tier].into_iter(), key, remarks),
+                Kind::ByteString if key == "announce" => flat.push(tier),
+                Kind::ByteString => self.take_tier([tier].into_iter(), key, remarks),
                 kind => remarks.add(|| format!("`{key}` holds {kind}: passed over")),
             }
             if self.seen.len() >= limits::TRACKERS {
@@ -72,13 +74,13 @@ impl Sources {
         self.take_tier(flat.into_iter(), key, remarks);
     }
 
-    fn take_tier<'a>(&mut self, urls: impl Iterator<Item = Value<'a>>, key: &str, remarks: &mut Remarks) {
+    fn take_tier<'a>(&mut self, urls: impl Iterator<Item = Value<'a>>, key: &str, remarks: &mut ParseWarnings) {
         let mut tier = Vec::new();
         for url in urls {
             if self.seen.len() >= limits::TRACKERS {
                 break;
             }
-            let text = remarks.wish(Some(url), key, Kind::Text).and_then(|url| url.text());
+            let text = remarks.optional(Some(url), key, Kind::ByteString).and_then(|url| url.as_bytes());
             for raw in urls::split(text.unwrap_or_default()) {
                 match urls::tracker(raw) {
                     Ok(_) if self.seen.len() >= limits::TRACKERS => break,
@@ -93,13 +95,16 @@ impl Sources {
         }
     }
 
-    fn take_web_seeds(&mut self, seeds: Value<'_>, remarks: &mut Remarks) {
-        if matches!(seeds.kind(), Kind::Number | Kind::Dictionary) {
-            remarks.wish(Some(seeds), "url-list", Kind::List);
+    fn take_web_seeds(&mut self, seeds: Value<'_>, remarks: &mut ParseWarnings) {
+        if matches!(seeds.kind(), Kind::Integer | Kind::Dictionary) {
+            remarks.optional(Some(seeds), "url-list", Kind::List);
         }
-        let each = seeds.list().into_iter().flatten().chain((seeds.kind() == Kind::Text).then_some(seeds));
+        let each = seeds.list().into_iter().flatten().chain((seeds.kind() == Kind::ByteString).then_some(seeds));
         for seed in each.take(limits::TRACKERS) {
-            let Some(text) = remarks.wish(Some(seed), "url-list", Kind::Text).and_then(|v| v.text()) else { continue };
+            let Some(text) = remarks.optional(Some(seed), "url-list", Kind::ByteString).and_then(|v| v.as_bytes())
+            else {
+                continue;
+            };
             for raw in urls::split(text) {
                 match urls::web_seed(raw) {
                     Ok(_) if self.web_seeds.len() >= limits::TRACKERS => break,
@@ -112,8 +117,8 @@ impl Sources {
     }
 
     fn refuse(&mut self, what: &str, raw: &[u8], why: urls::UrlError) {
-        if self.refused.len() < REMARKS {
-            self.refused.push(format!("{what} {} is not asked: {why}", clean_bytes(raw, SHOWN)));
+        if self.refused.len() < MAX_WARNINGS {
+            self.refused.push(format!("{what} {} is not asked: {why}", sanitize_bytes(raw, SHOWN)));
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Which URLs of strangers are asked at all.
+//! Decides which URLs from untrusted input may be requested (protection against SSRF).
 //!
-//! A torrent may name any address as its tracker, also one inside our own network: a router's page or a service on
-//! loopback that obeys whoever asks. So an address in the local network, written as one or found under a name, is asked
-//! only where the last part of the path begins with `announce`, and never with a query that carries an `info_hash` of its
-//! own.
+//! A torrent can name any address as its tracker, including a router's web interface or a service on loopback that
+//! acts on any request. A tracker in the local network, whether its host is an IP address or a name that resolves to
+//! one, is therefore contacted only if the last path segment starts with `announce` and the query contains no
+//! `info_hash`. Web seeds in the local network must have no query, and sources must be `.torrent` files, too.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -14,65 +14,60 @@ use crate::limits;
 use crate::wire::link::is_blank;
 use crate::wire::tracker::names_torrent;
 
-/// Why a URL is not asked.
+/// Reason why a URL is not requested.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum UrlError {
-    /// Not UTF-8.
     #[error("it is not UTF-8")]
     NotUtf8,
-    /// Longer than any URL need be.
+    /// Longer than [`limits::TRACKER_URL`].
     #[error("it is {got} bytes long, at most {max} are taken")]
-    TooLong {
-        /// Its bytes.
-        got: usize,
-        /// The most that is taken.
-        max: usize,
-    },
-    /// It holds a line break, a tab or another control character.
+    TooLong { got: usize, max: usize },
+    /// Contains a control character or an invisible character.
     #[error("it has line breaks or control characters inside")]
     Controls,
-    /// It cannot be read.
     #[error("it is malformed")]
     Malformed,
-    /// The scheme is another one.
+    /// The scheme of a tracker URL is not http, https or udp.
     #[error("only http, https and udp are spoken")]
     Scheme,
-    /// The scheme is another one than http and https.
+    /// The scheme of a web seed or source URL is not http or https.
     #[error("only http and https are spoken")]
     NotHttp,
-    /// There is no host.
     #[error("it names no host")]
     NoHost,
-    /// Port 0, or none where there is no usual one.
+    /// Port 0, or no port in a UDP tracker URL.
     #[error("it names no port")]
     NoPort,
-    /// An address of the local network, and a query with an `info_hash` of its own.
+    /// A tracker in the local network whose query contains an `info_hash`.
     #[error("its query has an info_hash of its own")]
     OwnHash,
-    /// An address of the local network, and a web seed's URL with a query.
+    /// A web seed in the local network whose URL has a query.
     #[error("nothing is asked of a server in the local network with a query")]
     LocalQuery,
-    /// An address of the local network, and not what a tracker there looks like.
+    /// A tracker in the local network whose path is not an announce path.
     #[error("{LOCAL_RULE}")]
     Local,
-    /// An address of the local network, and not what a `.torrent` there looks like.
+    /// A source in the local network that has a query or does not end in `.torrent`.
     #[error("in the local network only a .torrent file is fetched, without a query")]
     LocalSource,
 }
 
-/// What holds for trackers in the local network.
+/// Explains [`is_announce_path`] to the user.
 pub const LOCAL_RULE: &str =
     "a tracker in the local network is asked only if the last part of its path begins with announce";
 
-/// Whether a path is a tracker's and not, say, a command of a router or of a program on this machine. The one rule for
-/// trackers in the local network, whether their URLs have addresses or names.
+/// Returns whether the last path segment starts with `announce`.
+///
+/// Trackers in the local network must satisfy this rule, so that a torrent cannot trigger commands of a router or of a
+/// program on this machine. It applies to URLs with an IP address and to those with a host name.
 #[must_use]
 pub fn is_announce_path(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|last| last.starts_with("announce"))
 }
 
-/// Whether this address is our own machine or lies in a network that cannot be reached from outside: [`is_local`], or
-/// behind a provider's NAT (RFC 6598), or no address at all.
+/// Returns whether `ip` is not reachable from the public Internet.
+///
+/// True for [`is_local`] addresses, carrier-grade NAT (RFC 6598) and `0.0.0.0/8`.
 #[must_use]
 pub fn is_private(ip: IpAddr) -> bool {
     is_local(ip)
@@ -85,7 +80,7 @@ pub fn is_private(ip: IpAddr) -> bool {
         }
 }
 
-/// Whether this address is our own machine or lies in the local network.
+/// Returns whether `ip` is this machine, an address of the local network, unspecified or broadcast.
 #[must_use]
 pub fn is_local(ip: IpAddr) -> bool {
     match ip {
@@ -102,7 +97,7 @@ pub fn is_local(ip: IpAddr) -> bool {
     }
 }
 
-/// Whether the URL's host is an address of the local network, or a name that always means our own machine.
+/// Returns whether the host of a URL is a private IP address or `localhost`.
 fn names_local(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
@@ -116,7 +111,9 @@ fn names_local(url: &Url) -> bool {
     }
 }
 
-/// The URLs of a value that should be one: several where each of its words is one. None where it is blank.
+/// Splits a value into URLs at white space if every word is a URL; otherwise yields the value itself.
+///
+/// Yields nothing if the value is blank.
 pub fn split(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
     let words = || raw.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
     let is_url = |word: &[u8]| word.windows(3).any(|run| run == b"://");
@@ -125,18 +122,20 @@ pub fn split(raw: &[u8]) -> impl Iterator<Item = &[u8]> {
     one.into_iter().chain(words().filter(move |_| several))
 }
 
-/// What all URLs must be: short, clean, with a host and a port.
+/// Parses a URL and checks the rules that apply to all URLs.
+///
+/// These are the maximum length, no control characters, a host, and a port other than 0.
 fn read(raw: &[u8]) -> Result<Url, UrlError> {
     let text = std::str::from_utf8(raw).map_err(|_| UrlError::NotUtf8)?.trim_matches(is_blank);
     if text.len() > limits::TRACKER_URL {
         return Err(UrlError::TooLong { got: text.len(), max: limits::TRACKER_URL });
     }
-    // A plain space is escaped by what reads the URL.
+    // The URL parser percent-encodes plain spaces.
     if text.chars().any(|c| c != ' ' && (c.is_control() || is_blank(c))) {
         return Err(UrlError::Controls);
     }
     let url = Url::parse(text).map_err(|_| UrlError::Malformed)?;
-    // Where the host should stand is nothing: a browser would take the first part of the path for it.
+    // Empty host: the URL parser would take the first path segment as the host.
     let rest = text.split_once(':').and_then(|(_, rest)| rest.strip_prefix("//"));
     let empty = rest.is_none_or(|rest| rest.starts_with(['/', '\\']));
     if (empty || url.host_str().is_none_or(str::is_empty)) && matches!(url.scheme(), "http" | "https" | "udp") {
@@ -148,11 +147,12 @@ fn read(raw: &[u8]) -> Result<Url, UrlError> {
     Ok(url)
 }
 
-/// The URL of a tracker as it is to be asked (host names in punycode), if it may be asked at all. Judge redirects
-/// by it too.
+/// Returns the normalized URL of a tracker (host names in punycode) if it may be contacted.
+///
+/// Must also be applied to the targets of redirects.
 ///
 /// # Errors
-/// Why it is not asked.
+/// The reason why the tracker must not be contacted.
 pub fn tracker(raw: &[u8]) -> Result<String, UrlError> {
     let url = read(raw)?;
     match url.scheme() {
@@ -164,7 +164,7 @@ pub fn tracker(raw: &[u8]) -> Result<String, UrlError> {
                 return Err(UrlError::OwnHash);
             }
         }
-        // A datagram carries no path, and what a service would take it for is not in the torrent's hands.
+        // No rule for local UDP trackers: the first datagram is a connect request, which a torrent cannot influence.
         "udp" if url.port().is_none() => return Err(UrlError::NoPort),
         "udp" if !url.host_str().is_some_and(|h| h.is_ascii() && !h.contains('%')) => return Err(UrlError::Malformed),
         "udp" => {}
@@ -173,10 +173,10 @@ pub fn tracker(raw: &[u8]) -> Result<String, UrlError> {
     Ok(url.into())
 }
 
-/// The URL of a web seed (BEP 19) as it is to be asked, if it may be asked at all.
+/// Returns the normalized URL of a web seed (BEP 19) if it may be contacted.
 ///
 /// # Errors
-/// Why it is not asked.
+/// The reason why the web seed must not be contacted.
 pub fn web_seed(raw: &[u8]) -> Result<String, UrlError> {
     let url = read(raw)?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -188,11 +188,13 @@ pub fn web_seed(raw: &[u8]) -> Result<String, UrlError> {
     Ok(url.into())
 }
 
-/// The URL of a `.torrent` that a magnet link names (`xs`, `as`), if it may be asked at all. In the local network it must
-/// look like one, and carry nothing to whatever is there: see [`is_torrent_path`].
+/// Returns the normalized URL of a `.torrent` file if it may be fetched.
+///
+/// Such URLs come from magnet links (`xs`, `as`). In the local network the path must satisfy [`is_torrent_path`] and
+/// there must be no query.
 ///
 /// # Errors
-/// Why it is not asked.
+/// The reason why the URL must not be fetched.
 pub fn source(raw: &[u8]) -> Result<String, UrlError> {
     let url = read(raw)?;
     if !matches!(url.scheme(), "http" | "https") {
@@ -204,7 +206,7 @@ pub fn source(raw: &[u8]) -> Result<String, UrlError> {
     Ok(url.into())
 }
 
-/// Whether the path of a URL is that of a `.torrent` file, and not, say, a page of a router.
+/// Returns whether a URL path names a `.torrent` file and not, for example, a page of a router.
 #[must_use]
 pub fn is_torrent_path(path: &str) -> bool {
     path.len() > "/.torrent".len() && path.to_ascii_lowercase().ends_with(".torrent")

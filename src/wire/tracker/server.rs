@@ -1,60 +1,55 @@
-//! HTTP as a tracker speaks it: queries of clients to values, replies to bytes (BEP 3, 7, 23, 48).
+//! HTTP tracker, server side: decodes announce and scrape queries and encodes responses (BEP 3, 7, 23, 48).
 
 use std::net::SocketAddr;
 
 use thiserror::Error;
 
-use super::{AnnounceEvent, ScrapeCounts, put_compact, unescape};
-use crate::wire::bencode::Item;
+use super::{AnnounceEvent, ScrapeCounts, encode_compact, unescape};
+use crate::wire::bencode::OwnedValue;
 use crate::wire::message::{InfoHash, PeerId};
 
-/// The most torrents in one scrape over HTTP.
+/// Maximum number of torrents in an HTTP scrape.
 pub const SCRAPES: usize = 64;
 
-/// What a client asks with `/announce`.
+/// Parameters of an HTTP announce.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct AnnounceQuery {
-    /// The torrent.
     pub info_hash: InfoHash,
-    /// Who asks.
     pub peer_id: PeerId,
-    /// Where it listens; never 0.
+    /// TCP listen port of the client; never 0.
     pub port: u16,
-    /// Bytes that it lacks.
+    /// Bytes left to download; `u64::MAX` if unknown.
     pub left: u64,
-    /// What happened.
     pub event: AnnounceEvent,
-    /// How many addresses it wants, if it says so.
+    /// Requested number of peers; `None` if absent.
     pub num_want: Option<u32>,
-    /// Whether it takes addresses as a string.
+    /// Whether the client accepts a compact peer list (BEP 23); the default.
     pub compact: bool,
-    /// Whether the long form of an address may do without the peer id.
+    /// Whether peer ids can be omitted from a non-compact peer list.
     pub no_peer_id: bool,
 }
 
-/// What is wrong with a client's query, as it reads it in `failure reason`.
+/// Error in a client's query; its text is sent as `failure reason`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 pub enum QueryError {
-    /// No `info_hash`, or not 20 bytes.
     #[error("info_hash is missing or not 20 bytes long")]
     InfoHash,
-    /// No `peer_id`, or not 20 bytes.
     #[error("peer_id is missing or not 20 bytes long")]
     PeerId,
-    /// No `port`, or one that nobody can listen on.
     #[error("port is missing or not between 1 and 65535")]
     Port,
-    /// `left` is not a number.
     #[error("left is not a number")]
     Left,
 }
 
 impl AnnounceQuery {
-    /// Reads what stands behind the `?` of an announce. The first value of a name counts; unknown names are passed
-    /// over, and so is `ip`, since a tracker that believed it would send its clients to a victim.
+    /// Parses the query string of an announce.
+    ///
+    /// The first value of a parameter wins, unknown parameters are ignored. `ip` is ignored, too, because otherwise a
+    /// client could direct the peers of a swarm to a victim's address.
     ///
     /// # Errors
-    /// When something that is needed is missing or wrong.
+    /// If a required parameter is missing or invalid.
     pub fn parse(query: &str) -> Result<Self, QueryError> {
         let [mut info_hash, mut peer_id, mut port, mut left] = [None; 4];
         let (mut event, mut num_want, mut compact, mut no_peer_id) = (None, None, None, None);
@@ -77,7 +72,7 @@ impl AnnounceQuery {
             info_hash: InfoHash(twenty(info_hash).ok_or(QueryError::InfoHash)?),
             peer_id: PeerId(twenty(peer_id).ok_or(QueryError::PeerId)?),
             port: port.and_then(|p| p.parse().ok()).filter(|p| *p != 0).ok_or(QueryError::Port)?,
-            // Clients that do not know the size yet send nothing, -1 or 2^64 - 1.
+            // Clients that do not know the size yet omit `left` or send -1 or 2^64 - 1.
             left: match left {
                 None | Some("" | "-1") => u64::MAX,
                 Some(text) => text.parse().map_err(|_| QueryError::Left)?,
@@ -96,7 +91,7 @@ impl AnnounceQuery {
     }
 }
 
-/// The torrents that a scrape asks for, at most [`SCRAPES`].
+/// Returns the info-hashes in the query string of a scrape, at most [`SCRAPES`].
 #[must_use]
 pub fn parse_scrape(query: &str) -> Vec<InfoHash> {
     let hashes = pairs(query).filter(|(name, _)| *name == "info_hash");
@@ -107,34 +102,32 @@ fn pairs(query: &str) -> impl Iterator<Item = (&str, &str)> {
     query.split('&').filter_map(|pair| pair.split_once('='))
 }
 
-/// A tracker's answer before it is bytes.
+/// Response of the tracker to an announce.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Answer {
-    /// Seconds to the next announce.
+pub struct ServerAnnounceResponse {
+    /// Seconds until the next announce.
     pub interval_s: u32,
-    /// Seconds before which nobody may come back.
+    /// Minimum number of seconds between two announces.
     pub min_interval_s: u32,
-    /// Seeds.
     pub seeds: u32,
-    /// Leechers.
     pub leechers: u32,
-    /// Addresses of both families, and who is there.
+    /// Peers of both address families.
     pub peers: Vec<(SocketAddr, PeerId)>,
 }
 
-/// The answer to an announce over HTTP, in the form that the query asks for.
+/// Encodes an HTTP announce response, with a compact peer list if the query asks for it.
 #[must_use]
-pub fn encode_answer(answer: &Answer, query: &AnnounceQuery) -> Vec<u8> {
+pub fn encode_announce_response(answer: &ServerAnnounceResponse, query: &AnnounceQuery) -> Vec<u8> {
     let mut entries = vec![
-        ("complete", Item::from(i64::from(answer.seeds))),
-        ("incomplete", Item::from(i64::from(answer.leechers))),
-        ("interval", Item::from(i64::from(answer.interval_s))),
-        ("min interval", Item::from(i64::from(answer.min_interval_s))),
+        ("complete", OwnedValue::from(i64::from(answer.seeds))),
+        ("incomplete", OwnedValue::from(i64::from(answer.leechers))),
+        ("interval", OwnedValue::from(i64::from(answer.interval_s))),
+        ("min interval", OwnedValue::from(i64::from(answer.min_interval_s))),
     ];
     if query.compact {
         let (mut v4, mut v6) = (Vec::new(), Vec::new());
         for (addr, _) in &answer.peers {
-            put_compact(addr, if addr.is_ipv4() { &mut v4 } else { &mut v6 });
+            encode_compact(addr, if addr.is_ipv4() { &mut v4 } else { &mut v6 });
         }
         entries.push(("peers", v4.into()));
         if !v6.is_empty() {
@@ -142,33 +135,34 @@ pub fn encode_answer(answer: &Answer, query: &AnnounceQuery) -> Vec<u8> {
         }
     } else {
         let peer = |(addr, id): &(SocketAddr, PeerId)| {
-            let mut peer = vec![("ip", addr.ip().to_string().into()), ("port", Item::from(i64::from(addr.port())))];
+            let mut peer =
+                vec![("ip", addr.ip().to_string().into()), ("port", OwnedValue::from(i64::from(addr.port())))];
             if !query.no_peer_id {
                 peer.push(("peer id", id.0.to_vec().into()));
             }
-            Item::dictionary(peer)
+            OwnedValue::dictionary(peer)
         };
         entries.push(("peers", answer.peers.iter().map(peer).collect::<Vec<_>>().into()));
     }
-    Item::dictionary(entries).encode()
+    OwnedValue::dictionary(entries).encode()
 }
 
-/// A refusal.
+/// Encodes an error response.
 #[must_use]
 pub fn encode_failure(reason: &str) -> Vec<u8> {
-    Item::dictionary([("failure reason", Item::from(reason))]).encode()
+    OwnedValue::dictionary([("failure reason", OwnedValue::from(reason))]).encode()
 }
 
-/// The answer to a scrape over HTTP: of the torrents that are known.
+/// Encodes an HTTP scrape response for known torrents.
 #[must_use]
 pub fn encode_scrape(files: &[(InfoHash, ScrapeCounts)]) -> Vec<u8> {
     let file = |(hash, counts): &(InfoHash, ScrapeCounts)| {
         let counts = [
-            ("complete", Item::from(i64::from(counts.seeds))),
-            ("downloaded", Item::from(i64::from(counts.downloaded))),
-            ("incomplete", Item::from(i64::from(counts.leechers))),
+            ("complete", OwnedValue::from(i64::from(counts.seeds))),
+            ("downloaded", OwnedValue::from(i64::from(counts.downloaded))),
+            ("incomplete", OwnedValue::from(i64::from(counts.leechers))),
         ];
-        (hash.0.to_vec(), Item::dictionary(counts))
+        (hash.0.to_vec(), OwnedValue::dictionary(counts))
     };
-    Item::dictionary([("files", Item::dictionary(files.iter().map(file)))]).encode()
+    OwnedValue::dictionary([("files", OwnedValue::dictionary(files.iter().map(file)))]).encode()
 }

@@ -12,8 +12,12 @@ fn ask(url: &str) -> Announce {
     }
 }
 
-const ASKER: Asker =
-    Asker { info_hash: InfoHash([0xf0; 20]), peer_id: PeerId(*b"-TU0100-abcdefghijkl"), port: 6881, key: 0xbeef };
+const ASKER: AnnounceIdentity = AnnounceIdentity {
+    info_hash: InfoHash([0xf0; 20]),
+    peer_id: PeerId(*b"-TU0100-abcdefghijkl"),
+    port: 6881,
+    key: 0xbeef,
+};
 
 #[test]
 fn queries_keep_what_the_url_has() {
@@ -64,14 +68,14 @@ fn every_shape_of_a_reply_is_read() {
     let one: SocketAddr = "127.0.0.1:258".parse().unwrap();
     let six: SocketAddr = "[::1]:258".parse().unwrap();
     let seconds = |s| Some(Duration::from_secs(s));
-    let none = AnnounceReply::default();
+    let none = AnnounceResponse::default();
     let named = |text: &str| HostPort::parse(text).unwrap();
-    let peers = |peers: &[SocketAddr]| AnnounceReply { peers: peers.to_vec(), ..AnnounceReply::default() };
-    let cases: Vec<(&[u8], AnnounceReply)> = vec![
+    let peers = |peers: &[SocketAddr]| AnnounceResponse { peers: peers.to_vec(), ..AnnounceResponse::default() };
+    let cases: Vec<(&[u8], AnnounceResponse)> = vec![
         (b"de", none.clone()),
         (b"\n d5:peers0:e\r\n", none.clone()),
-        (b"d8:intervali1800e5:peers0:e", AnnounceReply { interval: seconds(1800), ..none.clone() }),
-        (b"d8:interval4:18005:peerslee", AnnounceReply { interval: seconds(1800), ..none.clone() }),
+        (b"d8:intervali1800e5:peers0:e", AnnounceResponse { interval: seconds(1800), ..none.clone() }),
+        (b"d8:interval4:18005:peerslee", AnnounceResponse { interval: seconds(1800), ..none.clone() }),
         (b"d8:intervali-5ee", none.clone()),
         (b"d5:peers6:\x7f\0\0\x01\x01\x02e", peers(&[one])),
         (b"d5:peers8:\x7f\0\0\x01\x01\x02\x7f\0e", peers(&[one])),
@@ -81,23 +85,23 @@ fn every_shape_of_a_reply_is_read() {
         (b"d5:peersld2:ip1:\xff4:porti258eed2:ip9:127.0.0.14:porti99999eed4:porti1eei5eee", none.clone()),
         (
             b"d5:peersld2:ip9:localhost4:porti258eed2:ip10:LocalHost.4:porti258eed2:ip3:a b4:porti1eed2:ip1:a4:port1:7eee",
-            AnnounceReply { named_peers: ["localhost:258", "a:7"].map(named).to_vec(), ..none.clone() },
+            AnnounceResponse { named_peers: ["localhost:258", "a:7"].map(named).to_vec(), ..none.clone() },
         ),
         (b"d5:peersld2:ip5:[::1]4:porti258eed2:ip10:21307064334:porti1eeee", peers(&[six])),
         (b"d5:peers12:\x7f\0\0\x01\0\0\xff\xff\xff\xff\x01\x01e", none.clone()),
-        (b"d8:completei5e10:incompletei-1ee", AnnounceReply { seeds: Some(5), ..none.clone() }),
-        (b"d11:external ip4:\x01\x02\x03\x04e", AnnounceReply { external: Some([1, 2, 3, 4].into()), ..none.clone() }),
+        (b"d8:completei5e10:incompletei-1ee", AnnounceResponse { seeds: Some(5), ..none.clone() }),
+        (b"d11:external ip4:\x01\x02\x03\x04e", AnnounceResponse { external: Some([1, 2, 3, 4].into()), ..none.clone() }),
         (b"d11:external ip3:abce", none.clone()),
-        (b"d10:downloadedi9ee", AnnounceReply { completed: Some(9), ..none.clone() }),
+        (b"d10:downloadedi9ee", AnnounceResponse { completed: Some(9), ..none.clone() }),
         (
             b"d12:min intervali7e10:tracker id2:xye",
-            AnnounceReply { min_interval: seconds(7), tracker_id: Some(b"xy".to_vec()), ..none.clone() },
+            AnnounceResponse { min_interval: seconds(7), tracker_id: Some(b"xy".to_vec()), ..none.clone() },
         ),
-        (b"d15:warning message6:so\x1b[2Je", AnnounceReply { warning: Some("so\u{fffd}[2J".into()), ..none.clone() }),
+        (b"d15:warning message6:so\x1b[2Je", AnnounceResponse { warning: Some("so\u{fffd}[2J".into()), ..none.clone() }),
         (b"d8:intervalle5:peersi5e8:completedee", none.clone()),
     ];
     for (body, expected) in cases {
-        let got = decode_reply(body);
+        let got = decode_announce_response(body);
         assert_eq!(got, Ok(expected), "{}", String::from_utf8_lossy(body));
     }
 }
@@ -108,11 +112,13 @@ fn refusals_are_clean_and_short() {
     body.extend_from_slice(b"1000000:\x1b]0;x\x07");
     body.resize(body.len() + 1_000_000 - 6, b'a');
     body.push(b'e');
-    let Err(ReplyError::Refused { reason: text, .. }) = decode_reply(&body) else { panic!("not a refusal") };
+    let Err(ResponseError::Refused { reason: text, .. }) = decode_announce_response(&body) else {
+        panic!("not a refusal")
+    };
     assert!(text.chars().count() <= limits::TRACKER_TEXT && !text.contains(|c: char| c.is_control()));
-    assert!(matches!(decode_reply(b"d14:failure reason0:e"), Err(ReplyError::Refused { .. })));
+    assert!(matches!(decode_announce_response(b"d14:failure reason0:e"), Err(ResponseError::Refused { .. })));
     for body in [&b"<html>"[..], b"", b"i5e", b"le", b"\x1f\x8b\x08", b"d5:peers9999999999:e"] {
-        assert_eq!(decode_reply(body), Err(ReplyError::NotATracker));
+        assert_eq!(decode_announce_response(body), Err(ResponseError::NotATracker));
     }
 }
 
@@ -121,7 +127,7 @@ fn a_flood_of_addresses_is_cut() {
     let mut body = b"d5:peers600000:".to_vec();
     (0..100_000u32).for_each(|n| body.extend_from_slice(&[10, (n >> 16) as u8, (n >> 8) as u8, n as u8, 26, 225]));
     body.push(b'e');
-    assert_eq!(decode_reply(&body).map(|reply| reply.peers.len()), Ok(limits::PEERS_PER_REPLY));
+    assert_eq!(decode_announce_response(&body).map(|reply| reply.peers.len()), Ok(limits::PEERS_PER_REPLY));
 }
 
 #[test]
@@ -141,14 +147,14 @@ fn secrets_do_not_show() {
 fn a_refusal_tells_when_to_ask_again_and_its_warning() {
     let minutes = |n: u64| Retry::After(Duration::from_secs(60 * n));
     for (more, retry) in [
-        ("", Retry::Unsaid),
+        ("", Retry::Unspecified),
         ("8:retry in5:never", Retry::Never),
         ("8:retry in7: Never ", Retry::Never),
         ("8:retry ini2e", minutes(2)),
         ("8:retry in2:15", minutes(15)),
-        ("8:retry ini0e", Retry::Unsaid),
-        ("8:retry ini-3e", Retry::Unsaid),
-        ("8:retry in4:soon", Retry::Unsaid),
+        ("8:retry ini0e", Retry::Unspecified),
+        ("8:retry ini-3e", Retry::Unspecified),
+        ("8:retry in4:soon", Retry::Unspecified),
         ("8:intervali600e", minutes(10)),
         ("12:min intervali1200e", minutes(20)),
         ("8:intervali600e12:min intervali1200e", minutes(20)),
@@ -156,10 +162,10 @@ fn a_refusal_tells_when_to_ask_again_and_its_warning() {
         ("8:intervali600e8:retry in5:never", Retry::Never),
     ] {
         let body = format!("d14:failure reason4:busy{more}e");
-        let refused = ReplyError::Refused { reason: "busy".into(), retry };
-        assert_eq!(decode_reply(body.as_bytes()), Err(refused), "{more}");
+        let refused = ResponseError::Refused { reason: "busy".into(), retry };
+        assert_eq!(decode_announce_response(body.as_bytes()), Err(refused), "{more}");
     }
     let body = b"d14:failure reason4:busy15:warning message4:soone";
-    let error = AnnounceError::from(decode_reply(body).unwrap_err());
+    let error = AnnounceError::from(decode_announce_response(body).unwrap_err());
     assert_eq!(error, AnnounceError::new("it says: busy (warning: soon)"));
 }

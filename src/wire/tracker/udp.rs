@@ -1,24 +1,26 @@
-//! The UDP tracker protocol (BEP 15, with the URL data of BEP 41), from both sides.
+//! UDP tracker protocol (BEP 15) with URL data (BEP 41), client and tracker side.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::BufMut;
 
-use super::{Announce, AnnounceEvent, AnnounceReply, Asker, ScrapeCounts, put_compact, take_compact};
+use super::{
+    Announce, AnnounceEvent, AnnounceIdentity, AnnounceResponse, ScrapeCounts, decode_compact, encode_compact,
+};
 use crate::limits;
 use crate::wire::message::{InfoHash, PeerId};
-use crate::wire::text;
+use crate::wire::sanitize;
 
-/// What every connect request begins with.
-pub const MAGIC: u64 = 0x0417_2710_1980;
-/// How long a client may use a connection id.
-pub const CONNECTION: Duration = Duration::from_secs(60);
-/// The most torrents in one scrape.
+/// Protocol id at the start of each connect request.
+pub const PROTOCOL_ID: u64 = 0x0417_2710_1980;
+/// Time for which a client may use a connection id.
+pub const CONNECTION_ID_LIFETIME: Duration = Duration::from_secs(60);
+/// Maximum number of torrents in a scrape.
 pub const SCRAPES: usize = 74;
-/// The largest packet that is read.
+/// Maximum size of a received packet in bytes.
 pub const PACKET: usize = 2048;
-/// Bytes of an announce without URL data.
+/// Size of an announce request without options, in bytes.
 const ANNOUNCE: usize = 98;
 
 mod action {
@@ -28,63 +30,57 @@ mod action {
     pub(super) const ERROR: u32 = 3;
 }
 
-/// What a client sends.
+/// A packet from a client to a tracker.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Request {
-    /// May I have a connection id?
+    /// Requests a connection id.
     Connect {
-        /// Repeated by the reply.
+        /// Transaction id, repeated in the response.
         transaction: u32,
     },
-    /// An announce.
     Announce {
-        /// From the connect reply.
+        /// Connection id from the connect response.
         connection: u64,
-        /// Repeated by the reply.
+        /// Transaction id, repeated in the response.
         transaction: u32,
-        /// What is asked.
         announce: UdpAnnounce,
     },
-    /// A scrape.
     Scrape {
-        /// From the connect reply.
+        /// Connection id from the connect response.
         connection: u64,
-        /// Repeated by the reply.
+        /// Transaction id, repeated in the response.
         transaction: u32,
-        /// The torrents, at most [`SCRAPES`].
+        /// At most [`SCRAPES`].
         info_hashes: Vec<InfoHash>,
     },
 }
 
-/// The fields of an announce.
+/// Parameters of a UDP announce.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct UdpAnnounce {
-    /// The torrent.
     pub info_hash: InfoHash,
-    /// Who asks.
     pub peer_id: PeerId,
     /// Payload bytes received.
     pub downloaded: u64,
-    /// Bytes still wanted.
+    /// Bytes left to download.
     pub left: u64,
     /// Payload bytes sent.
     pub uploaded: u64,
-    /// What happened.
     pub event: AnnounceEvent,
-    /// A number that stays the same while the address changes.
+    /// Value by which a tracker recognizes the client after its address has changed.
     pub key: u32,
-    /// How many addresses are wanted; `None` leaves it to the tracker.
+    /// Requested number of peers; `None` leaves it to the tracker.
     pub num_want: Option<u32>,
-    /// The TCP port; 0 is refused by trackers, not here.
+    /// TCP listen port of the client. Not validated: the tracker must refuse 0.
     pub port: u16,
-    /// Path and query of the tracker's URL (BEP 41); empty where it has none.
+    /// Path and query of the tracker URL (BEP 41); empty if there is none.
     pub url_data: Vec<u8>,
 }
 
 impl UdpAnnounce {
-    /// The fields that ask what [`Announce`] asks.
+    /// Combines the parameters of an announce.
     #[must_use]
-    pub fn new(ask: &Announce, asker: &Asker, url_data: &str) -> Self {
+    pub fn new(ask: &Announce, asker: &AnnounceIdentity, url_data: &str) -> Self {
         UdpAnnounce {
             info_hash: asker.info_hash,
             peer_id: asker.peer_id,
@@ -106,13 +102,13 @@ impl UdpAnnounce {
         out.put_u64(self.left);
         out.put_u64(self.uploaded);
         out.put_u32(match self.event {
-            // Of partial seeds (BEP 21) nothing can be said there.
+            // BEP 15 has no event for partial seeds (BEP 21).
             AnnounceEvent::None | AnnounceEvent::Paused => 0,
             AnnounceEvent::Completed => 1,
             AnnounceEvent::Started => 2,
             AnnounceEvent::Stopped => 3,
         });
-        // The tracker is to take the address that the packet comes from.
+        // IP address 0: the tracker uses the source address of the packet.
         out.put_u32(0);
         out.put_u32(self.key);
         out.put_u32(self.num_want.map_or(u32::MAX, |n| n.min(i32::MAX as u32)));
@@ -146,7 +142,7 @@ impl UdpAnnounce {
     }
 }
 
-/// The URL data among the options behind an announce (BEP 41).
+/// Returns the URL data in the options after an announce request (BEP 41).
 fn url_data(mut options: &[u8]) -> Vec<u8> {
     let mut out = Vec::new();
     loop {
@@ -167,7 +163,7 @@ fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {
 }
 
 impl Request {
-    /// The packet's bytes.
+    /// Encodes the packet.
     #[must_use]
     pub fn encode(&self) -> Vec<u8> {
         let mut out = Vec::with_capacity(ANNOUNCE);
@@ -177,7 +173,7 @@ impl Request {
             out.put_u32(transaction);
         };
         match self {
-            Request::Connect { transaction } => head(MAGIC, action::CONNECT, *transaction),
+            Request::Connect { transaction } => head(PROTOCOL_ID, action::CONNECT, *transaction),
             Request::Announce { connection, transaction, announce } => {
                 head(*connection, action::ANNOUNCE, *transaction);
                 announce.encode(&mut out);
@@ -190,14 +186,15 @@ impl Request {
         out
     }
 
-    /// Reads a client's packet; `None` where it is none. Nothing is to be sent in answer to such a packet, since its
-    /// sender's address may be forged.
+    /// Decodes a packet from a client; `None` if it is invalid.
+    ///
+    /// The tracker must not answer an invalid packet, because its source address may be forged.
     #[must_use]
     pub fn decode(packet: &[u8]) -> Option<Self> {
         let connection = u64::from_be_bytes(array(packet, 0)?);
         let transaction = u32::from_be_bytes(array(packet, 12)?);
         match u32::from_be_bytes(array(packet, 8)?) {
-            action::CONNECT if connection == MAGIC => Some(Request::Connect { transaction }),
+            action::CONNECT if connection == PROTOCOL_ID => Some(Request::Connect { transaction }),
             action::ANNOUNCE => {
                 Some(Request::Announce { connection, transaction, announce: UdpAnnounce::decode(packet)? })
             }
@@ -211,41 +208,33 @@ impl Request {
     }
 }
 
-/// What a tracker sends.
+/// A packet from a tracker to a client.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Reply {
-    /// The connection id.
     Connect {
-        /// Of the request.
         transaction: u32,
-        /// To be repeated by announces and scrapes.
+        /// Connection id for announce and scrape requests.
         connection: u64,
     },
-    /// The answer to an announce.
     Announce {
-        /// Of the request.
         transaction: u32,
-        /// Interval, counts and addresses.
-        reply: AnnounceReply,
+        /// Only the interval, the counts and the peers are transmitted.
+        reply: AnnounceResponse,
     },
-    /// The answer to a scrape, in the order of the request.
     Scrape {
-        /// Of the request.
         transaction: u32,
-        /// The counts.
+        /// In the order of the request.
         counts: Vec<ScrapeCounts>,
     },
-    /// A refusal.
     Error {
-        /// Of the request.
         transaction: u32,
-        /// In the tracker's words, cleaned and cut.
+        /// Error message, sanitized and truncated when decoded.
         message: String,
     },
 }
 
 impl Reply {
-    /// The number by which a reply finds its request.
+    /// Returns the transaction id, which identifies the request.
     #[must_use]
     pub const fn transaction(&self) -> u32 {
         match self {
@@ -256,21 +245,22 @@ impl Reply {
         }
     }
 
-    /// Reads a tracker's packet; `None` where it is none. `v6` says over which family it came, which decides the
-    /// form of the addresses.
+    /// Decodes a packet from a tracker; `None` if it is invalid.
+    ///
+    /// `v6` is whether it was received over IPv6, which determines the address format.
     #[must_use]
     pub fn decode(packet: &[u8], v6: bool) -> Option<Self> {
         let transaction = u32::from_be_bytes(array(packet, 4)?);
         match u32::from_be_bytes(array(packet, 0)?) {
             action::CONNECT => Some(Reply::Connect { transaction, connection: u64::from_be_bytes(array(packet, 8)?) }),
             action::ANNOUNCE => {
-                // Numbers that are negative when read with a sign are of no use.
+                // Trackers written with signed integers may send negative numbers; these are ignored.
                 let word = |at| Some(u32::from_be_bytes(array(packet, at)?));
                 let count = |n: u32| Some(n).filter(|n| i32::try_from(*n).is_ok());
                 let (interval, leechers, seeds) = (count(word(8)?), count(word(12)?), count(word(16)?));
                 let interval = interval.map(|s| Duration::from_secs(s.into()));
-                let mut reply = AnnounceReply { interval, leechers, seeds, ..AnnounceReply::default() };
-                take_compact(&packet[20..], v6, &mut reply.peers);
+                let mut reply = AnnounceResponse { interval, leechers, seeds, ..AnnounceResponse::default() };
+                decode_compact(&packet[20..], v6, &mut reply.peers);
                 Some(Reply::Announce { transaction, reply })
             }
             action::SCRAPE => {
@@ -282,14 +272,14 @@ impl Reply {
                 Some(Reply::Scrape { transaction, counts })
             }
             action::ERROR => {
-                let message = text::clean_bytes(&packet[8..], limits::TRACKER_TEXT);
+                let message = sanitize::sanitize_bytes(&packet[8..], limits::TRACKER_TEXT);
                 Some(Reply::Error { transaction, message })
             }
             _ => None,
         }
     }
 
-    /// The packet's bytes. Only addresses of the family that `v6` names have a place in it.
+    /// Encodes the packet. Only peers of the address family selected by `v6` are included.
     #[must_use]
     pub fn encode(&self, v6: bool) -> Vec<u8> {
         let mut out = Vec::with_capacity(64);
@@ -309,7 +299,7 @@ impl Reply {
                 out.put_u32(reply.leechers.unwrap_or(0));
                 out.put_u32(reply.seeds.unwrap_or(0));
                 let same = |addr: &&SocketAddr| addr.is_ipv6() == v6;
-                reply.peers.iter().filter(same).for_each(|addr| put_compact(addr, &mut out));
+                reply.peers.iter().filter(same).for_each(|addr| encode_compact(addr, &mut out));
             }
             Reply::Scrape { transaction, counts } => {
                 head(action::SCRAPE, *transaction);

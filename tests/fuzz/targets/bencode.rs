@@ -9,8 +9,8 @@ pub fn run(bytes: &[u8]) {
     let mut todo = vec![value];
     while let Some(value) = todo.pop() {
         match value.kind() {
-            Kind::Number => drop(value.number()),
-            Kind::Text => assert!(value.text().is_some()),
+            Kind::Integer => drop(value.as_integer()),
+            Kind::ByteString => assert!(value.as_bytes().is_some()),
             Kind::List => todo.extend(value.list().unwrap()),
             Kind::Dictionary => todo.extend(value.dictionary().unwrap().map(|(_, v)| v)),
         }

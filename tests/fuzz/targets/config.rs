@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use ttui::config::understand;
+use ttui::config::parse;
 
 /// One input.
 pub fn run(text: &str) {
-    if let Err(sentence) = understand(Path::new("config.toml"), text) {
+    if let Err(sentence) = parse(Path::new("config.toml"), text) {
         assert!(sentence.contains("config.toml"), "{sentence:?}");
     }
 }

@@ -25,7 +25,7 @@ pub fn run(bytes: &[u8]) {
     let known = (0..8).map(from).collect();
     let mut dht = Dht::new(now, DhtConfig { families: [true; 2], ids: [None; 2], known, secret: [1; 32], seed: 1 });
     let mut out = Vec::new();
-    dht.tick(now, &mut out);
+    dht.poll(now, &mut out);
     dht.seek(now, InfoHash([1; 20]), Some(1), &mut out);
     // Questions that can still be answered.
     let mut asked: Vec<(SocketAddr, Vec<u8>)> = Vec::new();
@@ -37,9 +37,9 @@ pub fn run(bytes: &[u8]) {
             0 => dht.received(now, from(who), part, &mut out),
             1 => {
                 now += Duration::from_millis(u64::from(who) * 100);
-                dht.tick(now, &mut out);
+                dht.poll(now, &mut out);
             }
-            2 => dht.meet(now, from(who), &mut out),
+            2 => dht.add_node_hint(now, from(who), &mut out),
             3 => dht.forget(InfoHash([1; 20])),
             4 => dht.seek(now, InfoHash([who; 20]), None, &mut out),
             // An answer to a question that was asked, since no fuzzer finds its transaction.

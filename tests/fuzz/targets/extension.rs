@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use ttui::wire::extension::Handshake;
 use ttui::wire::extension::metadata::MetadataMessage;
-use ttui::wire::text::{Harm, harm};
+use ttui::wire::sanitize::{CharHazard, hazard};
 
 /// One input.
 pub fn run(bytes: &[u8]) {
@@ -14,6 +14,6 @@ pub fn run(bytes: &[u8]) {
         assert_eq!(MetadataMessage::decode(&message.encode()), Ok(message));
     }
     let Ok(it) = Handshake::decode(bytes) else { return };
-    assert!(it.client.iter().flat_map(|name| name.chars()).all(|c| harm(c) == Harm::None));
+    assert!(it.client.iter().flat_map(|name| name.chars()).all(|c| hazard(c) == CharHazard::None));
     assert_eq!(Handshake::decode(&it.encode()), Ok(it));
 }

@@ -4,7 +4,7 @@ use ttui::wire::message::Handshake;
 
 /// One input.
 pub fn run(bytes: &[u8]) {
-    let begins = Handshake::begins(bytes);
+    let begins = Handshake::is_handshake_prefix(bytes);
     let Some(bytes) = bytes.first_chunk() else { return };
     match Handshake::decode(bytes) {
         Ok(it) => assert!(begins && it.encode() == *bytes),

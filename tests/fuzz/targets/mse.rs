@@ -1,8 +1,8 @@
 //! The encrypted handshake: neither side panics at any bytes, and neither takes in without end.
 
 use ttui::wire::message::InfoHash;
-use ttui::wire::mse::exchange::{KEY, PRIVATE, public, secret};
-use ttui::wire::mse::{Called, Caller, Chance, Methods, PAD, veiled};
+use ttui::wire::mse::diffie_hellman::{KEY, PRIVATE, public, secret};
+use ttui::wire::mse::{CryptoProvide, HandshakeEntropy, Initiator, PAD, Responder, req2_hash};
 use ttui::wire::rc4::Rc4;
 
 const TORRENT: InfoHash = InfoHash([7; 20]);
@@ -18,10 +18,10 @@ fn sha1(parts: &[&[u8]]) -> [u8; 20] {
 pub fn run(bytes: &[u8]) {
     let Some((&[how, cut], bytes)) = bytes.split_first_chunk() else { return };
     let cut = usize::from(cut) + 1;
-    let chance = Chance { private: [5; PRIVATE], ..Chance::default() };
+    let chance = HandshakeEntropy { private: [5; PRIVATE], ..HandshakeEntropy::default() };
     let mine = [6; PRIVATE];
     let secret = secret(&mine, &public(&chance.private)).expect("a good key");
-    let find = |asked: &[u8; 20]| (*asked == veiled(&TORRENT)).then_some(TORRENT);
+    let find = |asked: &[u8; 20]| (*asked == req2_hash(&TORRENT)).then_some(TORRENT);
     let mut heard = Vec::new();
     // Bit by bit further into the handshake before the bytes come, since no fuzzer finds a hash.
     if how & 1 != 0 {
@@ -31,7 +31,7 @@ pub fn run(bytes: &[u8]) {
     if how & 2 != 0 && called {
         heard.extend(sha1(&[b"req1", &secret]));
         let mask = sha1(&[b"req3", &secret]);
-        heard.extend(veiled(&TORRENT).iter().zip(mask).map(|(a, b)| a ^ b));
+        heard.extend(req2_hash(&TORRENT).iter().zip(mask).map(|(a, b)| a ^ b));
     }
     let mut tail = bytes.to_vec();
     if how & 4 != 0 {
@@ -41,16 +41,18 @@ pub fn run(bytes: &[u8]) {
     }
     heard.extend(tail);
     let mut out = Vec::new();
-    let (mut one, mut other) =
-        (Called::new(chance.clone(), Methods::BOTH), Caller::new(chance, TORRENT, Methods::BOTH, vec![1; 68]).0);
+    let (mut one, mut other) = (
+        Responder::new(chance.clone(), CryptoProvide::BOTH),
+        Initiator::new(chance, TORRENT, CryptoProvide::BOTH, vec![1; 68]).0,
+    );
     let mut taken = 0;
     for part in heard.chunks(cut) {
         taken += part.len();
-        let step = if called { one.feed(part, find, &mut out) } else { other.feed(part, &mut out) };
+        let step = if called { one.receive(part, find, &mut out) } else { other.receive(part, &mut out) };
         match step {
             Ok(None) => assert!(taken <= MOST, "it takes in without end"),
             Ok(Some(secured)) => {
-                assert!(secured.torrent == TORRENT && secured.early.len() <= taken);
+                assert!(secured.torrent == TORRENT && secured.early_data.len() <= taken);
                 break;
             }
             Err(_) => break,

@@ -4,25 +4,25 @@
 use std::path::PathBuf;
 
 use sha1::{Digest, Sha1};
-use ttui::disk::layout::{LaidFile, Layout};
-use ttui::disk::record::{Base, JournalHead};
+use ttui::disk::layout::{FileEntry, Layout};
+use ttui::disk::resume_format::{JournalHeader, ResumeData};
 use ttui::swarm::geometry::Geometry;
 use ttui::wire::message::InfoHash;
 
 fn layout() -> Layout {
-    let file = |name: &str, length, offset| LaidFile { path: PathBuf::from(name), length, offset, pad: false };
+    let file = |name: &str, length, offset| FileEntry { path: PathBuf::from(name), length, offset, pad: false };
     let files = vec![file("a", 50, 0), file("b", 0, 50), file("c", 30, 50)];
     Layout::new(InfoHash([1; 20]), Geometry::new(80, 8), files, vec![[2; 20]; 10]).unwrap()
 }
 
 fn check(bytes: &[u8], layout: &Layout) {
-    if let Ok(base) = Base::decode(bytes, layout) {
+    if let Ok(base) = ResumeData::decode(bytes, layout) {
         assert_eq!(base.stamps.len(), layout.files().len());
-        let bits = [&base.written, &base.synced, &base.unsure];
+        let bits = [&base.written, &base.synced, &base.unverified];
         assert!(bits.iter().all(|bits| bits.len() == 2));
-        assert!(Base::decode(&base.encode(layout), layout).is_ok());
+        assert!(ResumeData::decode(&base.encode(layout), layout).is_ok());
     }
-    if let Ok((_, notes)) = JournalHead::decode(bytes) {
+    if let Ok((_, notes)) = JournalHeader::decode(bytes) {
         assert!(notes.len() <= bytes.len());
     }
 }

@@ -1,6 +1,6 @@
 //! The list of torrents of the last session: what is read survives being written.
 
-use ttui::engine::keep::{decode_list, encode_list};
+use ttui::engine::session_store::{decode_list, encode_list};
 
 /// One input.
 pub fn run(bytes: &[u8]) {

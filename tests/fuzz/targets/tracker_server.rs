@@ -2,8 +2,10 @@
 
 use std::net::SocketAddr;
 
-use ttui::wire::tracker::server::{AnnounceQuery, Answer, SCRAPES, encode_answer, encode_scrape, parse_scrape};
-use ttui::wire::tracker::{ScrapeCounts, decode_reply, decode_scrape};
+use ttui::wire::tracker::server::{
+    AnnounceQuery, SCRAPES, ServerAnnounceResponse, encode_announce_response, encode_scrape, parse_scrape,
+};
+use ttui::wire::tracker::{ScrapeCounts, decode_announce_response, decode_scrape};
 
 /// One input.
 pub fn run(query: &str) {
@@ -18,13 +20,13 @@ pub fn run(query: &str) {
     let Ok(it) = AnnounceQuery::parse(query) else { return };
     assert!(it.port != 0);
     let peers = [SocketAddr::from(([9, 8, 7, 6], 5)), SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, 1], 7))];
-    let answer = Answer {
+    let answer = ServerAnnounceResponse {
         interval_s: 120,
         min_interval_s: 60,
         seeds: 1,
         leechers: 2,
         peers: peers.map(|addr| (addr, it.peer_id)).to_vec(),
     };
-    let reply = decode_reply(&encode_answer(&answer, &it)).unwrap();
+    let reply = decode_announce_response(&encode_announce_response(&answer, &it)).unwrap();
     assert!(peers.iter().all(|addr| reply.peers.contains(addr)));
 }

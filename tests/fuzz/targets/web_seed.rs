@@ -13,7 +13,7 @@ pub fn run(bytes: &[u8]) {
     }
     let parts: Vec<&[u8]> = bytes.split(|byte| *byte == b'/').collect();
     let count = parts.len();
-    let Some(path) = web_seed::escaped(parts.into_iter()) else { return };
+    let Some(path) = web_seed::percent_encode_path(parts.into_iter()) else { return };
     let url = Url::parse(&web_seed::file_url("http://h.example/base/", true, &path)).unwrap();
     assert!(url.path().starts_with("/base/") && url.query().is_none() && url.fragment().is_none(), "{url}");
     assert_eq!(url.path().matches('/').count(), 1 + count, "{url}");

@@ -6,8 +6,8 @@ fn store(now: Instant) -> Store {
     Store::new(INTERVAL, now, fastrand::Rng::with_seed(7))
 }
 
-fn call(addr: &str, left: u64) -> Call {
-    Call {
+fn call(addr: &str, left: u64) -> AnnounceCall {
+    AnnounceCall {
         info_hash: InfoHash([1; 20]),
         peer_id: PeerId([2; 20]),
         addr: addr.parse().unwrap(),
@@ -18,7 +18,7 @@ fn call(addr: &str, left: u64) -> Call {
     }
 }
 
-fn addrs(answer: &Answer) -> Vec<String> {
+fn addrs(answer: &ServerAnnounceResponse) -> Vec<String> {
     let mut all: Vec<String> = answer.peers.iter().map(|(addr, _)| addr.to_string()).collect();
     all.sort();
     all
@@ -31,15 +31,15 @@ fn peers_learn_of_each_other_and_not_of_themselves() {
     assert_eq!(addrs(&store.announce(now, &call("10.0.0.1:1", 5)).unwrap()), [""; 0]);
     assert_eq!(addrs(&store.announce(now, &call("10.0.0.2:2", 0)).unwrap()), ["10.0.0.1:1"]);
     let third = store.announce(now, &call("[fd00::1]:3", 0)).unwrap();
-    // A seed has no use for a seed.
+    // A seed gets no seeds.
     assert_eq!(addrs(&third), ["10.0.0.1:1"]);
     assert_eq!((third.seeds, third.leechers), (2, 1));
-    // One that has just begun may be a magnet of aria2.
-    let begun = Call { event: AnnounceEvent::Started, ..call("[fd00::1]:3", 0) };
+    // A client that has just started may be aria2 with a magnet link.
+    let begun = AnnounceCall { event: AnnounceEvent::Started, ..call("[fd00::1]:3", 0) };
     assert_eq!(addrs(&store.announce(now, &begun).unwrap()), ["10.0.0.1:1", "10.0.0.2:2"]);
     let again = store.announce(now, &call("10.0.0.1:1", 5)).unwrap();
     assert_eq!(addrs(&again), ["10.0.0.2:2", "[fd00::1]:3"]);
-    let only_v4 = Call { same_family: true, ..call("10.0.0.1:1", 5) };
+    let only_v4 = AnnounceCall { same_family: true, ..call("10.0.0.1:1", 5) };
     assert_eq!(addrs(&store.announce(now, &only_v4).unwrap()), ["10.0.0.2:2"]);
 }
 
@@ -59,7 +59,7 @@ fn who_leaves_or_falls_silent_is_forgotten() {
     for n in 1..=4 {
         store.announce(now, &call(&format!("10.0.0.{n}:1"), 5)).unwrap();
     }
-    store.announce(now, &Call { event: AnnounceEvent::Stopped, ..call("10.0.0.2:1", 5) }).unwrap();
+    store.announce(now, &AnnounceCall { event: AnnounceEvent::Stopped, ..call("10.0.0.2:1", 5) }).unwrap();
     assert_eq!(store.totals(), (1, 3, 0));
     let later = now + INTERVAL + INTERVAL / 2;
     store.announce(later, &call("10.0.0.3:1", 5)).unwrap();
@@ -73,7 +73,7 @@ fn completion_counts_once() {
     let now = Instant::now();
     let mut store = store(now);
     store.announce(now, &call("10.0.0.1:1", 5)).unwrap();
-    let done = Call { event: AnnounceEvent::Completed, ..call("10.0.0.1:1", 0) };
+    let done = AnnounceCall { event: AnnounceEvent::Completed, ..call("10.0.0.1:1", 0) };
     store.announce(now, &done).unwrap();
     store.announce(now, &done).unwrap();
     let counts = ScrapeCounts { seeds: 1, downloaded: 1, leechers: 0 };
@@ -81,16 +81,16 @@ fn completion_counts_once() {
     assert_eq!(store.scrape(&InfoHash([9; 20])), None);
 }
 
-/// Who comes whole and goes again, over and over, leaves no torrents behind that take the room of others.
+/// Completing and stopping over and over must not fill the store with empty torrents.
 #[test]
 fn a_torrent_that_nobody_has_is_forgotten_however_often_it_was_downloaded() {
     let now = Instant::now();
     let mut store = store(now);
     for n in 0..3 * TORRENTS as u32 {
-        let mut done = Call { event: AnnounceEvent::Completed, ..call("10.0.0.1:1", 0) };
+        let mut done = AnnounceCall { event: AnnounceEvent::Completed, ..call("10.0.0.1:1", 0) };
         done.info_hash.0[..4].copy_from_slice(&n.to_be_bytes());
         store.announce(now, &done).unwrap();
-        store.announce(now, &Call { event: AnnounceEvent::Stopped, ..done }).unwrap();
+        store.announce(now, &AnnounceCall { event: AnnounceEvent::Stopped, ..done }).unwrap();
     }
     assert_eq!(
         (store.totals(), store.list.len(), store.peers_by.hosts(), store.torrents_by.hosts()),
@@ -111,7 +111,7 @@ fn seeds_are_counted_as_they_come_change_and_go() {
         ("10.0.0.2:1", 0, AnnounceEvent::Stopped, Some((0, 1))),
         ("10.0.0.1:1", 9, AnnounceEvent::Stopped, None),
     ] {
-        store.announce(now, &Call { event, ..call(addr, left) }).unwrap();
+        store.announce(now, &AnnounceCall { event, ..call(addr, left) }).unwrap();
         assert_eq!(counts(&store), after, "{addr} {event:?}");
     }
 }
@@ -123,7 +123,7 @@ fn an_answer_is_as_long_as_wanted_and_differs_from_the_next() {
     for n in 0..1000u32 {
         store.announce(now, &call(&format!("10.0.{}.{}:1", n / 250, 1 + n % 250), 5)).unwrap();
     }
-    let ask = |num_want| Call { num_want, ..call("10.0.0.1:1", 5) };
+    let ask = |num_want| AnnounceCall { num_want, ..call("10.0.0.1:1", 5) };
     let mut seen = Vec::new();
     for (wanted, got) in [(Some(0), 0), (Some(1), 1), (None, 50), (None, 50), (Some(u32::MAX), WANTED_MAX)] {
         let mut answer = addrs(&store.announce(now, &ask(wanted)).unwrap());
@@ -135,7 +135,7 @@ fn an_answer_is_as_long_as_wanted_and_differs_from_the_next() {
     assert_ne!(seen[2], seen[3]);
 }
 
-fn of(addr: &str, torrent: u32) -> Call {
+fn of(addr: &str, torrent: u32) -> AnnounceCall {
     let mut call = call(addr, 5);
     call.info_hash.0[..4].copy_from_slice(&torrent.to_be_bytes());
     call
@@ -160,7 +160,7 @@ fn one_host_does_not_fill_a_torrent_with_its_ports() {
 #[test]
 fn one_network_fills_the_torrents_and_others_get_theirs_all_the_same() {
     let now = Instant::now();
-    // A /64, a /48 and a /24.
+    // Flood from a /64, a /48 and a /24.
     let floods: [fn(u32) -> String; 3] = [
         |n| format!("[2001:db8:0:1:0:0:{:x}:{:x}]:1", n >> 16, n & 0xffff),
         |n| format!("[2001:db8:0:{:x}::{:x}:{:x}]:1", n % 60_000, n >> 16, n & 0xffff),
@@ -171,7 +171,7 @@ fn one_network_fills_the_torrents_and_others_get_theirs_all_the_same() {
         for n in 0..TORRENTS as u32 {
             store.announce(now, &of(&flood(n), n)).unwrap();
         }
-        // Its own network gets no more than it has, and nobody else is refused.
+        // At the limit, other networks are not refused: torrents of the flooding network make room.
         assert_eq!(store.totals().0, TORRENTS);
         for n in 0..50 {
             let honest = of(&format!("10.0.{n}.1:6881"), 1 << 30 | n);
@@ -190,7 +190,7 @@ fn one_network_fills_the_peers_and_others_get_in_and_all_is_given_back() {
     let now = Instant::now();
     let mut store = store(now);
     let flood = |n: u32| of(&format!("[2001:db8:0:1:0:0:{:x}:{:x}]:1", n >> 16, n & 0xffff), n % 1000);
-    // One /64 has a share of each torrent, and others make up the rest.
+    // One /64 fills the store, within the limit per host and torrent.
     for n in 0..(1000 * PEERS_TORRENT_HOST as u32).min(PEERS as u32) {
         store.announce(now, &flood(n)).unwrap();
     }

@@ -4,17 +4,17 @@ use crate::wire::tracker::AnnounceEvent;
 
 const B: u64 = BLOCK as u64;
 
-/// Files that follow each other: a length, and whether it is padding.
-fn files(of: &[(u64, bool)]) -> Vec<Span> {
+/// Creates consecutive files from pairs of length and padding flag.
+fn files(of: &[(u64, bool)]) -> Vec<FileSpan> {
     let mut offset = 0;
     let span = |(n, (length, pad)): (usize, &(u64, bool))| {
         offset += length;
-        Span { path: format!("t/{n}"), offset: offset - length, length: *length, pad: *pad, web: None }
+        FileSpan { path: format!("t/{n}"), offset: offset - length, length: *length, pad: *pad, web: None }
     };
     of.iter().enumerate().map(span).collect()
 }
 
-/// A torrent of these files in pieces of four blocks, with one tracker.
+/// Creates a torrent of these files with pieces of four blocks and one tracker.
 fn of_files(of: &[(u64, bool)], change: impl FnOnce(&mut TorrentConfig)) -> (Torrent, Instant, Vec<Effect>) {
     torrent_with(1 << 30, |config| {
         config.files = files(of);
@@ -24,7 +24,7 @@ fn of_files(of: &[(u64, bool)], change: impl FnOnce(&mut TorrentConfig)) -> (Tor
     })
 }
 
-/// A seed, which connects and gives all that it is asked for; what it was asked for.
+/// Connects a seed that sends every requested block, and returns the requests.
 fn fetch(it: &mut Torrent, now: Instant, key: u64, out: &mut Vec<Effect>) -> Vec<Block> {
     let all = crate::swarm::bitfield::Bitfield::full(it.pieces());
     out.extend(meets(it, now, key, vec![Message::Bitfield(all.to_wire()), Message::Unchoke]));
@@ -55,7 +55,7 @@ fn fetch(it: &mut Torrent, now: Instant, key: u64, out: &mut Vec<Effect>) -> Vec
     asked
 }
 
-/// What the tracker was told, each time with an answer.
+/// Answers all announces and returns their events and `left`.
 fn told(it: &mut Torrent, now: Instant, out: &mut Vec<Effect>) -> Vec<(AnnounceEvent, u64)> {
     let mut all = Vec::new();
     let mut todo = std::mem::take(out);
@@ -64,7 +64,7 @@ fn told(it: &mut Torrent, now: Instant, out: &mut Vec<Effect>) -> Vec<(AnnounceE
         for effect in todo {
             if let Effect::Announce { tracker, ask } = effect {
                 all.push((ask.event, ask.left));
-                it.handle(now, Input::Announced { tracker, result: Ok(AnnounceReply::default()) }, &mut next);
+                it.handle(now, Input::AnnounceDone { tracker, result: Ok(AnnounceResponse::default()) }, &mut next);
             }
         }
         todo = next;
@@ -74,7 +74,7 @@ fn told(it: &mut Torrent, now: Instant, out: &mut Vec<Effect>) -> Vec<(AnnounceE
 
 #[test]
 fn padding_is_asked_of_nobody_and_counted_nowhere() {
-    /// Lengths of files, and whether each is padding; bytes that count; blocks that are asked for.
+    /// Files (length, padding flag), bytes that count, and number of blocks requested.
     type Case = (&'static [(u64, bool)], u64, usize);
     let cases: [Case; 4] = [
         (&[(1000, false), (4 * B - 1000, true), (2000, false)], 3000, 2),
@@ -106,7 +106,7 @@ fn padding_is_served_to_whoever_asks_for_it() {
         let block = Block { piece: PieceIndex(0), begin: n * BLOCK, length: BLOCK };
         says(&mut it, now, 12, vec![Message::Request(block)], &mut out);
     }
-    let served = out.iter().filter(|effect| matches!(effect, Effect::Upload { .. })).count();
+    let served = out.iter().filter(|effect| matches!(effect, Effect::SendBlock { .. })).count();
     assert_eq!(served, 4);
 }
 
@@ -120,7 +120,7 @@ fn a_web_seed_is_asked_for_files_and_not_for_what_lies_between_them() {
     let mut bytes = vec![0; of.len()];
     let mut at = 0;
     while at < out.len() {
-        let Effect::Fetch { peer, fetch } = &out[at] else {
+        let Effect::WebFetch { peer, fetch } = &out[at] else {
             at += 1;
             continue;
         };
@@ -137,7 +137,7 @@ fn a_web_seed_is_asked_for_files_and_not_for_what_lies_between_them() {
             data: vec![0; block.length as usize].into(),
         };
         says(&mut it, now, peer.0, fetch.blocks.iter().map(piece).collect(), &mut out);
-        it.handle(now, Input::Fetched { peer, result: Ok(()) }, &mut out);
+        it.handle(now, Input::WebFetchDone { peer, result: Ok(()) }, &mut out);
     }
     assert_eq!(bytes, [B + 9, 0, 3 * B, 0, 5]);
 }
@@ -146,12 +146,12 @@ fn a_web_seed_is_asked_for_files_and_not_for_what_lies_between_them() {
 fn a_tracker_hears_what_of_the_whole_is_missing_and_completed_once_in_a_life() {
     use AnnounceEvent::{Completed, None, Paused, Started};
     let want = |it: &mut Torrent, now: Instant, files: &[(usize, Priority)]| {
-        it.handle(now, Input::Wish(Wish::Priority(files.to_vec())), &mut Vec::new());
+        it.handle(now, Input::Command(TorrentCommand::Priority(files.to_vec())), &mut Vec::new());
     };
     let later = |it: &mut Torrent, now: &mut Instant| {
         *now += Duration::from_secs(3600);
         let mut out = Vec::new();
-        it.handle(*now, Input::Wish(Wish::Announce(Option::None)), &mut out);
+        it.handle(*now, Input::Command(TorrentCommand::Announce(Option::None)), &mut out);
         told(it, *now, &mut out)
     };
     let skip = vec![(1, Priority::Skip)];
@@ -165,10 +165,10 @@ fn a_tracker_hears_what_of_the_whole_is_missing_and_completed_once_in_a_life() {
     assert_eq!(later(&mut it, &mut now), [(None, 8 * B)]);
     fetch(&mut it, now, 12, &mut out);
     assert_eq!(told(&mut it, now, &mut out), [(Completed, 0)]);
-    // A piece is lost and comes again; files are unwanted and wanted; it stops and starts.
+    // A lost and refetched piece, priority changes and a restart cause no second `completed`.
     let fault = DiskFault { kind: crate::swarm::job::FaultKind::Changed, text: "lost".into() };
     let block = Block { piece: PieceIndex(2), begin: 0, length: BLOCK };
-    it.handle(now, Input::Unread { peer: PeerKey(12), blocks: vec![block], fault }, &mut out);
+    it.handle(now, Input::ReadFailed { peer: PeerKey(12), blocks: vec![block], fault }, &mut out);
     assert_eq!(later(&mut it, &mut now), [(None, 4 * B)]);
     it.fault = Option::None;
     fetch(&mut it, now, 13, &mut out);
@@ -176,7 +176,7 @@ fn a_tracker_hears_what_of_the_whole_is_missing_and_completed_once_in_a_life() {
     want(&mut it, now, &[(0, Priority::Normal)]);
     assert!(it.is_complete() && told(&mut it, now, &mut out).iter().all(|(event, _)| *event != Completed));
     assert_eq!(later(&mut it, &mut now), [(None, 0)]);
-    // The next life knows of it by its record; one that was whole when it was found was completed by somebody else.
+    // `was_whole` is saved across runs. Data found complete by a check causes no `completed` either.
     for (recorded, have) in [(it.totals(), vec![0xe0]), (Totals::default(), vec![0xf0])] {
         let (mut next, now, _) = of_files(&[(16 * B, false)], |config| config.totals = recorded);
         let mut out = Vec::new();
@@ -206,14 +206,14 @@ fn totals_go_on_from_what_is_known_at_most_and_are_recorded_when_they_change() {
         std::mem::take(out).into_iter().filter_map(totals).last()
     };
     assert!(recorded(&mut out).is_some_and(|it| it.was_whole), "that it was whole is recorded at once");
-    it.handle(now, Input::Sent { peer: PeerKey(1), bytes: B }, &mut out);
+    it.handle(now, Input::BytesSent { peer: PeerKey(1), bytes: B }, &mut out);
     assert_eq!(recorded(&mut out), None);
     it.handle(now + Duration::from_secs(61), Input::Tick, &mut out);
     assert_eq!(recorded(&mut out).map(|it| it.uploaded), Some(10 * B));
-    it.handle(now + Duration::from_secs(200), Input::Sent { peer: PeerKey(1), bytes: B }, &mut out);
+    it.handle(now + Duration::from_secs(200), Input::BytesSent { peer: PeerKey(1), bytes: B }, &mut out);
     it.handle(now + Duration::from_secs(201), Input::Stop, &mut out);
     assert_eq!(recorded(&mut out).map(|it| it.uploaded), Some(11 * B));
-    // The same machine in its next run: what it recorded itself is not counted twice.
+    // A second run of the same state machine does not count its own saved totals twice.
     let before = it.totals();
     it.recall_totals(before);
     assert_eq!(it.totals(), before);
@@ -226,9 +226,9 @@ fn who_was_let_go_is_called_at_once_when_something_is_wanted_again() {
     for case in 0..3 {
         let skip = vec![(1, Priority::Skip)];
         let (mut it, now, mut out) = of_files(&[(8 * B, false), (8 * B, false)], |config| config.priorities = skip);
-        it.handle(now, Input::Found { source: Source::Tracker, addrs: vec![seed] }, &mut out);
+        it.handle(now, Input::PeersFound { source: Source::Tracker, addrs: vec![seed] }, &mut out);
         assert_eq!(dials(&out), 1);
-        let hello = Hello {
+        let hello = PeerInfo {
             addr: seed,
             outgoing: true,
             utp: false,
@@ -236,19 +236,19 @@ fn who_was_let_go_is_called_at_once_when_something_is_wanted_again() {
             reserved: Reserved::default(),
             encrypted: None,
         };
-        it.handle(now, Input::Arrived { peer: PeerKey(9), hello }, &mut out);
+        it.handle(now, Input::PeerConnected { peer: PeerKey(9), hello }, &mut out);
         says(&mut it, now, 9, vec![bits(0xf0)], &mut out);
         fetch(&mut it, now, 1, &mut out);
-        let gone = |e: &Effect| matches!(e, Effect::Drop { peer: PeerKey(9), why: Gone::Useless });
+        let gone = |e: &Effect| matches!(e, Effect::Disconnect { peer: PeerKey(9), why: DisconnectReason::Useless });
         assert!(it.is_complete() && out.iter().any(gone));
         let mut out = Vec::new();
         let soon = now + Duration::from_secs(20);
         it.handle(soon, Input::Tick, &mut out);
         assert_eq!(dials(&out), 0);
         match case {
-            0 => it.handle(soon, Input::Wish(Wish::Priority(vec![(1, Priority::Low)])), &mut out),
+            0 => it.handle(soon, Input::Command(TorrentCommand::Priority(vec![(1, Priority::Low)])), &mut out),
             1 => {
-                it.handle(soon, Input::Wish(Wish::Verify), &mut out);
+                it.handle(soon, Input::Command(TorrentCommand::Verify), &mut out);
                 it.handle(
                     soon,
                     Input::Disk(DiskDone::Checked { first: PieceIndex(0), good: vec![false; 4] }),
@@ -259,7 +259,7 @@ fn who_was_let_go_is_called_at_once_when_something_is_wanted_again() {
             _ => {
                 let fault = DiskFault { kind: crate::swarm::job::FaultKind::Changed, text: "lost".into() };
                 let block = Block { piece: PieceIndex(0), begin: 0, length: BLOCK };
-                it.handle(soon, Input::Unread { peer: PeerKey(7), blocks: vec![block], fault }, &mut out);
+                it.handle(soon, Input::ReadFailed { peer: PeerKey(7), blocks: vec![block], fault }, &mut out);
             }
         }
         it.handle(soon, Input::Tick, &mut out);

@@ -1,49 +1,49 @@
-//! How each peer was found and is spoken to, in the letters and words that the screen shows.
+//! Tests of the peer list's flags, sources and transports.
 
 use super::*;
-use crate::swarm::torrent::Method;
+use crate::swarm::torrent::CryptoMethod;
 
 #[test]
 fn a_peer_shows_how_it_was_found_and_is_spoken_to() {
     let (mut it, now, _) = torrent_with(1 << 20, |config| config.lan = true);
     let table = [
-        (Source::Dht, false, Some(Method::Rc4), "EH", "TCP, encrypted (RC4)"),
-        (Source::Pex, false, Some(Method::Plaintext), "eX", "TCP, encrypted handshake"),
+        (Source::Dht, false, Some(CryptoMethod::Rc4), "EH", "TCP, encrypted (RC4)"),
+        (Source::Pex, false, Some(CryptoMethod::Plaintext), "eX", "TCP, encrypted handshake"),
         (Source::Lan, false, None, "L", "TCP, not encrypted"),
-        (Source::Tracker, false, Some(Method::Rc4), "E", "TCP, encrypted (RC4)"),
-        (Source::Incoming, false, Some(Method::Rc4), "IE", "TCP, encrypted (RC4)"),
+        (Source::Tracker, false, Some(CryptoMethod::Rc4), "E", "TCP, encrypted (RC4)"),
+        (Source::Incoming, false, Some(CryptoMethod::Rc4), "IE", "TCP, encrypted (RC4)"),
         (Source::Incoming, false, None, "I", "TCP, not encrypted"),
         (Source::Incoming, true, None, "IP", "uTP, not encrypted"),
-        (Source::Pex, true, Some(Method::Rc4), "EPX", "uTP, encrypted (RC4)"),
-        (Source::Dht, true, Some(Method::Plaintext), "ePH", "uTP, encrypted handshake"),
+        (Source::Pex, true, Some(CryptoMethod::Rc4), "EPX", "uTP, encrypted (RC4)"),
+        (Source::Dht, true, Some(CryptoMethod::Plaintext), "ePH", "uTP, encrypted handshake"),
     ];
     for (key, (source, utp, encrypted, flags, transport)) in (1..).zip(table) {
         let addr = SocketAddr::from(([192, 168, 0, key as u8], 6881));
         let outgoing = source != Source::Incoming;
         if outgoing {
-            it.candidates.learn(now, addr, source);
+            it.peer_list.add(now, addr, source);
         }
         let (peer_id, reserved) = (PeerId([key as u8 + 10; 20]), Reserved::default());
-        let hello = Hello { addr, outgoing, utp, peer_id, reserved, encrypted };
-        it.handle(now, Input::Arrived { peer: PeerKey(key), hello }, &mut Vec::new());
-        let look = Input::Wish(Wish::Look { peer: Some(PeerKey(key)), piece: None });
+        let hello = PeerInfo { addr, outgoing, utp, peer_id, reserved, encrypted };
+        it.handle(now, Input::PeerConnected { peer: PeerKey(key), hello }, &mut Vec::new());
+        let look = Input::Command(TorrentCommand::Inspect { peer: Some(PeerKey(key)), piece: None });
         it.handle(now, look, &mut Vec::new());
         let detail = it.view(now, true).detail.unwrap();
         let row = detail.peers.iter().find(|row| row.key == key).unwrap();
-        // `K` and `?`: neither wants anything of the other yet, and neither chokes the other.
+        // Leave out `K` and `?` (neither side interested, neither choked), which all of these peers show.
         let letters: String = row.flags.chars().filter(|c| !"DdUuK?".contains(*c)).collect();
         assert_eq!((row.source, letters.as_str()), (source, flags));
         assert_eq!(detail.peer.unwrap().transport, transport, "{source:?}");
     }
 }
 
-/// Of more peers than there are slots for, some are served because it is their turn.
+/// With more interested peers than upload slots, some are unchoked optimistically.
 #[test]
 fn a_peer_that_is_served_in_turn_says_so() {
     let (mut it, now, _) = torrent_with(1 << 20, |config| config.quota.up = Some(1));
     for key in 1..=9_u8 {
         let addr = SocketAddr::from(([192, 0, 2, key], 6881));
-        let hello = Hello {
+        let hello = PeerInfo {
             addr,
             outgoing: false,
             utp: false,
@@ -52,7 +52,7 @@ fn a_peer_that_is_served_in_turn_says_so() {
             encrypted: None,
         };
         let peer = PeerKey(key.into());
-        it.handle(now, Input::Arrived { peer, hello }, &mut Vec::new());
+        it.handle(now, Input::PeerConnected { peer, hello }, &mut Vec::new());
         says(&mut it, now, u64::from(key), vec![Message::Interested], &mut Vec::new());
     }
     it.handle(now + choker::ROUND, Input::Tick, &mut Vec::new());

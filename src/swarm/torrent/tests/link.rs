@@ -1,4 +1,4 @@
-//! What a magnet link names beside trackers: places of the `.torrent`, and hosts of peers.
+//! Tests of magnet links: `.torrent` URLs and peers given by host name.
 
 use super::*;
 use crate::wire::host::HostPort;
@@ -26,7 +26,7 @@ fn tick(it: &mut Torrent, now: Instant) -> Vec<Effect> {
 }
 
 fn given(info: &'static [u8], by_user: bool) -> Input {
-    Input::Given(Box::new(Given {
+    Input::MetadataProvided(Box::new(ProvidedMetadata {
         info: bytes::Bytes::from_static(info),
         trackers: vec![vec!["http://new.example/announce".into(), "http://old.example/announce".into()]],
         web_seeds: vec!["http://seed.example/".into(), "http://more.example/".into()],
@@ -40,7 +40,7 @@ fn all_places_of_the_torrent_are_asked_at_once_and_again_after_a_while() {
     assert_eq!(asked(&out), [0, 1]);
     assert!(it.search.is_some(), "peers are asked beside them");
     let fails = |it: &mut Torrent, now, source| {
-        it.handle(now, Input::NotGiven { source, why: "it is another torrent's".into() }, &mut Vec::new());
+        it.handle(now, Input::TorrentFetchFailed { source, why: "it is another torrent's".into() }, &mut Vec::new());
     };
     for wait in [30, 60, 120, 240, 480, 960, 1920, 3600, 3600] {
         fails(&mut it, now, 1);
@@ -61,13 +61,13 @@ fn the_first_that_gives_the_metadata_is_believed_and_brings_its_sources() {
         let (mut it, now, _) = magnet();
         let mut out = Vec::new();
         it.handle(now, given(b"d4:name1:xe", by_user), &mut out);
-        assert!(out.iter().any(|e| matches!(e, Effect::Metadata(info) if info.as_ref() == b"d4:name1:xe")));
+        assert!(out.iter().any(|e| matches!(e, Effect::MetadataComplete(info) if info.as_ref() == b"d4:name1:xe")));
         assert!(out.iter().any(|e| matches!(e, Effect::Notice(text) if text.contains(from))), "{out:?}");
         assert_eq!(it.trackers().concat(), ["http://old.example/announce", "http://new.example/announce"]);
         assert_eq!(it.web_seeds(), ["http://seed.example/", "http://more.example/"]);
         let mut out = Vec::new();
         it.handle(now, given(b"d4:name1:ye", by_user), &mut out);
-        assert!(!out.iter().any(|e| matches!(e, Effect::Metadata(_))), "the second one is late");
+        assert!(!out.iter().any(|e| matches!(e, Effect::MetadataComplete(_))), "the second one is late");
         assert_eq!(asked(&tick(&mut it, now + Duration::from_secs(4000))), [0_usize; 0]);
     }
 }
@@ -79,7 +79,11 @@ fn of_a_private_torrent_only_the_user_s_own_word_counts() {
         (true, vec!["http://old.example/announce", "http://new.example/announce"], 2),
     ] {
         let (mut it, now, _) = magnet();
-        it.handle(now, Input::Wish(Wish::AddTracker("http://third.example/announce".into())), &mut Vec::new());
+        it.handle(
+            now,
+            Input::Command(TorrentCommand::AddTracker("http://third.example/announce".into())),
+            &mut Vec::new(),
+        );
         it.handle(now, given(b"d7:privatei1ee", by_user), &mut Vec::new());
         let has = it.trackers().concat();
         assert_eq!(it.web_seeds().len(), seeds);
@@ -99,19 +103,20 @@ fn hosts_of_peers_are_looked_up_a_few_at_a_time_and_judged_as_addresses_are() {
         config.trackers = vec![vec!["http://t.example/announce".into()]];
     });
     let names = |out: &[Effect]| -> Vec<(Source, usize)> {
-        let named =
-            |e: &Effect| if let Effect::LookUp { source, names } = e { Some((*source, names.len())) } else { None };
+        let named = |e: &Effect| {
+            if let Effect::ResolveHosts { source, names } = e { Some((*source, names.len())) } else { None }
+        };
         out.iter().filter_map(named).collect()
     };
     assert_eq!(names(&out), [(Source::Link, 2)]);
     let mut out = Vec::new();
-    let reply = AnnounceReply { named_peers: hosts, ..AnnounceReply::default() };
-    it.handle(now, Input::Announced { tracker: 0, result: Ok(reply) }, &mut out);
+    let reply = AnnounceResponse { named_peers: hosts, ..AnnounceResponse::default() };
+    it.handle(now, Input::AnnounceDone { tracker: 0, result: Ok(reply) }, &mut out);
     assert_eq!(names(&out), [(Source::Tracker, limits::PEER_NAMES)]);
     let addrs: Vec<SocketAddr> =
         ["127.0.0.1:5", "9.9.9.9:6", "0.0.0.0:7", "224.0.0.1:8", "[fe80::1]:9"].map(|a| a.parse().unwrap()).to_vec();
     let mut out = Vec::new();
-    it.handle(now, Input::LookedUp { source: Source::Tracker, addrs, missing: 3 }, &mut out);
+    it.handle(now, Input::HostsResolved { source: Source::Tracker, addrs, missing: 3 }, &mut out);
     let called: Vec<u16> =
         out.iter().filter_map(|e| if let Effect::Dial { addr, .. } = e { Some(addr.port()) } else { None }).collect();
     assert_eq!((called.len(), called.contains(&5), called.contains(&6)), (2, true, true));
@@ -121,7 +126,7 @@ fn hosts_of_peers_are_looked_up_a_few_at_a_time_and_judged_as_addresses_are() {
 fn web_seeds_that_are_added_are_asked_once_each() {
     let (mut it, now, _) = torrent_with(1 << 20, |config| config.web_seeds = vec!["http://a.example/".into()]);
     let more = ["http://a.example/", "http://b.example/", "http://b.example/"].map(str::to_owned).to_vec();
-    it.handle(now, Input::Wish(Wish::AddWebSeeds(more)), &mut Vec::new());
+    it.handle(now, Input::Command(TorrentCommand::AddWebSeeds(more)), &mut Vec::new());
     assert_eq!(it.web_seeds(), ["http://a.example/", "http://b.example/"]);
     let row = it.view(now, true).detail.unwrap().sources.into_iter().find(|row| row.source == Source::Web).unwrap();
     assert_eq!((row.known, row.connected), (2, 2));

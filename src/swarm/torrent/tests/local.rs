@@ -1,8 +1,8 @@
-//! Peers of the local network.
+//! Tests of local service discovery (LSD).
 
 use super::*;
 
-/// A torrent that looks for peers on the local network, with what its start asked for.
+/// Returns a torrent with LSD enabled, and the effects of its start.
 fn local(change: impl FnOnce(&mut TorrentConfig)) -> (Torrent, Instant, Vec<Effect>) {
     let (it, now) = torrent(1 << 20);
     let mut config = TorrentConfig { lan: true, ..it.config };
@@ -13,7 +13,7 @@ fn local(change: impl FnOnce(&mut TorrentConfig)) -> (Torrent, Instant, Vec<Effe
 }
 
 fn said_local(out: &[Effect]) -> usize {
-    out.iter().filter(|effect| matches!(effect, Effect::AnnounceLan)).count()
+    out.iter().filter(|effect| matches!(effect, Effect::AnnounceLsd)).count()
 }
 
 #[test]
@@ -31,7 +31,7 @@ fn it_is_announced_to_the_local_network_while_it_runs() {
     let now = now + Duration::from_secs(120);
     assert_eq!(tick(&mut it, now + Duration::from_secs(299), Input::Tick), 0);
     assert_eq!(tick(&mut it, now + Duration::from_secs(300), Input::Tick), 1);
-    assert_eq!(tick(&mut it, now + Duration::from_secs(310), Input::Wish(Wish::Announce(None))), 0);
+    assert_eq!(tick(&mut it, now + Duration::from_secs(310), Input::Command(TorrentCommand::Announce(None))), 0);
     assert_eq!(tick(&mut it, now + Duration::from_secs(360), Input::Tick), 1, "a wish waits for its minute");
     it.handle(now + Duration::from_secs(361), Input::Stop, &mut Vec::new());
     assert_eq!(tick(&mut it, now + Duration::from_secs(9000), Input::Tick), 0);
@@ -41,9 +41,9 @@ fn it_is_announced_to_the_local_network_while_it_runs() {
 fn peers_of_the_local_network_are_called_first_and_marked() {
     let (mut it, now, _) = local(|_| ());
     let addr = |n: u8| SocketAddr::from(([192, 168, 0, n], 6881));
-    it.candidates.learn(now, addr(1), Source::Tracker);
+    it.peer_list.add(now, addr(1), Source::Tracker);
     let mut out = Vec::new();
-    it.handle(now, Input::Found { source: Source::Lan, addrs: vec![addr(7), addr(8), addr(7)] }, &mut out);
+    it.handle(now, Input::PeersFound { source: Source::Lan, addrs: vec![addr(7), addr(8), addr(7)] }, &mut out);
     let dialled: Vec<u8> = out
         .iter()
         .filter_map(|effect| match effect {
@@ -52,7 +52,7 @@ fn peers_of_the_local_network_are_called_first_and_marked() {
         })
         .collect();
     assert!(matches!(dialled[..], [7, 8, 1] | [8, 7, 1]), "{dialled:?}");
-    let hello = |n, outgoing, addr| Hello {
+    let hello = |n, outgoing, addr| PeerInfo {
         addr,
         outgoing,
         peer_id: PeerId([n; 20]),
@@ -60,7 +60,7 @@ fn peers_of_the_local_network_are_called_first_and_marked() {
         utp: false,
         encrypted: None,
     };
-    let arrived = Input::Arrived { peer: PeerKey(1), hello: hello(9, true, addr(8)) };
+    let arrived = Input::PeerConnected { peer: PeerKey(1), hello: hello(9, true, addr(8)) };
     it.handle(now, arrived, &mut Vec::new());
     let source = |it: &Torrent| it.view(now, true).detail.unwrap().peers[0].source;
     assert_eq!(source(&it), Source::Lan);
@@ -69,16 +69,16 @@ fn peers_of_the_local_network_are_called_first_and_marked() {
     assert_eq!((row.known, row.connected, row.status.as_str()), (2, 1, "2 addresses known"));
     assert_eq!((row.last, row.next.is_some()), (Some(Duration::ZERO), true));
 
-    // One that called us from another port is known by its host, before it says so or after.
+    // An incoming peer with another source port is matched by its host, before and after its LSD announce.
     let (mut it, now, _) = local(|_| ());
     let from = SocketAddr::from(([192, 168, 0, 8], 40_000));
-    it.handle(now, Input::Arrived { peer: PeerKey(1), hello: hello(9, false, from) }, &mut Vec::new());
+    it.handle(now, Input::PeerConnected { peer: PeerKey(1), hello: hello(9, false, from) }, &mut Vec::new());
     assert_eq!(source(&it), Source::Incoming);
-    it.handle(now, Input::Found { source: Source::Lan, addrs: vec![addr(8)] }, &mut Vec::new());
+    it.handle(now, Input::PeersFound { source: Source::Lan, addrs: vec![addr(8)] }, &mut Vec::new());
     assert_eq!(source(&it), Source::Lan);
-    it.handle(now, Input::Gone { peer: PeerKey(1), why: Gone::Closed }, &mut Vec::new());
-    it.handle(now, Input::Found { source: Source::Lan, addrs: vec![addr(8)] }, &mut Vec::new());
-    it.handle(now, Input::Arrived { peer: PeerKey(2), hello: hello(9, false, from) }, &mut Vec::new());
+    it.handle(now, Input::PeerDisconnected { peer: PeerKey(1), why: DisconnectReason::Closed }, &mut Vec::new());
+    it.handle(now, Input::PeersFound { source: Source::Lan, addrs: vec![addr(8)] }, &mut Vec::new());
+    it.handle(now, Input::PeerConnected { peer: PeerKey(2), hello: hello(9, false, from) }, &mut Vec::new());
     assert_eq!(source(&it), Source::Lan);
 }
 
@@ -88,7 +88,7 @@ fn a_private_torrent_neither_speaks_nor_listens_there() {
     assert_eq!(said_local(&out), 0);
     let addrs = vec![SocketAddr::from(([192, 168, 0, 7], 6881))];
     let mut out = Vec::new();
-    it.handle(now, Input::Found { source: Source::Lan, addrs }, &mut out);
+    it.handle(now, Input::PeersFound { source: Source::Lan, addrs }, &mut out);
     assert!(out.is_empty() && it.view(now, true).known == 0);
     assert!(it.view(now, true).detail.unwrap().sources.is_empty());
 }
@@ -99,11 +99,11 @@ fn limits_hold_for_the_local_network_unless_the_user_says_otherwise() {
         [(false, Source::Lan, false), (true, Source::Lan, true), (true, Source::Tracker, false)]
     {
         let (mut it, now, _) = local(|config| config.lan_unlimited = unlimited);
-        let limits = Wish::Limits { down: Some(1 << 10), up: Some(1 << 10) };
-        it.handle(now, Input::Wish(limits), &mut Vec::new());
+        let limits = TorrentCommand::Limits { down: Some(1 << 10), up: Some(1 << 10) };
+        it.handle(now, Input::Command(limits), &mut Vec::new());
         let addr = SocketAddr::from(([192, 168, 0, 7], 6881));
-        it.handle(now, Input::Found { source, addrs: vec![addr] }, &mut Vec::new());
-        let hello = Hello {
+        it.handle(now, Input::PeersFound { source, addrs: vec![addr] }, &mut Vec::new());
+        let hello = PeerInfo {
             addr,
             outgoing: true,
             utp: false,
@@ -111,8 +111,8 @@ fn limits_hold_for_the_local_network_unless_the_user_says_otherwise() {
             reserved: Reserved::default(),
             encrypted: None,
         };
-        it.handle(now, Input::Arrived { peer: PeerKey(1), hello }, &mut Vec::new());
-        // A bucket begins empty, and gives once it holds anything.
+        it.handle(now, Input::PeerConnected { peer: PeerKey(1), hello }, &mut Vec::new());
+        // A token bucket starts empty and grants a request once it holds any token.
         let now = now + Duration::from_secs(1);
         let (mut out, mut now) = (Vec::new(), now);
         says(&mut it, now, 1, vec![bits(0xc0), Message::Unchoke], &mut out);

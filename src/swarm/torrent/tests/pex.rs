@@ -1,13 +1,13 @@
-//! Peers tell of peers, and of what they lost.
+//! Tests of PEX and lt_donthave.
 
 use super::*;
-use crate::wire::extension::pex::{Flags, Pex};
+use crate::wire::extension::pex::{Pex, PexFlags};
 use crate::wire::extension::{Handshake, ours};
 
-/// A caller that speaks the extension protocol, exchanges peers and listens.
+/// Connects an incoming peer that supports PEX and announces a listening port.
 fn calls(it: &mut Torrent, now: Instant, key: u64, at: [u8; 4]) -> Vec<Effect> {
     let reserved = Reserved([0, 0, 0, 0, 0, 0x10, 0, 0]);
-    let hello = Hello {
+    let hello = PeerInfo {
         addr: (at, 40_000).into(),
         outgoing: false,
         peer_id: PeerId([key as u8 + 10; 20]),
@@ -16,7 +16,7 @@ fn calls(it: &mut Torrent, now: Instant, key: u64, at: [u8; 4]) -> Vec<Effect> {
         encrypted: None,
     };
     let mut out = Vec::new();
-    it.handle(now, Input::Arrived { peer: PeerKey(key), hello }, &mut out);
+    it.handle(now, Input::PeerConnected { peer: PeerKey(key), hello }, &mut out);
     let handshake = Handshake { port: Some(6881), ut_pex: Some(9), ..Handshake::default() };
     says(it, now, key, vec![message(0, handshake.encode())], &mut out);
     out
@@ -26,7 +26,7 @@ fn message(id: u8, payload: Vec<u8>) -> Message {
     Message::Extended { id, payload: payload.into() }
 }
 
-/// What is told of peers: to whom, and the addresses.
+/// Returns the PEX messages that were sent: receiver and addresses.
 fn told(out: &[Effect]) -> Vec<(u64, Vec<String>)> {
     let words = |effect: &Effect| match effect {
         Effect::Send { peer, message: Message::Extended { id: 9, payload } } => {
@@ -44,7 +44,7 @@ fn dialled(out: &[Effect]) -> Vec<String> {
 }
 
 fn pex(addrs: &[&str]) -> Message {
-    let added = addrs.iter().map(|addr| (addr.parse().unwrap(), Flags::default())).collect();
+    let added = addrs.iter().map(|addr| (addr.parse().unwrap(), PexFlags::default())).collect();
     message(ours::UT_PEX, Pex { added, dropped: Vec::new() }.encode())
 }
 
@@ -76,7 +76,10 @@ fn peers_are_told_of_each_other_and_their_word_is_followed() {
     let mut out = Vec::new();
     says(&mut it, now, 2, (0..60).map(|_| pex(&["9.0.7.7:7"])).collect(), &mut out);
     assert!(dialled(&out).is_empty());
-    assert!(out.iter().any(|effect| matches!(effect, Effect::Drop { why: Gone::Misbehaved(_), .. })));
+    assert!(
+        out.iter()
+            .any(|effect| matches!(effect, Effect::Disconnect { why: DisconnectReason::ProtocolViolation(_), .. }))
+    );
 }
 
 #[test]
@@ -107,7 +110,7 @@ fn a_private_torrent_tells_nobody_and_heeds_nobody() {
     }
 }
 
-/// What was to be told in the next minute is told to nobody either.
+/// PEX messages due within the next minute are not sent any more.
 #[test]
 fn a_magnet_that_turns_out_to_be_private_tells_nobody_any_more() {
     let (mut it, now, _) = torrent_with(1 << 20, |config| config.geometry = Geometry::new(0, 1));
@@ -115,7 +118,7 @@ fn a_magnet_that_turns_out_to_be_private_tells_nobody_any_more() {
     assert_eq!(told(&calls(&mut it, now, 2, [9, 0, 1, 2])).len(), 2);
     calls(&mut it, now, 3, [9, 0, 2, 3]);
     let mut out = Vec::new();
-    it.pass_on(now, bytes::Bytes::from_static(b"d7:privatei1ee"), &mut out);
+    it.emit_metadata(now, bytes::Bytes::from_static(b"d7:privatei1ee"), &mut out);
     it.handle(now + limits::PEX_INTERVAL, Input::Tick, &mut out);
     out.extend(calls(&mut it, now + limits::PEX_INTERVAL, 4, [9, 0, 3, 4]));
     it.handle(now + 2 * limits::PEX_INTERVAL, Input::Tick, &mut out);
@@ -131,18 +134,18 @@ fn a_piece_that_a_peer_lost_is_not_asked_of_it() {
     says(&mut it, now, 1, vec![bits(0b1000_0000), lost(0), lost(0), lost(7), lost(200), Message::Unchoke], &mut out);
     assert_eq!(requests(&out), []);
     let row = &it.view(now, true).detail.unwrap().peers[0];
-    assert!(row.done == 0.0 && !row.interesting);
+    assert!(row.done == 0.0 && !row.am_interested);
 }
 
 #[test]
 fn two_that_want_nothing_part() {
     let (mut it, now) = torrent(1 << 20);
     let all = (0..8).map(|_| Priority::Skip).enumerate().collect();
-    it.handle(now, Input::Wish(Wish::Priority(all)), &mut Vec::new());
+    it.handle(now, Input::Command(TorrentCommand::Priority(all)), &mut Vec::new());
     assert!(it.is_complete());
     let mut out = calls(&mut it, now, 1, [9, 0, 0, 1]);
-    assert!(!out.iter().any(|effect| matches!(effect, Effect::Drop { .. })));
+    assert!(!out.iter().any(|effect| matches!(effect, Effect::Disconnect { .. })));
     let only = Handshake { upload_only: Some(true), ..Handshake::default() };
     says(&mut it, now, 1, vec![message(0, only.encode())], &mut out);
-    assert!(out.iter().any(|effect| matches!(effect, Effect::Drop { why: Gone::Useless, .. })));
+    assert!(out.iter().any(|effect| matches!(effect, Effect::Disconnect { why: DisconnectReason::Useless, .. })));
 }

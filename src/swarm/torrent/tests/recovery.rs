@@ -1,4 +1,4 @@
-//! Faults of the disk: what is asked of whom while one lasts, and how it ends.
+//! Tests of disk errors: requests stop, the disk is probed, and the download resumes.
 
 use std::time::Duration;
 
@@ -9,14 +9,14 @@ use crate::swarm::job::{DiskDone, DiskFault, DiskJob, FaultKind, Probe};
 use crate::swarm::view::State;
 
 const FULL: FaultKind = FaultKind::Full;
-const PASSING: FaultKind = FaultKind::Passing;
+const PASSING: FaultKind = FaultKind::Temporary;
 const OTHER: FaultKind = FaultKind::Other;
 
 fn fault(kind: FaultKind, text: &str) -> DiskFault {
     DiskFault { kind, text: text.into() }
 }
 
-/// A torrent that has some pieces, and a peer that has all and is asked for the others.
+/// Returns a torrent with the pieces `have`, and a seed from which it has requested the others.
 fn with_peer(have: u8) -> (Torrent, Instant) {
     let (mut it, now, _) = torrent_with(1 << 20, |_| ());
     if have > 0 {
@@ -54,7 +54,7 @@ fn notices(out: &[Effect]) -> Vec<&str> {
     out.iter().filter(|e| text(e)).map(|e| if let Effect::Notice(text) = e { text.as_str() } else { "" }).collect()
 }
 
-/// Lets the time come for the next try, and says after how long it did.
+/// Advances the time to the next disk job and returns the seconds passed.
 fn wait(it: &mut Torrent, now: &mut Instant) -> (u64, Vec<Effect>) {
     let began = *now;
     loop {
@@ -77,7 +77,7 @@ fn after_a_fault_nothing_is_asked_before_a_write_at_the_same_place_has_succeeded
         assert_eq!(notices(&out), [text]);
         let cancelled = out.iter().filter(|e| matches!(e, Effect::Send { message: Message::Cancel(_), .. })).count();
         assert!(cancelled > 0 && requests(&out).is_empty());
-        // What was under way fails in the same manner: that is said once, and tried no sooner.
+        // Further writes fail with the same error: no second notice, no earlier probe.
         assert!(notices(&does(&mut it, now, failed(text))).is_empty());
         let view = it.view(now, false);
         assert_eq!((view.state, view.fault, view.error.as_deref()), (State::Error, Some(kind), Some(text)));
@@ -85,20 +85,24 @@ fn after_a_fault_nothing_is_asked_before_a_write_at_the_same_place_has_succeeded
         for pause in [5, 10, 20, 40, 60, 60] {
             let (waited, out) = wait(&mut it, &mut now);
             assert_eq!((waited, jobs(&out)), (pause, vec![format!("{:?}", Probe::Write(PieceIndex(piece)))]));
-            let out = does(&mut it, now, DiskDone::Room(Err(fault(kind, text))));
+            let out = does(&mut it, now, DiskDone::ProbeDone(Err(fault(kind, text))));
             assert!(notices(&out).is_empty() && requests(&out).is_empty());
-            // Others come and go meanwhile, and are not asked either.
+            // Peers that connect meanwhile get no requests either.
             assert!(requests(&meets(&mut it, now, 2, vec![bits(0xff), Message::Unchoke])).is_empty());
-            it.handle(now, Input::Gone { peer: PeerKey(2), why: Gone::Closed }, &mut Vec::new());
+            it.handle(
+                now,
+                Input::PeerDisconnected { peer: PeerKey(2), why: DisconnectReason::Closed },
+                &mut Vec::new(),
+            );
         }
         wait(&mut it, &mut now);
-        let out = does(&mut it, now, DiskDone::Room(Ok(())));
+        let out = does(&mut it, now, DiskDone::ProbeDone(Ok(())));
         assert!(notices(&out)[0].contains("going on") && !requests(&out).is_empty());
         assert_eq!(it.view(now, false).state, State::Downloading);
-        // One that is back at once is waited for as before; a piece that was written ends that.
+        // The pause stays long if the error returns at once; a verified piece resets the pause.
         does(&mut it, now, failed(text));
         assert_eq!(wait(&mut it, &mut now).0, 60);
-        does(&mut it, now, DiskDone::Room(Ok(())));
+        does(&mut it, now, DiskDone::ProbeDone(Ok(())));
         does(&mut it, now, DiskDone::Verified { piece: PieceIndex(1), blocks: Vec::new() });
         does(&mut it, now, failed(text));
         assert_eq!(wait(&mut it, &mut now).0, 5);
@@ -116,15 +120,15 @@ fn what_could_not_be_read_is_hashed_when_it_can_be_and_not_fetched() {
         let blocks = pieces.iter().map(|n| Block { piece: PieceIndex(*n), begin: 0, length: BLOCK }).collect();
         let mut out = Vec::new();
         let words = fault(kind, "cannot read it");
-        it.handle(now, Input::Unread { peer: PeerKey(3), blocks, fault: words }, &mut out);
+        it.handle(now, Input::ReadFailed { peer: PeerKey(3), blocks, fault: words }, &mut out);
         assert_eq!((notices(&out), it.view(now, false).state), (vec!["cannot read it"], State::Error));
         assert_eq!(jobs(&wait(&mut it, &mut now).1), ["Read"]);
-        assert_eq!(jobs(&does(&mut it, now, DiskDone::Room(Ok(())))), [runs]);
-        // Once more in vain, then not.
+        assert_eq!(jobs(&does(&mut it, now, DiskDone::ProbeDone(Ok(())))), [runs]);
+        // The first check fails, the second succeeds.
         does(&mut it, now, DiskDone::CheckDone(Some(fault(kind, "cannot read it"))));
         let (waited, out) = wait(&mut it, &mut now);
         assert_eq!((waited, jobs(&out)), (10, vec!["Read".to_owned()]));
-        does(&mut it, now, DiskDone::Room(Ok(())));
+        does(&mut it, now, DiskDone::ProbeDone(Ok(())));
         for piece in &pieces {
             does(&mut it, now, DiskDone::Checked { first: PieceIndex(*piece), good: vec![true] });
         }
@@ -139,14 +143,14 @@ fn what_could_not_be_read_is_hashed_when_it_can_be_and_not_fetched() {
 fn a_check_that_meets_a_fault_is_made_up_for() {
     for (lost, asked) in [(vec![1], 4), (vec![6, 7], 8), (vec![], 0)] {
         let (mut it, mut now) = with_peer(0xff);
-        it.handle(now, Input::Wish(Wish::Verify), &mut Vec::new());
+        it.handle(now, Input::Command(TorrentCommand::Verify), &mut Vec::new());
         let good = (0..PIECES).map(|n| n < 4).collect();
         does(&mut it, now, DiskDone::Checked { first: PieceIndex(0), good });
         does(&mut it, now, DiskDone::CheckDone(Some(fault(OTHER, "a folder is in its place"))));
         assert_eq!(it.view(now, false).state, State::Error);
         assert!(requests(&meets(&mut it, now, 4, vec![bits(0xff), Message::Unchoke])).is_empty());
         wait(&mut it, &mut now);
-        assert_eq!(jobs(&does(&mut it, now, DiskDone::Room(Ok(())))), ["[4..8]"]);
+        assert_eq!(jobs(&does(&mut it, now, DiskDone::ProbeDone(Ok(())))), ["[4..8]"]);
         let good = (4..PIECES).map(|n| !lost.contains(&n)).collect();
         does(&mut it, now, DiskDone::Checked { first: PieceIndex(4), good });
         let out = does(&mut it, now, DiskDone::CheckDone(None));
@@ -175,7 +179,7 @@ fn files_that_others_remove_are_found_and_fetched_again() {
             _ => {
                 let blocks = vec![Block { piece: PieceIndex(5), begin: 0, length: BLOCK }];
                 let mut out = Vec::new();
-                it.handle(now, Input::Unread { peer: PeerKey(1), blocks, fault: lost("a is missing") }, &mut out);
+                it.handle(now, Input::ReadFailed { peer: PeerKey(1), blocks, fault: lost("a is missing") }, &mut out);
                 out
             }
         };

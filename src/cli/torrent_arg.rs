@@ -1,0 +1,49 @@
+//! Parses a TORRENT argument: path, magnet link, info-hash or URL.
+
+use color_eyre::eyre::{WrapErr, eyre};
+
+use super::Common;
+use crate::config::Config;
+use crate::engine::add::{self, fetch};
+use crate::engine::announce::{Announcer, AnnouncerConfig};
+use crate::engine::threads::ThreadGroup;
+use crate::wire::link::{self, Link};
+use crate::wire::magnet::Magnet;
+use crate::wire::metainfo::Metainfo;
+
+/// A torrent that was named on the command line.
+#[derive(Clone, Debug)]
+pub enum TorrentArg {
+    /// A `.torrent` file and its raw bytes.
+    Torrent(Box<Metainfo>, Vec<u8>),
+    /// A magnet link or an info-hash.
+    Magnet(Magnet),
+}
+
+/// Reads a TORRENT argument: a path of a `.torrent`, a magnet link, an info-hash or an http(s) URL.
+///
+/// # Errors
+/// The argument cannot be read or fetched, or is not a torrent: a sentence that names it.
+pub fn read(what: &str, common: &Common) -> color_eyre::Result<TorrentArg> {
+    let by_http = |url: &str| {
+        let config = Config::load(common.clone())?;
+        let announcing = AnnouncerConfig { bind: config.bind, ..AnnouncerConfig::default() };
+        let announcer = Announcer::start(&ThreadGroup::default(), &announcing);
+        fetch(url, &announcer.map_err(|why| format!("{url} cannot be fetched: {why}"))?)
+    };
+    match add::read(what, by_http).map_err(|why| eyre!(why))? {
+        add::TorrentSource::Magnet(magnet) => Ok(TorrentArg::Magnet(*magnet)),
+        add::TorrentSource::Torrent(bytes) => {
+            let it = Metainfo::parse(&bytes).wrap_err_with(|| format!("cannot use {what}"))?;
+            Ok(TorrentArg::Torrent(Box::new(it), bytes))
+        }
+    }
+}
+
+/// Returns the torrents of a command line. An argument with line breaks that begins with a magnet link is one link
+/// broken over several lines, or several links.
+#[must_use]
+pub fn each(torrents: &[String]) -> Vec<String> {
+    let several = |text: &String| text.contains('\n') && matches!(Link::find(text), Some(Link::Magnet(_)));
+    torrents.iter().flat_map(|text| if several(text) { link::lines(text) } else { vec![text.clone()] }).collect()
+}

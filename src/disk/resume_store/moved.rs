@@ -1,0 +1,24 @@
+//! The record of a torrent that was moved.
+
+use std::io;
+
+use super::ResumeStore;
+use crate::disk::layout::Layout;
+use crate::disk::stamps::FileStamp;
+
+impl ResumeStore {
+    /// Takes files that were `as_left` before they were moved to be so in their new place: a move touches them.
+    ///
+    /// # Errors
+    /// The system's. The record is then as it was, and the files are checked.
+    pub fn has_moved(&self, layout: &Layout, as_left: &dyn Fn(usize, FileStamp) -> bool) -> io::Result<()> {
+        let Ok(Some((mut base, _))) = self.read_base(&self.record(), layout) else { return Ok(()) };
+        for (n, stamp) in base.stamps.iter_mut().enumerate() {
+            if let Some(stamp) = stamp.as_mut().filter(|stamp| as_left(n, **stamp)) {
+                stamp.touched = 0;
+            }
+        }
+        self.write_new(&base.encode(layout), true)?;
+        self.rename_new(false)
+    }
+}

@@ -1,0 +1,164 @@
+//! Blocking file operations for user commands: writing the config file, exporting `.torrent` files, opening a folder in
+//! the system's file manager. They run on the task pool.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::api::Setting;
+use crate::config::{Settings, edit, keys, parse, text};
+use crate::disk::atomic_file;
+use crate::disk::torrent_file::read_torrent;
+use crate::wire::metainfo::paths::{PathRules, printable};
+
+/// A file manager that has not failed after this time counts as successful.
+const SHOWS: Duration = Duration::from_secs(2);
+/// Polling interval for the exit of the file manager.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// Writes settings into a config file, creating it if needed. Returns all settings in the file.
+///
+/// # Errors
+/// Returns a message for the user if the file or a value is invalid. The file is unchanged then.
+pub fn write_settings(path: &Path, settings: &[Setting]) -> Result<Settings, String> {
+    let old = if path.exists() { text(path)? } else { String::new() };
+    // Checked first, so that an existing error is not blamed on the new value.
+    parse(path, &old)?;
+    if let Some((key, _)) = settings.iter().find(|(key, _)| keys::expected_value(key).is_none()) {
+        return Err(format!("there is no key {key} of the config file {}", path.display()));
+    }
+    let new = edit::edit(&old, settings)
+        .map_err(|why| format!("the config file {} cannot be changed: {why}", path.display()))?;
+    let now = parse(path, &new).map_err(|why| format!("nothing was changed: with that, {why}"))?;
+    atomic_file::rewrite(path, new.as_bytes())
+        .map_err(|why| format!("the config file {} cannot be written: {why}", path.display()))?;
+    Ok(now)
+}
+
+/// Copies a `.torrent` file as received, from memory or from the state folder, to a path. Returns the path written.
+///
+/// If `to` is a folder, the file is named after the torrent.
+///
+/// # Errors
+/// Returns a clause for the user: no saved file, the path exists already, or it cannot be written.
+pub fn export(held: Option<Bytes>, kept: Option<&Path>, name: &str, to: &Path) -> Result<PathBuf, String> {
+    let bytes = match (held, kept) {
+        (Some(bytes), _) => bytes,
+        (None, Some(path)) => Bytes::from(read_torrent(path).map_err(|why| why.to_string())?),
+        (None, None) => return Err("it was not kept".to_owned()),
+    };
+    let as_folder = to.as_os_str().as_encoded_bytes().ends_with(b"/") || to.is_dir();
+    let path = match as_folder {
+        true => {
+            fs::create_dir_all(to).map_err(|why| format!("the folder {} cannot be made: {why}", to.display()))?;
+            to.join(file_name(name))
+        }
+        false => to.to_path_buf(),
+    };
+    let failed = |why: io::Error| match why.kind() {
+        io::ErrorKind::AlreadyExists => format!("{} is there already; name another file", path.display()),
+        io::ErrorKind::NotFound => format!("{} cannot be written: its folder is not there", path.display()),
+        _ => format!("{} cannot be written: {why}", path.display()),
+    };
+    let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
+    if let Err(why) = file.write_all(&bytes).and_then(|()| file.sync_all()) {
+        let _ = fs::remove_file(&path);
+        return Err(failed(why));
+    }
+    Ok(path)
+}
+
+/// Returns the file name of the `.torrent` file for a torrent name.
+fn file_name(name: &str) -> String {
+    const ENDING: &str = ".torrent";
+    let name = printable(name.as_bytes(), PathRules::NATIVE).unwrap_or_else(|| "_".to_owned());
+    let mut end = name.len().min(crate::limits::PATH_COMPONENT - ENDING.len());
+    while !name.is_char_boundary(end) {
+        end -= 1;
+    }
+    format!("{}{ENDING}", &name[..end])
+}
+
+/// Opens a folder, or its nearest existing ancestor, in the system's file manager.
+///
+/// # Errors
+/// Returns a message for the user.
+pub fn open_folder(folder: &Path) -> Result<(), String> {
+    let there = folder.ancestors().find(|path| path.is_dir()).unwrap_or(folder);
+    let mut absent = Vec::new();
+    let mut last = None;
+    for command in open::commands(there) {
+        let program = command.get_program().to_string_lossy().into_owned();
+        match shows(command) {
+            Ok(()) => return Ok(()),
+            Err(why) if why.kind() == io::ErrorKind::NotFound => absent.push(program),
+            Err(why) => last = Some(format!("{program}: {why}")),
+        }
+    }
+    let why = last.unwrap_or_else(|| format!("none of {} is installed", absent.join(", ")));
+    Err(format!("{} cannot be shown: {why}", there.display()))
+}
+
+/// Starts a file manager and waits briefly for a failure.
+fn shows(mut command: Command) -> io::Result<()> {
+    // Its output would corrupt the terminal interface.
+    let mut child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let until = Instant::now() + SHOWS;
+    loop {
+        match child.try_wait()? {
+            Some(status) if status.success() => return Ok(()),
+            Some(status) => return Err(io::Error::other(format!("it ended with {status}"))),
+            None if Instant::now() < until => std::thread::sleep(LOOK),
+            // Some file managers keep running while the folder is open.
+            None => return Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn setting(key: &str, value: &str) -> Vec<Setting> {
+        vec![(key.to_owned(), Some(value.to_owned()))]
+    }
+
+    #[test]
+    fn a_file_is_made_and_what_is_wrong_changes_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("ttui/config.toml");
+        assert_eq!(write_settings(&path, &setting("port", "7000")).unwrap().port, Some(7000));
+        for (key, value, words) in [
+            ("port", "70000", "0 to 65535"),
+            ("prot", "7", "no key prot"),
+            ("theme", "dark", "theme cannot be dark"),
+            ("theme", "\"blue\"", "\"contrast\""),
+        ] {
+            let why = write_settings(&path, &setting(key, value)).unwrap_err();
+            assert!(why.contains(words) && why.contains("config.toml") && !why.contains('\n'), "{why}");
+        }
+        assert_eq!(fs::read_to_string(&path).unwrap(), "port = 7000\n");
+        fs::write(&path, "port = = 1\n# mine\n").unwrap();
+        assert!(write_settings(&path, &setting("port", "7000")).unwrap_err().contains("line 1"));
+        assert_eq!(fs::read_to_string(&path).unwrap(), "port = = 1\n# mine\n");
+    }
+
+    #[test]
+    fn an_export_never_writes_over_anything() {
+        let dir = tempfile::tempdir().unwrap();
+        let bytes = || Some(Bytes::from_static(b"d4:infode"));
+        let path = export(bytes(), None, "a film", dir.path()).unwrap();
+        assert_eq!(path, dir.path().join("a film.torrent"));
+        assert_eq!(fs::read(&path).unwrap(), b"d4:infode");
+        assert!(export(bytes(), None, "a film", dir.path()).unwrap_err().contains("already"));
+        let other = export(None, Some(&path), "x", &dir.path().join("other")).unwrap();
+        assert_eq!(fs::read(other).unwrap(), b"d4:infode");
+        assert!(export(bytes(), None, "x", &dir.path().join("no/where")).unwrap_err().contains("folder"));
+        assert!(export(None, None, "x", dir.path()).is_err());
+        assert_eq!(file_name(&"é".repeat(300)).len(), 255 - 1);
+    }
+}

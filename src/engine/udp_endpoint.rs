@@ -1,0 +1,291 @@
+//! The UDP endpoint shared by the DHT and uTP. One thread demultiplexes incoming packets and drives both protocols.
+//! No socket is opened if both are disabled.
+
+use std::io::{self, ErrorKind};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, unbounded};
+use mio::net::UdpSocket;
+use mio::{Events, Interest, Poll, Token, Waker};
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::connector::Connector;
+use super::dht::{self, DhtHandle, NodeConfig};
+use super::threads::ThreadGroup;
+use super::utp::{self, Utp};
+use crate::limits;
+
+/// The maximum number of packets read from one socket before timers and requests are handled.
+const AT_ONCE: usize = 256;
+const WAKE: Token = Token(2);
+/// The first token of uTP streams.
+const FIRST: usize = 16;
+/// The requested size of a socket's send and receive buffers, in bytes.
+const BUFFER: usize = 2 * limits::MIB;
+/// The longest poll timeout.
+const LOOK: Duration = Duration::from_secs(60);
+
+/// Configuration of the [`UdpEndpoint`].
+pub struct UdpConfig {
+    /// The local address to bind to, instead of all.
+    pub bind: Option<IpAddr>,
+    /// The UDP port; if it is taken, the system chooses another one.
+    pub port: u16,
+    /// Runs a DHT node.
+    pub dht: Option<NodeConfig>,
+    /// Enables uTP; connections are handed to this connector.
+    pub utp: Option<Connector>,
+}
+
+/// Handle of the endpoint's thread, which ends when this is dropped.
+pub struct UdpEndpoint {
+    orders: UdpHandle,
+    over: AtomicBool,
+    /// Our DHT node, if enabled.
+    pub dht: Option<DhtHandle>,
+    /// uTP, if enabled.
+    pub utp: Option<Utp>,
+}
+
+enum Request {
+    Dht(dht::DhtRequest),
+    Utp(utp::UtpDialRequest),
+    Stop,
+}
+
+/// Sends requests to the endpoint's thread.
+#[derive(Clone)]
+pub(super) struct UdpHandle {
+    queue: Sender<Request>,
+    waker: Arc<Waker>,
+}
+
+impl UdpHandle {
+    pub(super) fn dht(&self, order: dht::DhtRequest) {
+        self.give(Request::Dht(order));
+    }
+
+    pub(super) fn utp(&self, order: utp::UtpDialRequest) {
+        self.give(Request::Utp(order));
+    }
+
+    fn give(&self, order: Request) {
+        if self.queue.send(order).is_ok() {
+            let _ = self.waker.wake();
+        }
+    }
+}
+
+impl UdpEndpoint {
+    /// Opens the sockets and starts the thread.
+    ///
+    /// # Errors
+    /// If no socket can be opened, no thread spawned, or the system provides no secure randomness.
+    pub fn start(crew: &ThreadGroup, wishes: UdpConfig) -> io::Result<UdpEndpoint> {
+        let poll = Poll::new()?;
+        let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
+        let mut sockets = Sockets::open(wishes.bind, wishes.port)?;
+        for (at, socket) in sockets.sockets.iter_mut().enumerate() {
+            if let Some(socket) = socket {
+                poll.registry().register(socket, Token(at), Interest::READABLE)?;
+            }
+        }
+        let (queue, todo) = unbounded();
+        let orders = UdpHandle { queue, waker: Arc::clone(&waker) };
+        let (node, dht) = match wishes.dht {
+            Some(config) => {
+                let (tenant, node) = dht::DhtDriver::new(crew, config, &sockets, orders.clone())?;
+                (Some(tenant), Some(node))
+            }
+            None => (None, None),
+        };
+        let utp = wishes.utp.is_some().then(|| Utp::new(orders.clone()));
+        let peers = wishes.utp.map(|greeter| utp::UtpDriver::new(greeter, FIRST));
+        let work = EndpointThread { poll, waker, sockets, todo, dht: node, utp: peers };
+        crew.spawn("datagrams".to_owned(), move || work.run(), |_| ())?;
+        Ok(UdpEndpoint { orders, over: AtomicBool::new(false), dht, utp })
+    }
+
+    /// Ends the thread; open uTP connections are closed with `ST_FIN`.
+    pub fn stop(&self) {
+        if !self.over.swap(true, Ordering::Relaxed) {
+            self.orders.give(Request::Stop);
+        }
+    }
+}
+
+impl Drop for UdpEndpoint {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+struct EndpointThread {
+    poll: Poll,
+    waker: Arc<Waker>,
+    sockets: Sockets,
+    todo: Receiver<Request>,
+    dht: Option<dht::DhtDriver>,
+    utp: Option<utp::UtpDriver>,
+}
+
+impl EndpointThread {
+    fn run(mut self) {
+        let mut events = Events::with_capacity(256);
+        let mut buffer = vec![0; limits::UTP_PACKET + 1];
+        loop {
+            let now = Instant::now();
+            if self.handle_requests(now).is_err() {
+                return self.end(now);
+            }
+            for at in [0, 1] {
+                self.read(at, now, &mut buffer);
+            }
+            let mut next = now + LOOK;
+            if let Some(dht) = &mut self.dht {
+                dht.work(now, &self.sockets);
+                next = next.min(dht.deadline());
+            }
+            if let Some(utp) = &mut self.utp {
+                utp.work(now, &self.sockets, self.poll.registry());
+                next = next.min(utp.deadline(now));
+            }
+            let wait = next.saturating_duration_since(Instant::now()).max(Duration::from_millis(1));
+            if let Err(error) = self.poll.poll(&mut events, Some(wait))
+                && error.kind() != ErrorKind::Interrupted
+            {
+                log::error!("the UDP port cannot wait for its sockets: {error}");
+                return self.end(now);
+            }
+            if let Some(utp) = &mut self.utp {
+                events.iter().filter(|event| event.token().0 >= FIRST).for_each(|event| {
+                    utp.on_socket_event(event.token().0, event.is_readable(), event.is_writable());
+                });
+            }
+        }
+    }
+
+    /// Handles queued requests; an error means to stop.
+    fn handle_requests(&mut self, now: Instant) -> Result<(), ()> {
+        for order in self.todo.try_iter() {
+            match (order, &mut self.dht, &mut self.utp) {
+                (Request::Stop, ..) => return Err(()),
+                (Request::Dht(order), Some(dht), _) => dht.on_request(now, order),
+                (Request::Utp(order), _, Some(utp)) => utp.start_dial(now, order),
+                (Request::Dht(_) | Request::Utp(_), ..) => (),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads packets from one socket and passes each to uTP or the DHT.
+    fn read(&mut self, at: usize, now: Instant, buffer: &mut [u8]) {
+        let Some(socket) = &self.sockets.sockets[at] else { return };
+        for _ in 0..AT_ONCE {
+            match socket.recv_from(buffer) {
+                Ok((n, from)) if self.sockets.may(from) => match (&buffer[..n], &mut self.utp, &mut self.dht) {
+                    (packet, Some(utp), _) if crate::wire::utp::is_utp_packet(packet) => {
+                        utp.received(now, from, packet);
+                    }
+                    (packet, _, Some(dht)) if n <= limits::DHT_PACKET => dht.received(now, from, packet),
+                    _ => (),
+                },
+                Ok(_) => (),
+                Err(e) if e.kind() == ErrorKind::WouldBlock => return,
+                // An ICMP error caused by an earlier packet; the socket is still usable.
+                Err(e) => log::trace!("a packet came back: {e}"),
+            }
+        }
+        // More packets may be pending, and the edge-triggered poll does not report them again.
+        let _ = self.waker.wake();
+    }
+
+    fn end(mut self, now: Instant) {
+        if let Some(dht) = &self.dht {
+            dht.save();
+        }
+        if let Some(utp) = &mut self.utp {
+            utp.end(now, &self.sockets);
+        }
+    }
+}
+
+/// One socket per available address family, on the same port.
+pub(super) struct Sockets {
+    sockets: [Option<UdpSocket>; 2],
+    port: u16,
+    /// Only loopback addresses are contacted.
+    local: bool,
+}
+
+impl Sockets {
+    /// Opens the sockets on this port, or on a port chosen by the system if it is taken.
+    fn open(bind: Option<IpAddr>, port: u16) -> io::Result<Sockets> {
+        let hosts = match bind {
+            Some(ip) => vec![ip],
+            None => vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
+        };
+        let local = bind.is_some_and(|ip| ip.is_loopback());
+        let mut why = io::Error::from(ErrorKind::AddrNotAvailable);
+        for port in [port, 0] {
+            let (mut sockets, mut port) = ([None, None], port);
+            for host in &hosts {
+                match open(SocketAddr::new(*host, port)) {
+                    Ok(socket) => {
+                        port = socket.local_addr()?.port();
+                        sockets[usize::from(host.is_ipv6())] = Some(socket);
+                    }
+                    Err(error) => why = error,
+                }
+            }
+            if sockets.iter().any(Option::is_some) {
+                return Ok(Sockets { sockets, port, local });
+            }
+        }
+        Err(why)
+    }
+
+    /// Returns which address families are available: IPv4, IPv6.
+    pub(super) fn families(&self) -> [bool; 2] {
+        self.sockets.each_ref().map(Option::is_some)
+    }
+
+    pub(super) const fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns whether only loopback addresses are contacted.
+    pub(super) const fn is_local(&self) -> bool {
+        self.local
+    }
+
+    fn may(&self, addr: SocketAddr) -> bool {
+        !self.local || addr.ip().is_loopback()
+    }
+
+    /// Sends a packet; returns false if the address cannot be reached.
+    pub(super) fn send(&self, to: SocketAddr, packet: &[u8]) -> bool {
+        let socket = self.sockets[usize::from(to.is_ipv6())].as_ref().filter(|_| self.may(to));
+        socket.is_some_and(|socket| match socket.send_to(packet, to) {
+            Ok(_) => true,
+            // A full send buffer loses the packet, as the network may lose any other.
+            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
+        })
+    }
+}
+
+fn open(addr: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
+    if addr.is_ipv6() {
+        // So that an IPv4 socket can be bound to the same port.
+        socket.set_only_v6(true)?;
+    }
+    // Best effort: the system may limit the size.
+    let _ = socket.set_recv_buffer_size(BUFFER).and_then(|()| socket.set_send_buffer_size(BUFFER));
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    Ok(UdpSocket::from_std(socket.into()))
+}

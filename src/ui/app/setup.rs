@@ -1,0 +1,104 @@
+//! Startup options of the UI: config values, completed by detecting the terminal from the environment.
+
+use crate::api::Created;
+use crate::config::Config;
+use crate::ui::dialogs::create::CreateDialog;
+use crate::ui::effect::NotifyProtocol;
+use crate::ui::keys::keymap::Keymap;
+use crate::ui::state::app::{AppState, Dialog};
+use crate::ui::state::settings::{UiSettings, values};
+use crate::ui::theme::style::{ColorDepth, Theme, ThemeName};
+
+/// Startup options of the UI.
+#[derive(Clone, Debug)]
+pub struct UiOptions {
+    pub theme: Theme,
+    pub keymap: Keymap,
+    /// Other config values.
+    pub options: UiSettings,
+    /// Config values that cannot be used, one sentence each.
+    pub faults: Vec<String>,
+    /// Home directory, for `~/` in path inputs.
+    pub home: Option<String>,
+    /// A torrent created before the start (`ttui share`), to be shown at once.
+    pub shared: Option<Created>,
+}
+
+impl UiOptions {
+    /// Reads the config; values that are not set come from the environment: `NO_COLOR`, `TERM`, `COLORTERM`,
+    /// `COLORFGBG`, the locale, `HOME`.
+    #[must_use]
+    pub fn new(config: &Config) -> Self {
+        let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let interface = &config.interface;
+        let term = var("TERM");
+        let locale = var("LC_ALL").or_else(|| var("LC_CTYPE")).or_else(|| var("LANG"));
+        let options = UiSettings {
+            notify: interface.notify,
+            calls: NotifyProtocol::of_env(var),
+            title: interface.title,
+            frames: interface.frames.max(1),
+            mouse: interface.mouse,
+            fitting: theme_of(var("NO_COLOR").is_some(), term.as_deref(), var("COLORFGBG").as_deref()),
+            light_ground: is_light(var("COLORFGBG").as_deref()),
+            colours: ColorDepth::of_env(term.as_deref(), var("COLORTERM").as_deref()),
+            old_locale: !cfg!(windows) && ascii_locale(locale),
+            values: values(config),
+            ..UiSettings::default()
+        };
+        let (keymap, faults) = Keymap::new(&interface.keys);
+        let theme = options.theme(interface.theme, interface.ascii);
+        let home = var(if cfg!(windows) { "USERPROFILE" } else { "HOME" });
+        UiOptions { theme, keymap, options, faults, home, shared: None }
+    }
+
+    /// Creates the initial UI state for a terminal of `size` (columns, rows).
+    #[must_use]
+    pub fn model(self, size: (u16, u16)) -> AppState {
+        let mut model = AppState::new(size, self.theme.name, self.theme.ascii);
+        model.theme = self.theme;
+        model.keymap = self.keymap;
+        model.options = self.options;
+        model.home = self.home;
+        if let Some(made) = self.shared {
+            model.dialogs.push(Dialog::Create(Box::new(CreateDialog::made(made))));
+        }
+        if !self.faults.is_empty() {
+            model.dialogs.push(Dialog::message("keys of the config", self.faults));
+        }
+        model
+    }
+}
+
+fn theme_of(no_color: bool, term: Option<&str>, ground: Option<&str>) -> ThemeName {
+    if no_color || matches!(term, Some("dumb" | "vt100" | "vt102" | "vt220" | "xterm-mono")) {
+        return ThemeName::Plain;
+    }
+    if is_light(ground) { ThemeName::Light } else { ThemeName::Dark }
+}
+
+/// Parses `COLORFGBG` (`foreground;background`): backgrounds 7 and 15 are light.
+fn is_light(ground: Option<&str>) -> bool {
+    matches!(ground.and_then(|ground| ground.rsplit(';').next()), Some("7" | "15"))
+}
+
+fn ascii_locale(locale: Option<String>) -> bool {
+    locale.is_none_or(|locale| {
+        let locale = locale.to_lowercase();
+        !locale.contains("utf-8") && !locale.contains("utf8")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_environment_decides_the_look() {
+        assert_eq!(theme_of(true, Some("xterm-256color"), None), ThemeName::Plain);
+        assert_eq!(theme_of(false, Some("xterm-256color"), Some("0;15")), ThemeName::Light);
+        assert_eq!(theme_of(false, None, Some("15;0")), ThemeName::Dark);
+        assert!(ascii_locale(Some("C".into())) && ascii_locale(None));
+        assert!(!ascii_locale(Some("de_DE.UTF-8".into())) && !ascii_locale(Some("C.utf8".into())));
+    }
+}

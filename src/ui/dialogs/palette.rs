@@ -1,0 +1,226 @@
+//! The command palette: all actions and settings, with fuzzy search.
+
+use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
+use nucleo_matcher::{Config, Matcher, Utf32Str};
+use ratatui::layout::Rect;
+
+use crate::ui::dialogs::settings_table;
+use crate::ui::keys::bindings::{Action, Key, KeyContext};
+use crate::ui::keys::keymap::Keymap;
+use crate::ui::text::format::cells;
+use crate::ui::widgets::panel::{HitTarget, ListState, Panel, room};
+use crate::ui::widgets::text_input::TextInput;
+
+/// What a palette entry does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PaletteEntry {
+    /// An action, and the context of its key binding.
+    Act(Action, KeyContext),
+    /// A row of the settings dialog.
+    Setting(usize),
+}
+
+/// A palette entry.
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct Item {
+    what: PaletteEntry,
+    keys: String,
+    text: String,
+    name: String,
+}
+
+/// The command palette.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Palette {
+    edit: TextInput,
+    items: Vec<Item>,
+    /// Search results, the best first: index of the item, and matched characters of its text.
+    found: Vec<(usize, Vec<u32>)>,
+    rows: ListState,
+}
+
+impl Palette {
+    /// Creates a palette with all key bindings and settings.
+    #[must_use]
+    pub fn new(keymap: &Keymap) -> Self {
+        let mut items: Vec<Item> = Vec::new();
+        for line in keymap.lines() {
+            let binding = line.binding;
+            // Skips the actions that open the palette or close a dialog.
+            let twice = |item: &Item| matches!(item.what, PaletteEntry::Act(act, _) if act == binding.act);
+            if matches!(binding.act, Action::Palette | Action::Close) || items.iter().any(twice) {
+                continue;
+            }
+            items.push(Item {
+                what: PaletteEntry::Act(binding.act, binding.place),
+                keys: line.shown.clone(),
+                text: binding.help.to_owned(),
+                name: binding.act.name(),
+            });
+        }
+        items.extend(settings_table::titles().map(|(line, title, key)| Item {
+            what: PaletteEntry::Setting(line),
+            keys: keymap.shown(Action::Settings).to_owned(),
+            text: format!("settings: {title}"),
+            name: key.to_owned(),
+        }));
+        let mut palette = Palette { edit: TextInput::default(), items, found: Vec::new(), rows: ListState::default() };
+        palette.search();
+        palette
+    }
+
+    /// Searches item texts and names; an item that matches in both scores highest.
+    fn search(&mut self) {
+        let text = self.edit.text().trim();
+        let pattern = Pattern::parse(text, CaseMatching::Ignore, Normalization::Smart);
+        let mut matcher = Matcher::new(Config::DEFAULT);
+        let mut buffer = Vec::new();
+        let mut found: Vec<(u32, usize, Vec<u32>)> = Vec::new();
+        for (at, item) in self.items.iter().enumerate() {
+            let mut letters = Vec::new();
+            let words = Utf32Str::new(&item.text, &mut buffer);
+            let by_words = pattern.indices(words, &mut matcher, &mut letters);
+            let name = Utf32Str::new(&item.name, &mut buffer);
+            let by_name = pattern.score(name, &mut matcher);
+            if by_words.is_none() {
+                letters.clear();
+            }
+            if by_words.or(by_name).is_some() {
+                found.push((by_words.unwrap_or(0).saturating_add(by_name.unwrap_or(0)), at, letters));
+            }
+        }
+        found.sort_by_key(|(score, at, _)| (std::cmp::Reverse(*score), *at));
+        // Drops scattered matches if there are clearly better ones.
+        let best = found.first().map_or(0, |(score, ..)| *score);
+        found.retain(|(score, ..)| score.saturating_mul(3) >= best.saturating_mul(2));
+        self.found = found.into_iter().map(|(_, at, letters)| (at, letters)).collect();
+        self.rows = ListState::default();
+    }
+
+    fn wanted(&self) -> usize {
+        // The height does not depend on the number of results, so that rows do not jump.
+        self.items.len().min(14) + 1
+    }
+
+    fn height(&self, size: (u16, u16)) -> usize {
+        usize::from(room(size.1, self.wanted())).saturating_sub(1).max(1)
+    }
+
+    /// Handles a key. `None` closes the palette; the inner value is the entry to run, if any.
+    pub fn key(&mut self, key: Key, size: (u16, u16)) -> Option<Option<PaletteEntry>> {
+        let height = self.height(size);
+        match key {
+            Key::Esc => return Some(None),
+            Key::Enter => return Some(self.chosen()),
+            Key::Tab => {
+                self.rows.key(Key::Down, self.found.len(), height);
+            }
+            Key::BackTab => {
+                self.rows.key(Key::Up, self.found.len(), height);
+            }
+            Key::Home | Key::End => {
+                self.edit.key(key);
+            }
+            key if self.rows.key(key, self.found.len(), height) => {}
+            key => {
+                let before = self.edit.text().to_owned();
+                if self.edit.key(key) && self.edit.text() != before {
+                    self.search();
+                }
+            }
+        }
+        None
+    }
+
+    fn chosen(&self) -> Option<PaletteEntry> {
+        let (at, _) = self.found.get(self.rows.at)?;
+        self.items.get(*at).map(|item| item.what)
+    }
+
+    /// Pastes text into the search input.
+    pub fn paste(&mut self, text: &str) {
+        self.edit.insert(text);
+        self.search();
+    }
+
+    /// Moves the selection by the mouse wheel.
+    pub fn wheel(&mut self, by: i32, size: (u16, u16)) {
+        let height = self.height(size);
+        self.rows.by(by, self.found.len(), height);
+    }
+
+    /// Selects the clicked row. Returns whether the row was already selected, which acts like Enter.
+    pub fn click(&mut self, row: usize) -> bool {
+        std::mem::replace(&mut self.rows.at, row) == row
+    }
+
+    /// Draws the palette.
+    pub fn draw(&self, sheet: &mut Panel<'_, '_>) {
+        let theme = *sheet.pen.theme;
+        let room = sheet.open("do", self.wanted(), "Enter do it   Esc close");
+        sheet.field(Rect { height: 1, ..room }, ":", &self.edit, "type a part of what you want", true);
+        let list = Rect { y: room.y + 1, height: room.height.saturating_sub(1), ..room };
+        if self.found.is_empty() {
+            sheet.line(Rect { x: list.x + 2, ..list }, list.y, "nothing is called like this", theme.dim);
+        }
+        let height = usize::from(list.height);
+        let first = self.rows.first(self.found.len(), height);
+        let name = if room.width >= 76 { 18 } else { 0 };
+        for (line, (at, letters)) in self.found.iter().enumerate().skip(first).take(height) {
+            let Some(item) = self.items.get(*at) else { continue };
+            let y = list.y + (line - first) as u16;
+            if line == self.rows.at {
+                sheet.choose(room, y);
+            }
+            sheet.hit(Rect { y, height: 1, ..room }, HitTarget::Row(line));
+            let key = item.keys.split(' ').next().unwrap_or("");
+            sheet.pen.put(room.x + 2, y, 5, key, theme.accent);
+            let width = room.width.saturating_sub(9 + name);
+            let end = sheet.pen.put(room.x + 8, y, width, &item.text, theme.text);
+            for letter in letters {
+                let x = room.x + 8 + u16::try_from(*letter).unwrap_or(u16::MAX / 2);
+                if x < end {
+                    sheet.pen.restyle(Rect::new(x, y, 1, 1), theme.strong);
+                }
+            }
+            if name > 0 && end + cells(&item.name) + 2 < room.right() {
+                sheet.pen.put_right(room.right().saturating_sub(1), y, name, &item.name, theme.dim);
+            }
+        }
+        sheet.pen.scrollbar(Rect { width: list.width + 1, ..list }, first, self.found.len());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(typed: &str) -> Vec<PaletteEntry> {
+        let mut palette = Palette::new(&Keymap::default());
+        palette.paste(typed);
+        palette.found.iter().map(|(at, _)| palette.items[*at].what).collect()
+    }
+
+    #[test]
+    fn parts_and_letters_find_what_is_meant() {
+        for (typed, act) in [
+            ("pause", Action::Pause),
+            ("magnet", Action::CopyMagnet),
+            ("super", Action::SuperSeed),
+            ("qup", Action::QueueUp),
+            ("theme", Action::Theme),
+            ("SETTINGS", Action::Settings),
+            ("file-glob", Action::FileGlob),
+            ("move data", Action::Move),
+        ] {
+            let first = found(typed).first().copied();
+            assert!(matches!(first, Some(PaletteEntry::Act(found, _)) if found == act), "{typed}: {:?}", found(typed));
+        }
+        for typed in ["download limit", "max-active", "setting port", "DHT"] {
+            assert!(matches!(found(typed)[..], [PaletteEntry::Setting(_), ..]), "{typed}: {:?}", found(typed));
+        }
+        assert!(found("xyzzy").is_empty());
+        assert!(found("").len() > 50, "everything, in the order of the table");
+        assert!(matches!(found("")[0], PaletteEntry::Act(Action::Add, _)));
+    }
+}

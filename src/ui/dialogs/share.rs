@@ -1,0 +1,202 @@
+//! Shows how to share a created torrent: link, file, info-hash and a QR code, which fills the screen if there is no
+//! room for both.
+
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::api::Created;
+use crate::ui::app::dialog_stack::DialogContext;
+use crate::ui::app::update::notice;
+use crate::ui::effect::Effect;
+use crate::ui::keys::bindings::Key;
+use crate::ui::text::format::{prefix, wrap};
+use crate::ui::theme::style::ThemeName;
+use crate::ui::widgets::panel::{Panel, room, text_width};
+use crate::ui::widgets::qr::Qr;
+
+/// Minimum columns of the text beside the QR code.
+const BESIDE: u16 = 30;
+/// Columns between text and QR code.
+const GAP: u16 = 2;
+
+/// View of a created torrent.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ShareView {
+    made: Created,
+    code: Option<Qr>,
+    /// Whether the QR code fills the screen.
+    alone: bool,
+    /// Whether dark and light are swapped: without colors, the terminal's background may be unknown.
+    turned: bool,
+}
+
+impl ShareView {
+    /// Creates the view of a created torrent.
+    #[must_use]
+    pub fn new(made: Created) -> Self {
+        let code = Qr::of(&short(&made.magnet));
+        ShareView { made, code, alone: false, turned: false }
+    }
+
+    /// Handles a key; returns `false` to close the dialog.
+    pub fn key(&mut self, key: Key, turn: &mut DialogContext<'_>) -> bool {
+        match key {
+            Key::Char('y') => {
+                turn.model.outbox.push(Effect::Copy(vec![self.made.magnet.clone()]));
+                notice(turn.model, "the magnet link is in the clipboard, if the terminal allows it");
+                true
+            }
+            Key::Char('r') => {
+                self.alone = !self.alone;
+                true
+            }
+            Key::Char('i') => {
+                self.turned = !self.turned;
+                true
+            }
+            Key::Esc | Key::Enter | Key::Char('q') if self.alone => {
+                self.alone = false;
+                true
+            }
+            key => !matches!(key, Key::Esc | Key::Enter | Key::Char('q')),
+        }
+    }
+
+    /// Draws the view.
+    pub fn draw(&self, sheet: &mut Panel<'_, '_>) {
+        if self.alone {
+            return self.draw_alone(sheet);
+        }
+        let screen = sheet.screen;
+        let rows = room(screen.height, usize::MAX);
+        let columns = screen.width.saturating_sub(BESIDE + GAP + 2);
+        let code = self.lines(sheet, columns, rows);
+        let code_width = code.as_ref().and_then(|lines| lines.first()).map_or(0, |line| line.chars().count() as u16);
+        let width = match code_width {
+            0 => text_width(screen.width),
+            taken => text_width(screen.width - taken - GAP),
+        };
+        let text = self.text(sheet, width);
+        let height = text.len().max(code.as_ref().map_or(0, Vec::len));
+        let keys = match (&code, is_plain(sheet)) {
+            (Some(_), false) => "y copy the link   Esc close",
+            (Some(_), true) => "y copy the link   i invert   Esc close",
+            (None, _) => "y copy the link   r QR code   Esc close",
+        };
+        let room = sheet.open("your torrent", height, keys);
+        for ((line, style), y) in text.iter().zip(room.y..room.bottom()) {
+            sheet.line(Rect { width, ..room }, y, line, *style);
+        }
+        if let Some(code) = code {
+            put(sheet, Rect { x: room.right().saturating_sub(code_width), width: code_width, ..room }, &code);
+        }
+    }
+
+    fn draw_alone(&self, sheet: &mut Panel<'_, '_>) {
+        let screen = sheet.screen;
+        let Some(code) = self.lines(sheet, screen.width, screen.height) else {
+            let words = match &self.code {
+                Some(code) if !sheet.pen.theme.ascii => {
+                    let (columns, lines) = code.least();
+                    format!("The QR code needs a terminal of {columns} columns and {lines} lines at least.")
+                }
+                Some(_) => "A QR code needs half blocks, which are not drawn in ASCII.".to_owned(),
+                None => "The link is too long for a QR code.".to_owned(),
+            };
+            let lines = wrap(&words, text_width(screen.width));
+            let room = sheet.open("QR code", lines.len(), "Esc back");
+            let style = sheet.pen.theme.warn;
+            for (line, y) in lines.iter().zip(room.y..room.bottom()) {
+                sheet.line(room, y, line, style);
+            }
+            return;
+        };
+        let theme = *sheet.pen.theme;
+        sheet.pen.clear(screen, theme.sheet);
+        let width = code.first().map_or(0, |line| line.chars().count() as u16);
+        let (x, y) = (screen.x + (screen.width - width) / 2, screen.y + (screen.height - code.len() as u16) / 2);
+        put(sheet, Rect { x, y, width, height: code.len() as u16 }, &code);
+    }
+
+    /// Returns the lines of the QR code if it fits.
+    fn lines(&self, sheet: &Panel<'_, '_>, columns: u16, lines: u16) -> Option<Vec<String>> {
+        let code = self.code.as_ref().filter(|_| !sheet.pen.theme.ascii)?;
+        let light = is_plain(sheet) && (sheet.pen.theme.light_ground == self.turned);
+        code.lines(columns.into(), lines.into(), light)
+    }
+
+    fn text(&self, sheet: &Panel<'_, '_>, width: u16) -> Vec<(String, Style)> {
+        let theme = *sheet.pen.theme;
+        let mut lines: Vec<(String, Style)> = Vec::new();
+        let mut say = |text: &str, style| lines.extend(wrap(text, width).into_iter().map(|line| (line, style)));
+        say("It is in the list and seeding. On another machine type ttui and this link in quotes:", theme.good);
+        lines.extend(chunked(&self.made.magnet, width).into_iter().take(8).map(|line| (line, theme.strong)));
+        if self.made.lan {
+            let mut say = |text: &str, style| lines.extend(wrap(text, width).into_iter().map(|line| (line, style)));
+            say("On this network its info-hash is enough:", theme.dim);
+            lines.extend(chunked(info_hash(&self.made.magnet), width).into_iter().map(|line| (line, theme.text)));
+        }
+        lines.push(("Or hand over its file:".to_owned(), theme.dim));
+        lines.extend(chunked(&self.made.path, width).into_iter().take(4).map(|line| (line, theme.text)));
+        lines
+    }
+}
+
+/// Returns whether the theme has no colors, so that the QR code is drawn in the terminal's own two colors.
+fn is_plain(sheet: &Panel<'_, '_>) -> bool {
+    sheet.pen.theme.name == ThemeName::Plain
+}
+
+/// Draws a QR code.
+fn put(sheet: &mut Panel<'_, '_>, area: Rect, code: &[String]) {
+    let style = sheet.pen.theme.code;
+    for (line, y) in code.iter().zip(area.y..area.bottom()) {
+        sheet.pen.put(area.x, y, area.width, line, style);
+    }
+}
+
+/// Shortens a magnet link to the info-hash and the first tracker with minimal escaping, for a smaller QR code.
+#[must_use]
+pub fn short(magnet: &str) -> String {
+    let mut parts = magnet.split('&');
+    let link = parts.next().unwrap_or_default();
+    match parts.find(|part| part.starts_with("tr=")) {
+        Some(tracker) => format!("{link}&{}", tracker.replace("%3A", ":").replace("%2F", "/")),
+        None => link.to_owned(),
+    }
+}
+
+/// Returns the info-hash of a magnet link.
+#[must_use]
+pub fn info_hash(magnet: &str) -> &str {
+    let rest = magnet.split_once("urn:btih:").map_or("", |(_, rest)| rest);
+    rest.split('&').next().unwrap_or_default()
+}
+
+/// Splits a text without spaces into lines of `width` cells.
+fn chunked(text: &str, width: u16) -> Vec<String> {
+    let mut rest = text;
+    let mut lines = Vec::new();
+    while !rest.is_empty() {
+        let (mut line, _) = prefix(rest, width);
+        if line.is_empty() {
+            line = rest;
+        }
+        lines.push(line.to_owned());
+        rest = &rest[line.len()..];
+    }
+    lines
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_taken_apart() {
+        let link = "magnet:?xt=urn:btih:0104&dn=a%20b&tr=http%3A%2F%2Fx%26y&tr=z";
+        assert_eq!(short(link), "magnet:?xt=urn:btih:0104&tr=http://x%26y");
+        assert_eq!(short("magnet:?xt=urn:btih:0104"), "magnet:?xt=urn:btih:0104");
+        assert_eq!((info_hash(link), info_hash("magnet:?xt=urn:btih:07"), info_hash("x")), ("0104", "07", ""));
+    }
+}

@@ -1,0 +1,92 @@
+//! The log tab: events of the selected torrent or of all torrents, the newest at the bottom.
+
+use std::time::Duration;
+
+use ratatui::layout::Rect;
+
+use crate::api::{Detail, Snapshot, TorrentId};
+use crate::ui::keys::bindings::{Action, Tab};
+use crate::ui::state::app::{AppState, find};
+use crate::ui::text::format::{cells, clock, time};
+use crate::ui::widgets::painter::Painter;
+
+/// Returns the number of log lines in the log tab.
+#[must_use]
+pub fn len(model: &AppState, snapshot: &Snapshot, detail: &Detail) -> usize {
+    if model.panes.log_all { snapshot.log.len() } else { detail.log.len() }
+}
+
+/// Draws the log tab.
+pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState, snapshot: &Snapshot, detail: &Detail) {
+    if area.is_empty() {
+        return;
+    }
+    let mut body = area;
+    if area.height >= 5 {
+        let (here, there) =
+            if model.panes.log_all { ("all torrents", "this torrent") } else { ("this torrent", "all torrents") };
+        let x = pen.put(area.x + 3, area.y, area.width - 4, here, pen.theme.dim);
+        let hint = format!("[{}] {there}", model.keymap.shown(Action::LogScope));
+        if model.pane == crate::ui::state::app::Focus::Detail && x + 4 + cells(&hint) < area.right() {
+            pen.put_right(area.right() - 1, area.y, cells(&hint), &hint, pen.theme.dim);
+        }
+        body = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    }
+    let back = Some(model.cursor[Tab::Log as usize]);
+    if model.panes.log_all {
+        let line = |at: usize| snapshot.log.get(at).map(|(when, id, text)| (*when, *id, text.as_str()));
+        lines(pen, body, snapshot, snapshot.log.len(), back, line);
+    } else {
+        let line = |at: usize| detail.log.get(at).map(|(when, text)| (*when, None, text.as_str()));
+        lines(pen, body, snapshot, detail.log.len(), back, line);
+    }
+}
+
+/// Draws the last lines of a torrent's log below a rule.
+pub fn tail(pen: &mut Painter<'_>, area: Rect, snapshot: &Snapshot, detail: &Detail) {
+    if area.height < 2 {
+        return;
+    }
+    pen.rule(area, "log", pen.theme.dim);
+    let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
+    lines(pen, body, snapshot, detail.log.len(), None, |at| {
+        detail.log.get(at).map(|(when, text)| (*when, None, text.as_str()))
+    });
+}
+
+/// Draws log lines, the last at the bottom, scrolled `back` lines from the newest.
+fn lines<'a>(
+    pen: &mut Painter<'_>,
+    area: Rect,
+    snapshot: &Snapshot,
+    count: usize,
+    back: Option<usize>,
+    line: impl Fn(usize) -> Option<(Duration, Option<TorrentId>, &'a str)>,
+) {
+    let theme = *pen.theme;
+    let (scrolls, back) = (back.is_some(), back.unwrap_or(0));
+    let height = usize::from(area.height);
+    if count == 0 && height > 0 {
+        pen.put(area.x + 3, area.y, area.width - 4, "nothing has happened yet", theme.dim);
+        return;
+    }
+    let end = count.saturating_sub(back).max(height.min(count));
+    let start = end.saturating_sub(height);
+    let narrow = area.width < 60;
+    let column = if narrow { 5 } else { 9 };
+    for (y, at) in (area.y..area.bottom()).zip(start..end) {
+        let Some((when, id, sentence)) = line(at) else { continue };
+        let stamp = if narrow { time(when) } else { clock(when) };
+        pen.put_right(area.x + 1 + column, y, column, &stamp, theme.faint);
+        let mut x = area.x + column + 3;
+        if let Some(view) = id.and_then(|id| find(snapshot, id)) {
+            let room = (area.width / 4).clamp(8, 28);
+            pen.put(x, y, room, &view.name, theme.dim);
+            x += room + 2;
+        }
+        pen.put(x, y, area.right().saturating_sub(x + 1), sentence, theme.text);
+    }
+    if scrolls {
+        pen.scrollbar(area, start, count);
+    }
+}

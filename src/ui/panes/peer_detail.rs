@@ -1,0 +1,199 @@
+//! The detail view of one peer: identity, transfer statistics, choke and interest state, timeline.
+
+use std::time::Duration;
+
+use ratatui::layout::Rect;
+
+use crate::api::{Detail, PeerDetail, PeerRow, Snapshot};
+use crate::ui::app::update::notice;
+use crate::ui::keys::bindings::{Action, Tab};
+use crate::ui::panes::disconnected::source_label;
+use crate::ui::state::app::{AppState, Focus};
+use crate::ui::state::detail::OpenPeer;
+use crate::ui::state::privacy::{address, peer_label};
+use crate::ui::text::format::{clock, counted, grouped, percent, rate_long, size_long, time};
+use crate::ui::widgets::painter::Painter;
+
+/// Opens the detail view of the selected peer, or closes the open one.
+pub fn open(model: &mut AppState, snapshot: &Snapshot) {
+    if model.panes.open.take().is_some() {
+        return;
+    }
+    if model.peer.is_none() {
+        // Without a selection, opens the first peer.
+        model.peer = model.peer_keys.first().copied();
+    }
+    follow(model, snapshot);
+    if model.panes.open.is_none() {
+        notice(model, "nobody is connected");
+    }
+}
+
+/// Opens the detail view of the selected peer, replacing the open one.
+pub fn follow(model: &mut AppState, snapshot: &Snapshot) {
+    let row = model.detail(snapshot).and_then(|detail| {
+        let key = model.peer?;
+        detail.peers.iter().find(|row| row.key == key)
+    });
+    if let Some(row) = row {
+        model.panes.open = Some(OpenPeer { key: row.key, addr: row.addr });
+    }
+}
+
+/// Returns whether a peer's detail view is open.
+#[must_use]
+pub fn is_open(model: &AppState) -> bool {
+    model.panes.open.is_some() && model.pane == Focus::Detail && model.tab == Tab::Peers
+}
+
+/// Draws the detail view into the pane.
+pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState, open: OpenPeer, detail: &Detail) {
+    if area.is_empty() {
+        return;
+    }
+    let theme = *pen.theme;
+    let Some(row) = detail.peers.iter().find(|row| row.key == open.key) else {
+        return gone(pen, area, model, open, detail);
+    };
+    let x = pen.put(area.x + 1, area.y, area.width - 2, &peer_label(row.addr, row.host.as_deref()), theme.strong) + 2;
+    let x = pen.put(x, area.y, area.right().saturating_sub(x + 1), &row.client, theme.text) + 2;
+    pen.put(x, area.y, area.right().saturating_sub(x + 1), &row.flags, theme.dim);
+    close_hint(pen, area, model);
+    let detail = detail.peer.as_ref().filter(|peer| peer.key == open.key);
+    let pairs = rows(row, detail);
+    let columns: u16 = match area.width {
+        0..70 => 1,
+        70..150 => 2,
+        _ => 3,
+    };
+    // Reserves a third of the lines for the timeline.
+    let room = area.height.saturating_sub(1);
+    let most = if detail.is_some() { room.saturating_sub(room / 3) } else { room };
+    let lines = (pairs.len() as u16).div_ceil(columns).min(most);
+    let width = (area.width - 1) / columns;
+    for (at, (label, value)) in (0_u16..).zip(&pairs) {
+        let (line, column) = (at / columns, at % columns);
+        if line < lines {
+            let (x, y) = (area.x + 1 + column * width, area.y + 1 + line);
+            pen.put(x, y, 10, label, theme.dim);
+            pen.put(x + 11, y, width.saturating_sub(12), value, theme.text);
+        }
+    }
+    if let Some(peer) = detail {
+        let used = 1 + lines;
+        timeline(pen, Rect { y: area.y + used, height: area.height.saturating_sub(used), ..area }, peer);
+    }
+}
+
+fn close_hint(pen: &mut Painter<'_>, area: Rect, model: &AppState) {
+    let hint = format!("[{}] list", model.keymap.shown(Action::PeerOpen));
+    if area.width >= 76 {
+        pen.put_right(area.right() - 1, area.y, 14, &hint, pen.theme.dim);
+    }
+}
+
+/// Returns labels and values, the most important first.
+fn rows(row: &PeerRow, peer: Option<&PeerDetail>) -> Vec<(&'static str, String)> {
+    let from_it = match (row.am_interested, row.peer_choking) {
+        (true, true) => "we want, it chokes us",
+        (true, false) => "we want, it gives",
+        (false, _) => "we want nothing",
+    };
+    let to_it = match (row.peer_interested, row.am_choking) {
+        (true, true) => "it wants, we choke it",
+        (true, false) => "it wants, we give",
+        (false, _) => "it wants nothing",
+    };
+    let share = |share: f32| percent((f64::from(share.clamp(0.0, 1.0)) * 1000.0) as u64, 1000);
+    let mut pairs = vec![
+        ("In", format!("{}, {} so far", rate_long(row.down), size_long(row.downloaded))),
+        ("Out", format!("{}, {} so far", rate_long(row.up), size_long(row.uploaded))),
+        ("From it", from_it.to_owned()),
+        ("To it", to_it.to_owned()),
+        ("Has", share(row.done)),
+        ("Requests", format!("{} of ours, {} of its", row.requests_out, row.requests_in)),
+        ("Connected", format!("for {}", time(row.age))),
+        ("Source", source_label(row.source).to_owned()),
+    ];
+    let failed = peer.map_or(row.failed, |peer| peer.failed.max(row.failed));
+    let Some(peer) = peer else {
+        pairs.push(("Failed", blocks(failed)));
+        return pairs;
+    };
+    pairs[4].1 = match peer.wanted {
+        0 => format!("{}, nothing we lack", share(row.done)),
+        n => format!("{}, {} we lack", share(row.done), counted(u64::from(n), "piece")),
+    };
+    pairs.extend([
+        ("Choked us", format!("{} of the time", share(peer.choked_us))),
+        ("Choked it", format!("{} of the time", share(peer.choked_it))),
+        (
+            "Pipeline",
+            format!("{}, it takes {}", counted(u64::from(peer.pipeline), "request"), grouped(u64::from(peer.reqq))),
+        ),
+        ("Failed", blocks(failed)),
+        ("Transport", peer.transport.to_owned()),
+        (
+            "Abilities",
+            if peer.capabilities.is_empty() { "plain protocol".into() } else { peer.capabilities.join(", ") },
+        ),
+        ("Peer id", peer.peer_id.clone()),
+    ]);
+    pairs
+}
+
+fn blocks(failed: u32) -> String {
+    match failed {
+        0 => "no block was in a bad piece".into(),
+        1 => "1 block was in a bad piece".into(),
+        n => format!("{} blocks were in bad pieces", grouped(u64::from(n))),
+    }
+}
+
+/// Draws the timeline of the connection, the newest event at the bottom.
+fn timeline(pen: &mut Painter<'_>, area: Rect, peer: &PeerDetail) {
+    if area.height == 0 {
+        return;
+    }
+    let theme = *pen.theme;
+    let mut body = area;
+    if area.height >= 4 {
+        pen.rule(Rect { height: 1, ..area }, "what happened", theme.dim);
+        body.y += 1;
+        body.height -= 1;
+    }
+    let from = peer.timeline.len().saturating_sub(usize::from(body.height));
+    for (y, (when, sentence)) in (body.y..body.bottom()).zip(&peer.timeline[from..]) {
+        pen.put_right(body.x + 10, y, 9, &stamp(*when), theme.faint);
+        pen.put(body.x + 12, y, body.width.saturating_sub(13), sentence, theme.text);
+    }
+}
+
+fn stamp(when: Duration) -> String {
+    clock(when)
+}
+
+/// Draws the view of a peer that disconnected while its detail view was open.
+fn gone(pen: &mut Painter<'_>, area: Rect, model: &AppState, open: OpenPeer, detail: &Detail) {
+    let theme = *pen.theme;
+    // In privacy mode the address is a placeholder, and those of disconnected peers are masked alike.
+    let left = detail.disconnected.iter().rev().find(|peer| peer.addr == open.addr);
+    let name = match (left, model.panes.hidden.on()) {
+        (Some(left), _) => peer_label(left.addr, left.host.as_deref()),
+        (None, true) => "this peer".to_owned(),
+        (None, false) => address(open.addr),
+    };
+    let x = pen.put(area.x + 1, area.y, area.width - 2, &name, theme.strong) + 2;
+    pen.put(x, area.y, area.right().saturating_sub(x + 1), "has left", theme.warn);
+    close_hint(pen, area, model);
+    if let Some(left) = left
+        && area.height > 1
+    {
+        let text = format!("{} ago, after {}: {}", time(left.ago), time(left.connected_for), left.why);
+        pen.put(area.x + 1, area.y + 1, area.width - 2, &text, theme.text);
+        let bytes = format!("{} from it, {} to it", size_long(left.downloaded), size_long(left.uploaded));
+        if area.height > 2 {
+            pen.put(area.x + 1, area.y + 2, area.width - 2, &bytes, theme.dim);
+        }
+    }
+}

@@ -1,0 +1,290 @@
+//! The UI state between frames: selection, focus, sort order, text inputs, open dialogs. Torrent data are not stored
+//! here, except for the rate history that the graph draws.
+
+use std::time::Duration;
+
+use crate::api::{Detail, Snapshot, TorrentId, TorrentPreview, TorrentView};
+use crate::ui::dialogs::create::CreateEvent;
+pub use crate::ui::dialogs::dialog::Dialog;
+use crate::ui::effect::Effect;
+use crate::ui::keys::bindings::{Key, KeyContext, Tab};
+use crate::ui::keys::keymap::Keymap;
+use crate::ui::state::detail::DetailState;
+use crate::ui::state::rate_history::RateHistory;
+use crate::ui::state::settings::UiSettings;
+use crate::ui::theme::style::{Theme, ThemeName};
+use crate::ui::widgets::path_input::DirListing;
+use crate::ui::widgets::text_input::TextInput;
+
+/// An input of the UI.
+#[derive(Clone, Debug)]
+pub enum Message {
+    Key(Key),
+    /// A paste.
+    Paste(String),
+    /// A left click: column, row.
+    Click(u16, u16),
+    /// The mouse wheel: column, row, delta; up is negative.
+    Wheel(u16, u16, i32),
+    /// The terminal was resized: columns, rows.
+    Resize(u16, u16),
+    /// One second has passed: time since the UI started.
+    Tick(Duration),
+    /// The engine sent a new snapshot, which is passed along with this message.
+    Snapshot,
+    /// A torrent was added.
+    Added(TorrentId),
+    /// The torrent was already in the list; the text says what the repeated add changed.
+    Known(TorrentId, String),
+    /// Adding failed: the argument, the cause.
+    AddFailed(String, String),
+    /// All selected files of a torrent are complete.
+    Complete(TorrentId),
+    /// The metadata of a magnet link arrived and its files can be selected.
+    Choose(TorrentId, Box<TorrentPreview>),
+    /// Existing files are in the way of a torrent: its name, a description, whether overwriting is allowed.
+    Occupied(TorrentId, String, String, bool),
+    /// A notice for the user, and the torrent that it is about.
+    Notice(Option<TorrentId>, String),
+    /// Magnet links to copy: number of torrents requested, links.
+    Magnets(usize, Vec<String>),
+    /// A directory listing that was requested.
+    Listing(DirListing),
+    /// Progress of torrent creation.
+    Creating(CreateEvent),
+    /// Preview of a torrent argument, or the cause why there is none.
+    Inspected(String, Result<Box<TorrentPreview>, String>),
+}
+
+/// The focused pane.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Focus {
+    #[default]
+    List,
+    /// The detail pane with the tabs.
+    Detail,
+}
+
+/// Sort order of the torrent list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Sort {
+    /// Queue order.
+    #[default]
+    Added,
+    Name,
+    Size,
+    Done,
+    Down,
+    Up,
+    Peers,
+    Eta,
+    State,
+    Ratio,
+    Received,
+    Sent,
+    Active,
+    Rank,
+    DownLimit,
+    UpLimit,
+}
+
+/// Sort order of the peer list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum PeerSort {
+    /// Sum of both rates.
+    #[default]
+    Rate,
+    Down,
+    Up,
+    Done,
+    Client,
+    Address,
+    Age,
+    Flags,
+    Requests,
+    Source,
+    Gives,
+    Gets,
+    Received,
+    Sent,
+    Failed,
+}
+
+/// A sentence shown in the status line for a while.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Notice {
+    pub text: String,
+    /// When the notice disappears, as UI clock time.
+    pub until: Duration,
+}
+
+/// The UI state.
+#[derive(Clone, Debug)]
+pub struct AppState {
+    /// Columns and rows of the terminal.
+    pub size: (u16, u16),
+    /// Time since the UI started.
+    pub clock: Duration,
+    pub theme: Theme,
+    /// Home directory, for `~/`.
+    pub home: Option<String>,
+    /// The selected torrent.
+    pub selected: Option<TorrentId>,
+    /// Number of torrents requested from the UI that the engine has not answered yet.
+    pub adding: usize,
+    /// A torrent to select as soon as the snapshot contains it.
+    pub wanted: Option<TorrentId>,
+    /// Last row of the selected torrent.
+    pub last_row: usize,
+    /// Visible torrents in display order, as indices into the snapshot.
+    pub rows: Vec<usize>,
+    /// Ids of `rows`, to keep the order when indices change.
+    pub row_ids: Vec<u64>,
+    /// First visible row.
+    pub top: usize,
+    /// Sort order of the torrent list.
+    pub sort: Sort,
+    /// Whether that order is reversed.
+    pub reverse: bool,
+    /// Name filter: a substring.
+    pub filter: TextInput,
+    /// Whether the filter input has the focus.
+    pub filtering: bool,
+    /// The focused pane.
+    pub pane: Focus,
+    /// The active tab.
+    pub tab: Tab,
+    /// Whether the focused pane fills the screen.
+    pub zoom: bool,
+    /// Peers of the selected torrent in display order, as indices into its detail.
+    pub peers: Vec<usize>,
+    /// Keys of `peers`, to keep the order when indices change.
+    pub peer_keys: Vec<u64>,
+    /// The selected peer.
+    pub peer: Option<u64>,
+    /// Sort order of the peer list.
+    pub peer_sort: PeerSort,
+    /// Whether that order is reversed.
+    pub peer_reverse: bool,
+    /// When both lists were last sorted: not at every snapshot, so that rows stay readable.
+    pub sorted: Duration,
+    /// First visible peer.
+    pub peers_top: usize,
+    /// Selected row of each tab; in the log tab, the distance from the newest line.
+    pub cursor: [usize; Tab::ALL.len()],
+    pub keymap: Keymap,
+    /// UI values of the config.
+    pub options: UiSettings,
+    /// Effects queued for the event loop.
+    pub outbox: Vec<Effect>,
+    /// Open dialogs, the last one on top.
+    pub dialogs: Vec<Dialog>,
+    /// The notice in the status line.
+    pub notice: Option<Notice>,
+    /// State of the detail panes.
+    pub panes: DetailState,
+    /// Rates of all torrents together.
+    pub history: RateHistory,
+    /// Whether the user wants to quit.
+    pub quit: bool,
+    /// Whether something visible has changed since the last frame.
+    pub dirty: bool,
+    /// Whether the whole terminal must be redrawn.
+    pub redraw: bool,
+}
+
+impl AppState {
+    /// Returns the active key contexts, the narrowest first.
+    #[must_use]
+    pub fn places(&self) -> [KeyContext; 3] {
+        let narrow = KeyContext::of(self.tab).filter(|_| self.pane == Focus::Detail);
+        [narrow.unwrap_or(KeyContext::Torrents), KeyContext::Torrents, KeyContext::Everywhere]
+    }
+
+    /// Creates the initial state.
+    #[must_use]
+    pub fn new(size: (u16, u16), theme: ThemeName, ascii: bool) -> Self {
+        AppState {
+            size,
+            clock: Duration::ZERO,
+            theme: Theme::new(theme, ascii),
+            home: None,
+            selected: None,
+            adding: 0,
+            wanted: None,
+            last_row: 0,
+            rows: Vec::new(),
+            row_ids: Vec::new(),
+            top: 0,
+            sort: Sort::default(),
+            reverse: false,
+            filter: TextInput::default(),
+            filtering: false,
+            pane: Focus::default(),
+            tab: Tab::default(),
+            zoom: false,
+            peers: Vec::new(),
+            peer_keys: Vec::new(),
+            peer: None,
+            peer_sort: PeerSort::default(),
+            peer_reverse: false,
+            sorted: Duration::ZERO,
+            peers_top: 0,
+            cursor: [0; Tab::ALL.len()],
+            keymap: Keymap::default(),
+            options: UiSettings::default(),
+            outbox: Vec::new(),
+            dialogs: Vec::new(),
+            notice: None,
+            panes: DetailState::default(),
+            history: RateHistory::default(),
+            quit: false,
+            dirty: true,
+            redraw: false,
+        }
+    }
+
+    /// Returns the selected torrent.
+    #[must_use]
+    pub fn chosen<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a TorrentView> {
+        find(snapshot, self.selected?)
+    }
+
+    /// Returns the detail of the selected torrent; `None` until the engine has sent the detail of this torrent.
+    #[must_use]
+    pub fn detail<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a Detail> {
+        self.chosen(snapshot)?.detail.as_deref()
+    }
+
+    /// Returns the row of the selected torrent.
+    #[must_use]
+    pub fn row(&self, snapshot: &Snapshot) -> Option<usize> {
+        let selected = self.selected?;
+        self.rows.iter().position(|at| snapshot.torrents.get(*at).is_some_and(|(id, _)| *id == selected))
+    }
+
+    /// Returns the row of the selected peer.
+    #[must_use]
+    pub fn peer_row(&self, detail: &Detail) -> Option<usize> {
+        let peer = self.peer?;
+        self.peers.iter().position(|at| detail.peers.get(*at).is_some_and(|row| row.key == peer))
+    }
+}
+
+/// Finds a torrent in the snapshot.
+#[must_use]
+pub fn find(snapshot: &Snapshot, id: TorrentId) -> Option<&TorrentView> {
+    snapshot.torrents.iter().find(|(other, _)| *other == id).map(|(_, view)| view)
+}
+
+/// Returns the first line to show so that line `chosen` of `count` is within `height` lines, as close to `top` as
+/// possible.
+#[must_use]
+pub fn scroll(top: usize, chosen: Option<usize>, height: usize, count: usize) -> usize {
+    let top = top.min(count.saturating_sub(height));
+    match chosen {
+        Some(at) if at < top => at,
+        Some(at) if height > 0 && at >= top + height => at + 1 - height,
+        _ => top,
+    }
+}

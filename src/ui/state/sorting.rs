@@ -1,0 +1,156 @@
+//! Sorting of the torrent and peer lists. Lists are sorted every few seconds only, so that rows stay readable.
+
+use std::cmp::{Ordering, Reverse};
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::api::{PeerRow, Snapshot, TorrentView};
+use crate::ui::state::app::{AppState, PeerSort, Sort};
+
+/// Minimum time between two sorts.
+const HOLD: Duration = Duration::from_secs(3);
+
+/// Updates both lists from the snapshot; with `anew`, sorts them even before the next sort is due.
+pub fn refresh(model: &mut AppState, snapshot: &Snapshot, anew: bool) {
+    let anew = anew || model.clock.saturating_sub(model.sorted) >= HOLD;
+    if anew {
+        model.sorted = model.clock;
+    }
+    torrents(model, snapshot, anew);
+    peers(model, snapshot, anew);
+}
+
+fn torrents(model: &mut AppState, snapshot: &Snapshot, anew: bool) {
+    let filter = model.filter.text().to_lowercase();
+    let all = snapshot.torrents.iter().enumerate();
+    let mut rows: Vec<usize> = all
+        .filter(|(_, (_, view))| model.panes.only.admits(view))
+        .filter(|(_, (_, view))| filter.is_empty() || view.name.to_lowercase().contains(&filter))
+        .map(|(at, _)| at)
+        .collect();
+    if model.sort != Sort::Added && !anew {
+        rows = keep_order(&model.row_ids, &rows, |at| u64::from(snapshot.torrents[at].0.0));
+    } else if model.sort != Sort::Added {
+        rows.sort_by(|a, b| compare(&snapshot.torrents[*a].1, &snapshot.torrents[*b].1, model.sort));
+    }
+    if model.reverse && (anew || model.sort == Sort::Added) {
+        rows.reverse();
+    }
+    model.row_ids = rows.iter().map(|at| u64::from(snapshot.torrents[*at].0.0)).collect();
+    model.rows = rows;
+}
+
+fn peers(model: &mut AppState, snapshot: &Snapshot, anew: bool) {
+    let Some(detail) = model.detail(snapshot) else {
+        model.peers.clear();
+        model.peer_keys.clear();
+        return;
+    };
+    let anew = anew || model.peer_keys.is_empty();
+    let mut rows: Vec<usize> = (0..detail.peers.len()).collect();
+    if anew {
+        rows.sort_by(|a, b| compare_peers(&detail.peers[*a], &detail.peers[*b], model.peer_sort));
+        if model.peer_reverse {
+            rows.reverse();
+        }
+    } else {
+        rows = keep_order(&model.peer_keys, &rows, |at| detail.peers[at].key);
+    }
+    model.peer_keys = rows.iter().map(|at| detail.peers[*at].key).collect();
+    model.peers = rows;
+}
+
+/// Returns `rows` in the order of their keys in `before`; new rows come last.
+fn keep_order(before: &[u64], rows: &[usize], key: impl Fn(usize) -> u64) -> Vec<usize> {
+    let places: BTreeMap<u64, usize> = before.iter().enumerate().map(|(place, key)| (*key, place)).collect();
+    let mut rows = rows.to_vec();
+    rows.sort_by_key(|at| places.get(&key(*at)).copied().unwrap_or(usize::MAX));
+    rows
+}
+
+fn compare(a: &TorrentView, b: &TorrentView, sort: Sort) -> Ordering {
+    let share = |v: &TorrentView| v.done.saturating_mul(1000).checked_div(v.wanted).unwrap_or(u64::MAX);
+    let ratio = |v: &TorrentView| u128::from(v.uploaded) * 1000 / u128::from(v.ratio_of().max(1));
+    let limit = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
+    match sort {
+        Sort::Added => Ordering::Equal,
+        Sort::Name => a.name.to_lowercase().cmp(&b.name.to_lowercase()),
+        Sort::Size => b.size.cmp(&a.size),
+        Sort::Done => share(a).cmp(&share(b)),
+        Sort::Down => b.down.cmp(&a.down),
+        Sort::Up => b.up.cmp(&a.up),
+        Sort::Peers => b.peers.cmp(&a.peers),
+        Sort::Eta => a.eta.unwrap_or(Duration::MAX).cmp(&b.eta.unwrap_or(Duration::MAX)),
+        Sort::State => (a.state as u8).cmp(&(b.state as u8)),
+        Sort::Ratio => ratio(b).cmp(&ratio(a)),
+        Sort::Received => b.downloaded.cmp(&a.downloaded),
+        Sort::Sent => b.uploaded.cmp(&a.uploaded),
+        Sort::Active => b.active.cmp(&a.active),
+        Sort::Rank => b.rank.cmp(&a.rank),
+        Sort::DownLimit => limit(a.limits.0).cmp(&limit(b.limits.0)),
+        Sort::UpLimit => limit(a.limits.1).cmp(&limit(b.limits.1)),
+    }
+}
+
+/// Ranks a direction of a connection: interested and unchoked, interested and choked, not interested.
+const fn way(wants: bool, choked: bool) -> u8 {
+    match (wants, choked) {
+        (true, false) => 2,
+        (true, true) => 1,
+        (false, _) => 0,
+    }
+}
+
+fn compare_peers(a: &PeerRow, b: &PeerRow, sort: PeerSort) -> Ordering {
+    let order = match sort {
+        PeerSort::Rate => (b.down + b.up).cmp(&(a.down + a.up)),
+        PeerSort::Down => b.down.cmp(&a.down),
+        PeerSort::Up => b.up.cmp(&a.up),
+        PeerSort::Done => b.done.total_cmp(&a.done),
+        PeerSort::Client => a.client.cmp(&b.client),
+        PeerSort::Address => Ordering::Equal,
+        PeerSort::Age => b.age.cmp(&a.age),
+        PeerSort::Flags => a.flags.cmp(&b.flags),
+        PeerSort::Requests => (b.requests_out + b.requests_in).cmp(&(a.requests_out + a.requests_in)),
+        PeerSort::Source => a.source.cmp(&b.source),
+        PeerSort::Gives => way(b.am_interested, b.peer_choking).cmp(&way(a.am_interested, a.peer_choking)),
+        PeerSort::Gets => way(b.peer_interested, b.am_choking).cmp(&way(a.peer_interested, a.am_choking)),
+        PeerSort::Received => b.downloaded.cmp(&a.downloaded),
+        PeerSort::Sent => b.uploaded.cmp(&a.uploaded),
+        PeerSort::Failed => b.failed.cmp(&a.failed),
+    };
+    order.then_with(|| a.addr.cmp(&b.addr)).then_with(|| Reverse(a.key).cmp(&Reverse(b.key)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::TorrentId;
+    use crate::ui::theme::style::ThemeName;
+
+    fn snapshot(rates: &[u64]) -> Snapshot {
+        let view = |(at, rate): (usize, &u64)| {
+            (TorrentId(at as u32), TorrentView { name: format!("t{at}"), down: *rate, ..TorrentView::default() })
+        };
+        Snapshot { torrents: rates.iter().enumerate().map(view).collect(), ..Snapshot::default() }
+    }
+
+    #[test]
+    fn rows_hold_still_for_a_while() {
+        let mut model = AppState::new((80, 24), ThemeName::Dark, false);
+        model.sort = Sort::Down;
+        refresh(&mut model, &snapshot(&[1, 3, 2]), true);
+        assert_eq!(model.rows, [1, 2, 0]);
+        refresh(&mut model, &snapshot(&[9, 3, 2]), false);
+        assert_eq!(model.rows, [1, 2, 0], "too soon to sort again");
+        refresh(&mut model, &snapshot(&[9, 3, 2, 5]), false);
+        assert_eq!(model.rows, [1, 2, 0, 3], "a new one comes last");
+        model.clock = HOLD;
+        refresh(&mut model, &snapshot(&[9, 3, 2, 5]), false);
+        assert_eq!(model.rows, [0, 3, 1, 2]);
+        model.reverse = true;
+        model.filter = crate::ui::widgets::text_input::TextInput::new("T1");
+        refresh(&mut model, &snapshot(&[9, 3, 2, 5]), true);
+        assert_eq!(model.rows, [1]);
+    }
+}

@@ -1,0 +1,461 @@
+//! The UI event loop: terminal, keyboard input, timers and engine events.
+//!
+//! ```text
+//!  input thread --keys--+
+//!  engine -----events---+--> drain all -> update(state) -> draw once per frame
+//!  dir reader -listings-+           |
+//!  a tick a second -----+           +--> commands to the engine, effects to the terminal and the dir reader
+//! ```
+//!
+//! The terminal is always restored: when the guard is dropped, and by a panic hook before the panic message is
+//! printed. A frame is drawn only after a visible change.
+
+use std::io::{self, IsTerminal, Stdout, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, Once, PoisonError};
+use std::thread::{self, JoinHandle, ThreadId};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
+use crossterm::event::{
+    self, DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event as TerminalEvent,
+};
+use crossterm::terminal::{
+    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
+    enable_raw_mode,
+};
+use crossterm::{cursor, execute, queue};
+use ratatui::Terminal;
+use ratatui::backend::CrosstermBackend;
+use ratatui::layout::{Position, Rect};
+
+use crate::api::{Command, Event, Snapshot, State};
+pub use crate::ui::app::setup::UiOptions;
+use crate::ui::app::update::update;
+use crate::ui::app::view::view;
+use crate::ui::dialogs::create::CreateEvent;
+use crate::ui::effect::{BRING_TITLE, Effect, KEEP_TITLE};
+use crate::ui::state::app::{AppState, Message};
+use crate::ui::terminal::ansi16;
+use crate::ui::terminal::dir_reader::DirReader;
+use crate::ui::terminal::drain;
+use crate::ui::terminal::input::{detect_pastes, msg_of};
+use crate::ui::theme::style::ColorDepth;
+
+/// Interval of [`Message::Tick`].
+const TICK: Duration = Duration::from_secs(1);
+/// How often the input thread checks its stop flag.
+const LOOK: Duration = Duration::from_millis(100);
+/// Maximum number of messages handled between two frames, so that a flood of messages cannot starve drawing.
+const BATCH: usize = 4096;
+
+/// Why the UI ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The user quit.
+    Quit,
+    /// The stop channel fired, for example on a signal.
+    Stopped,
+    /// The engine has stopped.
+    EngineStopped,
+}
+
+/// Restores the terminal on drop.
+struct Guard;
+
+/// The thread that draws, while the UI runs.
+static DRAWING: Mutex<Option<ThreadId>> = Mutex::new(None);
+static HOOK: Once = Once::new();
+/// Whether the terminal has saved the previous window title, to be restored at the end.
+static TITLED: AtomicBool = AtomicBool::new(false);
+
+fn drawing() -> Option<ThreadId> {
+    *DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn set_drawing(thread: Option<ThreadId>) {
+    *DRAWING.lock().unwrap_or_else(PoisonError::into_inner) = thread;
+}
+
+impl Guard {
+    fn enter(mouse: bool) -> io::Result<Self> {
+        HOOK.call_once(chain_hook);
+        set_drawing(Some(thread::current().id()));
+        let guard = Guard;
+        enable_raw_mode()?;
+        execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
+        if mouse {
+            execute!(io::stdout(), EnableMouseCapture)?;
+        }
+        Ok(guard)
+    }
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = execute!(io::stdout(), DisableMouseCapture);
+        drain::discard(io::stdout());
+        restore();
+        set_drawing(None);
+    }
+}
+
+/// Restores the terminal. Errors are ignored, so that one failed step does not skip the others.
+fn restore() {
+    let mut out = io::stdout();
+    if TITLED.swap(false, Ordering::Relaxed) {
+        let _ = write!(out, "{BRING_TITLE}");
+    }
+    let _ = execute!(out, DisableMouseCapture);
+    let _ = execute!(out, EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
+    let _ = disable_raw_mode();
+    let _ = out.flush();
+}
+
+/// Installs a panic hook. A panic in the drawing thread restores the terminal before its message is printed; a panic
+/// in another thread goes to the log while the UI is drawn, not over the screen.
+fn chain_hook() {
+    let before = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |info| match drawing() {
+        Some(thread) if thread != thread::current().id() => {
+            log::error!("a thread ended by a fault in the program: {info}");
+        }
+        Some(_) => {
+            restore();
+            set_drawing(None);
+            before(info);
+        }
+        None => before(info),
+    }));
+}
+
+/// The input thread, which reads the terminal until this is dropped.
+struct Input {
+    events: Receiver<io::Result<TerminalEvent>>,
+    /// Carries no messages: disconnected when the thread has ended.
+    ended: Receiver<()>,
+    stop: Arc<AtomicBool>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Input {
+    fn start() -> io::Result<Self> {
+        let (sender, events) = bounded(1024);
+        let stop = Arc::new(AtomicBool::new(false));
+        let flag = Arc::clone(&stop);
+        let (ending, ended) = bounded(0);
+        let thread = thread::Builder::new().name("input".into()).spawn(move || {
+            let _ending: Sender<()> = ending;
+            read_keys(&sender, &flag);
+        })?;
+        Ok(Input { events, ended, stop, thread: Some(thread) })
+    }
+}
+
+impl Drop for Input {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // After a hang-up, crossterm's `poll` spins without returning. Such a thread is left running until process
+        // exit, which must not wait for the thread.
+        if self.ended.recv_timeout(LOOK * 5) == Err(RecvTimeoutError::Timeout) {
+            log::warn!("the terminal is gone, and with it the thread that reads it");
+            return;
+        }
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            log::error!("the thread that reads the keyboard ended by a fault in the program");
+        }
+    }
+}
+
+fn read_keys(sender: &Sender<io::Result<TerminalEvent>>, stop: &AtomicBool) {
+    while !stop.load(Ordering::Relaxed) {
+        let event = match event::poll(LOOK) {
+            Ok(false) => continue,
+            Ok(true) => event::read(),
+            Err(error) => Err(error),
+        };
+        let last = event.is_err();
+        let mut unsent = event;
+        loop {
+            match sender.send_timeout(unsent, LOOK) {
+                Ok(()) => break,
+                Err(back) if back.is_timeout() && !stop.load(Ordering::Relaxed) => unsent = back.into_inner(),
+                Err(_) => return,
+            }
+        }
+        if last {
+            return;
+        }
+    }
+}
+
+/// Runs the UI until the user quits, `stop` fires or is disconnected, or the engine has stopped.
+///
+/// Blocks the calling thread, which must be the only one that writes to the terminal. `commands` must not block.
+///
+/// # Errors
+/// Standard output is not a terminal, or the terminal cannot be read or written.
+pub fn run(
+    mut commands: impl FnMut(Command),
+    events: &Receiver<Event>,
+    options: UiOptions,
+    stop: &Receiver<()>,
+) -> io::Result<Outcome> {
+    if !io::stdout().is_terminal() || !io::stdin().is_terminal() {
+        return Err(io::Error::other(
+            "the interface needs a terminal; without one, use `ttui download` or `ttui seed` with --headless",
+        ));
+    }
+    if std::env::var("TERM").is_ok_and(|term| term == "dumb") {
+        return Err(io::Error::other(
+            "the terminal (TERM=dumb) cannot place the cursor; use `ttui download` or `ttui seed` with --headless",
+        ));
+    }
+    let size = crossterm::terminal::size()?;
+    let few = options.options.colours != ColorDepth::Many;
+    let mut model = options.model(size);
+    let _guard = Guard::enter(model.options.mouse)?;
+    let mut screen = Screen::new(few)?;
+    let mut snapshot = Arc::new(Snapshot::default());
+    screen.draw(&mut model, &snapshot)?;
+    let picker = DirReader::start()?;
+    let input = Input::start()?;
+    let started = Instant::now();
+    // Windows and Linux consoles lack bracketed paste. On other terminals, a burst of keys comes from a script.
+    let marks_pastes = !cfg!(windows) && std::env::var("TERM").is_ok_and(|term| term != "linux");
+    let shown = Arc::clone(&snapshot);
+    let mut world = EventLoop { model, snapshot: shown, started, touched: started, marks_pastes, ended: None };
+    let mut next_tick = world.started + TICK;
+    loop {
+        let deadline = if world.model.dirty { next_tick.min(world.next_frame(&screen)) } else { next_tick };
+        select! {
+            recv(picker.listings()) -> got => {
+                if let Ok(listing) = got {
+                    world.touched = Instant::now();
+                    world.dispatch(Message::Listing(listing), &mut commands);
+                }
+            }
+            recv(input.events) -> got => world.input(got.unwrap_or_else(|_| Err(lost())), &input, &mut commands)?,
+            recv(events) -> got => world.events(got.ok(), events, &mut commands),
+            recv(stop) -> _ => return Ok(Outcome::Stopped),
+            default(deadline.saturating_duration_since(Instant::now())) => {}
+        }
+        let now = Instant::now();
+        if now >= next_tick {
+            next_tick = now + TICK;
+            // Not every closed terminal sends SIGHUP, and reading keys may never return an error.
+            if !io::stdout().is_terminal() {
+                return Err(lost());
+            }
+            world.dispatch(Message::Tick(now - world.started), &mut commands);
+        }
+        world.send_out(&mut screen, &picker)?;
+        if let Some(outcome) = world.outcome() {
+            return Ok(outcome);
+        }
+        if world.model.dirty && now >= world.next_frame(&screen) {
+            snapshot.clone_from(&world.snapshot);
+            screen.draw(&mut world.model, &snapshot)?;
+        }
+    }
+}
+
+fn lost() -> io::Error {
+    io::Error::new(io::ErrorKind::UnexpectedEof, "the terminal is gone")
+}
+
+type Drawn = Terminal<CrosstermBackend<FrameWriter>>;
+
+/// Buffers a frame and writes it at once, so that no partial frame is visible.
+struct FrameWriter {
+    frame: Vec<u8>,
+    /// The terminal has 8 or 16 colors and does not know the codes for 256.
+    few: bool,
+    stdout: Stdout,
+}
+
+impl Write for FrameWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.frame.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let frame = std::mem::take(&mut self.frame);
+        let written = match self.few {
+            true => self.stdout.write_all(&ansi16::downgrade_colors(&frame)),
+            false => self.stdout.write_all(&frame),
+        };
+        self.frame = frame;
+        self.frame.clear();
+        written?;
+        self.stdout.flush()
+    }
+}
+
+/// The terminal that is drawn on.
+struct Screen {
+    /// `None` only during drop.
+    terminal: Option<Drawn>,
+    drawn: Option<Instant>,
+}
+
+impl Drop for Screen {
+    fn drop(&mut self) {
+        // After a hang-up the cursor cannot be shown; ratatui would report that on the terminal, which would panic.
+        if let Some(mut terminal) = self.terminal.take()
+            && terminal.show_cursor().is_err()
+        {
+            std::mem::forget(terminal);
+        }
+    }
+}
+
+impl Screen {
+    fn new(few: bool) -> io::Result<Self> {
+        let out = FrameWriter { frame: Vec::with_capacity(256 * 1024), few, stdout: io::stdout() };
+        Ok(Screen { terminal: Some(Terminal::new(CrosstermBackend::new(out))?), drawn: None })
+    }
+
+    /// Writes an escape sequence between two frames.
+    fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let Some(terminal) = &mut self.terminal else { return Ok(()) };
+        terminal.backend_mut().write_all(bytes)?;
+        io::Write::flush(terminal.backend_mut())
+    }
+
+    fn draw(&mut self, model: &mut AppState, snapshot: &Snapshot) -> io::Result<()> {
+        let Some(terminal) = &mut self.terminal else { return Ok(()) };
+        if std::mem::take(&mut model.redraw) {
+            // `clear` would query the cursor position and wait for a reply that the input thread may consume:
+            // forever, after a hang-up. A resize to the same size queries nothing.
+            let size = terminal.size()?;
+            terminal.resize(Rect::from((Position::ORIGIN, size)))?;
+        }
+        queue!(terminal.backend_mut(), BeginSynchronizedUpdate)?;
+        terminal.draw(|frame| view(model, snapshot, frame))?;
+        execute!(terminal.backend_mut(), EndSynchronizedUpdate)?;
+        model.dirty = false;
+        self.drawn = Some(Instant::now());
+        Ok(())
+    }
+}
+
+/// UI state, latest snapshot and timing.
+struct EventLoop {
+    model: AppState,
+    snapshot: Arc<Snapshot>,
+    started: Instant,
+    /// Time of the last user input.
+    touched: Instant,
+    /// The terminal supports bracketed paste; otherwise a burst of keys is treated as a paste.
+    marks_pastes: bool,
+    ended: Option<Outcome>,
+}
+
+impl EventLoop {
+    fn dispatch(&mut self, msg: Message, commands: &mut impl FnMut(Command)) {
+        for command in update(&mut self.model, msg, &self.snapshot) {
+            commands(command);
+        }
+    }
+
+    /// Returns when the next frame may be drawn: limited by the configured frame rate, and to one per second while
+    /// idle.
+    fn next_frame(&self, screen: &Screen) -> Instant {
+        let Some(drawn) = screen.drawn else { return Instant::now() };
+        let still = self.snapshot.down + self.snapshot.up == 0
+            && self.snapshot.torrents.iter().all(|(_, view)| !matches!(view.state, State::Checking | State::Moving));
+        drawn + self.model.options.pause(still, self.touched.elapsed())
+    }
+
+    /// Executes the effects that the UI has queued.
+    fn send_out(&mut self, screen: &mut Screen, picker: &DirReader) -> io::Result<()> {
+        for outward in std::mem::take(&mut self.model.outbox) {
+            if matches!(outward, Effect::Title(_)) && !TITLED.swap(true, Ordering::Relaxed) {
+                screen.say(KEEP_TITLE.as_bytes())?;
+            }
+            screen.say(&outward.bytes(self.model.options.ways()))?;
+            match outward {
+                Effect::List(folder) => picker.ask(folder, false),
+                Effect::ListAll(folder) => picker.ask(folder, true),
+                Effect::Mouse(true) => execute!(io::stdout(), EnableMouseCapture)?,
+                Effect::Mouse(false) => execute!(io::stdout(), DisableMouseCapture)?,
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn outcome(&self) -> Option<Outcome> {
+        if self.model.quit { Some(Outcome::Quit) } else { self.ended }
+    }
+
+    /// Handles a terminal event and all pending ones.
+    fn input(
+        &mut self,
+        first: io::Result<TerminalEvent>,
+        input: &Input,
+        commands: &mut impl FnMut(Command),
+    ) -> io::Result<()> {
+        self.touched = Instant::now();
+        let mut msgs = Vec::new();
+        let mut size = None;
+        for event in std::iter::once(first).chain(input.events.try_iter()).take(BATCH) {
+            match event? {
+                // Only the last of several resizes counts.
+                TerminalEvent::Resize(width, height) => size = Some((width, height)),
+                event => msgs.extend(msg_of(event)),
+            }
+        }
+        if let Some((width, height)) = size {
+            self.dispatch(Message::Resize(width, height), commands);
+        }
+        let msgs = if self.marks_pastes { msgs } else { detect_pastes(msgs) };
+        msgs.into_iter().for_each(|msg| self.dispatch(msg, commands));
+        Ok(())
+    }
+
+    /// Handles an engine event and all pending ones; of several snapshots, only the last.
+    fn events(&mut self, first: Option<Event>, events: &Receiver<Event>, commands: &mut impl FnMut(Command)) {
+        if first.is_none() {
+            self.ended = Some(Outcome::EngineStopped);
+            return;
+        }
+        let mut newest = None;
+        for event in first.into_iter().chain(events.try_iter()).take(BATCH) {
+            let msg = match event {
+                Event::Snapshot(snapshot) => {
+                    newest = Some(snapshot);
+                    continue;
+                }
+                Event::Added { id, .. } => Message::Added(id),
+                Event::Known { id, text, .. } => Message::Known(id, text),
+                Event::AddFailed { what, why } => Message::AddFailed(what, why),
+                Event::Complete(id) => Message::Complete(id),
+                Event::Notice { id, text } => Message::Notice(id, text),
+                Event::MagnetLinks { asked, links } => Message::Magnets(asked, links),
+                Event::Inspected { what, contents } => Message::Inspected(what, contents),
+                Event::CreatePreview { of, planned } => Message::Creating(CreateEvent::Surveyed(of, planned)),
+                Event::CreateProgress { what, done, total, rate } => {
+                    Message::Creating(CreateEvent::Hashed(what, (done, total), rate))
+                }
+                Event::Created { what, made } => Message::Creating(CreateEvent::Made(what, made)),
+                Event::FilesKnown { id, contents } => Message::Choose(id, contents),
+                Event::Occupied { id, name, text, ask } => Message::Occupied(id, name, text, ask),
+                Event::Checked(_) => continue,
+                Event::Stopped => {
+                    self.ended = Some(Outcome::EngineStopped);
+                    continue;
+                }
+            };
+            self.dispatch(msg, commands);
+        }
+        if let Some(snapshot) = newest {
+            self.snapshot = snapshot;
+            self.dispatch(Message::Snapshot, commands);
+        }
+    }
+}

@@ -1,0 +1,413 @@
+//! Text for terminal cells: sanitizing, measuring and truncating untrusted text, and numbers of bounded width.
+//!
+//! Text from the engine is already sanitized. It is sanitized again here because the terminal executes any escape
+//! sequence that reaches it, and because columns align only if every character is as wide as measured.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use humansize::{DECIMAL, FormatSizeOptions, format_size};
+use unicode_width::UnicodeWidthChar;
+
+/// Maximum number of combining marks (accents and the like) on one character.
+const MARKS: usize = 4;
+
+/// Placeholder for a control character. Not U+FFFD, which some terminals draw two cells wide and others omit.
+const UNSHOWN: char = '?';
+
+/// What to do with one character of an untrusted text.
+enum Fate {
+    Keep,
+    Drop,
+    Replace(char),
+}
+
+fn fate(c: char, marks: usize, ascii: bool) -> Fate {
+    if c.is_ascii_graphic() || c == ' ' {
+        return Fate::Keep;
+    }
+    if ascii {
+        return if c.width() == Some(0) && !c.is_control() { Fate::Drop } else { Fate::Replace('?') };
+    }
+    match c {
+        c if c.is_control() => Fate::Replace(UNSHOWN),
+        // Line and paragraph separators, which some terminals execute, and characters that were replaced before.
+        '\u{2028}' | '\u{2029}' | '\u{fffd}' => Fate::Replace(UNSHOWN),
+        // Regional indicators combine into flags on some terminals only: plain letters do not.
+        '\u{1f1e6}'..='\u{1f1ff}' => {
+            let letter = c as u32 - 0x1f1e6 + u32::from(b'A');
+            Fate::Replace(char::from_u32(letter).unwrap_or('?'))
+        }
+        // Skin tones and variation selectors change the width of the character before them.
+        '\u{1f3fb}'..='\u{1f3ff}' | '\u{fe00}'..='\u{fe0f}' | '\u{e0000}'..='\u{e0fff}' => Fate::Drop,
+        // Joiners, zero-width spaces, bidi controls and the like.
+        '\u{ad}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' => {
+            Fate::Drop
+        }
+        '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}' => Fate::Drop,
+        '\u{fff0}'..='\u{fffb}' => Fate::Drop,
+        c => match c.width() {
+            None => Fate::Replace(UNSHOWN),
+            Some(0) if marks >= MARKS => Fate::Drop,
+            Some(_) => Fate::Keep,
+        },
+    }
+}
+
+/// Returns the text without control characters and characters of ambiguous width. With `ascii`, also without non-ASCII
+/// characters.
+#[must_use]
+pub fn clean(text: &str, ascii: bool) -> Cow<'_, str> {
+    clean_within(text, ascii, u16::MAX)
+}
+
+/// Like [`clean`], but may stop once the text is wider than `width` cells.
+#[must_use]
+pub fn clean_within(text: &str, ascii: bool, width: u16) -> Cow<'_, str> {
+    let seen = usize::from(width) + 1;
+    let head = text.get(..seen).unwrap_or(text);
+    if head.len() == text.len().min(seen) && head.bytes().all(|b| b.is_ascii_graphic() || b == b' ') {
+        return Cow::Borrowed(head);
+    }
+    let mut out = String::new();
+    let mut marks = MARKS;
+    let mut used = 0;
+    for c in text.chars().take(seen * 16) {
+        match fate(c, marks, ascii) {
+            Fate::Keep => {
+                marks = if c.width() == Some(0) { marks + 1 } else { 0 };
+                used += usize::from(char_cells(c));
+                out.push(c);
+            }
+            Fate::Replace(shown) => {
+                marks = 0;
+                used += 1;
+                out.push(shown);
+            }
+            Fate::Drop => {}
+        }
+        if used > usize::from(width) {
+            break;
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Returns the width of a character in cells: 0, 1 or 2.
+#[must_use]
+pub fn char_cells(c: char) -> u16 {
+    u16::try_from(c.width().unwrap_or(0)).unwrap_or(0)
+}
+
+/// Returns the width of a cleaned text in cells.
+#[must_use]
+pub fn cells(text: &str) -> u16 {
+    text.chars().fold(0_u16, |sum, c| sum.saturating_add(char_cells(c)))
+}
+
+/// Returns the longest prefix of `text` that fits in `width` cells, and its width.
+#[must_use]
+pub fn prefix(text: &str, width: u16) -> (&str, u16) {
+    let mut used = 0_u16;
+    for (at, c) in text.char_indices() {
+        let w = char_cells(c);
+        if used + w > width {
+            return (&text[..at], used);
+        }
+        used += w;
+    }
+    (text, used)
+}
+
+/// Wraps a text at spaces into lines of at most `width` cells; longer words are split.
+#[must_use]
+pub fn wrap(text: &str, width: u16) -> Vec<String> {
+    let width = width.max(1);
+    let mut lines = Vec::new();
+    let mut line = String::new();
+    let mut used = 0;
+    for word in text.split_whitespace() {
+        let mut rest = word;
+        loop {
+            let gap = u16::from(used > 0);
+            let (head, w) = prefix(rest, width.saturating_sub(used + gap));
+            if head.len() == rest.len() && used + gap <= width {
+                if gap > 0 {
+                    line.push(' ');
+                }
+                line.push_str(rest);
+                used += gap + w;
+                break;
+            }
+            if used > 0 {
+                lines.push(std::mem::take(&mut line));
+                used = 0;
+                continue;
+            }
+            let (head, _) = prefix(rest, width);
+            // A character is wider than the line: nothing fits.
+            if head.is_empty() {
+                return lines;
+            }
+            lines.push(head.to_owned());
+            rest = &rest[head.len()..];
+        }
+    }
+    if !line.is_empty() || lines.is_empty() {
+        lines.push(line);
+    }
+    lines
+}
+
+/// Formats a byte count in at most five characters: `3.9G`, `812M`, `0`. Decimal units.
+#[must_use]
+pub fn size(bytes: u64) -> String {
+    let short = |places| {
+        let options = FormatSizeOptions::from(DECIMAL).decimal_places(places).space_after_value(false);
+        let mut text = format_size(bytes, options);
+        text.pop();
+        text.replace('k', "K")
+    };
+    let text = short(1);
+    if text.len() > 5 || bytes < 1000 { short(0) } else { text }
+}
+
+/// Formats a byte count for a sentence: `3.91 GB`.
+#[must_use]
+pub fn size_long(bytes: u64) -> String {
+    format_size(bytes, DECIMAL)
+}
+
+/// Formats a piece length, which is a power of two: `256 KiB`.
+#[must_use]
+pub fn piece_length(bytes: u32) -> String {
+    format_size(bytes, humansize::BINARY)
+}
+
+/// Formats bytes per second in at most five characters: `10.9M`, `612K`, `-` for zero. Decimal units.
+#[must_use]
+pub fn rate(bytes: u64) -> String {
+    if bytes == 0 {
+        return "-".into();
+    }
+    let mut value = bytes as f64 / 1e3;
+    for unit in ["K", "M", "G"] {
+        if value < 99.95 {
+            return format!("{:.1}{unit}", value.max(0.1));
+        }
+        if value < 999.5 {
+            return format!("{value:.0}{unit}");
+        }
+        value /= 1e3;
+    }
+    if value < 99.95 { format!("{value:.1}T") } else { format!("{value:.0}T") }
+}
+
+/// Formats bytes per second with the unit, in at most nine characters: `10.9 MB/s`.
+#[must_use]
+pub fn rate_long(bytes: u64) -> String {
+    let short = rate(bytes);
+    match short.strip_suffix(|c: char| c.is_ascii_alphabetic()) {
+        Some(number) => format!("{number} {}B/s", short[number.len()..].replace('K', "k")),
+        None => "0.0 kB/s".into(),
+    }
+}
+
+/// Formats a duration in at most five characters: `42s`, `2m14`, `58m`, `1h05`, `22h`, `3d`.
+#[must_use]
+pub fn time(time: Duration) -> String {
+    let s = time.as_secs();
+    match s {
+        0..60 => format!("{s}s"),
+        60..600 => format!("{}m{:02}", s / 60, s % 60),
+        600..3600 => format!("{}m", s / 60),
+        3600..36_000 => format!("{}h{:02}", s / 3600, s % 3600 / 60),
+        36_000..172_800 => format!("{}h", s / 3600),
+        172_800..86_400_000 => format!("{}d", s / 86_400),
+        _ => "long".into(),
+    }
+}
+
+/// Formats an ETA, `-` if unknown. Rounded in steps, because an estimate need not change every second.
+#[must_use]
+pub fn eta(left: Option<Duration>) -> String {
+    let Some(left) = left else { return "-".into() };
+    let step = match left.as_secs() {
+        0..20 => 1,
+        20..60 => 5,
+        60..600 => 10,
+        600..3600 => 60,
+        3600..36_000 => 300,
+        _ => 3600,
+    };
+    time(Duration::from_secs(left.as_secs().next_multiple_of(step)))
+}
+
+/// Formats Unix seconds as a UTC date to the minute: `2026-11-23 09:07 UTC`; `None` if out of range.
+#[must_use]
+pub fn clock_date(seconds: i64) -> Option<String> {
+    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
+    // Up to 0 means "no date": no torrent is older than 1970.
+    if seconds <= 0 || days >= 2_932_897 {
+        return None;
+    }
+    // Counts years that start on 1 January, in groups of equal length.
+    let mut day = days + 719_162;
+    let mut year = 1;
+    for (length, years, most) in [(146_097, 400, i64::MAX), (36_524, 100, 3), (1461, 4, 24), (365, 1, 3)] {
+        let groups = (day / length).min(most);
+        day -= groups * length;
+        year += groups * years;
+    }
+    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let mut month = 1;
+    for length in [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
+        if day < length {
+            break;
+        }
+        day -= length;
+        month += 1;
+    }
+    Some(format!("{year:04}-{month:02}-{:02} {:02}:{:02} UTC", day + 1, second / 3600, second / 60 % 60))
+}
+
+/// Formats an elapsed time: `0:12:03`.
+#[must_use]
+pub fn clock(time: Duration) -> String {
+    let s = time.as_secs();
+    format!("{}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60)
+}
+
+/// Formats a share in whole percent. `100%` only if complete, `0%` only if empty.
+#[must_use]
+pub fn percent(part: u64, whole: u64) -> String {
+    if whole == 0 || part >= whole {
+        return "100%".into();
+    }
+    let percent = (u128::from(part) * 100 / u128::from(whole)) as u64;
+    format!("{}%", if part > 0 { percent.max(1) } else { 0 })
+}
+
+/// Formats the share ratio: bytes sent divided by `size`, `-` while either is zero.
+#[must_use]
+pub fn ratio(up: u64, size: u64) -> String {
+    if size == 0 || up == 0 {
+        return "-".into();
+    }
+    let ratio = up as f64 / size as f64;
+    if ratio < 10.0 { format!("{ratio:.2}") } else { format!("{ratio:.0}") }
+}
+
+/// Formats a count: `1 piece`, `12,040 pieces`. Only for nouns whose plural adds an `s`.
+#[must_use]
+pub fn counted(n: u64, thing: &str) -> String {
+    format!("{} {thing}{}", grouped(n), if n == 1 { "" } else { "s" })
+}
+
+/// Formats an integer with thousands separators: `12,040`.
+#[must_use]
+pub fn grouped(n: u64) -> String {
+    let digits = n.to_string();
+    let mut out = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_stay_in_their_columns() {
+        let mut n = 1_u64;
+        // No disk or link reaches a petabyte (per second); larger values would still be cut at the column.
+        while n < 1 << 50 {
+            for n in [n - 1, n, n + 1, n * 999 / 1000, n * 19 / 2] {
+                assert!(size(n).len() <= 6, "{n}: {}", size(n));
+                assert!(rate(n).len() <= 6, "{n}: {}", rate(n));
+                assert!(time(Duration::from_secs(n)).len() <= 5, "{n}");
+            }
+            n = n.saturating_mul(10);
+        }
+        for n in (0..2_000_000).step_by(37) {
+            assert!(size(n).len() <= 5 && rate(n).len() <= 5, "{n}: {} {}", size(n), rate(n));
+        }
+        let table = [(0, "-"), (1, "0.1K"), (999, "1.0K"), (10_900_000, "10.9M"), (99_960, "100K"), (999_600, "1.0M")];
+        for (n, said) in table {
+            assert_eq!(rate(n), said);
+        }
+        assert_eq!(rate_long(11_200_000), "11.2 MB/s");
+        let table = [(0, "0"), (512, "512"), (3_900_000_000, "3.9G"), (812_400_000, "812M"), (41_200_000_000, "41.2G")];
+        for (n, said) in table {
+            assert_eq!(size(n), said);
+        }
+        let table = [(42, "42s"), (134, "2m14"), (3500, "58m"), (3900, "1h05"), (79_200, "22h"), (300_000, "3d")];
+        for (n, said) in table {
+            assert_eq!(time(Duration::from_secs(n)), said);
+        }
+    }
+
+    #[test]
+    fn percent_is_honest_at_both_ends() {
+        assert_eq!(percent(0, 1000), "0%");
+        assert_eq!(percent(1, 1000), "1%");
+        assert_eq!(percent(999, 1000), "99%");
+        assert_eq!(percent(1000, 1000), "100%");
+        assert_eq!(percent(u64::MAX - 1, u64::MAX), "99%");
+    }
+
+    #[test]
+    fn a_guess_moves_in_steps() {
+        let shown = |seconds| eta(Some(Duration::from_secs(seconds)));
+        assert_eq!((eta(None), shown(0), shown(7)), ("-".into(), "0s".into(), "7s".into()));
+        assert_eq!([shown(41), shown(45)], ["45s", "45s"]);
+        assert_eq!([shown(58), shown(131), shown(140)], ["1m00", "2m20", "2m20"]);
+        assert_eq!([shown(3541), shown(3661), shown(40_000)], ["1h00", "1h05", "12h"]);
+    }
+
+    #[test]
+    fn dates_are_those_of_the_calendar() {
+        let table = [
+            (0, None),
+            (1, Some("1970-01-01 00:00 UTC")),
+            (951_782_399, Some("2000-02-28 23:59 UTC")),
+            (951_782_400, Some("2000-02-29 00:00 UTC")),
+            (978_220_800, Some("2000-12-31 00:00 UTC")),
+            (1_709_251_199, Some("2024-02-29 23:59 UTC")),
+            (4_107_542_400, Some("2100-03-01 00:00 UTC")),
+            (-1, None),
+            (253_402_300_799, Some("9999-12-31 23:59 UTC")),
+            (253_402_300_800, None),
+            (-62_135_596_800, None),
+            (i64::MAX, None),
+            (i64::MIN, None),
+        ];
+        for (seconds, shown) in table {
+            assert_eq!(clock_date(seconds).as_deref(), shown, "{seconds}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_left_for_the_terminal_to_obey() {
+        assert_eq!(clean("\x1b]0;x\x07\u{9b}2Jok", false), "?]0;x??2Jok");
+        assert_eq!(clean("a\u{202e}b\u{200d}c\u{feff}", false), "abc");
+        assert_eq!(clean("\u{1f1e9}\u{1f1ea} \u{1f44d}\u{1f3fd}", false), "DE \u{1f44d}");
+        let zalgo: String = std::iter::once('e').chain(std::iter::repeat_n('\u{301}', 3000)).collect();
+        assert_eq!(clean(&zalgo, false).chars().count(), 1 + MARKS);
+        assert_eq!(clean("\u{301}x", false), "x", "a mark needs a character to stand on");
+        assert_eq!(clean("na\u{ef}ve \u{4e2d}", true), "na?ve ?");
+    }
+
+    #[test]
+    fn wide_characters_are_never_halved() {
+        assert_eq!(prefix("\u{4e2d}\u{6587}", 3), ("\u{4e2d}", 2));
+        assert_eq!(wrap("one two three", 7), ["one two", "three"]);
+        assert_eq!(wrap("abcdefgh", 3), ["abc", "def", "gh"]);
+        assert_eq!(wrap("", 3), [""]);
+    }
+}

@@ -1,0 +1,211 @@
+//! The panel that a dialog is drawn on: between two rules at the bottom of the screen, so that the list above stays
+//! visible. Drawing code registers hit targets along with what it draws, so that only visible elements can be
+//! clicked.
+
+use ratatui::layout::{Position, Rect};
+use ratatui::style::{Modifier, Style};
+
+use crate::ui::keys::bindings::Key;
+use crate::ui::keys::keymap;
+use crate::ui::text::format::cells;
+use crate::ui::widgets::painter::Painter;
+use crate::ui::widgets::text_input::TextInput;
+
+/// What a click on a part of a dialog does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HitTarget {
+    /// Acts like this key.
+    Key(Key),
+    /// Selects this row; on the selected row, acts like Enter.
+    Row(usize),
+    /// Focuses this field.
+    Field(usize),
+}
+
+/// A panel that is being drawn.
+pub struct Panel<'a, 'b> {
+    pub pen: &'a mut Painter<'b>,
+    /// The whole screen.
+    pub screen: Rect,
+    /// Hit targets; later ones take precedence.
+    pub hits: Vec<(Rect, HitTarget)>,
+    /// Where to place the text cursor.
+    pub cursor: Option<(u16, u16)>,
+}
+
+/// Returns the number of lines between the rules of a panel: `height`, or fewer on a low screen.
+#[must_use]
+pub fn room(screen: u16, height: usize) -> u16 {
+    u16::try_from(height).unwrap_or(u16::MAX).min(screen.saturating_sub(3)).max(1)
+}
+
+/// Returns the width of a line of text in a panel.
+#[must_use]
+pub fn text_width(screen: u16) -> u16 {
+    screen.min(100).saturating_sub(4).max(1)
+}
+
+impl<'a, 'b> Panel<'a, 'b> {
+    /// Creates an empty panel.
+    pub fn new(pen: &'a mut Painter<'b>, screen: Rect) -> Self {
+        Panel { pen, screen, hits: Vec::new(), cursor: None }
+    }
+
+    /// Draws the frame of a panel with `height` lines between its rules and a line of clickable key hints. Returns
+    /// the inner area.
+    pub fn open(&mut self, title: &str, height: usize, keys: &str) -> Rect {
+        let theme = *self.pen.theme;
+        let screen = self.screen;
+        let height = room(screen.height, height);
+        let whole = Rect { y: screen.bottom().saturating_sub(height + 2), height: height + 2, ..screen };
+        let whole = whole.intersection(screen);
+        self.pen.clear(whole, theme.sheet);
+        self.pen.rule(Rect { height: 1, ..whole }, title, theme.accent);
+        self.keys(Rect { y: whole.bottom() - 1, height: 1, ..whole }, keys);
+        Rect { x: whole.x + 1, y: whole.y + 1, width: whole.width.saturating_sub(2), height }
+    }
+
+    /// Draws key hints such as `Enter add   Esc cancel`, with the keys emphasized.
+    fn keys(&mut self, area: Rect, keys: &str) {
+        let theme = *self.pen.theme;
+        let mut x = area.x + 1;
+        for part in keys.split("   ").filter(|part| !part.is_empty()) {
+            let (key, word) = part.split_once(' ').unwrap_or((part, ""));
+            let start = x;
+            if start + cells(part) > area.right() {
+                return;
+            }
+            x = self.pen.put(x, area.y, area.right().saturating_sub(x), key, theme.accent);
+            x = self.pen.put(x + 1, area.y, area.right().saturating_sub(x + 1), word, theme.dim);
+            if let Ok(key) = keymap::key(key) {
+                self.hits.push((Rect::new(start, area.y, x.saturating_sub(start), 1), HitTarget::Key(key)));
+            }
+            x += 3;
+        }
+    }
+
+    /// Registers a hit target.
+    pub fn hit(&mut self, area: Rect, hit: HitTarget) {
+        self.hits.push((area, hit));
+    }
+
+    /// Draws a line of text, truncated if too long.
+    pub fn line(&mut self, room: Rect, y: u16, text: &str, style: Style) {
+        if y < room.bottom() {
+            self.pen.put(room.x, y, room.width, text, style);
+        }
+    }
+
+    /// Draws a text input behind a label; with `here`, places the cursor in it.
+    pub fn field(&mut self, area: Rect, mark: &str, edit: &TextInput, empty: &str, here: bool) {
+        let theme = *self.pen.theme;
+        let start = self.pen.put(area.x, area.y, area.width, mark, if here { theme.accent } else { theme.dim }) + 1;
+        let width = area.right().saturating_sub(start);
+        if edit.is_empty() {
+            self.pen.put(start, area.y, width, empty, theme.faint);
+        }
+        let (text, at) = edit.window(width);
+        self.pen.put(start, area.y, width, &text, if here { theme.strong } else { theme.text });
+        if here {
+            self.cursor = Some(((start + at).min(area.right().saturating_sub(1)), area.y));
+        }
+    }
+
+    /// Draws a checkbox.
+    pub fn tick(&mut self, x: u16, y: u16, on: bool, word: &str, here: bool, field: usize) -> u16 {
+        let theme = *self.pen.theme;
+        let width = cells(word) + 4;
+        let mark = if on { "[x]" } else { "[ ]" };
+        self.pen.put(x, y, 3, mark, if here { theme.accent } else { theme.text });
+        let style = if here { theme.strong } else { theme.text };
+        self.pen.put(x + 4, y, width, word, style);
+        self.hit(Rect::new(x, y, width, 1), HitTarget::Field(field));
+        x + width
+    }
+
+    /// Highlights a row as selected, over the whole width.
+    pub fn choose(&mut self, room: Rect, y: u16) {
+        let theme = *self.pen.theme;
+        self.pen.restyle(Rect { y, height: 1, x: self.screen.x, width: self.screen.width }, theme.chosen);
+        self.pen.put(room.x, y, 1, ">", theme.accent);
+    }
+
+    /// Returns the hit target of a cell.
+    #[must_use]
+    pub fn at(&self, x: u16, y: u16) -> Option<HitTarget> {
+        let at = Position::new(x, y);
+        self.hits.iter().rev().find(|(area, _)| area.contains(at)).map(|(_, hit)| *hit)
+    }
+}
+
+/// Returns a style that adds bold to the theme's style.
+#[must_use]
+pub fn bold() -> Style {
+    Style::new().add_modifier(Modifier::BOLD)
+}
+
+/// Selection and scroll position of a list.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ListState {
+    /// Selected row.
+    pub at: usize,
+    top: usize,
+}
+
+impl ListState {
+    /// Moves the selection by a key in a list of `count` rows, `height` of them visible; returns `false` for other
+    /// keys.
+    pub fn key(&mut self, key: Key, count: usize, height: usize) -> bool {
+        let page = height.max(2) - 1;
+        let last = count.saturating_sub(1);
+        self.at = match key {
+            Key::Up => self.at.saturating_sub(1),
+            Key::Down => self.at.saturating_add(1),
+            Key::PageUp | Key::Ctrl('b') => self.at.saturating_sub(page),
+            Key::PageDown | Key::Ctrl('f') => self.at.saturating_add(page),
+            Key::Home => 0,
+            Key::End => last,
+            _ => return false,
+        }
+        .min(last);
+        self.top = self.first(count, height);
+        true
+    }
+
+    /// Moves the selection by a number of rows.
+    pub fn by(&mut self, by: i32, count: usize, height: usize) {
+        self.at = self.at.saturating_add_signed(by as isize).min(count.saturating_sub(1));
+        self.top = self.first(count, height);
+    }
+
+    /// Returns the first visible row.
+    #[must_use]
+    pub fn first(&self, count: usize, height: usize) -> usize {
+        crate::ui::state::app::scroll(self.top, Some(self.at), height, count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_chosen_row_is_always_seen() {
+        let mut rows = ListState::default();
+        for (key, at, first) in [
+            (Key::Up, 0, 0),
+            (Key::PageDown, 4, 0),
+            (Key::Down, 5, 1),
+            (Key::End, 99, 95),
+            (Key::Up, 98, 95),
+            (Key::PageUp, 94, 94),
+            (Key::Home, 0, 0),
+        ] {
+            assert!(rows.key(key, 100, 5));
+            assert_eq!((rows.at, rows.first(100, 5)), (at, first), "{key:?}");
+        }
+        assert!(rows.key(Key::End, 0, 5) && rows.at == 0, "an empty list has no rows");
+        assert!(!rows.key(Key::Enter, 100, 5));
+        assert_eq!((room(24, 90), room(4, 3), room(24, 0)), (21, 1, 1));
+    }
+}
