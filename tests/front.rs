@@ -185,29 +185,32 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         ("3 Tab + '192.0.2.7 Enter Esc", &[]),
         (
             "4 Tab * '*.mkv Enter",
-            &["Wish(TorrentId(1), Priority([(0, Skip), (1, Skip), (2, Skip), (3, Skip), (4, Normal)]))"],
+            &["Torrent(TorrentId(1), Priority([(0, Skip), (1, Skip), (2, Skip), (3, Skip), (4, Normal)]))"],
         ),
         ("4 Tab * 'nothing Enter Esc", &[]),
-        ("5 Tab a 'udp://t.example.org:1337 Enter", &["Wish(TorrentId(1), AddTracker(\"udp://t.example.org:1337\"))"]),
+        (
+            "5 Tab a 'udp://t.example.org:1337 Enter",
+            &["Torrent(TorrentId(1), AddTracker(\"udp://t.example.org:1337\"))"],
+        ),
         ("5 Tab a 'example.org Enter Esc", &[]),
-        ("5 Tab d Enter", &["Wish(TorrentId(1), RemoveTracker(0))"]),
+        ("5 Tab d Enter", &["Torrent(TorrentId(1), RemoveTracker(0))"]),
         ("5 Tab d n", &[]),
         // The palette.
         (": 'pause Enter", &["Pause(TorrentId(1))"]),
-        (": 'verify Enter", &["Wish(TorrentId(1), Verify)"]),
+        (": 'verify Enter", &["Torrent(TorrentId(1), Verify)"]),
         (": 'pause Esc", &[]),
         (": 'pause Tab BackTab Down Up Enter", &["Pause(TorrentId(1))"]),
         (": 'xyzzy Enter", &[]),
-        (": 'title Enter Space Esc", &["Configure([(\"title\", Some(\"false\"))])"]),
+        (": 'title Enter Space Esc", &["UpdateConfig([(\"title\", Some(\"false\"))])"]),
         // Settings.
-        (", Enter '10MB/s Enter", &["Configure([(\"down-limit\", Some(\"\\\"10MB/s\\\"\"))])"]),
+        (", Enter '10MB/s Enter", &["UpdateConfig([(\"down-limit\", Some(\"\\\"10MB/s\\\"\"))])"]),
         (", Enter 'fast Enter Esc Esc", &[]),
-        (", Del", &["Configure([(\"down-limit\", None)])"]),
-        (", Down Down Enter '3 Enter", &["Configure([(\"max-active\", Some(\"3\"))])"]),
+        (", Del", &["UpdateConfig([(\"down-limit\", None)])"]),
+        (", Down Down Enter '3 Enter", &["UpdateConfig([(\"max-active\", Some(\"3\"))])"]),
         (", Esc", &[]),
-        (", Down Up Down Enter '5M Enter", &["Configure([(\"up-limit\", Some(\"\\\"5M\\\"\"))])"]),
-        (", G Space", &["Configure([(\"no-port-map\", Some(\"true\"))])"]),
-        (", G k k k k k k k Left", &["Configure([(\"encryption\", Some(\"\\\"require\\\"\"))])"]),
+        (", Down Up Down Enter '5M Enter", &["UpdateConfig([(\"up-limit\", Some(\"\\\"5M\\\"\"))])"]),
+        (", G Space", &["UpdateConfig([(\"no-port-map\", Some(\"true\"))])"]),
+        (", G k k k k k k k Left", &["UpdateConfig([(\"encryption\", Some(\"\\\"require\\\"\"))])"]),
     ];
     let snapshot = world();
     for (pressed, expected) in table {
@@ -428,10 +431,10 @@ fn the_files_of_a_magnet_are_chosen_when_they_are_known() {
         let asked = format!("{:?}", play(&mut model, &snapshot, pressed));
         assert!(model.dialogs.is_empty() && asked.contains(words), "{asked}");
     };
-    asks("Enter", "Choose { id: TorrentId(1), priorities: [] }");
+    asks("Enter", "SelectFiles { id: TorrentId(1), priorities: [] }");
     asks(
         "/ '*.srt Enter Enter",
-        "Choose { id: TorrentId(1), priorities: [(0, Skip), (1, Skip), (2, Skip), (5, Skip)] }",
+        "SelectFiles { id: TorrentId(1), priorities: [(0, Skip), (1, Skip), (2, Skip), (5, Skip)] }",
     );
     asks("Esc", "Pause(TorrentId(1))");
     // The question may be here before the list that has its torrent, and goes with the torrent.
@@ -460,8 +463,8 @@ fn themes_go_round_and_help_is_searched() {
     model.options.fitting = ThemeName::Light;
     kept.extend(keys(&mut model, &snapshot, "T T T T"));
     let kept: Vec<String> = kept.iter().map(|command| format!("{command:?}")).collect();
-    let wrote = |word: &str| format!("Configure([(\"theme\", Some(\"\\\"{word}\\\"\"))])");
-    let auto = "Configure([(\"theme\", None)])".to_owned();
+    let wrote = |word: &str| format!("UpdateConfig([(\"theme\", Some(\"\\\"{word}\\\"\"))])");
+    let auto = "UpdateConfig([(\"theme\", None)])".to_owned();
     let words = ["dark", "light", "contrast", "plain"].map(wrote);
     assert_eq!(kept.iter().filter(|it| **it == auto).count(), 2, "{kept:?}");
     assert!(kept.len() == 8 && kept.iter().all(|it| *it == auto || words.contains(it)), "{kept:?}");

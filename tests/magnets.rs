@@ -383,7 +383,8 @@ fn hostile_metadata_with_the_right_hash_end_in_one_sentence() {
         }
         let verdict = Metainfo::from_info(&info);
         let id = peer.add(&link(&hex, ""), vec![giver.addr]);
-        peer.until(&name, id, |view| view.is_some_and(|v| v.state == State::Error || v.pieces > 0));
+        let ended = |v: &ttui::api::TorrentView| matches!(v.state, State::Error | State::Seeding) || v.pieces > 0;
+        peer.until(&name, id, |view| view.is_some_and(ended));
         let view = peer.last.borrow().as_ref().unwrap().torrents.iter().find(|(n, _)| *n == id).unwrap().1.clone();
         match verdict {
             Err(why) => {

@@ -8,7 +8,7 @@ use color_eyre::eyre::eyre;
 use super::progress::{ExitReason, OutputMode, ProgressReporter, StopCondition};
 use super::torrent_arg::each;
 use super::tui::{on_signal, shutdown};
-use super::{Common, DownloadArgs, FAILED, STOPPED, SeedArgs};
+use super::{Common, DownloadArgs, FAILED, STOPPED, SeedArgs, verify};
 use crate::api::{AddTorrent, Command};
 use crate::config::Config;
 use crate::engine::handle::{Engine, EngineConfig};
@@ -40,6 +40,9 @@ pub fn run(args: &DownloadArgs, common: &Common) -> color_eyre::Result<ExitCode>
 /// # Errors
 /// A torrent cannot be read or verified: one sentence.
 pub fn seed(args: &SeedArgs, common: &Common) -> color_eyre::Result<ExitCode> {
+    for torrent in each(&args.torrents) {
+        verify::warn_of_unusable(&torrent, &args.dir, common);
+    }
     let (dir, peers) = (Some(args.dir.clone()), args.peers.clone());
     let add = AddTorrent { dir, peers, seed_only: true, ..AddTorrent::default() };
     let show = OutputMode::fitting(args.headless, args.json);

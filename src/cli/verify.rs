@@ -157,6 +157,34 @@ fn look(dir: &Path, path: &Path) -> (Option<u64>, Option<(&'static str, String)>
     }
 }
 
+/// Warns of files that `ttui seed` cannot use and does not create: links and other special files in the place of a file,
+/// and empty files that are missing, which no piece tells of. Arguments that are no file on disk are skipped.
+pub(super) fn warn_of_unusable(torrent: &str, dir: &Path, common: &Common) {
+    let local = Path::new(torrent).is_file();
+    let Some(TorrentArg::Torrent(meta, _)) = local.then(|| read(torrent, common).ok()).flatten() else { return };
+    let Ok(layout) = Layout::of(&meta) else { return };
+    let (layout, _) = alias_paths::find(&Arc::new(layout), dir);
+    let files = layout.files().iter().filter(|file| !file.pad).map(|file| (file, look(dir, &file.path)));
+    let (mut unusable, mut missing) = (Vec::new(), 0_u64);
+    for (file, (is, why)) in files {
+        match why {
+            Some((_, why)) => unusable.push(why),
+            None if is.is_none() && file.length == 0 => missing += 1,
+            None => (),
+        }
+    }
+    for why in unusable.iter().take(3) {
+        output::warn(&sanitize(&format!("ttui: {}: {why}", meta.name), TEXT));
+    }
+    if unusable.len() > 3 {
+        output::warn(&sanitize(&format!("ttui: {}: {} more are no files either", meta.name, unusable.len() - 3), TEXT));
+    }
+    if missing > 0 {
+        let missing = counted(missing, "empty file");
+        output::warn(&sanitize(&format!("ttui: {}: {missing} missing: ttui download creates them", meta.name), TEXT));
+    }
+}
+
 /// Formats the result as text.
 fn words(meta: &Metainfo, good: &AtomicBitfield, files: &[File], whole: bool, began: Instant) -> String {
     let name = sanitize(&meta.name, TEXT);

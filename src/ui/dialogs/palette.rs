@@ -55,7 +55,7 @@ impl Palette {
                 what: PaletteEntry::Act(binding.act, binding.place),
                 keys: line.shown.clone(),
                 text: binding.help.to_owned(),
-                name: binding.act.name(),
+                name: binding.act.name().to_owned(),
             });
         }
         items.extend(settings_table::titles().map(|(line, title, key)| Item {

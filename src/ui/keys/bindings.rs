@@ -62,7 +62,7 @@ impl Tab {
     }
 }
 
-/// An action that a key can trigger. The variant name is the action's name in the config, see [`Action::name`].
+/// An action that a key can trigger. Its name in the config is [`Action::name`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Action {
     Help,

