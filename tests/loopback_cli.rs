@@ -446,6 +446,23 @@ fn seeding_writes_nothing_of_what_others_have() {
     whole.must_live();
 }
 
+/// A link in the place of a file is named and left alone.
+#[cfg(unix)]
+#[test]
+fn seeding_names_a_link_in_the_place_of_a_file() {
+    let scene = Scene::new(600 * KIB, 64 * KIB, "");
+    let (data, elsewhere) = (scene.data("linked"), scene.data("elsewhere"));
+    scene.payload.write_data(&elsewhere);
+    let link = data.join("content.bin");
+    std::os::unix::fs::symlink(elsewhere.join("content.bin"), &link).expect("a link can be made");
+    let place = Place::loopback();
+    let flags = ttui_flags(place.ip, place.port(), &data, &scene.at("linked").join("state"));
+    let mut seeder = Process::start(ttui("seed", &scene.torrent, flags, &[]), &scene.at("linked"));
+    assert_eq!(seeder.wait().code(), Some(1), "{}", seeder.tail());
+    assert!(seeder.output().contains("content.bin is a symbolic link: move it away"), "{}", seeder.output());
+    assert!(link.is_symlink());
+}
+
 /// What another program removes or cuts while it is downloaded is noticed and fetched again, without a word of anybody.
 #[test]
 fn a_file_that_is_lost_in_the_middle_is_fetched_again() {

@@ -286,7 +286,7 @@ fn the_engine_is_asked_again_when_it_does_not_tell() {
     assert!(update(&mut model, Message::Snapshot, &snapshot).is_empty(), "not at once");
     update(&mut model, Message::Tick(Duration::from_secs(4)), &snapshot);
     let asked = update(&mut model, Message::Snapshot, &snapshot);
-    assert!(format!("{asked:?}").contains("Look"), "{asked:?}");
+    assert!(format!("{asked:?}").contains("Inspect"), "{asked:?}");
     assert!(update(&mut model, Message::Snapshot, &snapshot).is_empty());
 }
 
@@ -399,7 +399,7 @@ fn the_mouse_chooses_in_every_pane() {
     let y = place(&model, "Pieces", "Pieces").1 + 4;
     let asked = click(&mut model, (20, y));
     assert!(model.panes.piece.is_some() && model.panes.piece != before);
-    assert!(format!("{asked:?}").contains("Look"));
+    assert!(format!("{asked:?}").contains("Inspect"));
     let piece = model.panes.piece;
     update(&mut model, Message::Wheel(20, y, 1), &snapshot);
     assert_ne!(model.panes.piece, piece);
