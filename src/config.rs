@@ -368,7 +368,7 @@ mod tests {
             ("down-limit = \"fast\"", ["line 1", "fast", "512K"]),
             ("down-limit = -5", ["line 1", "-5", "512K"]),
             ("[keys]\npause = 5", ["keys", "pause", "[\"p\", \"F5\"]"]),
-            ("prot = 1", ["line 1", "no key prot", "port"]),
+            ("prot = 1", ["line 1", "unknown key `prot`", "port"]),
             ("port = ", ["line 1", "port", "0 to 65535"]),
         ] {
             let why = load(text).unwrap_err();

@@ -494,9 +494,9 @@ fn what_was_told_holds_only_for_what_was_asked() {
 fn what_is_wrong_is_said_in_the_box() {
     let snapshot = empty();
     for (pressed, says) in [
-        ("c Enter", "write the path of a file or a folder"),
-        ("c 'x Down 'example.org Enter", "the tracker cannot be used: it begins with http://"),
-        ("c 'x Down Down Space Enter", "a private torrent finds peers by its trackers alone"),
+        ("c Enter", "enter the path of a file or folder"),
+        ("c 'x Down 'example.org Enter", "invalid tracker: the URL must begin with http://"),
+        ("c 'x Down Down Space Enter", "a private torrent needs a tracker"),
     ] {
         let mut model = model(80, 24, ThemeName::Plain, &snapshot);
         let asked = keys(&mut model, &snapshot, pressed);

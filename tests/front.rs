@@ -238,15 +238,15 @@ fn nodes_of_the_dht_are_typed_with_commas() {
         shown.lines().find(|line| line.starts_with(" >")).unwrap_or_default().to_owned()
     };
     for _ in 0..40 {
-        if !row(&model).contains("first DHT nodes") {
+        if !row(&model).contains("DHT bootstrap nodes") {
             keys(&mut model, &snapshot, "Down");
         }
     }
     let shown = text(&draw(&model, &snapshot));
-    assert!(row(&model).contains("the well-known ones") && shown.contains("heeded from the next start"), "{shown}");
+    assert!(row(&model).contains("built-in") && shown.contains("applies after restart"), "{shown}");
     assert_eq!(play(&mut model, &snapshot, "Enter 'nowhere Enter").len(), 0);
     let shown = text(&draw(&model, &snapshot));
-    assert!(shown.contains("nowhere cannot be used: write a list of addresses"), "{shown}");
+    assert!(shown.contains("nowhere is invalid: enter a list of addresses"), "{shown}");
     let commands = play(&mut model, &snapshot, "Esc Enter 'a.example:1,192.0.2.7:6881 Enter");
     let value = r#"["a.example:1", "192.0.2.7:6881"]"#.to_owned();
     let asked = vec![("dht-nodes".to_owned(), Some(value))];
@@ -258,13 +258,13 @@ fn nodes_of_the_dht_are_typed_with_commas() {
 fn what_is_wrong_is_said_where_it_was_typed() {
     let table = [
         ("a 'bad Enter", "bad is no torrent file", "bad"),
-        ("a 'film.torrent Enter a Enter", "no file is wanted", "film"),
-        ("a '/zz Tab", "nothing here begins like this", "/zz"),
-        ("m Enter", "write a folder", "move"),
-        ("3 Tab + '192.0.2.7 Enter", "192.0.2.7 is no address", "192.0.2.7"),
-        ("5 Tab a 'example.org Enter", "it begins with http://", "example.org"),
+        ("a 'film.torrent Enter a Enter", "no file selected", "film"),
+        ("a '/zz Tab", "no matching path", "/zz"),
+        ("m Enter", "enter a folder", "move"),
+        ("3 Tab + '192.0.2.7 Enter", "192.0.2.7 is not a valid", "192.0.2.7"),
+        ("5 Tab a 'example.org Enter", "the URL must begin with http://", "example.org"),
         ("4 Tab * 'nothing Enter", "no file matches nothing", "nothing"),
-        (", Enter 'fast Enter", "fast cannot be used: write a rate such as 512K", "fast"),
+        (", Enter 'fast Enter", "fast is invalid: enter a rate such as 512K", "fast"),
     ];
     let snapshot = world();
     for (pressed, says, kept) in table {
@@ -344,16 +344,16 @@ fn magnet_links_are_copied_of_all_that_are_marked() {
     let link = |n: u32| format!("magnet:?xt=urn:btih:{n:040}");
     let (ids, copied, said) = story("Space Down Space y", vec![link(1), link(3)]);
     assert_eq!((ids, copied), (vec![1, 3], vec![Effect::Copy(vec![link(1), link(3)])]));
-    assert_eq!(said, "2 magnet links are in the clipboard, if the terminal allows it");
+    assert_eq!(said, "2 magnet links copied (if the terminal supports OSC 52)");
     // The snapshot has no detail of one that was chosen just now.
     let (ids, copied, said) = story("Down y", vec![]);
     assert_eq!((ids, copied.len()), (vec![2], 0));
-    assert_eq!(said, "its magnet link is not known yet");
+    assert_eq!(said, "magnet link not available yet");
     let (.., said) = story("* y", vec![link(1)]);
-    assert_eq!(said, "1 of 7 magnet links are in the clipboard: the others are not known yet");
+    assert_eq!(said, "1 of 7 magnet links copied: the others are not available yet");
     let (_, copied, said) = story("* y", vec!["x".repeat(30_000); 7]);
     assert!(matches!(&copied[..], [Effect::Copy(lines)] if lines.len() == 2));
-    assert_eq!(said, "2 of 7 magnet links are in the clipboard: it takes no more");
+    assert_eq!(said, "2 of 7 magnet links copied: clipboard limit reached");
 }
 
 /// Where keys go to is said where keys are named, and help is named at any size.
@@ -376,9 +376,9 @@ fn the_status_line_names_the_keys_that_hold() {
         ("1", "d remove", "B ban"),
         ("3", "d remove", "Enter open"),
         ("3 Tab", "Enter open  + connect  B ban  X kick  s sort  a add", "fold"),
-        ("4 Tab", "Space want  + more  - less  Enter fold  * only", "B ban"),
-        ("5 Tab", "t ask now  a add tracker  d remove it", "a add  "),
-        ("5 Tab Tab", "a add  ", "ask now"),
+        ("4 Tab", "Space toggle  + more  - less  Enter fold  * only", "B ban"),
+        ("5 Tab", "t announce  a add tracker  d remove", "a add  "),
+        ("5 Tab Tab", "a add  ", "t announce"),
     ] {
         let status = status((80, 24), pressed);
         assert!(status.contains(names) && !status.contains(other), "{pressed}: {status}");
@@ -399,7 +399,7 @@ fn settings_of_the_interface_hold_at_once() {
         ("on completion", Box::new(|m: &AppState| m.options.notify == ttui::config::interface::Notify::Off)),
         ("window title", Box::new(|m: &AppState| !m.options.title)),
         ("mouse", Box::new(|m: &AppState| m.outbox.contains(&Effect::Mouse(false)))),
-        ("only ASCII", Box::new(|m: &AppState| m.theme.ascii)),
+        ("ASCII only", Box::new(|m: &AppState| m.theme.ascii)),
     ] {
         for _ in 0..40 {
             if row(&model, word) {
@@ -470,10 +470,13 @@ fn themes_go_round_and_help_is_searched() {
     assert!(kept.len() == 8 && kept.iter().all(|it| *it == auto || words.contains(it)), "{kept:?}");
     keys(&mut model, &snapshot, "? / 'magnet");
     let shown = text(&draw(&model, &snapshot));
-    assert!(shown.contains("copy its magnet link") && !shown.contains("pause or resume"), "{shown}");
+    assert!(shown.contains("copy magnet link") && !shown.contains("pause or resume"), "{shown}");
     keys(&mut model, &snapshot, "Esc / 's 'n 'u 'b");
     let shown = text(&draw(&model, &snapshot));
-    assert!(shown.contains("Flags of peers") && shown.contains("lets us wait") && !shown.contains("magnet"), "{shown}");
+    assert!(
+        shown.contains("Peer flags") && shown.contains("no requested blocks") && !shown.contains("magnet"),
+        "{shown}"
+    );
     keys(&mut model, &snapshot, "Enter Esc");
     assert_eq!(model.dialogs.len(), 1, "the first Esc clears the search");
     keys(&mut model, &snapshot, "Esc");
@@ -525,8 +528,8 @@ fn the_mouse_does_what_is_written_where_it_points() {
     assert!(matches!(asked[..], [Command::Remove { data: true, .. }]), "{asked:?}");
     assert!(model.dialogs.is_empty());
     keys(&mut model, &snapshot, ":");
-    click(&mut model, "verify: hash all");
-    let asked = click(&mut model, "verify: hash all");
+    click(&mut model, "verify: rehash all");
+    let asked = click(&mut model, "verify: rehash all");
     assert_eq!(asked.len(), 1, "{asked:?}");
     play(&mut model, &snapshot, "a");
     click(&mut model, "start paused");
@@ -571,7 +574,7 @@ fn files_in_the_way_are_kept_unless_the_user_says_otherwise() {
         let mut model = fresh(&snapshot);
         update(&mut model, Message::Occupied(id, "film".into(), text_of.clone(), true), &snapshot);
         let shown = text(&draw(&model, &snapshot));
-        assert!(shown.contains("film: overwrite what is there?") && shown.contains("keep them"), "{shown}");
+        assert!(shown.contains("film: overwrite existing files?") && shown.contains("keep them"), "{shown}");
         let asked = keys(&mut model, &snapshot, typed);
         let said = asked.iter().any(|asked| matches!(asked, Command::Overwrite(of) if *of == id));
         assert_eq!(said, yes, "{typed}: {asked:?}");
@@ -630,7 +633,7 @@ fn the_help_is_walked() {
     keys(&mut model, &snapshot, "?");
     assert!(shows(&model, "add a torrent") && !shows(&model, "save everything and quit"));
     keys(&mut model, &snapshot, "G");
-    assert!(!shows(&model, "add a torrent") && shows(&model, "(optimistic)"));
+    assert!(!shows(&model, "add a torrent") && shows(&model, "optimistic unchoke"));
     keys(&mut model, &snapshot, "PgUp PgUp PgUp PgUp PgUp PgUp");
     assert!(shows(&model, "add a torrent"));
     keys(&mut model, &snapshot, "Down j Space PgDn g");

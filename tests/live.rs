@@ -150,7 +150,7 @@ fn a_person_adds_watches_pauses_comes_back_and_removes_with_data() {
     terminal.until("\n1\n");
     terminal.line(&scene.command(""));
     terminal.until("holiday film.mkv");
-    terminal.until("seed");
+    terminal.until("complete;");
     assert_eq!(scene.payload.flaws(&scene.at("dl"), true), None);
     terminal.keys("d Down");
     terminal.until("> delete the data");
@@ -241,14 +241,14 @@ fn keys_are_answered_while_the_disk_is_stalled() {
     terminal.until("127.");
     until("a piece on disk", || terminal.screen(), || scene.at("back").join("big.bin").exists());
     disk.process.signal(Signal::STOP);
-    for (key, shown) in [("1", "[1 Info]"), ("6", "[6 Log]"), ("2", "[2 Pieces]"), ("w", "why is big.bin")] {
+    for (key, shown) in [("1", "[1 Info]"), ("6", "[6 Log]"), ("2", "[2 Pieces]"), ("w", "what limits big.bin")] {
         terminal.keys(key);
         terminal.until(shown);
     }
-    terminal.until("disk busy 100%");
+    terminal.until("disk 100% busy");
     disk.process.signal(Signal::CONT);
     terminal.keys("Escape");
-    terminal.until("seed");
+    terminal.until("complete;");
     assert_eq!(scene.payload.flaws(&scene.at("back"), true), None);
     terminal.keys("q");
     terminal.until_shell();

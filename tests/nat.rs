@@ -176,7 +176,7 @@ fn both_ways(upnp: bool, pcp: bool, words: &str) {
     let whole = |n: usize, home: usize| payloads[n].flaws(&folder.join(format!("home{home}")), true).is_none();
     until("both to have both", || format!("{}\n{}", first.screen(), second.screen()), || whole(1, 0) && whole(0, 1));
     first.until(&format!("port 6881 open ({words})"));
-    second.until("port 6881 closed: no router answers PCP, NAT-PMP or UPnP");
+    second.until("port 6881 closed: no PCP, NAT-PMP or UPnP gateway found");
     daemon.must_live();
     assert!(world.leases(folder).contains("TCP:6881:192.168.1.2:6881"), "{}", world.leases(folder));
     first.keys("q");
@@ -254,7 +254,7 @@ fn introduced(between: Kind, seeder: Kind) {
     let whole = || payload.flaws(&folder.join("home1"), true).is_none();
     until("the hidden one to be reached", || format!("{}\n{}", common.tail(), leech.screen()), whole);
     // That somebody came through the hole that our own call made does not open the port.
-    leech.until("port 6881 closed: no router answers PCP, NAT-PMP or UPnP");
+    leech.until("port 6881 closed: no PCP, NAT-PMP or UPnP gateway found");
     leech.keys("q");
     hidden.iter_mut().for_each(Process::must_live);
 }

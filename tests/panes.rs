@@ -196,7 +196,7 @@ fn what_was_found_is_walked_through() {
     }
     assert_eq!(seen, [4, 1, 4], "round at the ends");
     keys(&mut model, &snapshot, "Esc n");
-    assert!(shown(&model, &snapshot).contains("nothing is searched for"));
+    assert!(shown(&model, &snapshot).contains("no search text"));
 }
 
 #[test]
@@ -246,13 +246,13 @@ fn a_peer_that_leaves_while_it_is_open_says_why() {
     let mut model = start(&snapshot);
     keys(&mut model, &snapshot, "Tab Down Enter");
     let open = model.panes.open.unwrap();
-    assert!(shown(&model, &snapshot).contains("we unchoke it"));
+    assert!(shown(&model, &snapshot).contains("we unchoked the peer"));
     let detail = snapshot.torrents[0].1.detail.as_mut().unwrap();
     detail.peers.retain(|row| row.key != open.key);
     detail.disconnected[3].addr = open.addr;
     update(&mut model, Message::Snapshot, &snapshot);
     let now = shown(&model, &snapshot);
-    assert!(now.contains("has left") && now.contains("neither side wants anything"), "{now}");
+    assert!(now.contains("disconnected") && now.contains("no mutual interest"), "{now}");
     keys(&mut model, &snapshot, "q");
     assert!(model.panes.open.is_none() && !model.quit);
 }
@@ -500,7 +500,7 @@ fn closer_looks_at_every_size() {
 fn a_magnet_that_looks_shows_what_is_known() {
     let mut view = other("some name", State::Metadata, 0);
     (view.size, view.pieces, view.peers, view.known, view.metadata) = (0, 0, 3, 12, (2, 7));
-    view.why.sentence = "metadata wanted from 3 peers: 2 of 7 pieces here".into();
+    view.why.sentence = "fetching metadata from 3 peers: 2 of 7 pieces received".into();
     let magnet = "magnet:?xt=urn:btih:d5d5".to_owned();
     let meta = TorrentMeta { magnet: magnet.clone(), ..TorrentMeta::default() };
     view.detail = Some(Box::new(Detail { meta, folder: "/data".into(), ..Detail::default() }));
@@ -508,14 +508,14 @@ fn a_magnet_that_looks_shows_what_is_known() {
     let mut model = model(120, 36, ThemeName::Plain, &snapshot);
     keys(&mut model, &snapshot, "1");
     let info = shown(&model, &snapshot);
-    for known in ["2 of 7 pieces here", "metadata 2/7", "/data", &magnet, "3 of 12 known"] {
+    for known in ["2 of 7 pieces received", "metadata 2/7", "/data", &magnet, "3 of 12 known"] {
         assert!(info.contains(known), "{known}: {info}");
     }
-    for unknown in ["Copies", "Private", "0 B"] {
+    for unknown in ["Available", "Private", "0 B"] {
         assert!(!info.contains(unknown), "{unknown}: {info}");
     }
     keys(&mut model, &snapshot, "2");
-    assert!(shown(&model, &snapshot).contains("the pieces are not known yet"));
+    assert!(shown(&model, &snapshot).contains("no piece list yet"));
 }
 
 #[test]
@@ -535,9 +535,9 @@ fn the_other_ways_to_find_peers_stand_below_the_trackers() {
         row(Source::Incoming, (5, 5), "", None, None),
         row(Source::Lan, (3, 2), "3 addresses known", Some(12), Some(240)),
         row(Source::Tracker, (50, 19), "", None, None),
-        row(Source::Pex, (31, 8), "8 peers exchange, 3 named others, the last 12", Some(41), None),
-        row(Source::Dht, (22, 6), "64 nodes asked, 22 addresses; 8 told of us", Some(230), Some(670)),
-        row(Source::Web, (2, 1), "1 of 2 asked", None, Some(5)),
+        row(Source::Pex, (31, 8), "8 PEX peers, 3 sent addresses, 12 in the last message", Some(41), None),
+        row(Source::Dht, (22, 6), "64 nodes queried, 22 peers; announced to 8", Some(230), Some(670)),
+        row(Source::Web, (2, 1), "1 of 2 in use", None, Some(5)),
     ];
     let snapshot = world(vec![view.clone()]);
     for (width, height) in SIZES {
@@ -553,15 +553,14 @@ fn the_other_ways_to_find_peers_stand_below_the_trackers() {
     let mut model = model(80, 24, ThemeName::Plain, &snapshot);
     keys(&mut model, &snapshot, "5 Tab G Up");
     let now = shown(&model, &snapshot);
-    assert!(now.contains("DHT: 64 nodes asked, 22 addresses; 8 told of us"), "{now}");
+    assert!(now.contains("DHT: 64 nodes queried, 22 peers; announced to 8"), "{now}");
     // Alone.
     view.detail.as_mut().unwrap().trackers.clear();
     let snapshot = world(vec![view]);
     let mut model = start(&snapshot);
     keys(&mut model, &snapshot, "5 Tab z");
     let shown = shown(&model, &snapshot);
-    for words in ["this torrent names no tracker", "3 addresses known", "8 peers exchange", "64 nodes", "1 of 2 asked"]
-    {
+    for words in ["this torrent has no trackers", "3 addresses known", "8 PEX peers", "64 nodes", "1 of 2 in use"] {
         assert!(shown.contains(words), "{words}: {shown}");
     }
 }

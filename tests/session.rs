@@ -120,7 +120,7 @@ fn so_many_downloads_run_and_the_others_wait_for_their_turn() {
     state_of(&peer, ids[1], State::Queued);
     state_of(&peer, ids[2], State::Queued);
     state_of(&peer, done, State::Seeding);
-    assert!(view_of(&peer, ids[2]).why.sentence.contains("waits before it"), "{:?}", view_of(&peer, ids[2]).why);
+    assert!(view_of(&peer, ids[2]).why.sentence.contains("ahead of it"), "{:?}", view_of(&peer, ids[2]).why);
 
     let order =
         |peer: &Peer| peer.last.borrow().as_ref().unwrap().torrents.iter().map(|(id, _)| *id).collect::<Vec<_>>();

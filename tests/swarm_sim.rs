@@ -130,7 +130,7 @@ fn a_full_disk_halts_its_torrent_and_it_goes_on_when_there_is_room() {
     let roles = roles(&[(1, Role::Seed), (4, Role::Leecher), (3, full)]);
     let world = completes(Rules { roles, upload: 128 << 10, ..Rules::default() }, Duration::from_secs(600));
     assert_eq!(world.notices("disk full"), 3, "told once each");
-    assert_eq!(world.notices("going on"), 3);
+    assert_eq!(world.notices("resuming"), 3);
 }
 
 #[test]

@@ -58,7 +58,7 @@ pub(super) fn describe_error(text: &str, error: &toml::de::Error) -> String {
     let key = table.map_or_else(|| key.to_owned(), |table| format!("{table}.{key}"));
     if message.starts_with("unknown field") {
         let keys: Vec<&str> = KEYS.iter().map(|(name, _)| *name).chain([KEY_TABLE]).collect();
-        return format!("line {number}: there is no key {key}; the keys are {}", keys.join(", "));
+        return format!("line {number}: unknown key `{key}`; the keys are {}", keys.join(", "));
     }
     match expected_value(&key) {
         Some(wanted) => format!("line {number}: {line}: {message}; behind {key} = write {wanted}"),

@@ -342,7 +342,7 @@ impl TaskPool {
                 for errand in &queue {
                     // A panic in a task must not end the pool thread.
                     if let Err(words) = catch_panic(|| errand(Ok(()))) {
-                        log::error!("an errand panicked: {words}");
+                        log::error!("internal error: {words}");
                     }
                 }
             };

@@ -253,7 +253,7 @@ impl ConnectorThread {
         let late: Vec<_> = self.pending.iter().filter(|(_, b)| b.deadline <= now).map(|(&token, _)| token).collect();
         for token in late {
             if let Some(birth) = self.take(token) {
-                let what = if birth.connected { "its handshake" } else { "connecting" };
+                let what = if birth.connected { "handshake" } else { "connecting" };
                 self.on_dial_failed(birth, DisconnectReason::TimedOut(what));
             }
         }

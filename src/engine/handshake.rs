@@ -289,14 +289,14 @@ impl PendingConnection {
         if Handshake::is_handshake_prefix(&self.recv_buf) {
             if self.recv_buf.len() >= mse::PLAIN_PREFIX {
                 if greeting.encryption == Encryption::Require {
-                    return Err(fail("it does not encrypt"));
+                    return Err(fail("peer does not support encryption"));
                 }
                 self.state = HandshakeState::Plain;
             }
             return Ok(());
         }
         if greeting.encryption == Encryption::Off {
-            return Err(fail("it does not speak the BitTorrent protocol"));
+            return Err(fail("not a BitTorrent handshake"));
         }
         let mut bytes = std::mem::take(&mut self.recv_buf);
         self.state =
@@ -321,18 +321,18 @@ impl PendingConnection {
     fn check_handshake(&mut self, greeting: &ConnectorConfig) -> Result<(), PendingError> {
         let theirs = &self.recv_buf[..self.recv_buf.len().min(Handshake::LENGTH)];
         if !Handshake::is_handshake_prefix(theirs) {
-            return Err(fail("it does not speak the BitTorrent protocol"));
+            return Err(fail("not a BitTorrent handshake"));
         }
         let mut introduce = false;
         if let Some(asked) = theirs.get(28..ASKED) {
             match &self.torrent {
-                Some((torrent, _)) if torrent.0 != asked => return Err(fail("it answered for another torrent")),
+                Some((torrent, _)) if torrent.0 != asked => return Err(fail("peer answered for another torrent")),
                 Some(_) => (),
                 None => {
                     let mut torrent = InfoHash([0; 20]);
                     torrent.0.copy_from_slice(asked);
                     let inbox = greeting.routes.find(torrent);
-                    let inbox = inbox.ok_or_else(|| fail("it asked for a torrent that is not here"))?;
+                    let inbox = inbox.ok_or_else(|| fail("peer asked for an unknown torrent"))?;
                     self.torrent = Some((torrent, inbox));
                 }
             }

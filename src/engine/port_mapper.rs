@@ -203,7 +203,7 @@ impl Work {
             }
         }
         // Reports the UPnP error if there is one, because most routers support UPnP.
-        Err(whys.pop().unwrap_or_else(|| "no router answers PCP, NAT-PMP or UPnP".to_owned()))
+        Err(whys.pop().unwrap_or_else(|| "no PCP, NAT-PMP or UPnP gateway found".to_owned()))
     }
 
     /// Returns the default gateway and our address on its network.

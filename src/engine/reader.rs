@@ -76,7 +76,7 @@ impl Reader {
                 Ok(n) => n,
                 Err(e) if e.kind() == ErrorKind::Interrupted => continue,
                 Err(e) if matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => match heard.elapsed() {
-                    quiet if quiet >= limits::IDLE => return DisconnectReason::TimedOut("its next word"),
+                    quiet if quiet >= limits::IDLE => return DisconnectReason::TimedOut("next message"),
                     _ => continue,
                 },
                 Err(e) => return DisconnectReason::Network(describe_io_error(&e)),
@@ -213,10 +213,10 @@ impl Size {
 /// Describes a socket error for the user, as a clause about the peer.
 pub fn describe_io_error(error: &std::io::Error) -> String {
     match error.kind() {
-        ErrorKind::ConnectionReset => "it reset the connection".to_owned(),
-        ErrorKind::ConnectionRefused => "it refused the connection".to_owned(),
+        ErrorKind::ConnectionReset => "connection reset".to_owned(),
+        ErrorKind::ConnectionRefused => "connection refused".to_owned(),
         ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => "the connection broke".to_owned(),
-        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "it cannot be reached".to_owned(),
+        ErrorKind::HostUnreachable | ErrorKind::NetworkUnreachable => "host unreachable".to_owned(),
         _ => error.to_string(),
     }
 }

@@ -276,7 +276,7 @@ impl TorrentThread {
             self.perform_once();
             let overfull = self.flush();
             for peer in overfull {
-                self.close_peer(peer, DisconnectReason::ProtocolViolation("it does not take what we send".into()));
+                self.close_peer(peer, DisconnectReason::ProtocolViolation("peer does not read what we send".into()));
             }
             for peer in std::mem::take(&mut self.unstarted) {
                 if let Err(error) = self.start_line(peer) {

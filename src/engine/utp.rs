@@ -245,7 +245,7 @@ impl UtpDriver {
                 let why = match end {
                     CloseReason::Silent => DisconnectReason::TimedOut("connecting"),
                     CloseReason::Reset | CloseReason::Finished => {
-                        DisconnectReason::Network("it refused the connection".to_owned())
+                        DisconnectReason::Network("connection refused".to_owned())
                     }
                 };
                 self.greeter.utp_failed(ticket, why);

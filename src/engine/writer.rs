@@ -138,7 +138,7 @@ impl Writer {
         let mut work = Work { writer: &self, cipher, control: Vec::new(), most: WRITE_LEAST };
         if let Err(error) = work.write_all_parcels() {
             let why = match error.kind() {
-                ErrorKind::WouldBlock | ErrorKind::TimedOut => DisconnectReason::TimedOut("taking what we send"),
+                ErrorKind::WouldBlock | ErrorKind::TimedOut => DisconnectReason::TimedOut("sending"),
                 ErrorKind::BrokenPipe => DisconnectReason::Closed,
                 _ => DisconnectReason::Network(describe_io_error(&error)),
             };

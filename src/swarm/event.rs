@@ -352,19 +352,19 @@ pub enum DisconnectReason {
 impl std::fmt::Display for DisconnectReason {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            DisconnectReason::Closed => f.write_str("it closed the connection"),
+            DisconnectReason::Closed => f.write_str("closed by peer"),
             DisconnectReason::Network(word) | DisconnectReason::Offline(word) => f.write_str(word),
             DisconnectReason::TimedOut(what) => write!(f, "{what} took too long"),
             DisconnectReason::ProtocolViolation(what) => f.write_str(what),
             DisconnectReason::Banned(what) => write!(f, "banned: {what}"),
-            DisconnectReason::SelfConnection => f.write_str("it is ourselves"),
+            DisconnectReason::SelfConnection => f.write_str("connected to ourselves"),
             DisconnectReason::Duplicate => f.write_str("already connected"),
-            DisconnectReason::Useless => f.write_str("neither side wants anything"),
-            DisconnectReason::Replaced => f.write_str("made room for another peer"),
-            DisconnectReason::Private => f.write_str("the torrent is private, and it did not come by its trackers"),
-            DisconnectReason::Stopped => f.write_str("the torrent was stopped"),
-            DisconnectReason::DisconnectedByUser => f.write_str("disconnected by you"),
-            DisconnectReason::TooManyConnections => f.write_str("no more connections (limit)"),
+            DisconnectReason::Useless => f.write_str("no mutual interest"),
+            DisconnectReason::Replaced => f.write_str("replaced by another peer"),
+            DisconnectReason::Private => f.write_str("private torrent: peer is not from its trackers"),
+            DisconnectReason::Stopped => f.write_str("torrent stopped"),
+            DisconnectReason::DisconnectedByUser => f.write_str("disconnected by user"),
+            DisconnectReason::TooManyConnections => f.write_str("connection limit reached"),
         }
     }
 }

@@ -141,7 +141,7 @@ impl MetadataDownload {
         holder.give_up();
         holder.good = false;
         self.drafts.retain(|(_, owner), _| *owner != Some(key));
-        self.fault(key, FAULTS / 4, "it names one length of the metadata after the other")
+        self.fault(key, FAULTS / 4, "peer keeps changing the metadata size")
     }
 
     /// Removes a disconnected peer.
@@ -164,16 +164,16 @@ impl MetadataDownload {
         let size = holder.size;
         if holder.asked.remove(&piece).is_none() {
             if holder.late == 0 {
-                return self.fault(key, 1, "it sends metadata that nobody asked for");
+                return self.fault(key, 1, "peer sends metadata that was not requested");
             }
             // The answer to a request that was given up: late, but valid.
             holder.late -= 1;
         }
         if total.is_some_and(|total| total != size) {
-            return self.fault(key, FAULTS / 2, "it names several lengths of the metadata");
+            return self.fault(key, FAULTS / 2, "peer reports different metadata sizes");
         }
         if data.len() != length(size, piece) {
-            return self.fault(key, FAULTS / 2, "its pieces of the metadata are of the wrong length");
+            return self.fault(key, FAULTS / 2, "metadata pieces of the wrong length");
         }
         (holder.good, holder.rests) = (true, 0);
         if let Some(hungry) = &mut self.hungry {

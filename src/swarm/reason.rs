@@ -106,17 +106,12 @@ pub fn reason(f: &DiagnosisInput, with_numbers: bool) -> Reason {
 /// `before` torrents are ahead in the queue; at most `most` downloads run at once.
 #[must_use]
 pub fn queued(before: usize, most: u32) -> Reason {
-    let run =
-        if most == 1 { "one download runs at a time".to_owned() } else { format!("{most} downloads run at once") };
-    let ahead = match before {
-        0 => "it is next".to_owned(),
-        1 => "one waits before it".to_owned(),
-        n => format!("{n} wait before it"),
-    };
+    let active = format!("at most {most} active download{}", if most == 1 { "" } else { "s" });
+    let ahead = if before == 0 { "next in line".to_owned() } else { format!("{before} ahead of it") };
     let line = |label: &str, value: String| (label.to_owned(), value);
     Reason {
-        sentence: format!("waiting for its turn: {run}, {ahead}"),
-        numbers: vec![line("waiting before it", before.to_string()), line("downloads at once", most.to_string())],
+        sentence: format!("queued: {active}, {ahead}"),
+        numbers: vec![line("ahead in the queue", before.to_string()), line("active downloads (max)", most.to_string())],
     }
 }
 
@@ -126,10 +121,7 @@ pub fn moving(to: &Path, (done, all): (u64, u64)) -> Reason {
     let to = crate::wire::sanitize::sanitize(&to.display().to_string(), crate::limits::TRACKER_TEXT);
     let percent = u128::from(done) * 100 / u128::from(all.max(1));
     let moved = format!("{} of {}", format_size(done, DECIMAL), format_size(all, DECIMAL));
-    Reason {
-        sentence: format!("its data are being moved: {percent}%, to {to}"),
-        numbers: vec![("moved".to_owned(), moved)],
-    }
+    Reason { sentence: format!("moving files to {to}: {percent}%"), numbers: vec![("moved".to_owned(), moved)] }
 }
 
 fn rate(bytes: u64) -> String {
@@ -156,64 +148,67 @@ fn limiter(rate_now: u64, limits: (Option<u64>, Option<u64>)) -> Option<String> 
     };
     let reached = rate_now.saturating_mul(10) >= limit.saturating_mul(8);
     reached.then(|| match own {
-        true => format!("limited to its own limit: {}", rate(limit)),
-        false => format!("limited to its share of the limit: {}", rate(limit)),
+        true => format!("limited by the torrent's rate limit: {}", rate(limit)),
+        false => format!("limited by its share of the global limit: {}", rate(limit)),
     })
 }
 
 fn sentence(f: &DiagnosisInput) -> String {
     match f.state {
-        State::Paused => "paused by you: p goes on".into(),
-        State::Queued => "waiting for its turn: as many downloads run as may".into(),
-        State::Moving => "its data are being moved to another folder".into(),
+        State::Paused => "paused".into(),
+        State::Queued => "queued: the limit of active downloads is reached".into(),
+        State::Moving => "moving files to another folder".into(),
         State::Checking => {
             let percent = u64::from(f.checked) * 100 / u64::from(f.pieces.max(1));
-            format!("checking its data: {percent}%, {} of {} hashed", f.checked, count(f.pieces, "piece"))
+            format!("checking data: {percent}%, {} of {} hashed", f.checked, count(f.pieces, "piece"))
         }
         State::Metadata => metadata(f),
-        State::Error => f.fault.clone().unwrap_or_else(|| "stopped by a fault".into()),
+        State::Error => f.fault.clone().unwrap_or_else(|| "stopped by an error".into()),
         State::Seeding => seeding(f),
         State::Downloading => downloading(f),
     }
 }
 
 fn metadata(f: &DiagnosisInput) -> String {
-    let Some(search) = f.search else { return "its metadata are here, and its files are being looked at".into() };
+    let Some(search) = f.search else { return "metadata received, checking for existing files".into() };
     let wrong = match search.wrong {
         0 => String::new(),
-        1 => "; what came before was not this torrent's".into(),
-        n => format!("; what came {n} times before was not this torrent's"),
+        1 => "; 1 earlier copy was invalid".into(),
+        n => format!("; {n} earlier copies were invalid"),
     };
     let holders = count(search.holders, "peer");
     match (search.holders, search.resting, search.pieces) {
-        _ if f.peers == 0 => format!("metadata wanted, {}{wrong}", no_peers_text(f)),
-        (0, ..) => format!("no peer has the metadata: none of {} that are here offers them{wrong}", f.peers),
+        _ if f.peers == 0 && f.dialing > 0 => format!("fetching metadata: {}{wrong}", no_peers_text(f)),
+        _ if f.peers == 0 => format!("fetching metadata, {}{wrong}", no_peers_text(f)),
+        (0, ..) => format!("fetching metadata: {} it{wrong}", none_has(f.peers)),
         (all, resting, _) if all == resting => {
-            format!("metadata wanted from {holders}: refused or not answered, asked again soon{wrong}")
+            format!("fetching metadata from {holders}: refused or no answer, will retry{wrong}")
         }
-        (.., (here, all)) => format!("metadata wanted from {holders}: {here} of {} here{wrong}", count(all, "piece")),
+        (.., (here, all)) => {
+            format!("fetching metadata from {holders}: {here} of {} received{wrong}", count(all, "piece"))
+        }
     }
 }
 
 fn seeding(f: &DiagnosisInput) -> String {
     let here = match (f.have == f.pieces, f.skipped) {
-        (true, _) => "everything is here".to_owned(),
-        (false, skipped) if skipped == f.files => return "no file is wanted: choose some among its files".into(),
-        (false, skipped) => format!("all that is wanted is here, {skipped} of {} not wanted", count(f.files, "file")),
+        (true, _) => "complete".to_owned(),
+        (false, skipped) if skipped == f.files => return "all files are skipped: select files to download".into(),
+        (false, skipped) => format!("selected files complete, {skipped} of {} skipped", count(f.files, "file")),
     };
     if f.peers == 0 {
-        return format!("{here}; nobody is connected{}{}", port_says(f), trackers_say(f));
+        return format!("{here}; no peers connected{}{}", port_says(f), trackers_say(f));
     }
     if let Some(limit) = limiter(f.up, f.up_limits) {
         return format!("{here}; {limit}");
     }
     if f.interested == 0 {
-        return format!("{here}; none of {} wants anything now", count(f.peers, "peer"));
+        return format!("{here}; none of {} is interested", count(f.peers, "peer"));
     }
     if f.super_seed {
         return format!("super-seeding: {} offered one piece at a time", are(f.peers, "peer"));
     }
-    format!("{here}; {} of {} taking", f.taking, are(f.interested, "interested peer"))
+    format!("{here}; uploading to {} of {}", f.taking, count(f.interested, "interested peer"))
 }
 
 /// Formats a count with its verb: `1 peer is`, `2 peers are`.
@@ -225,8 +220,8 @@ fn are(n: u32, what: &str) -> String {
 fn no_peers_text(f: &DiagnosisInput) -> String {
     let banned = match f.banned {
         0 => String::new(),
-        1 => "; 1 address is banned".to_owned(),
-        n => format!("; {n} addresses are banned"),
+        1 => "; 1 address banned".to_owned(),
+        n => format!("; {n} addresses banned"),
     };
     nobody_left(f) + &banned
 }
@@ -236,10 +231,8 @@ fn nobody_left(f: &DiagnosisInput) -> String {
     match f.dht {
         // The actionable part comes first, since the line may be truncated.
         Some(words) if f.known == 0 && f.trackers.is_empty() && web_seeds_say(f).is_none() => match f.local {
-            false => format!("no peers: {words}, and no tracker is named"),
-            true => format!(
-                "no peers: {words}, no tracker is named, and nobody on the local network has said that it is here"
-            ),
+            false => format!("no peers: {words}, no trackers"),
+            true => format!("no peers: {words}, no trackers, none found on the local network"),
         },
         Some(words) => format!("{}; {words}", no_peers_without_dht_text(f)),
         None => no_peers_without_dht_text(f),
@@ -250,21 +243,20 @@ fn nobody_left(f: &DiagnosisInput) -> String {
 fn no_peers_without_dht_text(f: &DiagnosisInput) -> String {
     if f.known == 0 {
         return match (web_seeds_say(f), f.trackers.is_empty(), f.local) {
-            (Some(web), true, _) => format!("no peers, and no tracker is named; {web}"),
-            (Some(web), false, _) => format!("no peers are known; {web}{}", trackers_say(f)),
-            (None, true, false) => "no peers: no tracker is named and no address was given".into(),
-            (None, true, true) => {
-                "no peers: no tracker is named, and nobody on the local network has said that it is here".into()
-            }
-            (None, false, _) => format!("no peers are known{}{}", port_says(f), trackers_say(f)),
+            (Some(web), true, _) => format!("no peers known, no trackers; {web}"),
+            (Some(web), false, _) => format!("no peers known; {web}{}", trackers_say(f)),
+            (None, true, false) => "no peers: no trackers and no peer address given".into(),
+            (None, true, true) => "no peers: no trackers, none found on the local network".into(),
+            (None, false, _) => format!("no peers known{}{}", port_says(f), trackers_say(f)),
         };
     }
     let failed = failures(f);
     let tried = match (f.dialing, failed.is_empty()) {
-        (0, true) => format!("no peers: none of {} is to be called now", addresses(f.known)),
+        (0, true) if f.known == 1 => "no peers: 1 known address, in back-off".to_owned(),
+        (0, true) => format!("no peers: {} known addresses, all in back-off", f.known),
         (0, false) => format!("no peers: {failed}"),
-        (n, true) => format!("calling {n} of {}", addresses(f.known)),
-        (n, false) => format!("calling {}; {failed}", addresses(n)),
+        (n, true) => format!("connecting to {n} of {}", count(f.known, "known peer")),
+        (n, false) => format!("connecting to {}; {failed}", count(n, "peer")),
     };
     let web = web_seeds_say(f).map_or_else(String::new, |web| format!("; {web}"));
     format!("{tried}{web}{}{}", port_says(f), trackers_say(f))
@@ -273,7 +265,7 @@ fn no_peers_without_dht_text(f: &DiagnosisInput) -> String {
 /// Describes a closed listening port; empty otherwise.
 const fn port_says(f: &DiagnosisInput) -> &'static str {
     match f.reach {
-        Reachability::Closed => "; the port is closed and no router maps it: peers cannot call us",
+        Reachability::Closed => "; port closed and not mapped: no incoming connections",
         Reachability::Unknown | Reachability::Mapped | Reachability::Open => "",
     }
 }
@@ -287,7 +279,7 @@ fn web_seeds_say(f: &DiagnosisInput) -> Option<String> {
     let (host, trouble) = f.web_seeds.iter().find(|(_, trouble)| trouble.is_some()).or(f.web_seeds.first())?;
     Some(match trouble {
         Some(trouble) => format!("web seed {host}: {trouble}"),
-        None => format!("web seed {host} is not asked now"),
+        None => format!("web seed {host} is idle"),
     })
 }
 
@@ -295,12 +287,10 @@ fn addresses(n: u32) -> String {
     if n == 1 { "1 address".into() } else { format!("{n} addresses") }
 }
 
-/// Describes failed addresses: `31 of 40 addresses do not answer, 5 refuse`.
+/// Describes failed addresses: `31 of 40 addresses did not answer, 5 refused`.
 fn failures(f: &DiagnosisInput) -> String {
     let Failures { silent, refused, hung_up } = f.failures;
-    let not = |n| if n == 1 { "does not answer" } else { "do not answer" };
-    let kinds =
-        [(silent, not(silent).to_owned()), (refused, format!("refuse{}", s(refused))), (hung_up, "hung up".into())];
+    let kinds = [(silent, "did not answer"), (refused, "refused"), (hung_up, "hung up")];
     let mut told = kinds.into_iter().filter(|(n, _)| *n > 0);
     let Some((n, words)) = told.next() else { return String::new() };
     let first = format!("{n} of {} {words}", addresses(f.known));
@@ -312,62 +302,68 @@ fn downloading(f: &DiagnosisInput) -> String {
         return no_peers_text(f);
     }
     if f.interesting == 0 || f.missing == f.lacking {
-        let (lack, all) = (count(f.lacking, "missing piece"), count(f.peers, "peer"));
+        let (lack, them) = (count(f.lacking, "piece"), if f.lacking == 1 { "it" } else { "them" });
         let web = web_seeds_say(f).map_or_else(String::new, |web| format!("; {web}"));
-        return format!("nobody has the {lack}: not one of {all}, {} complete{web}", f.seeds);
+        let seeds = count(f.seeds, "seed");
+        return format!("{lack} unavailable: {} {them} ({seeds}){web}", none_has(f.peers));
     }
     if let Some(limit) = limiter(f.down, f.down_limits) {
         return limit;
     }
     if f.waiting_for_disk || (f.disk_busy >= BUSY && f.unwritten > 0) {
-        return format!("disk busy {}%: {} are not yet written", f.disk_busy, format_size(f.unwritten, DECIMAL));
+        return format!("disk {}% busy: {} waiting to be written", f.disk_busy, format_size(f.unwritten, DECIMAL));
     }
     let free = f.interesting - f.choking.min(f.interesting);
     if free == 0 {
-        return format!("all {} that have what we want choke us; {}", count(f.choking, "peer"), no_bottleneck_text(f));
+        let peers = match f.choking {
+            1 => "the only peer that has missing pieces".to_owned(),
+            n => format!("all {n} peers that have missing pieces"),
+        };
+        return format!("choked by {peers}; {}", no_bottleneck_text(f));
     }
     if f.snubbed >= free {
-        let serving = count(free, "peer");
-        return format!("{serving} serve{} us and let{} us wait for blocks; {} choke us", s(free), s(free), f.choking);
+        let (unchoked, not) = (count(free, "unchoked peer"), if free == 1 { "does not" } else { "do not" });
+        return format!("{unchoked} {not} send (snubbed); {} choke{} us", f.choking, s(f.choking));
     }
     if f.all_asked && f.outstanding > 0 {
         let last = count(f.active, "piece");
-        return format!(
-            "the last {last} are under way: {} are asked of {}",
-            blocks(f.outstanding),
-            count(f.asked, "peer")
-        );
+        return format!("last {last}: {} requested from {}", blocks(f.outstanding), count(f.asked, "peer"));
     }
     if f.choking * 2 > f.interesting {
-        return format!("{} of {} choke us; {}", f.choking, count(f.interesting, "peer"), no_bottleneck_text(f));
+        let peers = count(f.interesting, "peer");
+        return format!("choked by {} of {peers}; {}", f.choking, no_bottleneck_text(f));
     }
     if f.giving == 0 {
-        return format!(
-            "{} serve{} us, and no block has come yet; {}",
-            count(free, "peer"),
-            s(free),
-            no_bottleneck_text(f)
-        );
+        return format!("{} unchoked us, no blocks yet; {}", count(free, "peer"), no_bottleneck_text(f));
     }
-    let givers = if f.giving == f.peers && f.peers > 1 {
-        format!("all {} peers", f.peers)
-    } else {
-        format!("{} of {}", f.giving, count(f.peers, "peer"))
+    let mut text = match (f.giving == f.peers, f.giving) {
+        (true, 1) => "the only peer is sending".to_owned(),
+        (true, 2) => "both peers sending".to_owned(),
+        (true, n) => format!("all {n} peers sending"),
+        (false, n) => format!("{n} of {} sending", count(f.peers, "peer")),
     };
-    let mut text = format!("{givers} send{}", s(f.giving));
     if f.choking > 0 {
-        text += &format!(", {} choke{} us", f.choking, s(f.choking));
+        text += &format!(", {} choking us", f.choking);
     }
     if f.snubbed > 0 {
-        text += &format!(", {} let{} us wait", f.snubbed, s(f.snubbed));
+        text += &format!(", {} snubbed", f.snubbed);
     }
     if f.missing > 0 {
-        text += &format!("; nobody has {}", count(f.missing, "piece"));
+        text += &format!("; {} unavailable", count(f.missing, "piece"));
     }
     if f.choking + f.snubbed + f.missing == 0 {
-        text += if f.giving == 1 { " what it can" } else { " what they can" };
+        text += " at full speed";
     }
     format!("{text}; {}", no_bottleneck_text(f))
+}
+
+/// Says that no connected peer has something: `none of 8 connected peers has`.
+fn none_has(peers: u32) -> String {
+    if peers == 1 {
+        "the only connected peer does not have".into()
+    } else {
+        format!("none of {peers} connected peers has")
+    }
 }
 
 fn blocks(bytes: u64) -> String {
@@ -375,13 +371,16 @@ fn blocks(bytes: u64) -> String {
     count(n, "block")
 }
 
-/// Describes what is not the bottleneck on our side: `disk 2% busy, no limiter`.
+/// Describes what is not the bottleneck on our side: `disk 2% busy, no rate limit`.
 fn no_bottleneck_text(f: &DiagnosisInput) -> String {
     let limit = match f.down_limits {
-        (None, None) => "no limiter",
-        _ => "limit not reached",
+        (None, None) => "no rate limit",
+        _ => "rate limit not reached",
     };
-    format!("disk {}% busy, {limit}", f.disk_busy)
+    match f.disk_busy {
+        0 => format!("disk idle, {limit}"),
+        percent => format!("disk {percent}% busy, {limit}"),
+    }
 }
 
 /// Describes one tracker, preferably a failing one. The status precedes the URL, which may be long.
@@ -397,51 +396,49 @@ fn numbers(f: &DiagnosisInput) -> Vec<(String, String)> {
     let mut out = Vec::new();
     let mut line = |label: &str, value: String| out.push((label.to_string(), value));
     if let Some(fault) = &f.fault {
-        line("fault", fault.clone());
+        line("error", fault.clone());
     }
     // The panel is narrow: leave out counts of zero.
     let part = |n: u32, what: &str| if n == 0 { String::new() } else { format!(", {n} {what}") };
-    line("peers connected", format!("{}{}", f.peers, part(f.seeds, "complete")));
+    line("peers connected", format!("{}{}", f.peers, part(f.seeds, if f.seeds == 1 { "seed" } else { "seeds" })));
     if let Some(search) = &f.search {
         let MetadataProgress { holders, asked, resting, .. } = search;
-        line("have the metadata", format!("{holders}, of them {asked} are asked, {resting} refused or did not answer"));
-        line("pieces of the metadata", format!("{} of {}", search.pieces.0, search.pieces.1));
-        line("metadata that were wrong", search.wrong.to_string());
+        line("have the metadata", format!("{holders}, {asked} requested, {resting} refused or did not answer"));
+        line("metadata pieces", format!("{} of {}", search.pieces.0, search.pieces.1));
+        line("invalid metadata", search.wrong.to_string());
     }
     if f.lacking > 0 {
-        let (choke, wait) = (f.choking, f.snubbed);
-        let chokes = part(choke, if choke == 1 { "chokes us" } else { "choke us" });
-        let waits = part(wait, if wait == 1 { "lets us wait" } else { "let us wait" });
-        line("have what we want", format!("{}{chokes}{waits}", f.interesting));
-        line("sending to us", format!("{}; {} asked for more", f.giving, f.asked));
-        line("pieces missing", format!("{}{}", f.lacking, part(f.missing, "that nobody here has")));
-        line("under way", format!("{} in {}", blocks(f.outstanding), count(f.active, "piece")));
+        let (choking, snubbed) = (part(f.choking, "choking us"), part(f.snubbed, "snubbed"));
+        line("have pieces we need", format!("{}{choking}{snubbed}", f.interesting));
+        line("sending to us", format!("{}, {} with requests", f.giving, f.asked));
+        line("pieces missing", format!("{}{}", f.lacking, part(f.missing, "unavailable")));
+        line("requested", format!("{} in {}", blocks(f.outstanding), count(f.active, "piece")));
     }
-    line("want something of us", format!("{}{}", f.interested, part(f.taking, "taking")));
+    line("interested in us", format!("{}{}", f.interested, part(f.taking, "receiving")));
     let limits = |(own, share): (Option<u64>, Option<u64>)| match (own, share) {
         (None, None) => "no limit".to_owned(),
-        (Some(own), None) => format!("own limit {}", rate(own)),
-        (None, Some(share)) => format!("share of the limit of all {}", rate(share)),
-        (Some(own), Some(share)) => format!("own limit {}, share of the limit of all {}", rate(own), rate(share)),
+        (Some(own), None) => format!("limit {}", rate(own)),
+        (None, Some(share)) => format!("share of the global limit {}", rate(share)),
+        (Some(own), Some(share)) => format!("limit {}, share of the global limit {}", rate(own), rate(share)),
     };
     line("down", format!("{}, {}", rate(f.down), limits(f.down_limits)));
     line("up", format!("{}, {}", rate(f.up), limits(f.up_limits)));
-    let waiting = if f.waiting_for_disk { ", requests wait for it" } else { "" };
+    let waiting = if f.waiting_for_disk { ", requests on hold" } else { "" };
     let unwritten = match f.unwritten {
         0 => String::new(),
         bytes => format!(", {} not yet written", format_size(bytes, DECIMAL)),
     };
     line("disk", format!("{}% busy{unwritten}{waiting}", f.disk_busy));
     if f.skipped > 0 {
-        line("files not wanted", format!("{} of {}", f.skipped, f.files));
+        line("files skipped", format!("{} of {}", f.skipped, f.files));
     }
-    let (called, failed) = (part(f.dialing, "being called"), part(f.failures.all(), "failed"));
-    line("addresses known", format!("{}{called}{failed}{}", f.known, part(f.banned, "banned")));
+    let (dialing, failed) = (part(f.dialing, "connecting"), part(f.failures.all(), "failed"));
+    line("addresses known", format!("{}{dialing}{failed}{}", f.known, part(f.banned, "banned")));
     let reach = match f.reach {
-        Reachability::Unknown => "no call from outside yet",
+        Reachability::Unknown => "no incoming connection yet",
         Reachability::Mapped => "mapped by the router",
-        Reachability::Open => "open: peers from outside call us",
-        Reachability::Closed => "closed: no router maps it",
+        Reachability::Open => "open: peers can connect to us",
+        Reachability::Closed => "closed: not mapped",
     };
     line("port", reach.to_owned());
     if let Some(words) = f.dht {
@@ -449,16 +446,15 @@ fn numbers(f: &DiagnosisInput) -> Vec<(String, String)> {
     }
     let Failures { silent, refused, hung_up } = f.failures;
     if f.failures.all() > 0 {
-        line("of the failed ones", format!("{silent} do not answer, {refused} refuse, {hung_up} hung up"));
+        line("failed addresses", format!("{silent} did not answer, {refused} refused, {hung_up} hung up"));
     }
     for row in &f.sources {
-        let last =
-            row.last_failure.as_ref().map_or_else(String::new, |words| format!("; the last that failed: {words}"));
-        let told = format!("{} known, {} connected, {} failed{last}", row.known, row.connected, row.failed);
-        line(&format!("from {}", row.source.word()), told);
+        let last = row.last_failure.as_ref().map_or_else(String::new, |words| format!("; last failure: {words}"));
+        let counts = format!("{} known, {} connected, {} failed{last}", row.known, row.connected, row.failed);
+        line(&format!("from {}", row.source.word()), counts);
     }
     for (host, trouble) in &f.web_seeds {
-        line(&format!("web seed {host}"), trouble.clone().unwrap_or_else(|| "nothing wrong".into()));
+        line(&format!("web seed {host}"), trouble.clone().unwrap_or_else(|| "OK".into()));
     }
     for (url, status, _) in &f.trackers {
         line(url, status.clone());

@@ -54,27 +54,27 @@ impl PeerEvent {
     /// Returns the text of the event; `client` is the client name of the peer.
     fn words(self, client: &str) -> String {
         match self {
-            PeerEvent::Dialled => "we called it, and it answered".into(),
-            PeerEvent::AcceptedIncoming => "it called us".into(),
-            PeerEvent::Asked => "we began to ask it".into(),
-            PeerEvent::Named => format!("it says that it is {client}"),
-            PeerEvent::ChokedUs => "it chokes us".into(),
-            PeerEvent::UnchokedUs => "it serves us".into(),
-            PeerEvent::Choked => "we choke it".into(),
-            PeerEvent::Unchoked => "we serve it".into(),
-            PeerEvent::AmInterested => "it has something that we want".into(),
-            PeerEvent::AmNotInterested => "it has nothing more that we want".into(),
-            PeerEvent::PeerInterested => "it wants something of ours".into(),
-            PeerEvent::PeerNotInterested => "it wants nothing more of ours".into(),
-            PeerEvent::FirstBlock => "its first block came".into(),
-            PeerEvent::FirstSent => "our first block went to it".into(),
-            PeerEvent::Snubbed => "snubbed: it let us wait too long for a block".into(),
-            PeerEvent::Refuses => "snubbed: it refuses blocks that it says it has".into(),
-            PeerEvent::Delivers => "it delivers again".into(),
-            PeerEvent::Failed(piece) => format!("piece {piece}, with blocks of it, failed its hash"),
-            PeerEvent::BecameSeed => "it has everything now".into(),
-            PeerEvent::Offered(piece) => format!("piece {piece} was offered to it"),
-            PeerEvent::SuperSeedEnded => "it was told of all pieces".into(),
+            PeerEvent::Dialled => "outgoing connection established".into(),
+            PeerEvent::AcceptedIncoming => "incoming connection".into(),
+            PeerEvent::Asked => "first request sent".into(),
+            PeerEvent::Named => format!("client: {client}"),
+            PeerEvent::ChokedUs => "peer choked us".into(),
+            PeerEvent::UnchokedUs => "peer unchoked us".into(),
+            PeerEvent::Choked => "we choked the peer".into(),
+            PeerEvent::Unchoked => "we unchoked the peer".into(),
+            PeerEvent::AmInterested => "we are interested".into(),
+            PeerEvent::AmNotInterested => "we are not interested".into(),
+            PeerEvent::PeerInterested => "peer is interested".into(),
+            PeerEvent::PeerNotInterested => "peer is not interested".into(),
+            PeerEvent::FirstBlock => "first block received".into(),
+            PeerEvent::FirstSent => "first block sent".into(),
+            PeerEvent::Snubbed => "snubbed: requested block did not arrive in time".into(),
+            PeerEvent::Refuses => "snubbed: peer rejects blocks that it has".into(),
+            PeerEvent::Delivers => "no longer snubbed".into(),
+            PeerEvent::Failed(piece) => format!("piece {piece} with blocks of this peer failed its hash"),
+            PeerEvent::BecameSeed => "peer became a seed".into(),
+            PeerEvent::Offered(piece) => format!("piece {piece} offered (super-seeding)"),
+            PeerEvent::SuperSeedEnded => "super-seeding ended".into(),
         }
     }
 }
@@ -166,9 +166,9 @@ mod tests {
         }
         let lines = history.sentences("x");
         assert_eq!(lines.len(), LINES);
-        assert_eq!(lines[0], (Duration::ZERO, "it called us".into()));
+        assert_eq!(lines[0], (Duration::ZERO, "incoming connection".into()));
         assert_eq!(lines[1].0, SECOND * 151);
-        assert_eq!(lines[99], (SECOND * 249, "piece 249, with blocks of it, failed its hash".into()));
+        assert_eq!(lines[99], (SECOND * 249, "piece 249 with blocks of this peer failed its hash".into()));
     }
 
     #[test]

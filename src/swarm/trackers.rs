@@ -122,10 +122,10 @@ impl Trackers {
     pub fn add(&mut self, now: Instant, url: &str) -> Result<(), &'static str> {
         if let Some(index) = self.all.iter().position(|t| !t.removed && t.url == url) {
             self.announce_now(now, Some(index));
-            return Err("it is in the list already");
+            return Err("it is already in the list");
         }
         if self.tiers.iter().flatten().count() >= limits::TRACKERS || self.all.len() >= EVER {
-            return Err("there are too many trackers");
+            return Err("too many trackers");
         }
         let tier = self.tiers.iter().flatten().map(|i| self.all[*i].tier + 1).max().unwrap_or(0);
         let mut tracker = Tracker::new(url.to_owned(), tier);

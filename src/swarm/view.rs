@@ -474,7 +474,7 @@ impl TrackerRow {
             index: usize::MAX,
             tier,
             url,
-            status: format!("not asked: {why}"),
+            status: format!("not used: {why}"),
             failed: true,
             seeds: None,
             leechers: None,

@@ -183,8 +183,8 @@ impl WebSeeds {
         let asked = self.all.iter().filter(|seed| seed.asked).count();
         let trouble = || self.all.iter().find_map(|seed| seed.trouble.clone());
         match asked {
-            0 => trouble().unwrap_or_else(|| "not asked now".to_owned()),
-            n => format!("{n} of {} asked", self.all.len()),
+            0 => trouble().unwrap_or_else(|| "idle".to_owned()),
+            n => format!("{n} of {} in use", self.all.len()),
         }
     }
 }

@@ -102,7 +102,7 @@ pub struct Handshake {
 
 /// The protocol string of a handshake is not `BitTorrent protocol`.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-#[error("it does not speak the BitTorrent protocol")]
+#[error("not a BitTorrent handshake")]
 pub struct HandshakeError;
 
 impl Handshake {

@@ -94,25 +94,25 @@ pub enum MseError {
     #[error("the key in its encrypted handshake is worthless")]
     WeakKey,
     /// The value that must follow the public key and its padding was not found.
-    #[error("it speaks neither the BitTorrent protocol nor encrypts its handshake")]
+    #[error("not a BitTorrent handshake, plain or encrypted")]
     NotMse,
     /// The responder answered with a plain BitTorrent handshake.
-    #[error("it does not encrypt")]
+    #[error("peer does not support encryption")]
     Plain,
     /// The initiator asked for a torrent that the responder does not have.
-    #[error("it asked for a torrent that is not here")]
+    #[error("peer asked for an unknown torrent")]
     UnknownTorrent,
     /// Decryption of `VC` did not give zeros: the peer has another info-hash or secret.
-    #[error("its encrypted handshake cannot be decrypted")]
+    #[error("encrypted handshake cannot be decrypted")]
     WrongKey,
     /// No common method in `crypto_provide`, or an invalid `crypto_select`.
-    #[error("it takes none of our methods of encryption: {got:#x}")]
+    #[error("no common encryption method: {got:#x}")]
     NoMethod {
         /// The received bit field.
         got: u32,
     },
     /// A padding or an initial payload exceeds its limit.
-    #[error("its encrypted handshake announces {got} bytes, at most {max} are taken")]
+    #[error("encrypted handshake announces {got} bytes, at most {max} allowed")]
     TooLong { got: usize, max: usize },
 }
 

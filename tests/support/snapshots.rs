@@ -49,7 +49,7 @@ pub fn world(torrents: Vec<TorrentView>) -> Snapshot {
         log: [
             (0, None, "listening on port 6881"),
             (0, Some(TorrentId(1)), "added, 1,996 pieces to fetch"),
-            (2, Some(TorrentId(2)), "all 775 pieces are here"),
+            (2, Some(TorrentId(2)), "complete: all 775 pieces"),
             (61, Some(TorrentId(1)), "piece 812 failed its hash: 203.0.113.9:6881 sent bad data and is banned"),
             (700, Some(TorrentId(7)), "the disk is full"),
         ]
@@ -91,11 +91,11 @@ pub fn download(name: &str, peers: usize) -> TorrentView {
         active: Duration::from_secs(754),
         added: 1_793_437_200,
         why: Reason {
-            sentence: "27 of 38 peers send, 11 choke us; disk 2% busy, no limiter".into(),
+            sentence: "27 of 38 peers sending, 11 choking us; disk 2% busy, no rate limit".into(),
             numbers: [
-                ("peers that choke us", "11 of 38"),
-                ("peers with nothing we lack", "3"),
-                ("requests under way", "412 of 1,040"),
+                ("choking us", "11 of 38"),
+                ("have nothing we need", "3"),
+                ("pending requests", "412 of 1,040"),
                 ("disk", "2% busy, 1.2 MB waiting"),
                 ("limiter", "off"),
             ]
@@ -129,8 +129,8 @@ pub fn stuck(name: &str) -> TorrentView {
     view.eta = None;
     view.known = 57;
     view.why = Reason {
-        sentence: "no peer is connected: 49 of 57 addresses do not answer; the tracker knows no others".into(),
-        numbers: vec![("addresses that do not answer".into(), "49 of 57".into())],
+        sentence: "no peers: 49 of 57 addresses did not answer; tracker: no peers".into(),
+        numbers: vec![("addresses without answer".into(), "49 of 57".into())],
     };
     if let Some(detail) = &mut view.detail {
         detail.copies = 0.66;
@@ -182,7 +182,7 @@ pub fn seed(name: &str) -> TorrentView {
         peers: 4,
         known: 9,
         active: Duration::from_secs(80_000),
-        why: Reason { sentence: "everything is here; 4 peers, 2 of them want something".into(), numbers: Vec::new() },
+        why: Reason { sentence: "complete; uploading to 2 of 4 interested peers".into(), numbers: Vec::new() },
         ..TorrentView::default()
     }
 }
@@ -192,7 +192,7 @@ pub fn other(name: &str, state: State, percent: u64) -> TorrentView {
     let size = 41_200_000_000 / (1 + name.len() as u64 % 7);
     let full = "the disk is full: free some space in ~/Downloads, it goes on by itself";
     let error = (state == State::Error).then(|| full.to_owned());
-    let sentence = error.clone().unwrap_or_else(|| format!("it is {}", state.word()));
+    let sentence = error.clone().unwrap_or_else(|| state.word().to_owned());
     TorrentView {
         name: name.into(),
         size,
@@ -313,14 +313,14 @@ fn map(numbers: &mut Numbers, pieces: usize, done: f64) -> Vec<PieceMapCell> {
 fn peer_detail(peers: &[PeerRow]) -> Option<PeerDetail> {
     let row = peers.iter().max_by_key(|row| row.down + row.up)?;
     let timeline = [
-        (0, "connected, from a tracker"),
+        (0, "outgoing connection established"),
         (0, "handshake: fast extension, extension protocol"),
-        (1, "it says it is qBittorrent 5.2.3 and takes 500 requests"),
-        (1, "it has 1,996 pieces; we are interested"),
-        (4, "it unchokes us"),
-        (64, "it chokes us"),
-        (74, "it unchokes us"),
-        (75, "we unchoke it"),
+        (1, "client: qBittorrent 5.2.3"),
+        (1, "we are interested"),
+        (4, "peer unchoked us"),
+        (64, "peer choked us"),
+        (74, "peer unchoked us"),
+        (75, "we unchoked the peer"),
     ];
     Some(PeerDetail {
         key: row.key,
@@ -382,10 +382,10 @@ fn departed() -> Vec<DisconnectedPeer> {
         why: why.into(),
     };
     vec![
-        row(9, "Xunlei 7.9.0", 693, 42, 5_200_000, "banned: its bytes were bad in piece 812"),
-        row(17, "qBittorrent 5.2.3", 240, 310, 48_100_000, "it closed the connection"),
+        row(9, "Xunlei 7.9.0", 693, 42, 5_200_000, "banned: bad data in piece 812"),
+        row(17, "qBittorrent 5.2.3", 240, 310, 48_100_000, "closed by peer"),
         row(40, "", 65, 10, 0, "handshake took too long"),
-        row(81, "Transmission 4.1.3", 12, 700, 0, "neither side wants anything"),
+        row(81, "Transmission 4.1.3", 12, 700, 0, "no mutual interest"),
     ]
 }
 
@@ -447,12 +447,12 @@ fn trackers() -> Vec<TrackerRow> {
 fn log() -> Vec<(Duration, String)> {
     [
         (0, "added, 1,996 pieces to fetch"),
-        (1, "tracker bttracker.debian.org gave 50 peers"),
+        (1, "tracker bttracker.debian.org returned 50 peers"),
         (1, "tracker tracker.example.org did not answer in 15 s"),
         (4, "first block from 192.0.2.17:51413"),
         (61, "piece 812 failed its hash: 203.0.113.9:6881 sent bad data and is banned"),
-        (302, "half of it is here"),
-        (640, "peer exchange told of 31 peers"),
+        (302, "50% complete"),
+        (640, "peer exchange: 31 peers"),
     ]
     .map(|(seconds, sentence)| (Duration::from_secs(seconds), sentence.to_owned()))
     .to_vec()

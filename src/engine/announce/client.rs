@@ -356,7 +356,7 @@ pub(super) fn describe_error(error: &ureq::Error) -> String {
         ureq::Error::HostNotFound => "its name is not known".into(),
         ureq::Error::Io(e) if e.kind() == io::ErrorKind::ConnectionRefused => "connection refused".into(),
         // `ureq` calls the server a peer, which would be misleading in a BitTorrent client.
-        ureq::Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => "it closed the connection".into(),
+        ureq::Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => "connection closed by the server".into(),
         ureq::Error::Io(e) if e.kind() == io::ErrorKind::ConnectionReset => "it broke off the connection".into(),
         ureq::Error::Io(e) if error::is_out_of_handles(e) => "too many files are open here".into(),
         ureq::Error::Io(e) => e.to_string(),

@@ -140,7 +140,7 @@ fn a_dial_ends_in_an_arrival_or_says_why_not() {
     let closed = listen(Some(other.addr.ip()), 0).port.unwrap();
     let closed = SocketAddr::new(other.addr.ip(), closed);
     w.greeter.dial(TORRENT, &w.inbox, vec![call(closed)]);
-    assert_eq!(failure(&w.mail), DisconnectReason::Network("it refused the connection".into()));
+    assert_eq!(failure(&w.mail), DisconnectReason::Network("connection refused".into()));
     // The peer has our own peer id.
     w.greeter.dial(TORRENT, &w.inbox, vec![call(other.addr)]);
     assert_eq!(failure(&w.mail), DisconnectReason::SelfConnection);

@@ -22,10 +22,10 @@ impl Session {
             return;
         }
         let what = match goal {
-            DesiredState::Run => "started by you",
-            DesiredState::Pause => "paused by you",
-            DesiredState::Remove { data: false } => "removed by you, its data stay",
-            DesiredState::Remove { data: true } => "removed by you, with its data",
+            DesiredState::Run => "started by user",
+            DesiredState::Pause => "paused by user",
+            DesiredState::Remove { data: false } => "removed by user, data kept",
+            DesiredState::Remove { data: true } => "removed by user, data deleted",
         };
         let text = format!("{}: {what}", entry.saved.name);
         entry.desired = goal;

@@ -74,7 +74,7 @@ impl Session {
         };
         let what = asked.clone();
         let fault = move |words| {
-            let why = format!("it ended by a fault of ttui: {words}");
+            let why = format!("internal error: {words}");
             let _ = faults.send(TaskResult::Created(what, lost, Err(why)));
         };
         if let Err(error) = self.parts.world.crew.spawn("create".to_owned(), work, fault) {

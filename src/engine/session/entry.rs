@@ -186,8 +186,8 @@ impl TorrentEntry {
         view.finished = self.saved.finished;
         if self.is_choosing() && self.error.is_none() && view.state != State::Moving {
             let sentence = match self.desired {
-                DesiredState::Pause => "paused by you; its files are still to be chosen: p goes on and asks",
-                _ => "its metadata are here: choose its files, then it begins",
+                DesiredState::Pause => "paused, files not chosen yet",
+                _ => "metadata received: choose files to start",
             };
             view.why = Reason { sentence: sentence.to_owned(), numbers: Vec::new() };
             // The state machine has stopped fetching metadata but has not received the file list yet.
@@ -242,14 +242,14 @@ impl TorrentEntry {
             view.state = State::Checking;
             view.checked = view.have;
             let dir = self.saved.dir.display();
-            say(&mut view, format!("looking at its files in {dir}"));
+            say(&mut view, format!("reading the files in {dir}"));
         } else if self.desired == DesiredState::Pause {
             view.state = State::Paused;
         } else {
             view.state = State::Queued;
             match &self.lifecycle {
                 Lifecycle::NotLoaded | Lifecycle::Loading => {
-                    say(&mut view, "its .torrent file is being read".to_owned());
+                    say(&mut view, "reading the .torrent file".to_owned());
                 }
                 _ => say(&mut view, "about to start".to_owned()),
             }

@@ -398,7 +398,7 @@ impl Session {
         entry.lifecycle = Lifecycle::Running(inbox.clone());
         self.parts.routes.open(info_hash, inbox);
         if over.is_some() {
-            self.notice(Some(id), "what kept it from running is over: going on".to_owned());
+            self.notice(Some(id), "the error is resolved: resuming".to_owned());
         }
         self.added(id);
         self.reshare = true;
@@ -440,7 +440,7 @@ impl Session {
                     entry.lifecycle = Lifecycle::Paused(entry.build_torrent(&plan));
                     entry.spec = Some(plan);
                 }
-                let text = format!("it was stopped by a fault of ttui: {words}; resume it to go on");
+                let text = format!("internal error: {words}; resume the torrent to retry");
                 self.failed(id, DiskFault { kind: FaultKind::Final, text });
             }
         }

@@ -44,7 +44,7 @@ impl PortStatus {
             PortEvent::Closed(why) => {
                 let new = self.mapped.take().is_some() || self.closed.is_none();
                 self.outside = None;
-                let text = new.then(|| format!("the port is not mapped: {why}"));
+                let text = new.then(|| format!("port mapping failed: {why}"));
                 self.closed = Some(why);
                 text
             }
@@ -99,8 +99,8 @@ mod tests {
         let mut it = PortStatus::default();
         let plain = "listening on port 6881";
         assert_eq!((it.reach(), it.describe(plain).as_str()), (Reachability::Unknown, plain));
-        let why = "no router answers PCP, NAT-PMP or UPnP";
-        assert_eq!(it.on_event(PortEvent::Closed(why.into())).unwrap(), format!("the port is not mapped: {why}"));
+        let why = "no PCP, NAT-PMP or UPnP gateway found";
+        assert_eq!(it.on_event(PortEvent::Closed(why.into())).unwrap(), format!("port mapping failed: {why}"));
         assert_eq!(it.on_event(PortEvent::Closed(why.into())), None, "said once");
         assert_eq!(it.describe(plain), format!("closed on port 6881: {why}"));
         let mapped = |external| PortEvent::Mapped { by: "UPnP", external, address: None };

@@ -98,7 +98,7 @@ fn the_tcp_error_is_reported_if_utp_fails_too() {
     let here = peer(1);
     let nobody = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     here.dial(nobody.local_addr().unwrap());
-    assert_eq!(here.next().err(), Some(DisconnectReason::Network("it refused the connection".to_owned())));
+    assert_eq!(here.next().err(), Some(DisconnectReason::Network("connection refused".to_owned())));
 }
 
 #[test]

@@ -39,7 +39,7 @@ fn each_source_tells_what_became_of_its_addresses() {
         c.add(t0, addr(n), source);
     }
     c.mark_disconnected(t0, addr(1), Err(&DisconnectReason::TimedOut("connecting")));
-    c.mark_disconnected(t0, addr(2), Err(&DisconnectReason::Network("it refused the connection".into())));
+    c.mark_disconnected(t0, addr(2), Err(&DisconnectReason::Network("connection refused".into())));
     c.mark_disconnected(t0, addr(3), Err(&DisconnectReason::TooManyConnections));
     c.mark_disconnected(t0, addr(4), Err(&DisconnectReason::Closed));
     assert_eq!(c.failures(), Failures { silent: 1, refused: 1, hung_up: 1 });
@@ -55,9 +55,9 @@ fn each_source_tells_what_became_of_its_addresses() {
     assert_eq!(
         rows,
         [
-            row(Source::Manual, 1, 1, 0, Some("it closed the connection")),
+            row(Source::Manual, 1, 1, 0, Some("closed by peer")),
             row(Source::Incoming, 2, 0, 2, None),
-            row(Source::Tracker, 3, 2, 1, Some("it refused the connection")),
+            row(Source::Tracker, 3, 2, 1, Some("connection refused")),
         ]
     );
     let t1 = t0 + Duration::from_secs(1);

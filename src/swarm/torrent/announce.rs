@@ -72,10 +72,10 @@ impl Torrent {
             Ok(reply) => {
                 let url = self.trackers.url(tracker).to_owned();
                 let told = match reply.peers.len() + reply.named_peers.len() {
-                    1 => "one address".to_owned(),
-                    n => format!("{n} addresses"),
+                    1 => "1 peer".to_owned(),
+                    n => format!("{n} peers"),
                 };
-                self.write_log(now, format!("{url} gave {told}"));
+                self.write_log(now, format!("{url} returned {told}"));
                 if let Some(ip) = reply.external {
                     self.seen_at(ip);
                 }

@@ -89,8 +89,8 @@ impl Torrent {
         }
         if self.dht.last.is_none_or(|(_, last)| last.is_ok() != result.is_ok()) {
             let text = match result {
-                Ok(sum) => format!("the DHT: {}", asked(sum)),
-                Err(NoNodes) => "the DHT: no nodes".to_owned(),
+                Ok(sum) => format!("DHT: {}", asked(sum)),
+                Err(NoNodes) => "DHT: no nodes".to_owned(),
             };
             self.write_log(now, text);
         }
@@ -120,9 +120,9 @@ impl Torrent {
     pub(super) const fn dht_words(&self) -> Option<&'static str> {
         match self.dht.last {
             _ if !self.uses_dht() => None,
-            Some((_, Err(NoNodes))) => Some("the DHT has no nodes to ask"),
-            Some((_, Ok(_))) => Some("the DHT names nobody new"),
-            None => Some("the DHT is being asked"),
+            Some((_, Err(NoNodes))) => Some("DHT has no nodes"),
+            Some((_, Ok(_))) => Some("DHT found no new peers"),
+            None => Some("DHT lookup in progress"),
         }
     }
 
@@ -138,7 +138,7 @@ impl Torrent {
             (None, _) => "not asked while it does not run".to_owned(),
             (_, None) => "being asked".to_owned(),
             (_, Some((_, Err(NoNodes)))) => "no nodes".to_owned(),
-            (_, Some((_, Ok(sum)))) => format!("{}; {} told of us", asked(sum), sum.announced),
+            (_, Some((_, Ok(sum)))) => format!("{}; announced to {}", asked(sum), sum.announced),
         };
     }
 }
@@ -146,5 +146,5 @@ impl Torrent {
 /// Describes a lookup: nodes queried and addresses found.
 fn asked(sum: LookupSummary) -> String {
     let count = |n: u32, one: &str, several: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {several}") };
-    format!("{} asked, {}", count(sum.nodes, "node", "nodes"), count(sum.peers, "address", "addresses"))
+    format!("{} queried, {}", count(sum.nodes, "node", "nodes"), count(sum.peers, "peer", "peers"))
 }

@@ -190,7 +190,7 @@ impl Torrent {
             self.disconnect(
                 now,
                 key,
-                DisconnectReason::ProtocolViolation("it sends blocks that nobody asked for".into()),
+                DisconnectReason::ProtocolViolation("peer sends blocks that were not requested".into()),
                 out,
             );
         }
@@ -272,7 +272,7 @@ impl Torrent {
             self.peers.iter().filter(|(_, p)| p.late_at().is_some_and(|at| now >= at)).map(|(k, _)| *k).collect();
         for key in late {
             if self.peers.get(&key).is_some_and(|peer| peer.web.is_some()) {
-                self.disconnect(now, key, DisconnectReason::TimedOut("its next block"), out);
+                self.disconnect(now, key, DisconnectReason::TimedOut("next block"), out);
                 continue;
             }
             self.release_requests(key, true, out);
@@ -371,7 +371,7 @@ impl Torrent {
         }
         out.push(Effect::Disk(DiskJob::Finish));
         if std::mem::take(&mut self.fetched) {
-            self.write_log(now, "everything wanted is here, verified and written".into());
+            self.write_log(now, "download complete, verified and written".into());
             out.push(Effect::Complete);
         }
         let done = |p: &Peer| p.wants_nothing() || p.web.is_some();

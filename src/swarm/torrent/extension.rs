@@ -58,7 +58,7 @@ impl Torrent {
         let handshake = match Handshake::decode(payload) {
             Ok(handshake) => handshake,
             Err(why) => {
-                let why = DisconnectReason::ProtocolViolation(format!("its extended handshake is broken: {why}"));
+                let why = DisconnectReason::ProtocolViolation(format!("invalid extended handshake: {why}"));
                 self.disconnect(now, key, why, out);
                 return;
             }

@@ -66,7 +66,7 @@ impl Torrent {
         match word {
             HolepunchKind::Rendezvous => self.introduce_to(now, key, of, out),
             HolepunchKind::Connect => self.introduced(now, key, of, out),
-            HolepunchKind::Failed(why) => self.write_log(now, format!("nobody introduces us to {of}: {why}")),
+            HolepunchKind::Failed(why) => self.write_log(now, format!("holepunch to {of} failed: {why}")),
         }
     }
 
@@ -116,7 +116,7 @@ impl Torrent {
         self.peer_list.add(now, of, Source::Pex);
         self.peer_list.mark_connected(of);
         self.dialing.insert(of, Source::Pex);
-        self.write_log(now, format!("{by} introduces us to {of}"));
+        self.write_log(now, format!("holepunch to {of} through {by}"));
         out.push(Effect::Dial { addr: of, manner: DialHint { encrypted: None, utp: true } });
     }
 }

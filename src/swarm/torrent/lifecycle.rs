@@ -133,7 +133,7 @@ impl Torrent {
                 }
                 self.local.stop();
                 self.stop_dht();
-                self.notify(now, "another program has changed its files: checking them".into(), out);
+                self.notify(now, "files changed by another program: checking them".into(), out);
                 self.begin_check(changed, out);
             }
             Err(fault) => {

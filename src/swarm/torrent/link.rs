@@ -51,7 +51,7 @@ impl Torrent {
         }
         let (taken, left) = names.split_at(names.len().min(limits::PEER_NAMES));
         if !left.is_empty() {
-            self.write_log(now, format!("{} more peers are named by host: not looked up", left.len()));
+            self.write_log(now, format!("{} more peers given by host name: not resolved", left.len()));
         }
         out.push(Effect::ResolveHosts { source, names: taken.to_vec() });
     }
@@ -60,7 +60,7 @@ impl Torrent {
     pub(super) fn on_hosts_resolved(&mut self, now: Instant, source: Source, addrs: &[SocketAddr], missing: usize) {
         let addrs: Vec<SocketAddr> = addrs.iter().copied().filter(can_be_peer).collect();
         if missing > 0 {
-            self.write_log(now, format!("{missing} peers are named by hosts that are not known"));
+            self.write_log(now, format!("{missing} peers given by host name could not be resolved"));
         }
         self.on_peers_found(now, source, &addrs);
     }
@@ -110,7 +110,7 @@ impl Torrent {
         let ProvidedMetadata { info, trackers, web_seeds, by_user } = given;
         self.notify(
             now,
-            format!("its metadata are here: from {}", if by_user { "your .torrent" } else { "its link" }),
+            format!("metadata received: from {}", if by_user { "your .torrent" } else { "its link" }),
             out,
         );
         self.config.info = Some(info.clone());

@@ -66,10 +66,10 @@ impl Torrent {
         row.last = self.local.last(now);
         row.next = self.local.next(now);
         row.status = match (row.next, row.last) {
-            (None, _) => "not asked now".to_owned(),
-            (_, None) => "nobody heard yet".to_owned(),
+            (None, _) => "inactive".to_owned(),
+            (_, None) => "no announcements yet".to_owned(),
             (_, Some(_)) => match row.known {
-                0 => "nobody here now".to_owned(),
+                0 => "no peers found".to_owned(),
                 1 => "1 address known".to_owned(),
                 n => format!("{n} addresses known"),
             },

@@ -40,7 +40,7 @@ impl Torrent {
             None => {
                 self.search = Some(MetadataDownload::new(self.config.info_hash));
                 self.ask_sources(now);
-                self.write_log(now, "looking for its metadata".into());
+                self.write_log(now, "fetching metadata".into());
             }
         }
     }
@@ -86,7 +86,7 @@ impl Torrent {
                 self.config.info = Some(info.clone());
                 self.notify(
                     now,
-                    format!("its metadata are here: {}", humansize::format_size(info.len(), humansize::DECIMAL)),
+                    format!("metadata received: {}", humansize::format_size(info.len(), humansize::DECIMAL)),
                     out,
                 );
                 self.emit_metadata(now, info, out);
@@ -139,7 +139,7 @@ impl Torrent {
         let fast = peer.hello.reserved.fast();
         match message {
             Message::Have(piece) | Message::AllowedFast(piece) if piece.0 >= limits::PIECES => {
-                let text = format!("it says it has piece {piece}, and no torrent has so many");
+                let text = format!("peer announced the impossible piece {piece}");
                 self.disconnect(now, key, DisconnectReason::ProtocolViolation(text), out);
                 return true;
             }

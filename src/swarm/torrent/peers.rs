@@ -54,7 +54,7 @@ impl Torrent {
         let pieces = self.config.geometry.pieces();
         self.peers.insert(key, Peer::new(now, hello, source, pieces));
         self.round_at.get_or_insert(now + crate::swarm::choker::ROUND);
-        self.write_log(now, format!("{} came ({})", hello.addr, source.word()));
+        self.write_log(now, format!("connected to {} ({})", hello.addr, source.word()));
         self.send_bitfield_and_extensions(now, key, hello, out);
         if hello.outgoing {
             self.swarm_changed(now);
@@ -165,7 +165,7 @@ impl Torrent {
         self.refill_queue.remove(&key);
         self.swarm_changed(now);
         let addr = peer.hello.addr;
-        self.write_log(now, format!("{} ({}) left: {why}", peer.name(), peer.client));
+        self.write_log(now, format!("{} ({}) disconnected: {why}", peer.name(), peer.client));
         let useful = peer.down.total() + peer.up.total() > 0;
         match (why, &peer.web) {
             (_, Some(web)) => self.web_seed_left(now, web.seed, why),
@@ -302,7 +302,7 @@ impl Torrent {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let fast = peer.hello.reserved.fast();
         if !peer.count_control_message(now) {
-            self.disconnect(now, key, DisconnectReason::ProtocolViolation("it floods us with messages".into()), out);
+            self.disconnect(now, key, DisconnectReason::ProtocolViolation("peer sends too many messages".into()), out);
             return;
         }
         if !self.has_metadata() && self.buffer_early_message(now, key, &message, out) {
@@ -343,7 +343,7 @@ impl Torrent {
             | Message::AllowedFast(_)
             | Message::Suggest(_) => {
                 let why =
-                    DisconnectReason::ProtocolViolation("it uses the fast extension without having offered it".into());
+                    DisconnectReason::ProtocolViolation("peer uses the fast extension without offering it".into());
                 self.disconnect(now, key, why, out);
             }
             Message::Cancel(block) => self.on_cancel(key, block, out),
@@ -374,7 +374,7 @@ impl Torrent {
 
     fn on_have(&mut self, now: Instant, key: PeerKey, piece: PieceIndex, out: &mut Vec<Effect>) {
         if piece.0 >= self.config.geometry.pieces() {
-            let text = format!("it says it has piece {piece} of {}", self.config.geometry.pieces());
+            let text = format!("peer announced piece {piece} of {}", self.config.geometry.pieces());
             self.disconnect(now, key, DisconnectReason::ProtocolViolation(text), out);
             return;
         }
@@ -404,7 +404,7 @@ impl Torrent {
     pub(super) fn on_bitfield(&mut self, now: Instant, key: PeerKey, has: Option<Bitfield>, out: &mut Vec<Effect>) {
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let Some(has) = has else {
-            let why = DisconnectReason::ProtocolViolation("its bitfield is of the wrong size or has spare bits".into());
+            let why = DisconnectReason::ProtocolViolation("bitfield of the wrong size or with spare bits set".into());
             self.disconnect(now, key, why, out);
             return;
         };

@@ -105,7 +105,7 @@ impl Torrent {
             PexVerdict::Accept(most) => most,
             PexVerdict::Early => return,
             PexVerdict::Flood => {
-                let why = DisconnectReason::ProtocolViolation("it storms us with peer exchange".into());
+                let why = DisconnectReason::ProtocolViolation("peer sends PEX messages too often".into());
                 return self.disconnect(now, key, why, out);
             }
         };
@@ -113,7 +113,7 @@ impl Torrent {
         let told = match Pex::decode(payload, most) {
             Ok(told) => told,
             // Keep the peer: a malformed PEX message says nothing about the quality of its pieces.
-            Err(why) => return self.write_log(now, format!("a peer's word of others was passed over: {why}")),
+            Err(why) => return self.write_log(now, format!("PEX message ignored: {why}")),
         };
         peer.pex.names(told.added.iter().map(|(addr, _)| *addr));
         let addr = peer.hello.addr;
@@ -177,11 +177,11 @@ impl Torrent {
         let told = self.peers.values().filter(|p| p.pex.has_told()).count();
         let row = SourceRow::among(rows, Source::Pex);
         row.last = self.pex.last.map(|(at, _)| now.saturating_duration_since(at));
-        let peers = |n: usize| if n == 1 { "1 peer exchanges".to_owned() } else { format!("{n} peers exchange") };
+        let peers = |n: usize| if n == 1 { "1 PEX peer".to_owned() } else { format!("{n} PEX peers") };
         row.status = match (agreed, self.pex.last) {
-            (0, _) => "no connected peer exchanges".to_owned(),
-            (n, None) => format!("{}, nobody was named yet", peers(n)),
-            (n, Some((_, of))) => format!("{}, {told} named others, the last {of}", peers(n)),
+            (0, _) => "no PEX peers".to_owned(),
+            (n, None) => format!("{}, no addresses received yet", peers(n)),
+            (n, Some((_, of))) => format!("{}, {told} sent addresses, {of} in the last message", peers(n)),
         };
     }
 }

@@ -169,7 +169,7 @@ impl Torrent {
         // The pauses keep growing until a piece is verified: an error that returns before that is the same one.
         self.recovery.tries = self.recovery.tries.saturating_add(1);
         self.freed = true;
-        self.notify(now, "the disk works again: going on".into(), out);
+        self.notify(now, "the disk works again: resuming".into(), out);
         // Data that could not be moved to newly wanted files may be movable now.
         self.tell_selection(out);
         self.check_complete(now, out);

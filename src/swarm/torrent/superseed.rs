@@ -37,8 +37,8 @@ impl Torrent {
         self.config.super_seed = on;
         let text = match (on, self.super_seeds()) {
             (false, _) => "super-seeding is off",
-            (true, true) => "super-seeding: peers that come from now on are offered one piece at a time",
-            (true, false) => "super-seeding begins when everything is here",
+            (true, true) => "super-seeding: new peers are offered one piece at a time",
+            (true, false) => "super-seeding starts when the torrent is complete",
         };
         self.notify(now, text.into(), out);
         if !on {

@@ -288,7 +288,7 @@ fn a_super_seeder_shows_one_piece_at_a_time_and_serves_no_other() {
     let told = |key| offers(&out).iter().filter(|(k, _)| *k == key).count();
     assert_eq!((told(1), told(3)), (6, 6), "all but what it has or was offered");
     let timeline = look(&mut it, now, Some(1), None).peer.unwrap().timeline;
-    assert_eq!(timeline[1].1, format!("piece {first} was offered to it"), "{timeline:?}");
+    assert_eq!(timeline[1].1, format!("piece {first} offered (super-seeding)"), "{timeline:?}");
 }
 
 #[test]
@@ -296,7 +296,7 @@ fn what_is_not_whole_does_not_super_seed() {
     let (mut it, now) = torrent(1 << 20);
     let mut out = Vec::new();
     it.handle(now, Input::Command(TorrentCommand::SuperSeed(true)), &mut out);
-    assert!(matches!(&out[..], [Effect::Notice(text)] if text.contains("when everything is here")));
+    assert!(matches!(&out[..], [Effect::Notice(text)] if text.contains("when the torrent is complete")));
     let have = |it: &mut Torrent, piece| {
         let verified = DiskDone::Verified { piece: PieceIndex(piece), blocks: Vec::new() };
         it.handle(now, Input::Disk(verified), &mut Vec::new());
@@ -333,13 +333,13 @@ fn a_closer_look_tells_of_one_peer_and_one_piece() {
     assert_eq!(
         lines,
         [
-            (0, "it called us"),
-            (0, "it has something that we want"),
-            (1, "it serves us"),
-            (1, "it wants something of ours"),
-            (1, "we serve it"),
-            (2, "its first block came"),
-            (2, "it chokes us"),
+            (0, "incoming connection"),
+            (0, "we are interested"),
+            (1, "peer unchoked us"),
+            (1, "peer is interested"),
+            (1, "we unchoked the peer"),
+            (2, "first block received"),
+            (2, "peer choked us"),
         ]
     );
     let piece = detail.piece.unwrap();
@@ -369,7 +369,7 @@ fn those_who_left_are_kept_and_failed_calls_belong_to_their_source() {
         it.handle(now, Input::PeerDisconnected { peer: PeerKey(key), why }, &mut Vec::new());
     }
     let view = it.view(now, true);
-    assert!(view.why.sentence.starts_with("no peers: 20 of 20 addresses do not answer"), "{}", view.why.sentence);
+    assert!(view.why.sentence.starts_with("no peers: 20 of 20 addresses did not answer"), "{}", view.why.sentence);
     let detail = view.detail.unwrap();
     assert_eq!(detail.disconnected.len(), crate::swarm::view::Detail::DEPARTED);
     assert_eq!(detail.disconnected[49].why, "fault 60");

@@ -19,7 +19,8 @@ impl Torrent {
         // While super-seeding, a piece not announced to the peer is treated as missing (BEP 16).
         let have = have && peer.super_seed.as_ref().is_none_or(|mask| mask.told.has(block.piece));
         if !exists {
-            let text = format!("it asks for piece {} from {}, {} bytes", block.piece, block.begin, block.length);
+            let text =
+                format!("invalid request: piece {}, offset {}, {} bytes", block.piece, block.begin, block.length);
             self.disconnect(now, key, DisconnectReason::ProtocolViolation(text), out);
             return;
         }
@@ -33,7 +34,7 @@ impl Torrent {
                 self.disconnect(
                     now,
                     key,
-                    DisconnectReason::ProtocolViolation("it asks for far more than it may".into()),
+                    DisconnectReason::ProtocolViolation("peer sends too many requests".into()),
                     out,
                 );
             }

@@ -46,7 +46,7 @@ impl Torrent {
             (peer.has, peer.wanted) = (has, wanted);
             peer.set_am_interested(now, true);
             let key = self.web_seeds.take(n);
-            self.write_log(now, format!("the web seed {} is asked", peer.name()));
+            self.write_log(now, format!("web seed {} in use", peer.name()));
             self.peers.insert(key, peer);
             self.refill_queue.insert(key);
         }

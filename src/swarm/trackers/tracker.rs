@@ -107,15 +107,15 @@ impl Tracker {
 
     pub(super) fn status(&self, phase: Phase) -> String {
         match (&self.said, self.in_flight) {
-            _ if !self.usable => "not supported: only http, https and udp trackers are".into(),
-            (_, Some((_, AnnounceEvent::Stopped))) => "saying goodbye".into(),
-            (Some(text), Some(_)) if self.failed => format!("asking again; last: {text}"),
-            (_, Some(_)) => "asking".into(),
+            _ if !self.usable => "not supported: use http, https or udp".into(),
+            (_, Some((_, AnnounceEvent::Stopped))) => "announcing stopped".into(),
+            (Some(text), Some(_)) if self.failed => format!("announcing; last: {text}"),
+            (_, Some(_)) => "announcing".into(),
             (Some(text), None) if self.failed => text.clone(),
             (Some(text), None) => format!("warning: {text}"),
             (None, None) if self.lists_us => "working".into(),
             (None, None) if phase == Phase::Running => "not needed yet".into(),
-            (None, None) => "not asked".into(),
+            (None, None) => "not contacted".into(),
         }
     }
 }

@@ -41,7 +41,7 @@ pub fn act(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mu
         }
         Action::GraphScope => {
             model.panes.graph_all = !model.panes.graph_all;
-            let whose = if model.panes.graph_all { "all torrents" } else { "the chosen torrent" };
+            let whose = if model.panes.graph_all { "all torrents" } else { "the selected torrent" };
             notice(model, &format!("rates of {whose}"));
         }
         Action::HideNames => {
@@ -63,12 +63,12 @@ pub fn act(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mu
 /// Performs an action on the selected peer.
 fn of_peer(model: &mut AppState, act: Action, commands: &mut Vec<Command>) {
     let (Some(id), Some(key)) = (model.selected, model.peer) else {
-        notice(model, "choose a peer with the arrow keys first");
+        notice(model, "select a peer with the arrow keys first");
         return;
     };
     let (wish, said) = match act {
-        Action::Ban => (TorrentCommand::Ban(PeerKey(key)), "banning the chosen peer"),
-        _ => (TorrentCommand::Kick(PeerKey(key)), "disconnecting the chosen peer"),
+        Action::Ban => (TorrentCommand::Ban(PeerKey(key)), "banning the selected peer"),
+        _ => (TorrentCommand::Kick(PeerKey(key)), "disconnecting the selected peer"),
     };
     commands.push(Command::Torrent(id, wish));
     notice(model, said);

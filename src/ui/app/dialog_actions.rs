@@ -97,7 +97,7 @@ fn confirm_remove_tracker(model: &mut AppState, snapshot: &Snapshot) -> bool {
             let dialog = Dialog::Untrack { id, index: row.index, url: row.url.clone() };
             model.dialogs.push(dialog);
         }
-        None => notice(model, "there is no tracker to remove"),
+        None => notice(model, "no tracker to remove"),
     }
     true
 }
@@ -125,12 +125,12 @@ pub fn copied(model: &mut AppState, asked: usize, links: Vec<String>) {
     });
     let fitting: Vec<String> = fitting.collect();
     let said = match (fitting.len(), asked) {
-        (0, 1) => "its magnet link is not known yet".to_owned(),
-        (0, _) => "their magnet links are not known yet".to_owned(),
-        (1, 1) => "the magnet link is in the clipboard, if the terminal allows it".to_owned(),
-        (n, _) if n == asked => format!("{n} magnet links are in the clipboard, if the terminal allows it"),
-        (n, _) if n < known => format!("{n} of {asked} magnet links are in the clipboard: it takes no more"),
-        (n, _) => format!("{n} of {asked} magnet links are in the clipboard: the others are not known yet"),
+        (0, 1) => "magnet link not available yet".to_owned(),
+        (0, _) => "magnet links not available yet".to_owned(),
+        (1, 1) => "magnet link copied (if the terminal supports OSC 52)".to_owned(),
+        (n, _) if n == asked => format!("{n} magnet links copied (if the terminal supports OSC 52)"),
+        (n, _) if n < known => format!("{n} of {asked} magnet links copied: clipboard limit reached"),
+        (n, _) => format!("{n} of {asked} magnet links copied: the others are not available yet"),
     };
     if !fitting.is_empty() {
         model.outbox.push(Effect::Copy(fitting));
@@ -156,7 +156,7 @@ pub fn chosen(turn: &mut DialogContext<'_>, found: PaletteEntry) {
     {
         (model.tab, model.pane) = (tab, Focus::Detail);
         let key = model.keymap.shown(act).to_owned();
-        notice(model, &format!("choose a line with the arrow keys, then press {key}"));
+        notice(model, &format!("select a row with the arrow keys, then press {key}"));
         return;
     }
     perform(model, act, turn.snapshot, turn.commands);

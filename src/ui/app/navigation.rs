@@ -83,7 +83,7 @@ pub fn step_piece(model: &mut AppState, by: i64, snapshot: &Snapshot) {
 pub fn next_match(model: &mut AppState, forward: bool, snapshot: &Snapshot) {
     if model.filter.is_empty() {
         let key = model.keymap.shown(Action::Filter).to_owned();
-        notice(model, &format!("nothing is searched for: {key} does that"));
+        notice(model, &format!("no search text: press {key} to search"));
         return;
     }
     let count = model.rows.len();

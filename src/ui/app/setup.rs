@@ -64,7 +64,7 @@ impl UiOptions {
             model.dialogs.push(Dialog::Create(Box::new(CreateDialog::made(made))));
         }
         if !self.faults.is_empty() {
-            model.dialogs.push(Dialog::message("keys of the config", self.faults));
+            model.dialogs.push(Dialog::message("key bindings in the config", self.faults));
         }
         model
     }

@@ -38,16 +38,16 @@ pub fn act(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mu
         Action::Pause => pause(&views, &name, commands),
         Action::Verify => {
             commands.extend(ids.iter().map(|id| Command::Torrent(*id, TorrentCommand::Verify)));
-            format!("hashing {name} again")
+            format!("verifying {name}")
         }
         Action::Announce => {
             commands.extend(ids.iter().map(|id| Command::Torrent(*id, TorrentCommand::Announce(None))));
-            format!("asking the trackers of {name}")
+            format!("announcing to the trackers of {name}")
         }
         Action::Sequential => {
             let on = !views.iter().all(|(_, view)| view.sequential);
             commands.extend(ids.iter().map(|id| Command::Torrent(*id, TorrentCommand::Sequential(on))));
-            format!("{name}: {}", if on { "pieces in order" } else { "rarest pieces first" })
+            format!("{name}: {}", if on { "sequential download" } else { "rarest pieces first" })
         }
         Action::SuperSeed => super_seed(&views, &name, commands),
         Action::RaiseBandwidthPriority | Action::LowerBandwidthPriority => {
@@ -96,10 +96,10 @@ fn super_seed(views: &[(TorrentId, &TorrentView)], name: &str, commands: &mut Ve
     let on = !views.iter().all(|(_, view)| view.super_seed);
     let whole: Vec<_> = views.iter().filter(|(_, view)| !on || view.state == State::Seeding).collect();
     if whole.is_empty() {
-        return format!("{name}: only what is seeded can be super-seeded");
+        return format!("{name}: super-seeding needs a complete torrent");
     }
     commands.extend(whole.iter().map(|(id, _)| Command::Torrent(*id, TorrentCommand::SuperSeed(on))));
-    format!("{name}: {}", if on { "one new piece at a time to each peer" } else { "all pieces to all peers" })
+    format!("{name}: {}", if on { "super-seeding on" } else { "super-seeding off" })
 }
 
 /// Returns the next higher or lower bandwidth priority, within `Low` and `High`.
@@ -133,8 +133,8 @@ fn rank(views: &[(TorrentId, &TorrentView)], name: &str, up: bool, commands: &mu
         }
     }
     match (last, views.len()) {
-        (Some(rank), 1) => format!("{name}: {} share of the limits", rank_word(rank)),
-        _ => format!("{name}: {} share of the limits", if up { "a larger" } else { "a smaller" }),
+        (Some(rank), 1) => format!("{name}: {} bandwidth priority", rank_word(rank)),
+        _ => format!("{name}: {} bandwidth priority", if up { "higher" } else { "lower" }),
     }
 }
 
@@ -165,10 +165,10 @@ fn queue(
     }
     let place = places.first().map_or(0, |at| if up { at.saturating_sub(1) } else { (at + 1).min(last) }) + 1;
     match (moved, ids.len(), model.sort) {
-        (0, ..) => format!("{name}: {} of the queue already", if up { "at the head" } else { "at the end" }),
-        (_, 1, Sort::Added) => format!("{name}: place {place} of {} in the queue", last + 1),
-        (_, 1, _) => format!("{name}: place {place} of {} in the queue; the list is sorted otherwise", last + 1),
-        _ => format!("{name}: {} in the queue", if up { "further up" } else { "further down" }),
+        (0, ..) => format!("{name}: already {} of the queue", if up { "first" } else { "last" }),
+        (_, 1, Sort::Added) => format!("{name}: position {place} of {} in the queue", last + 1),
+        (_, 1, _) => format!("{name}: position {place} of {} in the queue; list sorted by another column", last + 1),
+        _ => format!("{name}: moved {} in the queue", if up { "up" } else { "down" }),
     }
 }
 
@@ -214,10 +214,10 @@ fn limit(views: &[(TorrentId, &TorrentView)], name: &str, act: Action, commands:
         let (down, up) = if incoming { (limit, view.limits.1) } else { (view.limits.0, limit) };
         commands.push(Command::Torrent(*id, TorrentCommand::Limits { down, up }));
     }
-    let way = if incoming { "in" } else { "out" };
+    let way = if incoming { "download" } else { "upload" };
     match limit {
-        Some(rate) => format!("{name}: at most {} {way}", rate_long(rate)),
-        None => format!("{name}: no limit {way}"),
+        Some(rate) => format!("{name}: {way} limit {}", rate_long(rate)),
+        None => format!("{name}: no {way} limit"),
     }
 }
 

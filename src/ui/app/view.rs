@@ -7,7 +7,7 @@
 //! ── why ─────────────────────────────────────────────────────────────────────
 //!  31 of 38 peers choke us                                             [w] more               why
 //! ── 1 Info  2 Pieces [3 Peers] 4 Files  5 Trackers  6 Log ───────────────────                tabs
-//!  ████████████▓▓██▓░░░░░▒░░░░▒▒░▒▒▒░░               1240/1996  copies 6.42                   strip
+//!  ████████████▓▓██▓░░░░░▒░░░░▒▒░▒▒▒░░               1240/1996  avail 6.42                    strip
 //!    Address               Client        Flags  Done    ↓/s    ↑/s    Reqs  Src
 //!    192.168.1.20:51413    Transm 4.1.3  DUEL   100%   6.1M      -    64/0  LAN               pane
 //!  a add  p pause  d remove  v verify  / find  Tab pane  ? help          q quit               status
@@ -83,7 +83,7 @@ fn panes(pen: &mut Painter<'_>, r: &Regions, model: &AppState, snapshot: &Snapsh
         log::tail(pen, r.log, snapshot, detail);
     }
     if detail.is_none() && r.pane.height > 0 {
-        pen.put(r.pane.x + 3, r.pane.y, r.pane.width.saturating_sub(4), "asking for its numbers", model.theme.faint);
+        pen.put(r.pane.x + 3, r.pane.y, r.pane.width.saturating_sub(4), "loading", model.theme.faint);
     }
     summary::draw(pen, r.side, snapshot, view);
 }
@@ -189,8 +189,8 @@ fn port(snapshot: &Snapshot) -> Vec<String> {
 /// Formats the number of DHT nodes: `DHT 312`.
 fn nodes(dht: &DhtState) -> String {
     match dht.nodes.iter().sum::<u32>() {
-        0 if dht.beginning => "DHT ..".to_owned(),
-        0 => "DHT: no nodes".to_owned(),
+        0 if dht.beginning => "DHT: starting".to_owned(),
+        0 => "DHT: offline".to_owned(),
         n => format!("DHT {n}"),
     }
 }
@@ -230,8 +230,8 @@ fn welcome(pen: &mut Painter<'_>, area: Rect, model: &AppState, snapshot: &Snaps
     y += 2;
     let rows = [
         (model.keymap.shown(Action::Add), "add a torrent: a .torrent file, a URL, a magnet link"),
-        ("", "or paste it here, one a line"),
-        (model.keymap.shown(Action::Palette), "all that can be done, found by typing"),
+        ("", "or paste it here, one per line"),
+        (model.keymap.shown(Action::Palette), "command palette"),
         (model.keymap.shown(Action::Settings), "settings"),
         (model.keymap.shown(Action::Help), "all keys"),
         (model.keymap.shown(Action::Quit), "quit"),
@@ -252,7 +252,7 @@ fn welcome(pen: &mut Painter<'_>, area: Rect, model: &AppState, snapshot: &Snaps
         y += 1;
     }
     if snapshot.port.is_none() && snapshot.port_status.is_empty() && y + 1 < area.bottom() {
-        pen.put(x, y + 1, width, "starting the engine", theme.faint);
+        pen.put(x, y + 1, width, "starting", theme.faint);
     }
 }
 
@@ -269,7 +269,7 @@ fn why(pen: &mut Painter<'_>, r: &Regions, model: &AppState, snapshot: &Snapshot
         y += 1;
     }
     let Some(view) = model.chosen(snapshot) else { return };
-    let sentence = view.why.sentence.as_str();
+    let sentence = model.why_text(view);
     let style = if view.error.is_some() { theme.bad } else { theme.text };
     if area.height <= 2 {
         let more = format!("[{}] more", model.keymap.shown(Action::Why));
@@ -277,10 +277,10 @@ fn why(pen: &mut Painter<'_>, r: &Regions, model: &AppState, snapshot: &Snapshot
         if area.width >= 60 && !view.why.numbers.is_empty() {
             right = pen.put_right(right, y, 12, &more, theme.dim) - 2;
         }
-        pen.put(area.x + 1, y, right.saturating_sub(area.x + 1), sentence, style);
+        pen.put(area.x + 1, y, right.saturating_sub(area.x + 1), &sentence, style);
         return;
     }
-    let lines = wrap(sentence, area.width - 2);
+    let lines = wrap(&sentence, area.width - 2);
     let room = usize::from((area.height - 1) / 2).max(3);
     for (at, text) in lines.iter().take(room).enumerate() {
         let cut = if at + 1 == room && lines.len() > room { model.theme.glyphs.cut.to_string() } else { String::new() };
@@ -321,7 +321,7 @@ fn status(pen: &mut Painter<'_>, area: Rect, model: &AppState) {
         let found = model.rows.len();
         let rest = if model.filtering { "Enter keep  Esc clear" } else { "Esc clear" };
         pen.put_right(area.right() - 1, y, 24, rest, theme.dim);
-        let text = if found == 0 { "none has it".to_owned() } else { format!("{found} found") };
+        let text = if found == 0 { "no match".to_owned() } else { format!("{found} found") };
         pen.put(x + 3, y, area.right().saturating_sub(x + 28), &text, theme.dim);
         return;
     }

@@ -274,8 +274,8 @@ impl AddDialog {
         let wrapped = |text: &str| wrap(text, text_width(sheet.screen.width).saturating_sub(label));
         let (remark, style) = match (&self.error, &self.asked) {
             (Some(error), _) => (wrapped(error), theme.bad),
-            (None, Some(_)) => (vec!["looking into it; Enter adds it as it is".to_owned()], theme.warn),
-            (None, None) if self.what.nothing() => (vec!["nothing here begins like this".to_owned()], theme.warn),
+            (None, Some(_)) => (vec!["reading torrent; Enter adds without choosing files".to_owned()], theme.warn),
+            (None, None) if self.what.nothing() => (vec!["no matching path".to_owned()], theme.warn),
             (None, None) => (vec!["path or URL of a .torrent file, or a magnet link".to_owned()], theme.dim),
         };
         let remark = &remark[..remark.len().min(4)];
@@ -316,7 +316,7 @@ impl AddDialog {
             let asks = self.offers_files();
             let (words_of, gap) = match asks && !wide {
                 true => (["paused", "in order", "choose"], 2),
-                false => (["start paused", "in order", "choose files"], 3),
+                false => (["start paused", "sequential", "choose files"], 3),
             };
             let x = sheet.tick(words.x, y, self.paused, words_of[0], self.at == PAUSED, PAUSED);
             let x = sheet.tick(x + gap, y, self.sequential, words_of[1], self.at == ORDER, ORDER);

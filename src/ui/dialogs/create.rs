@@ -189,12 +189,12 @@ impl CreateDialog {
         let bare = ['"', '\''].iter().find_map(|q| line.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(line);
         let what = expand(bare.strip_prefix("file://").unwrap_or(bare), home);
         if what.is_empty() {
-            return Err((WHAT, "write the path of a file or a folder".to_owned()));
+            return Err((WHAT, "enter the path of a file or folder".to_owned()));
         }
         let trackers = self.tracker.text().split_whitespace().map(tracker).collect::<Result<Vec<_>, String>>();
-        let trackers = trackers.map_err(|why| (TRACKER, format!("the tracker cannot be used: {why}")))?;
+        let trackers = trackers.map_err(|why| (TRACKER, format!("invalid tracker: {why}")))?;
         if self.private && trackers.is_empty() {
-            let why = "a private torrent finds peers by its trackers alone: write one, or take the mark away";
+            let why = "a private torrent needs a tracker: enter one, or clear the private box";
             return Err((TRACKER, why.to_owned()));
         }
         Ok(CreateRequest { what, trackers, private: self.private })
@@ -288,7 +288,7 @@ impl CreateDialog {
         let keys = match &self.stage {
             Stage::Hashing(..) | Stage::Looking(_) => "Esc stop",
             Stage::Planned(..) => "Enter create   Tab complete   ^o browse   Esc cancel",
-            _ => "Enter look   Tab complete   ^o browse   Esc cancel",
+            _ => "Enter preview   Tab complete   ^o browse   Esc cancel",
         };
         let room = sheet.open("create a torrent", 3 + lines.len(), keys);
         let line = |y: u16| Rect { y, height: 1, ..room };
@@ -303,13 +303,13 @@ impl CreateDialog {
                 line(y),
                 marks[1],
                 &self.tracker,
-                "none: only your own network finds it",
+                "none: found on the local network only",
                 open && self.at == TRACKER,
             );
         }
         y += 1;
         if y < room.bottom() {
-            let word = if wide { "private: only its trackers are asked for peers" } else { "private" };
+            let word = if wide { "private: peers only from its trackers" } else { "private" };
             sheet.tick(words.x, y, self.private, word, open && self.at == PRIVATE, PRIVATE);
         }
         let (found, at) = self.what.found();
@@ -326,11 +326,11 @@ impl CreateDialog {
         let theme = sheet.pen.theme;
         let (text, style) = match (&self.error, &self.stage) {
             (Some(error), _) => (error.clone(), theme.bad),
-            (None, Stage::Looking(_)) => ("looking at the files".to_owned(), theme.warn),
+            (None, Stage::Looking(_)) => ("reading the files".to_owned(), theme.warn),
             (None, Stage::Planned(_, planned)) => (summary(planned), theme.text),
             (None, Stage::Hashing(_, done, total, rate)) => (hashing(*done, *total, *rate), theme.text),
-            (None, _) if self.what.nothing() => ("nothing here begins like this".to_owned(), theme.warn),
-            (None, _) => ("Enter says first what the torrent would be".to_owned(), theme.dim),
+            (None, _) if self.what.nothing() => ("no matching path".to_owned(), theme.warn),
+            (None, _) => ("Enter previews the torrent".to_owned(), theme.dim),
         };
         let mut lines = wrap(&text, text_width(sheet.screen.width).saturating_sub(label));
         lines.truncate(4);
@@ -358,7 +358,7 @@ fn summary(planned: &CreatePreview) -> String {
 /// Formats hashing progress.
 fn hashing(done: u64, total: u64, rate: u64) -> String {
     if total == 0 {
-        return "hashing: looking at the files".to_owned();
+        return "hashing: reading the files".to_owned();
     }
     let left = Duration::from_secs(total.saturating_sub(done) / rate.max(1));
     let (share, all, fast) = (percent(done, total), size_long(total), rate_long(rate));

@@ -102,7 +102,7 @@ pub fn lines_to_read(dialog: &Dialog, model: &AppState, snapshot: &Snapshot) -> 
     let snapshot = model.panes.hidden.shown(snapshot);
     let width = text_width(model.size.0);
     match dialog {
-        Dialog::Why(_) => model.chosen(snapshot).map_or(0, |view| why_lines(view, width).len()),
+        Dialog::Why(_) => model.chosen(snapshot).map_or(0, |view| why_lines(model, view, width).len()),
         Dialog::Message { lines, .. } => wrapped(lines, width).len(),
         _ => 0,
     }
@@ -145,13 +145,13 @@ fn write(sheet: &mut Panel<'_, '_>, model: &AppState, snapshot: &Snapshot) {
             let trackers = find(snapshot, *id).and_then(|view| view.detail.as_deref()).map(|detail| &detail.trackers);
             let shown = trackers.and_then(|all| all.iter().find(|row| row.index == *index)).map(|row| row.url.as_str());
             let url = shown.unwrap_or(url);
-            let text = format!("{url} will not be asked any more. It can be added again with its address.");
-            message(sheet, "remove the tracker?", &[text], "Enter remove   Esc keep", ScrollState::default());
+            let text = format!("Remove tracker {url}? You can add it again later.");
+            message(sheet, "remove tracker", &[text], "Enter remove   Esc keep", ScrollState::default());
         }
         Some(Dialog::Quit { unfinished }) => {
             let text = match unfinished {
-                1 => "One torrent is unfinished. It goes on where it stopped when you come back.".to_owned(),
-                n => format!("{n} torrents are unfinished. They go on where they stopped when you come back."),
+                1 => "1 torrent is unfinished. It will resume the next time you start ttui.".to_owned(),
+                n => format!("{n} torrents are unfinished. They will resume the next time you start ttui."),
             };
             message(sheet, "quit?", &[text], "Enter quit   Esc stay", ScrollState::default());
         }
@@ -184,9 +184,9 @@ enum WhyLine<'a> {
     Number(&'a str, &'a str),
 }
 
-fn why_lines(view: &TorrentView, width: u16) -> Vec<WhyLine<'_>> {
-    let sentence = &view.why.sentence;
-    let mut lines: Vec<WhyLine<'_>> = wrap(sentence, width).into_iter().map(WhyLine::Sentence).collect();
+fn why_lines<'a>(model: &AppState, view: &'a TorrentView, width: u16) -> Vec<WhyLine<'a>> {
+    let sentence = model.why_text(view);
+    let mut lines: Vec<WhyLine<'_>> = wrap(&sentence, width).into_iter().map(WhyLine::Sentence).collect();
     if !view.why.numbers.is_empty() {
         lines.push(WhyLine::Gap);
     }
@@ -197,8 +197,8 @@ fn why_lines(view: &TorrentView, width: u16) -> Vec<WhyLine<'_>> {
 fn why(sheet: &mut Panel<'_, '_>, model: &AppState, snapshot: &Snapshot, reading: ScrollState) {
     let theme = *sheet.pen.theme;
     let Some(view) = model.chosen(snapshot) else { return };
-    let lines = why_lines(view, text_width(sheet.screen.width));
-    let room = sheet.open(&format!("why is {} no faster", view.name), lines.len(), "Esc close");
+    let lines = why_lines(model, view, text_width(sheet.screen.width));
+    let room = sheet.open(&format!("what limits {}", view.name), lines.len(), "Esc close");
     let labels = view.why.numbers.iter().map(|(label, _)| cells(&clean_within(label, false, 40)));
     let widest = labels.max().unwrap_or(0).min(40);
     for (line, y) in lines.iter().skip(reading.top).zip(room.y..room.bottom()) {

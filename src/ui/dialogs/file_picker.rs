@@ -212,7 +212,7 @@ impl FilePicker {
             PathKind::Torrent => "choose a .torrent file",
             PathKind::Data => "choose a file or a folder",
         };
-        let keys = "Enter take   left up   Esc back";
+        let keys = "Enter select   left parent   Esc back";
         let room = sheet.open(word, usize::from(sheet.screen.height), keys);
         let path = shorten(&self.path(), self.home.as_deref());
         sheet.line(room, room.y, &path, theme.strong);
@@ -220,15 +220,15 @@ impl FilePicker {
         if y >= room.bottom() {
             return;
         }
-        sheet.field(Rect { y, height: 1, ..room }, ">", &self.filter, "type a part of the name", true);
+        sheet.field(Rect { y, height: 1, ..room }, ">", &self.filter, "type part of the name", true);
         let y = y + 1;
         let fault = self.listing.as_ref().and_then(|listing| listing.fault.as_deref());
         let empty = match (&self.listing, fault) {
             (_, Some(fault)) => Some((fault, theme.bad)),
             (None, None) => Some(("reading the folder", theme.dim)),
-            _ if !self.filter.is_empty() && shown.is_empty() => Some(("no name has this in it", theme.dim)),
+            _ if !self.filter.is_empty() && shown.is_empty() => Some(("no match", theme.dim)),
             _ if shown.len() <= 1 && self.wanted == PathKind::Torrent => {
-                Some(("no folders and no .torrent files here", theme.dim))
+                Some(("no folders or .torrent files here", theme.dim))
             }
             _ => None,
         };

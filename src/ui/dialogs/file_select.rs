@@ -102,7 +102,7 @@ impl FileSelect {
             && free < wanted
         {
             let short = size_long(wanted - free);
-            lines.push(format!("the disk has {short} less than that: skip files, or take another folder"));
+            lines.push(format!("{short} short on this disk: deselect files or choose another folder"));
         }
         lines.extend(self.contents.remarks.iter().take(2).cloned());
         lines.extend(self.remark.clone());
@@ -136,7 +136,7 @@ impl FileSelect {
         match key {
             Key::Esc | Key::Char('q') => return FileSelectOutcome::Back,
             Key::Enter if self.files.iter().all(|file| file.priority == Priority::Skip) => {
-                self.remark = Some("no file is wanted: want at least one".to_owned());
+                self.remark = Some("no file selected: select at least one".to_owned());
             }
             Key::Enter => return FileSelectOutcome::Take,
             Key::Char(' ') => self.toggle(),
@@ -200,13 +200,13 @@ impl FileSelect {
         let found: Vec<bool> = self.files.iter().map(|file| matches(pattern, &file.path)).collect();
         let count = found.iter().filter(|found| **found).count();
         if count == 0 {
-            self.remark = Some(format!("no file matches {pattern}: nothing was changed"));
+            self.remark = Some(format!("no file matches {pattern}: no change"));
             return;
         }
         for (file, found) in self.files.iter_mut().zip(found) {
             file.priority = if found { Priority::Normal } else { Priority::Skip };
         }
-        self.remark = Some(format!("only the {count} that match {pattern}"));
+        self.remark = Some(format!("selected the {count} matching {pattern}"));
     }
 
     /// Returns the priorities that differ from normal, by file index.
@@ -223,9 +223,9 @@ impl FileSelect {
         let theme = *sheet.pen.theme;
         let head = self.head(text_width(sheet.screen.width));
         let keys = match (&self.pattern, self.waits) {
-            (Some(_), _) => "Enter want only these   Esc back",
-            (None, false) => "Enter add   Space want   a all or none   / only what matches   Esc back",
-            (None, true) => "Enter begin   Space want   a all or none   / only what matches   Esc pause",
+            (Some(_), _) => "Enter select only these   Esc back",
+            (None, false) => "Enter add   Space toggle   a all or none   / match   Esc back",
+            (None, true) => "Enter start   Space toggle   a all or none   / match   Esc pause",
         };
         let what = if self.waits { "files of" } else { "add" };
         let wanted = || self.files.iter().filter(|file| file.priority != Priority::Skip);
@@ -233,7 +233,7 @@ impl FileSelect {
         let room = sheet.open(&format!("{what} {}", self.contents.name), self.lines.len() + head.len() + 1, keys);
         if let Some(pattern) = &self.pattern {
             let line = ratatui::layout::Rect { height: 1, ..room };
-            sheet.field(line, "only", pattern, "a part of the name, or a pattern like *.mkv", true);
+            sheet.field(line, "only", pattern, "part of a name, or a pattern like *.mkv", true);
         } else {
             let all = self.contents.size;
             let free = self.contents.free.map_or_else(String::new, |free| format!(", {} free", size_long(free)));

@@ -23,29 +23,29 @@ pub struct Help {
 /// Abbreviations used in the tables, and their meaning.
 const WORDS: &[(&str, &[(&str, &str)])] = &[
     (
-        "Flags of peers",
+        "Peer flags",
         &[
-            ("D d", "we want of it: it lets us; it chokes us"),
-            ("U u", "it wants of us: we let it; we choke it"),
-            ("K", "it lets us, and we want nothing of it"),
-            ("?", "we let it, and it wants nothing of ours"),
-            ("O", "served because it is its turn (optimistic)"),
-            ("S", "it lets us wait for what we asked (snubbed)"),
-            ("I", "it called us"),
-            ("E e", "encrypted: all of it; only the handshake"),
-            ("P", "reached by uTP, not by TCP"),
-            ("L X H", "found on the local network, by peer exchange, by DHT"),
-            ("grey", "nothing came from it or went to it lately"),
+            ("D d", "interested: peer unchoked us; peer chokes us"),
+            ("U u", "peer interested: unchoked; choked by us"),
+            ("K", "peer unchoked us; we are not interested"),
+            ("?", "we unchoked the peer; it is not interested"),
+            ("O", "optimistic unchoke"),
+            ("S", "snubbed: peer sends no requested blocks"),
+            ("I", "incoming connection"),
+            ("E e", "encrypted: all traffic; handshake only"),
+            ("P", "connected over uTP"),
+            ("L X H", "source: local discovery, peer exchange, DHT"),
+            ("grey", "no recent traffic"),
         ],
     ),
     (
         "Columns",
         &[
-            ("Peers", "connected / addresses known"),
-            ("Reqs", "blocks that we asked of it / that it asked of us"),
-            ("Src", "trk tracker, PEX peer exchange, in: it called us"),
-            ("copies", "whole copies that are connected, with ours"),
-            ("rarest", "copies of the rarest piece that we lack"),
+            ("Peers", "connected / known"),
+            ("Reqs", "pending requests: to the peer / from the peer"),
+            ("Src", "source: trk tracker, PEX peer exchange, in incoming"),
+            ("avail", "availability: distributed copies, ours included"),
+            ("rarest", "copies of the rarest missing piece"),
         ],
     ),
 ];
@@ -170,12 +170,12 @@ impl Help {
         if self.typing || !self.find.is_empty() {
             sheet.field(search, "/", &self.find, "", self.typing);
         } else {
-            let text = "What the keys do, changed in [keys] of the config; below, what letters mean.";
+            let text = "Change keys in [keys] of the config. Flags and columns are explained below.";
             sheet.line(search, search.y, text, theme.dim);
         }
         let room = Rect { y: all.y + 1, height: all.height.saturating_sub(1), ..all };
         if lines.is_empty() {
-            sheet.line(room, room.y, "no key does that", theme.dim);
+            sheet.line(room, room.y, "no match", theme.dim);
         }
         let top = self.top.min(count.saturating_sub(height * columns));
         let width = room.width / columns as u16;

@@ -32,7 +32,7 @@ pub fn occupied(model: &mut AppState, (id, name): (TorrentId, &str), text: &str,
     let text = model.panes.hidden.sentence(text).into_owned();
     let dialog = match ask {
         true => Dialog::Overwrite(Box::new(Overwrite::new(id, name, text))),
-        false => Dialog::message(&format!("{name} does not go on"), vec![text]),
+        false => Dialog::message(&format!("{name} cannot continue"), vec![text]),
     };
     model.dialogs.insert(0, dialog);
 }
@@ -47,7 +47,7 @@ pub fn ask(model: &mut AppState, snapshot: &Snapshot) {
             let text = model.panes.hidden.sentence(text).into_owned();
             model.dialogs.push(Dialog::Overwrite(Box::new(Overwrite::new(id, name, text))));
         }
-        None => notice(model, "no file that could be overwritten is in its way"),
+        None => notice(model, "no conflicting files to overwrite"),
     }
 }
 
@@ -91,16 +91,16 @@ impl Overwrite {
     pub fn draw(&self, sheet: &mut Panel<'_, '_>) {
         let theme = *sheet.pen.theme;
         let lines = wrap(&self.text, text_width(sheet.screen.width));
-        let title = format!("{}: overwrite what is there?", self.name);
-        let room = sheet.open(&title, 2 + lines.len(), "Enter answer   Tab choose   Esc cancel");
+        let title = format!("{}: overwrite existing files?", self.name);
+        let room = sheet.open(&title, 2 + lines.len(), "Enter confirm   Tab switch   Esc cancel");
         // On a low screen the answers have priority over the description.
         let told = lines.len().min(usize::from(room.height).saturating_sub(2)) as u16;
         for (line, y) in lines.iter().take(usize::from(told)).zip(room.y..) {
             sheet.line(room, y, line, theme.text);
         }
         let choices = [
-            (false, "keep them", "the torrent waits until they are elsewhere", theme.text),
-            (true, "overwrite them", "what is in them is lost", theme.bad),
+            (false, "keep them", "the torrent waits until you move them", theme.text),
+            (true, "overwrite them", "their contents are lost", theme.bad),
         ];
         for (at, (means, word, text, style)) in choices.into_iter().enumerate() {
             let y = room.y + told + at as u16;

@@ -157,15 +157,15 @@ impl Palette {
     /// Draws the palette.
     pub fn draw(&self, sheet: &mut Panel<'_, '_>) {
         let theme = *sheet.pen.theme;
-        let room = sheet.open("do", self.wanted(), "Enter do it   Esc close");
-        sheet.field(Rect { height: 1, ..room }, ":", &self.edit, "type a part of what you want", true);
+        let room = sheet.open("commands", self.wanted(), "Enter run   Esc close");
+        sheet.field(Rect { height: 1, ..room }, ":", &self.edit, "type part of a command", true);
         let list = Rect { y: room.y + 1, height: room.height.saturating_sub(1), ..room };
         if self.found.is_empty() {
-            sheet.line(Rect { x: list.x + 2, ..list }, list.y, "nothing is called like this", theme.dim);
+            sheet.line(Rect { x: list.x + 2, ..list }, list.y, "no matching command", theme.dim);
         }
         let height = usize::from(list.height);
         let first = self.rows.first(self.found.len(), height);
-        let name = if room.width >= 76 { 18 } else { 0 };
+        let name = if room.width >= 76 { 24 } else { 0 };
         for (line, (at, letters)) in self.found.iter().enumerate().skip(first).take(height) {
             let Some(item) = self.items.get(*at) else { continue };
             let y = list.y + (line - first) as u16;
@@ -216,7 +216,7 @@ mod tests {
             let first = found(typed).first().copied();
             assert!(matches!(first, Some(PaletteEntry::Act(found, _)) if found == act), "{typed}: {:?}", found(typed));
         }
-        for typed in ["download limit", "max-active", "setting port", "DHT"] {
+        for typed in ["settings download", "max-active", "setting port", "DHT"] {
             assert!(matches!(found(typed)[..], [PaletteEntry::Setting(_), ..]), "{typed}: {:?}", found(typed));
         }
         assert!(found("xyzzy").is_empty());

@@ -116,10 +116,10 @@ impl PromptDialog {
         let each = |make: &dyn Fn(TorrentId) -> Command| self.ids.iter().map(|id| make(*id)).collect();
         if text.is_empty() {
             return Err(match self.question {
-                PromptKind::Move | PromptKind::Export => "write a folder".to_owned(),
-                PromptKind::Peers => "write an address, such as 192.168.1.20:51413".to_owned(),
+                PromptKind::Move | PromptKind::Export => "enter a folder".to_owned(),
+                PromptKind::Peers => "enter an address, such as 192.168.1.20:51413".to_owned(),
                 PromptKind::Tracker => "write an address, such as udp://tracker.example.org:1337".to_owned(),
-                PromptKind::Glob => "write a part of the name, or a pattern like *.mkv".to_owned(),
+                PromptKind::Glob => "write part of a name, or a pattern like *.mkv".to_owned(),
             });
         }
         Ok(match self.question {
@@ -140,7 +140,7 @@ impl PromptDialog {
                     let files = files.map_or(&[][..], |detail| &detail.files);
                     let wanted = |file: &crate::api::FileRow| matches(text, &file.path);
                     if !files.iter().any(wanted) {
-                        return Err(format!("no file matches {text}: nothing was changed"));
+                        return Err(format!("no file matches {text}: no change"));
                     }
                     let told = files.iter().filter_map(|file| match (wanted(file), file.priority) {
                         (true, Priority::Skip) => Some((file.index, Priority::Normal)),
@@ -163,10 +163,10 @@ impl PromptDialog {
         };
         match self.question {
             PromptKind::Move => format!("move {named}"),
-            PromptKind::Export => format!("write the .torrent of {named}"),
+            PromptKind::Export => format!("export the .torrent of {named}"),
             PromptKind::Peers => format!("connect {named} to a peer"),
             PromptKind::Tracker => format!("add a tracker to {named}"),
-            PromptKind::Glob => format!("want only some files of {named}"),
+            PromptKind::Glob => format!("select files of {named}"),
         }
     }
 
@@ -175,10 +175,10 @@ impl PromptDialog {
         let theme = *sheet.pen.theme;
         let (mark, hint, word) = match self.question {
             PromptKind::Move => ("to", "a folder; nothing in it is overwritten", "Enter move"),
-            PromptKind::Export => ("to", "a file or a folder; nothing is overwritten", "Enter write"),
-            PromptKind::Peers => ("address", "IP:PORT, [IPv6]:PORT; several with spaces between", "Enter connect"),
+            PromptKind::Export => ("to", "a file or a folder; nothing is overwritten", "Enter export"),
+            PromptKind::Peers => ("address", "IP:PORT, [IPv6]:PORT; separate with spaces", "Enter connect"),
             PromptKind::Tracker => ("address", "http://, https:// or udp://", "Enter add"),
-            PromptKind::Glob => ("only", "a part of the name, or a pattern like *.mkv", "Enter want only these"),
+            PromptKind::Glob => ("only", "part of a name, or a pattern like *.mkv", "Enter select only these"),
         };
         let keys = if self.is_path() {
             format!("{word}   Tab complete   ^o browse   Esc cancel")
@@ -188,7 +188,7 @@ impl PromptDialog {
         let width = text_width(sheet.screen.width);
         let remark = match &self.error {
             Some(error) => wrap(error, width),
-            None if self.field.nothing() => vec!["no folder here begins like this".to_owned()],
+            None if self.field.nothing() => vec!["no matching folder".to_owned()],
             None => vec![hint.to_owned()],
         };
         let remark = &remark[..remark.len().min(4)];
@@ -214,15 +214,15 @@ fn peers(text: &str) -> Result<Vec<SocketAddr>, String> {
         .map(|word| {
             let addr: SocketAddr = word
                 .parse()
-                .map_err(|_| format!("{word} is no address: write it like 192.168.1.20:51413 or [2001:db8::7]:6881"))?;
+                .map_err(|_| format!("{word} is not a valid address; use 192.168.1.20:51413 or [2001:db8::7]:6881"))?;
             if addr.port() == 0 || addr.ip().is_unspecified() || addr.ip().is_multicast() {
-                return Err(format!("{word} is nobody's address"));
+                return Err(format!("{word} is not a usable address"));
             }
             Ok(addr)
         })
         .collect::<Result<Vec<_>, String>>()?;
     if peers.len() > PEERS {
-        return Err(format!("{} addresses are too many at once: at most {PEERS}", peers.len()));
+        return Err(format!("too many addresses: {}, at most {PEERS}", peers.len()));
     }
     Ok(peers)
 }
@@ -232,11 +232,11 @@ pub(super) fn tracker(text: &str) -> Result<String, String> {
     let small = text.get(..8).unwrap_or(text).to_ascii_lowercase();
     let rest = ["http://", "https://", "udp://"].iter().find(|scheme| small.starts_with(**scheme));
     match rest.map(|scheme| &text[scheme.len()..]) {
-        Some(rest) if rest.is_empty() || rest.starts_with('/') => Err("the name of the tracker is missing".to_owned()),
-        Some(_) if text.len() > URL => Err(format!("it is longer than {URL} bytes")),
-        Some(_) if text.contains(char::is_whitespace) => Err("one tracker at a time, without spaces".to_owned()),
+        Some(rest) if rest.is_empty() || rest.starts_with('/') => Err("the tracker URL has no host".to_owned()),
+        Some(_) if text.len() > URL => Err(format!("the URL is longer than {URL} bytes")),
+        Some(_) if text.contains(char::is_whitespace) => Err("enter one tracker, without spaces".to_owned()),
         Some(_) => Ok(text.to_owned()),
-        None => Err("it begins with http://, https:// or udp://".to_owned()),
+        None => Err("the URL must begin with http://, https:// or udp://".to_owned()),
     }
 }
 

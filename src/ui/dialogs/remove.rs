@@ -71,7 +71,7 @@ impl RemoveDialog {
                 names.push(format!("and {} more", views.len() - NAMES));
             }
         }
-        let room = sheet.open(&title, 2 + names.len(), "Enter remove   Tab choose   Esc cancel");
+        let room = sheet.open(&title, 2 + names.len(), "Enter remove   Tab switch   Esc cancel");
         let listed = names.len().min(usize::from(room.height).saturating_sub(2)) as u16;
         for (at, name) in names.iter().take(usize::from(listed)).enumerate() {
             sheet.line(
@@ -87,7 +87,7 @@ impl RemoveDialog {
             _ => String::new(),
         };
         let choices = [
-            (false, "keep the data", "only take it out of the list".to_owned(), theme.text),
+            (false, "keep the data", "remove from the list only".to_owned(), theme.text),
             (true, "delete the data", format!("{}{folder}", size_long(bytes)), theme.bad),
         ];
         for (at, (means, word, text, style)) in choices.into_iter().enumerate() {

@@ -115,8 +115,8 @@ impl SettingsDialog {
         if let Some(value) = &value
             && !valid(setting.key, value)
         {
-            let wanted = keys::expected_value(setting.key).unwrap_or("something else").replace(" in quotes", "");
-            self.error = Some(format!("{text} cannot be used: write {}", wanted.replace('"', "")));
+            let wanted = keys::expected_value(setting.key).unwrap_or("another value").replace(" in quotes", "");
+            self.error = Some(format!("{text} is invalid: enter {}", wanted.replace('"', "")));
             return;
         }
         (self.edit, self.error) = (None, None);
@@ -199,7 +199,7 @@ impl SettingsDialog {
             Some(error) => (error.as_str(), theme.bad),
             None => (setting.help, theme.text),
         };
-        let when = if setting.applies_immediately { "heeded at once" } else { "heeded from the next start" };
+        let when = if setting.applies_immediately { "applies immediately" } else { "applies after restart" };
         let place = if file.is_empty() { String::new() } else { format!(" in {file}") };
         let mut lines = wrap(text, text_width(sheet.screen.width));
         lines.truncate(2);

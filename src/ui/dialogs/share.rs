@@ -43,7 +43,7 @@ impl ShareView {
         match key {
             Key::Char('y') => {
                 turn.model.outbox.push(Effect::Copy(vec![self.made.magnet.clone()]));
-                notice(turn.model, "the magnet link is in the clipboard, if the terminal allows it");
+                notice(turn.model, "magnet link copied (if the terminal supports OSC 52)");
                 true
             }
             Key::Char('r') => {
@@ -80,7 +80,7 @@ impl ShareView {
         let height = text.len().max(code.as_ref().map_or(0, Vec::len));
         let keys = match (&code, is_plain(sheet)) {
             (Some(_), false) => "y copy the link   Esc close",
-            (Some(_), true) => "y copy the link   i invert   Esc close",
+            (Some(_), true) => "y copy link   i invert   Esc close",
             (None, _) => "y copy the link   r QR code   Esc close",
         };
         let room = sheet.open("your torrent", height, keys);
@@ -98,9 +98,9 @@ impl ShareView {
             let words = match &self.code {
                 Some(code) if !sheet.pen.theme.ascii => {
                     let (columns, lines) = code.least();
-                    format!("The QR code needs a terminal of {columns} columns and {lines} lines at least.")
+                    format!("The QR code needs a terminal of at least {columns}x{lines}.")
                 }
-                Some(_) => "A QR code needs half blocks, which are not drawn in ASCII.".to_owned(),
+                Some(_) => "The QR code cannot be drawn in ASCII.".to_owned(),
                 None => "The link is too long for a QR code.".to_owned(),
             };
             let lines = wrap(&words, text_width(screen.width));
@@ -129,14 +129,14 @@ impl ShareView {
         let theme = *sheet.pen.theme;
         let mut lines: Vec<(String, Style)> = Vec::new();
         let mut say = |text: &str, style| lines.extend(wrap(text, width).into_iter().map(|line| (line, style)));
-        say("It is in the list and seeding. On another machine type ttui and this link in quotes:", theme.good);
+        say("Seeding. On another machine, run ttui with this link in quotes:", theme.good);
         lines.extend(chunked(&self.made.magnet, width).into_iter().take(8).map(|line| (line, theme.strong)));
         if self.made.lan {
             let mut say = |text: &str, style| lines.extend(wrap(text, width).into_iter().map(|line| (line, style)));
-            say("On this network its info-hash is enough:", theme.dim);
+            say("On this network, the info-hash is enough:", theme.dim);
             lines.extend(chunked(info_hash(&self.made.magnet), width).into_iter().map(|line| (line, theme.text)));
         }
-        lines.push(("Or hand over its file:".to_owned(), theme.dim));
+        lines.push(("Or send the .torrent file:".to_owned(), theme.dim));
         lines.extend(chunked(&self.made.path, width).into_iter().take(4).map(|line| (line, theme.text)));
         lines
     }

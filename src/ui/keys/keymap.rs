@@ -54,7 +54,7 @@ impl Keymap {
         let mut changed: Vec<Action> = Vec::new();
         for (name, texts) in table {
             let Some(act) = KEYS.iter().map(|b| b.act).find(|act| act.name() == name.as_str()) else {
-                faults.push(format!("[keys] {name}: there is no such action; `:` lists all with their names"));
+                faults.push(format!("[keys] {name}: unknown action; `:` lists all actions"));
                 continue;
             };
             match texts.iter().map(|text| key(text)).collect::<Result<Vec<_>, _>>() {
@@ -62,12 +62,16 @@ impl Keymap {
                     map.put(act, &keys);
                     changed.push(act);
                 }
-                Err(why) => faults.push(format!("[keys] {name}: {why}; it stays {}", default_keys(act))),
+                Err(why) => faults.push(format!("[keys] {name}: {why}; keeping {}", default_keys(act))),
             }
         }
         while let Some((act, key, other)) = map.find_conflict(&changed) {
             let theirs = other.binding.act.name();
-            faults.push(format!("[keys] {}: {key} is taken by {theirs}; it stays {}", act.name(), default_keys(act)));
+            faults.push(format!(
+                "[keys] {}: {key} is already bound to {theirs}; keeping {}",
+                act.name(),
+                default_keys(act)
+            ));
             changed.retain(|a| *a != act);
             map.reset(act);
         }
@@ -268,7 +272,7 @@ const KEPT: [char; 9] = ['s', 'q', 'z', 'h', 'i', 'j', 'm', 'c', '['];
 pub fn key(text: &str) -> Result<Key, String> {
     let mut chars = text.chars();
     if let (Some(c), None) = (chars.next(), chars.next()) {
-        return if c.is_control() { Err("a control character is no key".to_owned()) } else { Ok(Key::Char(c)) };
+        return if c.is_control() { Err("a control character is not a key".to_owned()) } else { Ok(Key::Char(c)) };
     }
     if let Some((_, key)) = NAMES.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)) {
         return Ok(*key);
@@ -281,16 +285,14 @@ pub fn key(text: &str) -> Result<Key, String> {
     if let Some(rest) = after(&["^", "ctrl-", "ctrl+", "c-"]) {
         let mut rest = rest.chars();
         return match (rest.next(), rest.next()) {
-            (Some(c), None) if KEPT.contains(&c) => {
-                Err(format!("^{c} is kept by terminals, or means something always"))
-            }
+            (Some(c), None) if KEPT.contains(&c) => Err(format!("^{c} is reserved by terminals or by ttui")),
             (Some(c), None) if c.is_ascii_lowercase() => Ok(Key::Ctrl(c)),
-            _ => Err(format!("{text} is no key: Ctrl goes with a letter")),
+            _ => Err(format!("{text} is not a key: use Ctrl with a letter")),
         };
     }
     match small.strip_prefix('f').and_then(|n| n.parse().ok()) {
         Some(n @ 1..=12) => Ok(Key::F(n)),
-        _ => Err(format!("{text:?} is no key; write it like \"p\", \"^d\", \"F5\", \"PgUp\" or \"Space\"")),
+        _ => Err(format!("{text:?} is not a key; use \"p\", \"^d\", \"F5\", \"PgUp\" or \"Space\"")),
     }
 }
 
@@ -328,18 +330,18 @@ mod tests {
     #[test]
     fn what_cannot_be_had_is_said_and_the_default_stays() {
         let cases: &[(&str, &[&str], &str)] = &[
-            ("paws", &["p"], "no such action"),
+            ("paws", &["p"], "unknown action"),
             ("pause", &["alt-p"], "needs Alt"),
-            ("pause", &["^s"], "kept by terminals"),
-            ("pause", &["Ctrl-M"], "kept by terminals"),
-            ("pause", &["^c"], "kept by terminals"),
-            ("pause", &["hyper"], "is no key"),
-            ("pause", &["^1"], "is no key"),
-            ("pause", &["F13"], "is no key"),
-            ("pause", &["\u{7}"], "is no key"),
-            ("pause", &["v"], "taken by verify"),
-            ("pause", &["q"], "taken by quit"),
-            ("kick", &["q"], "taken by quit"),
+            ("pause", &["^s"], "reserved by terminals"),
+            ("pause", &["Ctrl-M"], "reserved by terminals"),
+            ("pause", &["^c"], "reserved by terminals"),
+            ("pause", &["hyper"], "is not a key"),
+            ("pause", &["^1"], "is not a key"),
+            ("pause", &["F13"], "is not a key"),
+            ("pause", &["\u{7}"], "is not a key"),
+            ("pause", &["v"], "already bound to verify"),
+            ("pause", &["q"], "already bound to quit"),
+            ("kick", &["q"], "already bound to quit"),
         ];
         for (name, keys, says) in cases {
             let (map, faults) = Keymap::new(&table(&[(name, keys)]));

@@ -11,14 +11,14 @@ use crate::ui::widgets::painter::{Column, ColumnRect, Painter, Side, layout_colu
 #[must_use]
 pub const fn source_label(source: Source) -> &'static str {
     match source {
-        Source::Manual => "given by you",
-        Source::Incoming => "they called us",
+        Source::Manual => "manual",
+        Source::Incoming => "incoming",
         Source::Lan => "local network",
         Source::Tracker => "trackers",
         Source::Link => "magnet link",
         Source::Pex => "peer exchange",
         Source::Dht => "DHT",
-        Source::Resume => "known of old",
+        Source::Resume => "resume data",
         Source::Web => "web seeds",
     }
 }
@@ -40,13 +40,13 @@ const fn column(key: Col, title: &'static str, width: u16, side: Side, rank: u8)
 }
 
 const COLUMNS: [Column<Col>; 8] = [
-    column(Col::Address, "Left", 21, Side::Left, 0),
+    column(Col::Address, "Disconnected", 21, Side::Left, 0),
     column(Col::Client, "Client", 14, Side::Left, 4),
     column(Col::Why, "Why", 0, Side::Left, 1),
     column(Col::Source, "Src", 4, Side::Left, 5),
     column(Col::Received, "↓", 5, Side::Right, 6),
     column(Col::Sent, "↑", 5, Side::Right, 7),
-    column(Col::Stayed, "Stayed", 6, Side::Right, 3),
+    column(Col::Stayed, "Online", 6, Side::Right, 3),
     column(Col::Ago, "Ago", 5, Side::Right, 2),
 ];
 
@@ -104,8 +104,8 @@ pub fn sources(pen: &mut Painter<'_>, area: Rect, detail: &Detail) -> u16 {
         Column { key: 0_u8, title: "Source", width: 14, side: Side::Left, rank: 0 },
         Column { key: 1, title: "Known", width: 6, side: Side::Right, rank: 1 },
         Column { key: 2, title: "Failed", width: 6, side: Side::Right, rank: 2 },
-        Column { key: 3, title: "Here", width: 5, side: Side::Right, rank: 4 },
-        Column { key: 4, title: "Last answer", width: 0, side: Side::Left, rank: 3 },
+        Column { key: 3, title: "Conn", width: 5, side: Side::Right, rank: 4 },
+        Column { key: 4, title: "Last result", width: 0, side: Side::Left, rank: 3 },
     ];
     let slots = layout_columns(&columns, area.x + 3, area.width.saturating_sub(5), 12, 80);
     for slot in &slots {
@@ -170,9 +170,9 @@ pub fn draw_empty(pen: &mut Painter<'_>, area: Rect, view: &TorrentView, detail:
         return;
     }
     let text = match view.known {
-        0 => "no peer is connected, and no address is known".to_owned(),
-        1 => "no peer is connected; one address is known".to_owned(),
-        n => format!("no peer is connected; {} addresses are known", grouped(u64::from(n))),
+        0 => "no peers connected; none known".to_owned(),
+        1 => "no peers connected; 1 known".to_owned(),
+        n => format!("no peers connected; {} known", grouped(u64::from(n))),
     };
     pen.put(area.x + 3, area.y, area.width - 4, &text, pen.theme.dim);
     let mut rest = Rect { y: area.y + 1, height: area.height - 1, ..area };

@@ -47,7 +47,7 @@ pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState, detail: &Detail
     let tree = &model.panes.tree;
     let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
     if tree.is_empty() && !body.is_empty() {
-        pen.put(body.x + 3, body.y, body.width - 4, "the files are not known yet", theme.dim);
+        pen.put(body.x + 3, body.y, body.width - 4, "no file list yet", theme.dim);
     }
     list(pen, body, model, tree.len(), |pen, at, y| {
         if let Some(row) = tree.row(at) {
@@ -180,7 +180,7 @@ pub fn act(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mu
     }
     match said {
         Some(said) => notice(model, &said),
-        None if !files.is_empty() => notice(model, "it is so already"),
+        None if !files.is_empty() => notice(model, "no change"),
         None => {}
     }
     true

@@ -65,18 +65,18 @@ fn told(view: &TorrentView, detail: &Detail) -> Vec<Line> {
     let looks = view.pieces == 0 && detail.files.is_empty();
     let mut lines = if looks {
         let metadata = match view.metadata {
-            (_, 0) => "wanted, their length is not known yet".to_owned(),
-            (here, all) => format!("{here} of {} here", counted(u64::from(all), "piece")),
+            (_, 0) => "not received yet".to_owned(),
+            (here, all) => format!("{here} of {} received", counted(u64::from(all), "piece")),
         };
         vec![Short("Metadata", metadata), Short("Peers", peers)]
     } else {
         vec![
             Short("Size", format!("{}{wanted}", size_long(view.size))),
             Short("Done", format!("{}, {}", percent(view.done, view.wanted), size_long(view.done))),
-            Short("Received", format!("{}, {} thrown away", size_long(view.downloaded), size_long(view.wasted))),
+            Short("Received", format!("{}, {} wasted", size_long(view.downloaded), size_long(view.wasted))),
             Short("Sent", format!("{}{ratio}", size_long(view.uploaded))),
             Short("Peers", peers),
-            Short("Copies", format!("{:.2} in this swarm", detail.copies)),
+            Short("Available", format!("{:.2} distributed copies", detail.copies)),
             Short("Pieces", format!("{} of {}", grouped(u64::from(view.pieces)), piece_length(detail.piece_length))),
             Short("Files", grouped(detail.files.len() as u64)),
         ]
@@ -86,13 +86,13 @@ fn told(view: &TorrentView, detail: &Detail) -> Vec<Line> {
         Long("Hash", detail.info_hash.map_or_else(|| "-".to_owned(), |hash| hash.to_string())),
     ]);
     if !looks {
-        lines.push(Short("Left", eta(view.eta)));
+        lines.push(Short("ETA", eta(view.eta)));
     }
     lines.extend([
         Short("Active", time(view.active)),
-        Short("Limits", format!("{} in, {} out", limit(view.limits.0), limit(view.limits.1))),
-        Short("Share", format!("{} of the limits of all", rank_word(view.rank))),
-        Short("In order", yes(view.sequential)),
+        Short("Limits", format!("{} down, {} up", limit(view.limits.0), limit(view.limits.1))),
+        Short("Bandwidth", format!("{} priority", rank_word(view.rank))),
+        Short("Sequential", yes(view.sequential)),
     ]);
     if !looks {
         lines.push(Short("Private", yes(view.private)));
@@ -105,10 +105,10 @@ fn told(view: &TorrentView, detail: &Detail) -> Vec<Line> {
     };
     short("Added", date(view.added));
     short("Finished", view.finished.and_then(date));
-    short("Made on", detail.meta.created.and_then(clock_date));
-    short("Made by", detail.meta.created_by.clone());
+    short("Created", detail.meta.created.and_then(clock_date));
+    short("Created by", detail.meta.created_by.clone());
     short("Source", detail.meta.source.clone());
-    short("Super-seed", view.super_seed.then(|| "one new piece at a time to each peer".into()));
+    short("Super-seed", view.super_seed.then(|| "on".into()));
     let mut long = |label, value: Option<String>| {
         if let Some(value) = value {
             lines.push(Long(label, value));

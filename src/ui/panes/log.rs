@@ -67,7 +67,7 @@ fn lines<'a>(
     let (scrolls, back) = (back.is_some(), back.unwrap_or(0));
     let height = usize::from(area.height);
     if count == 0 && height > 0 {
-        pen.put(area.x + 3, area.y, area.width - 4, "nothing has happened yet", theme.dim);
+        pen.put(area.x + 3, area.y, area.width - 4, "no events yet", theme.dim);
         return;
     }
     let end = count.saturating_sub(back).max(height.min(count));

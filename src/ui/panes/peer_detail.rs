@@ -25,7 +25,7 @@ pub fn open(model: &mut AppState, snapshot: &Snapshot) {
     }
     follow(model, snapshot);
     if model.panes.open.is_none() {
-        notice(model, "nobody is connected");
+        notice(model, "no peers connected");
     }
 }
 
@@ -95,23 +95,23 @@ fn close_hint(pen: &mut Painter<'_>, area: Rect, model: &AppState) {
 /// Returns labels and values, the most important first.
 fn rows(row: &PeerRow, peer: Option<&PeerDetail>) -> Vec<(&'static str, String)> {
     let from_it = match (row.am_interested, row.peer_choking) {
-        (true, true) => "we want, it chokes us",
-        (true, false) => "we want, it gives",
-        (false, _) => "we want nothing",
+        (true, true) => "interested, choked",
+        (true, false) => "interested, unchoked",
+        (false, _) => "not interested",
     };
     let to_it = match (row.peer_interested, row.am_choking) {
-        (true, true) => "it wants, we choke it",
-        (true, false) => "it wants, we give",
-        (false, _) => "it wants nothing",
+        (true, true) => "peer interested, choked",
+        (true, false) => "peer interested, unchoked",
+        (false, _) => "peer not interested",
     };
     let share = |share: f32| percent((f64::from(share.clamp(0.0, 1.0)) * 1000.0) as u64, 1000);
     let mut pairs = vec![
-        ("In", format!("{}, {} so far", rate_long(row.down), size_long(row.downloaded))),
-        ("Out", format!("{}, {} so far", rate_long(row.up), size_long(row.uploaded))),
-        ("From it", from_it.to_owned()),
-        ("To it", to_it.to_owned()),
+        ("Received", format!("{}, {} total", rate_long(row.down), size_long(row.downloaded))),
+        ("Sent", format!("{}, {} total", rate_long(row.up), size_long(row.uploaded))),
+        ("Download", from_it.to_owned()),
+        ("Upload", to_it.to_owned()),
         ("Has", share(row.done)),
-        ("Requests", format!("{} of ours, {} of its", row.requests_out, row.requests_in)),
+        ("Requests", format!("{} sent, {} received", row.requests_out, row.requests_in)),
         ("Connected", format!("for {}", time(row.age))),
         ("Source", source_label(row.source).to_owned()),
     ];
@@ -121,22 +121,19 @@ fn rows(row: &PeerRow, peer: Option<&PeerDetail>) -> Vec<(&'static str, String)>
         return pairs;
     };
     pairs[4].1 = match peer.wanted {
-        0 => format!("{}, nothing we lack", share(row.done)),
-        n => format!("{}, {} we lack", share(row.done), counted(u64::from(n), "piece")),
+        0 => format!("{}, nothing we need", share(row.done)),
+        n => format!("{}, {} we need", share(row.done), counted(u64::from(n), "piece")),
     };
     pairs.extend([
-        ("Choked us", format!("{} of the time", share(peer.choked_us))),
-        ("Choked it", format!("{} of the time", share(peer.choked_it))),
+        ("Choking us", format!("{} of the time", share(peer.choked_us))),
+        ("We choke", format!("{} of the time", share(peer.choked_it))),
         (
             "Pipeline",
-            format!("{}, it takes {}", counted(u64::from(peer.pipeline), "request"), grouped(u64::from(peer.reqq))),
+            format!("{}, peer's limit {}", counted(u64::from(peer.pipeline), "request"), grouped(u64::from(peer.reqq))),
         ),
         ("Failed", blocks(failed)),
         ("Transport", peer.transport.to_owned()),
-        (
-            "Abilities",
-            if peer.capabilities.is_empty() { "plain protocol".into() } else { peer.capabilities.join(", ") },
-        ),
+        ("Supports", if peer.capabilities.is_empty() { "plain protocol".into() } else { peer.capabilities.join(", ") }),
         ("Peer id", peer.peer_id.clone()),
     ]);
     pairs
@@ -144,9 +141,9 @@ fn rows(row: &PeerRow, peer: Option<&PeerDetail>) -> Vec<(&'static str, String)>
 
 fn blocks(failed: u32) -> String {
     match failed {
-        0 => "no block was in a bad piece".into(),
-        1 => "1 block was in a bad piece".into(),
-        n => format!("{} blocks were in bad pieces", grouped(u64::from(n))),
+        0 => "no bad blocks".into(),
+        1 => "1 block in a bad piece".into(),
+        n => format!("{} blocks in bad pieces", grouped(u64::from(n))),
     }
 }
 
@@ -158,7 +155,7 @@ fn timeline(pen: &mut Painter<'_>, area: Rect, peer: &PeerDetail) {
     let theme = *pen.theme;
     let mut body = area;
     if area.height >= 4 {
-        pen.rule(Rect { height: 1, ..area }, "what happened", theme.dim);
+        pen.rule(Rect { height: 1, ..area }, "timeline", theme.dim);
         body.y += 1;
         body.height -= 1;
     }
@@ -184,14 +181,14 @@ fn gone(pen: &mut Painter<'_>, area: Rect, model: &AppState, open: OpenPeer, det
         (None, false) => address(open.addr),
     };
     let x = pen.put(area.x + 1, area.y, area.width - 2, &name, theme.strong) + 2;
-    pen.put(x, area.y, area.right().saturating_sub(x + 1), "has left", theme.warn);
+    pen.put(x, area.y, area.right().saturating_sub(x + 1), "disconnected", theme.warn);
     close_hint(pen, area, model);
     if let Some(left) = left
         && area.height > 1
     {
         let text = format!("{} ago, after {}: {}", time(left.ago), time(left.connected_for), left.why);
         pen.put(area.x + 1, area.y + 1, area.width - 2, &text, theme.text);
-        let bytes = format!("{} from it, {} to it", size_long(left.downloaded), size_long(left.uploaded));
+        let bytes = format!("{} received, {} sent", size_long(left.downloaded), size_long(left.uploaded));
         if area.height > 2 {
             pen.put(area.x + 1, area.y + 2, area.width - 2, &bytes, theme.dim);
         }

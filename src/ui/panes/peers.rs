@@ -41,8 +41,8 @@ const COLUMNS: [Column<Col>; 14] = [
     column(Col::Up, "↑/s", 5, Side::Right, 2),
     column(Col::Requests, "Reqs", 6, Side::Right, 6),
     column(Col::Source, "Src", 4, Side::Left, 7),
-    column(Col::Gives, "Gives", 6, Side::Left, 10),
-    column(Col::Gets, "Gets", 6, Side::Left, 11),
+    column(Col::Gives, "Down", 6, Side::Left, 10),
+    column(Col::Gets, "Up", 6, Side::Left, 11),
     column(Col::Received, "↓", 5, Side::Right, 8),
     column(Col::Sent, "↑", 5, Side::Right, 9),
     column(Col::Age, "Age", 5, Side::Right, 12),
@@ -172,9 +172,9 @@ pub fn busiest(pen: &mut Painter<'_>, area: Rect, model: &AppState, detail: &Det
     if detail.peers.is_empty() {
         let text = match detail.disconnected.last() {
             Some(left) => {
-                format!("nobody is connected; {} left last: {}", peer_label(left.addr, left.host.as_deref()), left.why)
+                format!("no peers connected; last was {}: {}", peer_label(left.addr, left.host.as_deref()), left.why)
             }
-            None => "nobody is connected".to_owned(),
+            None => "no peers connected".to_owned(),
         };
         pen.put(area.x + MARGIN, area.y, area.width.saturating_sub(MARGIN + 1), &text, model.theme.dim);
         return;

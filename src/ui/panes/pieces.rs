@@ -165,19 +165,24 @@ fn caption(width: u16, view: &TorrentView, detail: Option<&Detail>) -> String {
     match view.state {
         State::Checking => format!("checking {}", percent(u64::from(view.checked), u64::from(view.pieces))),
         State::Metadata => match view.metadata {
-            (_, 0) => "looking for its metadata".into(),
+            (_, 0) => "fetching metadata".into(),
             (here, all) => format!("metadata {here}/{all}"),
         },
         _ => match detail {
             Some(detail) if view.have < view.pieces && detail.missing > 0 => {
-                format!("{}/{}  {} with no copy", view.have, view.pieces, grouped(u64::from(detail.missing)))
+                format!("{}/{}  {} unavailable", view.have, view.pieces, grouped(u64::from(detail.missing)))
             }
             Some(detail) if wide && view.have < view.pieces => {
                 let lacking = detail.cells.iter().filter(|cell| cell.have < cell.pieces);
                 let rarest = lacking.map(|cell| cell.rarest).min().unwrap_or(0);
-                format!("{}/{}  copies {:.2}  rarest {rarest}", view.have, view.pieces, detail.copies)
+                match width >= BESIDE {
+                    true => {
+                        format!("{}/{}  availability {:.2} (rarest {rarest})", view.have, view.pieces, detail.copies)
+                    }
+                    false => format!("{}/{}  avail {:.2}  rarest {rarest}", view.have, view.pieces, detail.copies),
+                }
             }
-            Some(detail) => format!("{}/{}  copies {:.2}", view.have, view.pieces, detail.copies),
+            Some(detail) => format!("{}/{}  avail {:.2}", view.have, view.pieces, detail.copies),
             None => format!("{}/{}", view.have, view.pieces),
         },
     }
@@ -227,11 +232,11 @@ pub fn strip(pen: &mut Painter<'_>, area: Rect, model: &AppState, view: &Torrent
 
 /// Meaning of the colors.
 const LEGEND: [(PieceShade, &str); 5] = [
-    (PieceShade::Have, "here"),
-    (PieceShade::Part(2), "in part"),
-    (PieceShade::Active, "on its way"),
+    (PieceShade::Have, "have"),
+    (PieceShade::Part(2), "partial"),
+    (PieceShade::Active, "requested"),
     (PieceShade::Missing(3), "missing"),
-    (PieceShade::Missing(0), "no copy"),
+    (PieceShade::Missing(0), "unavailable"),
 ];
 
 /// Returns the width of the legend in cells.
@@ -315,14 +320,14 @@ pub fn draw(pen: &mut Painter<'_>, area: Rect, strip: Rect, model: &AppState, vi
     match PieceGrid::of(parts.map, &theme, &detail.cells) {
         Some(shape) => grid(pen, &shape, &detail.cells, model.panes.piece),
         None => {
-            let text = if view.state == State::Metadata { "the pieces are not known yet" } else { "no pieces" };
+            let text = if view.state == State::Metadata { "no piece list yet" } else { "no pieces" };
             pen.put(parts.map.x, parts.map.y, parts.map.width, text, theme.dim);
         }
     }
     if !parts.words.is_empty() {
         let y = parts.words.y;
         let active = detail.cells.iter().map(|cell| u64::from(cell.active)).sum::<u64>();
-        let way = format!("{} on their way", grouped(active));
+        let way = format!("{} requested", grouped(active));
         let each = format!("{} each, {way}", crate::ui::text::format::piece_length(detail.piece_length));
         let whole = format!("{} of {each}", counted(u64::from(view.pieces), "piece")).replace(" each", "");
         let rare = format!("{whole}; {}", rarest(view, detail));
@@ -339,15 +344,15 @@ pub fn draw(pen: &mut Painter<'_>, area: Rect, strip: Rect, model: &AppState, vi
 
 /// Describes the availability of the rarest missing piece.
 fn rarest(view: &TorrentView, detail: &Detail) -> String {
-    let copies = format!("{:.2} copies in this swarm", detail.copies);
+    let copies = format!("availability {:.2}", detail.copies);
     if view.have >= view.pieces {
         return copies;
     }
     let lacking = detail.cells.iter().filter(|cell| cell.have < cell.pieces);
     match lacking.map(|cell| cell.rarest).min() {
-        Some(0) => format!("{copies}, {} with none", counted(u64::from(detail.missing.max(1)), "piece")),
-        Some(1) => format!("{copies}, the rarest piece has one"),
-        Some(n) => format!("{copies}, the rarest piece has {n}"),
+        Some(0) => format!("{copies}, {} unavailable", counted(u64::from(detail.missing.max(1)), "piece")),
+        Some(1) => format!("{copies}, rarest piece: 1 copy"),
+        Some(n) => format!("{copies}, rarest piece: {n} copies"),
         None => copies,
     }
 }

@@ -27,15 +27,15 @@ pub fn draw(pen: &mut Painter<'_>, area: Rect, snapshot: &Snapshot, view: &Torre
         ("received", size_long(view.downloaded)),
         ("sent", size_long(view.uploaded)),
         ("ratio", ratio(view.uploaded, view.size)),
-        ("thrown away", size_long(view.wasted)),
-        ("limits in / out", format!("{} / {}", limit(view.limits.0), limit(view.limits.1))),
-        ("of all together", format!("{} / {}", limit(snapshot.limits.0), limit(snapshot.limits.1))),
+        ("wasted", size_long(view.wasted)),
+        ("limits down / up", format!("{} / {}", limit(view.limits.0), limit(view.limits.1))),
+        ("global limits", format!("{} / {}", limit(snapshot.limits.0), limit(snapshot.limits.1))),
         ("disk", String::new()),
         ("busiest thread", percent((snapshot.disk_busy.clamp(0.0, 1.0) * 1000.0) as u64, 1000)),
         ("free", snapshot.free.map_or_else(|| "-".into(), size_long)),
         ("discovery", String::new()),
         ("peers", format!("{} of {} known", view.peers, view.known.max(view.peers))),
-        ("of them seeds", grouped(u64::from(view.seeds))),
+        ("seeds", grouped(u64::from(view.seeds))),
     ];
     if let Some(detail) = view.detail.as_deref() {
         lines.extend(sources(detail));

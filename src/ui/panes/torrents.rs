@@ -52,7 +52,7 @@ const COLUMNS: [Column<Col>; 17] = [
     column(Col::Received, "↓", 5, Side::Right, 10),
     column(Col::Sent, "↑", 5, Side::Right, 11),
     column(Col::Active, "Active", 6, Side::Right, 13),
-    column(Col::Rank, "Share", 6, Side::Left, 12),
+    column(Col::Rank, "Prio", 6, Side::Left, 12),
     column(Col::DownLimit, "↓max", 5, Side::Right, 14),
     column(Col::UpLimit, "↑max", 5, Side::Right, 14),
 ];
@@ -148,8 +148,8 @@ pub fn draw(pen: &mut Painter<'_>, r: &Regions, model: &AppState, snapshot: &Sna
     if model.rows.is_empty() {
         let text = match (model.filter.is_empty(), model.panes.only) {
             (true, only) => format!("no torrent is {}", only.word()),
-            (false, StateFilter::All) => "no name has this in it".to_owned(),
-            (false, only) => format!("no name has this in it and is {}", only.word()),
+            (false, StateFilter::All) => "no match".to_owned(),
+            (false, only) => format!("no match that is {}", only.word()),
         };
         pen.put(area.x + MARGIN, area.y + 1, area.width - MARGIN, &text, model.theme.dim);
     }

@@ -33,7 +33,7 @@ fn slots(area: Rect) -> Vec<ColumnRect<Col>> {
     let columns = [
         column(Col::Tier, "Tier", 4, Side::Right, 6),
         column(Col::Address, "Tracker", (area.width * 2 / 5).min(56), Side::Left, 1),
-        column(Col::Says, "Says", 0, Side::Left, 0),
+        column(Col::Says, "Message", 0, Side::Left, 0),
         column(Col::Seeds, "Seeds", 6, Side::Right, 4),
         column(Col::Leechers, "Leech", 6, Side::Right, 5),
         column(Col::Completed, "Done", 6, Side::Right, 8),
@@ -68,7 +68,7 @@ pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState, detail: &Detail
     }
     let mut body = Rect { y: area.y + 1, height: area.height - 1, ..area };
     if detail.trackers.is_empty() && !body.is_empty() {
-        pen.put(body.x + 3, body.y, body.width - 4, "this torrent names no tracker", theme.dim);
+        pen.put(body.x + 3, body.y, body.width - 4, "this torrent has no trackers", theme.dim);
         body = Rect { y: body.y + 1, height: body.height - 1, ..body };
     }
     let count = len(detail);
@@ -157,11 +157,11 @@ pub fn act(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mu
     }
     if let (Some(id), Some(row)) = (model.selected, chosen(model, model.panes.hidden.shown(snapshot))) {
         commands.push(Command::Torrent(id, TorrentCommand::Announce(Some(row.index))));
-        let said = format!("asking {}", row.url);
+        let said = format!("announcing to {}", row.url);
         notice(model, &said);
     } else if let (Some(id), true) = (model.selected, model.detail(snapshot).is_some_and(|detail| len(detail) > 0)) {
         commands.push(Command::Torrent(id, TorrentCommand::Announce(None)));
-        notice(model, "asking all that can be asked");
+        notice(model, "announcing to all trackers");
     }
     true
 }

@@ -1,13 +1,14 @@
 //! The UI state between frames: selection, focus, sort order, text inputs, open dialogs. Torrent data are not stored
 //! here, except for the rate history that the graph draws.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::api::{Detail, Snapshot, TorrentId, TorrentPreview, TorrentView};
+use crate::api::{Detail, Snapshot, State, TorrentId, TorrentPreview, TorrentView};
 use crate::ui::dialogs::create::CreateEvent;
 pub use crate::ui::dialogs::dialog::Dialog;
 use crate::ui::effect::Effect;
-use crate::ui::keys::bindings::{Key, KeyContext, Tab};
+use crate::ui::keys::bindings::{Action, Key, KeyContext, Tab};
 use crate::ui::keys::keymap::Keymap;
 use crate::ui::state::detail::DetailState;
 use crate::ui::state::rate_history::RateHistory;
@@ -248,6 +249,16 @@ impl AppState {
     #[must_use]
     pub fn chosen<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a TorrentView> {
         find(snapshot, self.selected?)
+    }
+
+    /// Returns the sentence that says what limits a torrent, with the key that resumes a paused one.
+    #[must_use]
+    pub fn why_text<'a>(&self, view: &'a TorrentView) -> Cow<'a, str> {
+        let key = self.keymap.shown(Action::Pause);
+        match view.state {
+            State::Paused if !key.is_empty() => format!("{}; press {key} to resume", view.why.sentence).into(),
+            _ => view.why.sentence.as_str().into(),
+        }
     }
 
     /// Returns the detail of the selected torrent; `None` until the engine has sent the detail of this torrent.

@@ -64,8 +64,8 @@ pub fn mark_all(model: &mut AppState, snapshot: &Snapshot) {
 
 fn tell(model: &mut AppState, snapshot: &Snapshot) {
     match marked(model, snapshot).len() {
-        0 => notice(model, "nothing is marked"),
-        1 => notice(model, "one torrent is marked: what follows is done to it"),
-        n => notice(model, &format!("{n} torrents are marked: what follows is done to all of them")),
+        0 => notice(model, "no torrents marked"),
+        1 => notice(model, "1 torrent marked: actions apply to it"),
+        n => notice(model, &format!("{n} torrents marked: actions apply to all of them")),
     }
 }

@@ -118,7 +118,7 @@ fn chain_hook() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| match drawing() {
         Some(thread) if thread != thread::current().id() => {
-            log::error!("a thread ended by a fault in the program: {info}");
+            log::error!("thread panicked: {info}");
         }
         Some(_) => {
             restore();

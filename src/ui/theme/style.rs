@@ -38,7 +38,7 @@ impl ThemeName {
             ThemeName::Dark => "dark",
             ThemeName::Light => "light",
             ThemeName::Contrast => "high contrast",
-            ThemeName::Plain => "no colours",
+            ThemeName::Plain => "no colors",
         }
     }
 

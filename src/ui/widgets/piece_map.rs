@@ -152,22 +152,22 @@ pub fn by_rows(shape: &PieceGrid, piece: u32, rows: i64, pieces: u32) -> u32 {
 /// component and listed before the peers.
 fn told(piece: &PieceDetail, little: bool) -> Vec<(&'static str, String)> {
     let state = if piece.have {
-        "here and verified".to_owned()
+        "verified".to_owned()
     } else {
-        format!("{} of {} here", grouped(u64::from(piece.received)), counted(u64::from(piece.blocks), "block"))
+        format!("{} of {} received", grouped(u64::from(piece.received)), counted(u64::from(piece.blocks), "block"))
     };
     let mut lines = vec![("state", state)];
     if !piece.have {
         if let Some(age) = piece.age {
-            lines.push(("first asked", format!("{} ago", time(age))));
+            lines.push(("started", format!("{} ago", time(age))));
         }
         let peers = piece.asked.iter().map(|(addr, n)| format!("{} ({n})", address(*addr)));
         let asked: Vec<String> = peers.chain(piece.asked_web.iter().map(|(host, n)| format!("{host} ({n})"))).collect();
-        lines.push(("asked of", if asked.is_empty() { "nobody".into() } else { asked.join(", ") }));
+        lines.push(("from", if asked.is_empty() { "no peer".into() } else { asked.join(", ") }));
     }
     let some: Vec<String> = piece.fastest_holders.iter().map(|addr| address(*addr)).collect();
     let holders = match (piece.peers_with_piece, some.is_empty()) {
-        (0, _) => "nobody who is connected".to_owned(),
+        (0, _) => "no connected peer".to_owned(),
         (n, true) => format!("{} peers", grouped(u64::from(n))),
         (1, _) => some.join(", "),
         (n, _) => format!("{} peers: {}", grouped(u64::from(n)), some.join(", ")),
@@ -179,7 +179,7 @@ fn told(piece: &PieceDetail, little: bool) -> Vec<(&'static str, String)> {
         [one] => (*one).to_owned(),
         several => format!("{} files: {}", several.len(), several.join(", ")),
     };
-    lines.push(("of", files));
+    lines.push(("file", files));
     if piece.fails > 0 {
         let times = if piece.fails == 1 { "once".to_owned() } else { format!("{} times", piece.fails) };
         lines.push(("bad hash", times));
@@ -187,7 +187,7 @@ fn told(piece: &PieceDetail, little: bool) -> Vec<(&'static str, String)> {
     if little {
         lines.sort_by_key(|(label, _)| match *label {
             "state" => 0,
-            "of" => 1,
+            "file" => 1,
             "bad hash" => 2,
             _ => 3,
         });
@@ -204,7 +204,7 @@ fn last_name(path: &str) -> &str {
 pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState, detail: &Detail, pieces: u32) {
     let theme = *pen.theme;
     let Some(at) = model.panes.piece else {
-        pen.put(area.x, area.y, area.width, "the arrow keys or a click choose a piece", theme.dim);
+        pen.put(area.x, area.y, area.width, "select a piece with the arrow keys or a click", theme.dim);
         return;
     };
     if area.is_empty() {

@@ -49,7 +49,7 @@ fn it_is_asked_at_once_and_again_and_told_where_nodes_are() {
     let later = now + Duration::from_secs(31);
     assert_eq!(seeks(&at(&mut it, later)), [Some(6881)]);
     it.handle(later, Input::DhtLookupDone(Ok(LookupSummary { nodes: 12, peers: 3, announced: 8 })), &mut Vec::new());
-    assert_eq!(source(&it), "12 nodes asked, 3 addresses; 8 told of us");
+    assert_eq!(source(&it), "12 nodes queried, 3 peers; announced to 8");
     assert_eq!(seeks(&at(&mut it, later + Duration::from_secs(600))), []);
     assert_eq!(seeks(&at(&mut it, later + Duration::from_secs(901))), [Some(6881)]);
     let mut out = Vec::new();
@@ -78,9 +78,9 @@ fn while_nobody_is_there_it_is_asked_again_soon_and_then_less_often() {
 fn why_there_is_nobody_names_the_dht() {
     let (mut it, now, _) = torrent_with(1 << 20, |_| ());
     for (result, words) in [
-        (None, "the DHT is being asked"),
-        (Some(Err(NoNodes)), "the DHT has no nodes to ask"),
-        (Some(Ok(LookupSummary::default())), "the DHT names nobody new"),
+        (None, "DHT lookup in progress"),
+        (Some(Err(NoNodes)), "DHT has no nodes"),
+        (Some(Ok(LookupSummary::default())), "DHT found no new peers"),
     ] {
         result.into_iter().for_each(|result| it.handle(now, Input::DhtLookupDone(result), &mut Vec::new()));
         let why = it.view(now, false).why.sentence;

@@ -72,7 +72,10 @@ fn peers_are_told_of_each_other_and_their_word_is_followed() {
     assert_eq!(dialled(&out), ["9.0.3.4:1000"], "nobody near, nobody who is here");
     let sources = it.view(now, true).detail.unwrap().sources;
     let row = sources.iter().find(|row| row.source == Source::Pex).unwrap();
-    assert_eq!((row.status.as_str(), row.last), ("3 peers exchange, 1 named others, the last 3", Some(Duration::ZERO)));
+    assert_eq!(
+        (row.status.as_str(), row.last),
+        ("3 PEX peers, 1 sent addresses, 3 in the last message", Some(Duration::ZERO))
+    );
     let mut out = Vec::new();
     says(&mut it, now, 2, (0..60).map(|_| pex(&["9.0.7.7:7"])).collect(), &mut out);
     assert!(dialled(&out).is_empty());

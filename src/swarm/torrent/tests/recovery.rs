@@ -97,7 +97,7 @@ fn after_a_fault_nothing_is_asked_before_a_write_at_the_same_place_has_succeeded
         }
         wait(&mut it, &mut now);
         let out = does(&mut it, now, DiskDone::ProbeDone(Ok(())));
-        assert!(notices(&out)[0].contains("going on") && !requests(&out).is_empty());
+        assert!(notices(&out)[0].contains("resuming") && !requests(&out).is_empty());
         assert_eq!(it.view(now, false).state, State::Downloading);
         // The pause stays long if the error returns at once; a verified piece resets the pause.
         does(&mut it, now, failed(text));
