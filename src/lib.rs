@@ -285,6 +285,7 @@ pub mod ui {
         //! Widgets without knowledge of torrents: tables, inputs, graphs, panels.
 
         pub mod file_tree;
+        pub mod list;
         pub mod painter;
         pub mod panel;
         pub mod path_input;

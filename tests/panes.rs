@@ -18,7 +18,6 @@ use ttui::ui::keys::bindings::Tab;
 use ttui::ui::state::app::{AppState, Focus, Message, PeerSort, Sort};
 use ttui::ui::state::detail::StateFilter;
 use ttui::ui::state::rate_history::Span;
-use ttui::ui::state::selection::targets;
 use ttui::ui::theme::style::{Theme, ThemeName};
 
 use support::screen::{draw, keys, model, text};
@@ -171,11 +170,11 @@ fn the_list_is_walked_through_by_lines_pages_and_ends() {
 fn marks_are_of_what_is_seen() {
     let snapshot = busy();
     let mut model = start(&snapshot);
-    assert_eq!(targets(&model, &snapshot), [TorrentId(1)], "without marks, the chosen one");
+    assert_eq!(model.targets(&snapshot), [TorrentId(1)], "without marks, the chosen one");
     keys(&mut model, &snapshot, "*");
-    assert_eq!(targets(&model, &snapshot).len(), 7);
+    assert_eq!(model.targets(&snapshot).len(), 7);
     keys(&mut model, &snapshot, "f");
-    assert_eq!(targets(&model, &snapshot), [TorrentId(1), TorrentId(3)], "what is not shown is not meant");
+    assert_eq!(model.targets(&snapshot), [TorrentId(1), TorrentId(3)], "what is not shown is not meant");
     assert!(shown(&model, &snapshot).contains("downloading 2/7"));
     let mut less = snapshot.clone();
     less.torrents.remove(0);

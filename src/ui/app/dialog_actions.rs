@@ -2,7 +2,7 @@
 
 use crate::api::{Command, Snapshot, State, TorrentId};
 use crate::ui::app::dialog_stack::DialogContext;
-use crate::ui::app::update::{notice, perform};
+use crate::ui::app::update::perform;
 use crate::ui::dialogs::add::AddDialog;
 use crate::ui::dialogs::dialog::{Dialog, ScrollState};
 use crate::ui::dialogs::help::Help;
@@ -14,7 +14,6 @@ use crate::ui::dialogs::settings::{self, SettingsDialog};
 use crate::ui::effect::{COPIED, Effect};
 use crate::ui::keys::bindings::{Action, KeyContext, Tab};
 use crate::ui::state::app::{AppState, Focus};
-use crate::ui::state::selection::{named, targets};
 use crate::ui::state::settings::quoted;
 use crate::ui::text::format::{percent, rate_long};
 
@@ -44,12 +43,12 @@ fn next_theme(model: &mut AppState, commands: &mut Vec<Command>) {
     let word = (name != model.options.fitting).then(|| quoted(name.key()));
     settings::set(model, "theme", word, commands);
     model.theme = model.options.fitted(name, model.theme.ascii);
-    notice(model, &format!("theme: {}", name.word()));
+    model.notify(&format!("theme: {}", name.word()));
 }
 
 /// Opens a dialog about the marked torrents, or the selected one.
 fn on_targets(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) -> bool {
-    let ids = targets(model, snapshot);
+    let ids = model.targets(snapshot);
     let one = || model.selected.into_iter().collect::<Vec<_>>();
     let dialog = match act {
         Action::Remove | Action::Move | Action::Export | Action::PeerAdd | Action::FileGlob | Action::TrackerAdd
@@ -72,8 +71,8 @@ fn on_targets(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: 
         Action::OpenFolder => {
             if let Some(id) = model.selected {
                 commands.push(Command::Open(id));
-                let name = named(model, snapshot, &[id]);
-                notice(model, &format!("opening the folder of {name}"));
+                let name = model.target_label(snapshot, &[id]);
+                model.notify(&format!("opening the folder of {name}"));
             }
             return true;
         }
@@ -97,7 +96,7 @@ fn confirm_remove_tracker(model: &mut AppState, snapshot: &Snapshot) -> bool {
             let dialog = Dialog::Untrack { id, index: row.index, url: row.url.clone() };
             model.dialogs.push(dialog);
         }
-        None => notice(model, "no tracker to remove"),
+        None => model.notify("no tracker to remove"),
     }
     true
 }
@@ -135,7 +134,7 @@ pub fn copied(model: &mut AppState, asked: usize, links: Vec<String>) {
     if !fitting.is_empty() {
         model.outbox.push(Effect::Copy(fitting));
     }
-    notice(model, &said);
+    model.notify(&said);
 }
 
 /// Performs a palette entry. An action on a row of a tab only opens the tab first: nothing is done to a row that is
@@ -156,7 +155,7 @@ pub fn chosen(turn: &mut DialogContext<'_>, found: PaletteEntry) {
     {
         (model.tab, model.pane) = (tab, Focus::Detail);
         let key = model.keymap.shown(act).to_owned();
-        notice(model, &format!("select a row with the arrow keys, then press {key}"));
+        model.notify(&format!("select a row with the arrow keys, then press {key}"));
         return;
     }
     perform(model, act, turn.snapshot, turn.commands);

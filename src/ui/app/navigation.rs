@@ -3,12 +3,10 @@
 use ratatui::layout::{Position, Rect};
 
 use crate::api::Snapshot;
-use crate::ui::app::update::notice;
 use crate::ui::keys::bindings::{Action, Tab};
-use crate::ui::panes::{peer_detail, peers, pieces, torrents};
+use crate::ui::panes::{peers, pieces, torrents};
 use crate::ui::state::app::{AppState, Dialog, Focus};
 use crate::ui::state::layout::{Regions, regions};
-use crate::ui::state::sorting::refresh;
 use crate::ui::widgets::{piece_map, tab_bar};
 
 /// Returns the current screen layout.
@@ -54,7 +52,7 @@ pub fn step(model: &mut AppState, by: i64, snapshot: &Snapshot) {
                 .map_or(if by < 0 { model.peers.len() - 1 } else { 0 }, |row| moved(row, by, model.peers.len()));
             model.peer = detail.peers.get(model.peers[row]).map(|peer| peer.key);
             if model.panes.open.is_some() {
-                peer_detail::follow(model, snapshot);
+                model.open_selected_peer(snapshot);
             }
         }
         Tab::Pieces => {
@@ -83,7 +81,7 @@ pub fn step_piece(model: &mut AppState, by: i64, snapshot: &Snapshot) {
 pub fn next_match(model: &mut AppState, forward: bool, snapshot: &Snapshot) {
     if model.filter.is_empty() {
         let key = model.keymap.shown(Action::Filter).to_owned();
-        notice(model, &format!("no search text: press {key} to search"));
+        model.notify(&format!("no search text: press {key} to search"));
         return;
     }
     let count = model.rows.len();
@@ -114,7 +112,7 @@ pub fn cycle_sort(model: &mut AppState, act: Action, snapshot: &Snapshot) {
             model.reverse = false;
         }
     }
-    refresh(model, snapshot, true);
+    model.refresh_rows(snapshot, true);
 }
 
 /// Returns the element after `now`, cyclically.
@@ -133,7 +131,7 @@ pub fn click(model: &mut AppState, x: u16, y: u16, snapshot: &Snapshot) {
             if let Some(sort) = torrents::column_at(&r, x) {
                 model.reverse = sort == model.sort && !model.reverse;
                 model.sort = sort;
-                refresh(model, snapshot, true);
+                model.refresh_rows(snapshot, true);
             }
             return;
         }
@@ -164,7 +162,7 @@ fn click_pane(model: &mut AppState, r: &Regions, x: u16, y: u16, snapshot: &Snap
     let Some(view) = model.chosen(snapshot) else { return };
     let Some(detail) = view.detail.as_deref() else { return };
     match model.tab {
-        Tab::Peers if peer_detail::is_open(model) || model.peers.is_empty() => {}
+        Tab::Peers if model.shows_peer_detail() || model.peers.is_empty() => {}
         Tab::Peers => {
             let area = peers::area(r.pane, detail);
             let header = u16::from(peers::has_header(area));
@@ -172,7 +170,7 @@ fn click_pane(model: &mut AppState, r: &Regions, x: u16, y: u16, snapshot: &Snap
                 if let Some(sort) = peers::column_at(area, x) {
                     model.peer_reverse = sort == model.peer_sort && !model.peer_reverse;
                     model.peer_sort = sort;
-                    refresh(model, snapshot, true);
+                    model.refresh_rows(snapshot, true);
                 }
             } else if y < area.bottom() {
                 let row = model.peers_top + usize::from(y - area.y - header);

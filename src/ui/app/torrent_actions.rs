@@ -1,10 +1,8 @@
 //! Key actions on torrents: on all marked ones, or on the selected one.
 
 use crate::api::{Command, Priority, QueueMove, Snapshot, State, TorrentCommand, TorrentId, TorrentView};
-use crate::ui::app::update::notice;
 use crate::ui::keys::bindings::Action;
 use crate::ui::state::app::{AppState, Sort, find};
-use crate::ui::state::selection::{named, targets};
 use crate::ui::text::format::rate_long;
 
 /// Performs an action on the target torrents; returns `false` if the action is not about torrents.
@@ -27,13 +25,13 @@ pub fn act(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mu
     ) {
         return false;
     }
-    let ids = targets(model, snapshot);
+    let ids = model.targets(snapshot);
     let views: Vec<(TorrentId, &TorrentView)> =
         ids.iter().filter_map(|id| find(snapshot, *id).map(|view| (*id, view))).collect();
     if views.is_empty() {
         return true;
     }
-    let name = named(model, snapshot, &ids);
+    let name = model.target_label(snapshot, &ids);
     let said = match act {
         Action::Pause => pause(&views, &name, commands),
         Action::Verify => {
@@ -57,7 +55,7 @@ pub fn act(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mu
         act => limit(&views, &name, act, commands),
     };
     if !said.is_empty() {
-        notice(model, &said);
+        model.notify(&said);
     }
     true
 }
@@ -88,7 +86,7 @@ pub fn pause_all(model: &mut AppState, snapshot: &Snapshot, commands: &mut Vec<C
     let running = views.iter().any(|(_, view)| !stopped(view.state));
     pause(&views, "all", commands);
     if !views.is_empty() {
-        notice(model, if running { "pausing all" } else { "resuming all" });
+        model.notify(if running { "pausing all" } else { "resuming all" });
     }
 }
 

@@ -9,14 +9,11 @@ use crate::ui::app::{actions, dialog_actions, navigation};
 use crate::ui::dialogs::file_select::FileSelect;
 use crate::ui::dialogs::{create, overwrite};
 use crate::ui::keys::bindings::{Action, Key, KeyContext, Tab};
-use crate::ui::panes::{peer_detail, peers, torrents};
-use crate::ui::state::app::{AppState, Dialog, Focus, Message, Notice, find, scroll};
+use crate::ui::panes::{peers, torrents};
+use crate::ui::state::app::{AppState, Dialog, Focus, Message, find};
 use crate::ui::state::detail;
-use crate::ui::state::sorting::refresh;
+use crate::ui::widgets::list::first_visible;
 use crate::ui::widgets::text_input::TextInput;
-
-/// How long a notice stays in the status line.
-const NOTICE: Duration = Duration::from_secs(8);
 
 /// Applies a message to the state and returns the commands to send to the engine.
 pub fn update(model: &mut AppState, msg: Message, snapshot: &Snapshot) -> Vec<Command> {
@@ -41,7 +38,7 @@ pub fn update(model: &mut AppState, msg: Message, snapshot: &Snapshot) -> Vec<Co
             model.history.note(model.clock, snapshot.down, snapshot.up);
             model.panes.rates.note(model.clock, snapshot);
             model.panes.tree.mark_stale();
-            refresh(model, snapshot, false);
+            model.refresh_rows(snapshot, false);
             let mut hidden = std::mem::take(&mut model.panes.hidden);
             hidden.refresh(snapshot);
             model.panes.hidden = hidden;
@@ -50,7 +47,7 @@ pub fn update(model: &mut AppState, msg: Message, snapshot: &Snapshot) -> Vec<Co
         Message::Known(id, text) => {
             added(model, id);
             let text = model.panes.hidden.sentence(&text).into_owned();
-            notice(model, &text);
+            model.notify(&text);
         }
         Message::AddFailed(what, why) => {
             model.adding = model.adding.saturating_sub(1);
@@ -60,7 +57,7 @@ pub fn update(model: &mut AppState, msg: Message, snapshot: &Snapshot) -> Vec<Co
             let name = find(snapshot, id).map(|view| model.panes.hidden.name(id, &view.name));
             let sentence = format!("{} is complete", name.as_deref().unwrap_or("a torrent"));
             dialog_actions::complete(model, &sentence);
-            notice(model, &sentence);
+            model.notify(&sentence);
         }
         // Inserted at the bottom of the stack, behind a dialog in which the user is typing.
         Message::Choose(id, contents) => {
@@ -78,7 +75,7 @@ pub fn update(model: &mut AppState, msg: Message, snapshot: &Snapshot) -> Vec<Co
                     text = format!("{name}: {text}");
                 }
             }
-            notice(model, &text);
+            model.notify(&text);
         }
     }
     if seen {
@@ -95,12 +92,6 @@ fn added(model: &mut AppState, id: TorrentId) {
         model.adding -= 1;
         model.wanted = Some(id);
     }
-}
-
-/// Shows a notice in the status line for a while.
-pub fn notice(model: &mut AppState, text: &str) {
-    let head: String = text.chars().take(1000).collect();
-    model.notice = Some(Notice { text: head, until: model.clock + NOTICE });
 }
 
 fn tick(model: &mut AppState, clock: Duration, snapshot: &Snapshot) {
@@ -122,7 +113,7 @@ fn settle(model: &mut AppState, before: Option<TorrentId>, snapshot: &Snapshot, 
     if let Some(id) = model.wanted.filter(|id| find(snapshot, *id).is_some()) {
         model.wanted = None;
         model.selected = Some(id);
-        refresh(model, snapshot, false);
+        model.refresh_rows(snapshot, false);
     }
     dialog_stack::settle(model, snapshot);
     match model.row(snapshot) {
@@ -140,16 +131,16 @@ fn settle(model: &mut AppState, before: Option<TorrentId>, snapshot: &Snapshot, 
         model.cursor = [0; Tab::ALL.len()];
         model.peer_keys.clear();
         model.panes.leave();
-        refresh(model, snapshot, false);
+        model.refresh_rows(snapshot, false);
         commands.push(Command::Focus(model.selected));
     }
     detail::settle(model, snapshot, commands);
     let r = navigation::screen(model, snapshot);
-    model.top = scroll(model.top, model.row(snapshot), torrents::height(&r), model.rows.len());
+    model.top = first_visible(model.top, model.row(snapshot), torrents::height(&r), model.rows.len());
     let Some(detail) = model.detail(snapshot) else { return };
     let chosen = model.peer_row(detail);
     let height = peers::height(peers::area(r.pane, detail));
-    model.peers_top = scroll(model.peers_top, chosen, height, model.peers.len());
+    model.peers_top = first_visible(model.peers_top, chosen, height, model.peers.len());
 }
 
 fn press(model: &mut AppState, key: Key, snapshot: &Snapshot, commands: &mut Vec<Command>) {
@@ -165,7 +156,7 @@ fn press(model: &mut AppState, key: Key, snapshot: &Snapshot, commands: &mut Vec
         filter_key(model, key, snapshot);
     } else {
         model.notice = None;
-        if let Some(act) = model.keymap.lookup(&model.places(), key) {
+        if let Some(act) = model.keymap.lookup(&model.key_contexts(), key) {
             perform(model, act, snapshot, commands);
         }
     }
@@ -183,7 +174,7 @@ fn filter_key(model: &mut AppState, key: Key, snapshot: &Snapshot) {
             model.filter.key(key);
         }
     }
-    refresh(model, snapshot, false);
+    model.refresh_rows(snapshot, false);
 }
 
 /// Performs the action of a key binding.
@@ -195,7 +186,7 @@ pub fn perform(model: &mut AppState, act: Action, snapshot: &Snapshot, commands:
         Action::Quit => quit(model, snapshot),
         Action::Close => {
             close(model);
-            refresh(model, snapshot, false);
+            model.refresh_rows(snapshot, false);
         }
         Action::QuitNow => model.quit = true,
         Action::Pane => {
@@ -217,9 +208,9 @@ pub fn perform(model: &mut AppState, act: Action, snapshot: &Snapshot, commands:
 }
 
 fn quit(model: &mut AppState, snapshot: &Snapshot) {
-    if model.zoom || !model.filter.is_empty() || peer_detail::is_open(model) {
+    if model.zoom || !model.filter.is_empty() || model.shows_peer_detail() {
         close(model);
-        refresh(model, snapshot, false);
+        model.refresh_rows(snapshot, false);
         return;
     }
     // The size of a magnet link without metadata is unknown.

@@ -342,7 +342,7 @@ fn status(pen: &mut Painter<'_>, area: Rect, model: &AppState) {
 /// Returns the key hints that fit in `room` cells of the status line: keys of the focused list before torrent keys;
 /// help and pane switching take precedence when space is short.
 fn hints(model: &AppState, room: u16) -> Vec<(&str, &'static str)> {
-    let places = model.places();
+    let places = model.key_contexts();
     let narrow = places[0];
     let here = |line: &&ActiveBinding| places.contains(&line.binding.place) && !line.binding.hint.is_empty();
     let mut lines: Vec<_> = model.keymap.lines().iter().filter(here).collect();

@@ -6,7 +6,8 @@ use crate::ui::effect::Effect;
 use crate::ui::keys::bindings::Key;
 use crate::ui::state::app::AppState;
 use crate::ui::text::format::size_long;
-use crate::ui::widgets::panel::{HitTarget, ListState, Panel, room};
+use crate::ui::widgets::list::ListState;
+use crate::ui::widgets::panel::{HitTarget, Panel, room};
 use crate::ui::widgets::path_input::{DirListing, Entry, PathKind, join, shorten};
 use crate::ui::widgets::text_input::TextInput;
 

@@ -6,7 +6,8 @@ use crate::api::{Priority, TorrentPreview};
 use crate::ui::keys::bindings::Key;
 use crate::ui::text::format::{counted, size_long, wrap};
 use crate::ui::text::pattern::matches;
-use crate::ui::widgets::panel::{HitTarget, ListState, Panel, room, text_width};
+use crate::ui::widgets::list::ListState;
+use crate::ui::widgets::panel::{HitTarget, Panel, room, text_width};
 use crate::ui::widgets::text_input::TextInput;
 
 /// A row of the tree.

@@ -4,7 +4,6 @@ use ratatui::layout::Rect;
 
 use crate::api::{Command, FaultKind, Snapshot, TorrentId};
 use crate::ui::app::dialog_stack::DialogContext;
-use crate::ui::app::update::notice;
 use crate::ui::dialogs::dialog::Dialog;
 use crate::ui::keys::bindings::Key;
 use crate::ui::state::app::{AppState, find};
@@ -47,7 +46,7 @@ pub fn ask(model: &mut AppState, snapshot: &Snapshot) {
             let text = model.panes.hidden.sentence(text).into_owned();
             model.dialogs.push(Dialog::Overwrite(Box::new(Overwrite::new(id, name, text))));
         }
-        None => notice(model, "no conflicting files to overwrite"),
+        None => model.notify("no conflicting files to overwrite"),
     }
 }
 

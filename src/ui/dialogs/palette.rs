@@ -8,7 +8,8 @@ use crate::ui::dialogs::settings_table;
 use crate::ui::keys::bindings::{Action, Key, KeyContext};
 use crate::ui::keys::keymap::Keymap;
 use crate::ui::text::format::cells;
-use crate::ui::widgets::panel::{HitTarget, ListState, Panel, room};
+use crate::ui::widgets::list::ListState;
+use crate::ui::widgets::panel::{HitTarget, Panel, room};
 use crate::ui::widgets::text_input::TextInput;
 
 /// What a palette entry does.

@@ -13,7 +13,8 @@ use crate::ui::keys::bindings::Key;
 use crate::ui::state::app::AppState;
 use crate::ui::state::settings::{quoted, strings};
 use crate::ui::text::format::wrap;
-use crate::ui::widgets::panel::{HitTarget, ListState, Panel, bold, room, text_width};
+use crate::ui::widgets::list::ListState;
+use crate::ui::widgets::panel::{HitTarget, Panel, bold, room, text_width};
 use crate::ui::widgets::text_input::TextInput;
 
 /// Number of lines below the list: description of the selected setting, path of the config file.

@@ -6,7 +6,6 @@ use ratatui::style::Style;
 
 use crate::api::Created;
 use crate::ui::app::dialog_stack::DialogContext;
-use crate::ui::app::update::notice;
 use crate::ui::effect::Effect;
 use crate::ui::keys::bindings::Key;
 use crate::ui::text::format::{prefix, wrap};
@@ -43,7 +42,7 @@ impl ShareView {
         match key {
             Key::Char('y') => {
                 turn.model.outbox.push(Effect::Copy(vec![self.made.magnet.clone()]));
-                notice(turn.model, "magnet link copied (if the terminal supports OSC 52)");
+                turn.model.notify("magnet link copied (if the terminal supports OSC 52)");
                 true
             }
             Key::Char('r') => {

@@ -1,10 +1,8 @@
-//! The files tab: a file tree with progress and priorities, and the key actions on a file or directory.
+//! The files tab: a file tree with progress and priorities.
 
 use ratatui::layout::Rect;
 
-use crate::api::{Command, Detail, FileRow, Priority, Snapshot, TorrentCommand};
-use crate::ui::app::update::notice;
-use crate::ui::keys::bindings::{Action, Tab};
+use crate::api::{Detail, Priority};
 use crate::ui::state::app::AppState;
 use crate::ui::text::format::{eta, grouped, percent, size};
 use crate::ui::widgets::file_tree::Row;
@@ -135,53 +133,4 @@ fn name(pen: &mut Painter<'_>, slot: &ColumnRect<Col>, y: u16, row: &Row<'_>, mo
     let hidden = detail.files.get(at).filter(|_| model.panes.hidden.on());
     let name = hidden.map_or(row.name, |file| file.path.as_str());
     pen.put(x + 2, y, room.saturating_sub(2), name, if skipped { theme.dim } else { theme.text });
-}
-
-/// Performs an action on the selected file or directory; returns `false` if the action is not about files.
-pub fn act(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) -> bool {
-    let row = model.cursor[Tab::Files as usize];
-    if act == Action::ToggleFolder {
-        model.cursor[Tab::Files as usize] = model.panes.tree.fold(row);
-        return true;
-    }
-    if !matches!(
-        act,
-        Action::ToggleFile | Action::RaiseFilePriority | Action::LowerFilePriority | Action::ResetFilePriority
-    ) {
-        return false;
-    }
-    let (Some(id), Some(detail)) = (model.selected, model.detail(snapshot)) else { return true };
-    let files: Vec<&FileRow> =
-        model.panes.tree.files_in(row).into_iter().filter_map(|at| detail.files.get(at)).collect();
-    let all_wanted = files.iter().all(|file| file.priority != Priority::Skip);
-    let next = |now: Priority| match (act, now) {
-        (Action::ToggleFile, _) if all_wanted => Priority::Skip,
-        (Action::ToggleFile, Priority::Skip) | (Action::ResetFilePriority, _) => Priority::Normal,
-        (Action::RaiseFilePriority, Priority::Skip) => Priority::Low,
-        (Action::RaiseFilePriority, Priority::Low) => Priority::Normal,
-        (Action::RaiseFilePriority, _) => Priority::High,
-        (Action::LowerFilePriority, Priority::High) => Priority::Normal,
-        (Action::LowerFilePriority, Priority::Normal) => Priority::Low,
-        (Action::LowerFilePriority, _) => Priority::Skip,
-        (_, now) => now,
-    };
-    let changed: Vec<(usize, Priority)> = files
-        .iter()
-        .filter(|file| next(file.priority) != file.priority)
-        .map(|file| (file.index, next(file.priority)))
-        .collect();
-    let said = match changed.as_slice() {
-        [] => None,
-        [(_, priority)] if files.len() == 1 => Some(format!("priority: {}", word(Some(*priority)))),
-        several => Some(format!("{} files changed", several.len())),
-    };
-    if !changed.is_empty() {
-        commands.push(Command::Torrent(id, TorrentCommand::Priority(changed)));
-    }
-    match said {
-        Some(said) => notice(model, &said),
-        None if !files.is_empty() => notice(model, "no change"),
-        None => {}
-    }
-    true
 }

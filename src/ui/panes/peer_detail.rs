@@ -4,47 +4,14 @@ use std::time::Duration;
 
 use ratatui::layout::Rect;
 
-use crate::api::{Detail, PeerDetail, PeerRow, Snapshot};
-use crate::ui::app::update::notice;
-use crate::ui::keys::bindings::{Action, Tab};
+use crate::api::{Detail, PeerDetail, PeerRow};
+use crate::ui::keys::bindings::Action;
 use crate::ui::panes::disconnected::source_label;
-use crate::ui::state::app::{AppState, Focus};
+use crate::ui::state::app::AppState;
 use crate::ui::state::detail::OpenPeer;
 use crate::ui::state::privacy::{address, peer_label};
 use crate::ui::text::format::{clock, counted, grouped, percent, rate_long, size_long, time};
 use crate::ui::widgets::painter::Painter;
-
-/// Opens the detail view of the selected peer, or closes the open one.
-pub fn open(model: &mut AppState, snapshot: &Snapshot) {
-    if model.panes.open.take().is_some() {
-        return;
-    }
-    if model.peer.is_none() {
-        // Without a selection, opens the first peer.
-        model.peer = model.peer_keys.first().copied();
-    }
-    follow(model, snapshot);
-    if model.panes.open.is_none() {
-        notice(model, "no peers connected");
-    }
-}
-
-/// Opens the detail view of the selected peer, replacing the open one.
-pub fn follow(model: &mut AppState, snapshot: &Snapshot) {
-    let row = model.detail(snapshot).and_then(|detail| {
-        let key = model.peer?;
-        detail.peers.iter().find(|row| row.key == key)
-    });
-    if let Some(row) = row {
-        model.panes.open = Some(OpenPeer { key: row.key, addr: row.addr });
-    }
-}
-
-/// Returns whether a peer's detail view is open.
-#[must_use]
-pub fn is_open(model: &AppState) -> bool {
-    model.panes.open.is_some() && model.pane == Focus::Detail && model.tab == Tab::Peers
-}
 
 /// Draws the detail view into the pane.
 pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState, open: OpenPeer, detail: &Detail) {
@@ -53,7 +20,7 @@ pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState, open: OpenPeer,
     }
     let theme = *pen.theme;
     let Some(row) = detail.peers.iter().find(|row| row.key == open.key) else {
-        return gone(pen, area, model, open, detail);
+        return draw_disconnected(pen, area, model, open, detail);
     };
     let x = pen.put(area.x + 1, area.y, area.width - 2, &peer_label(row.addr, row.host.as_deref()), theme.strong) + 2;
     let x = pen.put(x, area.y, area.right().saturating_sub(x + 1), &row.client, theme.text) + 2;
@@ -171,7 +138,7 @@ fn stamp(when: Duration) -> String {
 }
 
 /// Draws the view of a peer that disconnected while its detail view was open.
-fn gone(pen: &mut Painter<'_>, area: Rect, model: &AppState, open: OpenPeer, detail: &Detail) {
+fn draw_disconnected(pen: &mut Painter<'_>, area: Rect, model: &AppState, open: OpenPeer, detail: &Detail) {
     let theme = *pen.theme;
     // In privacy mode the address is a placeholder, and those of disconnected peers are masked alike.
     let left = detail.disconnected.iter().rev().find(|peer| peer.addr == open.addr);

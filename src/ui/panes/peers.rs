@@ -5,9 +5,10 @@ use ratatui::layout::Rect;
 use crate::api::{Detail, PeerRow, TorrentView};
 use crate::ui::keys::bindings::Tab;
 use crate::ui::panes::{disconnected, peer_detail};
-use crate::ui::state::app::{AppState, Focus, PeerSort, scroll};
+use crate::ui::state::app::{AppState, Focus, PeerSort};
 use crate::ui::state::privacy::peer_label;
 use crate::ui::text::format::{cells, clean_within, prefix, size, time};
+use crate::ui::widgets::list::first_visible;
 use crate::ui::widgets::painter::{Column, ColumnRect, Painter, Side, layout_columns};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -138,7 +139,7 @@ pub fn draw(pen: &mut Painter<'_>, pane: Rect, model: &AppState, view: &TorrentV
     if pane.is_empty() {
         return;
     }
-    if let Some(open) = model.panes.open.filter(|_| peer_detail::is_open(model)) {
+    if let Some(open) = model.panes.open.filter(|_| model.shows_peer_detail()) {
         return peer_detail::draw(pen, pane, model, open, detail);
     }
     if detail.peers.is_empty() {
@@ -152,7 +153,7 @@ pub fn draw(pen: &mut Painter<'_>, pane: Rect, model: &AppState, view: &TorrentV
     let has_keys = model.pane == Focus::Detail && model.tab == Tab::Peers;
     let chosen = model.peer_row(detail);
     let rows = height(area);
-    let top = scroll(model.peers_top, chosen, rows, model.peers.len());
+    let top = first_visible(model.peers_top, chosen, rows, model.peers.len());
     let shown = model.peers.iter().skip(top).take(rows).filter_map(|at| detail.peers.get(*at));
     let chosen = if has_keys { chosen.and_then(|row| row.checked_sub(top)) } else { None };
     table(pen, area, model, shown, chosen);

@@ -4,12 +4,12 @@ use ratatui::layout::Rect;
 
 use crate::api::{Priority, Snapshot, State, TorrentView};
 use crate::ui::app::torrent_actions::rank_word;
-use crate::ui::state::app::{AppState, Focus, Sort, scroll};
+use crate::ui::state::app::{AppState, Focus, Sort};
 use crate::ui::state::detail::StateFilter;
 use crate::ui::state::layout::Regions;
-use crate::ui::state::selection::marked;
 use crate::ui::text::format::{eta, percent, rate, ratio, size, time};
 use crate::ui::theme::style::Theme;
+use crate::ui::widgets::list::first_visible;
 use crate::ui::widgets::painter::{Column, ColumnRect, Painter, Side, layout_columns};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -128,7 +128,7 @@ pub fn draw(pen: &mut Painter<'_>, r: &Regions, model: &AppState, snapshot: &Sna
     }
     let rows = height(r);
     let chosen = model.row(snapshot);
-    let top = scroll(model.top, chosen, rows, model.rows.len());
+    let top = first_visible(model.top, chosen, rows, model.rows.len());
     for (line, at) in model.rows.iter().skip(top).take(rows).enumerate() {
         let Some((id, view)) = snapshot.torrents.get(*at) else { continue };
         let y = area.y + 1 + line as u16;
@@ -160,7 +160,7 @@ pub fn draw(pen: &mut Painter<'_>, r: &Regions, model: &AppState, snapshot: &Sna
 fn said(pen: &mut Painter<'_>, slot: &ColumnRect<Col>, y: u16, model: &AppState, snapshot: &Snapshot) {
     let only = model.panes.only;
     let shown = format!("{} {}/{}", only.word(), model.rows.len(), snapshot.torrents.len());
-    let marks = format!("{} marked", marked(model, snapshot).len());
+    let marks = format!("{} marked", model.marked(snapshot).len());
     let words = match (only != StateFilter::All, !model.panes.marks.is_empty()) {
         (false, false) => return,
         (true, false) => shown,

@@ -3,9 +3,8 @@
 
 use ratatui::layout::Rect;
 
-use crate::api::{Command, Detail, Snapshot, SourceRow, TorrentCommand, TrackerRow};
-use crate::ui::app::update::notice;
-use crate::ui::keys::bindings::{Action, Tab};
+use crate::api::{Detail, SourceRow, TrackerRow};
+use crate::ui::keys::bindings::Tab;
 use crate::ui::panes::disconnected::source_label;
 use crate::ui::state::app::AppState;
 use crate::ui::text::format::{grouped, time};
@@ -142,26 +141,4 @@ fn field(pen: &mut Painter<'_>, slot: &ColumnRect<Col>, y: u16, row: &TrackerRow
     };
     let style = if text == "-" { theme.faint } else { style };
     pen.put_side(slot.x, y, slot.width, slot.side, &text, style);
-}
-
-/// Returns the tracker under the cursor.
-#[must_use]
-pub fn chosen<'a>(model: &AppState, snapshot: &'a Snapshot) -> Option<&'a TrackerRow> {
-    model.detail(snapshot)?.trackers.get(model.cursor[Tab::Trackers as usize])
-}
-
-/// Announces to the selected tracker; returns `false` for other actions.
-pub fn act(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) -> bool {
-    if act != Action::TrackerAnnounce {
-        return false;
-    }
-    if let (Some(id), Some(row)) = (model.selected, chosen(model, model.panes.hidden.shown(snapshot))) {
-        commands.push(Command::Torrent(id, TorrentCommand::Announce(Some(row.index))));
-        let said = format!("announcing to {}", row.url);
-        notice(model, &said);
-    } else if let (Some(id), true) = (model.selected, model.detail(snapshot).is_some_and(|detail| len(detail) > 0)) {
-        commands.push(Command::Torrent(id, TorrentCommand::Announce(None)));
-        notice(model, "announcing to all trackers");
-    }
-    true
 }

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::api::{Detail, Snapshot, State, TorrentId, TorrentPreview, TorrentView};
+use crate::api::{Snapshot, State, TorrentId, TorrentPreview, TorrentView};
 use crate::ui::dialogs::create::CreateEvent;
 pub use crate::ui::dialogs::dialog::Dialog;
 use crate::ui::effect::Effect;
@@ -16,6 +16,9 @@ use crate::ui::state::settings::UiSettings;
 use crate::ui::theme::style::{Theme, ThemeName};
 use crate::ui::widgets::path_input::DirListing;
 use crate::ui::widgets::text_input::TextInput;
+
+/// How long a notice stays in the status line.
+const NOTICE: Duration = Duration::from_secs(8);
 
 /// An input of the UI.
 #[derive(Clone, Debug)]
@@ -197,7 +200,7 @@ pub struct AppState {
 impl AppState {
     /// Returns the active key contexts, the narrowest first.
     #[must_use]
-    pub fn places(&self) -> [KeyContext; 3] {
+    pub fn key_contexts(&self) -> [KeyContext; 3] {
         let narrow = KeyContext::of(self.tab).filter(|_| self.pane == Focus::Detail);
         [narrow.unwrap_or(KeyContext::Torrents), KeyContext::Torrents, KeyContext::Everywhere]
     }
@@ -245,12 +248,6 @@ impl AppState {
         }
     }
 
-    /// Returns the selected torrent.
-    #[must_use]
-    pub fn chosen<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a TorrentView> {
-        find(snapshot, self.selected?)
-    }
-
     /// Returns the sentence that says what limits a torrent, with the key that resumes a paused one.
     #[must_use]
     pub fn why_text<'a>(&self, view: &'a TorrentView) -> Cow<'a, str> {
@@ -261,24 +258,10 @@ impl AppState {
         }
     }
 
-    /// Returns the detail of the selected torrent; `None` until the engine has sent the detail of this torrent.
-    #[must_use]
-    pub fn detail<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a Detail> {
-        self.chosen(snapshot)?.detail.as_deref()
-    }
-
-    /// Returns the row of the selected torrent.
-    #[must_use]
-    pub fn row(&self, snapshot: &Snapshot) -> Option<usize> {
-        let selected = self.selected?;
-        self.rows.iter().position(|at| snapshot.torrents.get(*at).is_some_and(|(id, _)| *id == selected))
-    }
-
-    /// Returns the row of the selected peer.
-    #[must_use]
-    pub fn peer_row(&self, detail: &Detail) -> Option<usize> {
-        let peer = self.peer?;
-        self.peers.iter().position(|at| detail.peers.get(*at).is_some_and(|row| row.key == peer))
+    /// Shows a notice in the status line for a while.
+    pub fn notify(&mut self, text: &str) {
+        let text = text.chars().take(1000).collect();
+        self.notice = Some(Notice { text, until: self.clock + NOTICE });
     }
 }
 
@@ -286,16 +269,4 @@ impl AppState {
 #[must_use]
 pub fn find(snapshot: &Snapshot, id: TorrentId) -> Option<&TorrentView> {
     snapshot.torrents.iter().find(|(other, _)| *other == id).map(|(_, view)| view)
-}
-
-/// Returns the first line to show so that line `chosen` of `count` is within `height` lines, as close to `top` as
-/// possible.
-#[must_use]
-pub fn scroll(top: usize, chosen: Option<usize>, height: usize, count: usize) -> usize {
-    let top = top.min(count.saturating_sub(height));
-    match chosen {
-        Some(at) if at < top => at,
-        Some(at) if height > 0 && at >= top + height => at + 1 - height,
-        _ => top,
-    }
 }

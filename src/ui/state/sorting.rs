@@ -10,54 +10,56 @@ use crate::ui::state::app::{AppState, PeerSort, Sort};
 /// Minimum time between two sorts.
 const HOLD: Duration = Duration::from_secs(3);
 
-/// Updates both lists from the snapshot; with `anew`, sorts them even before the next sort is due.
-pub fn refresh(model: &mut AppState, snapshot: &Snapshot, anew: bool) {
-    let anew = anew || model.clock.saturating_sub(model.sorted) >= HOLD;
-    if anew {
-        model.sorted = model.clock;
+impl AppState {
+    /// Updates both lists from the snapshot; with `anew`, sorts them even before the next sort is due.
+    pub fn refresh_rows(&mut self, snapshot: &Snapshot, anew: bool) {
+        let anew = anew || self.clock.saturating_sub(self.sorted) >= HOLD;
+        if anew {
+            self.sorted = self.clock;
+        }
+        self.refresh_torrents(snapshot, anew);
+        self.refresh_peers(snapshot, anew);
     }
-    torrents(model, snapshot, anew);
-    peers(model, snapshot, anew);
-}
 
-fn torrents(model: &mut AppState, snapshot: &Snapshot, anew: bool) {
-    let filter = model.filter.text().to_lowercase();
-    let all = snapshot.torrents.iter().enumerate();
-    let mut rows: Vec<usize> = all
-        .filter(|(_, (_, view))| model.panes.only.admits(view))
-        .filter(|(_, (_, view))| filter.is_empty() || view.name.to_lowercase().contains(&filter))
-        .map(|(at, _)| at)
-        .collect();
-    if model.sort != Sort::Added && !anew {
-        rows = keep_order(&model.row_ids, &rows, |at| u64::from(snapshot.torrents[at].0.0));
-    } else if model.sort != Sort::Added {
-        rows.sort_by(|a, b| compare(&snapshot.torrents[*a].1, &snapshot.torrents[*b].1, model.sort));
-    }
-    if model.reverse && (anew || model.sort == Sort::Added) {
-        rows.reverse();
-    }
-    model.row_ids = rows.iter().map(|at| u64::from(snapshot.torrents[*at].0.0)).collect();
-    model.rows = rows;
-}
-
-fn peers(model: &mut AppState, snapshot: &Snapshot, anew: bool) {
-    let Some(detail) = model.detail(snapshot) else {
-        model.peers.clear();
-        model.peer_keys.clear();
-        return;
-    };
-    let anew = anew || model.peer_keys.is_empty();
-    let mut rows: Vec<usize> = (0..detail.peers.len()).collect();
-    if anew {
-        rows.sort_by(|a, b| compare_peers(&detail.peers[*a], &detail.peers[*b], model.peer_sort));
-        if model.peer_reverse {
+    fn refresh_torrents(&mut self, snapshot: &Snapshot, anew: bool) {
+        let filter = self.filter.text().to_lowercase();
+        let all = snapshot.torrents.iter().enumerate();
+        let mut rows: Vec<usize> = all
+            .filter(|(_, (_, view))| self.panes.only.admits(view))
+            .filter(|(_, (_, view))| filter.is_empty() || view.name.to_lowercase().contains(&filter))
+            .map(|(at, _)| at)
+            .collect();
+        if self.sort != Sort::Added && !anew {
+            rows = keep_order(&self.row_ids, &rows, |at| u64::from(snapshot.torrents[at].0.0));
+        } else if self.sort != Sort::Added {
+            rows.sort_by(|a, b| compare(&snapshot.torrents[*a].1, &snapshot.torrents[*b].1, self.sort));
+        }
+        if self.reverse && (anew || self.sort == Sort::Added) {
             rows.reverse();
         }
-    } else {
-        rows = keep_order(&model.peer_keys, &rows, |at| detail.peers[at].key);
+        self.row_ids = rows.iter().map(|at| u64::from(snapshot.torrents[*at].0.0)).collect();
+        self.rows = rows;
     }
-    model.peer_keys = rows.iter().map(|at| detail.peers[*at].key).collect();
-    model.peers = rows;
+
+    fn refresh_peers(&mut self, snapshot: &Snapshot, anew: bool) {
+        let Some(detail) = self.detail(snapshot) else {
+            self.peers.clear();
+            self.peer_keys.clear();
+            return;
+        };
+        let anew = anew || self.peer_keys.is_empty();
+        let mut rows: Vec<usize> = (0..detail.peers.len()).collect();
+        if anew {
+            rows.sort_by(|a, b| compare_peers(&detail.peers[*a], &detail.peers[*b], self.peer_sort));
+            if self.peer_reverse {
+                rows.reverse();
+            }
+        } else {
+            rows = keep_order(&self.peer_keys, &rows, |at| detail.peers[at].key);
+        }
+        self.peer_keys = rows.iter().map(|at| detail.peers[*at].key).collect();
+        self.peers = rows;
+    }
 }
 
 /// Returns `rows` in the order of their keys in `before`; new rows come last.
@@ -93,7 +95,7 @@ fn compare(a: &TorrentView, b: &TorrentView, sort: Sort) -> Ordering {
 }
 
 /// Ranks a direction of a connection: interested and unchoked, interested and choked, not interested.
-const fn way(wants: bool, choked: bool) -> u8 {
+const fn direction_rank(wants: bool, choked: bool) -> u8 {
     match (wants, choked) {
         (true, false) => 2,
         (true, true) => 1,
@@ -113,8 +115,8 @@ fn compare_peers(a: &PeerRow, b: &PeerRow, sort: PeerSort) -> Ordering {
         PeerSort::Flags => a.flags.cmp(&b.flags),
         PeerSort::Requests => (b.requests_out + b.requests_in).cmp(&(a.requests_out + a.requests_in)),
         PeerSort::Source => a.source.cmp(&b.source),
-        PeerSort::Gives => way(b.am_interested, b.peer_choking).cmp(&way(a.am_interested, a.peer_choking)),
-        PeerSort::Gets => way(b.peer_interested, b.am_choking).cmp(&way(a.peer_interested, a.am_choking)),
+        PeerSort::Gives => direction_rank(b.am_interested, b.peer_choking).cmp(&direction_rank(a.am_interested, a.peer_choking)),
+        PeerSort::Gets => direction_rank(b.peer_interested, b.am_choking).cmp(&direction_rank(a.peer_interested, a.am_choking)),
         PeerSort::Received => b.downloaded.cmp(&a.downloaded),
         PeerSort::Sent => b.uploaded.cmp(&a.uploaded),
         PeerSort::Failed => b.failed.cmp(&a.failed),
@@ -139,18 +141,18 @@ mod tests {
     fn rows_hold_still_for_a_while() {
         let mut model = AppState::new((80, 24), ThemeName::Dark, false);
         model.sort = Sort::Down;
-        refresh(&mut model, &snapshot(&[1, 3, 2]), true);
+        model.refresh_rows(&snapshot(&[1, 3, 2]), true);
         assert_eq!(model.rows, [1, 2, 0]);
-        refresh(&mut model, &snapshot(&[9, 3, 2]), false);
+        model.refresh_rows(&snapshot(&[9, 3, 2]), false);
         assert_eq!(model.rows, [1, 2, 0], "too soon to sort again");
-        refresh(&mut model, &snapshot(&[9, 3, 2, 5]), false);
+        model.refresh_rows(&snapshot(&[9, 3, 2, 5]), false);
         assert_eq!(model.rows, [1, 2, 0, 3], "a new one comes last");
         model.clock = HOLD;
-        refresh(&mut model, &snapshot(&[9, 3, 2, 5]), false);
+        model.refresh_rows(&snapshot(&[9, 3, 2, 5]), false);
         assert_eq!(model.rows, [0, 3, 1, 2]);
         model.reverse = true;
         model.filter = crate::ui::widgets::text_input::TextInput::new("T1");
-        refresh(&mut model, &snapshot(&[9, 3, 2, 5]), true);
+        model.refresh_rows(&snapshot(&[9, 3, 2, 5]), true);
         assert_eq!(model.rows, [1]);
     }
 }

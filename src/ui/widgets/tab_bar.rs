@@ -6,9 +6,10 @@ use ratatui::style::Style;
 use crate::api::{Detail, Snapshot, TorrentView};
 use crate::ui::keys::bindings::Tab;
 use crate::ui::panes::{files, info, log, peers, pieces, trackers};
-use crate::ui::state::app::{AppState, Focus, scroll};
+use crate::ui::state::app::{AppState, Focus};
 use crate::ui::state::layout::Regions;
 use crate::ui::text::format::{cells, clean_within};
+use crate::ui::widgets::list::first_visible;
 use crate::ui::widgets::painter::Painter;
 
 /// Minimum width at which every tab shows its title.
@@ -100,7 +101,7 @@ pub fn draw(
 #[must_use]
 pub fn top(model: &AppState, height: usize, count: usize) -> usize {
     let chosen = model.cursor[model.tab as usize].min(count.saturating_sub(1));
-    scroll(chosen.saturating_sub(height / 2), Some(chosen), height, count)
+    first_visible(chosen.saturating_sub(height / 2), Some(chosen), height, count)
 }
 
 /// Draws a list with a selected row while the pane has the focus; `line` draws one row.
