@@ -115,8 +115,12 @@ fn compare_peers(a: &PeerRow, b: &PeerRow, sort: PeerSort) -> Ordering {
         PeerSort::Flags => a.flags.cmp(&b.flags),
         PeerSort::Requests => (b.requests_out + b.requests_in).cmp(&(a.requests_out + a.requests_in)),
         PeerSort::Source => a.source.cmp(&b.source),
-        PeerSort::Gives => direction_rank(b.am_interested, b.peer_choking).cmp(&direction_rank(a.am_interested, a.peer_choking)),
-        PeerSort::Gets => direction_rank(b.peer_interested, b.am_choking).cmp(&direction_rank(a.peer_interested, a.am_choking)),
+        PeerSort::Gives => {
+            direction_rank(b.am_interested, b.peer_choking).cmp(&direction_rank(a.am_interested, a.peer_choking))
+        }
+        PeerSort::Gets => {
+            direction_rank(b.peer_interested, b.am_choking).cmp(&direction_rank(a.peer_interested, a.am_choking))
+        }
         PeerSort::Received => b.downloaded.cmp(&a.downloaded),
         PeerSort::Sent => b.uploaded.cmp(&a.uploaded),
         PeerSort::Failed => b.failed.cmp(&a.failed),
