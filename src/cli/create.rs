@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crossbeam_channel::{Receiver, bounded, select, tick};
-use humansize::{BINARY, format_size};
+use humansize::{BINARY, DECIMAL, format_size};
 use serde_json::json;
 
 use super::tui::on_signal;
@@ -32,7 +32,7 @@ const TICK: Duration = Duration::from_millis(200);
 /// # Errors
 /// The value cannot be parsed or is not an allowed piece length; the message lists what is allowed.
 pub fn piece(text: &str) -> Result<u32, String> {
-    let wanted = size::size(text).map_err(|why| why.to_string())?;
+    let wanted = size::piece_length(text).map_err(|why| why.to_string())?;
     let fits = wanted.is_power_of_two() && (u64::from(PIECE_LEAST)..=u64::from(PIECE_MOST)).contains(&wanted);
     u32::try_from(wanted)
         .ok()
@@ -188,8 +188,8 @@ fn line(done: u64, total: u64, took: Duration) -> String {
     let share = u128::from(done) * 100 / u128::from(total);
     format!(
         "{share:>3}% of {} hashed, {}/s, {left:.0} s left",
-        format_size(total, BINARY),
-        format_size(rate as u64, BINARY)
+        format_size(total, DECIMAL),
+        format_size(rate as u64, DECIMAL)
     )
 }
 
@@ -222,7 +222,7 @@ fn tell(args: &CreateArgs, found: &FileScan, made: &BuiltTorrent, target: &Path,
     output::print(&format!(
         "wrote      {}\ncontent    {files}, {}, {pieces} of {}, hashed in {seconds:.1} s\n{remarks}info-hash  {}\nmagnet     {magnet}\n",
         sanitize(&target.display().to_string(), TEXT),
-        format_size(found.total, BINARY),
+        format_size(found.total, DECIMAL),
         format_size(piece, BINARY),
         made.meta.info_hash,
     ))
@@ -250,7 +250,7 @@ mod tests {
     #[test]
     fn progress_tells_share_rate_and_time() {
         assert_eq!(line(0, 0, Duration::ZERO), "looking for files");
-        let half = line(512 << 20, 1 << 30, Duration::from_secs(2));
-        assert_eq!(half, " 50% of 1 GiB hashed, 256 MiB/s, 2 s left");
+        let half = line(500_000_000, 1_000_000_000, Duration::from_secs(2));
+        assert_eq!(half, " 50% of 1 GB hashed, 250 MB/s, 2 s left");
     }
 }

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use color_eyre::eyre::bail;
 use crossbeam_channel::{Receiver, select, tick};
-use humansize::{BINARY, format_size};
+use humansize::{DECIMAL, format_size};
 use serde_json::json;
 
 use super::output;
@@ -402,8 +402,8 @@ fn bar(v: &TorrentView) -> String {
         "#".repeat(full.min(WIDTH)),
         ".".repeat(WIDTH - full.min(WIDTH)),
         percent(v),
-        format_size(v.down, BINARY),
-        format_size(v.up, BINARY),
+        format_size(v.down, DECIMAL),
+        format_size(v.up, DECIMAL),
         counted(v.peers, "peer"),
         v.state.word(),
     )

@@ -8,7 +8,7 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use color_eyre::eyre::{WrapErr, eyre};
-use humansize::{BINARY, format_size};
+use humansize::{DECIMAL, format_size};
 
 use super::create::{now, tell_left_out, watched};
 use super::progress::{ExitReason, OutputMode, ProgressReporter, StopCondition};
@@ -165,7 +165,7 @@ impl Share {
             urls => urls.join(" "),
         };
         let name = sanitize(&self.found.name.to_string_lossy(), TEXT);
-        let size = format_size(self.found.total, BINARY);
+        let size = format_size(self.found.total, DECIMAL);
         let mut text = format!(
             "sharing    {name}: {files}, {size}, {hashed}\ntracker    {tracker}\ntorrent    {path}\nmagnet     {magnet}\n\n",
         );

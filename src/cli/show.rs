@@ -3,7 +3,7 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use humansize::{BINARY, format_size};
+use humansize::{BINARY, DECIMAL, format_size};
 use serde_json::{Value, json};
 
 use crate::cli::torrent_arg::{TorrentArg, read};
@@ -65,7 +65,7 @@ fn torrent(it: &Metainfo) -> String {
         1 => "a folder of one file".to_owned(),
         n => format!("a folder of {n} files"),
     };
-    lines.add("size", &format!("{} ({}), {count}", format_size(bytes, BINARY), counted(bytes, "byte")));
+    lines.add("size", &format!("{} ({}), {count}", format_size(bytes, DECIMAL), counted(bytes, "byte")));
     let piece = format_size(it.piece_length, BINARY);
     lines.add("pieces", &format!("{} of {piece}", it.hashes.len()));
     if it.private {
@@ -86,7 +86,7 @@ fn torrent(it: &Metainfo) -> String {
     lines.list("remarks", it.warnings.iter().map(String::as_str));
     lines.add("files", "");
     for file in files {
-        let _ = writeln!(lines.0, "{:>12} {}", format_size(file.length, BINARY), sanitize(&file.name, TEXT * 4));
+        let _ = writeln!(lines.0, "{:>12} {}", format_size(file.length, DECIMAL), sanitize(&file.name, TEXT * 4));
     }
     lines.0
 }

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use color_eyre::eyre::bail;
-use humansize::{BINARY, format_size};
+use humansize::{DECIMAL, format_size};
 use serde_json::{Value, json};
 
 use crate::cli::torrent_arg::{TorrentArg, read};
@@ -191,7 +191,7 @@ fn words(meta: &Metainfo, good: &AtomicBitfield, files: &[File], whole: bool, be
     let seconds = began.elapsed().as_secs_f64();
     let mut text = String::new();
     if whole {
-        let size = format_size(files.iter().map(|file| file.length).sum::<u64>(), BINARY);
+        let size = format_size(files.iter().map(|file| file.length).sum::<u64>(), DECIMAL);
         let pieces = counted(good.pieces(), "piece");
         let _ = writeln!(text, "whole: {name}, {size}, {pieces}, checked in {seconds:.1} s");
         return text;

@@ -163,11 +163,11 @@ pub fn strings<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     toml::Value::Array(texts.map(|text| toml::Value::String(text.to_owned())).collect()).to_string()
 }
 
-/// Formats bytes per second for the config: `512K`, `10MB`, or a plain number if no unit divides evenly.
+/// Formats bytes per second for the config: `512K`, `10M`, `512KiB`, or a plain number if no unit divides evenly.
 #[must_use]
 pub fn rate_text(bytes: u64) -> String {
     let units =
-        [("G", 1 << 30), ("GB", 1_000_000_000), ("M", 1 << 20), ("MB", 1_000_000), ("K", 1 << 10), ("KB", 1000)];
+        [("G", 1_000_000_000), ("M", 1_000_000), ("K", 1000), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     let unit = units.iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));
     unit.map_or_else(|| bytes.to_string(), |(word, unit)| format!("{}{word}", bytes / unit))
 }
@@ -188,7 +188,7 @@ mod tests {
 
     #[test]
     fn rates_are_written_so_that_they_are_read_the_same() {
-        for (bytes, text) in [(0, "0"), (524_288, "512K"), (10_000_000, "10MB"), (1500, "1500"), (3 << 30, "3G")] {
+        for (bytes, text) in [(0, "0"), (524_288, "512KiB"), (512_000, "512K"), (10_000_000, "10M"), (1501, "1501"), (3 << 30, "3GiB")] {
             assert_eq!(rate_text(bytes), text);
             assert_eq!(crate::config::size::size(text), Ok(bytes));
         }
