@@ -9,6 +9,7 @@ pub mod log;
 pub mod magnet;
 pub mod output;
 pub mod progress;
+pub mod report;
 pub mod sample_data;
 pub mod share;
 pub mod show;
@@ -116,6 +117,8 @@ pub enum Command {
     },
     /// Print the man page
     Man,
+    /// Print what a bug report needs: versions, settings and the end of the log, without secrets
+    DebugReport,
 }
 
 /// `ttui download`
@@ -337,6 +340,7 @@ pub fn run(args: impl IntoIterator<Item = OsString>) -> color_eyre::Result<ExitC
         Some(Command::Share(args)) => share::run(args, &cli.common),
         Some(Command::Completions { shell }) => generate::completions(*shell),
         Some(Command::Man) => generate::man(),
+        Some(Command::DebugReport) => report::run(&cli.common),
         None => tui::run(&cli.torrents, &cli.for_interface()),
     }
 }
@@ -347,7 +351,7 @@ fn outlive_limits() {
     use signal_hook::consts::SIGXFSZ;
     // Having a handler is enough; the flag is never read.
     if let Err(error) = signal_hook::flag::register(SIGXFSZ, std::sync::Arc::default()) {
-        ::log::warn!("a limit on the size of files will end the program: {error}");
+        tracing::warn!("a limit on the size of files will end the program: {error}");
     }
 }
 
@@ -369,7 +373,7 @@ fn tell(answer: &clap::Error) {
 fn make_state_folder(config: &crate::config::Config) {
     let made = crate::disk::atomic_file::make_state_folder(&config.state_dir, config.is_default_state_dir);
     if let Err(error) = made {
-        ::log::debug!("{} cannot be made: {error}", config.state_dir.display());
+        tracing::debug!("{} cannot be made: {error}", config.state_dir.display());
     }
 }
 

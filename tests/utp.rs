@@ -61,7 +61,8 @@ fn calls_ttui() {
 fn a_line_that_loses_packets_gives_the_same_bytes() {
     for (kind, meet) in [(Kind::Ttui, we_call as Meet), (Kind::Libtorrent, we_call), (Kind::Libtorrent, they_call)] {
         both(kind, |island, cipher| {
-            let rule = "add rule inet no-tcp in meta l4proto udp numgen random mod 100 < 3 drop";
+            // Every 33rd packet, not at random: libtorrent gives up uTP to an address whose first SYN is not answered.
+            let rule = "add rule inet no-tcp in meta l4proto udp numgen inc mod 33 == 32 drop";
             assert!(nft(rule), "{rule}");
             meet(kind, island, cipher);
         });

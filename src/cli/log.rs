@@ -33,8 +33,11 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// Starts logging to `--log-file`; without that flag, to `ttui.log` in the state directory if `interface` is set or
 /// `-v` was given; otherwise nowhere. A default log file that cannot be opened is retried later.
 ///
+/// `-v` sets the level; the environment variable `TTUI_LOG` replaces it by a filter per module
+/// (`ttui::engine::announce=trace,ttui=info`).
+///
 /// # Errors
-/// `--log-file` cannot be opened, or is the terminal that the interface draws on.
+/// `--log-file` cannot be opened, or is the terminal that the interface draws on; `TTUI_LOG` is not a filter.
 pub fn start(config: &Config, interface: bool) -> color_eyre::Result<()> {
     let (path, named) = match &config.log_file {
         Some(path) => (path.clone(), true),
@@ -50,18 +53,29 @@ pub fn start(config: &Config, interface: bool) -> color_eyre::Result<()> {
             bail!("the log file {} is a terminal, where the interface is drawn: name a file", path.display());
         }
     }
-    let level = [LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE][usize::from(config.verbose.min(2))];
+    let filter = filter(config.verbose)?;
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_target(false)
         .with_thread_names(true)
         .log_internal_errors(false)
         .with_writer(Arc::new(log));
-    // Only messages of this crate: those of libraries may quote untrusted input.
-    let ours = Targets::new().with_target("ttui", level);
     // Fails if a logger is already set (in tests); that logger stays.
-    let _ = tracing_subscriber::registry().with(lines).with(ours).try_init();
+    let _ = tracing_subscriber::registry().with(lines).with(filter).try_init();
+    tracing::info!("ttui {} starts on {} {}", env!("CARGO_PKG_VERSION"), std::env::consts::OS, std::env::consts::ARCH);
     Ok(())
+}
+
+/// Returns the filter of `TTUI_LOG`, or that of the verbosity.
+fn filter(verbose: u8) -> color_eyre::Result<Targets> {
+    if let Some(text) = std::env::var_os("TTUI_LOG").filter(|text| !text.is_empty()) {
+        let text = text.to_string_lossy();
+        let parsed = text.parse::<Targets>();
+        return parsed.wrap_err_with(|| format!("TTUI_LOG={text} is no log filter: write it like ttui::engine=debug"));
+    }
+    let level = [LevelFilter::INFO, LevelFilter::DEBUG, LevelFilter::TRACE][usize::from(verbose.min(2))];
+    // By default only messages of this crate: those of libraries may quote untrusted input.
+    Ok(Targets::new().with_target("ttui", level))
 }
 
 /// A log file that is rotated by size and reopened after it was moved, deleted or failed to be written.

@@ -200,7 +200,7 @@ impl<'a> ProgressReporter<'a> {
             Event::Occupied { id, text, .. } => self.say(Some(id), &text),
             Event::Complete(id) => _ = self.complete.insert(id),
             Event::Notice { id, text } => {
-                log::info!("{text}");
+                tracing::info!("{text}");
                 self.say(id, &text);
             }
             Event::FilesKnown { .. } | Event::Checked(_) | Event::Inspected { .. } | Event::Stopped => {}

@@ -39,7 +39,7 @@ impl Deref for Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if let Err(error) = fs::remove_dir_all(&self.0) {
-            log::warn!("the temporary folder {} stays behind: {error}", self.0.display());
+            tracing::warn!("the temporary folder {} stays behind: {error}", self.0.display());
         }
     }
 }

@@ -7,7 +7,9 @@ use thiserror::Error;
 pub enum SizeError {
     #[error("it needs a number with a unit, such as 512K, 1.5GiB or 10MB/s")]
     Malformed,
-    #[error("the unit is not known: use K, M, G, T or KB .. TB (powers of 1000), or KiB .. TiB (1024); bytes, not bits")]
+    #[error(
+        "the unit is not known: use K, M, G, T or KB .. TB (powers of 1000), or KiB .. TiB (1024); bytes, not bits"
+    )]
     Unit,
     #[error("it is too large")]
     TooLarge,

@@ -136,7 +136,7 @@ pub fn hash_check(
         for n in 1..threads.min(chunks.len()) {
             let spawned = thread::Builder::new().name(format!("check{n}")).spawn_scoped(scope, work);
             if let Err(error) = spawned {
-                log::warn!("checking with fewer threads: {error}");
+                tracing::warn!("checking with fewer threads: {error}");
                 break;
             }
         }

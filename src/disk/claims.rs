@@ -171,7 +171,7 @@ impl Drop for Claim {
             let mut list = lock(&process.list);
             list.names.remove(&name);
             if let Err(error) = list.write('-', &name) {
-                log::debug!("{name} stays in the list of what is worked on: {error}");
+                tracing::debug!("{name} stays in the list of what is worked on: {error}");
             }
         }
     }

@@ -330,7 +330,7 @@ impl Files {
     fn undo(&self, path: &Path, opened: &File, made: bool, size: u64) {
         let undone = if made { beneath::remove_file(&self.dir, path) } else { opened.set_len(size) };
         if let Err(error) = undone {
-            log::warn!("cannot undo the making of {}: {error}", path.display());
+            tracing::warn!("cannot undo the making of {}: {error}", path.display());
         }
     }
 

@@ -150,7 +150,7 @@ pub fn move_files(
     let metas: BTreeMap<usize, FileStamp> = found.iter().map(|file| (file.n, FileStamp::new(&file.meta))).collect();
     let as_left = |n, then: FileStamp| metas.get(&n).is_some_and(|now| then.is_unchanged(*now));
     if let Err(error) = new.has_moved(&layout, &as_left) {
-        log::warn!("{} cannot be written, its files will be checked: {error}", new.record().display());
+        tracing::warn!("{} cannot be written, its files will be checked: {error}", new.record().display());
     }
     let came: BTreeSet<usize> = found.iter().map(|file| file.n).collect();
     owners.hand_over(old.name(), (new.name(), &to), &layout, &|n| came.contains(&n));
@@ -416,7 +416,7 @@ impl Work<'_> {
             match how {
                 TransferMethod::Renamed => {
                     if let Err(error) = beneath::rename((self.to, path), (self.from, path)) {
-                        log::warn!("{} cannot be moved back: {error}", self.to.join(path).display());
+                        tracing::warn!("{} cannot be moved back: {error}", self.to.join(path).display());
                         stranded.push(path);
                     }
                 }

@@ -220,7 +220,7 @@ impl Owners {
             let lost: BTreeSet<u64> = taken.iter().filter(|(o, _)| o.key == key).map(|(_, folded)| *folded).collect();
             entry.paths.iter_mut().filter(|p| lost.contains(&p.folded)).for_each(|p| p.whose = FileOwner::TakenOver);
             if let Err(error) = self.write(key, &entry) {
-                log::warn!("cannot take down who owns a path in {}: {error}", self.path(key).display());
+                tracing::warn!("cannot take down who owns a path in {}: {error}", self.path(key).display());
             }
         }
     }
@@ -244,7 +244,7 @@ impl Owners {
         let mut index = self.index();
         let rivals = self.conflicts(&index, key, layout, &place, &entry.head.root);
         if let Err(error) = self.write(key, &entry) {
-            log::warn!("cannot take down who owns the files in {}: {error}", to.display());
+            tracing::warn!("cannot take down who owns the files in {}: {error}", to.display());
         }
         index.put(key, entry.head.clone(), Weak::new(), true);
         drop(index);

@@ -176,7 +176,7 @@ impl Ownership {
             let look = match (look, &owner) {
                 (Err(_), _) if unwanted => Ok(None),
                 (Err(fault), Some(owner)) if owner.present || !opening.overwrite => {
-                    log::info!("{fault}");
+                    tracing::info!("{fault}");
                     return Err(self.refusal(n, owner));
                 }
                 (Err(fault), _) if opening.overwrite => self.cut(n, file).map_err(|_| fault),
@@ -236,7 +236,11 @@ impl Ownership {
         let open = below::open(&self.dir, &file.path, Access::Write).map_err(words)?;
         let length = open.metadata().map_err(words)?.len();
         if length > file.length {
-            log::warn!("{} is cut from {length} to {} bytes, to be overwritten", self.path(n).display(), file.length);
+            tracing::warn!(
+                "{} is cut from {length} to {} bytes, to be overwritten",
+                self.path(n).display(),
+                file.length
+            );
             let meta = open.metadata().map_err(words)?;
             if sys::names(&meta) > 1 {
                 // Its other names keep what is in it.
@@ -434,7 +438,7 @@ impl Ownership {
         let entry = OwnershipRecord { head, twins: self.twins.clone(), paths: self.paths() };
         match self.owners.save(&self.key, &entry) {
             Ok(()) => *saved = Some((states, clean)),
-            Err(error) => log::warn!("cannot take down whose the files in {} are: {error}", self.dir.display()),
+            Err(error) => tracing::warn!("cannot take down whose the files in {} are: {error}", self.dir.display()),
         }
     }
 

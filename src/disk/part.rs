@@ -273,7 +273,7 @@ impl PartFile {
         match beneath::open(dir, &name(layout.info_hash()), Access::Read) {
             Ok(part) => (table.slots, table.end) = slots(&part, layout),
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {}
-            Err(error) => log::warn!("cannot read {}: {error}", dir.join(name(layout.info_hash())).display()),
+            Err(error) => tracing::warn!("cannot read {}: {error}", dir.join(name(layout.info_hash())).display()),
         }
         self.settled(&table);
     }

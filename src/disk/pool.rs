@@ -294,7 +294,7 @@ impl DiskPool {
             if Instant::now() >= until && !thread.is_finished() {
                 late.push(name);
             } else if thread.join().is_err() {
-                log::error!("the thread {name} had panicked");
+                tracing::error!("the thread {name} had panicked");
             }
         }
         late
@@ -306,7 +306,7 @@ impl Drop for DiskPool {
         if !self.running.is_empty() {
             let late = self.stop(SHUTDOWN);
             if !late.is_empty() {
-                log::warn!("threads that did not end in time: {}", late.join(", "));
+                tracing::warn!("threads that did not end in time: {}", late.join(", "));
             }
         }
     }

@@ -271,7 +271,7 @@ impl ResumeWriter {
         if last.is_none_or(|at| at.elapsed() > COMPLAIN) {
             *last = Some(Instant::now());
             let path = self.path();
-            log::warn!("progress cannot be recorded in {}, and would be checked again: {error}", path.display());
+            tracing::warn!("progress cannot be recorded in {}, and would be checked again: {error}", path.display());
         }
     }
 

@@ -343,7 +343,7 @@ impl ResumeStore {
         to.delete();
         for ending in self.endings() {
             if let Err(error) = fs::rename(self.path(&ending), to.path(&ending)) {
-                log::warn!("{} cannot be handed over: {error}", self.path(&ending).display());
+                tracing::warn!("{} cannot be handed over: {error}", self.path(&ending).display());
             }
         }
     }

@@ -175,7 +175,7 @@ impl Storage {
         let (done, wait) = crossbeam_channel::bounded(1);
         threads.barrier(place, BarrierAction::Close(Some(done)));
         if wait.recv_timeout(LAST_ANNOUNCE) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
-            log::warn!("{} does not respond: closing goes on without waiting for it", place.files.dir().display());
+            tracing::warn!("{} does not respond: closing goes on without waiting for it", place.files.dir().display());
         }
         place.end();
     }

@@ -255,7 +255,7 @@ pub fn disk_usage(meta: &Metadata) -> u64 {
 pub fn will_read_through(file: &File) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Err(error) = rustix::fs::fadvise(file, 0, None, rustix::fs::Advice::Sequential) {
-        log::debug!("the system takes no advice: {error}");
+        tracing::debug!("the system takes no advice: {error}");
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = file;
@@ -265,7 +265,7 @@ pub fn will_read_through(file: &File) {
 pub fn will_need(file: &File, at: u64, length: u64) {
     #[cfg(any(target_os = "linux", target_os = "android"))]
     if let Err(error) = rustix::fs::fadvise(file, at, std::num::NonZero::new(length), rustix::fs::Advice::WillNeed) {
-        log::debug!("the system takes no advice: {error}");
+        tracing::debug!("the system takes no advice: {error}");
     }
     #[cfg(not(any(target_os = "linux", target_os = "android")))]
     let _ = (file, at, length);

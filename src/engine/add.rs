@@ -342,7 +342,7 @@ impl TaskPool {
                 for errand in &queue {
                     // A panic in a task must not end the pool thread.
                     if let Err(words) = catch_panic(|| errand(Ok(()))) {
-                        log::error!("internal error: {words}");
+                        tracing::error!("internal error: {words}");
                     }
                 }
             };

@@ -84,7 +84,7 @@ impl Shared {
             let worker = Worker::new(Arc::clone(self));
             match self.crew.spawn(format!("http{}", queue.threads), move || worker.run(), |_| ()) {
                 Ok(()) => queue.threads += 1,
-                Err(e) if queue.threads > 0 => log::warn!("no thread for an announce: {e}"),
+                Err(e) if queue.threads > 0 => tracing::warn!("no thread for an announce: {e}"),
                 Err(e) => {
                     let (telling, fetches) = queue.close();
                     queue.closed = false;

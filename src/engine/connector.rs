@@ -181,7 +181,7 @@ impl ConnectorThread {
             if let Err(error) = self.poll.poll(&mut events, wait)
                 && error.kind() != ErrorKind::Interrupted
             {
-                log::error!("waiting for connections failed: {error}");
+                tracing::error!("waiting for connections failed: {error}");
                 (self.greeting.notice)(format!("no more connections can be made: {error}"));
                 return;
             }
@@ -367,7 +367,7 @@ impl ConnectorThread {
     fn say_full(&mut self, error: &io::Error) {
         if !self.said_full {
             self.said_full = true;
-            log::warn!("accepting a connection failed: {error}");
+            tracing::warn!("accepting a connection failed: {error}");
             (self.greeting.notice)(format!("no more connections (limit): {error}"));
         }
     }

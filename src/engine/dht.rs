@@ -196,7 +196,7 @@ impl DhtDriver {
             begin(found.filter(can_be_peer).collect());
         };
         if let Err(error) = self.crew.spawn("dht-names".to_owned(), work, |_| ()) {
-            log::warn!("no thread to look for nodes: {error}");
+            tracing::warn!("no thread to look for nodes: {error}");
             instead(literal);
         }
     }
@@ -223,7 +223,7 @@ impl DhtDriver {
             return;
         }
         if let Err(error) = write(&self.config.file, &encode_nodes(ids, &nodes)) {
-            log::warn!("the nodes of the DHT were not written down: {error}");
+            tracing::warn!("the nodes of the DHT were not written down: {error}");
         }
     }
 }

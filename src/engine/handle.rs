@@ -267,7 +267,7 @@ impl Drop for Engine {
     fn drop(&mut self) {
         let left = self.stop(limits::SHUTDOWN);
         if !left.is_empty() {
-            log::warn!("did not stop in time: {}", left.join(", "));
+            tracing::warn!("did not stop in time: {}", left.join(", "));
         }
     }
 }
@@ -312,7 +312,7 @@ fn ports(
     let port = port.filter(|_| config.port_map && is_sensible(config.bind))?;
     let tell = results.clone();
     let started = PortMapper::start(crew, config.bind, port, move |news| drop(tell.send(TaskResult::Port(news))));
-    started.map_err(|error| log::warn!("no thread for the router: {error}")).ok()
+    started.map_err(|error| tracing::warn!("no thread for the router: {error}")).ok()
 }
 
 /// Opens the UDP endpoint if the DHT or uTP is enabled. A failure is reported as a notice and is not fatal.
@@ -362,7 +362,7 @@ pub(super) fn affordable(wished: usize) -> usize {
     let limit = getrlimit(Resource::Nofile);
     let raised = Rlimit { current: limit.maximum.map(|n| n.min(1 << 16)), maximum: limit.maximum };
     if let Err(error) = setrlimit(Resource::Nofile, raised) {
-        log::debug!("the limit of open files stays as it is: {error}");
+        tracing::debug!("the limit of open files stays as it is: {error}");
     }
     wished.min(Descriptors::of_this_process().peers).max(1)
 }

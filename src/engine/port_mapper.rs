@@ -385,7 +385,7 @@ impl Work {
                     if let Err((_, why)) =
                         http.call(&service.control, &service.delete_port_mapping(protocol, mapping.external))
                     {
-                        log::info!("the mapping of {protocol} port {} may stay: {why}", mapping.external);
+                        tracing::info!("the mapping of {protocol} port {} may stay: {why}", mapping.external);
                     }
                 }
             }
@@ -406,7 +406,7 @@ impl Work {
                 _ => socket.send_to(&port_mapping::pmp_request(&wish), to),
             };
             if let Err(why) = sent {
-                log::info!("the mapping of port {} may stay: {why}", mapping.external);
+                tracing::info!("the mapping of port {} may stay: {why}", mapping.external);
             }
         }
     }

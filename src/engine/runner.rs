@@ -25,9 +25,10 @@ use crate::swarm::event::{DisconnectReason, Effect, Input, PeerKey, ProvidedMeta
 use crate::swarm::job::{DiskFault, DiskJob};
 use crate::swarm::torrent::Torrent;
 use crate::swarm::view::{Source, TorrentView};
-use crate::wire::tracker::AnnounceIdentity;
+use crate::wire::tracker::{AnnounceIdentity, public_url};
 
 mod link;
+mod trace;
 
 /// Maximum number of messages handled before their effects are executed. Batching wakes a peer's writer and the disk
 /// threads once for all of them.
@@ -109,7 +110,7 @@ struct PeerConnection {
     outbox: SendQueue,
     socket: Arc<TcpStream>,
     /// What the reader and writer threads are started with.
-    start: Option<(SendQueueReceiver, HandshakeRemainder)>,
+    start: Option<(SendQueueReceiver, HandshakeRemainder, tracing::Span)>,
     _seat: ConnectionPermit,
 }
 
@@ -179,6 +180,7 @@ impl TorrentThread {
     }
 
     fn run(mut self) {
+        let _span = trace::torrent_span(&self.it).entered();
         let Resumed { have, check, totals, note } = std::mem::take(&mut self.it.resumed);
         self.it.torrent.recall_totals(totals);
         self.forward_note(note);
@@ -234,6 +236,7 @@ impl TorrentThread {
 
     fn handle(&mut self, input: Input) {
         self.changed = true;
+        trace::log_input(&input);
         self.it.torrent.handle(Instant::now(), input, &mut self.out);
     }
 
@@ -264,7 +267,12 @@ impl TorrentThread {
     fn on_connected(&mut self, arrival: ConnectedPeer) {
         let ConnectedPeer { peer, hello, socket, cover, seat } = arrival;
         let (outbox, queue) = outbox();
-        let line = PeerConnection { outbox, socket: Arc::new(socket), start: Some((queue, cover)), _seat: seat };
+        let line = PeerConnection {
+            outbox,
+            socket: Arc::new(socket),
+            start: Some((queue, cover, trace::peer_span(&hello))),
+            _seat: seat,
+        };
         self.connections.insert(peer, line);
         self.unstarted.push(peer);
         self.handle(Input::PeerConnected { peer, hello });
@@ -280,7 +288,7 @@ impl TorrentThread {
             }
             for peer in std::mem::take(&mut self.unstarted) {
                 if let Err(error) = self.start_line(peer) {
-                    log::warn!("no thread for a peer: {error}");
+                    tracing::warn!("no thread for a peer: {error}");
                     self.close_peer(peer, DisconnectReason::TooManyConnections);
                 }
             }
@@ -300,7 +308,7 @@ impl TorrentThread {
                 Effect::Send { peer, message } => self.line(peer, |outbox| outbox.message(&message)),
                 Effect::SendBlock { peer, block } => self.line(peer, |outbox| outbox.block(block)),
                 Effect::Disconnect { peer, why } => {
-                    log::debug!("torrent {}: peer {} dropped: {why}", self.it.id.0, peer.0);
+                    tracing::debug!(peer = peer.0, "disconnecting: {why}");
                     self.connections.remove(&peer);
                     self.web.remove(&peer);
                 }
@@ -313,6 +321,7 @@ impl TorrentThread {
                 Effect::Dial { addr, manner } => calls.push(DialRequest::new(addr, manner)),
                 Effect::Disk(job) => jobs.push(job),
                 Effect::Announce { tracker, ask } => {
+                    tracing::debug!(tracker, url = public_url(&ask.url), "announcing");
                     let inbox = self.it.inbox.clone();
                     let late = inbox.clone();
                     let done = Box::new(move |result| inbox.send(Input::AnnounceDone { tracker, result }));
@@ -399,7 +408,7 @@ impl TorrentThread {
         let name = format!("t{}.web{}", self.it.id.0, peer.0 & 0xffff);
         let ways = (self.it.inbox.clone(), self.world.pool.clone(), seat);
         self.world.announcer.start_web_seed(name, peer, ways).map_err(|error| {
-            log::warn!("no thread for a web seed: {error}");
+            tracing::warn!("no thread for a web seed: {error}");
             DisconnectReason::TooManyConnections
         })
     }
@@ -436,7 +445,8 @@ impl TorrentThread {
     /// Starts the reader and writer threads of a connection unless the torrent has closed it.
     fn start_line(&mut self, peer: PeerKey) -> io::Result<()> {
         let Some(line) = self.connections.get_mut(&peer) else { return Ok(()) };
-        let Some((queue, cover)) = line.start.take() else { return Ok(()) };
+        let Some((queue, cover, span)) = line.start.take() else { return Ok(()) };
+        let _span = span.entered();
         let (receive, send) = cover.ciphers.map(|it| (it.receive, it.send)).unzip();
         let (inbox, pool) = (self.it.inbox.clone(), self.world.pool.clone());
         let reader = Reader {

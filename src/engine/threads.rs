@@ -49,7 +49,8 @@ impl Drop for Enrolled {
 }
 
 impl ThreadGroup {
-    /// Starts a thread. A panic in `body` ends only this thread; `fault` receives its message.
+    /// Starts a thread in the `tracing` span of the caller. A panic in `body` ends only this thread; `fault` receives its
+    /// message.
     ///
     /// # Errors
     /// Fails if the system cannot create a thread; neither closure is called then.
@@ -67,10 +68,12 @@ impl ThreadGroup {
             number
         };
         let enrolled = Enrolled { roll: Arc::clone(&self.roll), number };
+        let span = tracing::Span::current();
         std::thread::Builder::new().name(name.clone()).stack_size(STACK).spawn(move || {
             let _enrolled = enrolled;
+            let _span = span.entered();
             if let Err(words) = catch_panic(body) {
-                log::error!("thread {name} panicked: {words}");
+                tracing::error!("thread {name} panicked: {words}");
                 fault(words);
             }
         })?;

@@ -98,9 +98,12 @@ impl Shared {
         match &answer {
             Ok(answer) => {
                 Shared::count(&self.announces);
-                log::debug!("{info_hash}: {addr} announces {event:?}, {left} left, and is told {}", answer.peers.len());
+                tracing::debug!(
+                    "{info_hash}: {addr} announces {event:?}, {left} left, and is told {}",
+                    answer.peers.len()
+                );
             }
-            Err(why) => log::debug!("{info_hash}: {addr} is refused: {why}"),
+            Err(why) => tracing::debug!("{info_hash}: {addr} is refused: {why}"),
         }
         answer
     }
@@ -144,7 +147,7 @@ impl Tracker {
                 Some(port)
             }
             Err(e) => {
-                log::warn!("the tracker cannot listen on {addr}: {e}");
+                tracing::warn!("the tracker cannot listen on {addr}: {e}");
                 fault = io::Error::new(e.kind(), format!("cannot listen on {addr}: {e}"));
                 missing.push(fault.to_string());
                 None
@@ -233,7 +236,7 @@ impl Drop for Tracker {
         }
         for thread in self.threads.drain(..) {
             if thread.join().is_err() {
-                log::error!("a thread of the tracker panicked");
+                tracing::error!("a thread of the tracker panicked");
             }
         }
     }

@@ -157,7 +157,7 @@ impl EndpointThread {
             if let Err(error) = self.poll.poll(&mut events, Some(wait))
                 && error.kind() != ErrorKind::Interrupted
             {
-                log::error!("the UDP port cannot wait for its sockets: {error}");
+                tracing::error!("the UDP port cannot wait for its sockets: {error}");
                 return self.end(now);
             }
             if let Some(utp) = &mut self.utp {
@@ -196,7 +196,7 @@ impl EndpointThread {
                 Ok(_) => (),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return,
                 // An ICMP error caused by an earlier packet; the socket is still usable.
-                Err(e) => log::trace!("a packet came back: {e}"),
+                Err(e) => tracing::trace!("a packet came back: {e}"),
             }
         }
         // More packets may be pending, and the edge-triggered poll does not report them again.

@@ -222,7 +222,7 @@ impl UtpDriver {
                     }
                 }
                 Err(error) => {
-                    log::warn!("no sockets for a peer by uTP: {error}");
+                    tracing::warn!("no sockets for a peer by uTP: {error}");
                     pipe.link.reset();
                 }
             }

@@ -98,7 +98,7 @@ fn forget_old(folder: &Path, but: &Path) {
     all.sort_by_key(|path| age(path));
     for old in &all[..all.len() - (KEPT - 1)] {
         if let Err(error) = fs::remove_dir_all(old) {
-            log::debug!("{} cannot be removed: {error}", old.display());
+            tracing::debug!("{} cannot be removed: {error}", old.display());
         }
     }
 }
@@ -108,7 +108,7 @@ fn forget_old(folder: &Path, but: &Path) {
 /// A failure is only logged: it costs another hash check.
 pub fn write_resume(state_dir: &Path, survey: &FileScan, meta: &Metainfo) {
     if let Err(why) = try_write_resume(state_dir, survey, meta) {
-        log::debug!("{} will be hashed again: {why}", meta.name);
+        tracing::debug!("{} will be hashed again: {why}", meta.name);
     }
 }
 

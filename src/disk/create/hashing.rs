@@ -89,7 +89,7 @@ pub fn hash(
         for n in 1..threads.min(chunks.len()) {
             let spawned = thread::Builder::new().name(format!("create{n}")).spawn_scoped(scope, work);
             if let Err(error) = spawned {
-                log::warn!("hashing with fewer threads: {error}");
+                tracing::warn!("hashing with fewer threads: {error}");
                 break;
             }
         }

@@ -18,7 +18,7 @@ impl Files {
     pub(super) fn doubt(&self, file: u32, flag: u8) {
         let Some(flags) = self.flags.get(file as usize) else { return };
         if flags.fetch_or(flag | DOUBTED, Ordering::AcqRel) & DOUBTED == 0 {
-            log::warn!("{} was changed by another program: its pieces will be checked", self.path(file).display());
+            tracing::warn!("{} was changed by another program: its pieces will be checked", self.path(file).display());
             self.doubts.lock().unwrap_or_else(PoisonError::into_inner).push(file);
             self.has_doubts.store(true, Ordering::Release);
         }

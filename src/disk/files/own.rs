@@ -39,7 +39,10 @@ impl Files {
             self.doubt(file, DOUBTED);
         }
         let path = self.path(file);
-        log::info!("{} has other names (hard links): the torrent gets a copy of its own to write to", path.display());
+        tracing::info!(
+            "{} has other names (hard links): the torrent gets a copy of its own to write to",
+            path.display()
+        );
         let copy = own_copy::replace(&self.dir, &entry.path, &open, meta.len()).map_err(words)?;
         self.handles.close((self.id, file));
         self.stamps.set(file, Some(self.stamp(&copy.metadata().map_err(words)?)));

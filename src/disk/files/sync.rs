@@ -26,7 +26,7 @@ impl Files {
             }
             if let Err(error) = synced {
                 self.raise(n, UNSYNCED);
-                log::warn!("cannot sync {}: {error}", self.path(n).display());
+                tracing::warn!("cannot sync {}: {error}", self.path(n).display());
             }
         }
     }

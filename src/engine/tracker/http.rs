@@ -110,7 +110,7 @@ pub(super) fn accept(shared: &Shared, listener: &TcpListener, hand_over: &Sender
             }
             // Out of file descriptors or the like: wait instead of spinning.
             Err(e) if e.kind() != io::ErrorKind::ConnectionAborted => {
-                log::warn!("the tracker cannot take connections: {e}");
+                tracing::warn!("the tracker cannot take connections: {e}");
                 std::thread::sleep(LOOK);
             }
             Err(_) => {}
@@ -278,7 +278,7 @@ fn send(stream: &mut TcpStream, answer: &Answer) {
         .and_then(|()| stream.set_nonblocking(true))
         .and_then(|()| stream.write_all(&bytes));
     if let Err(error) = sent {
-        log::debug!("an answer of the tracker was lost: {error}");
+        tracing::debug!("an answer of the tracker was lost: {error}");
     }
     let _ = stream.shutdown(Shutdown::Write);
 }

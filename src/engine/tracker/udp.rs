@@ -57,7 +57,7 @@ pub(super) fn serve(shared: &Shared, socket: &UdpSocket) {
             Err(e) if matches!(e.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {}
             Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted) => {}
             Err(e) => {
-                log::debug!("the tracker cannot read a packet: {e}");
+                tracing::debug!("the tracker cannot read a packet: {e}");
                 std::thread::sleep(BREATH);
             }
         }

@@ -52,14 +52,14 @@ impl LsdHandle {
     pub fn announce(&self, torrent: InfoHash, port: u16) {
         // A full channel loses nothing: the torrent announces again later.
         if port != 0 && self.0.try_send((torrent, Some(port))).is_err() {
-            log::debug!("a local announce was left out: too many wait");
+            tracing::debug!("a local announce was left out: too many wait");
         }
     }
 
     /// Stops announcing a torrent and removes its queued announce.
     pub fn forget(&self, torrent: InfoHash) {
         if self.0.try_send((torrent, None)).is_err() {
-            log::warn!("{torrent} may be announced to the local network once more: too many wait");
+            tracing::warn!("{torrent} may be announced to the local network once more: too many wait");
         }
     }
 }
@@ -146,7 +146,7 @@ pub(super) async fn serve(begun: LsdTask, mut closed: watch::Receiver<bool>) {
     let work = async {
         match Work::new(begun) {
             Ok(work) => work.run().await,
-            Err(error) => log::warn!("local discovery cannot begin: {error}"),
+            Err(error) => tracing::warn!("local discovery cannot begin: {error}"),
         }
     };
     tokio::select! {
@@ -237,7 +237,7 @@ impl Work {
         // Listing the interfaces may block.
         let bind = self.bind;
         let found = tokio::task::spawn_blocking(move || list(bind)).await;
-        let Ok(Ok(found)) = found else { return log::debug!("the interfaces cannot be listed: {found:?}") };
+        let Ok(Ok(found)) = found else { return tracing::debug!("the interfaces cannot be listed: {found:?}") };
         let new: Vec<&Interface> = found.iter().filter(|it| !self.interfaces.iter().any(|old| old.same(it))).collect();
         for interface in &new {
             self.join(interface);
@@ -251,8 +251,8 @@ impl Work {
 
     fn join(&self, interface: &Interface) {
         let joined = |what: &str, done: io::Result<()>| match done {
-            Ok(()) => log::debug!("local discovery on interface {} over {what}", interface.index),
-            Err(error) => log::debug!("no local discovery on interface {} over {what}: {error}", interface.index),
+            Ok(()) => tracing::debug!("local discovery on interface {} over {what}", interface.index),
+            Err(error) => tracing::debug!("no local discovery on interface {} over {what}: {error}", interface.index),
         };
         if let (Some(socket), Some(ip)) = (&self.v4, interface.v4) {
             let at = InterfaceIndexOrAddress::Address(ip);
@@ -305,7 +305,7 @@ impl Work {
             }
             Ok(None) => (),
             Err(error) => {
-                log::debug!("local discovery cannot read: {error}");
+                tracing::debug!("local discovery cannot read: {error}");
                 tokio::time::sleep(BREATH).await;
             }
         }
@@ -385,7 +385,7 @@ async fn send(socket: &UdpSocket, chosen: io::Result<()>, search: &LsdAnnounce, 
         Err(error) => Err(error),
     };
     if let Err(error) = sent {
-        log::debug!("a local announce to {to} failed: {error}");
+        tracing::debug!("a local announce to {to} failed: {error}");
     }
 }
 

@@ -188,7 +188,9 @@ mod tests {
 
     #[test]
     fn rates_are_written_so_that_they_are_read_the_same() {
-        for (bytes, text) in [(0, "0"), (524_288, "512KiB"), (512_000, "512K"), (10_000_000, "10M"), (1501, "1501"), (3 << 30, "3GiB")] {
+        for (bytes, text) in
+            [(0, "0"), (524_288, "512KiB"), (512_000, "512K"), (10_000_000, "10M"), (1501, "1501"), (3 << 30, "3GiB")]
+        {
             assert_eq!(rate_text(bytes), text);
             assert_eq!(crate::config::size::size(text), Ok(bytes));
         }

@@ -69,13 +69,13 @@ impl Drop for DirReader {
         self.asks = None;
         // A read that never returns keeps its thread; process exit must not wait for that thread.
         if self.ended.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
-            log::warn!("a folder is still being read, and its thread with it");
+            tracing::warn!("a folder is still being read, and its thread with it");
             return;
         }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            log::error!("the thread that reads folders ended by a fault in the program");
+            tracing::error!("the thread that reads folders ended by a fault in the program");
         }
     }
 }

@@ -118,7 +118,7 @@ fn chain_hook() {
     let before = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |info| match drawing() {
         Some(thread) if thread != thread::current().id() => {
-            log::error!("thread panicked: {info}");
+            tracing::error!("thread panicked: {info}");
         }
         Some(_) => {
             restore();
@@ -158,13 +158,13 @@ impl Drop for Input {
         // After a hang-up, crossterm's `poll` spins without returning. Such a thread is left running until process
         // exit, which must not wait for the thread.
         if self.ended.recv_timeout(LOOK * 5) == Err(RecvTimeoutError::Timeout) {
-            log::warn!("the terminal is gone, and with it the thread that reads it");
+            tracing::warn!("the terminal is gone, and with it the thread that reads it");
             return;
         }
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
-            log::error!("the thread that reads the keyboard ended by a fault in the program");
+            tracing::error!("the thread that reads the keyboard ended by a fault in the program");
         }
     }
 }
