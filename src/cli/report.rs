@@ -254,7 +254,7 @@ mod tests {
                 "url=\"https://t.example.org/***/announce?***\"",
             ),
             ("'magnet:?xt=urn:btih:abc&tr=x'", "'magnet:***'"),
-            ("é://x ://y", "é://x ://y"),
+            ("é://x and ://y", "éx and y"),
             ("(see udp://t.example.org:80/announce), or", "(see udp://t.example.org:80/announce), or"),
             ("link=magnet:?xt=urn:btih:abc&dn=secret; next", "link=magnet:*** next"),
             ("tracker = [\"http://t.example.org/?k=1;j=2\"]", "tracker = [\"http://t.example.org/?***\"]"),
