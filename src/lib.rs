@@ -228,6 +228,7 @@ pub mod ui {
         pub mod actions;
         pub mod dialog_actions;
         pub mod dialog_stack;
+        pub mod model;
         pub mod navigation;
         pub mod setup;
         pub mod torrent_actions;
@@ -300,7 +301,10 @@ pub mod ui {
     pub mod keys {
         //! Keys, actions and the table that binds them.
 
+        pub mod action;
         pub mod bindings;
+        pub mod context;
+        pub mod key;
         pub mod keymap;
     }
 
@@ -314,6 +318,7 @@ pub mod ui {
         //! Text as cells: sanitized, measured, cut; numbers formatted.
 
         pub mod format;
+        pub mod labels;
         pub mod pattern;
     }
 }

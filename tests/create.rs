@@ -15,11 +15,12 @@ use ratatui::style::Color;
 use tempfile::TempDir;
 use ttui::api::{Command as Asked, CreatePreview, CreateRequest, Created, Event, Snapshot, State, TorrentId};
 use ttui::engine::handle::{Engine, EngineConfig};
+use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
 use ttui::ui::dialogs::create::{CreateDialog, CreateEvent};
 use ttui::ui::dialogs::dialog::Dialog;
 use ttui::ui::effect::Effect;
-use ttui::ui::state::app::{AppState, Message};
+use ttui::ui::state::app::Message;
 use ttui::ui::theme::style::{ColorDepth, ThemeName};
 use ttui::ui::widgets::path_input::{DirListing, Entry};
 use ttui::wire::metainfo::Metainfo;
@@ -354,7 +355,7 @@ fn ready() -> Created {
 }
 
 /// Tells the box something; nothing is asked of the engine in return.
-fn tell(model: &mut AppState, snapshot: &Snapshot, making: CreateEvent) {
+fn tell(model: &mut App, snapshot: &Snapshot, making: CreateEvent) {
     assert!(update(model, Message::Creating(making), snapshot).is_empty());
 }
 
@@ -365,7 +366,7 @@ fn a_torrent_is_made_in_the_interface() {
     let snapshot = busy();
     for (width, height) in [(40, 12), (80, 24), (120, 36)] {
         let mut model = model(width, height, ThemeName::Plain, &snapshot);
-        let look = |model: &AppState, name: &str| {
+        let look = |model: &App, name: &str| {
             insta::assert_snapshot!(format!("create_{name}_{width}x{height}"), shown(&draw(model, &snapshot)));
         };
         let asked = keys(&mut model, &snapshot, &format!("{TYPED} Enter"));
@@ -386,11 +387,11 @@ fn a_torrent_is_made_in_the_interface() {
         keys(&mut model, &snapshot, "Esc");
         assert!(!model.dialogs.is_empty(), "the link is still there");
         keys(&mut model, &snapshot, "y");
-        assert_eq!(model.outbox, [Effect::Copy(vec![ready().magnet])]);
+        assert_eq!(model.state.outbox, [Effect::Copy(vec![ready().magnet])]);
         keys(&mut model, &snapshot, "Enter");
         assert!(model.dialogs.is_empty());
         update(&mut model, Message::Added(TorrentId(3)), &snapshot);
-        assert_eq!(model.selected, Some(TorrentId(3)), "what was made is what one looks at");
+        assert_eq!(model.state.selected, Some(TorrentId(3)), "what was made is what one looks at");
     }
 }
 
@@ -429,9 +430,9 @@ fn a_scanner_reads_the_code_on_any_ground() {
     for (name, colours) in names.into_iter().flat_map(|name| colours.map(|colours| (name, colours))) {
         for (light_ground, told) in [(false, false), (true, false), (true, true)] {
             let mut model = model(100, 40, name, &snapshot);
-            model.options.colours = colours;
-            model.options.light_ground = light_ground && told;
-            model.theme = model.options.fitted(name, false);
+            model.state.options.colours = colours;
+            model.state.options.light_ground = light_ground && told;
+            model.state.theme = model.state.options.fitted(name, false);
             model.dialogs.push(Dialog::Create(Box::new(CreateDialog::made(made.clone()))));
             for alone in [false, true] {
                 if alone {
@@ -465,7 +466,7 @@ fn what_was_told_holds_only_for_what_was_asked() {
         keys(&mut model, &snapshot, &format!("{TYPED} Enter"));
         model
     };
-    let says = |model: &AppState, word: &str| shown(&draw(model, &snapshot)).contains(word);
+    let says = |model: &App, word: &str| shown(&draw(model, &snapshot)).contains(word);
     // Stopped while it is looked at: the answer comes too late.
     let mut late = fresh();
     assert!(matches!(keys(&mut late, &snapshot, "Esc")[..], [Asked::StopCreating]));
@@ -483,7 +484,7 @@ fn what_was_told_holds_only_for_what_was_asked() {
     assert!(matches!(keys(&mut stopped, &snapshot, "Enter Esc")[..], [Asked::Create(_), Asked::StopCreating]));
     assert!(says(&stopped, "nothing was written"));
     tell(&mut stopped, &snapshot, CreateEvent::Made(new.what.clone(), Ok(Box::new(ready()))));
-    assert!(!says(&stopped, "magnet:") && stopped.adding == 0);
+    assert!(!says(&stopped, "magnet:") && stopped.state.adding == 0);
     // It cannot be made.
     let mut failed = fresh();
     tell(&mut failed, &snapshot, CreateEvent::Surveyed(new.clone(), Err("cannot read /data/me/photos".into())));
@@ -526,7 +527,7 @@ fn any_file_can_be_completed_and_picked() {
     ] {
         let mut model = model(80, 24, ThemeName::Plain, &snapshot);
         keys(&mut model, &snapshot, pressed);
-        let [Effect::ListAll(folder)] = &model.outbox[..] else { panic!("{:?}", model.outbox) };
+        let [Effect::ListAll(folder)] = &model.state.outbox[..] else { panic!("{:?}", model.state.outbox) };
         let listing = listing(folder);
         update(&mut model, Message::Listing(listing), &snapshot);
         let asked = keys(&mut model, &snapshot, after);

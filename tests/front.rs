@@ -13,10 +13,12 @@ mod support {
 use std::collections::BTreeMap;
 
 use ttui::api::{Command, FaultKind, FileRow, Priority, Snapshot, TorrentId, TorrentPreview};
+use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
+use ttui::ui::dialogs::dialog::Dialog;
 use ttui::ui::effect::Effect;
 use ttui::ui::keys::keymap::Keymap;
-use ttui::ui::state::app::{AppState, Dialog, Focus, Message};
+use ttui::ui::state::app::{Focus, Message};
 use ttui::ui::theme::style::ThemeName;
 use ttui::ui::widgets::path_input::{DirListing, Entry};
 
@@ -75,8 +77,8 @@ fn listing(folder: &str) -> DirListing {
 }
 
 /// Answers what was asked of the picker, as its thread would.
-fn answer(model: &mut AppState, snapshot: &Snapshot) {
-    for outward in std::mem::take(&mut model.outbox) {
+fn answer(model: &mut App, snapshot: &Snapshot) {
+    for outward in std::mem::take(&mut model.state.outbox) {
         if let Effect::List(folder) = outward {
             update(model, Message::Listing(listing(&folder)), snapshot);
         }
@@ -84,7 +86,7 @@ fn answer(model: &mut AppState, snapshot: &Snapshot) {
 }
 
 /// Presses keys; the world answers after each. Returns what the engine is asked to do.
-fn play(model: &mut AppState, snapshot: &Snapshot, pressed: &str) -> Vec<Command> {
+fn play(model: &mut App, snapshot: &Snapshot, pressed: &str) -> Vec<Command> {
     let mut commands = Vec::new();
     for key in pressed.split(' ') {
         let asked = keys(model, snapshot, key);
@@ -112,7 +114,7 @@ fn play(model: &mut AppState, snapshot: &Snapshot, pressed: &str) -> Vec<Command
     commands
 }
 
-fn fresh(snapshot: &Snapshot) -> AppState {
+fn fresh(snapshot: &Snapshot) -> App {
     model(80, 24, ThemeName::Plain, snapshot)
 }
 
@@ -233,7 +235,7 @@ fn nodes_of_the_dht_are_typed_with_commas() {
     let snapshot = world();
     let mut model = fresh(&snapshot);
     keys(&mut model, &snapshot, ",");
-    let row = |model: &AppState| {
+    let row = |model: &App| {
         let shown = text(&draw(model, &snapshot));
         shown.lines().find(|line| line.starts_with(" >")).unwrap_or_default().to_owned()
     };
@@ -310,23 +312,23 @@ fn the_world_is_asked_only_for_what_was_meant() {
     let snapshot = world();
     let mut model = fresh(&snapshot);
     keys(&mut model, &snapshot, "y");
-    assert_eq!(model.outbox, [Effect::Copy(vec!["magnet:?xt=urn:btih:d5d5".into()])]);
-    model.outbox.clear();
+    assert_eq!(model.state.outbox, [Effect::Copy(vec!["magnet:?xt=urn:btih:d5d5".into()])]);
+    model.state.outbox.clear();
     update(&mut model, Message::Complete(TorrentId(2)), &snapshot);
     update(&mut model, Message::Complete(TorrentId(3)), &snapshot);
     let body = "several torrents are complete".to_owned();
-    assert_eq!(model.outbox, [Effect::Notify { title: "ttui".into(), body }]);
-    model.outbox.clear();
+    assert_eq!(model.state.outbox, [Effect::Notify { title: "ttui".into(), body }]);
+    model.state.outbox.clear();
     let second = std::time::Duration::from_secs;
     update(&mut model, Message::Tick(second(1)), &snapshot);
-    let [Effect::Title(title)] = &model.outbox[..] else { panic!("{:?}", model.outbox) };
+    let [Effect::Title(title)] = &model.state.outbox[..] else { panic!("{:?}", model.state.outbox) };
     assert!(title.ends_with("MB/s - ttui") && title.contains('%'), "{title}");
-    model.outbox.clear();
+    model.state.outbox.clear();
     update(&mut model, Message::Tick(second(2)), &snapshot);
-    assert!(model.outbox.is_empty(), "the same title is not told twice");
-    model.options.title = false;
+    assert!(model.state.outbox.is_empty(), "the same title is not told twice");
+    model.state.options.title = false;
     update(&mut model, Message::Tick(second(3)), &empty());
-    assert!(model.outbox.is_empty());
+    assert!(model.state.outbox.is_empty());
 }
 
 #[test]
@@ -339,7 +341,7 @@ fn magnet_links_are_copied_of_all_that_are_marked() {
         let ids: Vec<u32> = ids.iter().map(|id| id.0).collect();
         update(&mut model, Message::Magnets(ids.len(), links), &snapshot);
         let shown = text(&draw(&model, &snapshot));
-        (ids, model.outbox, shown.lines().last().unwrap().trim().to_owned())
+        (ids, model.state.outbox, shown.lines().last().unwrap().trim().to_owned())
     };
     let link = |n: u32| format!("magnet:?xt=urn:btih:{n:040}");
     let (ids, copied, said) = story("Space Down Space y", vec![link(1), link(3)]);
@@ -389,17 +391,17 @@ fn the_status_line_names_the_keys_that_hold() {
 fn settings_of_the_interface_hold_at_once() {
     let snapshot = world();
     let mut model = fresh(&snapshot);
-    let row = |model: &AppState, word: &str| {
+    let row = |model: &App, word: &str| {
         let shown = text(&draw(model, &snapshot));
         shown.lines().any(|line| line.starts_with(" >") && line.contains(word))
     };
     keys(&mut model, &snapshot, ",");
     for (word, check) in [
-        ("theme", Box::new(|m: &AppState| m.theme.name == ThemeName::Dark) as Box<dyn Fn(&AppState) -> bool>),
-        ("on completion", Box::new(|m: &AppState| m.options.notify == ttui::config::interface::Notify::Off)),
-        ("window title", Box::new(|m: &AppState| !m.options.title)),
-        ("mouse", Box::new(|m: &AppState| m.outbox.contains(&Effect::Mouse(false)))),
-        ("ASCII only", Box::new(|m: &AppState| m.theme.ascii)),
+        ("theme", Box::new(|m: &App| m.state.theme.name == ThemeName::Dark) as Box<dyn Fn(&App) -> bool>),
+        ("on completion", Box::new(|m: &App| m.state.options.notify == ttui::config::interface::Notify::Off)),
+        ("window title", Box::new(|m: &App| !m.state.options.title)),
+        ("mouse", Box::new(|m: &App| m.state.outbox.contains(&Effect::Mouse(false)))),
+        ("ASCII only", Box::new(|m: &App| m.state.theme.ascii)),
     ] {
         for _ in 0..40 {
             if row(&model, word) {
@@ -452,15 +454,15 @@ fn the_files_of_a_magnet_are_chosen_when_they_are_known() {
 fn themes_go_round_and_help_is_searched() {
     let snapshot = world();
     let mut model = fresh(&snapshot);
-    let mut seen = vec![model.theme.name];
+    let mut seen = vec![model.state.theme.name];
     let mut kept = Vec::new();
     for _ in 0..4 {
         kept.extend(keys(&mut model, &snapshot, "T"));
-        seen.push(model.theme.name);
+        seen.push(model.state.theme.name);
     }
     assert_eq!(seen[0], seen[4]);
     // It is kept for the next start; that of this terminal is kept as what fits the terminal.
-    model.options.fitting = ThemeName::Light;
+    model.state.options.fitting = ThemeName::Light;
     kept.extend(keys(&mut model, &snapshot, "T T T T"));
     let kept: Vec<String> = kept.iter().map(|command| format!("{command:?}")).collect();
     let wrote = |word: &str| format!("UpdateConfig([(\"theme\", Some(\"\\\"{word}\\\"\"))])");
@@ -494,7 +496,7 @@ fn changed_keys_are_shown_wherever_keys_are() {
     ]);
     let (keymap, faults) = Keymap::new(&table);
     assert!(faults.is_empty(), "{faults:?}");
-    model.keymap = keymap;
+    model.state.keymap = keymap;
     let shown = text(&draw(&model, &snapshot));
     let status = shown.lines().last().unwrap();
     assert!(status.contains("F5 pause") && status.contains("^x quit") && status.contains("H help"), "{status}");
@@ -510,7 +512,7 @@ fn changed_keys_are_shown_wherever_keys_are() {
 #[test]
 fn the_mouse_does_what_is_written_where_it_points() {
     let snapshot = world();
-    let click = |model: &mut AppState, word: &str| {
+    let click = |model: &mut App, word: &str| {
         let shown = text(&draw(model, &snapshot));
         let (y, line) = shown.lines().enumerate().filter(|(_, line)| line.contains(word)).last().unwrap();
         let x = line.split(word).next().unwrap().chars().count();
@@ -538,7 +540,7 @@ fn the_mouse_does_what_is_written_where_it_points() {
     play(&mut model, &snapshot, "a ^o");
     click(&mut model, "Films/");
     click(&mut model, "Films/");
-    assert_eq!(model.outbox, [Effect::List("/data/me/Films".into())]);
+    assert_eq!(model.state.outbox, [Effect::List("/data/me/Films".into())]);
     keys(&mut model, &snapshot, "Esc Esc ,");
     update(&mut model, Message::Wheel(4, 20, 1), &snapshot);
     assert!(text(&draw(&model, &snapshot)).contains(" > upload limit"));
@@ -550,7 +552,7 @@ fn the_palette_opens_a_tab_before_it_does_something_to_a_line_of_it() {
     let mut model = fresh(&snapshot);
     let asked = keys(&mut model, &snapshot, ": 'tracker-remove Enter");
     assert!(asked.is_empty() && model.dialogs.is_empty());
-    assert_eq!((model.tab, model.pane), (ttui::ui::keys::bindings::Tab::Trackers, Focus::Detail));
+    assert_eq!((model.state.tab, model.state.pane), (ttui::ui::keys::context::Tab::Trackers, Focus::Detail));
     keys(&mut model, &snapshot, ": 'tracker-remove Enter");
     assert!(matches!(model.dialogs.last(), Some(Dialog::Untrack { .. })));
 }
@@ -599,7 +601,7 @@ fn files_in_the_way_are_kept_unless_the_user_says_otherwise() {
     for (fault, asks) in [(None, false), (Some(FaultKind::Taken), false), (Some(FaultKind::Occupied), true)] {
         let view = &mut snapshot.torrents[0].1;
         (view.error, view.fault) = (Some(text_of.clone()), fault);
-        model.selected = Some(id);
+        model.state.selected = Some(id);
         keys(&mut model, &snapshot, ": 'overwrite Enter");
         assert_eq!(matches!(model.dialogs.last(), Some(Dialog::Overwrite(_))), asks, "{fault:?}");
     }
@@ -620,7 +622,7 @@ fn long_texts_are_read_to_their_end() {
     update(&mut model, Message::Wheel(1, 5, 1), &snapshot);
     assert!(text(&draw(&model, &snapshot)).contains("value 6"));
     keys(&mut model, &snapshot, "^l");
-    assert!(model.redraw && model.dialogs.len() == 1, "it can be drawn anew with a dialog in front");
+    assert!(model.state.redraw && model.dialogs.len() == 1, "it can be drawn anew with a dialog in front");
     keys(&mut model, &snapshot, "w");
     assert!(model.dialogs.is_empty());
 }
@@ -629,7 +631,7 @@ fn long_texts_are_read_to_their_end() {
 fn the_help_is_walked() {
     let snapshot = world();
     let mut model = fresh(&snapshot);
-    let shows = |model: &AppState, word: &str| text(&draw(model, &snapshot)).contains(word);
+    let shows = |model: &App, word: &str| text(&draw(model, &snapshot)).contains(word);
     keys(&mut model, &snapshot, "?");
     assert!(shows(&model, "add a torrent") && !shows(&model, "save everything and quit"));
     keys(&mut model, &snapshot, "G");
@@ -646,7 +648,7 @@ fn the_help_is_walked() {
 fn folders_are_walked_with_the_arrow_keys() {
     let snapshot = world();
     let mut model = fresh(&snapshot);
-    let folder = |model: &AppState| text(&draw(model, &snapshot)).lines().nth(2).unwrap().trim().to_owned();
+    let folder = |model: &App| text(&draw(model, &snapshot)).lines().nth(2).unwrap().trim().to_owned();
     play(&mut model, &snapshot, "a ^o");
     assert_eq!(folder(&model), "~");
     play(&mut model, &snapshot, "Down Right");

@@ -16,9 +16,10 @@ use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use ttui::api::{FileRow, Priority, Snapshot, TorrentId, TorrentMeta, TorrentPreview};
+use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
 use ttui::ui::app::view::view;
-use ttui::ui::state::app::{AppState, Message};
+use ttui::ui::state::app::Message;
 use ttui::ui::theme::style::ThemeName;
 use ttui::ui::widgets::path_input::{DirListing, Entry};
 
@@ -101,8 +102,8 @@ fn saying(text: &str) -> Snapshot {
 }
 
 /// The bytes that go to the terminal.
-fn bytes(model: &AppState, snapshot: &Snapshot) -> Vec<u8> {
-    let area = Rect::new(0, 0, model.size.0, model.size.1);
+fn bytes(model: &App, snapshot: &Snapshot) -> Vec<u8> {
+    let area = Rect::new(0, 0, model.state.size.0, model.state.size.1);
     let mut out = Vec::new();
     let options = TerminalOptions { viewport: Viewport::Fixed(area) };
     let mut terminal = Terminal::with_options(CrosstermBackend::new(&mut out), options).unwrap();
@@ -132,10 +133,10 @@ fn only_our_escapes(stream: &str) -> Result<(), String> {
 }
 
 /// The terminal shows exactly the cells that were meant, each in its place.
-fn as_meant(model: &AppState, snapshot: &Snapshot, context: &str) {
+fn as_meant(model: &App, snapshot: &Snapshot, context: &str) {
     let stream = bytes(model, snapshot);
     only_our_escapes(std::str::from_utf8(&stream).unwrap()).unwrap_or_else(|why| panic!("{context}: {why}"));
-    let (width, height) = model.size;
+    let (width, height) = model.state.size;
     let mut parser = vt100::Parser::new(height, width, 0);
     parser.process(&stream);
     let meant = draw(model, snapshot);

@@ -13,9 +13,10 @@ mod support {
 use std::time::Duration;
 
 use ttui::api::{Command, Detail, Snapshot, Source, SourceRow, State, TorrentCommand, TorrentId, TorrentMeta};
+use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
-use ttui::ui::keys::bindings::Tab;
-use ttui::ui::state::app::{AppState, Focus, Message, PeerSort, Sort};
+use ttui::ui::keys::context::Tab;
+use ttui::ui::state::app::{Focus, Message, PeerSort, Sort};
 use ttui::ui::state::detail::StateFilter;
 use ttui::ui::state::rate_history::Span;
 use ttui::ui::theme::style::{Theme, ThemeName};
@@ -25,11 +26,11 @@ use support::snapshots::{busy, crowd, download, empty, library, other, seed, stu
 
 const SIZES: [(u16, u16); 4] = [(40, 12), (80, 24), (120, 36), (200, 50)];
 
-fn start(snapshot: &Snapshot) -> AppState {
+fn start(snapshot: &Snapshot) -> App {
     model(80, 24, ThemeName::Plain, snapshot)
 }
 
-fn shown(model: &AppState, snapshot: &Snapshot) -> String {
+fn shown(model: &App, snapshot: &Snapshot) -> String {
     text(&draw(model, snapshot))
 }
 
@@ -117,7 +118,7 @@ fn keys_change_what_is_seen() {
     let after = |pressed: &str| {
         let mut model = start(&snapshot);
         keys(&mut model, &snapshot, pressed);
-        model
+        model.state
     };
     assert_eq!(after("s").sort, Sort::Name);
     assert_eq!(after("s s").sort, Sort::Size);
@@ -160,8 +161,8 @@ fn the_list_is_walked_through_by_lines_pages_and_ends() {
     ];
     for (pressed, row) in stories {
         keys(&mut model, &snapshot, pressed);
-        assert_eq!(model.row(&snapshot), Some(row), "after {pressed}");
-        let name = &model.chosen(&snapshot).unwrap().name;
+        assert_eq!(model.state.row(&snapshot), Some(row), "after {pressed}");
+        let name = &model.state.chosen(&snapshot).unwrap().name;
         assert!(shown(&model, &snapshot).contains(name.as_str()), "{name} is seen");
     }
 }
@@ -170,16 +171,16 @@ fn the_list_is_walked_through_by_lines_pages_and_ends() {
 fn marks_are_of_what_is_seen() {
     let snapshot = busy();
     let mut model = start(&snapshot);
-    assert_eq!(model.targets(&snapshot), [TorrentId(1)], "without marks, the chosen one");
+    assert_eq!(model.state.targets(&snapshot), [TorrentId(1)], "without marks, the chosen one");
     keys(&mut model, &snapshot, "*");
-    assert_eq!(model.targets(&snapshot).len(), 7);
+    assert_eq!(model.state.targets(&snapshot).len(), 7);
     keys(&mut model, &snapshot, "f");
-    assert_eq!(model.targets(&snapshot), [TorrentId(1), TorrentId(3)], "what is not shown is not meant");
+    assert_eq!(model.state.targets(&snapshot), [TorrentId(1), TorrentId(3)], "what is not shown is not meant");
     assert!(shown(&model, &snapshot).contains("downloading 2/7"));
     let mut less = snapshot.clone();
     less.torrents.remove(0);
     update(&mut model, Message::Snapshot, &less);
-    assert!(!model.panes.marks.contains(&TorrentId(1)), "what is gone is not marked");
+    assert!(!model.state.panes.marks.contains(&TorrentId(1)), "what is gone is not marked");
 }
 
 #[test]
@@ -187,11 +188,11 @@ fn what_was_found_is_walked_through() {
     let snapshot = busy();
     let mut model = start(&snapshot);
     keys(&mut model, &snapshot, "/ i s o Enter");
-    assert_eq!(model.rows.len(), 2);
+    assert_eq!(model.state.rows.len(), 2);
     let mut seen = Vec::new();
     for pressed in ["n", "n", "N"] {
         keys(&mut model, &snapshot, pressed);
-        seen.push(model.selected.unwrap().0);
+        seen.push(model.state.selected.unwrap().0);
     }
     assert_eq!(seen, [4, 1, 4], "round at the ends");
     keys(&mut model, &snapshot, "Esc n");
@@ -205,7 +206,7 @@ fn each_state_can_be_seen_alone() {
     let mut counts = Vec::new();
     for _ in StateFilter::ALL {
         keys(&mut model, &snapshot, "f");
-        counts.push((model.panes.only.word(), model.rows.len()));
+        counts.push((model.state.panes.only.word(), model.state.rows.len()));
     }
     let expected = [
         ("downloading", 2),
@@ -225,16 +226,16 @@ fn the_peers_can_be_sorted_by_every_column_and_stay_put() {
     let snapshot = busy();
     let mut model = model(200, 50, ThemeName::Dark, &snapshot);
     keys(&mut model, &snapshot, "Tab z");
-    let mut seen = vec![model.peer_sort];
+    let mut seen = vec![model.state.peer_sort];
     loop {
         keys(&mut model, &snapshot, "s");
-        if seen.contains(&model.peer_sort) {
+        if seen.contains(&model.state.peer_sort) {
             break;
         }
-        seen.push(model.peer_sort);
-        let before = model.peer_keys.clone();
+        seen.push(model.state.peer_sort);
+        let before = model.state.peer_keys.clone();
         update(&mut model, Message::Snapshot, &snapshot);
-        assert_eq!(model.peer_keys, before, "{:?} holds still", model.peer_sort);
+        assert_eq!(model.state.peer_keys, before, "{:?} holds still", model.state.peer_sort);
     }
     assert_eq!(seen.len(), 15, "{seen:?}");
 }
@@ -244,7 +245,7 @@ fn a_peer_that_leaves_while_it_is_open_says_why() {
     let mut snapshot = busy();
     let mut model = start(&snapshot);
     keys(&mut model, &snapshot, "Tab Down Enter");
-    let open = model.panes.open.unwrap();
+    let open = model.state.panes.open.unwrap();
     assert!(shown(&model, &snapshot).contains("we unchoked the peer"));
     let detail = snapshot.torrents[0].1.detail.as_mut().unwrap();
     detail.peers.retain(|row| row.key != open.key);
@@ -253,7 +254,7 @@ fn a_peer_that_leaves_while_it_is_open_says_why() {
     let now = shown(&model, &snapshot);
     assert!(now.contains("disconnected") && now.contains("no mutual interest"), "{now}");
     keys(&mut model, &snapshot, "q");
-    assert!(model.panes.open.is_none() && !model.quit);
+    assert!(model.state.panes.open.is_none() && !model.state.quit);
 }
 
 /// Where nobody is connected, each source's last answer is read; that of the trackers also before they named anybody.
@@ -357,9 +358,9 @@ fn ten_thousand_files_are_walked_through() {
     let snapshot = world(vec![library(10_000)]);
     let mut model = start(&snapshot);
     keys(&mut model, &snapshot, "4 Tab");
-    assert_eq!(model.panes.tree.len(), 101);
+    assert_eq!(model.state.panes.tree.len(), 101);
     keys(&mut model, &snapshot, "Down Enter G");
-    assert_eq!(model.cursor[Tab::Files as usize], 200);
+    assert_eq!(model.state.cursor[Tab::Files as usize], 200);
     let now = shown(&model, &snapshot);
     assert!(now.contains("shelf 099"), "{now}");
     keys(&mut model, &snapshot, "Home Down Down Space");
@@ -370,42 +371,42 @@ fn ten_thousand_files_are_walked_through() {
 fn the_mouse_chooses_in_every_pane() {
     let snapshot = busy();
     let mut model = model(120, 36, ThemeName::Plain, &snapshot);
-    let place = |model: &AppState, word: &str, after: &str| {
+    let place = |model: &App, word: &str, after: &str| {
         let now = shown(model, &snapshot);
         let lines: Vec<&str> = now.lines().collect();
         let from = lines.iter().position(|line| line.contains(after)).unwrap();
         let y = from + lines[from..].iter().position(|line| line.contains(word)).unwrap();
         (lines[y].split(word).next().unwrap().chars().count() as u16, y as u16)
     };
-    let click = |model: &mut AppState, at: (u16, u16)| update(model, Message::Click(at.0, at.1), &snapshot);
+    let click = |model: &mut App, at: (u16, u16)| update(model, Message::Click(at.0, at.1), &snapshot);
     let at = place(&model, "Client", "Address");
     click(&mut model, at);
-    assert_eq!(model.peer_sort, PeerSort::Client);
+    assert_eq!(model.state.peer_sort, PeerSort::Client);
     click(&mut model, at);
-    assert!(model.peer_reverse);
+    assert!(model.state.peer_reverse);
     click(&mut model, (10, at.1 + 2));
-    assert_eq!(model.peer, model.peer_keys.get(1).copied());
+    assert_eq!(model.state.peer, model.state.peer_keys.get(1).copied());
     keys(&mut model, &snapshot, "4");
     let at = place(&model, "SHA512SUMS", "Priority");
     click(&mut model, at);
-    assert_eq!(model.cursor[Tab::Files as usize], 5);
+    assert_eq!(model.state.cursor[Tab::Files as usize], 5);
     let at = place(&model, "extra", "Priority");
     click(&mut model, at);
     click(&mut model, at);
-    assert_eq!(model.panes.tree.len(), 5, "a second click folds");
+    assert_eq!(model.state.panes.tree.len(), 5, "a second click folds");
     keys(&mut model, &snapshot, "2");
-    let before = model.panes.piece;
+    let before = model.state.panes.piece;
     let y = place(&model, "Pieces", "Pieces").1 + 4;
     let asked = click(&mut model, (20, y));
-    assert!(model.panes.piece.is_some() && model.panes.piece != before);
+    assert!(model.state.panes.piece.is_some() && model.state.panes.piece != before);
     assert!(format!("{asked:?}").contains("Inspect"));
-    let piece = model.panes.piece;
+    let piece = model.state.panes.piece;
     update(&mut model, Message::Wheel(20, y, 1), &snapshot);
-    assert_ne!(model.panes.piece, piece);
+    assert_ne!(model.state.panes.piece, piece);
     keys(&mut model, &snapshot, "1");
     let at = place(&model, "Address", "peers");
     click(&mut model, at);
-    assert_eq!(model.tab, Tab::Peers, "the busiest peers lead to all of them");
+    assert_eq!(model.state.tab, Tab::Peers, "the busiest peers lead to all of them");
 }
 
 #[test]
@@ -416,9 +417,9 @@ fn the_graph_shows_the_chosen_torrent_or_all() {
         update(&mut model, Message::Tick(Duration::from_secs(second)), &snapshot);
     }
     assert!(shown(&model, &snapshot).contains("this torrent"));
-    let of_one = model.panes.rates.get(TorrentId(1)).unwrap().most(Span::Minute).0;
-    assert_eq!((of_one, model.history.most(Span::Minute).0), (snapshot.torrents[0].1.down, snapshot.down));
-    assert!(model.panes.rates.get(TorrentId(5)).is_none(), "what never moved has no history");
+    let of_one = model.state.panes.rates.get(TorrentId(1)).unwrap().most(Span::Minute).0;
+    assert_eq!((of_one, model.state.history.most(Span::Minute).0), (snapshot.torrents[0].1.down, snapshot.down));
+    assert!(model.state.panes.rates.get(TorrentId(5)).is_none(), "what never moved has no history");
     for (pressed, words) in [("r", "-5 min"), ("r", "-1 h"), ("r", "-1 min"), ("R", "all torrents")] {
         keys(&mut model, &snapshot, pressed);
         assert!(shown(&model, &snapshot).contains(words), "{words}");
@@ -570,7 +571,7 @@ fn no_key_of_the_panes_leaves_ascii() {
     for (width, height) in SIZES {
         for pressed in ["Tab Down Enter", "2 Tab Down", "4 Tab Down Enter", "6 Tab Enter", "Space f", "z", "1 z"] {
             let mut model = model(width, height, ThemeName::Plain, &snapshot);
-            model.theme = Theme::new(ThemeName::Plain, true);
+            model.state.theme = Theme::new(ThemeName::Plain, true);
             for second in 1..100 {
                 update(&mut model, Message::Tick(Duration::from_secs(second)), &snapshot);
             }

@@ -16,7 +16,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use ttui::api::Snapshot;
-use ttui::ui::state::app::AppState;
+use ttui::ui::app::model::App;
 use ttui::ui::theme::style::ThemeName;
 
 use support::paint::{DARK, Ground, LIGHT, Picture, paint, read};
@@ -59,7 +59,7 @@ fn folder() -> PathBuf {
 }
 
 /// Three minutes of rates that end with those of the snapshot.
-fn history(model: &mut AppState, snapshot: &Snapshot) {
+fn history(model: &mut App, snapshot: &Snapshot) {
     let mut numbers = Numbers::new(3);
     let (mut down, mut up) = (0.2_f64, 0.4_f64);
     for second in 0..180_u64 {
@@ -67,12 +67,12 @@ fn history(model: &mut AppState, snapshot: &Snapshot) {
         down = (down + (1.0 - down) * 0.03 + wander(&mut numbers)).clamp(0.05, 1.12);
         up = (up + (0.9 - up) * 0.02 + wander(&mut numbers)).clamp(0.02, 1.2);
         let of = |rate: u64, share: f64| (rate as f64 * share) as u64;
-        model.history.note(Duration::from_secs(second), of(snapshot.down, down), of(snapshot.up, up));
+        model.state.history.note(Duration::from_secs(second), of(snapshot.down, down), of(snapshot.up, up));
         let mut then = snapshot.clone();
         for (_, view) in &mut then.torrents {
             (view.down, view.up) = (of(view.down, down), of(view.up, up));
         }
-        model.panes.rates.note(Duration::from_secs(second), &then);
+        model.state.panes.rates.note(Duration::from_secs(second), &then);
     }
 }
 

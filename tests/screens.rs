@@ -14,9 +14,14 @@ mod support {
 use std::time::Duration;
 
 use ttui::api::{DhtState, Snapshot, TorrentId};
+use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
-use ttui::ui::keys::bindings::{Action, KEYS, Key, KeyContext, Tab};
-use ttui::ui::state::app::{AppState, Dialog, Focus, Message};
+use ttui::ui::dialogs::dialog::Dialog;
+use ttui::ui::keys::action::{Action, AppAction, FileAction, TorrentAction, ViewAction};
+use ttui::ui::keys::bindings::KEYS;
+use ttui::ui::keys::context::{KeyContext, Tab};
+use ttui::ui::keys::key::Key;
+use ttui::ui::state::app::{Focus, Message};
 use ttui::ui::theme::style::ThemeName;
 
 use support::screen::{draw, keys, model, screen, text};
@@ -132,7 +137,7 @@ fn keys_ask_the_engine_for_what_they_say() {
         for (command, start) in commands.iter().zip(*expected) {
             assert!(command.starts_with(start), "{pressed}: {commands:?}");
         }
-        assert!(!model.quit, "{pressed}");
+        assert!(!model.state.quit, "{pressed}");
     }
 }
 
@@ -150,23 +155,25 @@ fn no_key_is_without_effect() {
             }
         };
         before += match binding.act {
-            Action::NextMatch | Action::PreviousMatch => " / i s o Enter",
-            Action::SuperSeed => " Up",
-            Action::ToggleFolder | Action::ResetFilePriority => " Up",
-            Action::PieceLeft => " Right Right",
-            Action::Close => " z",
-            Action::Tab(Tab::Peers) => " 1",
+            Action::View(ViewAction::NextMatch | ViewAction::PreviousMatch) => " / i s o Enter",
+            Action::Torrent(TorrentAction::SuperSeed) => " Up",
+            Action::File(FileAction::ToggleFolder | FileAction::ResetPriority) => " Up",
+            Action::View(ViewAction::PieceLeft) => " Right Right",
+            Action::App(AppAction::Close) => " z",
+            Action::View(ViewAction::Tab(Tab::Peers)) => " 1",
             _ => "",
         };
-        for key in binding.keys {
+        for key in binding.all_keys() {
             let mut model = model(80, 24, ThemeName::Dark, &snapshot);
             keys(&mut model, &snapshot, &before);
-            model.outbox.clear();
-            let seen = |model: &AppState| draw(model, &snapshot);
-            let (was, shape) = (seen(&model), (model.panes.piece, model.panes.span, model.panes.graph_all));
-            let asked = update(&mut model, Message::Key(*key), &snapshot);
-            let other = was != seen(&model) || shape != (model.panes.piece, model.panes.span, model.panes.graph_all);
-            let told = !asked.is_empty() || !model.outbox.is_empty() || model.quit || model.redraw;
+            model.state.outbox.clear();
+            let seen = |model: &App| draw(model, &snapshot);
+            let (was, shape) =
+                (seen(&model), (model.state.panes.piece, model.state.panes.span, model.state.panes.graph_all));
+            let asked = update(&mut model, Message::Key(key), &snapshot);
+            let other = was != seen(&model)
+                || shape != (model.state.panes.piece, model.state.panes.span, model.state.panes.graph_all);
+            let told = !asked.is_empty() || !model.state.outbox.is_empty() || model.state.quit || model.state.redraw;
             assert!(other || told, "{key:?} for {:?} in {:?}", binding.act, binding.place);
         }
     }
@@ -194,7 +201,7 @@ fn quitting_asks_only_while_something_is_unfinished() {
     for (snapshot, pressed, quits) in stories {
         let mut model = model(80, 24, ThemeName::Dark, &snapshot);
         keys(&mut model, &snapshot, pressed);
-        assert_eq!(model.quit, quits, "{pressed} with {} torrents", snapshot.torrents.len());
+        assert_eq!(model.state.quit, quits, "{pressed} with {} torrents", snapshot.torrents.len());
     }
 }
 
@@ -203,7 +210,7 @@ fn esc_takes_back_one_thing_at_a_time_and_never_quits() {
     let snapshot = busy();
     let mut model = model(80, 24, ThemeName::Dark, &snapshot);
     keys(&mut model, &snapshot, "/ d e Enter Tab z ?");
-    let state = |m: &AppState| (m.dialogs.len(), m.zoom, m.filter.is_empty(), m.pane);
+    let state = |m: &App| (m.dialogs.len(), m.state.zoom, m.state.filter.is_empty(), m.state.pane);
     assert_eq!(state(&model), (1, true, false, Focus::Detail));
     let mut seen = Vec::new();
     for _ in 0..5 {
@@ -213,7 +220,7 @@ fn esc_takes_back_one_thing_at_a_time_and_never_quits() {
     let list = (0, false, true, Focus::List);
     assert_eq!(seen[..2], [(0, true, false, Focus::Detail), (0, false, false, Focus::Detail)]);
     assert_eq!(seen[2..], [(0, false, true, Focus::Detail), list, list]);
-    assert!(!model.quit);
+    assert!(!model.state.quit);
 }
 
 #[test]
@@ -221,7 +228,7 @@ fn a_paste_is_never_taken_as_keys() {
     let snapshot = busy();
     let mut model = model(80, 24, ThemeName::Dark, &snapshot);
     let commands = update(&mut model, Message::Paste("q\r\nd\x1b[A\n\n  ~/three.torrent  \n".into()), &snapshot);
-    assert!(commands.is_empty() && !model.quit);
+    assert!(commands.is_empty() && !model.state.quit);
     let asked = keys(&mut model, &snapshot, "Enter");
     let asked: Vec<String> = asked.iter().map(|command| format!("{command:?}")).collect();
     assert_eq!(asked.len(), 3, "{asked:?}");
@@ -255,16 +262,16 @@ fn the_choice_stays_with_the_torrent_and_moves_on_when_it_goes() {
     let mut snapshot = busy();
     let mut model = model(80, 24, ThemeName::Dark, &snapshot);
     keys(&mut model, &snapshot, "Down Down");
-    assert_eq!(model.selected, Some(TorrentId(3)));
+    assert_eq!(model.state.selected, Some(TorrentId(3)));
     snapshot.torrents.remove(0);
     assert!(update(&mut model, Message::Snapshot, &snapshot).is_empty(), "the same is chosen: nothing to ask");
-    assert_eq!(model.selected, Some(TorrentId(3)));
+    assert_eq!(model.state.selected, Some(TorrentId(3)));
     snapshot.torrents.remove(1);
     update(&mut model, Message::Snapshot, &snapshot);
-    assert_eq!(model.selected, Some(TorrentId(4)), "the one that follows");
+    assert_eq!(model.state.selected, Some(TorrentId(4)), "the one that follows");
     snapshot.torrents.clear();
     update(&mut model, Message::Snapshot, &snapshot);
-    assert_eq!(model.selected, None);
+    assert_eq!(model.state.selected, None);
 }
 
 #[test]
@@ -288,11 +295,11 @@ fn what_was_just_added_is_chosen() {
     let snapshot = busy();
     update(&mut model, Message::Added(TorrentId(6)), &empty());
     update(&mut model, Message::Snapshot, &snapshot);
-    assert_eq!(model.selected, Some(TorrentId(6)));
+    assert_eq!(model.state.selected, Some(TorrentId(6)));
     // One that the engine knew from an earlier run is not.
     update(&mut model, Message::Added(TorrentId(2)), &snapshot);
     update(&mut model, Message::Snapshot, &snapshot);
-    assert_eq!(model.selected, Some(TorrentId(6)));
+    assert_eq!(model.state.selected, Some(TorrentId(6)));
 }
 
 #[test]
@@ -333,17 +340,17 @@ fn what_a_torrent_says_is_said_with_its_name() {
 fn nothing_is_drawn_when_nothing_changed() {
     let snapshot = empty();
     let mut model = model(80, 24, ThemeName::Dark, &snapshot);
-    model.dirty = false;
+    model.state.dirty = false;
     for second in 1..20 {
         update(&mut model, Message::Tick(Duration::from_secs(second)), &snapshot);
-        assert!(!model.dirty, "second {second}");
+        assert!(!model.state.dirty, "second {second}");
     }
     update(&mut model, Message::Notice(None, "hello".into()), &snapshot);
-    model.dirty = false;
+    model.state.dirty = false;
     update(&mut model, Message::Tick(Duration::from_secs(21)), &snapshot);
-    assert!(!model.dirty);
+    assert!(!model.state.dirty);
     update(&mut model, Message::Tick(Duration::from_secs(40)), &snapshot);
-    assert!(model.dirty && model.notice.is_none(), "the notice goes");
+    assert!(model.state.dirty && model.state.notice.is_none(), "the notice goes");
 }
 
 #[test]
@@ -353,16 +360,16 @@ fn the_mouse_chooses_what_it_points_at() {
     let shown = text(&draw(&model, &snapshot));
     let row = |word: &str| shown.lines().position(|line| line.contains(word)).unwrap() as u16;
     update(&mut model, Message::Click(10, row("backup-2026")), &snapshot);
-    assert_eq!(model.selected, Some(TorrentId(3)));
+    assert_eq!(model.state.selected, Some(TorrentId(3)));
     let tabs = shown.lines().nth(usize::from(row("4 Files"))).unwrap();
     let column = tabs.split("Files").next().unwrap().chars().count() as u16;
     update(&mut model, Message::Click(column, row("4 Files")), &snapshot);
-    assert_eq!((model.tab, model.pane), (Tab::Files, Focus::Detail));
+    assert_eq!((model.state.tab, model.state.pane), (Tab::Files, Focus::Detail));
     update(&mut model, Message::Wheel(10, 4, -1), &snapshot);
-    assert_eq!(model.selected, Some(TorrentId(2)));
-    assert_eq!(model.pane, Focus::Detail, "the wheel does not take the keys");
+    assert_eq!(model.state.selected, Some(TorrentId(2)));
+    assert_eq!(model.state.pane, Focus::Detail, "the wheel does not take the keys");
     update(&mut model, Message::Click(5, 1), &snapshot);
-    assert_eq!(model.sort, ttui::ui::state::app::Sort::Name);
+    assert_eq!(model.state.sort, ttui::ui::state::app::Sort::Name);
 }
 
 /// No size, key, tab or dialog makes it panic or leaves the screen blank.
@@ -381,7 +388,7 @@ fn a_thousand_resizes_and_keys() {
                 update(&mut model, Message::Key(key), snapshot);
             }
             update(&mut model, Message::Click(numbers.below(220) as u16, numbers.below(60) as u16), snapshot);
-            model.quit = false;
+            model.state.quit = false;
             let shown = text(&draw(&model, snapshot));
             assert!(shown.chars().any(|c| !c.is_whitespace()), "blank at {width}x{height}");
         }
@@ -394,7 +401,7 @@ fn ascii_is_ascii() {
     for (width, height) in SIZES {
         for pressed in ["1", "2", "3", "4", "5", "6", "?", "d", "a"] {
             let mut model = model(width, height, ThemeName::Plain, &snapshot);
-            model.theme = ttui::ui::theme::style::Theme::new(ThemeName::Plain, true);
+            model.state.theme = ttui::ui::theme::style::Theme::new(ThemeName::Plain, true);
             keys(&mut model, &snapshot, pressed);
             let shown = text(&draw(&model, &snapshot));
             assert!(shown.is_ascii(), "{pressed} at {width}x{height}:\n{shown}");

@@ -18,7 +18,8 @@ use proptest::prelude::*;
 
 use ttui::api::{FileRow, Priority, Snapshot, TorrentId, TorrentPreview};
 use ttui::ui::app::update::update;
-use ttui::ui::keys::bindings::{KEYS, Key};
+use ttui::ui::keys::bindings::KEYS;
+use ttui::ui::keys::key::Key;
 use ttui::ui::state::app::Message;
 use ttui::ui::theme::style::{Theme, ThemeName};
 use ttui::ui::widgets::path_input::{DirListing, Entry};
@@ -100,7 +101,7 @@ proptest! {
         let worlds: [Snapshot; 6] = [empty(), busy(), many, world(vec![seed("alone")]), Snapshot::default(), busy()];
         let mut snapshot = &worlds[1];
         let mut model = model(start.0, start.1, theme, snapshot);
-        model.theme = Theme::new(theme, ascii);
+        model.state.theme = Theme::new(theme, ascii);
         for gust in storm {
             match gust {
                 Gust::World(at) => {
@@ -111,9 +112,9 @@ proptest! {
                     update(&mut model, msg, snapshot);
                 }
             }
-            model.quit = false;
+            model.state.quit = false;
             let shown = draw(&model, snapshot);
-            let (width, height) = model.size;
+            let (width, height) = model.state.size;
             // In four cells and more there is something to be read.
             prop_assert!(width < 4 || height == 0 || !text(&shown).trim().is_empty(), "blank at {width}x{height}");
         }

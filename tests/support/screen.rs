@@ -5,23 +5,24 @@ use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
 use ttui::api::{Command, Snapshot};
+use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
 use ttui::ui::app::view::view;
-use ttui::ui::keys::bindings::Key;
-use ttui::ui::state::app::{AppState, Message};
+use ttui::ui::keys::key::Key;
+use ttui::ui::state::app::Message;
 use ttui::ui::theme::style::ThemeName;
 
 /// A model that has seen this snapshot.
-pub fn model(width: u16, height: u16, theme: ThemeName, snapshot: &Snapshot) -> AppState {
-    let mut model = AppState::new((width, height), theme, false);
-    model.home = Some("/data/me".into());
+pub fn model(width: u16, height: u16, theme: ThemeName, snapshot: &Snapshot) -> App {
+    let mut model = App::new((width, height), theme, false);
+    model.state.home = Some("/data/me".into());
     update(&mut model, Message::Snapshot, snapshot);
     model
 }
 
 /// The cells of a screen.
-pub fn draw(model: &AppState, snapshot: &Snapshot) -> Buffer {
-    let (width, height) = model.size;
+pub fn draw(model: &App, snapshot: &Snapshot) -> Buffer {
+    let (width, height) = model.state.size;
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| view(model, snapshot, frame)).unwrap();
     terminal.backend().buffer().clone()
@@ -50,7 +51,7 @@ pub fn screen(width: u16, height: u16, snapshot: &Snapshot) -> String {
 }
 
 /// Presses keys, written with spaces between; returns what the engine is asked to do.
-pub fn keys(model: &mut AppState, snapshot: &Snapshot, keys: &str) -> Vec<Command> {
+pub fn keys(model: &mut App, snapshot: &Snapshot, keys: &str) -> Vec<Command> {
     let mut commands = Vec::new();
     for word in keys.split(' ') {
         let key = match word {

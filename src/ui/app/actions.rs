@@ -1,103 +1,167 @@
-//! Key actions of the panes: each pane handles its own, the others apply to the marked torrents or the selected one.
+//! Performs the actions of key bindings. Each group of actions has one handler, which knows all of its actions.
 
-use crate::api::{Command, FileRow, PeerKey, Priority, Snapshot, TorrentCommand};
-use crate::ui::app::{navigation, torrent_actions};
-use crate::ui::keys::bindings::{Action, Tab};
+use crate::api::{Command, FileRow, PeerKey, Priority, Snapshot, State, TorrentCommand, TorrentView};
+use crate::ui::app::model::App;
+use crate::ui::app::{dialog_actions, navigation, torrent_actions};
+use crate::ui::dialogs::add::AddDialog;
+use crate::ui::dialogs::dialog::Dialog;
+use crate::ui::dialogs::help::Help;
+use crate::ui::dialogs::prompt::PromptKind;
+use crate::ui::keys::action::{Action, AppAction, FileAction, PeerAction, TrackerAction, ViewAction};
+use crate::ui::keys::context::Tab;
 use crate::ui::panes::{files, trackers};
-use crate::ui::state::app::AppState;
+use crate::ui::state::app::{AppState, Focus};
+use crate::ui::state::detail::StateFilter;
+use crate::ui::widgets::text_input::TextInput;
 
-/// Performs an action of the panes; returns `false` if the action is not one of theirs.
-pub fn act(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) -> bool {
-    match act {
-        Action::Up => navigation::step(model, -1, snapshot),
-        Action::Down => navigation::step(model, 1, snapshot),
-        Action::PageUp | Action::HalfUp | Action::PageDown | Action::HalfDown => navigation::page(model, act, snapshot),
-        Action::First => navigation::step(model, i64::MIN / 2, snapshot),
-        Action::Last => navigation::step(model, i64::MAX / 2, snapshot),
-        Action::NextMatch => navigation::next_match(model, true, snapshot),
-        Action::PreviousMatch => navigation::next_match(model, false, snapshot),
-        Action::Sort | Action::Reverse => navigation::cycle_sort(model, act, snapshot),
-        Action::PieceLeft => navigation::step_piece(model, -1, snapshot),
-        Action::PieceRight => navigation::step_piece(model, 1, snapshot),
-        Action::Mark => model.toggle_mark(snapshot),
-        Action::MarkAll => model.toggle_all_marks(snapshot),
-        Action::StateFilter => {
-            model.panes.only = model.panes.only.next();
-            model.refresh_rows(snapshot, true);
-        }
-        Action::PauseAll => torrent_actions::pause_all(model, snapshot, commands),
-        Action::PeerOpen => model.toggle_peer_detail(snapshot),
-        Action::Ban | Action::Kick => of_peer(model, act, commands),
-        Action::LogScope => {
-            model.panes.log_all = !model.panes.log_all;
-            model.cursor[Tab::Log as usize] = 0;
-        }
-        Action::GraphSpan => {
-            model.panes.span = model.panes.span.next();
-            model.notify(&format!("rates of the last {}", model.panes.span.word()));
-        }
-        Action::GraphScope => {
-            model.panes.graph_all = !model.panes.graph_all;
-            let whose = if model.panes.graph_all { "all torrents" } else { "the selected torrent" };
-            model.notify(&format!("rates of {whose}"));
-        }
-        Action::HideNames => {
-            let mut hidden = std::mem::take(&mut model.panes.hidden);
-            hidden.toggle(snapshot);
-            model.panes.hidden = hidden;
-            let said = if model.panes.hidden.on() { "names are hidden" } else { "names are shown" };
-            model.notify(said);
-        }
-        act => {
-            return torrent_actions::act(model, act, snapshot, commands)
-                || on_file(model, act, snapshot, commands)
-                || on_tracker(model, act, snapshot, commands);
-        }
+/// Performs the action of a key binding.
+pub fn perform(app: &mut App, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+    match action {
+        Action::App(action) => on_app(app, action, snapshot),
+        Action::Nav(action) => navigation::navigate(&mut app.state, action, snapshot),
+        Action::View(action) => on_view(&mut app.state, action, snapshot, commands),
+        Action::Torrent(action) => torrent_actions::perform(app, action, snapshot, commands),
+        Action::Peer(action) => on_peer(app, action, snapshot, commands),
+        Action::File(action) => on_file(app, action, snapshot, commands),
+        Action::Tracker(action) => on_tracker(app, action, snapshot, commands),
+        // Bound in dialogs and text fields only.
+        Action::Dialog(_) | Action::Edit(_) => {}
     }
-    true
 }
 
-/// Performs an action on the selected peer.
-fn of_peer(model: &mut AppState, act: Action, commands: &mut Vec<Command>) {
-    let (Some(id), Some(key)) = (model.selected, model.peer) else {
-        model.notify("select a peer with the arrow keys first");
+fn on_app(app: &mut App, action: AppAction, snapshot: &Snapshot) {
+    match action {
+        AppAction::Close => close(&mut app.state, snapshot),
+        AppAction::Quit => quit(app, snapshot),
+        AppAction::QuitNow => app.state.quit = true,
+        AppAction::Add => app.dialogs.push(Dialog::Add(Box::new(AddDialog::new()))),
+        AppAction::Create => app.dialogs.push(Dialog::Create(Box::default())),
+        AppAction::Palette => dialog_actions::open_palette(app),
+        AppAction::Settings => app.dialogs.push(Dialog::Settings(Box::default())),
+        AppAction::Help => app.dialogs.push(Dialog::Help(Help::default())),
+    }
+}
+
+fn quit(app: &mut App, snapshot: &Snapshot) {
+    let state = &mut app.state;
+    if state.zoom || !state.filter.is_empty() || state.shows_peer_detail() {
+        close(state, snapshot);
         return;
+    }
+    // The size of a magnet link without metadata is unknown.
+    let unfinished = |view: &TorrentView| match view.state {
+        State::Paused | State::Error => false,
+        State::Metadata => true,
+        _ => view.done < view.wanted,
     };
-    let (wish, said) = match act {
-        Action::Ban => (TorrentCommand::Ban(PeerKey(key)), "banning the selected peer"),
-        _ => (TorrentCommand::Kick(PeerKey(key)), "disconnecting the selected peer"),
-    };
-    commands.push(Command::Torrent(id, wish));
-    model.notify(said);
+    let unfinished = snapshot.torrents.iter().filter(|(_, view)| unfinished(view)).count();
+    if unfinished == 0 {
+        state.quit = true;
+    } else {
+        app.dialogs.push(Dialog::Quit { unfinished });
+    }
 }
 
-/// Performs an action on the selected file or directory; returns `false` if the action is not about files.
-fn on_file(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) -> bool {
-    let row = model.cursor[Tab::Files as usize];
-    if act == Action::ToggleFolder {
-        model.cursor[Tab::Files as usize] = model.panes.tree.fold(row);
-        return true;
+/// Closes or clears one thing: an open peer, the zoom, a filter, the marks, the pane focus.
+fn close(state: &mut AppState, snapshot: &Snapshot) {
+    if state.shows_peer_detail() {
+        state.panes.open = None;
+    } else if state.zoom {
+        state.zoom = false;
+    } else if !state.filter.is_empty() {
+        state.filter = TextInput::default();
+    } else if state.panes.only != StateFilter::All {
+        state.panes.only = StateFilter::All;
+    } else if !state.panes.marks.is_empty() {
+        state.panes.marks.clear();
+    } else {
+        state.pane = Focus::List;
     }
-    if !matches!(
-        act,
-        Action::ToggleFile | Action::RaiseFilePriority | Action::LowerFilePriority | Action::ResetFilePriority
-    ) {
-        return false;
+    state.refresh_rows(snapshot, false);
+}
+
+fn on_view(state: &mut AppState, action: ViewAction, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+    match action {
+        ViewAction::Pane => state.pane = if state.pane == Focus::List { Focus::Detail } else { Focus::List },
+        ViewAction::Tab(tab) => state.tab = tab,
+        ViewAction::TabRight => state.tab = state.tab.step(1),
+        ViewAction::TabLeft => state.tab = state.tab.step(Tab::ALL.len() - 1),
+        ViewAction::Zoom => state.zoom = !state.zoom,
+        ViewAction::Filter => (state.filtering, state.pane) = (true, Focus::List),
+        ViewAction::NextMatch => navigation::next_match(state, true, snapshot),
+        ViewAction::PreviousMatch => navigation::next_match(state, false, snapshot),
+        ViewAction::StateFilter => {
+            state.panes.only = state.panes.only.next();
+            state.refresh_rows(snapshot, true);
+        }
+        ViewAction::Sort => navigation::cycle_sort(state, snapshot),
+        ViewAction::Reverse => navigation::reverse_sort(state, snapshot),
+        ViewAction::PieceLeft => navigation::step_piece(state, -1, snapshot),
+        ViewAction::PieceRight => navigation::step_piece(state, 1, snapshot),
+        ViewAction::LogScope => {
+            state.panes.log_all = !state.panes.log_all;
+            state.cursor[Tab::Log as usize] = 0;
+        }
+        ViewAction::GraphSpan => {
+            state.panes.span = state.panes.span.next();
+            state.notify(&format!("rates of the last {}", state.panes.span.word()));
+        }
+        ViewAction::GraphScope => {
+            state.panes.graph_all = !state.panes.graph_all;
+            let whose = if state.panes.graph_all { "all torrents" } else { "the selected torrent" };
+            state.notify(&format!("rates of {whose}"));
+        }
+        ViewAction::HideNames => {
+            state.panes.hidden.toggle(snapshot);
+            state.notify(if state.panes.hidden.on() { "names are hidden" } else { "names are shown" });
+        }
+        ViewAction::Theme => dialog_actions::next_theme(state, commands),
+        ViewAction::Redraw => state.redraw = true,
     }
-    let (Some(id), Some(detail)) = (model.selected, model.detail(snapshot)) else { return true };
+}
+
+fn on_peer(app: &mut App, action: PeerAction, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+    let state = &mut app.state;
+    let chosen = state.selected.zip(state.peer);
+    let (command, text) = match (action, chosen) {
+        (PeerAction::Open, _) => return state.toggle_peer_detail(snapshot),
+        (PeerAction::Add, _) => return dialog_actions::ask(app, PromptKind::Peers, snapshot),
+        (PeerAction::Ban | PeerAction::Kick, None) => {
+            return state.notify("select a peer with the arrow keys first");
+        }
+        (PeerAction::Ban, Some((_, key))) => (TorrentCommand::Ban(PeerKey(key)), "banning the selected peer"),
+        (PeerAction::Kick, Some((_, key))) => (TorrentCommand::Kick(PeerKey(key)), "disconnecting the selected peer"),
+    };
+    commands.extend(chosen.map(|(id, _)| Command::Torrent(id, command)));
+    state.notify(text);
+}
+
+fn on_file(app: &mut App, action: FileAction, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+    let state = &mut app.state;
+    let row = state.cursor[Tab::Files as usize];
+    let (Some(id), Some(detail)) = (state.selected, state.detail(snapshot)) else { return };
     let files: Vec<&FileRow> =
-        model.panes.tree.files_in(row).into_iter().filter_map(|at| detail.files.get(at)).collect();
+        state.panes.tree.files_in(row).into_iter().filter_map(|at| detail.files.get(at)).collect();
     let all_wanted = files.iter().all(|file| file.priority != Priority::Skip);
-    let next = |now: Priority| match (act, now) {
-        (Action::ToggleFile, _) if all_wanted => Priority::Skip,
-        (Action::ToggleFile, Priority::Skip) | (Action::ResetFilePriority, _) => Priority::Normal,
-        (Action::RaiseFilePriority, Priority::Skip) => Priority::Low,
-        (Action::RaiseFilePriority, Priority::Low) => Priority::Normal,
-        (Action::RaiseFilePriority, _) => Priority::High,
-        (Action::LowerFilePriority, Priority::High) => Priority::Normal,
-        (Action::LowerFilePriority, Priority::Normal) => Priority::Low,
-        (Action::LowerFilePriority, _) => Priority::Skip,
-        (_, now) => now,
+    let next: fn(Priority) -> Priority = match action {
+        FileAction::ToggleFolder => {
+            state.cursor[Tab::Files as usize] = state.panes.tree.fold(row);
+            return;
+        }
+        FileAction::Glob => return dialog_actions::ask(app, PromptKind::Glob, snapshot),
+        FileAction::Toggle if all_wanted => |_| Priority::Skip,
+        FileAction::Toggle => |now| if now == Priority::Skip { Priority::Normal } else { now },
+        FileAction::ResetPriority => |_| Priority::Normal,
+        FileAction::RaisePriority => |now| match now {
+            Priority::Skip => Priority::Low,
+            Priority::Low => Priority::Normal,
+            Priority::Normal | Priority::High => Priority::High,
+        },
+        FileAction::LowerPriority => |now| match now {
+            Priority::High => Priority::Normal,
+            Priority::Normal => Priority::Low,
+            Priority::Low | Priority::Skip => Priority::Skip,
+        },
     };
     let changed: Vec<(usize, Priority)> = files
         .iter()
@@ -105,7 +169,7 @@ fn on_file(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mu
         .map(|file| (file.index, next(file.priority)))
         .collect();
     let text = match changed.as_slice() {
-        [] if files.is_empty() => return true,
+        [] if files.is_empty() => return,
         [] => "no change".to_owned(),
         [(_, priority)] if files.len() == 1 => format!("priority: {}", files::word(Some(*priority))),
         several => format!("{} files changed", several.len()),
@@ -113,33 +177,27 @@ fn on_file(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mu
     if !changed.is_empty() {
         commands.push(Command::Torrent(id, TorrentCommand::Priority(changed)));
     }
-    model.notify(&text);
-    true
+    state.notify(&text);
 }
 
-/// Announces to the selected tracker; returns `false` for other actions.
-fn on_tracker(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) -> bool {
-    if act != Action::TrackerAnnounce {
-        return false;
+fn on_tracker(app: &mut App, action: TrackerAction, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+    match action {
+        TrackerAction::Announce => announce(&mut app.state, snapshot, commands),
+        TrackerAction::Add => dialog_actions::ask(app, PromptKind::Tracker, snapshot),
+        TrackerAction::Remove => dialog_actions::confirm_remove_tracker(app, snapshot),
     }
+}
+
+/// Announces to the selected tracker, or to all if another peer source is selected.
+fn announce(state: &mut AppState, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     // The URL is shown as privacy mode allows.
-    let shown = model.panes.hidden.shown(snapshot);
-    let (Some(id), Some(detail)) = (model.selected, model.detail(shown)) else { return true };
-    let (tracker, text) = match detail.trackers.get(model.cursor[Tab::Trackers as usize]) {
+    let shown = state.panes.hidden.shown(snapshot);
+    let (Some(id), Some(detail)) = (state.selected, state.detail(shown)) else { return };
+    let (tracker, text) = match detail.trackers.get(state.cursor[Tab::Trackers as usize]) {
         Some(row) => (Some(row.index), format!("announcing to {}", row.url)),
         None if trackers::len(detail) > 0 => (None, "announcing to all trackers".to_owned()),
-        None => return true,
+        None => return,
     };
     commands.push(Command::Torrent(id, TorrentCommand::Announce(tracker)));
-    model.notify(&text);
-    true
-}
-
-/// Closes or clears one thing in the panes; returns `false` if there is nothing to close.
-pub fn close(model: &mut AppState) -> bool {
-    let shown = model.shows_peer_detail();
-    if shown {
-        model.panes.open = None;
-    }
-    shown
+    state.notify(&text);
 }

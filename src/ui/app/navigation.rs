@@ -3,9 +3,10 @@
 use ratatui::layout::{Position, Rect};
 
 use crate::api::Snapshot;
-use crate::ui::keys::bindings::{Action, Tab};
+use crate::ui::keys::action::{Action, NavAction, TorrentAction, ViewAction};
+use crate::ui::keys::context::Tab;
 use crate::ui::panes::{peers, pieces, torrents};
-use crate::ui::state::app::{AppState, Dialog, Focus};
+use crate::ui::state::app::{AppState, Focus};
 use crate::ui::state::layout::{Regions, regions};
 use crate::ui::widgets::{piece_map, tab_bar};
 
@@ -22,16 +23,25 @@ fn moved(from: usize, by: i64, count: usize) -> usize {
     usize::try_from(from.saturating_add(by).clamp(0, last)).unwrap_or(0)
 }
 
-/// Moves the selection of the focused pane by a page or half a page.
-pub fn page(model: &mut AppState, act: Action, snapshot: &Snapshot) {
+/// Moves the selection of the focused pane.
+pub fn navigate(model: &mut AppState, action: NavAction, snapshot: &Snapshot) {
     let r = screen(model, snapshot);
     let page = if model.pane == Focus::List { torrents::height(&r) } else { peers::height(r.pane) };
     let page = i64::try_from(page).unwrap_or(1).max(2);
-    let length = if matches!(act, Action::PageUp | Action::PageDown) { page } else { page / 2 };
-    step(model, if matches!(act, Action::PageUp | Action::HalfUp) { -length } else { length }, snapshot);
+    let rows = match action {
+        NavAction::Up => -1,
+        NavAction::Down => 1,
+        NavAction::PageUp => -page,
+        NavAction::PageDown => page,
+        NavAction::HalfUp => -page / 2,
+        NavAction::HalfDown => page / 2,
+        NavAction::First => i64::MIN / 2,
+        NavAction::Last => i64::MAX / 2,
+    };
+    step(model, rows, snapshot);
 }
 
-/// Moves the selection of the focused pane.
+/// Moves the selection of the focused pane by a number of rows.
 pub fn step(model: &mut AppState, by: i64, snapshot: &Snapshot) {
     if model.pane == Focus::List {
         if !model.rows.is_empty() {
@@ -80,7 +90,7 @@ pub fn step_piece(model: &mut AppState, by: i64, snapshot: &Snapshot) {
 /// Selects the next or previous row that the filter matches, cyclically.
 pub fn next_match(model: &mut AppState, forward: bool, snapshot: &Snapshot) {
     if model.filter.is_empty() {
-        let key = model.keymap.shown(Action::Filter).to_owned();
+        let key = model.keymap.shown(Action::View(ViewAction::Filter)).to_owned();
         model.notify(&format!("no search text: press {key} to search"));
         return;
     }
@@ -96,33 +106,39 @@ pub fn next_match(model: &mut AppState, forward: bool, snapshot: &Snapshot) {
     model.selected = snapshot.torrents.get(model.rows[row]).map(|(id, _)| *id);
 }
 
-/// Sorts the focused list by the next column, or reverses its order.
-pub fn cycle_sort(model: &mut AppState, act: Action, snapshot: &Snapshot) {
+/// Returns whether the list that sorting applies to is the one of the peers.
+fn sorts_peers(model: &AppState) -> bool {
+    model.pane == Focus::Detail && model.tab == Tab::Peers
+}
+
+/// Sorts the focused list by the next column.
+pub fn cycle_sort(model: &mut AppState, snapshot: &Snapshot) {
     let r = screen(model, snapshot);
-    let of_peers = model.pane == Focus::Detail && model.tab == Tab::Peers;
-    match (act, of_peers) {
-        (Action::Reverse, true) => model.peer_reverse = !model.peer_reverse,
-        (Action::Reverse, false) => model.reverse = !model.reverse,
-        (_, true) => {
-            model.peer_sort = after(&peers::sorts(r.pane), model.peer_sort);
-            model.peer_reverse = false;
-        }
-        (_, false) => {
-            model.sort = after(&torrents::sorts(&r), model.sort);
-            model.reverse = false;
-        }
+    if sorts_peers(model) {
+        model.peer_sort = next_cyclic(&peers::sorts(r.pane), model.peer_sort);
+        model.peer_reverse = false;
+    } else {
+        model.sort = next_cyclic(&torrents::sorts(&r), model.sort);
+        model.reverse = false;
     }
     model.refresh_rows(snapshot, true);
 }
 
+/// Reverses the order of the focused list.
+pub fn reverse_sort(model: &mut AppState, snapshot: &Snapshot) {
+    let reverse = if sorts_peers(model) { &mut model.peer_reverse } else { &mut model.reverse };
+    *reverse = !*reverse;
+    model.refresh_rows(snapshot, true);
+}
+
 /// Returns the element after `now`, cyclically.
-fn after<T: Copy + PartialEq + Default>(all: &[T], now: T) -> T {
+fn next_cyclic<T: Copy + PartialEq + Default>(all: &[T], now: T) -> T {
     let at = all.iter().position(|one| *one == now).map_or(0, |at| at + 1);
     all.get(at % all.len().max(1)).copied().unwrap_or_default()
 }
 
-/// Handles a left click on a cell while no dialog is open.
-pub fn click(model: &mut AppState, x: u16, y: u16, snapshot: &Snapshot) {
+/// Handles a left click on a cell while no dialog is open. Returns the action that a button performs.
+pub fn click(model: &mut AppState, x: u16, y: u16, snapshot: &Snapshot) -> Option<Action> {
     let r = screen(model, snapshot);
     let at = Position::new(x, y);
     if r.list.contains(at) {
@@ -133,7 +149,7 @@ pub fn click(model: &mut AppState, x: u16, y: u16, snapshot: &Snapshot) {
                 model.sort = sort;
                 model.refresh_rows(snapshot, true);
             }
-            return;
+            return None;
         }
         let row = model.top + usize::from(y - r.list.y - 1);
         if let Some((id, _)) = model.rows.get(row).and_then(|at| snapshot.torrents.get(*at)) {
@@ -152,9 +168,10 @@ pub fn click(model: &mut AppState, x: u16, y: u16, snapshot: &Snapshot) {
         model.tab = Tab::Peers;
     } else if r.graph.contains(at) {
         model.panes.span = model.panes.span.next();
-    } else if r.why.contains(at) && model.selected.is_some() {
-        model.dialogs.push(Dialog::Why(crate::ui::dialogs::dialog::ScrollState::default()));
+    } else if r.why.contains(at) {
+        return Some(Action::Torrent(TorrentAction::Why));
     }
+    None
 }
 
 /// Handles a left click in the detail pane.

@@ -2,10 +2,11 @@
 
 use crate::api::Created;
 use crate::config::Config;
+use crate::ui::app::model::App;
 use crate::ui::dialogs::create::CreateDialog;
+use crate::ui::dialogs::dialog::Dialog;
 use crate::ui::effect::NotifyProtocol;
 use crate::ui::keys::keymap::Keymap;
-use crate::ui::state::app::{AppState, Dialog};
 use crate::ui::state::settings::{UiSettings, values};
 use crate::ui::theme::style::{ColorDepth, Theme, ThemeName};
 
@@ -52,21 +53,21 @@ impl UiOptions {
         UiOptions { theme, keymap, options, faults, home, shared: None }
     }
 
-    /// Creates the initial UI state for a terminal of `size` (columns, rows).
+    /// Creates the initial model for a terminal of `size` (columns, rows).
     #[must_use]
-    pub fn model(self, size: (u16, u16)) -> AppState {
-        let mut model = AppState::new(size, self.theme.name, self.theme.ascii);
-        model.theme = self.theme;
-        model.keymap = self.keymap;
-        model.options = self.options;
-        model.home = self.home;
+    pub fn model(self, size: (u16, u16)) -> App {
+        let mut app = App::new(size, self.theme.name, self.theme.ascii);
+        app.state.theme = self.theme;
+        app.state.keymap = self.keymap;
+        app.state.options = self.options;
+        app.state.home = self.home;
         if let Some(made) = self.shared {
-            model.dialogs.push(Dialog::Create(Box::new(CreateDialog::made(made))));
+            app.dialogs.push(Dialog::Create(Box::new(CreateDialog::made(made))));
         }
         if !self.faults.is_empty() {
-            model.dialogs.push(Dialog::message("key bindings in the config", self.faults));
+            app.dialogs.push(Dialog::message("key bindings in the config", self.faults));
         }
-        model
+        app
     }
 }
 

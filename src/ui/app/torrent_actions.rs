@@ -1,74 +1,80 @@
-//! Key actions on torrents: on all marked ones, or on the selected one.
+//! Actions on torrents: on all marked ones, or on the selected one.
 
 use crate::api::{Command, Priority, QueueMove, Snapshot, State, TorrentCommand, TorrentId, TorrentView};
-use crate::ui::keys::bindings::Action;
+use crate::ui::app::dialog_actions;
+use crate::ui::app::model::App;
+use crate::ui::dialogs::prompt::PromptKind;
+use crate::ui::keys::action::TorrentAction;
 use crate::ui::state::app::{AppState, Sort, find};
 use crate::ui::text::format::rate_long;
+use crate::ui::text::labels;
 
-/// Performs an action on the target torrents; returns `false` if the action is not about torrents.
-pub fn act(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) -> bool {
-    if !matches!(
-        act,
-        Action::Pause
-            | Action::Verify
-            | Action::Announce
-            | Action::Sequential
-            | Action::SuperSeed
-            | Action::RaiseBandwidthPriority
-            | Action::LowerBandwidthPriority
-            | Action::QueueUp
-            | Action::QueueDown
-            | Action::LowerDownloadLimit
-            | Action::RaiseDownloadLimit
-            | Action::LowerUploadLimit
-            | Action::RaiseUploadLimit
-    ) {
-        return false;
-    }
-    let ids = model.targets(snapshot);
+/// Performs an action on torrents.
+pub fn perform(app: &mut App, action: TorrentAction, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+    let state = &mut app.state;
+    let ids = state.targets(snapshot);
     let views: Vec<(TorrentId, &TorrentView)> =
         ids.iter().filter_map(|id| find(snapshot, *id).map(|view| (*id, view))).collect();
-    if views.is_empty() {
-        return true;
-    }
-    let name = model.target_label(snapshot, &ids);
-    let said = match act {
-        Action::Pause => pause(&views, &name, commands),
-        Action::Verify => {
-            commands.extend(ids.iter().map(|id| Command::Torrent(*id, TorrentCommand::Verify)));
+    let name = state.target_label(snapshot, &ids);
+    let each = |command: TorrentCommand| ids.iter().map(move |id| Command::Torrent(*id, command.clone()));
+    let text = match action {
+        TorrentAction::Mark => return state.toggle_mark(snapshot),
+        TorrentAction::MarkAll => return state.toggle_all_marks(snapshot),
+        TorrentAction::PauseAll => pause_all(snapshot, commands),
+        _ if views.is_empty() => return,
+        TorrentAction::Pause => pause(&views, &name, commands),
+        TorrentAction::Verify => {
+            commands.extend(each(TorrentCommand::Verify));
             format!("verifying {name}")
         }
-        Action::Announce => {
-            commands.extend(ids.iter().map(|id| Command::Torrent(*id, TorrentCommand::Announce(None))));
+        TorrentAction::Announce => {
+            commands.extend(each(TorrentCommand::Announce(None)));
             format!("announcing to the trackers of {name}")
         }
-        Action::Sequential => {
+        TorrentAction::Sequential => {
             let on = !views.iter().all(|(_, view)| view.sequential);
-            commands.extend(ids.iter().map(|id| Command::Torrent(*id, TorrentCommand::Sequential(on))));
+            commands.extend(each(TorrentCommand::Sequential(on)));
             format!("{name}: {}", if on { "sequential download" } else { "rarest pieces first" })
         }
-        Action::SuperSeed => super_seed(&views, &name, commands),
-        Action::RaiseBandwidthPriority | Action::LowerBandwidthPriority => {
-            rank(&views, &name, act == Action::RaiseBandwidthPriority, commands)
-        }
-        Action::QueueUp | Action::QueueDown => queue(model, &ids, &name, act == Action::QueueUp, snapshot, commands),
-        act => limit(&views, &name, act, commands),
+        TorrentAction::SuperSeed => super_seed(&views, &name, commands),
+        TorrentAction::RaiseBandwidthPriority => change_priority(&views, &name, true, commands),
+        TorrentAction::LowerBandwidthPriority => change_priority(&views, &name, false, commands),
+        TorrentAction::QueueUp => queue(state, &ids, &name, true, snapshot, commands),
+        TorrentAction::QueueDown => queue(state, &ids, &name, false, snapshot, commands),
+        TorrentAction::LowerDownloadLimit => limit_download(&views, &name, true, commands),
+        TorrentAction::RaiseDownloadLimit => limit_download(&views, &name, false, commands),
+        TorrentAction::LowerUploadLimit => limit_upload(&views, &name, true, commands),
+        TorrentAction::RaiseUploadLimit => limit_upload(&views, &name, false, commands),
+        TorrentAction::CopyMagnet => return dialog_actions::copy_magnets(state, ids, snapshot, commands),
+        TorrentAction::OpenFolder => return open_folder(state, snapshot, commands),
+        TorrentAction::Remove => return dialog_actions::confirm_remove(app, ids),
+        TorrentAction::Move => return dialog_actions::ask(app, PromptKind::Move, snapshot),
+        TorrentAction::Export => return dialog_actions::ask(app, PromptKind::Export, snapshot),
+        TorrentAction::Overwrite => return dialog_actions::confirm_overwrite(app, snapshot),
+        TorrentAction::Why => return dialog_actions::explain(app),
     };
-    if !said.is_empty() {
-        model.notify(&said);
+    if !text.is_empty() {
+        state.notify(&text);
     }
-    true
 }
 
-const fn stopped(state: State) -> bool {
+fn open_folder(state: &mut AppState, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+    if let Some(id) = state.selected {
+        commands.push(Command::Open(id));
+        let name = state.target_label(snapshot, &[id]);
+        state.notify(&format!("opening the folder of {name}"));
+    }
+}
+
+const fn is_stopped(state: State) -> bool {
     matches!(state, State::Paused | State::Error)
 }
 
 /// Pauses the torrents; resumes them if none is running.
 fn pause(views: &[(TorrentId, &TorrentView)], name: &str, commands: &mut Vec<Command>) -> String {
-    let running = views.iter().any(|(_, view)| !stopped(view.state));
+    let running = views.iter().any(|(_, view)| !is_stopped(view.state));
     for (id, view) in views {
-        match (running, stopped(view.state)) {
+        match (running, is_stopped(view.state)) {
             (true, false) => commands.push(Command::Pause(*id)),
             (false, _) => commands.push(Command::Resume(*id)),
             (true, true) => {}
@@ -81,13 +87,12 @@ fn pause(views: &[(TorrentId, &TorrentView)], name: &str, commands: &mut Vec<Com
 }
 
 /// Pauses all torrents; resumes them if none is running.
-pub fn pause_all(model: &mut AppState, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+fn pause_all(snapshot: &Snapshot, commands: &mut Vec<Command>) -> String {
     let views: Vec<_> = snapshot.torrents.iter().map(|(id, view)| (*id, view)).collect();
-    let running = views.iter().any(|(_, view)| !stopped(view.state));
+    let running = views.iter().any(|(_, view)| !is_stopped(view.state));
     pause(&views, "all", commands);
-    if !views.is_empty() {
-        model.notify(if running { "pausing all" } else { "resuming all" });
-    }
+    let text = if running { "pausing all" } else { "resuming all" };
+    if views.is_empty() { String::new() } else { text.to_owned() }
 }
 
 fn super_seed(views: &[(TorrentId, &TorrentView)], name: &str, commands: &mut Vec<Command>) -> String {
@@ -110,18 +115,7 @@ const fn next_rank(rank: Priority, up: bool) -> Priority {
     }
 }
 
-/// Returns the label of a bandwidth priority.
-#[must_use]
-pub const fn rank_word(rank: Priority) -> &'static str {
-    match rank {
-        Priority::Skip => "none",
-        Priority::Low => "low",
-        Priority::Normal => "normal",
-        Priority::High => "high",
-    }
-}
-
-fn rank(views: &[(TorrentId, &TorrentView)], name: &str, up: bool, commands: &mut Vec<Command>) -> String {
+fn change_priority(views: &[(TorrentId, &TorrentView)], name: &str, up: bool, commands: &mut Vec<Command>) -> String {
     let mut last = None;
     for (id, view) in views {
         let rank = next_rank(view.rank, up);
@@ -131,13 +125,13 @@ fn rank(views: &[(TorrentId, &TorrentView)], name: &str, up: bool, commands: &mu
         }
     }
     match (last, views.len()) {
-        (Some(rank), 1) => format!("{name}: {} bandwidth priority", rank_word(rank)),
+        (Some(rank), 1) => format!("{name}: {} bandwidth priority", labels::bandwidth_priority(rank)),
         _ => format!("{name}: {} bandwidth priority", if up { "higher" } else { "lower" }),
     }
 }
 
 fn queue(
-    model: &AppState,
+    state: &AppState,
     ids: &[TorrentId],
     name: &str,
     up: bool,
@@ -162,7 +156,7 @@ fn queue(
         moved += 1;
     }
     let place = places.first().map_or(0, |at| if up { at.saturating_sub(1) } else { (at + 1).min(last) }) + 1;
-    match (moved, ids.len(), model.sort) {
+    match (moved, ids.len(), state.sort) {
         (0, ..) => format!("{name}: already {} of the queue", if up { "first" } else { "last" }),
         (_, 1, Sort::Added) => format!("{name}: position {place} of {} in the queue", last + 1),
         (_, 1, _) => format!("{name}: position {place} of {} in the queue; list sorted by another column", last + 1),
@@ -202,20 +196,25 @@ pub fn next_limit(limit: Option<u64>, less: bool) -> Option<u64> {
     }
 }
 
-fn limit(views: &[(TorrentId, &TorrentView)], name: &str, act: Action, commands: &mut Vec<Command>) -> String {
-    let less = matches!(act, Action::LowerDownloadLimit | Action::LowerUploadLimit);
-    let incoming = matches!(act, Action::LowerDownloadLimit | Action::RaiseDownloadLimit);
-    let Some((_, head)) = views.first() else { return String::new() };
+fn limit_download(views: &[(TorrentId, &TorrentView)], name: &str, less: bool, commands: &mut Vec<Command>) -> String {
     // All torrents get the limit computed for the first one.
-    let limit = next_limit(if incoming { head.limits.0 } else { head.limits.1 }, less);
-    for (id, view) in views {
-        let (down, up) = if incoming { (limit, view.limits.1) } else { (view.limits.0, limit) };
-        commands.push(Command::Torrent(*id, TorrentCommand::Limits { down, up }));
-    }
-    let way = if incoming { "download" } else { "upload" };
+    let limit = next_limit(views.first().and_then(|(_, head)| head.limits.0), less);
+    let limits = |view: &TorrentView| TorrentCommand::Limits { down: limit, up: view.limits.1 };
+    commands.extend(views.iter().map(|(id, view)| Command::Torrent(*id, limits(view))));
+    limit_text(name, "download", limit)
+}
+
+fn limit_upload(views: &[(TorrentId, &TorrentView)], name: &str, less: bool, commands: &mut Vec<Command>) -> String {
+    let limit = next_limit(views.first().and_then(|(_, head)| head.limits.1), less);
+    let limits = |view: &TorrentView| TorrentCommand::Limits { down: view.limits.0, up: limit };
+    commands.extend(views.iter().map(|(id, view)| Command::Torrent(*id, limits(view))));
+    limit_text(name, "upload", limit)
+}
+
+fn limit_text(name: &str, direction: &str, limit: Option<u64>) -> String {
     match limit {
-        Some(rate) => format!("{name}: {way} limit {}", rate_long(rate)),
-        None => format!("{name}: no {way} limit"),
+        Some(rate) => format!("{name}: {direction} limit {}", rate_long(rate)),
+        None => format!("{name}: no {direction} limit"),
     }
 }
 

@@ -3,119 +3,127 @@
 
 use std::time::Duration;
 
-use crate::api::{Command, Snapshot, State, TorrentId, TorrentView};
+use crate::api::{Command, Snapshot, TorrentId};
 use crate::ui::app::dialog_stack;
+use crate::ui::app::model::App;
 use crate::ui::app::{actions, dialog_actions, navigation};
+use crate::ui::dialogs::create;
+use crate::ui::dialogs::dialog::Dialog;
 use crate::ui::dialogs::file_select::FileSelect;
-use crate::ui::dialogs::{create, overwrite};
-use crate::ui::keys::bindings::{Action, Key, KeyContext, Tab};
+use crate::ui::keys::action::{Action, ViewAction};
+use crate::ui::keys::context::{KeyContext, Tab};
+use crate::ui::keys::key::Key;
 use crate::ui::panes::{peers, torrents};
-use crate::ui::state::app::{AppState, Dialog, Focus, Message, find};
+use crate::ui::state::app::{AppState, Message, find};
 use crate::ui::state::detail;
 use crate::ui::widgets::list::first_visible;
 use crate::ui::widgets::text_input::TextInput;
 
 /// Applies a message to the state and returns the commands to send to the engine.
-pub fn update(model: &mut AppState, msg: Message, snapshot: &Snapshot) -> Vec<Command> {
+pub fn update(app: &mut App, msg: Message, snapshot: &Snapshot) -> Vec<Command> {
     let mut commands = Vec::new();
     let seen = !matches!(msg, Message::Tick(_));
-    let before = model.selected;
+    let before = app.state.selected;
     match msg {
-        Message::Key(key) => press(model, key, snapshot, &mut commands),
-        Message::Paste(text) => dialog_stack::paste(model, &text),
-        Message::Click(x, y) if model.dialogs.is_empty() => navigation::click(model, x, y, snapshot),
-        Message::Click(x, y) => dialog_stack::click(model, x, y, snapshot, &mut commands),
-        Message::Wheel(x, y, step) if model.dialogs.is_empty() => navigation::wheel(model, x, y, step, snapshot),
-        Message::Wheel(_, _, step) => dialog_stack::wheel(model, step, snapshot, &mut commands),
-        Message::Listing(listing) => dialog_stack::listing(model, &listing),
+        Message::Key(key) => on_key(app, key, snapshot, &mut commands),
+        Message::Paste(text) => dialog_stack::paste(app, &text),
+        Message::Click(x, y) if app.dialogs.is_empty() => {
+            if let Some(action) = navigation::click(&mut app.state, x, y, snapshot) {
+                actions::perform(app, action, snapshot, &mut commands);
+            }
+        }
+        Message::Click(x, y) => dialog_stack::click(app, x, y, snapshot, &mut commands),
+        Message::Wheel(x, y, step) if app.dialogs.is_empty() => navigation::wheel(&mut app.state, x, y, step, snapshot),
+        Message::Wheel(_, _, step) => dialog_stack::wheel(app, step, snapshot, &mut commands),
+        Message::Listing(listing) => dialog_stack::on_listing(app, &listing),
         Message::Inspected(what, contents) => {
-            dialog_stack::inspected(model, &what, contents.map(|contents| *contents), snapshot, &mut commands);
+            dialog_stack::on_inspected(app, &what, contents.map(|contents| *contents), snapshot, &mut commands);
         }
-        Message::Creating(making) => create::on_create_event(model, making),
-        Message::Resize(width, height) => model.size = (width, height),
-        Message::Tick(clock) => tick(model, clock, snapshot),
+        Message::Creating(making) => create::on_create_event(app, making),
+        Message::Resize(width, height) => app.state.size = (width, height),
+        Message::Tick(clock) => tick(&mut app.state, clock, snapshot),
         Message::Snapshot => {
-            model.history.note(model.clock, snapshot.down, snapshot.up);
-            model.panes.rates.note(model.clock, snapshot);
-            model.panes.tree.mark_stale();
-            model.refresh_rows(snapshot, false);
-            let mut hidden = std::mem::take(&mut model.panes.hidden);
-            hidden.refresh(snapshot);
-            model.panes.hidden = hidden;
+            app.state.history.note(app.state.clock, snapshot.down, snapshot.up);
+            app.state.panes.rates.note(app.state.clock, snapshot);
+            app.state.panes.tree.mark_stale();
+            app.state.refresh_rows(snapshot, false);
+            app.state.panes.hidden.refresh(snapshot);
         }
-        Message::Added(id) => added(model, id),
+        Message::Added(id) => added(&mut app.state, id),
         Message::Known(id, text) => {
-            added(model, id);
-            let text = model.panes.hidden.sentence(&text).into_owned();
-            model.notify(&text);
+            added(&mut app.state, id);
+            let text = app.state.panes.hidden.sentence(&text).into_owned();
+            app.state.notify(&text);
         }
         Message::AddFailed(what, why) => {
-            model.adding = model.adding.saturating_sub(1);
-            dialog_stack::refused(model, &what, &why);
+            app.state.adding = app.state.adding.saturating_sub(1);
+            dialog_stack::on_add_failed(app, &what, &why);
         }
         Message::Complete(id) => {
-            let name = find(snapshot, id).map(|view| model.panes.hidden.name(id, &view.name));
+            let name = find(snapshot, id).map(|view| app.state.panes.hidden.name(id, &view.name));
             let sentence = format!("{} is complete", name.as_deref().unwrap_or("a torrent"));
-            dialog_actions::complete(model, &sentence);
-            model.notify(&sentence);
+            dialog_actions::complete(&mut app.state, &sentence);
+            app.state.notify(&sentence);
         }
         // Inserted at the bottom of the stack, behind a dialog in which the user is typing.
         Message::Choose(id, contents) => {
             let chooser = Box::new(FileSelect::waiting(*contents));
-            model.dialogs.insert(0, Dialog::Choose { id, chooser });
+            app.dialogs.insert(0, Dialog::Choose { id, chooser });
         }
-        Message::Occupied(id, name, text, ask) => overwrite::occupied(model, (id, &name), &text, ask),
-        Message::Magnets(asked, links) => dialog_actions::copied(model, asked, links),
+        Message::Occupied(id, name, text, ask) => dialog_actions::occupied(app, (id, &name), &text, ask),
+        Message::Magnets(asked, links) => dialog_actions::copied(&mut app.state, asked, links),
         Message::Notice(id, text) => {
-            let mut text = model.panes.hidden.sentence(&text).into_owned();
+            let mut text = app.state.panes.hidden.sentence(&text).into_owned();
             // Prepends the torrent's name to a notice that does not contain the name.
             if let Some((id, view)) = id.and_then(|id| Some((id, find(snapshot, id)?))) {
-                let name = model.panes.hidden.name(id, &view.name);
+                let name = app.state.panes.hidden.name(id, &view.name);
                 if !text.contains(&name) {
                     text = format!("{name}: {text}");
                 }
             }
-            model.notify(&text);
+            app.state.notify(&text);
         }
     }
     if seen {
-        settle(model, before, snapshot, &mut commands);
-        model.dirty = true;
+        settle(app, before, snapshot, &mut commands);
+        app.state.dirty = true;
     }
-    model.adding += commands.iter().filter(|command| matches!(command, Command::Add(_))).count();
+    app.state.adding += commands.iter().filter(|command| matches!(command, Command::Add(_))).count();
     commands
 }
 
 /// Selects a torrent that was added from the UI.
-fn added(model: &mut AppState, id: TorrentId) {
-    if model.adding > 0 {
-        model.adding -= 1;
-        model.wanted = Some(id);
+fn added(state: &mut AppState, id: TorrentId) {
+    if state.adding > 0 {
+        state.adding -= 1;
+        state.wanted = Some(id);
     }
 }
 
-fn tick(model: &mut AppState, clock: Duration, snapshot: &Snapshot) {
-    model.clock = clock.max(model.clock);
-    let moved = model.history.moved(model.panes.span);
-    model.history.note(model.clock, snapshot.down, snapshot.up);
-    model.panes.rates.note(model.clock, snapshot);
-    dialog_actions::tick(model, snapshot);
-    let over = model.notice.as_ref().is_some_and(|notice| notice.until <= model.clock);
+fn tick(state: &mut AppState, clock: Duration, snapshot: &Snapshot) {
+    state.clock = clock.max(state.clock);
+    let moved = state.history.moved(state.panes.span);
+    state.history.note(state.clock, snapshot.down, snapshot.up);
+    state.panes.rates.note(state.clock, snapshot);
+    dialog_actions::update_title(state, snapshot);
+    let over = state.notice.as_ref().is_some_and(|notice| notice.until <= state.clock);
     if over {
-        model.notice = None;
+        state.notice = None;
     }
-    model.dirty |= over || moved;
+    state.dirty |= over || moved;
 }
 
 /// Restores invariants after every message: an existing torrent is selected and visible, and the engine knows the
 /// selection if it differs from `before`.
-fn settle(model: &mut AppState, before: Option<TorrentId>, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+fn settle(app: &mut App, before: Option<TorrentId>, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+    let model = &mut app.state;
     if let Some(id) = model.wanted.filter(|id| find(snapshot, *id).is_some()) {
         model.wanted = None;
         model.selected = Some(id);
         model.refresh_rows(snapshot, false);
     }
-    dialog_stack::settle(model, snapshot);
+    dialog_stack::close_obsolete(app, snapshot);
+    let model = &mut app.state;
     match model.row(snapshot) {
         Some(row) => model.last_row = row,
         None if model.rows.is_empty() => model.selected = None,
@@ -143,102 +151,37 @@ fn settle(model: &mut AppState, before: Option<TorrentId>, snapshot: &Snapshot, 
     model.peers_top = first_visible(model.peers_top, chosen, height, model.peers.len());
 }
 
-fn press(model: &mut AppState, key: Key, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+fn on_key(app: &mut App, key: Key, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+    let state = &mut app.state;
+    let global = state.keymap.lookup(&[KeyContext::Everywhere], key);
     if key == Key::Ctrl('c') {
-        model.quit = true;
-    } else if model.keymap.lookup(&[KeyContext::Everywhere], key) == Some(Action::Redraw) && matches!(key, Key::Ctrl(_))
-    {
+        state.quit = true;
+    } else if global == Some(Action::View(ViewAction::Redraw)) && matches!(key, Key::Ctrl(_)) {
         // Redraw works even while a dialog or the filter has the focus.
-        model.redraw = true;
-    } else if !model.dialogs.is_empty() {
-        dialog_stack::key(model, key, snapshot, commands);
-    } else if model.filtering {
-        filter_key(model, key, snapshot);
+        state.redraw = true;
+    } else if !app.dialogs.is_empty() {
+        dialog_stack::key(app, key, snapshot, commands);
+    } else if state.filtering {
+        filter_key(state, key, snapshot);
     } else {
-        model.notice = None;
-        if let Some(act) = model.keymap.lookup(&model.key_contexts(), key) {
-            perform(model, act, snapshot, commands);
+        state.notice = None;
+        if let Some(action) = state.keymap.lookup(&state.key_contexts(), key) {
+            actions::perform(app, action, snapshot, commands);
         }
     }
 }
 
-fn filter_key(model: &mut AppState, key: Key, snapshot: &Snapshot) {
+fn filter_key(state: &mut AppState, key: Key, snapshot: &Snapshot) {
     match key {
-        Key::Enter => model.filtering = false,
+        Key::Enter => state.filtering = false,
         Key::Esc => {
-            model.filtering = false;
-            model.filter = TextInput::default();
+            state.filtering = false;
+            state.filter = TextInput::default();
         }
-        Key::Up | Key::Down => navigation::step(model, if key == Key::Up { -1 } else { 1 }, snapshot),
+        Key::Up | Key::Down => navigation::step(state, if key == Key::Up { -1 } else { 1 }, snapshot),
         key => {
-            model.filter.key(key);
+            state.filter.key(key);
         }
     }
-    model.refresh_rows(snapshot, false);
-}
-
-/// Performs the action of a key binding.
-pub fn perform(model: &mut AppState, act: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
-    if dialog_actions::act(model, act, snapshot, commands) {
-        return;
-    }
-    match act {
-        Action::Quit => quit(model, snapshot),
-        Action::Close => {
-            close(model);
-            model.refresh_rows(snapshot, false);
-        }
-        Action::QuitNow => model.quit = true,
-        Action::Pane => {
-            model.pane = if model.pane == Focus::List { Focus::Detail } else { Focus::List };
-        }
-        Action::Tab(tab) => model.tab = tab,
-        Action::TabRight => model.tab = model.tab.step(1),
-        Action::TabLeft => model.tab = model.tab.step(Tab::ALL.len() - 1),
-        Action::Zoom => model.zoom = !model.zoom,
-        Action::Filter => {
-            model.filtering = true;
-            model.pane = Focus::List;
-        }
-        Action::Redraw => model.redraw = true,
-        act => {
-            actions::act(model, act, snapshot, commands);
-        }
-    }
-}
-
-fn quit(model: &mut AppState, snapshot: &Snapshot) {
-    if model.zoom || !model.filter.is_empty() || model.shows_peer_detail() {
-        close(model);
-        model.refresh_rows(snapshot, false);
-        return;
-    }
-    // The size of a magnet link without metadata is unknown.
-    let unfinished = |view: &TorrentView| match view.state {
-        State::Paused | State::Error => false,
-        State::Metadata => true,
-        _ => view.done < view.wanted,
-    };
-    let unfinished = snapshot.torrents.iter().filter(|(_, view)| unfinished(view)).count();
-    if unfinished == 0 {
-        model.quit = true;
-    } else {
-        model.dialogs.push(Dialog::Quit { unfinished });
-    }
-}
-
-/// Closes or clears one thing: an open peer, the zoom, a filter, the marks, the pane focus.
-fn close(model: &mut AppState) {
-    if actions::close(model) {
-    } else if model.zoom {
-        model.zoom = false;
-    } else if !model.filter.is_empty() {
-        model.filter = TextInput::default();
-    } else if model.panes.only != detail::StateFilter::All {
-        model.panes.only = detail::StateFilter::All;
-    } else if !model.panes.marks.is_empty() {
-        model.panes.marks.clear();
-    } else {
-        model.pane = Focus::List;
-    }
+    state.refresh_rows(snapshot, false);
 }

@@ -20,8 +20,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use crate::api::{DhtState, Snapshot, State};
+use crate::ui::app::model::App;
 use crate::ui::dialogs::dialog;
-use crate::ui::keys::bindings::Action;
+use crate::ui::keys::action::{Action, AppAction, TorrentAction, ViewAction};
 use crate::ui::keys::keymap::ActiveBinding;
 use crate::ui::panes::{log, peers, pieces, summary, torrents};
 use crate::ui::state::app::AppState;
@@ -31,7 +32,8 @@ use crate::ui::widgets::painter::Painter;
 use crate::ui::widgets::{rate_graph, tab_bar};
 
 /// Draws one frame.
-pub fn view(model: &AppState, snapshot: &Snapshot, frame: &mut Frame<'_>) {
+pub fn view(app: &App, snapshot: &Snapshot, frame: &mut Frame<'_>) {
+    let model = &app.state;
     // In privacy mode, only the masked copy of the snapshot is drawn.
     let snapshot = model.panes.hidden.shown(snapshot);
     let area = frame.area();
@@ -51,7 +53,7 @@ pub fn view(model: &AppState, snapshot: &Snapshot, frame: &mut Frame<'_>) {
         panes(&mut pen, &r, model, snapshot);
     }
     status(&mut pen, r.status, model);
-    let cursor = dialog::draw(&mut pen, area, model, snapshot).or_else(|| filter_cursor(r.status, model));
+    let cursor = dialog::draw(&mut pen, area, app, snapshot).or_else(|| filter_cursor(r.status, model));
     if let Some(at) = cursor {
         frame.set_cursor_position(at);
     }
@@ -229,12 +231,12 @@ fn welcome(pen: &mut Painter<'_>, area: Rect, model: &AppState, snapshot: &Snaps
     pen.put(x, y, width, "No torrents yet", theme.strong);
     y += 2;
     let rows = [
-        (model.keymap.shown(Action::Add), "add a torrent: a .torrent file, a URL, a magnet link"),
+        (model.keymap.shown(Action::App(AppAction::Add)), "add a torrent: a .torrent file, a URL, a magnet link"),
         ("", "or paste it here, one per line"),
-        (model.keymap.shown(Action::Palette), "command palette"),
-        (model.keymap.shown(Action::Settings), "settings"),
-        (model.keymap.shown(Action::Help), "all keys"),
-        (model.keymap.shown(Action::Quit), "quit"),
+        (model.keymap.shown(Action::App(AppAction::Palette)), "command palette"),
+        (model.keymap.shown(Action::App(AppAction::Settings)), "settings"),
+        (model.keymap.shown(Action::App(AppAction::Help)), "all keys"),
+        (model.keymap.shown(Action::App(AppAction::Quit)), "quit"),
     ];
     let column = rows.iter().map(|(key, _)| cells(key)).max().unwrap_or(1) + 2;
     for (key, text) in rows {
@@ -272,7 +274,7 @@ fn why(pen: &mut Painter<'_>, r: &Regions, model: &AppState, snapshot: &Snapshot
     let sentence = model.why_text(view);
     let style = if view.error.is_some() { theme.bad } else { theme.text };
     if area.height <= 2 {
-        let more = format!("[{}] more", model.keymap.shown(Action::Why));
+        let more = format!("[{}] more", model.keymap.shown(Action::Torrent(TorrentAction::Why)));
         let mut right = area.right() - 1;
         if area.width >= 60 && !view.why.numbers.is_empty() {
             right = pen.put_right(right, y, 12, &more, theme.dim) - 2;
@@ -329,7 +331,7 @@ fn status(pen: &mut Painter<'_>, area: Rect, model: &AppState) {
         pen.put(area.x + 1, y, area.width - 2, &notice.text, theme.strong);
         return;
     }
-    let key = model.keymap.shown(Action::Quit);
+    let key = model.keymap.shown(Action::App(AppAction::Quit));
     let right = pen.put_right(area.right() - 1, y, 16, &format!("{key} quit"), theme.dim);
     pen.put(right, y, 11, key, theme.accent);
     let mut x = area.x + 1;
@@ -348,8 +350,8 @@ fn hints(model: &AppState, room: u16) -> Vec<(&str, &'static str)> {
     let mut lines: Vec<_> = model.keymap.lines().iter().filter(here).collect();
     lines.sort_by_key(|line| line.binding.place != narrow);
     let first = |act| match act {
-        Action::Help => 0,
-        Action::Pane => 1,
+        Action::App(AppAction::Help) => 0,
+        Action::View(ViewAction::Pane) => 1,
         _ => 2,
     };
     let mut wanted: Vec<usize> = (0..lines.len()).collect();
@@ -360,7 +362,7 @@ fn hints(model: &AppState, room: u16) -> Vec<(&str, &'static str)> {
         // Skips keys that a narrower context shadows, and actions without a key.
         let holds = key.is_some_and(|key| model.keymap.lookup(&places, *key) == Some(binding.act));
         let width = cells(lines[at].first()) + 1 + cells(binding.hint) + 2;
-        if holds && binding.act != Action::Quit && width <= left {
+        if holds && binding.act != Action::App(AppAction::Quit) && width <= left {
             left -= width;
             kept.push(at);
         }

@@ -23,7 +23,7 @@ use crate::ui::app::dialog_stack::DialogContext;
 use crate::ui::dialogs::dialog::Dialog;
 use crate::ui::dialogs::file_picker::FilePicker;
 use crate::ui::dialogs::file_select::{FileSelect, FileSelectOutcome};
-use crate::ui::keys::bindings::Key;
+use crate::ui::keys::key::Key;
 use crate::ui::text::format::{cells, wrap};
 use crate::ui::widgets::panel::{HitTarget, Panel, text_width};
 use crate::ui::widgets::path_input::{DirListing, PathInput, PathKind, expand};
@@ -92,13 +92,13 @@ impl AddDialog {
     }
 
     fn typed(&mut self, key: Key, turn: &mut DialogContext<'_>) {
-        let home = turn.model.home.clone();
+        let home = turn.app.state.home.clone();
         let field = match self.at {
             WHAT => &mut self.what,
             FOLDER => &mut self.folder,
             _ => return,
         };
-        if field.key(key, home.as_deref(), &mut turn.model.outbox) {
+        if field.key(key, home.as_deref(), &mut turn.app.state.outbox) {
             self.error = None;
             self.asked = None;
         }
@@ -151,7 +151,7 @@ impl AddDialog {
             self.before.push(self.what.text().trim().to_owned());
             self.what.set("");
         }
-        self.before.truncate(crate::ui::app::dialog_stack::PASTED);
+        self.before.truncate(crate::ui::app::dialog_stack::MAX_PASTED_TORRENTS);
         self.what.insert(last.trim_end());
     }
 
@@ -172,7 +172,7 @@ impl AddDialog {
     }
 
     fn enter(&mut self, turn: &mut DialogContext<'_>) -> bool {
-        let home = turn.model.home.clone();
+        let home = turn.app.state.home.clone();
         let lines = self.before.iter().map(String::as_str).chain([self.what.text()]);
         let mut orders: Vec<AddTorrent> = lines.filter_map(|line| self.request(line, home.as_deref())).collect();
         if orders.len() != 1 {
@@ -191,14 +191,14 @@ impl AddDialog {
     }
 
     fn choose(&mut self, key: Key, turn: &mut DialogContext<'_>) -> bool {
-        let size = turn.model.size;
+        let size = turn.app.state.size;
         let Some(chooser) = &mut self.chooser else { return true };
         match chooser.key(key, size) {
             FileSelectOutcome::Stay => {}
             FileSelectOutcome::Back => self.chooser = None,
             FileSelectOutcome::Take => {
                 let priorities = chooser.priorities();
-                let order = self.request(self.what.text(), turn.model.home.as_deref());
+                let order = self.request(self.what.text(), turn.app.state.home.as_deref());
                 turn.commands.extend(order.map(|order| Command::Add(AddTorrent { priorities, ..order })));
                 return false;
             }
@@ -207,13 +207,13 @@ impl AddDialog {
     }
 
     fn browse(&mut self, turn: &mut DialogContext<'_>) {
-        let home = turn.model.home.clone();
+        let home = turn.app.state.home.clone();
         let (field, wanted) =
             if self.at == FOLDER { (&self.folder, PathKind::Folder) } else { (&self.what, PathKind::Torrent) };
         let typed = expand(field.text().trim(), home.as_deref());
         let start = if is_link(&typed) { String::new() } else { typed };
-        let browse = FilePicker::open(&start, wanted, turn.model);
-        turn.model.dialogs.push(Dialog::Browse(Box::new(browse)));
+        let browse = FilePicker::open(&start, wanted, &mut turn.app.state);
+        turn.app.dialogs.push(Dialog::Browse(Box::new(browse)));
     }
 
     /// Applies the path that the file picker returned.
@@ -247,7 +247,7 @@ impl AddDialog {
             }
             // The torrent is in the list already: adding it again merges trackers and peers.
             Ok(contents) if contents.present => {
-                let order = self.request(self.what.text(), turn.model.home.as_deref());
+                let order = self.request(self.what.text(), turn.app.state.home.as_deref());
                 turn.commands.extend(order.map(Command::Add));
                 return true;
             }
@@ -255,7 +255,7 @@ impl AddDialog {
         };
         let tight = contents.free.is_some_and(|free| free < contents.size);
         if contents.files.len() <= 1 && contents.remarks.is_empty() && !tight {
-            let order = self.request(self.what.text(), turn.model.home.as_deref());
+            let order = self.request(self.what.text(), turn.app.state.home.as_deref());
             turn.commands.extend(order.map(Command::Add));
             return true;
         }

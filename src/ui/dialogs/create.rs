@@ -19,13 +19,13 @@ use ratatui::style::Style;
 
 use crate::api::{Command, CreatePreview, CreateRequest, Created};
 use crate::ui::app::dialog_stack::DialogContext;
+use crate::ui::app::model::App;
 use crate::ui::dialogs::add::draw_completions;
 use crate::ui::dialogs::dialog::Dialog;
 use crate::ui::dialogs::file_picker::FilePicker;
 use crate::ui::dialogs::prompt::tracker;
 use crate::ui::dialogs::share::ShareView;
-use crate::ui::keys::bindings::Key;
-use crate::ui::state::app::AppState;
+use crate::ui::keys::key::Key;
 use crate::ui::text::format::{grouped, percent, piece_length, rate_long, size_long, time, wrap};
 use crate::ui::widgets::panel::{HitTarget, Panel, text_width};
 use crate::ui::widgets::path_input::{DirListing, PathInput, PathKind, expand};
@@ -48,8 +48,8 @@ pub enum CreateEvent {
 }
 
 /// Passes an event to the create dialog, wherever it is in the stack.
-pub fn on_create_event(model: &mut AppState, making: CreateEvent) {
-    let open = model.dialogs.iter_mut().find_map(|dialog| match dialog {
+pub fn on_create_event(app: &mut App, making: CreateEvent) {
+    let open = app.dialogs.iter_mut().find_map(|dialog| match dialog {
         Dialog::Create(create) => Some(create),
         _ => None,
     });
@@ -58,7 +58,7 @@ pub fn on_create_event(model: &mut AppState, making: CreateEvent) {
         CreateEvent::Surveyed(of, planned) => create.surveyed(&of, planned),
         CreateEvent::Hashed(what, bytes, rate) => create.creating(&what, bytes, rate),
         // The UI selects the created torrent once it is added.
-        CreateEvent::Made(what, made) => model.adding += usize::from(create.created(&what, made)),
+        CreateEvent::Made(what, made) => app.state.adding += usize::from(create.created(&what, made)),
     }
 }
 
@@ -138,9 +138,9 @@ impl CreateDialog {
                 self.at = (self.at + if key == Key::Tab { 1 } else { PRIVATE }) % (PRIVATE + 1);
             }
             key => {
-                let home = turn.model.home.clone();
+                let home = turn.app.state.home.clone();
                 let taken = match self.at {
-                    WHAT => self.what.key(key, home.as_deref(), &mut turn.model.outbox),
+                    WHAT => self.what.key(key, home.as_deref(), &mut turn.app.state.outbox),
                     TRACKER => self.tracker.key(key),
                     _ => false,
                 };
@@ -167,7 +167,7 @@ impl CreateDialog {
     }
 
     fn enter(&mut self, turn: &mut DialogContext<'_>) {
-        match self.order(turn.model.home.as_deref()) {
+        match self.order(turn.app.state.home.as_deref()) {
             Err((field, why)) => (self.at, self.error) = (field, Some(why)),
             Ok(new) => {
                 self.error = None;
@@ -202,9 +202,9 @@ impl CreateDialog {
 
     fn browse(&mut self, turn: &mut DialogContext<'_>) {
         self.at = WHAT;
-        let typed = expand(self.what.text().trim(), turn.model.home.as_deref());
-        let browse = FilePicker::open(&typed, PathKind::Data, turn.model);
-        turn.model.dialogs.push(Dialog::Browse(Box::new(browse)));
+        let typed = expand(self.what.text().trim(), turn.app.state.home.as_deref());
+        let browse = FilePicker::open(&typed, PathKind::Data, &mut turn.app.state);
+        turn.app.dialogs.push(Dialog::Browse(Box::new(browse)));
     }
 
     /// Applies the path that the file picker returned.

@@ -6,6 +6,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::api::{Snapshot, TorrentId, TorrentView};
+use crate::ui::app::model::App;
 use crate::ui::dialogs::add::AddDialog;
 use crate::ui::dialogs::create::CreateDialog;
 use crate::ui::dialogs::file_picker::FilePicker;
@@ -16,7 +17,7 @@ use crate::ui::dialogs::palette::Palette;
 use crate::ui::dialogs::prompt::PromptDialog;
 use crate::ui::dialogs::remove::RemoveDialog;
 use crate::ui::dialogs::settings::SettingsDialog;
-use crate::ui::keys::bindings::Key;
+use crate::ui::keys::key::Key;
 use crate::ui::state::app::{AppState, find};
 use crate::ui::state::layout::MIN_SIZE;
 use crate::ui::text::format::{cells, clean_within, wrap};
@@ -109,15 +110,16 @@ pub fn lines_to_read(dialog: &Dialog, model: &AppState, snapshot: &Snapshot) -> 
 }
 
 /// Draws the top dialog, if any. Returns where to place the text cursor.
-pub fn draw(pen: &mut Painter<'_>, screen: Rect, model: &AppState, snapshot: &Snapshot) -> Option<(u16, u16)> {
+pub fn draw(pen: &mut Painter<'_>, screen: Rect, app: &App, snapshot: &Snapshot) -> Option<(u16, u16)> {
     let mut sheet = Panel::new(pen, screen);
-    write(&mut sheet, model, snapshot);
+    write(&mut sheet, app, snapshot);
     sheet.cursor
 }
 
 /// Returns the hit target of a cell in the top dialog, by drawing the dialog into a scratch buffer.
 #[must_use]
-pub fn hit_test(model: &AppState, snapshot: &Snapshot, x: u16, y: u16) -> Option<HitTarget> {
+pub fn hit_test(app: &App, snapshot: &Snapshot, x: u16, y: u16) -> Option<HitTarget> {
+    let model = &app.state;
     let screen = Rect::new(0, 0, model.size.0, model.size.1);
     // A terminal below the minimum size shows no dialogs.
     if screen.width < MIN_SIZE.0 || screen.height < MIN_SIZE.1 {
@@ -126,12 +128,13 @@ pub fn hit_test(model: &AppState, snapshot: &Snapshot, x: u16, y: u16) -> Option
     let mut buf = Buffer::empty(screen);
     let mut pen = Painter { buf: &mut buf, theme: &model.theme };
     let mut sheet = Panel::new(&mut pen, screen);
-    write(&mut sheet, model, model.panes.hidden.shown(snapshot));
+    write(&mut sheet, app, model.panes.hidden.shown(snapshot));
     sheet.at(x, y)
 }
 
-fn write(sheet: &mut Panel<'_, '_>, model: &AppState, snapshot: &Snapshot) {
-    match model.dialogs.last() {
+fn write(sheet: &mut Panel<'_, '_>, app: &App, snapshot: &Snapshot) {
+    let model = &app.state;
+    match app.dialogs.last() {
         None => {}
         Some(Dialog::Add(add)) => add.draw(sheet, snapshot),
         Some(Dialog::Create(create)) => create.draw(sheet),

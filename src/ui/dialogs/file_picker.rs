@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::ui::effect::Effect;
-use crate::ui::keys::bindings::Key;
+use crate::ui::keys::key::Key;
 use crate::ui::state::app::AppState;
 use crate::ui::text::format::size_long;
 use crate::ui::widgets::list::ListState;

@@ -3,7 +3,7 @@
 use std::ops::Range;
 
 use crate::api::{Priority, TorrentPreview};
-use crate::ui::keys::bindings::Key;
+use crate::ui::keys::key::Key;
 use crate::ui::text::format::{counted, size_long, wrap};
 use crate::ui::text::pattern::matches;
 use crate::ui::widgets::list::ListState;

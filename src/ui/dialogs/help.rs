@@ -3,7 +3,8 @@
 
 use ratatui::layout::Rect;
 
-use crate::ui::keys::bindings::{Key, KeyContext};
+use crate::ui::keys::context::KeyContext;
+use crate::ui::keys::key::Key;
 use crate::ui::keys::keymap::Keymap;
 use crate::ui::text::format::cells;
 use crate::ui::widgets::panel::{Panel, room};

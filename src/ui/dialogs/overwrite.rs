@@ -2,11 +2,10 @@
 
 use ratatui::layout::Rect;
 
-use crate::api::{Command, FaultKind, Snapshot, TorrentId};
+use crate::api::{Command, Snapshot, TorrentId};
 use crate::ui::app::dialog_stack::DialogContext;
-use crate::ui::dialogs::dialog::Dialog;
-use crate::ui::keys::bindings::Key;
-use crate::ui::state::app::{AppState, find};
+use crate::ui::keys::key::Key;
+use crate::ui::state::app::find;
 use crate::ui::text::format::wrap;
 use crate::ui::widgets::panel::{HitTarget, Panel, bold, text_width};
 
@@ -22,32 +21,6 @@ pub struct Overwrite {
     pub yes: bool,
     /// Whether the torrent has been seen in the list.
     pub listed: bool,
-}
-
-/// Opens a dialog about existing files in the way of a torrent: a question, or an error if they cannot be overwritten.
-/// Inserted at the bottom of the stack, behind a dialog in which the user is typing.
-pub fn occupied(model: &mut AppState, (id, name): (TorrentId, &str), text: &str, ask: bool) {
-    let name = model.panes.hidden.name(id, name);
-    let text = model.panes.hidden.sentence(text).into_owned();
-    let dialog = match ask {
-        true => Dialog::Overwrite(Box::new(Overwrite::new(id, name, text))),
-        false => Dialog::message(&format!("{name} cannot continue"), vec![text]),
-    };
-    model.dialogs.insert(0, dialog);
-}
-
-/// Reopens the overwrite dialog of the selected torrent.
-pub fn ask(model: &mut AppState, snapshot: &Snapshot) {
-    let Some((id, view)) = model.selected.and_then(|id| Some((id, find(snapshot, id)?))) else { return };
-    let occupied = view.fault == Some(FaultKind::Occupied);
-    match view.error.as_ref().filter(|_| occupied) {
-        Some(text) => {
-            let name = model.panes.hidden.name(id, &view.name);
-            let text = model.panes.hidden.sentence(text).into_owned();
-            model.dialogs.push(Dialog::Overwrite(Box::new(Overwrite::new(id, name, text))));
-        }
-        None => model.notify("no conflicting files to overwrite"),
-    }
 }
 
 impl Overwrite {

@@ -5,7 +5,8 @@ use nucleo_matcher::{Config, Matcher, Utf32Str};
 use ratatui::layout::Rect;
 
 use crate::ui::dialogs::settings_table;
-use crate::ui::keys::bindings::{Action, Key, KeyContext};
+use crate::ui::keys::action::{Action, AppAction};
+use crate::ui::keys::key::Key;
 use crate::ui::keys::keymap::Keymap;
 use crate::ui::text::format::cells;
 use crate::ui::widgets::list::ListState;
@@ -15,8 +16,8 @@ use crate::ui::widgets::text_input::TextInput;
 /// What a palette entry does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum PaletteEntry {
-    /// An action, and the context of its key binding.
-    Act(Action, KeyContext),
+    /// An action.
+    Act(Action),
     /// A row of the settings dialog.
     Setting(usize),
 }
@@ -48,20 +49,20 @@ impl Palette {
         for line in keymap.lines() {
             let binding = line.binding;
             // Skips the actions that open the palette or close a dialog.
-            let twice = |item: &Item| matches!(item.what, PaletteEntry::Act(act, _) if act == binding.act);
-            if matches!(binding.act, Action::Palette | Action::Close) || items.iter().any(twice) {
+            let twice = |item: &Item| matches!(item.what, PaletteEntry::Act(act) if act == binding.act);
+            if matches!(binding.act, Action::App(AppAction::Palette | AppAction::Close)) || items.iter().any(twice) {
                 continue;
             }
             items.push(Item {
-                what: PaletteEntry::Act(binding.act, binding.place),
+                what: PaletteEntry::Act(binding.act),
                 keys: line.shown.clone(),
                 text: binding.help.to_owned(),
-                name: binding.act.name().to_owned(),
+                name: binding.name.to_owned(),
             });
         }
         items.extend(settings_table::titles().map(|(line, title, key)| Item {
             what: PaletteEntry::Setting(line),
-            keys: keymap.shown(Action::Settings).to_owned(),
+            keys: keymap.shown(Action::App(AppAction::Settings)).to_owned(),
             text: format!("settings: {title}"),
             name: key.to_owned(),
         }));
@@ -195,6 +196,7 @@ impl Palette {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ui::keys::action::{FileAction, TorrentAction, ViewAction};
 
     fn found(typed: &str) -> Vec<PaletteEntry> {
         let mut palette = Palette::new(&Keymap::default());
@@ -205,23 +207,23 @@ mod tests {
     #[test]
     fn parts_and_letters_find_what_is_meant() {
         for (typed, act) in [
-            ("pause", Action::Pause),
-            ("magnet", Action::CopyMagnet),
-            ("super", Action::SuperSeed),
-            ("qup", Action::QueueUp),
-            ("theme", Action::Theme),
-            ("SETTINGS", Action::Settings),
-            ("file-glob", Action::FileGlob),
-            ("move data", Action::Move),
+            ("pause", Action::Torrent(TorrentAction::Pause)),
+            ("magnet", Action::Torrent(TorrentAction::CopyMagnet)),
+            ("super", Action::Torrent(TorrentAction::SuperSeed)),
+            ("qup", Action::Torrent(TorrentAction::QueueUp)),
+            ("theme", Action::View(ViewAction::Theme)),
+            ("SETTINGS", Action::App(AppAction::Settings)),
+            ("file-glob", Action::File(FileAction::Glob)),
+            ("move data", Action::Torrent(TorrentAction::Move)),
         ] {
             let first = found(typed).first().copied();
-            assert!(matches!(first, Some(PaletteEntry::Act(found, _)) if found == act), "{typed}: {:?}", found(typed));
+            assert!(matches!(first, Some(PaletteEntry::Act(found)) if found == act), "{typed}: {:?}", found(typed));
         }
         for typed in ["settings download", "max-active", "setting port", "DHT"] {
             assert!(matches!(found(typed)[..], [PaletteEntry::Setting(_), ..]), "{typed}: {:?}", found(typed));
         }
         assert!(found("xyzzy").is_empty());
         assert!(found("").len() > 50, "everything, in the order of the table");
-        assert!(matches!(found("")[0], PaletteEntry::Act(Action::Add, _)));
+        assert!(matches!(found("")[0], PaletteEntry::Act(Action::App(AppAction::Add))));
     }
 }

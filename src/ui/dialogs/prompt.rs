@@ -10,7 +10,7 @@ use crate::ui::app::dialog_stack::DialogContext;
 use crate::ui::dialogs::add::draw_completions;
 use crate::ui::dialogs::dialog::Dialog;
 use crate::ui::dialogs::file_picker::FilePicker;
-use crate::ui::keys::bindings::Key;
+use crate::ui::keys::key::Key;
 use crate::ui::state::app::find;
 use crate::ui::text::format::wrap;
 use crate::ui::text::pattern::matches;
@@ -75,14 +75,14 @@ impl PromptDialog {
                 Err(why) => self.error = Some(why),
             },
             Key::Ctrl('o') if self.is_path() => {
-                let typed = expand(self.field.text().trim(), turn.model.home.as_deref());
-                let browse = FilePicker::open(&typed, PathKind::Folder, turn.model);
-                turn.model.dialogs.push(Dialog::Browse(Box::new(browse)));
+                let typed = expand(self.field.text().trim(), turn.app.state.home.as_deref());
+                let browse = FilePicker::open(&typed, PathKind::Folder, &mut turn.app.state);
+                turn.app.dialogs.push(Dialog::Browse(Box::new(browse)));
             }
             Key::Tab | Key::BackTab if !self.is_path() => {}
             key => {
-                let home = turn.model.home.clone();
-                if self.field.key(key, home.as_deref(), &mut turn.model.outbox) {
+                let home = turn.app.state.home.clone();
+                if self.field.key(key, home.as_deref(), &mut turn.app.state.outbox) {
                     self.error = None;
                 }
             }
@@ -112,7 +112,7 @@ impl PromptDialog {
     /// Builds the commands from the input, or returns one sentence with the cause.
     fn answer(&self, turn: &DialogContext<'_>) -> Result<Vec<Command>, String> {
         let text = self.field.text().trim();
-        let path = || PathBuf::from(expand(text, turn.model.home.as_deref()));
+        let path = || PathBuf::from(expand(text, turn.app.state.home.as_deref()));
         let each = |make: &dyn Fn(TorrentId) -> Command| self.ids.iter().map(|id| make(*id)).collect();
         if text.is_empty() {
             return Err(match self.question {

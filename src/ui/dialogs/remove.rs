@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 
 use crate::api::{Command, Snapshot, TorrentId};
 use crate::ui::app::dialog_stack::DialogContext;
-use crate::ui::keys::bindings::Key;
+use crate::ui::keys::key::Key;
 use crate::ui::state::app::find;
 use crate::ui::text::format::size_long;
 use crate::ui::widgets::panel::{HitTarget, Panel, bold};

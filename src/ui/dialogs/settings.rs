@@ -9,7 +9,7 @@ use crate::ui::app::dialog_stack::DialogContext;
 use crate::ui::dialogs::settings_table::Kind::{Choice, List, NegatedSwitch, Number, Switch, Text};
 use crate::ui::dialogs::settings_table::{Line, Setting, lines, nth};
 use crate::ui::effect::Effect;
-use crate::ui::keys::bindings::Key;
+use crate::ui::keys::key::Key;
 use crate::ui::state::app::AppState;
 use crate::ui::state::settings::{quoted, strings};
 use crate::ui::text::format::wrap;
@@ -76,20 +76,20 @@ impl SettingsDialog {
             (Key::Esc | Key::Char('q' | ','), _) => return false,
             (Key::Delete | Key::Backspace, _) => apply(setting, None, turn),
             (Key::Enter | Key::Char(' ') | Key::Right | Key::Left, Switch(_) | NegatedSwitch) => {
-                let now = stored(setting, turn.model);
+                let now = stored(setting, &turn.app.state);
                 apply(setting, Some((!now).to_string()), turn);
             }
             (Key::Enter | Key::Char(' ') | Key::Right | Key::Left, Choice(words)) => {
                 let step = if key == Key::Left { words.len() - 1 } else { 1 };
-                let now = bare(turn.model.options.values.get(setting.key).map(String::as_str));
+                let now = bare(turn.app.state.options.values.get(setting.key).map(String::as_str));
                 let at = words.iter().position(|word| *word == now).unwrap_or(0);
                 apply(setting, Some(quoted(words[(at + step) % words.len()])), turn);
             }
             (Key::Enter, Number | Text | List) => {
-                let now = bare(turn.model.options.values.get(setting.key).map(String::as_str));
+                let now = bare(turn.app.state.options.values.get(setting.key).map(String::as_str));
                 self.edit = Some(TextInput::new(&now));
             }
-            (key, _) => self.walk(crate::ui::dialogs::file_select::vi_to_arrows(key), turn.model.size),
+            (key, _) => self.walk(crate::ui::dialogs::file_select::vi_to_arrows(key), turn.app.state.size),
         }
         true
     }
@@ -109,7 +109,7 @@ impl SettingsDialog {
     fn typed(&mut self, setting: &'static Setting, text: &str, turn: &mut DialogContext<'_>) {
         let value = match setting.kind {
             _ if text.is_empty() => None,
-            Text => Some(quoted(&crate::ui::widgets::path_input::expand(text, turn.model.home.as_deref()))),
+            Text => Some(quoted(&crate::ui::widgets::path_input::expand(text, turn.app.state.home.as_deref()))),
             List => Some(listed(text)),
             _ => Some(text.to_owned()),
         };
@@ -284,7 +284,7 @@ pub fn set(model: &mut AppState, key: &'static str, value: Option<String>, comma
 
 /// Sets a config value, and applies UI settings immediately.
 fn apply(setting: &'static Setting, value: Option<String>, turn: &mut DialogContext<'_>) {
-    let model = &mut *turn.model;
+    let model = &mut turn.app.state;
     set(model, setting.key, value, turn.commands);
     // Parsed by the config parser, so that values have one meaning only.
     let all: String = model.options.values.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();

@@ -7,7 +7,7 @@ use ratatui::style::Style;
 use crate::api::Created;
 use crate::ui::app::dialog_stack::DialogContext;
 use crate::ui::effect::Effect;
-use crate::ui::keys::bindings::Key;
+use crate::ui::keys::key::Key;
 use crate::ui::text::format::{prefix, wrap};
 use crate::ui::theme::style::ThemeName;
 use crate::ui::widgets::panel::{Panel, room, text_width};
@@ -41,8 +41,8 @@ impl ShareView {
     pub fn key(&mut self, key: Key, turn: &mut DialogContext<'_>) -> bool {
         match key {
             Key::Char('y') => {
-                turn.model.outbox.push(Effect::Copy(vec![self.made.magnet.clone()]));
-                turn.model.notify("magnet link copied (if the terminal supports OSC 52)");
+                turn.app.state.outbox.push(Effect::Copy(vec![self.made.magnet.clone()]));
+                turn.app.state.notify("magnet link copied (if the terminal supports OSC 52)");
                 true
             }
             Key::Char('r') => {

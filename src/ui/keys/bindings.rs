@@ -1,321 +1,225 @@
-//! The table of key bindings: actions, help text, palette entries, status-line hints and the README table come from
-//! it. User overrides from the config are applied in [`keymap`](crate::ui::keys::keymap).
+//! The table of key bindings: help text, palette entries, hints of the status line, buttons of dialogs and the README
+//! tables come from it. User overrides from the config are applied in [`keymap`](crate::ui::keys::keymap).
 
-/// A key press, independent of the terminal's encoding.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Key {
-    Char(char),
-    /// A letter with Ctrl.
-    Ctrl(char),
-    /// A function key.
-    F(u8),
-    Enter,
-    Esc,
-    Tab,
-    /// Shift+Tab.
-    BackTab,
-    Backspace,
-    Delete,
-    Left,
-    Right,
-    Up,
-    Down,
-    Home,
-    End,
-    PageUp,
-    PageDown,
-}
-
-/// Tabs of the detail pane.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
-pub enum Tab {
-    Info,
-    Pieces,
-    #[default]
-    Peers,
-    Files,
-    Trackers,
-    Log,
-}
-
-impl Tab {
-    /// All tabs, in display order.
-    pub const ALL: [Tab; 6] = [Tab::Info, Tab::Pieces, Tab::Peers, Tab::Files, Tab::Trackers, Tab::Log];
-
-    /// Returns the title.
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            Tab::Info => "Info",
-            Tab::Pieces => "Pieces",
-            Tab::Peers => "Peers",
-            Tab::Files => "Files",
-            Tab::Trackers => "Trackers",
-            Tab::Log => "Log",
-        }
-    }
-
-    /// Returns the tab `step` positions further, cyclically.
-    #[must_use]
-    pub fn step(self, step: usize) -> Self {
-        Tab::ALL[(self as usize + step) % Tab::ALL.len()]
-    }
-}
-
-/// An action that a key can trigger. Its name in the config is [`Action::name`].
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Action {
-    Help,
-    Quit,
-    Close,
-    QuitNow,
-    Pane,
-    Tab(Tab),
-    TabRight,
-    TabLeft,
-    Up,
-    Down,
-    PageUp,
-    PageDown,
-    HalfUp,
-    HalfDown,
-    First,
-    Last,
-    Zoom,
-    Filter,
-    NextMatch,
-    PreviousMatch,
-    Palette,
-    Settings,
-    HideNames,
-    Why,
-    Theme,
-    Redraw,
-    Add,
-    Create,
-    Mark,
-    MarkAll,
-    Pause,
-    PauseAll,
-    Remove,
-    Verify,
-    Announce,
-    StateFilter,
-    RaiseBandwidthPriority,
-    LowerBandwidthPriority,
-    QueueUp,
-    QueueDown,
-    Sequential,
-    SuperSeed,
-    LowerDownloadLimit,
-    RaiseDownloadLimit,
-    LowerUploadLimit,
-    RaiseUploadLimit,
-    Move,
-    Overwrite,
-    CopyMagnet,
-    OpenFolder,
-    Export,
-    Sort,
-    Reverse,
-    PeerOpen,
-    Ban,
-    Kick,
-    PeerAdd,
-    ToggleFile,
-    RaiseFilePriority,
-    LowerFilePriority,
-    ResetFilePriority,
-    ToggleFolder,
-    FileGlob,
-    TrackerAnnounce,
-    TrackerAdd,
-    TrackerRemove,
-    PieceRight,
-    PieceLeft,
-    LogScope,
-    GraphSpan,
-    GraphScope,
-}
-
-/// Where a key binding is active.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum KeyContext {
-    Everywhere,
-    /// On the selected torrent, in the list and in the detail pane.
-    Torrents,
-    /// In the peers tab.
-    Peers,
-    /// In the files tab.
-    Files,
-    /// In the trackers tab.
-    Trackers,
-    /// In the pieces tab.
-    Pieces,
-    /// In the log tab.
-    Log,
-}
-
-impl KeyContext {
-    /// All contexts, in the order of the help.
-    pub const ALL: [KeyContext; 7] = [
-        KeyContext::Torrents,
-        KeyContext::Everywhere,
-        KeyContext::Peers,
-        KeyContext::Pieces,
-        KeyContext::Files,
-        KeyContext::Trackers,
-        KeyContext::Log,
-    ];
-
-    /// Returns the context of a tab that has key bindings of its own.
-    #[must_use]
-    pub const fn of(tab: Tab) -> Option<KeyContext> {
-        match tab {
-            Tab::Info => None,
-            Tab::Pieces => Some(KeyContext::Pieces),
-            Tab::Peers => Some(KeyContext::Peers),
-            Tab::Files => Some(KeyContext::Files),
-            Tab::Trackers => Some(KeyContext::Trackers),
-            Tab::Log => Some(KeyContext::Log),
-        }
-    }
-
-    /// Returns the heading in the help.
-    #[must_use]
-    pub const fn title(self) -> &'static str {
-        match self {
-            KeyContext::Everywhere => "Everywhere",
-            KeyContext::Torrents => "Selected torrent",
-            KeyContext::Peers => "Peers tab",
-            KeyContext::Files => "Files tab",
-            KeyContext::Trackers => "Trackers tab",
-            KeyContext::Pieces => "Pieces tab",
-            KeyContext::Log => "Log tab",
-        }
-    }
-}
+use crate::ui::keys::action::{
+    Action, AppAction, FileAction, NavAction, PeerAction, TorrentAction, TrackerAction, ViewAction,
+};
+use crate::ui::keys::context::{KeyContext, Tab};
+use crate::ui::keys::key::Key;
 
 /// One row of the key binding table.
 #[derive(Clone, Copy, Debug)]
 pub struct Binding {
     pub place: KeyContext,
-    /// Alternative keys.
+    /// Alternative keys, as displayed.
     pub keys: &'static [Key],
-    /// The keys as displayed.
-    pub shown: &'static str,
+    /// Further keys, which are not displayed.
+    pub also: &'static [Key],
     pub act: Action,
+    /// Name of the action in the config. Config files of users hold it: it does not change.
+    pub name: &'static str,
     /// Description for the help and the palette.
     pub help: &'static str,
     /// Label in the status line; empty if not shown there.
     pub hint: &'static str,
 }
 
-const fn on(
-    place: KeyContext,
-    keys: &'static [Key],
-    shown: &'static str,
-    act: Action,
-    help: &'static str,
-    hint: &'static str,
-) -> Binding {
-    Binding { place, keys, shown, act, help, hint }
+impl Binding {
+    const fn also(self, keys: &'static [Key]) -> Self {
+        Binding { also: keys, ..self }
+    }
+
+    const fn hint(self, hint: &'static str) -> Self {
+        Binding { hint, ..self }
+    }
+
+    /// Returns all keys, the displayed ones first.
+    pub fn all_keys(&self) -> impl Iterator<Item = Key> {
+        self.keys.iter().chain(self.also).copied()
+    }
 }
 
-use Key::{Char, Ctrl};
-use KeyContext::{Everywhere, Files, Log, Peers, Pieces, Torrents, Trackers};
+const fn on(place: KeyContext, keys: &'static [Key], act: Action, name: &'static str, help: &'static str) -> Binding {
+    Binding { place, keys, also: &[], act, name, help, hint: "" }
+}
+
+use Action::{App, File, Nav, Peer, Torrent, Tracker, View};
+use Key::{Char, Ctrl, Delete, Enter};
+use KeyContext::{Everywhere, Files, Peers, Pieces, Torrents, Trackers};
 
 /// All key bindings. The first match wins; bindings of a narrower context take precedence over global ones.
 pub const KEYS: &[Binding] = &[
-    on(Torrents, &[Char('a')], "a", Action::Add, "add a torrent: path, URL, magnet, hash, or paste", "add"),
-    on(Torrents, &[Char('c')], "c", Action::Create, "create a torrent from your files and seed it", "create"),
-    on(Torrents, &[Char(' ')], "Space", Action::Mark, "mark torrent; actions apply to all marked", ""),
-    on(Torrents, &[Char('*')], "*", Action::MarkAll, "mark all shown torrents, or none", ""),
-    on(Torrents, &[Char('p')], "p", Action::Pause, "pause or resume", "pause"),
-    on(Torrents, &[Char('P')], "P", Action::PauseAll, "pause or resume all", ""),
-    on(Torrents, &[Char('d'), Key::Delete], "d", Action::Remove, "remove; asks whether to keep the data", "remove"),
-    on(Torrents, &[Char('v')], "v", Action::Verify, "verify: rehash all data", "verify"),
-    on(Torrents, &[Char('t')], "t", Action::Announce, "announce to all trackers now", ""),
-    on(Torrents, &[Char('e')], "e", Action::Sequential, "toggle sequential download", ""),
-    on(Torrents, &[Char('x')], "x", Action::SuperSeed, "toggle super-seeding (BEP 16)", ""),
-    on(Torrents, &[Char('+')], "+", Action::RaiseBandwidthPriority, "raise bandwidth priority", ""),
-    on(Torrents, &[Char('-')], "-", Action::LowerBandwidthPriority, "lower bandwidth priority", ""),
-    on(Torrents, &[Char('K')], "K", Action::QueueUp, "move up in the queue", ""),
-    on(Torrents, &[Char('J')], "J", Action::QueueDown, "move down in the queue", ""),
-    on(Torrents, &[Char('[')], "[", Action::LowerDownloadLimit, "lower download limit", ""),
-    on(Torrents, &[Char(']')], "]", Action::RaiseDownloadLimit, "raise download limit, or none", ""),
-    on(Torrents, &[Char('{')], "{", Action::LowerUploadLimit, "lower upload limit", ""),
-    on(Torrents, &[Char('}')], "}", Action::RaiseUploadLimit, "raise upload limit, or none", ""),
-    on(Torrents, &[Char('m')], "m", Action::Move, "move data to another folder", ""),
-    on(Torrents, &[Char('O')], "O", Action::Overwrite, "overwrite conflicting files; asks first", ""),
-    on(Torrents, &[Char('y')], "y", Action::CopyMagnet, "copy magnet link (or of all marked)", ""),
-    on(Torrents, &[Char('o')], "o", Action::OpenFolder, "open folder", ""),
-    on(Torrents, &[Char('E')], "E", Action::Export, "export the .torrent file", ""),
-    on(Torrents, &[Char('f')], "f", Action::StateFilter, "filter by state", ""),
-    on(Torrents, &[Char('w')], "w", Action::Why, "show what limits the speed, with numbers", ""),
-    on(Torrents, &[Char('s')], "s", Action::Sort, "sort by the next column", ""),
-    on(Torrents, &[Char('S')], "S", Action::Reverse, "reverse the sort order", ""),
-    on(Peers, &[Key::Enter], "Enter", Action::PeerOpen, "show peer details", "open"),
-    on(Peers, &[Char('+')], "+", Action::PeerAdd, "connect to a peer by address", "connect"),
-    on(Peers, &[Char('B')], "B", Action::Ban, "ban the selected peer's address", "ban"),
-    on(Peers, &[Char('X')], "X", Action::Kick, "disconnect the selected peer", "kick"),
-    on(Peers, &[Char('s')], "s", Action::Sort, "sort by the next column", "sort"),
-    on(Peers, &[Char('S')], "S", Action::Reverse, "reverse the sort order", ""),
-    on(Files, &[Char(' ')], "Space", Action::ToggleFile, "toggle download of the selected file", "toggle"),
-    on(Files, &[Char('+')], "+", Action::RaiseFilePriority, "raise file priority", "more"),
-    on(Files, &[Char('-')], "-", Action::LowerFilePriority, "lower file priority", "less"),
-    on(Files, &[Char('=')], "=", Action::ResetFilePriority, "reset to normal priority", ""),
-    on(Files, &[Key::Enter], "Enter", Action::ToggleFolder, "expand or collapse the folder", "fold"),
-    on(Files, &[Char('*')], "*", Action::FileGlob, "download only files matching a pattern", "only"),
-    on(Trackers, &[Char('t')], "t", Action::TrackerAnnounce, "announce to the selected tracker now", "announce"),
-    on(Trackers, &[Char('a')], "a", Action::TrackerAdd, "add a tracker", "add tracker"),
-    on(Trackers, &[Char('d'), Key::Delete], "d", Action::TrackerRemove, "remove the selected tracker", "remove"),
-    on(Pieces, &[Key::Right, Char('l')], "right l", Action::PieceRight, "next piece", ""),
-    on(Pieces, &[Key::Left, Char('h')], "left h", Action::PieceLeft, "previous piece", ""),
-    on(Log, &[Key::Enter], "Enter", Action::LogScope, "switch log: this torrent or all", ""),
-    on(Everywhere, &[Char('/')], "/", Action::Filter, "filter by name", "find"),
-    on(Everywhere, &[Char('n')], "n", Action::NextMatch, "next match", ""),
-    on(Everywhere, &[Char('N')], "N", Action::PreviousMatch, "previous match", ""),
-    on(Everywhere, &[Char(':')], ":", Action::Palette, "command palette", ""),
-    on(Everywhere, &[Char(',')], ",", Action::Settings, "settings", ""),
-    on(Everywhere, &[Char('~')], "~", Action::HideNames, "hide all names, for screenshots", ""),
-    on(Everywhere, &[Key::Tab, Key::BackTab], "Tab", Action::Pane, "switch pane", "pane"),
-    on(Everywhere, &[Key::Right, Char('l')], "right l", Action::TabRight, "next tab", ""),
-    on(Everywhere, &[Key::Left, Char('h')], "left h", Action::TabLeft, "previous tab", ""),
-    on(Everywhere, &[Char('1')], "1", Action::Tab(Tab::Info), "Info: details of the torrent", ""),
-    on(Everywhere, &[Char('2')], "2", Action::Tab(Tab::Pieces), "Pieces: the piece map", ""),
-    on(Everywhere, &[Char('3')], "3", Action::Tab(Tab::Peers), "Peers: connected peers", ""),
-    on(Everywhere, &[Char('4')], "4", Action::Tab(Tab::Files), "Files: progress and priority", ""),
-    on(Everywhere, &[Char('5')], "5", Action::Tab(Tab::Trackers), "Trackers: status and last message", ""),
-    on(Everywhere, &[Char('6')], "6", Action::Tab(Tab::Log), "Log: events", ""),
-    on(Everywhere, &[Key::Up, Char('k')], "up k", Action::Up, "up", ""),
-    on(Everywhere, &[Key::Down, Char('j')], "down j", Action::Down, "down", ""),
-    on(Everywhere, &[Key::PageUp, Ctrl('b')], "PgUp ^b", Action::PageUp, "page up", ""),
-    on(Everywhere, &[Key::PageDown, Ctrl('f')], "PgDn ^f", Action::PageDown, "page down", ""),
-    on(Everywhere, &[Ctrl('u')], "^u", Action::HalfUp, "half page up", ""),
-    on(Everywhere, &[Ctrl('d')], "^d", Action::HalfDown, "half page down", ""),
-    on(Everywhere, &[Key::Home, Char('g')], "Home g", Action::First, "go to first", ""),
-    on(Everywhere, &[Key::End, Char('G')], "End G", Action::Last, "go to last", ""),
-    on(Everywhere, &[Char('z')], "z", Action::Zoom, "toggle full screen for this pane", ""),
-    on(Everywhere, &[Char('r')], "r", Action::GraphSpan, "graph span: 1 minute, 5 minutes or 1 hour", ""),
-    on(Everywhere, &[Char('R')], "R", Action::GraphScope, "graph: this torrent or all", ""),
-    on(Everywhere, &[Char('T')], "T", Action::Theme, "theme: dark, light, high contrast, no colors", ""),
-    on(Everywhere, &[Ctrl('l')], "^l", Action::Redraw, "redraw the screen", ""),
-    on(Everywhere, &[Char('?'), Key::F(1)], "? F1", Action::Help, "this help", "help"),
-    on(Everywhere, &[Key::Esc], "Esc", Action::Close, "close dialog or clear filter", ""),
-    on(Everywhere, &[Char('q')], "q", Action::Quit, "back; at top level, quit", "quit"),
-    on(Everywhere, &[Ctrl('c')], "^c", Action::QuitNow, "save everything and quit", ""),
+    on(Torrents, &[Char('a')], App(AppAction::Add), "add", "add a torrent: path, URL, magnet, hash, or paste")
+        .hint("add"),
+    on(Torrents, &[Char('c')], App(AppAction::Create), "create", "create a torrent from your files and seed it")
+        .hint("create"),
+    on(Torrents, &[Char(' ')], Torrent(TorrentAction::Mark), "mark", "mark torrent; actions apply to all marked"),
+    on(Torrents, &[Char('*')], Torrent(TorrentAction::MarkAll), "mark-all", "mark all shown torrents, or none"),
+    on(Torrents, &[Char('p')], Torrent(TorrentAction::Pause), "pause", "pause or resume").hint("pause"),
+    on(Torrents, &[Char('P')], Torrent(TorrentAction::PauseAll), "pause-all", "pause or resume all"),
+    on(Torrents, &[Char('d')], Torrent(TorrentAction::Remove), "remove", "remove; asks whether to keep the data")
+        .also(&[Delete])
+        .hint("remove"),
+    on(Torrents, &[Char('v')], Torrent(TorrentAction::Verify), "verify", "verify: rehash all data").hint("verify"),
+    on(Torrents, &[Char('t')], Torrent(TorrentAction::Announce), "announce", "announce to all trackers now"),
+    on(Torrents, &[Char('e')], Torrent(TorrentAction::Sequential), "sequential", "toggle sequential download"),
+    on(Torrents, &[Char('x')], Torrent(TorrentAction::SuperSeed), "super-seed", "toggle super-seeding (BEP 16)"),
+    on(
+        Torrents,
+        &[Char('+')],
+        Torrent(TorrentAction::RaiseBandwidthPriority),
+        "raise-bandwidth-priority",
+        "raise bandwidth priority",
+    ),
+    on(
+        Torrents,
+        &[Char('-')],
+        Torrent(TorrentAction::LowerBandwidthPriority),
+        "lower-bandwidth-priority",
+        "lower bandwidth priority",
+    ),
+    on(Torrents, &[Char('K')], Torrent(TorrentAction::QueueUp), "queue-up", "move up in the queue"),
+    on(Torrents, &[Char('J')], Torrent(TorrentAction::QueueDown), "queue-down", "move down in the queue"),
+    on(
+        Torrents,
+        &[Char('[')],
+        Torrent(TorrentAction::LowerDownloadLimit),
+        "lower-download-limit",
+        "lower download limit",
+    ),
+    on(
+        Torrents,
+        &[Char(']')],
+        Torrent(TorrentAction::RaiseDownloadLimit),
+        "raise-download-limit",
+        "raise download limit, or none",
+    ),
+    on(Torrents, &[Char('{')], Torrent(TorrentAction::LowerUploadLimit), "lower-upload-limit", "lower upload limit"),
+    on(
+        Torrents,
+        &[Char('}')],
+        Torrent(TorrentAction::RaiseUploadLimit),
+        "raise-upload-limit",
+        "raise upload limit, or none",
+    ),
+    on(Torrents, &[Char('m')], Torrent(TorrentAction::Move), "move", "move data to another folder"),
+    on(
+        Torrents,
+        &[Char('O')],
+        Torrent(TorrentAction::Overwrite),
+        "overwrite",
+        "overwrite conflicting files; asks first",
+    ),
+    on(
+        Torrents,
+        &[Char('y')],
+        Torrent(TorrentAction::CopyMagnet),
+        "copy-magnet",
+        "copy magnet link (or of all marked)",
+    ),
+    on(Torrents, &[Char('o')], Torrent(TorrentAction::OpenFolder), "open-folder", "open folder"),
+    on(Torrents, &[Char('E')], Torrent(TorrentAction::Export), "export", "export the .torrent file"),
+    on(Torrents, &[Char('f')], View(ViewAction::StateFilter), "state-filter", "filter by state"),
+    on(Torrents, &[Char('w')], Torrent(TorrentAction::Why), "why", "show what limits the speed, with numbers"),
+    on(Torrents, &[Char('s')], View(ViewAction::Sort), "sort", "sort by the next column"),
+    on(Torrents, &[Char('S')], View(ViewAction::Reverse), "reverse", "reverse the sort order"),
+    on(Peers, &[Enter], Peer(PeerAction::Open), "peer-open", "show peer details").hint("open"),
+    on(Peers, &[Char('+')], Peer(PeerAction::Add), "peer-add", "connect to a peer by address").hint("connect"),
+    on(Peers, &[Char('B')], Peer(PeerAction::Ban), "ban", "ban the selected peer's address").hint("ban"),
+    on(Peers, &[Char('X')], Peer(PeerAction::Kick), "kick", "disconnect the selected peer").hint("kick"),
+    on(Peers, &[Char('s')], View(ViewAction::Sort), "sort", "sort by the next column").hint("sort"),
+    on(Peers, &[Char('S')], View(ViewAction::Reverse), "reverse", "reverse the sort order"),
+    on(Files, &[Char(' ')], File(FileAction::Toggle), "toggle-file", "toggle download of the selected file")
+        .hint("toggle"),
+    on(Files, &[Char('+')], File(FileAction::RaisePriority), "raise-file-priority", "raise file priority").hint("more"),
+    on(Files, &[Char('-')], File(FileAction::LowerPriority), "lower-file-priority", "lower file priority").hint("less"),
+    on(Files, &[Char('=')], File(FileAction::ResetPriority), "reset-file-priority", "reset to normal priority"),
+    on(Files, &[Enter], File(FileAction::ToggleFolder), "toggle-folder", "expand or collapse the folder").hint("fold"),
+    on(Files, &[Char('*')], File(FileAction::Glob), "file-glob", "download only files matching a pattern").hint("only"),
+    on(
+        Trackers,
+        &[Char('t')],
+        Tracker(TrackerAction::Announce),
+        "tracker-announce",
+        "announce to the selected tracker now",
+    )
+    .hint("announce"),
+    on(Trackers, &[Char('a')], Tracker(TrackerAction::Add), "tracker-add", "add a tracker").hint("add tracker"),
+    on(Trackers, &[Char('d')], Tracker(TrackerAction::Remove), "tracker-remove", "remove the selected tracker")
+        .also(&[Delete])
+        .hint("remove"),
+    on(Pieces, &[Key::Right, Char('l')], View(ViewAction::PieceRight), "piece-right", "next piece"),
+    on(Pieces, &[Key::Left, Char('h')], View(ViewAction::PieceLeft), "piece-left", "previous piece"),
+    on(KeyContext::Log, &[Enter], View(ViewAction::LogScope), "log-scope", "switch log: this torrent or all"),
+    on(Everywhere, &[Char('/')], View(ViewAction::Filter), "filter", "filter by name").hint("find"),
+    on(Everywhere, &[Char('n')], View(ViewAction::NextMatch), "next-match", "next match"),
+    on(Everywhere, &[Char('N')], View(ViewAction::PreviousMatch), "previous-match", "previous match"),
+    on(Everywhere, &[Char(':')], App(AppAction::Palette), "palette", "command palette"),
+    on(Everywhere, &[Char(',')], App(AppAction::Settings), "settings", "settings"),
+    on(Everywhere, &[Char('~')], View(ViewAction::HideNames), "hide-names", "hide all names, for screenshots"),
+    on(Everywhere, &[Key::Tab], View(ViewAction::Pane), "pane", "switch pane").also(&[Key::BackTab]).hint("pane"),
+    on(Everywhere, &[Key::Right, Char('l')], View(ViewAction::TabRight), "tab-right", "next tab"),
+    on(Everywhere, &[Key::Left, Char('h')], View(ViewAction::TabLeft), "tab-left", "previous tab"),
+    on(Everywhere, &[Char('1')], View(ViewAction::Tab(Tab::Info)), "tab-info", "Info: details of the torrent"),
+    on(Everywhere, &[Char('2')], View(ViewAction::Tab(Tab::Pieces)), "tab-pieces", "Pieces: the piece map"),
+    on(Everywhere, &[Char('3')], View(ViewAction::Tab(Tab::Peers)), "tab-peers", "Peers: connected peers"),
+    on(Everywhere, &[Char('4')], View(ViewAction::Tab(Tab::Files)), "tab-files", "Files: progress and priority"),
+    on(
+        Everywhere,
+        &[Char('5')],
+        View(ViewAction::Tab(Tab::Trackers)),
+        "tab-trackers",
+        "Trackers: status and last message",
+    ),
+    on(Everywhere, &[Char('6')], View(ViewAction::Tab(Tab::Log)), "tab-log", "Log: events"),
+    on(Everywhere, &[Key::Up, Char('k')], Nav(NavAction::Up), "up", "up"),
+    on(Everywhere, &[Key::Down, Char('j')], Nav(NavAction::Down), "down", "down"),
+    on(Everywhere, &[Key::PageUp, Ctrl('b')], Nav(NavAction::PageUp), "page-up", "page up"),
+    on(Everywhere, &[Key::PageDown, Ctrl('f')], Nav(NavAction::PageDown), "page-down", "page down"),
+    on(Everywhere, &[Ctrl('u')], Nav(NavAction::HalfUp), "half-up", "half page up"),
+    on(Everywhere, &[Ctrl('d')], Nav(NavAction::HalfDown), "half-down", "half page down"),
+    on(Everywhere, &[Key::Home, Char('g')], Nav(NavAction::First), "first", "go to first"),
+    on(Everywhere, &[Key::End, Char('G')], Nav(NavAction::Last), "last", "go to last"),
+    on(Everywhere, &[Char('z')], View(ViewAction::Zoom), "zoom", "toggle full screen for this pane"),
+    on(
+        Everywhere,
+        &[Char('r')],
+        View(ViewAction::GraphSpan),
+        "graph-span",
+        "graph span: 1 minute, 5 minutes or 1 hour",
+    ),
+    on(Everywhere, &[Char('R')], View(ViewAction::GraphScope), "graph-scope", "graph: this torrent or all"),
+    on(Everywhere, &[Char('T')], View(ViewAction::Theme), "theme", "theme: dark, light, high contrast, no colors"),
+    on(Everywhere, &[Ctrl('l')], View(ViewAction::Redraw), "redraw", "redraw the screen"),
+    on(Everywhere, &[Char('?'), Key::F(1)], App(AppAction::Help), "help", "this help").hint("help"),
+    on(Everywhere, &[Key::Esc], App(AppAction::Close), "close", "close dialog or clear filter"),
+    on(Everywhere, &[Char('q')], App(AppAction::Quit), "quit", "back; at top level, quit").hint("quit"),
+    on(Everywhere, &[Ctrl('c')], App(AppAction::QuitNow), "quit-now", "save everything and quit"),
 ];
+
+impl Action {
+    /// Returns the action's name in the config.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        KEYS.iter().find(|binding| binding.act == self).map_or("", |binding| binding.name)
+    }
+
+    /// Returns the context of the action's first binding.
+    #[must_use]
+    pub fn context(self) -> Option<KeyContext> {
+        KEYS.iter().find(|binding| binding.act == self).map(|binding| binding.place)
+    }
+}
 
 /// Returns the table as Markdown, for the README.
 #[must_use]
 pub fn markdown() -> String {
     let mut out = String::new();
-    for place in [Torrents, Peers, Pieces, Files, Trackers, Log, Everywhere] {
+    for place in [Torrents, Peers, Pieces, Files, Trackers, KeyContext::Log, Everywhere] {
         out.push_str(&format!("\n| {} | | name |\n|---|---|---|\n", place.title()));
         for binding in KEYS.iter().filter(|b| b.place == place) {
-            let keys: Vec<String> = binding.shown.split(' ').map(|key| format!("`{key}`")).collect();
-            out.push_str(&format!("| {} | {} | {} |\n", keys.join(" "), binding.help, binding.act.name()));
+            let keys: Vec<String> = binding.keys.iter().map(|key| format!("`{key}`")).collect();
+            out.push_str(&format!("| {} | {} | {} |\n", keys.join(" "), binding.help, binding.name));
         }
     }
     out
@@ -328,9 +232,9 @@ mod tests {
     #[test]
     fn no_key_means_two_things_in_one_place() {
         for (at, binding) in KEYS.iter().enumerate() {
-            for key in binding.keys {
+            for key in binding.all_keys() {
                 for other in &KEYS[at + 1..] {
-                    assert!(other.place != binding.place || !other.keys.contains(key), "{key:?} twice");
+                    assert!(other.place != binding.place || other.all_keys().all(|k| k != key), "{key:?} twice");
                 }
             }
         }
@@ -339,7 +243,17 @@ mod tests {
     #[test]
     fn keys_that_terminals_keep_for_themselves_are_never_bound() {
         for key in ['s', 'q', 'z', 'h', 'i', 'm'] {
-            assert!(KEYS.iter().all(|b| !b.keys.contains(&Key::Ctrl(key))), "^{key}");
+            assert!(KEYS.iter().all(|b| b.all_keys().all(|k| k != Key::Ctrl(key))), "^{key}");
+        }
+    }
+
+    #[test]
+    fn names_are_one_to_one() {
+        for binding in KEYS {
+            assert!(KEYS.iter().all(|b| (b.act == binding.act) == (b.name == binding.name)), "{}", binding.name);
+        }
+        for name in ["queue-up", "tab-peers", "super-seed", "lower-download-limit", "file-glob", "pause"] {
+            assert!(KEYS.iter().any(|b| b.name == name), "{name}: configs of users hold it");
         }
     }
 }

@@ -3,12 +3,12 @@
 use ratatui::layout::Rect;
 
 use crate::api::{Detail, TorrentView};
-use crate::ui::app::torrent_actions::rank_word;
-use crate::ui::keys::bindings::Tab;
+use crate::ui::keys::context::Tab;
 use crate::ui::state::app::AppState;
 use crate::ui::text::format::{
     clock_date, counted, eta, grouped, percent, piece_length, rate_long, ratio, size_long, time,
 };
+use crate::ui::text::labels;
 use crate::ui::widgets::painter::Painter;
 use crate::ui::widgets::rate_graph;
 
@@ -91,7 +91,7 @@ fn told(view: &TorrentView, detail: &Detail) -> Vec<Line> {
     lines.extend([
         Short("Active", time(view.active)),
         Short("Limits", format!("{} down, {} up", limit(view.limits.0), limit(view.limits.1))),
-        Short("Bandwidth", format!("{} priority", rank_word(view.rank))),
+        Short("Bandwidth", format!("{} priority", labels::bandwidth_priority(view.rank))),
         Short("Sequential", yes(view.sequential)),
     ]);
     if !looks {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use ratatui::layout::Rect;
 
 use crate::api::{Detail, Snapshot, TorrentId};
-use crate::ui::keys::bindings::{Action, Tab};
+use crate::ui::keys::action::{Action, ViewAction};
+use crate::ui::keys::context::Tab;
 use crate::ui::state::app::{AppState, find};
 use crate::ui::text::format::{cells, clock, time};
 use crate::ui::widgets::painter::Painter;
@@ -26,7 +27,7 @@ pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState, snapshot: &Snap
         let (here, there) =
             if model.panes.log_all { ("all torrents", "this torrent") } else { ("this torrent", "all torrents") };
         let x = pen.put(area.x + 3, area.y, area.width - 4, here, pen.theme.dim);
-        let hint = format!("[{}] {there}", model.keymap.shown(Action::LogScope));
+        let hint = format!("[{}] {there}", model.keymap.shown(Action::View(ViewAction::LogScope)));
         if model.pane == crate::ui::state::app::Focus::Detail && x + 4 + cells(&hint) < area.right() {
             pen.put_right(area.right() - 1, area.y, cells(&hint), &hint, pen.theme.dim);
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ratatui::layout::Rect;
 
 use crate::api::{Detail, PeerDetail, PeerRow};
-use crate::ui::keys::bindings::Action;
+use crate::ui::keys::action::{Action, PeerAction};
 use crate::ui::panes::disconnected::source_label;
 use crate::ui::state::app::AppState;
 use crate::ui::state::detail::OpenPeer;
@@ -53,7 +53,7 @@ pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState, open: OpenPeer,
 }
 
 fn close_hint(pen: &mut Painter<'_>, area: Rect, model: &AppState) {
-    let hint = format!("[{}] list", model.keymap.shown(Action::PeerOpen));
+    let hint = format!("[{}] list", model.keymap.shown(Action::Peer(PeerAction::Open)));
     if area.width >= 76 {
         pen.put_right(area.right() - 1, area.y, 14, &hint, pen.theme.dim);
     }

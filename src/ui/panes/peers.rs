@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::api::{Detail, PeerRow, TorrentView};
-use crate::ui::keys::bindings::Tab;
+use crate::ui::keys::context::Tab;
 use crate::ui::panes::{disconnected, peer_detail};
 use crate::ui::state::app::{AppState, Focus, PeerSort};
 use crate::ui::state::privacy::peer_label;

@@ -3,11 +3,11 @@
 use ratatui::layout::Rect;
 
 use crate::api::{Priority, Snapshot, State, TorrentView};
-use crate::ui::app::torrent_actions::rank_word;
 use crate::ui::state::app::{AppState, Focus, Sort};
 use crate::ui::state::detail::StateFilter;
 use crate::ui::state::layout::Regions;
 use crate::ui::text::format::{eta, percent, rate, ratio, size, time};
+use crate::ui::text::labels;
 use crate::ui::theme::style::Theme;
 use crate::ui::widgets::list::first_visible;
 use crate::ui::widgets::painter::{Column, ColumnRect, Painter, Side, layout_columns};
@@ -218,7 +218,7 @@ fn field(pen: &mut Painter<'_>, slot: &ColumnRect<Col>, y: u16, (at, view): (usi
         Col::Rank => match view.rank {
             Priority::Normal => ("normal".into(), theme.faint),
             Priority::High => ("high".into(), theme.accent),
-            rank => (rank_word(rank).into(), theme.dim),
+            rank => (labels::bandwidth_priority(rank).into(), theme.dim),
         },
         Col::DownLimit => limit(view.limits.0, &theme),
         Col::UpLimit => limit(view.limits.1, &theme),

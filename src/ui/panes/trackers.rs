@@ -4,7 +4,7 @@
 use ratatui::layout::Rect;
 
 use crate::api::{Detail, SourceRow, TrackerRow};
-use crate::ui::keys::bindings::Tab;
+use crate::ui::keys::context::Tab;
 use crate::ui::panes::disconnected::source_label;
 use crate::ui::state::app::AppState;
 use crate::ui::text::format::{grouped, time};

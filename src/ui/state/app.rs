@@ -1,14 +1,15 @@
-//! The UI state between frames: selection, focus, sort order, text inputs, open dialogs. Torrent data are not stored
-//! here, except for the rate history that the graph draws.
+//! The UI state between frames: selection, focus, sort order, search text. Torrent data are not stored here, except for
+//! the rate history that the graph draws.
 
 use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::api::{Snapshot, State, TorrentId, TorrentPreview, TorrentView};
 use crate::ui::dialogs::create::CreateEvent;
-pub use crate::ui::dialogs::dialog::Dialog;
 use crate::ui::effect::Effect;
-use crate::ui::keys::bindings::{Action, Key, KeyContext, Tab};
+use crate::ui::keys::action::{Action, TorrentAction};
+use crate::ui::keys::context::{KeyContext, Tab};
+use crate::ui::keys::key::Key;
 use crate::ui::keys::keymap::Keymap;
 use crate::ui::state::detail::DetailState;
 use crate::ui::state::rate_history::RateHistory;
@@ -181,8 +182,6 @@ pub struct AppState {
     pub options: UiSettings,
     /// Effects queued for the event loop.
     pub outbox: Vec<Effect>,
-    /// Open dialogs, the last one on top.
-    pub dialogs: Vec<Dialog>,
     /// The notice in the status line.
     pub notice: Option<Notice>,
     /// State of the detail panes.
@@ -238,7 +237,6 @@ impl AppState {
             keymap: Keymap::default(),
             options: UiSettings::default(),
             outbox: Vec::new(),
-            dialogs: Vec::new(),
             notice: None,
             panes: DetailState::default(),
             history: RateHistory::default(),
@@ -251,7 +249,7 @@ impl AppState {
     /// Returns the sentence that says what limits a torrent, with the key that resumes a paused one.
     #[must_use]
     pub fn why_text<'a>(&self, view: &'a TorrentView) -> Cow<'a, str> {
-        let key = self.keymap.shown(Action::Pause);
+        let key = self.keymap.shown(Action::Torrent(TorrentAction::Pause));
         match view.state {
             State::Paused if !key.is_empty() => format!("{}; press {key} to resume", view.why.sentence).into(),
             _ => view.why.sentence.as_str().into(),

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use crate::api::{Command, PeerKey, Snapshot, State, TorrentCommand, TorrentId, TorrentView};
-use crate::ui::keys::bindings::Tab;
+use crate::ui::keys::context::Tab;
 use crate::ui::state::app::{AppState, Focus, find};
 use crate::ui::state::privacy::PrivacyMask;
 use crate::ui::state::rate_history::{Span, TorrentRates};

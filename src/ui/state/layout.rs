@@ -3,7 +3,7 @@
 use ratatui::layout::Rect;
 
 use crate::api::Snapshot;
-use crate::ui::keys::bindings::Tab;
+use crate::ui::keys::context::Tab;
 use crate::ui::state::app::{AppState, Focus};
 
 /// Minimum size (columns, rows) for panes; a smaller terminal shows a single line.

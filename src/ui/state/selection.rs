@@ -1,7 +1,7 @@
 //! What a key action applies to: the marked torrents or the selected one, the selected peer, the open peer.
 
 use crate::api::{Detail, Snapshot, TorrentId, TorrentView};
-use crate::ui::keys::bindings::Tab;
+use crate::ui::keys::context::Tab;
 use crate::ui::state::app::{AppState, Focus, find};
 use crate::ui::state::detail::OpenPeer;
 

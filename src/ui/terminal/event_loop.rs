@@ -30,12 +30,13 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::{Position, Rect};
 
 use crate::api::{Command, Event, Snapshot, State};
+use crate::ui::app::model::App;
 pub use crate::ui::app::setup::UiOptions;
 use crate::ui::app::update::update;
 use crate::ui::app::view::view;
 use crate::ui::dialogs::create::CreateEvent;
 use crate::ui::effect::{BRING_TITLE, Effect, KEEP_TITLE};
-use crate::ui::state::app::{AppState, Message};
+use crate::ui::state::app::Message;
 use crate::ui::terminal::ansi16;
 use crate::ui::terminal::dir_reader::DirReader;
 use crate::ui::terminal::drain;
@@ -215,21 +216,21 @@ pub fn run(
     }
     let size = crossterm::terminal::size()?;
     let few = options.options.colours != ColorDepth::Many;
-    let mut model = options.model(size);
-    let _guard = Guard::enter(model.options.mouse)?;
+    let mut app = options.model(size);
+    let _guard = Guard::enter(app.state.options.mouse)?;
     let mut screen = Screen::new(few)?;
     let mut snapshot = Arc::new(Snapshot::default());
-    screen.draw(&mut model, &snapshot)?;
+    screen.draw(&mut app, &snapshot)?;
     let picker = DirReader::start()?;
     let input = Input::start()?;
     let started = Instant::now();
     // Windows and Linux consoles lack bracketed paste. On other terminals, a burst of keys comes from a script.
     let marks_pastes = !cfg!(windows) && std::env::var("TERM").is_ok_and(|term| term != "linux");
     let shown = Arc::clone(&snapshot);
-    let mut world = EventLoop { model, snapshot: shown, started, touched: started, marks_pastes, ended: None };
+    let mut world = EventLoop { app, snapshot: shown, started, touched: started, marks_pastes, ended: None };
     let mut next_tick = world.started + TICK;
     loop {
-        let deadline = if world.model.dirty { next_tick.min(world.next_frame(&screen)) } else { next_tick };
+        let deadline = if world.app.state.dirty { next_tick.min(world.next_frame(&screen)) } else { next_tick };
         select! {
             recv(picker.listings()) -> got => {
                 if let Ok(listing) = got {
@@ -255,9 +256,9 @@ pub fn run(
         if let Some(outcome) = world.outcome() {
             return Ok(outcome);
         }
-        if world.model.dirty && now >= world.next_frame(&screen) {
+        if world.app.state.dirty && now >= world.next_frame(&screen) {
             snapshot.clone_from(&world.snapshot);
-            screen.draw(&mut world.model, &snapshot)?;
+            screen.draw(&mut world.app, &snapshot)?;
         }
     }
 }
@@ -326,18 +327,18 @@ impl Screen {
         io::Write::flush(terminal.backend_mut())
     }
 
-    fn draw(&mut self, model: &mut AppState, snapshot: &Snapshot) -> io::Result<()> {
+    fn draw(&mut self, app: &mut App, snapshot: &Snapshot) -> io::Result<()> {
         let Some(terminal) = &mut self.terminal else { return Ok(()) };
-        if std::mem::take(&mut model.redraw) {
+        if std::mem::take(&mut app.state.redraw) {
             // `clear` would query the cursor position and wait for a reply that the input thread may consume:
             // forever, after a hang-up. A resize to the same size queries nothing.
             let size = terminal.size()?;
             terminal.resize(Rect::from((Position::ORIGIN, size)))?;
         }
         queue!(terminal.backend_mut(), BeginSynchronizedUpdate)?;
-        terminal.draw(|frame| view(model, snapshot, frame))?;
+        terminal.draw(|frame| view(app, snapshot, frame))?;
         execute!(terminal.backend_mut(), EndSynchronizedUpdate)?;
-        model.dirty = false;
+        app.state.dirty = false;
         self.drawn = Some(Instant::now());
         Ok(())
     }
@@ -345,7 +346,7 @@ impl Screen {
 
 /// UI state, latest snapshot and timing.
 struct EventLoop {
-    model: AppState,
+    app: App,
     snapshot: Arc<Snapshot>,
     started: Instant,
     /// Time of the last user input.
@@ -357,7 +358,7 @@ struct EventLoop {
 
 impl EventLoop {
     fn dispatch(&mut self, msg: Message, commands: &mut impl FnMut(Command)) {
-        for command in update(&mut self.model, msg, &self.snapshot) {
+        for command in update(&mut self.app, msg, &self.snapshot) {
             commands(command);
         }
     }
@@ -368,16 +369,16 @@ impl EventLoop {
         let Some(drawn) = screen.drawn else { return Instant::now() };
         let still = self.snapshot.down + self.snapshot.up == 0
             && self.snapshot.torrents.iter().all(|(_, view)| !matches!(view.state, State::Checking | State::Moving));
-        drawn + self.model.options.pause(still, self.touched.elapsed())
+        drawn + self.app.state.options.pause(still, self.touched.elapsed())
     }
 
     /// Executes the effects that the UI has queued.
     fn send_out(&mut self, screen: &mut Screen, picker: &DirReader) -> io::Result<()> {
-        for outward in std::mem::take(&mut self.model.outbox) {
+        for outward in std::mem::take(&mut self.app.state.outbox) {
             if matches!(outward, Effect::Title(_)) && !TITLED.swap(true, Ordering::Relaxed) {
                 screen.say(KEEP_TITLE.as_bytes())?;
             }
-            screen.say(&outward.bytes(self.model.options.ways()))?;
+            screen.say(&outward.bytes(self.app.state.options.ways()))?;
             match outward {
                 Effect::List(folder) => picker.ask(folder, false),
                 Effect::ListAll(folder) => picker.ask(folder, true),
@@ -390,7 +391,7 @@ impl EventLoop {
     }
 
     fn outcome(&self) -> Option<Outcome> {
-        if self.model.quit { Some(Outcome::Quit) } else { self.ended }
+        if self.app.state.quit { Some(Outcome::Quit) } else { self.ended }
     }
 
     /// Handles a terminal event and all pending ones.

@@ -6,7 +6,7 @@ use crossterm::event::{
     Event as TerminalEvent, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind,
 };
 
-use crate::ui::keys::bindings::Key;
+use crate::ui::keys::key::Key;
 use crate::ui::state::app::Message;
 
 /// Minimum length of a burst of character keys that is taken for a paste, on a terminal without bracketed paste.

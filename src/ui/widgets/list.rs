@@ -1,6 +1,6 @@
 //! Selection and scroll position of a list of rows.
 
-use crate::ui::keys::bindings::Key;
+use crate::ui::keys::key::Key;
 
 /// Returns the first line to show so that line `chosen` of `count` is within `height` lines, as close to `top` as
 /// possible.

@@ -5,8 +5,7 @@
 use ratatui::layout::{Position, Rect};
 use ratatui::style::{Modifier, Style};
 
-use crate::ui::keys::bindings::Key;
-use crate::ui::keys::keymap;
+use crate::ui::keys::key::{Key, parse_key};
 use crate::ui::text::format::cells;
 use crate::ui::widgets::painter::Painter;
 use crate::ui::widgets::text_input::TextInput;
@@ -77,7 +76,7 @@ impl<'a, 'b> Panel<'a, 'b> {
             }
             x = self.pen.put(x, area.y, area.right().saturating_sub(x), key, theme.accent);
             x = self.pen.put(x + 1, area.y, area.right().saturating_sub(x + 1), word, theme.dim);
-            if let Ok(key) = keymap::key(key) {
+            if let Ok(key) = parse_key(key) {
                 self.hits.push((Rect::new(start, area.y, x.saturating_sub(start), 1), HitTarget::Key(key)));
             }
             x += 3;

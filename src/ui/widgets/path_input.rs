@@ -1,7 +1,7 @@
 //! A path input with tab completion from directory listings.
 
 use crate::ui::effect::Effect;
-use crate::ui::keys::bindings::Key;
+use crate::ui::keys::key::Key;
 use crate::ui::widgets::text_input::TextInput;
 
 /// A directory listing.

@@ -4,7 +4,7 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::api::{Detail, Snapshot, TorrentView};
-use crate::ui::keys::bindings::Tab;
+use crate::ui::keys::context::Tab;
 use crate::ui::panes::{files, info, log, peers, pieces, trackers};
 use crate::ui::state::app::{AppState, Focus};
 use crate::ui::state::layout::Regions;

@@ -1,6 +1,6 @@
 //! A single-line text input.
 
-use crate::ui::keys::bindings::Key;
+use crate::ui::keys::key::Key;
 use crate::ui::text::format::{cells, char_cells, clean, prefix};
 
 /// Maximum length in bytes of the text and of a paste.
