@@ -1,9 +1,12 @@
-//! The command line: argument definitions (clap) and dispatch. Each subcommand has its own module.
+//! The command line: dispatch to the subcommands. Each has its own module.
 
+pub mod args;
 pub mod bench;
 pub mod create;
 pub mod demo;
 pub mod download;
+pub mod engine_run;
+pub mod exit_status;
 pub mod generate;
 pub mod log;
 pub mod magnet;
@@ -16,303 +19,19 @@ pub mod show;
 pub mod torrent_arg;
 pub mod tracker;
 pub mod tui;
+pub mod values;
 pub mod verify;
 
 use std::ffi::OsString;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
 
-pub use crate::config::{Encryption, Settings as Common};
+pub use args::Cli;
+pub use exit_status::FAILED;
 
-/// Exit status of a run that failed.
-pub const FAILED: u8 = 1;
-/// Exit status after a usage error.
-pub const USAGE_ERROR: u8 = 2;
-/// Exit status after an interrupt by the user or by a signal (128 + SIGINT).
-pub const STOPPED: u8 = 130;
-
-/// A BitTorrent client for the terminal: watch every peer and every piece live.
-///
-/// Without a subcommand, opens the terminal interface and adds each TORRENT.
-#[derive(Parser, Clone, Debug)]
-#[command(name = "ttui", version, max_term_width = 120)]
-#[command(after_help = "A TORRENT is a .torrent file, a magnet link, a 40-digit info-hash, or an http(s) URL of a \
-    .torrent or of a link.\nExit status: 0 done, 1 it could not be done, 2 the call was wrong, 130 stopped by the user.")]
-pub struct Cli {
-    /// Subcommand; `None` opens the interface.
-    #[command(subcommand)]
-    pub verb: Option<Command>,
-    /// Torrents to add to the interface
-    #[arg(value_name = "TORRENT")]
-    pub torrents: Vec<String>,
-    /// Download directory for the interface
-    #[arg(long, value_name = "DIR")]
-    pub dir: Option<PathBuf>,
-    /// Port to listen on for incoming peers
-    #[arg(long, value_name = "PORT")]
-    pub port: Option<u16>,
-    /// Options accepted by every subcommand.
-    #[command(flatten)]
-    pub common: Common,
-}
-
-impl Cli {
-    /// Parses the arguments; the first is the program name.
-    ///
-    /// # Errors
-    /// The arguments are invalid, or ask for help or the version.
-    fn read(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-        let cli = Cli::try_parse_from(args)?;
-        // `--dir` and `--port` before a subcommand would silently not apply to the subcommand's own options.
-        let stray = [("--dir", cli.dir.is_some()), ("--port", cli.port.is_some())];
-        match stray.into_iter().find(|(_, given)| *given && cli.verb.is_some()) {
-            Some((flag, _)) => {
-                let text = format!("{flag} stands before the verb: it goes behind it, where the verb has such a flag");
-                Err(Cli::command().error(ErrorKind::ArgumentConflict, text))
-            }
-            None => Ok(cli),
-        }
-    }
-
-    /// Returns the common options with the interface's `--dir` and `--port`, which are also config keys.
-    fn for_interface(&self) -> Common {
-        let mut common = self.common.clone();
-        common.dir = self.dir.clone().or(common.dir);
-        common.port = self.port.or(common.port);
-        common
-    }
-}
-
-/// A subcommand.
-#[derive(Subcommand, Clone, Debug)]
-pub enum Command {
-    /// Download torrents, then seed them
-    Download(DownloadArgs),
-    /// Verify existing data, then seed it
-    Seed(SeedArgs),
-    /// Create a .torrent file from a file or directory
-    Create(CreateArgs),
-    /// Show the contents of a .torrent file or a magnet link
-    Show(ShowArgs),
-    /// Verify data on disk against a .torrent file; exit status 0 only if complete
-    Verify(VerifyArgs),
-    /// Print the magnet link of a .torrent file
-    Magnet(MagnetArgs),
-    /// Run a small HTTP and UDP tracker
-    Tracker(TrackerArgs),
-    /// Share a file or directory with others on the local network
-    Share(ShareArgs),
-    /// Run a local demo swarm (tracker, two seeds, one download); needs no network
-    Demo(DemoArgs),
-    /// Benchmark torrent creation, hashing, downloading and seeding over loopback
-    Bench(BenchArgs),
-    /// Print a shell completion script
-    Completions {
-        /// Shell to generate completions for
-        shell: clap_complete::Shell,
-    },
-    /// Print the man page
-    Man,
-    /// Print what a bug report needs: versions, settings and the end of the log, without secrets
-    DebugReport,
-}
-
-/// `ttui download`
-#[derive(Args, Clone, Debug)]
-pub struct DownloadArgs {
-    /// Torrents to download
-    #[arg(value_name = "TORRENT", required = true)]
-    pub torrents: Vec<String>,
-    /// Download directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub dir: PathBuf,
-    /// Port to listen on for incoming peers
-    #[arg(long, value_name = "PORT")]
-    pub port: Option<u16>,
-    /// Connect to this peer immediately (repeatable)
-    #[arg(long = "peer", value_name = "IP:PORT")]
-    pub peers: Vec<SocketAddr>,
-    /// Download only files matching GLOB (repeatable)
-    #[arg(long, value_name = "GLOB")]
-    pub select: Vec<String>,
-    /// Download pieces sequentially
-    #[arg(long)]
-    pub sequential: bool,
-    /// Overwrite existing files that do not belong to the torrent
-    #[arg(long)]
-    pub overwrite: bool,
-    /// Stop seeding at this upload ratio, counted over all runs
-    #[arg(long, value_name = "RATIO", value_parser = ratio)]
-    pub seed_ratio: Option<f64>,
-    /// Stop seeding after this many minutes
-    #[arg(long, value_name = "MIN")]
-    pub seed_time: Option<u64>,
-    /// Exit when the download is complete, or with status 1 when a disk error prevents it
-    #[arg(long)]
-    pub exit_when_done: bool,
-    /// Print one line per second instead of a progress bar
-    #[arg(long)]
-    pub headless: bool,
-    /// Print progress as JSON, one object per line
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `ttui seed`
-#[derive(Args, Clone, Debug)]
-pub struct SeedArgs {
-    /// Torrents to seed
-    #[arg(value_name = "TORRENT", required = true)]
-    pub torrents: Vec<String>,
-    /// Directory that contains the data
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub dir: PathBuf,
-    /// Port to listen on for incoming peers
-    #[arg(long, value_name = "PORT")]
-    pub port: Option<u16>,
-    /// Connect to this peer immediately (repeatable)
-    #[arg(long = "peer", value_name = "IP:PORT")]
-    pub peers: Vec<SocketAddr>,
-    /// Print one line per second instead of a progress bar
-    #[arg(long)]
-    pub headless: bool,
-    /// Print progress as JSON, one object per line
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `ttui create`
-#[derive(Args, Clone, Debug)]
-pub struct CreateArgs {
-    /// File or directory to create the torrent from
-    #[arg(value_name = "PATH")]
-    pub path: PathBuf,
-    /// Output file [default: NAME.torrent in the current directory]
-    #[arg(short, long, value_name = "OUT")]
-    pub output: Option<PathBuf>,
-    /// Tracker URL (repeatable; each use adds a tier, commas separate trackers within a tier)
-    #[arg(long, value_name = "URL", value_parser = create::trackers)]
-    pub tracker: Vec<Trackers>,
-    /// Web seed URL (BEP 19, repeatable)
-    #[arg(long, value_name = "URL", value_parser = create::web_seed)]
-    pub web_seed: Vec<String>,
-    /// Piece length: a power of two from 16K [default: about 1,500 pieces]
-    #[arg(long, value_name = "SIZE", value_parser = create::piece)]
-    pub piece_length: Option<u32>,
-    /// Mark as private: peers come only from its trackers (BEP 27)
-    #[arg(long)]
-    pub private: bool,
-    /// Comment stored in the .torrent
-    #[arg(long, value_name = "S")]
-    pub comment: Option<String>,
-    /// Value of the `source` key; changes the info-hash
-    #[arg(long, value_name = "S")]
-    pub source: Option<String>,
-    /// Name of the torrent [default: name of the file or directory]
-    #[arg(long, value_name = "S", value_parser = create::name)]
-    pub name: Option<String>,
-    /// Include hidden and system files (.DS_Store, Thumbs.db)
-    #[arg(long)]
-    pub include_hidden: bool,
-    /// Omit the creation date, for reproducible output
-    #[arg(long)]
-    pub no_date: bool,
-    /// Overwrite an existing .torrent
-    #[arg(long)]
-    pub force: bool,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// The trackers of one tier (BEP 12).
-pub type Trackers = Vec<String>;
-
-/// `ttui show`
-#[derive(Args, Clone, Debug)]
-pub struct ShowArgs {
-    /// Torrent to show
-    pub torrent: String,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `ttui verify`
-#[derive(Args, Clone, Debug)]
-pub struct VerifyArgs {
-    /// Torrent to verify against
-    pub torrent: String,
-    /// Directory that contains the data
-    #[arg(long, value_name = "DIR", default_value = ".")]
-    pub dir: PathBuf,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// `ttui magnet`
-#[derive(Args, Clone, Debug)]
-pub struct MagnetArgs {
-    /// Torrent to print the magnet link of
-    pub torrent: String,
-}
-
-/// `ttui tracker`
-#[derive(Args, Clone, Debug)]
-pub struct TrackerArgs {
-    /// Address to listen on for HTTP and UDP (repeatable) [default: port 6969 on all addresses]
-    #[arg(long, value_name = "IP:PORT")]
-    pub listen: Vec<SocketAddr>,
-    /// Announce interval in seconds
-    #[arg(long, value_name = "S", default_value_t = 120, value_parser = clap::value_parser!(u32).range(1..=86_400))]
-    pub interval: u32,
-}
-
-/// `ttui share`
-#[derive(Args, Clone, Debug)]
-pub struct ShareArgs {
-    /// File or directory to share
-    #[arg(value_name = "PATH")]
-    pub path: PathBuf,
-    /// Port to listen on for incoming peers
-    #[arg(long, value_name = "PORT")]
-    pub port: Option<u16>,
-    /// Include hidden and system files (.DS_Store, Thumbs.db)
-    #[arg(long)]
-    pub include_hidden: bool,
-    /// Print one line per second instead of opening the interface
-    #[arg(long)]
-    pub headless: bool,
-}
-
-/// `ttui demo`
-#[derive(Args, Clone, Debug)]
-pub struct DemoArgs {
-    /// Print progress lines instead of opening the interface
-    #[arg(long)]
-    pub headless: bool,
-}
-
-/// `ttui bench`
-#[derive(Args, Clone, Debug)]
-pub struct BenchArgs {
-    /// Size of the sample data; the temporary directory needs twice as much free space
-    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = bench::payload)]
-    pub size: u64,
-    /// Print one JSON object
-    #[arg(long)]
-    pub json: bool,
-}
-
-/// Parses a ratio: a finite number >= 0.
-fn ratio(text: &str) -> Result<f64, &'static str> {
-    text.parse().ok().filter(|r: &f64| r.is_finite() && *r >= 0.0).ok_or("it needs a number from 0, such as 1.5")
-}
+use args::Command;
+use exit_status::USAGE_ERROR;
 
 /// Parses the arguments (the first is the program name), runs the subcommand and returns the exit status.
 ///
@@ -366,54 +85,5 @@ fn tell(answer: &clap::Error) {
         // A closed standard output is no failure here.
         ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => drop(answer.print()),
         _ => output::report(&answer.render().to_string()),
-    }
-}
-
-/// Creates the state directory, private to the user. Errors are only logged: a later write there reports its own.
-fn make_state_folder(config: &crate::config::Config) {
-    let made = crate::disk::atomic_file::make_state_folder(&config.state_dir, config.is_default_state_dir);
-    if let Err(error) = made {
-        tracing::debug!("{} cannot be made: {error}", config.state_dir.display());
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_definition_is_sound() {
-        Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn the_interface_has_a_folder_and_a_port_and_no_verb_seems_to_take_them() {
-        let read = |line: &str| Cli::read(line.split(' ').map(OsString::from));
-        let common = read("ttui a.torrent --dir /d --port 7").unwrap().for_interface();
-        assert_eq!((common.dir, common.port), (Some("/d".into()), Some(7)));
-        let Some(Command::Download(args)) = read("ttui download a.torrent --dir /d --port 7").unwrap().verb else {
-            panic!()
-        };
-        assert_eq!((args.dir, args.port), ("/d".into(), Some(7)));
-        for wrong in ["ttui --dir /d download a.torrent", "ttui --port 7 seed a.torrent"] {
-            assert_eq!(read(wrong).unwrap_err().exit_code(), i32::from(USAGE_ERROR), "{wrong}");
-        }
-    }
-
-    #[test]
-    fn common_flags_are_taken_before_and_after_the_verb() {
-        let read = |line: &str| Cli::try_parse_from(line.split(' ')).map(|cli| cli.common);
-        for line in ["ttui --no-dht --down-limit 10MB/s show x", "ttui show x --no-dht --down-limit 10MB/s"] {
-            let common = read(line).unwrap();
-            assert!(common.no_dht && common.down_limit == Some(10_000_000), "{line}");
-        }
-        let all = "ttui a.torrent --config c --state-dir d --bind 127.0.0.1 --no-dht --no-lsd --no-pex --no-utp \
-            --no-port-map --encryption require --max-peers 9 --up-limit 1M --log-file l -vv b.torrent";
-        let cli = Cli::try_parse_from(all.split_whitespace()).unwrap();
-        assert_eq!(cli.torrents, ["a.torrent", "b.torrent"]);
-        assert_eq!((cli.common.encryption, cli.common.verbose), (Some(Encryption::Require), 2));
-        for wrong in ["ttui show", "ttui --down-limit fast x", "ttui show x --encryption maybe", "ttui --max-peers 0"] {
-            assert_eq!(read(wrong).unwrap_err().exit_code(), i32::from(USAGE_ERROR), "{wrong}");
-        }
     }
 }

@@ -129,10 +129,12 @@ pub mod swarm {
     pub mod peer_list;
     pub mod pex;
     pub mod picker;
+    pub mod quota;
     pub mod rate;
     pub mod reason;
     pub mod timeline;
     pub mod torrent;
+    pub mod torrent_config;
     pub mod trackers;
     pub mod utp;
     pub mod view;
@@ -147,18 +149,29 @@ pub mod disk {
     pub mod atomic_file;
     pub mod beneath;
     pub mod check;
-    pub mod claims;
     pub mod create;
+    pub mod dispatch;
     pub mod error;
     pub mod file_cache;
+    pub mod file_stamp;
     pub mod files;
     pub(crate) mod hasher;
     pub mod layout;
-    pub mod lock;
+    pub mod lock {
+        //! Locks that keep two processes from the same files.
+
+        pub mod claims;
+        pub mod instance;
+    }
     pub mod move_storage;
     pub mod own_copy;
-    pub mod owners;
-    pub mod ownership;
+    pub mod ownership {
+        //! Which torrent owns which path on disk.
+
+        pub mod record;
+        pub mod registry;
+        pub mod torrent;
+    }
     pub mod part;
     pub mod piece_buffer;
     pub mod pool;
@@ -201,8 +214,10 @@ pub mod engine {
     pub mod session;
     pub mod session_store;
     pub mod threads;
+    pub mod torrent_event;
     pub mod tracker;
     pub mod udp_endpoint;
+    pub(crate) mod udp_socket;
     pub mod udp_tracker;
     pub mod utp;
     pub mod writer;

@@ -5,6 +5,7 @@
 #![allow(clippy::expect_used)]
 
 mod support {
+    pub mod imports;
     pub mod source;
 }
 
@@ -13,6 +14,7 @@ use std::path::Path;
 
 use ttui::config::{self, Config, Settings};
 
+use support::imports::{circles, imports};
 use support::source::{crate_paths, functions, has_word, published, root, sources};
 
 /// What a layer may import from this crate: the beginnings of the paths after `crate::`.
@@ -73,6 +75,9 @@ const OUTSIDE: &[&str] = &[
     "ureq",
 ];
 
+/// Files whose imports may still form circles: the interface is being sorted into layers.
+const UNSORTED: &str = "ui/";
+
 /// The most lines of a file: about 500, with a little room for the last change.
 const FILE_LINES: usize = 520;
 /// The most lines of a function outside tests: about 70, with a little room.
@@ -92,6 +97,16 @@ fn layers_import_only_what_lies_below() {
         }
     }
     none(&wrong, "imports against the table of layers in src/lib.rs");
+}
+
+/// Also where each of them lies in the same layer: what is read first must not need what is read later.
+#[test]
+fn no_files_import_each_other_in_a_circle() {
+    let mut imports = imports(&sources());
+    imports.retain(|file, _| !file.starts_with(UNSORTED));
+    assert!(imports.len() > 100, "imports are read");
+    let told: Vec<String> = circles(&imports).iter().map(|circle| circle.join(" -> ")).collect();
+    none(&told, "circles of files that import each other: move what both need to a file below them");
 }
 
 #[test]

@@ -16,24 +16,14 @@ use humansize::{BINARY, format_size};
 use serde_json::json;
 use wait4::Wait4 as _;
 
+use super::args::{BenchArgs, Common};
+use super::engine_run::on_signal;
+use super::exit_status::STOPPED;
+use super::output;
 use super::sample_data::{self, Scratch};
-use super::tui::on_signal;
-use super::{BenchArgs, Common, STOPPED, output};
-use crate::config::{Encryption, size};
+use crate::config::Encryption;
 use crate::engine::tracker::{Tracker, TrackerConfig};
 use crate::limits::MIB;
-
-/// Minimum payload in bytes: anything smaller would only measure process startup.
-const LEAST: u64 = MIB as u64;
-
-/// Parses `--size`.
-///
-/// # Errors
-/// The size cannot be parsed or is below the minimum; the message says what is accepted.
-pub fn payload(text: &str) -> Result<u64, String> {
-    let wanted = size::size(text).map_err(|why| why.to_string())?;
-    (wanted >= LEAST).then_some(wanted).ok_or_else(|| "it needs 1MiB or more".to_owned())
-}
 
 /// Runs the benchmark and prints one row per part.
 ///

@@ -9,65 +9,20 @@ use crossbeam_channel::{Receiver, bounded, select, tick};
 use humansize::{BINARY, DECIMAL, format_size};
 use serde_json::json;
 
-use super::tui::on_signal;
-use super::{Common, CreateArgs, STOPPED, output};
-use crate::config::size;
+use super::args::{Common, CreateArgs};
+use super::engine_run::on_signal;
+use super::exit_status::{FAILED, STOPPED};
+use super::output;
 use crate::disk::create::hashing::Progress;
 use crate::disk::create::scan::{FileScan, ScanOptions, real, scan_files};
-use crate::disk::create::{
-    BuiltTorrent, CreateError, CreateOptions, PIECE_LEAST, PIECE_MOST, make, piece_length, torrent_writer, unreadable,
-};
-use crate::limits;
+use crate::disk::create::{BuiltTorrent, CreateError, CreateOptions, make, piece_length, torrent_writer, unreadable};
 use crate::wire::magnet::Magnet;
-use crate::wire::metainfo::urls;
 use crate::wire::sanitize::{counted, sanitize};
 
 /// Maximum columns of a printed sentence.
 const TEXT: usize = 4000;
 /// Interval between progress lines.
 const TICK: Duration = Duration::from_millis(200);
-
-/// Parses `--piece-length`.
-///
-/// # Errors
-/// The value cannot be parsed or is not an allowed piece length; the message lists what is allowed.
-pub fn piece(text: &str) -> Result<u32, String> {
-    let wanted = size::piece_length(text).map_err(|why| why.to_string())?;
-    let fits = wanted.is_power_of_two() && (u64::from(PIECE_LEAST)..=u64::from(PIECE_MOST)).contains(&wanted);
-    u32::try_from(wanted)
-        .ok()
-        .filter(|_| fits)
-        .ok_or_else(|| "it needs a power of two from 16K to 128M, such as 256K or 4M".to_owned())
-}
-
-/// Parses one `--tracker` value: the comma-separated trackers of one tier, used in random order (BEP 12).
-///
-/// # Errors
-/// Names the URL that is invalid and the cause.
-pub fn trackers(text: &str) -> Result<Vec<String>, String> {
-    let one = |url: &str| urls::tracker(url.as_bytes()).map_err(|why| format!("{url}: {why}"));
-    let several: Result<Vec<String>, String> = text.split(',').map(|url| one(url.trim())).collect();
-    // A single URL may itself contain a comma.
-    several.or_else(|why| one(text).map(|url| vec![url]).map_err(|_| why))
-}
-
-/// Parses the URL of a web seed.
-///
-/// # Errors
-/// The URL is invalid: returns the cause.
-pub fn web_seed(text: &str) -> Result<String, String> {
-    urls::web_seed(text.as_bytes()).map_err(|why| why.to_string())
-}
-
-/// Parses `--name`.
-///
-/// # Errors
-/// The name is not a valid path component, or it is too long.
-pub fn name(text: &str) -> Result<String, &'static str> {
-    let plain = !matches!(text, "" | "." | "..") && !text.contains(['/', '\0']);
-    let fits = plain && text.len() <= limits::PATH_COMPONENT;
-    fits.then(|| text.to_owned()).ok_or("it needs the name of a file or a folder, without slashes")
-}
 
 /// Creates the `.torrent` and prints its magnet link and info-hash.
 ///
@@ -165,7 +120,7 @@ pub(super) fn watched<T: Send>(work: impl FnOnce() -> T + Send, progress: &Progr
                     match result {
                         Ok(result) => return result,
                         // The worker panicked: the panic message is already printed.
-                        Err(_) => std::process::exit(i32::from(super::FAILED)),
+                        Err(_) => std::process::exit(i32::from(FAILED)),
                     }
                 }
                 recv(stop) -> _ => progress.stop(),
@@ -231,21 +186,6 @@ fn tell(args: &CreateArgs, found: &FileScan, made: &BuiltTorrent, target: &Path,
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn what_cannot_be_is_a_wrong_call() {
-        assert_eq!((piece("16K"), piece("4M"), piece("131072")), (Ok(16 << 10), Ok(4 << 20), Ok(1 << 17)));
-        for wrong in ["3", "8K", "100K", "256M", "x", "0"] {
-            assert!(piece(wrong).is_err(), "{wrong}");
-        }
-        assert_eq!(trackers("http://a.example.org/announce,udp://b.example.org:1").map(|all| all.len()), Ok(2));
-        assert_eq!(trackers("http://a.example.org/announce?a=1,2").map(|all| all.len()), Ok(1));
-        for wrong in ["a", "ftp://a.example.org", "http://", "udp://a.example.org", ""] {
-            assert!(trackers(wrong).is_err(), "{wrong}");
-        }
-        assert!(web_seed("udp://a.example.org:1").is_err() && web_seed("https://a.example.org/x").is_ok());
-        assert!(name("a b").is_ok() && name("..").is_err() && name("a/b").is_err() && name("").is_err());
-    }
 
     #[test]
     fn progress_tells_share_rate_and_time() {

@@ -8,9 +8,12 @@ use std::process::ExitCode;
 
 use color_eyre::eyre::{WrapErr, eyre};
 
+use super::args::{Common, DemoArgs};
+use super::engine_run::{on_signal, until_ready};
+use super::exit_status::{FAILED, STOPPED};
 use super::progress::{ExitReason, OutputMode, ProgressReporter, StopCondition};
 use super::sample_data::{self, Scratch};
-use super::{Common, DemoArgs, FAILED, STOPPED, output, tui};
+use super::{output, tui};
 use crate::api::{AddTorrent, Command};
 use crate::config::Config;
 use crate::disk::create::{CreateOptions, PieceHasher, TorrentBuilder};
@@ -36,7 +39,7 @@ const SEEDER: u64 = 16 * MIB as u64;
 /// The temporary directory has no space for the data (about 640 MiB), or an engine cannot start.
 pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
-    let stop = tui::on_signal()?;
+    let stop = on_signal()?;
     let home = Scratch::new("demo")?;
     let tracker = Tracker::start(&TrackerConfig::loopback()).wrap_err("the demo's tracker cannot start")?;
     let torrent = make_up(&home, tracker.http_urls().first().cloned()).wrap_err_with(|| {
@@ -60,7 +63,7 @@ pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let seeders = [engine("seeder-1", Some(SEEDER))?, engine("seeder-2", Some(SEEDER))?];
     seeders.iter().for_each(|seeder| seeder.send(add("seed")));
     for seeder in &seeders {
-        tui::until_ready(seeder)?;
+        until_ready(seeder)?;
     }
     let leecher = engine("download", None)?;
     leecher.send(add("download"));

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use color_eyre::eyre::eyre;
 
+use super::args::{Common, DownloadArgs, SeedArgs};
+use super::engine_run::{make_state_folder, on_signal, shutdown};
+use super::exit_status::{FAILED, STOPPED};
 use super::progress::{ExitReason, OutputMode, ProgressReporter, StopCondition};
 use super::torrent_arg::each;
-use super::tui::{on_signal, shutdown};
-use super::{Common, DownloadArgs, FAILED, STOPPED, SeedArgs, verify};
+use super::verify;
 use crate::api::{AddTorrent, Command};
 use crate::config::Config;
 use crate::engine::handle::{Engine, EngineConfig};
@@ -59,7 +61,7 @@ fn work(
 ) -> color_eyre::Result<ExitCode> {
     let mut config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
     config.port = port.unwrap_or(config.port);
-    super::make_state_folder(&config);
+    make_state_folder(&config);
     super::log::start(&config, false)?;
     let stop = on_signal()?;
     let engine = Engine::start(&EngineConfig::from(&config)).map_err(|why| eyre!(why))?;

@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use clap::CommandFactory;
 use clap_mangen::Man;
 
-use crate::cli::{Cli, output};
+use super::args::Cli;
+use super::output;
 
 /// Prints a shell completion script.
 ///

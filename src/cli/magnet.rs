@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use crate::cli::torrent_arg::{TorrentArg, read};
-use crate::cli::{Common, MagnetArgs, output};
+use super::args::{Common, MagnetArgs};
+use super::output;
+use super::torrent_arg::{TorrentArg, read};
 use crate::wire::magnet::Magnet;
 
 /// Prints the magnet link.

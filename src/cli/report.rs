@@ -10,7 +10,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use super::{Common, output};
+use super::args::Common;
+use super::output;
 use crate::config::{self, Config};
 use crate::wire::tracker::public_url;
 

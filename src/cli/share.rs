@@ -10,10 +10,12 @@ use std::time::{Duration, Instant};
 use color_eyre::eyre::{WrapErr, eyre};
 use humansize::{DECIMAL, format_size};
 
+use super::args::{Common, ShareArgs};
 use super::create::{now, tell_left_out, watched};
+use super::engine_run::{make_state_folder, on_signal, shutdown};
+use super::exit_status::{FAILED, STOPPED};
 use super::progress::{ExitReason, OutputMode, ProgressReporter, StopCondition};
-use super::tui::{self, on_signal, shutdown};
-use super::{Common, FAILED, STOPPED, ShareArgs, output};
+use super::{output, tui};
 use crate::api::{AddTorrent, Command, Created};
 use crate::config::Config;
 use crate::disk::create::hashing::Progress;
@@ -42,7 +44,7 @@ pub fn run(args: &ShareArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let mut config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
     config.port = args.port.unwrap_or(config.port);
     let headless = args.headless || !io::stdout().is_terminal() || !io::stdin().is_terminal();
-    super::make_state_folder(&config);
+    make_state_folder(&config);
     super::log::start(&config, !headless)?;
     let stop = on_signal()?;
     let tracker = tracker(config.bind)?;

@@ -6,8 +6,9 @@ use std::process::ExitCode;
 use humansize::{BINARY, DECIMAL, format_size};
 use serde_json::{Value, json};
 
-use crate::cli::torrent_arg::{TorrentArg, read};
-use crate::cli::{Common, ShowArgs, output};
+use super::args::{Common, ShowArgs};
+use super::output;
+use super::torrent_arg::{TorrentArg, read};
 use crate::wire::magnet::Magnet;
 use crate::wire::metainfo::Metainfo;
 use crate::wire::sanitize::{counted, sanitize};

@@ -2,7 +2,7 @@
 
 use color_eyre::eyre::{WrapErr, eyre};
 
-use super::Common;
+use super::args::Common;
 use crate::config::Config;
 use crate::engine::add::{self, fetch};
 use crate::engine::announce::{Announcer, AnnouncerConfig};

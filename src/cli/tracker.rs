@@ -7,7 +7,9 @@ use std::time::Duration;
 use color_eyre::eyre::{WrapErr, eyre};
 use crossbeam_channel::RecvTimeoutError;
 
-use crate::cli::{Common, STOPPED, TrackerArgs, output};
+use super::args::{Common, TrackerArgs};
+use super::exit_status::STOPPED;
+use super::output;
 use crate::config::Config;
 use crate::engine::tracker::{PORT, Tracker, TrackerConfig};
 

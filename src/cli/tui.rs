@@ -2,16 +2,17 @@
 
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::Duration;
 
-use color_eyre::eyre::{WrapErr, bail, eyre};
-use crossbeam_channel::{Receiver, bounded, select};
+use color_eyre::eyre::{bail, eyre};
+use crossbeam_channel::Receiver;
 
+use super::args::Common;
+use super::engine_run::{make_state_folder, on_signal, shutdown};
+use super::exit_status::STOPPED;
 use super::torrent_arg::each;
-use super::{Common, STOPPED, output};
-use crate::api::{AddTorrent, Command, Event};
+use crate::api::{AddTorrent, Command};
 use crate::config::Config;
-use crate::disk::lock;
+use crate::disk::lock::instance;
 use crate::engine::handle::{Engine, EngineConfig};
 use crate::limits;
 use crate::ui::terminal::event_loop::{Outcome, UiOptions};
@@ -22,7 +23,7 @@ use crate::ui::terminal::event_loop::{Outcome, UiOptions};
 /// The configuration is invalid, there is no terminal, or another instance uses the same state directory.
 pub fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode> {
     let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
-    super::make_state_folder(&config);
+    make_state_folder(&config);
     super::log::start(&config, true)?;
     let _only = InstanceLock::claim(&config.state_dir)?;
     let stop = on_signal()?;
@@ -58,58 +59,6 @@ pub fn show_with(engine: &Engine, options: UiOptions, stop: &Receiver<()>) -> co
     }
 }
 
-/// Stops the engine and logs which threads did not stop in time.
-pub fn shutdown(engine: Engine) {
-    let left = engine.shutdown(limits::SHUTDOWN);
-    if !left.is_empty() {
-        output::warn(&format!("ttui: did not stop in time: {}", left.join(", ")));
-    }
-}
-
-/// Time that the program waits beyond the shutdown limit before it exits by force.
-const GRACE: Duration = Duration::from_secs(1);
-
-/// Returns a channel that receives SIGINT, SIGTERM and SIGHUP (Ctrl-C on Windows). A second signal exits immediately;
-/// after the first, the process exits at a deadline even if a thread hangs.
-///
-/// # Errors
-/// The handler cannot be installed.
-pub fn on_signal() -> color_eyre::Result<Receiver<()>> {
-    let (tell, stop) = bounded(1);
-    ctrlc::set_handler(move || {
-        if tell.try_send(()).is_err() {
-            std::process::exit(i32::from(STOPPED));
-        }
-        let last_resort = || {
-            std::thread::sleep(limits::SHUTDOWN + GRACE);
-            std::process::exit(i32::from(STOPPED));
-        };
-        // If the thread cannot be started, a second signal still exits.
-        let _ = std::thread::Builder::new().name("last-resort".into()).spawn(last_resort);
-    })
-    .wrap_err("signals cannot be caught")?;
-    Ok(stop)
-}
-
-/// Waits until the first torrent of an engine has been checked.
-///
-/// # Errors
-/// The engine refuses the torrent.
-pub fn until_ready(engine: &Engine) -> color_eyre::Result<()> {
-    let events = engine.events();
-    loop {
-        select! {
-            recv(events) -> event => match event {
-                Ok(Event::Checked(_)) => return Ok(()),
-                Ok(Event::AddFailed { what, why }) => bail!("{what}: {why}"),
-                Ok(_) => {}
-                Err(_) => bail!("the engine has stopped"),
-            },
-            default(Duration::from_secs(60)) => bail!("the data were not checked within a minute"),
-        }
-    }
-}
-
 /// The lock that makes this the only interface on a state directory.
 struct InstanceLock {
     _lock: std::fs::File,
@@ -118,7 +67,7 @@ struct InstanceLock {
 impl InstanceLock {
     fn claim(state_dir: &Path) -> color_eyre::Result<InstanceLock> {
         let held = format!("another interface uses the state folder {}", state_dir.display());
-        let lock = lock::acquire(&state_dir.join("lock"), &held).map_err(|fault| eyre!(fault.text))?;
+        let lock = instance::acquire(&state_dir.join("lock"), &held).map_err(|fault| eyre!(fault.text))?;
         Ok(InstanceLock { _lock: lock })
     }
 }

@@ -12,8 +12,10 @@ use color_eyre::eyre::bail;
 use humansize::{DECIMAL, format_size};
 use serde_json::{Value, json};
 
-use crate::cli::torrent_arg::{TorrentArg, read};
-use crate::cli::{Common, FAILED, VerifyArgs, output};
+use super::args::{Common, VerifyArgs};
+use super::exit_status::FAILED;
+use super::output;
+use super::torrent_arg::{TorrentArg, read};
 use crate::disk::alias_paths;
 use crate::disk::atomic_bitfield::{AtomicBitfield, runs};
 use crate::disk::beneath::{self, Access, EntryKind};

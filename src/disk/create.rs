@@ -4,22 +4,23 @@
 
 pub mod cache;
 mod encode;
+mod error;
 pub mod hashing;
 pub mod scan;
 pub mod torrent_writer;
 
-use std::ffi::{OsStr, OsString};
-use std::io;
-use std::path::{Path, PathBuf};
+use std::ffi::OsStr;
+use std::path::PathBuf;
 
 use sha1::{Digest, Sha1};
-use thiserror::Error;
 
 use crate::disk::create::hashing::{Progress, hash};
 use crate::disk::create::scan::FileScan;
-use crate::disk::error::{self, DiskOp};
 use crate::limits;
 use crate::wire::metainfo::Metainfo;
+
+pub use encode::{CreateOptions, TorrentBuilder};
+pub use error::{CreateError, unreadable};
 
 /// Minimum piece length, in bytes.
 pub const PIECE_LEAST: u32 = 16 * limits::KIB as u32;
@@ -29,61 +30,6 @@ pub const PIECE_CHOSEN: u32 = 16 * limits::MIB as u32;
 pub const PIECE_MOST: u32 = 128 * limits::MIB as u32;
 /// Target number of pieces: fewer make progress coarse, more make the `.torrent` file large.
 const PIECES: u64 = 1500;
-/// Value of the key `created by`.
-const MAKER: &str = concat!("ttui/", env!("CARGO_PKG_VERSION"));
-
-/// Why a `.torrent` file was not created.
-#[derive(Debug, Error)]
-pub enum CreateError {
-    /// Canceled by the user.
-    #[error("stopped: nothing was written")]
-    Stopped,
-    /// The path is neither a regular file nor a folder.
-    #[error("cannot make a torrent of {}: it is {what}, not a file or a folder", .path.display())]
-    NotAFile {
-        path: PathBuf,
-        /// The file type, with its article.
-        what: &'static str,
-    },
-    /// The path has no file name, such as `/`.
-    #[error("cannot make a torrent of {}: it has no name; make one of a folder in it", .0.display())]
-    NoName(PathBuf),
-    /// A name cannot be represented in a torrent.
-    #[error("{} cannot be shared under this name: {why}; rename it", .path.display())]
-    Name {
-        path: PathBuf,
-        /// How other clients would read the name.
-        why: String,
-    },
-    /// All files are empty, or there are none.
-    #[error("there is nothing in {} to share{why}", .path.display())]
-    Nothing {
-        path: PathBuf,
-        /// What was skipped, as the end of the sentence.
-        why: String,
-    },
-    /// A limit of the format or of clients is exceeded.
-    #[error("{} is too much for one torrent: {what}", .path.display())]
-    TooMuch {
-        path: PathBuf,
-        /// Which limit, and the remedy.
-        what: String,
-    },
-    /// A file changed after it was scanned.
-    #[error("{} {how} while it was read: make the torrent when nothing changes it", .path.display())]
-    Changed { path: PathBuf, how: &'static str },
-    /// The output path is taken.
-    #[error("{} is there already{advice}", .path.display())]
-    Exists {
-        path: PathBuf,
-        /// The remedy, as the end of the sentence.
-        advice: &'static str,
-    },
-    /// An I/O error, as a message.
-    #[error("{0}")]
-    System(String),
-}
-
 /// Incremental piece hasher: accepts bytes in portions of any length.
 pub struct PieceHasher {
     piece_length: u32,
@@ -125,46 +71,6 @@ impl PieceHasher {
             self.end_piece();
         }
         self.hashes
-    }
-}
-
-/// Metadata of a new torrent, chosen by its creator.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct CreateOptions {
-    /// Tracker URLs by tier (BEP 12).
-    pub trackers: Vec<Vec<String>>,
-    /// Web seed URLs (BEP 19).
-    pub web_seeds: Vec<String>,
-    /// Whether the torrent is private (BEP 27).
-    pub private: bool,
-    pub comment: Option<String>,
-    /// The key `source` of the info dictionary; gives the same data another info-hash.
-    pub source: Option<String>,
-    /// The key `creation date`, in seconds since 1970.
-    pub date: Option<i64>,
-}
-
-/// The content of a `.torrent` file.
-#[derive(Clone, Debug, Default)]
-pub struct TorrentBuilder {
-    /// Name of the file or folder; may be non-UTF-8.
-    pub name: OsString,
-    /// Whether this is a multi-file torrent (a folder).
-    pub folder: bool,
-    /// The files in hash order: path below the folder, length in bytes.
-    pub files: Vec<(PathBuf, u64)>,
-    /// Piece length, in bytes.
-    pub piece_length: u32,
-    /// The SHA-1 of each piece, as returned by [`PieceHasher::finish`].
-    pub hashes: Vec<Vec<u8>>,
-    pub terms: CreateOptions,
-}
-
-impl TorrentBuilder {
-    /// Bencodes the `.torrent` file.
-    #[must_use]
-    pub fn encode(&self) -> Vec<u8> {
-        encode::encode(self)
     }
 }
 
@@ -277,17 +183,9 @@ fn encode(
     Ok(bytes)
 }
 
-/// Returns the error of a path that cannot be read.
-#[must_use]
-pub fn unreadable(path: &Path, error: &io::Error) -> CreateError {
-    CreateError::System(match error.kind() {
-        io::ErrorKind::NotFound => format!("cannot read {}: it is not there", path.display()),
-        _ => error::from_io(DiskOp::Read, path, error, 0).text,
-    })
-}
-
 #[cfg(test)]
 mod tests {
+    use super::encode::MAKER;
     use super::*;
 
     #[test]

@@ -12,13 +12,13 @@ use bytes::Bytes;
 use crate::disk::beneath::{self, Access};
 use crate::disk::error::{self, DiskOp};
 use crate::disk::file_cache::FileCache;
+use crate::disk::file_stamp::FileStamp;
 use crate::disk::layout::{FileEntry, Layout};
-use crate::disk::ownership::{self, Ownership};
+use crate::disk::ownership::torrent::{Ownership, one_file, stays};
 use crate::disk::part::{self, PartFile};
 use crate::disk::resume_format::JournalEntry;
-use crate::disk::stamps::{FileStamp, Stamps};
-use crate::disk::storage::Allocation;
-use crate::disk::sys;
+use crate::disk::stamps::Stamps;
+use crate::disk::sys::{self, Allocation};
 use crate::disk::torrent_file;
 use crate::swarm::job::DiskFault;
 use crate::wire::metainfo::paths::case_folded;
@@ -311,7 +311,7 @@ impl Files {
                     self.lost(file, &format!("is {} long instead of {}", counted(meta.len(), "byte"), entry.length))
                 );
             }
-            let room = sys::make_room(&opened, entry.length, self.allocate == Allocation::Full);
+            let room = sys::make_room(&opened, entry.length, self.allocate);
             if let Err(error) = room {
                 self.undo(&entry.path, &opened, made, meta.len());
                 return Err(words(DiskOp::Allocate)(error));
@@ -351,7 +351,7 @@ impl Files {
             if there == Some(inode) || (there.is_none() && inode.0 == u64::MAX && name(other) == name(file)) {
                 // The message does not depend on the order in which the files were opened.
                 let (first, second) = (file.min(other), file.max(other));
-                return Err(ownership::one_file(&self.path(first), &self.path(second)));
+                return Err(one_file(&self.path(first), &self.path(second)));
             }
         }
         owners.insert(inode, file);
@@ -486,7 +486,7 @@ impl Files {
             }
         }
         remove_empty_folders(&self.layout, &self.dir);
-        first.map(|()| kept.1.map(|path| ownership::stays(&path, kept.0)))
+        first.map(|()| kept.1.map(|path| stays(&path, kept.0)))
     }
 }
 

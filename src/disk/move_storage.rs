@@ -17,21 +17,23 @@ use crate::disk::alias_paths;
 use crate::disk::atomic_bitfield::AtomicBitfield;
 use crate::disk::atomic_file;
 use crate::disk::beneath::{self, Access};
-use crate::disk::claims::Claim;
 use crate::disk::error::{self, DiskOp};
+use crate::disk::file_stamp::FileStamp;
 use crate::disk::files::remove_empty_folders;
 use crate::disk::layout::Layout;
-use crate::disk::owners::{FileOwner, Owners};
-use crate::disk::ownership::Ownership;
+use crate::disk::lock::claims::Claim;
+use crate::disk::ownership::record::FileOwner;
+use crate::disk::ownership::registry::OwnershipRegistry;
+use crate::disk::ownership::torrent::Ownership;
 use crate::disk::part;
 use crate::disk::resume_store::ResumeStore;
-use crate::disk::stamps::FileStamp;
 use crate::disk::storage::StorageSpec;
 use crate::disk::sys;
 use crate::limits::MIB;
 use crate::swarm::job::{DiskFault, FaultKind};
-use crate::wire::message::InfoHash;
 use crate::wire::sanitize::counted;
+
+use recovery::{is_absent, part_name};
 
 pub mod recovery;
 
@@ -91,7 +93,7 @@ pub struct Moved {
     /// Path of the move note in the state folder; the next start uses it to finish the cleanup.
     note: PathBuf,
     /// The ownership records and the key of the old record, which lasts until the old files are deleted.
-    owners: (Arc<Owners>, String),
+    owners: (Arc<OwnershipRegistry>, String),
     /// Held so that the torrent is not opened in the old folder before the cleanup.
     _claim: Claim,
 }
@@ -105,7 +107,7 @@ pub struct Moved {
 pub fn move_files(
     spec: &StorageSpec,
     to: &Path,
-    owners: &Arc<Owners>,
+    owners: &Arc<OwnershipRegistry>,
     progress: &Progress,
 ) -> Result<Moved, DiskFault> {
     let absolute = |dir: &Path| std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
@@ -121,8 +123,8 @@ pub fn move_files(
     if let Some((path, owner)) = owners.first_conflict(new.name(), &layout, &to) {
         return Err(error::other(format!("{} belongs to {owner}: choose another folder", path.display())));
     }
-    let own = owners.enter(old.name(), &layout, &from);
-    let shared = owners.used(&own);
+    let own = Ownership::open(owners, old.name(), &layout, &from);
+    let shared = own.used_by_others();
     let part = part::name(layout.info_hash());
     let mut work = Work { layout: &layout, part: &part, from: &from, to: &to, progress, needs: 0, done: Vec::new() };
     let note = recovery::place(&spec.state_dir, &old);
@@ -445,18 +447,8 @@ fn path_of<'a>(layout: &'a Layout, part: &'a Path, n: usize) -> &'a Path {
     layout.files().get(n).map_or(part, |file| &file.path)
 }
 
-/// Returns the temporary name of the copy of file `n`.
-fn part_name(path: &Path, torrent: InfoHash, n: usize) -> PathBuf {
-    let hash = torrent.to_string();
-    path.with_file_name(format!(".ttui-moving-{}-{n}", &hash[..8]))
-}
-
 fn stopped() -> DiskFault {
     error::other("the move was stopped".to_owned())
-}
-
-fn is_absent(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
 
 /// Returns whether a hard link was refused because the file system, or its policy, does not support it.

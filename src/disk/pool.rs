@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 use std::io;
 use std::ops::Range;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
@@ -14,23 +14,23 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use crate::disk::alias_paths;
 use crate::disk::atomic_bitfield::{AtomicBitfield, runs};
 use crate::disk::check::Check;
+use crate::disk::dispatch::Threads;
 use crate::disk::error;
 use crate::disk::file_cache::FileCache;
+use crate::disk::file_stamp::FileStamp;
 use crate::disk::files::Files;
 use crate::disk::layout::{FileEntry, Layout};
-use crate::disk::owners::Owners;
-use crate::disk::ownership::{OpenContext, Ownership};
+use crate::disk::ownership::registry::OwnershipRegistry;
+use crate::disk::ownership::torrent::{OpenContext, Ownership};
 use crate::disk::resume::ResumeWriter;
 use crate::disk::resume_check::{self, CheckedResume};
 use crate::disk::resume_store::{self, LoadedResume, ResumeStore};
-use crate::disk::shard::{Barrier, BarrierAction, Shard, Work};
-use crate::disk::stamps::FileStamp;
+use crate::disk::shard::{BarrierAction, Shard, Work};
 use crate::disk::storage::{Resumed, Storage, StorageSpec};
 use crate::disk::sys;
 use crate::disk::torrent_disk::TorrentDisk;
-use crate::disk::utilization::BusyMeter;
 use crate::limits::{BUDGET, SHUTDOWN};
-use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
+use crate::swarm::job::{DiskDone, DiskFault};
 
 /// Maximum bytes buffered in the disk threads: a share of the write budget.
 const HELD: u64 = BUDGET / 4;
@@ -51,66 +51,6 @@ pub struct DiskPool {
     ended: Receiver<()>,
     /// Dropping the sender ends the sync thread.
     tick: Option<Sender<()>>,
-}
-
-/// Shared state of the pool: the queues of the disk threads, and what storages have in common.
-#[derive(Debug)]
-pub struct Threads {
-    pub(super) shards: Vec<Sender<Work>>,
-    /// Queue of the check thread; `None` ends it.
-    pub(super) checks: Sender<Option<Check>>,
-    busy: Vec<Arc<BusyMeter>>,
-    stop: AtomicBool,
-    handles: Arc<FileCache>,
-    places: Mutex<Vec<Weak<TorrentDisk>>>,
-    next: AtomicU64,
-    owners: Mutex<HashMap<PathBuf, Arc<Owners>>>,
-    /// Whether it was reported to the user that resume data cannot be written.
-    complained: Arc<AtomicBool>,
-}
-
-impl Threads {
-    /// Sends each disk thread its share of jobs.
-    pub(super) fn dispatch(&self, place: &Arc<TorrentDisk>, shares: &mut [Vec<DiskJob>]) {
-        for (shard, share) in self.shards.iter().zip(shares) {
-            if share.is_empty() {
-                continue;
-            }
-            let work = Work::Jobs(Arc::clone(place), std::mem::take(share));
-            if let Err(refused) = shard.send(work) {
-                refuse(place, refused.into_inner());
-            }
-        }
-    }
-
-    /// Enqueues a barrier: `then` runs once all threads have done the jobs queued before.
-    pub(super) fn barrier(&self, place: &Arc<TorrentDisk>, then: BarrierAction) {
-        let turn = Barrier::new(Arc::clone(place), self.shards.len(), then);
-        for shard in &self.shards {
-            // A thread that has ended cannot arrive at the barrier itself.
-            if shard.send(Work::Barrier(Arc::clone(&turn))).is_err() {
-                turn.arrive();
-            }
-        }
-    }
-
-    fn places(&self) -> Vec<Arc<TorrentDisk>> {
-        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
-        places.retain(|p| p.upgrade().is_some_and(|p| !p.is_closed()));
-        places.iter().filter_map(Weak::upgrade).collect()
-    }
-}
-
-/// Answers jobs whose disk thread has ended: their writes fail.
-fn refuse(place: &TorrentDisk, work: Work) {
-    let Work::Jobs(_, jobs) = work else { return };
-    let fault = error::other("a disk thread has ended: start the program again".into());
-    for job in jobs {
-        if let DiskJob::Write { block, data } = job {
-            place.send_result(DiskDone::Wrote(data.len() as u64));
-            place.send_result(DiskDone::Failed { piece: block.piece, fault: fault.clone() });
-        }
-    }
 }
 
 impl DiskPool {
@@ -197,7 +137,7 @@ impl DiskPool {
             return Err(fault.clone());
         }
         let id = self.threads.next.fetch_add(1, Ordering::Relaxed);
-        let ownership = self.owners(&state_dir).enter(store.name(), &layout, &dir);
+        let ownership = Ownership::open(&self.owners(&state_dir), store.name(), &layout, &dir);
         let handles = Arc::clone(&self.threads.handles);
         let files = Files::new(id, dir.clone(), allocate, handles, Arc::clone(&ownership));
         files.parts().load(&dir, &layout);
@@ -252,9 +192,9 @@ impl DiskPool {
 
     /// Returns the ownership records of a state folder, one shared instance per folder.
     #[must_use]
-    pub fn owners(&self, state_dir: &Path) -> Arc<Owners> {
+    pub fn owners(&self, state_dir: &Path) -> Arc<OwnershipRegistry> {
         let mut owners = self.threads.owners.lock().unwrap_or_else(PoisonError::into_inner);
-        let new = || Arc::new(Owners::new(state_dir));
+        let new = || Arc::new(OwnershipRegistry::new(state_dir));
         Arc::clone(owners.entry(state_dir.to_path_buf()).or_insert_with(new))
     }
 

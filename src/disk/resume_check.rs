@@ -11,10 +11,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 use crate::disk::atomic_bitfield::{AtomicBitfield, runs};
+use crate::disk::file_stamp::FileStamp;
 use crate::disk::layout::Layout;
 use crate::disk::part::PartFile;
 use crate::disk::resume_store::LoadedResume;
-use crate::disk::stamps::FileStamp;
 use crate::wire::message::PieceIndex;
 
 /// Maximum time by which a file's mtime may exceed the journal's last entry, in nanoseconds.

@@ -16,8 +16,8 @@
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 
+use crate::disk::file_stamp::FileStamp;
 use crate::disk::layout::Layout;
-use crate::disk::stamps::FileStamp;
 
 const BASE_MAGIC: &[u8; 8] = b"TTUIBASE";
 const JOURNAL_MAGIC: &[u8; 8] = b"TTUIJRNL";

@@ -12,11 +12,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use sha1::{Digest, Sha1};
 
 use crate::disk::atomic_file::{self, make_private, private, remove};
-use crate::disk::claims::{self, Claim};
 use crate::disk::error::{self, DiskOp};
+use crate::disk::file_stamp::nanos;
 use crate::disk::layout::Layout;
+use crate::disk::lock::claims::{self, Claim};
 use crate::disk::resume_format::{JournalEntry, JournalHeader, ResumeData, ResumeDataError};
-use crate::disk::stamps::nanos;
 use crate::swarm::job::{DiskFault, Totals};
 use crate::wire::message::InfoHash;
 

@@ -7,24 +7,16 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use crate::disk::check::Check;
+use crate::disk::dispatch::Threads;
 use crate::disk::error;
 use crate::disk::layout::Layout;
-use crate::disk::pool::Threads;
 use crate::disk::shard::BarrierAction;
 use crate::disk::torrent_disk::TorrentDisk;
 use crate::limits::{LAST_ANNOUNCE, SHUTDOWN};
 use crate::swarm::job::{DiskFault, DiskJob, Probe, Totals};
 use crate::wire::message::Block;
 
-/// Disk space allocation mode.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Allocation {
-    /// Sparse files: the full length is set at once, space is allocated as data is written.
-    #[default]
-    Sparse,
-    /// Preallocation: the space of a file is reserved when its first byte is written.
-    Full,
-}
+pub use crate::disk::sys::Allocation;
 
 /// Parameters for opening a storage.
 #[derive(Clone, Debug)]

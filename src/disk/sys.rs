@@ -103,13 +103,23 @@ pub fn write_all_at(file: &File, slices: &[Bytes], skip: u64, length: u64, mut a
     Ok(())
 }
 
-/// Sets the length of a file; `full` also preallocates its space (`fallocate`) where supported.
+/// Disk space allocation mode.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Allocation {
+    /// Sparse files: the full length is set at once, space is allocated as data is written.
+    #[default]
+    Sparse,
+    /// Preallocation: the space of a file is reserved when its first byte is written.
+    Full,
+}
+
+/// Sets the length of a file and, where supported, reserves its space for [`Allocation::Full`] (`fallocate`).
 ///
 /// # Errors
 /// The I/O error of the system.
-pub fn make_room(file: &File, length: u64, full: bool) -> io::Result<()> {
+pub fn make_room(file: &File, length: u64, allocation: Allocation) -> io::Result<()> {
     #[cfg(any(target_os = "linux", target_os = "android"))]
-    if full {
+    if allocation == Allocation::Full {
         loop {
             match rustix::fs::fallocate(file, rustix::fs::FallocateFlags::empty(), 0, length) {
                 Ok(()) => return Ok(()),
@@ -119,7 +129,7 @@ pub fn make_room(file: &File, length: u64, full: bool) -> io::Result<()> {
             }
         }
     }
-    let _ = full;
+    let _ = allocation;
     file.set_len(length)
 }
 
@@ -301,7 +311,7 @@ mod tests {
     #[test]
     fn holes_are_told_where_the_file_system_knows_them() {
         let file = tempfile::tempfile().unwrap();
-        make_room(&file, 1 << 20, false).unwrap();
+        make_room(&file, 1 << 20, Allocation::Sparse).unwrap();
         write_all_at(&file, &[Bytes::from_static(b"x")], 0, 1, 1 << 19).unwrap();
         let data = next_data(&file, 0).unwrap();
         assert!(data.contains(&(1 << 19)));

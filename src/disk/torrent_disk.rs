@@ -9,9 +9,9 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use crate::disk::atomic_bitfield::{AtomicBitfield, runs};
-use crate::disk::claims::Claim;
 use crate::disk::error;
 use crate::disk::files::Files;
+use crate::disk::lock::claims::Claim;
 use crate::disk::resume::{ResumeWriter, SaveMode};
 use crate::limits::BLOCK;
 use crate::swarm::job::{BlockHash, DiskDone, DiskFault, FaultKind, Probe};

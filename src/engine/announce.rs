@@ -6,17 +6,18 @@
 
 use std::io;
 use std::net::IpAddr;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Instant;
 
 use ureq::config::Config;
 use ureq::{Agent, Proxy};
 
-use answering::{LatePeersCallback, PendingAnnounce};
+pub use job::{AnnounceJob, Callback};
+
+use answering::PendingAnnounce;
 use names::HostResolver;
-use queue::{Attempt, FailedAnnounces, Fetch, Queue, THREADS};
-use work::Worker;
+use queue::{Attempt, Fetch};
+use work::{Shared, report_failures};
 
 use crate::engine::connector_config::TorrentRegistry;
 use crate::engine::threads::ThreadGroup;
@@ -24,24 +25,9 @@ use crate::engine::udp_tracker::lsd::{LsdHandle, Sockets};
 use crate::engine::udp_tracker::{HostsCallback, UdpTrackers};
 use crate::limits;
 use crate::wire::host::HostPort;
-use crate::wire::tracker::{Announce, AnnounceError, AnnounceIdentity, AnnounceResponse};
+use crate::wire::tracker::AnnounceError;
 
-/// An idle worker thread ends after this time.
-const IDLE: Duration = Duration::from_secs(20);
 const USER_AGENT: &str = concat!("ttui/", env!("CARGO_PKG_VERSION"));
-
-/// Callback for the result of a job. Called on a thread of the announcer or of the caller: must not block.
-pub type Callback<T, E> = Box<dyn FnOnce(Result<T, E>) + Send>;
-
-/// A request to announce one torrent to one tracker.
-pub struct AnnounceJob {
-    pub ask: Announce,
-    pub identity: AnnounceIdentity,
-    /// Receives the first successful response, or the error if every attempt failed.
-    pub done: Callback<AnnounceResponse, AnnounceError>,
-    /// Receives the peers of a later response over the other address family (BEP 7).
-    pub more: LatePeersCallback,
-}
 
 /// Network settings of the [`Announcer`].
 #[derive(Clone, Debug, Default)]
@@ -50,59 +36,6 @@ pub struct AnnouncerConfig {
     pub proxy: Option<String>,
     /// The local address that sockets are bound to; requests over the other address family then fail.
     pub bind: Option<IpAddr>,
-}
-
-/// State shared by the announcer and its worker threads.
-struct Shared {
-    queue: Mutex<Queue>,
-    changed: Condvar,
-    crew: ThreadGroup,
-    config: Config,
-    bind: Option<IpAddr>,
-    names: HostResolver,
-}
-
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn push(self: &Arc<Self>, attempt: Attempt) {
-        let mut queue = self.lock();
-        let mut telling = FailedAnnounces::new();
-        let pushed = if queue.closed { Err(Box::new(attempt)) } else { queue.push(attempt, &mut telling) };
-        self.ensure_worker(queue);
-        report_failures(telling);
-        if let Err(attempt) = pushed {
-            attempt.answering.answer(Err(AnnounceError::new("too many announces are waiting")));
-        }
-    }
-
-    /// Spawns a worker if the queued work needs one, unlocks the queue and wakes an idle worker.
-    fn ensure_worker(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>) {
-        if queue.wants_thread() && queue.threads < THREADS {
-            let worker = Worker::new(Arc::clone(self));
-            match self.crew.spawn(format!("http{}", queue.threads), move || worker.run(), |_| ()) {
-                Ok(()) => queue.threads += 1,
-                Err(e) if queue.threads > 0 => tracing::warn!("no thread for an announce: {e}"),
-                Err(e) => {
-                    let (telling, fetches) = queue.close();
-                    queue.closed = false;
-                    drop(queue);
-                    let why = format!("no thread for it: {e}");
-                    telling.into_iter().for_each(|(to, _)| to.answer(Err(AnnounceError::new(why.clone()))));
-                    return fetches.into_iter().for_each(|fetch| (fetch.done)(Err(why.clone())));
-                }
-            }
-        }
-        drop(queue);
-        self.changed.notify_one();
-    }
-}
-
-/// Reports the failed announces to their callbacks. The queue must not be locked: a callback may announce again.
-fn report_failures(telling: FailedAnnounces) {
-    telling.into_iter().for_each(|(answering, error)| answering.answer(Err(error)));
 }
 
 /// Handle of the announce workers. Dropping it cancels all requests; their callbacks receive an error.
@@ -217,18 +150,10 @@ impl Drop for Announcer {
     }
 }
 
-/// Runs code that may panic, so that a panic fails one request instead of ending the thread. Third-party code parses
-/// untrusted input here.
-///
-/// # Errors
-/// If `work` panicked; the message is fit for display.
-fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_| "an error of ours, which the log tells".into())
-}
-
 pub mod answering;
 mod bound;
 mod client;
+pub mod job;
 mod names;
 mod queue;
 pub mod router;

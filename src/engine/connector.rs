@@ -22,7 +22,7 @@ use super::inbox::{ConnectedPeer, TorrentHandle, TorrentMessage};
 use super::listen::Listeners;
 use super::reader::{READ_TIMEOUT, describe_io_error};
 use super::threads::ThreadGroup;
-use super::utp::Utp;
+use super::utp::{Utp, UtpEvent, UtpEventHandler};
 use crate::config::Encryption;
 use crate::disk::error::is_out_of_handles;
 use crate::limits;
@@ -42,16 +42,7 @@ enum Request {
     CancelDials(InfoHash),
     /// Enable uTP dials.
     SetUtp(Utp),
-    /// The result of a uTP dial.
-    UtpDialDone {
-        ticket: u64,
-        result: Result<std::net::TcpStream, DisconnectReason>,
-    },
-    /// An incoming uTP connection.
-    UtpAccepted {
-        socket: std::net::TcpStream,
-        addr: SocketAddr,
-    },
+    Utp(UtpEvent),
     Stop,
 }
 
@@ -112,19 +103,11 @@ impl Connector {
         self.order(Request::SetUtp(utp));
     }
 
-    /// Reports that a uTP dial has connected; `socket` is the local end for the peer's threads.
-    pub(super) fn utp_connected(&self, ticket: u64, socket: std::net::TcpStream) {
-        self.order(Request::UtpDialDone { ticket, result: Ok(socket) });
-    }
-
-    /// Reports that a uTP dial has failed.
-    pub(super) fn utp_failed(&self, ticket: u64, why: DisconnectReason) {
-        self.order(Request::UtpDialDone { ticket, result: Err(why) });
-    }
-
-    /// Reports an incoming uTP connection.
-    pub(super) fn utp_accepted(&self, socket: std::net::TcpStream, addr: SocketAddr) {
-        self.order(Request::UtpAccepted { socket, addr });
+    /// Returns what is to receive the events of uTP.
+    #[must_use]
+    pub fn utp_events(&self) -> UtpEventHandler {
+        let connector = self.clone();
+        Box::new(move |event| connector.order(Request::Utp(event)))
     }
 
     /// Ends the thread and closes all pending connections.
@@ -206,8 +189,9 @@ impl ConnectorThread {
                 Request::Dial { torrent, inbox, calls } => self.waiting.add(torrent, inbox, calls),
                 Request::CancelDials(torrent) => self.waiting.forget(torrent),
                 Request::SetUtp(utp) => self.by_utp.set_utp(utp),
-                Request::UtpDialDone { ticket, result } => self.on_utp_dial_done(ticket, result),
-                Request::UtpAccepted { socket, addr } => {
+                Request::Utp(UtpEvent::Connected { ticket, socket }) => self.on_utp_dial_done(ticket, Ok(socket)),
+                Request::Utp(UtpEvent::Failed { ticket, why }) => self.on_utp_dial_done(ticket, Err(why)),
+                Request::Utp(UtpEvent::Accepted { socket, addr }) => {
                     if socket.set_nonblocking(true).is_ok() {
                         self.add_incoming(TcpStream::from_std(socket), addr, true);
                     }

@@ -9,8 +9,8 @@ use super::buffers::BufferPool;
 use super::connector::Connector;
 use super::dht::Dht;
 use super::inbox::ConnectionLimit;
-use super::runner::TorrentEvent;
 use super::threads::ThreadGroup;
+use super::torrent_event::TorrentEvent;
 use super::udp_endpoint::UdpEndpoint;
 use super::udp_tracker::lsd::LsdHandle;
 

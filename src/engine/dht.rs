@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::inbox::TorrentHandle;
 use super::threads::ThreadGroup;
-use super::udp_endpoint::{Sockets, UdpHandle};
+use super::udp_socket::{DhtRequest, Sockets, UdpHandle};
 use crate::disk::atomic_file::replace;
 use crate::limits;
 use crate::swarm::dht::{Dht as Machine, DhtConfig, DhtEffect, DhtState};
@@ -46,15 +46,6 @@ pub struct NodeConfig {
     pub file: PathBuf,
     /// Called after the state has changed, usually at most once per second.
     pub changed: Box<dyn Fn() + Send>,
-}
-
-/// A request to the DHT node.
-pub(super) enum DhtRequest {
-    Seek(InfoHash, Option<u16>, TorrentHandle),
-    Forget(InfoHash),
-    AddNode(SocketAddr),
-    /// The addresses of the bootstrap nodes that could be resolved.
-    Begin(Vec<SocketAddr>),
 }
 
 /// Handle of our DHT node.

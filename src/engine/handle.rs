@@ -327,7 +327,7 @@ fn datagrams(
     let changed = Box::new(move || drop(tell.send(TaskResult::Done)));
     let file = config.state_dir.join("dht");
     let dht = config.dht.clone().map(|nodes| NodeConfig { nodes, file, changed });
-    let utp = config.utp.then(|| greeter.clone());
+    let utp = config.utp.then(|| greeter.utp_events());
     let what = match (&dht, &utp) {
         (None, None) => return None,
         (Some(_), None) => "DHT",

@@ -8,7 +8,7 @@ use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::announce::AnnounceJob;
+use super::announce::job::AnnounceJob;
 use super::announce::web_seed::WebSeedHandle;
 use super::connector::DialRequest;
 use super::context::EngineContext;
@@ -16,15 +16,16 @@ use super::inbox::{
     ConnectedPeer, ConnectionPermit, HandshakeRemainder, MetadataLoaded, TorrentHandle, TorrentInbox, TorrentMessage,
 };
 use super::reader::{Pieces, Reader};
+use super::torrent_event::TorrentEvent;
 use super::writer::{ReadBlock, SendQueue, SendQueueReceiver, Writer, outbox};
 use crate::api::TorrentId;
 use crate::disk::error::other;
 use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
-use crate::swarm::event::{DisconnectReason, Effect, Input, PeerKey, ProvidedMetadata, TorrentCommand, WebSeedFetch};
-use crate::swarm::job::{DiskFault, DiskJob};
+use crate::swarm::event::{DisconnectReason, Effect, Input, PeerKey, TorrentCommand, WebSeedFetch};
+use crate::swarm::job::DiskJob;
 use crate::swarm::torrent::Torrent;
-use crate::swarm::view::{Source, TorrentView};
+use crate::swarm::view::Source;
 use crate::wire::tracker::{AnnounceIdentity, public_url};
 
 mod link;
@@ -39,26 +40,6 @@ const VIEW: Duration = Duration::from_millis(250);
 const FALLING: Duration = Duration::from_secs(1);
 /// Minimum wait, so that a deadline in the past does not make the thread spin.
 const BREATH: Duration = Duration::from_millis(1);
-
-/// An event that a torrent thread sends to the session.
-pub enum TorrentEvent {
-    /// The current view.
-    View(TorrentId, Box<TorrentView>),
-    /// A notice for the user.
-    Notice(TorrentId, String),
-    /// Fetched metadata of a magnet link, not validated yet, with the torrent's trackers and web seeds.
-    Metadata(TorrentId, Box<ProvidedMetadata>),
-    /// The complete tracker list by tier, after a change by the user.
-    Trackers(TorrentId, Vec<Vec<String>>),
-    /// Existing files are in the way; the torrent stops.
-    Occupied(TorrentId, DiskFault),
-    /// The check of the files is done.
-    Ready(TorrentId),
-    /// All wanted pieces are on disk.
-    Complete(TorrentId),
-    /// The thread has ended: the state machine, or the message of a panic.
-    Ended(TorrentId, Result<Box<Torrent>, String>),
-}
 
 /// A torrent about to run.
 pub struct Runner {

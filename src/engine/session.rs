@@ -7,44 +7,43 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
 
-use super::add::{TaskPool, TorrentDefaults, TorrentSpec};
+use super::add::{TaskPool, TorrentDefaults};
 use super::connector_config::TorrentRegistry;
 use super::context::EngineContext;
-use super::inbox::{ConnectionLimit, TorrentHandle, TorrentInbox};
+use super::inbox::ConnectionLimit;
 use super::port_mapper::{PortEvent, PortMapper};
-use super::runner::TorrentEvent;
-use super::saved_torrent::SavedTorrent;
 use super::session_store::SessionStore;
 use super::threads::catch_panic;
-use crate::api::{
-    AddTorrent, Command, CreatePreview, CreateRequest, Event, Setting, Snapshot, TorrentId, TorrentPreview,
-};
-use crate::config::Settings;
+use super::torrent_event::TorrentEvent;
+use crate::api::{AddTorrent, Command, Event, Setting, Snapshot, TorrentId};
 use crate::disk::create::hashing::Progress;
-use crate::disk::move_storage::Moved;
+use crate::disk::move_storage::recovery::recover_moves;
 use crate::disk::pool::DiskPool;
-use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
 use crate::swarm::event::Input;
-use crate::swarm::job::DiskFault;
 use crate::swarm::view::{Source, State};
 use crate::wire::message::InfoHash;
 
-use create::WrittenTorrent;
+pub use messages::{Opened, SessionMessage, TaskResult, WrittenTorrent};
+
 use entry::{DesiredState, Lifecycle, TorrentEntry};
+use free_space::FreeSpace;
+use messages::Uncleared;
 use port::PortStatus;
-use snapshot::FreeSpace;
 
 mod commands;
 mod create;
 mod entry;
+mod free_space;
 mod lifecycle;
 mod magnets;
 mod merge;
+mod messages;
 mod move_storage;
 mod overwrite;
 mod port;
@@ -64,69 +63,6 @@ const TOTALS: Duration = Duration::from_secs(180);
 const RESERVE: Duration = Duration::from_millis(700);
 /// Maximum number of queued events and results handled before snapshots and commands get their turn.
 const AT_ONCE: usize = 128;
-
-/// A message to the session thread from the engine handle.
-pub enum SessionMessage {
-    Command(Command),
-    /// Stop all torrents and end the thread by this time.
-    Quit(Instant),
-}
-
-/// Completed moves whose old files are not deleted yet.
-type Uncleared = Vec<(TorrentId, Box<Moved>)>;
-
-/// A torrent whose files are open; `storage` is `None` for a magnet link without metadata.
-pub struct Opened {
-    mail: TorrentInbox,
-    inbox: TorrentHandle,
-    storage: Option<Storage>,
-    resumed: Resumed,
-}
-
-/// The result of a task that ran off the session thread.
-pub enum TaskResult {
-    /// The saved torrent list and notices for the user.
-    Loaded(Vec<SavedTorrent>, Vec<String>),
-    /// The list was written or failed; carries the moves whose new folders it contains.
-    ListWritten(Result<(), String>, Uncleared),
-    /// The torrent source of an `add` was resolved; the torrent will have this id.
-    Resolved(TorrentId, AddTorrent, Result<Box<TorrentSpec>, String>),
-    /// The `.torrent` file of a saved torrent was read.
-    TorrentLoaded(TorrentId, Result<Box<TorrentSpec>, String>),
-    /// The preview of a torrent that the user may add.
-    Inspected(String, Result<Box<TorrentPreview>, String>),
-    /// The preview of a torrent to be created.
-    Surveyed(CreateRequest, Result<Box<CreatePreview>, String>),
-    /// The creation of a torrent ended.
-    Created(CreateRequest, Arc<Progress>, Result<Box<WrittenTorrent>, String>),
-    /// The port mapper or the listener reports a change.
-    Port(PortEvent),
-    /// The files of a torrent were opened before its thread starts.
-    Opened(TorrentId, Result<Box<Opened>, DiskFault>),
-    /// The metadata of a magnet link was validated.
-    MetadataResolved(TorrentId, Result<Box<TorrentSpec>, DiskFault>),
-    /// The files of a running magnet link were opened after its metadata arrived.
-    MetadataOpened(TorrentId, Result<Box<(Storage, Resumed)>, DiskFault>),
-    /// Files that were opened for a torrent that must no longer run are closed.
-    Closed(TorrentId),
-    /// The files of a torrent were deleted; `Ok(Some(_))` is a remark, `Err` a failure.
-    Deleted(TorrentId, Result<Option<String>, String>),
-    /// The saved `.torrent` file of a removed torrent is deleted.
-    Forgotten(InfoHash),
-    /// A move has progressed.
-    Moving(TorrentId),
-    /// A move ended; after an error the files are in the old folder.
-    Moved(TorrentId, Result<Box<Moved>, String>),
-    /// Free bytes on the file system of this folder.
-    Room(PathBuf, Option<u64>),
-    /// The config file was written or could not be written.
-    Configured(Vec<Setting>, Result<Box<Settings>, String>),
-    /// A notice for the user, of this torrent or of the session.
-    Notice(Option<TorrentId>, String),
-    /// An event to be sent as it is.
-    Event(Event),
-    Done,
-}
 
 /// Everything a [`Session`] is built from.
 pub struct SessionParts {
@@ -264,7 +200,8 @@ impl Session {
             let (state_dir, owners) = (self.parts.state_dir.clone(), self.owners());
             let load = move || {
                 let (list, mut notes) = keep.load();
-                notes.extend(move_storage::cut_short(&state_dir, &list, &owners));
+                let dir_of = |hash| list.iter().find(|saved| saved.hash() == Some(hash)).map(|saved| saved.dir.clone());
+                notes.extend(recover_moves(&state_dir, &dir_of, &owners));
                 TaskResult::Loaded(list, notes)
             };
             self.spawn_task(load, |why| {
@@ -470,6 +407,16 @@ impl Session {
             }
             TorrentEvent::Ended(id, end) => self.ended(id, end),
         }
+    }
+
+    /// Applies a port event and distributes the new reachability to the torrents.
+    fn port_news(&mut self, news: PortEvent) {
+        if let Some(text) = self.port.on_event(news) {
+            self.notice(None, text);
+        }
+        // The torrents receive the reachability with their next `Quota`.
+        self.reshare = true;
+        self.parts.world.outside.store(self.port.outside().unwrap_or(0), Ordering::Relaxed);
     }
 
     fn quit(&mut self, until: Instant) {

@@ -7,16 +7,19 @@
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
-use self::store::{AnnounceCall, Store};
-use crate::wire::tracker::server::ServerAnnounceResponse;
+pub use shared::TrackerStats;
+
+use shared::{PendingConnections, Shared};
+use store::Store;
 
 mod http;
+mod shared;
 mod shares;
 mod store;
 mod udp;
@@ -46,79 +49,6 @@ impl TrackerConfig {
     #[must_use]
     pub fn loopback() -> Self {
         TrackerConfig { listen: vec![SocketAddr::from(([127, 0, 0, 1], 0))], interval: Self::INTERVAL }
-    }
-}
-
-/// Counters of a tracker.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct TrackerStats {
-    /// Torrents known.
-    pub torrents: usize,
-    /// Peers known, counted once per torrent.
-    pub peers: usize,
-    /// The seeds among `peers`.
-    pub seeds: usize,
-    /// Successful announces.
-    pub announces: u64,
-    /// Scrapes.
-    pub scrapes: u64,
-    /// Requests that were refused, malformed or too slow.
-    pub refused: u64,
-}
-
-/// State shared by the tracker threads.
-#[derive(Debug)]
-struct Shared {
-    store: Mutex<Store>,
-    /// The number of pending HTTP connections per address.
-    crowd: http::PendingConnections,
-    stop: AtomicBool,
-    announces: AtomicU64,
-    scrapes: AtomicU64,
-    refused: AtomicU64,
-}
-
-impl Shared {
-    fn store(&self) -> MutexGuard<'_, Store> {
-        self.store.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn stopping(&self) -> bool {
-        self.stop.load(Ordering::Acquire)
-    }
-
-    fn count(counter: &AtomicU64) {
-        counter.fetch_add(1, Ordering::Relaxed);
-    }
-
-    /// Handles an announce from HTTP or UDP.
-    fn announce(&self, call: &AnnounceCall) -> Result<ServerAnnounceResponse, &'static str> {
-        let answer = self.store().announce(Instant::now(), call);
-        let AnnounceCall { info_hash, addr, event, left, .. } = call;
-        match &answer {
-            Ok(answer) => {
-                Shared::count(&self.announces);
-                tracing::debug!(
-                    "{info_hash}: {addr} announces {event:?}, {left} left, and is told {}",
-                    answer.peers.len()
-                );
-            }
-            Err(why) => tracing::debug!("{info_hash}: {addr} is refused: {why}"),
-        }
-        answer
-    }
-
-    fn stats(&self) -> TrackerStats {
-        let (torrents, peers, seeds) = self.store().totals();
-        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-        TrackerStats {
-            torrents,
-            peers,
-            seeds,
-            announces: read(&self.announces),
-            scrapes: read(&self.scrapes),
-            refused: read(&self.refused),
-        }
     }
 }
 
@@ -166,7 +96,7 @@ impl Tracker {
         }
         let shared = Arc::new(Shared {
             store: Mutex::new(Store::new(config.interval, Instant::now(), fastrand::Rng::new())),
-            crowd: http::PendingConnections::default(),
+            crowd: PendingConnections::default(),
             stop: AtomicBool::new(false),
             announces: AtomicU64::new(0),
             scrapes: AtomicU64::new(0),

@@ -2,20 +2,18 @@
 //! No socket is opened if both are disabled.
 
 use std::io::{self, ErrorKind};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crossbeam_channel::{Receiver, Sender, unbounded};
-use mio::net::UdpSocket;
+use crossbeam_channel::Receiver;
 use mio::{Events, Interest, Poll, Token, Waker};
-use socket2::{Domain, Protocol, Socket, Type};
 
-use super::connector::Connector;
-use super::dht::{self, DhtHandle, NodeConfig};
+use super::dht::{DhtDriver, DhtHandle, NodeConfig};
 use super::threads::ThreadGroup;
-use super::utp::{self, Utp};
+use super::udp_socket::{Sockets, UdpHandle, UdpRequest};
+use super::utp::{Utp, UtpDriver, UtpEventHandler};
 use crate::limits;
 
 /// The maximum number of packets read from one socket before timers and requests are handled.
@@ -23,8 +21,6 @@ const AT_ONCE: usize = 256;
 const WAKE: Token = Token(2);
 /// The first token of uTP streams.
 const FIRST: usize = 16;
-/// The requested size of a socket's send and receive buffers, in bytes.
-const BUFFER: usize = 2 * limits::MIB;
 /// The longest poll timeout.
 const LOOK: Duration = Duration::from_secs(60);
 
@@ -36,8 +32,8 @@ pub struct UdpConfig {
     pub port: u16,
     /// Runs a DHT node.
     pub dht: Option<NodeConfig>,
-    /// Enables uTP; connections are handed to this connector.
-    pub utp: Option<Connector>,
+    /// Enables uTP; receives its connections.
+    pub utp: Option<UtpEventHandler>,
 }
 
 /// Handle of the endpoint's thread, which ends when this is dropped.
@@ -48,35 +44,6 @@ pub struct UdpEndpoint {
     pub dht: Option<DhtHandle>,
     /// uTP, if enabled.
     pub utp: Option<Utp>,
-}
-
-enum Request {
-    Dht(dht::DhtRequest),
-    Utp(utp::UtpDialRequest),
-    Stop,
-}
-
-/// Sends requests to the endpoint's thread.
-#[derive(Clone)]
-pub(super) struct UdpHandle {
-    queue: Sender<Request>,
-    waker: Arc<Waker>,
-}
-
-impl UdpHandle {
-    pub(super) fn dht(&self, order: dht::DhtRequest) {
-        self.give(Request::Dht(order));
-    }
-
-    pub(super) fn utp(&self, order: utp::UtpDialRequest) {
-        self.give(Request::Utp(order));
-    }
-
-    fn give(&self, order: Request) {
-        if self.queue.send(order).is_ok() {
-            let _ = self.waker.wake();
-        }
-    }
 }
 
 impl UdpEndpoint {
@@ -93,17 +60,16 @@ impl UdpEndpoint {
                 poll.registry().register(socket, Token(at), Interest::READABLE)?;
             }
         }
-        let (queue, todo) = unbounded();
-        let orders = UdpHandle { queue, waker: Arc::clone(&waker) };
+        let (orders, todo) = UdpHandle::new(Arc::clone(&waker));
         let (node, dht) = match wishes.dht {
             Some(config) => {
-                let (tenant, node) = dht::DhtDriver::new(crew, config, &sockets, orders.clone())?;
+                let (tenant, node) = DhtDriver::new(crew, config, &sockets, orders.clone())?;
                 (Some(tenant), Some(node))
             }
             None => (None, None),
         };
         let utp = wishes.utp.is_some().then(|| Utp::new(orders.clone()));
-        let peers = wishes.utp.map(|greeter| utp::UtpDriver::new(greeter, FIRST));
+        let peers = wishes.utp.map(|on_event| UtpDriver::new(on_event, FIRST));
         let work = EndpointThread { poll, waker, sockets, todo, dht: node, utp: peers };
         crew.spawn("datagrams".to_owned(), move || work.run(), |_| ())?;
         Ok(UdpEndpoint { orders, over: AtomicBool::new(false), dht, utp })
@@ -112,7 +78,7 @@ impl UdpEndpoint {
     /// Ends the thread; open uTP connections are closed with `ST_FIN`.
     pub fn stop(&self) {
         if !self.over.swap(true, Ordering::Relaxed) {
-            self.orders.give(Request::Stop);
+            self.orders.give(UdpRequest::Stop);
         }
     }
 }
@@ -127,9 +93,9 @@ struct EndpointThread {
     poll: Poll,
     waker: Arc<Waker>,
     sockets: Sockets,
-    todo: Receiver<Request>,
-    dht: Option<dht::DhtDriver>,
-    utp: Option<utp::UtpDriver>,
+    todo: Receiver<UdpRequest>,
+    dht: Option<DhtDriver>,
+    utp: Option<UtpDriver>,
 }
 
 impl EndpointThread {
@@ -172,10 +138,10 @@ impl EndpointThread {
     fn handle_requests(&mut self, now: Instant) -> Result<(), ()> {
         for order in self.todo.try_iter() {
             match (order, &mut self.dht, &mut self.utp) {
-                (Request::Stop, ..) => return Err(()),
-                (Request::Dht(order), Some(dht), _) => dht.on_request(now, order),
-                (Request::Utp(order), _, Some(utp)) => utp.start_dial(now, order),
-                (Request::Dht(_) | Request::Utp(_), ..) => (),
+                (UdpRequest::Stop, ..) => return Err(()),
+                (UdpRequest::Dht(order), Some(dht), _) => dht.on_request(now, order),
+                (UdpRequest::Utp(order), _, Some(utp)) => utp.start_dial(now, order),
+                (UdpRequest::Dht(_) | UdpRequest::Utp(_), ..) => (),
             }
         }
         Ok(())
@@ -211,81 +177,4 @@ impl EndpointThread {
             utp.end(now, &self.sockets);
         }
     }
-}
-
-/// One socket per available address family, on the same port.
-pub(super) struct Sockets {
-    sockets: [Option<UdpSocket>; 2],
-    port: u16,
-    /// Only loopback addresses are contacted.
-    local: bool,
-}
-
-impl Sockets {
-    /// Opens the sockets on this port, or on a port chosen by the system if it is taken.
-    fn open(bind: Option<IpAddr>, port: u16) -> io::Result<Sockets> {
-        let hosts = match bind {
-            Some(ip) => vec![ip],
-            None => vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
-        };
-        let local = bind.is_some_and(|ip| ip.is_loopback());
-        let mut why = io::Error::from(ErrorKind::AddrNotAvailable);
-        for port in [port, 0] {
-            let (mut sockets, mut port) = ([None, None], port);
-            for host in &hosts {
-                match open(SocketAddr::new(*host, port)) {
-                    Ok(socket) => {
-                        port = socket.local_addr()?.port();
-                        sockets[usize::from(host.is_ipv6())] = Some(socket);
-                    }
-                    Err(error) => why = error,
-                }
-            }
-            if sockets.iter().any(Option::is_some) {
-                return Ok(Sockets { sockets, port, local });
-            }
-        }
-        Err(why)
-    }
-
-    /// Returns which address families are available: IPv4, IPv6.
-    pub(super) fn families(&self) -> [bool; 2] {
-        self.sockets.each_ref().map(Option::is_some)
-    }
-
-    pub(super) const fn port(&self) -> u16 {
-        self.port
-    }
-
-    /// Returns whether only loopback addresses are contacted.
-    pub(super) const fn is_local(&self) -> bool {
-        self.local
-    }
-
-    fn may(&self, addr: SocketAddr) -> bool {
-        !self.local || addr.ip().is_loopback()
-    }
-
-    /// Sends a packet; returns false if the address cannot be reached.
-    pub(super) fn send(&self, to: SocketAddr, packet: &[u8]) -> bool {
-        let socket = self.sockets[usize::from(to.is_ipv6())].as_ref().filter(|_| self.may(to));
-        socket.is_some_and(|socket| match socket.send_to(packet, to) {
-            Ok(_) => true,
-            // A full send buffer loses the packet, as the network may lose any other.
-            Err(error) => matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted),
-        })
-    }
-}
-
-fn open(addr: SocketAddr) -> io::Result<UdpSocket> {
-    let socket = Socket::new(Domain::for_address(addr), Type::DGRAM, Some(Protocol::UDP))?;
-    if addr.is_ipv6() {
-        // So that an IPv4 socket can be bound to the same port.
-        socket.set_only_v6(true)?;
-    }
-    // Best effort: the system may limit the size.
-    let _ = socket.set_recv_buffer_size(BUFFER).and_then(|()| socket.set_send_buffer_size(BUFFER));
-    socket.set_nonblocking(true)?;
-    socket.bind(&addr.into())?;
-    Ok(UdpSocket::from_std(socket.into()))
 }

@@ -20,8 +20,8 @@ use url::{Host, Url};
 
 use link::{RequestError, TrackerSocket, fault};
 
-use crate::engine::announce::AnnounceJob;
 use crate::engine::announce::answering::PendingAnnounce;
+use crate::engine::announce::job::AnnounceJob;
 use crate::engine::connector_config::TorrentRegistry;
 use crate::engine::threads::ThreadGroup;
 use crate::limits;

@@ -13,8 +13,7 @@ use std::time::{Duration, Instant};
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
 
-use super::connector::Connector;
-use super::udp_endpoint::{Sockets, UdpHandle};
+use super::udp_socket::{Sockets, UdpHandle, UtpDialRequest};
 use crate::limits;
 use crate::swarm::rate::BurstLimiter;
 use crate::swarm::torrent::DisconnectReason;
@@ -23,13 +22,6 @@ use crate::wire::utp::{Header, Kind, Packet};
 
 /// The maximum number of bytes read from a socket pair at once.
 const READ: usize = 64 * limits::KIB;
-
-/// A request to connect to an address; `ticket` identifies the dial in the answer to the connector.
-#[derive(Clone, Copy)]
-pub(super) struct UtpDialRequest {
-    ticket: u64,
-    addr: SocketAddr,
-}
 
 /// Handle for uTP dials. Clones refer to the same thread.
 #[derive(Clone)]
@@ -40,11 +32,24 @@ impl Utp {
         Utp(orders)
     }
 
-    /// Dials an address over uTP; the connector receives the result with this ticket.
+    /// Dials an address over uTP; a [`UtpEvent`] with this ticket is the result.
     pub(super) fn call(&self, ticket: u64, addr: SocketAddr) {
         self.0.utp(UtpDialRequest { ticket, addr });
     }
 }
+
+/// What becomes of uTP connections. A `socket` is the local end for the peer's threads.
+pub enum UtpEvent {
+    /// The dial with this ticket has connected.
+    Connected { ticket: u64, socket: std::net::TcpStream },
+    /// The dial with this ticket has failed.
+    Failed { ticket: u64, why: DisconnectReason },
+    /// A peer has connected.
+    Accepted { socket: std::net::TcpStream, addr: SocketAddr },
+}
+
+/// Receives the events on the thread of the UDP endpoint; must not block.
+pub type UtpEventHandler = Box<dyn Fn(UtpEvent) + Send>;
 
 /// The peer's address and the connection id of packets received from the peer.
 type Key = (SocketAddr, u16);
@@ -53,7 +58,7 @@ type Key = (SocketAddr, u16);
 struct UtpStream {
     link: Connection,
     began: Instant,
-    /// The connector's ticket of an outgoing connection until its result is reported.
+    /// The ticket of an outgoing connection until its result is reported.
     ticket: Option<u64>,
     near: Option<LocalEnd>,
 }
@@ -73,7 +78,7 @@ struct LocalEnd {
 
 /// Drives all uTP connections on the thread of the UDP endpoint.
 pub(super) struct UtpDriver {
-    greeter: Connector,
+    on_event: UtpEventHandler,
     epoch: Instant,
     pipes: BTreeMap<Key, UtpStream>,
     tokens: BTreeMap<usize, Key>,
@@ -89,10 +94,10 @@ pub(super) struct UtpDriver {
 
 impl UtpDriver {
     /// Creates the driver; `first` is the first poll token it may use.
-    pub(super) fn new(greeter: Connector, first: usize) -> UtpDriver {
+    pub(super) fn new(on_event: UtpEventHandler, first: usize) -> UtpDriver {
         let now = Instant::now();
         UtpDriver {
-            greeter,
+            on_event,
             epoch: now,
             pipes: BTreeMap::new(),
             tokens: BTreeMap::new(),
@@ -109,7 +114,8 @@ impl UtpDriver {
     pub(super) fn start_dial(&mut self, now: Instant, UtpDialRequest { ticket, addr }: UtpDialRequest) {
         let free = |number: &u16| !self.pipes.contains_key(&(addr, *number));
         let Some(number) = (0..16).map(|_| fastrand::u16(..)).find(free) else {
-            return self.greeter.utp_failed(ticket, DisconnectReason::TooManyConnections);
+            let why = DisconnectReason::TooManyConnections;
+            return (self.on_event)(UtpEvent::Failed { ticket, why });
         };
         let link = Connection::connect(now, self.epoch, number, fastrand::u16(..));
         self.pipes.insert((addr, number), UtpStream { link, began: now, ticket: Some(ticket), near: None });
@@ -217,8 +223,8 @@ impl UtpDriver {
                     self.tokens.insert(token, key);
                     self.next = if token >= usize::MAX - 1 { self.first } else { token + 1 };
                     match pipe.ticket.take() {
-                        Some(ticket) => self.greeter.utp_connected(ticket, far),
-                        None => self.greeter.utp_accepted(far, key.0),
+                        Some(ticket) => (self.on_event)(UtpEvent::Connected { ticket, socket: far }),
+                        None => (self.on_event)(UtpEvent::Accepted { socket: far, addr: key.0 }),
                     }
                 }
                 Err(error) => {
@@ -248,7 +254,7 @@ impl UtpDriver {
                         DisconnectReason::Network("connection refused".to_owned())
                     }
                 };
-                self.greeter.utp_failed(ticket, why);
+                (self.on_event)(UtpEvent::Failed { ticket, why });
             }
         }
     }

@@ -5,6 +5,7 @@
 //! pending query.
 
 pub mod id;
+mod jobs;
 pub mod lookup;
 pub mod peer_store;
 pub mod rate_limit;
@@ -21,11 +22,14 @@ use crate::swarm::address::is_local;
 use crate::swarm::external_ip::ExternalIpVotes;
 use crate::wire::krpc::{Body, KrpcError, Node, NodeId, Packet, Query, Response, WantFamilies};
 use crate::wire::message::InfoHash;
+
+pub use jobs::{LookupSummary, NoNodes};
+
+use jobs::{Job, QueuedLookup};
 use lookup::Lookup;
 use peer_store::{Store, Tokens};
 use rate_limit::QueryRateLimiter;
 use routing_table::RoutingTable;
-use scheduler::{Job, QueuedLookup};
 
 /// Interval of maintenance: store expiry and one ping per family to the node that was quiet longest.
 const CARE: Duration = Duration::from_secs(15);
@@ -68,21 +72,6 @@ pub enum DhtEffect {
     /// Resolve the bootstrap nodes; answered by [`Dht::on_resolved`].
     Resolve,
 }
-
-/// Result of a lookup.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct LookupSummary {
-    /// Nodes that answered.
-    pub nodes: u32,
-    /// Distinct peers found.
-    pub peers: u32,
-    /// Nodes that `announce_peer` was sent to.
-    pub announced: u32,
-}
-
-/// The lookup failed: no node answered or none is known.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct NoNodes;
 
 /// Status of a DHT node for the view.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]

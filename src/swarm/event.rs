@@ -10,7 +10,8 @@ use bytes::Bytes;
 
 use crate::swarm::dht::{LookupSummary, NoNodes};
 use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
-use crate::swarm::torrent::TorrentConfig;
+use crate::swarm::quota::Quota;
+use crate::swarm::torrent_config::TorrentConfig;
 use crate::swarm::view::{Priority, Source};
 use crate::wire::host::HostPort;
 use crate::wire::message::{Block, Message, PeerId, Reserved};
@@ -140,41 +141,6 @@ pub struct ProvidedMetadata {
     pub web_seeds: Vec<String>,
     /// True if the user provided the file, false if it came from the magnet link.
     pub by_user: bool,
-}
-
-/// A torrent's share of the session-wide limits, and session-wide state shown in its view.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Quota {
-    /// Download limit in bytes per second; `None` is unlimited.
-    pub down: Option<u64>,
-    /// Upload limit in bytes per second; `None` is unlimited.
-    pub up: Option<u64>,
-    /// Memory budget: maximum bytes requested or received but not yet written.
-    pub budget: u64,
-    /// Priority of this torrent in the distribution of the limits; for display only.
-    pub rank: Priority,
-    /// Load of the busiest disk thread in percent; for display only.
-    pub disk_busy: u8,
-    /// Whether peers can connect to us. Also selects uTP as the first transport for dials if closed.
-    pub reach: Reachability,
-    /// Maximum number of connected peers; `None` keeps the current maximum.
-    pub max_peers: Option<usize>,
-    /// The external port of a port mapping, if it differs from the listening port.
-    pub outside: Option<u16>,
-}
-
-/// Whether peers outside the local network can connect to us.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Reachability {
-    /// No evidence either way.
-    #[default]
-    Unknown,
-    /// The router forwards our port (port mapping).
-    Mapped,
-    /// An incoming connection from outside was accepted.
-    Open,
-    /// Behind a NAT that does not forward our port.
-    Closed,
 }
 
 /// A user's command to a running torrent.

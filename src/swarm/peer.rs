@@ -8,11 +8,11 @@ use thiserror::Error;
 
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
+use crate::swarm::event::{CryptoMethod, PeerInfo};
 use crate::swarm::pex::PexState;
 use crate::swarm::picker::BlockSource;
 use crate::swarm::rate::{BurstLimiter, RateMeter};
 use crate::swarm::timeline::{PeerEvent, TimeShare, Timeline};
-use crate::swarm::torrent::{CryptoMethod, PeerInfo};
 use crate::swarm::view::Source;
 use crate::wire::message::{Block, PeerId, PieceIndex, Reserved};
 

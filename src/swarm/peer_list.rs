@@ -1,5 +1,6 @@
 //! The peer list: known addresses of one torrent with their sources, back-off, dial order and bans.
 
+mod dial_gate;
 mod suppression;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -12,7 +13,7 @@ use crate::swarm::canonical_priority::priority;
 use crate::swarm::event::{DialHint, DisconnectReason};
 use crate::swarm::view::{Source, SourceRow};
 
-use suppression::{DialGate, SuppressReason};
+use dial_gate::{DialGate, HOLD_LAST, SuppressReason};
 
 /// Maximum number of dials in progress per free connection slot.
 const DIALS_A_PLACE: usize = 4;
@@ -417,7 +418,7 @@ impl PeerList {
         c.next = match outcome {
             Err(_) if ours => now,
             // Dials are cheap without a network route, so the back-off stays short.
-            Err(DisconnectReason::Offline(_)) => now + backoff(c.fails, c.source).min(suppression::HOLD_LAST),
+            Err(DisconnectReason::Offline(_)) => now + backoff(c.fails, c.source).min(HOLD_LAST),
             _ => now + backoff(c.fails, c.source),
         };
         let next = c.next;

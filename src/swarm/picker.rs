@@ -12,16 +12,16 @@ mod check;
 mod contiguous;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::IpAddr;
 use std::time::Instant;
 
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::data_map::{Amounts, ByteRanges, DataMap};
+use crate::swarm::event::PeerKey;
 use crate::swarm::geometry::Geometry;
-use crate::swarm::torrent::PeerKey;
 use crate::swarm::view::Priority;
 use crate::wire::message::PieceIndex;
 
+pub use active::BlockSource;
 use active::{BlockState, PartialPiece};
 use availability::AvailabilityIndex;
 
@@ -34,21 +34,6 @@ enum PieceState {
     Wanted,
     Active,
     Ignored,
-}
-
-/// The sender of a block, to blame if the block is bad.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum BlockSource {
-    /// The IP address of a peer, whatever its port.
-    Host(IpAddr),
-    /// The index of a web seed.
-    Web(u16),
-}
-
-impl From<IpAddr> for BlockSource {
-    fn from(ip: IpAddr) -> Self {
-        BlockSource::Host(ip)
-    }
 }
 
 /// The effect of a received block.

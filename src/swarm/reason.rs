@@ -4,9 +4,9 @@ use std::path::Path;
 
 use humansize::{DECIMAL, format_size};
 
-use crate::swarm::event::Reachability;
 use crate::swarm::metadata::MetadataProgress;
 use crate::swarm::peer_list::Failures;
+use crate::swarm::quota::Reachability;
 use crate::swarm::view::{Reason, SourceRow, State};
 
 /// The numbers from which a reason is derived.

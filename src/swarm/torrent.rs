@@ -20,6 +20,15 @@ mod peers;
 mod pex;
 mod private;
 mod recovery;
+mod state {
+    //! The parts of a torrent that change together.
+    pub mod dht_announcer;
+    pub mod holepunch;
+    pub mod link_sources;
+    pub mod pex_schedule;
+    pub mod recovery;
+    pub mod refused_hosts;
+}
 mod superseed;
 mod totals;
 mod upload;
@@ -30,18 +39,16 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-
 pub use crate::swarm::event::{
-    CryptoMethod, DisconnectReason, Effect, FileRange, Input, PeerInfo, PeerKey, ProvidedMetadata, Quota, Reachability,
-    TorrentCommand, WebSeedError, WebSeedFetch,
+    CryptoMethod, DisconnectReason, Effect, FileRange, Input, PeerInfo, PeerKey, ProvidedMetadata, TorrentCommand,
+    WebSeedError, WebSeedFetch,
 };
+pub use crate::swarm::quota::{Quota, Reachability};
+pub use crate::swarm::torrent_config::{FileSpan, MagnetExtras, TorrentConfig};
 pub use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceResponse};
-pub use link::MagnetExtras;
 
 use crate::swarm::choker;
 use crate::swarm::external_ip::ExternalIpVotes;
-use crate::swarm::geometry::Geometry;
 use crate::swarm::job::{BlockHash, DiskDone, DiskFault, Totals};
 use crate::swarm::lsd::LsdSchedule;
 use crate::swarm::metadata::MetadataDownload;
@@ -50,84 +57,15 @@ use crate::swarm::peer_list::PeerList;
 use crate::swarm::picker::{BlockSource, Picker};
 use crate::swarm::rate::{BurstLimiter, RateMeter, TokenBucket};
 use crate::swarm::trackers::Trackers;
-use crate::swarm::view::{DisconnectedPeer, Priority, Source, TorrentMeta};
+use crate::swarm::view::{DisconnectedPeer, Priority, Source};
 use crate::swarm::web_seeds::WebSeeds;
-use crate::wire::message::{InfoHash, PeerId, PieceIndex};
-use lifecycle::Comparison;
-
-/// A file of the torrent: its path and its byte range in the torrent's data.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FileSpan {
-    /// Path below the download folder, sanitized for display.
-    pub path: String,
-    /// Offset of the first byte in the torrent, in bytes.
-    pub offset: u64,
-    /// In bytes.
-    pub length: u64,
-    /// Padding file (BEP 47): not created on disk, and has no priority of its own.
-    pub pad: bool,
-    /// The original path, percent-encoded for web seed URLs; `None` if `path` is the same.
-    pub web: Option<String>,
-}
-
-/// The configuration and initial state of a [`Torrent`].
-#[derive(Clone, Debug)]
-pub struct TorrentConfig {
-    /// Display name, sanitized.
-    pub name: String,
-    pub info_hash: InfoHash,
-    pub peer_id: PeerId,
-    /// The raw bencoded `info` dictionary, served to peers (BEP 9); `None` for a magnet without metadata.
-    pub info: Option<Bytes>,
-    /// The division into pieces; has no pieces until the metadata is known.
-    pub geometry: Geometry,
-    pub files: Vec<FileSpan>,
-    /// Priorities by file index; a file that is not listed has priority `Normal`.
-    pub priorities: Vec<(usize, Priority)>,
-    /// Download the pieces in order.
-    pub sequential: bool,
-    /// Private torrent (BEP 27): peers come from its trackers only.
-    pub private: bool,
-    /// Tracker URLs by tier (BEP 12). They may hold passkeys: not for display.
-    pub trackers: Vec<Vec<String>>,
-    /// Web seed URLs (BEP 19). They may hold passwords: not for display.
-    pub web_seeds: Vec<String>,
-    /// True for a multi-file torrent, whose files are in a folder of their own.
-    pub is_folder: bool,
-    /// Peer addresses entered by the user.
-    pub peers: Vec<SocketAddr>,
-    /// Peers and `.torrent` URLs from the magnet link.
-    pub link: MagnetExtras,
-    /// Exchange peers with PEX (BEP 11), unless the torrent is private.
-    pub pex: bool,
-    /// uTP (BEP 29) is enabled, and with it the holepunch extension (BEP 55).
-    pub utp: bool,
-    /// The UDP port of our DHT node (BEP 5); `None` if the DHT is disabled.
-    pub dht: Option<u16>,
-    /// Our listening port, sent to peers and trackers; 0 if there is none.
-    pub port: u16,
-    /// The download folder, sanitized for display.
-    pub folder: String,
-    /// Maximum number of connected peers.
-    pub max_peers: usize,
-    /// Use local service discovery (LSD, BEP 14), unless the torrent is private.
-    pub lan: bool,
-    /// Rate limits do not apply to peers found by LSD.
-    pub lan_unlimited: bool,
-    /// The initial share of the session-wide limits; replaced by [`Input::Quota`].
-    pub quota: Quota,
-    /// Super-seed (BEP 16) once the download is complete.
-    pub super_seed: bool,
-    /// Descriptive fields of the `.torrent` file.
-    pub meta: TorrentMeta,
-    /// When the torrent was added, in seconds since 1970; 0 if unknown.
-    pub added: u64,
-    /// When the download completed, in seconds since 1970.
-    pub finished: Option<u64>,
-    /// Totals saved by earlier runs.
-    pub totals: Totals,
-    pub seed: u64,
-}
+use crate::wire::message::{InfoHash, PieceIndex};
+use state::dht_announcer::DhtAnnouncer;
+use state::holepunch::HolepunchState;
+use state::link_sources::LinkSources;
+use state::pex_schedule::PexSchedule;
+use state::recovery::{Comparison, Recovery};
+use state::refused_hosts::RefusedHosts;
 
 /// The lifecycle phase of a torrent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -161,14 +99,14 @@ pub struct Torrent {
     peer_list: PeerList,
     /// Addresses being dialed, with the source that named each.
     dialing: BTreeMap<SocketAddr, Source>,
-    refused_hosts: private::RefusedHosts,
-    link_sources: link::LinkSources,
+    refused_hosts: RefusedHosts,
+    link_sources: LinkSources,
     web_seeds: WebSeeds,
     trackers: Trackers,
     local: LsdSchedule,
-    pex: pex::PexSchedule,
-    holepunch: holepunch::HolepunchState,
-    dht: dht::DhtAnnouncer,
+    pex: PexSchedule,
+    holepunch: HolepunchState,
+    dht: DhtAnnouncer,
     /// Votes of trackers and peers on our external IP address.
     external: ExternalIpVotes,
     /// Bytes requested and not yet received.
@@ -190,7 +128,7 @@ pub struct Torrent {
     /// Hash failures by piece.
     fails: BTreeMap<PieceIndex, u32>,
     fault: Option<DiskFault>,
-    recovery: recovery::Recovery,
+    recovery: Recovery,
     checked: u32,
     /// Payload was received since the download was last complete.
     fetched: bool,
@@ -248,14 +186,14 @@ impl Torrent {
             peers: BTreeMap::new(),
             peer_list: PeerList::new(config.seed),
             dialing: BTreeMap::new(),
-            refused_hosts: private::RefusedHosts::default(),
-            link_sources: link::LinkSources::default(),
+            refused_hosts: RefusedHosts::default(),
+            link_sources: LinkSources::default(),
             web_seeds: WebSeeds::new(&config.web_seeds),
             trackers,
             local: LsdSchedule::default(),
-            pex: pex::PexSchedule::default(),
-            holepunch: holepunch::HolepunchState::default(),
-            dht: dht::DhtAnnouncer::default(),
+            pex: PexSchedule::default(),
+            holepunch: HolepunchState::default(),
+            dht: DhtAnnouncer::default(),
             external: ExternalIpVotes::default(),
             outstanding: 0,
             unwritten: 0,
@@ -268,7 +206,7 @@ impl Torrent {
             suspicions: BTreeMap::new(),
             fails: BTreeMap::new(),
             fault: None,
-            recovery: recovery::Recovery::default(),
+            recovery: Recovery::default(),
             checked: 0,
             fetched: false,
             comparison: Comparison::default(),
@@ -438,7 +376,7 @@ impl Torrent {
         by(self.local.deadline());
         by(self.search.as_ref().and_then(MetadataDownload::deadline));
         by(self.sources_at());
-        by(self.dht_deadline());
+        by(self.dht.deadline());
         by(self.recovery.at);
         by(self.record_at);
         by(self.send_have_at);

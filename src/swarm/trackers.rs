@@ -8,7 +8,7 @@
 
 use std::time::{Duration, Instant};
 
-use tracker::Tracker;
+use tracker::{Phase, Tracker};
 
 use crate::limits;
 use crate::swarm::view::TrackerRow;
@@ -52,15 +52,6 @@ pub struct TransferCounters {
     pub alone: bool,
     /// True if, in addition, no known address can still become a peer.
     pub hopeless: bool,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Phase {
-    /// No announces.
-    Idle,
-    Running,
-    /// Sending `stopped` announces, at most until this time.
-    Stopping(Instant),
 }
 
 /// The trackers of one torrent and their announce schedule.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use crate::limits;
-use crate::swarm::torrent::PeerKey;
+use crate::swarm::event::PeerKey;
 use crate::swarm::view::{Source, SourceRow};
 use crate::wire::web_seed::host;
 

@@ -7,6 +7,7 @@
 
 mod aliases;
 mod error;
+mod fields;
 mod files;
 pub mod paths;
 pub mod sources;
@@ -27,6 +28,7 @@ pub use aliases::Aliases;
 pub use error::{KeyLocation, MetainfoError};
 pub use files::File;
 
+use fields::{length, pick, read_name, read_piece_length, require};
 use files::{Folder, read_files};
 
 /// The parsed contents of a `.torrent` file or `info` dictionary.
@@ -74,34 +76,6 @@ pub struct Metainfo {
     pub info: Bytes,
 }
 
-/// Returns the value of a required key, or an error if it is missing or has another type than `wanted`.
-fn require<'a>(
-    value: Option<Value<'a>>,
-    key: &'static str,
-    place: KeyLocation,
-    wanted: Kind,
-) -> Result<Value<'a>, MetainfoError> {
-    let value = value.ok_or(MetainfoError::Missing { key, place })?;
-    match value.kind() {
-        is if is == wanted => Ok(value),
-        is => Err(MetainfoError::WrongKind { key, place, is, wanted }),
-    }
-}
-
-/// Returns the required `length` of a file: 0 to 2^63 - 1.
-fn length(value: Option<Value<'_>>, place: KeyLocation) -> Result<u64, MetainfoError> {
-    let value = require(value, "length", place, Kind::Integer)?;
-    value
-        .as_integer()
-        .and_then(|n| u64::try_from(n).ok())
-        .ok_or_else(|| out_of_range(value, "length", place, "0 to 2^63 - 1"))
-}
-
-fn out_of_range(value: Value<'_>, key: &'static str, place: KeyLocation, range: &'static str) -> MetainfoError {
-    let digits = value.raw().strip_prefix(b"i").and_then(|v| v.strip_suffix(b"e")).unwrap_or_default();
-    MetainfoError::OutOfRange { key, place, value: sanitize_bytes(digits, SHOWN), range }
-}
-
 /// Describes the first bytes of a file that is not a torrent, for the error message.
 fn begins(bytes: &[u8]) -> String {
     match bytes {
@@ -113,17 +87,6 @@ fn begins(bytes: &[u8]) -> String {
         [b'i', b'0'..=b'9' | b'-', ..] => "begins with a number".to_owned(),
         _ => format!("begins with \"{}\"", sanitize_bytes(&bytes[..bytes.len().min(24)], SHOWN)),
     }
-}
-
-/// Looks up several keys of a dictionary in one pass; of duplicate keys the first one wins.
-fn pick<'a, const N: usize>(dictionary: Value<'a>, keys: [&str; N]) -> [Option<Value<'a>>; N] {
-    let mut found = [None; N];
-    for (key, value) in dictionary.dictionary().into_iter().flatten() {
-        if let Some(n) = keys.iter().position(|k| k.as_bytes() == key) {
-            found[n] = found[n].or(Some(value));
-        }
-    }
-    found
 }
 
 impl Metainfo {
@@ -182,6 +145,12 @@ impl Metainfo {
         Self::read_private(private, &mut ParseWarnings::default())
     }
 
+    /// Returns the generator of alternative paths; `None` if no file can have any.
+    #[must_use]
+    pub fn aliases(&self) -> Option<Aliases> {
+        Aliases::new(&self.info, &self.files, self.encoding.as_deref())
+    }
+
     /// Parses and validates the `info` dictionary.
     fn parse_info(info: Value<'_>) -> Result<Self, MetainfoError> {
         let keys = [
@@ -206,8 +175,8 @@ impl Metainfo {
         if pieces.is_none() && tree.is_some() {
             return Err(MetainfoError::Version2);
         }
-        let own = Folder::new(Self::read_name(name, name_utf8, &mut remarks)?);
-        let piece_length = Self::read_piece_length(piece_length)?;
+        let own = Folder::new(read_name(name, name_utf8, &mut remarks)?);
+        let piece_length = read_piece_length(piece_length)?;
         let hashes = Self::read_hashes(pieces)?;
         let folder = files.is_some();
         let mut total = 0;
@@ -248,26 +217,6 @@ impl Metainfo {
             warnings: remarks.0,
             info: Bytes::copy_from_slice(info.raw()),
         })
-    }
-
-    /// Returns the raw bytes of the name; prefers `name.utf-8` if it is valid UTF-8.
-    fn read_name<'a>(
-        name: Option<Value<'a>>,
-        utf8: Option<Value<'a>>,
-        remarks: &mut ParseWarnings,
-    ) -> Result<&'a [u8], MetainfoError> {
-        let name = require(name, "name", KeyLocation::Plain, Kind::ByteString)?.as_bytes().unwrap_or_default();
-        let utf8 = remarks.optional(utf8, "name.utf-8", Kind::ByteString).and_then(|v| v.as_bytes());
-        Ok(utf8.filter(|n| !n.is_empty() && std::str::from_utf8(n).is_ok()).unwrap_or(name))
-    }
-
-    fn read_piece_length(value: Option<Value<'_>>) -> Result<u32, MetainfoError> {
-        let value = require(value, "piece length", KeyLocation::Plain, Kind::Integer)?;
-        value
-            .as_integer()
-            .and_then(|n| u32::try_from(n).ok())
-            .filter(|n| *n > 0 && u64::from(*n) <= limits::PIECE_LENGTH)
-            .ok_or_else(|| out_of_range(value, "piece length", KeyLocation::Plain, "1 byte to 512 MiB"))
     }
 
     fn read_hashes(value: Option<Value<'_>>) -> Result<Vec<[u8; 20]>, MetainfoError> {

@@ -6,32 +6,7 @@ use crate::limits;
 use crate::wire::message::PeerId;
 use crate::wire::sanitize::sanitize_bytes;
 
-use clients::{AZUREUS, DASHED, OWN, SHADOW};
-
-/// How a client encodes its version in the four characters of `-XX1234-`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Style {
-    /// `1.2.3.4`, or `1.2.3` if the last number is 0.
-    Four,
-    /// `1.2.3`; the fourth character is not part of the version.
-    Three,
-    /// The given number of characters.
-    Fixed(usize),
-    /// Two digits before the dot and two after it.
-    TwoTwo,
-    /// Three hex digits and a release stage letter.
-    ///
-    /// Alternatively four digits, with the release stage letter in place of the trailing dash.
-    Micro,
-    /// Three characters and a release stage letter; before 4.0 a digit and a minor version of two digits.
-    Transmission,
-    /// `1.2.3`; a third character `R` or `D` marks a release candidate or a development snapshot.
-    KTorrent,
-    /// Three characters, then a build number of three characters in place of the fourth one and the dash.
-    BitLord,
-    /// The version is not readable.
-    Nothing,
-}
+use clients::{AZUREUS, DASHED, OWN, SHADOW, Style};
 
 /// Returns the client name and version encoded in a peer id.
 ///

@@ -81,7 +81,7 @@ pub fn crate_paths(code: &str) -> Vec<String> {
 }
 
 /// Reads one use tree from the start of `text`; returns how long it is.
-fn expand(text: &str, prefix: &str, out: &mut Vec<String>) -> usize {
+pub fn expand(text: &str, prefix: &str, out: &mut Vec<String>) -> usize {
     let part = |c: &char| c.is_alphanumeric() || ['_', ':', '*'].contains(c);
     let name: String = text.chars().take_while(part).collect();
     let mut at = name.len();

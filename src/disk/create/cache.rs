@@ -13,11 +13,11 @@ use crate::disk::create::scan::FileScan;
 use crate::disk::create::torrent_writer::file_name;
 use crate::disk::create::{BuiltTorrent, CreateError, CreateOptions, encode};
 use crate::disk::error::{self, DiskOp};
+use crate::disk::file_stamp::{FileStamp, nanos};
 use crate::disk::layout::Layout;
 use crate::disk::pool::device;
 use crate::disk::resume_format::ResumeData;
 use crate::disk::resume_store::{self, ResumeStore};
-use crate::disk::stamps::{FileStamp, nanos};
 use crate::disk::torrent_file::read_torrent;
 use crate::wire::metainfo::Metainfo;
 

@@ -6,14 +6,56 @@
 //! memory per file.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use lava_torrent::bencode::BencodeElem;
 use lava_torrent::torrent::v1::{File, Torrent};
 
-use super::{CreateOptions, MAKER, TorrentBuilder};
 use crate::wire::bencode::OwnedValue;
+
+/// Value of the key `created by`.
+pub(super) const MAKER: &str = concat!("ttui/", env!("CARGO_PKG_VERSION"));
+
+/// Metadata of a new torrent, chosen by its creator.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct CreateOptions {
+    /// Tracker URLs by tier (BEP 12).
+    pub trackers: Vec<Vec<String>>,
+    /// Web seed URLs (BEP 19).
+    pub web_seeds: Vec<String>,
+    /// Whether the torrent is private (BEP 27).
+    pub private: bool,
+    pub comment: Option<String>,
+    /// The key `source` of the info dictionary; gives the same data another info-hash.
+    pub source: Option<String>,
+    /// The key `creation date`, in seconds since 1970.
+    pub date: Option<i64>,
+}
+
+/// The content of a `.torrent` file.
+#[derive(Clone, Debug, Default)]
+pub struct TorrentBuilder {
+    /// Name of the file or folder; may be non-UTF-8.
+    pub name: OsString,
+    /// Whether this is a multi-file torrent (a folder).
+    pub folder: bool,
+    /// The files in hash order: path below the folder, length in bytes.
+    pub files: Vec<(PathBuf, u64)>,
+    /// Piece length, in bytes.
+    pub piece_length: u32,
+    /// The SHA-1 of each piece, as returned by [`PieceHasher::finish`](super::PieceHasher::finish).
+    pub hashes: Vec<Vec<u8>>,
+    pub terms: CreateOptions,
+}
+
+impl TorrentBuilder {
+    /// Bencodes the `.torrent` file.
+    #[must_use]
+    pub fn encode(&self) -> Vec<u8> {
+        encode(self)
+    }
+}
 
 fn text(out: &mut Vec<u8>, text: &[u8]) {
     out.extend_from_slice(format!("{}:", text.len()).as_bytes());
@@ -40,7 +82,7 @@ fn components(path: &Path) -> impl Iterator<Item = &[u8]> {
 const LAVA_FILES: usize = 100_000;
 
 /// Bencodes a `.torrent` file, with the encoder that supports its names and number of files.
-pub(super) fn encode(draft: &TorrentBuilder) -> Vec<u8> {
+fn encode(draft: &TorrentBuilder) -> Vec<u8> {
     match lava(draft).map(Torrent::encode) {
         Some(Ok(bytes)) => bytes,
         Some(Err(_)) | None => by_bytes(draft),

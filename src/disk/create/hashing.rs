@@ -6,7 +6,7 @@ use std::sync::{Mutex, PoisonError};
 use std::thread;
 
 use crate::disk::check::{chunks, in_lanes};
-use crate::disk::create::CreateError;
+use crate::disk::create::error::CreateError;
 use crate::disk::create::scan::FileScan;
 use crate::disk::hasher::Hasher;
 use crate::disk::layout::{FileEntry, Layout};

@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use crate::disk::create::{CreateError, unreadable};
+use crate::disk::create::error::{CreateError, unreadable};
 use crate::disk::torrent_file::kind;
 use crate::limits;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::disk::atomic_file;
 use crate::disk::beneath;
-use crate::disk::create::CreateError;
+use crate::disk::create::error::CreateError;
 use crate::disk::create::scan::FileScan;
 use crate::disk::error::{self, DiskOp};
 use crate::disk::sys;

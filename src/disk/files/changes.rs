@@ -8,8 +8,9 @@ use std::time::Instant;
 
 use super::{BEGUN, CHANGED, DOUBTED, EXACT, Files, SIZED};
 use crate::disk::error;
+use crate::disk::file_stamp::FileStamp;
 use crate::disk::resume_format::JournalEntry;
-use crate::disk::stamps::{FileStamp, Snapshot};
+use crate::disk::stamps::Snapshot;
 use crate::disk::sys;
 use crate::swarm::job::DiskFault;
 

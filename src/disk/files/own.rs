@@ -5,8 +5,8 @@ use std::sync::PoisonError;
 use super::{BEGUN, CHANGED, DOUBTED, Files};
 use crate::disk::beneath::Access;
 use crate::disk::error::DiskOp;
+use crate::disk::file_stamp::FileStamp;
 use crate::disk::own_copy;
-use crate::disk::stamps::FileStamp;
 use crate::disk::sys;
 use crate::swarm::job::DiskFault;
 

@@ -13,11 +13,10 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::{is_absent, part_name};
 use crate::disk::atomic_file;
 use crate::disk::beneath::{self, Access};
 use crate::disk::error::{self, DiskOp};
-use crate::disk::owners::Owners;
+use crate::disk::ownership::registry::OwnershipRegistry;
 use crate::disk::resume_store::ResumeStore;
 use crate::disk::sys;
 use crate::swarm::job::DiskFault;
@@ -104,7 +103,11 @@ fn path(bytes: &[u8]) -> Option<PathBuf> {
 ///
 /// `dir_of` returns the download folder of a torrent in the session.
 #[must_use]
-pub fn recover_moves(state_dir: &Path, dir_of: &dyn Fn(InfoHash) -> Option<PathBuf>, owners: &Owners) -> Vec<String> {
+pub fn recover_moves(
+    state_dir: &Path,
+    dir_of: &dyn Fn(InfoHash) -> Option<PathBuf>,
+    owners: &OwnershipRegistry,
+) -> Vec<String> {
     let notes = fs::read_dir(state_dir.join("moves")).into_iter().flatten().flatten().map(|entry| entry.path());
     let mut said = Vec::new();
     for place in notes.filter(|path| path.extension().is_none_or(|ending| ending != "new")) {
@@ -167,7 +170,7 @@ fn is_taken_back(note: &Note, path: &Path) -> bool {
 fn are_alike(a: &Path, b: &Path, path: &Path) -> bool {
     let meta = |dir: &Path| beneath::open(dir, path, Access::Read).and_then(|file| file.metadata());
     let (Ok(a), Ok(b)) = (meta(a), meta(b)) else { return false };
-    let time = |meta: &fs::Metadata| meta.modified().map_or(0, |time| i128::from(crate::disk::stamps::nanos(time)));
+    let time = |meta: &fs::Metadata| meta.modified().map_or(0, |time| i128::from(crate::disk::file_stamp::nanos(time)));
     let one = sys::inode(&a).is_some_and(|inode| sys::inode(&b) == Some(inode));
     one || (a.len() == b.len() && (time(&a) - time(&b)).abs() <= GRAIN)
 }
@@ -179,4 +182,15 @@ fn remove_folders(dir: &Path, items: &[Item]) {
         // The expected error is that the folder is not empty.
         let _ = beneath::remove_folder(dir, folder);
     }
+}
+
+/// Returns the temporary name of the copy of file `n`.
+pub(super) fn part_name(path: &Path, torrent: InfoHash, n: usize) -> PathBuf {
+    let hash = torrent.to_string();
+    path.with_file_name(format!(".ttui-moving-{}-{n}", &hash[..8]))
+}
+
+/// Returns whether an error says that a file, or a folder above it, does not exist.
+pub(super) fn is_absent(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }

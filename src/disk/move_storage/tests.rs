@@ -1,11 +1,12 @@
 use super::*;
 use crate::disk::layout::tests::layout;
 use crate::disk::storage::Allocation;
+use crate::wire::message::InfoHash;
 
 struct World {
     root: tempfile::TempDir,
     spec: StorageSpec,
-    owners: Arc<Owners>,
+    owners: Arc<OwnershipRegistry>,
     to: PathBuf,
 }
 
@@ -28,7 +29,7 @@ fn world() -> World {
         overwrite: false,
     };
     let to = root.path().join("new/deep");
-    let owners = Arc::new(Owners::new(&spec.state_dir));
+    let owners = Arc::new(OwnershipRegistry::new(&spec.state_dir));
     World { root, spec, owners, to }
 }
 
@@ -89,7 +90,7 @@ fn a_folder_under_another_name_is_not_taken_for_a_second_one() {
     let (layout, from) = (&w.spec.layout, &w.spec.dir);
     let part = Path::new(".parts");
     let mut work = Work { layout, part, from, to: &to, progress: &progress, needs: 0, done: Vec::new() };
-    let own = w.owners.enter("any", layout, from);
+    let own = Ownership::open(&w.owners, "any", layout, from);
     let why = work.look(&own, &BTreeSet::new(), None).err().unwrap().text;
     assert!(why.contains("is the folder that its data are in already"), "{why}");
     assert!(w.spec.dir.join("t/a").exists());

@@ -3,8 +3,8 @@
 use std::io;
 
 use super::ResumeStore;
+use crate::disk::file_stamp::FileStamp;
 use crate::disk::layout::Layout;
-use crate::disk::stamps::FileStamp;
 
 impl ResumeStore {
     /// Takes files that were `as_left` before they were moved to be so in their new place: a move touches them.

@@ -1,14 +1,10 @@
 //! Merges the responses to one announce that is made over IPv4 and IPv6 (BEP 7). The first response is delivered at
 //! once; of a second response only the peers are used.
 
-use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::Callback;
+use super::job::{Callback, LatePeersCallback};
 use crate::wire::tracker::{AnnounceError, AnnounceEvent, AnnounceResponse};
-
-/// Callback for peers that arrive after the first response.
-pub type LatePeersCallback = Box<dyn FnOnce(Vec<SocketAddr>) + Send>;
 
 /// The pending result of one announce, shared by its attempts over IPv4 and IPv6.
 pub struct PendingAnnounce(Mutex<State>);
@@ -98,6 +94,7 @@ impl PendingAnnounce {
 
 #[cfg(test)]
 mod tests {
+    use std::net::SocketAddr;
     use std::sync::mpsc;
 
     use super::*;

@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::Callback;
 use super::answering::PendingAnnounce;
 use super::client::CancelHandle;
+use super::job::Callback;
 use crate::wire::message::InfoHash;
 use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceIdentity};
 

@@ -1,14 +1,15 @@
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use ureq::unversioned::resolver::Resolver;
 use ureq::unversioned::transport::NextTimeout;
 
 use super::client::{CheckedResolver, Client, RequestPolicy, describe_error};
-use super::queue::{Job, Turn};
+use super::queue::{FailedAnnounces, Job, Queue, Turn};
 use super::*;
 use crate::wire::message::{InfoHash, PeerId};
-use crate::wire::tracker::AnnounceEvent;
+use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceIdentity, AnnounceResponse};
 
 #[test]
 fn a_server_that_closes_is_not_called_a_peer() {

@@ -12,8 +12,9 @@ use crossbeam_channel::{Receiver, Sender, bounded};
 use ureq::BodyReader;
 use ureq::http::HeaderMap;
 
+use super::Announcer;
 use super::client::{CancelHandle, Client, parse, retry_after};
-use super::{Announcer, caught};
+use super::work::caught;
 use crate::engine::buffers::{Buffer, BufferPool, CLASSES};
 use crate::engine::inbox::{ConnectionPermit, ReadSemaphore, TorrentHandle, TorrentStopped};
 use crate::limits;

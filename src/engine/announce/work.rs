@@ -1,18 +1,79 @@
-//! The HTTP worker thread: takes jobs from the request queue and performs them one after the other.
+//! The HTTP worker threads, started on demand: each takes jobs from the request queue and performs them one after the
+//! other.
 
+use std::net::IpAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use ureq::config::Config;
 use url::Url;
 
 use super::client::{Client, Families, HttpError, Reached, RequestPolicy, Response, parse, retry_after};
-use super::queue::{Attempt, FailedAnnounces, Fetch, Job, Taken, Turn};
-use super::{IDLE, Shared, caught, report_failures};
+use super::names::HostResolver;
+use super::queue::{Attempt, FailedAnnounces, Fetch, Job, Queue, THREADS, Taken, Turn};
+use crate::engine::threads::ThreadGroup;
 use crate::limits;
 use crate::wire::tracker::{
     AnnounceError, AnnounceEvent, AnnounceResponse, ResponseError, Retry, announce_url, decode_announce_response,
 };
+
+/// An idle worker thread ends after this time.
+const IDLE: Duration = Duration::from_secs(20);
+
+/// State shared by the announcer and its worker threads.
+pub(super) struct Shared {
+    pub(super) queue: Mutex<Queue>,
+    pub(super) changed: Condvar,
+    pub(super) crew: ThreadGroup,
+    pub(super) config: Config,
+    pub(super) bind: Option<IpAddr>,
+    pub(super) names: HostResolver,
+}
+
+impl Shared {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn push(self: &Arc<Self>, attempt: Attempt) {
+        let mut queue = self.lock();
+        let mut telling = FailedAnnounces::new();
+        let pushed = if queue.closed { Err(Box::new(attempt)) } else { queue.push(attempt, &mut telling) };
+        self.ensure_worker(queue);
+        report_failures(telling);
+        if let Err(attempt) = pushed {
+            attempt.answering.answer(Err(AnnounceError::new("too many announces are waiting")));
+        }
+    }
+
+    /// Spawns a worker if the queued work needs one, unlocks the queue and wakes an idle worker.
+    pub(super) fn ensure_worker(self: &Arc<Self>, mut queue: MutexGuard<'_, Queue>) {
+        if queue.wants_thread() && queue.threads < THREADS {
+            let worker = Worker::new(Arc::clone(self));
+            match self.crew.spawn(format!("http{}", queue.threads), move || worker.run(), |_| ()) {
+                Ok(()) => queue.threads += 1,
+                Err(e) if queue.threads > 0 => tracing::warn!("no thread for an announce: {e}"),
+                Err(e) => {
+                    let (telling, fetches) = queue.close();
+                    queue.closed = false;
+                    drop(queue);
+                    let why = format!("no thread for it: {e}");
+                    telling.into_iter().for_each(|(to, _)| to.answer(Err(AnnounceError::new(why.clone()))));
+                    return fetches.into_iter().for_each(|fetch| (fetch.done)(Err(why.clone())));
+                }
+            }
+        }
+        drop(queue);
+        self.changed.notify_one();
+    }
+}
+
+/// Reports the failed announces to their callbacks. The queue must not be locked: a callback may announce again.
+pub(super) fn report_failures(telling: FailedAnnounces) {
+    telling.into_iter().for_each(|(answering, error)| answering.answer(Err(error)));
+}
 
 /// A worker thread.
 pub(super) struct Worker {
@@ -183,4 +244,13 @@ fn read(mut response: Response, max: u64) -> Result<Answer, HttpError> {
     let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
     let body = response.body_mut().with_config().limit(max).read_to_vec()?;
     Ok(Answer { status, retry_after, body })
+}
+
+/// Runs code that may panic, so that a panic fails one request instead of ending the thread. Third-party code parses
+/// untrusted input here.
+///
+/// # Errors
+/// If `work` panicked; the message is fit for display.
+pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| "an error of ours, which the log tells".into())
 }

@@ -1,13 +1,13 @@
 //! Creating a `.torrent` from the user's data: a preview first, then a thread hashes the data, writes the file and the
 //! session adds and seeds the torrent.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::super::add::display_path;
-use super::{Session, TaskResult};
+use super::{Session, TaskResult, WrittenTorrent};
 use crate::api::{AddTorrent, CreatePreview, CreateRequest, Created, Event};
 use crate::disk::create::hashing::Progress;
 use crate::disk::create::scan::{FileScan, ScanOptions, scan_files};
@@ -20,14 +20,6 @@ use crate::wire::sanitize::sanitize;
 const LOOK: Duration = Duration::from_millis(250);
 /// Maximum width of a displayed name, in columns.
 const TEXT: usize = 1000;
-
-/// A `.torrent` file that was created.
-pub struct WrittenTorrent {
-    path: PathBuf,
-    /// The folder that contains the data.
-    dir: PathBuf,
-    magnet: String,
-}
 
 impl Session {
     /// Starts a preview of the torrent that `new` would create.

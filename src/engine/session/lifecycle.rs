@@ -15,7 +15,7 @@ use super::entry::{DesiredState, Lifecycle, TorrentEntry, TorrentError};
 use super::{Opened, Session, TaskResult};
 use crate::api::{AddTorrent, Event, TorrentId};
 use crate::disk::error::{other, transient};
-use crate::disk::owners::Owners;
+use crate::disk::ownership::registry::OwnershipRegistry;
 use crate::disk::resume_store::ResumeStore;
 use crate::disk::storage::{Allocation, Resumed, Storage, StorageSpec};
 use crate::swarm::event::Input;
@@ -246,7 +246,7 @@ impl Session {
     }
 
     /// Returns the registry of which torrent owns which paths.
-    pub(super) fn owners(&self) -> Arc<Owners> {
+    pub(super) fn owners(&self) -> Arc<OwnershipRegistry> {
         self.parts.disk.owners(&self.parts.state_dir)
     }
 

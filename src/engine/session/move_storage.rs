@@ -1,26 +1,17 @@
 //! Moving a torrent's data to another folder: the torrent stops, a thread moves the files, the torrent resumes.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
 
-use super::super::saved_torrent::SavedTorrent;
 use super::entry::Lifecycle;
 use super::{Session, TaskResult, Uncleared};
 use crate::api::TorrentId;
-use crate::disk::move_storage::recovery::recover_moves;
 use crate::disk::move_storage::{Moved, Progress, move_files};
-use crate::disk::owners::Owners;
 
 /// Interval between two progress updates.
 const LOOK: Duration = Duration::from_millis(500);
-
-/// Cleans up after moves that were interrupted in an earlier session. Returns notices for the user.
-pub(super) fn cut_short(state_dir: &Path, list: &[SavedTorrent], owners: &Owners) -> Vec<String> {
-    let of = |hash| list.iter().find(|kept| kept.hash() == Some(hash)).map(|kept| kept.dir.clone());
-    recover_moves(state_dir, &of, owners)
-}
 
 impl Session {
     /// Requests a move of the torrent's data; the move starts once the torrent has stopped.

@@ -1,22 +1,7 @@
 //! The state of the listening port: whether peers can connect to it, and its description for the user.
 
-use std::sync::atomic::Ordering;
-
 use super::super::port_mapper::PortEvent;
-use super::Session;
-use crate::swarm::event::Reachability;
-
-impl Session {
-    /// Applies a port event and distributes the new reachability to the torrents.
-    pub(super) fn port_news(&mut self, news: PortEvent) {
-        if let Some(text) = self.port.on_event(news) {
-            self.notice(None, text);
-        }
-        // The torrents receive the reachability with their next `Quota`.
-        self.reshare = true;
-        self.parts.world.outside.store(self.port.outside().unwrap_or(0), Ordering::Relaxed);
-    }
-}
+use crate::swarm::quota::Reachability;
 
 /// Port mapping and reachability, as reported by the router and by incoming connections.
 #[derive(Default)]

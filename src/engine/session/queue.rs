@@ -7,7 +7,8 @@ use super::Session;
 use super::entry::{DesiredState, Lifecycle, TorrentEntry};
 use crate::api::{QueueMove, TorrentId};
 use crate::limits;
-use crate::swarm::event::{Input, Quota};
+use crate::swarm::event::Input;
+use crate::swarm::quota::Quota;
 use crate::swarm::reason;
 use crate::swarm::view::{Priority, State};
 

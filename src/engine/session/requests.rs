@@ -116,7 +116,7 @@ impl Session {
                         }
                         "dir" => {
                             self.parts.defaults.dir = now.dir.clone().unwrap_or_else(|| PathBuf::from("."));
-                            self.forget_room();
+                            self.room.forget();
                         }
                         "max-peers" => {
                             let most = now.max_peers.map_or(limits::PEERS_ALL, |most| most as usize);

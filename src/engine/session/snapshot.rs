@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use super::super::add::display_path;
 use super::super::inbox::TorrentMessage;
@@ -12,18 +12,8 @@ use super::{FIRST, MIN_SNAPSHOT_INTERVAL, SNAPSHOT, Session, TOTALS, TaskResult}
 use crate::api::{Event, Snapshot, TorrentId};
 use crate::disk::error::free_space;
 
-/// Interval between two queries of the free disk space.
-const SPACE: Duration = Duration::from_secs(5);
 /// Snapshots are held back while this many events are unread.
 const UNHEARD: usize = 8;
-
-/// Free space in the download folder, queried asynchronously.
-#[derive(Default)]
-pub(super) struct FreeSpace {
-    asked: Option<Instant>,
-    asking: bool,
-    bytes: Option<u64>,
-}
 
 impl Session {
     /// Sets the torrent whose view carries details; the previous one loses them.
@@ -81,7 +71,7 @@ impl Session {
             port: self.parts.defaults.port,
             port_status: self.port.describe(&self.parts.port_state),
             dht: self.parts.world.dht().map(crate::engine::dht::Dht::state),
-            free: self.room.bytes,
+            free: self.room.bytes(),
             disk_busy: self.parts.disk.busy(),
             connections: (count(self.parts.seats.taken()), count(self.parts.seats.most())),
             max_active: self.parts.max_active,
@@ -103,10 +93,9 @@ impl Session {
 
     /// Queries the free disk space if the last result is too old.
     fn ask_room(&mut self, now: Instant) {
-        if self.room.asking || self.room.asked.is_some_and(|at| now < at + SPACE) {
+        if !self.room.begin_query(now) {
             return;
         }
-        (self.room.asked, self.room.asking) = (Some(now), true);
         let dir = self.parts.defaults.dir.clone();
         let asked = dir.clone();
         self.spawn_task(
@@ -116,18 +105,12 @@ impl Session {
     }
 
     pub(super) fn know_room(&mut self, dir: &Path, bytes: Option<u64>) {
-        self.room.asking = false;
         if dir == self.parts.defaults.dir {
-            self.room.bytes = bytes;
+            self.room.on_result(bytes);
         } else {
             // The folder was changed during the query.
-            self.room.asked = None;
+            self.room.on_stale_result();
         }
-    }
-
-    /// Discards the free space: the download folder has changed.
-    pub(super) fn forget_room(&mut self) {
-        (self.room.asked, self.room.bytes) = (None, None);
     }
 
     /// Marks the torrent list as changed, so that it is written soon.

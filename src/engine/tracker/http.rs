@@ -2,16 +2,15 @@
 //! connections form a queue; one whose request is incomplete goes to the end, so that slow clients do not block
 //! others.
 
-use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use socket2::SockRef;
 
-use super::Shared;
+use super::shared::{PendingConnections, Shared};
 use super::store::AnnounceCall;
 use crate::wire::sanitize::counted;
 use crate::wire::tracker::server::{
@@ -40,9 +39,6 @@ const LOOK: Duration = Duration::from_millis(100);
 const GLANCE: Duration = Duration::from_millis(2);
 /// The socket's send buffer size: larger than the longest response, so that a write never blocks.
 const ANSWER: usize = 64 * 1024;
-
-/// The number of pending connections per address.
-pub(super) type PendingConnections = Arc<Mutex<HashMap<IpAddr, usize>>>;
 
 /// A connection whose request is not complete.
 pub(super) struct PartialRequest {

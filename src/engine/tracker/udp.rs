@@ -6,7 +6,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
-use super::Shared;
+use super::shared::Shared;
 use super::store::{AnnounceCall, WANTED_MAX};
 use crate::wire::tracker::AnnounceResponse;
 use crate::wire::tracker::udp::{PACKET, Reply, Request, UdpAnnounce};

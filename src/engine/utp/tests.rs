@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, UdpSocket};
 
-use super::super::connector::DialRequest;
+use super::super::connector::{Connector, DialRequest};
 use super::super::connector_config::{ConnectorConfig, TorrentRegistry};
 use super::super::inbox::{ConnectedPeer, ConnectionLimit, TorrentHandle, TorrentInbox, TorrentMessage, inbox};
 use super::super::listen::listen;
@@ -43,7 +43,8 @@ fn peer(id: u8) -> Peer {
         on_reachable: Box::new(|| ()),
     };
     let greeter = Connector::start(&crew, listeners, greeting).unwrap();
-    let datagrams = UdpEndpoint::start(&crew, UdpConfig { bind, port, dht: None, utp: Some(greeter.clone()) }).unwrap();
+    let datagrams =
+        UdpEndpoint::start(&crew, UdpConfig { bind, port, dht: None, utp: Some(greeter.utp_events()) }).unwrap();
     greeter.set_utp(datagrams.utp.clone().unwrap());
     Peer { crew, greeter, datagrams, inbox, mail, addr: (Ipv4Addr::LOCALHOST, port).into() }
 }

@@ -4,33 +4,16 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::jobs::{Job, LookupSummary, NoNodes, QueuedLookup};
 use super::lookup::Lookup;
 use super::routing_table::K;
-use super::{AddressFamily, Dht, DhtEffect, ENOUGH, LookupSummary, NoNodes, QueryPurpose, id};
+use super::{AddressFamily, Dht, DhtEffect, ENOUGH, QueryPurpose, id};
 use crate::limits;
 use crate::wire::krpc::{NodeId, Query};
 use crate::wire::message::InfoHash;
 
 /// How long a queued lookup waits for the bootstrap.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A peer lookup that has not started.
-#[derive(Debug)]
-pub(super) struct QueuedLookup {
-    info_hash: InfoHash,
-    announce: Option<u16>,
-    since: Instant,
-}
-
-/// A running peer lookup of a torrent, over all address families.
-#[derive(Debug)]
-pub(super) struct Job {
-    /// Our port for `announce_peer` to the closest nodes; `None` to look up only.
-    announce: Option<u16>,
-    found: BTreeSet<SocketAddr>,
-    searches: u32,
-    sum: LookupSummary,
-}
 
 impl Dht {
     /// Queues a `get_peers` lookup for a torrent, followed by `announce_peer` if a port is given.

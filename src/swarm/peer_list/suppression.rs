@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use super::dial_gate::SuppressReason;
 use super::{Failure, PeerList, canonical};
 use crate::swarm::event::DisconnectReason;
 use crate::wire::message::PeerId;
@@ -14,50 +15,6 @@ use crate::wire::message::PeerId;
 const DROUGHT: Duration = Duration::from_secs(30);
 /// Maximum suppression of one address if no event lifts it earlier.
 const REST: Duration = Duration::from_secs(1800);
-/// First hold of all dials while the connection limit is reached; doubles up to `HOLD_LAST`.
-const HOLD_FIRST: Duration = Duration::from_secs(1);
-pub(super) const HOLD_LAST: Duration = Duration::from_secs(60);
-
-/// Why an address is not dialed although it has not failed.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum SuppressReason {
-    /// Neither side needs data from the other.
-    Useless,
-    /// The peer with this peer id is connected through another address.
-    Duplicate(PeerId),
-}
-
-/// A period in which no address is dialed.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Hold {
-    until: Instant,
-    length: Duration,
-}
-
-/// Local conditions that affect the dials of all addresses.
-#[derive(Debug, Default)]
-pub(super) struct DialGate {
-    /// The connection limit is reached.
-    full: Option<Hold>,
-    /// When the first of the current series of unreachable dials failed.
-    drought: Option<Instant>,
-}
-
-impl DialGate {
-    /// Returns when dials are allowed again; `None` means now.
-    pub(super) fn may_dial_at(&self) -> Option<Instant> {
-        self.full.map(|hold| hold.until)
-    }
-
-    /// Starts or doubles the hold. Concurrent dials that fail together lengthen it only once.
-    fn is_full(&mut self, now: Instant) {
-        if self.full.is_none_or(|hold| now >= hold.until) {
-            let length = self.full.map_or(HOLD_FIRST, |hold| (hold.length * 2).min(HOLD_LAST));
-            self.full = Some(Hold { until: now + length, length });
-        }
-    }
-}
-
 impl PeerList {
     /// Suppresses a peer with which nothing can be exchanged: both sides are seeds.
     pub fn useless(&mut self, now: Instant, addr: SocketAddr) {
@@ -141,6 +98,7 @@ impl PeerList {
 
 #[cfg(test)]
 mod tests {
+    use super::super::dial_gate::{HOLD_FIRST, HOLD_LAST};
     use super::*;
     use crate::swarm::view::Source;
 

@@ -1,9 +1,24 @@
 //! An active piece of the picker: the state of each of its blocks.
 
+use std::net::IpAddr;
 use std::time::Instant;
 
-use super::BlockSource;
-use crate::swarm::torrent::PeerKey;
+use crate::swarm::event::PeerKey;
+
+/// The sender of a block, to blame if the block is bad.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum BlockSource {
+    /// The IP address of a peer, whatever its port.
+    Host(IpAddr),
+    /// The index of a web seed.
+    Web(u16),
+}
+
+impl From<IpAddr> for BlockSource {
+    fn from(ip: IpAddr) -> Self {
+        BlockSource::Host(ip)
+    }
+}
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum BlockState {

@@ -1,6 +1,6 @@
 use super::*;
 use crate::limits::BLOCK;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 pub(super) const A: PeerKey = PeerKey(1);
 pub(super) const B: PeerKey = PeerKey(2);

@@ -16,7 +16,7 @@ impl Torrent {
                 self.trackers.announce_now(now, which);
                 if which.is_none() {
                     self.local.announce_soon(now);
-                    self.announce_now(now);
+                    self.dht.announce_now(now);
                 }
             }
             TorrentCommand::AddTracker(url) => self.add_tracker(now, &url, out),

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
-use super::lifecycle::Comparison;
+use super::state::recovery::Comparison;
 use super::{DisconnectReason, Effect, PeerKey, Phase, Torrent};
 use crate::limits::{self, BLOCK};
 use crate::swarm::job::{BlockHash, DiskJob};

@@ -1,30 +1,20 @@
 //! The holepunch extension (BEP 55): sends and relays rendezvous messages, handles connect messages.
 
-use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::state::holepunch::limiter;
 use super::{Effect, PeerKey, Torrent};
-use crate::limits;
 use crate::swarm::address::is_local;
-use crate::swarm::event::{DialHint, Reachability};
+use crate::swarm::event::DialHint;
 use crate::swarm::peer_list::canonical;
-use crate::swarm::rate::BurstLimiter;
+use crate::swarm::quota::Reachability;
 use crate::swarm::view::Source;
 use crate::wire::extension::holepunch::{Holepunch, HolepunchErrorCode, HolepunchKind};
 use crate::wire::message::Message;
 use crate::wire::tracker::can_be_peer;
-
-/// State of the holepunch extension for one torrent.
-#[derive(Debug, Default)]
-pub(super) struct HolepunchState {
-    /// Target addresses of the rendezvous messages that we sent, with the time.
-    asked: BTreeMap<SocketAddr, Instant>,
-    /// Limits the dials caused by connect messages, since a relaying peer can name any address.
-    calls: Option<BurstLimiter>,
-}
 
 impl Torrent {
     /// Returns whether the holepunch extension is offered.
@@ -47,14 +37,12 @@ impl Torrent {
         if !self.supports_holepunch() {
             return;
         }
-        let asked = &mut self.holepunch.asked;
-        asked.retain(|_, at| now.saturating_duration_since(*at) < limits::INTRODUCTION_AGAIN);
-        if asked.len() >= limits::INTRODUCTIONS_ASKED || asked.contains_key(&addr) {
+        if !self.holepunch.may_ask(now, addr) {
             return;
         }
         let mut knows = self.peers.iter().filter(|(_, peer)| peer.pex.has_named(addr));
         if let Some((key, id)) = knows.find_map(|(key, peer)| Some((*key, peer.extension_ids.holepunch?))) {
-            asked.insert(addr, now);
+            self.holepunch.on_asked(now, addr);
             out.push(introduction(key, id, HolepunchKind::Rendezvous, addr));
         }
     }
@@ -74,10 +62,7 @@ impl Torrent {
     fn introduce_to(&mut self, now: Instant, key: PeerKey, of: SocketAddr, out: &mut Vec<Effect>) {
         let Some(asker) = self.peers.get_mut(&key) else { return };
         let Some(id) = asker.extension_ids.holepunch else { return };
-        let may = asker
-            .introductions
-            .get_or_insert_with(|| BurstLimiter::new(now, limits::INTRODUCTIONS_BURST, limits::INTRODUCTIONS_RATE));
-        if !may.take(now) {
+        if !asker.introductions.get_or_insert_with(|| limiter(now)).take(now) {
             return;
         }
         let asker = asker.holepunch_addr();
@@ -106,11 +91,7 @@ impl Torrent {
         if here || barred || !sensible || !self.is_live() || self.peers.len() >= self.config.max_peers {
             return;
         }
-        let calls = self
-            .holepunch
-            .calls
-            .get_or_insert_with(|| BurstLimiter::new(now, limits::INTRODUCTIONS_BURST, limits::INTRODUCTIONS_RATE));
-        if !calls.take(now) {
+        if !self.holepunch.may_dial(now) {
             return;
         }
         self.peer_list.add(now, of, Source::Pex);

@@ -1,6 +1,6 @@
 //! Consistency checks of the torrent state machine, for tests and the simulator.
 
-use super::lifecycle::Comparison;
+use super::state::recovery::Comparison;
 use super::{Phase, Torrent};
 
 impl Torrent {

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 
+use super::state::recovery::Comparison;
 use super::{DisconnectReason, Effect, Phase, Torrent};
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
@@ -12,18 +13,6 @@ use crate::swarm::job::{DiskFault, DiskJob};
 use crate::swarm::view::{Priority, Source};
 use crate::wire::message::PieceIndex;
 use crate::wire::sanitize::counted;
-
-/// State of the final check before completion: whether the files still have their recorded sizes and times.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(super) enum Comparison {
-    /// The files must be compared before the torrent counts as complete.
-    #[default]
-    Due,
-    /// The disk is comparing the files.
-    UnderWay,
-    /// The files are unchanged, or the changed ones were hashed again.
-    Done,
-}
 
 impl Torrent {
     /// Starts the torrent. `have` are the pieces listed in the resume data, `check` those that must be hashed first.
@@ -101,7 +90,7 @@ impl Torrent {
         self.complete = false;
         self.fetched = false;
         self.local.stop();
-        self.stop_dht();
+        self.dht.stop();
         self.notify(now, "checking all data".into(), out);
         let all = 0..self.config.geometry.pieces();
         self.begin_check(std::iter::once(all).collect(), out);
@@ -132,7 +121,7 @@ impl Torrent {
                     self.complete = false;
                 }
                 self.local.stop();
-                self.stop_dht();
+                self.dht.stop();
                 self.notify(now, "files changed by another program: checking them".into(), out);
                 self.begin_check(changed, out);
             }
@@ -220,7 +209,7 @@ impl Torrent {
         self.dialing.clear();
         self.round_at = None;
         self.local.stop();
-        self.stop_dht();
+        self.dht.stop();
         if self.is_live() {
             self.trackers.stop(now);
         }

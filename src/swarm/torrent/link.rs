@@ -4,37 +4,14 @@
 //! authenticates it either way.
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::{Effect, Phase, ProvidedMetadata, Torrent};
+use super::{Effect, MagnetExtras, Phase, ProvidedMetadata, Torrent};
 use crate::limits;
 use crate::swarm::view::Source;
 use crate::wire::host::HostPort;
 use crate::wire::metainfo::Metainfo;
 use crate::wire::tracker::{can_be_peer, public_url};
-
-/// First retry delay after a failed fetch of a `.torrent` URL; doubles each time.
-const RETRY: Duration = Duration::from_secs(30);
-/// Maximum retry delay.
-const RETRY_MOST: Duration = Duration::from_secs(3600);
-
-/// Peers and `.torrent` URLs from a magnet link. Not used once the torrent is known to be private (BEP 27).
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct MagnetExtras {
-    /// Peer addresses (`x.pe`).
-    pub peers: Vec<SocketAddr>,
-    /// Peers given by host name, which have to be resolved.
-    pub named_peers: Vec<HostPort>,
-    /// URLs of the `.torrent` (`xs`, `as`). They may hold secrets: not for display.
-    pub sources: Vec<String>,
-}
-
-/// Schedules the fetches of the `.torrent` URLs.
-#[derive(Debug, Default)]
-pub(super) struct LinkSources {
-    /// By URL: failures in a row, and the next attempt; `None` while a fetch is in progress.
-    all: Vec<(u32, Option<Instant>)>,
-}
 
 impl Torrent {
     /// Adds the peers of the magnet link when the torrent starts.
@@ -67,13 +44,13 @@ impl Torrent {
 
     /// Schedules an immediate fetch of every `.torrent` URL.
     pub(super) fn ask_sources(&mut self, now: Instant) {
-        self.link_sources.all = self.config.link.sources.iter().map(|_| (0, Some(now))).collect();
+        self.link_sources.start(now, self.config.link.sources.len());
     }
 
     /// Returns when the next `.torrent` fetch is due; `None` once the metadata is known.
     pub(super) fn sources_at(&self) -> Option<Instant> {
         self.search.as_ref()?;
-        self.link_sources.all.iter().filter_map(|(_, next)| *next).min()
+        self.link_sources.deadline()
     }
 
     /// Starts the `.torrent` fetches that are due.
@@ -81,20 +58,17 @@ impl Torrent {
         if self.search.is_none() {
             return;
         }
-        for (source, (_, next)) in self.link_sources.all.iter_mut().enumerate() {
-            if next.is_some_and(|at| at <= now) {
-                *next = None;
-                let url = self.config.link.sources.get(source).cloned();
-                out.extend(url.map(|url| Effect::FetchTorrent { source, url }));
-            }
+        for source in self.link_sources.take_due(now) {
+            let url = self.config.link.sources.get(source).cloned();
+            out.extend(url.map(|url| Effect::FetchTorrent { source, url }));
         }
     }
 
     /// Handles a failed `.torrent` fetch and schedules the retry.
     pub(super) fn on_torrent_fetch_failed(&mut self, now: Instant, source: usize, why: &str) {
-        let Some((fails, next)) = self.link_sources.all.get_mut(source) else { return };
-        let wait = RETRY_MOST.min(RETRY * 2_u32.pow((*fails).min(10)));
-        (*fails, *next) = (*fails + 1, Some(now + wait));
+        if !self.link_sources.on_failed(now, source) {
+            return;
+        }
         let url = self.config.link.sources.get(source).map(|url| public_url(url)).unwrap_or_default();
         self.write_log(now, format!("{url} gave no metadata: {why}"));
     }

@@ -108,7 +108,7 @@ impl Torrent {
         if Metainfo::is_private(&info) {
             self.config.private = true;
             self.local.stop();
-            self.stop_dht();
+            self.dht.stop();
             self.stop_pex();
             self.enforce_private(now, out);
         }

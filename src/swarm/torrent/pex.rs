@@ -15,17 +15,6 @@ use crate::wire::extension::pex::{Pex, PexFlags};
 use crate::wire::message::{Message, PieceIndex};
 use crate::wire::sanitize::counted;
 
-/// PEX state of the whole torrent.
-#[derive(Debug, Default)]
-pub(super) struct PexSchedule {
-    /// Incremented whenever the set of advertised peers may have changed.
-    version: u64,
-    /// When the next PEX message may be due.
-    next: Option<Instant>,
-    /// When the last accepted PEX message arrived, and its number of addresses.
-    last: Option<(Instant, usize)>,
-}
-
 impl Torrent {
     /// Returns whether PEX is used; never for a private torrent (BEP 27).
     pub(super) const fn uses_pex(&self) -> bool {

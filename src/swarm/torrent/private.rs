@@ -2,35 +2,11 @@
 //!
 //! A magnet learns this from its metadata. DHT, LSD and PEX, which were allowed until then, stop at that point.
 
-use std::collections::BTreeSet;
 use std::net::IpAddr;
 use std::time::Instant;
 
 use super::{DisconnectReason, Effect, PeerInfo, PeerKey, Torrent};
-use crate::limits;
 use crate::swarm::view::Source;
-
-/// Hosts found other than by trackers or the user, before the torrent was known to be private.
-#[derive(Debug, Default)]
-pub(super) struct RefusedHosts {
-    /// At most [`limits::KNOWN_PEERS`].
-    hosts: BTreeSet<IpAddr>,
-    /// Peers from other sources were already disconnected.
-    expelled: bool,
-}
-
-impl RefusedHosts {
-    fn add(&mut self, ip: IpAddr) {
-        if self.hosts.len() < limits::KNOWN_PEERS {
-            self.hosts.insert(ip.to_canonical());
-        }
-    }
-
-    /// Readmits a host that a tracker or the user named.
-    pub(super) fn allow_host(&mut self, ip: IpAddr) {
-        self.hosts.remove(&ip.to_canonical());
-    }
-}
 
 /// Returns whether a private torrent may use peers from this source.
 const fn allowed_if_private(source: Source) -> bool {
@@ -47,7 +23,7 @@ impl Torrent {
     pub(super) fn refuses_peer(&self, hello: &PeerInfo, source: Source) -> bool {
         match hello.outgoing {
             true => !self.accepts_source(source),
-            false => self.config.private && self.refused_hosts.hosts.contains(&hello.addr.ip().to_canonical()),
+            false => self.config.private && self.refused_hosts.contains(hello.addr.ip()),
         }
     }
 
@@ -57,7 +33,7 @@ impl Torrent {
     /// LSD or PEX was enabled, since they may have found us there.
     pub(super) fn enforce_private(&mut self, now: Instant, out: &mut Vec<Effect>) {
         out.push(Effect::StopPublicDiscovery);
-        if std::mem::replace(&mut self.refused_hosts.expelled, true) {
+        if !self.refused_hosts.begin_expulsion() {
             return;
         }
         let shown_elsewhere = self.config.dht.is_some() || self.config.lan || self.config.pex;

@@ -7,26 +7,10 @@ use std::collections::BTreeSet;
 use std::ops::Range;
 use std::time::Instant;
 
+use super::state::recovery::Recovery;
 use super::{Effect, PeerKey, Phase, Torrent};
 use crate::swarm::job::{DiskFault, DiskJob, FaultKind, Probe, pause};
 use crate::wire::message::PieceIndex;
-
-/// State of the recovery from a disk error.
-#[derive(Debug, Default)]
-pub(super) struct Recovery {
-    /// When the next probe is due.
-    pub(super) at: Option<Instant>,
-    /// The piece whose write failed.
-    unwritten: Option<PieceIndex>,
-    /// Pieces that could not be read; hashed again after a successful probe.
-    unread: BTreeSet<PieceIndex>,
-    /// The `unread` pieces are being hashed.
-    hashing: bool,
-    /// Files are being compared with how they were left, to find those that were changed.
-    comparing: bool,
-    /// Tries since a piece was last verified.
-    tries: u32,
-}
 
 impl Torrent {
     /// Handles a failed write of a piece.

@@ -1,7 +1,12 @@
+use bytes::Bytes;
+
 use super::*;
 use crate::limits::{self, BLOCK};
+use crate::swarm::geometry::Geometry;
 use crate::swarm::job::DiskJob;
 use crate::swarm::view::Source;
+use crate::swarm::view::TorrentMeta;
+use crate::wire::message::PeerId;
 use crate::wire::message::{Block, Message, Reserved};
 
 mod counts;

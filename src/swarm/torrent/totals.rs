@@ -3,28 +3,12 @@
 use std::ops::Range;
 use std::time::{Duration, Instant};
 
-use super::{Effect, Torrent, TorrentConfig};
-use crate::swarm::data_map::DataMap;
+use super::{Effect, Torrent};
 use crate::swarm::job::{DiskJob, Totals};
 use crate::swarm::view::Priority;
 
 /// Interval at which changed totals are saved.
 const RECORD: Duration = Duration::from_secs(60);
-
-impl TorrentConfig {
-    /// Returns the map of data bytes and padding bytes.
-    #[must_use]
-    pub fn data_map(&self) -> DataMap {
-        let pads = self.files.iter().filter(|span| span.pad);
-        DataMap::new(self.geometry, pads.map(|span| span.offset..span.offset + span.length).collect())
-    }
-
-    /// Returns the size of all files in bytes, without padding.
-    #[must_use]
-    pub fn size(&self) -> u64 {
-        self.files.iter().filter(|span| !span.pad).map(|span| span.length).sum()
-    }
-}
 
 impl Torrent {
     /// Returns the payload received and sent over all runs, and whether the torrent was ever complete.

@@ -2,8 +2,16 @@
 
 use std::time::Instant;
 
-use super::Phase;
 use crate::wire::tracker::{AnnounceEvent, public_url};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Phase {
+    /// No announces.
+    Idle,
+    Running,
+    /// Sending `stopped` announces, at most until this time.
+    Stopping(Instant),
+}
 
 /// A tracker and its announce state.
 #[derive(Debug)]

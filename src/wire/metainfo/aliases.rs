@@ -7,11 +7,11 @@ use bytes::Bytes;
 use encoding_rs::{BIG5, EUC_KR, Encoding, GBK, SHIFT_JIS, WINDOWS_1251, WINDOWS_1252};
 use unicode_normalization::UnicodeNormalization;
 
-use super::error::KeyLocation;
+use super::error::{KeyLocation, MetainfoError};
+use super::fields::{pick, read_name, read_piece_length, require};
 use super::files::{File, Folder, read_entry, read_files, texts};
 use super::paths::{self, PathRules};
 use super::warnings::ParseWarnings;
-use super::{Metainfo, MetainfoError, pick, require};
 use crate::wire::bencode::{Kind, Value};
 
 /// Character sets that are tried for names that are not UTF-8, in addition to the `encoding` key.
@@ -67,17 +67,16 @@ fn disk_path<'a>(mut parts: impl Iterator<Item = &'a [u8]>) -> Vec<u8> {
     }
 }
 
-impl Metainfo {
-    /// Returns the generator of alternative paths; `None` if no file can have any.
-    #[must_use]
-    pub fn aliases(&self) -> Option<Aliases> {
-        let encoding = self.encoding.as_ref().and_then(|label| Encoding::for_label(label.as_bytes()));
-        let odd = |file: &File| !file.pad && (file.bytes() != file.name.as_bytes() || !file.name.is_ascii());
-        self.files.iter().any(odd).then(|| Aliases { info: self.info.clone(), encoding })
-    }
-}
-
 impl Aliases {
+    /// Returns the generator for a validated `info` dictionary; `None` if none of its files can have another path.
+    ///
+    /// `encoding` is the character set that the torrent names for its texts.
+    pub(super) fn new(info: &Bytes, files: &[File], encoding: Option<&str>) -> Option<Self> {
+        let odd = |file: &File| !file.pad && (file.bytes() != file.name.as_bytes() || !file.name.is_ascii());
+        let encoding = encoding.and_then(|label| Encoding::for_label(label.as_bytes()));
+        files.iter().any(odd).then(|| Aliases { info: info.clone(), encoding })
+    }
+
     /// Calls a callback with the alternative paths of each file in `wanted`, the most likely path first.
     ///
     /// `wanted` holds file indices in ascending order. Paths are safe, as [`File::bytes`] are, but not unique: two
@@ -92,13 +91,13 @@ impl Aliases {
         let keys = ["name", "name.utf-8", "files", "piece length"];
         let [name, utf8, list, piece_length] = pick(info, keys);
         let mut remarks = ParseWarnings::default();
-        let own = Folder::new(Metainfo::read_name(name, utf8, &mut remarks)?);
+        let own = Folder::new(read_name(name, utf8, &mut remarks)?);
         let raw_name = require(name, "name", KeyLocation::Plain, Kind::ByteString)?.as_bytes().unwrap_or_default();
         let Some(list) = list else {
             tell(0, &self.paths(&own.file(0), &[raw_name]));
             return Ok(());
         };
-        let piece_length = Metainfo::read_piece_length(piece_length)?;
+        let piece_length = read_piece_length(piece_length)?;
         let files = read_files(list, &own, piece_length, &mut 0, &mut remarks)?;
         let mut wanted = wanted.iter().copied().peekable();
         let mut files = files.into_iter().enumerate();
@@ -130,8 +129,8 @@ impl Aliases {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::wire::bencode::OwnedValue;
+    use crate::wire::metainfo::Metainfo;
 
     fn torrent(info: Vec<(&str, OwnedValue)>, encoding: &str) -> Metainfo {
         let mut info = info;

@@ -4,9 +4,9 @@ use std::borrow::Cow;
 use std::path::PathBuf;
 
 use super::error::{KeyLocation, MetainfoError};
+use super::fields::{length, pick, require};
 use super::paths::{self, PathRules, UsedPaths};
 use super::warnings::ParseWarnings;
-use super::{length, pick, require};
 use crate::limits;
 use crate::wire::bencode::{Items, Kind, Value};
 use crate::wire::web_seed;

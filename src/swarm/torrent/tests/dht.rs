@@ -54,7 +54,7 @@ fn it_is_asked_at_once_and_again_and_told_where_nodes_are() {
     assert_eq!(seeks(&at(&mut it, later + Duration::from_secs(901))), [Some(6881)]);
     let mut out = Vec::new();
     it.handle(now, Input::Stop, &mut out);
-    assert_eq!(it.dht_deadline(), None);
+    assert_eq!(it.dht.deadline(), None);
 }
 
 #[test]

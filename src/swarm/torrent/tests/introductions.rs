@@ -1,7 +1,8 @@
 //! Tests of the holepunch extension (BEP 55).
 
 use super::*;
-use crate::swarm::event::{DialHint, Reachability};
+use crate::swarm::event::DialHint;
+use crate::swarm::quota::Reachability;
 use crate::wire::extension::holepunch::{Holepunch, HolepunchErrorCode, HolepunchKind};
 use crate::wire::extension::pex::{Pex, PexFlags};
 use crate::wire::extension::{Handshake, ours};

@@ -6,7 +6,7 @@ use super::Ownership;
 use super::words::occupied;
 use crate::disk::beneath::{self as below, Access};
 use crate::disk::error;
-use crate::disk::owners::FileOwner;
+use crate::disk::ownership::record::FileOwner;
 use crate::disk::sys;
 use crate::swarm::job::DiskFault;
 use crate::wire::message::PieceIndex;

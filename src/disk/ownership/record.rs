@@ -14,7 +14,7 @@ use crate::wire::message::InfoHash;
 const MAGIC: &[u8; 8] = b"TTUIOWNR";
 const VERSION: u32 = 1;
 /// Number of bytes from the start of a record that are sure to contain its head.
-pub(super) const HEAD: u64 = 64 * 1024;
+pub(in crate::disk) const HEAD: u64 = 64 * 1024;
 /// Maximum length of a string in the head, in bytes.
 const TEXT: usize = 16 * 1024;
 /// Length of a file entry, in bytes.
@@ -77,7 +77,7 @@ pub(in crate::disk) struct Head {
 
 /// A path of a torrent, as hashes, and its owner.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(in crate::disk) struct Path {
+pub(in crate::disk) struct OwnedPath {
     pub exact: u64,
     /// Equal for paths that differ only in case or Unicode normalization.
     pub folded: u64,
@@ -90,7 +90,7 @@ pub(in crate::disk) struct OwnershipRecord {
     pub head: Head,
     /// Pairs of file indices, lower first, whose paths differ only in case or Unicode normalization.
     pub twins: Vec<(u32, u32)>,
-    pub paths: Vec<Path>,
+    pub paths: Vec<OwnedPath>,
 }
 
 /// Returns the first eight bytes of the SHA-1 of `bytes`, big-endian.
@@ -140,7 +140,7 @@ impl OwnershipRecord {
         }
         let twins = (0..twins).map(|_| Some((at.u32()?, at.u32()?))).collect::<Option<_>>()?;
         let path = |at: &mut Reader<'_>| {
-            Some(Path { exact: at.u64()?, folded: at.u64()?, whose: FileOwner::of(at.take(1)?[0])? })
+            Some(OwnedPath { exact: at.u64()?, folded: at.u64()?, whose: FileOwner::of(at.take(1)?[0])? })
         };
         let paths = (0..paths).map(|_| path(&mut at)).collect::<Option<_>>()?;
         Some(OwnershipRecord { head, twins, paths })
@@ -204,7 +204,7 @@ mod tests {
             dir: b"/d\xff".to_vec(),
             root: "/d/caf\u{e9}".into(),
         };
-        let path = |n: u8| Path { exact: u64::from(n), folded: u64::MAX, whose: FileOwner::of(n).unwrap() };
+        let path = |n: u8| OwnedPath { exact: u64::from(n), folded: u64::MAX, whose: FileOwner::of(n).unwrap() };
         let entry = OwnershipRecord { head, twins: vec![(0, 6), (2, 3)], paths: (0..7).map(path).collect() };
         let bytes = entry.encode();
         assert_eq!(OwnershipRecord::decode(&bytes).as_ref(), Some(&entry));

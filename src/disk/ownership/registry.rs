@@ -15,15 +15,10 @@ use std::time::SystemTime;
 
 use crate::disk::atomic_file;
 use crate::disk::layout::Layout;
-use crate::disk::ownership::Ownership;
+use crate::disk::ownership::record::{FileOwner, HEAD, Head, OwnedPath, OwnershipRecord, digest};
 use crate::disk::resume_store::resolved;
 use crate::wire::message::InfoHash;
 use crate::wire::metainfo::paths::case_folded;
-
-pub use entry::FileOwner;
-use entry::{HEAD, Head, OwnershipRecord, digest};
-
-pub(super) mod entry;
 
 /// Maximum length of a record, in bytes.
 const LONGEST: u64 = 64 << 20;
@@ -48,10 +43,29 @@ impl std::fmt::Display for Owner {
 
 /// The ownership records of a state folder.
 #[derive(Debug)]
-pub struct Owners {
+pub struct OwnershipRegistry {
     state_dir: PathBuf,
     folder: PathBuf,
     index: Mutex<Index>,
+}
+
+/// A torrent that is open in this process, as the registry sees it.
+pub(super) trait OpenTorrent: std::fmt::Debug + Send + Sync {
+    /// Returns the torrent's paths with their owners.
+    fn paths(&self) -> Vec<OwnedPath>;
+    /// Returns whether the torrent was closed.
+    fn has_ended(&self) -> bool;
+}
+
+/// What the registry knows of a torrent that is being opened.
+pub(super) struct Entry {
+    /// The canonical path of the download folder.
+    pub(super) place: PathBuf,
+    pub(super) head: Head,
+    /// The torrent's own record, if there is one.
+    pub(super) recorded: Option<OwnershipRecord>,
+    /// The other torrents that own paths of this one, by file index.
+    pub(super) others: HashMap<u32, Owner>,
 }
 
 #[derive(Debug, Default)]
@@ -70,12 +84,22 @@ struct Index {
 struct Known {
     head: Head,
     /// The torrent, while it is open in this process.
-    open: Weak<Ownership>,
+    open: Option<Weak<dyn OpenTorrent>>,
     saved: bool,
 }
 
+impl Known {
+    fn open(&self) -> Option<Arc<dyn OpenTorrent>> {
+        self.open.as_ref()?.upgrade()
+    }
+
+    fn is_open(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| open.strong_count() > 0)
+    }
+}
+
 impl Index {
-    fn put(&mut self, key: &str, head: Head, open: Weak<Ownership>, saved: bool) {
+    fn put(&mut self, key: &str, head: Head, open: Option<Weak<dyn OpenTorrent>>, saved: bool) {
         self.take(key);
         self.roots.entry(PathBuf::from(&head.root)).or_default().insert(key.to_owned());
         self.known.insert(key.to_owned(), Known { head, open, saved });
@@ -101,12 +125,12 @@ impl Index {
     }
 }
 
-impl Owners {
+impl OwnershipRegistry {
     /// Creates the registry of a state folder without reading any record.
     #[must_use]
     pub fn new(state_dir: &Path) -> Self {
         let folder = state_dir.join("owners");
-        Owners { state_dir: state_dir.to_path_buf(), folder, index: Mutex::default() }
+        OwnershipRegistry { state_dir: state_dir.to_path_buf(), folder, index: Mutex::default() }
     }
 
     fn index(&self) -> MutexGuard<'_, Index> {
@@ -126,33 +150,30 @@ impl Owners {
         }
     }
 
-    /// Opens the ownership of a torrent in a download folder, from the record named `key` if there is one.
+    /// Enters a torrent that `open` opens in a download folder, with what is known of it and its paths.
     ///
-    /// The torrent counts as open until the last clone is dropped or [`Ownership::end`] is called. The paths that
-    /// belong to other torrents are determined here.
-    #[must_use]
-    pub fn enter(self: &Arc<Self>, key: &str, layout: &Arc<Layout>, dir: &Path) -> Arc<Ownership> {
+    /// `key` is the name of its record. The torrent counts as open until the last clone is dropped or it has ended.
+    pub(super) fn enter<T: OpenTorrent + 'static>(
+        &self,
+        key: &str,
+        layout: &Layout,
+        dir: &Path,
+        open: impl FnOnce(Entry) -> T,
+    ) -> Arc<T> {
         let fits = |entry: &OwnershipRecord| {
             entry.head.torrent == layout.info_hash() && entry.paths.len() == layout.files().len()
         };
-        let mine = self.read(key).filter(fits);
+        let recorded = self.read(key).filter(fits);
         let place = resolved(dir);
         let head = head(layout, dir, &place);
         let mut index = self.index();
         self.refresh(&mut index);
         let others = self.conflicts(&index, key, layout, &place, &head.root);
-        let saved = mine.is_some();
-        let own = Arc::new(Ownership::new(
-            Arc::clone(self),
-            key,
-            Arc::clone(layout),
-            (dir, place),
-            head.clone(),
-            mine,
-            others,
-        ));
-        index.put(key, head, Arc::downgrade(&own), saved);
-        own
+        let saved = recorded.is_some();
+        let torrent = Arc::new(open(Entry { place, head: head.clone(), recorded, others }));
+        let weak: Weak<T> = Arc::downgrade(&torrent);
+        index.put(key, head, Some(weak), saved);
+        torrent
     }
 
     /// Returns the files of a torrent whose paths belong to other torrents.
@@ -180,9 +201,9 @@ impl Owners {
     }
 
     /// Returns the torrent of a record and its paths.
-    fn theirs(&self, index: &Index, key: &str) -> Option<(Owner, Vec<entry::Path>)> {
+    fn theirs(&self, index: &Index, key: &str) -> Option<(Owner, Vec<OwnedPath>)> {
         let known = index.known.get(key)?;
-        let open = known.open.upgrade().filter(|open| !open.has_ended());
+        let open = known.open().filter(|open| !open.has_ended());
         let listed = index.listed.get(&known.head.torrent);
         let present = open.is_some()
             || listed.is_some_and(|dir| dir.as_os_str().as_encoded_bytes() == known.head.dir)
@@ -196,18 +217,19 @@ impl Owners {
     }
 
     /// Returns the files of a torrent that other torrents use too, and that must not be deleted with it.
-    pub(super) fn used(&self, own: &Ownership) -> BTreeSet<u32> {
+    ///
+    /// `key` is the name of its record, `root` that of its files; `mine` are its paths.
+    pub(super) fn used(&self, key: &str, root: &str, layout: &Layout, mine: &[OwnedPath]) -> BTreeSet<u32> {
         let mut index = self.index();
         self.refresh(&mut index);
-        let keys = index.overlapping(Path::new(&own.head.root), &own.key);
+        let keys = index.overlapping(Path::new(root), key);
         if keys.is_empty() {
             return BTreeSet::new();
         }
         let uses = |whose| !matches!(whose, FileOwner::Foreign | FileOwner::TakenOver);
         let theirs = keys.iter().filter_map(|key| self.theirs(&index, key)).flat_map(|(_, paths)| paths);
         let used: BTreeSet<u64> = theirs.filter(|p| uses(p.whose)).map(|p| p.exact).collect();
-        let mine = own.paths();
-        let mine = mine.iter().enumerate().filter(|(n, _)| !own.layout.files()[*n].pad);
+        let mine = mine.iter().enumerate().filter(|(n, _)| !layout.files()[*n].pad);
         mine.filter(|(_, p)| used.contains(&p.exact)).map(|(n, _)| n as u32).collect()
     }
 
@@ -246,7 +268,7 @@ impl Owners {
         if let Err(error) = self.write(key, &entry) {
             tracing::warn!("cannot take down who owns the files in {}: {error}", to.display());
         }
-        index.put(key, entry.head.clone(), Weak::new(), true);
+        index.put(key, entry.head.clone(), None, true);
         drop(index);
         let taken = rivals.into_iter().map(|(n, owner)| (owner, entry.paths[n as usize].folded));
         self.take_over(&taken.collect::<Vec<_>>());
@@ -255,7 +277,7 @@ impl Owners {
     /// Returns the first path of a torrent in a folder that is owned by another torrent that is present.
     ///
     /// A torrent is present while it is in the session or open.
-    pub(super) fn first_conflict(&self, key: &str, layout: &Layout, dir: &Path) -> Option<(PathBuf, Owner)> {
+    pub(in crate::disk) fn first_conflict(&self, key: &str, layout: &Layout, dir: &Path) -> Option<(PathBuf, Owner)> {
         let place = resolved(dir);
         let mut index = self.index();
         self.refresh(&mut index);
@@ -281,7 +303,7 @@ impl Owners {
             .collect();
         for key in gone {
             // An open torrent saves its record again.
-            if index.known.get(&key).is_some_and(|known| known.open.strong_count() == 0) {
+            if index.known.get(&key).is_some_and(|known| !known.is_open()) {
                 index.take(&key);
             }
         }
@@ -289,7 +311,7 @@ impl Owners {
             if !index.known.contains_key(&key)
                 && let Some(head) = self.read_head(&key)
             {
-                index.put(&key, head, Weak::new(), true);
+                index.put(&key, head, None, true);
             }
         }
     }
@@ -341,7 +363,7 @@ impl Owners {
         // The index may be locked by the thread that drops the last reference; a leftover entry without record is
         // harmless.
         let Ok(mut index) = self.index.try_lock() else { return };
-        if index.known.get(key).is_some_and(|known| !known.saved && known.open.strong_count() == 0) {
+        if index.known.get(key).is_some_and(|known| !known.saved && !known.is_open()) {
             index.take(key);
         }
     }

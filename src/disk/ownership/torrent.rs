@@ -10,17 +10,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::disk::atomic_bitfield::AtomicBitfield;
 use crate::disk::beneath::{self as below, Access};
 use crate::disk::error;
+use crate::disk::file_stamp::FileStamp;
 use crate::disk::layout::{FileEntry, Layout};
 use crate::disk::own_copy;
-use crate::disk::owners::entry::{self, Head, OwnershipRecord};
-use crate::disk::owners::{FileOwner, Owner, Owners, paths};
-use crate::disk::stamps::FileStamp;
+use crate::disk::ownership::record::{FileOwner, Head, OwnedPath, OwnershipRecord};
+use crate::disk::ownership::registry::{Entry, OpenTorrent, Owner, OwnershipRegistry, paths};
 use crate::disk::sys;
 use crate::swarm::job::{DiskFault, FaultKind};
 use crate::wire::message::PieceIndex;
 
 use words::occupied;
-pub(super) use words::{one_file, stays};
+pub(in crate::disk) use words::{one_file, stays};
 use zeros::Zeros;
 
 mod guard;
@@ -43,13 +43,13 @@ pub struct OpenContext<'a> {
 /// Who owns each file of a torrent, while it is open in a folder.
 #[derive(Debug)]
 pub struct Ownership {
-    owners: Arc<Owners>,
-    pub(super) key: String,
-    pub(super) layout: Arc<Layout>,
+    registry: Arc<OwnershipRegistry>,
+    key: String,
+    pub(in crate::disk) layout: Arc<Layout>,
     dir: PathBuf,
     /// The canonical path of the download folder.
     place: PathBuf,
-    pub(super) head: Head,
+    head: Head,
     whose: Vec<AtomicU8>,
     /// The ownership record loaded when the torrent was opened.
     recorded: Option<OwnershipRecord>,
@@ -69,15 +69,17 @@ pub struct Ownership {
 }
 
 impl Ownership {
-    pub(super) fn new(
-        owners: Arc<Owners>,
-        key: &str,
-        layout: Arc<Layout>,
-        (dir, place): (&Path, PathBuf),
-        head: Head,
-        recorded: Option<OwnershipRecord>,
-        others: HashMap<u32, Owner>,
-    ) -> Self {
+    /// Opens the ownership of a torrent in a download folder, from the record named `key` if there is one.
+    ///
+    /// The torrent counts as open until the last clone is dropped or [`Ownership::end`] is called. The paths that
+    /// belong to other torrents are determined here.
+    #[must_use]
+    pub fn open(registry: &Arc<OwnershipRegistry>, key: &str, layout: &Arc<Layout>, dir: &Path) -> Arc<Ownership> {
+        registry.enter(key, layout, dir, |entry| Self::new(Arc::clone(registry), key, Arc::clone(layout), dir, entry))
+    }
+
+    fn new(registry: Arc<OwnershipRegistry>, key: &str, layout: Arc<Layout>, dir: &Path, entry: Entry) -> Self {
+        let Entry { place, head, recorded, others } = entry;
         let twins = recorded.as_ref().map_or_else(|| twins(&paths(&layout, &place)), |entry| entry.twins.clone());
         let states = |entry: &OwnershipRecord| -> Vec<u8> { entry.paths.iter().map(|path| path.whose as u8).collect() };
         let saved = recorded.as_ref().map(|entry| (states(entry), entry.head.clean));
@@ -91,7 +93,7 @@ impl Ownership {
             }
         };
         Ownership {
-            owners,
+            registry,
             key: key.to_owned(),
             layout,
             dir: dir.to_path_buf(),
@@ -141,12 +143,6 @@ impl Ownership {
 
     fn owner(&self, n: u32) -> Option<Owner> {
         self.others.lock().unwrap_or_else(PoisonError::into_inner).get(&n).cloned()
-    }
-
-    /// Returns the torrent's paths with their owners, as other torrents see them.
-    pub(super) fn paths(&self) -> Vec<entry::Path> {
-        let paths = paths(&self.layout, &self.place).into_iter().zip(0_u32..);
-        paths.map(|((exact, folded), n)| entry::Path { exact, folded, whose: self.whose(n) }).collect()
     }
 
     /// Classifies the files found at the torrent's paths and claims the paths.
@@ -204,7 +200,7 @@ impl Ownership {
         if !taken.is_empty() {
             let mine = paths(&self.layout, &self.place);
             let taken: Vec<_> = taken.into_iter().map(|(owner, n)| (owner, mine[n as usize].1)).collect();
-            self.owners.take_over(&taken);
+            self.registry.take_over(&taken);
         }
         Ok(stamps)
     }
@@ -412,7 +408,7 @@ impl Ownership {
     #[must_use]
     pub fn intruder(&self, n: u32) -> DiskFault {
         let path = self.path(n);
-        match self.owners.first_conflict(&self.key, &self.layout, &self.dir).filter(|(taken, _)| *taken == path) {
+        match self.registry.first_conflict(&self.key, &self.layout, &self.dir).filter(|(taken, _)| *taken == path) {
             Some((_, owner)) => self.refusal(n, &owner),
             None => error::changed(&path, "was made by somebody else meanwhile"),
         }
@@ -421,8 +417,13 @@ impl Ownership {
     /// Returns the files to delete with the torrent: it created them and no other torrent uses them.
     #[must_use]
     pub fn deletable(&self) -> BTreeSet<u32> {
-        let used = self.owners.used(self);
+        let used = self.used_by_others();
         (0..self.whose.len() as u32).filter(|n| self.whose(*n) == FileOwner::Created && !used.contains(n)).collect()
+    }
+
+    /// Returns the files that other torrents use too, and that must not be deleted with this one.
+    pub(in crate::disk) fn used_by_others(&self) -> BTreeSet<u32> {
+        self.registry.used(&self.key, &self.head.root, &self.layout, &self.paths())
     }
 
     /// Saves the ownership record if it changed. `last` marks a clean shutdown. A failure is logged.
@@ -436,7 +437,7 @@ impl Ownership {
         }
         let head = Head { clean, ..self.head.clone() };
         let entry = OwnershipRecord { head, twins: self.twins.clone(), paths: self.paths() };
-        match self.owners.save(&self.key, &entry) {
+        match self.registry.save(&self.key, &entry) {
             Ok(()) => *saved = Some((states, clean)),
             Err(error) => tracing::warn!("cannot take down whose the files in {} are: {error}", self.dir.display()),
         }
@@ -447,20 +448,27 @@ impl Ownership {
         self.ended.store(true, Ordering::Release);
     }
 
-    pub(super) fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Acquire)
-    }
-
     /// Deletes the ownership record, after the torrent's files were deleted.
     pub fn delete(&self) {
         self.end();
-        self.owners.remove(&self.key);
+        self.registry.remove(&self.key);
+    }
+}
+
+impl OpenTorrent for Ownership {
+    fn paths(&self) -> Vec<OwnedPath> {
+        let paths = paths(&self.layout, &self.place).into_iter().zip(0_u32..);
+        paths.map(|((exact, folded), n)| OwnedPath { exact, folded, whose: self.whose(n) }).collect()
+    }
+
+    fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
     }
 }
 
 impl Drop for Ownership {
     fn drop(&mut self) {
-        self.owners.leave(&self.key);
+        self.registry.leave(&self.key);
     }
 }
 

@@ -4,8 +4,9 @@ use std::fs::{self, File, TryLockError};
 use std::io::{self, Read, Write};
 use std::path::Path;
 
-use super::error::{self, DiskOp};
-use super::sys;
+use crate::disk::atomic_file::{make_private, private, unlink_alias};
+use crate::disk::error::{self, DiskOp};
+use crate::disk::sys;
 use crate::swarm::job::DiskFault;
 
 /// Locks the file at `path`, creating it if needed, and writes our process id into it.
@@ -19,18 +20,18 @@ use crate::swarm::job::DiskFault;
 pub fn acquire(path: &Path, held: &str) -> Result<File, DiskFault> {
     let words = |error: io::Error| error::from_io(DiskOp::Record, path, &error, 4096);
     if let Some(folder) = path.parent() {
-        super::atomic_file::make_private(folder).map_err(words)?;
+        make_private(folder).map_err(words)?;
     }
     if fs::symlink_metadata(path).is_ok_and(|meta| meta.file_type().is_symlink()) {
-        super::atomic_file::unlink_alias(path).map_err(words)?;
+        unlink_alias(path).map_err(words)?;
     }
-    let open = || super::atomic_file::private().create(true).truncate(false).open(path).map_err(words);
+    let open = || private().create(true).truncate(false).open(path).map_err(words);
     let mut file = open()?;
     // A file with a second hard link (a copy of the state directory) may still be locked by another process.
     if file.metadata().is_ok_and(|meta| sys::names(&meta) > 1)
         && !matches!(file.try_lock(), Err(TryLockError::WouldBlock))
     {
-        super::atomic_file::unlink_alias(path).map_err(words)?;
+        unlink_alias(path).map_err(words)?;
         file = open()?;
     }
     match file.try_lock() {

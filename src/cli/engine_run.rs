@@ -1,0 +1,74 @@
+//! What subcommands that run an engine have in common: the state directory, signals, the end.
+
+use std::time::Duration;
+
+use color_eyre::eyre::{WrapErr, bail};
+use crossbeam_channel::{Receiver, bounded, select};
+
+use super::exit_status::STOPPED;
+use super::output;
+use crate::api::Event;
+use crate::config::Config;
+use crate::disk::atomic_file;
+use crate::engine::handle::Engine;
+use crate::limits;
+
+/// Creates the state directory, private to the user. Errors are only logged: a later write there reports its own.
+pub fn make_state_folder(config: &Config) {
+    let made = atomic_file::make_state_folder(&config.state_dir, config.is_default_state_dir);
+    if let Err(error) = made {
+        tracing::debug!("{} cannot be made: {error}", config.state_dir.display());
+    }
+}
+
+/// Stops the engine and logs which threads did not stop in time.
+pub fn shutdown(engine: Engine) {
+    let left = engine.shutdown(limits::SHUTDOWN);
+    if !left.is_empty() {
+        output::warn(&format!("ttui: did not stop in time: {}", left.join(", ")));
+    }
+}
+
+/// Time that the program waits beyond the shutdown limit before it exits by force.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Returns a channel that receives SIGINT, SIGTERM and SIGHUP (Ctrl-C on Windows). A second signal exits immediately;
+/// after the first, the process exits at a deadline even if a thread hangs.
+///
+/// # Errors
+/// The handler cannot be installed.
+pub fn on_signal() -> color_eyre::Result<Receiver<()>> {
+    let (tell, stop) = bounded(1);
+    ctrlc::set_handler(move || {
+        if tell.try_send(()).is_err() {
+            std::process::exit(i32::from(STOPPED));
+        }
+        let last_resort = || {
+            std::thread::sleep(limits::SHUTDOWN + GRACE);
+            std::process::exit(i32::from(STOPPED));
+        };
+        // If the thread cannot be started, a second signal still exits.
+        let _ = std::thread::Builder::new().name("last-resort".into()).spawn(last_resort);
+    })
+    .wrap_err("signals cannot be caught")?;
+    Ok(stop)
+}
+
+/// Waits until the first torrent of an engine has been checked.
+///
+/// # Errors
+/// The engine refuses the torrent.
+pub fn until_ready(engine: &Engine) -> color_eyre::Result<()> {
+    let events = engine.events();
+    loop {
+        select! {
+            recv(events) -> event => match event {
+                Ok(Event::Checked(_)) => return Ok(()),
+                Ok(Event::AddFailed { what, why }) => bail!("{what}: {why}"),
+                Ok(_) => {}
+                Err(_) => bail!("the engine has stopped"),
+            },
+            default(Duration::from_secs(60)) => bail!("the data were not checked within a minute"),
+        }
+    }
+}
