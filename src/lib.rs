@@ -91,6 +91,7 @@ pub mod limits;
 
 pub mod wire {
     //! Codecs: bytes to values and back. No I/O, no clock, no protocol state.
+    pub mod address;
     pub mod bencode;
     pub mod extension;
     pub mod host;
@@ -113,7 +114,6 @@ pub mod wire {
 
 pub mod swarm {
     //! Protocol logic: sans-IO state machines that take events and the current time and return effects.
-    pub mod address;
     pub mod bitfield;
     pub mod canonical_priority;
     pub mod choker;

@@ -49,6 +49,7 @@ const NEVER: &[(&str, &[&str], &[&str])] = &[
             "engine/announce/client.rs",
             "engine/announce/router.rs",
             "engine/announce/web_seed.rs",
+            "engine/announce/work.rs",
         ],
     ),
     (

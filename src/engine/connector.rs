@@ -29,8 +29,8 @@ use crate::limits;
 use crate::swarm::event::DialHint;
 use crate::swarm::peer_list::canonical;
 use crate::swarm::torrent::{DisconnectReason, Input, PeerInfo, PeerKey};
+use crate::wire::address::is_internal;
 use crate::wire::message::{Handshake, InfoHash};
-use crate::wire::metainfo::urls::is_local;
 
 enum Request {
     Dial {
@@ -413,7 +413,7 @@ impl ConnectorThread {
     fn hand_over(&mut self, mut birth: PendingConnection, token: usize, theirs: Handshake) {
         // An incoming uTP connection may use a NAT mapping created by our own packets, so it does not prove that the
         // port is open.
-        let from_outside = birth.dialled.is_none() && !birth.utp && !is_local(birth.addr.ip());
+        let from_outside = birth.dialled.is_none() && !birth.utp && !is_internal(birth.addr.ip());
         if from_outside && !std::mem::replace(&mut self.said_called, true) {
             (self.greeting.on_reachable)();
         }

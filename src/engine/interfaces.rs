@@ -7,6 +7,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use if_addrs::{IfAddr, IfOperStatus};
 
+use crate::wire::address::{self, AddrClass};
+
 /// A network interface.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Interface {
@@ -38,11 +40,7 @@ impl Interface {
     /// interface.
     #[must_use]
     pub fn is_local(&self, ip: IpAddr) -> bool {
-        let kind = match ip {
-            IpAddr::V4(ip) => ip.is_private() || ip.is_link_local() || ip.is_loopback(),
-            IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback(),
-        };
-        kind || self.nets.iter().any(|(net, length)| within(ip, *net, *length))
+        address::is_local(ip) || self.nets.iter().any(|(net, length)| within(ip, *net, *length))
     }
 }
 
@@ -110,10 +108,7 @@ pub fn local_addresses(bind: Option<IpAddr>) -> Vec<IpAddr> {
     if let Some(ip) = bind {
         return vec![ip];
     }
-    let usable = |ip: &IpAddr| match ip {
-        IpAddr::V4(ip) => !ip.is_loopback() && !ip.is_link_local(),
-        IpAddr::V6(ip) => !ip.is_loopback() && !ip.is_unicast_link_local(),
-    };
+    let usable = |ip: &IpAddr| !matches!(AddrClass::of(*ip), AddrClass::Loopback | AddrClass::LinkLocal);
     let main = main_address();
     let all = if_addrs::get_if_addrs().unwrap_or_default();
     let up = all.iter().filter(|it| !matches!(it.oper_status, IfOperStatus::Down | IfOperStatus::NotPresent));

@@ -10,7 +10,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 use super::announce::router::RouterHttp;
 use super::threads::ThreadGroup;
 use crate::limits;
-use crate::wire::metainfo::urls::is_local;
+use crate::wire::address::{is_internal, is_local};
 use crate::wire::port_mapping::{self, MappingError, MappingRequest, MappingResponse, Transport};
 use crate::wire::upnp::{self, Service};
 
@@ -175,7 +175,7 @@ impl Work {
     /// needed.
     fn map(&self, held: Option<&Mapping>) -> Result<Option<Mapping>, String> {
         let Some((router, local)) = self.gateway_and_local_ip() else { return Ok(None) };
-        if !is_local(local.into()) && !is_shared(local) {
+        if !is_internal(local.into()) {
             return Ok(None);
         }
         let external = held.map_or(self.port, |held| held.external);
@@ -418,12 +418,6 @@ enum NoReply {
     Nothing,
     /// The router or the system reported this error.
     Failed(String),
-}
-
-/// Returns whether the address is in 100.64.0.0/10, behind a carrier-grade NAT (RFC 6598).
-fn is_shared(ip: Ipv4Addr) -> bool {
-    let [a, b, ..] = ip.octets();
-    a == 100 && b & 0xc0 == 64
 }
 
 // The delete requests must fit into the time for shutdown.

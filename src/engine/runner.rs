@@ -161,7 +161,7 @@ impl TorrentThread {
     }
 
     fn run(mut self) {
-        let _span = trace::torrent_span(&self.it).entered();
+        let _span = trace::torrent_span(self.it.id, self.it.asker.info_hash).entered();
         let Resumed { have, check, totals, note } = std::mem::take(&mut self.it.resumed);
         self.it.torrent.recall_totals(totals);
         self.forward_note(note);

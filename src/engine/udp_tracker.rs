@@ -25,6 +25,7 @@ use crate::engine::announce::job::AnnounceJob;
 use crate::engine::connector_config::TorrentRegistry;
 use crate::engine::threads::ThreadGroup;
 use crate::limits;
+use crate::wire::address::can_be_host;
 use crate::wire::host::HostPort;
 use crate::wire::message::InfoHash;
 use crate::wire::tracker::udp::{CONNECTION_ID_LIFETIME, UdpAnnounce};
@@ -305,7 +306,7 @@ impl Target {
             }
         };
         let found = found.into_iter().map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port()));
-        let found: Vec<_> = found.filter(|addr| can_be_tracker(addr.ip())).collect();
+        let found: Vec<_> = found.filter(|addr| can_be_host(addr.ip())).collect();
         let first = |v6: bool| found.iter().copied().find(|addr| addr.is_ipv6() == v6);
         let chosen: Vec<_> = [first(false), first(true)].into_iter().flatten().collect();
         if chosen.is_empty() { Err("its address is none that a tracker can have".into()) } else { Ok(chosen) }
@@ -318,13 +319,6 @@ fn text_has_port(rest: &str) -> bool {
     let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
     let after_brackets = host.rsplit_once(']').map_or(host, |(_, after)| after);
     after_brackets.rsplit_once(':').is_some_and(|(_, port)| !port.is_empty())
-}
-
-fn can_be_tracker(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(ip) => ip.octets()[0] != 0 && ip.octets()[0] < 224,
-        IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast(),
-    }
 }
 
 /// The open sockets, by tracker address.

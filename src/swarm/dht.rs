@@ -18,8 +18,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use crate::limits;
-use crate::swarm::address::is_local;
 use crate::swarm::external_ip::ExternalIpVotes;
+use crate::wire::address::is_local;
 use crate::wire::krpc::{Body, KrpcError, Node, NodeId, Packet, Query, Response, WantFamilies};
 use crate::wire::message::InfoHash;
 

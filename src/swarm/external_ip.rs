@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use crate::limits;
+use crate::wire::address::can_be_host;
 
 /// Votes of remote hosts on our external IP address; one vote per host.
 #[derive(Clone, Debug, Default)]
@@ -17,7 +18,7 @@ impl ExternalIpVotes {
     /// Records the vote of a host, replacing its earlier one. Keeps the newest [`limits::VOICES`] votes.
     pub fn add_vote(&mut self, who: IpAddr, ours: IpAddr) {
         let ours = ours.to_canonical();
-        if ours.is_unspecified() || ours.is_multicast() {
+        if !can_be_host(ours) {
             return;
         }
         self.heard += 1;

@@ -8,10 +8,10 @@ use std::net::{IpAddr, SocketAddr, SocketAddrV6};
 use std::time::{Duration, Instant};
 
 use crate::limits;
-use crate::swarm::address::{is_local, network};
 use crate::swarm::canonical_priority::priority;
 use crate::swarm::event::{DialHint, DisconnectReason};
 use crate::swarm::view::{Source, SourceRow};
+use crate::wire::address::{can_be_host, is_local, network};
 
 use dial_gate::{DialGate, HOLD_LAST, SuppressReason};
 
@@ -502,9 +502,7 @@ const fn is_near(source: Source) -> bool {
 }
 
 fn dialable(addr: SocketAddr) -> bool {
-    let ip = addr.ip();
-    let broadcast = matches!(ip, IpAddr::V4(v4) if v4.is_broadcast());
-    addr.port() != 0 && !ip.is_unspecified() && !ip.is_multicast() && !broadcast
+    addr.port() != 0 && can_be_host(addr.ip())
 }
 
 /// Returns the back-off: 1 s, tripled per failure, up to 30 min (30 s for user-given peers).

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use crate::limits;
-use crate::swarm::address::is_local;
+use crate::wire::address::is_local;
 use crate::wire::extension::pex::{Pex, PexFlags};
 
 /// What to do with a PEX message.

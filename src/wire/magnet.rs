@@ -7,6 +7,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, utf8_perc
 use thiserror::Error;
 
 use crate::limits;
+use crate::wire::address::can_be_host;
 use crate::wire::bencode::Value;
 use crate::wire::host::HostPort;
 pub use crate::wire::link::info_hash;
@@ -186,7 +187,7 @@ impl Magnet {
         let text = text.trim_matches(link::is_blank);
         match text.parse::<SocketAddr>() {
             _ if self.peers.len() >= limits::PEERS_PER_REPLY => {}
-            Ok(a) if a.port() == 0 || a.ip().is_unspecified() || a.ip().is_multicast() => {
+            Ok(a) if a.port() == 0 || !can_be_host(a.ip()) => {
                 self.refuse("peer", raw, "is not asked: nobody can be reached there");
             }
             Ok(a) if self.peers.contains(&a) => {}

@@ -10,6 +10,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use crate::limits;
+use crate::wire::address::can_be_host;
 use crate::wire::bencode::Value;
 use crate::wire::extension::address;
 use crate::wire::host::HostPort;
@@ -446,12 +447,9 @@ fn push_peer(addr: SocketAddr, out: &mut Vec<SocketAddr>) {
 /// Loopback addresses are allowed, for tests and for several clients on one machine.
 #[must_use]
 pub fn can_be_peer(addr: &SocketAddr) -> bool {
-    let host = match addr.ip() {
-        IpAddr::V4(ip) => ip.octets()[0] != 0 && ip.octets()[0] < 224,
-        // An IPv6 link-local address is useless without its interface.
-        IpAddr::V6(ip) => !ip.is_unspecified() && !ip.is_multicast() && !ip.is_unicast_link_local(),
-    };
-    host && addr.port() != 0
+    // An IPv6 link-local address is useless without its interface.
+    let reachable = !matches!(addr.ip(), IpAddr::V6(ip) if ip.is_unicast_link_local());
+    can_be_host(addr.ip()) && reachable && addr.port() != 0
 }
 
 /// Appends an address in compact form: 6 bytes for IPv4, 18 bytes for IPv6.

@@ -19,6 +19,7 @@ use super::bound::BoundConnector;
 use super::names::{HostResolver, ResolveError};
 use crate::disk::error;
 use crate::limits;
+use crate::wire::address::is_internal;
 use crate::wire::metainfo::urls;
 use crate::wire::sanitize;
 
@@ -282,7 +283,7 @@ impl Resolver for CheckedResolver {
         let mut found = self.look_up(uri, timeout)?;
         // With a proxy this is the proxy's address; the proxy resolves the target itself.
         if config.proxy().is_none() {
-            let private = found.iter().any(|addr| urls::is_private(addr.ip()));
+            let private = found.iter().any(|addr| is_internal(addr.ip()));
             self.rules.private.store(private, Ordering::Relaxed);
             if let Some(why) = self.forbids(uri, private) {
                 self.rules.forbidden.store(true, Ordering::Relaxed);

@@ -9,6 +9,7 @@ use super::client::{CheckedResolver, Client, RequestPolicy, describe_error};
 use super::queue::{FailedAnnounces, Job, Queue, Turn};
 use super::*;
 use crate::wire::message::{InfoHash, PeerId};
+use crate::wire::metainfo::urls;
 use crate::wire::tracker::{Announce, AnnounceEvent, AnnounceIdentity, AnnounceResponse};
 
 #[test]
@@ -42,6 +43,34 @@ fn a_redirect_from_a_public_host_does_not_reach_a_private_address() {
     client.rules.no_query.store(true, Ordering::Relaxed);
     assert!(resolve("http://127.0.0.1/files/a").is_ok() && resolve("http://8.8.8.8/x?y").is_ok());
     assert!(resolve("http://127.0.0.1/reboot?now=1").is_err_and(|e| describe_error(&e).contains("with a query")));
+}
+
+/// The rule for trackers in the local network is one, where the URL is read and where its name is looked up.
+#[test]
+fn a_local_tracker_is_asked_by_the_end_of_its_path_by_address_and_by_name_alike() {
+    let client = Client::new(&Agent::config_builder().proxy(None).build(), None, &HostResolver::default());
+    let guard = CheckedResolver { names: HostResolver::default(), rules: Arc::clone(&client.rules), bind: None };
+    let paths = [
+        ("/announce", true),
+        ("/announce.php?passkey=k", true),
+        ("/0123456789abcdef/announce?a=1", true),
+        ("/x/announce-all", true),
+        ("/", false),
+        ("/announce/reboot", false),
+        ("/reboot?to=/announce", false),
+        ("/re-announce", false),
+        ("/Announce", false),
+    ];
+    for host in ["127.0.0.1", "[::1]", "localhost", "[::ffff:127.0.0.1]"] {
+        for (path, asked) in paths {
+            let url = format!("http://{host}:6969{path}");
+            assert_eq!(urls::tracker(url.as_bytes()).is_ok(), asked, "{url}");
+            let timeout = NextTimeout { after: Duration::from_secs(60).into(), ..NextTimeout::default() };
+            let found = guard.resolve(&url.parse().unwrap(), client.agent.config(), timeout);
+            let why = found.as_ref().err().map(describe_error);
+            assert!(found.is_ok() == asked && why.is_none_or(|why| why.contains(urls::LOCAL_RULE)), "{url}");
+        }
+    }
 }
 
 /// Linux only: other systems accept no 127.0.0.0/8 address but 127.0.0.1 by default.

@@ -2,14 +2,15 @@
 
 use tracing::{Level, debug, enabled, error_span};
 
-use super::Runner;
+use crate::api::TorrentId;
 use crate::swarm::event::{Input, PeerInfo};
 use crate::swarm::job::DiskDone;
+use crate::wire::message::InfoHash;
 
 /// Returns the span of a torrent: its number in this run and the start of its info-hash.
-pub(super) fn torrent_span(it: &Runner) -> tracing::Span {
-    let hash = it.asker.info_hash.to_string();
-    error_span!("torrent", id = it.id.0, hash = hash.get(..8).unwrap_or(&hash))
+pub(super) fn torrent_span(id: TorrentId, info_hash: InfoHash) -> tracing::Span {
+    let hash = info_hash.to_string();
+    error_span!("torrent", id = id.0, hash = hash.get(..8).unwrap_or(&hash))
 }
 
 /// Returns the span of the two threads of a connection, inside the span of their torrent.

@@ -61,7 +61,10 @@ impl Shared {
         match &answer {
             Ok(answer) => {
                 Shared::count(&self.announces);
-                tracing::debug!("{info_hash}: {addr} announces {event:?}, {left} left, and is told {}", answer.peers.len());
+                tracing::debug!(
+                    "{info_hash}: {addr} announces {event:?}, {left} left, and is told {}",
+                    answer.peers.len()
+                );
             }
             Err(why) => tracing::debug!("{info_hash}: {addr} is refused: {why}"),
         }

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use crate::swarm::address::is_local;
+use crate::wire::address::is_local;
 use crate::wire::krpc::NodeId;
 
 /// Returns the required first 21 bits of a node id of this host; `chance` is the last byte of the id.

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 
 use super::routing_table::K;
 use crate::limits;
-use crate::swarm::address::{is_local, network};
+use crate::wire::address::{is_local, network};
 use crate::wire::krpc::{Node, NodeId};
 
 /// Maximum number of pending queries of a lookup, slow ones not counted.

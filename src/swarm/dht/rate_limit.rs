@@ -5,8 +5,8 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::limits;
-use crate::swarm::address::is_local;
 use crate::swarm::rate::{BurstLimiter, TokenBucket};
+use crate::wire::address::is_local;
 
 /// Maximum number of hosts tracked.
 const HOSTS: usize = 2_000;

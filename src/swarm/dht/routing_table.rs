@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::id::fits;
 use crate::limits;
-use crate::swarm::address::{is_local, network};
+use crate::wire::address::{is_local, network};
 use crate::wire::krpc::{Node, NodeId};
 
 /// Bucket size (BEP 5).

@@ -6,7 +6,7 @@ use std::time::Instant;
 use super::routing_table::K;
 use super::{Dht, DhtEffect};
 use crate::limits;
-use crate::swarm::address::is_local;
+use crate::wire::address::is_local;
 use crate::wire::krpc::{Body, Node, NodeId, Packet, Query, Response, WantFamilies, error};
 use crate::wire::message::InfoHash;
 

@@ -7,9 +7,9 @@ use bytes::Bytes;
 
 use super::{DisconnectReason, Effect, PeerKey, Torrent};
 use crate::limits;
-use crate::swarm::address::is_local;
 use crate::swarm::peer::{ExtensionIds, Peer};
 use crate::swarm::timeline::PeerEvent;
+use crate::wire::address::is_local;
 use crate::wire::extension::metadata::MetadataMessage;
 use crate::wire::extension::{Handshake, ours};
 use crate::wire::message::Message;

@@ -7,11 +7,11 @@ use bytes::Bytes;
 
 use super::state::holepunch::limiter;
 use super::{Effect, PeerKey, Torrent};
-use crate::swarm::address::is_local;
 use crate::swarm::event::DialHint;
 use crate::swarm::peer_list::canonical;
 use crate::swarm::quota::Reachability;
 use crate::swarm::view::Source;
+use crate::wire::address::is_local;
 use crate::wire::extension::holepunch::{Holepunch, HolepunchErrorCode, HolepunchKind};
 use crate::wire::message::Message;
 use crate::wire::tracker::can_be_peer;

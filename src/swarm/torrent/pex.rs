@@ -7,10 +7,10 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{DisconnectReason, Effect, PeerKey, Torrent};
-use crate::swarm::address::is_local;
 use crate::swarm::peer::Peer;
 use crate::swarm::pex::PexVerdict;
 use crate::swarm::view::{Source, SourceRow};
+use crate::wire::address::is_local;
 use crate::wire::extension::pex::{Pex, PexFlags};
 use crate::wire::message::{Message, PieceIndex};
 use crate::wire::sanitize::counted;

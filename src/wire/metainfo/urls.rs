@@ -11,6 +11,7 @@ use thiserror::Error;
 use url::Url;
 
 use crate::limits;
+use crate::wire::address::is_internal;
 use crate::wire::link::is_blank;
 use crate::wire::tracker::names_torrent;
 
@@ -65,45 +66,15 @@ pub fn is_announce_path(path: &str) -> bool {
     path.rsplit('/').next().is_some_and(|last| last.starts_with("announce"))
 }
 
-/// Returns whether `ip` is not reachable from the public Internet.
+/// Returns whether the host of a URL is an internal IP address or `localhost`.
 ///
-/// True for [`is_local`] addresses, carrier-grade NAT (RFC 6598) and `0.0.0.0/8`.
-#[must_use]
-pub fn is_private(ip: IpAddr) -> bool {
-    is_local(ip)
-        || match ip.to_canonical() {
-            IpAddr::V4(v4) => {
-                let [a, b, ..] = v4.octets();
-                a == 0 || (a == 100 && b & 0xc0 == 64)
-            }
-            IpAddr::V6(_) => false,
-        }
-}
-
-/// Returns whether `ip` is this machine, an address of the local network, unspecified or broadcast.
-#[must_use]
-pub fn is_local(ip: IpAddr) -> bool {
-    match ip {
-        IpAddr::V4(v4) => {
-            v4.is_loopback() || v4.is_private() || v4.is_link_local() || v4.is_unspecified() || v4.is_broadcast()
-        }
-        IpAddr::V6(v6) => {
-            v6.to_ipv4_mapped().map(IpAddr::V4).is_some_and(is_local)
-                || v6.is_loopback()
-                || v6.is_unspecified()
-                || v6.is_unique_local()
-                || v6.is_unicast_link_local()
-        }
-    }
-}
-
-/// Returns whether the host of a URL is a private IP address or `localhost`.
+/// Names that are looked up are judged by their addresses where they are looked up.
 fn names_local(url: &Url) -> bool {
     let host = url.host_str().unwrap_or_default();
     let bare = host.trim_start_matches('[').trim_end_matches(']');
     let ip = bare.parse::<Ipv4Addr>().map(IpAddr::V4).or_else(|_| bare.parse::<Ipv6Addr>().map(IpAddr::V6));
     match ip {
-        Ok(ip) => is_private(ip),
+        Ok(ip) => is_internal(ip),
         Err(_) => {
             let name = bare.trim_end_matches('.').to_ascii_lowercase();
             name == "localhost" || name.ends_with(".localhost")
@@ -217,20 +188,6 @@ mod tests {
     use super::*;
 
     #[test]
-    fn private_addresses_are_known() {
-        for ip in ["127.0.0.1", "10.1.2.3", "192.168.0.1", "172.16.0.1", "169.254.1.1", "100.64.0.1", "0.0.0.0", "::1"]
-        {
-            assert!(is_private(ip.parse().unwrap()), "{ip}");
-        }
-        for ip in ["::ffff:10.0.0.1", "fd00::1", "fe80::1", "::", "::ffff:100.64.0.1", "0.1.2.3"] {
-            assert!(is_private(ip.parse().unwrap()), "{ip}");
-        }
-        for ip in ["8.8.8.8", "172.32.0.1", "100.128.0.1", "2001:db8::1", "::ffff:8.8.8.8"] {
-            assert!(!is_private(ip.parse().unwrap()), "{ip}");
-        }
-    }
-
-    #[test]
     fn trackers_that_exist_are_taken_as_they_are() {
         for url in [
             "http://127.0.0.1:6969/announce",
@@ -276,6 +233,9 @@ mod tests {
             ("http://100.64.0.1/reboot", E::Local),
             ("http://192.168.1.1/", E::Local),
             ("http://[::ffff:10.0.0.1]/x", E::Local),
+            ("http://[64:ff9b::10.0.0.1]/x", E::Local),
+            ("http://[2002:c0a8:101::1]/x", E::Local),
+            ("http://0.1.2.3/x", E::Local),
             ("http://0x7f.1/x", E::Local),
             ("http://localhost./x", E::Local),
             ("http://127.0.0.1:9/announce/../admin", E::Local),
