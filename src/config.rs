@@ -11,12 +11,14 @@ use etcetera::BaseStrategy as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::config::interface::{Interface, Notify, Theme};
+use crate::config::settings::flag_help;
 use crate::config::size::size;
 use crate::limits;
 
 pub mod edit;
 pub mod interface;
 pub mod keys;
+pub mod settings;
 pub mod size;
 
 /// Default listen port.
@@ -36,66 +38,47 @@ pub struct Settings {
     #[arg(long, value_name = "FILE", global = true)]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    /// Directory for resume data, session and log
-    #[arg(long, value_name = "DIR", global = true)]
+    #[arg(long, value_name = "DIR", global = true, help = flag_help("state-dir"))]
     pub state_dir: Option<PathBuf>,
-    /// Listen on this address only, and connect from it
-    #[arg(long, value_name = "IP", global = true)]
+    #[arg(long, value_name = "IP", global = true, help = flag_help("bind"))]
     pub bind: Option<IpAddr>,
-    /// Disable the DHT
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help = flag_help("no-dht"))]
     pub no_dht: bool,
-    /// DHT bootstrap nodes, comma-separated
-    #[arg(long, value_name = "HOST:PORT", global = true, value_delimiter = ',', value_parser = node)]
+    #[arg(long, value_name = "HOST:PORT", global = true, help = flag_help("dht-nodes"), value_delimiter = ',', value_parser = node)]
     #[serde(deserialize_with = "nodes")]
     pub dht_nodes: Option<Vec<String>>,
-    /// Disable local service discovery (LSD)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help = flag_help("no-lsd"))]
     pub no_lsd: bool,
-    /// Exempt LAN peers from rate limits
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help = flag_help("lan-unlimited"))]
     pub lan_unlimited: bool,
-    /// Disable peer exchange (PEX)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help = flag_help("no-pex"))]
     pub no_pex: bool,
-    /// Disable uTP
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help = flag_help("no-utp"))]
     pub no_utp: bool,
-    /// Disable port mapping (PCP, NAT-PMP, UPnP)
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help = flag_help("no-port-map"))]
     pub no_port_map: bool,
-    /// Encryption policy
-    #[arg(long, value_name = "WHEN", global = true)]
+    #[arg(long, value_name = "WHEN", global = true, help = flag_help("encryption"))]
     pub encryption: Option<Encryption>,
-    /// Maximum number of connected peers, over all torrents
-    #[arg(long, value_name = "N", global = true, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", global = true, help = flag_help("max-peers"), value_parser = clap::value_parser!(u32).range(1..))]
     #[serde(deserialize_with = "from_one")]
     pub max_peers: Option<u32>,
-    /// Maximum active downloads; others are queued (0 = unlimited)
-    #[arg(long, value_name = "N", global = true)]
+    #[arg(long, value_name = "N", global = true, help = flag_help("max-active"))]
     pub max_active: Option<u32>,
-    /// Download limit, such as 512K or 10MB/s (0 = unlimited)
-    #[arg(long, value_name = "RATE", global = true, value_parser = size)]
+    #[arg(long, value_name = "RATE", global = true, help = flag_help("down-limit"), value_parser = size)]
     #[serde(deserialize_with = "size_key")]
     pub down_limit: Option<u64>,
-    /// Upload limit (0 = unlimited)
-    #[arg(long, value_name = "RATE", global = true, value_parser = size)]
+    #[arg(long, value_name = "RATE", global = true, help = flag_help("up-limit"), value_parser = size)]
     #[serde(deserialize_with = "size_key")]
     pub up_limit: Option<u64>,
-    /// Write a log to this file
-    #[arg(long, value_name = "FILE", global = true)]
+    #[arg(long, value_name = "FILE", global = true, help = flag_help("log-file"))]
     pub log_file: Option<PathBuf>,
-    /// Increase log verbosity (-v debug, -vv trace)
-    #[arg(short, long, action = clap::ArgAction::Count, global = true)]
+    #[arg(short, long, action = clap::ArgAction::Count, global = true, help = flag_help("verbose"))]
     pub verbose: u8,
-    /// Color theme of the interface
-    #[arg(long, value_name = "THEME", global = true)]
+    #[arg(long, value_name = "THEME", global = true, help = flag_help("theme"))]
     pub theme: Option<Theme>,
-    /// Use only ASCII characters in the interface
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help = flag_help("ascii"))]
     pub ascii: bool,
-    /// Disable mouse support
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help = flag_help("no-mouse"))]
     pub no_mouse: bool,
     /// Download directory; a flag of the subcommands that use it.
     #[arg(skip)]
@@ -381,7 +364,7 @@ mod tests {
     fn every_key_is_in_the_table_with_what_to_write() {
         let error = toml::from_str::<Settings>("none-such = 1").unwrap_err();
         let mut named: Vec<&str> = error.message().split('`').skip(3).step_by(2).collect();
-        let mut listed: Vec<&str> = keys::KEYS.iter().map(|(key, _)| *key).chain([keys::KEY_TABLE]).collect();
+        let mut listed: Vec<&str> = settings::all().map(|setting| setting.key).chain([keys::KEY_TABLE]).collect();
         named.sort_unstable();
         listed.sort_unstable();
         assert_eq!(named, listed);

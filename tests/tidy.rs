@@ -223,7 +223,7 @@ fn the_sample_config_names_every_key() {
     let table: toml::Table = text.parse().expect("the sample is TOML");
     let mut named: Vec<&str> = table.keys().map(String::as_str).collect();
     let mut exist: Vec<&str> =
-        config::keys::KEYS.iter().map(|(key, _)| *key).chain([config::keys::KEY_TABLE]).collect();
+        config::settings::all().map(|setting| setting.key).chain([config::keys::KEY_TABLE]).collect();
     named.sort_unstable();
     exist.sort_unstable();
     assert_eq!(named, exist);

@@ -1,48 +1,21 @@
-//! The keys of the config file with a description of their values, for error messages.
+//! Error messages of the config file: which key, and what to write.
 
-/// All top-level keys and a description of the expected value.
-pub const KEYS: [(&str, &str); 24] = [
-    ("dir", FOLDER),
-    ("port", "a number from 0 to 65535, where 0 lets the system choose"),
-    ("state-dir", FOLDER),
-    ("bind", "an IP address in quotes, such as \"192.168.1.20\""),
-    ("no-dht", SWITCH),
-    ("dht-nodes", "a list of addresses such as [\"router.example.org:6881\"]"),
-    ("no-lsd", SWITCH),
-    ("lan-unlimited", SWITCH),
-    ("no-pex", SWITCH),
-    ("no-utp", SWITCH),
-    ("no-port-map", SWITCH),
-    ("encryption", "\"off\", \"prefer\" or \"require\""),
-    ("max-peers", "a number from 1"),
-    ("max-active", "a number, where 0 is no limit"),
-    ("down-limit", RATE),
-    ("up-limit", RATE),
-    ("log-file", "a path in quotes"),
-    ("verbose", "0, 1 or 2"),
-    ("theme", "\"auto\", \"dark\", \"light\", \"contrast\" or \"plain\""),
-    ("ascii", SWITCH),
-    ("no-mouse", SWITCH),
-    ("frames", "a number from 1 to 60"),
-    ("notify", "\"off\", \"bell\", \"terminal\" or \"both\""),
-    ("title", SWITCH),
-];
+use std::borrow::Cow;
+
+use super::settings;
 
 /// The table that maps actions to key bindings.
 pub const KEY_TABLE: &str = "keys";
 
-const SWITCH: &str = "true or false";
-const FOLDER: &str = "a folder in quotes";
-const RATE: &str = "a rate such as \"512K\" or \"10MB/s\", where 0 is no limit";
 const KEY: &str = "a key in quotes, or a list of them such as [\"p\", \"F5\"]";
 
 /// Returns a description of the expected value of a key; `None` if the key does not exist.
 #[must_use]
-pub fn expected_value(key: &str) -> Option<&'static str> {
+pub fn expected_value(key: &str) -> Option<Cow<'static, str>> {
     if key == KEY_TABLE || key.strip_prefix(KEY_TABLE).is_some_and(|rest| rest.starts_with('.')) {
-        return Some(KEY);
+        return Some(Cow::Borrowed(KEY));
     }
-    KEYS.iter().find(|(name, _)| *name == key).map(|(_, wanted)| *wanted)
+    settings::find(key).map(settings::Setting::expected)
 }
 
 /// Formats a `toml` error as one sentence, with line, key and expected value.
@@ -57,7 +30,7 @@ pub(super) fn describe_error(text: &str, error: &toml::de::Error) -> String {
     let table = text.lines().take(number).filter_map(head).last();
     let key = table.map_or_else(|| key.to_owned(), |table| format!("{table}.{key}"));
     if message.starts_with("unknown field") {
-        let keys: Vec<&str> = KEYS.iter().map(|(name, _)| *name).chain([KEY_TABLE]).collect();
+        let keys: Vec<&str> = settings::all().map(|setting| setting.key).chain([KEY_TABLE]).collect();
         return format!("line {number}: unknown key `{key}`; the keys are {}", keys.join(", "));
     }
     match expected_value(&key) {

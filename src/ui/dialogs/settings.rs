@@ -3,11 +3,12 @@
 use ratatui::layout::Rect;
 
 use crate::api::{Command, Snapshot};
+use crate::config::Settings;
 use crate::config::interface::Theme as Wish;
-use crate::config::{Settings, keys};
+use crate::config::settings::Kind::{Choice, List, NegatedSwitch, Number, Switch, Text};
+use crate::config::settings::Setting;
 use crate::ui::app::dialog_stack::DialogContext;
-use crate::ui::dialogs::settings_table::Kind::{Choice, List, NegatedSwitch, Number, Switch, Text};
-use crate::ui::dialogs::settings_table::{Line, Setting, lines, nth};
+use crate::ui::dialogs::settings_table::{Line, lines, nth};
 use crate::ui::effect::Effect;
 use crate::ui::keys::key::Key;
 use crate::ui::state::app::AppState;
@@ -85,7 +86,7 @@ impl SettingsDialog {
                 let at = words.iter().position(|word| *word == now).unwrap_or(0);
                 apply(setting, Some(quoted(words[(at + step) % words.len()])), turn);
             }
-            (Key::Enter, Number | Text | List) => {
+            (Key::Enter, Number(_) | Text(_) | List(_)) => {
                 let now = bare(turn.app.state.options.values.get(setting.key).map(String::as_str));
                 self.edit = Some(TextInput::new(&now));
             }
@@ -109,14 +110,14 @@ impl SettingsDialog {
     fn typed(&mut self, setting: &'static Setting, text: &str, turn: &mut DialogContext<'_>) {
         let value = match setting.kind {
             _ if text.is_empty() => None,
-            Text => Some(quoted(&crate::ui::widgets::path_input::expand(text, turn.app.state.home.as_deref()))),
-            List => Some(listed(text)),
+            Text(_) => Some(quoted(&crate::ui::widgets::path_input::expand(text, turn.app.state.home.as_deref()))),
+            List(_) => Some(listed(text)),
             _ => Some(text.to_owned()),
         };
         if let Some(value) = &value
             && !valid(setting.key, value)
         {
-            let wanted = keys::expected_value(setting.key).unwrap_or("another value").replace(" in quotes", "");
+            let wanted = setting.expected().replace(" in quotes", "");
             self.error = Some(format!("{text} is invalid: enter {}", wanted.replace('"', "")));
             return;
         }
@@ -152,7 +153,7 @@ impl SettingsDialog {
         let count = lines().count();
         let keys = match (&self.edit, nth(self.rows.at).map(|setting| setting.kind)) {
             (Some(_), _) => "Enter save   Esc back",
-            (None, Some(Number | Text | List)) => "Enter change   Del default   Esc close",
+            (None, Some(Number(_) | Text(_) | List(_))) => "Enter change   Del default   Esc close",
             (None, _) => "Space change   Del default   Esc close",
         };
         let room = sheet.open("settings", count + FOOT, keys);
@@ -311,17 +312,16 @@ fn apply(setting: &'static Setting, value: Option<String>, turn: &mut DialogCont
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::dialogs::settings_table::SETTINGS;
+    use crate::config::settings::GROUPS;
 
     #[test]
     fn every_setting_is_a_key_of_the_config() {
-        for setting in SETTINGS.iter().flat_map(|(_, settings)| *settings) {
-            assert!(keys::expected_value(setting.key).is_some(), "{}", setting.key);
+        for setting in GROUPS.iter().flat_map(|(_, settings)| *settings) {
             let good: &[&str] = match setting.kind {
                 Switch(_) | NegatedSwitch => &["true", "false"],
                 Choice(words) => words,
-                Number => &["7"],
-                Text | List => &[],
+                Number(_) => &["7"],
+                Text(_) | List(_) => &[],
             };
             for word in good {
                 let value = if matches!(setting.kind, Choice(_)) { quoted(word) } else { (*word).to_owned() };
