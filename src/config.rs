@@ -96,6 +96,12 @@ pub struct Settings {
     /// Whether the interface shows progress in the terminal title.
     #[arg(skip)]
     pub title: Option<bool>,
+    /// Columns of the torrent list, by name.
+    #[arg(skip)]
+    pub torrent_columns: Option<Vec<String>>,
+    /// Columns of the peer list, by name.
+    #[arg(skip)]
+    pub peer_columns: Option<Vec<String>>,
     /// Key bindings of the interface, by action name.
     #[arg(skip)]
     #[serde(deserialize_with = "interface::keys")]
@@ -246,6 +252,8 @@ impl Config {
                 frames: file.frames.unwrap_or(interface::FRAMES),
                 notify: file.notify.unwrap_or_default(),
                 title: file.title.unwrap_or(true),
+                torrent_columns: file.torrent_columns,
+                peer_columns: file.peer_columns,
                 keys: file.keys,
             },
             file: path.map(|path| std::path::absolute(&path).unwrap_or(path)),
@@ -348,6 +356,7 @@ mod tests {
             ("theme = \"blue\"", ["line 1", "blue", "\"contrast\""]),
             ("max-peers = 0", ["line 1", "at least one", "from 1"]),
             ("frames = 100", ["line 1", "frames", "1 to 60"]),
+            ("peer-columns = \"client\"", ["line 1", "peer-columns", "a list of columns such as [\"address\""]),
             ("down-limit = \"fast\"", ["line 1", "fast", "512K"]),
             ("down-limit = -5", ["line 1", "-5", "512K"]),
             ("[keys]\npause = 5", ["keys", "pause", "[\"p\", \"F5\"]"]),

@@ -243,7 +243,9 @@ pub mod ui {
         pub mod actions;
         pub mod dialog_actions;
         pub mod dialog_stack;
+        pub mod inspect;
         pub mod model;
+        pub mod mouse;
         pub mod navigation;
         pub mod setup;
         pub mod torrent_actions;
@@ -274,12 +276,16 @@ pub mod ui {
 
         pub mod disconnected;
         pub mod files;
+        pub mod graph;
         pub mod info;
         pub mod log;
+        pub mod pane;
         pub mod peer_detail;
         pub mod peers;
+        pub mod piece_detail;
         pub mod pieces;
         pub mod summary;
+        pub mod tabs;
         pub mod torrents;
         pub mod trackers;
     }
@@ -288,6 +294,7 @@ pub mod ui {
         //! State of the interface that panes and dialogs read.
 
         pub mod app;
+        pub mod columns;
         pub mod detail;
         pub mod layout;
         pub mod privacy;
@@ -301,6 +308,7 @@ pub mod ui {
         //! Widgets without knowledge of torrents: tables, inputs, graphs, panels.
 
         pub mod file_tree;
+        pub mod key_values;
         pub mod list;
         pub mod painter;
         pub mod panel;
@@ -309,6 +317,7 @@ pub mod ui {
         pub mod qr;
         pub mod rate_graph;
         pub mod tab_bar;
+        pub mod table;
         pub mod text_input;
     }
 

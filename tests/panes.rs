@@ -16,7 +16,8 @@ use ttui::api::{Command, Detail, Snapshot, Source, SourceRow, State, TorrentComm
 use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
 use ttui::ui::keys::context::Tab;
-use ttui::ui::state::app::{Focus, Message, PeerSort, Sort};
+use ttui::ui::state::app::{Focus, Message};
+use ttui::ui::state::columns::{PeerColumn, TorrentColumn};
 use ttui::ui::state::detail::StateFilter;
 use ttui::ui::state::rate_history::Span;
 use ttui::ui::theme::style::{Theme, ThemeName};
@@ -120,10 +121,10 @@ fn keys_change_what_is_seen() {
         keys(&mut model, &snapshot, pressed);
         model.state
     };
-    assert_eq!(after("s").sort, Sort::Name);
-    assert_eq!(after("s s").sort, Sort::Size);
+    assert_eq!(after("s").sort, TorrentColumn::Name);
+    assert_eq!(after("s s").sort, TorrentColumn::Size);
     assert!(after("S").reverse);
-    assert_eq!(after("Tab s").peer_sort, PeerSort::Address);
+    assert_eq!(after("Tab s").peer_sort, PeerColumn::Address);
     assert!(after("Tab S").peer_reverse);
     assert_eq!(after("f").panes.only, StateFilter::Downloading);
     assert_eq!(after("f Esc").panes.only, StateFilter::All);
@@ -381,7 +382,7 @@ fn the_mouse_chooses_in_every_pane() {
     let click = |model: &mut App, at: (u16, u16)| update(model, Message::Click(at.0, at.1), &snapshot);
     let at = place(&model, "Client", "Address");
     click(&mut model, at);
-    assert_eq!(model.state.peer_sort, PeerSort::Client);
+    assert_eq!(model.state.peer_sort, PeerColumn::Client);
     click(&mut model, at);
     assert!(model.state.peer_reverse);
     click(&mut model, (10, at.1 + 2));

@@ -369,7 +369,7 @@ fn the_mouse_chooses_what_it_points_at() {
     assert_eq!(model.state.selected, Some(TorrentId(2)));
     assert_eq!(model.state.pane, Focus::Detail, "the wheel does not take the keys");
     update(&mut model, Message::Click(5, 1), &snapshot);
-    assert_eq!(model.state.sort, ttui::ui::state::app::Sort::Name);
+    assert_eq!(model.state.sort, ttui::ui::state::columns::TorrentColumn::Name);
 }
 
 /// No size, key, tab or dialog makes it panic or leaves the screen blank.

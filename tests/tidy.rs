@@ -13,6 +13,7 @@ use std::fs;
 use std::path::Path;
 
 use ttui::config::{self, Config, Settings};
+use ttui::ui::state::columns;
 
 use support::imports::{circles, imports};
 use support::source::{crate_paths, functions, has_word, published, root, sources};
@@ -247,6 +248,12 @@ fn the_sample_config_has_the_defaults() {
     sample.bind = None;
     sample.log_file = None;
     sample.interface.keys.clear();
+    // The usual columns are what is shown without the key; the sample names all of them.
+    let named = |names: Option<Vec<String>>| names.unwrap_or_default();
+    let torrents = columns::parse("", &named(sample.interface.torrent_columns.take()), columns::TORRENT_COLUMNS);
+    assert_eq!(torrents, Ok(columns::usual(columns::TORRENT_COLUMNS)));
+    let peers = columns::parse("", &named(sample.interface.peer_columns.take()), columns::PEER_COLUMNS);
+    assert_eq!(peers, Ok(columns::usual(columns::PEER_COLUMNS)));
     sample.file.clone_from(&defaults.file);
     assert_eq!(sample, defaults);
 }

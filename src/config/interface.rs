@@ -23,6 +23,10 @@ pub struct Interface {
     pub notify: Notify,
     /// Show progress in the terminal title.
     pub title: bool,
+    /// Columns of the torrent list by name, as written in the config file; `None` shows the usual ones.
+    pub torrent_columns: Option<Vec<String>>,
+    /// Columns of the peer list by name, as written in the config file; `None` shows the usual ones.
+    pub peer_columns: Option<Vec<String>>,
     /// Key bindings by action name, as written in the config file; they replace the default keys.
     pub keys: BTreeMap<String, Vec<String>>,
 }
@@ -36,6 +40,8 @@ impl Default for Interface {
             frames: FRAMES,
             notify: Notify::default(),
             title: true,
+            torrent_columns: None,
+            peer_columns: None,
             keys: BTreeMap::new(),
         }
     }

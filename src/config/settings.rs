@@ -303,9 +303,31 @@ pub const STARTUP: &[Setting] = &[
     },
 ];
 
+/// The columns of the lists, which have a dialog of their own.
+pub const COLUMNS: &[Setting] = &[
+    Setting {
+        key: "torrent-columns",
+        title: "torrent columns",
+        kind: List("a list of columns such as [\"name\", \"done\", \"eta\"]"),
+        default: "all",
+        applies_immediately: true,
+        flag_help: "",
+        help: "Columns of the torrent list, from left to right.",
+    },
+    Setting {
+        key: "peer-columns",
+        title: "peer columns",
+        kind: List("a list of columns such as [\"address\", \"client\", \"flags\"]"),
+        default: "all",
+        applies_immediately: true,
+        flag_help: "",
+        help: "Columns of the peer list, from left to right.",
+    },
+];
+
 /// Returns all settings.
 pub fn all() -> impl Iterator<Item = &'static Setting> {
-    GROUPS.iter().flat_map(|(_, settings)| *settings).chain(STARTUP)
+    GROUPS.iter().flat_map(|(_, settings)| *settings).chain(STARTUP).chain(COLUMNS)
 }
 
 /// Returns the setting with this key.

@@ -9,9 +9,10 @@ use crate::ui::dialogs::help::Help;
 use crate::ui::dialogs::prompt::PromptKind;
 use crate::ui::keys::action::{Action, AppAction, FileAction, PeerAction, TrackerAction, ViewAction};
 use crate::ui::keys::context::Tab;
-use crate::ui::panes::{files, trackers};
+use crate::ui::panes::trackers;
 use crate::ui::state::app::{AppState, Focus};
 use crate::ui::state::detail::StateFilter;
+use crate::ui::text::labels;
 use crate::ui::widgets::text_input::TextInput;
 
 /// Performs the action of a key binding.
@@ -171,7 +172,7 @@ fn on_file(app: &mut App, action: FileAction, snapshot: &Snapshot, commands: &mu
     let text = match changed.as_slice() {
         [] if files.is_empty() => return,
         [] => "no change".to_owned(),
-        [(_, priority)] if files.len() == 1 => format!("priority: {}", files::word(Some(*priority))),
+        [(_, priority)] if files.len() == 1 => format!("priority: {}", labels::file_priority(Some(*priority))),
         several => format!("{} files changed", several.len()),
     };
     if !changed.is_empty() {

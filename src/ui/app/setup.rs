@@ -7,6 +7,7 @@ use crate::ui::dialogs::create::CreateDialog;
 use crate::ui::dialogs::dialog::Dialog;
 use crate::ui::effect::NotifyProtocol;
 use crate::ui::keys::keymap::Keymap;
+use crate::ui::state::columns::{self, PEER_COLUMNS, TORRENT_COLUMNS};
 use crate::ui::state::settings::{UiSettings, values};
 use crate::ui::theme::style::{ColorDepth, Theme, ThemeName};
 
@@ -34,7 +35,7 @@ impl UiOptions {
         let interface = &config.interface;
         let term = var("TERM");
         let locale = var("LC_ALL").or_else(|| var("LC_CTYPE")).or_else(|| var("LANG"));
-        let options = UiSettings {
+        let mut options = UiSettings {
             notify: interface.notify,
             calls: NotifyProtocol::of_env(var),
             title: interface.title,
@@ -47,7 +48,15 @@ impl UiOptions {
             values: values(config),
             ..UiSettings::default()
         };
-        let (keymap, faults) = Keymap::new(&interface.keys);
+        let (keymap, mut faults) = Keymap::new(&interface.keys);
+        if let Some(names) = &interface.torrent_columns {
+            let chosen = columns::parse(columns::TORRENT_KEY, names, TORRENT_COLUMNS);
+            chosen.map_or_else(|fault| faults.push(fault), |chosen| options.torrent_columns = chosen);
+        }
+        if let Some(names) = &interface.peer_columns {
+            let chosen = columns::parse(columns::PEER_KEY, names, PEER_COLUMNS);
+            chosen.map_or_else(|fault| faults.push(fault), |chosen| options.peer_columns = chosen);
+        }
         let theme = options.theme(interface.theme, interface.ascii);
         let home = var(if cfg!(windows) { "USERPROFILE" } else { "HOME" });
         UiOptions { theme, keymap, options, faults, home, shared: None }
@@ -65,7 +74,7 @@ impl UiOptions {
             app.dialogs.push(Dialog::Create(Box::new(CreateDialog::made(made))));
         }
         if !self.faults.is_empty() {
-            app.dialogs.push(Dialog::message("key bindings in the config", self.faults));
+            app.dialogs.push(Dialog::message("values in the config that cannot be used", self.faults));
         }
         app
     }

@@ -5,7 +5,8 @@ use crate::ui::app::dialog_actions;
 use crate::ui::app::model::App;
 use crate::ui::dialogs::prompt::PromptKind;
 use crate::ui::keys::action::TorrentAction;
-use crate::ui::state::app::{AppState, Sort, find};
+use crate::ui::state::app::{AppState, find};
+use crate::ui::state::columns::TorrentColumn;
 use crate::ui::text::format::rate_long;
 use crate::ui::text::labels;
 
@@ -158,7 +159,7 @@ fn queue(
     let place = places.first().map_or(0, |at| if up { at.saturating_sub(1) } else { (at + 1).min(last) }) + 1;
     match (moved, ids.len(), state.sort) {
         (0, ..) => format!("{name}: already {} of the queue", if up { "first" } else { "last" }),
-        (_, 1, Sort::Added) => format!("{name}: position {place} of {} in the queue", last + 1),
+        (_, 1, TorrentColumn::Queue) => format!("{name}: position {place} of {} in the queue", last + 1),
         (_, 1, _) => format!("{name}: position {place} of {} in the queue; list sorted by another column", last + 1),
         _ => format!("{name}: moved {} in the queue", if up { "up" } else { "down" }),
     }

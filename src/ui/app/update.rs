@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::api::{Command, Snapshot, TorrentId};
 use crate::ui::app::dialog_stack;
 use crate::ui::app::model::App;
-use crate::ui::app::{actions, dialog_actions, navigation};
+use crate::ui::app::{actions, dialog_actions, inspect, mouse, navigation};
 use crate::ui::dialogs::create;
 use crate::ui::dialogs::dialog::Dialog;
 use crate::ui::dialogs::file_select::FileSelect;
@@ -15,7 +15,6 @@ use crate::ui::keys::context::{KeyContext, Tab};
 use crate::ui::keys::key::Key;
 use crate::ui::panes::{peers, torrents};
 use crate::ui::state::app::{AppState, Message, find};
-use crate::ui::state::detail;
 use crate::ui::widgets::list::first_visible;
 use crate::ui::widgets::text_input::TextInput;
 
@@ -28,12 +27,12 @@ pub fn update(app: &mut App, msg: Message, snapshot: &Snapshot) -> Vec<Command> 
         Message::Key(key) => on_key(app, key, snapshot, &mut commands),
         Message::Paste(text) => dialog_stack::paste(app, &text),
         Message::Click(x, y) if app.dialogs.is_empty() => {
-            if let Some(action) = navigation::click(&mut app.state, x, y, snapshot) {
+            if let Some(action) = mouse::click(&mut app.state, x, y, snapshot) {
                 actions::perform(app, action, snapshot, &mut commands);
             }
         }
         Message::Click(x, y) => dialog_stack::click(app, x, y, snapshot, &mut commands),
-        Message::Wheel(x, y, step) if app.dialogs.is_empty() => navigation::wheel(&mut app.state, x, y, step, snapshot),
+        Message::Wheel(x, y, step) if app.dialogs.is_empty() => mouse::wheel(&mut app.state, x, y, step, snapshot),
         Message::Wheel(_, _, step) => dialog_stack::wheel(app, step, snapshot, &mut commands),
         Message::Listing(listing) => dialog_stack::on_listing(app, &listing),
         Message::Inspected(what, contents) => {
@@ -142,7 +141,7 @@ fn settle(app: &mut App, before: Option<TorrentId>, snapshot: &Snapshot, command
         model.refresh_rows(snapshot, false);
         commands.push(Command::Focus(model.selected));
     }
-    detail::settle(model, snapshot, commands);
+    inspect::settle(model, snapshot, commands);
     let r = navigation::screen(model, snapshot);
     model.top = first_visible(model.top, model.row(snapshot), torrents::height(&r), model.rows.len());
     let Some(detail) = model.detail(snapshot) else { return };

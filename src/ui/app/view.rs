@@ -18,18 +18,22 @@
 
 use ratatui::Frame;
 use ratatui::layout::Rect;
+use ratatui::text::Line;
+use ratatui::widgets::{Paragraph, Widget};
 
 use crate::api::{DhtState, Snapshot, State};
 use crate::ui::app::model::App;
 use crate::ui::dialogs::dialog;
 use crate::ui::keys::action::{Action, AppAction, TorrentAction, ViewAction};
 use crate::ui::keys::keymap::ActiveBinding;
-use crate::ui::panes::{log, peers, pieces, summary, torrents};
-use crate::ui::state::app::AppState;
+use crate::ui::panes::pane::PaneContext;
+use crate::ui::panes::{graph, log, peers, pieces, summary, tabs, torrents};
+use crate::ui::state::app::{AppState, Focus};
 use crate::ui::state::layout::{Regions, SizeClass, regions};
-use crate::ui::text::format::{cells, clean_within, rate_long, size, wrap};
-use crate::ui::widgets::painter::Painter;
-use crate::ui::widgets::{rate_graph, tab_bar};
+use crate::ui::text::format::{cells, rate_long, size, wrap};
+use crate::ui::widgets::key_values::{Arrangement, KeyValues, Pair};
+use crate::ui::widgets::painter::{Painter, fit};
+use crate::ui::widgets::tab_bar::TabBar;
 
 /// Draws one frame.
 pub fn view(app: &App, snapshot: &Snapshot, frame: &mut Frame<'_>) {
@@ -37,7 +41,7 @@ pub fn view(app: &App, snapshot: &Snapshot, frame: &mut Frame<'_>) {
     // In privacy mode, only the masked copy of the snapshot is drawn.
     let snapshot = model.panes.hidden.shown(snapshot);
     let area = frame.area();
-    let r = regions(model, snapshot, area);
+    let r = regions(area, &model.layout_input(snapshot));
     let mut pen = Painter { buf: frame.buffer_mut(), theme: &model.theme };
     if let Some(ground) = model.theme.ground {
         pen.restyle(area, ground);
@@ -68,26 +72,30 @@ fn panes(pen: &mut Painter<'_>, r: &Regions, model: &AppState, snapshot: &Snapsh
     } else if !r.graph.is_empty() {
         pen.column(r.list.right(), r.list.y, r.list.height);
     }
-    rate_graph::draw(pen, r.graph, model);
+    graph::draw(r.graph, pen.buf, model);
     let chosen = model.chosen(snapshot);
     why(pen, r, model, snapshot);
-    if !r.tabs.is_empty() {
-        tab_bar::bar(pen, r.tabs, model, chosen);
-    }
-    let Some(view) = chosen else { return };
-    let detail = view.detail.as_deref();
-    pieces::strip(pen, r.strip, model, view, detail);
-    if let Some(detail) = detail {
-        tab_bar::draw(pen, r, model, snapshot, view, detail);
-        if !r.peers.is_empty() {
-            peers::busiest(pen, r.peers, model, detail);
+    let name = chosen.map(|view| view.name.as_str());
+    TabBar { open: model.tab, focused: model.pane == Focus::Detail, name, theme: &model.theme }.render(r.tabs, pen.buf);
+    let Some(torrent) = chosen else { return };
+    pieces::strip(pen, r.strip, model, torrent, torrent.detail.as_deref());
+    match torrent.detail.as_deref() {
+        Some(detail) => {
+            let cx = PaneContext { state: model, snapshot, torrent, detail, regions: r };
+            if !r.pane.is_empty() {
+                tabs::pane(model.tab).render(r.pane, pen.buf, &cx);
+            }
+            if !r.peers.is_empty() {
+                peers::busiest(r.peers, pen.buf, model, detail);
+            }
+            log::tail(pen, r.log, snapshot, detail);
         }
-        log::tail(pen, r.log, snapshot, detail);
+        None if r.pane.is_empty() => {}
+        None => {
+            pen.put(r.pane.x + 3, r.pane.y, r.pane.width.saturating_sub(4), "loading", model.theme.faint);
+        }
     }
-    if detail.is_none() && r.pane.height > 0 {
-        pen.put(r.pane.x + 3, r.pane.y, r.pane.width.saturating_sub(4), "loading", model.theme.faint);
-    }
-    summary::draw(pen, r.side, snapshot, view);
+    summary::draw(r.side, pen.buf, &model.theme, snapshot, torrent);
 }
 
 fn line(pen: &mut Painter<'_>, area: Rect, model: &AppState, snapshot: &Snapshot) {
@@ -282,35 +290,20 @@ fn why(pen: &mut Painter<'_>, r: &Regions, model: &AppState, snapshot: &Snapshot
         pen.put(area.x + 1, y, right.saturating_sub(area.x + 1), &sentence, style);
         return;
     }
-    let lines = wrap(&sentence, area.width - 2);
+    let mut lines = wrap(&sentence, area.width - 2);
     let room = usize::from((area.height - 1) / 2).max(3);
-    for (at, text) in lines.iter().take(room).enumerate() {
-        let cut = if at + 1 == room && lines.len() > room { model.theme.glyphs.cut.to_string() } else { String::new() };
-        pen.put(area.x + 1, y, area.width - 2, &format!("{text}{cut}"), style);
-        y += 1;
+    if lines.len() > room {
+        lines.truncate(room);
+        lines.iter_mut().skip(room - 1).for_each(|line| line.push(theme.glyphs.cut));
     }
-    for (label, value) in &view.why.numbers {
-        // A label and a value that do not fit on one line are drawn on two.
-        let long = |text: &str| cells(&clean_within(text, theme.ascii, area.width));
-        let beside = long(label) + long(value) + 2 <= area.width - 2;
-        if y + u16::from(!beside) >= area.bottom() {
-            return;
-        }
-        let line = Rect::new(area.x + 1, y, area.width - 2, 1);
-        if beside {
-            summary::pair(pen, line, label, value, theme.text);
-            y += 1;
-        } else {
-            pen.put(line.x, y, line.width, label, theme.dim);
-            y += 1;
-            for text in wrap(value, line.width - 2).iter().take(2) {
-                if y < area.bottom() {
-                    pen.put_right(line.right(), y, line.width - 2, text, theme.text);
-                    y += 1;
-                }
-            }
-        }
-    }
+    let inner = Rect { x: area.x + 1, y, width: area.width - 2, height: area.bottom() - y };
+    let used = (lines.len() as u16).min(inner.height);
+    let lines: Vec<Line<'_>> = lines.into_iter().map(|line| fit(Line::from(line), inner.width, &theme)).collect();
+    Paragraph::new(lines).style(style).render(inner, pen.buf);
+    let numbers: Vec<Pair<'_>> = view.why.numbers.iter().map(|(label, value)| Pair::new(label, value)).collect();
+    let below = Rect { y: inner.y + used, height: inner.height - used, ..inner };
+    let arrangement = Arrangement::Right { wrap: true };
+    KeyValues { pairs: &numbers, theme: &theme, arrangement }.render(below, pen.buf);
 }
 
 fn status(pen: &mut Painter<'_>, area: Rect, model: &AppState) {

@@ -1,13 +1,19 @@
 //! The files tab: a file tree with progress and priorities.
 
-use ratatui::layout::Rect;
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
 
-use crate::api::{Detail, Priority};
-use crate::ui::state::app::AppState;
-use crate::ui::text::format::{eta, grouped, percent, size};
+use crate::api::Priority;
+use crate::ui::keys::context::Tab;
+use crate::ui::panes::pane::{Pane, PaneContext, PaneRequest, clicked_row};
+use crate::ui::text::format::{cells, counted, eta, percent, size};
+use crate::ui::text::labels;
+use crate::ui::theme::style::Theme;
 use crate::ui::widgets::file_tree::Row;
-use crate::ui::widgets::painter::{Column, ColumnRect, Painter, Side, layout_columns};
-use crate::ui::widgets::tab_bar::list;
+use crate::ui::widgets::painter::{Painter, fit};
+use crate::ui::widgets::table::{self, Column, Columns, DataTable, MARGIN, or_faint, text};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Col {
@@ -19,118 +25,112 @@ enum Col {
     Priority,
 }
 
-const fn column(key: Col, title: &'static str, width: u16, side: Side, rank: u8) -> Column<Col> {
-    Column { key, title, width, side, rank }
-}
-
 const COLUMNS: [Column<Col>; 6] = [
-    column(Col::Name, "File", 0, Side::Left, 0),
-    column(Col::Size, "Size", 5, Side::Right, 2),
-    column(Col::Bar, "", 12, Side::Left, 5),
-    column(Col::Done, "Done", 4, Side::Right, 1),
-    column(Col::Eta, "ETA", 5, Side::Right, 4),
-    column(Col::Priority, "Priority", 8, Side::Left, 3),
+    Column::left(Col::Name, "File", 16, 0).up_to(120),
+    Column::right(Col::Size, "Size", 5, 2),
+    Column::left(Col::Bar, "", 12, 5),
+    Column::right(Col::Done, "Done", 4, 1),
+    Column::right(Col::Eta, "ETA", 5, 4),
+    Column::left(Col::Priority, "Priority", 8, 3),
 ];
 
-/// Draws the files tab.
-pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState, detail: &Detail) {
-    let theme = *pen.theme;
-    if area.is_empty() {
-        return;
+/// The files tab.
+pub struct FilesPane;
+
+impl Pane for FilesPane {
+    fn rows(&self, _area: Rect, cx: &PaneContext<'_>) -> usize {
+        cx.state.panes.tree.len()
     }
-    let slots = layout_columns(&COLUMNS, area.x + 3, area.width.saturating_sub(5), 16, 120);
-    for slot in &slots {
-        pen.title(slot, area.y, None, theme.dim);
-    }
-    let tree = &model.panes.tree;
-    let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
-    if tree.is_empty() && !body.is_empty() {
-        pen.put(body.x + 3, body.y, body.width - 4, "no file list yet", theme.dim);
-    }
-    list(pen, body, model, tree.len(), |pen, at, y| {
-        if let Some(row) = tree.row(at) {
-            for slot in &slots {
-                field(pen, slot, y, &row, model, detail);
-            }
+
+    /// A click selects a row; on the selected folder, it acts like Enter.
+    fn click(&self, at: Position, area: Rect, cx: &PaneContext<'_>) -> Option<PaneRequest> {
+        let tree = &cx.state.panes.tree;
+        let row = clicked_row(at, area, tree.len(), cx)?;
+        let folder = tree.row(row)?.file.is_none();
+        match row == cx.state.cursor[Tab::Files as usize] {
+            true if folder => Some(PaneRequest::ToggleFolder(row)),
+            true => None,
+            false => Some(PaneRequest::SelectRow(row)),
         }
-    });
-}
+    }
 
-/// Returns the label of a priority; `None` is a directory with mixed priorities.
-#[must_use]
-pub const fn word(priority: Option<Priority>) -> &'static str {
-    match priority {
-        Some(Priority::Skip) => "skip",
-        Some(Priority::Low) => "low",
-        Some(Priority::Normal) => "normal",
-        Some(Priority::High) => "high",
-        None => "mixed",
+    fn render(&self, area: Rect, buf: &mut Buffer, cx: &PaneContext<'_>) {
+        let theme = &cx.state.theme;
+        let tree = &cx.state.panes.tree;
+        let cell = |row: usize, key, width| {
+            tree.row(row).map_or_else(Line::default, |row| match key {
+                Col::Name => name(&row, width, cx),
+                key => field(key, width, &row, theme),
+            })
+        };
+        DataTable::new(theme, &Columns::place(COLUMNS, area), tree.len(), cell)
+            .scrolled(cx.top(area.height - 1, tree.len()))
+            .selected(cx.focused_row(tree.len()).filter(|_| !tree.is_empty()), theme.accent)
+            .render(area, buf);
+        if tree.is_empty() && area.height > 1 {
+            let mut pen = Painter { buf, theme };
+            pen.put(area.x + MARGIN, area.y + 1, area.width - 4, "no file list yet", theme.dim);
+        }
     }
 }
 
-fn field(pen: &mut Painter<'_>, slot: &ColumnRect<Col>, y: u16, row: &Row<'_>, model: &AppState, detail: &Detail) {
-    let theme = *pen.theme;
-    let right = slot.x + slot.width;
+fn field(key: Col, width: u16, row: &Row<'_>, theme: &Theme) -> Line<'static> {
     let sum = &row.sum;
     let skipped = sum.priority == Some(Priority::Skip);
-    let text = if skipped { theme.dim } else { theme.text };
-    match slot.key {
-        Col::Name => name(pen, slot, y, row, model, detail),
-        Col::Size => pen.put_number(right, y, slot.width, &size(sum.size), text),
+    let plain = if skipped { theme.dim } else { theme.text };
+    match key {
+        Col::Name => Line::default(),
+        Col::Size => table::number(size(sum.size), plain, theme),
         Col::Bar => {
             let style = match (skipped, sum.done >= sum.size) {
                 (true, _) => theme.dim,
                 (_, true) => theme.up,
                 _ => theme.down,
             };
-            pen.bar(slot.x, y, slot.width, sum.done, sum.size, style);
+            table::bar(width, sum.done, sum.size, style, theme)
         }
-        Col::Done => pen.put_side(slot.x, y, slot.width, slot.side, &percent(sum.done, sum.size), text),
-        Col::Eta => {
-            let left = sum.eta.filter(|_| sum.done < sum.size && !skipped);
-            let style = if left.is_some() { text } else { theme.faint };
-            pen.put_side(slot.x, y, slot.width, slot.side, &eta(left), style);
-        }
+        Col::Done => text(percent(sum.done, sum.size), plain),
+        Col::Eta => or_faint(eta(sum.eta.filter(|_| sum.done < sum.size && !skipped)), plain, theme),
         Col::Priority => {
             let style = match sum.priority {
                 Some(Priority::Skip | Priority::Low) | None => theme.dim,
                 Some(Priority::Normal) => theme.text,
                 Some(Priority::High) => theme.accent,
             };
-            pen.put(slot.x, y, slot.width, word(sum.priority), style);
+            text(labels::file_priority(sum.priority), style)
         }
     }
 }
 
-fn name(pen: &mut Painter<'_>, slot: &ColumnRect<Col>, y: u16, row: &Row<'_>, model: &AppState, detail: &Detail) {
-    let theme = *pen.theme;
+/// Returns the name of a file; of a folder, whether it is folded, its name, and if there is room its number of files.
+fn name<'a>(row: &Row<'a>, width: u16, cx: &PaneContext<'a>) -> Line<'a> {
+    let theme = &cx.state.theme;
     // Limits the indent, so that part of the name is visible at any depth.
-    let indent = row.depth.saturating_mul(2).min(slot.width / 2);
-    let x = slot.x + indent;
-    let room = slot.width - indent;
+    let indent = row.depth.saturating_mul(2).min(width / 2);
+    let indented = " ".repeat(usize::from(indent));
     let skipped = row.sum.priority == Some(Priority::Skip);
-    let Some(at) = row.file else {
-        let fold = match (theme.ascii, row.folded) {
-            (false, true) => '▸',
-            (false, false) => '▾',
-            (true, true) => '+',
-            (true, false) => '-',
-        };
-        pen.fill(x, y, 1, fold, theme.dim);
-        let hidden = format!("folder {}", row.number + 1);
-        let name = if model.panes.hidden.on() { hidden.as_str() } else { row.name };
-        let end = pen.put(x + 2, y, room.saturating_sub(2), name, if skipped { theme.dim } else { theme.strong });
-        let files = match row.sum.files {
-            1 => "1 file".to_owned(),
-            n => format!("{} files", grouped(u64::from(n))),
-        };
-        if end + 2 + files.len() as u16 <= slot.x + slot.width {
-            pen.put(end + 2, y, 14, &files, theme.faint);
-        }
-        return;
+    let hidden = cx.state.panes.hidden.on();
+    if let Some(at) = row.file {
+        // In privacy mode the name comes from the masked list; otherwise from the tree.
+        let hidden = cx.detail.files.get(at).filter(|_| hidden);
+        let name = hidden.map_or(row.name, |file| file.path.as_str());
+        let style = if skipped { theme.dim } else { theme.text };
+        return Line::from(vec![Span::raw(indented + "  "), Span::styled(name, style)]);
+    }
+    let fold = match (theme.ascii, row.folded) {
+        (false, true) => "▸ ",
+        (false, false) => "▾ ",
+        (true, true) => "+ ",
+        (true, false) => "- ",
     };
-    // In privacy mode the name comes from the masked list; otherwise from the tree.
-    let hidden = detail.files.get(at).filter(|_| model.panes.hidden.on());
-    let name = hidden.map_or(row.name, |file| file.path.as_str());
-    pen.put(x + 2, y, room.saturating_sub(2), name, if skipped { theme.dim } else { theme.text });
+    let style = if skipped { theme.dim } else { theme.strong };
+    let name =
+        if hidden { Span::styled(format!("folder {}", row.number + 1), style) } else { Span::styled(row.name, style) };
+    let mut line = Line::from(vec![Span::raw(indented), Span::styled(fold, theme.dim), name]);
+    line = fit(line, width, theme);
+    let files = format!("  {}", counted(u64::from(row.sum.files), "file"));
+    if line.spans.iter().map(|span| cells(&span.content)).sum::<u16>() + cells(&files) <= width {
+        line.push_span(Span::styled(files, theme.faint));
+    }
+    line
 }

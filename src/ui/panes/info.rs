@@ -1,55 +1,31 @@
 //! The info tab: metadata, statistics and status of the selected torrent.
 
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::widgets::Widget;
 
 use crate::api::{Detail, TorrentView};
 use crate::ui::keys::context::Tab;
-use crate::ui::state::app::AppState;
+use crate::ui::panes::graph;
+use crate::ui::panes::pane::{Pane, PaneContext};
 use crate::ui::text::format::{
     clock_date, counted, eta, grouped, percent, piece_length, rate_long, ratio, size_long, time,
 };
 use crate::ui::text::labels;
-use crate::ui::widgets::painter::Painter;
-use crate::ui::widgets::rate_graph;
+use crate::ui::widgets::key_values::{Arrangement, KeyValues, Pair, grid_lines};
+use crate::ui::widgets::painter::scrollbar;
 
-/// A label and value: `Short` ones share a line if the pane is wide enough, a `Long` one has its own line.
-enum Line {
-    Short(&'static str, String),
-    Long(&'static str, String),
-}
-
-/// Minimum pane width for three and for two columns.
-const COLUMNS: [(u16, usize); 2] = [(150, 3), (76, 2)];
-
-fn columns(width: u16) -> usize {
-    COLUMNS.iter().find(|(least, _)| width >= *least).map_or(1, |(_, columns)| *columns)
-}
-
-/// Returns the pairs on each line of a pane of this width.
-fn rows(view: &TorrentView, detail: &Detail, width: u16) -> Vec<Vec<(&'static str, String)>> {
-    let columns = columns(width);
-    let mut rows: Vec<Vec<(&'static str, String)>> = Vec::new();
-    let mut open = false;
-    for line in told(view, detail) {
-        match line {
-            Line::Short(label, value) => {
-                match rows.last_mut().filter(|row| open && row.len() < columns) {
-                    Some(row) => row.push((label, value)),
-                    None => rows.push(vec![(label, value)]),
-                }
-                open = true;
-            }
-            Line::Long(label, value) => {
-                rows.push(vec![(label, value)]);
-                open = false;
-            }
-        }
+/// Returns the number of columns of a pane of this width.
+const fn columns(width: u16) -> usize {
+    match width {
+        0..76 => 1,
+        76..150 => 2,
+        _ => 3,
     }
-    rows
 }
 
-fn told(view: &TorrentView, detail: &Detail) -> Vec<Line> {
-    use Line::{Long, Short};
+/// Returns what is known about the torrent.
+fn pairs<'a>(view: &TorrentView, detail: &'a Detail) -> Vec<Pair<'a>> {
     let yes = |yes: bool| if yes { "yes" } else { "no" }.to_owned();
     let limit = |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), rate_long);
     let wanted = if view.wanted < view.size { format!(", {} wanted", size_long(view.wanted)) } else { String::new() };
@@ -68,39 +44,42 @@ fn told(view: &TorrentView, detail: &Detail) -> Vec<Line> {
             (_, 0) => "not received yet".to_owned(),
             (here, all) => format!("{here} of {} received", counted(u64::from(all), "piece")),
         };
-        vec![Short("Metadata", metadata), Short("Peers", peers)]
+        vec![Pair::new("Metadata", metadata), Pair::new("Peers", peers)]
     } else {
         vec![
-            Short("Size", format!("{}{wanted}", size_long(view.size))),
-            Short("Done", format!("{}, {}", percent(view.done, view.wanted), size_long(view.done))),
-            Short("Received", format!("{}, {} wasted", size_long(view.downloaded), size_long(view.wasted))),
-            Short("Sent", format!("{}{ratio}", size_long(view.uploaded))),
-            Short("Peers", peers),
-            Short("Available", format!("{:.2} distributed copies", detail.copies)),
-            Short("Pieces", format!("{} of {}", grouped(u64::from(view.pieces)), piece_length(detail.piece_length))),
-            Short("Files", grouped(detail.files.len() as u64)),
+            Pair::new("Size", format!("{}{wanted}", size_long(view.size))),
+            Pair::new("Done", format!("{}, {}", percent(view.done, view.wanted), size_long(view.done))),
+            Pair::new("Received", format!("{}, {} wasted", size_long(view.downloaded), size_long(view.wasted))),
+            Pair::new("Sent", format!("{}{ratio}", size_long(view.uploaded))),
+            Pair::new("Peers", peers),
+            Pair::new("Available", format!("{:.2} distributed copies", detail.copies)),
+            Pair::new(
+                "Pieces",
+                format!("{} of {}", grouped(u64::from(view.pieces)), piece_length(detail.piece_length)),
+            ),
+            Pair::new("Files", grouped(detail.files.len() as u64)),
         ]
     };
     lines.extend([
-        Long("Folder", detail.folder.clone()),
-        Long("Hash", detail.info_hash.map_or_else(|| "-".to_owned(), |hash| hash.to_string())),
+        Pair::wide("Folder", detail.folder.as_str()),
+        Pair::wide("Hash", detail.info_hash.map_or_else(|| "-".to_owned(), |hash| hash.to_string())),
     ]);
     if !looks {
-        lines.push(Short("ETA", eta(view.eta)));
+        lines.push(Pair::new("ETA", eta(view.eta)));
     }
     lines.extend([
-        Short("Active", time(view.active)),
-        Short("Limits", format!("{} down, {} up", limit(view.limits.0), limit(view.limits.1))),
-        Short("Bandwidth", format!("{} priority", labels::bandwidth_priority(view.rank))),
-        Short("Sequential", yes(view.sequential)),
+        Pair::new("Active", time(view.active)),
+        Pair::new("Limits", format!("{} down, {} up", limit(view.limits.0), limit(view.limits.1))),
+        Pair::new("Bandwidth", format!("{} priority", labels::bandwidth_priority(view.rank))),
+        Pair::new("Sequential", yes(view.sequential)),
     ]);
     if !looks {
-        lines.push(Short("Private", yes(view.private)));
+        lines.push(Pair::new("Private", yes(view.private)));
     }
     let date = |seconds: u64| i64::try_from(seconds).ok().filter(|seconds| *seconds > 0).and_then(clock_date);
     let mut short = |label, value: Option<String>| {
         if let Some(value) = value {
-            lines.push(Short(label, value));
+            lines.push(Pair::new(label, value));
         }
     };
     short("Added", date(view.added));
@@ -111,7 +90,7 @@ fn told(view: &TorrentView, detail: &Detail) -> Vec<Line> {
     short("Super-seed", view.super_seed.then(|| "on".into()));
     let mut long = |label, value: Option<String>| {
         if let Some(value) = value {
-            lines.push(Long(label, value));
+            lines.push(Pair::wide(label, value));
         }
     };
     long("Comment", detail.meta.comment.clone());
@@ -122,38 +101,28 @@ fn told(view: &TorrentView, detail: &Detail) -> Vec<Line> {
     lines
 }
 
-/// Returns the number of scroll positions in a pane of this area.
-#[must_use]
-pub fn len(area: Rect, view: &TorrentView, detail: &Detail) -> usize {
-    (rows(view, detail, area.width).len() + 1).saturating_sub(usize::from(area.height)).max(1)
-}
+/// The info tab, with a rate graph below if there is room and the graph is not shown elsewhere.
+pub struct InfoPane;
 
-/// Draws the info tab, with a rate graph below if there is room and the graph is not shown elsewhere.
-pub fn draw(
-    pen: &mut Painter<'_>,
-    area: Rect,
-    model: &AppState,
-    view: &TorrentView,
-    detail: &Detail,
-    with_graph: bool,
-) {
-    let theme = *pen.theme;
-    let columns = columns(area.width) as u16;
-    let rows = rows(view, detail, area.width);
-    let height = usize::from(area.height);
-    let top = model.cursor[Tab::Info as usize].min(rows.len().saturating_sub(height));
-    let width = (area.width - 1) / columns;
-    for (y, row) in (area.y..area.bottom()).zip(rows.iter().skip(top)) {
-        let room = if row.len() == 1 { area.width - 1 } else { width };
-        for (x, (label, value)) in (area.x + 1..).step_by(usize::from(width)).zip(row) {
-            pen.put(x, y, 10, label, theme.dim);
-            pen.put(x + 11, y, room.saturating_sub(12), value, theme.text);
-        }
+impl Pane for InfoPane {
+    fn rows(&self, area: Rect, cx: &PaneContext<'_>) -> usize {
+        let lines = grid_lines(&pairs(cx.torrent, cx.detail), columns(area.width)).len();
+        (lines + 1).saturating_sub(usize::from(area.height)).max(1)
     }
-    pen.scrollbar(area, top, rows.len());
-    let used = rows.len().min(height) as u16 + 1;
-    let left = area.height.saturating_sub(used);
-    if with_graph && left >= 8 {
-        rate_graph::draw(pen, Rect { y: area.y + used, height: left.min(16), ..area }, model);
+
+    fn render(&self, area: Rect, buf: &mut Buffer, cx: &PaneContext<'_>) {
+        let theme = &cx.state.theme;
+        let pairs = pairs(cx.torrent, cx.detail);
+        let columns = columns(area.width);
+        let count = grid_lines(&pairs, columns).len();
+        let height = usize::from(area.height);
+        let top = cx.state.cursor[Tab::Info as usize].min(count.saturating_sub(height));
+        KeyValues { pairs: &pairs, theme, arrangement: Arrangement::Grid { columns, top } }.render(area, buf);
+        scrollbar(area, buf, theme, top, count);
+        let used = count.min(height) as u16 + 1;
+        let left = area.height.saturating_sub(used);
+        if cx.regions.graph.is_empty() && left >= 8 {
+            graph::draw(Rect { y: area.y + used, height: left.min(16), ..area }, buf, cx.state);
+        }
     }
 }

@@ -2,44 +2,54 @@
 
 use std::time::Duration;
 
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
 use crate::api::{Detail, Snapshot, TorrentId};
 use crate::ui::keys::action::{Action, ViewAction};
 use crate::ui::keys::context::Tab;
-use crate::ui::state::app::{AppState, find};
+use crate::ui::panes::pane::{Pane, PaneContext, PaneRequest, moved};
+use crate::ui::state::app::{Focus, find};
 use crate::ui::text::format::{cells, clock, time};
 use crate::ui::widgets::painter::Painter;
 
-/// Returns the number of log lines in the log tab.
-#[must_use]
-pub fn len(model: &AppState, snapshot: &Snapshot, detail: &Detail) -> usize {
-    if model.panes.log_all { snapshot.log.len() } else { detail.log.len() }
-}
+/// The log tab.
+pub struct LogPane;
 
-/// Draws the log tab.
-pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState, snapshot: &Snapshot, detail: &Detail) {
-    if area.is_empty() {
-        return;
+impl Pane for LogPane {
+    fn rows(&self, _area: Rect, cx: &PaneContext<'_>) -> usize {
+        if cx.state.panes.log_all { cx.snapshot.log.len() } else { cx.detail.log.len() }
     }
-    let mut body = area;
-    if area.height >= 5 {
-        let (here, there) =
-            if model.panes.log_all { ("all torrents", "this torrent") } else { ("this torrent", "all torrents") };
-        let x = pen.put(area.x + 3, area.y, area.width - 4, here, pen.theme.dim);
-        let hint = format!("[{}] {there}", model.keymap.shown(Action::View(ViewAction::LogScope)));
-        if model.pane == crate::ui::state::app::Focus::Detail && x + 4 + cells(&hint) < area.right() {
-            pen.put_right(area.right() - 1, area.y, cells(&hint), &hint, pen.theme.dim);
+
+    /// Moves by a number of lines; the cursor counts from the newest line.
+    fn move_by(&self, rows: i64, area: Rect, cx: &PaneContext<'_>) -> Option<PaneRequest> {
+        let count = self.rows(area, cx);
+        let from = cx.state.cursor[Tab::Log as usize].min(count);
+        Some(PaneRequest::SelectRow(moved(from, rows.saturating_neg(), count)))
+    }
+
+    fn render(&self, area: Rect, buf: &mut Buffer, cx: &PaneContext<'_>) {
+        let (model, snapshot, detail) = (cx.state, cx.snapshot, cx.detail);
+        let mut pen = Painter { buf, theme: &model.theme };
+        let mut body = area;
+        if area.height >= 5 {
+            let (here, there) =
+                if model.panes.log_all { ("all torrents", "this torrent") } else { ("this torrent", "all torrents") };
+            let x = pen.put(area.x + 3, area.y, area.width - 4, here, pen.theme.dim);
+            let hint = format!("[{}] {there}", model.keymap.shown(Action::View(ViewAction::LogScope)));
+            if model.pane == Focus::Detail && x + 4 + cells(&hint) < area.right() {
+                pen.put_right(area.right() - 1, area.y, cells(&hint), &hint, pen.theme.dim);
+            }
+            body = Rect { y: area.y + 1, height: area.height - 1, ..area };
         }
-        body = Rect { y: area.y + 1, height: area.height - 1, ..area };
-    }
-    let back = Some(model.cursor[Tab::Log as usize]);
-    if model.panes.log_all {
-        let line = |at: usize| snapshot.log.get(at).map(|(when, id, text)| (*when, *id, text.as_str()));
-        lines(pen, body, snapshot, snapshot.log.len(), back, line);
-    } else {
-        let line = |at: usize| detail.log.get(at).map(|(when, text)| (*when, None, text.as_str()));
-        lines(pen, body, snapshot, detail.log.len(), back, line);
+        let back = Some(model.cursor[Tab::Log as usize]);
+        if model.panes.log_all {
+            let line = |at: usize| snapshot.log.get(at).map(|(when, id, text)| (*when, *id, text.as_str()));
+            lines(&mut pen, body, snapshot, snapshot.log.len(), back, line);
+        } else {
+            let line = |at: usize| detail.log.get(at).map(|(when, text)| (*when, None, text.as_str()));
+            lines(&mut pen, body, snapshot, detail.log.len(), back, line);
+        }
     }
 }
 

@@ -2,33 +2,34 @@
 
 use std::time::Duration;
 
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::widgets::Widget;
 
 use crate::api::{Detail, PeerDetail, PeerRow};
 use crate::ui::keys::action::{Action, PeerAction};
-use crate::ui::panes::disconnected::source_label;
 use crate::ui::state::app::AppState;
 use crate::ui::state::detail::OpenPeer;
 use crate::ui::state::privacy::{address, peer_label};
 use crate::ui::text::format::{clock, counted, grouped, percent, rate_long, size_long, time};
+use crate::ui::text::labels;
+use crate::ui::widgets::key_values::{Arrangement, KeyValues, Pair};
 use crate::ui::widgets::painter::Painter;
 
 /// Draws the detail view into the pane.
-pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState, open: OpenPeer, detail: &Detail) {
-    if area.is_empty() {
-        return;
-    }
-    let theme = *pen.theme;
+pub fn draw(area: Rect, buf: &mut Buffer, model: &AppState, open: OpenPeer, detail: &Detail) {
+    let theme = &model.theme;
+    let mut pen = Painter { buf, theme };
     let Some(row) = detail.peers.iter().find(|row| row.key == open.key) else {
-        return draw_disconnected(pen, area, model, open, detail);
+        return draw_disconnected(&mut pen, area, model, open, detail);
     };
     let x = pen.put(area.x + 1, area.y, area.width - 2, &peer_label(row.addr, row.host.as_deref()), theme.strong) + 2;
     let x = pen.put(x, area.y, area.right().saturating_sub(x + 1), &row.client, theme.text) + 2;
     pen.put(x, area.y, area.right().saturating_sub(x + 1), &row.flags, theme.dim);
-    close_hint(pen, area, model);
+    close_hint(&mut pen, area, model);
     let detail = detail.peer.as_ref().filter(|peer| peer.key == open.key);
-    let pairs = rows(row, detail);
-    let columns: u16 = match area.width {
+    let pairs = pairs(row, detail);
+    let columns = match area.width {
         0..70 => 1,
         70..150 => 2,
         _ => 3,
@@ -36,19 +37,12 @@ pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState, open: OpenPeer,
     // Reserves a third of the lines for the timeline.
     let room = area.height.saturating_sub(1);
     let most = if detail.is_some() { room.saturating_sub(room / 3) } else { room };
-    let lines = (pairs.len() as u16).div_ceil(columns).min(most);
-    let width = (area.width - 1) / columns;
-    for (at, (label, value)) in (0_u16..).zip(&pairs) {
-        let (line, column) = (at / columns, at % columns);
-        if line < lines {
-            let (x, y) = (area.x + 1 + column * width, area.y + 1 + line);
-            pen.put(x, y, 10, label, theme.dim);
-            pen.put(x + 11, y, width.saturating_sub(12), value, theme.text);
-        }
-    }
+    let lines = (pairs.len().div_ceil(columns) as u16).min(most);
+    let grid = Rect { y: area.y + 1, height: lines, ..area };
+    KeyValues { pairs: &pairs, theme, arrangement: Arrangement::Grid { columns, top: 0 } }.render(grid, pen.buf);
     if let Some(peer) = detail {
         let used = 1 + lines;
-        timeline(pen, Rect { y: area.y + used, height: area.height.saturating_sub(used), ..area }, peer);
+        timeline(&mut pen, Rect { y: area.y + used, height: area.height.saturating_sub(used), ..area }, peer);
     }
 }
 
@@ -60,7 +54,7 @@ fn close_hint(pen: &mut Painter<'_>, area: Rect, model: &AppState) {
 }
 
 /// Returns labels and values, the most important first.
-fn rows(row: &PeerRow, peer: Option<&PeerDetail>) -> Vec<(&'static str, String)> {
+fn pairs<'a>(row: &PeerRow, peer: Option<&'a PeerDetail>) -> Vec<Pair<'a>> {
     let from_it = match (row.am_interested, row.peer_choking) {
         (true, true) => "interested, choked",
         (true, false) => "interested, unchoked",
@@ -73,35 +67,38 @@ fn rows(row: &PeerRow, peer: Option<&PeerDetail>) -> Vec<(&'static str, String)>
     };
     let share = |share: f32| percent((f64::from(share.clamp(0.0, 1.0)) * 1000.0) as u64, 1000);
     let mut pairs = vec![
-        ("Received", format!("{}, {} total", rate_long(row.down), size_long(row.downloaded))),
-        ("Sent", format!("{}, {} total", rate_long(row.up), size_long(row.uploaded))),
-        ("Download", from_it.to_owned()),
-        ("Upload", to_it.to_owned()),
-        ("Has", share(row.done)),
-        ("Requests", format!("{} sent, {} received", row.requests_out, row.requests_in)),
-        ("Connected", format!("for {}", time(row.age))),
-        ("Source", source_label(row.source).to_owned()),
+        Pair::new("Received", format!("{}, {} total", rate_long(row.down), size_long(row.downloaded))),
+        Pair::new("Sent", format!("{}, {} total", rate_long(row.up), size_long(row.uploaded))),
+        Pair::new("Download", from_it),
+        Pair::new("Upload", to_it),
+        Pair::new("Has", share(row.done)),
+        Pair::new("Requests", format!("{} sent, {} received", row.requests_out, row.requests_in)),
+        Pair::new("Connected", format!("for {}", time(row.age))),
+        Pair::new("Source", labels::source(row.source)),
     ];
     let failed = peer.map_or(row.failed, |peer| peer.failed.max(row.failed));
     let Some(peer) = peer else {
-        pairs.push(("Failed", blocks(failed)));
+        pairs.push(Pair::new("Failed", blocks(failed)));
         return pairs;
     };
-    pairs[4].1 = match peer.wanted {
-        0 => format!("{}, nothing we need", share(row.done)),
-        n => format!("{}, {} we need", share(row.done), counted(u64::from(n), "piece")),
+    pairs[4].value = match peer.wanted {
+        0 => format!("{}, nothing we need", share(row.done)).into(),
+        n => format!("{}, {} we need", share(row.done), counted(u64::from(n), "piece")).into(),
     };
     pairs.extend([
-        ("Choking us", format!("{} of the time", share(peer.choked_us))),
-        ("We choke", format!("{} of the time", share(peer.choked_it))),
-        (
+        Pair::new("Choking us", format!("{} of the time", share(peer.choked_us))),
+        Pair::new("We choke", format!("{} of the time", share(peer.choked_it))),
+        Pair::new(
             "Pipeline",
             format!("{}, peer's limit {}", counted(u64::from(peer.pipeline), "request"), grouped(u64::from(peer.reqq))),
         ),
-        ("Failed", blocks(failed)),
-        ("Transport", peer.transport.to_owned()),
-        ("Supports", if peer.capabilities.is_empty() { "plain protocol".into() } else { peer.capabilities.join(", ") }),
-        ("Peer id", peer.peer_id.clone()),
+        Pair::new("Failed", blocks(failed)),
+        Pair::new("Transport", peer.transport),
+        Pair::new(
+            "Supports",
+            if peer.capabilities.is_empty() { "plain protocol".to_owned() } else { peer.capabilities.join(", ") },
+        ),
+        Pair::new("Peer id", peer.peer_id.as_str()),
     ]);
     pairs
 }

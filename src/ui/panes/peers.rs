@@ -1,109 +1,43 @@
 //! The peers tab: the table of connected peers, with rates, choke and interest state.
 
-use ratatui::layout::Rect;
+use std::ops::Range;
 
-use crate::api::{Detail, PeerRow, TorrentView};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::text::Line;
+use ratatui::widgets::Widget;
+
+use crate::api::{Detail, PeerRow};
 use crate::ui::keys::context::Tab;
+use crate::ui::panes::pane::{Pane, PaneContext, PaneRequest, moved};
 use crate::ui::panes::{disconnected, peer_detail};
-use crate::ui::state::app::{AppState, Focus, PeerSort};
+use crate::ui::state::app::{AppState, Focus};
+use crate::ui::state::columns::{PEER_COLUMNS, PeerColumn as Col};
 use crate::ui::state::privacy::peer_label;
-use crate::ui::text::format::{cells, clean_within, prefix, size, time};
+use crate::ui::text::format::{percent, time};
+use crate::ui::text::labels;
+use crate::ui::theme::style::Theme;
 use crate::ui::widgets::list::first_visible;
-use crate::ui::widgets::painter::{Column, ColumnRect, Painter, Side, layout_columns};
+use crate::ui::widgets::painter::Painter;
+use crate::ui::widgets::table::{self, Column, Columns, DataTable, MARGIN, text};
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-enum Col {
-    Address,
-    Client,
-    Flags,
-    Done,
-    Down,
-    Up,
-    Requests,
-    Source,
-    Gives,
-    Gets,
-    Received,
-    Sent,
-    Age,
-    Failed,
-}
-
-const fn column(key: Col, title: &'static str, width: u16, side: Side, rank: u8) -> Column<Col> {
-    Column { key, title, width, side, rank }
-}
-
-const COLUMNS: [Column<Col>; 14] = [
-    column(Col::Address, "Address", 21, Side::Left, 0),
-    column(Col::Client, "Client", 0, Side::Left, 4),
-    column(Col::Flags, "Flags", 6, Side::Left, 5),
-    column(Col::Done, "Done", 4, Side::Right, 3),
-    column(Col::Down, "↓/s", 5, Side::Right, 1),
-    column(Col::Up, "↑/s", 5, Side::Right, 2),
-    column(Col::Requests, "Reqs", 6, Side::Right, 6),
-    column(Col::Source, "Src", 4, Side::Left, 7),
-    column(Col::Gives, "Down", 6, Side::Left, 10),
-    column(Col::Gets, "Up", 6, Side::Left, 11),
-    column(Col::Received, "↓", 5, Side::Right, 8),
-    column(Col::Sent, "↑", 5, Side::Right, 9),
-    column(Col::Age, "Age", 5, Side::Right, 12),
-    column(Col::Failed, "Bad", 3, Side::Right, 13),
-];
-
-impl Col {
-    const fn sort(self) -> Option<PeerSort> {
-        match self {
-            Col::Address => Some(PeerSort::Address),
-            Col::Client => Some(PeerSort::Client),
-            Col::Done => Some(PeerSort::Done),
-            Col::Down => Some(PeerSort::Down),
-            Col::Up => Some(PeerSort::Up),
-            Col::Age => Some(PeerSort::Age),
-            Col::Flags => Some(PeerSort::Flags),
-            Col::Requests => Some(PeerSort::Requests),
-            Col::Source => Some(PeerSort::Source),
-            Col::Gives => Some(PeerSort::Gives),
-            Col::Gets => Some(PeerSort::Gets),
-            Col::Received => Some(PeerSort::Received),
-            Col::Sent => Some(PeerSort::Sent),
-            Col::Failed => Some(PeerSort::Failed),
-        }
-    }
-}
-
-/// Returns the sort order of the column title at cell `x`.
+/// Returns the columns that fit the pane.
 #[must_use]
-pub fn column_at(area: Rect, x: u16) -> Option<PeerSort> {
-    slots(area).iter().find(|slot| x >= slot.x && x <= slot.x + slot.width)?.key.sort()
-}
-
-/// Returns the sort orders of the visible columns, and the default order.
-#[must_use]
-pub fn sorts(area: Rect) -> Vec<PeerSort> {
-    std::iter::once(PeerSort::Rate).chain(slots(area).iter().filter_map(|slot| slot.key.sort())).collect()
-}
-
-const MARGIN: u16 = 3;
-
-fn slots(area: Rect) -> Vec<ColumnRect<Col>> {
-    let mut columns = COLUMNS;
-    // Wide panes show long (IPv6) addresses in full.
-    columns[0].width = match area.width {
-        0..60 => 19,
-        60..150 => 21,
-        _ => 47,
+pub fn columns(model: &AppState, area: Rect) -> Columns<Col> {
+    let widths = |mut column: Column<Col>| {
+        (column.min, column.max) = match (column.key, area.width) {
+            // Wide panes show long (IPv6) addresses in full.
+            (Col::Address, 60..150) => (21, 21),
+            (Col::Address, 150..) => (47, 47),
+            (Col::Client, 85..110) => (14, column.max),
+            (Col::Client, 110..130) => (13, column.max),
+            (Col::Client, 130..) => (18, column.max),
+            (Col::Download | Col::Upload, 130..) => (6, 6),
+            _ => (column.min, column.max),
+        };
+        column
     };
-    let least = match area.width {
-        0..85 => 10,
-        85..110 => 14,
-        110..130 => 13,
-        _ => 18,
-    };
-    if area.width < 130 {
-        columns[8].width = 5;
-        columns[9].width = 5;
-    }
-    layout_columns(&columns, area.x + MARGIN, area.width.saturating_sub(MARGIN + 2), least, 28)
+    Columns::place(table::chosen(&model.options.peer_columns, PEER_COLUMNS).map(widths), area)
 }
 
 /// Returns whether a table of this height has column titles: on a low one, rows matter more.
@@ -134,37 +68,69 @@ fn left_room(pane: Rect, detail: &Detail) -> u16 {
     lines.min(u16::try_from(free).unwrap_or(0).max(5))
 }
 
-/// Draws the peers tab.
-pub fn draw(pen: &mut Painter<'_>, pane: Rect, model: &AppState, view: &TorrentView, detail: &Detail) {
-    if pane.is_empty() {
-        return;
+/// The peers tab.
+pub struct PeersPane;
+
+impl Pane for PeersPane {
+    fn rows(&self, _area: Rect, cx: &PaneContext<'_>) -> usize {
+        cx.state.peers.len()
     }
-    if let Some(open) = model.panes.open.filter(|_| model.shows_peer_detail()) {
-        return peer_detail::draw(pen, pane, model, open, detail);
+
+    fn move_by(&self, rows: i64, _area: Rect, cx: &PaneContext<'_>) -> Option<PaneRequest> {
+        let last = cx.state.peers.len().checked_sub(1)?;
+        let row = match cx.state.peer_row(cx.detail) {
+            Some(row) => moved(row, rows, last + 1),
+            None if rows < 0 => last,
+            None => 0,
+        };
+        peer_in(row, cx).map(PaneRequest::SelectPeer)
     }
-    if detail.peers.is_empty() {
-        return disconnected::draw_empty(pen, pane, view, detail);
+
+    fn click(&self, at: Position, pane: Rect, cx: &PaneContext<'_>) -> Option<PaneRequest> {
+        if cx.state.shows_peer_detail() || cx.state.peers.is_empty() {
+            return None;
+        }
+        let area = area(pane, cx.detail);
+        let header = u16::from(has_header(area));
+        if at.y < area.y + header {
+            return columns(cx.state, area).sort_key_at(at.x).map(PaneRequest::SortPeers);
+        }
+        let row = cx.state.peers_top + usize::from(at.y - area.y - header);
+        peer_in(row, cx).filter(|_| at.y < area.bottom()).map(PaneRequest::SelectPeer)
     }
-    let area = area(pane, detail);
-    let left = Rect { y: area.bottom(), height: pane.height - area.height, ..pane };
-    if left.height > 2 {
-        disconnected::draw(pen, Rect { y: left.y + 1, height: left.height - 1, ..left }, detail);
+
+    fn page(&self, area: Rect) -> usize {
+        height(area)
     }
-    let has_keys = model.pane == Focus::Detail && model.tab == Tab::Peers;
-    let chosen = model.peer_row(detail);
-    let rows = height(area);
-    let top = first_visible(model.peers_top, chosen, rows, model.peers.len());
-    let shown = model.peers.iter().skip(top).take(rows).filter_map(|at| detail.peers.get(*at));
-    let chosen = if has_keys { chosen.and_then(|row| row.checked_sub(top)) } else { None };
-    table(pen, area, model, shown, chosen);
-    let header = u16::from(has_header(area));
-    let body = Rect { y: area.y + header, height: area.height - header, ..area };
-    pen.scrollbar(body, top, model.peers.len());
+
+    fn render(&self, pane: Rect, buf: &mut Buffer, cx: &PaneContext<'_>) {
+        let (state, detail, theme) = (cx.state, cx.detail, &cx.state.theme);
+        if let Some(open) = state.panes.open.filter(|_| state.shows_peer_detail()) {
+            return peer_detail::draw(pane, buf, state, open, detail);
+        }
+        if detail.peers.is_empty() {
+            return disconnected::draw_empty(pane, buf, theme, cx.torrent, detail);
+        }
+        let area = area(pane, detail);
+        let left = Rect { y: area.bottom(), height: pane.height - area.height, ..pane };
+        if left.height > 2 {
+            disconnected::draw(Rect { y: left.y + 1, height: left.height - 1, ..left }, buf, theme, detail);
+        }
+        let chosen = state.peer_row(detail);
+        let top = first_visible(state.peers_top, chosen, height(area), state.peers.len());
+        let has_keys = state.pane == Focus::Detail && state.tab == Tab::Peers;
+        table(area, buf, state, detail, top..state.peers.len(), chosen.filter(|_| has_keys));
+    }
+}
+
+/// Returns the key of the peer in a row.
+fn peer_in(row: usize, cx: &PaneContext<'_>) -> Option<u64> {
+    cx.state.peers.get(row).and_then(|at| cx.detail.peers.get(*at)).map(|peer| peer.key)
 }
 
 /// Draws the peers with the highest rates, while another tab is active.
-pub fn busiest(pen: &mut Painter<'_>, area: Rect, model: &AppState, detail: &Detail) {
-    let mut area = area;
+pub fn busiest(mut area: Rect, buf: &mut Buffer, model: &AppState, detail: &Detail) {
+    let mut pen = Painter { buf, theme: &model.theme };
     if area.height >= 5 {
         pen.rule(area, "peers", model.theme.dim);
         area.y += 1;
@@ -180,69 +146,49 @@ pub fn busiest(pen: &mut Painter<'_>, area: Rect, model: &AppState, detail: &Det
         pen.put(area.x + MARGIN, area.y, area.width.saturating_sub(MARGIN + 1), &text, model.theme.dim);
         return;
     }
-    let shown = model.peers.iter().take(height(area)).filter_map(|at| detail.peers.get(*at));
-    table(pen, area, model, shown, None);
+    let most = model.peers.len().min(height(area));
+    table(area, buf, model, detail, 0..most, None);
 }
 
-fn table<'a>(
-    pen: &mut Painter<'_>,
-    area: Rect,
-    model: &AppState,
-    shown: impl Iterator<Item = &'a PeerRow>,
-    chosen: Option<usize>,
-) {
-    let slots = slots(area);
-    let mut y = area.y;
-    if has_header(area) {
-        for slot in &slots {
-            let sorted = slot.key.sort() == Some(model.peer_sort);
-            let mark = sorted.then_some(model.theme.glyphs.sorted[usize::from(model.peer_reverse)]);
-            pen.title(slot, y, mark, if sorted { model.theme.text } else { model.theme.dim });
-        }
-        y += 1;
-    }
-    for (line, peer) in shown.enumerate() {
-        if chosen == Some(line) {
-            pen.restyle(Rect::new(area.x, y, area.width, 1), model.theme.chosen);
-            pen.put(area.x + 1, y, 1, ">", model.theme.accent);
-        }
-        for slot in &slots {
-            field(pen, slot, y, peer);
-        }
-        y += 1;
-    }
-}
-
-fn field(pen: &mut Painter<'_>, slot: &ColumnRect<Col>, y: u16, peer: &PeerRow) {
-    let theme = *pen.theme;
-    let right = slot.x + slot.width;
-    let busy = peer.down + peer.up > 0;
-    let (text, style) = match slot.key {
-        Col::Address => (short_address(peer, slot.width, theme.glyphs.cut), if busy { theme.text } else { theme.dim }),
-        Col::Client => (short_client(&peer.client, slot.width), if busy { theme.text } else { theme.dim }),
-        Col::Flags => (peer.flags.clone(), if peer.snubbed { theme.warn } else { theme.dim }),
-        Col::Done => {
-            let whole = peer.done >= 1.0;
-            let share = (f64::from(peer.done).clamp(0.0, 1.0) * 100_000.0) as u64;
-            (crate::ui::text::format::percent(share, 100_000), if whole { theme.text } else { theme.dim })
-        }
-        Col::Down => return pen.put_rate(right, y, slot.width, peer.down, theme.down),
-        Col::Up => return pen.put_rate(right, y, slot.width, peer.up, theme.up),
-        Col::Requests => {
-            let none = peer.requests_out + peer.requests_in == 0;
-            let text = if none { "-".into() } else { format!("{}/{}", peer.requests_out, peer.requests_in) };
-            (text, if none { theme.faint } else { theme.dim })
-        }
-        Col::Source => (peer.source.word().into(), theme.dim),
-        Col::Gives => way(pen, peer.am_interested, peer.peer_choking, slot.width),
-        Col::Gets => way(pen, peer.peer_interested, peer.am_choking, slot.width),
-        Col::Received => return pen.put_number(right, y, slot.width, &nothing(peer.downloaded), theme.dim),
-        Col::Sent => return pen.put_number(right, y, slot.width, &nothing(peer.uploaded), theme.dim),
-        Col::Age => (time(peer.age), theme.dim),
-        Col::Failed if peer.failed == 0 => ("-".into(), theme.faint),
-        Col::Failed => (peer.failed.min(999).to_string(), theme.warn),
+/// Draws the table of the peers in `rows`, from the first of them on.
+fn table(area: Rect, buf: &mut Buffer, model: &AppState, detail: &Detail, rows: Range<usize>, chosen: Option<usize>) {
+    let theme = &model.theme;
+    let cell = |row: usize, key, width| {
+        let peer = model.peers.get(row).and_then(|at| detail.peers.get(*at));
+        peer.map_or_else(Line::default, |peer| field(key, width, peer, theme))
     };
-    pen.put_side(slot.x, y, slot.width, slot.side, &text, style);
+    DataTable::new(theme, &columns(model, area), rows.end, cell)
+        .titles(has_header(area))
+        .sorted(model.peer_sort, model.peer_reverse)
+        .scrolled(rows.start)
+        .selected(chosen, theme.accent)
+        .render(area, buf);
+}
+
+fn field<'a>(key: Col, width: u16, peer: &'a PeerRow, theme: &Theme) -> Line<'a> {
+    let plain = if peer.down + peer.up > 0 { theme.text } else { theme.dim };
+    match key {
+        Col::Address => text(short_address(peer, width, theme.glyphs.cut), plain),
+        Col::Client => text(labels::client(&peer.client, width), plain),
+        Col::Flags => text(peer.flags.as_str(), if peer.snubbed { theme.warn } else { theme.dim }),
+        Col::Done => {
+            let share = (f64::from(peer.done).clamp(0.0, 1.0) * 100_000.0) as u64;
+            text(percent(share, 100_000), if peer.done >= 1.0 { theme.text } else { theme.dim })
+        }
+        Col::Down => table::rate(peer.down, theme.down, theme),
+        Col::Up => table::rate(peer.up, theme.up, theme),
+        Col::Rate => table::rate(peer.down + peer.up, theme.text, theme),
+        Col::Requests if peer.requests_out + peer.requests_in == 0 => text("-", theme.faint),
+        Col::Requests => text(format!("{}/{}", peer.requests_out, peer.requests_in), theme.dim),
+        Col::Source => text(peer.source.word(), theme.dim),
+        Col::Download => way(peer.am_interested, peer.peer_choking, width, theme),
+        Col::Upload => way(peer.peer_interested, peer.am_choking, width, theme),
+        Col::Received => table::bytes(peer.downloaded, theme.dim, theme),
+        Col::Sent => table::bytes(peer.uploaded, theme.dim, theme),
+        Col::Age => text(time(peer.age), theme.dim),
+        Col::Failed if peer.failed == 0 => text("-", theme.faint),
+        Col::Failed => text(peer.failed.min(999).to_string(), theme.warn),
+    }
 }
 
 /// Returns the address of a peer. In an IPv6 address or web seed host longer than `width` characters, the middle is
@@ -257,67 +203,11 @@ fn short_address(peer: &PeerRow, width: u16, cut: char) -> String {
     format!("{}{cut}{}", &text[..width - 1 - tail], &text[text.len() - tail..])
 }
 
-/// Shortens a client name to `width` cells, first the version, then the name: `Deluge 2.2`, `Transm 4.1.3`.
-#[must_use]
-pub fn short_client(client: &str, width: u16) -> String {
-    let measured = |text: &str| cells(&clean_within(text, false, width));
-    // Some clients separate name and version by a slash, as in HTTP: `libtorrent/2.0.11`.
-    let Some((name, version)) =
-        client.rsplit_once([' ', '/']).filter(|(_, v)| v.starts_with(|c: char| c.is_ascii_digit()))
-    else {
-        return client.to_owned();
-    };
-    let mut shorter = version;
-    loop {
-        if measured(name) + 1 + measured(shorter) <= width {
-            return format!("{name} {shorter}");
-        }
-        match shorter.rsplit_once('.') {
-            Some((head, _)) => shorter = head,
-            None => break,
-        }
-    }
-    let room = width.saturating_sub(measured(version) + 1);
-    if room >= 4 {
-        let name = clean_within(name, false, room);
-        return format!("{} {version}", prefix(&name, room).0.trim_end());
-    }
-    // A complete name is more useful than a name that is cut before its version.
-    if measured(name) <= width { name.to_owned() } else { client.to_owned() }
-}
-
-fn nothing(bytes: u64) -> String {
-    if bytes == 0 { "-".into() } else { size(bytes) }
-}
-
 /// Formats one direction of a connection: interested or not, choked or not.
-fn way(pen: &Painter<'_>, wants: bool, choked: bool, width: u16) -> (String, ratatui::style::Style) {
+fn way(wants: bool, choked: bool, width: u16, theme: &Theme) -> Line<'static> {
     match (wants, choked) {
-        (true, false) => ("yes".into(), pen.theme.text),
-        (true, true) => (if width < 6 { "choke" } else { "choked" }.into(), pen.theme.dim),
-        (false, _) => ("-".into(), pen.theme.faint),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::short_client;
-
-    #[test]
-    fn a_client_keeps_what_tells_it_from_others() {
-        let table = [
-            ("qBittorrent 5.2.3", 17, "qBittorrent 5.2.3"),
-            ("Transmission 4.1.3", 12, "Transm 4.1.3"),
-            ("Deluge 2.2.0", 11, "Deluge 2.2"),
-            ("libtorrent 2.0.11", 12, "libtorrent 2"),
-            ("libtorrent 2.0.11", 10, "libtorrent"),
-            ("libtorrent/2.0.11.0", 10, "libtorrent"),
-            ("libtorrent/2.0.11.0", 17, "libtorrent 2.0.11"),
-            ("Unknown", 4, "Unknown"),
-            ("a-program-without-version 9", 3, "a-program-without-version 9"),
-        ];
-        for (client, width, shown) in table {
-            assert_eq!(short_client(client, width), shown);
-        }
+        (true, false) => text("yes", theme.text),
+        (true, true) => text(if width < 6 { "choke" } else { "choked" }, theme.dim),
+        (false, _) => text("-", theme.faint),
     }
 }

@@ -1,163 +1,17 @@
-//! The pieces tab and the piece strip: have, requested and missing pieces, and their availability.
-//!
-//! With colors, a terminal cell shows two runs of pieces: side by side in the strip, one above the other in the map.
-//! Without colors, it shows one run as a shade character. For very many pieces, a cell shows eight runs as braille
-//! dots.
+//! The pieces tab and the piece strip: the map, its caption and legend, and a ruler of the files below it.
 
-use ratatui::layout::Rect;
-use ratatui::style::{Modifier, Style};
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::widgets::Widget;
 
 use crate::api::{Detail, PieceMapCell, State, TorrentView};
+use crate::ui::panes::pane::{Pane, PaneContext, PaneRequest};
+use crate::ui::panes::piece_detail;
 use crate::ui::state::app::AppState;
 use crate::ui::text::format::{cells, counted, grouped, percent};
 use crate::ui::theme::style::PieceShade;
 use crate::ui::widgets::painter::Painter;
-use crate::ui::widgets::piece_map;
-use crate::ui::widgets::piece_map::{Mode, PieceGrid};
-
-/// Folds the map into `count` runs, or fewer if the map has few cells.
-#[must_use]
-pub fn shades(map: &[PieceMapCell], count: usize) -> Vec<PieceShade> {
-    (0..count)
-        .filter_map(|at| {
-            let from = at * map.len() / count;
-            let to = ((at + 1) * map.len() / count).max(from + 1);
-            map.get(from..to).map(shade)
-        })
-        .collect()
-}
-
-fn shade(run: &[PieceMapCell]) -> PieceShade {
-    let sum = |of: fn(&PieceMapCell) -> u16| run.iter().map(|cell| u32::from(of(cell))).sum::<u32>();
-    let (pieces, have, active) = (sum(|c| c.pieces), sum(|c| c.have), sum(|c| c.active));
-    if have >= pieces {
-        return PieceShade::Have;
-    }
-    if active > 0 {
-        return PieceShade::Active;
-    }
-    if have > 0 {
-        return PieceShade::Part(((have * 3).div_ceil(pieces)).clamp(1, 3) as u8);
-    }
-    let rarest = run.iter().filter(|cell| cell.have < cell.pieces).map(|cell| cell.rarest).min().unwrap_or(0);
-    PieceShade::Missing(match rarest {
-        0 => 0,
-        1 => 1,
-        2..5 => 2,
-        _ => 3,
-    })
-}
-
-/// Draws the map in one line: two runs side by side in a cell, or one run without colors.
-pub fn line(pen: &mut Painter<'_>, area: Rect, map: &[PieceMapCell]) {
-    let coloured = pen.theme.coloured() && !pen.theme.ascii;
-    let per_cell = if coloured { 2 } else { 1 };
-    let count = usize::from(area.width) * per_cell;
-    if map.is_empty() || count == 0 || area.height == 0 {
-        return;
-    }
-    let shades = shades(map, count);
-    for (x, pair) in (area.x..).zip(shades.chunks(per_cell)) {
-        if coloured {
-            let (left, right) = (pen.theme.piece(pair[0]), pen.theme.piece(*pair.last().unwrap_or(&pair[0])));
-            let c = if left == right { '█' } else { '▌' };
-            pen.fill(x, area.y, 1, c, Style::new().fg(left).bg(right));
-        } else {
-            let style = plain_style(pen, pair[0]);
-            pen.fill(x, area.y, 1, pen.theme.piece_char(pair[0]), style);
-        }
-    }
-}
-
-fn plain_style(pen: &Painter<'_>, shade: PieceShade) -> Style {
-    match shade {
-        PieceShade::Missing(_) => pen.theme.dim,
-        PieceShade::Active => pen.theme.warn,
-        _ => pen.theme.text,
-    }
-}
-
-/// Draws the map in several lines; each line continues the one above.
-fn lines(pen: &mut Painter<'_>, area: Rect, map: &[PieceMapCell]) {
-    let rows = usize::from(area.height);
-    for row in 0..rows {
-        let part = &map[row * map.len() / rows..(row + 1) * map.len() / rows];
-        line(pen, Rect { y: area.y + row as u16, height: 1, ..area }, part);
-    }
-}
-
-/// Draws the map of the pieces tab as a grid of slots, with the cursor.
-fn grid(pen: &mut Painter<'_>, shape: &PieceGrid, map: &[PieceMapCell], cursor: Option<u32>) {
-    let theme = *pen.theme;
-    let chosen = cursor.map(|piece| shape.slot_of(piece));
-    let folded: Vec<PieceShade> = (0..shape.slots).map(|slot| shade(&map[shape.cells(slot)])).collect();
-    let of = |slot: Option<usize>| slot.and_then(|slot| folded.get(slot).copied());
-    for down in 0..shape.area.height {
-        for across in 0..shape.area.width {
-            let (x, y) = (shape.area.x + across, shape.area.y + down);
-            let mut slots = [None; 8];
-            for (at, slot) in shape.slots_at(across, down).enumerate().take(8) {
-                slots[at] = slot;
-            }
-            let Some(first) = of(slots[0]) else { continue };
-            let here = chosen.is_some() && slots.contains(&chosen);
-            match shape.mode {
-                Mode::Half => {
-                    let color = |slot: Option<usize>| match of(slot) {
-                        Some(_) if slot == chosen => Some(theme.cursor()),
-                        Some(shade) => Some(theme.piece(shade)),
-                        None => None,
-                    };
-                    let (above, below) = (color(slots[0]), color(slots[1]));
-                    let c = if above == below { '█' } else { '▀' };
-                    let style = above.map_or_else(Style::new, |color| Style::new().fg(color));
-                    pen.fill(x, y, 1, c, below.map_or(style, |color| style.bg(color)));
-                }
-                Mode::Braille => {
-                    let (c, shade) = dots(slots.map(of));
-                    let style = match (theme.coloured(), shade) {
-                        (true, shade) => Style::new()
-                            .fg(theme.piece(shade))
-                            .bg(theme.piece(PieceShade::Missing(if shade == PieceShade::Missing(0) { 0 } else { 2 }))),
-                        (false, shade) => plain_style(pen, shade),
-                    };
-                    pen.fill(x, y, 1, c, if here { style.add_modifier(Modifier::REVERSED) } else { style });
-                }
-                Mode::Char => {
-                    let style = plain_style(pen, first);
-                    let style = if here { style.add_modifier(Modifier::REVERSED) } else { style };
-                    pen.fill(x, y, 1, theme.piece_char(first), style);
-                }
-            }
-        }
-    }
-}
-
-/// Returns eight runs as a braille character, with dots for have and active runs, and the shade that needs most
-/// attention.
-fn dots(shades: [Option<PieceShade>; 8]) -> (char, PieceShade) {
-    const BITS: [u32; 8] = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];
-    let mut bits = 0;
-    let mut lacking = false;
-    let mut active = false;
-    for (shade, bit) in shades.into_iter().zip(BITS) {
-        match shade {
-            Some(PieceShade::Have | PieceShade::Part(_)) => bits |= bit,
-            Some(PieceShade::Active) => {
-                bits |= bit;
-                active = true;
-            }
-            Some(PieceShade::Missing(0)) => lacking = true,
-            Some(PieceShade::Missing(_)) | None => {}
-        }
-    }
-    let shade = match (active, lacking) {
-        (true, _) => PieceShade::Active,
-        (_, true) => PieceShade::Missing(0),
-        _ => PieceShade::Have,
-    };
-    (char::from_u32(0x2800 + bits).unwrap_or(' '), shade)
-}
+use crate::ui::widgets::piece_map::{self, PieceGrid, PieceMap, PieceStrip};
 
 /// Returns the caption of the strip.
 fn caption(width: u16, view: &TorrentView, detail: Option<&Detail>) -> String {
@@ -202,7 +56,7 @@ pub fn strip(pen: &mut Painter<'_>, area: Rect, model: &AppState, view: &Torrent
     if area.is_empty() {
         return;
     }
-    let theme = *pen.theme;
+    let theme = pen.theme;
     let words = caption(area.width, view, detail);
     let style = if detail.is_some_and(|d| d.missing > 0) && view.have < view.pieces { theme.warn } else { theme.dim };
     let (rows, y) = strip_parts(area, &words);
@@ -217,7 +71,7 @@ pub fn strip(pen: &mut Painter<'_>, area: Rect, model: &AppState, view: &Torrent
         Some(detail) if rows.height >= 6 && detail.files.len() > 1 && !detail.cells.is_empty() => {
             ruled(pen, rows, model, detail);
         }
-        Some(detail) if !detail.cells.is_empty() => lines(pen, rows, &detail.cells),
+        Some(detail) if !detail.cells.is_empty() => PieceStrip { map: &detail.cells, theme }.render(rows, pen.buf),
         // The detail has not arrived yet: draws the share of verified pieces.
         _ => {
             let whole = PieceMapCell { pieces: 1, have: 1, ..PieceMapCell::default() };
@@ -225,7 +79,7 @@ pub fn strip(pen: &mut Painter<'_>, area: Rect, model: &AppState, view: &Torrent
             let count = usize::from(rows.width) * usize::from(rows.height) * 2;
             let have = (u64::from(view.have) * count as u64 / u64::from(view.pieces.max(1))) as usize;
             let cells: Vec<PieceMapCell> = (0..count).map(|at| if at < have { whole } else { none }).collect();
-            lines(pen, rows, &cells);
+            PieceStrip { map: &cells, theme }.render(rows, pen.buf);
         }
     }
 }
@@ -301,24 +155,52 @@ fn parts(area: Rect, ruled: bool) -> Parts {
 }
 
 /// Returns the grid of the map in the pieces tab.
-#[must_use]
-pub fn shape(area: Rect, model: &AppState, detail: &Detail) -> Option<PieceGrid> {
-    PieceGrid::of(parts(area, detail.files.len() > 1).map, &model.theme, &detail.cells)
+fn shape(area: Rect, cx: &PaneContext<'_>) -> Option<PieceGrid> {
+    PieceGrid::of(parts(area, cx.detail.files.len() > 1).map, &cx.state.theme, &cx.detail.cells)
 }
 
-/// Draws the pieces tab: a file ruler below the strip, the map, the details of the piece under the cursor, a caption.
-pub fn draw(pen: &mut Painter<'_>, area: Rect, strip: Rect, model: &AppState, view: &TorrentView, detail: &Detail) {
-    if area.height < 1 || area.width < 20 {
+/// The pieces tab: a file ruler below the strip, the map, the details of the piece under the cursor, a caption.
+pub struct PiecesPane;
+
+impl Pane for PiecesPane {
+    fn rows(&self, area: Rect, cx: &PaneContext<'_>) -> usize {
+        shape(area, cx).map_or(0, |shape| shape.slots.div_ceil(shape.per_row.max(1)))
+    }
+
+    fn move_by(&self, rows: i64, area: Rect, cx: &PaneContext<'_>) -> Option<PaneRequest> {
+        let (shape, piece) = (shape(area, cx)?, cx.state.panes.piece?);
+        Some(PaneRequest::SelectPiece(piece_map::by_rows(&shape, piece, rows, cx.torrent.pieces)))
+    }
+
+    fn click(&self, at: Position, area: Rect, cx: &PaneContext<'_>) -> Option<PaneRequest> {
+        let piece = shape(area, cx)?.piece_at(at.x, at.y)?;
+        Some(PaneRequest::SelectPiece(piece.min(cx.torrent.pieces.saturating_sub(1))))
+    }
+
+    fn wheel_rows(&self) -> i64 {
+        1
+    }
+
+    fn render(&self, area: Rect, buf: &mut Buffer, cx: &PaneContext<'_>) {
+        let mut pen = Painter { buf, theme: &cx.state.theme };
+        draw(&mut pen, area, cx.regions.strip, cx.state, cx.torrent, cx.detail);
+    }
+}
+
+fn draw(pen: &mut Painter<'_>, area: Rect, strip: Rect, model: &AppState, view: &TorrentView, detail: &Detail) {
+    if area.width < 20 {
         return;
     }
-    let theme = *pen.theme;
+    let theme = pen.theme;
     let parts = parts(area, detail.files.len() > 1);
     if !parts.ruler.is_empty() {
         let (rows, _) = strip_parts(strip, &caption(strip.width, view, Some(detail)));
         ruler(pen, Rect { x: rows.x, width: rows.width, ..parts.ruler }, (0.0, 1.0), model, detail);
     }
-    match PieceGrid::of(parts.map, &theme, &detail.cells) {
-        Some(shape) => grid(pen, &shape, &detail.cells, model.panes.piece),
+    match PieceGrid::of(parts.map, theme, &detail.cells) {
+        Some(grid) => {
+            PieceMap { grid, map: &detail.cells, cursor: model.panes.piece, theme }.render(parts.map, pen.buf);
+        }
         None => {
             let text = if view.state == State::Metadata { "no piece list yet" } else { "no pieces" };
             pen.put(parts.map.x, parts.map.y, parts.map.width, text, theme.dim);
@@ -337,9 +219,7 @@ pub fn draw(pen: &mut Painter<'_>, area: Rect, strip: Rect, model: &AppState, vi
         let end = pen.put(parts.words.x, y, parts.words.width, words, theme.dim);
         legend(pen, Rect { x: end + 3, width: parts.words.right().saturating_sub(end + 3), ..parts.words });
     }
-    if !parts.piece.is_empty() {
-        piece_map::draw(pen, parts.piece, model, detail, view.pieces);
-    }
+    piece_detail::draw(parts.piece, pen.buf, theme, model.panes.piece, detail, view.pieces);
 }
 
 /// Describes the availability of the rarest missing piece.
@@ -364,7 +244,7 @@ fn ruled(pen: &mut Painter<'_>, area: Rect, model: &AppState, detail: &Detail) {
         let at = Rect { y: area.y + row as u16 * 2, height: 1, ..area };
         let from = row * detail.cells.len() / rows;
         let to = (row + 1) * detail.cells.len() / rows;
-        line(pen, at, &detail.cells[from..to]);
+        PieceStrip { map: &detail.cells[from..to], theme: pen.theme }.render(at, pen.buf);
         let share = (row as f64 / rows as f64, (row + 1) as f64 / rows as f64);
         ruler(pen, Rect { y: at.y + 1, ..at }, share, model, detail);
     }
@@ -372,8 +252,8 @@ fn ruled(pen: &mut Painter<'_>, area: Rect, model: &AppState, detail: &Detail) {
 
 /// Draws a ruler with file ends and, if they fit, file names, for the fraction `share` of all bytes.
 fn ruler(pen: &mut Painter<'_>, area: Rect, share: (f64, f64), model: &AppState, detail: &Detail) {
-    let theme = *pen.theme;
-    pen.fill(area.x, area.y, area.width, theme.glyphs.rule, theme.faint);
+    let theme = pen.theme;
+    pen.rule(area, "", theme.faint);
     let size = model.panes.tree.size();
     let cell_of = |bytes: u64| {
         let part = (bytes as f64 / size.max(1) as f64 - share.0) / (share.1 - share.0);
@@ -400,27 +280,5 @@ fn ruler(pen: &mut Painter<'_>, area: Rect, share: (f64, f64), model: &AppState,
         let end = pen.put(area.x + left + 1, area.y, width, name, theme.dim);
         pen.fill(area.x + left, area.y, 1, ' ', theme.dim);
         pen.fill(end, area.y, 1, ' ', theme.dim);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn cell(pieces: u16, have: u16, active: u16, rarest: u16) -> PieceMapCell {
-        PieceMapCell { pieces, have, active, rarest }
-    }
-
-    #[test]
-    fn runs_fold_into_the_cells_there_are() {
-        let cells = [cell(1, 1, 0, 0), cell(1, 0, 0, 3), cell(1, 0, 1, 2), cell(1, 0, 0, 0)];
-        let all = [PieceShade::Have, PieceShade::Missing(2), PieceShade::Active, PieceShade::Missing(0)];
-        assert_eq!(shades(&cells, 4), all);
-        assert_eq!(shades(&cells, 2), [PieceShade::Part(2), PieceShade::Active]);
-        assert_eq!(shades(&cells, 8).len(), 8);
-        assert_eq!(shades(&cells, 8)[0..2], [PieceShade::Have, PieceShade::Have]);
-        assert_eq!(shades(&cells, 1), [PieceShade::Active]);
-        assert!(shades(&[], 3).is_empty());
-        assert_eq!(shades(&[cell(100, 99, 0, 9)], 1), [PieceShade::Part(3)], "nearly all is not all");
     }
 }

@@ -1,15 +1,21 @@
 //! The trackers tab: status, peer counts and next announce of each tracker; below, the other peer sources (DHT, PEX,
 //! LSD).
 
-use ratatui::layout::Rect;
+use std::borrow::Cow;
+use std::time::Duration;
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+use ratatui::text::Line;
+use ratatui::widgets::{Paragraph, Widget};
 
 use crate::api::{Detail, SourceRow, TrackerRow};
-use crate::ui::keys::context::Tab;
-use crate::ui::panes::disconnected::source_label;
-use crate::ui::state::app::AppState;
-use crate::ui::text::format::{grouped, time};
-use crate::ui::widgets::painter::{Column, ColumnRect, Painter, Side, layout_columns};
-use crate::ui::widgets::tab_bar::list;
+use crate::ui::panes::pane::{Pane, PaneContext, PaneRequest, clicked_row};
+use crate::ui::text::format::{cells, grouped, time, wrap};
+use crate::ui::text::labels;
+use crate::ui::theme::style::Theme;
+use crate::ui::widgets::painter::{Painter, fit};
+use crate::ui::widgets::table::{Column, Columns, DataTable, MARGIN, or_faint};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Col {
@@ -24,24 +30,20 @@ enum Col {
     Next,
 }
 
-const fn column(key: Col, title: &'static str, width: u16, side: Side, rank: u8) -> Column<Col> {
-    Column { key, title, width, side, rank }
-}
-
-fn slots(area: Rect) -> Vec<ColumnRect<Col>> {
+fn columns(area: Rect) -> Columns<Col> {
+    let message = if area.width >= 120 { 28 } else { 14 };
     let columns = [
-        column(Col::Tier, "Tier", 4, Side::Right, 6),
-        column(Col::Address, "Tracker", (area.width * 2 / 5).min(56), Side::Left, 1),
-        column(Col::Says, "Message", 0, Side::Left, 0),
-        column(Col::Seeds, "Seeds", 6, Side::Right, 4),
-        column(Col::Leechers, "Leech", 6, Side::Right, 5),
-        column(Col::Completed, "Done", 6, Side::Right, 8),
-        column(Col::Peers, "Peers", 5, Side::Right, 3),
-        column(Col::Last, "Last", 5, Side::Right, 7),
-        column(Col::Next, "Next", 5, Side::Right, 2),
+        Column::right(Col::Tier, "Tier", 4, 6),
+        Column::left(Col::Address, "Tracker", (area.width * 2 / 5).min(56), 1),
+        Column::left(Col::Says, "Message", message, 0).up_to(120),
+        Column::right(Col::Seeds, "Seeds", 6, 4),
+        Column::right(Col::Leechers, "Leech", 6, 5),
+        Column::right(Col::Completed, "Done", 6, 8),
+        Column::right(Col::Peers, "Peers", 5, 3),
+        Column::right(Col::Last, "Last", 5, 7),
+        Column::right(Col::Next, "Next", 5, 2),
     ];
-    let least = if area.width >= 120 { 28 } else { 14 };
-    layout_columns(&columns, area.x + 3, area.width.saturating_sub(5), least, 120)
+    Columns::place(columns, area)
 }
 
 /// Returns the peer sources other than trackers that have a status.
@@ -55,90 +57,110 @@ pub fn len(detail: &Detail) -> usize {
     detail.trackers.len() + asked(detail).count()
 }
 
-/// Draws the trackers tab.
-pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState, detail: &Detail) {
-    let theme = *pen.theme;
-    if area.is_empty() {
-        return;
-    }
-    let slots = slots(area);
-    for slot in &slots {
-        pen.title(slot, area.y, None, theme.dim);
-    }
-    let mut body = Rect { y: area.y + 1, height: area.height - 1, ..area };
-    if detail.trackers.is_empty() && !body.is_empty() {
-        pen.put(body.x + 3, body.y, body.width - 4, "this torrent has no trackers", theme.dim);
-        body = Rect { y: body.y + 1, height: body.height - 1, ..body };
-    }
-    let count = len(detail);
-    if count == 0 {
-        return;
-    }
-    // A truncated message is shown in full below the list, if there is room.
-    let room = slots.iter().find(|slot| slot.key == Col::Says).map_or(0, |slot| slot.width);
-    let (name, says) = named(detail, model.cursor[Tab::Trackers as usize].min(count - 1)).unwrap_or_default();
-    if usize::from(body.height) > count + 1
-        && crate::ui::text::format::cells(says) > room
-        && model.pane == crate::ui::state::app::Focus::Detail
-    {
-        let lines = crate::ui::text::format::wrap(&format!("{name}: {says}"), area.width.saturating_sub(6));
-        let room = usize::from(body.height) - count - 1;
-        let lines: Vec<_> = lines.into_iter().take(room.min(4)).collect();
-        body.height -= lines.len() as u16;
-        for (y, line) in (body.bottom()..).zip(&lines) {
-            pen.put(area.x + 3, y, area.width - 4, line, theme.dim);
-        }
-    }
-    list(pen, body, model, count, |pen, at, y| match detail.trackers.get(at) {
-        Some(row) => slots.iter().for_each(|slot| field(pen, slot, y, row)),
-        None => {
-            if let Some(row) = asked(detail).nth(at - detail.trackers.len()) {
-                slots.iter().for_each(|slot| source_field(pen, slot, y, row));
-            }
-        }
-    });
-}
+/// The trackers tab.
+pub struct TrackersPane;
 
-/// Returns the name and status text of a row.
-fn named(detail: &Detail, at: usize) -> Option<(&str, &str)> {
-    match detail.trackers.get(at) {
-        Some(row) => Some((&row.url, &row.status)),
-        None => {
-            asked(detail).nth(at - detail.trackers.len()).map(|row| (source_label(row.source), row.status.as_str()))
+impl Pane for TrackersPane {
+    fn rows(&self, _area: Rect, cx: &PaneContext<'_>) -> usize {
+        len(cx.detail)
+    }
+
+    fn click(&self, at: Position, area: Rect, cx: &PaneContext<'_>) -> Option<PaneRequest> {
+        let count = len(cx.detail);
+        clicked_row(at, area, count, cx).filter(|row| *row < count).map(PaneRequest::SelectRow)
+    }
+
+    fn render(&self, area: Rect, buf: &mut Buffer, cx: &PaneContext<'_>) {
+        let (theme, detail) = (&cx.state.theme, cx.detail);
+        let columns = columns(area);
+        let count = len(detail);
+        let cell = |row: usize, key, _| match row_of(detail, row) {
+            Some(TableRow::Tracker(row)) => tracker_cell(key, row, theme),
+            Some(TableRow::Source(row)) => source_cell(key, row, theme),
+            None => Line::default(),
+        };
+        let mut body = Rect { y: area.y + 1, height: area.height - 1, ..area };
+        DataTable::new(theme, &columns, 0, cell).render(Rect { height: 1, ..area }, buf);
+        if detail.trackers.is_empty() && !body.is_empty() {
+            let mut pen = Painter { buf, theme };
+            pen.put(body.x + MARGIN, body.y, body.width - 4, "this torrent has no trackers", theme.dim);
+            body = Rect { y: body.y + 1, height: body.height - 1, ..body };
         }
+        if let Some(row) = cx.focused_row(count) {
+            body.height -= full_message(body, buf, &columns, row, cx);
+        }
+        DataTable::new(theme, &columns, count, cell)
+            .titles(false)
+            .scrolled(cx.top(body.height, count))
+            .selected(cx.focused_row(count), theme.accent)
+            .render(body, buf);
     }
 }
 
-fn source_field(pen: &mut Painter<'_>, slot: &ColumnRect<Col>, y: u16, row: &SourceRow) {
-    let theme = *pen.theme;
-    let moment = |t: Option<std::time::Duration>| t.map_or_else(|| "-".to_owned(), time);
-    let (text, style) = match slot.key {
-        Col::Tier | Col::Seeds | Col::Leechers | Col::Completed => ("-".to_owned(), theme.dim),
-        Col::Address => (source_label(row.source).to_owned(), theme.text),
-        Col::Says => (row.status.clone(), theme.text),
-        Col::Peers => (grouped(u64::from(row.known)), theme.text),
-        Col::Last => (moment(row.last), theme.dim),
-        Col::Next => (moment(row.next), theme.dim),
+/// Draws a message that its column cuts in full below the list, if there is room. Returns the number of lines used.
+fn full_message(area: Rect, buf: &mut Buffer, columns: &Columns<Col>, row: usize, cx: &PaneContext<'_>) -> u16 {
+    let count = len(cx.detail);
+    let (name, says) = match row_of(cx.detail, row) {
+        Some(TableRow::Tracker(row)) => (row.url.as_str(), row.status.as_str()),
+        Some(TableRow::Source(row)) => (labels::source(row.source), row.status.as_str()),
+        None => return 0,
     };
-    let style = if text == "-" { theme.faint } else { style };
-    pen.put_side(slot.x, y, slot.width, slot.side, &text, style);
+    let width = columns.iter().find(|placed| placed.column.key == Col::Says).map_or(0, |placed| placed.width);
+    let room = usize::from(area.height).saturating_sub(count + 1);
+    if room == 0 || cells(says) <= width {
+        return 0;
+    }
+    let mut lines = wrap(&format!("{name}: {says}"), area.width.saturating_sub(6));
+    lines.truncate(room.min(4));
+    let height = lines.len() as u16;
+    let below = Rect { x: area.x + MARGIN, y: area.bottom() - height, width: area.width.saturating_sub(4), height };
+    let lines: Vec<Line<'_>> =
+        lines.into_iter().map(|line| fit(Line::from(line), below.width, &cx.state.theme)).collect();
+    Paragraph::new(lines).style(cx.state.theme.dim).render(below, buf);
+    height
 }
 
-fn field(pen: &mut Painter<'_>, slot: &ColumnRect<Col>, y: u16, row: &TrackerRow) {
-    let theme = *pen.theme;
+/// A row of the table.
+enum TableRow<'a> {
+    Tracker(&'a TrackerRow),
+    Source(&'a SourceRow),
+}
+
+fn row_of(detail: &Detail, row: usize) -> Option<TableRow<'_>> {
+    match detail.trackers.get(row) {
+        Some(row) => Some(TableRow::Tracker(row)),
+        None => asked(detail).nth(row - detail.trackers.len()).map(TableRow::Source),
+    }
+}
+
+fn source_cell<'a>(key: Col, row: &'a SourceRow, theme: &Theme) -> Line<'a> {
+    let (text, style): (Cow<'a, str>, _) = match key {
+        Col::Tier | Col::Seeds | Col::Leechers | Col::Completed => ("-".into(), theme.dim),
+        Col::Address => (labels::source(row.source).into(), theme.text),
+        Col::Says => (row.status.as_str().into(), theme.text),
+        Col::Peers => (grouped(u64::from(row.known)).into(), theme.text),
+        Col::Last => (moment(row.last).into(), theme.dim),
+        Col::Next => (moment(row.next).into(), theme.dim),
+    };
+    or_faint(text, style, theme)
+}
+
+fn tracker_cell<'a>(key: Col, row: &'a TrackerRow, theme: &Theme) -> Line<'a> {
     let number = |n: Option<u32>| n.map_or_else(|| "-".to_owned(), |n| grouped(u64::from(n)));
-    let moment = |t: Option<std::time::Duration>| t.map_or_else(|| "-".to_owned(), time);
-    let (text, style) = match slot.key {
-        Col::Tier => ((row.tier + 1).to_string(), theme.dim),
-        Col::Address => (row.url.clone(), theme.text),
-        Col::Says => (row.status.clone(), if row.failed { theme.bad } else { theme.text }),
-        Col::Seeds => (number(row.seeds), theme.text),
-        Col::Leechers => (number(row.leechers), theme.text),
-        Col::Completed => (number(row.completed), theme.dim),
-        Col::Peers => (number(row.peers), theme.text),
-        Col::Last => (moment(row.last), theme.dim),
-        Col::Next => (moment(row.next), theme.dim),
+    let (text, style): (Cow<'a, str>, _) = match key {
+        Col::Tier => ((row.tier + 1).to_string().into(), theme.dim),
+        Col::Address => (row.url.as_str().into(), theme.text),
+        Col::Says => (row.status.as_str().into(), if row.failed { theme.bad } else { theme.text }),
+        Col::Seeds => (number(row.seeds).into(), theme.text),
+        Col::Leechers => (number(row.leechers).into(), theme.text),
+        Col::Completed => (number(row.completed).into(), theme.dim),
+        Col::Peers => (number(row.peers).into(), theme.text),
+        Col::Last => (moment(row.last).into(), theme.dim),
+        Col::Next => (moment(row.next).into(), theme.dim),
     };
-    let style = if text == "-" { theme.faint } else { style };
-    pen.put_side(slot.x, y, slot.width, slot.side, &text, style);
+    or_faint(text, style, theme)
+}
+
+fn moment(time_left: Option<Duration>) -> String {
+    time_left.map_or_else(|| "-".to_owned(), time)
 }

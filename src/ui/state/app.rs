@@ -11,6 +11,7 @@ use crate::ui::keys::action::{Action, TorrentAction};
 use crate::ui::keys::context::{KeyContext, Tab};
 use crate::ui::keys::key::Key;
 use crate::ui::keys::keymap::Keymap;
+use crate::ui::state::columns::{PeerColumn, TorrentColumn};
 use crate::ui::state::detail::DetailState;
 use crate::ui::state::rate_history::RateHistory;
 use crate::ui::state::settings::UiSettings;
@@ -70,51 +71,6 @@ pub enum Focus {
     Detail,
 }
 
-/// Sort order of the torrent list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Sort {
-    /// Queue order.
-    #[default]
-    Added,
-    Name,
-    Size,
-    Done,
-    Down,
-    Up,
-    Peers,
-    Eta,
-    State,
-    Ratio,
-    Received,
-    Sent,
-    Active,
-    Rank,
-    DownLimit,
-    UpLimit,
-}
-
-/// Sort order of the peer list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum PeerSort {
-    /// Sum of both rates.
-    #[default]
-    Rate,
-    Down,
-    Up,
-    Done,
-    Client,
-    Address,
-    Age,
-    Flags,
-    Requests,
-    Source,
-    Gives,
-    Gets,
-    Received,
-    Sent,
-    Failed,
-}
-
 /// A sentence shown in the status line for a while.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Notice {
@@ -148,7 +104,7 @@ pub struct AppState {
     /// First visible row.
     pub top: usize,
     /// Sort order of the torrent list.
-    pub sort: Sort,
+    pub sort: TorrentColumn,
     /// Whether that order is reversed.
     pub reverse: bool,
     /// Name filter: a substring.
@@ -168,7 +124,7 @@ pub struct AppState {
     /// The selected peer.
     pub peer: Option<u64>,
     /// Sort order of the peer list.
-    pub peer_sort: PeerSort,
+    pub peer_sort: PeerColumn,
     /// Whether that order is reversed.
     pub peer_reverse: bool,
     /// When both lists were last sorted: not at every snapshot, so that rows stay readable.
@@ -219,7 +175,7 @@ impl AppState {
             rows: Vec::new(),
             row_ids: Vec::new(),
             top: 0,
-            sort: Sort::default(),
+            sort: TorrentColumn::default(),
             reverse: false,
             filter: TextInput::default(),
             filtering: false,
@@ -229,7 +185,7 @@ impl AppState {
             peers: Vec::new(),
             peer_keys: Vec::new(),
             peer: None,
-            peer_sort: PeerSort::default(),
+            peer_sort: PeerColumn::default(),
             peer_reverse: false,
             sorted: Duration::ZERO,
             peers_top: 0,

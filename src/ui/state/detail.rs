@@ -2,9 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::api::{Command, PeerKey, Snapshot, State, TorrentCommand, TorrentId, TorrentView};
-use crate::ui::keys::context::Tab;
-use crate::ui::state::app::{AppState, Focus, find};
+use crate::api::{State, TorrentId, TorrentView};
 use crate::ui::state::privacy::PrivacyMask;
 use crate::ui::state::rate_history::{Span, TorrentRates};
 use crate::ui::widgets::file_tree::Tree;
@@ -84,16 +82,13 @@ pub struct OpenPeer {
 
 /// The last request for details of a peer and a piece sent to the engine.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-struct InspectRequest {
-    id: TorrentId,
-    peer: Option<u64>,
-    piece: Option<u32>,
+pub struct InspectRequest {
+    pub id: TorrentId,
+    pub peer: Option<u64>,
+    pub piece: Option<u32>,
     /// When the request was sent.
-    at: std::time::Duration,
+    pub at: std::time::Duration,
 }
-
-/// How long to wait before the request is repeated: the torrent may have been started in the meantime.
-const PATIENCE: std::time::Duration = std::time::Duration::from_secs(3);
 
 /// State of the detail panes.
 #[derive(Clone, Debug, Default)]
@@ -108,7 +103,8 @@ pub struct DetailState {
     pub open: Option<OpenPeer>,
     /// The piece under the cursor of the piece map.
     pub piece: Option<u32>,
-    looked: Option<InspectRequest>,
+    /// The last request for details of a peer and a piece.
+    pub looked: Option<InspectRequest>,
     /// File tree of the selected torrent.
     pub tree: Tree,
     /// Rate history of each active torrent.
@@ -126,45 +122,5 @@ impl DetailState {
     pub fn leave(&mut self) {
         self.open = None;
         self.piece = None;
-    }
-}
-
-/// Restores invariants after every message: marked and open items exist, and the engine knows what is inspected.
-pub fn settle(model: &mut AppState, snapshot: &Snapshot, commands: &mut Vec<Command>) {
-    if !model.panes.marks.is_empty() {
-        model.panes.marks.retain(|id| find(snapshot, *id).is_some());
-    }
-    if let (Some(id), Some(detail)) = (model.selected, model.detail(snapshot)) {
-        let seen = model.tab == Tab::Files;
-        model.panes.tree.refresh(id, &detail.files, seen);
-    }
-    if model.pane == Focus::Detail
-        && model.tab == Tab::Pieces
-        && model.panes.piece.is_none()
-        && let Some(detail) = model.detail(snapshot)
-    {
-        model.panes.piece = crate::ui::widgets::piece_map::first(detail);
-    }
-    request_inspect(model, snapshot, commands);
-}
-
-/// Asks the engine for details of the open peer and the piece under the cursor, if they have changed.
-fn request_inspect(model: &mut AppState, snapshot: &Snapshot, commands: &mut Vec<Command>) {
-    let Some(id) = model.selected else { return };
-    let peer = model.panes.open.filter(|_| model.tab == Tab::Peers).map(|open| open.key);
-    let piece = model.panes.piece.filter(|_| model.tab == Tab::Pieces);
-    let before = model.panes.looked.filter(|looked| looked.id == id);
-    let told = before.map_or((None, None), |looked| (looked.peer, looked.piece));
-    let mut ask = told != (peer, piece);
-    if !ask && let (Some(looked), Some(detail)) = (before, model.detail(snapshot)) {
-        let lacks_peer = peer.is_some_and(|key| {
-            detail.peer.as_ref().is_none_or(|peer| peer.key != key) && detail.peers.iter().any(|row| row.key == key)
-        });
-        let lacks_piece = piece.is_some_and(|at| detail.piece.as_ref().is_none_or(|piece| piece.index != at));
-        ask = (lacks_peer || lacks_piece) && model.clock.saturating_sub(looked.at) >= PATIENCE;
-    }
-    if ask {
-        model.panes.looked = Some(InspectRequest { id, peer, piece, at: model.clock });
-        commands.push(Command::Torrent(id, TorrentCommand::Inspect { peer: peer.map(PeerKey), piece }));
     }
 }

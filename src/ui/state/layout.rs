@@ -1,10 +1,10 @@
-//! Screen layout for every terminal size. Pure arithmetic, used both for drawing and for hit testing.
+//! Screen layout for every terminal size, used both for drawing and for hit testing.
 
-use ratatui::layout::Rect;
+use ratatui::layout::Constraint::{Fill, Length};
+use ratatui::layout::{Constraint, Layout, Rect};
 
-use crate::api::Snapshot;
 use crate::ui::keys::context::Tab;
-use crate::ui::state::app::{AppState, Focus};
+use crate::ui::state::app::Focus;
 
 /// Minimum size (columns, rows) for panes; a smaller terminal shows a single line.
 pub const MIN_SIZE: (u16, u16) = (40, 10);
@@ -73,143 +73,112 @@ impl Default for Regions {
     }
 }
 
-/// Cuts lines off a rectangle, from the top or bottom.
-struct Cutter(Rect);
+/// What the layout depends on, besides the size of the screen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LayoutInput {
+    /// Number of torrents.
+    pub torrents: usize,
+    /// The pane that fills the screen if `zoom` is set.
+    pub focus: Focus,
+    pub tab: Tab,
+    pub zoom: bool,
+}
 
-impl Cutter {
-    fn take(&mut self, height: u16) -> Rect {
-        let height = height.min(self.0.height);
-        let taken = Rect { height, ..self.0 };
-        self.0.y += height;
-        self.0.height -= height;
-        taken
-    }
-
-    fn take_below(&mut self, height: u16) -> Rect {
-        let height = height.min(self.0.height);
-        self.0.height -= height;
-        Rect { y: self.0.y + self.0.height, height, ..self.0 }
-    }
+/// Divides an area into rows.
+fn rows<const N: usize>(area: Rect, heights: [Constraint; N]) -> [Rect; N] {
+    Layout::vertical(heights).areas(area)
 }
 
 /// Computes the regions of a screen of size `area`.
 #[must_use]
-pub fn regions(model: &AppState, snapshot: &Snapshot, area: Rect) -> Regions {
+pub fn regions(area: Rect, input: &LayoutInput) -> Regions {
     let mut r = Regions::default();
     if area.width < MIN_SIZE.0 || area.height < MIN_SIZE.1 {
         r.header = Rect { height: area.height.min(1), ..area };
         return r;
     }
-    let mut rest = Cutter(area);
-    r.header = rest.take(1);
-    r.status = rest.take_below(1);
-    r.welcome = snapshot.torrents.is_empty();
+    let body;
+    [r.header, body, r.status] = rows(area, [Length(1), Fill(1), Length(1)]);
+    r.welcome = input.torrents == 0;
     r.class = match area {
         Rect { width: 160.., height: 36.., .. } => SizeClass::Large,
         Rect { width: 106.., height: 28.., .. } => SizeClass::Medium,
         _ => SizeClass::Small,
     };
-    if r.welcome {
-        r.pane = rest.0;
-        return r;
-    }
-    if model.zoom {
-        zoomed(model, &mut r, rest);
-    } else if r.class == SizeClass::Large {
-        large(model, &mut r, rest.0);
-    } else {
-        stacked(model, snapshot, &mut r, rest);
+    match (r.welcome, input.zoom, input.focus) {
+        (true, ..) => r.pane = body,
+        (false, true, Focus::List) => r.list = body,
+        (false, true, Focus::Detail) => [r.tabs, r.strip, r.pane] = rows(body, [Length(1), Length(1), Fill(1)]),
+        (false, false, _) if r.class == SizeClass::Large => large(input.tab, &mut r, body),
+        (false, false, _) => stacked(input, &mut r, body),
     }
     r
 }
 
-fn zoomed(model: &AppState, r: &mut Regions, mut rest: Cutter) {
-    match model.pane {
-        Focus::List => r.list = rest.0,
-        Focus::Detail => {
-            r.tabs = rest.take(1);
-            r.strip = rest.take(1);
-            r.pane = rest.0;
-        }
-    }
+/// Three columns: list and log, the open tab, graph and numbers.
+fn large(tab: Tab, r: &mut Regions, body: Rect) {
+    let list = (body.width * 31 / 100).clamp(56, 90);
+    let side = (body.width * 9 / 50).clamp(36, 52);
+    let [left, _, middle, _, right] =
+        Layout::horizontal([Length(list), Length(1), Fill(1), Length(1), Length(side)]).areas(body);
+    [r.list, r.log] = rows(left, [Fill(1), Length(body.height * 2 / 5)]);
+    let strip = if tab == Tab::Pieces { 1 } else { 9 };
+    let peers = if tab == Tab::Peers { 0 } else { (middle.height - 1 - strip) * 2 / 5 };
+    [r.tabs, r.strip, r.pane, r.peers] = rows(middle, [Length(1), Length(strip), Fill(1), Length(peers)]);
+    let numbers = 19.min((right.height - 15) / 2 + 3);
+    [r.graph, r.side, r.why] = rows(right, [Length(15), Length(numbers), Fill(1)]);
 }
 
-fn large(model: &AppState, r: &mut Regions, rest: Rect) {
-    let side = (rest.width * 9 / 50).clamp(36, 52);
-    let list = (rest.width * 31 / 100).clamp(56, 90);
-    let mut left = Cutter(Rect { width: list, ..rest });
-    r.log = left.take_below(rest.height * 2 / 5);
-    r.list = left.0;
-    r.side = Rect { x: rest.right() - side, width: side, ..rest };
-    let mut middle = Cutter(Rect { x: rest.x + list + 1, width: rest.width - list - side - 2, ..rest });
-    r.tabs = middle.take(1);
-    r.strip = middle.take(if model.tab == Tab::Pieces { 1 } else { 9 });
-    if model.tab != Tab::Peers {
-        r.peers = middle.take_below(middle.0.height * 2 / 5);
-    }
-    r.pane = middle.0;
-    let mut side = Cutter(r.side);
-    r.graph = side.take(15);
-    r.side = side.take(19.min(side.0.height / 2 + 3));
-    r.why = side.0;
-}
-
-fn stacked(model: &AppState, snapshot: &Snapshot, r: &mut Regions, mut rest: Cutter) {
-    let height = rest.0.height + 2;
-    let strip = if height >= 32 && model.tab != Tab::Pieces { 3 } else { 1 };
+/// One column; beside the list the graph, if there is room.
+fn stacked(input: &LayoutInput, r: &mut Regions, body: Rect) {
+    let height = body.height + 2;
+    let strip = if height >= 32 && input.tab != Tab::Pieces { 3 } else { 1 };
     let why = if height < 16 { 1 } else { 2 };
-    let fixed = 1 + why + 1 + strip;
-    let room = rest.0.height.saturating_sub(fixed);
-    if model.tab == Tab::Log {
+    let medium = r.class == SizeClass::Medium;
+    let log = match height {
         // The tab already shows the log.
-    } else if r.class == SizeClass::Medium {
-        r.log = rest.take_below(if height >= 34 { 5 } else { 4 });
-    } else if height >= 30 {
-        r.log = rest.take_below(4);
-    }
-    let room = room.saturating_sub(r.log.height);
-    let count = u16::try_from(snapshot.torrents.len()).unwrap_or(u16::MAX);
+        _ if input.tab == Tab::Log => 0,
+        34.. if medium => 5,
+        _ if medium => 4,
+        30.. => 4,
+        _ => 0,
+    };
+    let fixed = why + 1 + strip + log;
+    let room = body.height.saturating_sub(1 + fixed);
+    let count = u16::try_from(input.torrents).unwrap_or(u16::MAX);
     // Reserves three rows for the peers and, if possible, their column titles.
     let most = (room * 2 / 5).min(room.saturating_sub(3)).max(1);
-    let least = if r.class == SizeClass::Medium { most } else { most.min(3) };
-    let rows = count.clamp(least, most);
-    let mut top = Cutter(rest.take(1 + rows));
-    if r.class == SizeClass::Medium {
+    let least = if medium { most } else { most.min(3) };
+    let list = 1 + count.clamp(least, most);
+    let peers = match body.height.saturating_sub(list + fixed) {
+        _ if input.tab == Tab::Peers => 0,
+        15.. => 7,
+        9.. => 5,
+        7.. => 4,
+        _ => 0,
+    };
+    let heights = [Length(list), Length(why), Length(1), Length(strip), Fill(1), Length(peers), Length(log)];
+    let top;
+    [top, r.why, r.tabs, r.strip, r.pane, r.peers, r.log] = rows(body, heights);
+    r.list = top;
+    if medium {
         // The width that the list can spare.
-        let graph = (top.0.width - 79).clamp(26, 56);
-        r.graph = Rect { x: top.0.right() - graph, width: graph, ..top.0 };
-        top.0.width -= graph + 1;
+        let graph = (top.width - 79).clamp(26, 56);
+        [r.list, _, r.graph] = Layout::horizontal([Fill(1), Length(1), Length(graph)]).areas(top);
     }
-    r.list = top.0;
-    r.why = rest.take(why);
-    r.tabs = rest.take(1);
-    r.strip = rest.take(strip);
-    if model.tab != Tab::Peers {
-        if rest.0.height >= 9 {
-            r.peers = rest.take_below(if rest.0.height >= 15 { 7 } else { 5 });
-        } else if rest.0.height >= 7 {
-            r.peers = rest.take_below(4);
-        }
-    }
-    r.pane = rest.0;
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::{TorrentId, TorrentView};
-    use crate::ui::theme::style::ThemeName;
 
     #[test]
     fn parts_never_overlap_and_never_leave_the_screen() {
-        let snapshot = Snapshot { torrents: vec![(TorrentId(1), TorrentView::default()); 5], ..Snapshot::default() };
-        for width in 1..230 {
+        for width in (1..230).step_by(3) {
             for height in 1..70 {
                 for tab in [Tab::Peers, Tab::Info] {
-                    let mut model = AppState::new((width, height), ThemeName::Dark, false);
-                    model.tab = tab;
-                    let area = Rect::new(0, 0, width, height);
-                    let r = regions(&model, &snapshot, area);
+                    let input = LayoutInput { torrents: 5, tab, ..LayoutInput::default() };
+                    let r = regions(Rect::new(0, 0, width, height), &input);
                     let parts =
                         [r.header, r.list, r.graph, r.why, r.tabs, r.strip, r.pane, r.peers, r.log, r.side, r.status];
                     for (at, part) in parts.iter().enumerate() {

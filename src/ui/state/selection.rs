@@ -4,8 +4,15 @@ use crate::api::{Detail, Snapshot, TorrentId, TorrentView};
 use crate::ui::keys::context::Tab;
 use crate::ui::state::app::{AppState, Focus, find};
 use crate::ui::state::detail::OpenPeer;
+use crate::ui::state::layout::LayoutInput;
 
 impl AppState {
+    /// Returns what the layout of the screen depends on.
+    #[must_use]
+    pub fn layout_input(&self, snapshot: &Snapshot) -> LayoutInput {
+        LayoutInput { torrents: snapshot.torrents.len(), focus: self.pane, tab: self.tab, zoom: self.zoom }
+    }
+
     /// Returns the selected torrent.
     #[must_use]
     pub fn chosen<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a TorrentView> {

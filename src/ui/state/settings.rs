@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::config::interface::{FRAMES, Notify, Theme as Wish};
 use crate::config::{Config, Encryption};
 use crate::ui::effect::{NotifyChannels, NotifyProtocol};
+use crate::ui::state::columns::{self, PEER_COLUMNS, PeerColumn, TORRENT_COLUMNS, TorrentColumn};
 use crate::ui::theme::style::{ColorDepth, Theme, ThemeName};
 
 /// Frame interval while only clocks change.
@@ -36,6 +37,10 @@ pub struct UiSettings {
     pub old_locale: bool,
     /// Config values by key, in TOML syntax; missing keys have their default.
     pub values: BTreeMap<&'static str, String>,
+    /// Columns of the torrent list.
+    pub torrent_columns: Vec<TorrentColumn>,
+    /// Columns of the peer list.
+    pub peer_columns: Vec<PeerColumn>,
     /// Directory last shown by the file picker.
     pub visited: Option<String>,
     /// Current window title.
@@ -55,6 +60,8 @@ impl Default for UiSettings {
             light_ground: false,
             old_locale: false,
             values: BTreeMap::new(),
+            torrent_columns: columns::usual(TORRENT_COLUMNS),
+            peer_columns: columns::usual(PEER_COLUMNS),
             visited: None,
             titled: String::new(),
         }
@@ -148,6 +155,9 @@ pub fn values(config: &Config) -> BTreeMap<&'static str, String> {
     };
     put("notify", text(notify));
     put("title", Some(interface.title.to_string()));
+    let names = |names: &Option<Vec<String>>| names.as_ref().map(|names| strings(names.iter().map(String::as_str)));
+    put(columns::TORRENT_KEY, names(&interface.torrent_columns));
+    put(columns::PEER_KEY, names(&interface.peer_columns));
     values
 }
 

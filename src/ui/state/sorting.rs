@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use crate::api::{PeerRow, Snapshot, TorrentView};
-use crate::ui::state::app::{AppState, PeerSort, Sort};
+use crate::ui::state::app::AppState;
+use crate::ui::state::columns::{PeerColumn, TorrentColumn};
 
 /// Minimum time between two sorts.
 const HOLD: Duration = Duration::from_secs(3);
@@ -29,12 +30,12 @@ impl AppState {
             .filter(|(_, (_, view))| filter.is_empty() || view.name.to_lowercase().contains(&filter))
             .map(|(at, _)| at)
             .collect();
-        if self.sort != Sort::Added && !anew {
+        if self.sort != TorrentColumn::Queue && !anew {
             rows = keep_order(&self.row_ids, &rows, |at| u64::from(snapshot.torrents[at].0.0));
-        } else if self.sort != Sort::Added {
+        } else if self.sort != TorrentColumn::Queue {
             rows.sort_by(|a, b| compare(&snapshot.torrents[*a].1, &snapshot.torrents[*b].1, self.sort));
         }
-        if self.reverse && (anew || self.sort == Sort::Added) {
+        if self.reverse && (anew || self.sort == TorrentColumn::Queue) {
             rows.reverse();
         }
         self.row_ids = rows.iter().map(|at| u64::from(snapshot.torrents[*at].0.0)).collect();
@@ -70,27 +71,27 @@ fn keep_order(before: &[u64], rows: &[usize], key: impl Fn(usize) -> u64) -> Vec
     rows
 }
 
-fn compare(a: &TorrentView, b: &TorrentView, sort: Sort) -> Ordering {
+fn compare(a: &TorrentView, b: &TorrentView, sort: TorrentColumn) -> Ordering {
     let share = |v: &TorrentView| v.done.saturating_mul(1000).checked_div(v.wanted).unwrap_or(u64::MAX);
     let ratio = |v: &TorrentView| u128::from(v.uploaded) * 1000 / u128::from(v.ratio_of().max(1));
     let limit = |limit: Option<u64>| limit.unwrap_or(u64::MAX);
     match sort {
-        Sort::Added => Ordering::Equal,
-        Sort::Name => a.name.to_lowercase().cmp(&b.name.to_lowercase()),
-        Sort::Size => b.size.cmp(&a.size),
-        Sort::Done => share(a).cmp(&share(b)),
-        Sort::Down => b.down.cmp(&a.down),
-        Sort::Up => b.up.cmp(&a.up),
-        Sort::Peers => b.peers.cmp(&a.peers),
-        Sort::Eta => a.eta.unwrap_or(Duration::MAX).cmp(&b.eta.unwrap_or(Duration::MAX)),
-        Sort::State => (a.state as u8).cmp(&(b.state as u8)),
-        Sort::Ratio => ratio(b).cmp(&ratio(a)),
-        Sort::Received => b.downloaded.cmp(&a.downloaded),
-        Sort::Sent => b.uploaded.cmp(&a.uploaded),
-        Sort::Active => b.active.cmp(&a.active),
-        Sort::Rank => b.rank.cmp(&a.rank),
-        Sort::DownLimit => limit(a.limits.0).cmp(&limit(b.limits.0)),
-        Sort::UpLimit => limit(a.limits.1).cmp(&limit(b.limits.1)),
+        TorrentColumn::Queue | TorrentColumn::Progress => Ordering::Equal,
+        TorrentColumn::Name => a.name.to_lowercase().cmp(&b.name.to_lowercase()),
+        TorrentColumn::Size => b.size.cmp(&a.size),
+        TorrentColumn::Done => share(a).cmp(&share(b)),
+        TorrentColumn::Down => b.down.cmp(&a.down),
+        TorrentColumn::Up => b.up.cmp(&a.up),
+        TorrentColumn::Peers => b.peers.cmp(&a.peers),
+        TorrentColumn::Eta => a.eta.unwrap_or(Duration::MAX).cmp(&b.eta.unwrap_or(Duration::MAX)),
+        TorrentColumn::State => (a.state as u8).cmp(&(b.state as u8)),
+        TorrentColumn::Ratio => ratio(b).cmp(&ratio(a)),
+        TorrentColumn::Received => b.downloaded.cmp(&a.downloaded),
+        TorrentColumn::Sent => b.uploaded.cmp(&a.uploaded),
+        TorrentColumn::Active => b.active.cmp(&a.active),
+        TorrentColumn::Priority => b.rank.cmp(&a.rank),
+        TorrentColumn::DownLimit => limit(a.limits.0).cmp(&limit(b.limits.0)),
+        TorrentColumn::UpLimit => limit(a.limits.1).cmp(&limit(b.limits.1)),
     }
 }
 
@@ -103,27 +104,27 @@ const fn direction_rank(wants: bool, choked: bool) -> u8 {
     }
 }
 
-fn compare_peers(a: &PeerRow, b: &PeerRow, sort: PeerSort) -> Ordering {
+fn compare_peers(a: &PeerRow, b: &PeerRow, sort: PeerColumn) -> Ordering {
     let order = match sort {
-        PeerSort::Rate => (b.down + b.up).cmp(&(a.down + a.up)),
-        PeerSort::Down => b.down.cmp(&a.down),
-        PeerSort::Up => b.up.cmp(&a.up),
-        PeerSort::Done => b.done.total_cmp(&a.done),
-        PeerSort::Client => a.client.cmp(&b.client),
-        PeerSort::Address => Ordering::Equal,
-        PeerSort::Age => b.age.cmp(&a.age),
-        PeerSort::Flags => a.flags.cmp(&b.flags),
-        PeerSort::Requests => (b.requests_out + b.requests_in).cmp(&(a.requests_out + a.requests_in)),
-        PeerSort::Source => a.source.cmp(&b.source),
-        PeerSort::Gives => {
+        PeerColumn::Rate => (b.down + b.up).cmp(&(a.down + a.up)),
+        PeerColumn::Down => b.down.cmp(&a.down),
+        PeerColumn::Up => b.up.cmp(&a.up),
+        PeerColumn::Done => b.done.total_cmp(&a.done),
+        PeerColumn::Client => a.client.cmp(&b.client),
+        PeerColumn::Address => Ordering::Equal,
+        PeerColumn::Age => b.age.cmp(&a.age),
+        PeerColumn::Flags => a.flags.cmp(&b.flags),
+        PeerColumn::Requests => (b.requests_out + b.requests_in).cmp(&(a.requests_out + a.requests_in)),
+        PeerColumn::Source => a.source.cmp(&b.source),
+        PeerColumn::Download => {
             direction_rank(b.am_interested, b.peer_choking).cmp(&direction_rank(a.am_interested, a.peer_choking))
         }
-        PeerSort::Gets => {
+        PeerColumn::Upload => {
             direction_rank(b.peer_interested, b.am_choking).cmp(&direction_rank(a.peer_interested, a.am_choking))
         }
-        PeerSort::Received => b.downloaded.cmp(&a.downloaded),
-        PeerSort::Sent => b.uploaded.cmp(&a.uploaded),
-        PeerSort::Failed => b.failed.cmp(&a.failed),
+        PeerColumn::Received => b.downloaded.cmp(&a.downloaded),
+        PeerColumn::Sent => b.uploaded.cmp(&a.uploaded),
+        PeerColumn::Failed => b.failed.cmp(&a.failed),
     };
     order.then_with(|| a.addr.cmp(&b.addr)).then_with(|| Reverse(a.key).cmp(&Reverse(b.key)))
 }
@@ -144,7 +145,7 @@ mod tests {
     #[test]
     fn rows_hold_still_for_a_while() {
         let mut model = AppState::new((80, 24), ThemeName::Dark, false);
-        model.sort = Sort::Down;
+        model.sort = TorrentColumn::Down;
         model.refresh_rows(&snapshot(&[1, 3, 2]), true);
         assert_eq!(model.rows, [1, 2, 0]);
         model.refresh_rows(&snapshot(&[9, 3, 2]), false);

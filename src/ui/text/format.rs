@@ -93,6 +93,28 @@ pub fn clean_within(text: &str, ascii: bool, width: u16) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
+/// Returns the text as it is drawn in at most `width` cells: cleaned, with the truncation mark `cut` if it is longer.
+#[must_use]
+pub fn fit(text: Cow<'_, str>, width: u16, ascii: bool, cut: char) -> Cow<'_, str> {
+    let text = match text {
+        Cow::Borrowed(text) => clean_within(text, ascii, width),
+        Cow::Owned(text) => {
+            let changed = match clean_within(&text, ascii, width) {
+                Cow::Borrowed(head) if head.len() == text.len() => None,
+                cleaned => Some(cleaned.into_owned()),
+            };
+            Cow::Owned(changed.unwrap_or(text))
+        }
+    };
+    if cells(&text) <= width {
+        return text;
+    }
+    let Some(room) = width.checked_sub(1) else { return Cow::Borrowed("") };
+    let mut head = prefix(&text, room).0.trim_end().to_owned();
+    head.push(cut);
+    Cow::Owned(head)
+}
+
 /// Returns the width of a character in cells: 0, 1 or 2.
 #[must_use]
 pub fn char_cells(c: char) -> u16 {
@@ -102,12 +124,19 @@ pub fn char_cells(c: char) -> u16 {
 /// Returns the width of a cleaned text in cells.
 #[must_use]
 pub fn cells(text: &str) -> u16 {
+    if text.is_ascii() {
+        return u16::try_from(text.len()).unwrap_or(u16::MAX);
+    }
     text.chars().fold(0_u16, |sum, c| sum.saturating_add(char_cells(c)))
 }
 
 /// Returns the longest prefix of `text` that fits in `width` cells, and its width.
 #[must_use]
 pub fn prefix(text: &str, width: u16) -> (&str, u16) {
+    if text.is_ascii() {
+        let used = text.len().min(usize::from(width));
+        return (&text[..used], used as u16);
+    }
     let mut used = 0_u16;
     for (at, c) in text.char_indices() {
         let w = char_cells(c);
@@ -401,6 +430,18 @@ mod tests {
         assert_eq!(clean(&zalgo, false).chars().count(), 1 + MARKS);
         assert_eq!(clean("\u{301}x", false), "x", "a mark needs a character to stand on");
         assert_eq!(clean("na\u{ef}ve \u{4e2d}", true), "na?ve ?");
+    }
+
+    #[test]
+    fn a_text_that_is_longer_than_its_place_ends_with_a_mark() {
+        let fitted = |text: &str, width| fit(Cow::Borrowed(text), width, false, '…').into_owned();
+        assert_eq!(fitted("abc", 3), "abc");
+        assert_eq!(fitted("abcd", 3), "ab…");
+        assert_eq!(fitted("a bcd", 3), "a…", "no space before the mark");
+        assert_eq!(fitted("\u{4e2d}\u{6587}\u{4e2d}", 4), "\u{4e2d}…");
+        assert_eq!(fitted("abc", 0), "");
+        assert_eq!(fitted("a\x1b[2J", 9), "a?[2J");
+        assert_eq!(fit(Cow::Owned("a\u{301}b".to_owned()), 2, true, '~'), "ab");
     }
 
     #[test]

@@ -98,9 +98,9 @@ pub enum PieceShade {
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Glyphs {
     /// Horizontal rule.
-    pub rule: char,
+    pub rule: &'static str,
     /// Vertical rule.
-    pub column: char,
+    pub column: &'static str,
     /// Truncation mark.
     pub cut: char,
     /// Download arrow.
@@ -122,8 +122,8 @@ pub struct Glyphs {
 }
 
 const UNICODE: Glyphs = Glyphs {
-    rule: '─',
-    column: '│',
+    rule: "─",
+    column: "│",
     cut: '…',
     down: '↓',
     up: '↑',
@@ -136,8 +136,8 @@ const UNICODE: Glyphs = Glyphs {
 };
 
 const ASCII: Glyphs = Glyphs {
-    rule: '-',
-    column: '|',
+    rule: "-",
+    column: "|",
     cut: '~',
     down: 'v',
     up: '^',

@@ -1,12 +1,16 @@
-//! The piece map grid and its cursor, and the details of the piece under the cursor.
+//! The piece map: have, requested and missing pieces, and their availability, as a strip or as a grid with a cursor.
+//!
+//! With colors, a terminal cell shows two runs of pieces: side by side in the strip, one above the other in the grid.
+//! Without colors, it shows one run as a shade character. For very many pieces, a cell shows eight runs as braille
+//! dots.
 
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
+use ratatui::style::{Modifier, Style};
+use ratatui::widgets::Widget;
 
-use crate::api::{Detail, PieceDetail, PieceMapCell};
-use crate::ui::state::app::AppState;
-use crate::ui::state::privacy::address;
-use crate::ui::text::format::{cells as width_of, counted, grouped, piece_length, time};
-use crate::ui::theme::style::Theme;
+use crate::api::PieceMapCell;
+use crate::ui::theme::style::{PieceShade, Theme};
 use crate::ui::widgets::painter::Painter;
 
 /// How a terminal cell shows the map.
@@ -124,16 +128,6 @@ impl PieceGrid {
     }
 }
 
-/// Returns the initial cursor position: the first requested piece, else the first missing one, else the first piece.
-#[must_use]
-pub fn first(detail: &Detail) -> Option<u32> {
-    let of = |wanted: fn(&PieceMapCell) -> bool| {
-        let at = detail.cells.iter().position(wanted)?;
-        Some(detail.cells[..at].iter().map(|cell| u32::from(cell.pieces)).sum())
-    };
-    of(|cell| cell.active > 0).or_else(|| of(|cell| cell.have < cell.pieces)).or_else(|| of(|_| true))
-}
-
 /// Returns the piece `rows` rows further on the map.
 #[must_use]
 pub fn by_rows(shape: &PieceGrid, piece: u32, rows: i64, pieces: u32) -> u32 {
@@ -148,116 +142,172 @@ pub fn by_rows(shape: &PieceGrid, piece: u32, rows: i64, pieces: u32) -> u32 {
     }
 }
 
-/// Returns labels and values of the piece under the cursor. With `little` space, files are shown by their last path
-/// component and listed before the peers.
-fn told(piece: &PieceDetail, little: bool) -> Vec<(&'static str, String)> {
-    let state = if piece.have {
-        "verified".to_owned()
-    } else {
-        format!("{} of {} received", grouped(u64::from(piece.received)), counted(u64::from(piece.blocks), "block"))
-    };
-    let mut lines = vec![("state", state)];
-    if !piece.have {
-        if let Some(age) = piece.age {
-            lines.push(("started", format!("{} ago", time(age))));
+/// A piece map in lines, each of which continues the one above: two runs of pieces side by side in a cell, or one run
+/// without colors.
+#[derive(Clone, Copy, Debug)]
+pub struct PieceStrip<'a> {
+    pub map: &'a [PieceMapCell],
+    pub theme: &'a Theme,
+}
+
+impl Widget for PieceStrip<'_> {
+    fn render(self, area: Rect, buf: &mut Buffer) {
+        let rows = usize::from(area.height);
+        for (row, area) in area.rows().enumerate() {
+            let part = &self.map[row * self.map.len() / rows..(row + 1) * self.map.len() / rows];
+            line(&mut Painter { buf, theme: self.theme }, area, part);
         }
-        let peers = piece.asked.iter().map(|(addr, n)| format!("{} ({n})", address(*addr)));
-        let asked: Vec<String> = peers.chain(piece.asked_web.iter().map(|(host, n)| format!("{host} ({n})"))).collect();
-        lines.push(("from", if asked.is_empty() { "no peer".into() } else { asked.join(", ") }));
     }
-    let some: Vec<String> = piece.fastest_holders.iter().map(|addr| address(*addr)).collect();
-    let holders = match (piece.peers_with_piece, some.is_empty()) {
-        (0, _) => "no connected peer".to_owned(),
-        (n, true) => format!("{} peers", grouped(u64::from(n))),
-        (1, _) => some.join(", "),
-        (n, _) => format!("{} peers: {}", grouped(u64::from(n)), some.join(", ")),
-    };
-    lines.push(("held by", holders));
-    let names: Vec<&str> = piece.files.iter().map(|path| if little { last_name(path) } else { path }).collect();
-    let files = match names.as_slice() {
-        [] => "-".to_owned(),
-        [one] => (*one).to_owned(),
-        several => format!("{} files: {}", several.len(), several.join(", ")),
-    };
-    lines.push(("file", files));
-    if piece.fails > 0 {
-        let times = if piece.fails == 1 { "once".to_owned() } else { format!("{} times", piece.fails) };
-        lines.push(("bad hash", times));
-    }
-    if little {
-        lines.sort_by_key(|(label, _)| match *label {
-            "state" => 0,
-            "file" => 1,
-            "bad hash" => 2,
-            _ => 3,
-        });
-    }
-    lines
 }
 
-/// Returns the last component of a path.
-fn last_name(path: &str) -> &str {
-    path.rsplit('/').next().unwrap_or(path)
+/// A piece map as a grid of slots, with a cursor.
+#[derive(Clone, Copy, Debug)]
+pub struct PieceMap<'a> {
+    pub grid: PieceGrid,
+    pub map: &'a [PieceMapCell],
+    pub cursor: Option<u32>,
+    pub theme: &'a Theme,
 }
 
-/// Draws the details of the piece under the cursor: in one column beside the map, or in lines below it.
-pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState, detail: &Detail, pieces: u32) {
+impl Widget for PieceMap<'_> {
+    /// Draws the map into the area of its grid.
+    fn render(self, _area: Rect, buf: &mut Buffer) {
+        grid(&mut Painter { buf, theme: self.theme }, &self.grid, self.map, self.cursor);
+    }
+}
+
+/// Folds the map into `count` runs, or fewer if the map has few cells.
+fn shades(map: &[PieceMapCell], count: usize) -> Vec<PieceShade> {
+    (0..count)
+        .filter_map(|at| {
+            let from = at * map.len() / count;
+            let to = ((at + 1) * map.len() / count).max(from + 1);
+            map.get(from..to).map(shade)
+        })
+        .collect()
+}
+
+fn shade(run: &[PieceMapCell]) -> PieceShade {
+    let sum = |of: fn(&PieceMapCell) -> u16| run.iter().map(|cell| u32::from(of(cell))).sum::<u32>();
+    let (pieces, have, active) = (sum(|c| c.pieces), sum(|c| c.have), sum(|c| c.active));
+    if have >= pieces {
+        return PieceShade::Have;
+    }
+    if active > 0 {
+        return PieceShade::Active;
+    }
+    if have > 0 {
+        return PieceShade::Part(((have * 3).div_ceil(pieces)).clamp(1, 3) as u8);
+    }
+    let rarest = run.iter().filter(|cell| cell.have < cell.pieces).map(|cell| cell.rarest).min().unwrap_or(0);
+    PieceShade::Missing(match rarest {
+        0 => 0,
+        1 => 1,
+        2..5 => 2,
+        _ => 3,
+    })
+}
+
+/// Draws the map in one line: two runs side by side in a cell, or one run without colors.
+fn line(pen: &mut Painter<'_>, area: Rect, map: &[PieceMapCell]) {
+    let coloured = pen.theme.coloured() && !pen.theme.ascii;
+    let per_cell = if coloured { 2 } else { 1 };
+    let count = usize::from(area.width) * per_cell;
+    if map.is_empty() || count == 0 || area.height == 0 {
+        return;
+    }
+    let shades = shades(map, count);
+    for (x, pair) in (area.x..).zip(shades.chunks(per_cell)) {
+        if coloured {
+            let (left, right) = (pen.theme.piece(pair[0]), pen.theme.piece(*pair.last().unwrap_or(&pair[0])));
+            let c = if left == right { '█' } else { '▌' };
+            pen.fill(x, area.y, 1, c, Style::new().fg(left).bg(right));
+        } else {
+            let style = plain_style(pen, pair[0]);
+            pen.fill(x, area.y, 1, pen.theme.piece_char(pair[0]), style);
+        }
+    }
+}
+
+fn plain_style(pen: &Painter<'_>, shade: PieceShade) -> Style {
+    match shade {
+        PieceShade::Missing(_) => pen.theme.dim,
+        PieceShade::Active => pen.theme.warn,
+        _ => pen.theme.text,
+    }
+}
+
+/// Draws a grid of slots, with the cursor.
+fn grid(pen: &mut Painter<'_>, shape: &PieceGrid, map: &[PieceMapCell], cursor: Option<u32>) {
     let theme = *pen.theme;
-    let Some(at) = model.panes.piece else {
-        pen.put(area.x, area.y, area.width, "select a piece with the arrow keys or a click", theme.dim);
-        return;
-    };
-    if area.is_empty() {
-        return;
-    }
-    let piece = detail.piece.as_ref().filter(|piece| piece.index == at);
-    let size = piece.map_or(0, |piece| u32::try_from(piece.size).unwrap_or(u32::MAX));
-    let x = pen.put(area.x, area.y, area.width, &format!("piece {}", grouped(u64::from(at))), theme.strong);
-    let rest = match size {
-        0 => format!("  of {}", grouped(u64::from(pieces))),
-        size => format!("  of {}, {}", grouped(u64::from(pieces)), piece_length(size)),
-    };
-    let x = pen.put(x, area.y, area.right().saturating_sub(x), &rest, theme.dim);
-    let Some(piece) = piece else { return };
-    let little = area.height <= 3;
-    let lines = told(piece, little);
-    if little {
-        return in_lines(pen, area, x, &lines);
-    }
-    let mut y = area.y + 1;
-    for (label, value) in &lines {
-        let width = area.width.saturating_sub(12);
-        for line in crate::ui::text::format::wrap(value, width).iter().take(6) {
-            if y >= area.bottom() {
-                return;
+    let chosen = cursor.map(|piece| shape.slot_of(piece));
+    let folded: Vec<PieceShade> = (0..shape.slots).map(|slot| shade(&map[shape.cells(slot)])).collect();
+    let of = |slot: Option<usize>| slot.and_then(|slot| folded.get(slot).copied());
+    for down in 0..shape.area.height {
+        for across in 0..shape.area.width {
+            let (x, y) = (shape.area.x + across, shape.area.y + down);
+            let mut slots = [None; 8];
+            for (at, slot) in shape.slots_at(across, down).enumerate().take(8) {
+                slots[at] = slot;
             }
-            pen.put(area.x + 12, y, width, line, theme.text);
-            y += 1;
+            let Some(first) = of(slots[0]) else { continue };
+            let here = chosen.is_some() && slots.contains(&chosen);
+            match shape.mode {
+                Mode::Half => {
+                    let color = |slot: Option<usize>| match of(slot) {
+                        Some(_) if slot == chosen => Some(theme.cursor()),
+                        Some(shade) => Some(theme.piece(shade)),
+                        None => None,
+                    };
+                    let (above, below) = (color(slots[0]), color(slots[1]));
+                    let c = if above == below { '█' } else { '▀' };
+                    let style = above.map_or_else(Style::new, |color| Style::new().fg(color));
+                    pen.fill(x, y, 1, c, below.map_or(style, |color| style.bg(color)));
+                }
+                Mode::Braille => {
+                    let (c, shade) = dots(slots.map(of));
+                    let style = match (theme.coloured(), shade) {
+                        (true, shade) => Style::new()
+                            .fg(theme.piece(shade))
+                            .bg(theme.piece(PieceShade::Missing(if shade == PieceShade::Missing(0) { 0 } else { 2 }))),
+                        (false, shade) => plain_style(pen, shade),
+                    };
+                    pen.fill(x, y, 1, c, if here { style.add_modifier(Modifier::REVERSED) } else { style });
+                }
+                Mode::Char => {
+                    let style = plain_style(pen, first);
+                    let style = if here { style.add_modifier(Modifier::REVERSED) } else { style };
+                    pen.fill(x, y, 1, theme.piece_char(first), style);
+                }
+            }
         }
-        let first = y.saturating_sub((crate::ui::text::format::wrap(value, width).len() as u16).min(6));
-        pen.put(area.x, first, 11, label, theme.dim);
     }
 }
 
-/// Draws the details in few lines, as many pairs per line as fit.
-fn in_lines(pen: &mut Painter<'_>, area: Rect, x: u16, lines: &[(&'static str, String)]) {
-    let theme = *pen.theme;
-    let (mut x, mut y) = (x + 3, area.y);
-    for (label, value) in lines {
-        let label = if *label == "state" { "" } else { label };
-        let wanted = width_of(label) + 1 + width_of(value).min(area.width / 2);
-        if x + wanted > area.right() {
-            y += 1;
-            x = area.x;
+/// Returns eight runs as a braille character, with dots for have and active runs, and the shade that needs most
+/// attention.
+fn dots(shades: [Option<PieceShade>; 8]) -> (char, PieceShade) {
+    const BITS: [u32; 8] = [0x01, 0x08, 0x02, 0x10, 0x04, 0x20, 0x40, 0x80];
+    let mut bits = 0;
+    let mut lacking = false;
+    let mut active = false;
+    for (shade, bit) in shades.into_iter().zip(BITS) {
+        match shade {
+            Some(PieceShade::Have | PieceShade::Part(_)) => bits |= bit,
+            Some(PieceShade::Active) => {
+                bits |= bit;
+                active = true;
+            }
+            Some(PieceShade::Missing(0)) => lacking = true,
+            Some(PieceShade::Missing(_)) | None => {}
         }
-        if y >= area.bottom() {
-            return;
-        }
-        if !label.is_empty() {
-            x = pen.put(x, y, area.right().saturating_sub(x), label, theme.dim) + 1;
-        }
-        x = pen.put(x, y, area.right().saturating_sub(x), value, theme.text) + 3;
     }
+    let shade = match (active, lacking) {
+        (true, _) => PieceShade::Active,
+        (_, true) => PieceShade::Missing(0),
+        _ => PieceShade::Have,
+    };
+    (char::from_u32(0x2800 + bits).unwrap_or(' '), shade)
 }
 
 #[cfg(test)]
@@ -319,5 +369,22 @@ mod tests {
         assert_eq!((mode(480).mode, mode(480).slots, mode(480).per_row), (Mode::Half, 480, 40));
         assert_eq!((mode(240).mode, mode(240).per_row), (Mode::Half, 20));
         assert_eq!((mode(20).mode, mode(20).per_row), (Mode::Half, 10));
+    }
+
+    fn cell(pieces: u16, have: u16, active: u16, rarest: u16) -> PieceMapCell {
+        PieceMapCell { pieces, have, active, rarest }
+    }
+
+    #[test]
+    fn runs_fold_into_the_cells_there_are() {
+        let cells = [cell(1, 1, 0, 0), cell(1, 0, 0, 3), cell(1, 0, 1, 2), cell(1, 0, 0, 0)];
+        let all = [PieceShade::Have, PieceShade::Missing(2), PieceShade::Active, PieceShade::Missing(0)];
+        assert_eq!(shades(&cells, 4), all);
+        assert_eq!(shades(&cells, 2), [PieceShade::Part(2), PieceShade::Active]);
+        assert_eq!(shades(&cells, 8).len(), 8);
+        assert_eq!(shades(&cells, 8)[0..2], [PieceShade::Have, PieceShade::Have]);
+        assert_eq!(shades(&cells, 1), [PieceShade::Active]);
+        assert!(shades(&[], 3).is_empty());
+        assert_eq!(shades(&[cell(100, 99, 0, 9)], 1), [PieceShade::Part(3)], "nearly all is not all");
     }
 }

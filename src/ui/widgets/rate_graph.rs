@@ -1,80 +1,90 @@
-//! The rate graph: download and upload rates of the last minute, five minutes or hour, of the selected torrent or of
-//! all torrents. In braille, a cell shows two columns with four levels; in ASCII, one column.
+//! The rate graph: download rates above upload rates over a common time axis. In braille, a cell shows two columns with
+//! four levels; in ASCII, one column.
 
+use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::{Color, Style};
+use ratatui::text::{Line, Span};
+use ratatui::widgets::Widget;
 
-use crate::ui::state::app::AppState;
-use crate::ui::state::rate_history::RateHistory;
-use crate::ui::text::format::{cells, rate};
-use crate::ui::widgets::painter::Painter;
+use crate::ui::text::format::rate;
+use crate::ui::theme::style::Theme;
+use crate::ui::widgets::painter::{Painter, rule};
 
-/// Draws both graphs, each with its own scale, over a common time axis that ends now, at the right.
-pub fn draw(pen: &mut Painter<'_>, area: Rect, model: &AppState) {
-    if area.height < 4 || area.width < 16 {
-        return;
+/// Both graphs, each with its own scale, over a time axis that ends now, at the right.
+#[derive(Debug)]
+pub struct RateGraph<'a> {
+    /// Rates from the oldest to the newest, [`RateGraph::columns`] of them; `None` where they are not known.
+    pub rates: Vec<Option<(u64, u64)>>,
+    /// The current rates.
+    pub now: (u64, u64),
+    /// The greatest rates.
+    pub most: (u64, u64),
+    /// How long ago the left end is.
+    pub span: &'a str,
+    /// What the rates are of.
+    pub caption: &'a str,
+    pub theme: &'a Theme,
+}
+
+impl RateGraph<'_> {
+    /// Returns the number of rates that a graph in this area shows.
+    #[must_use]
+    pub fn columns(area: Rect, theme: &Theme) -> usize {
+        usize::from(area.width.saturating_sub(2)) * if theme.ascii { 1 } else { 2 }
     }
-    let theme = model.theme;
-    let none = RateHistory::default();
-    let history = match model.selected.filter(|_| !model.panes.graph_all) {
-        Some(id) => model.panes.rates.get(id).unwrap_or(&none),
-        None => &model.history,
-    };
-    let mut inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
-    if area.height >= 7 {
-        inner.height -= 1;
-        axis(pen, Rect { y: inner.bottom(), height: 1, ..inner }, model);
-    }
-    let above = (inner.height * 3).div_ceil(5);
-    let span = model.panes.span;
-    let per_cell = if theme.ascii { 1 } else { 2 };
-    let columns = history.columns(span, usize::from(inner.width) * per_cell);
-    let now = history.columns(span, usize::from(inner.width)).last().copied().flatten().unwrap_or_default();
-    let most = history.most(span);
-    let upper = Rect { height: above, ..inner };
-    let lower = Rect { y: inner.y + above, height: inner.height - above, ..inner };
-    let incoming: Vec<Option<u64>> = columns.iter().map(|value| value.map(|value| value.0)).collect();
-    let outgoing: Vec<Option<u64>> = columns.iter().map(|value| value.map(|value| value.1)).collect();
-    let parts = [
-        (upper, theme.glyphs.down, "in", theme.down, theme.down_ramp, incoming, now.0, most.0),
-        (lower, theme.glyphs.up, "out", theme.up, theme.up_ramp, outgoing, now.1, most.1),
-    ];
-    for (part, mark, word, style, ramp, values, now, most) in parts {
-        let top = scale(most);
-        let x = pen.put(part.x, part.y, part.width, &format!("{word} "), theme.dim);
-        pen.fill(x, part.y, 1, mark, style);
+
+    /// Draws one of the two graphs below its current rate and the top of its scale.
+    fn half(&self, area: Rect, buf: &mut Buffer, inward: bool) {
+        let theme = self.theme;
+        let pick = |both: (u64, u64)| if inward { both.0 } else { both.1 };
+        let (mark, word, style, ramp) = match inward {
+            true => (theme.glyphs.down, "in", theme.down, theme.down_ramp),
+            false => (theme.glyphs.up, "out", theme.up, theme.up_ramp),
+        };
+        let (now, top) = (pick(self.now), scale(pick(self.most)));
+        let mut head =
+            Line::from(vec![Span::styled(format!("{word} "), theme.dim), Span::styled(String::from(mark), style)]);
         if now > 0 {
-            pen.put(x + 2, part.y, 8, &format!("{}/s", rate(now)), style);
+            head.push_span(Span::styled(format!(" {}/s", rate(now)), style));
         }
-        pen.put_right(part.right(), part.y, part.width, &format!("{}/s", rate(top)), theme.dim);
-        let body = Rect { y: part.y + 1, height: part.height.saturating_sub(1), ..part };
+        let mut pen = Painter { buf, theme };
+        pen.line(Rect { height: 1, ..area }, head);
+        pen.put_right(area.right(), area.y, area.width, &format!("{}/s", rate(top)), theme.dim);
+        let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
+        let values: Vec<Option<u64>> = self.rates.iter().map(|value| value.map(pick)).collect();
         if theme.ascii {
-            bars(pen, body, &values, top, style);
+            bars(&mut pen, body, &values, top, style);
         } else {
-            dots(pen, body, &values, top, ramp);
+            dots(&mut pen, body, &values, top, ramp);
         }
+    }
+
+    /// Draws the time axis.
+    fn axis(&self, area: Rect, buf: &mut Buffer) {
+        let title = |text: String| Line::from(Span::styled(text, self.theme.dim));
+        let mut axis = rule(self.theme).title_top(title(format!("-{} ", self.span)));
+        if area.width >= 30 {
+            axis = axis.title_top(title(format!(" {} ", self.caption)).centered());
+        }
+        axis.title_top(title(" now".to_owned()).right_aligned()).render(area, buf);
     }
 }
 
-/// Draws the time axis, with a label that says whether the rates are of one torrent or of all.
-fn axis(pen: &mut Painter<'_>, area: Rect, model: &AppState) {
-    let theme = model.theme;
-    pen.fill(area.x, area.y, area.width, theme.glyphs.rule, theme.faint);
-    let label = |pen: &mut Painter<'_>, x: u16, text: &str| {
-        let end = pen.put(x, area.y, area.right().saturating_sub(x), text, theme.dim);
-        if end < area.right() {
-            pen.fill(end, area.y, 1, ' ', theme.dim);
+impl Widget for RateGraph<'_> {
+    fn render(self, area: Rect, buf: &mut Buffer) {
+        if area.height < 4 || area.width < 16 {
+            return;
         }
-    };
-    let whose = match (model.panes.graph_all, model.selected) {
-        (false, Some(_)) => " this torrent",
-        _ => " all torrents",
-    };
-    label(pen, area.x, &format!("-{}", model.panes.span.word()));
-    if area.width >= 30 {
-        label(pen, area.x + (area.width - cells(whose)) / 2, whose);
+        let mut inner = Rect { x: area.x + 1, width: area.width - 2, ..area };
+        if area.height >= 7 {
+            inner.height -= 1;
+            self.axis(Rect { y: inner.bottom(), height: 1, ..inner }, buf);
+        }
+        let above = (inner.height * 3).div_ceil(5);
+        self.half(Rect { height: above, ..inner }, buf, true);
+        self.half(Rect { y: inner.y + above, height: inner.height - above, ..inner }, buf, false);
     }
-    label(pen, area.right() - 4, " now");
 }
 
 /// Returns the top of the scale: 1, 2 or 5 times a power of ten, so that the scale rarely changes.
