@@ -36,7 +36,7 @@ pub struct AddTorrent {
     pub select: Vec<String>,
     /// File priorities by file index; unlisted files are `Normal`. Applied after `select`.
     pub priorities: Vec<(usize, Priority)>,
-    /// Seed what is there, and fetch and write nothing.
+    /// Seed the pieces that are there; download and write nothing.
     pub seed_only: bool,
     /// Fetch pieces in order.
     pub sequential: bool,

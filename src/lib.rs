@@ -153,6 +153,7 @@ pub mod disk {
     pub mod dispatch;
     pub mod error;
     pub mod file_cache;
+    pub mod file_look;
     pub mod file_stamp;
     pub mod files;
     pub(crate) mod hasher;

@@ -38,6 +38,8 @@ pub const PATH_DEPTH: usize = 100;
 pub const TRACKERS: usize = 100;
 /// Maximum length of a magnet link, in bytes.
 pub const MAGNET: usize = 64 * KIB;
+/// Maximum length of a file or HTTP response in which magnet links are looked for.
+pub const MAGNET_FILE: usize = 2 * MIB;
 /// Maximum number of file ranges in the `so` parameter of a magnet link (BEP 53).
 pub const MAGNET_SELECT: usize = 1000;
 /// Maximum number of `.torrent` URLs (`xs`, `as`) kept from a magnet link.

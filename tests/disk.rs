@@ -21,7 +21,7 @@ use ttui::disk::pool::DiskPool;
 use ttui::disk::storage::Allocation;
 use ttui::limits::SHUTDOWN;
 use ttui::swarm::data_map::DataMap;
-use ttui::swarm::job::{DiskDone, DiskJob, FaultKind, Probe};
+use ttui::swarm::job::{DiskDone, DiskFault, DiskJob, FaultKind, Probe};
 use ttui::wire::message::{Block, PieceIndex};
 
 /// Files of every awkward kind: nested, empty, ending within pieces and blocks, with padding between.
@@ -982,6 +982,7 @@ mod ends {
             allocate: Allocation::Sparse,
             unwanted: Vec::new(),
             overwrite: false,
+            read_only: false,
         };
         let (open, resumed) = support::torrent::open(&pool, spec).unwrap();
         println!("check {}", resumed.check.len());
@@ -1074,6 +1075,57 @@ mod ends {
     impl Drop for Tmpfs<'_> {
         fn drop(&mut self) {
             let _ = Command::new("umount").arg("-l").arg(self.0).status();
+        }
+    }
+
+    /// A disk that is mounted at the download folder, taken away with files open, and brought back.
+    #[test]
+    fn a_disk_that_is_taken_away_is_waited_for_and_nothing_is_written_under_its_mount_point() {
+        let bind = |from: &Path, at: &Path| {
+            let mounted = Command::new("mount").arg("--bind").args([from, at]).stderr(Stdio::null()).status();
+            assert!(mounted.unwrap().success(), "what has mounted a tmpfs can bind it");
+        };
+        let is_gone =
+            |fault: &DiskFault| fault.kind == FaultKind::Temporary && fault.text.ends_with("is its disk mounted?");
+        for (files, have, next) in [
+            (&[(Some("a"), 65_536), (Some("b"), 65_536)][..], vec![0], 2),
+            (&[(Some("t/x/a"), 65_536), (Some("t/e"), 0), (Some("t/y/b"), 65_536)], vec![0, 1], 3),
+            (&[(Some("a"), 40_000), (None, 25_536), (Some("b"), 1), (Some("c"), 90_000)], vec![1], 4),
+        ] {
+            let (known, home, pool) = (Known::new(32_768, files), Home::new(), pool());
+            let (dir, disk) = (home.dir(), home.root.path().join("disk"));
+            let Some(_disk) = Tmpfs::mount(&disk, 10 << 10) else {
+                println!("skipped: no tmpfs can be mounted here");
+                return;
+            };
+            fs::create_dir_all(&dir).unwrap();
+            bind(&disk, &dir);
+            let mount = Tmpfs(&dir);
+            let (open, _) = home.open(&pool, &known);
+            open.download(&known, have.iter().copied());
+            drop(mount);
+            open.storage.submit(known.write_piece(next));
+            let told = open.until(|done| matches!(done, DiskDone::Failed { .. }));
+            assert!(matches!(told.last(), Some(DiskDone::Failed { fault, .. }) if is_gone(fault)), "{told:?}");
+            open.storage.submit([DiskJob::Compare]);
+            let told = open.until(|done| matches!(done, DiskDone::Compared(_)));
+            assert!(matches!(told.last(), Some(DiskDone::Compared(Err(fault))) if is_gone(fault)), "{told:?}");
+            let (good, fault) = open.check(vec![0..known.pieces()]);
+            assert!(good.is_empty() && fault.as_ref().is_some_and(is_gone), "{good:?} {fault:?}");
+            for probe in [Probe::Read, Probe::Write(PieceIndex(next))] {
+                open.storage.submit([DiskJob::Probe(probe)]);
+                let told = open.next();
+                assert!(matches!(&told, DiskDone::ProbeDone(Err(fault)) if is_gone(fault)), "{told:?}");
+            }
+            assert_eq!(fs::read_dir(&dir).unwrap().count(), 0);
+            bind(&disk, &dir);
+            let _mount = Tmpfs(&dir);
+            open.storage.submit([DiskJob::Probe(Probe::Read)]);
+            assert!(matches!(open.next(), DiskDone::ProbeDone(Ok(()))));
+            assert_eq!(open.check(vec![0..known.pieces()]), (have.clone(), None));
+            open.download(&known, (0..known.pieces()).filter(|piece| !have.contains(piece)));
+            open.storage.close();
+            known.assert_whole(&dir);
         }
     }
 

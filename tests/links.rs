@@ -139,7 +139,14 @@ fn addresses_and_files_may_lead_to_a_magnet_link() {
             "/file" => to("file:///etc/hostname"),
             "/body" => (200, "Content-Type: text/plain\r\n".into(), format!("\u{feff}{say}\r\n").into_bytes()),
             "/torrent" => (200, "Content-Type: text/html\r\n".into(), file.clone()),
-            "/page" => (200, String::new(), format!("<!DOCTYPE html><a href=\"{say}\">log in</a>").into_bytes()),
+            "/page" => (200, String::new(), format!("<!DOCTYPE html><a href=\"{say}\">a film</a>").into_bytes()),
+            "/login" => (200, String::new(), b"<!DOCTYPE html><a href=\"/login\">log in</a>".to_vec()),
+            "/many" => (
+                200,
+                String::new(),
+                format!("<a href=\"{say}\"><a href=\"{}\">", "magnet:?xt=urn:btih:".to_owned() + &"ab".repeat(20))
+                    .into_bytes(),
+            ),
             "/empty" => (200, String::new(), Vec::new()),
             _ => (404, String::new(), say.clone().into_bytes()),
         }
@@ -151,11 +158,11 @@ fn addresses_and_files_may_lead_to_a_magnet_link() {
     let hash = [b"d11:magnet-infod9:info_hash20:", known.hash.0.as_slice(), b"ee"].concat();
     std::fs::write(folder.join("z.torrent"), hash).unwrap();
     let paths = ["x.magnet", "y.torrent", "z.torrent"].map(|name| folder.join(name).display().to_string());
-    let urls = ["/302", "/upper?a=1", "/two", "/three", "/body", "/torrent"].map(|path| server.url(path));
+    let urls = ["/302", "/upper?a=1", "/two", "/three", "/body", "/torrent", "/page"].map(|path| server.url(path));
     for what in paths.iter().chain(&urls).chain([&format!("<{}>", server.url("/302"))]) {
         assert_eq!(inspect(&peer, what), Ok(Some(known.hash)), "{what}");
     }
-    for path in ["/loop", "/ftp", "/file", "/page", "/empty", "/404"] {
+    for path in ["/loop", "/ftp", "/file", "/login", "/many", "/empty", "/404"] {
         assert!(inspect(&peer, &server.url(path)).is_err(), "{path}");
     }
     let id = add(&peer, &server.url("/three"));
@@ -163,6 +170,34 @@ fn addresses_and_files_may_lead_to_a_magnet_link() {
     assert_eq!(std::fs::read(peer.folder.path().join("film")).unwrap(), known.data);
     peer.stop();
     seeder.stop();
+}
+
+#[test]
+fn an_engine_stops_while_a_server_does_not_answer() {
+    // One that takes the request and is silent, one that stops in the middle, one that nobody listens to.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let half = TcpListener::bind("127.0.0.1:0").unwrap();
+    let addrs = [&silent, &half].map(|listener| listener.local_addr().unwrap());
+    let (tell, told) = crossbeam_channel::unbounded();
+    for (listener, begin) in [(silent, ""), (half, "HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\nd4:info")] {
+        let tell = tell.clone();
+        thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.write_all(begin.as_bytes()).unwrap();
+            tell.send(()).unwrap();
+            // Until the other side closes it.
+            let _ = std::io::copy(&mut stream, &mut std::io::sink());
+        });
+    }
+    let peer = Peer::start();
+    for addr in addrs {
+        let what = format!("http://{addr}/x.torrent");
+        peer.engine.send(Command::Add(AddTorrent { what, ..AddTorrent::default() }));
+        told.recv_timeout(support::engine::PATIENCE).unwrap();
+    }
+    peer.engine
+        .send(Command::Inspect(AddTorrent { what: "http://192.0.2.7/x.torrent".into(), ..AddTorrent::default() }));
+    assert_eq!(peer.engine.shutdown(ttui::limits::SHUTDOWN), Ok(()));
 }
 
 #[test]

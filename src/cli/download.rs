@@ -10,7 +10,6 @@ use super::engine_run::{make_state_folder, on_signal, shutdown};
 use super::exit_status::{FAILED, STOPPED};
 use super::progress::{ExitReason, OutputMode, ProgressReporter, StopCondition};
 use super::torrent_arg::each;
-use super::verify;
 use crate::api::{AddTorrent, Command};
 use crate::config::Config;
 use crate::engine::handle::{Engine, EngineConfig};
@@ -42,9 +41,6 @@ pub fn run(args: &DownloadArgs, common: &Common) -> color_eyre::Result<ExitCode>
 /// # Errors
 /// A torrent cannot be read or verified: one sentence.
 pub fn seed(args: &SeedArgs, common: &Common) -> color_eyre::Result<ExitCode> {
-    for torrent in each(&args.torrents) {
-        verify::warn_of_unusable(&torrent, &args.dir, common);
-    }
     let (dir, peers) = (Some(args.dir.clone()), args.peers.clone());
     let add = AddTorrent { dir, peers, seed_only: true, ..AddTorrent::default() };
     let show = OutputMode::fitting(args.headless, args.json);

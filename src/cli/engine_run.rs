@@ -21,11 +21,10 @@ pub fn make_state_folder(config: &Config) {
     }
 }
 
-/// Stops the engine and logs which threads did not stop in time.
+/// Stops the engine and says so if torrents had not ended in time.
 pub fn shutdown(engine: Engine) {
-    let left = engine.shutdown(limits::SHUTDOWN);
-    if !left.is_empty() {
-        output::warn(&format!("ttui: did not stop in time: {}", left.join(", ")));
+    if let Some(text) = engine.shutdown(limits::SHUTDOWN).err().and_then(|left| left.sentence()) {
+        output::warn(&format!("ttui: {text}"));
     }
 }
 

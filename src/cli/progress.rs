@@ -301,7 +301,7 @@ impl<'a> ProgressReporter<'a> {
 
     fn tell_complete(&self, view: &TorrentView) {
         let seconds = self.began.elapsed().as_secs_f64();
-        let bytes = if self.until.seed_only { view.size } else { view.wanted };
+        let bytes = view.wanted;
         match self.show {
             OutputMode::Json => {
                 let event = json!({ "event": "complete", "name": view.name, "bytes": bytes, "seconds": seconds });
@@ -340,10 +340,6 @@ fn percent(view: &TorrentView) -> f64 {
         State::Metadata => 100.0 * f64::from(view.metadata.0) / f64::from(view.metadata.1.max(1)),
         // A magnet link has no pieces before its metadata arrive. Empty torrents are complete once they are seeding.
         _ if view.pieces == 0 && view.state != State::Seeding => 0.0,
-        // Nothing of it is wanted: it seeds what is there.
-        _ if view.wanted == 0 && view.pieces > 0 => {
-            (1000.0 * f64::from(view.have) / f64::from(view.pieces)).floor() / 10.0
-        }
         _ if view.wanted == 0 => 100.0,
         // Rounded down: 100 is shown only when the torrent is complete.
         _ => (1000.0 * view.done as f64 / view.wanted as f64).floor() / 10.0,

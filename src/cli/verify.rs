@@ -3,7 +3,6 @@
 use std::fmt::Write as _;
 use std::io::{IsTerminal, stderr};
 use std::ops::Range;
-use std::path::Path;
 use std::process::ExitCode;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
@@ -18,8 +17,8 @@ use super::output;
 use super::torrent_arg::{TorrentArg, read};
 use crate::disk::alias_paths;
 use crate::disk::atomic_bitfield::{AtomicBitfield, runs};
-use crate::disk::beneath::{self, Access, EntryKind};
 use crate::disk::check::hash_check;
+use crate::disk::file_look::{FileLook, look};
 use crate::disk::layout::Layout;
 use crate::disk::part::{self, PartFile};
 use crate::swarm::job::DiskFault;
@@ -123,7 +122,11 @@ impl File {
 fn judge(layout: &Layout, args: &VerifyArgs, good: &AtomicBitfield, parts: &PartFile) -> Vec<File> {
     let mut files = Vec::new();
     for (n, file) in layout.files().iter().enumerate().filter(|(_, f)| !f.pad) {
-        let (is, why) = look(&args.dir, &file.path);
+        let (is, why) = match look(&args.dir, &file.path) {
+            FileLook::Missing => (None, None),
+            FileLook::Usable(length) => (Some(length), None),
+            FileLook::Unusable(state, why) => (None, Some((state, why))),
+        };
         let there = |piece: u32| {
             let end = layout.bytes_of(PieceIndex(piece)).end.min(file.offset + file.length);
             is.is_some_and(|is| file.offset + is >= end)
@@ -140,51 +143,6 @@ fn judge(layout: &Layout, args: &VerifyArgs, good: &AtomicBitfield, parts: &Part
         });
     }
     files
-}
-
-/// Returns the length of a file as the hasher sees it: symlinks are not followed and only regular files count.
-fn look(dir: &Path, path: &Path) -> (Option<u64>, Option<(&'static str, String)>) {
-    match beneath::entry_kind(dir, path) {
-        Ok(EntryKind::Missing) => (None, None),
-        Ok(EntryKind::File(length)) => match beneath::open(dir, path, Access::Read) {
-            Ok(_) => (Some(length), None),
-            Err(error) => (None, Some(("unread", format!("it cannot be read: {error}")))),
-        },
-        Ok(EntryKind::Other(at, what)) => {
-            let state = if what == "a symbolic link" { "link" } else { "no file" };
-            let at = at.strip_prefix(dir).map(Path::to_path_buf).unwrap_or(at);
-            (None, Some((state, format!("{} is {what}: move it away", at.display()))))
-        }
-        Err(error) => (None, Some(("unread", format!("it cannot be looked at: {error}")))),
-    }
-}
-
-/// Warns of files that `ttui seed` cannot use and does not create: links and other special files in the place of a file,
-/// and empty files that are missing, which no piece tells of. Arguments that are no file on disk are skipped.
-pub(super) fn warn_of_unusable(torrent: &str, dir: &Path, common: &Common) {
-    let local = Path::new(torrent).is_file();
-    let Some(TorrentArg::Torrent(meta, _)) = local.then(|| read(torrent, common).ok()).flatten() else { return };
-    let Ok(layout) = Layout::of(&meta) else { return };
-    let (layout, _) = alias_paths::find(&Arc::new(layout), dir);
-    let files = layout.files().iter().filter(|file| !file.pad).map(|file| (file, look(dir, &file.path)));
-    let (mut unusable, mut missing) = (Vec::new(), 0_u64);
-    for (file, (is, why)) in files {
-        match why {
-            Some((_, why)) => unusable.push(why),
-            None if is.is_none() && file.length == 0 => missing += 1,
-            None => (),
-        }
-    }
-    for why in unusable.iter().take(3) {
-        output::warn(&sanitize(&format!("ttui: {}: {why}", meta.name), TEXT));
-    }
-    if unusable.len() > 3 {
-        output::warn(&sanitize(&format!("ttui: {}: {} more are no files either", meta.name, unusable.len() - 3), TEXT));
-    }
-    if missing > 0 {
-        let missing = counted(missing, "empty file");
-        output::warn(&sanitize(&format!("ttui: {}: {missing} missing: ttui download creates them", meta.name), TEXT));
-    }
 }
 
 /// Formats the result as text.

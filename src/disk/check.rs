@@ -33,6 +33,10 @@ impl Check {
     pub fn run(&self, threads: usize, stop: &(dyn Fn() -> bool + Sync)) {
         let place = &self.place;
         let stop = || place.is_closing() || stop();
+        if let Err(fault) = place.files.mounted() {
+            // Nothing is known of the files, so nothing that is recorded of them changes.
+            return place.send_result(DiskDone::CheckDone(Some(fault)));
+        }
         let mut fault = None;
         // Before the file stamps are reset: an interrupted check must not leave the pieces trusted.
         place.mark_unverified(&self.pieces);
@@ -77,7 +81,8 @@ impl Check {
         }
         place.files.ownership().save(false);
         place.save(SaveMode::Quick);
-        place.send_result(DiskDone::CheckDone(occupied.or(found).or(fault)));
+        let gone = place.files.mounted().err();
+        place.send_result(DiskDone::CheckDone(gone.or(occupied).or(found).or(fault)));
     }
 }
 

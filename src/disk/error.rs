@@ -44,7 +44,7 @@ pub fn from_io(doing: DiskOp, path: &Path, error: &io::Error, needs: u64) -> Dis
     let shown = path.display();
     if error.kind() == io::ErrorKind::StorageFull && takes_no_files(path) {
         let text =
-            format!("the file from_io of {shown} takes no more files: delete some there, or choose another folder");
+            format!("the file system of {shown} takes no more files: delete some there, or choose another folder");
         return DiskFault { kind: FaultKind::Full, text };
     }
     if is_full(error) {
@@ -70,7 +70,7 @@ pub fn from_io(doing: DiskOp, path: &Path, error: &io::Error, needs: u64) -> Dis
         io::ErrorKind::InvalidInput
             if matches!(doing, DiskOp::Open | DiskOp::Move) && error.raw_os_error().is_some() =>
         {
-            (FaultKind::Other, "the file from_io takes no such name", "choose another folder, or leave the file out")
+            (FaultKind::Other, "the file system takes no such name", "choose another folder, or leave the file out")
         }
         io::ErrorKind::NotADirectory => (FaultKind::Other, "a part of its path is no folder", "move it away"),
         io::ErrorKind::IsADirectory => (FaultKind::Other, "a folder of this name is in its place", "move it away"),
@@ -104,6 +104,12 @@ pub fn unrecorded(record: &Path, error: &io::Error) -> DiskFault {
 pub fn changed(path: &Path, how: &str) -> DiskFault {
     let text = format!("{} {how}: put it back, or what is lost of it is downloaded again", path.display());
     DiskFault { kind: FaultKind::Changed, text }
+}
+
+/// Returns the fault of a download folder whose disk is gone.
+#[must_use]
+pub fn unmounted(dir: &Path) -> DiskFault {
+    transient(format!("none of the torrent's files is in {} any more: is its disk mounted?", dir.display()))
 }
 
 /// Returns a transient fault: the operation may succeed if it is retried later.
@@ -159,7 +165,7 @@ pub fn free_space(path: &Path) -> Option<u64> {
     Some(there.f_bavail.saturating_mul(there.f_frsize))
 }
 
-/// Whether the file from_io of a path (or of the nearest folder above it that exists) has no room for one more file, however
+/// Whether the file system of a path (or of the nearest folder above it that exists) has no room for one more file, however
 /// many bytes are free.
 #[cfg(unix)]
 fn takes_no_files(path: &Path) -> bool {
@@ -173,7 +179,7 @@ fn takes_no_files(_: &Path) -> bool {
     false
 }
 
-/// Bytes of all that the file from_io of a path (or of the nearest folder above it that exists) can ever hold; `None`
+/// Bytes of all that the file system of a path (or of the nearest folder above it that exists) can ever hold; `None`
 /// where the from_io does not tell.
 #[cfg(unix)]
 #[must_use]

@@ -14,7 +14,7 @@ use crate::disk::error::{self, DiskOp};
 use crate::disk::file_cache::FileCache;
 use crate::disk::file_stamp::FileStamp;
 use crate::disk::layout::{FileEntry, Layout};
-use crate::disk::ownership::torrent::{Ownership, one_file, stays};
+use crate::disk::ownership::torrent::{Ownership, one_file};
 use crate::disk::part::{self, PartFile};
 use crate::disk::resume_format::JournalEntry;
 use crate::disk::stamps::Stamps;
@@ -25,10 +25,14 @@ use crate::wire::metainfo::paths::case_folded;
 use crate::wire::sanitize::counted;
 
 mod changes;
+mod delete;
+mod mounted;
 mod own;
 mod part_io;
 mod probe;
 mod sync;
+
+pub(super) use delete::remove_empty_folders;
 
 /// The file exists as far as we know; recreating it would hide that it was lost.
 const BEGUN: u8 = 1;
@@ -63,6 +67,8 @@ pub struct Files {
     part_entry: FileEntry,
     begun: AtomicBool,
     needs: AtomicU64,
+    /// The device that the files are on; 0 as long as none is there.
+    device: AtomicU64,
     /// File index by inode. Locked while a file is opened for writing, so that no file is created twice.
     owners: Mutex<HashMap<(u64, u64), u32>>,
     /// Held by all who write, and alone by whoever puts a copy in the place of a file.
@@ -70,7 +76,7 @@ pub struct Files {
     /// Whose each file is.
     ownership: Arc<Ownership>,
     stamps: Stamps,
-    /// Whether the download folder's file from_io is a local one, whose times and inodes can be relied on.
+    /// Whether the download folder's file system is a local one, whose times and inodes can be relied on.
     exact: bool,
     /// Files that were found changed, until somebody takes note of them.
     doubts: Mutex<Vec<u32>>,
@@ -98,6 +104,7 @@ impl Files {
         let part_entry = FileEntry { path, length: u64::MAX, offset: 0, pad: false };
         let needs = AtomicU64::new(layout.geometry().total());
         let (parts, owners, doubts) = (PartFile::default(), Mutex::default(), Mutex::default());
+        let device = AtomicU64::new(0);
         let (begun, has_doubts) = (AtomicBool::new(false), AtomicBool::new(false));
         Files {
             id,
@@ -110,6 +117,7 @@ impl Files {
             part_entry,
             begun,
             needs,
+            device,
             owners,
             writing: RwLock::default(),
             ownership,
@@ -207,6 +215,7 @@ impl Files {
         self.stamps.set(file, Some(stamp));
         let sized = self.file(file).is_ok_and(|f| f.length == stamp.size);
         self.raise(file, if sized { BEGUN | SIZED } else { BEGUN });
+        self.note_device();
     }
 
     /// Records that earlier writes to a file may not have been fsynced.
@@ -253,6 +262,9 @@ impl Files {
     }
 
     fn lost(&self, file: u32, how: &str) -> DiskFault {
+        if let Err(fault) = self.mounted() {
+            return fault;
+        }
         self.doubt(file, CHANGED);
         error::changed(&self.path(file), how)
     }
@@ -287,7 +299,7 @@ impl Files {
                 if self.flag(file, BEGUN) {
                     return Err(self.lost(file, "is missing"));
                 }
-                (self.open(&entry.path, Access::Create).map_err(words(DiskOp::Open))?, true)
+                (self.create(&entry.path)?.map_err(words(DiskOp::Open))?, true)
             }
             other => (other.map_err(words(DiskOp::Open))?, false),
         };
@@ -456,49 +468,6 @@ impl Files {
     /// Closes all cached handles of this storage.
     pub fn release(&self) {
         self.handles.close_all(self.id);
-    }
-
-    /// Deletes the files that the torrent made, and that nobody has changed since, and then the folders that are empty;
-    /// nothing of anybody else's. Says in words which of its files stay.
-    ///
-    /// # Errors
-    /// The fault of the first file that could not be deleted; the others are deleted.
-    pub fn delete(&self) -> Result<Option<String>, DiskFault> {
-        self.release();
-        let ours = self.ownership.deletable();
-        let (mut first, mut kept) = (Ok(()), (0, None));
-        let files = self.layout.files().iter().chain([&self.part_entry]);
-        for (n, file) in files.enumerate().filter(|(_, f)| !f.pad) {
-            let file_of_others = |n| !ours.contains(&n) || !self.is_ours(n);
-            if n < self.layout.files().len() && file_of_others(n as u32) {
-                let path = self.path(n as u32);
-                if fs::symlink_metadata(&path).is_ok() {
-                    kept = (kept.0 + 1, kept.1.or(Some(path)));
-                }
-                continue;
-            }
-            match beneath::remove_file(&self.dir, &file.path) {
-                Err(error) if !matches!(error.kind(), io::ErrorKind::NotFound) => {
-                    let words = error::from_io(DiskOp::Delete, &self.path(n as u32), &error, 0);
-                    first = first.and(Err(words));
-                }
-                _ => {}
-            }
-        }
-        remove_empty_folders(&self.layout, &self.dir);
-        first.map(|()| kept.1.map(|path| stays(&path, kept.0)))
-    }
-}
-
-/// Deletes the empty folders of a torrent, but not the download folder itself.
-pub(super) fn remove_empty_folders(layout: &Layout, dir: &Path) {
-    let of = |file: &'_ FileEntry| file.path.ancestors().skip(1).map(Path::to_path_buf).collect::<Vec<_>>();
-    let mut folders: Vec<PathBuf> = layout.files().iter().filter(|f| !f.pad).flat_map(of).collect();
-    folders.sort_unstable();
-    folders.dedup();
-    for folder in folders.iter().rev().filter(|folder| !folder.as_os_str().is_empty()) {
-        // The expected error is that the folder is not empty.
-        let _ = beneath::remove_folder(dir, folder);
     }
 }
 

@@ -17,6 +17,7 @@ use crate::disk::check::Check;
 use crate::disk::dispatch::Threads;
 use crate::disk::error;
 use crate::disk::file_cache::FileCache;
+use crate::disk::file_look;
 use crate::disk::file_stamp::FileStamp;
 use crate::disk::files::Files;
 use crate::disk::layout::{FileEntry, Layout};
@@ -124,7 +125,8 @@ impl DiskPool {
         spec: StorageSpec,
         answer: impl Fn(DiskDone) + Send + Sync + 'static,
     ) -> Result<(Storage, Resumed), DiskFault> {
-        let StorageSpec { layout, dir, state_dir, allocate, unwanted, overwrite } = spec;
+        let StorageSpec { layout, dir, state_dir, allocate, unwanted, overwrite, read_only } = spec;
+        let unwanted = if read_only { (0..layout.files().len() as u32).collect() } else { unwanted };
         let dir = std::path::absolute(&dir).unwrap_or(dir);
         let (layout, other_names) = alias_paths::find(&layout, &dir);
         let store = ResumeStore::new(&state_dir, layout.info_hash(), &dir);
@@ -150,7 +152,7 @@ impl DiskPool {
         let wrote = |n| resume_check::may_have_written(&found, n);
         let opening = OpenContext { known: found.base.is_some(), overwrite, unwanted: &unwanted, wrote: &wrote };
         let looks = ownership.classify_files(&opening, looks)?;
-        let device = device(&dir);
+        let device = sys::device(&dir);
         if found.base.is_some() && looks.iter().zip(layout.files()).all(|(l, f)| l.is_none() || f.length == 0) {
             check_mounted(&dir, &found, device, &store)?;
         }
@@ -167,6 +169,9 @@ impl DiskPool {
         let mut notes = found.notes.clone();
         notes.extend(other_names);
         notes.extend(resume_check::describe(&verdict, &dir));
+        if read_only {
+            notes.extend(file_look::describe_unusable(&layout, &dir, &verdict.have));
+        }
         let have = verdict.have.to_bytes().into();
         let check = pieces_to_check(&layout, &ownership, &looks, &verdict);
         let verdict = CheckedResume { check: check.clone(), ..verdict };
@@ -174,7 +179,7 @@ impl DiskPool {
         let record = ResumeWriter::from_loaded(store, boot, device, &found, verdict, handles);
         ownership.save(false);
         let complained = Arc::clone(&self.threads.complained);
-        let place = Arc::new(TorrentDisk::new(id, files, record, Box::new(answer), claim, complained));
+        let place = Arc::new(TorrentDisk::new(id, (files, read_only), record, Box::new(answer), claim, complained));
         // A file system without locks is not an error: running unprotected is better than not downloading.
         if let Some(error) = unprotected.filter(|error| error.kind() != io::ErrorKind::Unsupported) {
             place.report_save_error(Err(error));
@@ -277,18 +282,9 @@ fn check_mounted(dir: &Path, found: &LoadedResume, device: u64, store: &ResumeSt
     if device == base.device {
         return Ok(());
     }
-    let text = format!(
-        "none of the torrent's files is in {} any more: is its disk mounted? To download them again, delete {}",
-        dir.display(),
-        store.record().display()
-    );
-    Err(error::transient(text))
-}
-
-/// Returns the device number of `dir` or its nearest existing ancestor; 0 if unknown.
-pub(super) fn device(dir: &Path) -> u64 {
-    let there = dir.ancestors().find_map(|d| std::fs::metadata(d).ok());
-    there.and_then(|m| sys::inode(&m)).map_or(0, |(device, _)| device)
+    let DiskFault { kind, text } = error::unmounted(dir);
+    let text = format!("{text} To download them again, delete {}", store.record().display());
+    Err(DiskFault { kind, text })
 }
 
 /// Main function of the check thread: runs hash checks one torrent at a time, each on all cores.

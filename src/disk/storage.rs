@@ -32,6 +32,9 @@ pub struct StorageSpec {
     pub unwanted: Vec<u32>,
     /// Whether existing files that do not belong to the torrent may be overwritten.
     pub overwrite: bool,
+    /// Whether the torrent is only seeded: every file counts as unwanted, and nothing in the folder is created, written
+    /// or moved.
+    pub read_only: bool,
 }
 
 /// The result of verifying the resume data when a storage is opened.
@@ -92,6 +95,7 @@ impl Storage {
                     shares[0].push(job);
                     continue;
                 }
+                DiskJob::Select(_) | DiskJob::Finish if place.read_only => continue,
                 DiskJob::Save => BarrierAction::Save,
                 DiskJob::Select(unwanted) => {
                     // Applied immediately: no later write may go to an unwanted file.

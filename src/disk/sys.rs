@@ -148,6 +148,13 @@ pub fn inode(meta: &Metadata) -> Option<(u64, u64)> {
     }
 }
 
+/// Returns the device number of a folder or its nearest existing ancestor; 0 if unknown.
+#[must_use]
+pub fn device(dir: &std::path::Path) -> u64 {
+    let there = dir.ancestors().find_map(|dir| std::fs::metadata(dir).ok());
+    there.and_then(|meta| inode(&meta)).map_or(0, |(device, _)| device)
+}
+
 /// When a file, or what is known of it, was last changed (`st_ctime`): nanoseconds since 1970, 0 where the system does not
 /// tell.
 #[must_use]

@@ -25,6 +25,8 @@ pub struct TorrentDisk {
     /// Storage id, unique within the process.
     pub id: u64,
     pub files: Files,
+    /// Nothing in the download folder is created, written or moved.
+    pub read_only: bool,
     /// Writer of the resume data.
     pub resume: ResumeWriter,
     answer: Box<dyn Fn(DiskDone) + Send + Sync>,
@@ -46,7 +48,7 @@ impl TorrentDisk {
     #[must_use]
     pub fn new(
         id: u64,
-        files: Files,
+        (files, read_only): (Files, bool),
         record: ResumeWriter,
         answer: Box<dyn Fn(DiskDone) + Send + Sync>,
         claim: Claim,
@@ -54,8 +56,17 @@ impl TorrentDisk {
     ) -> Self {
         let (closing, closed) = (AtomicBool::new(false), AtomicBool::new(false));
         let claim = Mutex::new(Some(claim));
-        let place =
-            TorrentDisk { id, files, resume: record, answer, closing, closed, claim, save_error_reported: complained };
+        let place = TorrentDisk {
+            id,
+            files,
+            read_only,
+            resume: record,
+            answer,
+            closing,
+            closed,
+            claim,
+            save_error_reported: complained,
+        };
         place.tell_needs();
         place
     }
@@ -101,8 +112,11 @@ impl TorrentDisk {
     /// Writes consecutive slices from `offset` of the torrent on, and journals which files are written to.
     ///
     /// # Errors
-    /// The fault of a failed write. A failure to write the journal is only reported.
+    /// The fault of a failed write, or of any write to a read-only storage. A failure to write the journal is only reported.
     pub fn write(&self, offset: u64, slices: &[Bytes]) -> Result<(), DiskFault> {
+        if self.read_only {
+            return Err(error::other(format!("{} is only read: the torrent is seeded", self.files.dir().display())));
+        }
         self.report_save_error(self.resume.begin(&self.files).and_then(|()| self.resume.heartbeat()));
         let written =
             self.files.write(offset, slices, &|note| self.report_save_error(self.resume.append_journal(&[note])));

@@ -33,6 +33,8 @@ use crate::wire::tracker::public_url;
 const THREADS: usize = 8;
 /// Maximum width of a displayed folder name, in columns.
 const FOLDER: usize = 200;
+/// The byte order mark of UTF-8, which some editors put before everything that they write.
+const BOM: &[u8] = b"\xef\xbb\xbf";
 /// Maximum width of displayed untrusted text, in columns.
 const TEXT: usize = 1000;
 
@@ -181,9 +183,6 @@ pub fn resolve(add: &AddTorrent, bytes: &[u8], defaults: &TorrentDefaults) -> Re
     };
     let mut wanted = priorities(&metainfo.files, &add.select)?;
     wanted.extend(&add.priorities);
-    if add.seed_only {
-        wanted = (0..metainfo.files.len()).map(|file| (file, Priority::Skip)).collect();
-    }
     let config = TorrentConfig {
         name: metainfo.name,
         info_hash: metainfo.info_hash,
@@ -193,6 +192,7 @@ pub fn resolve(add: &AddTorrent, bytes: &[u8], defaults: &TorrentDefaults) -> Re
         priorities: wanted,
         files: metainfo.files.iter().map(span).collect(),
         sequential: add.sequential,
+        seed_only: add.seed_only,
         private: metainfo.private,
         trackers: metainfo.trackers,
         web_seeds: metainfo.web_seeds,
@@ -270,6 +270,10 @@ pub fn read(what: &str, fetch: impl FnOnce(&str) -> Result<Vec<u8>, String>) -> 
                 .map_err(|why| why.to_string());
         }
         _ => read_torrent(path).map_err(|why| why.to_string())?,
+    };
+    let bytes = match bytes.strip_prefix(BOM) {
+        Some(rest) if rest.first() == Some(&b'd') => rest.to_vec(),
+        _ => bytes,
     };
     match Magnet::from_file(&bytes) {
         Some(Ok(magnet)) => Ok(TorrentSource::Magnet(Box::new(magnet))),

@@ -130,9 +130,16 @@ impl Announcer {
         self.udp.look_up(names, done);
     }
 
+    /// Cancels all downloads, queued or in progress, and refuses later ones; announces go on. Their callbacks receive an
+    /// error.
+    pub fn stop_fetches(&self) {
+        let fetches = self.shared.lock().stop_fetches();
+        fetches.into_iter().for_each(|fetch| (fetch.done)(Err("stopped".into())));
+    }
+
     fn begin(&self, fetch: Fetch) {
         let mut queue = self.shared.lock();
-        if queue.closed {
+        if queue.refuses_fetches() {
             drop(queue);
             return (fetch.done)(Err("stopped".into()));
         }

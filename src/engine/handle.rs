@@ -18,6 +18,7 @@ use super::dht::{Dht, NodeConfig};
 use super::inbox::ConnectionLimit;
 use super::listen::listen;
 use super::port_mapper::{PortEvent, PortMapper, is_sensible};
+use super::session::shutdown::Unfinished;
 use super::session::{Session, SessionMessage, SessionParts, TaskResult};
 use super::session_store::SessionStore;
 use super::threads::ThreadGroup;
@@ -124,7 +125,7 @@ pub struct Engine {
     crew: ThreadGroup,
     orders: Sender<SessionMessage>,
     events: Receiver<Event>,
-    left: Receiver<Vec<String>>,
+    left: Receiver<Unfinished>,
     port: Option<u16>,
     port_trouble: Option<String>,
     over: bool,
@@ -245,30 +246,32 @@ impl Engine {
 
     /// Stops all torrents (resume data saved, `stopped` announced), then all threads.
     ///
-    /// Returns the names of what did not stop in time; none of it keeps the process alive.
-    #[must_use]
-    pub fn shutdown(mut self, time: Duration) -> Vec<String> {
+    /// # Errors
+    /// What did not stop in time; none of it keeps the process alive.
+    pub fn shutdown(mut self, time: Duration) -> Result<(), Unfinished> {
         self.stop(time)
     }
 
-    fn stop(&mut self, time: Duration) -> Vec<String> {
+    fn stop(&mut self, time: Duration) -> Result<(), Unfinished> {
         if std::mem::replace(&mut self.over, true) {
-            return Vec::new();
+            return Ok(());
         }
         let until = Instant::now() + time;
         let _ = self.orders.send(SessionMessage::Quit(until));
         let mut left = self.left.recv_deadline(until).unwrap_or_default();
-        left.extend(self.crew.wait(until));
-        left
+        left.threads.extend(self.crew.wait(until));
+        if left.torrents == Some(0) && left.threads.is_empty() {
+            return Ok(());
+        }
+        tracing::warn!("{left}");
+        Err(left)
     }
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        let left = self.stop(limits::SHUTDOWN);
-        if !left.is_empty() {
-            tracing::warn!("did not stop in time: {}", left.join(", "));
-        }
+        // What did not stop in time is in the log.
+        let _ = self.stop(limits::SHUTDOWN);
     }
 }
 

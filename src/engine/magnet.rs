@@ -83,6 +83,7 @@ pub fn from_magnet(add: &AddTorrent, magnet: Box<Magnet>, defaults: &TorrentDefa
         files: Vec::new(),
         priorities: Vec::new(),
         sequential: add.sequential,
+        seed_only: add.seed_only,
         private: false,
         lan: defaults.lan,
         lan_unlimited: defaults.lan_unlimited,

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, select};
@@ -35,6 +35,7 @@ use entry::{DesiredState, Lifecycle, TorrentEntry};
 use free_space::FreeSpace;
 use messages::Uncleared;
 use port::PortStatus;
+use shutdown::Unfinished;
 
 mod commands;
 mod create;
@@ -49,6 +50,7 @@ mod overwrite;
 mod port;
 mod queue;
 mod requests;
+pub mod shutdown;
 mod snapshot;
 
 /// Interval between two snapshots.
@@ -150,6 +152,8 @@ pub struct Session {
     making: Option<Arc<Progress>>,
     log: VecDeque<(Duration, Option<TorrentId>, String)>,
     quit: Option<Instant>,
+    /// Set with `quit`: tasks that would only begin something are skipped.
+    quitting: Arc<AtomicBool>,
     port: PortStatus,
 }
 
@@ -189,13 +193,14 @@ impl Session {
             making: None,
             log: VecDeque::new(),
             quit: None,
+            quitting: Arc::default(),
             port: PortStatus::default(),
         }
     }
 
-    /// Runs until a quit request is complete or its time is up. Returns the names of what did not stop.
+    /// Runs until a quit request is complete or its time is up. Returns what did not stop.
     #[must_use]
-    pub fn run(mut self) -> Vec<String> {
+    pub fn run(mut self) -> Unfinished {
         if let Some(keep) = self.parts.keep.clone() {
             let (state_dir, owners) = (self.parts.state_dir.clone(), self.owners());
             let load = move || {
@@ -251,10 +256,6 @@ impl Session {
         let totals = if self.list.totals_changed { self.list.at + TOTALS } else { far };
         let quit = self.quit.map_or(far, |until| until - RESERVE);
         snapshot.min(shares).min(totals).min(self.turns_at().unwrap_or(far)).min(quit)
-    }
-
-    fn at_rest(&self) -> bool {
-        self.table.values().all(TorrentEntry::is_at_rest) && !self.list.due && !self.list.writing
     }
 
     fn on_session_message(&mut self, order: SessionMessage) {
@@ -417,38 +418,5 @@ impl Session {
         // The torrents receive the reachability with their next `Quota`.
         self.reshare = true;
         self.parts.world.outside.store(self.port.outside().unwrap_or(0), Ordering::Relaxed);
-    }
-
-    fn quit(&mut self, until: Instant) {
-        if self.quit.is_some() {
-            return;
-        }
-        self.quit = Some(until);
-        // The port mapping is deleted while the torrents send their `stopped` announces.
-        self.parts.ports = None;
-        self.parts.world.greeter.stop();
-        if let Some(datagrams) = &self.parts.world.datagrams {
-            datagrams.stop();
-        }
-        self.stop_making();
-        self.mark_list_dirty();
-        self.order.clone().into_iter().for_each(|id| self.advance(id));
-    }
-
-    /// Sends the last snapshot and shuts down the disk pool. Returns the names of what did not stop in time.
-    fn end(mut self, until: Instant) -> Vec<String> {
-        self.changed = true;
-        self.send_snapshot();
-        let running = self.table.values().filter(|entry| !entry.is_at_rest());
-        let mut left: Vec<_> = running.map(|entry| format!("torrent {}", entry.saved.name)).collect();
-        let SessionParts { world, disk, tasks: errands, results, events, .. } = self.parts;
-        // Dropping the last reference to these ends the announce threads and the task pool.
-        drop((world, errands, results));
-        match Arc::into_inner(disk) {
-            Some(disk) => left.extend(disk.shutdown(until.saturating_duration_since(Instant::now()))),
-            None => left.push("disk".to_owned()),
-        }
-        let _ = events.send(Event::Stopped);
-        left
     }
 }

@@ -84,6 +84,8 @@ pub struct DiagnosisInput {
     pub reach: Reachability,
     /// Super-seeding (BEP 16) is in effect.
     pub super_seed: bool,
+    /// The torrent is only seeded: nothing is downloaded.
+    pub seed_only: bool,
     /// Progress of the metadata download; `None` if the metadata is known.
     pub search: Option<MetadataProgress>,
     /// Local service discovery (LSD) is in use.
@@ -193,6 +195,10 @@ fn metadata(f: &DiagnosisInput) -> String {
 fn seeding(f: &DiagnosisInput) -> String {
     let here = match (f.have == f.pieces, f.skipped) {
         (true, _) => "complete".to_owned(),
+        (false, _) if f.seed_only => {
+            let all = count(f.pieces, "piece");
+            format!("seeding {} of {all}: nothing is downloaded; `ttui download` fetches the rest", f.have)
+        }
         (false, skipped) if skipped == f.files => return "all files are skipped: select files to download".into(),
         (false, skipped) => format!("selected files complete, {skipped} of {} skipped", count(f.files, "file")),
     };

@@ -43,6 +43,8 @@ pub struct TorrentConfig {
     pub priorities: Vec<(usize, Priority)>,
     /// Download the pieces in order.
     pub sequential: bool,
+    /// Seed the pieces that are there and download nothing.
+    pub seed_only: bool,
     /// Private torrent (BEP 27): peers come from its trackers only.
     pub private: bool,
     /// Tracker URLs by tier (BEP 12). They may hold passkeys: not for display.

@@ -7,6 +7,12 @@ use percent_encoding::percent_decode_str;
 
 use crate::wire::message::InfoHash;
 
+pub use embedded::magnets_in;
+use quoted_printable::{decoded, goes_on, without_soft_break};
+
+mod embedded;
+mod quoted_printable;
+
 /// Prefix of every magnet link that [`Link::find`] returns.
 pub const MAGNET: &str = "magnet:?";
 /// Pairs of quotation marks and brackets that are removed around a link.
@@ -24,6 +30,8 @@ const QUOTES: [(char, char); 12] = [
     ('\u{ab}', '\u{bb}'),
     ('\u{2039}', '\u{203a}'),
 ];
+/// Maximum number of quotation marks, brackets and other wrappings that are removed around a link.
+const WRAPPED: usize = 32;
 /// Maximum number of lines that are joined to one link.
 const BROKEN: usize = 200;
 /// Maximum number of times that a whole link is percent-decoded.
@@ -115,6 +123,7 @@ pub fn lines(text: &str) -> Vec<String> {
         }
         match out.last_mut().filter(|before| parts < BROKEN && continues_link(before, line)) {
             Some(before) => {
+                before.truncate(without_soft_break(before, line).len());
                 before.push_str(line);
                 parts += 1;
             }
@@ -133,7 +142,14 @@ fn continues_link(before: &str, line: &str) -> bool {
     if !begins_any(bare, &["magnet:", "magnet%3a", "urn:btih:", "xt=urn:"]) || is_quoted(before) {
         return false;
     }
-    if begins_any(strip_wrapping(line), &["magnet:", "magnet%3a", "http://", "https://", "urn:"]) {
+    let next = strip_wrapping(line);
+    if begins_any(next, &["magnet:", "magnet%3a"]) {
+        return false;
+    }
+    if goes_on(before, line) {
+        return true;
+    }
+    if begins_any(next, &["http://", "https://", "urn:"]) {
         return false;
     }
     // The line break may be inside the info-hash or directly before it.
@@ -160,8 +176,7 @@ fn is_quoted(text: &str) -> bool {
 /// Of a Markdown or HTML link, returns the target.
 fn strip_wrapping(text: &str) -> &str {
     let mut text = text.trim_matches(is_blank);
-    // Terminates: every iteration but the last shortens `text`.
-    loop {
+    for _ in 0..WRAPPED {
         let before = text.len();
         if let Some((_, target)) = text.split_once("](").filter(|_| text.starts_with('[') || text.starts_with("![")) {
             text = target.rsplit_once(')').map_or(target, |(target, _)| target);
@@ -176,9 +191,10 @@ fn strip_wrapping(text: &str) -> &str {
         }
         text = text.trim_matches(is_blank);
         if text.len() == before {
-            return text;
+            break;
         }
     }
+    text
 }
 
 /// Returns the content of the quotation at the start of `text`; all the rest if it is not closed.
@@ -214,8 +230,12 @@ fn find_embedded(text: &str) -> Option<&str> {
 /// Joins the lines of `text`: removes line breaks, indentation, control and invisible characters.
 fn joined(text: &str) -> String {
     let parts = text.split(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}'));
-    let parts = parts.map(|part| part.trim_matches(is_blank));
-    parts.flat_map(str::chars).filter(|c| *c == ' ' || !is_blank(*c)).collect()
+    let mut out = String::with_capacity(text.len());
+    for part in parts.map(|part| part.trim_matches(is_blank)).filter(|part| !part.is_empty()) {
+        out.truncate(without_soft_break(&out, part).len());
+        out.extend(part.chars().filter(|c| *c == ' ' || !is_blank(*c)));
+    }
+    out
 }
 
 /// Normalizes `text` to a magnet link: one line, decoded, with its scheme.
@@ -223,6 +243,9 @@ fn joined(text: &str) -> String {
 /// `None` if `text` is no magnet link.
 fn magnet(text: &str) -> Option<String> {
     let mut link = joined(text);
+    if let Some(plain) = decoded(&link) {
+        link = plain;
+    }
     for _ in 0..ENCODED {
         if !begins_any(&link, &["magnet%", "urn%", "xt%3d"]) {
             break;

@@ -1,5 +1,7 @@
 //! Magnet links (BEP 9, BEP 53): parser and formatter.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::ops::RangeInclusive;
 
@@ -129,25 +131,41 @@ impl Magnet {
 
     /// Parses a magnet link in a file or HTTP response that was expected to be a `.torrent`.
     ///
-    /// Accepts a text with one magnet link, and the `.torrent` without `info` dictionary in which Transmission stores
-    /// a magnet link (`magnet-info`). `None` if `bytes` are something else.
+    /// Accepts a text in which magnet links of one torrent can be read, such as a web page, a mail or the shortcut of a
+    /// desktop, and the `.torrent` without `info` dictionary in which Transmission stores a magnet link (`magnet-info`).
+    /// `None` if `bytes` are something else.
     ///
     /// # Errors
-    /// If the link is invalid or there are several links.
+    /// If the link is invalid or there are links of several torrents.
     #[must_use]
     pub fn from_file(bytes: &[u8]) -> Option<Result<Self, MagnetError>> {
         if bytes.first() == Some(&b'd') {
             return Self::of_transmission(bytes).map(Ok);
         }
-        if bytes.len() > limits::MAGNET {
+        if bytes.len() > limits::MAGNET_FILE {
             return None;
         }
-        let text = text_of(bytes)?;
-        let links = Link::only_magnets(&text)?;
-        Some(match links.as_slice() {
-            [link] => Magnet::parse(link),
-            several => Err(MagnetError::Several(several.len())),
-        })
+        Self::in_text(&text_of(bytes))
+    }
+
+    /// Parses the links in a text, which all must be for one torrent; the longest of them is used. `None` for no links.
+    fn in_text(text: &str) -> Option<Result<Self, MagnetError>> {
+        let mut links = link::magnets_in(text);
+        links.sort_by_key(|link| Reverse(link.len()));
+        links.extend(Link::only_magnets(text).unwrap_or_default());
+        let mut found: BTreeMap<InfoHash, Self> = BTreeMap::new();
+        let mut first_error = None;
+        for link in &links {
+            match Magnet::parse(link) {
+                Ok(it) => _ = found.entry(it.info_hash).or_insert(it),
+                Err(error) => first_error = first_error.or(Some(error)),
+            }
+        }
+        match found.len() {
+            0 => first_error.map(Err),
+            1 => found.into_values().next().map(Ok),
+            several => Some(Err(MagnetError::Several(several))),
+        }
     }
 
     fn of_transmission(bytes: &[u8]) -> Option<Self> {
@@ -222,15 +240,22 @@ impl Magnet {
     }
 }
 
-/// Decodes text in UTF-8, or in UTF-16 with a byte order mark, as some Windows programs write it.
-fn text_of(bytes: &[u8]) -> Option<String> {
+/// Decodes text in UTF-8, or in UTF-16 with a byte order mark, as some Windows programs write it. What is neither, such as
+/// the binary property list of a `.webloc`, is text as far as it is ASCII.
+fn text_of(bytes: &[u8]) -> String {
     let (unit, rest): (fn([u8; 2]) -> u16, _) = match bytes {
         [0xff, 0xfe, rest @ ..] => (u16::from_le_bytes, rest),
         [0xfe, 0xff, rest @ ..] => (u16::from_be_bytes, rest),
-        _ => return std::str::from_utf8(bytes).ok().map(str::to_owned),
+        _ => return std::str::from_utf8(bytes).map_or_else(|_| ascii_of(bytes), str::to_owned),
     };
     let units: Vec<u16> = rest.as_chunks::<2>().0.iter().map(|pair| unit(*pair)).collect();
-    String::from_utf16(&units).ok()
+    String::from_utf16_lossy(&units)
+}
+
+/// Returns the printable ASCII of bytes; other bytes end a line.
+fn ascii_of(bytes: &[u8]) -> String {
+    let char = |byte: &u8| if *byte == b' ' || byte.is_ascii_graphic() { char::from(*byte) } else { '\n' };
+    bytes.iter().map(char).collect()
 }
 
 /// Removes the rest of an `&` that was HTML-escaped once or several times: `amp;tr=..` becomes `tr=..`.
@@ -417,8 +442,13 @@ mod tests {
         assert_eq!(Magnet::from_file(HEX.as_bytes()), Some(Ok(Magnet::from_info_hash(info_hash(HEX).unwrap()))));
         let two = format!("{link}\n{}\n", link.replace('c', "d"));
         assert_eq!(Magnet::from_file(two.as_bytes()), Some(Err(MagnetError::Several(2))));
-        let page = format!("<html><a href='{link}'>x</a>");
-        for other in [page.as_bytes(), b"", b"\xff\xfe\x00", b"\xff", b"d4:infodee", b"d3:fooi1ee", b"please log in"] {
+        let page = format!("<html><a href='{link}'>x</a><a href='{HEX}'>{}</a>", &link[..60]);
+        assert_eq!(Magnet::from_file(page.as_bytes()), Some(Magnet::parse(&link)), "both are for one torrent");
+        assert_eq!(Magnet::from_file(format!("{page}{two}").as_bytes()), Some(Err(MagnetError::Several(2))));
+        let plist =
+            [b"bplist00\xd1\x01\x02SURL_\x10", &[link.len() as u8][..], link.as_bytes(), b"\x08\x0b\x0f\0\0"].concat();
+        assert_eq!(Magnet::from_file(&plist), Some(Magnet::parse(&link)), "a .webloc of a newer system");
+        for other in [&b""[..], b"\xff\xfe\x00", b"\xff", b"d4:infodee", b"d3:fooi1ee", b"please log in"] {
             assert_eq!(Magnet::from_file(other), None);
         }
         assert!(Magnet::from_file(b"magnet:?dn=x").is_some_and(|it| it == Err(MagnetError::NoHash)));

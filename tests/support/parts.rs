@@ -7,7 +7,8 @@ use ttui::disk::move_storage::{Progress, move_files};
 use ttui::disk::part;
 use ttui::disk::pool::DiskPool;
 use ttui::disk::storage::{Resumed, StorageSpec};
-use ttui::swarm::job::{DiskDone, DiskFault, DiskJob, FaultKind};
+use ttui::swarm::job::{DiskDone, DiskFault, DiskJob, FaultKind, Probe};
+use ttui::wire::message::PieceIndex;
 
 use super::torrent::{self, Home, Known, Open, pieces_in};
 
@@ -234,6 +235,37 @@ fn what_is_wanted_after_all_moves_to_its_file() {
         let (it, resumed) = open(&home, &pool, &known, &[]);
         assert_eq!((pieces_in(&resumed.have), resumed.check, resumed.note), (vec![0, 1, 2, 3], vec![], None));
         it.storage.close();
+    }
+}
+
+#[test]
+fn what_is_only_seeded_is_never_written_to() {
+    let contents = |home: &Home| -> Vec<(PathBuf, Vec<u8>)> {
+        let folders = [home.dir(), home.dir().join("t")];
+        let files = folders.iter().flat_map(|folder| fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()));
+        let mut all: Vec<_> =
+            files.filter(|path| path.is_file()).map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+        all.sort();
+        all
+    };
+    for (unwanted, pieces) in [(vec![0, 2, 4, 5], vec![0, 1, 2]), (vec![], vec![1, 3]), (vec![1], vec![0])] {
+        let (known, home, pool) = (known(), Home::new(), pool());
+        let (it, _) = open(&home, &pool, &known, &unwanted);
+        it.download(&known, pieces.iter().copied());
+        it.storage.close();
+        let before = contents(&home);
+        let (it, resumed) = torrent::open(&pool, StorageSpec { read_only: true, ..home.spec(&known) }).unwrap();
+        assert_eq!(pieces_in(&resumed.have), pieces);
+        it.storage.submit([DiskJob::Select(vec![]), DiskJob::Finish, DiskJob::Probe(Probe::Write(PieceIndex(2)))]);
+        it.storage.submit(known.write_piece(2));
+        it.storage.submit([DiskJob::Save]);
+        let told = it.until(|done| matches!(done, DiskDone::Saved));
+        let verified = told.iter().any(|done| matches!(done, DiskDone::Verified { .. } | DiskDone::ProbeDone(Ok(()))));
+        assert!(!verified || pieces.contains(&2), "{told:?}");
+        assert_eq!(it.check(vec![0..4]).0, pieces);
+        pieces.iter().for_each(|piece| assert_reads(&it, &known, *piece));
+        it.storage.close();
+        assert_eq!(contents(&home), before);
     }
 }
 

@@ -128,6 +128,7 @@ impl Home {
             allocate: Allocation::Sparse,
             unwanted: Vec::new(),
             overwrite: false,
+            read_only: false,
         }
     }
 

@@ -324,6 +324,7 @@ impl World {
             files,
             priorities: Vec::new(),
             sequential: false,
+            seed_only: false,
             private: false,
             trackers: Vec::new(),
             web_seeds: (0..self.rules.servers.len()).map(|n| format!("http://server{n}.example/")).collect(),

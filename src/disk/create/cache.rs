@@ -15,9 +15,9 @@ use crate::disk::create::{BuiltTorrent, CreateError, CreateOptions, encode};
 use crate::disk::error::{self, DiskOp};
 use crate::disk::file_stamp::{FileStamp, nanos};
 use crate::disk::layout::Layout;
-use crate::disk::pool::device;
 use crate::disk::resume_format::ResumeData;
 use crate::disk::resume_store::{self, ResumeStore};
+use crate::disk::sys;
 use crate::disk::torrent_file::read_torrent;
 use crate::wire::metainfo::Metainfo;
 
@@ -135,7 +135,7 @@ fn try_write_resume(state_dir: &Path, survey: &FileScan, meta: &Metainfo) -> Res
         keep_from: 0,
         durable: false,
         clean: true,
-        device: device(&dir),
+        device: sys::device(&dir),
         boot: resume_store::boot_id(),
         notes_writes: true,
         stamps,

@@ -58,10 +58,18 @@ impl Files {
     /// Checks whether open files were changed by other programs.
     ///
     /// Deleted, replaced or truncated files are not read or written again until they are rechecked. Returns the fault
-    /// of the first one that is newly found.
+    /// of the first one that is newly found, or that of a disk that is gone: its files are as they were.
     pub fn watch(&self) -> Option<DiskFault> {
         let mut lost = None;
-        for (n, open) in self.handles.of(self.id) {
+        let open = self.handles.of(self.id);
+        if !open.is_empty()
+            && let Err(fault) = self.mounted()
+        {
+            // A file that stays open would keep its disk busy, and take what is lost with it.
+            self.release();
+            return Some(fault);
+        }
+        for (n, open) in open {
             let Ok(meta) = open.metadata() else { continue };
             let short = self.flag(n, SIZED) && self.file(n).is_ok_and(|f| meta.len() < f.length);
             let replaced = match fs::symlink_metadata(self.path(n)) {
@@ -111,8 +119,9 @@ impl Files {
     /// has changed or removed; they are doubted from then on.
     ///
     /// # Errors
-    /// If a path holds something other than a regular file, or a file is longer than in the torrent.
+    /// If a path holds something other than a regular file, a file is longer than in the torrent, or the disk is gone.
     pub fn compare(&self) -> Result<Vec<u32>, DiskFault> {
+        self.mounted()?;
         for (n, _) in self.layout.files().iter().enumerate().filter(|(_, f)| !f.pad && f.length > 0) {
             let n = n as u32;
             if !self.flag(n, DOUBTED) && (!self.flag(n, BEGUN) || self.stamps.is_as_left(n, self.stat(n)?)) {

@@ -175,7 +175,7 @@ impl Files {
                 if self.flag(n, BEGUN) {
                     return Err(self.lost(n, "is missing"));
                 }
-                match self.open(path, Access::Create) {
+                match self.create(path)? {
                     // Another thread has created it meanwhile.
                     Err(error) if error.kind() == io::ErrorKind::AlreadyExists => self.open(path, Access::Write),
                     other => other,
@@ -324,7 +324,7 @@ impl Files {
             if self.parts.is_unwanted(n) {
                 continue;
             }
-            match self.open(&file.path, Access::Create) {
+            match self.create(&file.path).inspect_err(|_| self.begun.store(false, Ordering::Release))? {
                 Ok(_) => {
                     self.raise(n, BEGUN | SIZED | NEW | DIRTY);
                     self.ownership.on_file_created(n);

@@ -43,8 +43,9 @@ impl Files {
     /// Opens every existing wanted file for reading.
     ///
     /// # Errors
-    /// For the first file that cannot be opened.
+    /// For the first file that cannot be opened, or if the disk is gone.
     pub fn probe_read(&self) -> Result<(), DiskFault> {
+        self.mounted()?;
         for (n, file) in self.layout.files().iter().enumerate().filter(|(_, f)| !f.pad) {
             let n = n as u32;
             if self.parts.is_unwanted(n) {

@@ -27,6 +27,7 @@ fn world() -> World {
         allocate: Allocation::Sparse,
         unwanted: vec![],
         overwrite: false,
+        read_only: false,
     };
     let to = root.path().join("new/deep");
     let owners = Arc::new(OwnershipRegistry::new(&spec.state_dir));

@@ -151,6 +151,7 @@ pub(super) struct Queue {
     pub(super) idle: usize,
     pub(super) threads: usize,
     pub(super) closed: bool,
+    fetches_stopped: bool,
 }
 
 /// Returns the queue key of a URL's host; IPv6 attempts have a key of their own.
@@ -404,6 +405,22 @@ impl Queue {
         self.remove(ticket);
     }
 
+    /// Takes jobs again after all were canceled for lack of a thread.
+    pub(super) const fn reopen(&mut self) {
+        (self.closed, self.fetches_stopped) = (false, false);
+    }
+
+    pub(super) const fn refuses_fetches(&self) -> bool {
+        self.closed || self.fetches_stopped
+    }
+
+    /// Cancels the downloads in progress and refuses later ones. Returns the queued ones, to be reported as stopped.
+    pub(super) fn stop_fetches(&mut self) -> Vec<Fetch> {
+        self.fetches_stopped = true;
+        self.fetching.values().for_each(CancelHandle::end);
+        self.fetches.drain(..).collect()
+    }
+
     /// Closes the queue and cancels all requests. Returns what must be reported as stopped.
     pub(super) fn close(&mut self) -> (FailedAnnounces, Vec<Fetch>) {
         self.closed = true;
@@ -414,7 +431,6 @@ impl Queue {
         self.turns.clear();
         self.waiting = 0;
         self.running.values().for_each(|it| it.ender.end());
-        self.fetching.values().for_each(CancelHandle::end);
-        (telling, self.fetches.drain(..).collect())
+        (telling, self.stop_fetches())
     }
 }

@@ -57,7 +57,7 @@ impl Shared {
                 Err(e) if queue.threads > 0 => tracing::warn!("no thread for an announce: {e}"),
                 Err(e) => {
                     let (telling, fetches) = queue.close();
-                    queue.closed = false;
+                    queue.reopen();
                     drop(queue);
                     let why = format!("no thread for it: {e}");
                     telling.into_iter().for_each(|(to, _)| to.answer(Err(AnnounceError::new(why.clone()))));

@@ -104,8 +104,6 @@ pub(super) struct TorrentEntry {
     pub(super) named_again: Vec<AddTorrent>,
     /// Existing files in the way may be overwritten.
     pub(super) overwrite: bool,
-    /// It seeds what is there, and fetches nothing.
-    pub(super) seed_only: bool,
 }
 
 impl TorrentEntry {
@@ -128,7 +126,6 @@ impl TorrentEntry {
             asked: false,
             named_again: Vec::new(),
             overwrite: false,
-            seed_only: false,
         }
     }
 

@@ -94,7 +94,7 @@ impl Session {
             });
             TaskResult::TorrentLoaded(id, plan)
         };
-        self.spawn_task(work, move |why| TaskResult::TorrentLoaded(id, Err(why)));
+        self.spawn_start_task(work, move |why| TaskResult::TorrentLoaded(id, Err(why)));
     }
 
     /// Handles a loaded torrent. One that cannot be loaded stays in the session with an error.
@@ -129,7 +129,7 @@ impl Session {
             });
             TaskResult::Resolved(id, add, planned)
         };
-        self.spawn_task(work, move |why| TaskResult::Resolved(id, again, Err(why)));
+        self.spawn_start_task(work, move |why| TaskResult::Resolved(id, again, Err(why)));
     }
 
     pub(super) fn planned(&mut self, id: TorrentId, add: AddTorrent, plan: Result<Box<TorrentSpec>, String>) {
@@ -167,7 +167,6 @@ impl Session {
         if let Some(entry) = self.table.get_mut(&id) {
             entry.set_spec(plan);
             entry.overwrite = add.overwrite;
-            entry.seed_only = add.seed_only;
             entry.adding = Some(add.what);
         }
         if add.paused {
@@ -283,6 +282,7 @@ impl Session {
             allocate: Allocation::default(),
             unwanted: plan.unwanted(),
             overwrite: entry.overwrite,
+            read_only: plan.config.seed_only,
         })
     }
 
@@ -310,7 +310,7 @@ impl Session {
             });
             TaskResult::Opened(id, opened)
         };
-        self.spawn_task(work, move |why| TaskResult::Opened(id, Err(transient(why))));
+        self.spawn_start_task(work, move |why| TaskResult::Opened(id, Err(transient(why))));
     }
 
     pub(super) fn update_lifecycle(&mut self, id: TorrentId, change: impl FnOnce(Lifecycle) -> Lifecycle) {

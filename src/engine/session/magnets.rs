@@ -50,7 +50,7 @@ impl Session {
             dir: Some(before.dir.clone()),
             select: entry.saved.select.clone(),
             sequential: entry.saved.sequential,
-            seed_only: entry.seed_only,
+            seed_only: before.config.seed_only,
             ..AddTorrent::default()
         };
         let (keep, defaults) = (self.keeper(), self.parts.defaults.clone());

@@ -25,7 +25,7 @@ impl Session {
             let plan = resolve_source(&add, &world.announcer, &keep, &defaults);
             TaskResult::Inspected(add.what, plan.map(|plan| Box::new(plan.contents())))
         };
-        self.spawn_task(work, move |why| TaskResult::Inspected(what, Err(why)));
+        self.spawn_start_task(work, move |why| TaskResult::Inspected(what, Err(why)));
     }
 
     pub(super) fn inspected(&mut self, what: String, mut contents: Result<Box<TorrentPreview>, String>) {

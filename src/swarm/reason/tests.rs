@@ -176,6 +176,26 @@ fn all_that_is_wanted_is_here() {
     let f = DiagnosisInput { have: 6, skipped: 2, interested: 0, ..seeding() };
     says(&f, "selected files complete, 2 of 5 files skipped; none of 8 peers is interested");
     says(&DiagnosisInput { skipped: 5, ..f }, "all files are skipped: select files to download");
+    for (have, pieces, skipped, peers, told) in [
+        (
+            4,
+            7,
+            0,
+            8,
+            "seeding 4 of 7 pieces: nothing is downloaded; `ttui download` fetches the rest; none of 8 peers is interested",
+        ),
+        (
+            0,
+            1,
+            5,
+            0,
+            "seeding 0 of 1 piece: nothing is downloaded; `ttui download` fetches the rest; no peers connected",
+        ),
+        (7, 7, 2, 8, "complete; none of 8 peers is interested"),
+    ] {
+        let f = DiagnosisInput { seed_only: true, have, pieces, skipped, peers, interested: 0, ..seeding() };
+        says(&f, told);
+    }
 }
 
 #[test]

@@ -35,6 +35,7 @@ impl Torrent {
             unwritten: self.unwritten,
             disk_busy: self.config.quota.disk_busy,
             super_seed: self.super_seeds(),
+            seed_only: self.config.seed_only,
             search: self.search.as_ref().map(MetadataDownload::progress),
             local: self.looks_local(),
             dht: self.dht_words(),

@@ -246,6 +246,7 @@ impl Torrent {
     }
 
     /// Sets file priorities. A piece gets the highest priority of its files; a piece of padding only gets the default.
+    /// Of a torrent that is only seeded, no piece is fetched whatever the priorities.
     pub(super) fn set_priorities(&mut self, files: &[(usize, Priority)]) {
         for (file, priority) in files {
             if let Some(wanted) = self.files_wanted.get_mut(*file) {
@@ -261,7 +262,8 @@ impl Torrent {
             }
         }
         for (piece, priority) in pieces.into_iter().enumerate() {
-            self.picker.set_priority(PieceIndex(piece as u32), priority.unwrap_or_default());
+            let priority = if self.config.seed_only { Priority::Skip } else { priority.unwrap_or_default() };
+            self.picker.set_priority(PieceIndex(piece as u32), priority);
         }
     }
 }

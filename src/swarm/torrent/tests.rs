@@ -39,6 +39,7 @@ pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig))
         files: vec![FileSpan { path: "t".into(), offset: 0, length: geometry.total(), pad: false, web: None }],
         priorities: Vec::new(),
         sequential: false,
+        seed_only: false,
         private: false,
         trackers: Vec::new(),
         web_seeds: Vec::new(),

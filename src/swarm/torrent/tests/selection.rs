@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::swarm::job::{DiskJob, FaultKind};
+use crate::swarm::view::State;
 
 /// Returns what was sent to the disk: the skipped files, and the number of `Finish` jobs.
 fn told(out: &[Effect]) -> (Vec<Vec<u32>>, usize) {
@@ -44,6 +45,27 @@ fn the_disk_is_told_which_files_are_not_wanted_at_the_start_and_at_each_change()
         let mut out = Vec::new();
         it.handle(now, Input::Command(TorrentCommand::Priority(wish)), &mut out);
         assert_eq!(told(&out).0, [unwanted]);
+    }
+}
+
+#[test]
+fn a_torrent_that_is_only_seeded_wants_no_piece_whatever_is_selected() {
+    for have in [vec![0_u8], vec![0x40], vec![0xff]] {
+        let (mut it, now, _) = torrent_with(u64::MAX, |config| {
+            files(config);
+            config.seed_only = true;
+        });
+        it.handle(now, Input::Stop, &mut Vec::new());
+        it.handle(now, Input::Disk(DiskDone::Saved), &mut Vec::new());
+        it.handle(now + limits::LAST_ANNOUNCE, Input::Tick, &mut Vec::new());
+        it.handle(now, Input::Start { have: have.clone().into(), check: Vec::new() }, &mut Vec::new());
+        for wish in [vec![], vec![(0, Priority::High), (2, Priority::Low)], vec![(2, Priority::Skip)]] {
+            it.handle(now, Input::Command(TorrentCommand::Priority(wish)), &mut Vec::new());
+            let view = it.view(now, false);
+            assert_eq!((view.state, it.picker.missing(), it.picker.amounts().to_fetch), (State::Seeding, 0, 0));
+            let some = view.have < view.pieces;
+            assert_eq!(view.why.sentence.starts_with(&format!("seeding {} of", view.have)), some, "{:?}", view.why);
+        }
     }
 }
 

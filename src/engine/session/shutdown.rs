@@ -1,0 +1,114 @@
+//! The end of the session: all torrents stop, and what has not ended in time is left behind.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Instant;
+
+use super::entry::TorrentEntry;
+use super::{Session, SessionParts, TaskResult};
+use crate::api::Event;
+use crate::wire::sanitize::counted;
+
+/// What had not ended when the time for a shutdown was over.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Unfinished {
+    /// Number of torrents that had not ended; `None` if the session did not end either.
+    pub torrents: Option<u64>,
+    /// Names of threads, for the log.
+    pub threads: Vec<String>,
+}
+
+impl Unfinished {
+    /// Returns a sentence for the user; `None` if no torrent is affected.
+    #[must_use]
+    pub fn sentence(&self) -> Option<String> {
+        match self.torrents {
+            Some(0) => None,
+            Some(1) => Some("stopped before 1 torrent had ended: it is checked at the next start".to_owned()),
+            Some(n) => {
+                Some(format!("stopped before {} had ended: they are checked at the next start", counted(n, "torrent")))
+            }
+            None => Some("stopped before its torrents had ended: they are checked at the next start".to_owned()),
+        }
+    }
+}
+
+impl fmt::Display for Unfinished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let torrents = self.torrents.map_or_else(|| "all torrents".to_owned(), |n| counted(n, "torrent"));
+        write!(f, "did not stop in time: {torrents}; threads: {}", self.threads.join(", "))
+    }
+}
+
+impl Session {
+    /// As [`Session::spawn_task`], for work that only begins something: skipped if the session ends before its turn.
+    pub(super) fn spawn_start_task(
+        &mut self,
+        work: impl FnOnce() -> TaskResult + Send + 'static,
+        fault: impl FnOnce(String) -> TaskResult + Clone + Send + 'static,
+    ) {
+        let (quitting, skipped) = (Arc::clone(&self.quitting), fault.clone());
+        let work = move || if quitting.load(Ordering::Acquire) { skipped("stopped".to_owned()) } else { work() };
+        self.spawn_task(work, fault);
+    }
+
+    /// Begins to stop all torrents; whatever only waits for an answer of the network is given up at once.
+    pub(super) fn quit(&mut self, until: Instant) {
+        if self.quit.is_some() {
+            return;
+        }
+        self.quit = Some(until);
+        self.quitting.store(true, Ordering::Release);
+        // The port mapping is deleted while the torrents send their `stopped` announces.
+        self.parts.ports = None;
+        self.parts.world.greeter.stop();
+        self.parts.world.announcer.stop_fetches();
+        if let Some(datagrams) = &self.parts.world.datagrams {
+            datagrams.stop();
+        }
+        self.stop_making();
+        self.mark_list_dirty();
+        self.order.clone().into_iter().for_each(|id| self.advance(id));
+    }
+
+    pub(super) fn at_rest(&self) -> bool {
+        self.table.values().all(TorrentEntry::is_at_rest) && !self.list.due && !self.list.writing
+    }
+
+    /// Sends the last snapshot and shuts down the disk pool. Returns what did not stop in time.
+    pub(super) fn end(mut self, until: Instant) -> Unfinished {
+        self.changed = true;
+        self.send_snapshot();
+        let torrents = self.table.values().filter(|entry| !entry.is_at_rest()).count();
+        let SessionParts { world, disk, tasks, results, events, .. } = self.parts;
+        // Dropping the last reference to these ends the announce threads and the task pool.
+        drop((world, tasks, results));
+        let threads = match Arc::into_inner(disk) {
+            Some(disk) => disk.shutdown(until.saturating_duration_since(Instant::now())),
+            None => vec!["disk".to_owned()],
+        };
+        let _ = events.send(Event::Stopped);
+        Unfinished { torrents: Some(torrents as u64), threads }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_sentence_counts_torrents_and_names_no_threads() {
+        let threads = vec!["udp".to_owned(), "t1595".to_owned()];
+        for (torrents, told) in [
+            (Some(0), None),
+            (Some(1), Some("stopped before 1 torrent had ended: it is checked at the next start")),
+            (Some(1595), Some("stopped before 1595 torrents had ended: they are checked at the next start")),
+            (None, Some("stopped before its torrents had ended: they are checked at the next start")),
+        ] {
+            let unfinished = Unfinished { torrents, threads: threads.clone() };
+            assert_eq!(unfinished.sentence().as_deref(), told);
+            assert!(unfinished.to_string().ends_with("threads: udp, t1595"));
+        }
+    }
+}
