@@ -982,6 +982,7 @@ mod ends {
             allocate: Allocation::Sparse,
             unwanted: Vec::new(),
             overwrite: false,
+            mend_names: false,
             read_only: false,
         };
         let (open, resumed) = support::torrent::open(&pool, spec).unwrap();

@@ -18,7 +18,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use sha1::{Digest, Sha1};
-use ttui::disk::alias_paths::find;
+use ttui::disk::alias_paths::{find, find_or_mend};
 use ttui::disk::check::hash_check;
 use ttui::disk::create::hashing::Progress;
 use ttui::disk::create::scan::{ScanOptions, scan_files};
@@ -220,6 +220,40 @@ fn no_file_of_the_torrent_is_taken_for_another_one() {
     fs::write(home.path().join("u/e\u{301}/a"), [0; 1000]).unwrap();
     let (found, _) = find(&layout, home.path());
     assert_eq!(found.files()[1].path, Path::new("u/e\u{301}/b"));
+}
+
+#[test]
+fn names_that_a_file_system_refuses_are_mended_and_found_again() {
+    let files: &[File<'_>] = &[
+        (&[b"Part 1: why?"], None),
+        (&[b"plain"], None),
+        (&[b"a|b"], None),
+        (&[b"a_b"], None),
+        (&[b"nul", b"x. "], None),
+    ];
+    let layout = Arc::new(Layout::of(&torrent((b"t", None), files, "")).unwrap());
+    let paths = |layout: &Layout| layout.files().iter().map(|file| file.path.display().to_string()).collect::<Vec<_>>();
+    let own = paths(&layout);
+    let mended = ["t/Part 1_ why_", "t/plain", "t/a_b (2)", "t/a_b", "t/_nul/x._"];
+    let home = tempfile::tempdir().unwrap();
+    let at = |path: &str| home.path().join(path);
+    fs::create_dir_all(at("t/_nul")).unwrap();
+    assert_eq!((paths(&find(&layout, home.path()).0), find(&layout, home.path()).1), (own.clone(), None));
+    let (refused, sentence) = find_or_mend(&layout, home.path(), true);
+    assert_eq!(paths(&refused), mended);
+    let sentence = sentence.unwrap();
+    assert!(sentence.contains("t/Part 1_ why_ for t/Part 1: why?, and 2 more"), "{sentence}");
+    // What another file system has made them is found again, where it has the length of the file.
+    fs::write(at("t/Part 1_ why_"), [0; 999]).unwrap();
+    fs::write(at("t/a_b (2)"), [0; 1000]).unwrap();
+    let (found, sentence) = find(&layout, home.path());
+    assert_eq!(paths(&found), ["t/Part 1: why?", "t/plain", "t/a_b (2)", "t/a_b", "t/nul/x. "]);
+    assert!(sentence.unwrap().contains("t/a_b (2) for t/a|b"));
+    // What is there under its own name keeps it.
+    fs::write(at("t/Part 1: why?"), [1; 10]).unwrap();
+    let (refused, _) = find_or_mend(&layout, home.path(), true);
+    assert_eq!(paths(&refused)[0], own[0]);
+    assert_eq!(paths(&refused)[2..], mended[2..]);
 }
 
 fn ttui(home: &Path, args: &[&OsStr]) -> Output {

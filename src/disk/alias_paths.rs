@@ -1,23 +1,22 @@
 //! Finds files that exist under another name than the torrent's, so that they are not downloaded again.
 //!
 //! The name may differ in Unicode normalization, in character encoding, in the sanitizing rules of an earlier version
-//! of this program, or because the file system (FAT, exFAT) does not allow the original name.
+//! of this program, or because a file system (FAT, exFAT, NTFS) does not allow the original name.
 
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use std::ffi::OsStr;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::disk::layout::{FileEntry, Layout};
-#[cfg(any(target_os = "linux", target_os = "android"))]
-use crate::wire::metainfo::paths::{PathRules, component};
+use crate::disk::sys;
 use crate::wire::metainfo::paths::{is_printable, to_path};
 use crate::wire::sanitize::sanitize;
+
+pub use mended::mended;
+
+mod mended;
 
 /// Maximum width of a path in the message about alias names, in columns.
 const SHOWN: usize = 200;
@@ -27,6 +26,12 @@ const SHOWN: usize = 200;
 /// Looks only for files that can have alias names and are missing under their own name. Creates nothing.
 #[must_use]
 pub fn find(layout: &Arc<Layout>, dir: &Path) -> (Arc<Layout>, Option<String>) {
+    find_or_mend(layout, dir, false)
+}
+
+/// As [`find`]; with `mend`, files that are missing get a [`mended`] name where the file system may not take theirs.
+#[must_use]
+pub fn find_or_mend(layout: &Arc<Layout>, dir: &Path, mend: bool) -> (Arc<Layout>, Option<String>) {
     let mut paths = HashMap::new();
     // A missing folder contains no files.
     if let Some(aliases) = layout.aliases().filter(|_| dir.is_dir()) {
@@ -39,20 +44,37 @@ pub fn find(layout: &Arc<Layout>, dir: &Path) -> (Arc<Layout>, Option<String>) {
             paths = search.end(&missing);
         }
     }
-    let sentence = sentence(layout, &paths);
-    if let Some(fitted) = fitting(dir) {
-        let claimed: HashSet<&Path> = layout.files().iter().map(|f| f.path.as_path()).collect();
-        for (n, file) in layout.files().iter().enumerate().filter(|(_, file)| !file.pad) {
-            let allowed = fitted(&file.path);
-            if allowed != file.path && !claimed.contains(allowed.as_path()) {
-                paths.entry(n).or_insert(allowed);
-            }
-        }
-    }
+    let mut notes = Vec::from_iter(sentence("files are used that are there under other names", layout, &paths));
+    let fitted = fitted(layout, dir, mend, &paths);
+    notes.extend(sentence("the file system does not take all names; files are written under others", layout, &fitted));
+    paths.extend(fitted);
     match paths.is_empty() {
         true => (Arc::clone(layout), None),
-        false => (Arc::new(layout.with_paths(paths)), sentence),
+        false => (Arc::new(layout.with_paths(paths)), (!notes.is_empty()).then(|| notes.join("; "))),
     }
+}
+
+/// Returns mended names for files that are not in `found` and missing under their own name: for all of them where the file
+/// system refuses such names, otherwise for those that are there under a mended name.
+fn fitted(layout: &Layout, dir: &Path, mend: bool, found: &HashMap<usize, PathBuf>) -> HashMap<usize, PathBuf> {
+    let mut mended = mended(layout);
+    mended.retain(|n, _| !found.contains_key(n) && is_missing(dir, &layout.files()[*n].path));
+    if mended.is_empty() || mend || refuses_names(dir) {
+        return mended.into_iter().collect();
+    }
+    // A file system that takes every name has such a file only if it came from another one, with its length.
+    let exact = sys::is_exact(dir);
+    let is_there = |(n, path): (&usize, &PathBuf)| {
+        let length = layout.files()[*n].length;
+        fs::symlink_metadata(dir.join(path))
+            .is_ok_and(|meta| meta.is_file() && (meta.len() == length || (!exact && meta.len() < length)))
+    };
+    if !exact && mended.iter().any(is_there) {
+        return mended.into_iter().collect();
+    }
+    // The file systems of macOS take UTF-8 only.
+    let never = |n: usize| cfg!(target_vendor = "apple") && layout.files()[n].path.to_str().is_none();
+    mended.into_iter().filter(|(n, path)| is_there((n, path)) || never(*n)).collect()
 }
 
 /// Returns whether a file can have alias names: its path is not plain printable ASCII.
@@ -199,8 +221,8 @@ impl<'a> Search<'a> {
     }
 }
 
-/// Returns the message for the user about files that were found under other names.
-fn sentence(layout: &Layout, paths: &HashMap<usize, PathBuf>) -> Option<String> {
+/// Returns a message for the user that begins with `what` and names a file; `None` for no files.
+fn sentence(what: &str, layout: &Layout, paths: &HashMap<usize, PathBuf>) -> Option<String> {
     let first = *paths.keys().min()?;
     let shown = |path: &Path| sanitize(&path.display().to_string(), SHOWN);
     let more = match paths.len() {
@@ -208,35 +230,24 @@ fn sentence(layout: &Layout, paths: &HashMap<usize, PathBuf>) -> Option<String> 
         n => format!(", and {} more", n - 1),
     };
     let (own, is) = (shown(&layout.files()[first].path), shown(&paths[&first]));
-    Some(format!("files are used that are there under other names: {is} for {own}{more}"))
+    Some(format!("{what}: {is} for {own}{more}"))
 }
 
-/// Maps a path to one that the file system allows.
-type Fitted = fn(&Path) -> PathBuf;
-
-/// Returns the path mapping for the file system of `dir`: FAT and exFAT need the Windows name rules.
+/// Returns whether the file system of `dir` is known to refuse names that Windows does not take: FAT and exFAT.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-fn fitting(dir: &Path) -> Option<Fitted> {
+fn refuses_names(dir: &Path) -> bool {
     const VFAT: i64 = 0x4d44;
     const EXFAT: i64 = 0x2011_bab0;
-    let there = dir.ancestors().find(|dir| dir.is_dir())?;
-    let kind = rustix::fs::statfs(there).ok()?.f_type;
-    // The type of `f_type` differs between architectures.
-    #[allow(clippy::useless_conversion)]
-    let kind = i64::from(kind);
-    matches!(kind, VFAT | EXFAT).then_some(|path| {
-        let part = |part: &OsStr| component(part.as_encoded_bytes(), PathRules::Windows).map(Cow::into_owned);
-        to_path(&path.iter().filter_map(part).collect::<Vec<_>>().join(&b'/'))
+    let there = dir.ancestors().find(|dir| dir.is_dir());
+    there.and_then(|dir| rustix::fs::statfs(dir).ok()).is_some_and(|stat| {
+        // The type of `f_type` differs between architectures.
+        #[allow(clippy::useless_conversion)]
+        let kind = i64::from(stat.f_type);
+        matches!(kind, VFAT | EXFAT)
     })
 }
 
-/// Returns the path mapping for the file systems of macOS, which allow only UTF-8 names.
-#[cfg(target_vendor = "apple")]
-fn fitting(_: &Path) -> Option<Fitted> {
-    Some(|path| path.to_string_lossy().into_owned().into())
-}
-
-#[cfg(not(any(target_os = "linux", target_os = "android", target_vendor = "apple")))]
-fn fitting(_: &Path) -> Option<Fitted> {
-    None
+#[cfg(not(any(target_os = "linux", target_os = "android")))]
+fn refuses_names(_: &Path) -> bool {
+    false
 }

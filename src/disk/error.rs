@@ -70,7 +70,11 @@ pub fn from_io(doing: DiskOp, path: &Path, error: &io::Error, needs: u64) -> Dis
         io::ErrorKind::InvalidInput
             if matches!(doing, DiskOp::Open | DiskOp::Move) && error.raw_os_error().is_some() =>
         {
-            (FaultKind::Other, "the file system takes no such name", "choose another folder, or leave the file out")
+            (
+                FaultKind::NameRefused,
+                "the file system takes no such name",
+                "choose another folder, or leave the file out",
+            )
         }
         io::ErrorKind::NotADirectory => (FaultKind::Other, "a part of its path is no folder", "move it away"),
         io::ErrorKind::IsADirectory => (FaultKind::Other, "a folder of this name is in its place", "move it away"),

@@ -125,10 +125,10 @@ impl DiskPool {
         spec: StorageSpec,
         answer: impl Fn(DiskDone) + Send + Sync + 'static,
     ) -> Result<(Storage, Resumed), DiskFault> {
-        let StorageSpec { layout, dir, state_dir, allocate, unwanted, overwrite, read_only } = spec;
+        let StorageSpec { layout, dir, state_dir, allocate, unwanted, overwrite, mend_names, read_only } = spec;
         let unwanted = if read_only { (0..layout.files().len() as u32).collect() } else { unwanted };
         let dir = std::path::absolute(&dir).unwrap_or(dir);
-        let (layout, other_names) = alias_paths::find(&layout, &dir);
+        let (layout, other_names) = alias_paths::find_or_mend(&layout, &dir, mend_names);
         let store = ResumeStore::new(&state_dir, layout.info_hash(), &dir);
         let (claim, unprotected) = store.claim()?;
         let boot = resume_store::boot_id();

@@ -32,6 +32,8 @@ pub struct StorageSpec {
     pub unwanted: Vec<u32>,
     /// Whether existing files that do not belong to the torrent may be overwritten.
     pub overwrite: bool,
+    /// Whether files that are missing get names that Windows takes, too.
+    pub mend_names: bool,
     /// Whether the torrent is only seeded: every file counts as unwanted, and nothing in the folder is created, written
     /// or moved.
     pub read_only: bool,

@@ -123,6 +123,8 @@ pub enum FaultKind {
     Occupied,
     /// The files belong to another torrent.
     Taken,
+    /// The file system refuses the name of a file: the torrent is opened again with other names.
+    NameRefused,
     /// A file is absent, shorter or changed: what is in doubt is hashed, and what is lost is fetched again.
     Changed,
     /// Needs user action: permission denied, a path conflict, a name that is too long.
@@ -165,7 +167,7 @@ impl DiskFault {
     #[must_use]
     pub fn describe(&self) -> String {
         match self.kind {
-            FaultKind::Full | FaultKind::Temporary | FaultKind::Other => {
+            FaultKind::Full | FaultKind::Temporary | FaultKind::Other | FaultKind::NameRefused => {
                 format!("{}; it is tried again by itself, at least once a minute", self.text)
             }
             FaultKind::Changed => format!("{}; its data are checked by themselves, within a minute", self.text),
@@ -192,11 +194,12 @@ mod tests {
 
     #[test]
     fn the_sentence_says_what_happens_by_itself() {
-        use FaultKind::{Changed, Final, Full, Other, Temporary};
+        use FaultKind::{Changed, Final, Full, NameRefused, Other, Temporary};
         for (kind, goes_on, passes) in [
             (Full, true, true),
             (Temporary, true, true),
             (Other, true, false),
+            (NameRefused, true, false),
             (Changed, true, true),
             (Final, false, false),
         ] {

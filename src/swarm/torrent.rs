@@ -429,6 +429,7 @@ impl Torrent {
             DiskDone::CheckDone(fault) if self.is_rereading() => self.reread_all(now, fault, out),
             DiskDone::CheckDone(fault) => self.check_done(now, fault, out),
             DiskDone::Unplaced(fault) => self.unplaced(now, fault, out),
+            DiskDone::Unfinished(fault) if self.is_occupied(now, &fault, out) => {}
             DiskDone::Unfinished(fault) => self.notify(now, fault.text, out),
             DiskDone::Lost(fault) => self.lost(now, fault, out),
             DiskDone::ProbeDone(Ok(())) => self.on_probe_succeeded(now, out),

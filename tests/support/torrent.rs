@@ -128,6 +128,7 @@ impl Home {
             allocate: Allocation::Sparse,
             unwanted: Vec::new(),
             overwrite: false,
+            mend_names: false,
             read_only: false,
         }
     }

@@ -27,6 +27,7 @@ fn world() -> World {
         allocate: Allocation::Sparse,
         unwanted: vec![],
         overwrite: false,
+        mend_names: false,
         read_only: false,
     };
     let to = root.path().join("new/deep");

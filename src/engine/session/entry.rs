@@ -104,6 +104,8 @@ pub(super) struct TorrentEntry {
     pub(super) named_again: Vec<AddTorrent>,
     /// Existing files in the way may be overwritten.
     pub(super) overwrite: bool,
+    /// The file system has refused the name of a file: names that Windows does not take are mended.
+    pub(super) mend_names: bool,
 }
 
 impl TorrentEntry {
@@ -126,6 +128,7 @@ impl TorrentEntry {
             asked: false,
             named_again: Vec::new(),
             overwrite: false,
+            mend_names: false,
         }
     }
 

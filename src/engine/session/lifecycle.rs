@@ -282,6 +282,7 @@ impl Session {
             allocate: Allocation::default(),
             unwanted: plan.unwanted(),
             overwrite: entry.overwrite,
+            mend_names: entry.mend_names,
             read_only: plan.config.seed_only,
         })
     }

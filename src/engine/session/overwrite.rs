@@ -11,8 +11,17 @@ impl Session {
     /// Stops a torrent whose paths hold files of something else.
     ///
     /// Reports [`Event::Occupied`]; not repeated until the user acts on the torrent.
-    pub(super) fn occupied(&mut self, id: TorrentId, fault: DiskFault) {
+    pub(super) fn occupied(&mut self, id: TorrentId, mut fault: DiskFault) {
         let Some(entry) = self.table.get_mut(&id) else { return };
+        if fault.kind == FaultKind::NameRefused {
+            if !std::mem::replace(&mut entry.mend_names, true) {
+                self.write_log(Some(id), format!("{}: such names are written in another way", fault.text));
+                // It stops by itself, and is opened again with other names.
+                return self.advance(id);
+            }
+            fault.kind = FaultKind::Other;
+            return self.failed(id, fault);
+        }
         let (name, text, ask) = (entry.saved.name.clone(), fault.text.clone(), fault.kind == FaultKind::Occupied);
         entry.error = Some(TorrentError::new(fault, None, Instant::now()));
         let again = std::mem::replace(&mut entry.asked, true);

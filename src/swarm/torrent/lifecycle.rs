@@ -9,7 +9,7 @@ use super::state::recovery::Comparison;
 use super::{DisconnectReason, Effect, Phase, Torrent};
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
-use crate::swarm::job::{DiskFault, DiskJob};
+use crate::swarm::job::{DiskFault, DiskJob, FaultKind};
 use crate::swarm::view::{Priority, Source};
 use crate::wire::message::PieceIndex;
 use crate::wire::sanitize::counted;
@@ -156,9 +156,9 @@ impl Torrent {
         }
     }
 
-    /// Stops the torrent if foreign files occupy its paths, and returns whether that is the case.
+    /// Stops the torrent if foreign files occupy its paths or a name is refused, and returns whether that is the case.
     pub(super) fn is_occupied(&mut self, now: Instant, fault: &DiskFault, out: &mut Vec<Effect>) -> bool {
-        let occupied = fault.kind.is_in_the_way();
+        let occupied = fault.kind.is_in_the_way() || fault.kind == FaultKind::NameRefused;
         if occupied {
             self.write_log(now, fault.text.clone());
             out.push(Effect::Occupied(fault.clone()));

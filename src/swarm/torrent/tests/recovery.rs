@@ -216,3 +216,18 @@ fn files_that_others_remove_are_found_and_fetched_again() {
         assert_eq!((it.view(now, false).state, it.view(now, false).have), (State::Downloading, 3), "{end}");
     }
 }
+
+#[test]
+fn a_name_that_is_refused_stops_the_torrent_so_that_it_is_opened_with_other_names() {
+    for (have, done) in [
+        (0, DiskDone::Failed { piece: PieceIndex(0), fault: fault(FaultKind::NameRefused, "no such name") }),
+        (0, DiskDone::Unplaced(fault(FaultKind::NameRefused, "no such name"))),
+        (0xff, DiskDone::Unfinished(fault(FaultKind::NameRefused, "no such name"))),
+    ] {
+        let (mut it, now) = with_peer(have);
+        let out = does(&mut it, now, done.clone());
+        let told = |effect: &Effect| matches!(effect, Effect::Occupied(fault) if fault.kind == FaultKind::NameRefused);
+        assert_eq!(out.iter().filter(|effect| told(effect)).count(), 1, "{done:?}");
+        assert_eq!(it.view(now, false).state, State::Paused, "{done:?}");
+    }
+}
