@@ -7,6 +7,7 @@ pub mod demo;
 pub mod download;
 pub mod engine_run;
 pub mod exit_status;
+pub mod flags;
 pub mod generate;
 pub mod log;
 pub mod magnet;

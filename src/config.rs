@@ -11,7 +11,6 @@ use etcetera::BaseStrategy as _;
 use serde::{Deserialize, Deserializer};
 
 use crate::config::interface::{Interface, Notify, Theme};
-use crate::config::settings::flag_help;
 use crate::config::size::size;
 use crate::limits;
 
@@ -30,86 +29,57 @@ pub const DHT_NODES: [&str; 3] =
 const FILE: u64 = limits::MIB as u64;
 
 /// Settings from flags or the config file; an unset one is `None` or `false`
-#[derive(Clone, Debug, Default, clap::Args, Deserialize)]
-#[command(next_help_heading = "Common flags")]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Settings {
     /// Use this config file
-    #[arg(long, value_name = "FILE", global = true)]
     #[serde(skip)]
     pub config: Option<PathBuf>,
-    #[arg(long, value_name = "DIR", global = true, help = flag_help("state-dir"))]
     pub state_dir: Option<PathBuf>,
-    #[arg(long, value_name = "IP", global = true, help = flag_help("bind"))]
     pub bind: Option<IpAddr>,
-    #[arg(long, global = true, help = flag_help("no-dht"))]
     pub no_dht: bool,
-    #[arg(long, value_name = "HOST:PORT", global = true, help = flag_help("dht-nodes"), value_delimiter = ',', value_parser = node)]
     #[serde(deserialize_with = "nodes")]
     pub dht_nodes: Option<Vec<String>>,
-    #[arg(long, global = true, help = flag_help("no-lsd"))]
     pub no_lsd: bool,
-    #[arg(long, global = true, help = flag_help("lan-unlimited"))]
     pub lan_unlimited: bool,
-    #[arg(long, global = true, help = flag_help("no-pex"))]
     pub no_pex: bool,
-    #[arg(long, global = true, help = flag_help("no-utp"))]
     pub no_utp: bool,
-    #[arg(long, global = true, help = flag_help("no-port-map"))]
     pub no_port_map: bool,
-    #[arg(long, value_name = "WHEN", global = true, help = flag_help("encryption"))]
     pub encryption: Option<Encryption>,
-    #[arg(long, value_name = "N", global = true, help = flag_help("max-peers"), value_parser = clap::value_parser!(u32).range(1..))]
     #[serde(deserialize_with = "from_one")]
     pub max_peers: Option<u32>,
-    #[arg(long, value_name = "N", global = true, help = flag_help("max-active"))]
     pub max_active: Option<u32>,
-    #[arg(long, value_name = "RATE", global = true, help = flag_help("down-limit"), value_parser = size)]
     #[serde(deserialize_with = "size_key")]
     pub down_limit: Option<u64>,
-    #[arg(long, value_name = "RATE", global = true, help = flag_help("up-limit"), value_parser = size)]
     #[serde(deserialize_with = "size_key")]
     pub up_limit: Option<u64>,
-    #[arg(long, value_name = "FILE", global = true, help = flag_help("log-file"))]
     pub log_file: Option<PathBuf>,
-    #[arg(short, long, action = clap::ArgAction::Count, global = true, help = flag_help("verbose"))]
     pub verbose: u8,
-    #[arg(long, value_name = "THEME", global = true, help = flag_help("theme"))]
     pub theme: Option<Theme>,
-    #[arg(long, global = true, help = flag_help("ascii"))]
     pub ascii: bool,
-    #[arg(long, global = true, help = flag_help("no-mouse"))]
     pub no_mouse: bool,
     /// Download directory; a flag of the subcommands that use it.
-    #[arg(skip)]
     pub dir: Option<PathBuf>,
     /// Listen port; a flag of the subcommands that use it.
-    #[arg(skip)]
     pub port: Option<u16>,
     /// Maximum frames per second of the interface.
-    #[arg(skip)]
     #[serde(deserialize_with = "interface::frames")]
     pub frames: Option<u32>,
     /// How the interface notifies of a completed download.
-    #[arg(skip)]
     pub notify: Option<Notify>,
     /// Whether the interface shows progress in the terminal title.
-    #[arg(skip)]
     pub title: Option<bool>,
     /// Columns of the torrent list, by name.
-    #[arg(skip)]
     pub torrent_columns: Option<Vec<String>>,
     /// Columns of the peer list, by name.
-    #[arg(skip)]
     pub peer_columns: Option<Vec<String>>,
     /// Key bindings of the interface, by action name.
-    #[arg(skip)]
     #[serde(deserialize_with = "interface::keys")]
     pub keys: BTreeMap<String, Vec<String>>,
 }
 
 /// Encryption policy of peer connections (MSE).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Encryption {
     /// Never encrypt
@@ -119,6 +89,18 @@ pub enum Encryption {
     Prefer,
     /// Always encrypt; peers without encryption are refused
     Require,
+}
+
+impl Encryption {
+    /// Returns the name in the config file.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Encryption::Off => "off",
+            Encryption::Prefer => "prefer",
+            Encryption::Require => "require",
+        }
+    }
 }
 
 /// Deserializes a size: an integer number of bytes, or text as in flags.

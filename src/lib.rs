@@ -85,6 +85,7 @@
 //!
 //! All limits that protect against untrusted input and remote peers are constants in [`limits`].
 
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod config;
 pub mod limits;
@@ -216,6 +217,7 @@ pub mod engine {
     pub mod session_store;
     pub mod threads;
     pub mod torrent_event;
+    #[cfg(feature = "tracker")]
     pub mod tracker;
     pub mod udp_endpoint;
     pub(crate) mod udp_socket;
@@ -226,6 +228,7 @@ pub mod engine {
 
 pub mod api;
 
+#[cfg(feature = "tui")]
 pub mod ui {
     //! Terminal user interface: one event loop; `update` changes the model, `view` draws it, both without I/O.
     pub mod terminal {

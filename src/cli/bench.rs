@@ -9,7 +9,6 @@ use std::process::{Child, Command, ExitCode, Stdio};
 use std::thread;
 use std::time::Instant;
 
-use clap::ValueEnum as _;
 use color_eyre::eyre::{WrapErr, bail, eyre};
 use crossbeam_channel::{Receiver, bounded, select};
 use humansize::{BINARY, format_size};
@@ -113,10 +112,9 @@ impl Bench<'_> {
     /// Builds the command that runs this program with `args`, isolated from other peers (no DHT, LSD or port mapping).
     fn command(&self, args: &[&OsStr]) -> Command {
         let mut command = Command::new(&self.program);
-        let encryption = self.encryption.to_possible_value();
         command.args(args).arg("--config").arg(self.home.join("empty.toml"));
         command.args(["--bind", "127.0.0.1", "--no-dht", "--no-lsd", "--no-pex", "--no-utp", "--no-port-map"]);
-        command.args(encryption.iter().flat_map(|value| ["--encryption", value.get_name()]));
+        command.args(["--encryption", self.encryption.word()]);
         command.stdin(Stdio::null()).stdout(Stdio::null());
         command
     }

@@ -48,7 +48,7 @@ impl Default for Interface {
 }
 
 /// The color theme.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize, clap::ValueEnum)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Theme {
     /// Detect from the terminal

@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use Kind::{Choice, List, NegatedSwitch, Number, Switch, Text};
+use Kind::{Choice, List, NegatedSwitch, Number, Path, Switch, Text};
 
 /// The values that a setting accepts, and how they are edited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -18,6 +18,8 @@ pub enum Kind {
     Number(&'static str),
     /// A quoted string; says in words which.
     Text(&'static str),
+    /// A quoted path; says in words which.
+    Path(&'static str),
     /// A list of strings, typed with commas; says in words which.
     List(&'static str),
 }
@@ -35,6 +37,8 @@ pub struct Setting {
     pub applies_immediately: bool,
     /// Help of the flag; empty if there is none, or if it belongs to single subcommands.
     pub flag_help: &'static str,
+    /// Name of the flag's value in the help.
+    pub value_name: &'static str,
     /// Description in the settings dialog, one sentence.
     pub help: &'static str,
 }
@@ -45,7 +49,7 @@ impl Setting {
     pub fn expected(&self) -> Cow<'static, str> {
         match self.kind {
             Switch(_) | NegatedSwitch => Cow::Borrowed("true or false"),
-            Number(words) | Text(words) | List(words) => Cow::Borrowed(words),
+            Number(words) | Text(words) | Path(words) | List(words) => Cow::Borrowed(words),
             Choice(values) => {
                 let quoted: Vec<String> = values.iter().map(|value| format!("\"{value}\"")).collect();
                 match quoted.split_last() {
@@ -73,6 +77,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "none",
                 applies_immediately: true,
                 flag_help: "Download limit, such as 512K or 10MB/s (0 = unlimited)",
+                value_name: "RATE",
                 help: "Bytes per second for all torrents, as in 512K or 10MB/s; 0 is no limit.",
             },
             Setting {
@@ -82,6 +87,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "none",
                 applies_immediately: true,
                 flag_help: "Upload limit (0 = unlimited)",
+                value_name: "RATE",
                 help: "Bytes per second for all torrents, as in 512K or 10MB/s; 0 is no limit.",
             },
             Setting {
@@ -91,6 +97,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "default",
                 applies_immediately: true,
                 flag_help: "Maximum active downloads; others are queued (0 = unlimited)",
+                value_name: "N",
                 help: "Maximum; others are queued. 0 is no limit.",
             },
             Setting {
@@ -100,6 +107,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "default",
                 applies_immediately: true,
                 flag_help: "Maximum number of connected peers, over all torrents",
+                value_name: "N",
                 help: "Maximum number of connections, all torrents.",
             },
         ],
@@ -109,10 +117,11 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
         &[Setting {
             key: "dir",
             title: "download folder",
-            kind: Text(FOLDER),
+            kind: Path(FOLDER),
             default: "where ttui was started",
             applies_immediately: true,
             flag_help: "",
+            value_name: "DIR",
             help: "Default folder for new downloads.",
         }],
     ),
@@ -126,6 +135,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "auto",
                 applies_immediately: true,
                 flag_help: "Color theme of the interface",
+                value_name: "THEME",
                 help: "Colors; auto detects the terminal, plain has none.",
             },
             Setting {
@@ -135,6 +145,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "bell",
                 applies_immediately: true,
                 flag_help: "",
+                value_name: "",
                 help: "Ring the bell, show a desktop notification, both, or neither.",
             },
             Setting {
@@ -144,6 +155,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "on",
                 applies_immediately: true,
                 flag_help: "",
+                value_name: "",
                 help: "Show progress in the terminal's window title.",
             },
             Setting {
@@ -153,6 +165,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "on",
                 applies_immediately: true,
                 flag_help: "Disable mouse support",
+                value_name: "",
                 help: "Clicks and wheel; off leaves text selection to the terminal.",
             },
             Setting {
@@ -162,6 +175,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "30",
                 applies_immediately: true,
                 flag_help: "",
+                value_name: "",
                 help: "Maximum frames per second, 1 to 60; use few on slow links.",
             },
             Setting {
@@ -171,6 +185,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "off",
                 applies_immediately: true,
                 flag_help: "Use only ASCII characters in the interface",
+                value_name: "",
                 help: "For terminals and fonts without box drawing.",
             },
         ],
@@ -185,6 +200,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "6881",
                 applies_immediately: false,
                 flag_help: "",
+                value_name: "PORT",
                 help: "Port to listen on; 0 lets the system choose.",
             },
             Setting {
@@ -194,6 +210,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "any",
                 applies_immediately: false,
                 flag_help: "Listen on this address only, and connect from it",
+                value_name: "IP",
                 help: "Listen on and connect from this address only.",
             },
             Setting {
@@ -202,7 +219,8 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 kind: Choice(&["prefer", "off", "require"]),
                 default: "prefer",
                 applies_immediately: false,
-                flag_help: "Encryption policy",
+                flag_help: "Encryption: never, with peers that support it, or always",
+                value_name: "WHEN",
                 help: "Encryption policy for peer connections.",
             },
             Setting {
@@ -212,6 +230,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "on",
                 applies_immediately: false,
                 flag_help: "Disable the DHT",
+                value_name: "",
                 help: "Find peers without a tracker.",
             },
             Setting {
@@ -221,6 +240,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "built-in",
                 applies_immediately: false,
                 flag_help: "DHT bootstrap nodes, comma-separated",
+                value_name: "HOST:PORT",
                 help: "host:port, comma-separated.",
             },
             Setting {
@@ -230,6 +250,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "on",
                 applies_immediately: false,
                 flag_help: "Disable peer exchange (PEX)",
+                value_name: "",
                 help: "Exchange peer addresses with peers (PEX).",
             },
             Setting {
@@ -239,6 +260,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "on",
                 applies_immediately: false,
                 flag_help: "Disable local service discovery (LSD)",
+                value_name: "",
                 help: "Find peers on the local network.",
             },
             Setting {
@@ -248,6 +270,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "off",
                 applies_immediately: false,
                 flag_help: "Exempt LAN peers from rate limits",
+                value_name: "",
                 help: "No rate limits for LAN peers.",
             },
             Setting {
@@ -257,6 +280,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "on",
                 applies_immediately: false,
                 flag_help: "Disable uTP",
+                value_name: "",
                 help: "uTP (BEP 29): yields to other traffic.",
             },
             Setting {
@@ -266,6 +290,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
                 default: "on",
                 applies_immediately: false,
                 flag_help: "Disable port mapping (PCP, NAT-PMP, UPnP)",
+                value_name: "",
                 help: "Ask the router to forward the port.",
             },
         ],
@@ -277,19 +302,21 @@ pub const STARTUP: &[Setting] = &[
     Setting {
         key: "state-dir",
         title: "state folder",
-        kind: Text(FOLDER),
+        kind: Path(FOLDER),
         default: "in the home folder",
         applies_immediately: false,
         flag_help: "Directory for resume data, session and log",
+        value_name: "DIR",
         help: "Resume data, session and log.",
     },
     Setting {
         key: "log-file",
         title: "log file",
-        kind: Text("a path in quotes"),
+        kind: Path("a path in quotes"),
         default: "in the state folder",
         applies_immediately: false,
         flag_help: "Write a log to this file",
+        value_name: "FILE",
         help: "The log is written to this file.",
     },
     Setting {
@@ -299,6 +326,7 @@ pub const STARTUP: &[Setting] = &[
         default: "0",
         applies_immediately: false,
         flag_help: "Increase log verbosity (-v debug, -vv trace)",
+        value_name: "",
         help: "0 informs, 1 debugs, 2 traces.",
     },
 ];
@@ -312,6 +340,7 @@ pub const COLUMNS: &[Setting] = &[
         default: "all",
         applies_immediately: true,
         flag_help: "",
+        value_name: "",
         help: "Columns of the torrent list, from left to right.",
     },
     Setting {
@@ -321,6 +350,7 @@ pub const COLUMNS: &[Setting] = &[
         default: "all",
         applies_immediately: true,
         flag_help: "",
+        value_name: "",
         help: "Columns of the peer list, from left to right.",
     },
 ];
@@ -334,9 +364,4 @@ pub fn all() -> impl Iterator<Item = &'static Setting> {
 #[must_use]
 pub fn find(key: &str) -> Option<&'static Setting> {
     all().find(|setting| setting.key == key)
-}
-
-/// Returns the help of the flag with this name.
-pub(super) fn flag_help(key: &str) -> &'static str {
-    find(key).map_or("", |setting| setting.flag_help)
 }

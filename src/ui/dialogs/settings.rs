@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 use crate::api::{Command, Snapshot};
 use crate::config::Settings;
 use crate::config::interface::Theme as Wish;
-use crate::config::settings::Kind::{Choice, List, NegatedSwitch, Number, Switch, Text};
+use crate::config::settings::Kind::{Choice, List, NegatedSwitch, Number, Path, Switch, Text};
 use crate::config::settings::Setting;
 use crate::ui::app::dialog_stack::DialogContext;
 use crate::ui::dialogs::settings_table::{Line, lines, nth};
@@ -86,7 +86,7 @@ impl SettingsDialog {
                 let at = words.iter().position(|word| *word == now).unwrap_or(0);
                 apply(setting, Some(quoted(words[(at + step) % words.len()])), turn);
             }
-            (Key::Enter, Number(_) | Text(_) | List(_)) => {
+            (Key::Enter, Number(_) | Text(_) | Path(_) | List(_)) => {
                 let now = bare(turn.app.state.options.values.get(setting.key).map(String::as_str));
                 self.edit = Some(TextInput::new(&now));
             }
@@ -110,7 +110,9 @@ impl SettingsDialog {
     fn typed(&mut self, setting: &'static Setting, text: &str, turn: &mut DialogContext<'_>) {
         let value = match setting.kind {
             _ if text.is_empty() => None,
-            Text(_) => Some(quoted(&crate::ui::widgets::path_input::expand(text, turn.app.state.home.as_deref()))),
+            Text(_) | Path(_) => {
+                Some(quoted(&crate::ui::widgets::path_input::expand(text, turn.app.state.home.as_deref())))
+            }
             List(_) => Some(listed(text)),
             _ => Some(text.to_owned()),
         };
@@ -153,7 +155,7 @@ impl SettingsDialog {
         let count = lines().count();
         let keys = match (&self.edit, nth(self.rows.at).map(|setting| setting.kind)) {
             (Some(_), _) => "Enter save   Esc back",
-            (None, Some(Number(_) | Text(_) | List(_))) => "Enter change   Del default   Esc close",
+            (None, Some(Number(_) | Text(_) | Path(_) | List(_))) => "Enter change   Del default   Esc close",
             (None, _) => "Space change   Del default   Esc close",
         };
         let room = sheet.open("settings", count + FOOT, keys);
@@ -321,7 +323,7 @@ mod tests {
                 Switch(_) | NegatedSwitch => &["true", "false"],
                 Choice(words) => words,
                 Number(_) => &["7"],
-                Text(_) | List(_) => &[],
+                Text(_) | Path(_) | List(_) => &[],
             };
             for word in good {
                 let value = if matches!(setting.kind, Choice(_)) { quoted(word) } else { (*word).to_owned() };
