@@ -246,6 +246,7 @@ pub mod ui {
 
         pub mod actions;
         pub mod dialog_actions;
+        pub mod dialog_events;
         pub mod dialog_stack;
         pub mod inspect;
         pub mod model;
@@ -261,11 +262,13 @@ pub mod ui {
         //! Dialogs, in a stack above the panes.
 
         pub mod add;
+        pub mod confirm;
         pub mod create;
         pub mod dialog;
         pub mod file_picker;
         pub mod file_select;
         pub mod help;
+        pub mod message;
         pub mod overwrite;
         pub mod palette;
         pub mod prompt;
@@ -273,6 +276,7 @@ pub mod ui {
         pub mod settings;
         pub mod settings_table;
         pub mod share;
+        pub mod why;
     }
 
     pub mod panes {
@@ -348,5 +352,6 @@ pub mod ui {
         pub mod format;
         pub mod labels;
         pub mod pattern;
+        pub mod validate;
     }
 }

@@ -17,8 +17,7 @@ use ttui::api::{Command as Asked, CreatePreview, CreateRequest, Created, Event, 
 use ttui::engine::handle::{Engine, EngineConfig};
 use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
-use ttui::ui::dialogs::create::{CreateDialog, CreateEvent};
-use ttui::ui::dialogs::dialog::Dialog;
+use ttui::ui::dialogs::create::CreateDialog;
 use ttui::ui::effect::Effect;
 use ttui::ui::state::app::Message;
 use ttui::ui::theme::style::{ColorDepth, ThemeName};
@@ -354,8 +353,8 @@ fn ready() -> Created {
 }
 
 /// Tells the box something; nothing is asked of the engine in return.
-fn tell(model: &mut App, snapshot: &Snapshot, making: CreateEvent) {
-    assert!(update(model, Message::Creating(making), snapshot).is_empty());
+fn tell(model: &mut App, snapshot: &Snapshot, event: Event) {
+    assert!(update(model, Message::Event(event), snapshot).is_empty());
 }
 
 const TYPED: &str = "c '~/photos Down 'http://192.0.2.7:6969/announce";
@@ -372,14 +371,15 @@ fn a_torrent_is_made_in_the_interface() {
         let new = order("/data/me/photos");
         assert!(matches!(&asked[..], [Asked::PreviewCreate(it)] if *it == new), "{asked:?}");
         assert!(keys(&mut model, &snapshot, "Enter Enter x q").is_empty(), "it waits for the answer");
-        tell(&mut model, &snapshot, CreateEvent::Surveyed(new.clone(), Ok(Box::new(planned()))));
+        tell(&mut model, &snapshot, Event::CreatePreview { of: new.clone(), planned: Ok(Box::new(planned())) });
         look(&model, "planned");
         let asked = keys(&mut model, &snapshot, "Enter");
         assert!(matches!(&asked[..], [Asked::Create(it)] if *it == new), "{asked:?}");
-        tell(&mut model, &snapshot, CreateEvent::Hashed(new.what.clone(), (1_400_000_000, 3_912_000_000), 912_000_000));
+        let (done, total, rate) = (1_400_000_000, 3_912_000_000, 912_000_000);
+        tell(&mut model, &snapshot, Event::CreateProgress { what: new.what.clone(), done, total, rate });
         look(&model, "hashing");
         assert!(keys(&mut model, &snapshot, "y Enter").is_empty());
-        tell(&mut model, &snapshot, CreateEvent::Made(new.what.clone(), Ok(Box::new(ready()))));
+        tell(&mut model, &snapshot, Event::Created { what: new.what.clone(), made: Ok(Box::new(ready())) });
         look(&model, "made");
         keys(&mut model, &snapshot, "r");
         look(&model, "code");
@@ -389,7 +389,7 @@ fn a_torrent_is_made_in_the_interface() {
         assert_eq!(model.state.outbox, [Effect::Copy(vec![ready().magnet])]);
         keys(&mut model, &snapshot, "Enter");
         assert!(model.dialogs.is_empty());
-        update(&mut model, Message::Added(TorrentId(3)), &snapshot);
+        update(&mut model, Message::Event(Event::Added { id: TorrentId(3), what: String::new() }), &snapshot);
         assert_eq!(model.state.selected, Some(TorrentId(3)), "what was made is what one looks at");
     }
 }
@@ -432,7 +432,7 @@ fn a_scanner_reads_the_code_on_any_ground() {
             model.state.options.colours = colours;
             model.state.options.light_ground = light_ground && told;
             model.state.theme = model.state.options.fitted(name, false);
-            model.dialogs.push(Dialog::Create(Box::new(CreateDialog::made(made.clone()))));
+            model.dialogs.push(CreateDialog::made(made.clone()));
             for alone in [false, true] {
                 if alone {
                     keys(&mut model, &snapshot, "r");
@@ -459,7 +459,7 @@ fn a_scanner_reads_the_code_on_any_ground() {
 fn what_was_told_holds_only_for_what_was_asked() {
     let snapshot = empty();
     let new = order("/data/me/photos");
-    let plan = || CreateEvent::Surveyed(new.clone(), Ok(Box::new(planned())));
+    let plan = || Event::CreatePreview { of: new.clone(), planned: Ok(Box::new(planned())) };
     let fresh = || {
         let mut model = model(80, 24, ThemeName::Plain, &snapshot);
         keys(&mut model, &snapshot, &format!("{TYPED} Enter"));
@@ -482,11 +482,15 @@ fn what_was_told_holds_only_for_what_was_asked() {
     tell(&mut stopped, &snapshot, plan());
     assert!(matches!(keys(&mut stopped, &snapshot, "Enter Esc")[..], [Asked::Create(_), Asked::StopCreating]));
     assert!(says(&stopped, "nothing was written"));
-    tell(&mut stopped, &snapshot, CreateEvent::Made(new.what.clone(), Ok(Box::new(ready()))));
+    tell(&mut stopped, &snapshot, Event::Created { what: new.what.clone(), made: Ok(Box::new(ready())) });
     assert!(!says(&stopped, "magnet:") && stopped.state.adding == 0);
     // It cannot be made.
     let mut failed = fresh();
-    tell(&mut failed, &snapshot, CreateEvent::Surveyed(new.clone(), Err("cannot read /data/me/photos".into())));
+    tell(
+        &mut failed,
+        &snapshot,
+        Event::CreatePreview { of: new.clone(), planned: Err("cannot read /data/me/photos".into()) },
+    );
     assert!(says(&failed, "cannot read /data/me/photos") && says(&failed, "~/photos"));
 }
 

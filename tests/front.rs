@@ -12,11 +12,23 @@ mod support {
 
 use std::collections::BTreeMap;
 
-use ttui::api::{Command, FaultKind, FileRow, Priority, Snapshot, TorrentId, TorrentPreview};
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ttui::api::{Command, Created, Event, FaultKind, FileRow, Priority, Snapshot, TorrentId, TorrentPreview};
 use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
-use ttui::ui::dialogs::dialog::Dialog;
+use ttui::ui::app::view::view;
+use ttui::ui::dialogs::add::AddDialog;
+use ttui::ui::dialogs::confirm::ConfirmDialog;
+use ttui::ui::dialogs::create::CreateDialog;
+use ttui::ui::dialogs::message::MessageDialog;
+use ttui::ui::dialogs::overwrite::OverwriteDialog;
+use ttui::ui::dialogs::remove::RemoveDialog;
 use ttui::ui::effect::Effect;
+use ttui::ui::keys::action::{Action, DialogAction, EditAction, NavAction};
+use ttui::ui::keys::bindings::{Binding, KEYS};
+use ttui::ui::keys::context::KeyContext;
+use ttui::ui::keys::key::Key;
 use ttui::ui::keys::keymap::Keymap;
 use ttui::ui::state::app::{Focus, Message};
 use ttui::ui::theme::style::ThemeName;
@@ -106,7 +118,11 @@ fn play(model: &mut App, snapshot: &Snapshot, pressed: &str) -> Vec<Command> {
                     "slow.torrent" => continue,
                     _ => Ok(Box::new(contents())),
                 };
-                commands.extend(update(model, Message::Inspected(add.what.clone(), answer), snapshot));
+                commands.extend(update(
+                    model,
+                    Message::Event(Event::Inspected { what: add.what.clone(), contents: answer }),
+                    snapshot,
+                ));
             }
         }
         commands.extend(asked);
@@ -314,8 +330,8 @@ fn the_world_is_asked_only_for_what_was_meant() {
     keys(&mut model, &snapshot, "y");
     assert_eq!(model.state.outbox, [Effect::Copy(vec!["magnet:?xt=urn:btih:d5d5".into()])]);
     model.state.outbox.clear();
-    update(&mut model, Message::Complete(TorrentId(2)), &snapshot);
-    update(&mut model, Message::Complete(TorrentId(3)), &snapshot);
+    update(&mut model, Message::Event(Event::Complete(TorrentId(2))), &snapshot);
+    update(&mut model, Message::Event(Event::Complete(TorrentId(3))), &snapshot);
     let body = "several torrents are complete".to_owned();
     assert_eq!(model.state.outbox, [Effect::Notify { title: "ttui".into(), body }]);
     model.state.outbox.clear();
@@ -339,7 +355,7 @@ fn magnet_links_are_copied_of_all_that_are_marked() {
         let asked = keys(&mut model, &snapshot, pressed);
         let Some(Command::Magnets(ids)) = asked.last() else { panic!("{pressed}: {asked:?}") };
         let ids: Vec<u32> = ids.iter().map(|id| id.0).collect();
-        update(&mut model, Message::Magnets(ids.len(), links), &snapshot);
+        update(&mut model, Message::Event(Event::MagnetLinks { asked: ids.len(), links }), &snapshot);
         let shown = text(&draw(&model, &snapshot));
         (ids, model.state.outbox, shown.lines().last().unwrap().trim().to_owned())
     };
@@ -426,7 +442,7 @@ fn the_files_of_a_magnet_are_chosen_when_they_are_known() {
         let mut model = fresh(&snapshot);
         // It waits behind what is being typed.
         keys(&mut model, &snapshot, "a 'x");
-        update(&mut model, Message::Choose(id, Box::new(contents())), &snapshot);
+        update(&mut model, Message::Event(Event::FilesKnown { id, contents: Box::new(contents()) }), &snapshot);
         keys(&mut model, &snapshot, "Esc");
         let shown = text(&draw(&model, &snapshot));
         assert!(shown.contains("files of film") && shown.contains("6 of 6 files"), "{shown}");
@@ -443,7 +459,7 @@ fn the_files_of_a_magnet_are_chosen_when_they_are_known() {
     let mut gone = snapshot.clone();
     gone.torrents.clear();
     let mut model = fresh(&gone);
-    update(&mut model, Message::Choose(id, Box::new(contents())), &gone);
+    update(&mut model, Message::Event(Event::FilesKnown { id, contents: Box::new(contents()) }), &gone);
     for (snapshot, asked) in [(&gone, 1), (&snapshot, 1), (&gone, 0)] {
         update(&mut model, Message::Snapshot, snapshot);
         assert_eq!(model.dialogs.len(), asked);
@@ -509,6 +525,99 @@ fn changed_keys_are_shown_wherever_keys_are() {
     assert!(text(&draw(&model, &snapshot)).contains("F5    pause or resume"));
 }
 
+/// Keys that open what a binding of a dialog is for, and make it do something.
+fn keys_before(binding: &Binding) -> &'static str {
+    match (binding.place, binding.act) {
+        (KeyContext::Dialogs, _) => ": 'verify",
+        (KeyContext::Questions, Action::Dialog(DialogAction::Yes)) => "q",
+        (KeyContext::Questions, _) => "d",
+        (KeyContext::Messages, _) => "w",
+        (KeyContext::Forms, _) => "a Down Down",
+        (KeyContext::Options, Action::Edit(EditAction::Right)) => "a Down Down",
+        (KeyContext::Options, _) => "a Down Down Right",
+        (KeyContext::Text, Action::Edit(EditAction::Right | EditAction::End)) => "a 'ab Home",
+        (KeyContext::Text, Action::Edit(EditAction::DeleteRight | EditAction::DeleteToEnd)) => "a 'ab Home",
+        (KeyContext::Text, _) => "a 'ab",
+        (KeyContext::Search, _) => ": PgDn Down",
+        (KeyContext::Picker, Action::Nav(NavAction::Last)) => "a ^o",
+        (KeyContext::Picker, _) => "a ^o Down",
+        (KeyContext::FileSelect, _) => "a 'film.torrent Enter",
+        (KeyContext::Settings, _) => ", Down Down Down Down Down",
+        (KeyContext::Help, _) => "?",
+        (place, _) => panic!("no dialog for {place:?}"),
+    }
+}
+
+#[test]
+fn no_key_of_a_dialog_is_without_effect() {
+    let snapshot = world();
+    let seen = |app: &App| {
+        let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+        terminal.draw(|frame| view(app, &snapshot, frame)).unwrap();
+        (terminal.get_cursor_position().unwrap(), terminal.backend().buffer().clone())
+    };
+    for binding in KEYS.iter().filter(|binding| binding.place.is_dialog()) {
+        for key in binding.all_keys() {
+            let mut model = fresh(&snapshot);
+            if binding.place == KeyContext::Share {
+                let (path, magnet) = ("/data/me/x.torrent".into(), "magnet:?xt=urn:btih:d5d5".into());
+                model.dialogs.push(CreateDialog::made(Created { path, magnet, lan: false }));
+            } else {
+                play(&mut model, &snapshot, keys_before(binding));
+            }
+            model.state.outbox.clear();
+            let before = seen(&model);
+            let asked = update(&mut model, Message::Key(key), &snapshot);
+            let told = !asked.is_empty() || !model.state.outbox.is_empty() || model.state.quit;
+            assert!(told || before != seen(&model), "{key:?} for {:?} in {:?}", binding.act, binding.place);
+        }
+    }
+}
+
+#[test]
+fn keys_of_dialogs_can_be_changed() {
+    let snapshot = world();
+    let mut model = fresh(&snapshot);
+    let table = BTreeMap::from([
+        ("close".to_owned(), vec!["F9".to_owned()]),
+        ("confirm".to_owned(), vec!["F2".to_owned()]),
+        ("browse".to_owned(), vec![]),
+        ("switch-answer".to_owned(), vec!["x".to_owned()]),
+    ]);
+    let (keymap, faults) = Keymap::new(&table);
+    assert!(faults.is_empty(), "{faults:?}");
+    model.state.keymap = keymap;
+    let press = |model: &mut App, key| update(model, Message::Key(key), &snapshot);
+    let buttons = |model: &App| text(&draw(model, &snapshot)).lines().last().unwrap().trim().to_owned();
+    keys(&mut model, &snapshot, "d x");
+    assert_eq!(buttons(&model), "F2 remove   x switch   F9 cancel");
+    assert!(keys(&mut model, &snapshot, "Enter Esc").is_empty() && model.dialogs.len() == 1, "they mean nothing now");
+    assert!(matches!(press(&mut model, Key::F(2))[..], [Command::Remove { data: true, .. }]));
+    // A letter is typed where text is; an action without a key can still be clicked.
+    keys(&mut model, &snapshot, "a x");
+    assert_eq!(buttons(&model), "F2 add   Tab complete   browse   F9 cancel");
+    update(&mut model, Message::Click(27, 23), &snapshot);
+    assert!(matches!(&model.state.outbox[..], [Effect::List(_)]), "{:?}", model.state.outbox);
+    press(&mut model, Key::F(9));
+    assert!(model.dialogs.top::<AddDialog>().is_some_and(|add| add.what.text() == "x"));
+    press(&mut model, Key::F(9));
+    assert!(model.dialogs.is_empty());
+}
+
+#[test]
+fn a_click_hits_what_was_drawn_last_and_nothing_before() {
+    let snapshot = world();
+    let mut model = fresh(&snapshot);
+    keys(&mut model, &snapshot, "d");
+    let remove = |model: &mut App| update(model, Message::Click(3, 23), &snapshot);
+    assert!(remove(&mut model).is_empty() && model.dialogs.len() == 1, "it has not been drawn yet");
+    draw(&model, &snapshot);
+    assert!(matches!(remove(&mut model)[..], [Command::Remove { .. }]));
+    // A second click comes before the next dialog is seen.
+    keys(&mut model, &snapshot, "d");
+    assert!(remove(&mut model).is_empty() && model.dialogs.len() == 1);
+}
+
 #[test]
 fn the_mouse_does_what_is_written_where_it_points() {
     let snapshot = world();
@@ -521,7 +630,7 @@ fn the_mouse_does_what_is_written_where_it_points() {
     let mut model = fresh(&snapshot);
     keys(&mut model, &snapshot, "d");
     click(&mut model, "delete the data");
-    assert!(matches!(model.dialogs.last(), Some(Dialog::Remove(removal)) if removal.data));
+    assert!(model.dialogs.top::<RemoveDialog>().is_some_and(|removal| removal.data));
     assert!(
         update(&mut model, Message::Click(3, 3), &snapshot).is_empty() && model.dialogs.len() == 1,
         "outside is nothing"
@@ -554,7 +663,7 @@ fn the_palette_opens_a_tab_before_it_does_something_to_a_line_of_it() {
     assert!(asked.is_empty() && model.dialogs.is_empty());
     assert_eq!((model.state.tab, model.state.pane), (ttui::ui::keys::context::Tab::Trackers, Focus::Detail));
     keys(&mut model, &snapshot, ": 'tracker-remove Enter");
-    assert!(matches!(model.dialogs.last(), Some(Dialog::Untrack { .. })));
+    assert!(matches!(model.dialogs.top(), Some(ConfirmDialog::RemoveTracker { .. })));
 }
 
 #[test]
@@ -562,6 +671,8 @@ fn files_in_the_way_are_kept_unless_the_user_says_otherwise() {
     let snapshot = world();
     let id = snapshot.torrents[0].0;
     let text_of = "/data/x.bin was there before, and nothing in it is this torrent's".to_owned();
+    let occupied =
+        |text: &str, ask| Message::Event(Event::Occupied { id, name: "film".into(), text: text.to_owned(), ask });
     for (typed, yes) in [
         ("Enter", false),
         ("Esc", false),
@@ -574,7 +685,7 @@ fn files_in_the_way_are_kept_unless_the_user_says_otherwise() {
         ("j Space Space Enter", true),
     ] {
         let mut model = fresh(&snapshot);
-        update(&mut model, Message::Occupied(id, "film".into(), text_of.clone(), true), &snapshot);
+        update(&mut model, occupied(&text_of, true), &snapshot);
         let shown = text(&draw(&model, &snapshot));
         assert!(shown.contains("film: overwrite existing files?") && shown.contains("keep them"), "{shown}");
         let asked = keys(&mut model, &snapshot, typed);
@@ -584,17 +695,17 @@ fn files_in_the_way_are_kept_unless_the_user_says_otherwise() {
     }
     // What belongs to another torrent is not asked about; what has gone is not either.
     let mut model = fresh(&snapshot);
-    update(&mut model, Message::Occupied(id, "film".into(), "it belongs to another".into(), false), &snapshot);
-    assert!(matches!(model.dialogs.last(), Some(Dialog::Message { .. })));
+    update(&mut model, occupied("it belongs to another", false), &snapshot);
+    assert!(model.dialogs.top::<MessageDialog>().is_some());
     keys(&mut model, &snapshot, "Esc");
-    update(&mut model, Message::Occupied(id, "film".into(), text_of.clone(), true), &snapshot);
+    update(&mut model, occupied(&text_of, true), &snapshot);
     update(&mut model, Message::Snapshot, &Snapshot::default());
     assert!(model.dialogs.is_empty());
     // It may be told of before a snapshot shows the torrent.
-    update(&mut model, Message::Occupied(id, "film".into(), text_of.clone(), true), &Snapshot::default());
+    update(&mut model, occupied(&text_of, true), &Snapshot::default());
     update(&mut model, Message::Snapshot, &Snapshot::default());
     update(&mut model, Message::Snapshot, &snapshot);
-    assert!(matches!(model.dialogs.last(), Some(Dialog::Overwrite(_))));
+    assert!(model.dialogs.top::<OverwriteDialog>().is_some());
     keys(&mut model, &snapshot, "Esc");
     // The answer can be given later, where there is something to be answered.
     let mut snapshot = snapshot;
@@ -603,7 +714,7 @@ fn files_in_the_way_are_kept_unless_the_user_says_otherwise() {
         (view.error, view.fault) = (Some(text_of.clone()), fault);
         model.state.selected = Some(id);
         keys(&mut model, &snapshot, ": 'overwrite Enter");
-        assert_eq!(matches!(model.dialogs.last(), Some(Dialog::Overwrite(_))), asks, "{fault:?}");
+        assert_eq!(model.dialogs.top::<OverwriteDialog>().is_some(), asks, "{fault:?}");
     }
     assert!(matches!(keys(&mut model, &snapshot, "Tab Enter")[..], [Command::Overwrite(of)] if of == id));
 }
@@ -636,7 +747,7 @@ fn the_help_is_walked() {
     assert!(shows(&model, "add a torrent") && !shows(&model, "save everything and quit"));
     keys(&mut model, &snapshot, "G");
     assert!(!shows(&model, "add a torrent") && shows(&model, "optimistic unchoke"));
-    keys(&mut model, &snapshot, "PgUp PgUp PgUp PgUp PgUp PgUp");
+    keys(&mut model, &snapshot, "PgUp PgUp PgUp PgUp PgUp PgUp PgUp PgUp PgUp PgUp");
     assert!(shows(&model, "add a torrent"));
     keys(&mut model, &snapshot, "Down j Space PgDn g");
     assert!(shows(&model, "add a torrent"));

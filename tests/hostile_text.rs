@@ -15,7 +15,7 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
-use ttui::api::{FileRow, Priority, Snapshot, TorrentId, TorrentMeta, TorrentPreview};
+use ttui::api::{Event, FileRow, Priority, Snapshot, TorrentId, TorrentMeta, TorrentPreview};
 use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
 use ttui::ui::app::view::view;
@@ -188,13 +188,17 @@ fn strangers_stay_in_their_cells() {
 fn what_is_typed_pasted_and_told_is_harmless_too() {
     for (at, attack) in attacks().iter().enumerate() {
         let snapshot = saying("honest");
-        let mut base = model(80, 24, ThemeName::Dark, &snapshot);
-        update(&mut base, Message::Notice(None, attack.clone()), &snapshot);
+        let told = || {
+            let mut model = model(80, 24, ThemeName::Dark, &snapshot);
+            update(&mut model, Message::Event(Event::Notice { id: None, text: attack.clone() }), &snapshot);
+            model
+        };
+        let mut base = told();
         as_meant(&base, &snapshot, &format!("notice {at}"));
-        let mut refused = base.clone();
-        update(&mut refused, Message::AddFailed(attack.clone(), attack.clone()), &snapshot);
+        let mut refused = told();
+        update(&mut refused, Message::Event(Event::AddFailed { what: attack.clone(), why: attack.clone() }), &snapshot);
         as_meant(&refused, &snapshot, &format!("refusal {at}"));
-        let mut pasted = base.clone();
+        let mut pasted = told();
         update(&mut pasted, Message::Paste(attack.clone()), &snapshot);
         as_meant(&pasted, &snapshot, &format!("paste {at}"));
         keys(&mut base, &snapshot, "/");
@@ -221,7 +225,7 @@ fn what_stands_in_front_is_harmless_too() {
             }
             let mut model = model(width, height, ThemeName::Dark, &snapshot);
             keys(&mut model, &snapshot, "a x Enter");
-            let wrong = Message::Inspected("x".into(), Err(attack.clone()));
+            let wrong = Message::Event(Event::Inspected { what: "x".into(), contents: Err(attack.clone()) });
             update(&mut model, wrong, &snapshot);
             as_meant(&model, &snapshot, &context("a fault"));
             keys(&mut model, &snapshot, "Enter");
@@ -242,7 +246,11 @@ fn what_stands_in_front_is_harmless_too() {
                 remarks: vec![attack.clone()],
                 ..TorrentPreview::default()
             };
-            update(&mut model, Message::Inspected("x".into(), Ok(Box::new(contents))), &snapshot);
+            update(
+                &mut model,
+                Message::Event(Event::Inspected { what: "x".into(), contents: Ok(Box::new(contents)) }),
+                &snapshot,
+            );
             as_meant(&model, &snapshot, &context("contents"));
             keys(&mut model, &snapshot, "Esc Esc a ^o");
             let entry = Entry { name: attack.clone(), folder: at % 2 == 0, size: 1 };

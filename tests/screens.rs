@@ -13,10 +13,10 @@ mod support {
 
 use std::time::Duration;
 
-use ttui::api::{DhtState, Snapshot, TorrentId};
+use ttui::api::{DhtState, Event, Snapshot, TorrentId};
 use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
-use ttui::ui::dialogs::dialog::Dialog;
+use ttui::ui::dialogs::add::AddDialog;
 use ttui::ui::keys::action::{Action, AppAction, FileAction, TorrentAction, ViewAction};
 use ttui::ui::keys::bindings::KEYS;
 use ttui::ui::keys::context::{KeyContext, Tab};
@@ -141,12 +141,12 @@ fn keys_ask_the_engine_for_what_they_say() {
     }
 }
 
-/// Each key of the table, also those that are another one's double, does something where it holds: something is asked
+/// Each key of the panes, also those that are another one's double, does something where it holds: something is asked
 /// of the engine or of the world, or something else is seen.
 #[test]
 fn no_key_is_without_effect() {
     let snapshot = busy();
-    for binding in KEYS {
+    for binding in KEYS.iter().filter(|binding| !binding.place.is_dialog()) {
         let mut before = match binding.place {
             KeyContext::Torrents | KeyContext::Everywhere => "Down Down".to_owned(),
             place => {
@@ -236,7 +236,7 @@ fn a_paste_is_never_taken_as_keys() {
         assert!(command.contains(what), "{asked:?}");
     }
     update(&mut model, Message::Paste("x".repeat(1 << 20)), &snapshot);
-    let Some(Dialog::Add(add)) = model.dialogs.last() else { panic!("no box") };
+    let Some(add) = model.dialogs.top::<AddDialog>() else { panic!("no box") };
     assert_eq!(add.what.text().len(), 64 * 1024);
     let many = "line\n".repeat(20_000);
     update(&mut model, Message::Paste(many), &snapshot);
@@ -293,11 +293,11 @@ fn what_was_just_added_is_chosen() {
     let mut model = model(80, 24, ThemeName::Dark, &empty());
     keys(&mut model, &empty(), "a x Enter Enter");
     let snapshot = busy();
-    update(&mut model, Message::Added(TorrentId(6)), &empty());
+    update(&mut model, Message::Event(Event::Added { id: TorrentId(6), what: String::new() }), &empty());
     update(&mut model, Message::Snapshot, &snapshot);
     assert_eq!(model.state.selected, Some(TorrentId(6)));
     // One that the engine knew from an earlier run is not.
-    update(&mut model, Message::Added(TorrentId(2)), &snapshot);
+    update(&mut model, Message::Event(Event::Added { id: TorrentId(2), what: String::new() }), &snapshot);
     update(&mut model, Message::Snapshot, &snapshot);
     assert_eq!(model.state.selected, Some(TorrentId(6)));
 }
@@ -308,9 +308,9 @@ fn a_refusal_is_read_before_it_goes() {
     let mut model = model(80, 24, ThemeName::Plain, &snapshot);
     keys(&mut model, &snapshot, "a");
     let why = "no such file; check the path".to_owned();
-    update(&mut model, Message::AddFailed("~/x.torrent".into(), why), &snapshot);
+    update(&mut model, Message::Event(Event::AddFailed { what: "~/x.torrent".into(), why }), &snapshot);
     keys(&mut model, &snapshot, "q");
-    assert!(matches!(model.dialogs.last(), Some(Dialog::Add(add)) if add.what.text() == "q"), "typing goes on");
+    assert!(model.dialogs.top::<AddDialog>().is_some_and(|add| add.what.text() == "q"), "typing goes on");
     keys(&mut model, &snapshot, "Esc");
     assert!(text(&draw(&model, &snapshot)).contains("~/x.torrent: no such file; check the path"));
     keys(&mut model, &snapshot, "Enter");
@@ -328,11 +328,15 @@ fn what_a_torrent_says_is_said_with_its_name() {
         (None, "settings are written", "settings are written"),
     ];
     for (id, says, shown) in table {
-        update(&mut model, Message::Notice(id, says.into()), &snapshot);
+        update(&mut model, Message::Event(Event::Notice { id, text: says.into() }), &snapshot);
         assert_eq!(text(&draw(&model, &snapshot)).lines().last().unwrap().trim(), shown);
     }
     keys(&mut model, &snapshot, "~");
-    update(&mut model, Message::Notice(Some(TorrentId(2)), "its disk is full".into()), &snapshot);
+    update(
+        &mut model,
+        Message::Event(Event::Notice { id: Some(TorrentId(2)), text: "its disk is full".into() }),
+        &snapshot,
+    );
     assert!(text(&draw(&model, &snapshot)).contains("torrent 2: its disk is full"));
 }
 
@@ -345,7 +349,7 @@ fn nothing_is_drawn_when_nothing_changed() {
         update(&mut model, Message::Tick(Duration::from_secs(second)), &snapshot);
         assert!(!model.state.dirty, "second {second}");
     }
-    update(&mut model, Message::Notice(None, "hello".into()), &snapshot);
+    update(&mut model, Message::Event(Event::Notice { id: None, text: "hello".into() }), &snapshot);
     model.state.dirty = false;
     update(&mut model, Message::Tick(Duration::from_secs(21)), &snapshot);
     assert!(!model.state.dirty);
@@ -382,7 +386,7 @@ fn a_thousand_resizes_and_keys() {
         for _ in 0..700 {
             let (width, height) = (numbers.below(220) as u16 + 1, numbers.below(60) as u16 + 1);
             update(&mut model, Message::Resize(width, height), snapshot);
-            let binding = KEYS[numbers.below(KEYS.len() as u64) as usize];
+            let binding = &KEYS[numbers.below(KEYS.len() as u64) as usize];
             let key = binding.keys[numbers.below(binding.keys.len() as u64) as usize];
             if key != Key::Ctrl('c') {
                 update(&mut model, Message::Key(key), snapshot);

@@ -16,7 +16,7 @@ use std::time::Duration;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
-use ttui::api::{FileRow, Priority, Snapshot, TorrentId, TorrentPreview};
+use ttui::api::{Event, FileRow, Priority, Snapshot, TorrentId, TorrentPreview};
 use ttui::ui::app::update::update;
 use ttui::ui::keys::bindings::KEYS;
 use ttui::ui::keys::key::Key;
@@ -43,7 +43,7 @@ fn sizes() -> impl Strategy<Value = (u16, u16)> {
 const HELD: [char; 12] = ['a', 'b', 'd', 'e', 'f', 'k', 'l', 'n', 'o', 'p', 'u', 'w'];
 
 fn any_key() -> impl Strategy<Value = Key> {
-    let bound: Vec<Key> = KEYS.iter().flat_map(|binding| binding.keys.iter().copied()).collect();
+    let bound: Vec<Key> = KEYS.iter().flat_map(|binding| binding.all_keys()).collect();
     prop_oneof![
         8 => proptest::sample::select(bound),
         3 => proptest::sample::select(&[Key::Enter, Key::Tab, Key::BackTab, Key::Backspace, Key::Down, Key::Esc][..]),
@@ -79,10 +79,10 @@ fn gusts() -> impl Strategy<Value = Gust> {
         1 => typed.prop_map(|text| Gust::Tell(Message::Paste(text))),
         2 => (0..9000_u64).prop_map(|seconds| Gust::Tell(Message::Tick(Duration::from_secs(seconds)))),
         1 => ("[~/a-z]{0,9}", 0..40_usize).prop_map(|(folder, all)| Gust::Tell(Message::Listing(listing(folder, all)))),
-        1 => (typed, 0..40_usize).prop_map(|(what, all)| Gust::Tell(Message::Inspected(what, Ok(Box::new(contents(all)))))),
-        1 => typed.prop_map(|text| Gust::Tell(Message::AddFailed(text.clone(), text))),
-        1 => (0..9_u32).prop_map(|id| Gust::Tell(Message::Complete(TorrentId(id)))),
-        1 => (0..9_u32).prop_map(|id| Gust::Tell(Message::Added(TorrentId(id)))),
+        1 => (typed, 0..40_usize).prop_map(|(what, all)| Gust::Tell(Message::Event(Event::Inspected { what, contents: Ok(Box::new(contents(all))) }))),
+        1 => typed.prop_map(|text| Gust::Tell(Message::Event(Event::AddFailed { what: text.clone(), why: text }))),
+        1 => (0..9_u32).prop_map(|id| Gust::Tell(Message::Event(Event::Complete(TorrentId(id))))),
+        1 => (0..9_u32).prop_map(|id| Gust::Tell(Message::Event(Event::Added { id: TorrentId(id), what: String::new() }))),
         2 => (0..6_usize).prop_map(Gust::World),
     ]
 }

@@ -193,7 +193,7 @@ fn code(text: &str, look: &UiOptions) -> String {
         ColorDepth::Sixteen | ColorDepth::Eight => Some("30;47;107"),
     };
     let light = style.is_none() && !look.theme.light_ground;
-    let lines = Qr::of(text).and_then(|code| code.lines(usize::MAX, usize::MAX, light)).unwrap_or_default();
+    let lines = Qr::encode(text).and_then(|code| code.lines(usize::MAX, usize::MAX, light)).unwrap_or_default();
     let line = |line: String| match style {
         Some(style) => format!("\x1b[{style}m{line}\x1b[0m\n"),
         None => format!("{line}\n"),

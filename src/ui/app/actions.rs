@@ -2,11 +2,14 @@
 
 use crate::api::{Command, FileRow, PeerKey, Priority, Snapshot, State, TorrentCommand, TorrentView};
 use crate::ui::app::model::App;
-use crate::ui::app::{dialog_actions, navigation, torrent_actions};
+use crate::ui::app::{dialog_actions, navigation, setup, torrent_actions};
 use crate::ui::dialogs::add::AddDialog;
-use crate::ui::dialogs::dialog::Dialog;
+use crate::ui::dialogs::confirm::ConfirmDialog;
+use crate::ui::dialogs::create::CreateDialog;
 use crate::ui::dialogs::help::Help;
+use crate::ui::dialogs::palette::Palette;
 use crate::ui::dialogs::prompt::PromptKind;
+use crate::ui::dialogs::settings::SettingsDialog;
 use crate::ui::keys::action::{Action, AppAction, FileAction, PeerAction, TrackerAction, ViewAction};
 use crate::ui::keys::context::Tab;
 use crate::ui::panes::trackers;
@@ -35,11 +38,11 @@ fn on_app(app: &mut App, action: AppAction, snapshot: &Snapshot) {
         AppAction::Close => close(&mut app.state, snapshot),
         AppAction::Quit => quit(app, snapshot),
         AppAction::QuitNow => app.state.quit = true,
-        AppAction::Add => app.dialogs.push(Dialog::Add(Box::new(AddDialog::new()))),
-        AppAction::Create => app.dialogs.push(Dialog::Create(Box::default())),
-        AppAction::Palette => dialog_actions::open_palette(app),
-        AppAction::Settings => app.dialogs.push(Dialog::Settings(Box::default())),
-        AppAction::Help => app.dialogs.push(Dialog::Help(Help::default())),
+        AppAction::Add => app.dialogs.push(AddDialog::new()),
+        AppAction::Create => app.dialogs.push(CreateDialog::default()),
+        AppAction::Palette => app.dialogs.push(Palette::new(&app.state.keymap)),
+        AppAction::Settings => app.dialogs.push(SettingsDialog::default()),
+        AppAction::Help => app.dialogs.push(Help::default()),
     }
 }
 
@@ -59,7 +62,7 @@ fn quit(app: &mut App, snapshot: &Snapshot) {
     if unfinished == 0 {
         state.quit = true;
     } else {
-        app.dialogs.push(Dialog::Quit { unfinished });
+        app.dialogs.push(ConfirmDialog::Quit { unfinished });
     }
 }
 
@@ -116,7 +119,7 @@ fn on_view(state: &mut AppState, action: ViewAction, snapshot: &Snapshot, comman
             state.panes.hidden.toggle(snapshot);
             state.notify(if state.panes.hidden.on() { "names are hidden" } else { "names are shown" });
         }
-        ViewAction::Theme => dialog_actions::next_theme(state, commands),
+        ViewAction::Theme => setup::next_theme(state, commands),
         ViewAction::Redraw => state.redraw = true,
     }
 }

@@ -1,41 +1,15 @@
 //! Opens dialogs, and causes effects of the UI: clipboard, window title, notifications.
 
 use crate::api::{Command, FaultKind, Snapshot, State, TorrentId};
-use crate::ui::app::actions::perform;
 use crate::ui::app::model::App;
-use crate::ui::dialogs::dialog::{Dialog, ScrollState};
-use crate::ui::dialogs::overwrite::Overwrite;
-use crate::ui::dialogs::palette::{Palette, PaletteEntry};
+use crate::ui::dialogs::confirm::ConfirmDialog;
+use crate::ui::dialogs::message::MessageDialog;
+use crate::ui::dialogs::overwrite::OverwriteDialog;
 use crate::ui::dialogs::prompt::{PromptDialog, PromptKind};
-use crate::ui::dialogs::remove::RemoveDialog;
-use crate::ui::dialogs::settings::{self, SettingsDialog};
 use crate::ui::effect::{COPIED, Effect};
-use crate::ui::keys::context::{KeyContext, Tab};
-use crate::ui::state::app::{AppState, Focus, find};
-use crate::ui::state::settings::quoted;
+use crate::ui::keys::context::Tab;
+use crate::ui::state::app::{AppState, find};
 use crate::ui::text::format::{percent, rate_long};
-
-/// Opens the command palette.
-pub fn open_palette(app: &mut App) {
-    app.dialogs.push(Dialog::Palette(Box::new(Palette::new(&app.state.keymap))));
-}
-
-/// Opens the dialog that says what limits the selected torrent.
-pub fn explain(app: &mut App) {
-    if app.state.selected.is_some() {
-        app.dialogs.push(Dialog::Why(ScrollState::default()));
-    }
-}
-
-/// Switches to the next theme and saves the choice in the config file.
-pub fn next_theme(state: &mut AppState, commands: &mut Vec<Command>) {
-    let name = state.theme.name.next();
-    // The theme detected for this terminal is not saved: another terminal may need a different one.
-    let word = (name != state.options.fitting).then(|| quoted(name.key()));
-    settings::set(state, "theme", word, commands);
-    state.theme = state.options.fitted(name, state.theme.ascii);
-    state.notify(&format!("theme: {}", name.word()));
-}
 
 /// Asks for one line of text about the marked torrents, or about the selected one.
 pub fn ask(app: &mut App, kind: PromptKind, snapshot: &Snapshot) {
@@ -45,13 +19,8 @@ pub fn ask(app: &mut App, kind: PromptKind, snapshot: &Snapshot) {
     };
     let text = if kind == PromptKind::Export { snapshot.folder.as_str() } else { "" };
     if !ids.is_empty() {
-        app.dialogs.push(Dialog::Ask(Box::new(PromptDialog::new(kind, ids, text))));
+        app.dialogs.push(PromptDialog::new(kind, ids, text));
     }
-}
-
-/// Asks whether to remove torrents.
-pub fn confirm_remove(app: &mut App, ids: Vec<TorrentId>) {
-    app.dialogs.push(Dialog::Remove(RemoveDialog::new(ids)));
 }
 
 /// Asks whether to remove the selected tracker.
@@ -61,7 +30,7 @@ pub fn confirm_remove_tracker(app: &mut App, snapshot: &Snapshot) {
     // The URL is shown as privacy mode allows.
     let shown = app.state.panes.hidden.shown(snapshot);
     match app.state.detail(shown).and_then(|detail| detail.trackers.get(at)) {
-        Some(row) => app.dialogs.push(Dialog::Untrack { id, index: row.index, url: row.url.clone() }),
+        Some(row) => app.dialogs.push(ConfirmDialog::RemoveTracker { id, index: row.index, url: row.url.clone() }),
         None => app.state.notify("no tracker to remove"),
     }
 }
@@ -80,19 +49,27 @@ pub fn confirm_overwrite(app: &mut App, snapshot: &Snapshot) {
 /// Inserted at the bottom of the stack, behind a dialog in which the user is typing.
 pub fn occupied(app: &mut App, (id, name): (TorrentId, &str), text: &str, ask: bool) {
     let hidden = &app.state.panes.hidden;
-    let dialog = match ask {
-        true => overwrite(&app.state, (id, name), text),
-        false => {
-            let title = format!("{} cannot continue", hidden.name(id, name));
-            Dialog::message(&title, vec![hidden.sentence(text).into_owned()])
-        }
-    };
-    app.dialogs.insert(0, dialog);
+    if ask {
+        app.dialogs.push_below(overwrite(&app.state, (id, name), text));
+    } else {
+        let title = format!("{} cannot continue", hidden.name(id, name));
+        app.dialogs.push_below(MessageDialog::new(&title, vec![hidden.sentence(text).into_owned()]));
+    }
 }
 
-fn overwrite(state: &AppState, (id, name): (TorrentId, &str), text: &str) -> Dialog {
+/// Shows an add error, below a dialog in which the user is typing.
+pub fn add_failed(app: &mut App, what: &str, why: &str) {
+    let line = if why.contains(what) { why.to_owned() } else { format!("{what}: {why}") };
+    let line: String = line.chars().take(600).collect();
+    match app.dialogs.find_mut::<MessageDialog>() {
+        Some(message) => message.append(line),
+        None => app.dialogs.push_below(MessageDialog::new("not added", vec![line])),
+    }
+}
+
+fn overwrite(state: &AppState, (id, name): (TorrentId, &str), text: &str) -> OverwriteDialog {
     let hidden = &state.panes.hidden;
-    Dialog::Overwrite(Box::new(Overwrite::new(id, hidden.name(id, name), hidden.sentence(text).into_owned())))
+    OverwriteDialog::new(id, hidden.name(id, name), hidden.sentence(text).into_owned())
 }
 
 /// Copies the magnet links of these torrents. The engine is asked for links that the snapshot does not hold.
@@ -125,30 +102,6 @@ pub fn copied(state: &mut AppState, asked: usize, links: Vec<String>) {
         state.outbox.push(Effect::Copy(fitting));
     }
     state.notify(&said);
-}
-
-/// Performs a palette entry. An action on a row of a tab only opens the tab first: nothing is done to a row that is
-/// not visible.
-pub fn run_palette_entry(app: &mut App, entry: PaletteEntry, snapshot: &Snapshot, commands: &mut Vec<Command>) {
-    let action = match entry {
-        PaletteEntry::Act(action) => action,
-        PaletteEntry::Setting(line) => {
-            let settings = SettingsDialog::at(line, app.state.size);
-            app.dialogs.push(Dialog::Settings(Box::new(settings)));
-            return;
-        }
-    };
-    let tab = Tab::ALL.into_iter().find(|tab| KeyContext::of(*tab).is_some_and(|of| action.context() == Some(of)));
-    let state = &mut app.state;
-    if let Some(tab) = tab
-        && (state.tab != tab || state.pane != Focus::Detail)
-    {
-        (state.tab, state.pane) = (tab, Focus::Detail);
-        let key = state.keymap.shown(action).to_owned();
-        state.notify(&format!("select a row with the arrow keys, then press {key}"));
-        return;
-    }
-    perform(app, action, snapshot, commands);
 }
 
 /// Sends a completion notification. Several pending notifications are merged into one.

@@ -44,7 +44,7 @@ fn request_inspect(model: &mut AppState, snapshot: &Snapshot, commands: &mut Vec
     let Some(id) = model.selected else { return };
     let peer = model.panes.open.filter(|_| model.tab == Tab::Peers).map(|open| open.key);
     let piece = model.panes.piece.filter(|_| model.tab == Tab::Pieces);
-    let before = model.panes.looked.filter(|looked| looked.id == id);
+    let before = model.panes.last_inspect.filter(|looked| looked.id == id);
     let told = before.map_or((None, None), |looked| (looked.peer, looked.piece));
     let mut ask = told != (peer, piece);
     if !ask && let (Some(looked), Some(detail)) = (before, model.detail(snapshot)) {
@@ -55,7 +55,7 @@ fn request_inspect(model: &mut AppState, snapshot: &Snapshot, commands: &mut Vec
         ask = (lacks_peer || lacks_piece) && model.clock.saturating_sub(looked.at) >= PATIENCE;
     }
     if ask {
-        model.panes.looked = Some(InspectRequest { id, peer, piece, at: model.clock });
+        model.panes.last_inspect = Some(InspectRequest { id, peer, piece, at: model.clock });
         commands.push(Command::Torrent(id, TorrentCommand::Inspect { peer: peer.map(PeerKey), piece }));
     }
 }

@@ -24,18 +24,7 @@ pub fn navigate(model: &mut AppState, action: NavAction, snapshot: &Snapshot) {
         Focus::List => torrents::height(&r),
         Focus::Detail => tabs::pane(model.tab).page(r.pane),
     };
-    let page = i64::try_from(page).unwrap_or(1).max(2);
-    let rows = match action {
-        NavAction::Up => -1,
-        NavAction::Down => 1,
-        NavAction::PageUp => -page,
-        NavAction::PageDown => page,
-        NavAction::HalfUp => -page / 2,
-        NavAction::HalfDown => page / 2,
-        NavAction::First => i64::MIN / 2,
-        NavAction::Last => i64::MAX / 2,
-    };
-    step(model, rows, snapshot);
+    step(model, action.rows(page.max(2)) as i64, snapshot);
 }
 
 /// Moves the selection of the focused pane by a number of rows.

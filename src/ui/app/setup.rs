@@ -1,14 +1,17 @@
-//! Startup options of the UI: config values, completed by detecting the terminal from the environment.
+//! Config values of the UI: at the start, completed by detecting the terminal from the environment, and changed at run
+//! time.
 
-use crate::api::Created;
-use crate::config::Config;
+use crate::api::{Command, Created};
+use crate::config::interface::{FRAMES, Theme as Wish};
+use crate::config::{Config, Settings};
 use crate::ui::app::model::App;
 use crate::ui::dialogs::create::CreateDialog;
-use crate::ui::dialogs::dialog::Dialog;
-use crate::ui::effect::NotifyProtocol;
+use crate::ui::dialogs::message::MessageDialog;
+use crate::ui::effect::{Effect, NotifyProtocol};
 use crate::ui::keys::keymap::Keymap;
+use crate::ui::state::app::AppState;
 use crate::ui::state::columns::{self, PEER_COLUMNS, TORRENT_COLUMNS};
-use crate::ui::state::settings::{UiSettings, values};
+use crate::ui::state::settings::{UiSettings, quoted, values};
 use crate::ui::theme::style::{ColorDepth, Theme, ThemeName};
 
 /// Startup options of the UI.
@@ -71,12 +74,57 @@ impl UiOptions {
         app.state.options = self.options;
         app.state.home = self.home;
         if let Some(made) = self.shared {
-            app.dialogs.push(Dialog::Create(Box::new(CreateDialog::made(made))));
+            app.dialogs.push(CreateDialog::made(made));
         }
         if !self.faults.is_empty() {
-            app.dialogs.push(Dialog::message("values in the config that cannot be used", self.faults));
+            app.dialogs.push(MessageDialog::new("values in the config that cannot be used", self.faults));
         }
         app
+    }
+}
+
+/// Switches to the next theme and saves the choice in the config file.
+pub fn next_theme(state: &mut AppState, commands: &mut Vec<Command>) {
+    let name = state.theme.name.next();
+    // The theme detected for this terminal is not saved: another terminal may need a different one.
+    let word = (name != state.options.fitting).then(|| quoted(name.key()));
+    store(state, "theme", word, commands);
+    state.theme = state.options.fitted(name, state.theme.ascii);
+    state.notify(&format!("theme: {}", name.word()));
+}
+
+/// Sets a config value, in TOML syntax, and requests to save it.
+fn store(state: &mut AppState, key: &'static str, value: Option<String>, commands: &mut Vec<Command>) {
+    match &value {
+        Some(value) => drop(state.options.values.insert(key, value.clone())),
+        None => drop(state.options.values.remove(key)),
+    }
+    commands.push(Command::UpdateConfig(vec![(key.to_owned(), value)]));
+}
+
+/// Sets a config value, in TOML syntax, and applies UI settings immediately.
+pub fn configure(state: &mut AppState, key: &'static str, value: Option<String>, commands: &mut Vec<Command>) {
+    store(state, key, value, commands);
+    // Parsed by the config parser, so that values have one meaning only.
+    let all: String = state.options.values.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();
+    let Ok(said) = toml::from_str::<Settings>(&all) else { return };
+    let options = &mut state.options;
+    match key {
+        "theme" => state.theme = options.theme(said.theme.unwrap_or(Wish::Auto), said.ascii),
+        "ascii" => state.theme = options.fitted(state.theme.name, said.ascii),
+        "no-mouse" => {
+            options.mouse = !said.no_mouse;
+            state.outbox.push(Effect::Mouse(!said.no_mouse));
+        }
+        "frames" => options.frames = said.frames.unwrap_or(FRAMES),
+        "notify" => options.notify = said.notify.unwrap_or_default(),
+        "title" => {
+            options.title = said.title.unwrap_or(true);
+            if !options.title && !std::mem::take(&mut options.titled).is_empty() {
+                state.outbox.push(Effect::Title("ttui".into()));
+            }
+        }
+        _ => {}
     }
 }
 

@@ -4,6 +4,8 @@ use crate::api::{Command, Priority, QueueMove, Snapshot, State, TorrentCommand, 
 use crate::ui::app::dialog_actions;
 use crate::ui::app::model::App;
 use crate::ui::dialogs::prompt::PromptKind;
+use crate::ui::dialogs::remove::RemoveDialog;
+use crate::ui::dialogs::why::WhyDialog;
 use crate::ui::keys::action::TorrentAction;
 use crate::ui::state::app::{AppState, find};
 use crate::ui::state::columns::TorrentColumn;
@@ -48,11 +50,11 @@ pub fn perform(app: &mut App, action: TorrentAction, snapshot: &Snapshot, comman
         TorrentAction::RaiseUploadLimit => limit_upload(&views, &name, false, commands),
         TorrentAction::CopyMagnet => return dialog_actions::copy_magnets(state, ids, snapshot, commands),
         TorrentAction::OpenFolder => return open_folder(state, snapshot, commands),
-        TorrentAction::Remove => return dialog_actions::confirm_remove(app, ids),
+        TorrentAction::Remove => return app.dialogs.push(RemoveDialog::new(ids)),
         TorrentAction::Move => return dialog_actions::ask(app, PromptKind::Move, snapshot),
         TorrentAction::Export => return dialog_actions::ask(app, PromptKind::Export, snapshot),
         TorrentAction::Overwrite => return dialog_actions::confirm_overwrite(app, snapshot),
-        TorrentAction::Why => return dialog_actions::explain(app),
+        TorrentAction::Why => return app.dialogs.push(WhyDialog::default()),
     };
     if !text.is_empty() {
         state.notify(&text);

@@ -3,13 +3,13 @@
 
 use std::time::Duration;
 
-use crate::api::{Command, Snapshot, TorrentId};
-use crate::ui::app::dialog_stack;
+use ratatui::layout::Position;
+
+use crate::api::{Command, Event, Snapshot, TorrentId};
 use crate::ui::app::model::App;
-use crate::ui::app::{actions, dialog_actions, inspect, mouse, navigation};
-use crate::ui::dialogs::create;
-use crate::ui::dialogs::dialog::Dialog;
-use crate::ui::dialogs::file_select::FileSelect;
+use crate::ui::app::{actions, dialog_actions, dialog_events, inspect, mouse, navigation};
+use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, TEXT};
+use crate::ui::dialogs::file_select::SelectFilesDialog;
 use crate::ui::keys::action::{Action, ViewAction};
 use crate::ui::keys::context::{KeyContext, Tab};
 use crate::ui::keys::key::Key;
@@ -25,20 +25,16 @@ pub fn update(app: &mut App, msg: Message, snapshot: &Snapshot) -> Vec<Command> 
     let before = app.state.selected;
     match msg {
         Message::Key(key) => on_key(app, key, snapshot, &mut commands),
-        Message::Paste(text) => dialog_stack::paste(app, &text),
+        Message::Paste(text) => dialog_events::on_paste(app, &text),
         Message::Click(x, y) if app.dialogs.is_empty() => {
             if let Some(action) = mouse::click(&mut app.state, x, y, snapshot) {
                 actions::perform(app, action, snapshot, &mut commands);
             }
         }
-        Message::Click(x, y) => dialog_stack::click(app, x, y, snapshot, &mut commands),
+        Message::Click(x, y) => dialog_events::on_click(app, Position::new(x, y), snapshot, &mut commands),
         Message::Wheel(x, y, step) if app.dialogs.is_empty() => mouse::wheel(&mut app.state, x, y, step, snapshot),
-        Message::Wheel(_, _, step) => dialog_stack::wheel(app, step, snapshot, &mut commands),
-        Message::Listing(listing) => dialog_stack::on_listing(app, &listing),
-        Message::Inspected(what, contents) => {
-            dialog_stack::on_inspected(app, &what, contents.map(|contents| *contents), snapshot, &mut commands);
-        }
-        Message::Creating(making) => create::on_create_event(app, making),
+        Message::Wheel(_, _, step) => dialog_events::on_wheel(app, step, snapshot),
+        Message::Listing(listing) => app.dialogs.on_listing(&listing),
         Message::Resize(width, height) => app.state.size = (width, height),
         Message::Tick(clock) => tick(&mut app.state, clock, snapshot),
         Message::Snapshot => {
@@ -48,40 +44,7 @@ pub fn update(app: &mut App, msg: Message, snapshot: &Snapshot) -> Vec<Command> 
             app.state.refresh_rows(snapshot, false);
             app.state.panes.hidden.refresh(snapshot);
         }
-        Message::Added(id) => added(&mut app.state, id),
-        Message::Known(id, text) => {
-            added(&mut app.state, id);
-            let text = app.state.panes.hidden.sentence(&text).into_owned();
-            app.state.notify(&text);
-        }
-        Message::AddFailed(what, why) => {
-            app.state.adding = app.state.adding.saturating_sub(1);
-            dialog_stack::on_add_failed(app, &what, &why);
-        }
-        Message::Complete(id) => {
-            let name = find(snapshot, id).map(|view| app.state.panes.hidden.name(id, &view.name));
-            let sentence = format!("{} is complete", name.as_deref().unwrap_or("a torrent"));
-            dialog_actions::complete(&mut app.state, &sentence);
-            app.state.notify(&sentence);
-        }
-        // Inserted at the bottom of the stack, behind a dialog in which the user is typing.
-        Message::Choose(id, contents) => {
-            let chooser = Box::new(FileSelect::waiting(*contents));
-            app.dialogs.insert(0, Dialog::Choose { id, chooser });
-        }
-        Message::Occupied(id, name, text, ask) => dialog_actions::occupied(app, (id, &name), &text, ask),
-        Message::Magnets(asked, links) => dialog_actions::copied(&mut app.state, asked, links),
-        Message::Notice(id, text) => {
-            let mut text = app.state.panes.hidden.sentence(&text).into_owned();
-            // Prepends the torrent's name to a notice that does not contain the name.
-            if let Some((id, view)) = id.and_then(|id| Some((id, find(snapshot, id)?))) {
-                let name = app.state.panes.hidden.name(id, &view.name);
-                if !text.contains(&name) {
-                    text = format!("{name}: {text}");
-                }
-            }
-            app.state.notify(&text);
-        }
+        Message::Event(event) => on_event(app, event, snapshot, &mut commands),
     }
     if seen {
         settle(app, before, snapshot, &mut commands);
@@ -89,6 +52,51 @@ pub fn update(app: &mut App, msg: Message, snapshot: &Snapshot) -> Vec<Command> 
     }
     app.state.adding += commands.iter().filter(|command| matches!(command, Command::Add(_))).count();
     commands
+}
+
+fn on_event(app: &mut App, event: Event, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+    dialog_events::on_event(app, &event, snapshot, commands);
+    let state = &mut app.state;
+    match event {
+        Event::Added { id, .. } => added(state, id),
+        Event::Known { id, text, .. } => {
+            added(state, id);
+            let text = state.panes.hidden.sentence(&text).into_owned();
+            state.notify(&text);
+        }
+        Event::AddFailed { what, why } => {
+            state.adding = state.adding.saturating_sub(1);
+            dialog_actions::add_failed(app, &what, &why);
+        }
+        Event::Complete(id) => {
+            let name = find(snapshot, id).map(|view| state.panes.hidden.name(id, &view.name));
+            let sentence = format!("{} is complete", name.as_deref().unwrap_or("a torrent"));
+            dialog_actions::complete(state, &sentence);
+            state.notify(&sentence);
+        }
+        Event::FilesKnown { id, contents } => app.dialogs.push_below(SelectFilesDialog::new(id, *contents)),
+        Event::Occupied { id, name, text, ask } => dialog_actions::occupied(app, (id, &name), &text, ask),
+        Event::MagnetLinks { asked, links } => dialog_actions::copied(state, asked, links),
+        Event::Notice { id, text } => {
+            let mut text = state.panes.hidden.sentence(&text).into_owned();
+            // Prepends the torrent's name to a notice that does not contain the name.
+            if let Some((id, view)) = id.and_then(|id| Some((id, find(snapshot, id)?))) {
+                let name = state.panes.hidden.name(id, &view.name);
+                if !text.contains(&name) {
+                    text = format!("{name}: {text}");
+                }
+            }
+            state.notify(&text);
+        }
+        // The event loop handles snapshots and the end; the others are for dialogs.
+        Event::Snapshot(_)
+        | Event::Stopped
+        | Event::Checked(_)
+        | Event::Inspected { .. }
+        | Event::CreatePreview { .. }
+        | Event::CreateProgress { .. }
+        | Event::Created { .. } => {}
+    }
 }
 
 /// Selects a torrent that was added from the UI.
@@ -121,7 +129,7 @@ fn settle(app: &mut App, before: Option<TorrentId>, snapshot: &Snapshot, command
         model.selected = Some(id);
         model.refresh_rows(snapshot, false);
     }
-    dialog_stack::close_obsolete(app, snapshot);
+    app.dialogs.close_obsolete(snapshot);
     let model = &mut app.state;
     match model.row(snapshot) {
         Some(row) => model.last_row = row,
@@ -137,7 +145,7 @@ fn settle(app: &mut App, before: Option<TorrentId>, snapshot: &Snapshot, command
         model.peers_top = 0;
         model.cursor = [0; Tab::ALL.len()];
         model.peer_keys.clear();
-        model.panes.leave();
+        model.panes.reset();
         model.refresh_rows(snapshot, false);
         commands.push(Command::Focus(model.selected));
     }
@@ -159,7 +167,7 @@ fn on_key(app: &mut App, key: Key, snapshot: &Snapshot, commands: &mut Vec<Comma
         // Redraw works even while a dialog or the filter has the focus.
         state.redraw = true;
     } else if !app.dialogs.is_empty() {
-        dialog_stack::key(app, key, snapshot, commands);
+        dialog_events::on_key(app, key, snapshot, commands);
     } else if state.filtering {
         filter_key(state, key, snapshot);
     } else {
@@ -170,17 +178,15 @@ fn on_key(app: &mut App, key: Key, snapshot: &Snapshot, commands: &mut Vec<Comma
     }
 }
 
+/// Handles a key in the filter below the torrent list.
 fn filter_key(state: &mut AppState, key: Key, snapshot: &Snapshot) {
-    match key {
-        Key::Enter => state.filtering = false,
-        Key::Esc => {
-            state.filtering = false;
-            state.filter = TextInput::default();
-        }
-        Key::Up | Key::Down => navigation::step(state, if key == Key::Up { -1 } else { 1 }, snapshot),
-        key => {
-            state.filter.key(key);
-        }
+    match (state.keymap.lookup(TEXT, key), key) {
+        (Some(CONFIRM), _) => state.filtering = false,
+        (Some(CLOSE), _) => (state.filtering, state.filter) = (false, TextInput::default()),
+        (Some(Action::Nav(action)), _) => navigation::navigate(state, action, snapshot),
+        (Some(Action::Edit(action)), _) => state.filter.edit(action),
+        (None, Key::Char(c)) => state.filter.type_char(c),
+        _ => {}
     }
     state.refresh_rows(snapshot, false);
 }

@@ -23,7 +23,7 @@ use ratatui::widgets::{Paragraph, Widget};
 
 use crate::api::{DhtState, Snapshot, State};
 use crate::ui::app::model::App;
-use crate::ui::dialogs::dialog;
+use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, DialogContext};
 use crate::ui::keys::action::{Action, AppAction, TorrentAction, ViewAction};
 use crate::ui::keys::keymap::ActiveBinding;
 use crate::ui::panes::pane::PaneContext;
@@ -47,6 +47,8 @@ pub fn view(app: &App, snapshot: &Snapshot, frame: &mut Frame<'_>) {
         pen.restyle(area, ground);
     }
     if r.class == SizeClass::Line {
+        // No dialog is drawn.
+        app.dialogs.forget_hits();
         line(&mut pen, r.header, model, snapshot);
         return;
     }
@@ -57,7 +59,8 @@ pub fn view(app: &App, snapshot: &Snapshot, frame: &mut Frame<'_>) {
         panes(&mut pen, &r, model, snapshot);
     }
     status(&mut pen, r.status, model);
-    let cursor = dialog::draw(&mut pen, area, app, snapshot).or_else(|| filter_cursor(r.status, model));
+    let cursor = app.dialogs.draw(&mut pen, area, &DialogContext { state: model, snapshot });
+    let cursor = cursor.or_else(|| filter_cursor(r.status, model));
     if let Some(at) = cursor {
         frame.set_cursor_position(at);
     }
@@ -314,8 +317,9 @@ fn status(pen: &mut Painter<'_>, area: Rect, model: &AppState) {
         let (text, _) = model.filter.window(area.width.saturating_sub(30));
         let x = pen.put(x, y, area.width.saturating_sub(30), &text, theme.strong);
         let found = model.rows.len();
-        let rest = if model.filtering { "Enter keep  Esc clear" } else { "Esc clear" };
-        pen.put_right(area.right() - 1, y, 24, rest, theme.dim);
+        let (keep, clear) = (model.keymap.shown(CONFIRM), model.keymap.shown(CLOSE));
+        let rest = if model.filtering { format!("{keep} keep  {clear} clear") } else { format!("{clear} clear") };
+        pen.put_right(area.right() - 1, y, 24, &rest, theme.dim);
         let text = if found == 0 { "no match".to_owned() } else { format!("{found} found") };
         pen.put(x + 3, y, area.right().saturating_sub(x + 28), &text, theme.dim);
         return;

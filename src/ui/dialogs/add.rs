@@ -18,16 +18,20 @@ use std::path::PathBuf;
 
 use ratatui::layout::Rect;
 
-use crate::api::{AddTorrent, Command, Link, Snapshot, TorrentPreview};
-use crate::ui::app::dialog_stack::DialogContext;
-use crate::ui::dialogs::dialog::Dialog;
-use crate::ui::dialogs::file_picker::FilePicker;
+use crate::api::{AddTorrent, Command, Event, Link, Priority, TorrentPreview};
+use crate::ui::dialogs::dialog::{
+    BROWSE, CLOSE, COMPLETE, CONFIRM, Dialog, DialogContext, FORM, OPTIONS, Outcome, Request,
+};
 use crate::ui::dialogs::file_select::{FileSelect, FileSelectOutcome};
-use crate::ui::keys::key::Key;
-use crate::ui::text::format::{cells, wrap};
+use crate::ui::keys::action::{Action, DialogAction, EditAction, NavAction};
+use crate::ui::keys::context::KeyContext;
+use crate::ui::text::format::wrap;
 use crate::ui::widgets::panel::{HitTarget, Panel, text_width};
 use crate::ui::widgets::path_input::{DirListing, PathInput, PathKind, expand};
-use crate::ui::widgets::text_input::LONGEST;
+use crate::ui::widgets::text_input::MAX_BYTES;
+
+/// Maximum number of torrents added by one paste.
+const MAX_TORRENTS: usize = 1000;
 
 /// Fields, from top to bottom.
 const WHAT: usize = 0;
@@ -38,7 +42,7 @@ const ORDER: usize = 3;
 const CHOOSE: usize = 4;
 
 /// The add dialog.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct AddDialog {
     /// The argument being typed; after a paste of several lines, the last one.
     pub what: PathInput,
@@ -54,7 +58,7 @@ pub struct AddDialog {
     /// The argument whose preview was requested.
     asked: Option<String>,
     error: Option<String>,
-    chooser: Option<Box<FileSelect>>,
+    select: Option<FileSelect>,
 }
 
 impl AddDialog {
@@ -62,46 +66,6 @@ impl AddDialog {
     #[must_use]
     pub fn new() -> Self {
         AddDialog { folder: PathInput::new("", PathKind::Folder), ..AddDialog::default() }
-    }
-
-    /// Handles a key; returns `false` to close the dialog.
-    pub fn key(&mut self, key: Key, turn: &mut DialogContext<'_>) -> bool {
-        if self.chooser.is_some() {
-            return self.choose(key, turn);
-        }
-        match key {
-            Key::Esc => return self.asked.take().is_some(),
-            Key::Enter => return self.enter(turn),
-            Key::Ctrl('o') => self.browse(turn),
-            Key::Up | Key::Backspace if self.at == WHAT && self.what.edit.is_empty() && !self.before.is_empty() => {
-                let line = self.before.pop().unwrap_or_default();
-                self.what.set(&line);
-            }
-            Key::Up => self.at = self.at.saturating_sub(1),
-            Key::Down => self.at = (self.at + 1).min(self.last()),
-            Key::Char(' ') if self.at >= PAUSED => self.toggle(self.at),
-            Key::Left if self.at > PAUSED => self.at -= 1,
-            Key::Right if self.at >= PAUSED => self.at = (self.at + 1).min(self.last()),
-            Key::Tab | Key::BackTab if self.at >= PAUSED || self.at == WHAT && is_link(self.what.text()) => {
-                let step = if key == Key::Tab { 1 } else { self.last() };
-                self.at = (self.at + step) % (self.last() + 1);
-            }
-            key => self.typed(key, turn),
-        }
-        true
-    }
-
-    fn typed(&mut self, key: Key, turn: &mut DialogContext<'_>) {
-        let home = turn.app.state.home.clone();
-        let field = match self.at {
-            WHAT => &mut self.what,
-            FOLDER => &mut self.folder,
-            _ => return,
-        };
-        if field.key(key, home.as_deref(), &mut turn.app.state.outbox) {
-            self.error = None;
-            self.asked = None;
-        }
     }
 
     fn toggle(&mut self, field: usize) {
@@ -113,12 +77,6 @@ impl AddDialog {
         }
     }
 
-    /// Handles a click on a field.
-    pub fn click(&mut self, field: usize) {
-        self.at = field.min(self.last());
-        self.toggle(field);
-    }
-
     /// Returns the last visible field.
     fn last(&self) -> usize {
         if self.offers_files() { CHOOSE } else { ORDER }
@@ -127,32 +85,6 @@ impl AddDialog {
     /// Returns whether files can be selected after adding: for a single magnet link, whose files are not known yet.
     fn offers_files(&self) -> bool {
         self.before.is_empty() && is_magnet(self.what.text())
-    }
-
-    /// Returns the file selection, while it is shown.
-    pub fn chooser(&mut self) -> Option<&mut FileSelect> {
-        self.chooser.as_deref_mut()
-    }
-
-    /// Handles a paste: the complete lines before the last, and the last line.
-    pub fn paste(&mut self, lines: &[&str], last: &str) {
-        if let Some(chooser) = &mut self.chooser {
-            chooser.paste(last);
-            return;
-        }
-        (self.error, self.asked) = (None, None);
-        if self.at == FOLDER {
-            self.folder.insert(last);
-            return;
-        }
-        self.at = WHAT;
-        for line in lines {
-            self.what.insert(line);
-            self.before.push(self.what.text().trim().to_owned());
-            self.what.set("");
-        }
-        self.before.truncate(crate::ui::app::dialog_stack::MAX_PASTED_TORRENTS);
-        self.what.insert(last.trim_end());
     }
 
     /// Builds the add command for `line`, with the directory and options of the dialog.
@@ -171,146 +103,238 @@ impl AddDialog {
         })
     }
 
-    fn enter(&mut self, turn: &mut DialogContext<'_>) -> bool {
-        let home = turn.app.state.home.clone();
+    fn enter(&mut self, cx: &DialogContext<'_>) -> Outcome {
+        let home = cx.state.home.as_deref();
         let lines = self.before.iter().map(String::as_str).chain([self.what.text()]);
-        let mut orders: Vec<AddTorrent> = lines.filter_map(|line| self.request(line, home.as_deref())).collect();
-        if orders.len() != 1 {
-            turn.commands.extend(orders.into_iter().map(Command::Add));
-            return false;
+        let mut requests: Vec<AddTorrent> = lines.filter_map(|line| self.request(line, home)).collect();
+        if requests.len() != 1 {
+            return Outcome::send(requests.into_iter().map(Command::Add));
         }
-        let order = orders.remove(0);
-        if is_magnet(&order.what) || self.asked.as_ref() == Some(&order.what) {
-            turn.commands.push(Command::Add(order));
-            return false;
+        let request = requests.remove(0);
+        if is_magnet(&request.what) || self.asked.as_ref() == Some(&request.what) {
+            return Outcome::send([Command::Add(request)]);
         }
         self.error = None;
-        self.asked = Some(order.what.clone());
-        turn.commands.push(Command::Inspect(order));
-        true
+        self.asked = Some(request.what.clone());
+        Outcome::Do(Request::Engine(Command::Inspect(request)))
     }
 
-    fn choose(&mut self, key: Key, turn: &mut DialogContext<'_>) -> bool {
-        let size = turn.app.state.size;
-        let Some(chooser) = &mut self.chooser else { return true };
-        match chooser.key(key, size) {
+    fn select_files(&mut self, action: Action, cx: &DialogContext<'_>) -> Outcome {
+        let Some(select) = &mut self.select else { return Outcome::Stay };
+        match select.action(action, cx.state.size) {
             FileSelectOutcome::Stay => {}
-            FileSelectOutcome::Back => self.chooser = None,
-            FileSelectOutcome::Take => {
-                let priorities = chooser.priorities();
-                let order = self.request(self.what.text(), turn.app.state.home.as_deref());
-                turn.commands.extend(order.map(|order| Command::Add(AddTorrent { priorities, ..order })));
-                return false;
+            FileSelectOutcome::Back => self.select = None,
+            FileSelectOutcome::Confirm => {
+                let priorities = select.priorities();
+                return self.add(priorities, cx);
             }
         }
-        true
+        Outcome::Stay
     }
 
-    fn browse(&mut self, turn: &mut DialogContext<'_>) {
-        let home = turn.app.state.home.clone();
+    /// Adds the typed torrent with these file priorities.
+    fn add(&self, priorities: Vec<(usize, Priority)>, cx: &DialogContext<'_>) -> Outcome {
+        let request = self.request(self.what.text(), cx.state.home.as_deref());
+        Outcome::send(request.map(|request| Command::Add(AddTorrent { priorities, ..request })))
+    }
+
+    fn browse(&self, cx: &DialogContext<'_>) -> Outcome {
         let (field, wanted) =
             if self.at == FOLDER { (&self.folder, PathKind::Folder) } else { (&self.what, PathKind::Torrent) };
-        let typed = expand(field.text().trim(), home.as_deref());
+        let typed = expand(field.text().trim(), cx.state.home.as_deref());
         let start = if is_link(&typed) { String::new() } else { typed };
-        let browse = FilePicker::open(&start, wanted, &mut turn.app.state);
-        turn.app.dialogs.push(Dialog::Browse(Box::new(browse)));
+        Outcome::Do(Request::PickPath(start, wanted))
     }
 
-    /// Applies the path that the file picker returned.
-    pub fn picked(&mut self, path: &str) {
-        let field = if self.at == FOLDER { &mut self.folder } else { &mut self.what };
-        field.set(path);
+    /// Returns the focused text field.
+    fn field(&mut self) -> Option<&mut PathInput> {
+        match self.at {
+            WHAT => Some(&mut self.what),
+            FOLDER => Some(&mut self.folder),
+            _ => None,
+        }
+    }
+
+    /// Discards a preview or error that no longer matches the input.
+    fn discard_preview(&mut self) {
         (self.error, self.asked) = (None, None);
     }
+}
 
-    /// Passes a directory listing to the path inputs.
-    pub fn listing(&mut self, listing: &DirListing) {
-        self.what.listing(listing);
-        self.folder.listing(listing);
+impl Dialog for AddDialog {
+    fn contexts(&self) -> &'static [KeyContext] {
+        match &self.select {
+            Some(select) => select.contexts(),
+            None if self.at >= PAUSED => OPTIONS,
+            None => FORM,
+        }
     }
 
-    /// Applies the engine's preview of `what`. Returns `true` if this dialog requested the preview and can close.
-    pub fn inspected(
-        &mut self,
-        what: &str,
-        contents: Result<TorrentPreview, String>,
-        turn: &mut DialogContext<'_>,
-    ) -> bool {
-        if self.asked.as_deref() != Some(what) {
-            return false;
+    fn action(&mut self, action: Action, cx: &DialogContext<'_>) -> Outcome {
+        if self.select.is_some() {
+            return self.select_files(action, cx);
         }
-        self.asked = None;
-        let contents = match contents {
-            Err(why) => {
-                self.error = Some(why);
-                return false;
+        let at_line = self.at == WHAT && self.what.edit.is_empty() && !self.before.is_empty();
+        let leaves_field = self.at >= PAUSED || self.at == WHAT && is_link(self.what.text());
+        match action {
+            CLOSE if self.asked.is_none() => return Outcome::Close,
+            CLOSE => self.asked = None,
+            CONFIRM => return self.enter(cx),
+            BROWSE => return self.browse(cx),
+            Action::Nav(NavAction::Up) | Action::Edit(EditAction::DeleteLeft) if at_line => {
+                let line = self.before.pop().unwrap_or_default();
+                self.what.set(&line);
             }
-            // The torrent is in the list already: adding it again merges trackers and peers.
-            Ok(contents) if contents.present => {
-                let order = self.request(self.what.text(), turn.app.state.home.as_deref());
-                turn.commands.extend(order.map(Command::Add));
-                return true;
+            Action::Nav(NavAction::Up) => self.at = self.at.saturating_sub(1),
+            Action::Nav(NavAction::Down) => self.at = (self.at + 1).min(self.last()),
+            Action::Dialog(DialogAction::ToggleOption) => self.toggle(self.at),
+            Action::Edit(EditAction::Left) if self.at > PAUSED => self.at -= 1,
+            Action::Edit(EditAction::Right) if self.at >= PAUSED => self.at = (self.at + 1).min(self.last()),
+            COMPLETE | Action::Dialog(DialogAction::CompleteBack) if leaves_field => {
+                let step = if action == COMPLETE { 1 } else { self.last() };
+                self.at = (self.at + step) % (self.last() + 1);
             }
-            Ok(contents) => contents,
-        };
-        let tight = contents.free.is_some_and(|free| free < contents.size);
-        if contents.files.len() <= 1 && contents.remarks.is_empty() && !tight {
-            let order = self.request(self.what.text(), turn.app.state.home.as_deref());
-            turn.commands.extend(order.map(Command::Add));
+            COMPLETE | Action::Dialog(DialogAction::CompleteBack) => {
+                self.discard_preview();
+                let home = cx.state.home.as_deref();
+                return Outcome::of_effect(self.field().and_then(|field| field.complete(action == COMPLETE, home)));
+            }
+            Action::Edit(action) => {
+                self.discard_preview();
+                if let Some(field) = self.field() {
+                    field.edit(action);
+                }
+            }
+            _ => {}
+        }
+        Outcome::Stay
+    }
+
+    fn type_char(&mut self, c: char) -> Outcome {
+        if let Some(select) = &mut self.select {
+            select.type_char(c);
+            return Outcome::Stay;
+        }
+        self.discard_preview();
+        if let Some(field) = self.field() {
+            field.type_char(c);
+        }
+        Outcome::Stay
+    }
+
+    fn paste(&mut self, lines: &[&str]) -> bool {
+        let Some((last, lines)) = lines.split_last() else { return true };
+        if let Some(select) = &mut self.select {
+            select.paste(last);
             return true;
         }
-        self.chooser = Some(Box::new(FileSelect::new(contents)));
-        false
+        self.discard_preview();
+        if self.at == FOLDER {
+            self.folder.insert(last);
+            return true;
+        }
+        self.at = WHAT;
+        for line in lines {
+            self.what.insert(line);
+            self.before.push(self.what.text().trim().to_owned());
+            self.what.set("");
+        }
+        self.before.truncate(MAX_TORRENTS);
+        self.what.insert(last.trim_end());
+        true
     }
 
-    /// Draws the dialog.
-    pub fn draw(&self, sheet: &mut Panel<'_, '_>, snapshot: &Snapshot) {
-        if let Some(chooser) = &self.chooser {
-            return chooser.draw(sheet);
+    fn click_row(&mut self, row: usize, _cx: &DialogContext<'_>) -> Outcome {
+        if let Some(select) = &mut self.select {
+            select.click(row);
         }
-        let theme = *sheet.pen.theme;
-        let wide = sheet.screen.width >= 60;
+        Outcome::Stay
+    }
+
+    fn click_field(&mut self, field: usize) {
+        self.at = field.min(self.last());
+        self.toggle(field);
+    }
+
+    fn scroll(&mut self, rows: isize, cx: &DialogContext<'_>) {
+        if let Some(select) = &mut self.select {
+            select.scroll(rows, cx.state.size);
+        }
+    }
+
+    fn on_picked(&mut self, path: &str) {
+        let field = if self.at == FOLDER { &mut self.folder } else { &mut self.what };
+        field.set(path);
+        self.discard_preview();
+    }
+
+    fn on_listing(&mut self, listing: &DirListing) {
+        self.what.on_listing(listing);
+        self.folder.on_listing(listing);
+    }
+
+    /// Takes the preview that this dialog asked for: with nothing to choose or to warn of, adds the torrent.
+    fn on_event(&mut self, event: &Event, cx: &DialogContext<'_>) -> Outcome {
+        let Event::Inspected { what, contents } = event else { return Outcome::Stay };
+        if self.asked.as_ref() != Some(what) {
+            return Outcome::Stay;
+        }
+        self.asked = None;
+        match contents {
+            Err(why) => self.error = Some(why.clone()),
+            Ok(contents) if is_plain(contents) => return self.add(Vec::new(), cx),
+            Ok(contents) => self.select = Some(FileSelect::new(TorrentPreview::clone(contents))),
+        }
+        Outcome::Stay
+    }
+
+    fn draw(&self, panel: &mut Panel<'_, '_>, cx: &DialogContext<'_>) {
+        if let Some(select) = &self.select {
+            return select.draw(panel);
+        }
+        let theme = *panel.pen.theme;
+        let wide = panel.screen.width >= 60;
         let label = if wide { 9 } else { 2 };
-        let wrapped = |text: &str| wrap(text, text_width(sheet.screen.width).saturating_sub(label));
+        let wrapped = |text: &str| wrap(text, text_width(panel.screen.width).saturating_sub(label));
         let (remark, style) = match (&self.error, &self.asked) {
             (Some(error), _) => (wrapped(error), theme.bad),
             (None, Some(_)) => (vec!["reading torrent; Enter adds without choosing files".to_owned()], theme.warn),
-            (None, None) if self.what.nothing() => (vec!["no matching path".to_owned()], theme.warn),
+            (None, None) if self.what.has_no_match() => (vec!["no matching path".to_owned()], theme.warn),
             (None, None) => (vec!["path or URL of a .torrent file, or a magnet link".to_owned()], theme.dim),
         };
         let remark = &remark[..remark.len().min(4)];
-        let most = usize::from(sheet.screen.height.saturating_sub(8)).clamp(1, 8);
+        let most = usize::from(panel.screen.height.saturating_sub(8)).clamp(1, 8);
         let shown = self.before.len().min(most);
         let title = match self.before.len() {
             0 => "add a torrent".to_owned(),
             more => format!("add {} torrents", more + 1),
         };
-        let keys = "Enter add   Tab complete   ^o browse   Esc cancel";
-        let room = sheet.open(&title, shown + 3 + remark.len(), keys);
+        let buttons = [(CONFIRM, "add"), (COMPLETE, "complete"), (BROWSE, "browse"), (CLOSE, "cancel")];
+        let room = panel.open(&title, shown + 3 + remark.len(), &buttons);
         let mut y = room.y;
         let line = |y: u16| Rect { y, height: 1, ..room };
         for text in &self.before[self.before.len() - shown..] {
-            sheet.line(Rect { x: room.x + label, width: room.width.saturating_sub(label), ..room }, y, text, theme.dim);
+            panel.line(Rect { x: room.x + label, width: room.width.saturating_sub(label), ..room }, y, text, theme.dim);
             y += 1;
         }
         let marks = if wide { ["torrent ", "folder  "] } else { [">", "/"] };
-        sheet.hit(line(y), HitTarget::Field(WHAT));
-        sheet.field(line(y), marks[0], &self.what.edit, "", self.at == WHAT);
+        panel.hit(line(y), HitTarget::Field(WHAT));
+        panel.field(line(y), marks[0], &self.what.edit, "", self.at == WHAT);
         let words = Rect { x: room.x + label, width: room.width.saturating_sub(label), ..room };
         let (found, at) = if self.at == FOLDER { self.folder.found() } else { self.what.found() };
         if self.error.is_none() && self.asked.is_none() && !found.is_empty() {
-            draw_completions(sheet, Rect { y: y + 1, height: 1, ..words }, found, at);
+            panel.completions(Rect { y: y + 1, height: 1, ..words }, found, at);
         } else {
             for (at, text) in remark.iter().enumerate() {
-                sheet.line(words, y + 1 + at as u16, text, style);
+                panel.line(words, y + 1 + at as u16, text, style);
             }
         }
         y += 1 + remark.len() as u16;
         if y >= room.bottom() {
             return;
         }
-        sheet.hit(line(y), HitTarget::Field(FOLDER));
-        sheet.field(line(y), marks[1], &self.folder.edit, &snapshot.folder, self.at == FOLDER);
+        panel.hit(line(y), HitTarget::Field(FOLDER));
+        panel.field(line(y), marks[1], &self.folder.edit, &cx.snapshot.folder, self.at == FOLDER);
         y += 1;
         if y < room.bottom() {
             let asks = self.offers_files();
@@ -318,43 +342,20 @@ impl AddDialog {
                 true => (["paused", "in order", "choose"], 2),
                 false => (["start paused", "sequential", "choose files"], 3),
             };
-            let x = sheet.tick(words.x, y, self.paused, words_of[0], self.at == PAUSED, PAUSED);
-            let x = sheet.tick(x + gap, y, self.sequential, words_of[1], self.at == ORDER, ORDER);
+            let x = panel.tick(words.x, y, self.paused, words_of[0], self.at == PAUSED, PAUSED);
+            let x = panel.tick(x + gap, y, self.sequential, words_of[1], self.at == ORDER, ORDER);
             if asks {
-                sheet.tick(x + gap, y, !self.everything, words_of[2], self.at == CHOOSE, CHOOSE);
+                panel.tick(x + gap, y, !self.everything, words_of[2], self.at == CHOOSE, CHOOSE);
             }
         }
     }
 }
 
-/// Draws the completions that fit; the inserted one is always visible.
-pub fn draw_completions(sheet: &mut Panel<'_, '_>, area: Rect, found: &[String], at: Option<usize>) {
-    let theme = *sheet.pen.theme;
-    let width = |name: &String| cells(&crate::ui::text::format::clean_within(name, theme.ascii, 60)).min(60);
-    let mut first = 0;
-    if let Some(at) = at {
-        let mut used = 0;
-        first = at;
-        while first > 0 && used + width(&found[first]) + 2 <= area.width / 2 {
-            used += width(&found[first]) + 2;
-            first -= 1;
-        }
-    }
-    let mut x = area.x;
-    for (index, name) in found.iter().enumerate().skip(first) {
-        let more = found.len() - index;
-        let needed = width(name);
-        if x + needed + 8 > area.right() && index > first && Some(index) != at {
-            let left = area.right().saturating_sub(x);
-            sheet.pen.put(x, area.y, left, &format!("+{more}"), theme.faint);
-            return;
-        }
-        let style = if Some(index) == at { theme.strong } else { theme.dim };
-        x = sheet.pen.put(x, area.y, needed.min(area.right().saturating_sub(x)), name, style) + 2;
-        if x >= area.right() {
-            return;
-        }
-    }
+/// Returns whether a torrent can be added without asking: it is in the list already, so that adding it merges trackers
+/// and peers, or it has a single file that fits on the disk.
+fn is_plain(contents: &TorrentPreview) -> bool {
+    let fits = contents.free.is_none_or(|free| free >= contents.size);
+    contents.present || contents.files.len() <= 1 && contents.remarks.is_empty() && fits
 }
 
 /// Returns whether the text is a magnet link or an info-hash.
@@ -372,11 +373,11 @@ fn is_link(text: &str) -> bool {
 pub fn parse_torrent_arg(line: &str, home: Option<&str>) -> Option<AddTorrent> {
     let line = line.trim();
     if let Some(Link::Magnet(what) | Link::Url(what)) = Link::find(line) {
-        return (what.len() <= LONGEST).then(|| AddTorrent { what, ..AddTorrent::default() });
+        return (what.len() <= MAX_BYTES).then(|| AddTorrent { what, ..AddTorrent::default() });
     }
     let bare = ['"', '\''].iter().find_map(|q| line.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(line);
     let bare = bare.strip_prefix("file://").unwrap_or(bare);
     let what = expand(bare, home);
-    let fits = !what.is_empty() && what.len() <= LONGEST;
+    let fits = !what.is_empty() && what.len() <= MAX_BYTES;
     fits.then(|| AddTorrent { what, ..AddTorrent::default() })
 }

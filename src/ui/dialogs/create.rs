@@ -17,16 +17,15 @@ use std::time::Duration;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use crate::api::{Command, CreatePreview, CreateRequest, Created};
-use crate::ui::app::dialog_stack::DialogContext;
-use crate::ui::app::model::App;
-use crate::ui::dialogs::add::draw_completions;
-use crate::ui::dialogs::dialog::Dialog;
-use crate::ui::dialogs::file_picker::FilePicker;
-use crate::ui::dialogs::prompt::tracker;
+use crate::api::{Command, CreatePreview, CreateRequest, Created, Event};
+use crate::ui::dialogs::dialog::{
+    BROWSE, CLOSE, COMPLETE, CONFIRM, Dialog, DialogContext, FORM, OPTIONS, Outcome, Request,
+};
 use crate::ui::dialogs::share::ShareView;
-use crate::ui::keys::key::Key;
+use crate::ui::keys::action::{Action, DialogAction, NavAction};
+use crate::ui::keys::context::KeyContext;
 use crate::ui::text::format::{grouped, percent, piece_length, rate_long, size_long, time, wrap};
+use crate::ui::text::validate::tracker_url;
 use crate::ui::widgets::panel::{HitTarget, Panel, text_width};
 use crate::ui::widgets::path_input::{DirListing, PathInput, PathKind, expand};
 use crate::ui::widgets::text_input::TextInput;
@@ -36,42 +35,16 @@ const WHAT: usize = 0;
 const TRACKER: usize = 1;
 const PRIVATE: usize = 2;
 
-/// Progress of torrent creation, as reported by the engine.
-#[derive(Clone, PartialEq, Debug)]
-pub enum CreateEvent {
-    /// Preview, or the cause why the torrent cannot be created.
-    Surveyed(CreateRequest, Result<Box<CreatePreview>, String>),
-    /// Hashing progress: path, bytes done and total, bytes per second.
-    Hashed(String, (u64, u64), u64),
-    /// Result: path, created torrent or error.
-    Made(String, Result<Box<Created>, String>),
-}
-
-/// Passes an event to the create dialog, wherever it is in the stack.
-pub fn on_create_event(app: &mut App, making: CreateEvent) {
-    let open = app.dialogs.iter_mut().find_map(|dialog| match dialog {
-        Dialog::Create(create) => Some(create),
-        _ => None,
-    });
-    let Some(create) = open else { return };
-    match making {
-        CreateEvent::Surveyed(of, planned) => create.surveyed(&of, planned),
-        CreateEvent::Hashed(what, bytes, rate) => create.creating(&what, bytes, rate),
-        // The UI selects the created torrent once it is added.
-        CreateEvent::Made(what, made) => app.state.adding += usize::from(create.created(&what, made)),
-    }
-}
-
 /// Stage of the dialog.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Debug, Default)]
 enum Stage {
     /// Input.
     #[default]
-    Asking,
+    Input,
     /// Preview requested.
-    Looking(CreateRequest),
+    Previewing(CreateRequest),
     /// Preview shown.
-    Planned(CreateRequest, Box<CreatePreview>),
+    Previewed(CreateRequest, Box<CreatePreview>),
     /// Hashing: bytes done, bytes total, bytes per second.
     Hashing(CreateRequest, u64, u64, u64),
     /// Created.
@@ -79,7 +52,7 @@ enum Stage {
 }
 
 /// The create dialog.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Debug)]
 pub struct CreateDialog {
     what: PathInput,
     tracker: TextInput,
@@ -110,88 +83,46 @@ impl CreateDialog {
         CreateDialog { stage: Stage::Done(Box::new(ShareView::new(made))), ..CreateDialog::default() }
     }
 
-    /// Handles a key; returns `false` to close the dialog.
-    pub fn key(&mut self, key: Key, turn: &mut DialogContext<'_>) -> bool {
-        if let Stage::Done(handout) = &mut self.stage {
-            return handout.key(key, turn);
-        }
-        match &self.stage {
-            Stage::Looking(_) | Stage::Hashing(..) => {
-                if key == Key::Esc {
-                    turn.commands.push(Command::StopCreating);
-                    let stopped = matches!(self.stage, Stage::Hashing(..));
-                    self.error = stopped.then(|| "stopped: nothing was written".to_owned());
-                    self.stage = Stage::Asking;
-                }
-                return true;
-            }
-            Stage::Asking | Stage::Planned(..) | Stage::Done(_) => {}
-        }
-        match key {
-            Key::Esc => return false,
-            Key::Enter => self.enter(turn),
-            Key::Ctrl('o') => self.browse(turn),
-            Key::Up => self.at = self.at.saturating_sub(1),
-            Key::Down => self.at = (self.at + 1).min(PRIVATE),
-            Key::Char(' ') if self.at == PRIVATE => self.toggle(),
-            Key::Tab | Key::BackTab if self.at != WHAT => {
-                self.at = (self.at + if key == Key::Tab { 1 } else { PRIVATE }) % (PRIVATE + 1);
-            }
-            key => {
-                let home = turn.app.state.home.clone();
-                let taken = match self.at {
-                    WHAT => self.what.key(key, home.as_deref(), &mut turn.app.state.outbox),
-                    TRACKER => self.tracker.key(key),
-                    _ => false,
-                };
-                if taken {
-                    self.anew();
-                }
-            }
-        }
-        true
-    }
-
     /// Discards a preview or error that no longer matches the input.
-    fn anew(&mut self) {
-        (self.stage, self.error) = (Stage::Asking, None);
+    fn discard_preview(&mut self) {
+        (self.stage, self.error) = (Stage::Input, None);
     }
 
-    fn toggle(&mut self) {
+    fn toggle_private(&mut self) {
         self.private = !self.private;
-        self.anew();
+        self.discard_preview();
     }
 
     const fn is_open(&self) -> bool {
-        matches!(self.stage, Stage::Asking | Stage::Planned(..))
+        matches!(self.stage, Stage::Input | Stage::Previewed(..))
     }
 
-    fn enter(&mut self, turn: &mut DialogContext<'_>) {
-        match self.order(turn.app.state.home.as_deref()) {
+    fn enter(&mut self, cx: &DialogContext<'_>) -> Outcome {
+        match self.build_request(cx.state.home.as_deref()) {
             Err((field, why)) => (self.at, self.error) = (field, Some(why)),
             Ok(new) => {
                 self.error = None;
-                let planned = matches!(&self.stage, Stage::Planned(before, _) if *before == new);
-                self.stage = if planned {
-                    turn.commands.push(Command::Create(new.clone()));
-                    Stage::Hashing(new, 0, 0, 0)
-                } else {
-                    turn.commands.push(Command::PreviewCreate(new.clone()));
-                    Stage::Looking(new)
+                let previewed = matches!(&self.stage, Stage::Previewed(before, _) if *before == new);
+                let (stage, command) = match previewed {
+                    true => (Stage::Hashing(new.clone(), 0, 0, 0), Command::Create(new)),
+                    false => (Stage::Previewing(new.clone()), Command::PreviewCreate(new)),
                 };
+                self.stage = stage;
+                return Outcome::Do(Request::Engine(command));
             }
         }
+        Outcome::Stay
     }
 
     /// Builds the request from the fields, or returns the invalid field and the cause.
-    fn order(&self, home: Option<&str>) -> Result<CreateRequest, (usize, String)> {
+    fn build_request(&self, home: Option<&str>) -> Result<CreateRequest, (usize, String)> {
         let line = self.what.text().trim();
         let bare = ['"', '\''].iter().find_map(|q| line.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(line);
         let what = expand(bare.strip_prefix("file://").unwrap_or(bare), home);
         if what.is_empty() {
             return Err((WHAT, "enter the path of a file or folder".to_owned()));
         }
-        let trackers = self.tracker.text().split_whitespace().map(tracker).collect::<Result<Vec<_>, String>>();
+        let trackers = self.tracker.text().split_whitespace().map(tracker_url).collect::<Result<Vec<_>, String>>();
         let trackers = trackers.map_err(|why| (TRACKER, format!("invalid tracker: {why}")))?;
         if self.private && trackers.is_empty() {
             let why = "a private torrent needs a tracker: enter one, or clear the private box";
@@ -200,106 +131,163 @@ impl CreateDialog {
         Ok(CreateRequest { what, trackers, private: self.private })
     }
 
-    fn browse(&mut self, turn: &mut DialogContext<'_>) {
-        self.at = WHAT;
-        let typed = expand(self.what.text().trim(), turn.app.state.home.as_deref());
-        let browse = FilePicker::open(&typed, PathKind::Data, &mut turn.app.state);
-        turn.app.dialogs.push(Dialog::Browse(Box::new(browse)));
+    /// Stops the preview or the hashing.
+    fn stop(&mut self) -> Outcome {
+        let stopped = matches!(self.stage, Stage::Hashing(..));
+        self.error = stopped.then(|| "stopped: nothing was written".to_owned());
+        self.stage = Stage::Input;
+        Outcome::Do(Request::Engine(Command::StopCreating))
     }
 
-    /// Applies the path that the file picker returned.
-    pub fn picked(&mut self, path: &str) {
-        self.what.set(path);
-        self.anew();
-    }
-
-    /// Passes a directory listing to the path input.
-    pub fn listing(&mut self, listing: &DirListing) {
-        self.what.listing(listing);
-    }
-
-    /// Handles a paste.
-    pub fn paste(&mut self, text: &str) {
-        if !self.is_open() {
-            return;
+    /// Returns the status lines below the fields.
+    fn status_lines(&self, panel: &Panel<'_, '_>, label: u16) -> (Vec<String>, Style) {
+        let theme = panel.pen.theme;
+        let (text, style) = match (&self.error, &self.stage) {
+            (Some(error), _) => (error.clone(), theme.bad),
+            (None, Stage::Previewing(_)) => ("reading the files".to_owned(), theme.warn),
+            (None, Stage::Previewed(_, planned)) => (summary(planned), theme.text),
+            (None, Stage::Hashing(_, done, total, rate)) => (hashing(*done, *total, *rate), theme.text),
+            (None, _) if self.what.has_no_match() => ("no matching path".to_owned(), theme.warn),
+            (None, _) => ("Enter previews the torrent".to_owned(), theme.dim),
+        };
+        let mut lines = wrap(&text, text_width(panel.screen.width).saturating_sub(label));
+        lines.truncate(4);
+        if let (None, Stage::Hashing(_, done, total, _)) = (&self.error, &self.stage) {
+            lines.push(bar(*done, *total, text_width(panel.screen.width).saturating_sub(label + 1), theme.ascii));
         }
-        match self.at {
-            TRACKER => self.tracker.insert(text.trim()),
-            _ => {
+        (lines, style)
+    }
+}
+
+impl Dialog for CreateDialog {
+    fn contexts(&self) -> &'static [KeyContext] {
+        match self.stage {
+            Stage::Done(_) => ShareView::contexts(),
+            Stage::Previewing(_) | Stage::Hashing(..) => &[KeyContext::Dialogs, KeyContext::Everywhere],
+            Stage::Input | Stage::Previewed(..) if self.at == PRIVATE => OPTIONS,
+            Stage::Input | Stage::Previewed(..) => FORM,
+        }
+    }
+
+    fn action(&mut self, action: Action, cx: &DialogContext<'_>) -> Outcome {
+        match &mut self.stage {
+            Stage::Done(share) => return share.action(action),
+            Stage::Previewing(_) | Stage::Hashing(..) if action == CLOSE => return self.stop(),
+            Stage::Previewing(_) | Stage::Hashing(..) => return Outcome::Stay,
+            Stage::Input | Stage::Previewed(..) => {}
+        }
+        let home = cx.state.home.as_deref();
+        let forward = action == COMPLETE;
+        match action {
+            CLOSE => return Outcome::Close,
+            CONFIRM => return self.enter(cx),
+            BROWSE => {
                 self.at = WHAT;
-                self.what.insert(text.trim_end());
+                return Outcome::Do(Request::PickPath(expand(self.what.text().trim(), home), PathKind::Data));
             }
+            Action::Nav(NavAction::Up) => self.at = self.at.saturating_sub(1),
+            Action::Nav(NavAction::Down) => self.at = (self.at + 1).min(PRIVATE),
+            Action::Dialog(DialogAction::ToggleOption) => self.toggle_private(),
+            COMPLETE | Action::Dialog(DialogAction::CompleteBack) if self.at == WHAT => {
+                self.discard_preview();
+                return Outcome::of_effect(self.what.complete(forward, home));
+            }
+            COMPLETE | Action::Dialog(DialogAction::CompleteBack) => {
+                self.at = (self.at + if forward { 1 } else { PRIVATE }) % (PRIVATE + 1);
+            }
+            Action::Edit(action) if self.at != PRIVATE => {
+                self.discard_preview();
+                if self.at == WHAT { self.what.edit(action) } else { self.tracker.edit(action) }
+            }
+            _ => {}
         }
-        self.anew();
+        Outcome::Stay
     }
 
-    /// Handles a click on a field.
-    pub fn click(&mut self, field: usize) {
+    fn type_char(&mut self, c: char) -> Outcome {
+        self.discard_preview();
+        match self.at {
+            WHAT => self.what.type_char(c),
+            _ => self.tracker.type_char(c),
+        }
+        Outcome::Stay
+    }
+
+    fn paste(&mut self, lines: &[&str]) -> bool {
+        if let (true, Some(last)) = (self.is_open(), lines.last()) {
+            if self.at == TRACKER {
+                self.tracker.insert(last.trim());
+            } else {
+                self.at = WHAT;
+                self.what.insert(last.trim_end());
+            }
+            self.discard_preview();
+        }
+        true
+    }
+
+    fn click_field(&mut self, field: usize) {
         if self.is_open() {
             self.at = field.min(PRIVATE);
             if field == PRIVATE {
-                self.toggle();
+                self.toggle_private();
             }
         }
     }
 
-    /// Applies the preview.
-    pub fn surveyed(&mut self, of: &CreateRequest, planned: Result<Box<CreatePreview>, String>) {
-        let Stage::Looking(asked) = &self.stage else { return };
-        if asked != of {
-            return;
-        }
-        match planned {
-            Ok(planned) => self.stage = Stage::Planned(of.clone(), planned),
-            Err(why) => (self.stage, self.error) = (Stage::Asking, Some(why)),
-        }
+    fn on_picked(&mut self, path: &str) {
+        self.what.set(path);
+        self.discard_preview();
     }
 
-    /// Applies hashing progress: bytes done and total, bytes per second.
-    pub fn creating(&mut self, what: &str, bytes: (u64, u64), rate: u64) {
-        if let Stage::Hashing(new, done, total, fast) = &mut self.stage
-            && new.what == what
-        {
-            (*done, *total) = bytes;
-            *fast = rate;
-        }
+    fn on_listing(&mut self, listing: &DirListing) {
+        self.what.on_listing(listing);
     }
 
-    /// Applies the result. Returns `true` if this dialog requested the torrent and it is being added.
-    pub fn created(&mut self, what: &str, made: Result<Box<Created>, String>) -> bool {
-        if !matches!(&self.stage, Stage::Hashing(new, ..) if new.what == what) {
-            return false;
+    fn on_event(&mut self, event: &Event, _cx: &DialogContext<'_>) -> Outcome {
+        match (event, &mut self.stage) {
+            (Event::CreatePreview { of, planned }, Stage::Previewing(asked)) if asked == of => match planned {
+                Ok(planned) => self.stage = Stage::Previewed(of.clone(), planned.clone()),
+                Err(why) => (self.stage, self.error) = (Stage::Input, Some(why.clone())),
+            },
+            (Event::CreateProgress { what, done, total, rate }, Stage::Hashing(new, ..)) if new.what == *what => {
+                self.stage = Stage::Hashing(new.clone(), *done, *total, *rate);
+            }
+            (Event::Created { what, made }, Stage::Hashing(new, ..)) if new.what == *what => match made {
+                Ok(made) => {
+                    self.stage = Stage::Done(Box::new(ShareView::new(Created::clone(made))));
+                    return Outcome::Do(Request::SelectAdded);
+                }
+                Err(why) => (self.stage, self.error) = (Stage::Input, Some(why.clone())),
+            },
+            _ => {}
         }
-        match made {
-            Ok(made) => self.stage = Stage::Done(Box::new(ShareView::new(*made))),
-            Err(why) => (self.stage, self.error) = (Stage::Asking, Some(why)),
-        }
-        matches!(self.stage, Stage::Done(_))
+        Outcome::Stay
     }
 
-    /// Draws the dialog.
-    pub fn draw(&self, sheet: &mut Panel<'_, '_>) {
-        if let Stage::Done(handout) = &self.stage {
-            return handout.draw(sheet);
+    fn draw(&self, panel: &mut Panel<'_, '_>, _cx: &DialogContext<'_>) {
+        if let Stage::Done(share) = &self.stage {
+            return share.draw(panel);
         }
-        let wide = sheet.screen.width >= 60;
+        let wide = panel.screen.width >= 60;
         let (label, marks) = if wide { (9, ["data    ", "tracker "]) } else { (2, [">", "@"]) };
-        let (lines, style) = self.told(sheet, label);
-        let keys = match &self.stage {
-            Stage::Hashing(..) | Stage::Looking(_) => "Esc stop",
-            Stage::Planned(..) => "Enter create   Tab complete   ^o browse   Esc cancel",
-            _ => "Enter preview   Tab complete   ^o browse   Esc cancel",
+        let (lines, style) = self.status_lines(panel, label);
+        let form = |confirm| vec![(CONFIRM, confirm), (COMPLETE, "complete"), (BROWSE, "browse"), (CLOSE, "cancel")];
+        let buttons = match &self.stage {
+            Stage::Hashing(..) | Stage::Previewing(_) => vec![(CLOSE, "stop")],
+            Stage::Previewed(..) => form("create"),
+            Stage::Input | Stage::Done(_) => form("preview"),
         };
-        let room = sheet.open("create a torrent", 3 + lines.len(), keys);
+        let room = panel.open("create a torrent", 3 + lines.len(), &buttons);
         let line = |y: u16| Rect { y, height: 1, ..room };
         let open = self.is_open();
         let words = Rect { x: room.x + label, width: room.width.saturating_sub(label), ..room };
-        sheet.hit(line(room.y), HitTarget::Field(WHAT));
-        sheet.field(line(room.y), marks[0], &self.what.edit, "a file or a folder", open && self.at == WHAT);
+        panel.hit(line(room.y), HitTarget::Field(WHAT));
+        panel.field(line(room.y), marks[0], &self.what.edit, "a file or a folder", open && self.at == WHAT);
         let mut y = room.y + 1;
         if y < room.bottom() {
-            sheet.hit(line(y), HitTarget::Field(TRACKER));
-            sheet.field(
+            panel.hit(line(y), HitTarget::Field(TRACKER));
+            panel.field(
                 line(y),
                 marks[1],
                 &self.tracker,
@@ -310,34 +298,15 @@ impl CreateDialog {
         y += 1;
         if y < room.bottom() {
             let word = if wide { "private: peers only from its trackers" } else { "private" };
-            sheet.tick(words.x, y, self.private, word, open && self.at == PRIVATE, PRIVATE);
+            panel.tick(words.x, y, self.private, word, open && self.at == PRIVATE, PRIVATE);
         }
         let (found, at) = self.what.found();
         if open && self.error.is_none() && self.at == WHAT && !found.is_empty() {
-            return draw_completions(sheet, Rect { y: y + 1, height: 1, ..words }, found, at);
+            return panel.completions(Rect { y: y + 1, height: 1, ..words }, found, at);
         }
         for (n, text) in lines.iter().enumerate() {
-            sheet.line(words, y + 1 + n as u16, text, style);
+            panel.line(words, y + 1 + n as u16, text, style);
         }
-    }
-
-    /// Returns the status lines below the fields.
-    fn told(&self, sheet: &Panel<'_, '_>, label: u16) -> (Vec<String>, Style) {
-        let theme = sheet.pen.theme;
-        let (text, style) = match (&self.error, &self.stage) {
-            (Some(error), _) => (error.clone(), theme.bad),
-            (None, Stage::Looking(_)) => ("reading the files".to_owned(), theme.warn),
-            (None, Stage::Planned(_, planned)) => (summary(planned), theme.text),
-            (None, Stage::Hashing(_, done, total, rate)) => (hashing(*done, *total, *rate), theme.text),
-            (None, _) if self.what.nothing() => ("no matching path".to_owned(), theme.warn),
-            (None, _) => ("Enter previews the torrent".to_owned(), theme.dim),
-        };
-        let mut lines = wrap(&text, text_width(sheet.screen.width).saturating_sub(label));
-        lines.truncate(4);
-        if let (None, Stage::Hashing(_, done, total, _)) = (&self.error, &self.stage) {
-            lines.push(bar(*done, *total, text_width(sheet.screen.width).saturating_sub(label + 1), theme.ascii));
-        }
-        (lines, style)
     }
 }
 

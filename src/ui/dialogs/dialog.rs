@@ -1,220 +1,150 @@
-//! The dialogs in front of the panes: prompts, forms, help, bottleneck details. Each is drawn on a panel at the
-//! bottom of the screen, so that the list above stays visible. This module defines the [`Dialog`] enum and draws the
-//! small dialogs; each large one has its own module.
+//! What a dialog is. A dialog changes nothing but itself: it answers what it wants from the rest of the program with
+//! [`Request`]s, which the application carries out.
 
-use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use std::any::Any;
+use std::fmt::Debug;
 
-use crate::api::{Snapshot, TorrentId, TorrentView};
-use crate::ui::app::model::App;
-use crate::ui::dialogs::add::AddDialog;
-use crate::ui::dialogs::create::CreateDialog;
-use crate::ui::dialogs::file_picker::FilePicker;
-use crate::ui::dialogs::file_select::{FileSelect, vi_to_arrows};
-use crate::ui::dialogs::help::Help;
-use crate::ui::dialogs::overwrite::Overwrite;
-use crate::ui::dialogs::palette::Palette;
-use crate::ui::dialogs::prompt::PromptDialog;
-use crate::ui::dialogs::remove::RemoveDialog;
-use crate::ui::dialogs::settings::SettingsDialog;
-use crate::ui::keys::key::Key;
-use crate::ui::state::app::{AppState, find};
-use crate::ui::state::layout::MIN_SIZE;
-use crate::ui::text::format::{cells, clean_within, wrap};
-use crate::ui::widgets::painter::Painter;
-use crate::ui::widgets::panel::{HitTarget, Panel, room, text_width};
+use crate::api::{Command, Event, Snapshot};
+use crate::ui::effect::Effect;
+use crate::ui::keys::action::{Action, AppAction, DialogAction};
+use crate::ui::keys::context::KeyContext;
+use crate::ui::state::app::AppState;
+use crate::ui::widgets::panel::{HitTarget, Panel};
+use crate::ui::widgets::path_input::{DirListing, PathKind};
 
-/// A dialog; the top one receives the keys.
-#[derive(Clone, PartialEq, Debug)]
-pub enum Dialog {
-    /// Adds torrents.
-    Add(Box<AddDialog>),
-    /// Creates a torrent from a file or directory.
-    Create(Box<CreateDialog>),
-    /// File picker for the dialog below.
-    Browse(Box<FilePicker>),
-    /// Asks whether to remove torrents, and whether to delete their data.
-    Remove(RemoveDialog),
-    /// Asks whether to overwrite existing files.
-    Overwrite(Box<Overwrite>),
-    /// Asks for one line of text.
-    Ask(Box<PromptDialog>),
-    /// Selects files of a magnet link whose metadata have arrived.
-    Choose { id: TorrentId, chooser: Box<FileSelect> },
-    /// Asks whether to remove a tracker.
-    Untrack { id: TorrentId, index: usize, url: String },
-    /// Asks whether to quit with unfinished downloads.
-    Quit {
-        /// Number of unfinished torrents.
-        unfinished: usize,
-    },
-    /// The key bindings.
-    Help(Help),
-    /// The command palette.
-    Palette(Box<Palette>),
-    /// The config values.
-    Settings(Box<SettingsDialog>),
-    /// What limits the selected torrent.
-    Why(ScrollState),
-    /// A message that the user has to close.
-    Message {
-        title: String,
-        lines: Vec<String>,
-        /// Scroll position.
-        reading: ScrollState,
-    },
+/// The action that closes a dialog.
+pub const CLOSE: Action = Action::App(AppAction::Close);
+/// The action that confirms a dialog.
+pub const CONFIRM: Action = Action::Dialog(DialogAction::Confirm);
+/// The action that completes a path.
+pub const COMPLETE: Action = Action::Dialog(DialogAction::Complete);
+/// The action that opens the file picker.
+pub const BROWSE: Action = Action::Dialog(DialogAction::Browse);
+
+/// Key contexts of a text field in a form.
+pub const FORM: &[KeyContext] = &[KeyContext::Forms, KeyContext::Text, KeyContext::Dialogs, KeyContext::Everywhere];
+/// Key contexts of the check boxes of a form.
+pub const OPTIONS: &[KeyContext] =
+    &[KeyContext::Options, KeyContext::Forms, KeyContext::Dialogs, KeyContext::Everywhere];
+/// Key contexts of a text field on its own.
+pub const TEXT: &[KeyContext] = &[KeyContext::Text, KeyContext::Dialogs, KeyContext::Everywhere];
+/// Key contexts of a question.
+pub const QUESTION: &[KeyContext] = &[KeyContext::Questions, KeyContext::Dialogs, KeyContext::Everywhere];
+
+/// What a dialog can read.
+#[derive(Clone, Copy)]
+pub struct DialogContext<'a> {
+    pub state: &'a AppState,
+    /// The latest engine snapshot; while drawing, as privacy mode shows it.
+    pub snapshot: &'a Snapshot,
 }
 
-impl Dialog {
-    /// Creates a message dialog.
-    #[must_use]
-    pub fn message(title: &str, lines: Vec<String>) -> Self {
-        Dialog::Message { title: title.to_owned(), lines, reading: ScrollState::default() }
+/// What follows from an input.
+#[derive(Debug)]
+pub enum Outcome {
+    Stay,
+    Close,
+    /// Stays open and asks for this.
+    Do(Request),
+    /// Closes and asks for all of this.
+    Finish(Vec<Request>),
+}
+
+/// What a dialog asks of the application.
+#[derive(Debug)]
+pub enum Request {
+    Engine(Command),
+    Effect(Effect),
+    /// Copies a magnet link.
+    CopyMagnet(String),
+    /// Performs an action, as a key of the panes does.
+    Run(Action),
+    /// Opens the settings dialog at this row.
+    OpenSetting(usize),
+    /// Opens the file picker at this path, for the dialog that asks.
+    PickPath(String, PathKind),
+    /// Hands a path to the dialog that opened the file picker, which showed the directory `folder` last.
+    Picked {
+        path: String,
+        folder: String,
+    },
+    /// Changes a config value, in TOML syntax; `None` is the default.
+    Configure(&'static str, Option<String>),
+    /// Selects the torrent that the engine adds next.
+    SelectAdded,
+}
+
+/// A dialog; the top one gets the input.
+pub trait Dialog: Any + Debug {
+    /// Returns the contexts of its keys, the narrowest first.
+    fn contexts(&self) -> &'static [KeyContext];
+
+    /// Handles an action of one of these contexts; actions that mean nothing here are ignored.
+    fn action(&mut self, action: Action, cx: &DialogContext<'_>) -> Outcome;
+
+    /// Draws the dialog.
+    fn draw(&self, panel: &mut Panel<'_, '_>, cx: &DialogContext<'_>);
+
+    /// Handles a typed character; called only in [`KeyContext::Text`].
+    fn type_char(&mut self, _c: char) -> Outcome {
+        Outcome::Stay
     }
-}
 
-/// Scroll position of a text that may be longer than the screen.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct ScrollState {
-    top: usize,
-}
+    /// Handles a paste, as lines without line breaks, at least one. Returns `false` if the dialog takes no text.
+    fn paste(&mut self, _lines: &[&str]) -> bool {
+        false
+    }
 
-impl ScrollState {
-    /// Scrolls a text of `count` lines on a screen of `screen` lines; returns `false` for keys that do not scroll.
-    pub fn key(&mut self, key: Key, count: usize, screen: u16) -> bool {
-        let height = usize::from(room(screen, count));
-        self.top = match vi_to_arrows(key) {
-            Key::Up => self.top.saturating_sub(1),
-            Key::Down => self.top + 1,
-            Key::PageUp => self.top.saturating_sub(height),
-            Key::PageDown => self.top + height,
-            Key::Home => 0,
-            Key::End => count,
-            _ => return false,
-        }
-        .min(count.saturating_sub(height));
+    /// Handles a click on a row.
+    fn click_row(&mut self, _row: usize, _cx: &DialogContext<'_>) -> Outcome {
+        Outcome::Stay
+    }
+
+    /// Handles a click on a field.
+    fn click_field(&mut self, _field: usize) {}
+
+    /// Handles the mouse wheel; up is negative.
+    fn scroll(&mut self, _rows: isize, _cx: &DialogContext<'_>) {}
+
+    /// Handles an engine event; every open dialog gets it.
+    fn on_event(&mut self, _event: &Event, _cx: &DialogContext<'_>) -> Outcome {
+        Outcome::Stay
+    }
+
+    /// Handles a directory listing; every open dialog gets it.
+    fn on_listing(&mut self, _listing: &DirListing) {}
+
+    /// Handles the path from the file picker.
+    fn on_picked(&mut self, _path: &str) {}
+
+    /// Drops removed torrents; returns `false` if the dialog is no longer needed.
+    fn retain(&mut self, _snapshot: &Snapshot) -> bool {
         true
     }
 }
 
-/// Returns the number of lines of a text dialog; 0 for other dialogs.
-#[must_use]
-pub fn lines_to_read(dialog: &Dialog, model: &AppState, snapshot: &Snapshot) -> usize {
-    let snapshot = model.panes.hidden.shown(snapshot);
-    let width = text_width(model.size.0);
-    match dialog {
-        Dialog::Why(_) => model.chosen(snapshot).map_or(0, |view| why_lines(model, view, width).len()),
-        Dialog::Message { lines, .. } => wrapped(lines, width).len(),
-        _ => 0,
-    }
-}
-
-/// Draws the top dialog, if any. Returns where to place the text cursor.
-pub fn draw(pen: &mut Painter<'_>, screen: Rect, app: &App, snapshot: &Snapshot) -> Option<(u16, u16)> {
-    let mut sheet = Panel::new(pen, screen);
-    write(&mut sheet, app, snapshot);
-    sheet.cursor
-}
-
-/// Returns the hit target of a cell in the top dialog, by drawing the dialog into a scratch buffer.
-#[must_use]
-pub fn hit_test(app: &App, snapshot: &Snapshot, x: u16, y: u16) -> Option<HitTarget> {
-    let model = &app.state;
-    let screen = Rect::new(0, 0, model.size.0, model.size.1);
-    // A terminal below the minimum size shows no dialogs.
-    if screen.width < MIN_SIZE.0 || screen.height < MIN_SIZE.1 {
-        return None;
-    }
-    let mut buf = Buffer::empty(screen);
-    let mut pen = Painter { buf: &mut buf, theme: &model.theme };
-    let mut sheet = Panel::new(&mut pen, screen);
-    write(&mut sheet, app, model.panes.hidden.shown(snapshot));
-    sheet.at(x, y)
-}
-
-fn write(sheet: &mut Panel<'_, '_>, app: &App, snapshot: &Snapshot) {
-    let model = &app.state;
-    match app.dialogs.last() {
-        None => {}
-        Some(Dialog::Add(add)) => add.draw(sheet, snapshot),
-        Some(Dialog::Create(create)) => create.draw(sheet),
-        Some(Dialog::Choose { chooser, .. }) => chooser.draw(sheet),
-        Some(Dialog::Browse(browse)) => browse.draw(sheet),
-        Some(Dialog::Remove(removal)) => removal.draw(sheet, snapshot),
-        Some(Dialog::Overwrite(overwrite)) => overwrite.draw(sheet),
-        Some(Dialog::Ask(ask)) => ask.draw(sheet, snapshot),
-        Some(Dialog::Untrack { id, index, url }) => {
-            // The URL as shown in the list, which may be masked in privacy mode.
-            let trackers = find(snapshot, *id).and_then(|view| view.detail.as_deref()).map(|detail| &detail.trackers);
-            let shown = trackers.and_then(|all| all.iter().find(|row| row.index == *index)).map(|row| row.url.as_str());
-            let url = shown.unwrap_or(url);
-            let text = format!("Remove tracker {url}? You can add it again later.");
-            message(sheet, "remove tracker", &[text], "Enter remove   Esc keep", ScrollState::default());
-        }
-        Some(Dialog::Quit { unfinished }) => {
-            let text = match unfinished {
-                1 => "1 torrent is unfinished. It will resume the next time you start ttui.".to_owned(),
-                n => format!("{n} torrents are unfinished. They will resume the next time you start ttui."),
-            };
-            message(sheet, "quit?", &[text], "Enter quit   Esc stay", ScrollState::default());
-        }
-        Some(Dialog::Help(help)) => help.draw(sheet, &model.keymap),
-        Some(Dialog::Palette(palette)) => palette.draw(sheet),
-        Some(Dialog::Settings(settings)) => settings.draw(sheet, model, snapshot),
-        Some(Dialog::Why(reading)) => why(sheet, model, snapshot, *reading),
-        Some(Dialog::Message { title, lines, reading }) => message(sheet, title, lines, "Enter close", *reading),
-    }
-}
-
-fn wrapped(lines: &[String], width: u16) -> Vec<String> {
-    lines.iter().flat_map(|line| wrap(&line.replace('\n', " "), width)).collect()
-}
-
-fn message(sheet: &mut Panel<'_, '_>, title: &str, lines: &[String], keys: &str, reading: ScrollState) {
-    let lines = wrapped(lines, text_width(sheet.screen.width));
-    let room = sheet.open(title, lines.len(), keys);
-    let style = sheet.pen.theme.text;
-    for (line, y) in lines.iter().skip(reading.top).zip(room.y..room.bottom()) {
-        sheet.line(room, y, line, style);
-    }
-    sheet.pen.scrollbar(Rect { width: room.width + 1, ..room }, reading.top, lines.len());
-}
-
-/// A line of the bottleneck details: part of the sentence, or a label with its value.
-enum WhyLine<'a> {
-    Sentence(String),
-    Gap,
-    Number(&'a str, &'a str),
-}
-
-fn why_lines<'a>(model: &AppState, view: &'a TorrentView, width: u16) -> Vec<WhyLine<'a>> {
-    let sentence = model.why_text(view);
-    let mut lines: Vec<WhyLine<'_>> = wrap(&sentence, width).into_iter().map(WhyLine::Sentence).collect();
-    if !view.why.numbers.is_empty() {
-        lines.push(WhyLine::Gap);
-    }
-    lines.extend(view.why.numbers.iter().map(|(label, value)| WhyLine::Number(label, value)));
-    lines
-}
-
-fn why(sheet: &mut Panel<'_, '_>, model: &AppState, snapshot: &Snapshot, reading: ScrollState) {
-    let theme = *sheet.pen.theme;
-    let Some(view) = model.chosen(snapshot) else { return };
-    let lines = why_lines(model, view, text_width(sheet.screen.width));
-    let room = sheet.open(&format!("what limits {}", view.name), lines.len(), "Esc close");
-    let labels = view.why.numbers.iter().map(|(label, _)| cells(&clean_within(label, false, 40)));
-    let widest = labels.max().unwrap_or(0).min(40);
-    for (line, y) in lines.iter().skip(reading.top).zip(room.y..room.bottom()) {
-        match line {
-            WhyLine::Sentence(text) => {
-                sheet.line(room, y, text, if view.error.is_some() { theme.bad } else { theme.strong });
-            }
-            WhyLine::Gap => {}
-            WhyLine::Number(label, value) => {
-                sheet.pen.put(room.x, y, widest, label, theme.dim);
-                sheet.pen.put(room.x + widest + 3, y, room.width.saturating_sub(widest + 3), value, theme.text);
-            }
+/// Handles a click on a part of a dialog.
+pub fn click(dialog: &mut dyn Dialog, target: HitTarget, cx: &DialogContext<'_>) -> Outcome {
+    match target {
+        HitTarget::Action(action) => dialog.action(action, cx),
+        HitTarget::Row(row) => dialog.click_row(row, cx),
+        HitTarget::Field(field) => {
+            dialog.click_field(field);
+            Outcome::Stay
         }
     }
-    sheet.pen.scrollbar(Rect { width: room.width + 1, ..room }, reading.top, lines.len());
+}
+
+impl Outcome {
+    /// Returns the outcome of an input that may cause an effect.
+    #[must_use]
+    pub fn of_effect(effect: Option<Effect>) -> Self {
+        effect.map_or(Outcome::Stay, |effect| Outcome::Do(Request::Effect(effect)))
+    }
+
+    /// Closes the dialog and sends these commands.
+    #[must_use]
+    pub fn send(commands: impl IntoIterator<Item = Command>) -> Self {
+        Outcome::Finish(commands.into_iter().map(Request::Engine).collect())
+    }
 }

@@ -2,17 +2,21 @@
 
 use ratatui::layout::Rect;
 
+use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Dialog, DialogContext, Outcome, Request};
 use crate::ui::effect::Effect;
-use crate::ui::keys::key::Key;
-use crate::ui::state::app::AppState;
+use crate::ui::keys::action::{Action, DialogAction};
+use crate::ui::keys::context::KeyContext;
 use crate::ui::text::format::size_long;
 use crate::ui::widgets::list::ListState;
-use crate::ui::widgets::panel::{HitTarget, Panel, room};
+use crate::ui::widgets::panel::{HitTarget, Panel, bold, room};
 use crate::ui::widgets::path_input::{DirListing, Entry, PathKind, join, shorten};
 use crate::ui::widgets::text_input::TextInput;
 
+/// The action that goes to the parent directory.
+const PARENT: Action = Action::Dialog(DialogAction::ParentFolder);
+
 /// The file picker.
-#[derive(Clone, PartialEq, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct FilePicker {
     wanted: PathKind,
     /// The directory that is shown or was requested.
@@ -26,47 +30,20 @@ pub struct FilePicker {
     from: Option<String>,
 }
 
-/// Result of a key.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum PickerOutcome {
-    /// The picker stays open.
-    Stay,
-    /// Canceled.
-    Leave,
-    /// This path was picked.
-    Pick(String),
-}
-
 impl FilePicker {
-    /// Opens the directory of `typed`, or the one last visited, and requests its listing.
+    /// Opens the directory of `typed`, or the one last visited; its listing has to be requested.
     #[must_use]
-    pub fn open(typed: &str, wanted: PathKind, model: &mut AppState) -> Self {
+    pub fn open(typed: &str, wanted: PathKind, visited: Option<&str>, home: Option<&str>) -> (Self, Effect) {
         let cut = typed.rfind(|c| c == '/' || cfg!(windows) && c == '\\');
         let typed = match (wanted, cut) {
             (PathKind::Folder, _) => typed,
             (PathKind::Torrent | PathKind::Data, Some(at)) => &typed[..=at],
             (PathKind::Torrent | PathKind::Data, None) => "",
         };
-        let start = [Some(typed.to_owned()), model.options.visited.clone(), model.home.clone()];
-        let folder = start.into_iter().flatten().find(|folder| !folder.is_empty());
-        let folder = folder.unwrap_or_else(|| ".".to_owned());
-        model.outbox.push(wanted.ask(folder.clone()));
-        FilePicker { wanted, folder, home: model.home.clone(), ..FilePicker::default() }
-    }
-
-    /// Applies a listing, if it is the requested one.
-    pub fn listing(&mut self, listing: &DirListing) {
-        if listing.folder != self.folder {
-            return;
-        }
-        self.listing = Some(listing.clone());
-        self.begin();
-        let from = self.from.take();
-        if let Some(at) =
-            self.shown().iter().position(|row| matches!(row, Row::Entry(e) if Some(&e.name) == from.as_ref()))
-        {
-            self.rows.at = at;
-        }
+        let start = [Some(typed), visited, home];
+        let folder = start.into_iter().flatten().find(|folder| !folder.is_empty()).unwrap_or(".").to_owned();
+        let picker = FilePicker { wanted, folder: folder.clone(), home: home.map(str::to_owned), ..Self::default() };
+        (picker, wanted.ask(folder))
     }
 
     /// Returns the rows that match the filter.
@@ -95,36 +72,6 @@ impl FilePicker {
         usize::from(room(size.1, usize::from(size.1))).saturating_sub(2).max(1)
     }
 
-    /// Handles a key.
-    pub fn key(&mut self, key: Key, size: (u16, u16), outbox: &mut Vec<Effect>) -> PickerOutcome {
-        let (count, height) = (self.shown().len(), self.height(size));
-        match key {
-            Key::Esc if !self.filter.is_empty() => self.refilter(TextInput::default()),
-            Key::Esc => return PickerOutcome::Leave,
-            Key::Enter => return self.enter(outbox),
-            Key::Right if self.filter.is_empty() => {
-                if let Some(Row::Entry(Entry { folder: true, name, .. })) = self.shown().get(self.rows.at) {
-                    let name = name.clone();
-                    self.go_in(&name, outbox);
-                }
-            }
-            Key::Left | Key::Backspace if self.filter.is_empty() => self.go_up(outbox),
-            Key::Char('~') if self.filter.is_empty() => {
-                if let Some(home) = self.home.clone() {
-                    self.go(home, outbox);
-                }
-            }
-            key if self.rows.key(key, count, height) => {}
-            key => {
-                let mut filter = self.filter.clone();
-                if filter.key(key) && filter != self.filter {
-                    self.refilter(filter);
-                }
-            }
-        }
-        PickerOutcome::Stay
-    }
-
     /// Changes the filter and selects the first entry.
     fn refilter(&mut self, filter: TextInput) {
         self.filter = filter;
@@ -139,89 +86,172 @@ impl FilePicker {
         self.rows.at = at;
     }
 
-    fn enter(&mut self, outbox: &mut Vec<Effect>) -> PickerOutcome {
+    fn enter(&mut self) -> Outcome {
         let path = self.path();
         match self.shown().get(self.rows.at) {
-            Some(Row::This) => return PickerOutcome::Pick(shorten(&path, self.home.as_deref())),
-            Some(Row::Above) => self.go_up(outbox),
+            Some(Row::This) => self.pick(&path),
+            Some(Row::Above) => self.go_up(),
             Some(Row::Entry(entry)) if entry.folder => {
                 let name = entry.name.clone();
-                self.go_in(&name, outbox);
+                self.go(join(&path, &name))
             }
-            Some(Row::Entry(entry)) => {
-                return PickerOutcome::Pick(shorten(&join(&path, &entry.name), self.home.as_deref()));
-            }
-            None => {}
+            Some(Row::Entry(entry)) => self.pick(&join(&path, &entry.name)),
+            None => Outcome::Stay,
         }
-        PickerOutcome::Stay
+    }
+
+    fn pick(&self, path: &str) -> Outcome {
+        let path = shorten(path, self.home.as_deref());
+        Outcome::Finish(vec![Request::Picked { path, folder: self.folder.clone() }])
+    }
+
+    /// Opens the selected directory.
+    fn go_in(&mut self) -> Outcome {
+        match self.shown().get(self.rows.at) {
+            Some(Row::Entry(Entry { folder: true, name, .. })) => {
+                let folder = join(&self.path(), name);
+                self.go(folder)
+            }
+            _ => Outcome::Stay,
+        }
     }
 
     fn path(&self) -> String {
         self.listing.as_ref().map_or_else(|| self.folder.clone(), |listing| listing.path.clone())
     }
 
-    fn go_in(&mut self, name: &str, outbox: &mut Vec<Effect>) {
-        self.go(join(&self.path(), name), outbox);
+    fn row(&self, panel: &mut Panel<'_, '_>, room: Rect, y: u16, at: usize, row: &Row<'_>) {
+        let theme = *panel.pen.theme;
+        let chosen = at == self.rows.at;
+        if chosen {
+            panel.choose(room, y);
+        }
+        panel.hit(Rect { y, height: 1, ..room }, HitTarget::Row(at));
+        let (name, style) = match row {
+            Row::This => ("this folder".to_owned(), theme.good),
+            Row::Above => ("..".to_owned(), theme.dim),
+            Row::Entry(entry) if entry.folder => (format!("{}/", entry.name), theme.accent),
+            Row::Entry(entry) => (entry.name.clone(), theme.text),
+        };
+        let mut right = room.right().saturating_sub(1);
+        if let Row::Entry(entry) = row
+            && !entry.folder
+        {
+            right = panel.pen.put_right(right, y, 10, &size_long(entry.size), theme.dim).saturating_sub(2);
+        }
+        let style = if chosen { style.patch(bold()) } else { style };
+        panel.pen.put(room.x + 2, y, right.saturating_sub(room.x + 2), &name, style);
     }
 
-    fn go_up(&mut self, outbox: &mut Vec<Effect>) {
+    fn go_up(&mut self) -> Outcome {
         let path = self.path();
-        let Some(above) = self.listing.as_ref().and_then(|listing| listing.above.clone()) else { return };
-        let name = path.rsplit(|c| c == '/' || cfg!(windows) && c == '\\').next().map(str::to_owned);
-        self.go(above, outbox);
-        self.from = name;
+        let Some(above) = self.listing.as_ref().and_then(|listing| listing.above.clone()) else {
+            return Outcome::Stay;
+        };
+        let outcome = self.go(above);
+        self.from = path.rsplit(|c| c == '/' || cfg!(windows) && c == '\\').next().map(str::to_owned);
+        outcome
     }
 
-    fn go(&mut self, folder: String, outbox: &mut Vec<Effect>) {
+    fn go(&mut self, folder: String) -> Outcome {
         self.folder.clone_from(&folder);
         self.listing = None;
         self.from = None;
         self.refilter(TextInput::default());
-        outbox.push(self.wanted.ask(folder));
+        Outcome::of_effect(Some(self.wanted.ask(folder)))
+    }
+}
+
+impl Dialog for FilePicker {
+    fn contexts(&self) -> &'static [KeyContext] {
+        if self.filter.is_empty() {
+            &[KeyContext::Picker, KeyContext::Search, KeyContext::Text, KeyContext::Dialogs, KeyContext::Everywhere]
+        } else {
+            &[KeyContext::Search, KeyContext::Text, KeyContext::Dialogs, KeyContext::Everywhere]
+        }
     }
 
-    /// Returns the current directory, where the next picker starts.
-    #[must_use]
-    pub fn folder(&self) -> &str {
-        &self.folder
+    fn action(&mut self, action: Action, cx: &DialogContext<'_>) -> Outcome {
+        match action {
+            CLOSE if self.filter.is_empty() => return Outcome::Close,
+            CLOSE => self.refilter(TextInput::default()),
+            CONFIRM => return self.enter(),
+            Action::Dialog(DialogAction::OpenEntry) => return self.go_in(),
+            PARENT => return self.go_up(),
+            Action::Nav(action) => {
+                let (count, height) = (self.shown().len(), self.height(cx.state.size));
+                self.rows.navigate(action, count, height);
+            }
+            Action::Edit(action) => {
+                let mut filter = self.filter.clone();
+                filter.edit(action);
+                if filter != self.filter {
+                    self.refilter(filter);
+                }
+            }
+            _ => {}
+        }
+        Outcome::Stay
     }
 
-    /// Pastes text into the filter.
-    pub fn paste(&mut self, text: &str) {
+    fn type_char(&mut self, c: char) -> Outcome {
+        if let Some(home) = self.home.clone().filter(|_| c == '~' && self.filter.is_empty()) {
+            return self.go(home);
+        }
         let mut filter = self.filter.clone();
-        filter.insert(text);
+        filter.type_char(c);
         self.refilter(filter);
+        Outcome::Stay
     }
 
-    /// Moves the selection by the mouse wheel.
-    pub fn wheel(&mut self, by: i32, size: (u16, u16)) {
-        let (count, height) = (self.shown().len(), self.height(size));
-        self.rows.by(by, count, height);
+    fn paste(&mut self, lines: &[&str]) -> bool {
+        let mut filter = self.filter.clone();
+        filter.insert(lines.last().copied().unwrap_or_default());
+        self.refilter(filter);
+        true
     }
 
-    /// Selects the clicked row. Returns whether the row was already selected, which acts like Enter.
-    pub fn click(&mut self, row: usize) -> bool {
-        std::mem::replace(&mut self.rows.at, row) == row
+    fn click_row(&mut self, row: usize, _cx: &DialogContext<'_>) -> Outcome {
+        let again = std::mem::replace(&mut self.rows.at, row) == row;
+        if again { self.enter() } else { Outcome::Stay }
+    }
+
+    fn scroll(&mut self, rows: isize, cx: &DialogContext<'_>) {
+        let (count, height) = (self.shown().len(), self.height(cx.state.size));
+        self.rows.move_by(rows, count, height);
+    }
+
+    fn on_listing(&mut self, listing: &DirListing) {
+        if listing.folder != self.folder {
+            return;
+        }
+        self.listing = Some(listing.clone());
+        self.begin();
+        let from = self.from.take();
+        let is_from = |row: &Row<'_>| matches!(row, Row::Entry(entry) if Some(&entry.name) == from.as_ref());
+        if let Some(at) = self.shown().iter().position(is_from) {
+            self.rows.at = at;
+        }
     }
 
     /// Draws the picker over the whole screen below the header.
-    pub fn draw(&self, sheet: &mut Panel<'_, '_>) {
-        let theme = *sheet.pen.theme;
+    fn draw(&self, panel: &mut Panel<'_, '_>, _cx: &DialogContext<'_>) {
+        let theme = *panel.pen.theme;
         let shown = self.shown();
         let word = match self.wanted {
             PathKind::Folder => "choose a folder",
             PathKind::Torrent => "choose a .torrent file",
             PathKind::Data => "choose a file or a folder",
         };
-        let keys = "Enter select   left parent   Esc back";
-        let room = sheet.open(word, usize::from(sheet.screen.height), keys);
+        let buttons = [(CONFIRM, "select"), (PARENT, "parent"), (CLOSE, "back")];
+        let room = panel.open(word, usize::from(panel.screen.height), &buttons);
         let path = shorten(&self.path(), self.home.as_deref());
-        sheet.line(room, room.y, &path, theme.strong);
+        panel.line(room, room.y, &path, theme.strong);
         let y = room.y + 1;
         if y >= room.bottom() {
             return;
         }
-        sheet.field(Rect { y, height: 1, ..room }, ">", &self.filter, "type part of the name", true);
+        panel.field(Rect { y, height: 1, ..room }, ">", &self.filter, "type part of the name", true);
         let y = y + 1;
         let fault = self.listing.as_ref().and_then(|listing| listing.fault.as_deref());
         let empty = match (&self.listing, fault) {
@@ -234,38 +264,15 @@ impl FilePicker {
             _ => None,
         };
         if let Some((text, style)) = empty {
-            sheet.line(Rect { x: room.x + 2, ..room }, y + shown.len() as u16, text, style);
+            panel.line(Rect { x: room.x + 2, ..room }, y + shown.len() as u16, text, style);
         }
         let height = usize::from(room.bottom().saturating_sub(y));
         let first = self.rows.first(shown.len(), height);
         for (line, row) in shown.iter().skip(first).take(height).enumerate() {
-            self.row(sheet, room, y + line as u16, first + line, row);
+            self.row(panel, room, y + line as u16, first + line, row);
         }
         let list = Rect { y, height: height as u16, width: room.width + 1, ..room };
-        sheet.pen.scrollbar(list, first, shown.len());
-    }
-
-    fn row(&self, sheet: &mut Panel<'_, '_>, room: Rect, y: u16, at: usize, row: &Row<'_>) {
-        let theme = *sheet.pen.theme;
-        let chosen = at == self.rows.at;
-        if chosen {
-            sheet.choose(room, y);
-        }
-        sheet.hit(Rect { y, height: 1, ..room }, HitTarget::Row(at));
-        let (name, style) = match row {
-            Row::This => ("this folder".to_owned(), theme.good),
-            Row::Above => ("..".to_owned(), theme.dim),
-            Row::Entry(entry) if entry.folder => (format!("{}/", entry.name), theme.accent),
-            Row::Entry(entry) => (entry.name.clone(), theme.text),
-        };
-        let mut right = room.right().saturating_sub(1);
-        if let Row::Entry(entry) = row
-            && !entry.folder
-        {
-            right = sheet.pen.put_right(right, y, 10, &size_long(entry.size), theme.dim).saturating_sub(2);
-        }
-        let style = if chosen { style.patch(crate::ui::widgets::panel::bold()) } else { style };
-        sheet.pen.put(room.x + 2, y, right.saturating_sub(room.x + 2), &name, style);
+        panel.pen.scrollbar(list, first, shown.len());
     }
 }
 

@@ -2,13 +2,25 @@
 
 use std::ops::Range;
 
-use crate::api::{Priority, TorrentPreview};
-use crate::ui::keys::key::Key;
+use ratatui::layout::Rect;
+
+use crate::api::{Command, Priority, Snapshot, TorrentId, TorrentPreview};
+use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Dialog, DialogContext, Outcome, TEXT};
+use crate::ui::keys::action::{Action, AppAction, DialogAction, FileAction, ViewAction};
+use crate::ui::keys::context::KeyContext;
+use crate::ui::state::app::find;
 use crate::ui::text::format::{counted, size_long, wrap};
 use crate::ui::text::pattern::matches;
 use crate::ui::widgets::list::ListState;
-use crate::ui::widgets::panel::{HitTarget, Panel, room, text_width};
+use crate::ui::widgets::panel::{HitTarget, Panel, bold, room, text_width};
 use crate::ui::widgets::text_input::TextInput;
+
+/// The action that selects or deselects all files.
+const SELECT_ALL: Action = Action::Dialog(DialogAction::SelectAll);
+/// The action that asks for a pattern.
+const MATCH: Action = Action::View(ViewAction::Filter);
+/// The action that selects or deselects a file or directory.
+const TOGGLE: Action = Action::File(FileAction::Toggle);
 
 /// A row of the tree.
 #[derive(Clone, PartialEq, Debug)]
@@ -23,37 +35,35 @@ struct Row {
 
 /// A file with its priority.
 #[derive(Clone, PartialEq, Debug)]
-struct Picked {
+struct FileChoice {
     index: usize,
     path: String,
     size: u64,
     priority: Priority,
 }
 
-/// Result of a key.
+/// Result of an action.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FileSelectOutcome {
     /// The selection stays open.
     Stay,
-    /// Back to the add dialog.
+    /// Canceled.
     Back,
     /// Confirmed.
-    Take,
+    Confirm,
 }
 
 /// The file selection.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Debug)]
 pub struct FileSelect {
     contents: TorrentPreview,
-    files: Vec<Picked>,
+    files: Vec<FileChoice>,
     lines: Vec<Row>,
     rows: ListState,
     pattern: Option<TextInput>,
     remark: Option<String>,
     /// Whether the torrent is already added and waits for the selection.
     waits: bool,
-    /// Whether the torrent has been seen in the list.
-    listed: bool,
 }
 
 impl FileSelect {
@@ -61,38 +71,16 @@ impl FileSelect {
     #[must_use]
     pub fn new(mut contents: TorrentPreview) -> Self {
         let rows = std::mem::take(&mut contents.files).into_iter();
-        let pick = |row: crate::api::FileRow| Picked {
+        let pick = |row: crate::api::FileRow| FileChoice {
             index: row.index,
             path: row.path,
             size: row.size,
             priority: row.priority,
         };
-        let mut files: Vec<Picked> = rows.map(pick).collect();
+        let mut files: Vec<FileChoice> = rows.map(pick).collect();
         files.sort_by(|a, b| a.path.split('/').cmp(b.path.split('/')));
         let lines = tree(&files);
-        FileSelect {
-            contents,
-            files,
-            lines,
-            rows: ListState::default(),
-            pattern: None,
-            remark: None,
-            waits: false,
-            listed: false,
-        }
-    }
-
-    /// Creates a selection for an added torrent that waits for it.
-    #[must_use]
-    pub fn waiting(contents: TorrentPreview) -> Self {
-        FileSelect { waits: true, ..FileSelect::new(contents) }
-    }
-
-    /// Returns whether the dialog is still needed. The dialog may open before the torrent is in the list; once the
-    /// torrent has been listed and removed, the dialog closes.
-    pub fn settle(&mut self, is_there: bool) -> bool {
-        self.listed |= is_there;
-        is_there || !self.listed
+        FileSelect { contents, files, lines, rows: ListState::default(), pattern: None, remark: None, waits: false }
     }
 
     /// Returns the lines above the tree: totals and warnings.
@@ -116,51 +104,67 @@ impl FileSelect {
         usize::from(all).saturating_sub(head).max(1)
     }
 
-    /// Handles a key.
-    pub fn key(&mut self, key: Key, size: (u16, u16)) -> FileSelectOutcome {
+    /// Returns the contexts of its keys.
+    #[must_use]
+    pub const fn contexts(&self) -> &'static [KeyContext] {
+        match self.pattern {
+            Some(_) => TEXT,
+            None => &[KeyContext::FileSelect, KeyContext::Dialogs, KeyContext::Files, KeyContext::Everywhere],
+        }
+    }
+
+    /// Handles an action.
+    pub fn action(&mut self, action: Action, size: (u16, u16)) -> FileSelectOutcome {
         if let Some(pattern) = &mut self.pattern {
-            match key {
-                Key::Esc => self.pattern = None,
-                Key::Enter => {
+            match action {
+                CLOSE => self.pattern = None,
+                CONFIRM => {
                     let text = pattern.text().to_owned();
                     self.pattern = None;
-                    self.only(&text);
+                    self.select_matching(&text);
                 }
-                key => {
-                    pattern.key(key);
-                }
+                Action::Edit(action) => pattern.edit(action),
+                _ => {}
             }
             return FileSelectOutcome::Stay;
         }
         self.remark = None;
-        let height = self.height(size);
-        match key {
-            Key::Esc | Key::Char('q') => return FileSelectOutcome::Back,
-            Key::Enter if self.files.iter().all(|file| file.priority == Priority::Skip) => {
+        match action {
+            CLOSE | Action::App(AppAction::Quit) => return FileSelectOutcome::Back,
+            CONFIRM if self.files.iter().all(|file| file.priority == Priority::Skip) => {
                 self.remark = Some("no file selected: select at least one".to_owned());
             }
-            Key::Enter => return FileSelectOutcome::Take,
-            Key::Char(' ') => self.toggle(),
-            Key::Char('a') => {
-                let none = self.files.iter().all(|file| file.priority != Priority::Skip);
-                let priority = if none { Priority::Skip } else { Priority::Normal };
+            CONFIRM => return FileSelectOutcome::Confirm,
+            SELECT_ALL => {
+                let all = self.files.iter().all(|file| file.priority != Priority::Skip);
+                let priority = if all { Priority::Skip } else { Priority::Normal };
                 self.files.iter_mut().for_each(|file| file.priority = priority);
             }
-            Key::Char('+') => self.set(Priority::High),
-            Key::Char('-') => self.set(Priority::Low),
-            Key::Char('=') => self.set(Priority::Normal),
-            Key::Char('/' | '*') => self.pattern = Some(TextInput::default()),
-            key => {
-                self.rows.key(vi_to_arrows(key), self.lines.len(), height);
+            MATCH | Action::File(FileAction::Glob) => self.pattern = Some(TextInput::default()),
+            TOGGLE => self.toggle(),
+            Action::File(FileAction::RaisePriority) => self.set(Priority::High),
+            Action::File(FileAction::LowerPriority) => self.set(Priority::Low),
+            Action::File(FileAction::ResetPriority) => self.set(Priority::Normal),
+            Action::Nav(action) => {
+                let height = self.height(size);
+                self.rows.navigate(action, self.lines.len(), height);
             }
+            _ => {}
         }
         FileSelectOutcome::Stay
     }
 
+    /// Handles a character typed into the pattern.
+    pub fn type_char(&mut self, c: char) {
+        if let Some(pattern) = &mut self.pattern {
+            pattern.type_char(c);
+        }
+    }
+
     /// Moves the selection by the mouse wheel.
-    pub fn wheel(&mut self, by: i32, size: (u16, u16)) {
+    pub fn scroll(&mut self, rows: isize, size: (u16, u16)) {
         let height = self.height(size);
-        self.rows.by(by, self.lines.len(), height);
+        self.rows.move_by(rows, self.lines.len(), height);
     }
 
     /// Selects the clicked row; on the selected row, toggles the download.
@@ -178,7 +182,7 @@ impl FileSelect {
         }
     }
 
-    fn chosen(&mut self) -> &mut [Picked] {
+    fn chosen(&mut self) -> &mut [FileChoice] {
         let range = self.lines.get(self.rows.at).map_or(0..0, |row| row.files.clone());
         self.files.get_mut(range).unwrap_or_default()
     }
@@ -193,7 +197,7 @@ impl FileSelect {
     }
 
     /// Selects only the files that match the pattern.
-    fn only(&mut self, pattern: &str) {
+    fn select_matching(&mut self, pattern: &str) {
         let pattern = pattern.trim();
         if pattern.is_empty() {
             return;
@@ -220,21 +224,27 @@ impl FileSelect {
     }
 
     /// Draws the file selection.
-    pub fn draw(&self, sheet: &mut Panel<'_, '_>) {
-        let theme = *sheet.pen.theme;
-        let head = self.head(text_width(sheet.screen.width));
-        let keys = match (&self.pattern, self.waits) {
-            (Some(_), _) => "Enter select only these   Esc back",
-            (None, false) => "Enter add   Space toggle   a all or none   / match   Esc back",
-            (None, true) => "Enter start   Space toggle   a all or none   / match   Esc pause",
+    pub fn draw(&self, panel: &mut Panel<'_, '_>) {
+        let theme = *panel.pen.theme;
+        let head = self.head(text_width(panel.screen.width));
+        let (confirm, close) = if self.waits { ("start", "pause") } else { ("add", "back") };
+        let buttons = match &self.pattern {
+            Some(_) => vec![(CONFIRM, "select only these"), (CLOSE, "back")],
+            None => vec![
+                (CONFIRM, confirm),
+                (TOGGLE, "toggle"),
+                (SELECT_ALL, "all or none"),
+                (MATCH, "match"),
+                (CLOSE, close),
+            ],
         };
         let what = if self.waits { "files of" } else { "add" };
         let wanted = || self.files.iter().filter(|file| file.priority != Priority::Skip);
         let bytes: u64 = wanted().map(|file| file.size).sum();
-        let room = sheet.open(&format!("{what} {}", self.contents.name), self.lines.len() + head.len() + 1, keys);
+        let room = panel.open(&format!("{what} {}", self.contents.name), self.lines.len() + head.len() + 1, &buttons);
         if let Some(pattern) = &self.pattern {
-            let line = ratatui::layout::Rect { height: 1, ..room };
-            sheet.field(line, "only", pattern, "part of a name, or a pattern like *.mkv", true);
+            let line = Rect { height: 1, ..room };
+            panel.field(line, "only", pattern, "part of a name, or a pattern like *.mkv", true);
         } else {
             let all = self.contents.size;
             let free = self.contents.free.map_or_else(String::new, |free| format!(", {} free", size_long(free)));
@@ -246,28 +256,27 @@ impl FileSelect {
                 size_long(bytes),
                 size_long(all)
             );
-            let end = sheet.pen.put(room.x, room.y, room.width, &sum, theme.strong) + 3;
+            let end = panel.pen.put(room.x, room.y, room.width, &sum, theme.strong) + 3;
             let into = format!("into {}{free}", self.contents.folder);
-            sheet.pen.put(end, room.y, room.right().saturating_sub(end), &into, theme.dim);
+            panel.pen.put(end, room.y, room.right().saturating_sub(end), &into, theme.dim);
         }
         let mut y = room.y + 1;
         for line in &head {
-            sheet.line(room, y, line, theme.warn);
+            panel.line(room, y, line, theme.warn);
             y += 1;
         }
         let height = usize::from(room.bottom().saturating_sub(y));
         let first = self.rows.first(self.lines.len(), height);
         for (at, row) in self.lines.iter().enumerate().skip(first).take(height) {
-            self.row(sheet, room, y, at, row);
+            self.row(panel, room, y, at, row);
             y += 1;
         }
-        let list =
-            ratatui::layout::Rect { y: room.bottom().saturating_sub(height as u16), height: height as u16, ..room };
-        sheet.pen.scrollbar(ratatui::layout::Rect { width: room.width + 1, ..list }, first, self.lines.len());
+        let list = Rect { y: room.bottom().saturating_sub(height as u16), height: height as u16, ..room };
+        panel.pen.scrollbar(Rect { width: room.width + 1, ..list }, first, self.lines.len());
     }
 
-    fn row(&self, sheet: &mut Panel<'_, '_>, room: ratatui::layout::Rect, y: u16, at: usize, row: &Row) {
-        let theme = *sheet.pen.theme;
+    fn row(&self, panel: &mut Panel<'_, '_>, room: Rect, y: u16, at: usize, row: &Row) {
+        let theme = *panel.pen.theme;
         let files = self.files.get(row.files.clone()).unwrap_or_default();
         let wanted = files.iter().filter(|file| file.priority != Priority::Skip).count();
         let mark = match wanted {
@@ -277,11 +286,11 @@ impl FileSelect {
         };
         let chosen = at == self.rows.at;
         if chosen {
-            sheet.choose(room, y);
+            panel.choose(room, y);
         }
-        sheet.hit(ratatui::layout::Rect { y, height: 1, ..room }, HitTarget::Row(at));
+        panel.hit(Rect { y, height: 1, ..room }, HitTarget::Row(at));
         let style = if wanted == 0 { theme.dim } else { theme.text };
-        sheet.pen.put(room.x + 2, y, 3, mark, if wanted > 0 { theme.accent } else { theme.dim });
+        panel.pen.put(room.x + 2, y, 3, mark, if wanted > 0 { theme.accent } else { theme.dim });
         let bytes: u64 = files.iter().map(|file| file.size).sum();
         let word = match files {
             [file] if !row.folder => match file.priority {
@@ -291,32 +300,81 @@ impl FileSelect {
             },
             _ => "",
         };
-        let right = sheet.pen.put_right(room.right().saturating_sub(1), y, 10, &size_long(bytes), theme.dim);
-        let right = sheet.pen.put_right(right.saturating_sub(2), y, 5, word, theme.warn);
+        let right = panel.pen.put_right(room.right().saturating_sub(1), y, 10, &size_long(bytes), theme.dim);
+        let right = panel.pen.put_right(right.saturating_sub(2), y, 5, word, theme.warn);
         let x = room.x + 6 + row.depth.saturating_mul(2).min(room.width / 3);
         let name = if row.folder { format!("{}/", row.name) } else { row.name.clone() };
-        let style = if chosen { style.patch(crate::ui::widgets::panel::bold()) } else { style };
-        sheet.pen.put(x, y, right.saturating_sub(x + 1), &name, style);
+        let style = if chosen { style.patch(bold()) } else { style };
+        panel.pen.put(x, y, right.saturating_sub(x + 1), &name, style);
     }
 }
 
-/// Maps vi keys to arrow keys, in a list without text input.
-#[must_use]
-pub const fn vi_to_arrows(key: Key) -> Key {
-    match key {
-        Key::Char('k') => Key::Up,
-        Key::Char('j') => Key::Down,
-        Key::Char('g') => Key::Home,
-        Key::Char('G') => Key::End,
-        Key::Ctrl('u') => Key::PageUp,
-        Key::Ctrl('d') => Key::PageDown,
-        key => key,
+/// Selects files of an added torrent, which waits for the selection.
+#[derive(Debug)]
+pub struct SelectFilesDialog {
+    id: TorrentId,
+    select: FileSelect,
+    /// Whether the torrent has been seen in the list.
+    listed: bool,
+}
+
+impl SelectFilesDialog {
+    /// Creates the dialog with all files selected.
+    #[must_use]
+    pub fn new(id: TorrentId, contents: TorrentPreview) -> Self {
+        let select = FileSelect { waits: true, ..FileSelect::new(contents) };
+        SelectFilesDialog { id, select, listed: false }
+    }
+}
+
+impl Dialog for SelectFilesDialog {
+    fn contexts(&self) -> &'static [KeyContext] {
+        self.select.contexts()
+    }
+
+    fn action(&mut self, action: Action, cx: &DialogContext<'_>) -> Outcome {
+        let command = match self.select.action(action, cx.state.size) {
+            FileSelectOutcome::Stay => return Outcome::Stay,
+            FileSelectOutcome::Back => Command::Pause(self.id),
+            FileSelectOutcome::Confirm => Command::SelectFiles { id: self.id, priorities: self.select.priorities() },
+        };
+        Outcome::send([command])
+    }
+
+    fn type_char(&mut self, c: char) -> Outcome {
+        self.select.type_char(c);
+        Outcome::Stay
+    }
+
+    fn paste(&mut self, lines: &[&str]) -> bool {
+        self.select.paste(lines.last().copied().unwrap_or_default());
+        true
+    }
+
+    fn click_row(&mut self, row: usize, _cx: &DialogContext<'_>) -> Outcome {
+        self.select.click(row);
+        Outcome::Stay
+    }
+
+    fn scroll(&mut self, rows: isize, cx: &DialogContext<'_>) {
+        self.select.scroll(rows, cx.state.size);
+    }
+
+    /// The dialog may open before the torrent is in the list; once listed, the dialog closes with the torrent.
+    fn retain(&mut self, snapshot: &Snapshot) -> bool {
+        let is_there = find(snapshot, self.id).is_some();
+        self.listed |= is_there;
+        is_there || !self.listed
+    }
+
+    fn draw(&self, panel: &mut Panel<'_, '_>, _cx: &DialogContext<'_>) {
+        self.select.draw(panel);
     }
 }
 
 /// Builds the rows of the tree from files sorted by path components. A directory that contains only one directory
 /// keeps its own row, as on disk.
-fn tree(files: &[Picked]) -> Vec<Row> {
+fn tree(files: &[FileChoice]) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
     // Open directories, as indices into `rows`.
     let mut open: Vec<usize> = Vec::new();
@@ -343,6 +401,8 @@ fn tree(files: &[Picked]) -> Vec<Row> {
 mod tests {
     use super::*;
     use crate::api::FileRow;
+    use crate::ui::keys::key::Key;
+    use crate::ui::keys::keymap::Keymap;
 
     fn chooser() -> FileSelect {
         let paths = ["t/b/two.mkv", "t/a.txt", "t/b/one.mkv", "t/b/c/three.srt"];
@@ -358,10 +418,20 @@ mod tests {
         FileSelect::new(TorrentPreview { name: "t".into(), size: 400, files, ..TorrentPreview::default() })
     }
 
-    fn pressed(keys: &[Key]) -> Vec<(usize, Priority)> {
+    /// Returns the priorities after these keys; a text is typed.
+    fn pressed(keys: &str) -> Vec<(usize, Priority)> {
         let mut chooser = chooser();
-        for key in keys {
-            assert_eq!(chooser.key(*key, (80, 24)), FileSelectOutcome::Stay);
+        for c in keys.chars() {
+            let key = match c {
+                '↓' => Key::Down,
+                '⇲' => Key::End,
+                '\n' => Key::Enter,
+                c => Key::Char(c),
+            };
+            match Keymap::default().lookup(chooser.contexts(), key) {
+                Some(action) => assert_eq!(chooser.action(action, (80, 24)), FileSelectOutcome::Stay),
+                None => chooser.type_char(c),
+            }
         }
         chooser.priorities()
     }
@@ -384,20 +454,17 @@ mod tests {
 
     #[test]
     fn keys_want_files_and_folders() {
-        use Key::{Char, Down, End, Enter};
         let skip = |all: &[usize]| all.iter().map(|at| (*at, Priority::Skip)).collect::<Vec<_>>();
-        assert_eq!(pressed(&[]), []);
-        assert_eq!(pressed(&[Down, Char(' ')]), skip(&[1]));
-        assert_eq!(pressed(&[Down, Down, Char(' ')]), skip(&[0, 2, 3]));
-        assert_eq!(pressed(&[Down, Down, Char(' '), Char(' ')]), []);
-        assert_eq!(pressed(&[Char('a')]), skip(&[0, 1, 2, 3]));
-        assert_eq!(pressed(&[End, Char('+')]), [(0, Priority::High)]);
-        let typed: Vec<Key> = "/*.mkv".chars().map(Char).chain([Enter]).collect();
-        assert_eq!(pressed(&typed), skip(&[1, 3]));
-        let typed: Vec<Key> = "/nothing".chars().map(Char).chain([Enter]).collect();
-        assert_eq!(pressed(&typed), []);
-        assert_eq!(pressed(&[Char('a'), Enter]), skip(&[0, 1, 2, 3]), "at least one must be wanted");
-        assert_eq!(chooser().key(Enter, (80, 24)), FileSelectOutcome::Take);
-        assert_eq!(chooser().key(Key::Esc, (80, 24)), FileSelectOutcome::Back);
+        assert_eq!(pressed(""), []);
+        assert_eq!(pressed("↓ "), skip(&[1]));
+        assert_eq!(pressed("↓↓ "), skip(&[0, 2, 3]));
+        assert_eq!(pressed("↓↓  "), []);
+        assert_eq!(pressed("a"), skip(&[0, 1, 2, 3]));
+        assert_eq!(pressed("⇲+"), [(0, Priority::High)]);
+        assert_eq!(pressed("/*.mkv\n"), skip(&[1, 3]));
+        assert_eq!(pressed("/nothing\n"), []);
+        assert_eq!(pressed("a\n"), skip(&[0, 1, 2, 3]), "at least one must be wanted");
+        assert_eq!(chooser().action(CONFIRM, (80, 24)), FileSelectOutcome::Confirm);
+        assert_eq!(chooser().action(CLOSE, (80, 24)), FileSelectOutcome::Back);
     }
 }

@@ -3,15 +3,19 @@
 
 use ratatui::layout::Rect;
 
+use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Dialog, DialogContext, Outcome, TEXT};
+use crate::ui::keys::action::{Action, AppAction, NavAction, ViewAction};
 use crate::ui::keys::context::KeyContext;
-use crate::ui::keys::key::Key;
-use crate::ui::keys::keymap::Keymap;
+use crate::ui::keys::keymap::{ActiveBinding, Keymap};
 use crate::ui::text::format::cells;
 use crate::ui::widgets::panel::{Panel, room};
 use crate::ui::widgets::text_input::TextInput;
 
+/// The action that starts a search.
+const FIND: Action = Action::View(ViewAction::Filter);
+
 /// The help dialog.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Debug, Default)]
 pub struct Help {
     /// Search text: only lines that contain it are shown.
     find: TextInput,
@@ -22,7 +26,7 @@ pub struct Help {
 }
 
 /// Abbreviations used in the tables, and their meaning.
-const WORDS: &[(&str, &[(&str, &str)])] = &[
+const ABBREVIATIONS: &[(&str, &[(&str, &str)])] = &[
     (
         "Peer flags",
         &[
@@ -62,7 +66,7 @@ impl Help {
         let find = self.find.text().to_lowercase();
         let mut lines = Vec::new();
         for place in KeyContext::ALL {
-            let fits = |line: &&crate::ui::keys::keymap::ActiveBinding| {
+            let fits = |line: &&ActiveBinding| {
                 line.binding.place == place
                     && !line.shown.is_empty()
                     && (find.is_empty()
@@ -79,7 +83,7 @@ impl Help {
             lines.push(Line { keys: "", text: place.title() });
             lines.extend(found.map(|line| Line { keys: &line.shown, text: line.binding.help }));
         }
-        for (title, words) in WORDS {
+        for (title, words) in ABBREVIATIONS {
             let named = title.to_lowercase().contains(&find);
             let found = words.iter().filter(|(word, text)| {
                 named || text.to_lowercase().contains(&find) || word.to_lowercase().contains(&find)
@@ -108,75 +112,84 @@ impl Help {
         (count, columns, height)
     }
 
-    fn most(&self, keymap: &Keymap, size: (u16, u16)) -> usize {
+    fn last_top(&self, keymap: &Keymap, size: (u16, u16)) -> usize {
         let (count, columns, height) = self.shape(keymap, size);
         count.saturating_sub(height * columns)
     }
 
-    /// Handles a key; returns `false` to close the help.
-    pub fn key(&mut self, key: Key, keymap: &Keymap, size: (u16, u16)) -> bool {
-        let page = self.shape(keymap, size).2.max(2) - 1;
-        match key {
-            Key::Esc if self.typing || !self.find.is_empty() => {
-                (self.typing, self.top, self.find) = (false, 0, TextInput::default());
+    fn scroll_by(&mut self, rows: isize, cx: &DialogContext<'_>) {
+        let last = self.last_top(&cx.state.keymap, cx.state.size);
+        self.top = self.top.min(last).saturating_add_signed(rows).min(last);
+    }
+
+    fn clear(&mut self) {
+        *self = Help::default();
+    }
+}
+
+impl Dialog for Help {
+    fn contexts(&self) -> &'static [KeyContext] {
+        if self.typing { TEXT } else { &[KeyContext::Help, KeyContext::Dialogs, KeyContext::Everywhere] }
+    }
+
+    fn action(&mut self, action: Action, cx: &DialogContext<'_>) -> Outcome {
+        match action {
+            CLOSE if self.typing || !self.find.is_empty() => self.clear(),
+            CONFIRM if self.typing => self.typing = false,
+            CLOSE | CONFIRM | Action::App(AppAction::Quit | AppAction::Help) => return Outcome::Close,
+            FIND => self.typing = true,
+            Action::Nav(action) => {
+                let page = self.shape(&cx.state.keymap, cx.state.size).2.max(2) - 1;
+                self.scroll_by(action.rows(page), cx);
             }
-            Key::Esc | Key::F(1) => return false,
-            Key::Enter if self.typing => self.typing = false,
-            Key::Up => self.top = self.top.saturating_sub(1),
-            Key::Down => self.top += 1,
-            Key::PageUp => self.top = self.top.saturating_sub(page),
-            Key::PageDown => self.top += page,
-            key if self.typing => {
-                self.find.key(key);
+            Action::Edit(action) => {
+                self.find.edit(action);
                 self.top = 0;
             }
-            Key::Enter | Key::Char('q' | '?') => return false,
-            Key::Char('/') => self.typing = true,
-            Key::Char('k') => self.top = self.top.saturating_sub(1),
-            Key::Char('j') => self.top += 1,
-            Key::Ctrl('b' | 'u') => self.top = self.top.saturating_sub(page),
-            Key::Ctrl('f' | 'd') | Key::Char(' ') => self.top += page,
-            Key::Home | Key::Char('g') => self.top = 0,
-            Key::End | Key::Char('G') => self.top = usize::MAX / 2,
             _ => {}
         }
-        self.top = self.top.min(self.most(keymap, size));
+        Outcome::Stay
+    }
+
+    fn type_char(&mut self, c: char) -> Outcome {
+        self.find.type_char(c);
+        self.top = 0;
+        Outcome::Stay
+    }
+
+    fn paste(&mut self, lines: &[&str]) -> bool {
+        self.typing = true;
+        self.find.insert(lines.last().copied().unwrap_or_default());
+        self.top = 0;
         true
     }
 
-    /// Scrolls by the mouse wheel.
-    pub fn wheel(&mut self, by: i32, keymap: &Keymap, size: (u16, u16)) {
-        self.top = self.top.saturating_add_signed(by as isize * 3).min(self.most(keymap, size));
+    fn scroll(&mut self, rows: isize, cx: &DialogContext<'_>) {
+        self.scroll_by(rows * 3, cx);
     }
 
-    /// Pastes text into the search input.
-    pub fn paste(&mut self, text: &str) {
-        self.typing = true;
-        self.find.insert(text);
-        self.top = 0;
-    }
-
-    /// Draws the help.
-    pub fn draw(&self, sheet: &mut Panel<'_, '_>, keymap: &Keymap) {
-        let theme = *sheet.pen.theme;
+    fn draw(&self, panel: &mut Panel<'_, '_>, cx: &DialogContext<'_>) {
+        let keymap = &cx.state.keymap;
+        let theme = *panel.pen.theme;
         let lines = self.lines(keymap);
-        let (count, columns, height) = self.shape(keymap, (sheet.screen.width, sheet.screen.height));
-        let keys = match self.typing {
-            true => "Enter keep   Esc clear",
-            false if count <= height * columns => "/ find   Esc close",
-            false => "/ find   PgDn more   Esc close",
+        let (count, columns, height) = self.shape(keymap, (panel.screen.width, panel.screen.height));
+        let more = Action::Nav(NavAction::PageDown);
+        let buttons: &[(Action, &str)] = match self.typing {
+            true => &[(CONFIRM, "keep"), (CLOSE, "clear")],
+            false if count <= height * columns => &[(FIND, "find"), (CLOSE, "close")],
+            false => &[(FIND, "find"), (more, "more"), (CLOSE, "close")],
         };
-        let all = sheet.open("keys", count.div_ceil(columns) + 1, keys);
+        let all = panel.open("keys", count.div_ceil(columns) + 1, buttons);
         let search = Rect { height: 1, ..all };
         if self.typing || !self.find.is_empty() {
-            sheet.field(search, "/", &self.find, "", self.typing);
+            panel.field(search, "/", &self.find, "", self.typing);
         } else {
             let text = "Change keys in [keys] of the config. Flags and columns are explained below.";
-            sheet.line(search, search.y, text, theme.dim);
+            panel.line(search, search.y, text, theme.dim);
         }
         let room = Rect { y: all.y + 1, height: all.height.saturating_sub(1), ..all };
         if lines.is_empty() {
-            sheet.line(room, room.y, "no match", theme.dim);
+            panel.line(room, room.y, "no match", theme.dim);
         }
         let top = self.top.min(count.saturating_sub(height * columns));
         let width = room.width / columns as u16;
@@ -185,13 +198,13 @@ impl Help {
             let x = room.x + (at / height) as u16 * width;
             let y = room.y + (at % height) as u16;
             if line.keys.is_empty() {
-                sheet.pen.put(x, y, width.saturating_sub(1), line.text, theme.strong);
+                panel.pen.put(x, y, width.saturating_sub(1), line.text, theme.strong);
             } else {
-                sheet.pen.put(x + 1, y, widest, line.keys, theme.accent);
-                sheet.pen.put(x + widest + 3, y, width.saturating_sub(widest + 4), line.text, theme.text);
+                panel.pen.put(x + 1, y, widest, line.keys, theme.accent);
+                panel.pen.put(x + widest + 3, y, width.saturating_sub(widest + 4), line.text, theme.text);
             }
         }
         let shown = if columns == 1 { count } else { 0 };
-        sheet.pen.scrollbar(Rect { width: room.width + 1, ..room }, top, shown);
+        panel.pen.scrollbar(Rect { width: room.width + 1, ..room }, top, shown);
     }
 }

@@ -4,9 +4,10 @@ use nucleo_matcher::pattern::{CaseMatching, Normalization, Pattern};
 use nucleo_matcher::{Config, Matcher, Utf32Str};
 use ratatui::layout::Rect;
 
+use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Dialog, DialogContext, Outcome, Request};
 use crate::ui::dialogs::settings_table;
-use crate::ui::keys::action::{Action, AppAction};
-use crate::ui::keys::key::Key;
+use crate::ui::keys::action::{Action, AppAction, DialogAction};
+use crate::ui::keys::context::KeyContext;
 use crate::ui::keys::keymap::Keymap;
 use crate::ui::text::format::cells;
 use crate::ui::widgets::list::ListState;
@@ -15,7 +16,7 @@ use crate::ui::widgets::text_input::TextInput;
 
 /// What a palette entry does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PaletteEntry {
+enum PaletteEntry {
     /// An action.
     Act(Action),
     /// A row of the settings dialog.
@@ -23,7 +24,7 @@ pub enum PaletteEntry {
 }
 
 /// A palette entry.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 struct Item {
     what: PaletteEntry,
     keys: String,
@@ -32,7 +33,7 @@ struct Item {
 }
 
 /// The command palette.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub struct Palette {
     edit: TextInput,
     items: Vec<Item>,
@@ -50,7 +51,8 @@ impl Palette {
             let binding = line.binding;
             // Skips the actions that open the palette or close a dialog.
             let twice = |item: &Item| matches!(item.what, PaletteEntry::Act(act) if act == binding.act);
-            if matches!(binding.act, Action::App(AppAction::Palette | AppAction::Close)) || items.iter().any(twice) {
+            let skipped = matches!(binding.act, Action::App(AppAction::Palette | AppAction::Close));
+            if skipped || binding.place.is_dialog() || items.iter().any(twice) {
                 continue;
             }
             items.push(Item {
@@ -108,62 +110,71 @@ impl Palette {
         usize::from(room(size.1, self.wanted())).saturating_sub(1).max(1)
     }
 
-    /// Handles a key. `None` closes the palette; the inner value is the entry to run, if any.
-    pub fn key(&mut self, key: Key, size: (u16, u16)) -> Option<Option<PaletteEntry>> {
-        let height = self.height(size);
-        match key {
-            Key::Esc => return Some(None),
-            Key::Enter => return Some(self.chosen()),
-            Key::Tab => {
-                self.rows.key(Key::Down, self.found.len(), height);
-            }
-            Key::BackTab => {
-                self.rows.key(Key::Up, self.found.len(), height);
-            }
-            Key::Home | Key::End => {
-                self.edit.key(key);
-            }
-            key if self.rows.key(key, self.found.len(), height) => {}
-            key => {
+    /// Asks to run the selected entry, if any.
+    fn run(&self) -> Outcome {
+        let item = self.found.get(self.rows.at).and_then(|(at, _)| self.items.get(*at));
+        let request = item.map(|item| match item.what {
+            PaletteEntry::Act(action) => Request::Run(action),
+            PaletteEntry::Setting(row) => Request::OpenSetting(row),
+        });
+        Outcome::Finish(request.into_iter().collect())
+    }
+}
+
+impl Dialog for Palette {
+    fn contexts(&self) -> &'static [KeyContext] {
+        &[KeyContext::Search, KeyContext::Forms, KeyContext::Text, KeyContext::Dialogs, KeyContext::Everywhere]
+    }
+
+    fn action(&mut self, action: Action, cx: &DialogContext<'_>) -> Outcome {
+        let (count, height) = (self.found.len(), self.height(cx.state.size));
+        match action {
+            CLOSE => return Outcome::Close,
+            CONFIRM => return self.run(),
+            Action::Dialog(DialogAction::Complete) => self.rows.move_by(1, count, height),
+            Action::Dialog(DialogAction::CompleteBack) => self.rows.move_by(-1, count, height),
+            Action::Nav(action) => self.rows.navigate(action, count, height),
+            Action::Edit(action) => {
                 let before = self.edit.text().to_owned();
-                if self.edit.key(key) && self.edit.text() != before {
+                self.edit.edit(action);
+                if self.edit.text() != before {
                     self.search();
                 }
             }
+            _ => {}
         }
-        None
+        Outcome::Stay
     }
 
-    fn chosen(&self) -> Option<PaletteEntry> {
-        let (at, _) = self.found.get(self.rows.at)?;
-        self.items.get(*at).map(|item| item.what)
-    }
-
-    /// Pastes text into the search input.
-    pub fn paste(&mut self, text: &str) {
-        self.edit.insert(text);
+    fn type_char(&mut self, c: char) -> Outcome {
+        self.edit.type_char(c);
         self.search();
+        Outcome::Stay
     }
 
-    /// Moves the selection by the mouse wheel.
-    pub fn wheel(&mut self, by: i32, size: (u16, u16)) {
-        let height = self.height(size);
-        self.rows.by(by, self.found.len(), height);
+    fn paste(&mut self, lines: &[&str]) -> bool {
+        self.edit.insert(lines.last().copied().unwrap_or_default());
+        self.search();
+        true
     }
 
-    /// Selects the clicked row. Returns whether the row was already selected, which acts like Enter.
-    pub fn click(&mut self, row: usize) -> bool {
-        std::mem::replace(&mut self.rows.at, row) == row
+    fn click_row(&mut self, row: usize, _cx: &DialogContext<'_>) -> Outcome {
+        let again = std::mem::replace(&mut self.rows.at, row) == row;
+        if again { self.run() } else { Outcome::Stay }
     }
 
-    /// Draws the palette.
-    pub fn draw(&self, sheet: &mut Panel<'_, '_>) {
-        let theme = *sheet.pen.theme;
-        let room = sheet.open("commands", self.wanted(), "Enter run   Esc close");
-        sheet.field(Rect { height: 1, ..room }, ":", &self.edit, "type part of a command", true);
+    fn scroll(&mut self, rows: isize, cx: &DialogContext<'_>) {
+        let height = self.height(cx.state.size);
+        self.rows.move_by(rows, self.found.len(), height);
+    }
+
+    fn draw(&self, panel: &mut Panel<'_, '_>, _cx: &DialogContext<'_>) {
+        let theme = *panel.pen.theme;
+        let room = panel.open("commands", self.wanted(), &[(CONFIRM, "run"), (CLOSE, "close")]);
+        panel.field(Rect { height: 1, ..room }, ":", &self.edit, "type part of a command", true);
         let list = Rect { y: room.y + 1, height: room.height.saturating_sub(1), ..room };
         if self.found.is_empty() {
-            sheet.line(Rect { x: list.x + 2, ..list }, list.y, "no matching command", theme.dim);
+            panel.line(Rect { x: list.x + 2, ..list }, list.y, "no matching command", theme.dim);
         }
         let height = usize::from(list.height);
         let first = self.rows.first(self.found.len(), height);
@@ -172,24 +183,24 @@ impl Palette {
             let Some(item) = self.items.get(*at) else { continue };
             let y = list.y + (line - first) as u16;
             if line == self.rows.at {
-                sheet.choose(room, y);
+                panel.choose(room, y);
             }
-            sheet.hit(Rect { y, height: 1, ..room }, HitTarget::Row(line));
+            panel.hit(Rect { y, height: 1, ..room }, HitTarget::Row(line));
             let key = item.keys.split(' ').next().unwrap_or("");
-            sheet.pen.put(room.x + 2, y, 5, key, theme.accent);
+            panel.pen.put(room.x + 2, y, 5, key, theme.accent);
             let width = room.width.saturating_sub(9 + name);
-            let end = sheet.pen.put(room.x + 8, y, width, &item.text, theme.text);
+            let end = panel.pen.put(room.x + 8, y, width, &item.text, theme.text);
             for letter in letters {
                 let x = room.x + 8 + u16::try_from(*letter).unwrap_or(u16::MAX / 2);
                 if x < end {
-                    sheet.pen.restyle(Rect::new(x, y, 1, 1), theme.strong);
+                    panel.pen.restyle(Rect::new(x, y, 1, 1), theme.strong);
                 }
             }
             if name > 0 && end + cells(&item.name) + 2 < room.right() {
-                sheet.pen.put_right(room.right().saturating_sub(1), y, name, &item.name, theme.dim);
+                panel.pen.put_right(room.right().saturating_sub(1), y, name, &item.name, theme.dim);
             }
         }
-        sheet.pen.scrollbar(Rect { width: list.width + 1, ..list }, first, self.found.len());
+        panel.pen.scrollbar(Rect { width: list.width + 1, ..list }, first, self.found.len());
     }
 }
 
@@ -200,7 +211,7 @@ mod tests {
 
     fn found(typed: &str) -> Vec<PaletteEntry> {
         let mut palette = Palette::new(&Keymap::default());
-        palette.paste(typed);
+        palette.paste(&[typed]);
         palette.found.iter().map(|(at, _)| palette.items[*at].what).collect()
     }
 

@@ -5,9 +5,9 @@ use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::api::Created;
-use crate::ui::app::dialog_stack::DialogContext;
-use crate::ui::effect::Effect;
-use crate::ui::keys::key::Key;
+use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Outcome, Request};
+use crate::ui::keys::action::{Action, AppAction, DialogAction, TorrentAction};
+use crate::ui::keys::context::KeyContext;
 use crate::ui::text::format::{prefix, wrap};
 use crate::ui::theme::style::ThemeName;
 use crate::ui::widgets::panel::{Panel, room, text_width};
@@ -18,114 +18,113 @@ const BESIDE: u16 = 30;
 /// Columns between text and QR code.
 const GAP: u16 = 2;
 
+/// The action that copies the link.
+const COPY: Action = Action::Torrent(TorrentAction::CopyMagnet);
+
 /// View of a created torrent.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ShareView {
     made: Created,
     code: Option<Qr>,
     /// Whether the QR code fills the screen.
-    alone: bool,
+    fullscreen: bool,
     /// Whether dark and light are swapped: without colors, the terminal's background may be unknown.
-    turned: bool,
+    inverted: bool,
 }
 
 impl ShareView {
     /// Creates the view of a created torrent.
     #[must_use]
     pub fn new(made: Created) -> Self {
-        let code = Qr::of(&short(&made.magnet));
-        ShareView { made, code, alone: false, turned: false }
+        let code = Qr::encode(&short(&made.magnet));
+        ShareView { made, code, fullscreen: false, inverted: false }
     }
 
-    /// Handles a key; returns `false` to close the dialog.
-    pub fn key(&mut self, key: Key, turn: &mut DialogContext<'_>) -> bool {
-        match key {
-            Key::Char('y') => {
-                turn.app.state.outbox.push(Effect::Copy(vec![self.made.magnet.clone()]));
-                turn.app.state.notify("magnet link copied (if the terminal supports OSC 52)");
-                true
-            }
-            Key::Char('r') => {
-                self.alone = !self.alone;
-                true
-            }
-            Key::Char('i') => {
-                self.turned = !self.turned;
-                true
-            }
-            Key::Esc | Key::Enter | Key::Char('q') if self.alone => {
-                self.alone = false;
-                true
-            }
-            key => !matches!(key, Key::Esc | Key::Enter | Key::Char('q')),
+    /// Returns the contexts of its keys.
+    #[must_use]
+    pub const fn contexts() -> &'static [KeyContext] {
+        &[KeyContext::Share, KeyContext::Dialogs, KeyContext::Everywhere]
+    }
+
+    /// Handles an action.
+    pub fn action(&mut self, action: Action) -> Outcome {
+        match action {
+            COPY => return Outcome::Do(Request::CopyMagnet(self.made.magnet.clone())),
+            Action::Dialog(DialogAction::ShowQr) => self.fullscreen = !self.fullscreen,
+            Action::Dialog(DialogAction::InvertQr) => self.inverted = !self.inverted,
+            CLOSE | CONFIRM | Action::App(AppAction::Quit) if self.fullscreen => self.fullscreen = false,
+            CLOSE | CONFIRM | Action::App(AppAction::Quit) => return Outcome::Close,
+            _ => {}
         }
+        Outcome::Stay
     }
 
     /// Draws the view.
-    pub fn draw(&self, sheet: &mut Panel<'_, '_>) {
-        if self.alone {
-            return self.draw_alone(sheet);
+    pub fn draw(&self, panel: &mut Panel<'_, '_>) {
+        if self.fullscreen {
+            return self.draw_fullscreen(panel);
         }
-        let screen = sheet.screen;
+        let screen = panel.screen;
         let rows = room(screen.height, usize::MAX);
         let columns = screen.width.saturating_sub(BESIDE + GAP + 2);
-        let code = self.lines(sheet, columns, rows);
+        let code = self.lines(panel, columns, rows);
         let code_width = code.as_ref().and_then(|lines| lines.first()).map_or(0, |line| line.chars().count() as u16);
         let width = match code_width {
             0 => text_width(screen.width),
             taken => text_width(screen.width - taken - GAP),
         };
-        let text = self.text(sheet, width);
+        let text = self.text(panel, width);
         let height = text.len().max(code.as_ref().map_or(0, Vec::len));
-        let keys = match (&code, is_plain(sheet)) {
-            (Some(_), false) => "y copy the link   Esc close",
-            (Some(_), true) => "y copy link   i invert   Esc close",
-            (None, _) => "y copy the link   r QR code   Esc close",
+        let qr = |action| Action::Dialog(action);
+        let buttons = match (&code, is_plain(panel)) {
+            (Some(_), false) => vec![(COPY, "copy the link"), (CLOSE, "close")],
+            (Some(_), true) => vec![(COPY, "copy link"), (qr(DialogAction::InvertQr), "invert"), (CLOSE, "close")],
+            (None, _) => vec![(COPY, "copy the link"), (qr(DialogAction::ShowQr), "QR code"), (CLOSE, "close")],
         };
-        let room = sheet.open("your torrent", height, keys);
+        let room = panel.open("your torrent", height, &buttons);
         for ((line, style), y) in text.iter().zip(room.y..room.bottom()) {
-            sheet.line(Rect { width, ..room }, y, line, *style);
+            panel.line(Rect { width, ..room }, y, line, *style);
         }
         if let Some(code) = code {
-            put(sheet, Rect { x: room.right().saturating_sub(code_width), width: code_width, ..room }, &code);
+            put(panel, Rect { x: room.right().saturating_sub(code_width), width: code_width, ..room }, &code);
         }
     }
 
-    fn draw_alone(&self, sheet: &mut Panel<'_, '_>) {
-        let screen = sheet.screen;
-        let Some(code) = self.lines(sheet, screen.width, screen.height) else {
+    fn draw_fullscreen(&self, panel: &mut Panel<'_, '_>) {
+        let screen = panel.screen;
+        let Some(code) = self.lines(panel, screen.width, screen.height) else {
             let words = match &self.code {
-                Some(code) if !sheet.pen.theme.ascii => {
-                    let (columns, lines) = code.least();
+                Some(code) if !panel.pen.theme.ascii => {
+                    let (columns, lines) = code.min_size();
                     format!("The QR code needs a terminal of at least {columns}x{lines}.")
                 }
                 Some(_) => "The QR code cannot be drawn in ASCII.".to_owned(),
                 None => "The link is too long for a QR code.".to_owned(),
             };
             let lines = wrap(&words, text_width(screen.width));
-            let room = sheet.open("QR code", lines.len(), "Esc back");
-            let style = sheet.pen.theme.warn;
+            let room = panel.open("QR code", lines.len(), &[(CLOSE, "back")]);
+            let style = panel.pen.theme.warn;
             for (line, y) in lines.iter().zip(room.y..room.bottom()) {
-                sheet.line(room, y, line, style);
+                panel.line(room, y, line, style);
             }
             return;
         };
-        let theme = *sheet.pen.theme;
-        sheet.pen.clear(screen, theme.sheet);
+        let theme = *panel.pen.theme;
+        panel.pen.clear(screen, theme.sheet);
         let width = code.first().map_or(0, |line| line.chars().count() as u16);
         let (x, y) = (screen.x + (screen.width - width) / 2, screen.y + (screen.height - code.len() as u16) / 2);
-        put(sheet, Rect { x, y, width, height: code.len() as u16 }, &code);
+        put(panel, Rect { x, y, width, height: code.len() as u16 }, &code);
     }
 
     /// Returns the lines of the QR code if it fits.
-    fn lines(&self, sheet: &Panel<'_, '_>, columns: u16, lines: u16) -> Option<Vec<String>> {
-        let code = self.code.as_ref().filter(|_| !sheet.pen.theme.ascii)?;
-        let light = is_plain(sheet) && (sheet.pen.theme.light_ground == self.turned);
+    fn lines(&self, panel: &Panel<'_, '_>, columns: u16, lines: u16) -> Option<Vec<String>> {
+        let code = self.code.as_ref().filter(|_| !panel.pen.theme.ascii)?;
+        let light = is_plain(panel) && (panel.pen.theme.light_ground == self.inverted);
         code.lines(columns.into(), lines.into(), light)
     }
 
-    fn text(&self, sheet: &Panel<'_, '_>, width: u16) -> Vec<(String, Style)> {
-        let theme = *sheet.pen.theme;
+    fn text(&self, panel: &Panel<'_, '_>, width: u16) -> Vec<(String, Style)> {
+        let theme = *panel.pen.theme;
         let mut lines: Vec<(String, Style)> = Vec::new();
         let mut say = |text: &str, style| lines.extend(wrap(text, width).into_iter().map(|line| (line, style)));
         say("Seeding. On another machine, run ttui with this link in quotes:", theme.good);
@@ -142,15 +141,15 @@ impl ShareView {
 }
 
 /// Returns whether the theme has no colors, so that the QR code is drawn in the terminal's own two colors.
-fn is_plain(sheet: &Panel<'_, '_>) -> bool {
-    sheet.pen.theme.name == ThemeName::Plain
+fn is_plain(panel: &Panel<'_, '_>) -> bool {
+    panel.pen.theme.name == ThemeName::Plain
 }
 
 /// Draws a QR code.
-fn put(sheet: &mut Panel<'_, '_>, area: Rect, code: &[String]) {
-    let style = sheet.pen.theme.code;
+fn put(panel: &mut Panel<'_, '_>, area: Rect, code: &[String]) {
+    let style = panel.pen.theme.code;
     for (line, y) in code.iter().zip(area.y..area.bottom()) {
-        sheet.pen.put(area.x, y, area.width, line, style);
+        panel.pen.put(area.x, y, area.width, line, style);
     }
 }
 

@@ -45,6 +45,25 @@ pub enum NavAction {
     Last,
 }
 
+impl NavAction {
+    /// Returns by how many rows the action moves where a page has `page` rows; up is negative.
+    #[must_use]
+    pub const fn rows(self, page: usize) -> isize {
+        let page = page as isize;
+        let half = if page > 1 { page / 2 } else { 1 };
+        match self {
+            NavAction::Up => -1,
+            NavAction::Down => 1,
+            NavAction::PageUp => -page,
+            NavAction::PageDown => page,
+            NavAction::HalfUp => -half,
+            NavAction::HalfDown => half,
+            NavAction::First => isize::MIN / 2,
+            NavAction::Last => isize::MAX / 2,
+        }
+    }
+}
+
 /// Changes what the panes show, or where.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ViewAction {

@@ -2,7 +2,8 @@
 //! tables come from it. User overrides from the config are applied in [`keymap`](crate::ui::keys::keymap).
 
 use crate::ui::keys::action::{
-    Action, AppAction, FileAction, NavAction, PeerAction, TorrentAction, TrackerAction, ViewAction,
+    Action, AppAction, DialogAction, EditAction, FileAction, NavAction, PeerAction, TorrentAction, TrackerAction,
+    ViewAction,
 };
 use crate::ui::keys::context::{KeyContext, Tab};
 use crate::ui::keys::key::Key;
@@ -43,9 +44,12 @@ const fn on(place: KeyContext, keys: &'static [Key], act: Action, name: &'static
     Binding { place, keys, also: &[], act, name, help, hint: "" }
 }
 
-use Action::{App, File, Nav, Peer, Torrent, Tracker, View};
-use Key::{Char, Ctrl, Delete, Enter};
-use KeyContext::{Everywhere, Files, Peers, Pieces, Torrents, Trackers};
+use Action::{App, Dialog, Edit, File, Nav, Peer, Torrent, Tracker, View};
+use Key::{Backspace, Char, Ctrl, Delete, Enter};
+use KeyContext::{
+    Dialogs, Everywhere, FileSelect, Files, Forms, Help, Messages, Options, Peers, Picker, Pieces, Questions, Search,
+    Settings, Share, Text, Torrents, Trackers,
+};
 
 /// All key bindings. The first match wins; bindings of a narrower context take precedence over global ones.
 pub const KEYS: &[Binding] = &[
@@ -195,6 +199,46 @@ pub const KEYS: &[Binding] = &[
     on(Everywhere, &[Key::Esc], App(AppAction::Close), "close", "close dialog or clear filter"),
     on(Everywhere, &[Char('q')], App(AppAction::Quit), "quit", "back; at top level, quit").hint("quit"),
     on(Everywhere, &[Ctrl('c')], App(AppAction::QuitNow), "quit-now", "save everything and quit"),
+    on(Dialogs, &[Enter], Dialog(DialogAction::Confirm), "confirm", "confirm: add, remove, open, run"),
+    on(Questions, &[Key::Tab], Dialog(DialogAction::Switch), "switch-answer", "select the other answer").also(&[
+        Key::BackTab,
+        Key::Left,
+        Key::Right,
+        Char(' '),
+    ]),
+    on(Questions, &[Char('y')], Dialog(DialogAction::Yes), "yes", "yes, if only yes or no is asked"),
+    on(Questions, &[Char('n')], Dialog(DialogAction::No), "no", "no"),
+    on(Messages, &[Enter], Dialog(DialogAction::Confirm), "confirm", "close").also(&[Char(' ')]),
+    on(Forms, &[Key::Tab], Dialog(DialogAction::Complete), "complete", "complete a path; go to the next field or row"),
+    on(Forms, &[Key::BackTab], Dialog(DialogAction::CompleteBack), "complete-back", "the same, backwards"),
+    on(Forms, &[Ctrl('o')], Dialog(DialogAction::Browse), "browse", "select a path in the file picker"),
+    on(Text, &[Key::Left, Ctrl('b')], Edit(EditAction::Left), "cursor-left", "left"),
+    on(Text, &[Key::Right], Edit(EditAction::Right), "cursor-right", "right, or ^f").also(&[Ctrl('f')]),
+    on(Text, &[Key::Home, Ctrl('a')], Edit(EditAction::Start), "cursor-start", "go to the start"),
+    on(Text, &[Key::End, Ctrl('e')], Edit(EditAction::End), "cursor-end", "go to the end"),
+    on(Text, &[Backspace], Edit(EditAction::DeleteLeft), "delete-left", "delete to the left"),
+    on(Text, &[Delete, Ctrl('d')], Edit(EditAction::DeleteRight), "delete-right", "delete to the right"),
+    on(Text, &[Ctrl('w')], Edit(EditAction::DeleteWord), "delete-word", "delete a word, or a part of a path"),
+    on(Text, &[Ctrl('u')], Edit(EditAction::DeleteToStart), "delete-to-start", "delete to the start"),
+    on(Text, &[Ctrl('k')], Edit(EditAction::DeleteToEnd), "delete-to-end", "delete to the end"),
+    on(Options, &[Char(' ')], Dialog(DialogAction::ToggleOption), "toggle-option", "check or uncheck"),
+    on(Options, &[Key::Left], Edit(EditAction::Left), "cursor-left", "previous box"),
+    on(Options, &[Key::Right], Edit(EditAction::Right), "cursor-right", "next box"),
+    on(Search, &[Key::PageUp, Ctrl('b')], Nav(NavAction::PageUp), "page-up", "page up"),
+    on(Search, &[Key::PageDown, Ctrl('f')], Nav(NavAction::PageDown), "page-down", "page down"),
+    on(Picker, &[Key::Right], Dialog(DialogAction::OpenEntry), "open-entry", "open the selected folder"),
+    on(Picker, &[Key::Left], Dialog(DialogAction::ParentFolder), "parent-folder", "go to the parent folder")
+        .also(&[Backspace]),
+    on(Picker, &[Key::Home], Nav(NavAction::First), "first", "go to first"),
+    on(Picker, &[Key::End], Nav(NavAction::Last), "last", "go to last"),
+    on(FileSelect, &[Char('a')], Dialog(DialogAction::SelectAll), "select-all", "select all files, or none"),
+    on(Settings, &[Char(' ')], Dialog(DialogAction::NextValue), "next-value", "next value").also(&[Key::Right]),
+    on(Settings, &[Key::Left], Dialog(DialogAction::PreviousValue), "previous-value", "previous value"),
+    on(Settings, &[Delete], Dialog(DialogAction::ResetValue), "reset-value", "reset to the default").also(&[Backspace]),
+    on(Help, &[Key::PageDown, Ctrl('f')], Nav(NavAction::PageDown), "page-down", "page down").also(&[Char(' ')]),
+    on(Share, &[Char('y')], Torrent(TorrentAction::CopyMagnet), "copy-magnet", "copy the magnet link"),
+    on(Share, &[Char('r')], Dialog(DialogAction::ShowQr), "show-qr", "show only the QR code, or the text"),
+    on(Share, &[Char('i')], Dialog(DialogAction::InvertQr), "invert-qr", "swap dark and light in the QR code"),
 ];
 
 impl Action {
@@ -215,7 +259,7 @@ impl Action {
 #[must_use]
 pub fn markdown() -> String {
     let mut out = String::new();
-    for place in [Torrents, Peers, Pieces, Files, Trackers, KeyContext::Log, Everywhere] {
+    for place in KeyContext::ALL {
         out.push_str(&format!("\n| {} | | name |\n|---|---|---|\n", place.title()));
         for binding in KEYS.iter().filter(|b| b.place == place) {
             let keys: Vec<String> = binding.keys.iter().map(|key| format!("`{key}`")).collect();

@@ -49,6 +49,7 @@ const NAMES: &[(&str, Key)] = &[
     ("Tab", Key::Tab),
     ("S-Tab", Key::BackTab),
     ("Shift-Tab", Key::BackTab),
+    ("BkSp", Key::Backspace),
     ("Backspace", Key::Backspace),
     ("Del", Key::Delete),
     ("Delete", Key::Delete),

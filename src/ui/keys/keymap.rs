@@ -5,10 +5,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::ui::keys::action::Action;
+use crate::ui::keys::action::{Action, AppAction};
 use crate::ui::keys::bindings::{Binding, KEYS};
 use crate::ui::keys::context::KeyContext;
 use crate::ui::keys::key::{Key, parse_key};
+
+/// The action that closes a dialog.
+const CLOSE: Action = Action::App(AppAction::Close);
 
 /// A key binding with the keys that it has in this run.
 #[derive(Clone, Debug)]
@@ -62,7 +65,8 @@ impl Keymap {
                 faults.push(format!("[keys] {name}: unknown action; `:` lists all actions"));
                 continue;
             };
-            match texts.iter().map(|text| parse_key(text)).collect::<Result<Vec<_>, _>>() {
+            let keys = texts.iter().map(|text| parse_key(text)).collect::<Result<Vec<_>, _>>();
+            match keys.and_then(|keys| typed_key(act, &keys).map_or(Ok(keys), Err)) {
                 Ok(keys) => {
                     map.put(act, &keys);
                     changed.push(act);
@@ -85,8 +89,9 @@ impl Keymap {
 
     fn put(&mut self, act: Action, keys: &[Key]) {
         for line in self.lines.iter_mut().filter(|line| line.binding.act == act) {
-            line.keys = keys.to_vec();
-            line.shown = joined(keys);
+            let works = |key: &&Key| !line.binding.place.is_typing() || !matches!(key, Key::Char(_));
+            line.keys = keys.iter().filter(works).copied().collect();
+            line.shown = joined(&line.keys);
         }
     }
 
@@ -102,8 +107,8 @@ impl Keymap {
         all().filter(|(_, line)| changed.contains(&line.binding.act)).find_map(|(at, line)| {
             all()
                 .filter(|(other, _)| *other != at)
-                .filter(|(_, other)| overlaps(line.binding.place, other.binding.place))
                 .filter(|(_, other)| other.binding.act != line.binding.act)
+                .filter(|(_, other)| overlaps(line.binding, other.binding))
                 .find_map(|(_, other)| {
                     let key = line.keys.iter().find(|key| other.keys.contains(key))?;
                     Some((line.binding.act, *key, other))
@@ -117,9 +122,13 @@ impl Keymap {
         &self.lines
     }
 
-    /// Returns the action of `key` in the first of `places` that binds the key.
+    /// Returns the action of `key` in the first of `places` that binds the key. Where text is typed, a character is not
+    /// a key.
     #[must_use]
     pub fn lookup(&self, places: &[KeyContext], key: Key) -> Option<Action> {
+        if matches!(key, Key::Char(_)) && places.contains(&KeyContext::Text) {
+            return None;
+        }
         let of = |place: &KeyContext| self.lines.iter().find(|l| l.binding.place == *place && l.keys.contains(&key));
         places.iter().find_map(of).map(|line| line.binding.act)
     }
@@ -132,10 +141,20 @@ impl Keymap {
     }
 }
 
-/// Returns whether keys of these two contexts can conflict. A list's own keys deliberately shadow torrent keys;
-/// nothing may shadow a global key.
-fn overlaps(a: KeyContext, b: KeyContext) -> bool {
-    a == b || a == KeyContext::Everywhere || b == KeyContext::Everywhere
+/// Returns whether keys of these two bindings can conflict. The keys of a list or a dialog deliberately shadow those of
+/// wider contexts. In panes, nothing may shadow a global key; in dialogs, nothing may shadow the key that closes them.
+fn overlaps(a: &Binding, b: &Binding) -> bool {
+    let shadows = |global: &Binding, other: &Binding| {
+        global.place == KeyContext::Everywhere && (!other.place.is_dialog() || global.act == CLOSE)
+    };
+    a.place == b.place || shadows(a, b) || shadows(b, a)
+}
+
+/// Says why one of these keys cannot be bound to the action: where text is typed, a character is text.
+fn typed_key(act: Action, keys: &[Key]) -> Option<String> {
+    let typing = KEYS.iter().filter(|binding| binding.act == act).all(|binding| binding.place.is_typing());
+    let key = keys.iter().find(|key| typing && matches!(key, Key::Char(_)))?;
+    Some(format!("{key} is typed as text there; use Ctrl or a function key"))
 }
 
 fn default_keys(act: Action) -> String {
@@ -145,7 +164,7 @@ fn default_keys(act: Action) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ui::keys::action::{AppAction, FileAction, NavAction, TorrentAction, ViewAction};
+    use crate::ui::keys::action::{DialogAction, FileAction, NavAction, TorrentAction, ViewAction};
 
     const HERE: &[KeyContext] = &[KeyContext::Torrents, KeyContext::Everywhere];
 
@@ -212,6 +231,28 @@ mod tests {
         let (map, faults) = Keymap::new(&table(&[("verify", &["p"]), ("announce", &["v"])]));
         assert_eq!(faults.len(), 2, "{faults:?}");
         assert_eq!(map.lookup(HERE, Key::Char('t')), Some(Action::Torrent(TorrentAction::Announce)));
+    }
+
+    #[test]
+    fn keys_of_dialogs_can_be_changed_but_characters_are_typed() {
+        let form = &[KeyContext::Forms, KeyContext::Text, KeyContext::Dialogs, KeyContext::Everywhere];
+        let wanted: &[(&str, &[&str])] =
+            &[("browse", &["F2"]), ("confirm", &["^o", "F3"]), ("page-down", &["J", "F4"]), ("switch-answer", &["x"])];
+        let (map, faults) = Keymap::new(&table(wanted));
+        assert_eq!(faults, ["[keys] page-down: J is already bound to queue-down; keeping PgDn ^f"]);
+        assert_eq!(map.lookup(form, Key::F(2)), Some(Action::Dialog(DialogAction::Browse)));
+        assert_eq!(map.lookup(form, Key::Ctrl('o')), Some(Action::Dialog(DialogAction::Confirm)));
+        assert_eq!(map.lookup(form, Key::Char('x')), None, "it is typed");
+        let question = &[KeyContext::Questions, KeyContext::Dialogs, KeyContext::Everywhere];
+        assert_eq!(map.lookup(question, Key::Char('x')), Some(Action::Dialog(DialogAction::Switch)));
+        for (name, key, says) in [
+            ("browse", "o", "o is typed as text there"),
+            ("delete-word", "^u", "already bound to delete-to-start"),
+            ("reset-value", "Esc", "already bound to close"),
+        ] {
+            let (_, faults) = Keymap::new(&table(&[(name, &[key])]));
+            assert!(faults.len() == 1 && faults[0].contains(says), "{faults:?}");
+        }
     }
 
     #[test]

@@ -4,8 +4,7 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use crate::api::{Snapshot, State, TorrentId, TorrentPreview, TorrentView};
-use crate::ui::dialogs::create::CreateEvent;
+use crate::api::{Event, Snapshot, State, TorrentId, TorrentView};
 use crate::ui::effect::Effect;
 use crate::ui::keys::action::{Action, TorrentAction};
 use crate::ui::keys::context::{KeyContext, Tab};
@@ -38,28 +37,10 @@ pub enum Message {
     Tick(Duration),
     /// The engine sent a new snapshot, which is passed along with this message.
     Snapshot,
-    /// A torrent was added.
-    Added(TorrentId),
-    /// The torrent was already in the list; the text says what the repeated add changed.
-    Known(TorrentId, String),
-    /// Adding failed: the argument, the cause.
-    AddFailed(String, String),
-    /// All selected files of a torrent are complete.
-    Complete(TorrentId),
-    /// The metadata of a magnet link arrived and its files can be selected.
-    Choose(TorrentId, Box<TorrentPreview>),
-    /// Existing files are in the way of a torrent: its name, a description, whether overwriting is allowed.
-    Occupied(TorrentId, String, String, bool),
-    /// A notice for the user, and the torrent that it is about.
-    Notice(Option<TorrentId>, String),
-    /// Magnet links to copy: number of torrents requested, links.
-    Magnets(usize, Vec<String>),
     /// A directory listing that was requested.
     Listing(DirListing),
-    /// Progress of torrent creation.
-    Creating(CreateEvent),
-    /// Preview of a torrent argument, or the cause why there is none.
-    Inspected(String, Result<Box<TorrentPreview>, String>),
+    /// Another event of the engine.
+    Event(Event),
 }
 
 /// The focused pane.

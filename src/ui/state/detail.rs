@@ -57,7 +57,7 @@ impl StateFilter {
 
     /// Returns whether the filter matches a torrent.
     #[must_use]
-    pub fn admits(self, view: &TorrentView) -> bool {
+    pub fn matches(self, view: &TorrentView) -> bool {
         match self {
             StateFilter::All => true,
             StateFilter::Downloading => matches!(view.state, State::Downloading | State::Metadata),
@@ -103,8 +103,8 @@ pub struct DetailState {
     pub open: Option<OpenPeer>,
     /// The piece under the cursor of the piece map.
     pub piece: Option<u32>,
-    /// The last request for details of a peer and a piece.
-    pub looked: Option<InspectRequest>,
+    /// What the engine was asked to inspect.
+    pub last_inspect: Option<InspectRequest>,
     /// File tree of the selected torrent.
     pub tree: Tree,
     /// Rate history of each active torrent.
@@ -119,7 +119,7 @@ pub struct DetailState {
 
 impl DetailState {
     /// Resets what belongs to the previously selected torrent.
-    pub fn leave(&mut self) {
+    pub fn reset(&mut self) {
         self.open = None;
         self.piece = None;
     }

@@ -26,7 +26,7 @@ impl AppState {
         let filter = self.filter.text().to_lowercase();
         let all = snapshot.torrents.iter().enumerate();
         let mut rows: Vec<usize> = all
-            .filter(|(_, (_, view))| self.panes.only.admits(view))
+            .filter(|(_, (_, view))| self.panes.only.matches(view))
             .filter(|(_, (_, view))| filter.is_empty() || view.name.to_lowercase().contains(&filter))
             .map(|(at, _)| at)
             .collect();

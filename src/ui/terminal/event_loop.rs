@@ -34,7 +34,6 @@ use crate::ui::app::model::App;
 pub use crate::ui::app::setup::UiOptions;
 use crate::ui::app::update::update;
 use crate::ui::app::view::view;
-use crate::ui::dialogs::create::CreateEvent;
 use crate::ui::effect::{BRING_TITLE, Effect, KEEP_TITLE};
 use crate::ui::state::app::Message;
 use crate::ui::terminal::ansi16;
@@ -427,32 +426,12 @@ impl EventLoop {
         }
         let mut newest = None;
         for event in first.into_iter().chain(events.try_iter()).take(BATCH) {
-            let msg = match event {
-                Event::Snapshot(snapshot) => {
-                    newest = Some(snapshot);
-                    continue;
-                }
-                Event::Added { id, .. } => Message::Added(id),
-                Event::Known { id, text, .. } => Message::Known(id, text),
-                Event::AddFailed { what, why } => Message::AddFailed(what, why),
-                Event::Complete(id) => Message::Complete(id),
-                Event::Notice { id, text } => Message::Notice(id, text),
-                Event::MagnetLinks { asked, links } => Message::Magnets(asked, links),
-                Event::Inspected { what, contents } => Message::Inspected(what, contents),
-                Event::CreatePreview { of, planned } => Message::Creating(CreateEvent::Surveyed(of, planned)),
-                Event::CreateProgress { what, done, total, rate } => {
-                    Message::Creating(CreateEvent::Hashed(what, (done, total), rate))
-                }
-                Event::Created { what, made } => Message::Creating(CreateEvent::Made(what, made)),
-                Event::FilesKnown { id, contents } => Message::Choose(id, contents),
-                Event::Occupied { id, name, text, ask } => Message::Occupied(id, name, text, ask),
-                Event::Checked(_) => continue,
-                Event::Stopped => {
-                    self.ended = Some(Outcome::EngineStopped);
-                    continue;
-                }
-            };
-            self.dispatch(msg, commands);
+            match event {
+                Event::Snapshot(snapshot) => newest = Some(snapshot),
+                Event::Stopped => self.ended = Some(Outcome::EngineStopped),
+                Event::Checked(_) => {}
+                event => self.dispatch(Message::Event(event), commands),
+            }
         }
         if let Some(snapshot) = newest {
             self.snapshot = snapshot;

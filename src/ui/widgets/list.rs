@@ -1,6 +1,6 @@
-//! Selection and scroll position of a list of rows.
+//! Selection and scroll position of a list of rows, and scroll position of a text.
 
-use crate::ui::keys::key::Key;
+use crate::ui::keys::action::NavAction;
 
 /// Returns the first line to show so that line `chosen` of `count` is within `height` lines, as close to `top` as
 /// possible.
@@ -23,28 +23,14 @@ pub struct ListState {
 }
 
 impl ListState {
-    /// Moves the selection by a key in a list of `count` rows, `height` of them visible; returns `false` for other
-    /// keys.
-    pub fn key(&mut self, key: Key, count: usize, height: usize) -> bool {
-        let page = height.max(2) - 1;
-        let last = count.saturating_sub(1);
-        self.at = match key {
-            Key::Up => self.at.saturating_sub(1),
-            Key::Down => self.at.saturating_add(1),
-            Key::PageUp | Key::Ctrl('b') => self.at.saturating_sub(page),
-            Key::PageDown | Key::Ctrl('f') => self.at.saturating_add(page),
-            Key::Home => 0,
-            Key::End => last,
-            _ => return false,
-        }
-        .min(last);
-        self.top = self.first(count, height);
-        true
+    /// Moves the selection in a list of `count` rows, `height` of them visible.
+    pub fn navigate(&mut self, action: NavAction, count: usize, height: usize) {
+        self.move_by(action.rows(height.max(2) - 1), count, height);
     }
 
     /// Moves the selection by a number of rows.
-    pub fn by(&mut self, by: i32, count: usize, height: usize) {
-        self.at = self.at.saturating_add_signed(by as isize).min(count.saturating_sub(1));
+    pub fn move_by(&mut self, rows: isize, count: usize, height: usize) {
+        self.at = self.at.saturating_add_signed(rows).min(count.saturating_sub(1));
         self.top = self.first(count, height);
     }
 
@@ -55,6 +41,30 @@ impl ListState {
     }
 }
 
+/// Scroll position of a text that may be longer than the screen.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ScrollState {
+    top: usize,
+}
+
+impl ScrollState {
+    /// Scrolls a text of `count` lines, `height` of them visible.
+    pub fn navigate(&mut self, action: NavAction, count: usize, height: usize) {
+        self.move_by(action.rows(height), count, height);
+    }
+
+    /// Scrolls by a number of lines.
+    pub fn move_by(&mut self, rows: isize, count: usize, height: usize) {
+        self.top = self.top.saturating_add_signed(rows).min(count.saturating_sub(height));
+    }
+
+    /// Returns the first visible line.
+    #[must_use]
+    pub const fn top(&self) -> usize {
+        self.top
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -62,19 +72,19 @@ mod tests {
     #[test]
     fn the_chosen_row_is_always_seen() {
         let mut rows = ListState::default();
-        for (key, at, first) in [
-            (Key::Up, 0, 0),
-            (Key::PageDown, 4, 0),
-            (Key::Down, 5, 1),
-            (Key::End, 99, 95),
-            (Key::Up, 98, 95),
-            (Key::PageUp, 94, 94),
-            (Key::Home, 0, 0),
+        for (action, at, first) in [
+            (NavAction::Up, 0, 0),
+            (NavAction::PageDown, 4, 0),
+            (NavAction::Down, 5, 1),
+            (NavAction::Last, 99, 95),
+            (NavAction::Up, 98, 95),
+            (NavAction::PageUp, 94, 94),
+            (NavAction::First, 0, 0),
         ] {
-            assert!(rows.key(key, 100, 5));
-            assert_eq!((rows.at, rows.first(100, 5)), (at, first), "{key:?}");
+            rows.navigate(action, 100, 5);
+            assert_eq!((rows.at, rows.first(100, 5)), (at, first), "{action:?}");
         }
-        assert!(rows.key(Key::End, 0, 5) && rows.at == 0, "an empty list has no rows");
-        assert!(!rows.key(Key::Enter, 100, 5));
+        rows.navigate(NavAction::Last, 0, 5);
+        assert_eq!(rows.at, 0, "an empty list has no rows");
     }
 }

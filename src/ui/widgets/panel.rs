@@ -2,19 +2,20 @@
 //! visible. Drawing code registers hit targets along with what it draws, so that only visible elements can be
 //! clicked.
 
-use ratatui::layout::{Position, Rect};
+use ratatui::layout::Rect;
 use ratatui::style::{Modifier, Style};
 
-use crate::ui::keys::key::{Key, parse_key};
-use crate::ui::text::format::cells;
+use crate::ui::keys::action::Action;
+use crate::ui::keys::keymap::Keymap;
+use crate::ui::text::format::{cells, clean_within};
 use crate::ui::widgets::painter::Painter;
 use crate::ui::widgets::text_input::TextInput;
 
 /// What a click on a part of a dialog does.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum HitTarget {
-    /// Acts like this key.
-    Key(Key),
+    /// Performs this action.
+    Action(Action),
     /// Selects this row; on the selected row, acts like Enter.
     Row(usize),
     /// Focuses this field.
@@ -24,6 +25,8 @@ pub enum HitTarget {
 /// A panel that is being drawn.
 pub struct Panel<'a, 'b> {
     pub pen: &'a mut Painter<'b>,
+    /// Keys, for the buttons.
+    keymap: &'a Keymap,
     /// The whole screen.
     pub screen: Rect,
     /// Hit targets; later ones take precedence.
@@ -46,13 +49,13 @@ pub fn text_width(screen: u16) -> u16 {
 
 impl<'a, 'b> Panel<'a, 'b> {
     /// Creates an empty panel.
-    pub fn new(pen: &'a mut Painter<'b>, screen: Rect) -> Self {
-        Panel { pen, screen, hits: Vec::new(), cursor: None }
+    pub fn new(pen: &'a mut Painter<'b>, screen: Rect, keymap: &'a Keymap) -> Self {
+        Panel { pen, keymap, screen, hits: Vec::new(), cursor: None }
     }
 
-    /// Draws the frame of a panel with `height` lines between its rules and a line of clickable key hints. Returns
-    /// the inner area.
-    pub fn open(&mut self, title: &str, height: usize, keys: &str) -> Rect {
+    /// Draws the frame of a panel with `height` lines between its rules and a line of buttons: actions with their
+    /// labels. Returns the inner area.
+    pub fn open(&mut self, title: &str, height: usize, buttons: &[(Action, &str)]) -> Rect {
         let theme = *self.pen.theme;
         let screen = self.screen;
         let height = room(screen.height, height);
@@ -60,25 +63,25 @@ impl<'a, 'b> Panel<'a, 'b> {
         let whole = whole.intersection(screen);
         self.pen.clear(whole, theme.sheet);
         self.pen.rule(Rect { height: 1, ..whole }, title, theme.accent);
-        self.keys(Rect { y: whole.bottom() - 1, height: 1, ..whole }, keys);
+        self.buttons(Rect { y: whole.bottom() - 1, height: 1, ..whole }, buttons);
         Rect { x: whole.x + 1, y: whole.y + 1, width: whole.width.saturating_sub(2), height }
     }
 
-    /// Draws key hints such as `Enter add   Esc cancel`, with the keys emphasized.
-    fn keys(&mut self, area: Rect, keys: &str) {
+    /// Draws buttons such as `Enter add   Esc cancel`, with the keys emphasized.
+    fn buttons(&mut self, area: Rect, buttons: &[(Action, &str)]) {
         let theme = *self.pen.theme;
         let mut x = area.x + 1;
-        for part in keys.split("   ").filter(|part| !part.is_empty()) {
-            let (key, word) = part.split_once(' ').unwrap_or((part, ""));
+        for (action, label) in buttons {
+            let key = self.keymap.shown(*action);
             let start = x;
-            if start + cells(part) > area.right() {
+            if start + cells(key) + 1 + cells(label) > area.right() {
                 return;
             }
-            x = self.pen.put(x, area.y, area.right().saturating_sub(x), key, theme.accent);
-            x = self.pen.put(x + 1, area.y, area.right().saturating_sub(x + 1), word, theme.dim);
-            if let Ok(key) = parse_key(key) {
-                self.hits.push((Rect::new(start, area.y, x.saturating_sub(start), 1), HitTarget::Key(key)));
+            if !key.is_empty() {
+                x = self.pen.put(x, area.y, area.right().saturating_sub(x), key, theme.accent) + 1;
             }
+            x = self.pen.put(x, area.y, area.right().saturating_sub(x), label, theme.dim);
+            self.hit(Rect::new(start, area.y, x.saturating_sub(start), 1), HitTarget::Action(*action));
             x += 3;
         }
     }
@@ -129,11 +132,46 @@ impl<'a, 'b> Panel<'a, 'b> {
         self.pen.put(room.x, y, 1, ">", theme.accent);
     }
 
-    /// Returns the hit target of a cell.
-    #[must_use]
-    pub fn at(&self, x: u16, y: u16) -> Option<HitTarget> {
-        let at = Position::new(x, y);
-        self.hits.iter().rev().find(|(area, _)| area.contains(at)).map(|(_, hit)| *hit)
+    /// Draws the answers to a question, one per line from `y` on: label, explanation, style of the label if selected.
+    pub fn answers(&mut self, room: Rect, y: u16, answers: &[(&str, &str, Style)], chosen: usize) {
+        let theme = *self.pen.theme;
+        for ((at, (label, text, style)), y) in answers.iter().enumerate().zip(y..room.bottom()) {
+            if at == chosen {
+                self.choose(room, y);
+            }
+            self.hit(Rect { y, height: 1, ..room }, HitTarget::Row(at));
+            self.pen.put(room.x + 2, y, 16, label, if at == chosen { style.patch(bold()) } else { theme.text });
+            self.pen.put(room.x + 19, y, room.width.saturating_sub(19), text, theme.dim);
+        }
+    }
+
+    /// Draws the completions of a path that fit; the inserted one is always visible.
+    pub fn completions(&mut self, area: Rect, found: &[String], at: Option<usize>) {
+        let theme = *self.pen.theme;
+        let width = |name: &String| cells(&clean_within(name, theme.ascii, 60)).min(60);
+        let mut first = 0;
+        if let Some(at) = at {
+            let mut used = 0;
+            first = at;
+            while first > 0 && used + width(&found[first]) + 2 <= area.width / 2 {
+                used += width(&found[first]) + 2;
+                first -= 1;
+            }
+        }
+        let mut x = area.x;
+        for (index, name) in found.iter().enumerate().skip(first) {
+            let needed = width(name);
+            let left = area.right().saturating_sub(x);
+            if x + needed + 8 > area.right() && index > first && Some(index) != at {
+                self.pen.put(x, area.y, left, &format!("+{}", found.len() - index), theme.faint);
+                return;
+            }
+            let style = if Some(index) == at { theme.strong } else { theme.dim };
+            x = self.pen.put(x, area.y, needed.min(left), name, style) + 2;
+            if x >= area.right() {
+                return;
+            }
+        }
     }
 }
 

@@ -1,7 +1,7 @@
 //! A path input with tab completion from directory listings.
 
 use crate::ui::effect::Effect;
-use crate::ui::keys::key::Key;
+use crate::ui::keys::action::EditAction;
 use crate::ui::widgets::text_input::TextInput;
 
 /// A directory listing.
@@ -55,7 +55,7 @@ impl PathKind {
 }
 
 /// Maximum number of completions to cycle through.
-const FOUND: usize = 1000;
+const MAX_COMPLETIONS: usize = 1000;
 
 /// A path input.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -76,7 +76,7 @@ pub struct PathInput {
 }
 
 /// Returns whether a character is a path separator on this platform.
-fn parts(c: char) -> bool {
+fn is_separator(c: char) -> bool {
     c == '/' || cfg!(windows) && c == '\\'
 }
 
@@ -84,8 +84,8 @@ fn parts(c: char) -> bool {
 #[must_use]
 pub fn expand(text: &str, home: Option<&str>) -> String {
     match (text.strip_prefix('~'), home) {
-        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with(parts) => {
-            format!("{}{rest}", home.trim_end_matches(parts))
+        (Some(rest), Some(home)) if rest.is_empty() || rest.starts_with(is_separator) => {
+            format!("{}{rest}", home.trim_end_matches(is_separator))
         }
         _ => text.to_owned(),
     }
@@ -96,7 +96,7 @@ pub fn expand(text: &str, home: Option<&str>) -> String {
 pub fn shorten(text: &str, home: Option<&str>) -> String {
     let rest = home.filter(|home| home.len() > 1).and_then(|home| text.strip_prefix(home));
     match rest {
-        Some(rest) if rest.is_empty() || rest.starts_with(parts) => format!("~{rest}"),
+        Some(rest) if rest.is_empty() || rest.starts_with(is_separator) => format!("~{rest}"),
         _ => text.to_owned(),
     }
 }
@@ -104,7 +104,11 @@ pub fn shorten(text: &str, home: Option<&str>) -> String {
 /// Joins a directory and a name.
 #[must_use]
 pub fn join(folder: &str, name: &str) -> String {
-    if folder.is_empty() || folder.ends_with(parts) { format!("{folder}{name}") } else { format!("{folder}/{name}") }
+    if folder.is_empty() || folder.ends_with(is_separator) {
+        format!("{folder}{name}")
+    } else {
+        format!("{folder}/{name}")
+    }
 }
 
 impl PathInput {
@@ -128,7 +132,7 @@ impl PathInput {
     /// Inserts text at the cursor.
     pub fn insert(&mut self, text: &str) {
         self.edit.insert(text);
-        self.forget();
+        self.clear_completions();
     }
 
     /// Returns the completions, and the index of the inserted one.
@@ -139,11 +143,11 @@ impl PathInput {
 
     /// Returns whether the last completion found no match.
     #[must_use]
-    pub fn nothing(&self) -> bool {
+    pub fn has_no_match(&self) -> bool {
         self.none
     }
 
-    fn forget(&mut self) {
+    fn clear_completions(&mut self) {
         self.asked = None;
         self.found.clear();
         self.at = None;
@@ -153,51 +157,53 @@ impl PathInput {
     /// Splits the text after the last path separator.
     fn split(&self) -> (&str, &str) {
         let text = self.edit.text();
-        text.split_at(text.rfind(parts).map_or(0, |at| at + 1))
+        text.split_at(text.rfind(is_separator).map_or(0, |at| at + 1))
     }
 
-    /// Handles a key; returns `false` if the key has no function here. Tab requests a listing through `outbox`, or
-    /// cycles through the completions.
-    pub fn key(&mut self, key: Key, home: Option<&str>, outbox: &mut Vec<Effect>) -> bool {
-        match key {
-            Key::Tab | Key::BackTab if self.found.len() > 1 => {
-                let count = self.found.len();
-                let at = match (self.at, key) {
-                    (None, Key::Tab) => 0,
-                    (None, _) => count - 1,
-                    (Some(at), Key::Tab) => (at + 1) % count,
-                    (Some(at), _) => (at + count - 1) % count,
-                };
-                self.at = Some(at);
-                self.complete(&self.found[at].clone());
-                true
-            }
-            Key::Tab => {
-                self.forget();
-                let (folder, _) = self.split();
-                let folder = if self.edit.text() == "~" { "~/" } else { folder };
-                let folder = if folder.is_empty() { ".".to_owned() } else { expand(folder, home) };
-                self.asked = Some(folder.clone());
-                outbox.push(self.wanted.ask(folder));
-                true
-            }
-            key => {
-                let taken = self.edit.key(key);
-                if taken {
-                    self.forget();
-                }
-                taken
-            }
+    /// Inserts a character at the cursor.
+    pub fn type_char(&mut self, c: char) {
+        self.edit.type_char(c);
+        self.clear_completions();
+    }
+
+    /// Moves the cursor or deletes text.
+    pub fn edit(&mut self, action: EditAction) {
+        self.edit.edit(action);
+        self.clear_completions();
+    }
+
+    /// Inserts the next completion, or the previous one; without completions, returns the request for a listing.
+    pub fn complete(&mut self, forward: bool, home: Option<&str>) -> Option<Effect> {
+        let count = self.found.len();
+        if count > 1 {
+            let at = match (self.at, forward) {
+                (None, true) => 0,
+                (None, false) => count - 1,
+                (Some(at), true) => (at + 1) % count,
+                (Some(at), false) => (at + count - 1) % count,
+            };
+            self.at = Some(at);
+            self.put(&self.found[at].clone());
+            return None;
         }
+        if !forward {
+            return None;
+        }
+        self.clear_completions();
+        let (folder, _) = self.split();
+        let folder = if self.edit.text() == "~" { "~/" } else { folder };
+        let folder = if folder.is_empty() { ".".to_owned() } else { expand(folder, home) };
+        self.asked = Some(folder.clone());
+        Some(self.wanted.ask(folder))
     }
 
     /// Replaces the name after `base` by a completion.
-    fn complete(&mut self, name: &str) {
+    fn put(&mut self, name: &str) {
         self.edit = TextInput::new(&format!("{}{name}", self.base));
     }
 
     /// Applies a requested listing: completes the longest common prefix.
-    pub fn listing(&mut self, listing: &DirListing) {
+    pub fn on_listing(&mut self, listing: &DirListing) {
         if self.asked.as_deref() != Some(listing.folder.as_str()) {
             return;
         }
@@ -211,11 +217,11 @@ impl PathInput {
                 && begins(&entry.name, &stem)
         };
         let name = |entry: &Entry| if entry.folder { format!("{}/", entry.name) } else { entry.name.clone() };
-        self.found = listing.entries.iter().filter(fits).take(FOUND).map(name).collect();
+        self.found = listing.entries.iter().filter(fits).take(MAX_COMPLETIONS).map(name).collect();
         let common = common(&self.found);
         self.none = self.found.is_empty();
         if self.found.len() == 1 || common.len() > stem.len() {
-            self.complete(&common);
+            self.put(&common);
         }
         if self.found.len() == 1 {
             self.found.clear();
@@ -255,12 +261,10 @@ mod tests {
     /// Returns the text after Tab, and the number of completions.
     fn tabbed(text: &str, wanted: PathKind, tabs: usize) -> (String, usize) {
         let mut field = PathInput::new(text, wanted);
-        let mut outbox = Vec::new();
         for _ in 0..tabs {
-            assert!(field.key(Key::Tab, Some("/data/me"), &mut outbox));
-            for ask in outbox.drain(..) {
+            if let Some(ask) = field.complete(true, Some("/data/me")) {
                 let Effect::List(folder) = ask else { panic!("{ask:?}") };
-                field.listing(&listing(&folder));
+                field.on_listing(&listing(&folder));
             }
         }
         (field.text().to_owned(), field.found().0.len())
@@ -292,22 +296,21 @@ mod tests {
     #[test]
     fn the_folder_that_is_asked_for_is_the_one_that_is_typed() {
         for (text, asked) in [("~/x", "/data/me/"), ("/a/b", "/a/"), ("b", "."), ("", "."), ("~", "/data/me/")] {
-            let mut outbox = Vec::new();
-            PathInput::new(text, PathKind::Torrent).key(Key::Tab, Some("/data/me"), &mut outbox);
-            assert_eq!(outbox, [Effect::List(asked.into())], "{text}");
+            let effect = PathInput::new(text, PathKind::Torrent).complete(true, Some("/data/me"));
+            assert_eq!(effect, Some(Effect::List(asked.into())), "{text}");
         }
     }
 
     #[test]
     fn an_answer_that_comes_late_changes_nothing() {
         let mut field = PathInput::new("/a/deb", PathKind::Torrent);
-        field.key(Key::Tab, None, &mut Vec::new());
-        field.key(Key::Char('x'), None, &mut Vec::new());
-        field.listing(&listing("/a/"));
+        assert!(field.complete(true, None).is_some());
+        field.type_char('x');
+        field.on_listing(&listing("/a/"));
         assert_eq!(field.text(), "/a/debx");
-        field.key(Key::Tab, None, &mut Vec::new());
-        field.listing(&DirListing { folder: "/a/".into(), fault: Some("gone".into()), ..DirListing::default() });
-        assert!(field.nothing());
+        assert!(field.complete(true, None).is_some());
+        field.on_listing(&DirListing { folder: "/a/".into(), fault: Some("gone".into()), ..DirListing::default() });
+        assert!(field.has_no_match());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use qrcode::{Color, EcLevel, QrCode};
 
 /// Widths of the quiet zone in modules, in order of preference: the standard requires four; one is the minimum that
 /// scans.
-const QUIET: [usize; 3] = [4, 2, 1];
+const QUIET_ZONES: [usize; 3] = [4, 2, 1];
 
 /// A QR code.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -16,7 +16,7 @@ pub struct Qr {
 impl Qr {
     /// Encodes a text; `None` if it is too long.
     #[must_use]
-    pub fn of(text: &str) -> Option<Qr> {
+    pub fn encode(text: &str) -> Option<Qr> {
         // A screen is not damaged like paper: the lowest error correction level gives the smallest code.
         let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
         let dark = code.to_colors().into_iter().map(|color| color == Color::Dark).collect();
@@ -25,8 +25,8 @@ impl Qr {
 
     /// Returns the minimum number of columns and lines.
     #[must_use]
-    pub const fn least(&self) -> (usize, usize) {
-        let side = self.side + 2 * QUIET[2];
+    pub const fn min_size(&self) -> (usize, usize) {
+        let side = self.side + 2 * QUIET_ZONES[2];
         (side, side.div_ceil(2))
     }
 
@@ -35,7 +35,8 @@ impl Qr {
     #[must_use]
     pub fn lines(&self, columns: usize, lines: usize, light: bool) -> Option<Vec<String>> {
         let whole = |quiet: &usize| self.side + 2 * quiet;
-        let quiet = QUIET.into_iter().find(|quiet| whole(quiet) <= columns && whole(quiet).div_ceil(2) <= lines)?;
+        let quiet =
+            QUIET_ZONES.into_iter().find(|quiet| whole(quiet) <= columns && whole(quiet).div_ceil(2) <= lines)?;
         let side = whole(&quiet);
         let is_dark = |x: usize, y: usize| {
             let (x, y) = (x.wrapping_sub(quiet), y.wrapping_sub(quiet));
@@ -79,17 +80,17 @@ mod tests {
 
     #[test]
     fn a_reader_reads_the_link() {
-        let code = Qr::of(LINK).unwrap();
+        let code = Qr::encode(LINK).unwrap();
         for (columns, lines, light) in [(100, 60, false), (100, 60, true), (41, 21, false), (39, 20, true)] {
             assert_eq!(read(&code.lines(columns, lines, light).unwrap(), light), LINK, "{columns}x{lines}");
         }
-        assert_eq!(code.least(), (39, 20));
+        assert_eq!(code.min_size(), (39, 20));
         assert!(code.lines(39, 20, false).is_some());
         assert!(code.lines(38, 60, false).is_none() && code.lines(100, 19, false).is_none());
     }
 
     #[test]
     fn a_text_that_is_too_long_has_no_code() {
-        assert!(Qr::of(&"x".repeat(2953)).is_some() && Qr::of(&"x".repeat(3000)).is_none());
+        assert!(Qr::encode(&"x".repeat(2953)).is_some() && Qr::encode(&"x".repeat(3000)).is_none());
     }
 }

@@ -1,10 +1,10 @@
 //! A single-line text input.
 
-use crate::ui::keys::key::Key;
+use crate::ui::keys::action::EditAction;
 use crate::ui::text::format::{cells, char_cells, clean, prefix};
 
 /// Maximum length in bytes of the text and of a paste.
-pub const LONGEST: usize = 64 * 1024;
+pub const MAX_BYTES: usize = 64 * 1024;
 
 /// A single-line text input with a cursor. Contains no control characters.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -37,7 +37,7 @@ impl TextInput {
 
     /// Inserts text at the cursor.
     pub fn insert(&mut self, text: &str) {
-        let room = LONGEST.saturating_sub(self.text.len());
+        let room = MAX_BYTES.saturating_sub(self.text.len());
         let mut end = text.len().min(room);
         while !text.is_char_boundary(end) {
             end -= 1;
@@ -69,22 +69,24 @@ impl TextInput {
         head.rfind(['/', ' ', '\\']).map_or(0, |at| at + 1)
     }
 
-    /// Handles an editing key; returns `false` for other keys.
-    pub fn key(&mut self, key: Key) -> bool {
-        match key {
-            Key::Char(c) => self.insert(c.encode_utf8(&mut [0; 4])),
-            Key::Left | Key::Ctrl('b') => self.at = self.before(),
-            Key::Right | Key::Ctrl('f') => self.at = self.after(),
-            Key::Home | Key::Ctrl('a') => self.at = 0,
-            Key::End | Key::Ctrl('e') => self.at = self.text.len(),
-            Key::Backspace => self.cut(self.before(), self.at),
-            Key::Delete | Key::Ctrl('d') => self.cut(self.at, self.after()),
-            Key::Ctrl('w') => self.cut(self.word_before(), self.at),
-            Key::Ctrl('u') => self.cut(0, self.at),
-            Key::Ctrl('k') => self.cut(self.at, self.text.len()),
-            _ => return false,
+    /// Inserts a character at the cursor.
+    pub fn type_char(&mut self, c: char) {
+        self.insert(c.encode_utf8(&mut [0; 4]));
+    }
+
+    /// Moves the cursor or deletes text.
+    pub fn edit(&mut self, action: EditAction) {
+        match action {
+            EditAction::Left => self.at = self.before(),
+            EditAction::Right => self.at = self.after(),
+            EditAction::Start => self.at = 0,
+            EditAction::End => self.at = self.text.len(),
+            EditAction::DeleteLeft => self.cut(self.before(), self.at),
+            EditAction::DeleteRight => self.cut(self.at, self.after()),
+            EditAction::DeleteWord => self.cut(self.word_before(), self.at),
+            EditAction::DeleteToStart => self.cut(0, self.at),
+            EditAction::DeleteToEnd => self.cut(self.at, self.text.len()),
         }
-        true
     }
 
     fn cut(&mut self, from: usize, to: usize) {
@@ -119,33 +121,37 @@ mod tests {
 
     #[test]
     fn keys_do_what_hands_expect() {
-        let table: &[(&str, &[Key], &str, usize)] = &[
-            ("abc", &[Key::Left, Key::Backspace], "ac", 1),
-            ("abc", &[Key::Home, Key::Delete], "bc", 0),
-            ("a/b/cd", &[Key::Ctrl('w')], "a/b/", 4),
-            ("a/b/", &[Key::Ctrl('w')], "a/", 2),
-            ("abc", &[Key::Left, Key::Ctrl('k')], "ab", 2),
-            ("abc", &[Key::Left, Key::Ctrl('u')], "c", 0),
-            ("e\u{301}x", &[Key::Left, Key::Backspace], "x", 0),
-            ("中", &[Key::Left, Key::Right, Key::Char('!')], "中!", 4),
-            ("", &[Key::Left, Key::Backspace, Key::Right, Key::Delete], "", 0),
+        use EditAction::{DeleteLeft, DeleteRight, DeleteToEnd, DeleteToStart, DeleteWord, Left, Right, Start};
+        let table: &[(&str, &[EditAction], &str, usize)] = &[
+            ("abc", &[Left, DeleteLeft], "ac", 1),
+            ("abc", &[Start, DeleteRight], "bc", 0),
+            ("a/b/cd", &[DeleteWord], "a/b/", 4),
+            ("a/b/", &[DeleteWord], "a/", 2),
+            ("abc", &[Left, DeleteToEnd], "ab", 2),
+            ("abc", &[Left, DeleteToStart], "c", 0),
+            ("e\u{301}x", &[Left, DeleteLeft], "x", 0),
+            ("中", &[Left, Right], "中", 3),
+            ("", &[Left, DeleteLeft, Right, DeleteRight], "", 0),
         ];
-        for (before, keys, after, at) in table {
-            let mut edit = TextInput::new(before);
-            for key in *keys {
-                assert!(edit.key(*key));
+        for (before, actions, after, at) in table {
+            let mut input = TextInput::new(before);
+            for action in *actions {
+                input.edit(*action);
             }
-            assert_eq!((edit.text(), edit.at), (*after, *at), "{before} {keys:?}");
+            assert_eq!((input.text(), input.at), (*after, *at), "{before} {actions:?}");
         }
+        let mut input = TextInput::new("中");
+        input.type_char('!');
+        assert_eq!((input.text(), input.at), ("中!", 4));
     }
 
     #[test]
     fn the_cursor_is_always_in_the_window() {
         let mut edit = TextInput::new("0123456789中文");
         assert_eq!(edit.window(8), ("789中文".into(), 7));
-        edit.key(Key::Home);
+        edit.edit(EditAction::Start);
         assert_eq!(edit.window(4), ("0123".into(), 0));
-        assert_eq!(TextInput::new(&"x".repeat(1 << 20)).text().len(), LONGEST);
+        assert_eq!(TextInput::new(&"x".repeat(1 << 20)).text().len(), MAX_BYTES);
         assert_eq!(TextInput::new("a\x1b\u{9b}\nb").text(), "ab");
     }
 }
