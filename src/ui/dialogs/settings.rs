@@ -199,7 +199,9 @@ impl Dialog for SettingsDialog {
         let next = Action::Dialog(DialogAction::NextValue);
         let buttons: &[(Action, &str)] = match (&self.edit, nth(self.rows.at).map(|setting| setting.kind)) {
             (Some(_), _) => &[(CONFIRM, "save"), (CLOSE, "back")],
-            (None, Some(Number(_) | Text(_) | Path(_) | List(_))) => &[(CONFIRM, "change"), (RESET, "default"), (CLOSE, "close")],
+            (None, Some(Number(_) | Text(_) | Path(_) | List(_))) => {
+                &[(CONFIRM, "change"), (RESET, "default"), (CLOSE, "close")]
+            }
             (None, _) => &[(next, "change"), (RESET, "default"), (CLOSE, "close")],
         };
         let room = panel.open("settings", count + FOOT, buttons);
