@@ -84,10 +84,17 @@
 //! ## Limits
 //!
 //! All limits that protect against untrusted input and remote peers are constants in [`limits`].
+//!
+//! ## Below all layers
+//!
+//! [`limits`], [`format`] (numbers and dates as text) and [`clock`] (the time of day; not for `wire` and `swarm`)
+//! import nothing of this crate.
 
 #[cfg(feature = "cli")]
 pub mod cli;
+pub mod clock;
 pub mod config;
+pub mod format;
 pub mod limits;
 
 pub mod wire {
@@ -118,6 +125,7 @@ pub mod swarm {
     pub mod bitfield;
     pub mod canonical_priority;
     pub mod choker;
+    pub(crate) mod crc32c;
     pub mod data_map;
     pub mod dht;
     pub mod event;

@@ -11,7 +11,6 @@ use std::time::Instant;
 
 use color_eyre::eyre::{WrapErr, bail, eyre};
 use crossbeam_channel::{Receiver, bounded, select};
-use humansize::{BINARY, format_size};
 use serde_json::json;
 use wait4::Wait4 as _;
 
@@ -22,6 +21,7 @@ use super::output;
 use super::sample_data::{self, Scratch};
 use crate::config::Encryption;
 use crate::engine::tracker::{Tracker, TrackerConfig};
+use crate::format;
 use crate::limits::MIB;
 
 /// Runs the benchmark and prints one row per part.
@@ -75,7 +75,7 @@ impl Bench<'_> {
             sample_data::write(&file, size, 1, |_| self.stop.try_recv().is_err())
         };
         let whole = made().wrap_err_with(|| {
-            let need = format_size(size.saturating_mul(2), BINARY);
+            let need = format::binary_size(size.saturating_mul(2));
             format!("the data cannot be made up in {}: {need} are needed there", self.home.display())
         })?;
         if !whole {
@@ -209,7 +209,7 @@ fn interrupt(pid: u32) {
 fn as_table(size: u64, rows: &[Row]) -> String {
     let head = format!(
         "{} of made-up data over loopback\n{:<10}{:>10}{:>12}{:>12}\n",
-        format_size(size, BINARY),
+        format::binary_size(size),
         "",
         "MiB/s",
         "CPU-s/GiB",

@@ -3,19 +3,20 @@
 use std::io::{self, IsTerminal, stderr};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, bounded, select, tick};
-use humansize::{BINARY, DECIMAL, format_size};
 use serde_json::json;
 
 use super::args::{Common, CreateArgs};
 use super::engine_run::on_signal;
 use super::exit_status::{FAILED, STOPPED};
 use super::output;
+use crate::clock::unix_seconds;
 use crate::disk::create::hashing::Progress;
 use crate::disk::create::scan::{FileScan, ScanOptions, real, scan_files};
 use crate::disk::create::{BuiltTorrent, CreateError, CreateOptions, make, piece_length, torrent_writer, unreadable};
+use crate::format;
 use crate::wire::magnet::Magnet;
 use crate::wire::sanitize::{counted, sanitize};
 
@@ -68,9 +69,9 @@ fn terms(args: &CreateArgs) -> CreateOptions {
     }
 }
 
-/// Returns the current time in seconds since 1970.
+/// Returns the current time in seconds since 1970, for the creation date.
 pub(super) fn now() -> Option<i64> {
-    SystemTime::now().duration_since(UNIX_EPOCH).ok().and_then(|since| i64::try_from(since.as_secs()).ok())
+    unix_seconds().and_then(|now| i64::try_from(now).ok())
 }
 
 /// Returns the default output path: the current directory, or beside the data if the current directory is part of the
@@ -140,12 +141,8 @@ fn line(done: u64, total: u64, took: Duration) -> String {
     }
     let rate = done as f64 / took.as_secs_f64().max(0.001);
     let left = total.saturating_sub(done) as f64 / rate.max(1.0);
-    let share = u128::from(done) * 100 / u128::from(total);
-    format!(
-        "{share:>3}% of {} hashed, {}/s, {left:.0} s left",
-        format_size(total, DECIMAL),
-        format_size(rate as u64, DECIMAL)
-    )
+    let share = format::percent(done, total);
+    format!("{share:>3}% of {} hashed, {}, {left:.0} s left", format::size(total), format::rate(rate as u64))
 }
 
 /// Prints the result, as text or as JSON.
@@ -177,8 +174,8 @@ fn tell(args: &CreateArgs, found: &FileScan, made: &BuiltTorrent, target: &Path,
     output::print(&format!(
         "wrote      {}\ncontent    {files}, {}, {pieces} of {}, hashed in {seconds:.1} s\n{remarks}info-hash  {}\nmagnet     {magnet}\n",
         sanitize(&target.display().to_string(), TEXT),
-        format_size(found.total, DECIMAL),
-        format_size(piece, BINARY),
+        format::size(found.total),
+        format::binary_size(piece.into()),
         made.meta.info_hash,
     ))
 }

@@ -12,12 +12,12 @@ use std::time::{Duration, Instant};
 
 use color_eyre::eyre::bail;
 use crossbeam_channel::{Receiver, select, tick};
-use humansize::{DECIMAL, format_size};
 use serde_json::json;
 
 use super::output;
 use crate::api::{Event, Snapshot, State, TorrentId, TorrentView};
 use crate::engine::handle::Engine;
+use crate::format;
 use crate::wire::sanitize::{counted, escape_json_for_terminal};
 
 /// When a headless run ends; the default never ends by itself.
@@ -394,12 +394,12 @@ fn bar(v: &TorrentView) -> String {
     let full = (percent(v) / 100.0 * WIDTH as f64) as usize;
     let name: String = v.name.chars().take(24).collect();
     format!(
-        "{name} [{}{}] {:5.1}%  down {}/s  up {}/s  {}  {}",
+        "{name} [{}{}] {:5.1}%  down {}  up {}  {}  {}",
         "#".repeat(full.min(WIDTH)),
         ".".repeat(WIDTH - full.min(WIDTH)),
         percent(v),
-        format_size(v.down, DECIMAL),
-        format_size(v.up, DECIMAL),
+        format::rate(v.down),
+        format::rate(v.up),
         counted(v.peers, "peer"),
         v.state.word(),
     )

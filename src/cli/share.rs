@@ -8,7 +8,6 @@ use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use color_eyre::eyre::{WrapErr, eyre};
-use humansize::{DECIMAL, format_size};
 
 use super::args::{Common, ShareArgs};
 use super::create::{now, tell_left_out, watched};
@@ -24,6 +23,7 @@ use crate::disk::create::{BuiltTorrent, CreateError, CreateOptions, cache, make,
 use crate::engine::handle::{Engine, EngineConfig};
 use crate::engine::interfaces::local_addresses;
 use crate::engine::tracker::{PORT, Tracker, TrackerConfig};
+use crate::format;
 use crate::ui::app::setup::UiOptions;
 use crate::ui::dialogs::share;
 use crate::ui::theme::style::{ColorDepth, ThemeName};
@@ -167,7 +167,7 @@ impl Share {
             urls => urls.join(" "),
         };
         let name = sanitize(&self.found.name.to_string_lossy(), TEXT);
-        let size = format_size(self.found.total, DECIMAL);
+        let size = format::size(self.found.total);
         let mut text = format!(
             "sharing    {name}: {files}, {size}, {hashed}\ntracker    {tracker}\ntorrent    {path}\nmagnet     {magnet}\n\n",
         );

@@ -3,12 +3,12 @@
 use std::fmt::Write;
 use std::process::ExitCode;
 
-use humansize::{BINARY, DECIMAL, format_size};
 use serde_json::{Value, json};
 
 use super::args::{Common, ShowArgs};
 use super::output;
 use super::torrent_arg::{TorrentArg, read};
+use crate::format;
 use crate::wire::magnet::Magnet;
 use crate::wire::metainfo::Metainfo;
 use crate::wire::sanitize::{counted, sanitize};
@@ -66,8 +66,8 @@ fn torrent(it: &Metainfo) -> String {
         1 => "a folder of one file".to_owned(),
         n => format!("a folder of {n} files"),
     };
-    lines.add("size", &format!("{} ({}), {count}", format_size(bytes, DECIMAL), counted(bytes, "byte")));
-    let piece = format_size(it.piece_length, BINARY);
+    lines.add("size", &format!("{} ({}), {count}", format::size(bytes), counted(bytes, "byte")));
+    let piece = format::binary_size(it.piece_length.into());
     lines.add("pieces", &format!("{} of {piece}", it.hashes.len()));
     if it.private {
         lines.add("private", "yes: peers come from its own trackers only");
@@ -75,7 +75,8 @@ fn torrent(it: &Metainfo) -> String {
     lines.text("comment", it.comment.as_deref());
     lines.text("made by", it.created_by.as_deref());
     if let Some(created) = it.created {
-        lines.add("made on", &date(created).unwrap_or_else(|| format!("{created}, which is no date")));
+        lines
+            .add("made on", &format::date_to_second(created).unwrap_or_else(|| format!("{created}, which is no date")));
     }
     lines.text("source", it.source.as_deref());
     for (n, tier) in it.trackers.iter().enumerate() {
@@ -87,7 +88,7 @@ fn torrent(it: &Metainfo) -> String {
     lines.list("remarks", it.warnings.iter().map(String::as_str));
     lines.add("files", "");
     for file in files {
-        let _ = writeln!(lines.0, "{:>12} {}", format_size(file.length, DECIMAL), sanitize(&file.name, TEXT * 4));
+        let _ = writeln!(lines.0, "{:>12} {}", format::size(file.length), sanitize(&file.name, TEXT * 4));
     }
     lines.0
 }
@@ -154,47 +155,4 @@ fn magnet_json(it: &Magnet) -> Value {
         "refused": it.refused,
         "magnet": it.to_string(),
     })
-}
-
-/// Formats Unix seconds as a UTC date. `None` up to 0, which stands for "no date", and beyond the year 9999.
-fn date(seconds: i64) -> Option<String> {
-    if seconds <= 0 {
-        return None;
-    }
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Days since 1 March of year 0, so that a leap day is the last day of its year; 400 years have 146,097 days.
-    let days = days.checked_add(719_468).filter(|d| *d < 3_652_365)?;
-    let (era, day) = (days / 146_097, days % 146_097);
-    let year = (day - day / 1_460 + day / 36_524 - day / 146_096) / 365;
-    let day = day - (365 * year + year / 4 - year / 100);
-    let month = (5 * day + 2) / 153;
-    let day = day - (153 * month + 2) / 5 + 1;
-    let month = if month < 10 { month + 3 } else { month - 9 };
-    let year = era * 400 + year + i64::from(month <= 2);
-    Some(format!("{year:04}-{month:02}-{day:02} {:02}:{:02}:{:02} UTC", second / 3600, second / 60 % 60, second % 60))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        for (seconds, want) in [
-            (0, None),
-            (1, Some("1970-01-01 00:00:01 UTC")),
-            (951_782_399, Some("2000-02-28 23:59:59 UTC")),
-            (951_782_400, Some("2000-02-29 00:00:00 UTC")),
-            (1_709_251_199, Some("2024-02-29 23:59:59 UTC")),
-            (-1, None),
-            (1_700_000_000_000, None),
-            (253_402_300_799, Some("9999-12-31 23:59:59 UTC")),
-            (253_402_300_800, None),
-            (-62_135_596_800, None),
-            (i64::MAX, None),
-            (i64::MIN, None),
-        ] {
-            assert_eq!(date(seconds).as_deref(), want, "{seconds}");
-        }
-    }
 }

@@ -8,7 +8,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
 use color_eyre::eyre::bail;
-use humansize::{DECIMAL, format_size};
 use serde_json::{Value, json};
 
 use super::args::{Common, VerifyArgs};
@@ -21,6 +20,7 @@ use crate::disk::check::hash_check;
 use crate::disk::file_look::{FileLook, look};
 use crate::disk::layout::Layout;
 use crate::disk::part::{self, PartFile};
+use crate::format;
 use crate::swarm::job::DiskFault;
 use crate::wire::message::PieceIndex;
 use crate::wire::metainfo::Metainfo;
@@ -151,7 +151,7 @@ fn words(meta: &Metainfo, good: &AtomicBitfield, files: &[File], whole: bool, be
     let seconds = began.elapsed().as_secs_f64();
     let mut text = String::new();
     if whole {
-        let size = format_size(files.iter().map(|file| file.length).sum::<u64>(), DECIMAL);
+        let size = format::size(files.iter().map(|file| file.length).sum());
         let pieces = counted(good.pieces(), "piece");
         let _ = writeln!(text, "whole: {name}, {size}, {pieces}, checked in {seconds:.1} s");
         return text;

@@ -5,6 +5,7 @@
 use std::io;
 use std::path::Path;
 
+use crate::format::size_rounded;
 use crate::swarm::job::{DiskFault, FaultKind};
 
 /// The disk operation that failed; gives the verb of the error message.
@@ -49,8 +50,8 @@ pub fn from_io(doing: DiskOp, path: &Path, error: &io::Error, needs: u64) -> Dis
     }
     if is_full(error) {
         let quota = if error.kind() == io::ErrorKind::QuotaExceeded { " (your quota is used up)" } else { "" };
-        let free = free_space(path).map_or(String::new(), |free| format!(", {} free", size(free)));
-        let text = format!("disk full: {shown} needs {}{free}{quota}", size(needs));
+        let free = free_space(path).map_or(String::new(), |free| format!(", {} free", size_rounded(free)));
+        let text = format!("disk full: {shown} needs {}{free}{quota}", size_rounded(needs));
         return DiskFault { kind: FaultKind::Full, text };
     }
     let (kind, reason, advice) = match error.kind() {
@@ -206,8 +207,8 @@ pub fn for_file(fault: DiskFault, path: &Path, length: u64) -> DiskFault {
         Some(all) if fault.kind == FaultKind::Full && all < length => other(format!(
             "disk full: {} is {} long, and its whole disk has only {}; choose another folder",
             path.display(),
-            size(length),
-            size(all)
+            size_rounded(length),
+            size_rounded(all)
         )),
         _ => fault,
     }
@@ -218,12 +219,6 @@ pub fn for_file(fault: DiskFault, path: &Path, length: u64) -> DiskFault {
 #[must_use]
 pub fn free_space(_: &Path) -> Option<u64> {
     None
-}
-
-/// Formats a byte count for the user, in decimal units with one decimal place.
-#[must_use]
-pub fn size(bytes: u64) -> String {
-    humansize::format_size(bytes, humansize::DECIMAL.decimal_places(1))
 }
 
 #[cfg(test)]

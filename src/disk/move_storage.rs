@@ -29,6 +29,7 @@ use crate::disk::part;
 use crate::disk::resume_store::ResumeStore;
 use crate::disk::storage::StorageSpec;
 use crate::disk::sys;
+use crate::format;
 use crate::limits::MIB;
 use crate::swarm::job::{DiskFault, FaultKind};
 use crate::wire::sanitize::counted;
@@ -321,8 +322,8 @@ impl Work<'_> {
     fn is_there_room(&self) -> Result<(), DiskFault> {
         match error::free_space(self.to) {
             Some(free) if self.done.is_empty() && free < self.needs => {
-                let (to, needs) = (self.to.display(), error::size(self.needs));
-                let text = format!("disk full: {to} needs {needs}, {} free", error::size(free));
+                let (to, needs) = (self.to.display(), format::size_rounded(self.needs));
+                let text = format!("disk full: {to} needs {needs}, {} free", format::size_rounded(free));
                 Err(DiskFault { kind: FaultKind::Full, text })
             }
             _ => Ok(()),

@@ -7,16 +7,17 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
 use sha1::{Digest, Sha1};
 
+use crate::clock::unix_seconds;
 use crate::disk::atomic_file::{self, make_private, private, remove};
 use crate::disk::error::{self, DiskOp};
 use crate::disk::file_stamp::nanos;
 use crate::disk::layout::Layout;
 use crate::disk::lock::claims::{self, Claim};
 use crate::disk::resume_format::{JournalEntry, JournalHeader, ResumeData, ResumeDataError};
+use crate::format;
 use crate::swarm::job::{DiskFault, Totals};
 use crate::wire::message::InfoHash;
 
@@ -214,7 +215,8 @@ impl ResumeStore {
     /// Renames a damaged file so that the user can inspect it. Returns the message for the user.
     fn set_aside(&self, path: &Path, why: &str) -> String {
         let ending = path.extension().unwrap_or_default().to_string_lossy().into_owned();
-        let date = date(SystemTime::now());
+        let now = unix_seconds().and_then(|now| i64::try_from(now).ok());
+        let date = now.and_then(format::date_in_file_name).unwrap_or_else(|| "undated".to_owned());
         let free = |n: u32| {
             let ending = if n == 0 { format!("{ending}.bad-{date}") } else { format!("{ending}.bad-{date}-{n}") };
             Some(self.path(&ending)).filter(|p| fs::symlink_metadata(p).is_err())
@@ -425,38 +427,9 @@ pub fn boot_id() -> String {
         .map_or(String::new(), |id| id.trim().chars().take(64).collect())
 }
 
-/// Formats a time as `20260131-235959`, UTC.
-fn date(now: SystemTime) -> String {
-    let seconds = now.duration_since(UNIX_EPOCH).map_or(0, |d| d.as_secs());
-    let (mut days, time) = (seconds / 86_400, seconds % 86_400);
-    let mut year = 1970;
-    let leap = |y: u64| y.is_multiple_of(4) && (!y.is_multiple_of(100) || y.is_multiple_of(400));
-    while days >= 365 + u64::from(leap(year)) {
-        days -= 365 + u64::from(leap(year));
-        year += 1;
-    }
-    let months = [31, 28 + u64::from(leap(year)), 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-    let mut month = 0;
-    while days >= months[month] {
-        days -= months[month];
-        month += 1;
-    }
-    let (hour, minute, second) = (time / 3600, time / 60 % 60, time % 60);
-    format!("{year}{:02}{:02}-{hour:02}{minute:02}{second:02}", month + 1, days + 1)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::time::Duration;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        let at = |seconds| date(UNIX_EPOCH + Duration::from_secs(seconds));
-        assert_eq!(at(0), "19700101-000000");
-        assert_eq!(at(951_827_696), "20000229-123456");
-        assert_eq!(at(1_798_761_599), "20261231-235959");
-    }
 
     #[test]
     fn a_folder_has_one_record_by_whatever_name_it_is_called() {

@@ -13,6 +13,7 @@ use crate::disk::error;
 use crate::disk::files::Files;
 use crate::disk::lock::claims::Claim;
 use crate::disk::resume::{ResumeWriter, SaveMode};
+use crate::format;
 use crate::limits::BLOCK;
 use crate::swarm::job::{BlockHash, DiskDone, DiskFault, FaultKind, Probe};
 use crate::wire::message::PieceIndex;
@@ -142,7 +143,7 @@ impl TorrentDisk {
         let dir = self.files.dir();
         // Written only if that leaves the disk no fuller than the piece itself would.
         if let Some(free) = error::free_space(dir).filter(|free| *free < bytes) {
-            let needs = (error::size(bytes), error::size(free));
+            let needs = (format::size_rounded(bytes), format::size_rounded(free));
             let text = format!("disk full: {} needs {}, {} free", dir.display(), needs.0, needs.1);
             return Err(DiskFault { kind: FaultKind::Full, text });
         }

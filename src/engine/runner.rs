@@ -6,7 +6,7 @@ use std::io;
 use std::net::{Shutdown, TcpStream};
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::announce::job::AnnounceJob;
 use super::announce::web_seed::WebSeedHandle;
@@ -19,6 +19,7 @@ use super::reader::{Pieces, Reader};
 use super::torrent_event::TorrentEvent;
 use super::writer::{ReadBlock, SendQueue, SendQueueReceiver, Writer, outbox};
 use crate::api::TorrentId;
+use crate::clock::unix_seconds;
 use crate::disk::error::other;
 use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
@@ -66,11 +67,6 @@ pub(super) const fn changes_trackers(input: &Input) -> bool {
         input,
         Input::Command(TorrentCommand::AddTracker(_) | TorrentCommand::RemoveTracker(_)) | Input::MetadataProvided(_)
     )
-}
-
-/// Returns the seconds since the Unix epoch by the system clock.
-fn unix_now() -> Option<u64> {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).ok().map(|time| time.as_secs())
 }
 
 impl Runner {
@@ -334,7 +330,7 @@ impl TorrentThread {
                 Effect::Occupied(fault) => self.send_event(TorrentEvent::Occupied(self.it.id, fault)),
                 Effect::Notice(text) => self.send_event(TorrentEvent::Notice(self.it.id, text)),
                 Effect::Complete => {
-                    self.it.torrent.set_finished(unix_now());
+                    self.it.torrent.set_finished(unix_seconds());
                     // The view is sent first, so that the snapshot shows the completion when the event arrives.
                     self.view(Instant::now());
                     self.send_event(TorrentEvent::Complete(self.it.id));

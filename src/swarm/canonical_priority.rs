@@ -5,6 +5,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::swarm::crc32c::crc32c;
+
 /// Returns the canonical priority of a connection between two addresses; higher is better.
 #[must_use]
 pub fn priority(a: SocketAddr, b: SocketAddr) -> u32 {
@@ -25,12 +27,6 @@ fn masked<const N: usize>(a: [u8; N], b: [u8; N], whole: usize) -> [Vec<u8>; 2] 
     let alike = a.iter().zip(&b).take_while(|(a, b)| a == b).count();
     let whole = if alike < whole { whole } else { alike + 1 };
     [a, b].map(|ip| ip.iter().enumerate().map(|(n, byte)| if n < whole { *byte } else { byte & 0x55 }).collect())
-}
-
-/// Computes CRC-32C (Castagnoli) bit by bit; inputs have at most 32 bytes and are rare.
-fn crc32c(bytes: &[u8]) -> u32 {
-    let bit = |crc: u32| if crc & 1 == 1 { (crc >> 1) ^ 0x82f6_3b78 } else { crc >> 1 };
-    !bytes.iter().fold(!0, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), |crc, _| bit(crc)))
 }
 
 #[cfg(test)]

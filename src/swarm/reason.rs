@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
-use humansize::{DECIMAL, format_size};
-
+use crate::format;
 use crate::swarm::metadata::MetadataProgress;
 use crate::swarm::peer_list::Failures;
 use crate::swarm::quota::Reachability;
 use crate::swarm::view::{Reason, SourceRow, State};
+use crate::wire::sanitize::counted;
 
 /// The numbers from which a reason is derived.
 #[derive(Clone, Debug, Default)]
@@ -121,18 +121,9 @@ pub fn queued(before: usize, most: u32) -> Reason {
 #[must_use]
 pub fn moving(to: &Path, (done, all): (u64, u64)) -> Reason {
     let to = crate::wire::sanitize::sanitize(&to.display().to_string(), crate::limits::TRACKER_TEXT);
-    let percent = u128::from(done) * 100 / u128::from(all.max(1));
-    let moved = format!("{} of {}", format_size(done, DECIMAL), format_size(all, DECIMAL));
+    let percent = format::percent(done, all);
+    let moved = format!("{} of {}", format::size(done), format::size(all));
     Reason { sentence: format!("moving files to {to}: {percent}%"), numbers: vec![("moved".to_owned(), moved)] }
-}
-
-fn rate(bytes: u64) -> String {
-    format!("{}/s", format_size(bytes, DECIMAL))
-}
-
-/// Formats a count: `1 peer`, `2 peers`.
-fn count(n: u32, what: &str) -> String {
-    format!("{n} {what}{}", if n == 1 { "" } else { "s" })
 }
 
 /// Returns the verb ending after a count: 1 peer `chokes`, 2 peers `choke`.
@@ -150,8 +141,8 @@ fn limiter(rate_now: u64, limits: (Option<u64>, Option<u64>)) -> Option<String> 
     };
     let reached = rate_now.saturating_mul(10) >= limit.saturating_mul(8);
     reached.then(|| match own {
-        true => format!("limited by the torrent's rate limit: {}", rate(limit)),
-        false => format!("limited by its share of the global limit: {}", rate(limit)),
+        true => format!("limited by the torrent's rate limit: {}", format::rate(limit)),
+        false => format!("limited by its share of the global limit: {}", format::rate(limit)),
     })
 }
 
@@ -162,7 +153,7 @@ fn sentence(f: &DiagnosisInput) -> String {
         State::Moving => "moving files to another folder".into(),
         State::Checking => {
             let percent = u64::from(f.checked) * 100 / u64::from(f.pieces.max(1));
-            format!("checking data: {percent}%, {} of {} hashed", f.checked, count(f.pieces, "piece"))
+            format!("checking data: {percent}%, {} of {} hashed", f.checked, counted(f.pieces, "piece"))
         }
         State::Metadata => metadata(f),
         State::Error => f.fault.clone().unwrap_or_else(|| "stopped by an error".into()),
@@ -178,7 +169,7 @@ fn metadata(f: &DiagnosisInput) -> String {
         1 => "; 1 earlier copy was invalid".into(),
         n => format!("; {n} earlier copies were invalid"),
     };
-    let holders = count(search.holders, "peer");
+    let holders = counted(search.holders, "peer");
     match (search.holders, search.resting, search.pieces) {
         _ if f.peers == 0 && f.dialing > 0 => format!("fetching metadata: {}{wrong}", no_peers_text(f)),
         _ if f.peers == 0 => format!("fetching metadata, {}{wrong}", no_peers_text(f)),
@@ -187,7 +178,7 @@ fn metadata(f: &DiagnosisInput) -> String {
             format!("fetching metadata from {holders}: refused or no answer, will retry{wrong}")
         }
         (.., (here, all)) => {
-            format!("fetching metadata from {holders}: {here} of {} received{wrong}", count(all, "piece"))
+            format!("fetching metadata from {holders}: {here} of {} received{wrong}", counted(all, "piece"))
         }
     }
 }
@@ -200,7 +191,7 @@ fn seeding(f: &DiagnosisInput) -> String {
             format!("seeding {} of {all}: nothing is downloaded; `ttui download` fetches the rest", f.have)
         }
         (false, skipped) if skipped == f.files => return "all files are skipped: select files to download".into(),
-        (false, skipped) => format!("selected files complete, {skipped} of {} skipped", count(f.files, "file")),
+        (false, skipped) => format!("selected files complete, {skipped} of {} skipped", counted(f.files, "file")),
     };
     if f.peers == 0 {
         return format!("{here}; no peers connected{}{}", port_says(f), trackers_say(f));
@@ -209,17 +200,17 @@ fn seeding(f: &DiagnosisInput) -> String {
         return format!("{here}; {limit}");
     }
     if f.interested == 0 {
-        return format!("{here}; none of {} is interested", count(f.peers, "peer"));
+        return format!("{here}; none of {} is interested", counted(f.peers, "peer"));
     }
     if f.super_seed {
         return format!("super-seeding: {} offered one piece at a time", are(f.peers, "peer"));
     }
-    format!("{here}; uploading to {} of {}", f.taking, count(f.interested, "interested peer"))
+    format!("{here}; uploading to {} of {}", f.taking, counted(f.interested, "interested peer"))
 }
 
 /// Formats a count with its verb: `1 peer is`, `2 peers are`.
 fn are(n: u32, what: &str) -> String {
-    format!("{} {}", count(n, what), if n == 1 { "is" } else { "are" })
+    format!("{} {}", counted(n, what), if n == 1 { "is" } else { "are" })
 }
 
 /// Describes why no peer is connected: failed addresses, sources, trackers, bans.
@@ -261,8 +252,8 @@ fn no_peers_without_dht_text(f: &DiagnosisInput) -> String {
         (0, true) if f.known == 1 => "no peers: 1 known address, in back-off".to_owned(),
         (0, true) => format!("no peers: {} known addresses, all in back-off", f.known),
         (0, false) => format!("no peers: {failed}"),
-        (n, true) => format!("connecting to {n} of {}", count(f.known, "known peer")),
-        (n, false) => format!("connecting to {}; {failed}", count(n, "peer")),
+        (n, true) => format!("connecting to {n} of {}", counted(f.known, "known peer")),
+        (n, false) => format!("connecting to {}; {failed}", counted(n, "peer")),
     };
     let web = web_seeds_say(f).map_or_else(String::new, |web| format!("; {web}"));
     format!("{tried}{web}{}{}", port_says(f), trackers_say(f))
@@ -308,16 +299,16 @@ fn downloading(f: &DiagnosisInput) -> String {
         return no_peers_text(f);
     }
     if f.interesting == 0 || f.missing == f.lacking {
-        let (lack, them) = (count(f.lacking, "piece"), if f.lacking == 1 { "it" } else { "them" });
+        let (lack, them) = (counted(f.lacking, "piece"), if f.lacking == 1 { "it" } else { "them" });
         let web = web_seeds_say(f).map_or_else(String::new, |web| format!("; {web}"));
-        let seeds = count(f.seeds, "seed");
+        let seeds = counted(f.seeds, "seed");
         return format!("{lack} unavailable: {} {them} ({seeds}){web}", none_has(f.peers));
     }
     if let Some(limit) = limiter(f.down, f.down_limits) {
         return limit;
     }
     if f.waiting_for_disk || (f.disk_busy >= BUSY && f.unwritten > 0) {
-        return format!("disk {}% busy: {} waiting to be written", f.disk_busy, format_size(f.unwritten, DECIMAL));
+        return format!("disk {}% busy: {} waiting to be written", f.disk_busy, format::size(f.unwritten));
     }
     let free = f.interesting - f.choking.min(f.interesting);
     if free == 0 {
@@ -328,25 +319,25 @@ fn downloading(f: &DiagnosisInput) -> String {
         return format!("choked by {peers}; {}", no_bottleneck_text(f));
     }
     if f.snubbed >= free {
-        let (unchoked, not) = (count(free, "unchoked peer"), if free == 1 { "does not" } else { "do not" });
+        let (unchoked, not) = (counted(free, "unchoked peer"), if free == 1 { "does not" } else { "do not" });
         return format!("{unchoked} {not} send (snubbed); {} choke{} us", f.choking, s(f.choking));
     }
     if f.all_asked && f.outstanding > 0 {
-        let last = count(f.active, "piece");
-        return format!("last {last}: {} requested from {}", blocks(f.outstanding), count(f.asked, "peer"));
+        let last = counted(f.active, "piece");
+        return format!("last {last}: {} requested from {}", blocks(f.outstanding), counted(f.asked, "peer"));
     }
     if f.choking * 2 > f.interesting {
-        let peers = count(f.interesting, "peer");
+        let peers = counted(f.interesting, "peer");
         return format!("choked by {} of {peers}; {}", f.choking, no_bottleneck_text(f));
     }
     if f.giving == 0 {
-        return format!("{} unchoked us, no blocks yet; {}", count(free, "peer"), no_bottleneck_text(f));
+        return format!("{} unchoked us, no blocks yet; {}", counted(free, "peer"), no_bottleneck_text(f));
     }
     let mut text = match (f.giving == f.peers, f.giving) {
         (true, 1) => "the only peer is sending".to_owned(),
         (true, 2) => "both peers sending".to_owned(),
         (true, n) => format!("all {n} peers sending"),
-        (false, n) => format!("{n} of {} sending", count(f.peers, "peer")),
+        (false, n) => format!("{n} of {} sending", counted(f.peers, "peer")),
     };
     if f.choking > 0 {
         text += &format!(", {} choking us", f.choking);
@@ -355,7 +346,7 @@ fn downloading(f: &DiagnosisInput) -> String {
         text += &format!(", {} snubbed", f.snubbed);
     }
     if f.missing > 0 {
-        text += &format!("; {} unavailable", count(f.missing, "piece"));
+        text += &format!("; {} unavailable", counted(f.missing, "piece"));
     }
     if f.choking + f.snubbed + f.missing == 0 {
         text += " at full speed";
@@ -374,7 +365,7 @@ fn none_has(peers: u32) -> String {
 
 fn blocks(bytes: u64) -> String {
     let n = u32::try_from(bytes.div_ceil(u64::from(crate::limits::BLOCK))).unwrap_or(u32::MAX);
-    count(n, "block")
+    counted(n, "block")
 }
 
 /// Describes what is not the bottleneck on our side: `disk 2% busy, no rate limit`.
@@ -418,21 +409,23 @@ fn numbers(f: &DiagnosisInput) -> Vec<(String, String)> {
         line("have pieces we need", format!("{}{choking}{snubbed}", f.interesting));
         line("sending to us", format!("{}, {} with requests", f.giving, f.asked));
         line("pieces missing", format!("{}{}", f.lacking, part(f.missing, "unavailable")));
-        line("requested", format!("{} in {}", blocks(f.outstanding), count(f.active, "piece")));
+        line("requested", format!("{} in {}", blocks(f.outstanding), counted(f.active, "piece")));
     }
     line("interested in us", format!("{}{}", f.interested, part(f.taking, "receiving")));
     let limits = |(own, share): (Option<u64>, Option<u64>)| match (own, share) {
         (None, None) => "no limit".to_owned(),
-        (Some(own), None) => format!("limit {}", rate(own)),
-        (None, Some(share)) => format!("share of the global limit {}", rate(share)),
-        (Some(own), Some(share)) => format!("limit {}, share of the global limit {}", rate(own), rate(share)),
+        (Some(own), None) => format!("limit {}", format::rate(own)),
+        (None, Some(share)) => format!("share of the global limit {}", format::rate(share)),
+        (Some(own), Some(share)) => {
+            format!("limit {}, share of the global limit {}", format::rate(own), format::rate(share))
+        }
     };
-    line("down", format!("{}, {}", rate(f.down), limits(f.down_limits)));
-    line("up", format!("{}, {}", rate(f.up), limits(f.up_limits)));
+    line("down", format!("{}, {}", format::rate(f.down), limits(f.down_limits)));
+    line("up", format!("{}, {}", format::rate(f.up), limits(f.up_limits)));
     let waiting = if f.waiting_for_disk { ", requests on hold" } else { "" };
     let unwritten = match f.unwritten {
         0 => String::new(),
-        bytes => format!(", {} not yet written", format_size(bytes, DECIMAL)),
+        bytes => format!(", {} not yet written", format::size(bytes)),
     };
     line("disk", format!("{}% busy{unwritten}{waiting}", f.disk_busy));
     if f.skipped > 0 {

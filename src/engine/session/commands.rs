@@ -1,18 +1,14 @@
 //! Commands that concern one torrent: applied at once and saved for the next session.
 
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use super::super::runner::changes_trackers;
 use super::Session;
 use super::entry::{DesiredState, Lifecycle};
 use crate::api::{TorrentCommand, TorrentId};
+use crate::clock::unix_seconds;
 use crate::limits;
 use crate::swarm::event::Input;
-
-/// Returns the seconds since the Unix epoch by the system clock.
-pub(super) fn unix_now() -> u64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs())
-}
 
 impl Session {
     /// Sets the desired state of a torrent and clears its error. Ignored once the torrent is being removed.
@@ -110,7 +106,7 @@ impl Session {
     /// Marks a torrent as complete: all wanted pieces are on disk.
     pub(super) fn complete(&mut self, id: TorrentId) {
         let Some(entry) = self.table.get_mut(&id) else { return };
-        let finished = *entry.saved.finished.get_or_insert_with(unix_now);
+        let finished = *entry.saved.finished.get_or_insert_with(|| unix_seconds().unwrap_or_default());
         entry.saved.whole = true;
         entry.view.finished = Some(finished);
         if let Some(plan) = &mut entry.spec {

@@ -4,11 +4,12 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use super::super::add::display_path;
 use super::{Session, TaskResult, WrittenTorrent};
 use crate::api::{AddTorrent, CreatePreview, CreateRequest, Created, Event};
+use crate::clock::unix_seconds;
 use crate::disk::create::hashing::Progress;
 use crate::disk::create::scan::{FileScan, ScanOptions, scan_files};
 use crate::disk::create::{CreateError, CreateOptions, cache, make, piece_length, size, torrent_writer};
@@ -131,8 +132,7 @@ fn look(new: &CreateRequest, progress: &Progress) -> Result<(FileScan, CreateOpt
         let judged = urls::tracker(url.as_bytes());
         trackers.push(vec![judged.map_err(|why| CreateError::System(format!("{url} is no tracker: {why}")))?]);
     }
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).ok();
-    let date = now.and_then(|since| i64::try_from(since.as_secs()).ok());
+    let date = unix_seconds().and_then(|now| i64::try_from(now).ok());
     let found = scan_files(Path::new(&new.what), &ScanOptions::default(), &|| progress.is_stopped())?;
     Ok((found, CreateOptions { trackers, private: new.private, date, ..CreateOptions::default() }))
 }

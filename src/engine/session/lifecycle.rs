@@ -10,10 +10,10 @@ use super::super::inbox::inbox;
 use super::super::magnet::resolve_source;
 use super::super::runner::Runner;
 use super::super::saved_torrent::SavedTorrent;
-use super::commands::unix_now;
 use super::entry::{DesiredState, Lifecycle, TorrentEntry, TorrentError};
 use super::{Opened, Session, TaskResult};
 use crate::api::{AddTorrent, Event, TorrentId};
+use crate::clock::unix_seconds;
 use crate::disk::error::{other, transient};
 use crate::disk::ownership::registry::OwnershipRegistry;
 use crate::disk::resume_store::ResumeStore;
@@ -150,7 +150,7 @@ impl Session {
             dir: plan.dir.clone(),
             paused: add.paused,
             sequential: add.sequential,
-            added: unix_now(),
+            added: unix_seconds().unwrap_or_default(),
             size: plan.config.size(),
             magnet: plan.magnet.as_ref().map(|magnet| magnet.to_string()),
             choose: add.choose && plan.magnet.is_some(),

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::swarm::crc32c::crc32c;
 use crate::wire::address::is_local;
 use crate::wire::krpc::NodeId;
 
@@ -23,12 +24,6 @@ fn prefix(ip: IpAddr, chance: u8) -> [u8; 3] {
     bytes[0] |= (chance & 7) << 5;
     let [a, b, c, _] = crc32c(&bytes[..used]).to_be_bytes();
     [a, b, c & 0xf8]
-}
-
-/// Computes CRC-32C (Castagnoli) bit by bit; fast enough for its rare, short inputs.
-fn crc32c(bytes: &[u8]) -> u32 {
-    let step = |crc: u32, _| if crc & 1 == 1 { crc >> 1 ^ 0x82f6_3b78 } else { crc >> 1 };
-    !bytes.iter().fold(u32::MAX, |crc, byte| (0..8).fold(crc ^ u32::from(*byte), step))
 }
 
 /// Returns whether a node id is valid for an IP address (BEP 42); always true for local addresses.

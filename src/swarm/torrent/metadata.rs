@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::peers::ALLOWED_FAST;
 use super::{DisconnectReason, Effect, PeerKey, Phase, Torrent, TorrentConfig};
+use crate::format;
 use crate::limits::{self, BLOCK};
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::metadata::{MetadataDownload, MetadataOutcome};
@@ -84,11 +85,7 @@ impl Torrent {
             MetadataOutcome::Complete(info) => {
                 self.search = None;
                 self.config.info = Some(info.clone());
-                self.notify(
-                    now,
-                    format!("metadata received: {}", humansize::format_size(info.len(), humansize::DECIMAL)),
-                    out,
-                );
+                self.notify(now, format!("metadata received: {}", format::size(info.len() as u64)), out);
                 self.emit_metadata(now, info, out);
             }
             MetadataOutcome::BadHash(key) => {

@@ -9,6 +9,9 @@ use std::time::Duration;
 use humansize::{DECIMAL, FormatSizeOptions, format_size};
 use unicode_width::UnicodeWidthChar;
 
+use crate::format;
+pub use crate::format::{date_to_minute as clock_date, size as size_long};
+
 /// Maximum number of combining marks (accents and the like) on one character.
 const MARKS: usize = 4;
 
@@ -201,16 +204,10 @@ pub fn size(bytes: u64) -> String {
     if text.len() > 5 || bytes < 1000 { short(0) } else { text }
 }
 
-/// Formats a byte count for a sentence: `3.91 GB`.
-#[must_use]
-pub fn size_long(bytes: u64) -> String {
-    format_size(bytes, DECIMAL)
-}
-
 /// Formats a piece length, which is a power of two: `256 KiB`.
 #[must_use]
 pub fn piece_length(bytes: u32) -> String {
-    format_size(bytes, humansize::BINARY)
+    format::binary_size(bytes.into())
 }
 
 /// Formats bytes per second in at most five characters: `10.9M`, `612K`, `-` for zero. Decimal units.
@@ -272,34 +269,6 @@ pub fn eta(left: Option<Duration>) -> String {
     time(Duration::from_secs(left.as_secs().next_multiple_of(step)))
 }
 
-/// Formats Unix seconds as a UTC date to the minute: `2026-11-23 09:07 UTC`; `None` if out of range.
-#[must_use]
-pub fn clock_date(seconds: i64) -> Option<String> {
-    let (days, second) = (seconds.div_euclid(86_400), seconds.rem_euclid(86_400));
-    // Up to 0 means "no date": no torrent is older than 1970.
-    if seconds <= 0 || days >= 2_932_897 {
-        return None;
-    }
-    // Counts years that start on 1 January, in groups of equal length.
-    let mut day = days + 719_162;
-    let mut year = 1;
-    for (length, years, most) in [(146_097, 400, i64::MAX), (36_524, 100, 3), (1461, 4, 24), (365, 1, 3)] {
-        let groups = (day / length).min(most);
-        day -= groups * length;
-        year += groups * years;
-    }
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
-    let mut month = 1;
-    for length in [31, if leap { 29 } else { 28 }, 31, 30, 31, 30, 31, 31, 30, 31, 30] {
-        if day < length {
-            break;
-        }
-        day -= length;
-        month += 1;
-    }
-    Some(format!("{year:04}-{month:02}-{:02} {:02}:{:02} UTC", day + 1, second / 3600, second / 60 % 60))
-}
-
 /// Formats an elapsed time: `0:12:03`.
 #[must_use]
 pub fn clock(time: Duration) -> String {
@@ -313,8 +282,7 @@ pub fn percent(part: u64, whole: u64) -> String {
     if whole == 0 || part >= whole {
         return "100%".into();
     }
-    let percent = (u128::from(part) * 100 / u128::from(whole)) as u64;
-    format!("{}%", if part > 0 { percent.max(1) } else { 0 })
+    format!("{}%", if part > 0 { format::percent(part, whole).max(1) } else { 0 })
 }
 
 /// Formats the share ratio: bytes sent divided by `size`, `-` while either is zero.
@@ -397,28 +365,6 @@ mod tests {
         assert_eq!([shown(41), shown(45)], ["45s", "45s"]);
         assert_eq!([shown(58), shown(131), shown(140)], ["1m00", "2m20", "2m20"]);
         assert_eq!([shown(3541), shown(3661), shown(40_000)], ["1h00", "1h05", "12h"]);
-    }
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        let table = [
-            (0, None),
-            (1, Some("1970-01-01 00:00 UTC")),
-            (951_782_399, Some("2000-02-28 23:59 UTC")),
-            (951_782_400, Some("2000-02-29 00:00 UTC")),
-            (978_220_800, Some("2000-12-31 00:00 UTC")),
-            (1_709_251_199, Some("2024-02-29 23:59 UTC")),
-            (4_107_542_400, Some("2100-03-01 00:00 UTC")),
-            (-1, None),
-            (253_402_300_799, Some("9999-12-31 23:59 UTC")),
-            (253_402_300_800, None),
-            (-62_135_596_800, None),
-            (i64::MAX, None),
-            (i64::MIN, None),
-        ];
-        for (seconds, shown) in table {
-            assert_eq!(clock_date(seconds).as_deref(), shown, "{seconds}");
-        }
     }
 
     #[test]
