@@ -89,6 +89,12 @@
 //!
 //! [`limits`], [`format`] (numbers and dates as text) and [`clock`] (the time of day; not for `wire` and `swarm`)
 //! import nothing of this crate.
+//!
+//! ## UDP
+//!
+//! [`engine::udp_endpoint`] waits for two sockets and for the local ends of all uTP streams at once, with mio; the state
+//! machines behind it say when they are due. [`engine::udp_tracker`] runs on tokio: an announce is a sequence of lookups,
+//! requests and repetitions over a socket of its own, hundreds at a time, which async functions express in order.
 
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -3,6 +3,9 @@
 //! Keeps one routing table per address family (BEP 32), derives its node id from the external IP address (BEP 42) and
 //! does not store read-only nodes (BEP 43). A response counts only if its transaction id and source address match a
 //! pending query.
+//!
+//! The crate `mainline` has no IPv6 and no limit on queries, and a socket and a thread of its own; this one shares its
+//! port with uTP and runs in a simulator. `rustydht-lib` has no IPv6 either.
 
 pub mod id;
 mod jobs;

@@ -1,4 +1,7 @@
 //! Transfer rates: a sliding-window meter and token bucket limiters.
+//!
+//! The crate `governor` grants an amount as a whole or not at all; these buckets also say how much of it there is, and take
+//! the time as an argument.
 
 use std::time::{Duration, Instant};
 

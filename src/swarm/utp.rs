@@ -3,6 +3,9 @@
 //! Packets, bytes and the time go in, packets and bytes come out. Congestion control is LEDBAT ([`congestion`]), which
 //! yields to other traffic. Where the BEP is ambiguous it follows libutp: the first data packet of the accepting side
 //! has the `seq_nr` of its reply to the SYN.
+//!
+//! The crate `librqbit-utp` is made of tokio tasks; `async-utp` calls itself experimental. This one runs in a simulator, and
+//! in the engine on one thread without a runtime.
 
 pub mod congestion;
 mod recv_buffer;

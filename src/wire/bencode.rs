@@ -6,6 +6,9 @@
 //!
 //! Accepted although BEP 3 forbids it, because it occurs in practice: unsorted keys, duplicate keys (the first one
 //! wins), integers with leading zeros, `-0`.
+//!
+//! Crates that were looked at: `serde_bencode` reads into types and keeps no span of the input, `bendy` refuses unsorted
+//! keys, `bip_bencode` builds a tree by recursion.
 
 mod encode;
 

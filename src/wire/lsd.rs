@@ -2,6 +2,7 @@
 //!
 //! The format resembles HTTP. The decoder is lenient: it ignores unknown headers, accepts lines that end in a bare
 //! line feed, and does not require the final empty line.
+//! The crate `httparse` requires it.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 

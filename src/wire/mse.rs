@@ -14,6 +14,9 @@
 //! `SKEY`. `PadA` and `PadB` have up to [`PAD`] bytes, but their length is not announced, so each side searches a
 //! bounded number of bytes for the value that must follow. After the handshake the stream is RC4 or plaintext, as
 //! negotiated.
+//!
+//! No crate was found that has this handshake alone: implementations such as that of `torrentdht` are parts of clients and
+//! read and write the sockets themselves.
 
 use sha1::{Digest, Sha1};
 use thiserror::Error;

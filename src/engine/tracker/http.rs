@@ -1,6 +1,10 @@
 //! HTTP server of the embedded tracker: one request per connection, with a deadline and a size limit. Pending
 //! connections form a queue; one whose request is incomplete goes to the end, so that slow clients do not block
 //! others.
+//!
+//! Crates that were looked at: `tiny_http` sets no timeout for the connections that it accepts, so that slow clients hold
+//! its threads; `hyper` needs an async runtime. What is left to them is little: requests have no body and are parsed by
+//! `httparse`, and every response closes its connection.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
