@@ -239,7 +239,7 @@ mod tests {
     use super::*;
 
     fn redact(text: &str) -> String {
-        Redactor { home: Some("/home/ada".into()), addresses: BTreeMap::new() }.redact(text)
+        Redactor { home: Some("/users/ada".into()), addresses: BTreeMap::new() }.redact(text)
     }
 
     #[test]
@@ -259,7 +259,7 @@ mod tests {
             ("(see udp://t.example.org:80/announce), or", "(see udp://t.example.org:80/announce), or"),
             ("link=magnet:?xt=urn:btih:abc&dn=secret; next", "link=magnet:*** next"),
             ("tracker = [\"http://t.example.org/?k=1;j=2\"]", "tracker = [\"http://t.example.org/?***\"]"),
-            ("/home/ada/a b/c.bin: full", "~/a b/c.bin: full"),
+            ("/users/ada/a b/c.bin: full", "~/a b/c.bin: full"),
             ("a clean line, with nothing in it", "a clean line, with nothing in it"),
             ("12:30:01.5 t1.p3.r", "12:30:01.5 t1.p3.r"),
         ] {
