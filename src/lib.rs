@@ -171,6 +171,7 @@ pub mod disk {
     pub mod file_look;
     pub mod file_stamp;
     pub mod files;
+    pub(crate) mod folders;
     pub(crate) mod hasher;
     pub mod layout;
     pub mod lock {

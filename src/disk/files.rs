@@ -32,8 +32,6 @@ mod part_io;
 mod probe;
 mod sync;
 
-pub(super) use delete::remove_empty_folders;
-
 /// The file exists as far as we know; recreating it would hide that it was lost.
 const BEGUN: u8 = 1;
 /// The file has had its full length.

@@ -19,7 +19,7 @@ use crate::disk::atomic_file;
 use crate::disk::beneath::{self, Access};
 use crate::disk::error::{self, DiskOp};
 use crate::disk::file_stamp::FileStamp;
-use crate::disk::files::remove_empty_folders;
+use crate::disk::folders::remove_empty_folders;
 use crate::disk::layout::Layout;
 use crate::disk::lock::claims::Claim;
 use crate::disk::ownership::record::FileOwner;

@@ -18,7 +18,7 @@ use super::dht::{Dht, NodeConfig};
 use super::inbox::ConnectionLimit;
 use super::listen::listen;
 use super::port_mapper::{PortEvent, PortMapper, is_sensible};
-use super::session::shutdown::Unfinished;
+use super::session::unfinished::Unfinished;
 use super::session::{Session, SessionMessage, SessionParts, TaskResult};
 use super::session_store::SessionStore;
 use super::threads::ThreadGroup;

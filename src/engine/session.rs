@@ -35,7 +35,7 @@ use entry::{DesiredState, Lifecycle, TorrentEntry};
 use free_space::FreeSpace;
 use messages::Uncleared;
 use port::PortStatus;
-use shutdown::Unfinished;
+use unfinished::Unfinished;
 
 mod commands;
 mod create;
@@ -50,8 +50,9 @@ mod overwrite;
 mod port;
 mod queue;
 mod requests;
-pub mod shutdown;
+mod shutdown;
 mod snapshot;
+pub mod unfinished;
 
 /// Interval between two snapshots.
 const SNAPSHOT: Duration = Duration::from_millis(250);

@@ -187,7 +187,7 @@ fn seeding(f: &DiagnosisInput) -> String {
     let here = match (f.have == f.pieces, f.skipped) {
         (true, _) => "complete".to_owned(),
         (false, _) if f.seed_only => {
-            let all = count(f.pieces, "piece");
+            let all = counted(f.pieces, "piece");
             format!("seeding {} of {all}: nothing is downloaded; `ttui download` fetches the rest", f.have)
         }
         (false, skipped) if skipped == f.files => return "all files are skipped: select files to download".into(),

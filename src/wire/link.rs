@@ -7,10 +7,9 @@ use percent_encoding::percent_decode_str;
 
 use crate::wire::message::InfoHash;
 
-pub use embedded::magnets_in;
-use quoted_printable::{decoded, goes_on, without_soft_break};
+use quoted_printable::{begins, decoded, goes_on, without_soft_break};
 
-mod embedded;
+pub mod embedded;
 mod quoted_printable;
 
 /// Prefix of every magnet link that [`Link::find`] returns.
@@ -76,11 +75,6 @@ pub enum Link {
 #[must_use]
 pub const fn is_blank(c: char) -> bool {
     c.is_whitespace() || matches!(c, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}' | '\u{feff}')
-}
-
-/// Returns whether `text` starts with the ASCII string `start`, ignoring case.
-fn begins(text: &str, start: &str) -> bool {
-    text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
 }
 
 fn begins_any(text: &str, starts: &[&str]) -> bool {

@@ -12,6 +12,7 @@ use crate::limits;
 use crate::wire::address::can_be_host;
 use crate::wire::bencode::Value;
 use crate::wire::host::HostPort;
+use crate::wire::link::embedded::magnets_in;
 pub use crate::wire::link::info_hash;
 use crate::wire::link::{self, Link};
 use crate::wire::message::InfoHash;
@@ -150,7 +151,7 @@ impl Magnet {
 
     /// Parses the links in a text, which all must be for one torrent; the longest of them is used. `None` for no links.
     fn in_text(text: &str) -> Option<Result<Self, MagnetError>> {
-        let mut links = link::magnets_in(text);
+        let mut links = magnets_in(text);
         links.sort_by_key(|link| Reverse(link.len()));
         links.extend(Link::only_magnets(text).unwrap_or_default());
         let mut found: BTreeMap<InfoHash, Self> = BTreeMap::new();

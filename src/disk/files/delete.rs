@@ -2,12 +2,11 @@
 
 use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 
 use super::Files;
 use crate::disk::beneath;
 use crate::disk::error::{self, DiskOp};
-use crate::disk::layout::{FileEntry, Layout};
+use crate::disk::folders::remove_empty_folders;
 use crate::disk::ownership::torrent::stays;
 use crate::swarm::job::DiskFault;
 
@@ -41,17 +40,5 @@ impl Files {
         }
         remove_empty_folders(&self.layout, &self.dir);
         first.map(|()| kept.1.map(|path| stays(&path, kept.0)))
-    }
-}
-
-/// Deletes the empty folders of a torrent, but not the download folder itself.
-pub(in crate::disk) fn remove_empty_folders(layout: &Layout, dir: &Path) {
-    let of = |file: &'_ FileEntry| file.path.ancestors().skip(1).map(Path::to_path_buf).collect::<Vec<_>>();
-    let mut folders: Vec<PathBuf> = layout.files().iter().filter(|f| !f.pad).flat_map(of).collect();
-    folders.sort_unstable();
-    folders.dedup();
-    for folder in folders.iter().rev().filter(|folder| !folder.as_os_str().is_empty()) {
-        // The expected error is that the folder is not empty.
-        let _ = beneath::remove_folder(dir, folder);
     }
 }

@@ -1,7 +1,7 @@
 //! Magnet links within the text of a file: web pages, shortcuts of desktops, mails, notes.
 
-use super::quoted_printable::{unfolded, unquoted};
-use super::{QUOTES, begins, is_blank, lines, magnet};
+use super::quoted_printable::{begins, unfolded, unquoted};
+use super::{QUOTES, is_blank, lines, magnet};
 
 /// Maximum number of links that are taken from one text.
 const LINKS: usize = 1000;

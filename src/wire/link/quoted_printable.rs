@@ -1,7 +1,5 @@
 //! Links in quoted-printable mail (RFC 2045), whole or half decoded: soft line breaks and `=3D`.
 
-use super::begins;
-
 /// Parameters of magnet links; a number may follow, as in `tr.2`.
 const KEYS: [&str; 13] = ["xt", "dn", "tr", "ws", "xs", "as", "x.pe", "so", "xl", "kt", "mt", "br", "xe"];
 
@@ -88,6 +86,11 @@ pub(super) fn unquoted(text: &str) -> Option<String> {
         }
     }
     String::from_utf8(out).ok()
+}
+
+/// Returns whether `text` starts with the ASCII string `start`, ignoring case.
+pub(super) fn begins(text: &str, start: &str) -> bool {
+    text.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start))
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! The magnet reader: what it accepts survives being written.
 
-use ttui::wire::link::magnets_in;
+use ttui::wire::link::embedded::magnets_in;
 use ttui::wire::magnet::Magnet;
 
 /// One input.
