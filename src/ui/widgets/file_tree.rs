@@ -32,6 +32,8 @@ pub struct Sum {
     pub done: u64,
     /// Number of files.
     pub files: u32,
+    /// Number of files that are to be downloaded.
+    pub wanted: u32,
     /// Time until the last selected file is complete, if it can be estimated.
     pub eta: Option<Duration>,
     /// The common priority; `None` if mixed.
@@ -69,6 +71,17 @@ pub struct Tree {
 }
 
 impl Tree {
+    /// Builds the tree of these files with all directories unfolded.
+    #[must_use]
+    pub fn unfolded(files: &[FileRow]) -> Self {
+        let mut tree = Tree::default();
+        tree.build(files);
+        tree.folded.fill(false);
+        tree.unfold();
+        tree.add_up(files);
+        tree
+    }
+
     /// Marks the totals as stale: they are recomputed when needed.
     pub const fn mark_stale(&mut self) {
         self.stale = true;
@@ -140,7 +153,8 @@ impl Tree {
         }
     }
 
-    fn add_up(&mut self, files: &[FileRow]) {
+    /// Computes the totals of the same files, some of which changed.
+    pub fn add_up(&mut self, files: &[FileRow]) {
         self.sums.clear();
         self.sums.resize(self.nodes.len(), Sum::default());
         for at in (0..self.nodes.len()).rev() {
@@ -148,7 +162,8 @@ impl Tree {
             if let Some(file) = node.file.and_then(|file| files.get(file as usize)) {
                 let (size, done, priority) = (file.size, file.done, Some(file.priority));
                 let eta = file.eta.filter(|_| file.priority != Priority::Skip);
-                self.sums[at] = Sum { size, done, files: 1, eta, priority };
+                let wanted = u32::from(file.priority != Priority::Skip);
+                self.sums[at] = Sum { size, done, files: 1, wanted, eta, priority };
             }
             let Some(parent) = node.parent else { continue };
             let sum = self.sums[at];
@@ -157,6 +172,7 @@ impl Tree {
             into.size = into.size.saturating_add(sum.size);
             into.done = into.done.saturating_add(sum.done);
             into.files += sum.files;
+            into.wanted += sum.wanted;
             into.eta = into.eta.max(sum.eta);
             into.priority = if first || into.priority == sum.priority { sum.priority } else { None };
         }
