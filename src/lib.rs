@@ -277,6 +277,7 @@ pub mod ui {
         //! Dialogs, in a stack above the panes.
 
         pub mod add;
+        pub mod columns;
         pub mod confirm;
         pub mod create;
         pub mod dialog;

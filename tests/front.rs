@@ -168,7 +168,7 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         ("a ^o Esc Esc", &[]),
         ("a ^o 'nothing Esc Esc Esc", &[]),
         ("a 'film.torrent Enter j j - + = + Enter", &["priorities: [(1, High)]"]),
-        ("a 'film.torrent Enter G - k Space Enter", &["priorities: [(3, Low), (4, Skip)]"]),
+        ("a 'film.torrent Enter G - k Space Enter", &["priorities: [(0, Skip), (5, Low)]"]),
         ("a 'film.torrent Enter a Home Space Enter", &["priorities: []"]),
         ("a 'film.torrent Enter / Esc * '*.txt Enter Space Space Enter", &["priorities: []"]),
         ("a 'magnet:?x Tab Tab Space Esc", &[]),
@@ -543,6 +543,7 @@ fn keys_before(binding: &Binding) -> &'static str {
         (KeyContext::Picker, _) => "a ^o Down",
         (KeyContext::FileSelect, _) => "a 'film.torrent Enter",
         (KeyContext::Settings, _) => ", Down Down Down Down Down",
+        (KeyContext::Columns, _) => "C Down Down",
         (KeyContext::Help, _) => "?",
         (place, _) => panic!("no dialog for {place:?}"),
     }

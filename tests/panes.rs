@@ -140,6 +140,35 @@ fn keys_change_what_is_seen() {
     assert_eq!((after("Tab").pane, after("2").tab), (Focus::Detail, Tab::Pieces));
 }
 
+/// The columns dialog: each change is seen at once, and saved.
+#[test]
+fn columns_are_chosen_on_the_screen_and_saved() {
+    let snapshot = busy();
+    let mut model = start(&snapshot);
+    let mut saved = |model: &mut App, pressed: &str| match keys(model, &snapshot, pressed).as_slice() {
+        [Command::UpdateConfig(values)] => values.clone(),
+        other => panic!("{pressed}: {other:?}"),
+    };
+    let titles = |model: &App| shown(model, &snapshot).lines().nth(1).unwrap_or_default().to_owned();
+    assert!(titles(&model).contains("Size"), "{}", titles(&model));
+    let values = saved(&mut model, "C Down Down Space");
+    assert_eq!(values[0].0, "torrent-columns");
+    assert!(values[0].1.as_ref().is_some_and(|names| names.starts_with(r#"["queue", "name", "progress", "done","#)));
+    assert!(!titles(&model).contains("Size"), "{}", titles(&model));
+    insta::assert_snapshot!("columns_80x24", shown(&model, &snapshot));
+    assert_eq!(saved(&mut model, "Del"), [("torrent-columns".to_owned(), None)]);
+    assert!(titles(&model).contains("Size"), "the usual columns: {}", titles(&model));
+    // With the focus on the peers, it is about their columns. J moves a column to the right.
+    let values = saved(&mut model, "Esc Tab C J");
+    assert_eq!(values[0].0, "peer-columns");
+    assert!(values[0].1.as_ref().is_some_and(|names| names.starts_with(r#"["client", "address", "flags","#)));
+    // The last column stays.
+    let all = vec!["Space"; 14].join(" Down ");
+    keys(&mut model, &snapshot, &format!("Home {all}"));
+    assert_eq!(model.state.options.peer_columns.len(), 1);
+    assert!(shown(&model, &snapshot).contains("at least one column has to be shown"));
+}
+
 #[test]
 fn the_list_is_walked_through_by_lines_pages_and_ends() {
     let snapshot = crowd();

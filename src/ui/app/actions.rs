@@ -4,6 +4,7 @@ use crate::api::{Command, FileRow, PeerKey, Priority, Snapshot, State, TorrentCo
 use crate::ui::app::model::App;
 use crate::ui::app::{dialog_actions, navigation, setup, torrent_actions};
 use crate::ui::dialogs::add::AddDialog;
+use crate::ui::dialogs::columns::ColumnsDialog;
 use crate::ui::dialogs::confirm::ConfirmDialog;
 use crate::ui::dialogs::create::CreateDialog;
 use crate::ui::dialogs::help::Help;
@@ -42,6 +43,7 @@ fn on_app(app: &mut App, action: AppAction, snapshot: &Snapshot) {
         AppAction::Create => app.dialogs.push(CreateDialog::default()),
         AppAction::Palette => app.dialogs.push(Palette::new(&app.state.keymap)),
         AppAction::Settings => app.dialogs.push(SettingsDialog::default()),
+        AppAction::Columns => app.dialogs.push(ColumnsDialog::new(&app.state)),
         AppAction::Help => app.dialogs.push(Help::default()),
     }
 }

@@ -10,7 +10,7 @@ use crate::ui::dialogs::message::MessageDialog;
 use crate::ui::effect::{Effect, NotifyProtocol};
 use crate::ui::keys::keymap::Keymap;
 use crate::ui::state::app::AppState;
-use crate::ui::state::columns::{self, PEER_COLUMNS, TORRENT_COLUMNS};
+use crate::ui::state::columns::{self, PEER_COLUMNS, PEER_KEY, TORRENT_COLUMNS, TORRENT_KEY};
 use crate::ui::state::settings::{UiSettings, quoted, values};
 use crate::ui::theme::style::{ColorDepth, Theme, ThemeName};
 
@@ -53,11 +53,11 @@ impl UiOptions {
         };
         let (keymap, mut faults) = Keymap::new(&interface.keys);
         if let Some(names) = &interface.torrent_columns {
-            let chosen = columns::parse(columns::TORRENT_KEY, names, TORRENT_COLUMNS);
+            let chosen = columns::parse(TORRENT_KEY, names, TORRENT_COLUMNS);
             chosen.map_or_else(|fault| faults.push(fault), |chosen| options.torrent_columns = chosen);
         }
         if let Some(names) = &interface.peer_columns {
-            let chosen = columns::parse(columns::PEER_KEY, names, PEER_COLUMNS);
+            let chosen = columns::parse(PEER_KEY, names, PEER_COLUMNS);
             chosen.map_or_else(|fault| faults.push(fault), |chosen| options.peer_columns = chosen);
         }
         let theme = options.theme(interface.theme, interface.ascii);
@@ -116,6 +116,10 @@ pub fn configure(state: &mut AppState, key: &'static str, value: Option<String>,
             options.mouse = !said.no_mouse;
             state.outbox.push(Effect::Mouse(!said.no_mouse));
         }
+        TORRENT_KEY => {
+            options.torrent_columns = columns::parse_or_usual(said.torrent_columns.as_deref(), TORRENT_COLUMNS)
+        }
+        PEER_KEY => options.peer_columns = columns::parse_or_usual(said.peer_columns.as_deref(), PEER_COLUMNS),
         "frames" => options.frames = said.frames.unwrap_or(FRAMES),
         "notify" => options.notify = said.notify.unwrap_or_default(),
         "title" => {

@@ -1,16 +1,15 @@
 //! File selection before a torrent starts: a file tree with priorities.
 
-use std::ops::Range;
-
 use ratatui::layout::Rect;
 
-use crate::api::{Command, Priority, Snapshot, TorrentId, TorrentPreview};
+use crate::api::{Command, FileRow, Priority, Snapshot, TorrentId, TorrentPreview};
 use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Dialog, DialogContext, Outcome, TEXT};
 use crate::ui::keys::action::{Action, AppAction, DialogAction, FileAction, ViewAction};
 use crate::ui::keys::context::KeyContext;
 use crate::ui::state::app::find;
 use crate::ui::text::format::{counted, size_long, wrap};
 use crate::ui::text::pattern::matches;
+use crate::ui::widgets::file_tree::{Row, Tree};
 use crate::ui::widgets::list::ListState;
 use crate::ui::widgets::panel::{HitTarget, Panel, bold, room, text_width};
 use crate::ui::widgets::text_input::TextInput;
@@ -21,26 +20,6 @@ const SELECT_ALL: Action = Action::Dialog(DialogAction::SelectAll);
 const MATCH: Action = Action::View(ViewAction::Filter);
 /// The action that selects or deselects a file or directory.
 const TOGGLE: Action = Action::File(FileAction::Toggle);
-
-/// A row of the tree.
-#[derive(Clone, PartialEq, Debug)]
-struct Row {
-    depth: u16,
-    name: String,
-    /// Whether this is a directory rather than a file.
-    folder: bool,
-    /// The files at or below this row, as indices into `files`.
-    files: Range<usize>,
-}
-
-/// A file with its priority.
-#[derive(Clone, PartialEq, Debug)]
-struct FileChoice {
-    index: usize,
-    path: String,
-    size: u64,
-    priority: Priority,
-}
 
 /// Result of an action.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,8 +36,8 @@ pub enum FileSelectOutcome {
 #[derive(Debug)]
 pub struct FileSelect {
     contents: TorrentPreview,
-    files: Vec<FileChoice>,
-    lines: Vec<Row>,
+    files: Vec<FileRow>,
+    tree: Tree,
     rows: ListState,
     pattern: Option<TextInput>,
     remark: Option<String>,
@@ -70,17 +49,9 @@ impl FileSelect {
     /// Creates a selection with all files selected.
     #[must_use]
     pub fn new(mut contents: TorrentPreview) -> Self {
-        let rows = std::mem::take(&mut contents.files).into_iter();
-        let pick = |row: crate::api::FileRow| FileChoice {
-            index: row.index,
-            path: row.path,
-            size: row.size,
-            priority: row.priority,
-        };
-        let mut files: Vec<FileChoice> = rows.map(pick).collect();
-        files.sort_by(|a, b| a.path.split('/').cmp(b.path.split('/')));
-        let lines = tree(&files);
-        FileSelect { contents, files, lines, rows: ListState::default(), pattern: None, remark: None, waits: false }
+        let files = std::mem::take(&mut contents.files);
+        let tree = Tree::unfolded(&files);
+        FileSelect { contents, files, tree, rows: ListState::default(), pattern: None, remark: None, waits: false }
     }
 
     /// Returns the lines above the tree: totals and warnings.
@@ -100,7 +71,7 @@ impl FileSelect {
 
     fn height(&self, size: (u16, u16)) -> usize {
         let head = self.head(text_width(size.0)).len() + 1;
-        let all = room(size.1, self.lines.len() + head);
+        let all = room(size.1, self.tree.len() + head);
         usize::from(all).saturating_sub(head).max(1)
     }
 
@@ -139,6 +110,7 @@ impl FileSelect {
                 let all = self.files.iter().all(|file| file.priority != Priority::Skip);
                 let priority = if all { Priority::Skip } else { Priority::Normal };
                 self.files.iter_mut().for_each(|file| file.priority = priority);
+                self.tree.add_up(&self.files);
             }
             MATCH | Action::File(FileAction::Glob) => self.pattern = Some(TextInput::default()),
             TOGGLE => self.toggle(),
@@ -147,7 +119,7 @@ impl FileSelect {
             Action::File(FileAction::ResetPriority) => self.set(Priority::Normal),
             Action::Nav(action) => {
                 let height = self.height(size);
-                self.rows.navigate(action, self.lines.len(), height);
+                self.rows.navigate(action, self.tree.len(), height);
             }
             _ => {}
         }
@@ -164,7 +136,7 @@ impl FileSelect {
     /// Moves the selection by the mouse wheel.
     pub fn scroll(&mut self, rows: isize, size: (u16, u16)) {
         let height = self.height(size);
-        self.rows.move_by(rows, self.lines.len(), height);
+        self.rows.move_by(rows, self.tree.len(), height);
     }
 
     /// Selects the clicked row; on the selected row, toggles the download.
@@ -172,7 +144,7 @@ impl FileSelect {
         if self.rows.at == row {
             self.toggle();
         }
-        self.rows.at = row.min(self.lines.len().saturating_sub(1));
+        self.rows.at = row.min(self.tree.len().saturating_sub(1));
     }
 
     /// Pastes text into the pattern input, if active.
@@ -182,18 +154,19 @@ impl FileSelect {
         }
     }
 
-    fn chosen(&mut self) -> &mut [FileChoice] {
-        let range = self.lines.get(self.rows.at).map_or(0..0, |row| row.files.clone());
-        self.files.get_mut(range).unwrap_or_default()
-    }
-
     fn toggle(&mut self) {
-        let none = self.chosen().iter().all(|file| file.priority == Priority::Skip);
+        let none = self.tree.row(self.rows.at).is_some_and(|row| row.sum.wanted == 0);
         self.set(if none { Priority::Normal } else { Priority::Skip });
     }
 
+    /// Sets the priority of the selected file, or of all files in the selected directory.
     fn set(&mut self, priority: Priority) {
-        self.chosen().iter_mut().for_each(|file| file.priority = priority);
+        for at in self.tree.files_in(self.rows.at) {
+            if let Some(file) = self.files.get_mut(at) {
+                file.priority = priority;
+            }
+        }
+        self.tree.add_up(&self.files);
     }
 
     /// Selects only the files that match the pattern.
@@ -211,6 +184,7 @@ impl FileSelect {
         for (file, found) in self.files.iter_mut().zip(found) {
             file.priority = if found { Priority::Normal } else { Priority::Skip };
         }
+        self.tree.add_up(&self.files);
         self.remark = Some(format!("selected the {count} matching {pattern}"));
     }
 
@@ -241,7 +215,7 @@ impl FileSelect {
         let what = if self.waits { "files of" } else { "add" };
         let wanted = || self.files.iter().filter(|file| file.priority != Priority::Skip);
         let bytes: u64 = wanted().map(|file| file.size).sum();
-        let room = panel.open(&format!("{what} {}", self.contents.name), self.lines.len() + head.len() + 1, &buttons);
+        let room = panel.open(&format!("{what} {}", self.contents.name), self.tree.len() + head.len() + 1, &buttons);
         if let Some(pattern) = &self.pattern {
             let line = Rect { height: 1, ..room };
             panel.field(line, "only", pattern, "part of a name, or a pattern like *.mkv", true);
@@ -266,44 +240,41 @@ impl FileSelect {
             y += 1;
         }
         let height = usize::from(room.bottom().saturating_sub(y));
-        let first = self.rows.first(self.lines.len(), height);
-        for (at, row) in self.lines.iter().enumerate().skip(first).take(height) {
-            self.row(panel, room, y, at, row);
+        let first = self.rows.first(self.tree.len(), height);
+        for at in (first..self.tree.len()).take(height) {
+            if let Some(row) = self.tree.row(at) {
+                self.row(panel, Rect { y, height: 1, ..room }, at, &row);
+            }
             y += 1;
         }
         let list = Rect { y: room.bottom().saturating_sub(height as u16), height: height as u16, ..room };
-        panel.pen.scrollbar(Rect { width: room.width + 1, ..list }, first, self.lines.len());
+        panel.pen.scrollbar(Rect { width: room.width + 1, ..list }, first, self.tree.len());
     }
 
-    fn row(&self, panel: &mut Panel<'_, '_>, room: Rect, y: u16, at: usize, row: &Row) {
+    fn row(&self, panel: &mut Panel<'_, '_>, room: Rect, at: usize, row: &Row<'_>) {
         let theme = *panel.pen.theme;
-        let files = self.files.get(row.files.clone()).unwrap_or_default();
-        let wanted = files.iter().filter(|file| file.priority != Priority::Skip).count();
-        let mark = match wanted {
+        let (sum, y) = (&row.sum, room.y);
+        let mark = match sum.wanted {
             0 => "[ ]",
-            n if n == files.len() => "[x]",
+            n if n == sum.files => "[x]",
             _ => "[-]",
         };
         let chosen = at == self.rows.at;
         if chosen {
             panel.choose(room, y);
         }
-        panel.hit(Rect { y, height: 1, ..room }, HitTarget::Row(at));
-        let style = if wanted == 0 { theme.dim } else { theme.text };
-        panel.pen.put(room.x + 2, y, 3, mark, if wanted > 0 { theme.accent } else { theme.dim });
-        let bytes: u64 = files.iter().map(|file| file.size).sum();
-        let word = match files {
-            [file] if !row.folder => match file.priority {
-                Priority::High => "high",
-                Priority::Low => "low",
-                _ => "",
-            },
+        panel.hit(room, HitTarget::Row(at));
+        let style = if sum.wanted == 0 { theme.dim } else { theme.text };
+        panel.pen.put(room.x + 2, y, 3, mark, if sum.wanted > 0 { theme.accent } else { theme.dim });
+        let word = match (row.file, sum.priority) {
+            (Some(_), Some(Priority::High)) => "high",
+            (Some(_), Some(Priority::Low)) => "low",
             _ => "",
         };
-        let right = panel.pen.put_right(room.right().saturating_sub(1), y, 10, &size_long(bytes), theme.dim);
+        let right = panel.pen.put_right(room.right().saturating_sub(1), y, 10, &size_long(sum.size), theme.dim);
         let right = panel.pen.put_right(right.saturating_sub(2), y, 5, word, theme.warn);
         let x = room.x + 6 + row.depth.saturating_mul(2).min(room.width / 3);
-        let name = if row.folder { format!("{}/", row.name) } else { row.name.clone() };
+        let name = if row.file.is_none() { format!("{}/", row.name) } else { row.name.to_owned() };
         let style = if chosen { style.patch(bold()) } else { style };
         panel.pen.put(x, y, right.saturating_sub(x + 1), &name, style);
     }
@@ -372,31 +343,6 @@ impl Dialog for SelectFilesDialog {
     }
 }
 
-/// Builds the rows of the tree from files sorted by path components. A directory that contains only one directory
-/// keeps its own row, as on disk.
-fn tree(files: &[FileChoice]) -> Vec<Row> {
-    let mut rows: Vec<Row> = Vec::new();
-    // Open directories, as indices into `rows`.
-    let mut open: Vec<usize> = Vec::new();
-    for (at, file) in files.iter().enumerate() {
-        let mut parts: Vec<&str> = file.path.split('/').collect();
-        let name = parts.pop().unwrap_or_default();
-        let same = open.iter().zip(&parts).take_while(|(row, part)| rows[**row].name == **part).count();
-        open.truncate(same);
-        for part in &parts[same..] {
-            let depth = u16::try_from(open.len()).unwrap_or(u16::MAX / 4);
-            open.push(rows.len());
-            rows.push(Row { depth, name: (*part).to_owned(), folder: true, files: at..at });
-        }
-        for folder in &open {
-            rows[*folder].files.end = at + 1;
-        }
-        let depth = u16::try_from(open.len()).unwrap_or(u16::MAX / 4);
-        rows.push(Row { depth, name: name.to_owned(), folder: false, files: at..at + 1 });
-    }
-    rows
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -437,30 +383,14 @@ mod tests {
     }
 
     #[test]
-    fn the_tree_stands_for_its_files() {
-        let chooser = chooser();
-        let lines: Vec<_> = chooser.lines.iter().map(|r| (r.depth, r.name.as_str(), r.files.clone())).collect();
-        let expected = [
-            (0, "t", 0..4),
-            (1, "a.txt", 0..1),
-            (1, "b", 1..4),
-            (2, "c", 1..2),
-            (3, "three.srt", 1..2),
-            (2, "one.mkv", 2..3),
-            (2, "two.mkv", 3..4),
-        ];
-        assert_eq!(lines, expected);
-    }
-
-    #[test]
     fn keys_want_files_and_folders() {
         let skip = |all: &[usize]| all.iter().map(|at| (*at, Priority::Skip)).collect::<Vec<_>>();
         assert_eq!(pressed(""), []);
-        assert_eq!(pressed("↓ "), skip(&[1]));
-        assert_eq!(pressed("↓↓ "), skip(&[0, 2, 3]));
+        assert_eq!(pressed("↓ "), skip(&[0, 2, 3]));
+        assert_eq!(pressed("↓↓ "), skip(&[3]));
         assert_eq!(pressed("↓↓  "), []);
         assert_eq!(pressed("a"), skip(&[0, 1, 2, 3]));
-        assert_eq!(pressed("⇲+"), [(0, Priority::High)]);
+        assert_eq!(pressed("⇲+"), [(1, Priority::High)]);
         assert_eq!(pressed("/*.mkv\n"), skip(&[1, 3]));
         assert_eq!(pressed("/nothing\n"), []);
         assert_eq!(pressed("a\n"), skip(&[0, 1, 2, 3]), "at least one must be wanted");

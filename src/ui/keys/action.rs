@@ -24,6 +24,8 @@ pub enum AppAction {
     Create,
     Palette,
     Settings,
+    /// Chooses the columns of the focused list.
+    Columns,
     Help,
     /// Closes or clears one thing.
     Close,
@@ -168,6 +170,8 @@ pub enum DialogAction {
     NextValue,
     PreviousValue,
     ResetValue,
+    ColumnUp,
+    ColumnDown,
     ShowQr,
     InvertQr,
 }

@@ -47,8 +47,8 @@ const fn on(place: KeyContext, keys: &'static [Key], act: Action, name: &'static
 use Action::{App, Dialog, Edit, File, Nav, Peer, Torrent, Tracker, View};
 use Key::{Backspace, Char, Ctrl, Delete, Enter};
 use KeyContext::{
-    Dialogs, Everywhere, FileSelect, Files, Forms, Help, Messages, Options, Peers, Picker, Pieces, Questions, Search,
-    Settings, Share, Text, Torrents, Trackers,
+    Columns, Dialogs, Everywhere, FileSelect, Files, Forms, Help, Messages, Options, Peers, Picker, Pieces, Questions,
+    Search, Settings, Share, Text, Torrents, Trackers,
 };
 
 /// All key bindings. The first match wins; bindings of a narrower context take precedence over global ones.
@@ -160,6 +160,7 @@ pub const KEYS: &[Binding] = &[
     on(Everywhere, &[Char('N')], View(ViewAction::PreviousMatch), "previous-match", "previous match"),
     on(Everywhere, &[Char(':')], App(AppAction::Palette), "palette", "command palette"),
     on(Everywhere, &[Char(',')], App(AppAction::Settings), "settings", "settings"),
+    on(Everywhere, &[Char('C')], App(AppAction::Columns), "columns", "choose the columns of the list"),
     on(Everywhere, &[Char('~')], View(ViewAction::HideNames), "hide-names", "hide all names, for screenshots"),
     on(Everywhere, &[Key::Tab], View(ViewAction::Pane), "pane", "switch pane").also(&[Key::BackTab]).hint("pane"),
     on(Everywhere, &[Key::Right, Char('l')], View(ViewAction::TabRight), "tab-right", "next tab"),
@@ -235,6 +236,11 @@ pub const KEYS: &[Binding] = &[
     on(Settings, &[Char(' ')], Dialog(DialogAction::NextValue), "next-value", "next value").also(&[Key::Right]),
     on(Settings, &[Key::Left], Dialog(DialogAction::PreviousValue), "previous-value", "previous value"),
     on(Settings, &[Delete], Dialog(DialogAction::ResetValue), "reset-value", "reset to the default").also(&[Backspace]),
+    on(Columns, &[Char(' ')], Dialog(DialogAction::ToggleOption), "toggle-option", "show or hide the column"),
+    on(Columns, &[Char('K')], Dialog(DialogAction::ColumnUp), "column-up", "move the column up: to the left"),
+    on(Columns, &[Char('J')], Dialog(DialogAction::ColumnDown), "column-down", "move the column down: to the right"),
+    on(Columns, &[Key::Tab], Dialog(DialogAction::Complete), "complete", "torrents or peers").also(&[Key::BackTab]),
+    on(Columns, &[Delete], Dialog(DialogAction::ResetValue), "reset-value", "usual columns").also(&[Backspace]),
     on(Help, &[Key::PageDown, Ctrl('f')], Nav(NavAction::PageDown), "page-down", "page down").also(&[Char(' ')]),
     on(Share, &[Char('y')], Torrent(TorrentAction::CopyMagnet), "copy-magnet", "copy the magnet link"),
     on(Share, &[Char('r')], Dialog(DialogAction::ShowQr), "show-qr", "show only the QR code, or the text"),

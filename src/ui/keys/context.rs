@@ -73,6 +73,8 @@ pub enum KeyContext {
     FileSelect,
     /// In the settings.
     Settings,
+    /// In the choice of columns.
+    Columns,
     /// In the help.
     Help,
     /// In the dialog that shows a created torrent.
@@ -81,7 +83,7 @@ pub enum KeyContext {
 
 impl KeyContext {
     /// All contexts, in the order of the help and the README.
-    pub const ALL: [KeyContext; 19] = [
+    pub const ALL: [KeyContext; 20] = [
         KeyContext::Torrents,
         KeyContext::Everywhere,
         KeyContext::Peers,
@@ -99,6 +101,7 @@ impl KeyContext {
         KeyContext::Picker,
         KeyContext::FileSelect,
         KeyContext::Settings,
+        KeyContext::Columns,
         KeyContext::Help,
         KeyContext::Share,
     ];
@@ -158,6 +161,7 @@ impl KeyContext {
             KeyContext::Picker => "File picker",
             KeyContext::FileSelect => "File selection",
             KeyContext::Settings => "Settings",
+            KeyContext::Columns => "Columns",
             KeyContext::Help => "Help",
             KeyContext::Share => "Created torrent",
         }

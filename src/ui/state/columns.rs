@@ -126,6 +126,12 @@ pub fn parse<K: Copy + PartialEq>(key: &str, names: &[String], all: &[Column<K>]
     if chosen.is_empty() { wrong("name at least one column") } else { Ok(chosen) }
 }
 
+/// Returns the columns with these names, or the usual ones if there are none or one cannot be used.
+#[must_use]
+pub fn parse_or_usual<K: Copy + PartialEq>(names: Option<&[String]>, all: &[Column<K>]) -> Vec<K> {
+    names.and_then(|names| parse("", names, all).ok()).unwrap_or_else(|| usual(all))
+}
+
 /// Returns the names of the chosen columns.
 #[must_use]
 pub fn names<K: Copy + PartialEq>(chosen: &[K], all: &[Column<K>]) -> Vec<&'static str> {

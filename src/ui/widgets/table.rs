@@ -221,11 +221,9 @@ impl<'a, 'c, K: Copy + PartialEq, F: Fn(usize, K, u16) -> Line<'c>> DataTable<'a
 
     /// Draws the title of a column, which may extend into the gap beside the column.
     fn title(&self, placed: &PlacedColumn<K>, y: u16, buf: &mut Buffer) {
-        let glyphs = self.theme.glyphs;
-        let mut text = placed.column.title.replace('↓', glyphs.down.encode_utf8(&mut [0; 4]));
-        text = text.replace('↑', glyphs.up.encode_utf8(&mut [0; 4]));
+        let mut text = title(placed.column.title, self.theme);
         let sorted = self.sort.filter(|(by, _)| *by == placed.column.key);
-        text.extend(sorted.map(|(_, reversed)| glyphs.sorted[usize::from(reversed)]));
+        text.extend(sorted.map(|(_, reversed)| self.theme.glyphs.sorted[usize::from(reversed)]));
         let bright = sorted.is_some() || self.strong == Some(placed.column.key);
         let x = match placed.column.alignment {
             Alignment::Right => (placed.x + placed.width).saturating_sub(cells(&text)),
@@ -266,6 +264,18 @@ impl<'c, K: Copy + PartialEq, F: Fn(usize, K, u16) -> Line<'c>> Widget for DataT
         StatefulWidget::render(table, body, buf, &mut TableState::new().with_selected(selected));
         scrollbar(body, buf, self.theme, self.top, self.count);
     }
+}
+
+/// Returns the title of a column with the arrows of the theme.
+#[must_use]
+pub fn title(title: &str, theme: &Theme) -> String {
+    let (down, up) = (theme.glyphs.down, theme.glyphs.up);
+    let arrow = |c| match c {
+        '↓' => down,
+        '↑' => up,
+        c => c,
+    };
+    title.chars().map(arrow).collect()
 }
 
 /// Returns a text in one style, for a cell.
