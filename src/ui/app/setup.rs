@@ -117,7 +117,7 @@ pub fn configure(state: &mut AppState, key: &'static str, value: Option<String>,
             state.outbox.push(Effect::Mouse(!said.no_mouse));
         }
         TORRENT_KEY => {
-            options.torrent_columns = columns::parse_or_usual(said.torrent_columns.as_deref(), TORRENT_COLUMNS)
+            options.torrent_columns = columns::parse_or_usual(said.torrent_columns.as_deref(), TORRENT_COLUMNS);
         }
         PEER_KEY => options.peer_columns = columns::parse_or_usual(said.peer_columns.as_deref(), PEER_COLUMNS),
         "frames" => options.frames = said.frames.unwrap_or(FRAMES),
