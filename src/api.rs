@@ -9,8 +9,8 @@ pub use crate::swarm::dht::DhtState;
 pub use crate::swarm::job::FaultKind;
 pub use crate::swarm::torrent::{PeerKey, TorrentCommand};
 pub use crate::swarm::view::{
-    Detail, DisconnectedPeer, FileRow, PeerDetail, PeerRow, PieceDetail, PieceMapCell, Priority, Reason, Source,
-    SourceRow, State, TorrentMeta, TorrentView, TrackerRow,
+    Detail, DisconnectedPeer, FileRow, PeerDetail, PeerRow, PieceDetail, PieceMapCell, PieceProgress, Priority,
+    RateLimits, Reason, Source, SourceRow, State, TorrentMeta, TorrentView, TrackerRow,
 };
 pub use crate::wire::message::InfoHash;
 
@@ -295,8 +295,8 @@ pub struct Snapshot {
     pub down: u64,
     /// Payload upload rate of all torrents, in bytes per second.
     pub up: u64,
-    /// Global download and upload limits in bytes per second; `None` means unlimited.
-    pub limits: (Option<u64>, Option<u64>),
+    /// Global rate limits.
+    pub limits: RateLimits,
     /// Listen port for incoming peers; `None` if not listening.
     pub port: Option<u16>,
     /// Status text of the listen port, such as `listening` or `taken, using 6882`.
@@ -307,8 +307,8 @@ pub struct Snapshot {
     pub free: Option<u64>,
     /// Utilization of the busiest disk thread during the last second, 0 to 1.
     pub disk_busy: f32,
-    /// Connections of all torrents, and their maximum.
-    pub connections: (u32, u32),
+    /// Connections of all torrents.
+    pub connections: ConnectionCount,
     /// Maximum number of active downloads; `None` means unlimited.
     pub max_active: Option<u32>,
     /// Default download directory, safe to print.
@@ -319,6 +319,13 @@ pub struct Snapshot {
     ///
     /// Holds at most [`Snapshot::LOG`] entries.
     pub log: Vec<(Duration, Option<TorrentId>, String)>,
+}
+
+/// Open connections and how many there may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct ConnectionCount {
+    pub open: u32,
+    pub max: u32,
 }
 
 impl Snapshot {

@@ -12,7 +12,9 @@ mod support {
 
 use std::time::Duration;
 
-use ttui::api::{Command, Detail, Snapshot, Source, SourceRow, State, TorrentCommand, TorrentId, TorrentMeta};
+use ttui::api::{
+    Command, Detail, PieceProgress, Snapshot, Source, SourceRow, State, TorrentCommand, TorrentId, TorrentMeta,
+};
 use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
 use ttui::ui::keys::context::Tab;
@@ -529,7 +531,8 @@ fn closer_looks_at_every_size() {
 #[test]
 fn a_magnet_that_looks_shows_what_is_known() {
     let mut view = other("some name", State::Metadata, 0);
-    (view.size, view.pieces, view.peers, view.known, view.metadata) = (0, 0, 3, 12, (2, 7));
+    (view.size, view.pieces, view.peers, view.known, view.metadata) =
+        (0, 0, 3, 12, PieceProgress { done: 2, total: 7 });
     view.why.sentence = "fetching metadata from 3 peers: 2 of 7 pieces received".into();
     let magnet = "magnet:?xt=urn:btih:d5d5".to_owned();
     let meta = TorrentMeta { magnet: magnet.clone(), ..TorrentMeta::default() };

@@ -100,7 +100,7 @@ proptest! {
 
     #[test]
     fn ranges_that_are_read_make_sense(text in "(bytes )?[0-9]{0,21}-[0-9]{0,21}/[0-9*]{0,21}") {
-        if let Some((first, last, total)) = web_seed::content_range(&text) {
+        if let Some(web_seed::ContentRange { first, last, total }) = web_seed::content_range(&text) {
             prop_assert!(first <= last && total.is_none_or(|total| last < total));
         }
     }

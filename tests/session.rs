@@ -13,7 +13,8 @@ use std::path::{Path, PathBuf};
 
 use support::engine::{PIECE, Peer, content, torrent, torrent_of};
 use ttui::api::{
-    AddTorrent, Command, Event, Priority, QueueMove, State, TorrentCommand, TorrentId, TorrentPreview, TorrentView,
+    AddTorrent, Command, ConnectionCount, Event, Priority, QueueMove, RateLimits, State, TorrentCommand, TorrentId,
+    TorrentPreview, TorrentView,
 };
 use ttui::wire::message::InfoHash;
 
@@ -97,7 +98,9 @@ fn settings_are_written_and_heeded_at_once() {
     let said = peer.hears("port");
     assert!(said.contains("config.toml") && said.contains("port from the next start on"), "{said}");
     peer.sees("all of it", |all| {
-        all.limits == (Some(1 << 20), None) && all.max_active == Some(3) && all.connections == (0, 7)
+        all.limits == (RateLimits { down: Some(1 << 20), up: None })
+            && all.max_active == Some(3)
+            && all.connections == (ConnectionCount { open: 0, max: 7 })
     });
     peer.sees("the folder", |all| all.folder == "/tmp" || cfg!(windows));
     assert_eq!(
@@ -356,7 +359,7 @@ fn what_the_user_wants_of_a_torrent_outlives_the_session() {
     });
     let after = view_of(&second, id);
     assert_eq!((after.name.as_str(), after.rank, after.sequential), ("film", Priority::High, true));
-    assert_eq!(after.limits, (Some(4_000_000), None));
+    assert_eq!(after.limits, RateLimits { down: Some(4_000_000), up: None });
     assert_eq!((after.added, after.finished), (before.added, before.finished));
     assert!(after.downloaded >= 3 * PIECE as u64 && after.finished.is_some(), "{after:?}");
     second.until("nothing is wanted", waiting, |view| view.is_some_and(|view| view.wanted == 0));

@@ -117,7 +117,7 @@ struct Download {
 
 impl Download {
     fn start(torrent: &Path, peers: Vec<SocketAddr>, down: Option<u64>) -> Download {
-        let peer = Peer::start_with(tempfile::tempdir().unwrap(), |config| config.limits = (down, None));
+        let peer = Peer::start_with(tempfile::tempdir().unwrap(), |config| config.limits.down = down);
         let id = peer.add(torrent, peers);
         peer.engine.send(Command::Focus(Some(id)));
         Download { peer, id }

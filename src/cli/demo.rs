@@ -14,7 +14,7 @@ use super::exit_status::{FAILED, STOPPED};
 use super::progress::{ExitReason, OutputMode, ProgressReporter, StopCondition};
 use super::sample_data::{self, Scratch};
 use super::{output, tui};
-use crate::api::{AddTorrent, Command};
+use crate::api::{AddTorrent, Command, RateLimits};
 use crate::config::Config;
 use crate::disk::create::{CreateOptions, PieceHasher, TorrentBuilder};
 use crate::engine::handle::{Engine, EngineConfig};
@@ -50,7 +50,7 @@ pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
             state_dir: home.join(format!("state-{name}")),
             encryption: config.encryption,
             max_peers: 50,
-            limits: (None, up),
+            limits: RateLimits { down: None, up },
             config_file: config.file.clone(),
             ..EngineConfig::loopback(home.join(name))
         };

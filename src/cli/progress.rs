@@ -337,7 +337,7 @@ impl<'a> ProgressReporter<'a> {
 fn percent(view: &TorrentView) -> f64 {
     match view.state {
         State::Checking => 100.0 * f64::from(view.checked) / f64::from(view.pieces.max(1)),
-        State::Metadata => 100.0 * f64::from(view.metadata.0) / f64::from(view.metadata.1.max(1)),
+        State::Metadata => 100.0 * f64::from(view.metadata.done) / f64::from(view.metadata.total.max(1)),
         // A magnet link has no pieces before its metadata arrive. Empty torrents are complete once they are seeding.
         _ if view.pieces == 0 && view.state != State::Seeding => 0.0,
         _ if view.wanted == 0 => 100.0,
@@ -375,7 +375,7 @@ fn object(v: &TorrentView) -> serde_json::Value {
         "done": percent(v),
         "have": v.have,
         "pieces": v.pieces,
-        "metadata": (v.state == State::Metadata).then(|| json!({ "have": v.metadata.0, "pieces": v.metadata.1 })),
+        "metadata": (v.state == State::Metadata).then(|| json!({ "have": v.metadata.done, "pieces": v.metadata.total })),
         "down": v.down,
         "up": v.up,
         "downloaded": v.downloaded,

@@ -24,7 +24,7 @@ use super::session_store::SessionStore;
 use super::threads::ThreadGroup;
 use super::udp_endpoint::{UdpConfig, UdpEndpoint};
 use super::udp_tracker::lsd::Sockets;
-use crate::api::{Command, Event};
+use crate::api::{Command, Event, RateLimits};
 use crate::config::{Config, Encryption};
 #[cfg(unix)]
 use crate::disk::file_cache::Descriptors;
@@ -62,8 +62,8 @@ pub struct EngineConfig {
     pub lsd: bool,
     /// Exempt peers on the local network from rate limits.
     pub lan_unlimited: bool,
-    /// Global download and upload limits in bytes per second.
-    pub limits: (Option<u64>, Option<u64>),
+    /// Global rate limits.
+    pub limits: RateLimits,
     /// Maximum number of active downloads; `None` is unlimited.
     pub max_active: Option<u32>,
     /// The config file that changed settings are written to, if any.
@@ -90,7 +90,7 @@ impl EngineConfig {
             max_peers: limits::PEERS_ALL,
             lsd: false,
             lan_unlimited: false,
-            limits: (None, None),
+            limits: RateLimits::default(),
             max_active: None,
             config_file: None,
         }
@@ -113,7 +113,7 @@ impl From<&Config> for EngineConfig {
             max_peers: config.max_peers,
             lsd: config.lsd,
             lan_unlimited: config.lan_unlimited,
-            limits: (config.down_limit, config.up_limit),
+            limits: RateLimits { down: config.down_limit, up: config.up_limit },
             max_active: config.max_active.filter(|most| *most > 0),
             config_file: config.file.clone(),
         }

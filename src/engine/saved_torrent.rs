@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::limits;
-use crate::swarm::view::{Priority, State, TorrentView};
+use crate::swarm::view::{Priority, RateLimits, State, TorrentView};
 use crate::wire::magnet::info_hash;
 use crate::wire::message::InfoHash;
 
@@ -113,7 +113,7 @@ impl SavedTorrent {
         (view.pieces, view.have) = (self.pieces, self.have);
         (view.downloaded, view.uploaded) = (self.downloaded, self.uploaded);
         (view.sequential, view.super_seed) = (self.sequential, self.super_seed);
-        view.limits = (self.down_limit, self.up_limit);
+        view.limits = RateLimits { down: self.down_limit, up: self.up_limit };
     }
 }
 

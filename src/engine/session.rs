@@ -20,7 +20,7 @@ use super::port_mapper::{PortEvent, PortMapper};
 use super::session_store::SessionStore;
 use super::threads::catch_panic;
 use super::torrent_event::TorrentEvent;
-use crate::api::{AddTorrent, Command, Event, Setting, Snapshot, TorrentId};
+use crate::api::{AddTorrent, Command, Event, RateLimits, Setting, Snapshot, TorrentId};
 use crate::disk::create::hashing::Progress;
 use crate::disk::move_storage::recovery::recover_moves;
 use crate::disk::pool::DiskPool;
@@ -95,8 +95,8 @@ pub struct SessionParts {
     pub port_state: String,
     /// The port mapper (PCP, NAT-PMP, UPnP), if enabled.
     pub ports: Option<PortMapper>,
-    /// Global download and upload limits in bytes per second.
-    pub limits: (Option<u64>, Option<u64>),
+    /// Global rate limits.
+    pub limits: RateLimits,
     /// Maximum number of active downloads; `None` is unlimited.
     pub max_active: Option<u32>,
     /// The config file that settings are written to.
@@ -278,7 +278,7 @@ impl Session {
             Command::Torrent(id, wish) => self.on_torrent_command(id, wish),
             Command::AddPeers(id, addrs) => self.input(id, Input::PeersFound { source: Source::Manual, addrs }),
             Command::Limits { down, up } => {
-                self.parts.limits = (down, up);
+                self.parts.limits = RateLimits { down, up };
                 self.reshare = true;
             }
             Command::Focus(id) => self.focus(id),

@@ -16,6 +16,7 @@ use sha1::{Digest, Sha1};
 
 use crate::limits::{self, BLOCK};
 use crate::swarm::event::PeerKey;
+use crate::swarm::view::PieceProgress;
 use crate::wire::message::InfoHash;
 
 /// Maximum number of in-flight requests per peer.
@@ -79,8 +80,8 @@ pub struct MetadataProgress {
     pub asked: u32,
     /// Of `holders`, peers in back-off after a reject or a timeout.
     pub resting: u32,
-    /// Received and total pieces of the most advanced attempt; zeros if there is none.
-    pub pieces: (u32, u32),
+    /// Received pieces of the most advanced attempt; zeros if there is none.
+    pub pieces: PieceProgress,
     /// Attempts that were complete but failed the hash check.
     pub wrong: u32,
 }
@@ -397,7 +398,9 @@ impl MetadataDownload {
             holders: self.holders.len() as u32,
             asked: count(|h| !h.asked.is_empty()),
             resting: count(|h| h.rests_until.is_some()),
-            pieces: furthest.map_or((0, 0), |draft| (draft.have, draft.pieces.len() as u32)),
+            pieces: furthest
+                .map(|draft| PieceProgress { done: draft.have, total: draft.pieces.len() as u32 })
+                .unwrap_or_default(),
             wrong: self.wrong,
         }
     }

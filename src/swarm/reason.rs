@@ -6,8 +6,17 @@ use crate::format;
 use crate::swarm::metadata::MetadataProgress;
 use crate::swarm::peer_list::Failures;
 use crate::swarm::quota::Reachability;
-use crate::swarm::view::{Reason, SourceRow, State};
+use crate::swarm::view::{PieceProgress, Reason, SourceRow, State};
 use crate::wire::sanitize::counted;
+
+/// The rate limits of one direction in bytes per second; `None` is unlimited.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct DirectionLimits {
+    /// The torrent's own limit.
+    pub own: Option<u64>,
+    /// Its share of the global limit.
+    pub share: Option<u64>,
+}
 
 /// The numbers from which a reason is derived.
 #[derive(Clone, Debug, Default)]
@@ -69,10 +78,8 @@ pub struct DiagnosisInput {
     pub down: u64,
     /// Payload upload rate in bytes per second.
     pub up: u64,
-    /// Download limits in bytes per second: the torrent's own, and its share of the global limit.
-    pub down_limits: (Option<u64>, Option<u64>),
-    /// Upload limits in bytes per second: the torrent's own, and its share of the global limit.
-    pub up_limits: (Option<u64>, Option<u64>),
+    pub down_limits: DirectionLimits,
+    pub up_limits: DirectionLimits,
     /// Requests are held back because received data is not yet written.
     pub waiting_for_disk: bool,
     /// Bytes received and not yet written.
@@ -132,12 +139,10 @@ const fn s(n: u32) -> &'static str {
 }
 
 /// Describes the effective rate limit if the rate is at least 80 % of it.
-///
-/// `limits` are the torrent's own limit and its share of the global one.
-fn limiter(rate_now: u64, limits: (Option<u64>, Option<u64>)) -> Option<String> {
+fn limiter(rate_now: u64, limits: DirectionLimits) -> Option<String> {
     let (limit, own) = match limits {
-        (Some(own), share) if share.is_none_or(|share| own <= share) => (own, true),
-        (_, share) => (share?, false),
+        DirectionLimits { own: Some(own), share } if share.is_none_or(|share| own <= share) => (own, true),
+        DirectionLimits { share, .. } => (share?, false),
     };
     let reached = rate_now.saturating_mul(10) >= limit.saturating_mul(8);
     reached.then(|| match own {
@@ -177,7 +182,7 @@ fn metadata(f: &DiagnosisInput) -> String {
         (all, resting, _) if all == resting => {
             format!("fetching metadata from {holders}: refused or no answer, will retry{wrong}")
         }
-        (.., (here, all)) => {
+        (.., PieceProgress { done: here, total: all }) => {
             format!("fetching metadata from {holders}: {here} of {} received{wrong}", counted(all, "piece"))
         }
     }
@@ -371,7 +376,7 @@ fn blocks(bytes: u64) -> String {
 /// Describes what is not the bottleneck on our side: `disk 2% busy, no rate limit`.
 fn no_bottleneck_text(f: &DiagnosisInput) -> String {
     let limit = match f.down_limits {
-        (None, None) => "no rate limit",
+        DirectionLimits { own: None, share: None } => "no rate limit",
         _ => "rate limit not reached",
     };
     match f.disk_busy {
@@ -401,7 +406,7 @@ fn numbers(f: &DiagnosisInput) -> Vec<(String, String)> {
     if let Some(search) = &f.search {
         let MetadataProgress { holders, asked, resting, .. } = search;
         line("have the metadata", format!("{holders}, {asked} requested, {resting} refused or did not answer"));
-        line("metadata pieces", format!("{} of {}", search.pieces.0, search.pieces.1));
+        line("metadata pieces", format!("{} of {}", search.pieces.done, search.pieces.total));
         line("invalid metadata", search.wrong.to_string());
     }
     if f.lacking > 0 {
@@ -412,7 +417,7 @@ fn numbers(f: &DiagnosisInput) -> Vec<(String, String)> {
         line("requested", format!("{} in {}", blocks(f.outstanding), counted(f.active, "piece")));
     }
     line("interested in us", format!("{}{}", f.interested, part(f.taking, "receiving")));
-    let limits = |(own, share): (Option<u64>, Option<u64>)| match (own, share) {
+    let limits = |DirectionLimits { own, share }: DirectionLimits| match (own, share) {
         (None, None) => "no limit".to_owned(),
         (Some(own), None) => format!("limit {}", format::rate(own)),
         (None, Some(share)) => format!("share of the global limit {}", format::rate(share)),

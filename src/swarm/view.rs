@@ -45,6 +45,29 @@ impl State {
     }
 }
 
+/// Rate limits in bytes per second; `None` is unlimited.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct RateLimits {
+    pub down: Option<u64>,
+    pub up: Option<u64>,
+}
+
+impl RateLimits {
+    /// Returns whether neither direction is limited.
+    #[must_use]
+    pub const fn is_unlimited(self) -> bool {
+        self.down.is_none() && self.up.is_none()
+    }
+}
+
+/// Pieces of which some are done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct PieceProgress {
+    pub done: u32,
+    /// 0 if not known yet.
+    pub total: u32,
+}
+
 /// A snapshot of one torrent, as shown in the torrent list.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub struct TorrentView {
@@ -57,8 +80,8 @@ pub struct TorrentView {
     /// Bytes of wanted files in verified pieces.
     pub done: u64,
     pub pieces: u32,
-    /// Metadata pieces received and total during the metadata download; zeros until the size is known.
-    pub metadata: (u32, u32),
+    /// Metadata pieces received during the metadata download; zeros until the size is known.
+    pub metadata: PieceProgress,
     /// Number of verified pieces.
     pub have: u32,
     /// Pieces hashed so far during a check.
@@ -96,8 +119,8 @@ pub struct TorrentView {
     pub super_seed: bool,
     /// Priority of this torrent in the distribution of the session-wide limits.
     pub rank: Priority,
-    /// The torrent's own download and upload limits in bytes per second.
-    pub limits: (Option<u64>, Option<u64>),
+    /// The torrent's own rate limits.
+    pub limits: RateLimits,
     /// When the torrent was added, in seconds since 1970; 0 if unknown.
     pub added: u64,
     /// When the torrent was completed, in seconds since 1970.

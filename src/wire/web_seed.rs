@@ -49,11 +49,19 @@ pub fn host(url: &str) -> String {
     sanitize(&shown, HOST)
 }
 
-/// Parses a `Content-Range` header (RFC 9110, 14.4): first byte, last byte and total length.
-///
-/// The total length is `None` if the server does not know it (`*`).
+/// The value of a `Content-Range` header (RFC 9110, 14.4).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct ContentRange {
+    /// The first and the last byte, both included.
+    pub first: u64,
+    pub last: u64,
+    /// The length of the whole file; `None` if the server does not know it (`*`).
+    pub total: Option<u64>,
+}
+
+/// Parses a `Content-Range` header.
 #[must_use]
-pub fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
+pub fn content_range(value: &str) -> Option<ContentRange> {
     let (range, total) = value.trim().strip_prefix("bytes")?.trim_start().split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let (first, last): (u64, u64) = (first.trim().parse().ok()?, last.trim().parse().ok()?);
@@ -61,7 +69,7 @@ pub fn content_range(value: &str) -> Option<(u64, u64, Option<u64>)> {
         "*" => None,
         total => Some(total.parse().ok()?),
     };
-    (first <= last && total.is_none_or(|total| last < total)).then_some((first, last, total))
+    (first <= last && total.is_none_or(|total| last < total)).then_some(ContentRange { first, last, total })
 }
 
 #[cfg(test)]
@@ -97,8 +105,8 @@ mod tests {
 
     #[test]
     fn ranges_are_read_as_they_are_written() {
-        assert_eq!(content_range("bytes 0-499/1234"), Some((0, 499, Some(1234))));
-        assert_eq!(content_range("bytes 7-7/*"), Some((7, 7, None)));
+        assert_eq!(content_range("bytes 0-499/1234"), Some(ContentRange { first: 0, last: 499, total: Some(1234) }));
+        assert_eq!(content_range("bytes 7-7/*"), Some(ContentRange { first: 7, last: 7, total: None }));
         for bad in ["bytes */1234", "bytes 9-8/10", "bytes 0-10/10", "0-1/2", "bytes a-b/c", "bytes 0-1"] {
             assert_eq!(content_range(bad), None, "{bad}");
         }

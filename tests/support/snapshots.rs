@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ttui::api::{
-    Detail, DisconnectedPeer, FileRow, InfoHash, PeerDetail, PeerRow, PieceDetail, PieceMapCell, Priority, Reason,
-    Snapshot, Source, SourceRow, State, TorrentId, TorrentMeta, TorrentView, TrackerRow,
+    ConnectionCount, Detail, DisconnectedPeer, FileRow, InfoHash, PeerDetail, PeerRow, PieceDetail, PieceMapCell,
+    Priority, RateLimits, Reason, Snapshot, Source, SourceRow, State, TorrentId, TorrentMeta, TorrentView, TrackerRow,
 };
 
 /// A generator of numbers that look random and are not.
@@ -39,12 +39,12 @@ pub fn world(torrents: Vec<TorrentView>) -> Snapshot {
         torrents,
         down,
         up,
-        limits: (None, Some(5_000_000)),
+        limits: RateLimits { down: None, up: Some(5_000_000) },
         port: Some(6881),
         port_status: "listening".into(),
         free: Some(41_200_000_000),
         disk_busy: 0.02,
-        connections: (38, 500),
+        connections: ConnectionCount { open: 38, max: 500 },
         folder: "~/Downloads".into(),
         log: [
             (0, None, "listening on port 6881"),

@@ -21,7 +21,7 @@ use crate::limits;
 use crate::swarm::torrent::{DisconnectReason, FileRange, Input, PeerKey, WebSeedError, WebSeedFetch};
 use crate::wire::message::{Block, Message};
 use crate::wire::sanitize::sanitize;
-use crate::wire::web_seed::content_range;
+use crate::wire::web_seed::{ContentRange, content_range};
 
 /// The capacity of the request channel; the torrent state machine keeps at most two requests in flight.
 const WAITING: usize = 8;
@@ -250,8 +250,8 @@ fn check_response_head(
     match status {
         200 | 206 if packed => Err(of_file(format!("{path} comes packed there: its bytes cannot be told"))),
         206 => match header("content-range").and_then(content_range) {
-            Some((_, _, Some(total))) if total != part.size => Err(other_size(total)),
-            Some((first, last, _)) if first == part.from => match part.length.min(last - first + 1) {
+            Some(ContentRange { total: Some(total), .. }) if total != part.size => Err(other_size(total)),
+            Some(ContentRange { first, last, .. }) if first == part.from => match part.length.min(last - first + 1) {
                 give if give < part.length.min(LEAST) => {
                     Err(fault(format!("it sends only {give} bytes of {path} at a time")))
                 }

@@ -13,7 +13,7 @@ use crate::swarm::event::Input;
 use crate::swarm::job::{DiskFault, FaultKind, pause};
 use crate::swarm::reason;
 use crate::swarm::torrent::{Torrent, TorrentCommand};
-use crate::swarm::view::{PieceMapCell, Reason, State, TorrentView};
+use crate::swarm::view::{PieceMapCell, PieceProgress, Reason, State, TorrentView};
 use crate::wire::message::InfoHash;
 
 /// The state that the user wants for a torrent.
@@ -194,7 +194,7 @@ impl TorrentEntry {
             if let Some(plan) = self.spec.as_ref().filter(|_| view.state == State::Metadata) {
                 let length = plan.config.info.as_ref().map_or(0, |info| info.len());
                 let pieces = u32::try_from(length).unwrap_or(u32::MAX).div_ceil(crate::limits::BLOCK);
-                view.metadata = (pieces, pieces);
+                view.metadata = PieceProgress { done: pieces, total: pieces };
                 view.size = plan.config.size();
             }
         }

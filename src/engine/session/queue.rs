@@ -10,7 +10,7 @@ use crate::limits;
 use crate::swarm::event::Input;
 use crate::swarm::quota::Quota;
 use crate::swarm::reason;
-use crate::swarm::view::{Priority, State};
+use crate::swarm::view::{Priority, RateLimits, State};
 
 /// Interval between two regular distributions of the global limits.
 const SHARES: Duration = Duration::from_secs(1);
@@ -140,10 +140,10 @@ impl Session {
 
     /// Returns when the global limits are distributed next, if at all.
     pub(super) fn shares_at(&self) -> Option<Instant> {
-        match (self.reshare, self.parts.limits) {
+        match (self.reshare, self.parts.limits.is_unlimited()) {
             (true, _) => Some(self.shared + RESHARE),
-            (false, (None, None)) => None,
-            (false, _) => Some(self.shared + SHARES),
+            (false, true) => None,
+            (false, false) => Some(self.shared + SHARES),
         }
     }
 
@@ -154,7 +154,7 @@ impl Session {
         let late = now >= self.shared + SHARES;
         let disk_busy = (self.parts.disk.busy() * 100.0).round() as u8;
         let busier = late && disk_busy.abs_diff(self.disk_busy) >= BUSIER;
-        let due = late && self.parts.limits != (None, None);
+        let due = late && !self.parts.limits.is_unlimited();
         let anew = self.reshare && now >= self.shared + RESHARE;
         if !(due || busier || anew) {
             return;
@@ -170,8 +170,8 @@ impl Session {
             running().map(|(_, entry)| (rate(entry), weight(entry.saved.rank))).collect()
         };
         let (reach, outside) = (self.port.reach(), self.port.outside());
-        let down = split_limit(self.parts.limits.0, &used(|entry| entry.view.down));
-        let up = split_limit(self.parts.limits.1, &used(|entry| entry.view.up));
+        let down = split_limit(self.parts.limits.down, &used(|entry| entry.view.down));
+        let up = split_limit(self.parts.limits.up, &used(|entry| entry.view.up));
         for (((inbox, entry), down), up) in running().zip(down).zip(up) {
             let rank = entry.saved.rank;
             // A torrent that does not download yet gets the share it would have as a download.
@@ -186,7 +186,7 @@ impl Session {
         let running =
             self.table.values().filter(|entry| matches!(entry.lifecycle, Lifecycle::Running(_))).count() as u64 + 1;
         let even = |limit: Option<u64>| limit.map(|limit| (limit / running).max(1));
-        let (down, up) = self.parts.limits;
+        let RateLimits { down, up } = self.parts.limits;
         let budget = budget(rank, self.sharers + weight(rank));
         let (reach, outside) = (self.port.reach(), self.port.outside());
         let disk_busy = self.disk_busy;

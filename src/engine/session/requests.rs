@@ -108,8 +108,8 @@ impl Session {
                 let mut later = Vec::new();
                 for (key, _) in settings {
                     match key.as_str() {
-                        "down-limit" => self.parts.limits.0 = now.down_limit.filter(|limit| *limit > 0),
-                        "up-limit" => self.parts.limits.1 = now.up_limit.filter(|limit| *limit > 0),
+                        "down-limit" => self.parts.limits.down = now.down_limit.filter(|limit| *limit > 0),
+                        "up-limit" => self.parts.limits.up = now.up_limit.filter(|limit| *limit > 0),
                         "max-active" => {
                             self.parts.max_active =
                                 Some(now.max_active.unwrap_or(limits::ACTIVE)).filter(|most| *most > 0);

@@ -9,7 +9,7 @@ use super::super::inbox::TorrentMessage;
 use super::super::saved_torrent::SavedTorrent;
 use super::entry::{DesiredState, Lifecycle, TorrentEntry};
 use super::{FIRST, MIN_SNAPSHOT_INTERVAL, SNAPSHOT, Session, TOTALS, TaskResult};
-use crate::api::{Event, Snapshot, TorrentId};
+use crate::api::{ConnectionCount, Event, Snapshot, TorrentId};
 use crate::disk::error::free_space;
 
 /// Snapshots are held back while this many events are unread.
@@ -73,7 +73,7 @@ impl Session {
             dht: self.parts.world.dht().map(crate::engine::dht::Dht::state),
             free: self.room.bytes(),
             disk_busy: self.parts.disk.busy(),
-            connections: (count(self.parts.seats.taken()), count(self.parts.seats.most())),
+            connections: ConnectionCount { open: count(self.parts.seats.taken()), max: count(self.parts.seats.most()) },
             max_active: self.parts.max_active,
             folder: display_path(&self.folder()),
             config_file: self.parts.config_file.as_deref().map(display_path).unwrap_or_default(),

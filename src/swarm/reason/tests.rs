@@ -60,7 +60,12 @@ fn being_moved() {
 #[test]
 fn waiting_for_metadata() {
     let wants = |search: MetadataProgress| DiagnosisInput { state: State::Metadata, search: Some(search), ..facts() };
-    let search = MetadataProgress { holders: 3, asked: 2, pieces: (2, 7), ..MetadataProgress::default() };
+    let search = MetadataProgress {
+        holders: 3,
+        asked: 2,
+        pieces: PieceProgress { done: 2, total: 7 },
+        ..MetadataProgress::default()
+    };
     says(&wants(search), "fetching metadata from 3 peers: 2 of 7 pieces received");
     let wrong = MetadataProgress { wrong: 1, ..search };
     let sentence = "fetching metadata from 3 peers: 2 of 7 pieces received; 1 earlier copy was invalid";
@@ -130,12 +135,12 @@ fn choked() {
 
 #[test]
 fn limited_by_its_own_limit_or_by_that_of_all() {
-    let own = (Some(102_400), Some(200_000));
+    let own = DirectionLimits { own: Some(102_400), share: Some(200_000) };
     says(
         &DiagnosisInput { down: 99_000, down_limits: own, ..facts() },
         "limited by the torrent's rate limit: 102.40 kB/s",
     );
-    let all = (Some(102_400), Some(51_200));
+    let all = DirectionLimits { own: Some(102_400), share: Some(51_200) };
     let f = DiagnosisInput { down: 50_000, down_limits: all, ..facts() };
     says(&f, "limited by its share of the global limit: 51.20 kB/s");
     let f = DiagnosisInput { down: 10_000, down_limits: own, ..facts() };
@@ -204,7 +209,7 @@ fn whole() {
     let f = DiagnosisInput { interested: 5, taking: 3, ..seeding() };
     says(&f, "complete; uploading to 3 of 5 interested peers");
     says(&DiagnosisInput { super_seed: true, ..f.clone() }, "super-seeding: 8 peers are offered one piece at a time");
-    let f = DiagnosisInput { up: 100_000, up_limits: (Some(102_400), None), ..f };
+    let f = DiagnosisInput { up: 100_000, up_limits: DirectionLimits { own: Some(102_400), share: None }, ..f };
     says(&f, "complete; limited by the torrent's rate limit: 102.40 kB/s");
     says(&DiagnosisInput { peers: 0, ..f }, "complete; no peers connected");
 }

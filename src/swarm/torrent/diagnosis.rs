@@ -5,7 +5,7 @@ use std::time::Instant;
 use super::{OWN, Phase, SHARE, Torrent};
 use crate::swarm::job::DiskFault;
 use crate::swarm::metadata::MetadataDownload;
-use crate::swarm::reason::DiagnosisInput;
+use crate::swarm::reason::{DiagnosisInput, DirectionLimits};
 use crate::swarm::view::Priority;
 
 impl Torrent {
@@ -28,8 +28,8 @@ impl Torrent {
             banned: self.peer_list.bans() as u32,
             down: self.down.rate(now),
             up: self.up.rate(now),
-            down_limits: (self.down_limit[OWN].limit(), self.down_limit[SHARE].limit()),
-            up_limits: (self.up_limit[OWN].limit(), self.up_limit[SHARE].limit()),
+            down_limits: DirectionLimits { own: self.down_limit[OWN].limit(), share: self.down_limit[SHARE].limit() },
+            up_limits: DirectionLimits { own: self.up_limit[OWN].limit(), share: self.up_limit[SHARE].limit() },
             // The budget also counts outstanding requests: blame the disk only if unwritten data is a quarter of it.
             waiting_for_disk: self.budget_exhausted && self.unwritten * 4 >= self.config.quota.budget,
             unwritten: self.unwritten,

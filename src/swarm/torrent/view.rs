@@ -6,7 +6,7 @@ use super::{Phase, Torrent};
 use crate::swarm::data_map::Amounts;
 use crate::swarm::rate::RateMeter;
 use crate::swarm::reason::reason;
-use crate::swarm::view::{Detail, FileRow, PeerRow, PieceMapCell, Priority, State, TorrentView};
+use crate::swarm::view::{Detail, FileRow, PeerRow, PieceMapCell, Priority, RateLimits, State, TorrentView};
 use crate::wire::message::PieceIndex;
 
 impl Torrent {
@@ -28,7 +28,7 @@ impl Torrent {
             wanted,
             done,
             pieces: self.config.geometry.pieces(),
-            metadata: self.search.as_ref().map_or((0, 0), |search| search.progress().pieces),
+            metadata: self.search.as_ref().map(|search| search.progress().pieces).unwrap_or_default(),
             have: self.picker.have().count(),
             checked: self.checked,
             state: self.state(),
@@ -48,7 +48,7 @@ impl Torrent {
             private: self.config.private,
             super_seed: self.config.super_seed,
             rank: self.config.quota.rank,
-            limits: (self.down_limit[super::OWN].limit(), self.up_limit[super::OWN].limit()),
+            limits: RateLimits { down: self.down_limit[super::OWN].limit(), up: self.up_limit[super::OWN].limit() },
             added: self.config.added,
             finished: self.config.finished,
             why: reason(&facts, detail),

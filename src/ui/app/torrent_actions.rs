@@ -201,15 +201,15 @@ pub fn next_limit(limit: Option<u64>, less: bool) -> Option<u64> {
 
 fn limit_download(views: &[(TorrentId, &TorrentView)], name: &str, less: bool, commands: &mut Vec<Command>) -> String {
     // All torrents get the limit computed for the first one.
-    let limit = next_limit(views.first().and_then(|(_, head)| head.limits.0), less);
-    let limits = |view: &TorrentView| TorrentCommand::Limits { down: limit, up: view.limits.1 };
+    let limit = next_limit(views.first().and_then(|(_, head)| head.limits.down), less);
+    let limits = |view: &TorrentView| TorrentCommand::Limits { down: limit, up: view.limits.up };
     commands.extend(views.iter().map(|(id, view)| Command::Torrent(*id, limits(view))));
     limit_text(name, "download", limit)
 }
 
 fn limit_upload(views: &[(TorrentId, &TorrentView)], name: &str, less: bool, commands: &mut Vec<Command>) -> String {
-    let limit = next_limit(views.first().and_then(|(_, head)| head.limits.1), less);
-    let limits = |view: &TorrentView| TorrentCommand::Limits { down: view.limits.0, up: limit };
+    let limit = next_limit(views.first().and_then(|(_, head)| head.limits.up), less);
+    let limits = |view: &TorrentView| TorrentCommand::Limits { down: view.limits.down, up: limit };
     commands.extend(views.iter().map(|(id, view)| Command::Torrent(*id, limits(view))));
     limit_text(name, "upload", limit)
 }

@@ -276,7 +276,7 @@ fn shown(setting: &Setting, state: &AppState, snapshot: &Snapshot) -> (String, b
 fn default(setting: &Setting, snapshot: &Snapshot) -> String {
     match setting.key {
         "max-active" => snapshot.max_active.map_or_else(|| "no limit".to_owned(), |n| n.to_string()),
-        "max-peers" if snapshot.connections.1 > 0 => snapshot.connections.1.to_string(),
+        "max-peers" if snapshot.connections.max > 0 => snapshot.connections.max.to_string(),
         "dir" if !snapshot.folder.is_empty() => snapshot.folder.clone(),
         _ => setting.default.to_owned(),
     }

@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::Widget;
 
-use crate::api::{Detail, TorrentView};
+use crate::api::{Detail, PieceProgress, TorrentView};
 use crate::ui::keys::context::Tab;
 use crate::ui::panes::graph;
 use crate::ui::panes::pane::{Pane, PaneContext};
@@ -41,8 +41,10 @@ fn pairs<'a>(view: &TorrentView, detail: &'a Detail) -> Vec<Pair<'a>> {
     let looks = view.pieces == 0 && detail.files.is_empty();
     let mut lines = if looks {
         let metadata = match view.metadata {
-            (_, 0) => "not received yet".to_owned(),
-            (here, all) => format!("{here} of {} received", counted(u64::from(all), "piece")),
+            PieceProgress { total: 0, .. } => "not received yet".to_owned(),
+            PieceProgress { done: here, total: all } => {
+                format!("{here} of {} received", counted(u64::from(all), "piece"))
+            }
         };
         vec![Pair::new("Metadata", metadata), Pair::new("Peers", peers)]
     } else {
@@ -69,7 +71,7 @@ fn pairs<'a>(view: &TorrentView, detail: &'a Detail) -> Vec<Pair<'a>> {
     }
     lines.extend([
         Pair::new("Active", time(view.active)),
-        Pair::new("Limits", format!("{} down, {} up", limit(view.limits.0), limit(view.limits.1))),
+        Pair::new("Limits", format!("{} down, {} up", limit(view.limits.down), limit(view.limits.up))),
         Pair::new("Bandwidth", format!("{} priority", labels::bandwidth_priority(view.rank))),
         Pair::new("Sequential", yes(view.sequential)),
     ]);

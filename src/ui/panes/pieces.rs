@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::widgets::Widget;
 
-use crate::api::{Detail, PieceMapCell, State, TorrentView};
+use crate::api::{Detail, PieceMapCell, PieceProgress, State, TorrentView};
 use crate::ui::panes::pane::{Pane, PaneContext, PaneRequest};
 use crate::ui::panes::piece_detail;
 use crate::ui::state::app::AppState;
@@ -19,8 +19,8 @@ fn caption(width: u16, view: &TorrentView, detail: Option<&Detail>) -> String {
     match view.state {
         State::Checking => format!("checking {}", percent(u64::from(view.checked), u64::from(view.pieces))),
         State::Metadata => match view.metadata {
-            (_, 0) => "fetching metadata".into(),
-            (here, all) => format!("metadata {here}/{all}"),
+            PieceProgress { total: 0, .. } => "fetching metadata".into(),
+            PieceProgress { done: here, total: all } => format!("metadata {here}/{all}"),
         },
         _ => match detail {
             Some(detail) if view.have < view.pieces && detail.missing > 0 => {

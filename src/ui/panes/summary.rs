@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::Widget;
 
-use crate::api::{Detail, Snapshot, SourceRow, TorrentView};
+use crate::api::{Detail, RateLimits, Snapshot, SourceRow, TorrentView};
 use crate::ui::text::format::{grouped, percent, rate_long, ratio, size_long};
 use crate::ui::text::labels;
 use crate::ui::theme::style::Theme;
@@ -14,7 +14,7 @@ use crate::ui::widgets::painter::Painter;
 /// Draws the summary column.
 pub fn draw(area: Rect, buf: &mut Buffer, theme: &Theme, snapshot: &Snapshot, view: &TorrentView) {
     let limit = |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), rate_long);
-    let limits = |limits: (Option<u64>, Option<u64>)| format!("{} / {}", limit(limits.0), limit(limits.1));
+    let limits = |limits: RateLimits| format!("{} / {}", limit(limits.down), limit(limits.up));
     let busy = (snapshot.disk_busy.clamp(0.0, 1.0) * 1000.0) as u64;
     let totals = vec![
         Pair::new("received", size_long(view.downloaded)),

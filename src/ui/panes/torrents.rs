@@ -139,8 +139,8 @@ fn field<'a>(key: Col, width: u16, at: usize, view: &'a TorrentView, chosen: boo
             Priority::High => text("high", theme.accent),
             rank => text(labels::bandwidth_priority(rank), theme.dim),
         },
-        Col::DownLimit => limit(view.limits.0, theme),
-        Col::UpLimit => limit(view.limits.1, theme),
+        Col::DownLimit => limit(view.limits.down, theme),
+        Col::UpLimit => limit(view.limits.up, theme),
     }
 }
 
@@ -153,7 +153,7 @@ fn limit(limit: Option<u64>, theme: &Theme) -> Line<'static> {
 fn share(view: &TorrentView) -> (u64, u64) {
     match view.state {
         State::Checking => (u64::from(view.checked), u64::from(view.pieces)),
-        State::Metadata => (u64::from(view.metadata.0), u64::from(view.metadata.1.max(1))),
+        State::Metadata => (u64::from(view.metadata.done), u64::from(view.metadata.total.max(1))),
         _ => (view.done, view.wanted),
     }
 }

@@ -90,8 +90,8 @@ fn compare(a: &TorrentView, b: &TorrentView, sort: TorrentColumn) -> Ordering {
         TorrentColumn::Sent => b.uploaded.cmp(&a.uploaded),
         TorrentColumn::Active => b.active.cmp(&a.active),
         TorrentColumn::Priority => b.rank.cmp(&a.rank),
-        TorrentColumn::DownLimit => limit(a.limits.0).cmp(&limit(b.limits.0)),
-        TorrentColumn::UpLimit => limit(a.limits.1).cmp(&limit(b.limits.1)),
+        TorrentColumn::DownLimit => limit(a.limits.down).cmp(&limit(b.limits.down)),
+        TorrentColumn::UpLimit => limit(a.limits.up).cmp(&limit(b.limits.up)),
     }
 }
 

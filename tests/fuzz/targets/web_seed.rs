@@ -6,7 +6,7 @@ use url::Url;
 /// One input.
 pub fn run(bytes: &[u8]) {
     if let Ok(text) = std::str::from_utf8(bytes) {
-        if let Some((first, last, total)) = web_seed::content_range(text) {
+        if let Some(web_seed::ContentRange { first, last, total }) = web_seed::content_range(text) {
             assert!(first <= last && total.is_none_or(|total| last < total));
         }
         let _ = web_seed::host(text);
