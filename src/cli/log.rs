@@ -5,6 +5,7 @@
 //! the file is reopened when that is possible. (The writers of `flexi_logger` and `tracing-appender` panic or print
 //! when a directory cannot be listed or a file cannot be opened.)
 
+use std::ffi::OsStr;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -31,7 +32,7 @@ const MAX_LINE: usize = 16 * 1024;
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Starts logging to `--log-file`; without that flag, to `ttui.log` in the state directory if `interface` is set or
-/// `-v` was given; otherwise nowhere. A default log file that cannot be opened is retried later.
+/// `-v` or `TTUI_LOG` was given; otherwise nowhere. A default log file that cannot be opened is retried later.
 ///
 /// `-v` sets the level; the environment variable `TTUI_LOG` replaces it by a filter per module
 /// (`ttui::engine::announce=trace,ttui=info`).
@@ -39,9 +40,10 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 /// # Errors
 /// `--log-file` cannot be opened, or is the terminal that the interface draws on; `TTUI_LOG` is not a filter.
 pub fn start(config: &Config, interface: bool) -> color_eyre::Result<()> {
+    let wanted = std::env::var_os("TTUI_LOG").filter(|text| !text.is_empty());
     let (path, named) = match &config.log_file {
         Some(path) => (path.clone(), true),
-        None if interface || config.verbose > 0 => (config.state_dir.join("ttui.log"), false),
+        None if interface || config.verbose > 0 || wanted.is_some() => (config.state_dir.join("ttui.log"), false),
         None => return Ok(()),
     };
     let log = LogFile::open(path.clone(), named, MAX_SIZE);
@@ -53,7 +55,7 @@ pub fn start(config: &Config, interface: bool) -> color_eyre::Result<()> {
             bail!("the log file {} is a terminal, where the interface is drawn: name a file", path.display());
         }
     }
-    let filter = filter(config.verbose)?;
+    let filter = filter(config.verbose, wanted.as_deref())?;
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_target(false)
@@ -67,8 +69,8 @@ pub fn start(config: &Config, interface: bool) -> color_eyre::Result<()> {
 }
 
 /// Returns the filter of `TTUI_LOG`, or that of the verbosity.
-fn filter(verbose: u8) -> color_eyre::Result<Targets> {
-    if let Some(text) = std::env::var_os("TTUI_LOG").filter(|text| !text.is_empty()) {
+fn filter(verbose: u8, wanted: Option<&OsStr>) -> color_eyre::Result<Targets> {
+    if let Some(text) = wanted {
         let text = text.to_string_lossy();
         let parsed = text.parse::<Targets>();
         return parsed.wrap_err_with(|| format!("TTUI_LOG={text} is no log filter: write it like ttui::engine=debug"));
@@ -225,6 +227,18 @@ fn open(path: &Path, named: bool) -> io::Result<File> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_filter_is_that_of_the_variable_or_of_the_verbosity() {
+        let debug = |filter: &Targets| filter.would_enable("ttui::engine::dht", &tracing::Level::DEBUG);
+        assert!(!debug(&filter(0, None).unwrap()) && debug(&filter(1, None).unwrap()));
+        assert!(debug(&filter(0, Some(OsStr::new("ttui::engine=debug"))).unwrap()));
+        assert!(!debug(&filter(2, Some(OsStr::new("ttui::disk=debug,ttui=info"))).unwrap()));
+        for wrong in ["ttui=loud", "ttui::engine=debug,ttui=9x"] {
+            let why = filter(0, Some(OsStr::new(wrong))).unwrap_err().to_string();
+            assert!(why.contains("TTUI_LOG") && why.contains(wrong), "{why}");
+        }
+    }
 
     fn log(log: &LogFile, line: &str) {
         (&*log).write_all(line.as_bytes()).unwrap();
