@@ -19,6 +19,7 @@ use support::torrent::{Home, Known, pieces_in};
 use ttui::disk::layout::Layout;
 use ttui::disk::pool::DiskPool;
 use ttui::disk::storage::Allocation;
+use ttui::disk::storage::StorageSpec;
 use ttui::limits::SHUTDOWN;
 use ttui::swarm::data_map::DataMap;
 use ttui::swarm::job::{DiskDone, DiskFault, DiskJob, FaultKind, Probe};
@@ -1127,6 +1128,52 @@ mod ends {
             open.download(&known, (0..known.pieces()).filter(|piece| !have.contains(piece)));
             open.storage.close();
             known.assert_whole(&dir);
+        }
+    }
+
+    /// The same folder under two paths, which no path tells: its files have one owner all the same.
+    #[test]
+    fn a_folder_that_is_mounted_twice_has_one_owner_for_each_file() {
+        let bind = |from: &Path, at: &Path| {
+            fs::create_dir_all(at).unwrap();
+            let mounted = Command::new("mount").arg("--bind").args([from, at]).stderr(Stdio::null()).status();
+            mounted.is_ok_and(|status| status.success())
+        };
+        // Whether the first is still open; whether the mount comes before or after the original in the alphabet.
+        for (stays_open, other) in [(true, "a mount"), (false, "a mount"), (true, "z mount"), (false, "z mount")] {
+            let (home, pool) = (Home::new(), pool());
+            let (first, second) =
+                (Known::new(32_768, &[(Some("t/x"), 90_000)]), Known::new(32_768, &[(Some("t/x"), 70_000)]));
+            let (open, _) = home.open(&pool, &first);
+            open.download(&first, 0..first.pieces());
+            let open = if stays_open {
+                Some(open)
+            } else {
+                open.storage.close();
+                None
+            };
+            let place = home.root.path().join(other);
+            if !bind(&home.dir(), &place) {
+                println!("skipped: nothing can be mounted here");
+                return;
+            }
+            let _mount = Tmpfs(&place);
+            for _ in 0..2 {
+                let spec = StorageSpec { dir: place.clone(), ..home.spec(&second) };
+                let fault = support::torrent::open(&pool, spec).err().unwrap();
+                assert!(fault.text.contains("t/x belongs to the torrent"), "{fault}");
+            }
+            first.assert_whole(&home.dir());
+            // A file of its own is nobody else's, and from then on its own under both paths.
+            let third = Known::new(32_768, &[(Some("u"), 60_000)]);
+            let (mine, _) =
+                support::torrent::open(&pool, StorageSpec { dir: place.clone(), ..home.spec(&third) }).unwrap();
+            mine.download(&third, 0..third.pieces());
+            mine.storage.close();
+            let fourth = Known::new(32_768, &[(Some("u"), 50_000)]);
+            let fault = home.try_open(&pool, &fourth).err().unwrap();
+            assert!(fault.text.contains("u belongs to the torrent"), "{fault}");
+            drop(open);
         }
     }
 

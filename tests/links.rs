@@ -147,6 +147,10 @@ fn addresses_and_files_may_lead_to_a_magnet_link() {
                 format!("<a href=\"{say}\"><a href=\"{}\">", "magnet:?xt=urn:btih:".to_owned() + &"ab".repeat(20))
                     .into_bytes(),
             ),
+            "/deflate" => (200, "Content-Encoding: deflate\r\n".into(), vec![0x78, 0x9c, 1, 2]),
+            "/br" => (200, "Content-Encoding: BR\r\n".into(), vec![0x8b, 0x02, 0x80]),
+            "/zstd" => (200, "Content-Encoding: zstd\r\n".into(), vec![0x28, 0xb5, 0x2f, 0xfd]),
+            "/said" => (200, "Content-Encoding: deflate\r\n".into(), file.clone()),
             "/empty" => (200, String::new(), Vec::new()),
             _ => (404, String::new(), say.clone().into_bytes()),
         }
@@ -165,6 +169,11 @@ fn addresses_and_files_may_lead_to_a_magnet_link() {
     for path in ["/loop", "/ftp", "/file", "/login", "/many", "/empty", "/404"] {
         assert!(inspect(&peer, &server.url(path)).is_err(), "{path}");
     }
+    for how in ["deflate", "br", "zstd"] {
+        let why = inspect(&peer, &server.url(&format!("/{how}"))).unwrap_err();
+        assert!(why.contains(&format!("compresses its answer with {how}")), "{why}");
+    }
+    assert_eq!(inspect(&peer, &server.url("/said")), Ok(Some(known.hash)), "it is not compressed");
     let id = add(&peer, &server.url("/three"));
     peer.complete(id);
     assert_eq!(std::fs::read(peer.folder.path().join("film")).unwrap(), known.data);

@@ -111,7 +111,7 @@ pub struct DownloadArgs {
     /// Connect to this peer immediately (repeatable)
     #[arg(long = "peer", value_name = "IP:PORT")]
     pub peers: Vec<SocketAddr>,
-    /// Download only files matching GLOB (repeatable)
+    /// Download only files matching GLOB, or not matching it after `!` (repeatable)
     #[arg(long, value_name = "GLOB")]
     pub select: Vec<String>,
     /// Download pieces sequentially

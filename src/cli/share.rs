@@ -67,6 +67,7 @@ pub fn run(args: &ShareArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     engine.send(Command::Add(AddTorrent {
         what: share.path.to_string_lossy().into_owned(),
         dir: Some(share.found.download_dir()),
+        seed_only: true,
         ..AddTorrent::default()
     }));
     let look = UiOptions::new(&config);

@@ -77,6 +77,7 @@ pub fn from_io(doing: DiskOp, path: &Path, error: &io::Error, needs: u64) -> Dis
                 "choose another folder, or leave the file out",
             )
         }
+        io::ErrorKind::AlreadyExists => (FaultKind::Other, "something of this name is there already", "move it away"),
         io::ErrorKind::NotADirectory => (FaultKind::Other, "a part of its path is no folder", "move it away"),
         io::ErrorKind::IsADirectory => (FaultKind::Other, "a folder of this name is in its place", "move it away"),
         io::ErrorKind::StaleNetworkFileHandle => {
@@ -87,10 +88,27 @@ pub fn from_io(doing: DiskOp, path: &Path, error: &io::Error, needs: u64) -> Dis
             // Our own refusals (no OS error code) and invalid names are permanent; any other OS error may be transient.
             let lasts = error.raw_os_error().is_none() || kind == io::ErrorKind::InvalidInput;
             let kind = if lasts { FaultKind::Other } else { FaultKind::Temporary };
-            return DiskFault { kind, text: format!("cannot {} {shown}: {error}", doing.word()) };
+            return DiskFault { kind, text: format!("cannot {} {shown}: {}", doing.word(), reason(error)) };
         }
     };
     DiskFault { kind, text: format!("cannot {} {shown}: {reason}; {advice}", doing.word()) }
+}
+
+/// Returns the reason of an I/O error in words, without the number of the system.
+#[must_use]
+pub fn reason(error: &io::Error) -> String {
+    if error.kind() == io::ErrorKind::NotFound && error.raw_os_error().is_some() {
+        return "there is no such file or folder".to_owned();
+    }
+    let text = error.to_string();
+    let text = text.rsplit_once(" (os error ").map_or(text.as_str(), |(text, _)| text);
+    let mut chars = text.chars();
+    match (chars.next(), chars.next()) {
+        (Some(first), Some(second)) if second.is_lowercase() || second == ' ' => {
+            format!("{}{}", first.to_lowercase(), &text[first.len_utf8()..])
+        }
+        _ => text.to_owned(),
+    }
 }
 
 /// Returns the fault of resume data that cannot be written; it names the resume file.

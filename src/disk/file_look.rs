@@ -4,7 +4,10 @@ use std::path::Path;
 
 use crate::disk::atomic_bitfield::AtomicBitfield;
 use crate::disk::beneath::{self, Access, EntryKind};
+use crate::disk::error::{self, reason};
 use crate::disk::layout::{FileEntry, Layout};
+use crate::disk::torrent_file::kind;
+use crate::swarm::job::DiskFault;
 use crate::wire::sanitize::counted;
 
 /// Maximum number of unusable files that are named one by one.
@@ -27,14 +30,29 @@ pub fn look(dir: &Path, path: &Path) -> FileLook {
         Ok(EntryKind::Missing) => FileLook::Missing,
         Ok(EntryKind::File(length)) => match beneath::open(dir, path, Access::Read) {
             Ok(_) => FileLook::Usable(length),
-            Err(error) => FileLook::Unusable("unread", format!("it cannot be read: {error}")),
+            Err(error) => FileLook::Unusable("unread", format!("it cannot be read: {}", reason(&error))),
         },
         Ok(EntryKind::Other(at, what)) => {
             let state = if what == "a symbolic link" { "link" } else { "no file" };
             let at = at.strip_prefix(dir).map(Path::to_path_buf).unwrap_or(at);
             FileLook::Unusable(state, format!("{} is {what}: move it away", at.display()))
         }
-        Err(error) => FileLook::Unusable("unread", format!("it cannot be looked at: {error}")),
+        Err(error) => FileLook::Unusable("unread", format!("it cannot be looked at: {}", reason(&error))),
+    }
+}
+
+/// Checks that a download folder is a folder, or can become one.
+///
+/// # Errors
+/// If a file or a device is at its path, or at that of a folder above it.
+pub fn check_folder(dir: &Path) -> Result<(), DiskFault> {
+    let there = dir.ancestors().find_map(|dir| Some((dir, std::fs::metadata(dir).ok()?)));
+    match there.filter(|(_, meta)| !meta.is_dir()) {
+        Some((at, meta)) => {
+            let what = if meta.is_file() { "a file" } else { kind(meta.file_type()) };
+            Err(error::other(format!("{} is {what}, not a folder: choose another folder", at.display())))
+        }
+        None => Ok(()),
     }
 }
 
@@ -68,6 +86,27 @@ pub fn describe_unusable(layout: &Layout, dir: &Path, have: &AtomicBitfield) -> 
 mod tests {
     use super::*;
     use crate::disk::layout::tests::layout;
+
+    #[cfg(unix)]
+    #[test]
+    fn a_file_or_a_device_is_no_folder_and_what_is_missing_may_become_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join(path);
+        std::fs::write(at("file"), "").unwrap();
+        std::os::unix::fs::symlink(dir.path(), at("link")).unwrap();
+        for (path, refused) in [
+            (at("file"), Some("is a file, not a folder")),
+            (at("file/below/it"), Some("is a file, not a folder")),
+            ("/dev/null".into(), Some("/dev/null is a device, not a folder")),
+            (at("none/at/all"), None),
+            (at("link"), None),
+            (at("link/x"), None),
+        ] {
+            let text = check_folder(&path).err().map(|fault| fault.text);
+            assert_eq!(text.is_some(), refused.is_some(), "{}: {text:?}", path.display());
+            assert!(text.is_none_or(|text| refused.is_some_and(|words| text.contains(words))), "{}", path.display());
+        }
+    }
 
     #[cfg(unix)]
     #[test]

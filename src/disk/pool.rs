@@ -128,6 +128,7 @@ impl DiskPool {
         let StorageSpec { layout, dir, state_dir, allocate, unwanted, overwrite, mend_names, read_only } = spec;
         let unwanted = if read_only { (0..layout.files().len() as u32).collect() } else { unwanted };
         let dir = std::path::absolute(&dir).unwrap_or(dir);
+        file_look::check_folder(&dir)?;
         let (layout, other_names) = alias_paths::find_or_mend(&layout, &dir, mend_names);
         let store = ResumeStore::new(&state_dir, layout.info_hash(), &dir);
         let (claim, unprotected) = store.claim()?;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use crate::disk::error::is_out_of_handles;
+use crate::disk::error::{is_out_of_handles, reason};
 use crate::limits;
 
 /// Number of attempts to open a file while no file descriptor is left, and the delay between them.
@@ -18,7 +18,7 @@ const PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The file cannot be opened or read.
-    #[error("cannot read {}: {source}", .path.display())]
+    #[error("cannot read {}: {}", .path.display(), reason(.source))]
     Io { path: PathBuf, source: io::Error },
     /// The path is a folder, FIFO, socket or device.
     #[error("cannot read {}: it is {what}, not a file", .path.display())]
@@ -127,7 +127,17 @@ mod tests {
         let path = dir.path().join("a.torrent");
         std::fs::write(&path, b"de").unwrap();
         assert_eq!(read_torrent(&path).unwrap(), b"de");
-        assert!(matches!(read_torrent(&dir.path().join("none")), Err(OpenError::Io { .. })));
+        for (path, why) in [
+            ("none", "there is no such file or folder"),
+            ("a.torrent/x", "not a directory"),
+            (&"x".repeat(300), "file name too long"),
+        ] {
+            let path = dir.path().join(path);
+            let text = read_torrent(&path).unwrap_err().to_string();
+            if cfg!(unix) {
+                assert_eq!(text, format!("cannot read {}: {why}", path.display()));
+            }
+        }
         assert!(matches!(read_at_most(&path, 1), Err(OpenError::TooLarge { .. })));
         let huge = File::create(&path).unwrap();
         huge.set_len(limits::TORRENT_FILE + 1).unwrap();

@@ -298,16 +298,20 @@ pub fn fetch(url: &str, announcer: &Announcer) -> Result<Vec<u8>, String> {
 
 /// Returns [`Priority::Skip`] for all files that match none of the globs.
 ///
-/// A glob matches the path with or without the torrent's own folder, or the file name alone.
+/// A glob matches the path with or without the torrent's own folder, or the file name alone. A glob behind `!` skips the
+/// files that it matches; with such globs only, all others are wanted.
 fn priorities(files: &[File], select: &[String]) -> Result<Vec<(usize, Priority)>, String> {
     if select.is_empty() {
         return Ok(Vec::new());
     }
+    let unwanted: Vec<&str> = select.iter().filter_map(|glob| glob.strip_prefix('!')).collect();
+    let wanted: Vec<&str> = select.iter().map(String::as_str).filter(|glob| !glob.starts_with('!')).collect();
     let matches = |file: &File| {
         let name = file.name.rsplit('/').next().unwrap_or(&file.name);
         let inner = file.name.split_once('/').map_or(name, |(_, inner)| inner);
         let named = [file.name.as_str(), inner, name];
-        select.iter().any(|glob| named.iter().any(|name| glob_match::glob_match(glob, name)))
+        let any = |glob: &&str| named.iter().any(|name| glob_match::glob_match(glob, name));
+        (wanted.is_empty() || wanted.iter().any(any)) && !unwanted.iter().any(any)
     };
     let skipped: Vec<_> =
         files.iter().enumerate().filter(|(_, file)| !file.pad && !matches(file)).map(|(n, _)| n).collect();
@@ -366,6 +370,29 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+
+    #[test]
+    fn globs_select_and_globs_behind_an_exclamation_mark_skip() {
+        let file = |name: &str| {
+            let mut file = File::default();
+            name.clone_into(&mut file.name);
+            file
+        };
+        let files = ["f/a", "f/b.mkv", "f/extra/sample.mkv", "f/extra/a"].map(file);
+        for (select, skipped) in [
+            (&["*.mkv"][..], Ok(vec![0, 3])),
+            (&["!a"], Ok(vec![0, 3])),
+            (&["!extra/*"], Ok(vec![2, 3])),
+            (&["!f/a"], Ok(vec![0])),
+            (&["*.mkv", "!sample*"], Ok(vec![0, 2, 3])),
+            (&["!a", "!*.mkv"], Err("no file matches !a, !*.mkv: see the names with `ttui show`".to_owned())),
+            (&["c"], Err("no file matches c: see the names with `ttui show`".to_owned())),
+        ] {
+            let select: Vec<String> = select.iter().map(|glob| (*glob).to_owned()).collect();
+            let told = priorities(&files, &select).map(|all| all.into_iter().map(|(n, _)| n).collect::<Vec<_>>());
+            assert_eq!(told, skipped, "{select:?}");
+        }
+    }
 
     #[test]
     fn refused_trackers_are_redacted() {

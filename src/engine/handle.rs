@@ -260,6 +260,7 @@ impl Engine {
         let _ = self.orders.send(SessionMessage::Quit(until));
         let mut left = self.left.recv_deadline(until).unwrap_or_default();
         left.threads.extend(self.crew.wait(until));
+        left.count_torrents();
         if left.torrents == Some(0) && left.threads.is_empty() {
             return Ok(());
         }

@@ -225,8 +225,12 @@ impl Session {
                 recv(self.parts.results.1) -> result => if let Ok(result) = result { self.on_task_result(result) },
                 default(wait) => (),
             }
-            // Queued events and results are drained first, so that one snapshot shows them all. Bounded, so that a quit
-            // request is not delayed.
+            // Queued commands, events and results are drained first, so that one snapshot shows them all, and a quit request
+            // does not wait behind thousands of commands. Bounded, so that commands get their turn.
+            for _ in 0..AT_ONCE {
+                let Ok(order) = self.parts.orders.try_recv() else { break };
+                self.on_session_message(order);
+            }
             for _ in 0..AT_ONCE {
                 match (self.parts.news.try_recv(), self.parts.results.1.try_recv()) {
                     (Err(_), Err(_)) => break,

@@ -17,8 +17,9 @@ use crate::disk::atomic_file;
 use crate::disk::layout::Layout;
 use crate::disk::ownership::record::{FileOwner, HEAD, Head, OwnedPath, OwnershipRecord, digest};
 use crate::disk::resume_store::resolved;
+use crate::disk::sys;
 use crate::wire::message::InfoHash;
-use crate::wire::metainfo::paths::case_folded;
+use crate::wire::metainfo::paths::{case_folded, to_path};
 
 /// Maximum length of a record, in bytes.
 const LONGEST: u64 = 64 << 20;
@@ -116,6 +117,20 @@ impl Index {
         }
     }
 
+    /// Returns the path by which the records know a folder that has another path here, as through a bind mount; `None` if
+    /// they know it by this one, or not at all.
+    fn same_folder(&self, place: &Path) -> Option<PathBuf> {
+        let is_known = |dir: &Path| {
+            let folded = PathBuf::from(case_folded(&dir.to_string_lossy()));
+            self.roots.range(folded.clone()..).next().is_some_and(|(root, _)| root.starts_with(&folded))
+        };
+        let inode = |dir: &Path| fs::metadata(dir).ok().and_then(|meta| sys::inode(&meta));
+        let own = inode(place).filter(|_| !is_known(place))?;
+        let dirs: BTreeSet<&[u8]> = self.known.values().map(|known| &known.head.dir[..]).collect();
+        let same = dirs.into_iter().map(to_path).filter(|dir| inode(dir) == Some(own));
+        same.map(|dir| resolved(&dir)).find(|dir| is_known(dir))
+    }
+
     /// Returns the other records whose root contains `root` or lies below it.
     fn overlapping(&self, root: &Path, but: &str) -> Vec<String> {
         let above = root.ancestors().skip(1).filter_map(|path| self.roots.get(path));
@@ -164,10 +179,11 @@ impl OwnershipRegistry {
             entry.head.torrent == layout.info_hash() && entry.paths.len() == layout.files().len()
         };
         let recorded = self.read(key).filter(fits);
-        let place = resolved(dir);
-        let head = head(layout, dir, &place);
         let mut index = self.index();
         self.refresh(&mut index);
+        let place = resolved(dir);
+        let place = index.same_folder(&place).unwrap_or(place);
+        let head = head(layout, dir, &place);
         let others = self.conflicts(&index, key, layout, &place, &head.root);
         let saved = recorded.is_some();
         let torrent = Arc::new(open(Entry { place, head: head.clone(), recorded, others }));

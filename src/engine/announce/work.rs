@@ -15,6 +15,7 @@ use super::names::HostResolver;
 use super::queue::{Attempt, FailedAnnounces, Fetch, Job, Queue, THREADS, Taken, Turn};
 use crate::engine::threads::ThreadGroup;
 use crate::limits;
+use crate::wire::sanitize::sanitize;
 use crate::wire::tracker::{
     AnnounceError, AnnounceEvent, AnnounceResponse, ResponseError, Retry, announce_url, decode_announce_response,
 };
@@ -85,6 +86,8 @@ pub(super) struct Worker {
 struct Answer {
     status: u16,
     retry_after: Option<Duration>,
+    /// The compression of the body, if it is one that is neither asked for nor undone here.
+    packed: Option<String>,
     body: Vec<u8>,
 }
 
@@ -165,11 +168,16 @@ impl Worker {
         let reached = parse(url).and_then(|url| self.client.reach(url, None, Some(deadline)));
         let answer = reached.and_then(|reached| match reached {
             Reached::Answer(response) => read(*response, max),
-            Reached::Magnet(link) => Ok(Answer { status: 200, retry_after: None, body: link.into_bytes() }),
+            Reached::Magnet(link) => {
+                Ok(Answer { status: 200, retry_after: None, packed: None, body: link.into_bytes() })
+            }
         });
         rules.any_path.store(false, Ordering::Relaxed);
         rules.any_family.store(false, Ordering::Relaxed);
         match answer.map_err(|fault| fault.words)? {
+            Answer { status: 200..=299, packed: Some(how), body, .. } if body.first() != Some(&b'd') => Err(format!(
+                "the server compresses its answer with {how} without being asked to: fetch the file otherwise"
+            )),
             Answer { status: 200..=299, body, .. } => Ok(body),
             Answer { status, .. } => Err(format!("the server answers with status {status}")),
         }
@@ -242,8 +250,11 @@ impl Worker {
 
 fn read(mut response: Response, max: u64) -> Result<Answer, HttpError> {
     let (status, retry_after) = (response.status().as_u16(), retry_after(response.headers()));
+    let packed = response.headers().get("content-encoding").map(|how| String::from_utf8_lossy(how.as_bytes()));
+    let packed = packed.map(|how| sanitize(how.trim(), limits::TRACKER_TEXT).to_ascii_lowercase());
+    let packed = packed.filter(|how| !matches!(how.as_str(), "" | "identity" | "gzip" | "x-gzip"));
     let body = response.body_mut().with_config().limit(max).read_to_vec()?;
-    Ok(Answer { status, retry_after, body })
+    Ok(Answer { status, retry_after, packed, body })
 }
 
 /// Runs code that may panic, so that a panic fails one request instead of ending the thread. Third-party code parses

@@ -1,4 +1,4 @@
-//! What had not ended when the time for a shutdown was over, and what is said of it.
+//! What is left behind when the time for a shutdown is over.
 
 use std::fmt;
 
@@ -14,6 +14,15 @@ pub struct Unfinished {
 }
 
 impl Unfinished {
+    /// Counts the torrents by their threads (`t7`), if the session has not ended either and so did not count them.
+    pub fn count_torrents(&mut self) {
+        let is_torrent = |name: &&String| {
+            name.strip_prefix('t').is_some_and(|n| !n.is_empty() && n.bytes().all(|byte| byte.is_ascii_digit()))
+        };
+        let running = self.threads.iter().filter(is_torrent).count() as u64;
+        self.torrents = self.torrents.or((running > 0).then_some(running));
+    }
+
     /// Returns a sentence for the user; `None` if no torrent is affected.
     #[must_use]
     pub fn sentence(&self) -> Option<String> {
@@ -51,6 +60,15 @@ mod tests {
             let unfinished = Unfinished { torrents, threads: threads.clone() };
             assert_eq!(unfinished.sentence().as_deref(), told);
             assert!(unfinished.to_string().ends_with("threads: udp, t1595"));
+        }
+        for (torrents, threads, counted) in [
+            (None, vec!["session", "t1", "t20", "t20.p3.r", "tx", "t"], Some(2)),
+            (None, vec!["session", "udp"], None),
+            (Some(3), vec!["t1"], Some(3)),
+        ] {
+            let mut it = Unfinished { torrents, threads: threads.into_iter().map(str::to_owned).collect() };
+            it.count_torrents();
+            assert_eq!(it.torrents, counted, "{it}");
         }
     }
 }

@@ -214,8 +214,9 @@ impl Torrent {
             self.trackers.stop(now);
         }
         self.record_totals(now, true, out);
-        // Without metadata there is no resume data to save.
-        let saved = !self.has_metadata();
+        // Without metadata there is no resume data to save; if no tracker is waited for, the files are closed at once, which
+        // saves it.
+        let saved = !self.has_metadata() || self.trackers.stopped(now);
         self.phase = Phase::Stopping { saved, until: now + limits::LAST_ANNOUNCE };
         if !saved {
             out.push(Effect::Disk(DiskJob::Save));

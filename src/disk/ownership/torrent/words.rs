@@ -14,7 +14,7 @@ pub(super) fn occupied(path: &Path, count: usize, changed: bool) -> DiskFault {
     };
     let how = if changed { "was changed or replaced by another program" } else { "was there before" };
     let text = format!(
-        "{}{more} {how}, and nothing in it is this torrent's: move it away, choose another folder, or let it be \
+        "{}{more} {how}, and nothing in it is known to be this torrent's: move it away, choose another folder, or let it be \
          overwritten (--overwrite)",
         path.display()
     );
