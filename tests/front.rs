@@ -478,7 +478,7 @@ fn themes_go_round_and_help_is_searched() {
     }
     assert_eq!(seen[0], seen[4]);
     // It is kept for the next start; that of this terminal is kept as what fits the terminal.
-    model.state.options.fitting = ThemeName::Light;
+    model.state.options.detected_theme = ThemeName::Light;
     kept.extend(keys(&mut model, &snapshot, "T T T T"));
     let kept: Vec<String> = kept.iter().map(|command| format!("{command:?}")).collect();
     let wrote = |word: &str| format!("UpdateConfig([(\"theme\", Some(\"\\\"{word}\\\"\"))])");

@@ -7,10 +7,10 @@ use base64::engine::general_purpose::STANDARD;
 use crate::ui::text::format::clean_within;
 
 /// Maximum number of bytes copied to the clipboard: some terminals drop longer texts.
-pub const COPIED: usize = 64 * 1024;
+pub const MAX_CLIPBOARD_BYTES: usize = 64 * 1024;
 
 /// Maximum columns of a title or a notification.
-const WORDS: u16 = 200;
+const MAX_TEXT_WIDTH: u16 = 200;
 
 /// A side effect that the event loop executes.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -68,7 +68,7 @@ impl Effect {
                 // Control characters must not be executed where the text is pasted later.
                 let line = |line: &String| line.chars().filter(|c| !c.is_control()).collect::<String>();
                 let text = lines.iter().map(line).collect::<Vec<_>>().join("\n");
-                let mut end = text.len().min(COPIED);
+                let mut end = text.len().min(MAX_CLIPBOARD_BYTES);
                 while !text.is_char_boundary(end) {
                     end -= 1;
                 }
@@ -76,7 +76,7 @@ impl Effect {
             }
             Effect::Notify { title, body } => {
                 // OSC 777 separates its fields by semicolons.
-                let (title, body) = (harmless(title).replace(';', ","), harmless(body).replace(';', ","));
+                let (title, body) = (sanitize_text(title).replace(';', ","), sanitize_text(body).replace(';', ","));
                 let mut out = match ways.words {
                     Some(NotifyProtocol::Osc9) => format!("\x1b]9;{title}: {body}\x07"),
                     Some(NotifyProtocol::Osc777) => format!("\x1b]777;notify;{title};{body}\x07"),
@@ -87,19 +87,19 @@ impl Effect {
                 }
                 out.into_bytes()
             }
-            Effect::Title(text) => format!("\x1b]2;{}\x07", harmless(text)).into_bytes(),
+            Effect::Title(text) => format!("\x1b]2;{}\x07", sanitize_text(text)).into_bytes(),
             Effect::List(_) | Effect::ListAll(_) | Effect::Mouse(_) => Vec::new(),
         }
     }
 }
 
 /// Saves the window title on the terminal's title stack, where supported.
-pub const KEEP_TITLE: &str = "\x1b[22;2t";
+pub const SAVE_TITLE: &str = "\x1b[22;2t";
 /// Restores the saved window title. Clears the title first, for terminals without a title stack.
-pub const BRING_TITLE: &str = "\x1b]2;\x07\x1b[23;2t";
+pub const RESTORE_TITLE: &str = "\x1b]2;\x07\x1b[23;2t";
 
-fn harmless(text: &str) -> String {
-    clean_within(text, false, WORDS).into_owned()
+fn sanitize_text(text: &str) -> String {
+    clean_within(text, false, MAX_TEXT_WIDTH).into_owned()
 }
 
 #[cfg(test)]
@@ -145,7 +145,7 @@ mod tests {
         }
         assert_eq!(said(&notify("a;b"), LOUD).matches(';').count(), 3);
         assert_eq!(said(&copy(&["a\x1b\nb"]), LOUD), said(&copy(&["ab"]), LOUD));
-        assert!(said(&copy(&[&"\u{4e2d}".repeat(1 << 20)]), LOUD).len() < 2 * COPIED);
+        assert!(said(&copy(&[&"\u{4e2d}".repeat(1 << 20)]), LOUD).len() < 2 * MAX_CLIPBOARD_BYTES);
         assert!(said(&Effect::Title("x".repeat(1 << 20)), LOUD).len() < 300);
     }
 

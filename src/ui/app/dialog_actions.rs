@@ -6,7 +6,7 @@ use crate::ui::dialogs::confirm::ConfirmDialog;
 use crate::ui::dialogs::message::MessageDialog;
 use crate::ui::dialogs::overwrite::OverwriteDialog;
 use crate::ui::dialogs::prompt::{PromptDialog, PromptKind};
-use crate::ui::effect::{COPIED, Effect};
+use crate::ui::effect::{Effect, MAX_CLIPBOARD_BYTES};
 use crate::ui::keys::context::Tab;
 use crate::ui::state::app::{AppState, find};
 use crate::ui::text::format::{percent, rate_long};
@@ -83,14 +83,14 @@ pub fn copy_magnets(state: &mut AppState, ids: Vec<TorrentId>, snapshot: &Snapsh
 
 /// Copies the magnet links of `asked` torrents to the clipboard, one per line, as many as fit.
 pub fn copied(state: &mut AppState, asked: usize, links: Vec<String>) {
-    let (mut room, known) = (COPIED, links.len());
-    let fitting = links.into_iter().take_while(|link| {
+    let (mut room, known) = (MAX_CLIPBOARD_BYTES, links.len());
+    let copied = links.into_iter().take_while(|link| {
         let fits = room.checked_sub(link.len() + 1);
         room = fits.unwrap_or(0);
         fits.is_some()
     });
-    let fitting: Vec<String> = fitting.collect();
-    let said = match (fitting.len(), asked) {
+    let copied: Vec<String> = copied.collect();
+    let said = match (copied.len(), asked) {
         (0, 1) => "magnet link not available yet".to_owned(),
         (0, _) => "magnet links not available yet".to_owned(),
         (1, 1) => "magnet link copied (if the terminal supports OSC 52)".to_owned(),
@@ -98,16 +98,16 @@ pub fn copied(state: &mut AppState, asked: usize, links: Vec<String>) {
         (n, _) if n < known => format!("{n} of {asked} magnet links copied: clipboard limit reached"),
         (n, _) => format!("{n} of {asked} magnet links copied: the others are not available yet"),
     };
-    if !fitting.is_empty() {
-        state.outbox.push(Effect::Copy(fitting));
+    if !copied.is_empty() {
+        state.outbox.push(Effect::Copy(copied));
     }
     state.notify(&said);
 }
 
 /// Sends a completion notification. Several pending notifications are merged into one.
 pub fn complete(state: &mut AppState, sentence: &str) {
-    let ways = state.options.ways();
-    if !ways.bell && ways.words.is_none() {
+    let channels = state.options.notify_channels();
+    if !channels.bell && channels.words.is_none() {
         return;
     }
     let before = state.outbox.iter_mut().find_map(|outward| match outward {
@@ -126,9 +126,9 @@ pub fn update_title(state: &mut AppState, snapshot: &Snapshot) {
         return;
     }
     let title = title(state, snapshot);
-    if state.options.titled != title {
+    if state.options.window_title != title {
         state.outbox.push(Effect::Title(title.clone()));
-        state.options.titled = title;
+        state.options.window_title = title;
     }
 }
 

@@ -40,14 +40,14 @@ impl UiOptions {
         let locale = var("LC_ALL").or_else(|| var("LC_CTYPE")).or_else(|| var("LANG"));
         let mut options = UiSettings {
             notify: interface.notify,
-            calls: NotifyProtocol::of_env(var),
+            notify_protocol: NotifyProtocol::of_env(var),
             title: interface.title,
             frames: interface.frames.max(1),
             mouse: interface.mouse,
-            fitting: theme_of(var("NO_COLOR").is_some(), term.as_deref(), var("COLORFGBG").as_deref()),
+            detected_theme: theme_of(var("NO_COLOR").is_some(), term.as_deref(), var("COLORFGBG").as_deref()),
             light_ground: is_light(var("COLORFGBG").as_deref()),
             colours: ColorDepth::of_env(term.as_deref(), var("COLORTERM").as_deref()),
-            old_locale: !cfg!(windows) && ascii_locale(locale),
+            ascii_locale: !cfg!(windows) && ascii_locale(locale),
             values: values(config),
             ..UiSettings::default()
         };
@@ -87,7 +87,7 @@ impl UiOptions {
 pub fn next_theme(state: &mut AppState, commands: &mut Vec<Command>) {
     let name = state.theme.name.next();
     // The theme detected for this terminal is not saved: another terminal may need a different one.
-    let word = (name != state.options.fitting).then(|| quoted(name.key()));
+    let word = (name != state.options.detected_theme).then(|| quoted(name.key()));
     store(state, "theme", word, commands);
     state.theme = state.options.fitted(name, state.theme.ascii);
     state.notify(&format!("theme: {}", name.word()));
@@ -124,7 +124,7 @@ pub fn configure(state: &mut AppState, key: &'static str, value: Option<String>,
         "notify" => options.notify = said.notify.unwrap_or_default(),
         "title" => {
             options.title = said.title.unwrap_or(true);
-            if !options.title && !std::mem::take(&mut options.titled).is_empty() {
+            if !options.title && !std::mem::take(&mut options.window_title).is_empty() {
                 state.outbox.push(Effect::Title("ttui".into()));
             }
         }

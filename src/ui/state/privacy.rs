@@ -172,21 +172,21 @@ fn hide_host(host: &mut Option<String>) {
 /// Replaces names and anything that looks like an address in a sentence.
 fn redact(text: &str, names: &[(String, String)]) -> String {
     let mut text = text.to_owned();
-    for (name, neutral) in names {
+    for (name, placeholder) in names {
         if text.contains(name.as_str()) {
-            text = text.replace(name.as_str(), neutral);
+            text = text.replace(name.as_str(), placeholder);
         }
     }
     let words = text.split(' ').map(|word| {
         let bare = word.trim_matches(|c: char| !c.is_alphanumeric() && !matches!(c, '[' | '/' | '~' | '\\'));
-        let stands_for = neutral(bare.trim_end_matches(']'), bare);
-        stands_for.map_or_else(|| word.to_owned(), |neutral| word.replace(bare, neutral))
+        let stands_for = placeholder(bare.trim_end_matches(']'), bare);
+        stands_for.map_or_else(|| word.to_owned(), |placeholder| word.replace(bare, placeholder))
     });
     words.collect::<Vec<_>>().join(" ")
 }
 
 /// Returns the placeholder of a word that looks like an address, URL, path, name or hash; `None` otherwise.
-fn neutral(inner: &str, bare: &str) -> Option<&'static str> {
+fn placeholder(inner: &str, bare: &str) -> Option<&'static str> {
     let ip = inner.trim_start_matches('[');
     if bare.parse::<SocketAddr>().is_ok() || (ip.contains(['.', ':']) && ip.parse::<IpAddr>().is_ok()) {
         return Some("a peer");

@@ -20,7 +20,7 @@ pub struct UiSettings {
     /// How to notify about a completed torrent.
     pub notify: Notify,
     /// Notification protocol of the terminal.
-    pub calls: NotifyProtocol,
+    pub notify_protocol: NotifyProtocol,
     /// Whether to show progress in the window title.
     pub title: bool,
     /// Maximum frames per second.
@@ -28,13 +28,13 @@ pub struct UiSettings {
     /// Whether the mouse is captured.
     pub mouse: bool,
     /// The theme detected for the terminal.
-    pub fitting: ThemeName,
+    pub detected_theme: ThemeName,
     /// Color depth of the terminal.
     pub colours: ColorDepth,
     /// Whether the terminal reports a light background.
     pub light_ground: bool,
     /// Whether the locale is not UTF-8, so that only ASCII is drawn.
-    pub old_locale: bool,
+    pub ascii_locale: bool,
     /// Config values by key, in TOML syntax; missing keys have their default.
     pub values: BTreeMap<&'static str, String>,
     /// Columns of the torrent list.
@@ -44,26 +44,26 @@ pub struct UiSettings {
     /// Directory last shown by the file picker.
     pub visited: Option<String>,
     /// Current window title.
-    pub titled: String,
+    pub window_title: String,
 }
 
 impl Default for UiSettings {
     fn default() -> Self {
         UiSettings {
             notify: Notify::default(),
-            calls: NotifyProtocol::default(),
+            notify_protocol: NotifyProtocol::default(),
             title: true,
             frames: FRAMES,
             mouse: true,
-            fitting: ThemeName::default(),
+            detected_theme: ThemeName::default(),
             colours: ColorDepth::default(),
             light_ground: false,
-            old_locale: false,
+            ascii_locale: false,
             values: BTreeMap::new(),
             torrent_columns: columns::usual(TORRENT_COLUMNS),
             peer_columns: columns::usual(PEER_COLUMNS),
             visited: None,
-            titled: String::new(),
+            window_title: String::new(),
         }
     }
 }
@@ -71,16 +71,19 @@ impl Default for UiSettings {
 impl UiSettings {
     /// Returns the channels for completion notifications.
     #[must_use]
-    pub fn ways(&self) -> NotifyChannels {
+    pub fn notify_channels(&self) -> NotifyChannels {
         let words = matches!(self.notify, Notify::Terminal | Notify::Both);
-        NotifyChannels { bell: matches!(self.notify, Notify::Bell | Notify::Both), words: words.then_some(self.calls) }
+        NotifyChannels {
+            bell: matches!(self.notify, Notify::Bell | Notify::Both),
+            words: words.then_some(self.notify_protocol),
+        }
     }
 
     /// Returns the theme for a config value.
     #[must_use]
     pub fn theme(&self, wish: Wish, ascii: bool) -> Theme {
         let name = match wish {
-            Wish::Auto => self.fitting,
+            Wish::Auto => self.detected_theme,
             Wish::Dark => ThemeName::Dark,
             Wish::Light => ThemeName::Light,
             Wish::Contrast => ThemeName::Contrast,
@@ -92,14 +95,14 @@ impl UiSettings {
     /// Returns the theme of that name, reduced to what the terminal can show.
     #[must_use]
     pub fn fitted(&self, name: ThemeName, ascii: bool) -> Theme {
-        let mut theme = Theme::fitted(name, ascii || self.old_locale, self.colours);
+        let mut theme = Theme::fitted(name, ascii || self.ascii_locale, self.colours);
         theme.light_ground = self.light_ground;
         theme
     }
 
     /// Returns the minimum frame interval: as configured, or one second while `still` and without recent input.
     #[must_use]
-    pub fn pause(&self, still: bool, touched: Duration) -> Duration {
+    pub fn min_frame_interval(&self, still: bool, touched: Duration) -> Duration {
         if still && touched > AWAKE { IDLE } else { Duration::from_secs(1) / self.frames.max(1) }
     }
 }
@@ -191,9 +194,9 @@ mod tests {
         let options = UiSettings { frames: 20, ..UiSettings::default() };
         let second = Duration::from_secs;
         let frame = Duration::from_millis(50);
-        assert_eq!(options.pause(false, second(60)), frame);
-        assert_eq!(options.pause(true, second(1)), frame);
-        assert_eq!(options.pause(true, second(60)), second(1));
+        assert_eq!(options.min_frame_interval(false, second(60)), frame);
+        assert_eq!(options.min_frame_interval(true, second(1)), frame);
+        assert_eq!(options.min_frame_interval(true, second(60)), second(1));
     }
 
     #[test]

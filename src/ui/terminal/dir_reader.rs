@@ -83,7 +83,7 @@ impl Drop for DirReader {
 /// Reads a directory: all files with `all`, otherwise only `.torrent` files.
 #[must_use]
 pub fn list(folder: &str, all: bool) -> DirListing {
-    let fits = |name: &std::ffi::OsStr| all || torrent(name.to_str());
+    let fits = |name: &std::ffi::OsStr| all || is_torrent_name(name.to_str());
     let path = std::path::absolute(folder).unwrap_or_else(|_| Path::new(folder).to_path_buf());
     // Rebuilding the path from its components drops a trailing slash.
     let path: PathBuf = path.components().collect();
@@ -121,7 +121,7 @@ pub fn list(folder: &str, all: bool) -> DirListing {
     listing
 }
 
-fn torrent(name: Option<&str>) -> bool {
+fn is_torrent_name(name: Option<&str>) -> bool {
     let end = name.and_then(|name| name.rsplit_once('.')).map(|(_, end)| end);
     end.is_some_and(|end| end.eq_ignore_ascii_case("torrent"))
 }

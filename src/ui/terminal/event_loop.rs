@@ -34,7 +34,7 @@ use crate::ui::app::model::App;
 pub use crate::ui::app::setup::UiOptions;
 use crate::ui::app::update::update;
 use crate::ui::app::view::view;
-use crate::ui::effect::{BRING_TITLE, Effect, KEEP_TITLE};
+use crate::ui::effect::{Effect, RESTORE_TITLE, SAVE_TITLE};
 use crate::ui::state::app::Message;
 use crate::ui::terminal::ansi16;
 use crate::ui::terminal::dir_reader::DirReader;
@@ -67,7 +67,7 @@ struct Guard;
 static DRAWING: Mutex<Option<ThreadId>> = Mutex::new(None);
 static HOOK: Once = Once::new();
 /// Whether the terminal has saved the previous window title, to be restored at the end.
-static TITLED: AtomicBool = AtomicBool::new(false);
+static TITLE_SAVED: AtomicBool = AtomicBool::new(false);
 
 fn drawing() -> Option<ThreadId> {
     *DRAWING.lock().unwrap_or_else(PoisonError::into_inner)
@@ -103,8 +103,8 @@ impl Drop for Guard {
 /// Restores the terminal. Errors are ignored, so that one failed step does not skip the others.
 fn restore() {
     let mut out = io::stdout();
-    if TITLED.swap(false, Ordering::Relaxed) {
-        let _ = write!(out, "{BRING_TITLE}");
+    if TITLE_SAVED.swap(false, Ordering::Relaxed) {
+        let _ = write!(out, "{RESTORE_TITLE}");
     }
     let _ = execute!(out, DisableMouseCapture);
     let _ = execute!(out, EndSynchronizedUpdate, DisableBracketedPaste, LeaveAlternateScreen, cursor::Show);
@@ -226,14 +226,14 @@ pub fn run(
     // Windows and Linux consoles lack bracketed paste. On other terminals, a burst of keys comes from a script.
     let marks_pastes = !cfg!(windows) && std::env::var("TERM").is_ok_and(|term| term != "linux");
     let shown = Arc::clone(&snapshot);
-    let mut world = EventLoop { app, snapshot: shown, started, touched: started, marks_pastes, ended: None };
+    let mut world = EventLoop { app, snapshot: shown, started, last_input: started, marks_pastes, ended: None };
     let mut next_tick = world.started + TICK;
     loop {
         let deadline = if world.app.state.dirty { next_tick.min(world.next_frame(&screen)) } else { next_tick };
         select! {
             recv(picker.listings()) -> got => {
                 if let Ok(listing) = got {
-                    world.touched = Instant::now();
+                    world.last_input = Instant::now();
                     world.dispatch(Message::Listing(listing), &mut commands);
                 }
             }
@@ -251,7 +251,7 @@ pub fn run(
             }
             world.dispatch(Message::Tick(now - world.started), &mut commands);
         }
-        world.send_out(&mut screen, &picker)?;
+        world.execute_effects(&mut screen, &picker)?;
         if let Some(outcome) = world.outcome() {
             return Ok(outcome);
         }
@@ -320,7 +320,7 @@ impl Screen {
     }
 
     /// Writes an escape sequence between two frames.
-    fn say(&mut self, bytes: &[u8]) -> io::Result<()> {
+    fn write_escape(&mut self, bytes: &[u8]) -> io::Result<()> {
         let Some(terminal) = &mut self.terminal else { return Ok(()) };
         terminal.backend_mut().write_all(bytes)?;
         io::Write::flush(terminal.backend_mut())
@@ -349,7 +349,7 @@ struct EventLoop {
     snapshot: Arc<Snapshot>,
     started: Instant,
     /// Time of the last user input.
-    touched: Instant,
+    last_input: Instant,
     /// The terminal supports bracketed paste; otherwise a burst of keys is treated as a paste.
     marks_pastes: bool,
     ended: Option<Outcome>,
@@ -368,16 +368,16 @@ impl EventLoop {
         let Some(drawn) = screen.drawn else { return Instant::now() };
         let still = self.snapshot.down + self.snapshot.up == 0
             && self.snapshot.torrents.iter().all(|(_, view)| !matches!(view.state, State::Checking | State::Moving));
-        drawn + self.app.state.options.pause(still, self.touched.elapsed())
+        drawn + self.app.state.options.min_frame_interval(still, self.last_input.elapsed())
     }
 
     /// Executes the effects that the UI has queued.
-    fn send_out(&mut self, screen: &mut Screen, picker: &DirReader) -> io::Result<()> {
+    fn execute_effects(&mut self, screen: &mut Screen, picker: &DirReader) -> io::Result<()> {
         for outward in std::mem::take(&mut self.app.state.outbox) {
-            if matches!(outward, Effect::Title(_)) && !TITLED.swap(true, Ordering::Relaxed) {
-                screen.say(KEEP_TITLE.as_bytes())?;
+            if matches!(outward, Effect::Title(_)) && !TITLE_SAVED.swap(true, Ordering::Relaxed) {
+                screen.write_escape(SAVE_TITLE.as_bytes())?;
             }
-            screen.say(&outward.bytes(self.app.state.options.ways()))?;
+            screen.write_escape(&outward.bytes(self.app.state.options.notify_channels()))?;
             match outward {
                 Effect::List(folder) => picker.ask(folder, false),
                 Effect::ListAll(folder) => picker.ask(folder, true),
@@ -400,7 +400,7 @@ impl EventLoop {
         input: &Input,
         commands: &mut impl FnMut(Command),
     ) -> io::Result<()> {
-        self.touched = Instant::now();
+        self.last_input = Instant::now();
         let mut msgs = Vec::new();
         let mut size = None;
         for event in std::iter::once(first).chain(input.events.try_iter()).take(BATCH) {

@@ -10,7 +10,7 @@ use crate::ui::keys::key::Key;
 use crate::ui::state::app::Message;
 
 /// Minimum length of a burst of character keys that is taken for a paste, on a terminal without bracketed paste.
-const TYPED: usize = 16;
+const MIN_PASTE_KEYS: usize = 16;
 
 /// Translates a terminal event; `None` if the UI ignores the event.
 #[must_use]
@@ -67,7 +67,7 @@ pub fn detect_pastes(msgs: Vec<Message>) -> Vec<Message> {
     let mut run: Vec<char> = Vec::new();
     let flush = |run: &mut Vec<char>, out: &mut Vec<Message>| {
         let different = run.iter().collect::<BTreeSet<_>>().len();
-        if run.len() >= TYPED && different >= TYPED / 4 {
+        if run.len() >= MIN_PASTE_KEYS && different >= MIN_PASTE_KEYS / 4 {
             out.push(Message::Paste(run.iter().collect()));
         } else {
             let keys = run.iter().map(|c| if *c == '\n' { Key::Enter } else { Key::Char(*c) });
@@ -79,7 +79,7 @@ pub fn detect_pastes(msgs: Vec<Message>) -> Vec<Message> {
         match msg {
             Message::Key(Key::Char(c)) => run.push(c),
             // Enter inside a burst separates lines of the paste; Enter after it may be a key press.
-            Message::Key(Key::Enter) if run.len() >= TYPED => run.push('\n'),
+            Message::Key(Key::Enter) if run.len() >= MIN_PASTE_KEYS => run.push('\n'),
             msg => {
                 flush(&mut run, &mut out);
                 out.push(msg);
