@@ -147,7 +147,7 @@ fn keys_change_what_is_seen() {
 fn columns_are_chosen_on_the_screen_and_saved() {
     let snapshot = busy();
     let mut model = start(&snapshot);
-    let mut saved = |model: &mut App, pressed: &str| match keys(model, &snapshot, pressed).as_slice() {
+    let saved = |model: &mut App, pressed: &str| match keys(model, &snapshot, pressed).as_slice() {
         [Command::UpdateConfig(values)] => values.clone(),
         other => panic!("{pressed}: {other:?}"),
     };
