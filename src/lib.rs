@@ -217,6 +217,7 @@ pub mod engine {
     pub mod context;
     pub mod dht;
     pub mod dial_queue;
+    pub mod error;
     pub mod file_actions;
     pub mod handle;
     pub(crate) mod handshake;

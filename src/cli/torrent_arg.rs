@@ -1,11 +1,12 @@
 //! Parses a TORRENT argument: path, magnet link, info-hash or URL.
 
-use color_eyre::eyre::{WrapErr, eyre};
+use color_eyre::eyre::WrapErr;
 
 use super::args::Common;
 use crate::config::Config;
 use crate::engine::add::{self, fetch};
 use crate::engine::announce::{Announcer, AnnouncerConfig};
+use crate::engine::error::EngineError;
 use crate::engine::threads::ThreadGroup;
 use crate::wire::link::{self, Link};
 use crate::wire::magnet::Magnet;
@@ -26,12 +27,13 @@ pub enum TorrentArg {
 /// The argument cannot be read or fetched, or is not a torrent: a sentence that names it.
 pub fn read(what: &str, common: &Common) -> color_eyre::Result<TorrentArg> {
     let by_http = |url: &str| {
-        let config = Config::load(common.clone())?;
+        let config = Config::load(common.clone()).map_err(EngineError::Config)?;
         let announcing = AnnouncerConfig { bind: config.bind, ..AnnouncerConfig::default() };
         let announcer = Announcer::start(&ThreadGroup::default(), &announcing);
-        fetch(url, &announcer.map_err(|why| format!("{url} cannot be fetched: {why}"))?)
+        let failed = |why: std::io::Error| EngineError::Fetch { url: url.to_owned(), why: why.to_string() };
+        fetch(url, &announcer.map_err(failed)?)
     };
-    match add::read(what, by_http).map_err(|why| eyre!(why))? {
+    match add::read(what, by_http)? {
         add::TorrentSource::Magnet(magnet) => Ok(TorrentArg::Magnet(*magnet)),
         add::TorrentSource::Torrent(bytes) => {
             let it = Metainfo::parse(&bytes).wrap_err_with(|| format!("cannot use {what}"))?;

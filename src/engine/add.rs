@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::announce::Announcer;
+use super::error::EngineError;
 use super::saved_torrent::SavedTorrent;
 use super::threads::{ThreadGroup, catch_panic};
 use crate::api::{AddTorrent, TorrentPreview};
@@ -153,19 +154,19 @@ pub fn display_path(dir: &Path) -> String {
 /// Returns the absolute download folder for `add`.
 ///
 /// # Errors
-/// Returns a message for the user if the path cannot be made absolute.
-pub fn folder(add: &AddTorrent, defaults: &TorrentDefaults) -> Result<PathBuf, String> {
+/// Fails if the path cannot be made absolute.
+pub fn folder(add: &AddTorrent, defaults: &TorrentDefaults) -> Result<PathBuf, EngineError> {
     let dir = add.dir.clone().unwrap_or_else(|| defaults.dir.clone());
-    std::path::absolute(&dir).map_err(|e| format!("the folder {} cannot be used: {e}", dir.display()))
+    std::path::absolute(&dir).map_err(|source| EngineError::Folder { path: dir, source })
 }
 
 /// Parses and validates the bytes of a `.torrent` file.
 ///
 /// # Errors
-/// Returns a message for the user if the file is invalid or no file matches the selection.
-pub fn resolve(add: &AddTorrent, bytes: &[u8], defaults: &TorrentDefaults) -> Result<TorrentSpec, String> {
+/// Fails if the file is invalid or no file matches the selection.
+pub fn resolve(add: &AddTorrent, bytes: &[u8], defaults: &TorrentDefaults) -> Result<TorrentSpec, EngineError> {
     let metainfo = Metainfo::parse(bytes);
-    let metainfo = metainfo.map_err(|why| format!("{} cannot be used: {why}", add.what))?;
+    let metainfo = metainfo.map_err(|why| unusable(&add.what, why))?;
     let dir = folder(add, defaults)?;
     let meta = meta(&metainfo);
     let geometry = Geometry::new(metainfo.total, metainfo.piece_length);
@@ -173,7 +174,7 @@ pub fn resolve(add: &AddTorrent, bytes: &[u8], defaults: &TorrentDefaults) -> Re
     let files = metainfo.files.iter().map(lay).collect();
     let aliases = metainfo.aliases();
     let layout = Layout::new(metainfo.info_hash, geometry, files, metainfo.hashes);
-    let layout = layout.map_err(|why| format!("{} cannot be used: {why}", add.what))?.with_aliases(aliases);
+    let layout = layout.map_err(|why| unusable(&add.what, why))?.with_aliases(aliases);
     let span = |file: &File| FileSpan {
         path: file.name.clone(),
         offset: file.offset,
@@ -258,18 +259,19 @@ pub enum TorrentSource {
 /// Reads what the user named; `fetch` downloads a URL. A file or download may contain a magnet link instead.
 ///
 /// # Errors
-/// Returns a message for the user if the source cannot be read, downloaded or parsed.
-pub fn read(what: &str, fetch: impl FnOnce(&str) -> Result<Vec<u8>, String>) -> Result<TorrentSource, String> {
+/// Fails if the source cannot be read, downloaded or parsed.
+pub fn read(
+    what: &str,
+    fetch: impl FnOnce(&str) -> Result<Vec<u8>, EngineError>,
+) -> Result<TorrentSource, EngineError> {
     let path = Path::new(what);
     let begins = |prefix: &str| what.get(..prefix.len()).is_some_and(|start| start.eq_ignore_ascii_case(prefix));
     let bytes = match Link::find(what) {
         Some(Link::Url(url)) => fetch(&url)?,
         Some(Link::Magnet(_)) if begins("magnet:") || !path.exists() => {
-            return Magnet::parse(what)
-                .map(|magnet| TorrentSource::Magnet(Box::new(magnet)))
-                .map_err(|why| why.to_string());
+            return Ok(TorrentSource::Magnet(Box::new(Magnet::parse(what)?)));
         }
-        _ => read_torrent(path).map_err(|why| why.to_string())?,
+        _ => read_torrent(path)?,
     };
     let bytes = match bytes.strip_prefix(BOM) {
         Some(rest) if rest.first() == Some(&b'd') => rest.to_vec(),
@@ -277,7 +279,7 @@ pub fn read(what: &str, fetch: impl FnOnce(&str) -> Result<Vec<u8>, String>) -> 
     };
     match Magnet::from_file(&bytes) {
         Some(Ok(magnet)) => Ok(TorrentSource::Magnet(Box::new(magnet))),
-        Some(Err(why)) => Err(format!("{what} cannot be used: {why}")),
+        Some(Err(why)) => Err(unusable(what, why)),
         None => Ok(TorrentSource::Torrent(bytes)),
     }
 }
@@ -285,22 +287,27 @@ pub fn read(what: &str, fetch: impl FnOnce(&str) -> Result<Vec<u8>, String>) -> 
 /// Downloads a `.torrent` file from a URL and blocks until it is done.
 ///
 /// # Errors
-/// Returns a message for the user.
-pub fn fetch(url: &str, announcer: &Announcer) -> Result<Vec<u8>, String> {
+/// Fails with [`EngineError::Fetch`].
+pub fn fetch(url: &str, announcer: &Announcer) -> Result<Vec<u8>, EngineError> {
     let (tell, told) = bounded(1);
     let done = Box::new(move |result| drop(tell.send(result)));
     announcer.fetch(url, limits::TORRENT_FILE, done);
     // The download has its own deadline; this longer one guards against a dead thread.
     let patience = limits::TRACKER + Duration::from_secs(5);
     let result = told.recv_timeout(patience).map_err(|_| "no answer came".to_owned());
-    result.and_then(|result| result).map_err(|why| format!("{url} cannot be fetched: {why}"))
+    result.and_then(|result| result).map_err(|why| EngineError::Fetch { url: url.to_owned(), why })
+}
+
+/// The error for what was read, but is no usable torrent.
+fn unusable(what: &str, why: impl std::error::Error + Send + Sync + 'static) -> EngineError {
+    EngineError::Unusable { what: what.to_owned(), why: Box::new(why) }
 }
 
 /// Returns [`Priority::Skip`] for all files that match none of the globs.
 ///
 /// A glob matches the path with or without the torrent's own folder, or the file name alone. A glob behind `!` skips the
 /// files that it matches; with such globs only, all others are wanted.
-fn priorities(files: &[File], select: &[String]) -> Result<Vec<(usize, Priority)>, String> {
+fn priorities(files: &[File], select: &[String]) -> Result<Vec<(usize, Priority)>, EngineError> {
     if select.is_empty() {
         return Ok(Vec::new());
     }
@@ -316,13 +323,13 @@ fn priorities(files: &[File], select: &[String]) -> Result<Vec<(usize, Priority)
     let skipped: Vec<_> =
         files.iter().enumerate().filter(|(_, file)| !file.pad && !matches(file)).map(|(n, _)| n).collect();
     if skipped.len() == files.iter().filter(|file| !file.pad).count() {
-        return Err(format!("no file matches {}: see the names with `ttui show`", select.join(", ")));
+        return Err(EngineError::NoMatch(select.to_vec()));
     }
     Ok(skipped.into_iter().map(|n| (n, Priority::Skip)).collect())
 }
 
 /// A task; it is called with an error if no thread is available to run it.
-pub type Task = Box<dyn FnOnce(Result<(), String>) + Send>;
+pub type Task = Box<dyn FnOnce(Result<(), EngineError>) + Send>;
 
 /// A small pool of threads for blocking tasks. The threads end when the pool is dropped.
 pub struct TaskPool {
@@ -356,7 +363,7 @@ impl TaskPool {
             };
             match self.crew.spawn(format!("add{}", self.threads), work, |_| ()) {
                 Ok(()) => self.threads += 1,
-                Err(error) if self.threads == 0 => return errand(Err(format!("no thread for it: {error}"))),
+                Err(error) if self.threads == 0 => return errand(Err(EngineError::NoThread(error))),
                 Err(_) => (),
             }
         }

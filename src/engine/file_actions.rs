@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use super::error::EngineError;
 use crate::api::Setting;
 use crate::config::{Settings, edit, keys, parse, text};
 use crate::disk::atomic_file;
@@ -23,19 +24,20 @@ const LOOK: Duration = Duration::from_millis(20);
 /// Writes settings into a config file, creating it if needed. Returns all settings in the file.
 ///
 /// # Errors
-/// Returns a message for the user if the file or a value is invalid. The file is unchanged then.
-pub fn write_settings(path: &Path, settings: &[Setting]) -> Result<Settings, String> {
-    let old = if path.exists() { text(path)? } else { String::new() };
+/// Fails if the file or a value is invalid. The file is unchanged then.
+pub fn write_settings(path: &Path, settings: &[Setting]) -> Result<Settings, EngineError> {
+    let old = if path.exists() { text(path).map_err(EngineError::Config)? } else { String::new() };
     // Checked first, so that an existing error is not blamed on the new value.
-    parse(path, &old)?;
+    parse(path, &old).map_err(EngineError::Config)?;
     if let Some((key, _)) = settings.iter().find(|(key, _)| keys::expected_value(key).is_none()) {
-        return Err(format!("there is no key {key} of the config file {}", path.display()));
+        return Err(EngineError::NoSetting { path: path.to_owned(), key: key.clone() });
     }
-    let new = edit::edit(&old, settings)
-        .map_err(|why| format!("the config file {} cannot be changed: {why}", path.display()))?;
-    let now = parse(path, &new).map_err(|why| format!("nothing was changed: with that, {why}"))?;
+    let file = format!("the config file {}", path.display());
+    let new =
+        edit::edit(&old, settings).map_err(|why| EngineError::Config(format!("{file} cannot be changed: {why}")))?;
+    let now = parse(path, &new).map_err(|why| EngineError::Config(format!("nothing was changed: with that, {why}")))?;
     atomic_file::rewrite(path, new.as_bytes())
-        .map_err(|why| format!("the config file {} cannot be written: {why}", path.display()))?;
+        .map_err(|why| EngineError::Config(format!("{file} cannot be written: {why}")))?;
     Ok(now)
 }
 
@@ -44,25 +46,25 @@ pub fn write_settings(path: &Path, settings: &[Setting]) -> Result<Settings, Str
 /// If `to` is a folder, the file is named after the torrent.
 ///
 /// # Errors
-/// Returns a clause for the user: no saved file, the path exists already, or it cannot be written.
-pub fn export(held: Option<Bytes>, kept: Option<&Path>, name: &str, to: &Path) -> Result<PathBuf, String> {
+/// Fails if there is no saved file, the path exists already, or it cannot be written.
+pub fn export(held: Option<Bytes>, kept: Option<&Path>, name: &str, to: &Path) -> Result<PathBuf, EngineError> {
     let bytes = match (held, kept) {
         (Some(bytes), _) => bytes,
-        (None, Some(path)) => Bytes::from(read_torrent(path).map_err(|why| why.to_string())?),
-        (None, None) => return Err("it was not kept".to_owned()),
+        (None, Some(path)) => Bytes::from(read_torrent(path)?),
+        (None, None) => return Err(EngineError::NotKept),
     };
     let as_folder = to.as_os_str().as_encoded_bytes().ends_with(b"/") || to.is_dir();
     let path = match as_folder {
         true => {
-            fs::create_dir_all(to).map_err(|why| format!("the folder {} cannot be made: {why}", to.display()))?;
+            fs::create_dir_all(to).map_err(|source| EngineError::MakeFolder { path: to.to_owned(), source })?;
             to.join(file_name(name))
         }
         false => to.to_path_buf(),
     };
-    let failed = |why: io::Error| match why.kind() {
-        io::ErrorKind::AlreadyExists => format!("{} is there already; name another file", path.display()),
-        io::ErrorKind::NotFound => format!("{} cannot be written: its folder is not there", path.display()),
-        _ => format!("{} cannot be written: {why}", path.display()),
+    let failed = |source: io::Error| match source.kind() {
+        io::ErrorKind::AlreadyExists => EngineError::Exists(path.clone()),
+        io::ErrorKind::NotFound => EngineError::NoFolder(path.clone()),
+        _ => EngineError::Write { path: path.clone(), source },
     };
     let mut file = OpenOptions::new().write(true).create_new(true).open(&path).map_err(failed)?;
     if let Err(why) = file.write_all(&bytes).and_then(|()| file.sync_all()) {
@@ -86,8 +88,8 @@ fn file_name(name: &str) -> String {
 /// Opens a folder, or its nearest existing ancestor, in the system's file manager.
 ///
 /// # Errors
-/// Returns a message for the user.
-pub fn open_folder(folder: &Path) -> Result<(), String> {
+/// Fails if no file manager can be started.
+pub fn open_folder(folder: &Path) -> Result<(), EngineError> {
     let there = folder.ancestors().find(|path| path.is_dir()).unwrap_or(folder);
     let mut absent = Vec::new();
     let mut last = None;
@@ -100,7 +102,7 @@ pub fn open_folder(folder: &Path) -> Result<(), String> {
         }
     }
     let why = last.unwrap_or_else(|| format!("none of {} is installed", absent.join(", ")));
-    Err(format!("{} cannot be shown: {why}", there.display()))
+    Err(EngineError::FileManager { path: there.to_owned(), why })
 }
 
 /// Starts a file manager and waits briefly for a failure.
@@ -139,11 +141,16 @@ mod tests {
             ("theme", "\"blue\"", "\"contrast\""),
         ] {
             let why = write_settings(&path, &setting(key, value)).unwrap_err();
-            assert!(why.contains(words) && why.contains("config.toml") && !why.contains('\n'), "{why}");
+            assert!(
+                why.to_string().contains(words)
+                    && why.to_string().contains("config.toml")
+                    && !why.to_string().contains('\n'),
+                "{why}"
+            );
         }
         assert_eq!(fs::read_to_string(&path).unwrap(), "port = 7000\n");
         fs::write(&path, "port = = 1\n# mine\n").unwrap();
-        assert!(write_settings(&path, &setting("port", "7000")).unwrap_err().contains("line 1"));
+        assert!(write_settings(&path, &setting("port", "7000")).unwrap_err().to_string().contains("line 1"));
         assert_eq!(fs::read_to_string(&path).unwrap(), "port = = 1\n# mine\n");
     }
 
@@ -154,10 +161,10 @@ mod tests {
         let path = export(bytes(), None, "a film", dir.path()).unwrap();
         assert_eq!(path, dir.path().join("a film.torrent"));
         assert_eq!(fs::read(&path).unwrap(), b"d4:infode");
-        assert!(export(bytes(), None, "a film", dir.path()).unwrap_err().contains("already"));
+        assert!(export(bytes(), None, "a film", dir.path()).unwrap_err().to_string().contains("already"));
         let other = export(None, Some(&path), "x", &dir.path().join("other")).unwrap();
         assert_eq!(fs::read(other).unwrap(), b"d4:infode");
-        assert!(export(bytes(), None, "x", &dir.path().join("no/where")).unwrap_err().contains("folder"));
+        assert!(export(bytes(), None, "x", &dir.path().join("no/where")).unwrap_err().to_string().contains("folder"));
         assert!(export(None, None, "x", dir.path()).is_err());
         assert_eq!(file_name(&"é".repeat(300)).len(), 255 - 1);
     }

@@ -15,6 +15,7 @@ use super::connector::Connector;
 use super::connector_config::{ConnectorConfig, TorrentRegistry};
 use super::context::EngineContext;
 use super::dht::{Dht, NodeConfig};
+use super::error::EngineError;
 use super::inbox::ConnectionLimit;
 use super::listen::listen;
 use super::port_mapper::{PortEvent, PortMapper, is_sensible};
@@ -135,10 +136,10 @@ impl Engine {
     /// Starts an engine without torrents.
     ///
     /// # Errors
-    /// Returns a message for the user if threads or the socket poll cannot be created. A failure to listen is not an
+    /// Fails if threads or the socket poll cannot be created. A failure to listen is not an
     /// error; the snapshots report it.
-    pub fn start(config: &EngineConfig) -> Result<Engine, String> {
-        let fail = |what: &str, error: &std::io::Error| format!("the engine cannot start: no {what}: {error}");
+    pub fn start(config: &EngineConfig) -> Result<Engine, EngineError> {
+        let fail = |what, source| EngineError::Start { what, source };
         let (crew, routes) = (ThreadGroup::default(), TorrentRegistry::default());
         let (orders, todo) = unbounded();
         let (events, heard) = unbounded();
@@ -152,18 +153,18 @@ impl Engine {
         let results = unbounded();
         let seats = ConnectionLimit::new(max_peers);
         let greeting = greeting(config, peer_id, routes.clone(), seats.clone(), &results.0);
-        let greeter = Connector::start(&crew, listeners, greeting).map_err(|e| fail("way to wait for peers", &e))?;
+        let greeter = Connector::start(&crew, listeners, greeting).map_err(|e| fail("way to wait for peers", e))?;
         let announcing = AnnouncerConfig { bind: config.bind, ..AnnouncerConfig::default() };
         let announcer = Announcer::start(&crew, &announcing).map_err(|e| {
             greeter.stop();
-            fail("thread for announces", &e)
+            fail("thread for announces", e)
         })?;
         let lan = sockets(config, &results.0).map(|sockets| announcer.discover(sockets, routes.clone()));
         let datagrams = datagrams(&crew, config, port, &greeter, &results.0);
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let disk = DiskPool::start(cores.min(4)).map_err(|e| {
             greeter.stop();
-            fail("disk thread", &e)
+            fail("disk thread", e)
         })?;
         let defaults = TorrentDefaults {
             dir: config.dir.clone(),
@@ -210,7 +211,7 @@ impl Engine {
         let work = move || {
             let _ = tell_left.send(Session::new(session).run());
         };
-        crew.spawn("session".to_owned(), work, |_| ()).map_err(|e| fail("thread", &e))?;
+        crew.spawn("session".to_owned(), work, |_| ()).map_err(|e| fail("thread", e))?;
         Ok(Engine { crew, orders, events: heard, left, port, port_trouble, over: false })
     }
 

@@ -6,6 +6,7 @@ use super::add::{
     TorrentDefaults, TorrentSource, TorrentSpec, display_path, fetch, folder, read, refused_trackers, resolve,
 };
 use super::announce::Announcer;
+use super::error::EngineError;
 use super::session_store::SessionStore;
 use crate::api::AddTorrent;
 use crate::disk::torrent_file::read_torrent;
@@ -21,13 +22,13 @@ use crate::wire::metainfo::{self, Metainfo};
 /// Resolves what the user named. A magnet link whose metadata is saved is resolved from the saved `.torrent` file.
 ///
 /// # Errors
-/// Returns a message for the user if the source cannot be read or is invalid.
+/// Fails if the source cannot be read or is invalid.
 pub fn resolve_source(
     add: &AddTorrent,
     announcer: &Announcer,
     keep: &SessionStore,
     defaults: &TorrentDefaults,
-) -> Result<TorrentSpec, String> {
+) -> Result<TorrentSpec, EngineError> {
     match read(&add.what, |url| fetch(url, announcer))? {
         TorrentSource::Torrent(bytes) => {
             let mut plan = resolve(add, &bytes, defaults)?;
@@ -51,11 +52,11 @@ fn from_saved(
     magnet: &Magnet,
     kept: &Path,
     defaults: &TorrentDefaults,
-) -> Result<TorrentSpec, String> {
-    let bytes = read_torrent(kept).map_err(|why| why.to_string())?;
+) -> Result<TorrentSpec, EngineError> {
+    let bytes = read_torrent(kept)?;
     let mut plan = resolve_with_link(add, magnet, &bytes, defaults)?;
     if plan.config.info_hash != magnet.info_hash {
-        return Err(format!("{} is another torrent's", kept.display()));
+        return Err(EngineError::OtherTorrent(kept.to_path_buf()));
     }
     let known: Vec<String> = plan.config.trackers.concat();
     let new = magnet.trackers.iter().filter(|url| !plan.config.private && !known.contains(url));
@@ -70,8 +71,12 @@ fn from_saved(
 /// Builds a torrent without metadata from a magnet link.
 ///
 /// # Errors
-/// Returns a message for the user if the download folder cannot be used.
-pub fn from_magnet(add: &AddTorrent, magnet: Box<Magnet>, defaults: &TorrentDefaults) -> Result<TorrentSpec, String> {
+/// Fails if the download folder cannot be used.
+pub fn from_magnet(
+    add: &AddTorrent,
+    magnet: Box<Magnet>,
+    defaults: &TorrentDefaults,
+) -> Result<TorrentSpec, EngineError> {
     let dir = folder(add, defaults)?;
     let short = magnet.info_hash.to_string();
     let config = TorrentConfig {
@@ -120,14 +125,14 @@ pub fn from_magnet(add: &AddTorrent, magnet: Box<Magnet>, defaults: &TorrentDefa
 /// Builds, validates and saves the `.torrent` file of a magnet link from its metadata.
 ///
 /// # Errors
-/// Returns a message for the user if the metadata is invalid.
+/// Fails if the metadata is invalid.
 pub fn from_metadata(
     add: &AddTorrent,
     before: &TorrentSpec,
     given: &ProvidedMetadata,
     keep: &SessionStore,
     defaults: &TorrentDefaults,
-) -> Result<TorrentSpec, String> {
+) -> Result<TorrentSpec, EngineError> {
     let magnet = before.magnet.clone().unwrap_or_else(|| Box::new(Magnet::from_info_hash(before.config.info_hash)));
     // Private torrents (BEP 27) get peers from their trackers only, and a link is untrusted: its web seeds are dropped.
     let own_seeds = |url: &&String| !Metainfo::is_private(&given.info) || !magnet.web_seeds.contains(*url);
@@ -136,7 +141,7 @@ pub fn from_metadata(
     let mut plan = resolve_with_link(add, &magnet, &bytes, defaults)?;
     plan.config.seed = before.config.seed;
     plan.config.peers.clone_from(&before.config.peers);
-    plan.remarks.extend(keep.save_torrent(plan.config.info_hash, &bytes).err());
+    plan.remarks.extend(keep.save_torrent(plan.config.info_hash, &bytes).err().map(|why| why.to_string()));
     plan.bytes = Some(bytes.into());
     Ok(plan)
 }
@@ -167,13 +172,13 @@ pub fn fetched(source: usize, info_hash: InfoHash, result: Result<Vec<u8>, Strin
 /// Parses the `.torrent` file of a magnet link and applies the file selection of the link (BEP 53) or of the user.
 ///
 /// # Errors
-/// Returns a message for the user if the file is invalid.
+/// Fails if the file is invalid.
 pub fn resolve_with_link(
     add: &AddTorrent,
     magnet: &Magnet,
     bytes: &[u8],
     defaults: &TorrentDefaults,
-) -> Result<TorrentSpec, String> {
+) -> Result<TorrentSpec, EngineError> {
     let mut plan = resolve(add, bytes, defaults)?;
     plan.config.link = from_link(magnet);
     if add.select.is_empty() && !magnet.select.is_empty() {

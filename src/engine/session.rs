@@ -15,6 +15,7 @@ use crossbeam_channel::{Receiver, Sender, select};
 use super::add::{TaskPool, TorrentDefaults};
 use super::connector_config::TorrentRegistry;
 use super::context::EngineContext;
+use super::error::EngineError;
 use super::inbox::ConnectionLimit;
 use super::port_mapper::{PortEvent, PortMapper};
 use super::session_store::SessionStore;
@@ -305,11 +306,11 @@ impl Session {
     fn spawn_task(
         &mut self,
         work: impl FnOnce() -> TaskResult + Send + 'static,
-        fault: impl FnOnce(String) -> TaskResult + Send + 'static,
+        fault: impl FnOnce(EngineError) -> TaskResult + Send + 'static,
     ) {
         let results = self.parts.results.0.clone();
         self.parts.tasks.run(Box::new(move |may| {
-            let done = may.and_then(|()| catch_panic(work).map_err(|words| format!("a fault of ttui: {words}")));
+            let done = may.and_then(|()| catch_panic(work).map_err(EngineError::Fault));
             let _ = results.send(done.unwrap_or_else(fault));
         }));
     }
@@ -325,7 +326,7 @@ impl Session {
                     Err(why) => {
                         // The old files of these moves are kept until the list can be written.
                         self.list.uncleared.extend(moves);
-                        self.notice(None, why);
+                        self.notice(None, why.to_string());
                     }
                 }
             }

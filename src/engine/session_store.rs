@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::error::EngineError;
 use super::saved_torrent::SavedTorrent;
 use crate::disk::atomic_file;
 use crate::disk::torrent_file::read_at_most;
@@ -53,8 +54,8 @@ impl SessionStore {
     /// Saves a `.torrent` file as received, unless it is saved already.
     ///
     /// # Errors
-    /// Returns a message for the user if the file cannot be written.
-    pub fn save_torrent(&self, info_hash: InfoHash, bytes: &[u8]) -> Result<(), String> {
+    /// Fails if the file cannot be written.
+    pub fn save_torrent(&self, info_hash: InfoHash, bytes: &[u8]) -> Result<(), EngineError> {
         let path = self.torrent_path(&info_hash.to_string());
         if path.exists() {
             return Ok(());
@@ -62,9 +63,7 @@ impl SessionStore {
         let folder = self.folder.join("torrents");
         atomic_file::make_private(&folder)
             .and_then(|()| atomic_file::replace(&path, &path.with_extension("new"), None, bytes, true))
-            .map_err(|why| {
-                format!("it will be missing in the next session: {} cannot be written: {why}", path.display())
-            })
+            .map_err(|source| EngineError::SaveTorrent { path, source })
     }
 
     /// Deletes a saved `.torrent` file.
@@ -130,21 +129,21 @@ impl SessionSnapshot {
     /// Writes the list, unless a newer snapshot has been written.
     ///
     /// # Errors
-    /// Returns a message for the user if the file cannot be written.
-    pub fn write(self) -> Result<(), String> {
+    /// Fails if the file cannot be written.
+    pub fn write(self) -> Result<(), EngineError> {
         let mut turns = self.keep.turns.lock().unwrap_or_else(PoisonError::into_inner);
         if turns.1 >= self.turn {
             return Ok(());
         }
         let path = self.keep.folder.join("session.toml");
-        let fail = |why: String| format!("the list of torrents {} cannot be written: {why}", path.display());
-        let text = encode_list(self.torrents).map_err(fail)?;
+        let fail = |why| EngineError::SaveList { path: path.clone(), why };
+        let text = encode_list(self.torrents).map_err(|why| fail(why.into()))?;
         let before = self.keep.folder.join("session-before.toml");
         atomic_file::make_private(&self.keep.folder)
             .and_then(|()| {
                 atomic_file::replace(&path, &path.with_extension("new"), Some(&before), text.as_bytes(), true)
             })
-            .map_err(|why| fail(why.to_string()))?;
+            .map_err(|why| fail(why.into()))?;
         turns.1 = self.turn;
         Ok(())
     }

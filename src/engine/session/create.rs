@@ -31,7 +31,7 @@ impl Session {
             let planned = look(&new, &progress).and_then(|(found, terms)| planned(&found, &terms));
             TaskResult::Surveyed(new, planned.map(Box::new).map_err(|why| why.to_string()))
         };
-        self.spawn_task(work, move |why| TaskResult::Surveyed(asked, Err(why)));
+        self.spawn_task(work, move |why| TaskResult::Surveyed(asked, Err(why.to_string())));
     }
 
     /// Creates a torrent on a thread of its own, since hashing may take hours.

@@ -6,6 +6,7 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::super::add::TorrentSpec;
+use super::super::error::EngineError;
 use super::super::inbox::inbox;
 use super::super::magnet::resolve_source;
 use super::super::runner::Runner;
@@ -90,7 +91,7 @@ impl Session {
             let plan = plan.map(|plan| TorrentSpec { bytes: None, resume_bitfield: recall(&plan), ..plan });
             let plan = plan.and_then(|plan| match plan.config.info_hash == hash {
                 true => Ok(Box::new(plan)),
-                false => Err(format!("{} is another torrent's: remove this one and add it again", add.what)),
+                false => Err(EngineError::Replaced(add.what.clone())),
             });
             TaskResult::TorrentLoaded(id, plan)
         };
@@ -98,7 +99,7 @@ impl Session {
     }
 
     /// Handles a loaded torrent. One that cannot be loaded stays in the session with an error.
-    pub(super) fn on_loaded(&mut self, id: TorrentId, plan: Result<Box<TorrentSpec>, String>) {
+    pub(super) fn on_loaded(&mut self, id: TorrentId, plan: Result<Box<TorrentSpec>, EngineError>) {
         let Some(entry) = self.table.get_mut(&id) else { return };
         match plan {
             Ok(plan) => {
@@ -108,7 +109,7 @@ impl Session {
             }
             Err(why) => {
                 entry.lifecycle = Lifecycle::NotLoaded;
-                self.failed(id, other(why));
+                self.failed(id, other(why.to_string()));
             }
         }
         let named = self.table.get_mut(&id).map(|entry| std::mem::take(&mut entry.named_again));
@@ -122,7 +123,8 @@ impl Session {
         let work = move || {
             let planned = resolve_source(&add, &world.announcer, &kept, &defaults).map(|mut plan| {
                 if let (Some(keep), Some(bytes)) = (keep, &plan.bytes) {
-                    plan.remarks.extend(keep.save_torrent(plan.config.info_hash, bytes).err());
+                    plan.remarks
+                        .extend(keep.save_torrent(plan.config.info_hash, bytes).err().map(|why| why.to_string()));
                     plan.bytes = None;
                 }
                 Box::new(plan)
@@ -132,10 +134,10 @@ impl Session {
         self.spawn_start_task(work, move |why| TaskResult::Resolved(id, again, Err(why)));
     }
 
-    pub(super) fn planned(&mut self, id: TorrentId, add: AddTorrent, plan: Result<Box<TorrentSpec>, String>) {
+    pub(super) fn planned(&mut self, id: TorrentId, add: AddTorrent, plan: Result<Box<TorrentSpec>, EngineError>) {
         let plan = match plan {
             Ok(plan) => plan,
-            Err(why) => return self.event(Event::AddFailed { what: add.what, why }),
+            Err(why) => return self.event(Event::AddFailed { what: add.what, why: why.to_string() }),
         };
         let hash = plan.config.info_hash;
         if self.forgetting.contains(&hash) {
@@ -311,7 +313,7 @@ impl Session {
             });
             TaskResult::Opened(id, opened)
         };
-        self.spawn_start_task(work, move |why| TaskResult::Opened(id, Err(transient(why))));
+        self.spawn_start_task(work, move |why| TaskResult::Opened(id, Err(transient(why.to_string()))));
     }
 
     pub(super) fn update_lifecycle(&mut self, id: TorrentId, change: impl FnOnce(Lifecycle) -> Lifecycle) {

@@ -61,7 +61,7 @@ impl Session {
                 |why| DiskFault { kind: FaultKind::Final, text: format!("its metadata cannot be used: {why}") };
             TaskResult::MetadataResolved(id, plan.map(Box::new).map_err(judged))
         };
-        self.spawn_task(work, move |why| TaskResult::MetadataResolved(id, Err(transient(why))));
+        self.spawn_task(work, move |why| TaskResult::MetadataResolved(id, Err(transient(why.to_string()))));
     }
 
     /// Handles validated metadata: stores it in the entry and opens the files.
@@ -106,7 +106,7 @@ impl Session {
         if let Some(entry) = self.table.get_mut(&id) {
             entry.opening_files = true;
         }
-        self.spawn_task(work, move |why| TaskResult::MetadataOpened(id, Err(transient(why))));
+        self.spawn_task(work, move |why| TaskResult::MetadataOpened(id, Err(transient(why.to_string()))));
     }
 
     /// Passes the opened files to the torrent if it still runs, otherwise closes them.
@@ -146,7 +146,7 @@ impl Session {
         let Some(plan) = entry.spec.clone().filter(|_| !std::mem::replace(&mut entry.asked, true)) else { return };
         // The preview queries the free disk space, so it is built by a task.
         let work = move || TaskResult::Event(Event::FilesKnown { id, contents: Box::new(plan.contents()) });
-        self.spawn_task(work, move |why| TaskResult::Notice(Some(id), why));
+        self.spawn_task(work, move |why| TaskResult::Notice(Some(id), why.to_string()));
     }
 
     /// Applies the user's file selection and starts the torrent.

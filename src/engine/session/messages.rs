@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::super::add::TorrentSpec;
+use super::super::error::EngineError;
 use super::super::inbox::{TorrentHandle, TorrentInbox};
 use super::super::port_mapper::PortEvent;
 use super::super::saved_torrent::SavedTorrent;
@@ -39,13 +40,13 @@ pub enum TaskResult {
     /// The saved torrent list and notices for the user.
     Loaded(Vec<SavedTorrent>, Vec<String>),
     /// The list was written or failed; carries the moves whose new folders it contains.
-    ListWritten(Result<(), String>, Uncleared),
+    ListWritten(Result<(), EngineError>, Uncleared),
     /// The torrent source of an `add` was resolved; the torrent will have this id.
-    Resolved(TorrentId, AddTorrent, Result<Box<TorrentSpec>, String>),
+    Resolved(TorrentId, AddTorrent, Result<Box<TorrentSpec>, EngineError>),
     /// The `.torrent` file of a saved torrent was read.
-    TorrentLoaded(TorrentId, Result<Box<TorrentSpec>, String>),
+    TorrentLoaded(TorrentId, Result<Box<TorrentSpec>, EngineError>),
     /// The preview of a torrent that the user may add.
-    Inspected(String, Result<Box<TorrentPreview>, String>),
+    Inspected(String, Result<Box<TorrentPreview>, EngineError>),
     /// The preview of a torrent to be created.
     Surveyed(CreateRequest, Result<Box<CreatePreview>, String>),
     /// The creation of a torrent ended.
@@ -71,7 +72,7 @@ pub enum TaskResult {
     /// Free bytes on the file system of this folder.
     Room(PathBuf, Option<u64>),
     /// The config file was written or could not be written.
-    Configured(Vec<Setting>, Result<Box<Settings>, String>),
+    Configured(Vec<Setting>, Result<Box<Settings>, EngineError>),
     /// A notice for the user, of this torrent or of the session.
     Notice(Option<TorrentId>, String),
     /// An event to be sent as it is.

@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use super::super::error::EngineError;
 use super::super::file_actions::{export, open_folder, write_settings};
 use super::super::magnet::resolve_source;
 use super::{Session, TaskResult};
@@ -28,7 +29,8 @@ impl Session {
         self.spawn_start_task(work, move |why| TaskResult::Inspected(what, Err(why)));
     }
 
-    pub(super) fn inspected(&mut self, what: String, mut contents: Result<Box<TorrentPreview>, String>) {
+    pub(super) fn inspected(&mut self, what: String, contents: Result<Box<TorrentPreview>, EngineError>) {
+        let mut contents = contents.map_err(|why| why.to_string());
         if let Ok(contents) = &mut contents {
             contents.present = self.table.values().any(|entry| Some(entry.hash) == contents.info_hash);
         }
@@ -74,7 +76,7 @@ impl Session {
         let shown = folder.display().to_string();
         let work = move || match open_folder(&folder) {
             Ok(()) => TaskResult::Done,
-            Err(why) => TaskResult::Notice(Some(id), why),
+            Err(why) => TaskResult::Notice(Some(id), why.to_string()),
         };
         self.spawn_task(work, move |why| TaskResult::Notice(Some(id), format!("{shown} cannot be shown: {why}")));
     }
@@ -100,10 +102,10 @@ impl Session {
     }
 
     /// Applies written settings that need no restart and lists the others in a notice.
-    pub(super) fn configured(&mut self, settings: &[Setting], now: Result<Box<Settings>, String>) {
+    pub(super) fn configured(&mut self, settings: &[Setting], now: Result<Box<Settings>, EngineError>) {
         self.settings.1 = false;
         match now {
-            Err(why) => self.notice(None, why),
+            Err(why) => self.notice(None, why.to_string()),
             Ok(now) => {
                 let mut later = Vec::new();
                 for (key, _) in settings {

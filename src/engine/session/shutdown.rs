@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
+use super::super::error::EngineError;
 use super::entry::TorrentEntry;
 use super::unfinished::Unfinished;
 use super::{Session, SessionParts, TaskResult};
@@ -14,10 +15,10 @@ impl Session {
     pub(super) fn spawn_start_task(
         &mut self,
         work: impl FnOnce() -> TaskResult + Send + 'static,
-        fault: impl FnOnce(String) -> TaskResult + Clone + Send + 'static,
+        fault: impl FnOnce(EngineError) -> TaskResult + Clone + Send + 'static,
     ) {
         let (quitting, skipped) = (Arc::clone(&self.quitting), fault.clone());
-        let work = move || if quitting.load(Ordering::Acquire) { skipped("stopped".to_owned()) } else { work() };
+        let work = move || if quitting.load(Ordering::Acquire) { skipped(EngineError::Stopping) } else { work() };
         self.spawn_task(work, fault);
     }
 

@@ -1,0 +1,81 @@
+//! Errors of the engine. The display text of each is one sentence for the user, or a clause that follows the name of the
+//! torrent.
+
+use std::io;
+use std::path::PathBuf;
+
+use thiserror::Error;
+
+use crate::disk::torrent_file::OpenError;
+use crate::wire::magnet::MagnetError;
+
+/// Why the engine could not do what was asked.
+#[derive(Debug, Error)]
+pub enum EngineError {
+    /// A thread or a socket poll could not be created.
+    #[error("the engine cannot start: no {what}: {source}")]
+    Start { what: &'static str, source: io::Error },
+    /// The system has no thread for a task.
+    #[error("no thread for it: {0}")]
+    NoThread(io::Error),
+    /// A `.torrent` file cannot be read.
+    #[error(transparent)]
+    Open(#[from] OpenError),
+    /// A magnet link is malformed.
+    #[error(transparent)]
+    Magnet(#[from] MagnetError),
+    /// What the user named was read, but is no torrent that can be used.
+    #[error("{what} cannot be used: {why}")]
+    Unusable { what: String, why: Box<dyn std::error::Error + Send + Sync> },
+    /// A URL cannot be fetched; `why` is a clause.
+    #[error("{url} cannot be fetched: {why}")]
+    Fetch { url: String, why: String },
+    /// A saved or fetched `.torrent` file has another info-hash.
+    #[error("{} is another torrent's", .0.display())]
+    OtherTorrent(PathBuf),
+    /// The saved `.torrent` file of a torrent, named here, has another info-hash.
+    #[error("{0} is another torrent's: remove this one and add it again")]
+    Replaced(String),
+    /// The engine stops before the task began.
+    #[error("stopped")]
+    Stopping,
+    /// A task ended by a panic.
+    #[error("a fault of ttui: {0}")]
+    Fault(String),
+    /// No file of a torrent matches the patterns of the user.
+    #[error("no file matches {}: see the names with `ttui show`", .0.join(", "))]
+    NoMatch(Vec<String>),
+    /// The path of the download folder cannot be made absolute.
+    #[error("the folder {} cannot be used: {source}", path.display())]
+    Folder { path: PathBuf, source: io::Error },
+    /// A folder cannot be created.
+    #[error("the folder {} cannot be made: {source}", path.display())]
+    MakeFolder { path: PathBuf, source: io::Error },
+    /// A `.torrent` file cannot be saved in the state directory.
+    #[error("it will be missing in the next session: {} cannot be written: {source}", path.display())]
+    SaveTorrent { path: PathBuf, source: io::Error },
+    /// The list of torrents cannot be written.
+    #[error("the list of torrents {} cannot be written: {why}", path.display())]
+    SaveList { path: PathBuf, why: Box<dyn std::error::Error + Send + Sync> },
+    /// A torrent has no `.torrent` file to export.
+    #[error("it was not kept")]
+    NotKept,
+    /// The target of an export exists.
+    #[error("{} is there already; name another file", .0.display())]
+    Exists(PathBuf),
+    /// The folder of a target does not exist.
+    #[error("{} cannot be written: its folder is not there", .0.display())]
+    NoFolder(PathBuf),
+    /// A file cannot be written.
+    #[error("{} cannot be written: {source}", path.display())]
+    Write { path: PathBuf, source: io::Error },
+    /// No file manager could be started.
+    #[error("{} cannot be shown: {why}", path.display())]
+    FileManager { path: PathBuf, why: String },
+    /// The config file has no such key.
+    #[error("there is no key {key} of the config file {}", path.display())]
+    NoSetting { path: PathBuf, key: String },
+    /// The config file is invalid, or cannot be changed or written; one sentence.
+    #[error("{0}")]
+    Config(String),
+}
