@@ -98,7 +98,7 @@ fn settings_are_written_and_heeded_at_once() {
     let said = peer.hears("port");
     assert!(said.contains("config.toml") && said.contains("port from the next start on"), "{said}");
     peer.sees("all of it", |all| {
-        all.limits == (RateLimits { down: Some(1 << 20), up: None })
+        all.limits == (RateLimits { down: Some(1_000_000), up: None })
             && all.max_active == Some(3)
             && all.connections == (ConnectionCount { open: 0, max: 7 })
     });
