@@ -106,6 +106,13 @@ impl Painter<'_> {
         if width == 0 || y >= self.buf.area.bottom() || y < self.buf.area.y || x < self.buf.area.x {
             return x;
         }
+        // Most texts are ASCII and short enough: they need neither graphemes nor widths of characters.
+        if text.len() <= usize::from(width) && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
+            for (at, c) in (x..).zip(text.chars()) {
+                self.buf[(at, y)].set_char(c).set_style(style);
+            }
+            return x + text.len() as u16;
+        }
         let line = fit(Line::from(Span::styled(text, style)), width, self.theme);
         self.buf.set_line(x, y, &line, width).0
     }
