@@ -1,27 +1,27 @@
 //! The command line: dispatch to the subcommands. Each has its own module.
 
-pub mod args;
-pub mod bench;
-pub mod create;
-pub mod demo;
-pub mod download;
-pub mod engine_run;
-pub mod exit_status;
-pub mod flags;
-pub mod generate;
-pub mod log;
-pub mod magnet;
+pub(crate) mod args;
+pub(crate) mod bench;
+pub(crate) mod create;
+pub(crate) mod demo;
+pub(crate) mod download;
+pub(crate) mod engine_run;
+pub(crate) mod exit_status;
+pub(crate) mod flags;
+pub(crate) mod generate;
+pub(crate) mod log;
+pub(crate) mod magnet;
 pub mod output;
-pub mod progress;
-pub mod report;
-pub mod sample_data;
-pub mod share;
-pub mod show;
-pub mod torrent_arg;
-pub mod tracker;
-pub mod tui;
-pub mod values;
-pub mod verify;
+pub(crate) mod progress;
+pub(crate) mod report;
+pub(crate) mod sample_data;
+pub(crate) mod share;
+pub(crate) mod show;
+pub(crate) mod torrent_arg;
+pub(crate) mod tracker;
+pub(crate) mod tui;
+pub(crate) mod values;
+pub(crate) mod verify;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

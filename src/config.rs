@@ -14,11 +14,11 @@ use crate::config::interface::{Interface, Notify, Theme};
 use crate::config::size::size;
 use crate::limits;
 
-pub mod edit;
+pub(crate) mod edit;
 pub mod interface;
 pub mod keys;
 pub mod settings;
-pub mod size;
+pub(crate) mod size;
 
 /// Default listen port.
 pub const PORT: u16 = 6881;

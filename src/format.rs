@@ -5,31 +5,31 @@ use time::OffsetDateTime;
 
 /// Formats a byte count: `3.91 GB`. Decimal units.
 #[must_use]
-pub fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     format_size(bytes, DECIMAL)
 }
 
 /// Formats a byte count with at most one decimal place: `3.9 GB`. Decimal units.
 #[must_use]
-pub fn size_rounded(bytes: u64) -> String {
+pub(crate) fn size_rounded(bytes: u64) -> String {
     format_size(bytes, DECIMAL.decimal_places(1))
 }
 
 /// Formats a byte count that is a power of two, such as a piece length: `256 KiB`.
 #[must_use]
-pub fn binary_size(bytes: u64) -> String {
+pub(crate) fn binary_size(bytes: u64) -> String {
     format_size(bytes, BINARY)
 }
 
 /// Formats bytes per second: `612.4 kB/s`. Decimal units.
 #[must_use]
-pub fn rate(bytes: u64) -> String {
+pub(crate) fn rate(bytes: u64) -> String {
     format!("{}/s", size(bytes))
 }
 
 /// Returns a share in whole percent, rounded down; 0 of 0 is 0.
 #[must_use]
-pub fn percent(part: u64, whole: u64) -> u64 {
+pub(crate) fn percent(part: u64, whole: u64) -> u64 {
     u64::try_from(u128::from(part) * 100 / u128::from(whole.max(1))).unwrap_or(u64::MAX)
 }
 
@@ -41,21 +41,21 @@ fn utc(seconds: i64) -> Option<OffsetDateTime> {
 
 /// Formats Unix seconds as a date to the minute: `2026-11-23 09:07 UTC`; `None` if out of range.
 #[must_use]
-pub fn date_to_minute(seconds: i64) -> Option<String> {
+pub(crate) fn date_to_minute(seconds: i64) -> Option<String> {
     let at = utc(seconds)?;
     Some(format!("{} {:02}:{:02} UTC", at.date(), at.hour(), at.minute()))
 }
 
 /// Formats Unix seconds as a date to the second: `2026-11-23 09:07:31 UTC`; `None` if out of range.
 #[must_use]
-pub fn date_to_second(seconds: i64) -> Option<String> {
+pub(crate) fn date_to_second(seconds: i64) -> Option<String> {
     let at = utc(seconds)?;
     Some(format!("{} {:02}:{:02}:{:02} UTC", at.date(), at.hour(), at.minute(), at.second()))
 }
 
 /// Formats Unix seconds as a part of a file name: `20261123-090731`, in UTC; `None` if out of range.
 #[must_use]
-pub fn date_in_file_name(seconds: i64) -> Option<String> {
+pub(crate) fn date_in_file_name(seconds: i64) -> Option<String> {
     let at = utc(seconds)?;
     let day = at.date().to_string().replace('-', "");
     Some(format!("{day}-{:02}{:02}{:02}", at.hour(), at.minute(), at.second()))

@@ -96,19 +96,22 @@
 //! machines behind it say when they are due. [`engine::udp_tracker`] runs on tokio: an announce is a sequence of lookups,
 //! requests and repetitions over a socket of its own, hundreds at a time, which async functions express in order.
 
+// What no user of the library needs stays inside the crate, so that the compiler finds what nobody needs.
+#![warn(unreachable_pub)]
+
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod clock;
+pub(crate) mod clock;
 pub mod config;
-pub mod format;
+pub(crate) mod format;
 pub mod limits;
 
 pub mod wire {
     //! Codecs: bytes to values and back. No I/O, no clock, no protocol state.
-    pub mod address;
+    pub(crate) mod address;
     pub mod bencode;
     pub mod extension;
-    pub mod host;
+    pub(crate) mod host;
     pub mod krpc;
     pub mod link;
     pub mod lsd;
@@ -129,117 +132,117 @@ pub mod wire {
 pub mod swarm {
     //! Protocol logic: sans-IO state machines that take events and the current time and return effects.
     pub mod bitfield;
-    pub mod canonical_priority;
-    pub mod choker;
+    pub(crate) mod canonical_priority;
+    pub(crate) mod choker;
     pub(crate) mod crc32c;
     pub mod data_map;
     pub mod dht;
-    pub mod event;
-    pub mod external_ip;
+    pub(crate) mod event;
+    pub(crate) mod external_ip;
     pub mod geometry;
     pub mod job;
-    pub mod lsd;
+    pub(crate) mod lsd;
     pub mod metadata;
-    pub mod peer;
-    pub mod peer_list;
-    pub mod pex;
+    pub(crate) mod peer;
+    pub(crate) mod peer_list;
+    pub(crate) mod pex;
     pub mod picker;
-    pub mod quota;
+    pub(crate) mod quota;
     pub mod rate;
-    pub mod reason;
-    pub mod timeline;
+    pub(crate) mod reason;
+    pub(crate) mod timeline;
     pub mod torrent;
-    pub mod torrent_config;
-    pub mod trackers;
+    pub(crate) mod torrent_config;
+    pub(crate) mod trackers;
     pub mod utp;
     pub mod view;
-    pub mod web_seeds;
+    pub(crate) mod web_seeds;
 }
 
 pub mod disk {
     //! File I/O: executes `Effect::Disk` and answers with `Input::Disk`.
     pub mod alias_paths;
-    pub mod aligned_buf;
-    pub mod atomic_bitfield;
-    pub mod atomic_file;
-    pub mod beneath;
+    pub(crate) mod aligned_buf;
+    pub(crate) mod atomic_bitfield;
+    pub(crate) mod atomic_file;
+    pub(crate) mod beneath;
     pub mod check;
     pub mod create;
-    pub mod dispatch;
-    pub mod error;
-    pub mod file_cache;
-    pub mod file_look;
-    pub mod file_stamp;
-    pub mod files;
+    pub(crate) mod dispatch;
+    pub(crate) mod error;
+    pub(crate) mod file_cache;
+    pub(crate) mod file_look;
+    pub(crate) mod file_stamp;
+    pub(crate) mod files;
     pub(crate) mod folders;
     pub(crate) mod hasher;
     pub mod layout;
-    pub mod lock {
+    pub(crate) mod lock {
         //! Locks that keep two processes from the same files.
 
-        pub mod claims;
-        pub mod instance;
+        pub(crate) mod claims;
+        pub(crate) mod instance;
     }
     pub mod move_storage;
-    pub mod own_copy;
-    pub mod ownership {
+    pub(crate) mod own_copy;
+    pub(crate) mod ownership {
         //! Which torrent owns which path on disk.
 
-        pub mod record;
-        pub mod registry;
-        pub mod torrent;
+        pub(crate) mod record;
+        pub(crate) mod registry;
+        pub(crate) mod torrent;
     }
     pub mod part;
-    pub mod piece_buffer;
+    pub(crate) mod piece_buffer;
     pub mod pool;
-    pub mod resume;
-    pub mod resume_check;
+    pub(crate) mod resume;
+    pub(crate) mod resume_check;
     pub mod resume_format;
     pub mod resume_store;
-    pub mod sha1_interleaved;
-    pub mod shard;
-    pub mod stamps;
+    pub(crate) mod sha1_interleaved;
+    pub(crate) mod shard;
+    pub(crate) mod stamps;
     pub mod storage;
     pub mod sys;
-    pub mod torrent_disk;
-    pub mod torrent_file;
-    pub mod utilization;
+    pub(crate) mod torrent_disk;
+    pub(crate) mod torrent_file;
+    pub(crate) mod utilization;
 }
 
 pub mod engine {
     //! Threads and sockets: passes inputs to the state machines and executes their effects.
-    pub mod add;
+    pub(crate) mod add;
     pub mod announce;
-    pub mod bandwidth;
-    pub mod buffers;
-    pub mod connector;
-    pub mod connector_config;
-    pub mod context;
+    pub(crate) mod bandwidth;
+    pub(crate) mod buffers;
+    pub(crate) mod connector;
+    pub(crate) mod connector_config;
+    pub(crate) mod context;
     pub mod dht;
-    pub mod dial_queue;
-    pub mod error;
-    pub mod file_actions;
+    pub(crate) mod dial_queue;
+    pub(crate) mod error;
+    pub(crate) mod file_actions;
     pub mod handle;
     pub(crate) mod handshake;
-    pub mod inbox;
-    pub mod interfaces;
-    pub mod listen;
-    pub mod magnet;
-    pub mod port_mapper;
-    pub mod reader;
-    pub mod runner;
-    pub mod saved_torrent;
-    pub mod session;
+    pub(crate) mod inbox;
+    pub(crate) mod interfaces;
+    pub(crate) mod listen;
+    pub(crate) mod magnet;
+    pub(crate) mod port_mapper;
+    pub(crate) mod reader;
+    pub(crate) mod runner;
+    pub(crate) mod saved_torrent;
+    pub(crate) mod session;
     pub mod session_store;
     pub mod threads;
-    pub mod torrent_event;
+    pub(crate) mod torrent_event;
     #[cfg(feature = "tracker")]
     pub mod tracker;
-    pub mod udp_endpoint;
+    pub(crate) mod udp_endpoint;
     pub(crate) mod udp_socket;
-    pub mod udp_tracker;
-    pub mod utp;
-    pub mod writer;
+    pub(crate) mod udp_tracker;
+    pub(crate) mod utp;
+    pub(crate) mod writer;
 }
 
 pub mod api;
@@ -247,29 +250,29 @@ pub mod api;
 #[cfg(feature = "tui")]
 pub mod ui {
     //! Terminal user interface: one event loop; `update` changes the model, `view` draws it, both without I/O.
-    pub mod terminal {
+    pub(crate) mod terminal {
         //! The terminal: the event loop, input, what is written to it.
 
-        pub mod ansi16;
-        pub mod dir_reader;
-        pub mod drain;
-        pub mod event_loop;
-        pub mod input;
+        pub(crate) mod ansi16;
+        pub(crate) mod dir_reader;
+        pub(crate) mod drain;
+        pub(crate) mod event_loop;
+        pub(crate) mod input;
     }
 
     pub mod app {
         //! The application: what a message does to the state, and the whole screen.
 
-        pub mod actions;
-        pub mod dialog_actions;
-        pub mod dialog_events;
-        pub mod dialog_stack;
-        pub mod inspect;
+        pub(crate) mod actions;
+        pub(crate) mod dialog_actions;
+        pub(crate) mod dialog_events;
+        pub(crate) mod dialog_stack;
+        pub(crate) mod inspect;
         pub mod model;
-        pub mod mouse;
-        pub mod navigation;
-        pub mod setup;
-        pub mod torrent_actions;
+        pub(crate) mod mouse;
+        pub(crate) mod navigation;
+        pub(crate) mod setup;
+        pub(crate) mod torrent_actions;
         pub mod update;
         pub mod view;
     }
@@ -278,41 +281,41 @@ pub mod ui {
         //! Dialogs, in a stack above the panes.
 
         pub mod add;
-        pub mod columns;
+        pub(crate) mod columns;
         pub mod confirm;
         pub mod create;
-        pub mod dialog;
-        pub mod file_picker;
-        pub mod file_select;
-        pub mod help;
+        pub(crate) mod dialog;
+        pub(crate) mod file_picker;
+        pub(crate) mod file_select;
+        pub(crate) mod help;
         pub mod message;
         pub mod overwrite;
-        pub mod palette;
-        pub mod prompt;
+        pub(crate) mod palette;
+        pub(crate) mod prompt;
         pub mod remove;
-        pub mod settings;
-        pub mod settings_table;
+        pub(crate) mod settings;
+        pub(crate) mod settings_table;
         pub mod share;
-        pub mod why;
+        pub(crate) mod why;
     }
 
-    pub mod panes {
+    pub(crate) mod panes {
         //! Panes: the list of torrents, the tabs of one torrent, the columns beside them.
 
-        pub mod disconnected;
-        pub mod files;
-        pub mod graph;
-        pub mod info;
-        pub mod log;
-        pub mod pane;
-        pub mod peer_detail;
-        pub mod peers;
-        pub mod piece_detail;
-        pub mod pieces;
-        pub mod summary;
-        pub mod tabs;
-        pub mod torrents;
-        pub mod trackers;
+        pub(crate) mod disconnected;
+        pub(crate) mod files;
+        pub(crate) mod graph;
+        pub(crate) mod info;
+        pub(crate) mod log;
+        pub(crate) mod pane;
+        pub(crate) mod peer_detail;
+        pub(crate) mod peers;
+        pub(crate) mod piece_detail;
+        pub(crate) mod pieces;
+        pub(crate) mod summary;
+        pub(crate) mod tabs;
+        pub(crate) mod torrents;
+        pub(crate) mod trackers;
     }
 
     pub mod state {
@@ -321,29 +324,29 @@ pub mod ui {
         pub mod app;
         pub mod columns;
         pub mod detail;
-        pub mod layout;
-        pub mod privacy;
+        pub(crate) mod layout;
+        pub(crate) mod privacy;
         pub mod rate_history;
-        pub mod selection;
-        pub mod settings;
-        pub mod sorting;
+        pub(crate) mod selection;
+        pub(crate) mod settings;
+        pub(crate) mod sorting;
     }
 
     pub mod widgets {
         //! Widgets without knowledge of torrents: tables, inputs, graphs, panels.
 
-        pub mod file_tree;
-        pub mod key_values;
-        pub mod list;
-        pub mod painter;
-        pub mod panel;
+        pub(crate) mod file_tree;
+        pub(crate) mod key_values;
+        pub(crate) mod list;
+        pub(crate) mod painter;
+        pub(crate) mod panel;
         pub mod path_input;
-        pub mod piece_map;
-        pub mod qr;
-        pub mod rate_graph;
-        pub mod tab_bar;
-        pub mod table;
-        pub mod text_input;
+        pub(crate) mod piece_map;
+        pub(crate) mod qr;
+        pub(crate) mod rate_graph;
+        pub(crate) mod tab_bar;
+        pub(crate) mod table;
+        pub(crate) mod text_input;
     }
 
     pub mod effect;
@@ -363,12 +366,12 @@ pub mod ui {
         pub mod style;
     }
 
-    pub mod text {
+    pub(crate) mod text {
         //! Text as cells: sanitized, measured, cut; numbers formatted.
 
-        pub mod format;
-        pub mod labels;
-        pub mod pattern;
-        pub mod validate;
+        pub(crate) mod format;
+        pub(crate) mod labels;
+        pub(crate) mod pattern;
+        pub(crate) mod validate;
     }
 }

@@ -8,7 +8,7 @@ use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand};
 
 use super::values;
-pub use crate::config::{Encryption, Settings as Common};
+pub(crate) use crate::config::Settings as Common;
 
 /// A BitTorrent client for the terminal: watch every peer and every piece live.
 ///
@@ -205,7 +205,7 @@ pub struct CreateArgs {
 }
 
 /// The trackers of one tier (BEP 12).
-pub type Trackers = Vec<String>;
+pub(crate) type Trackers = Vec<String>;
 
 /// `ttui show`
 #[derive(Args, Clone, Debug)]
@@ -288,6 +288,7 @@ pub struct BenchArgs {
 mod tests {
     use super::super::exit_status::USAGE_ERROR;
     use super::*;
+    use crate::config::Encryption;
 
     #[test]
     fn the_definition_is_sound() {

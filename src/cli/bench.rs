@@ -28,7 +28,7 @@ use crate::limits::MIB;
 ///
 /// # Errors
 /// The temporary directory has no space for the data, or a part fails.
-pub fn run(args: &BenchArgs, common: &Common) -> color_eyre::Result<ExitCode> {
+pub(crate) fn run(args: &BenchArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let stop = on_signal()?;
     let scratch = Scratch::new("bench")?;
     let tracker = Tracker::start(&TrackerConfig::loopback()).wrap_err("the tracker for the parts cannot start")?;

@@ -29,7 +29,7 @@ const TICK: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// A file cannot be read or written, or changed while it was hashed.
-pub fn run(args: &CreateArgs, _: &Common) -> color_eyre::Result<ExitCode> {
+pub(crate) fn run(args: &CreateArgs, _: &Common) -> color_eyre::Result<ExitCode> {
     let stop = on_signal()?;
     let progress = Progress::default();
     let began = Instant::now();

@@ -37,7 +37,7 @@ const SEEDER: u64 = 16 * MIB as u64;
 ///
 /// # Errors
 /// The temporary directory has no space for the data (about 640 MiB), or an engine cannot start.
-pub fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
+pub(crate) fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
     let stop = on_signal()?;
     let home = Scratch::new("demo")?;

@@ -18,7 +18,7 @@ use crate::engine::handle::{Engine, EngineConfig};
 ///
 /// # Errors
 /// A torrent cannot be read or downloaded: one sentence.
-pub fn run(args: &DownloadArgs, common: &Common) -> color_eyre::Result<ExitCode> {
+pub(crate) fn run(args: &DownloadArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let until = StopCondition {
         complete: args.exit_when_done,
         ratio: args.seed_ratio,
@@ -40,7 +40,7 @@ pub fn run(args: &DownloadArgs, common: &Common) -> color_eyre::Result<ExitCode>
 ///
 /// # Errors
 /// A torrent cannot be read or verified: one sentence.
-pub fn seed(args: &SeedArgs, common: &Common) -> color_eyre::Result<ExitCode> {
+pub(crate) fn seed(args: &SeedArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let (dir, peers) = (Some(args.dir.clone()), args.peers.clone());
     let add = AddTorrent { dir, peers, seed_only: true, ..AddTorrent::default() };
     let show = OutputMode::fitting(args.headless, args.json);

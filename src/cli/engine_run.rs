@@ -14,7 +14,7 @@ use crate::engine::handle::Engine;
 use crate::limits;
 
 /// Creates the state directory, private to the user. Errors are only logged: a later write there reports its own.
-pub fn make_state_folder(config: &Config) {
+pub(crate) fn make_state_folder(config: &Config) {
     let made = atomic_file::make_state_folder(&config.state_dir, config.is_default_state_dir);
     if let Err(error) = made {
         tracing::debug!("{} cannot be made: {error}", config.state_dir.display());
@@ -22,7 +22,7 @@ pub fn make_state_folder(config: &Config) {
 }
 
 /// Stops the engine and says so if torrents had not ended in time.
-pub fn shutdown(engine: Engine) {
+pub(crate) fn shutdown(engine: Engine) {
     if let Some(text) = engine.shutdown(limits::SHUTDOWN).err().and_then(|left| left.sentence()) {
         output::warn(&format!("ttui: {text}"));
     }
@@ -36,7 +36,7 @@ const GRACE: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// The handler cannot be installed.
-pub fn on_signal() -> color_eyre::Result<Receiver<()>> {
+pub(crate) fn on_signal() -> color_eyre::Result<Receiver<()>> {
     let (tell, stop) = bounded(1);
     ctrlc::set_handler(move || {
         if tell.try_send(()).is_err() {
@@ -57,7 +57,7 @@ pub fn on_signal() -> color_eyre::Result<Receiver<()>> {
 ///
 /// # Errors
 /// The engine refuses the torrent.
-pub fn until_ready(engine: &Engine) -> color_eyre::Result<()> {
+pub(crate) fn until_ready(engine: &Engine) -> color_eyre::Result<()> {
     let events = engine.events();
     loop {
         select! {

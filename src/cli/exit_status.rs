@@ -3,6 +3,6 @@
 /// Exit status of a run that failed.
 pub const FAILED: u8 = 1;
 /// Exit status after a usage error.
-pub const USAGE_ERROR: u8 = 2;
+pub(crate) const USAGE_ERROR: u8 = 2;
 /// Exit status after an interrupt by the user or by a signal (128 + SIGINT).
-pub const STOPPED: u8 = 130;
+pub(crate) const STOPPED: u8 = 130;

@@ -12,7 +12,7 @@ use super::output;
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn completions(shell: clap_complete::Shell) -> color_eyre::Result<ExitCode> {
+pub(crate) fn completions(shell: clap_complete::Shell) -> color_eyre::Result<ExitCode> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "ttui", &mut script);
     output::print(&String::from_utf8_lossy(&script))?;
@@ -23,7 +23,7 @@ pub fn completions(shell: clap_complete::Shell) -> color_eyre::Result<ExitCode> 
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn man() -> color_eyre::Result<ExitCode> {
+pub(crate) fn man() -> color_eyre::Result<ExitCode> {
     let mut program = Cli::command();
     program.build();
     let mut page = Vec::new();

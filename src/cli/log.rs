@@ -39,7 +39,7 @@ const CHECK_INTERVAL: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// `--log-file` cannot be opened, or is the terminal that the interface draws on; `TTUI_LOG` is not a filter.
-pub fn start(config: &Config, interface: bool) -> color_eyre::Result<()> {
+pub(crate) fn start(config: &Config, interface: bool) -> color_eyre::Result<()> {
     let wanted = std::env::var_os("TTUI_LOG").filter(|text| !text.is_empty());
     let (path, named) = match &config.log_file {
         Some(path) => (path.clone(), true),

@@ -11,10 +11,10 @@ use crate::wire::magnet::Magnet;
 ///
 /// # Errors
 /// The torrent cannot be read.
-pub fn run(args: &MagnetArgs, common: &Common) -> color_eyre::Result<ExitCode> {
+pub(crate) fn run(args: &MagnetArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let link = match read(&args.torrent, common)? {
-        TorrentArg::Magnet(magnet) => magnet,
-        TorrentArg::Torrent(it, _) => {
+        TorrentArg::Magnet(magnet) => *magnet,
+        TorrentArg::Torrent(it) => {
             if it.private {
                 output::warn(
                     "ttui: this torrent is private: its link carries your tracker's address, keep it to yourself",

@@ -22,7 +22,7 @@ use crate::wire::sanitize::{counted, escape_json_for_terminal};
 
 /// When a headless run ends; the default never ends by itself.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct StopCondition {
+pub(crate) struct StopCondition {
     /// As soon as every selected file is complete.
     pub complete: bool,
     /// At this upload ratio: bytes sent in all runs divided by the selected bytes.
@@ -35,7 +35,7 @@ pub struct StopCondition {
 
 /// Output format of a headless run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum OutputMode {
+pub(crate) enum OutputMode {
     /// One line per second.
     Lines,
     /// One JSON object per second.
@@ -47,7 +47,7 @@ pub enum OutputMode {
 impl OutputMode {
     /// Returns the mode for these flags: a bar on a terminal, lines otherwise or with `headless`.
     #[must_use]
-    pub fn fitting(headless: bool, json: bool) -> OutputMode {
+    pub(crate) fn fitting(headless: bool, json: bool) -> OutputMode {
         match (json, headless || !io::stdout().is_terminal()) {
             (true, _) => OutputMode::Json,
             (false, true) => OutputMode::Lines,
@@ -63,7 +63,7 @@ const SAID: usize = 10_000;
 
 /// How a run ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ExitReason {
+pub(crate) enum ExitReason {
     /// Every torrent reached its stop condition.
     Done,
     /// At least one torrent failed; the cause has been printed.
@@ -93,7 +93,7 @@ impl StopCondition {
 }
 
 /// Reports the progress of an engine until the added torrents are done or `stop` receives a signal.
-pub struct ProgressReporter<'a> {
+pub(crate) struct ProgressReporter<'a> {
     events: Receiver<Event>,
     stop: &'a Receiver<()>,
     show: OutputMode,
@@ -112,7 +112,7 @@ pub struct ProgressReporter<'a> {
 impl<'a> ProgressReporter<'a> {
     /// Creates a reporter for `engine`, to which `torrents` torrents are being added.
     #[must_use]
-    pub fn new(
+    pub(crate) fn new(
         engine: &Engine,
         torrents: usize,
         show: OutputMode,
@@ -146,7 +146,7 @@ impl<'a> ProgressReporter<'a> {
     ///
     /// # Errors
     /// The engine has stopped.
-    pub fn run(mut self) -> color_eyre::Result<ExitReason> {
+    pub(crate) fn run(mut self) -> color_eyre::Result<ExitReason> {
         let second = tick(Duration::from_secs(1));
         loop {
             let mut seen = true;

@@ -26,7 +26,7 @@ const PRESENCE: [&str; 6] = ["TMUX", "STY", "SSH_CONNECTION", "http_proxy", "htt
 ///
 /// # Errors
 /// Standard output cannot be written.
-pub fn run(common: &Common) -> color_eyre::Result<ExitCode> {
+pub(crate) fn run(common: &Common) -> color_eyre::Result<ExitCode> {
     let home = etcetera::home_dir().ok();
     let mut redactor = Redactor { home, addresses: BTreeMap::new() };
     let mut text = String::from(

@@ -10,14 +10,14 @@ use color_eyre::eyre::WrapErr;
 use crate::limits::MIB;
 
 /// A temporary directory, removed with its contents on drop.
-pub struct Scratch(PathBuf);
+pub(crate) struct Scratch(PathBuf);
 
 impl Scratch {
     /// Creates the directory; `verb` becomes part of its name.
     ///
     /// # Errors
     /// The temporary directory cannot be written to.
-    pub fn new(verb: &str) -> color_eyre::Result<Scratch> {
+    pub(crate) fn new(verb: &str) -> color_eyre::Result<Scratch> {
         let name = format!("ttui-{verb}-{}-{:08x}", std::process::id(), fastrand::u32(..));
         let all = std::env::temp_dir();
         let path = all.join(name);
@@ -49,7 +49,7 @@ impl Drop for Scratch {
 ///
 /// # Errors
 /// An I/O error, such as a full disk.
-pub fn write(path: &Path, size: u64, seed: u64, mut saw: impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
+pub(crate) fn write(path: &Path, size: u64, seed: u64, mut saw: impl FnMut(&[u8]) -> bool) -> io::Result<bool> {
     if let Some(parent) = path.parent() {
         fs::create_dir_all(parent)?;
     }

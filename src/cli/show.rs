@@ -20,10 +20,10 @@ const TEXT: usize = 1000;
 ///
 /// # Errors
 /// The torrent cannot be read.
-pub fn run(args: &ShowArgs, common: &Common) -> color_eyre::Result<ExitCode> {
+pub(crate) fn run(args: &ShowArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     match (read(&args.torrent, common)?, args.json) {
-        (TorrentArg::Torrent(it, _), false) => output::print(&torrent(&it)),
-        (TorrentArg::Torrent(it, _), true) => output::print_json(&torrent_json(&it)),
+        (TorrentArg::Torrent(it), false) => output::print(&torrent(&it)),
+        (TorrentArg::Torrent(it), true) => output::print_json(&torrent_json(&it)),
         (TorrentArg::Magnet(it), false) => output::print(&magnet(&it)),
         (TorrentArg::Magnet(it), true) => output::print_json(&magnet_json(&it)),
     }?;

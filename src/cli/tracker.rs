@@ -20,7 +20,7 @@ const LINE: Duration = Duration::from_secs(60);
 ///
 /// # Errors
 /// The tracker cannot listen.
-pub fn run(args: &TrackerArgs, common: &Common) -> color_eyre::Result<ExitCode> {
+pub(crate) fn run(args: &TrackerArgs, common: &Common) -> color_eyre::Result<ExitCode> {
     let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
     super::log::start(&config, false)?;
     // Installed before the URLs are printed: a script that reads them may stop the tracker immediately.

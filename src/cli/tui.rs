@@ -21,7 +21,7 @@ use crate::ui::terminal::event_loop::{Outcome, UiOptions};
 ///
 /// # Errors
 /// The configuration is invalid, there is no terminal, or another instance uses the same state directory.
-pub fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode> {
+pub(crate) fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode> {
     let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
     make_state_folder(&config);
     super::log::start(&config, true)?;
@@ -42,7 +42,7 @@ pub fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode>
 ///
 /// # Errors
 /// There is no terminal, or it fails.
-pub fn show(engine: &Engine, config: &Config, stop: &Receiver<()>) -> color_eyre::Result<ExitCode> {
+pub(crate) fn show(engine: &Engine, config: &Config, stop: &Receiver<()>) -> color_eyre::Result<ExitCode> {
     show_with(engine, UiOptions::new(config), stop)
 }
 
@@ -50,7 +50,7 @@ pub fn show(engine: &Engine, config: &Config, stop: &Receiver<()>) -> color_eyre
 ///
 /// # Errors
 /// There is no terminal, or it fails.
-pub fn show_with(engine: &Engine, options: UiOptions, stop: &Receiver<()>) -> color_eyre::Result<ExitCode> {
+pub(crate) fn show_with(engine: &Engine, options: UiOptions, stop: &Receiver<()>) -> color_eyre::Result<ExitCode> {
     let outcome = crate::ui::terminal::event_loop::run(engine.sender(), &engine.events(), options, stop)?;
     match outcome {
         Outcome::Quit => Ok(ExitCode::SUCCESS),

@@ -12,7 +12,7 @@ const LEAST: u64 = MIB as u64;
 ///
 /// # Errors
 /// The value cannot be parsed or is not an allowed piece length; the message lists what is allowed.
-pub fn piece(text: &str) -> Result<u32, String> {
+pub(crate) fn piece(text: &str) -> Result<u32, String> {
     let wanted = size::piece_length(text).map_err(|why| why.to_string())?;
     let fits = wanted.is_power_of_two() && (u64::from(PIECE_LEAST)..=u64::from(PIECE_MOST)).contains(&wanted);
     u32::try_from(wanted)
@@ -25,7 +25,7 @@ pub fn piece(text: &str) -> Result<u32, String> {
 ///
 /// # Errors
 /// Names the URL that is invalid and the cause.
-pub fn trackers(text: &str) -> Result<Vec<String>, String> {
+pub(crate) fn trackers(text: &str) -> Result<Vec<String>, String> {
     let one = |url: &str| urls::tracker(url.as_bytes()).map_err(|why| format!("{url}: {why}"));
     let several: Result<Vec<String>, String> = text.split(',').map(|url| one(url.trim())).collect();
     // A single URL may itself contain a comma.
@@ -36,7 +36,7 @@ pub fn trackers(text: &str) -> Result<Vec<String>, String> {
 ///
 /// # Errors
 /// The URL is invalid: returns the cause.
-pub fn web_seed(text: &str) -> Result<String, String> {
+pub(crate) fn web_seed(text: &str) -> Result<String, String> {
     urls::web_seed(text.as_bytes()).map_err(|why| why.to_string())
 }
 
@@ -44,7 +44,7 @@ pub fn web_seed(text: &str) -> Result<String, String> {
 ///
 /// # Errors
 /// The name is not a valid path component, or it is too long.
-pub fn name(text: &str) -> Result<String, &'static str> {
+pub(crate) fn name(text: &str) -> Result<String, &'static str> {
     let plain = !matches!(text, "" | "." | "..") && !text.contains(['/', '\0']);
     let fits = plain && text.len() <= limits::PATH_COMPONENT;
     fits.then(|| text.to_owned()).ok_or("it needs the name of a file or a folder, without slashes")
@@ -54,13 +54,13 @@ pub fn name(text: &str) -> Result<String, &'static str> {
 ///
 /// # Errors
 /// The size cannot be parsed or is below the minimum; the message says what is accepted.
-pub fn payload(text: &str) -> Result<u64, String> {
+pub(crate) fn payload(text: &str) -> Result<u64, String> {
     let wanted = size::size(text).map_err(|why| why.to_string())?;
     (wanted >= LEAST).then_some(wanted).ok_or_else(|| "it needs 1MiB or more".to_owned())
 }
 
 /// Parses a ratio: a finite number >= 0.
-pub fn ratio(text: &str) -> Result<f64, &'static str> {
+pub(crate) fn ratio(text: &str) -> Result<f64, &'static str> {
     text.parse().ok().filter(|r: &f64| r.is_finite() && *r >= 0.0).ok_or("it needs a number from 0, such as 1.5")
 }
 

@@ -33,8 +33,8 @@ const TEXT: usize = 4000;
 ///
 /// # Errors
 /// The torrent cannot be read.
-pub fn run(args: &VerifyArgs, common: &Common) -> color_eyre::Result<ExitCode> {
-    let TorrentArg::Torrent(meta, _) = read(&args.torrent, common)? else {
+pub(crate) fn run(args: &VerifyArgs, common: &Common) -> color_eyre::Result<ExitCode> {
+    let TorrentArg::Torrent(meta) = read(&args.torrent, common)? else {
         bail!("a magnet link does not tell what the data should be: name the .torrent file instead");
     };
     let (layout, other_names) = alias_paths::find(&Arc::new(Layout::of(&meta)?), &args.dir);

@@ -8,7 +8,7 @@ use toml_edit::{Document, DocumentMut, Item, Table, TableLike, TomlError, Value}
 ///
 /// # Errors
 /// Returns part of a sentence if the text or a value is not valid TOML.
-pub fn edit(text: &str, settings: &[(String, Option<String>)]) -> Result<String, String> {
+pub(crate) fn edit(text: &str, settings: &[(String, Option<String>)]) -> Result<String, String> {
     settings.iter().try_fold(text.to_owned(), |text, (key, value)| match value {
         Some(value) => put(&text, key, value.trim()),
         None => remove_key(&text, key),

@@ -11,7 +11,7 @@ const KEY: &str = "a key in quotes, or a list of them such as [\"p\", \"F5\"]";
 
 /// Returns a description of the expected value of a key; `None` if the key does not exist.
 #[must_use]
-pub fn expected_value(key: &str) -> Option<Cow<'static, str>> {
+pub(crate) fn expected_value(key: &str) -> Option<Cow<'static, str>> {
     if key == KEY_TABLE || key.strip_prefix(KEY_TABLE).is_some_and(|rest| rest.starts_with('.')) {
         return Some(Cow::Borrowed(KEY));
     }

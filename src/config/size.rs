@@ -4,7 +4,7 @@ use thiserror::Error;
 
 /// Why a text is not a valid size.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
-pub enum SizeError {
+pub(crate) enum SizeError {
     #[error("it needs a number with a unit, such as 512K, 1.5GiB or 10MB/s")]
     Malformed,
     #[error(
@@ -22,7 +22,7 @@ pub enum SizeError {
 ///
 /// # Errors
 /// Returns an error if the text is malformed, the unit is unknown or the value exceeds `u64`.
-pub fn size(text: &str) -> Result<u64, SizeError> {
+pub(crate) fn size(text: &str) -> Result<u64, SizeError> {
     parse(text, 1000)
 }
 
@@ -30,7 +30,7 @@ pub fn size(text: &str) -> Result<u64, SizeError> {
 ///
 /// # Errors
 /// As [`size`].
-pub fn piece_length(text: &str) -> Result<u64, SizeError> {
+pub(crate) fn piece_length(text: &str) -> Result<u64, SizeError> {
     parse(text, 1024)
 }
 

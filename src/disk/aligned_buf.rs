@@ -10,7 +10,7 @@ const PAGE: usize = 4096;
 
 /// A byte buffer of fixed length that starts at a page boundary.
 #[derive(Debug, Default)]
-pub struct AlignedBuf {
+pub(crate) struct AlignedBuf {
     bytes: Vec<u8>,
     start: usize,
     len: usize,
@@ -19,7 +19,7 @@ pub struct AlignedBuf {
 impl AlignedBuf {
     /// Allocates a zeroed buffer of `len` bytes.
     #[must_use]
-    pub fn new(len: usize) -> Self {
+    pub(crate) fn new(len: usize) -> Self {
         let bytes = vec![0; len + PAGE];
         // `align_offset` may fail by returning `usize::MAX`; an unaligned buffer still works, only slower.
         let start = bytes.as_ptr().align_offset(PAGE).min(PAGE);

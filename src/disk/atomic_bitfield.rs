@@ -83,7 +83,7 @@ impl AtomicBitfield {
 
 /// Merges ascending piece indices into ranges of consecutive pieces.
 #[must_use]
-pub fn runs(pieces: impl IntoIterator<Item = u32>) -> Vec<Range<u32>> {
+pub(crate) fn runs(pieces: impl IntoIterator<Item = u32>) -> Vec<Range<u32>> {
     let mut out: Vec<Range<u32>> = Vec::new();
     for piece in pieces {
         match out.last_mut() {

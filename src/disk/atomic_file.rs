@@ -47,7 +47,7 @@ pub(crate) fn unlink_alias(path: &Path) -> io::Result<bool> {
 ///
 /// # Errors
 /// The I/O error of the system.
-pub fn make_private(folder: &Path) -> io::Result<()> {
+pub(crate) fn make_private(folder: &Path) -> io::Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]
@@ -62,7 +62,7 @@ pub fn make_private(folder: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The I/O error of the system.
-pub fn make_state_folder(folder: &Path, is_default: bool) -> io::Result<()> {
+pub(crate) fn make_state_folder(folder: &Path, is_default: bool) -> io::Result<()> {
     make_private(folder)?;
     #[cfg(unix)]
     if is_default {
@@ -92,7 +92,7 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The I/O error of the system. The file then has its old content, or the new content with mode 0600.
-pub fn rewrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(crate) fn rewrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let path = fs::canonicalize(path).unwrap_or_else(|_| path.to_path_buf());
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder)?;
@@ -115,7 +115,7 @@ pub fn rewrite(path: &Path, bytes: &[u8]) -> io::Result<()> {
 ///
 /// # Errors
 /// The I/O error of the system. Unless the final directory fsync failed, the old content is at `path` or `before`.
-pub fn replace(path: &Path, new: &Path, before: Option<&Path>, bytes: &[u8], durable: bool) -> io::Result<()> {
+pub(crate) fn replace(path: &Path, new: &Path, before: Option<&Path>, bytes: &[u8], durable: bool) -> io::Result<()> {
     remove(new)?;
     let written = private().create_new(true).open(new).and_then(|mut file| {
         file.write_all(bytes)?;

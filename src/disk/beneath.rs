@@ -12,7 +12,7 @@ use crate::disk::torrent_file as opening;
 
 /// Access mode of [`open()`].
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Access {
+pub(crate) enum Access {
     /// Read only.
     Read,
     /// Read and write an existing file.
@@ -23,7 +23,7 @@ pub enum Access {
 
 /// The type of the directory entry at a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum EntryKind {
+pub(crate) enum EntryKind {
     /// The path does not exist.
     Missing,
     /// A regular file, with its size in bytes.
@@ -36,7 +36,7 @@ pub enum EntryKind {
 ///
 /// # Errors
 /// The error of `lstat` other than `NotFound` and `NotADirectory`.
-pub fn entry_kind(dir: &Path, path: &Path) -> io::Result<EntryKind> {
+pub(crate) fn entry_kind(dir: &Path, path: &Path) -> io::Result<EntryKind> {
     let mut at = dir.to_path_buf();
     let mut parts = path.components().peekable();
     while let Some(part) = parts.next() {
@@ -271,7 +271,7 @@ mod system {
 ///
 /// # Errors
 /// The I/O error of the system, or an error naming the link, FIFO, socket or device that is in the way.
-pub fn open(dir: &Path, path: &Path, access: Access) -> io::Result<File> {
+pub(crate) fn open(dir: &Path, path: &Path, access: Access) -> io::Result<File> {
     system::open(dir, path, access)
 }
 
@@ -279,7 +279,7 @@ pub fn open(dir: &Path, path: &Path, access: Access) -> io::Result<File> {
 ///
 /// # Errors
 /// The I/O error of the system, including `NotFound`.
-pub fn remove_file(dir: &Path, path: &Path) -> io::Result<()> {
+pub(crate) fn remove_file(dir: &Path, path: &Path) -> io::Result<()> {
     system::remove(dir, path, false)
 }
 
@@ -287,7 +287,7 @@ pub fn remove_file(dir: &Path, path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The I/O error of the system, including `DirectoryNotEmpty`.
-pub fn remove_folder(dir: &Path, path: &Path) -> io::Result<()> {
+pub(crate) fn remove_folder(dir: &Path, path: &Path) -> io::Result<()> {
     system::remove(dir, path, true)
 }
 
@@ -297,7 +297,7 @@ pub fn remove_folder(dir: &Path, path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The I/O error of the system.
-pub fn sync_parent(dir: &Path, path: &Path) -> io::Result<()> {
+pub(crate) fn sync_parent(dir: &Path, path: &Path) -> io::Result<()> {
     system::sync_parent(dir, path)
 }
 
@@ -305,7 +305,7 @@ pub fn sync_parent(dir: &Path, path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// The system's.
-pub fn replace(dir: &Path, new: &Path, path: &Path) -> io::Result<()> {
+pub(crate) fn replace(dir: &Path, new: &Path, path: &Path) -> io::Result<()> {
     system::replace(dir, new, path)
 }
 
@@ -313,7 +313,7 @@ pub fn replace(dir: &Path, new: &Path, path: &Path) -> io::Result<()> {
 ///
 /// # Errors
 /// `AlreadyExists` if `to` exists, `CrossesDevices`, or another I/O error, e.g. of a file system without hard links.
-pub fn link(from: (&Path, &Path), to: (&Path, &Path)) -> io::Result<()> {
+pub(crate) fn link(from: (&Path, &Path), to: (&Path, &Path)) -> io::Result<()> {
     system::link(from, to)
 }
 
@@ -325,7 +325,7 @@ pub fn link(from: (&Path, &Path), to: (&Path, &Path)) -> io::Result<()> {
 ///
 /// # Errors
 /// `AlreadyExists` if `to` exists, `CrossesDevices`, or another I/O error.
-pub fn rename(from: (&Path, &Path), to: (&Path, &Path)) -> io::Result<()> {
+pub(crate) fn rename(from: (&Path, &Path), to: (&Path, &Path)) -> io::Result<()> {
     system::rename(from, to)
 }
 

@@ -7,7 +7,7 @@ mod encode;
 mod error;
 pub mod hashing;
 pub mod scan;
-pub mod torrent_writer;
+pub(crate) mod torrent_writer;
 
 use std::ffi::OsStr;
 use std::path::PathBuf;

@@ -18,7 +18,7 @@ use crate::swarm::job::{DiskDone, DiskJob};
 
 /// Shared state of the pool: the queues of the disk threads, and what storages have in common.
 #[derive(Debug)]
-pub struct Threads {
+pub(crate) struct Threads {
     pub(super) shards: Vec<Sender<Work>>,
     /// Queue of the check thread; `None` ends it.
     pub(super) checks: Sender<Option<Check>>,

@@ -10,7 +10,7 @@ use crate::swarm::job::{DiskFault, FaultKind};
 
 /// The disk operation that failed; gives the verb of the error message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum DiskOp {
+pub(crate) enum DiskOp {
     /// Opening or creating a file.
     Open,
     Read,
@@ -41,7 +41,7 @@ impl DiskOp {
 ///
 /// `needs` is the number of bytes that the torrent still has to write; it appears in the disk-full message.
 #[must_use]
-pub fn from_io(doing: DiskOp, path: &Path, error: &io::Error, needs: u64) -> DiskFault {
+pub(crate) fn from_io(doing: DiskOp, path: &Path, error: &io::Error, needs: u64) -> DiskFault {
     let shown = path.display();
     if error.kind() == io::ErrorKind::StorageFull && takes_no_files(path) {
         let text =
@@ -96,7 +96,7 @@ pub fn from_io(doing: DiskOp, path: &Path, error: &io::Error, needs: u64) -> Dis
 
 /// Returns the reason of an I/O error in words, without the number of the system.
 #[must_use]
-pub fn reason(error: &io::Error) -> String {
+pub(crate) fn reason(error: &io::Error) -> String {
     if error.kind() == io::ErrorKind::NotFound && error.raw_os_error().is_some() {
         return "there is no such file or folder".to_owned();
     }
@@ -113,7 +113,7 @@ pub fn reason(error: &io::Error) -> String {
 
 /// Returns the fault of resume data that cannot be written; it names the resume file.
 #[must_use]
-pub fn unrecorded(record: &Path, error: &io::Error) -> DiskFault {
+pub(crate) fn unrecorded(record: &Path, error: &io::Error) -> DiskFault {
     let DiskFault { kind, text } = from_io(DiskOp::Record, record, error, 4096);
     let text = format!(
         "{text}; without it what is here is checked again at the next start: make room there, or name another folder \
@@ -124,32 +124,32 @@ pub fn unrecorded(record: &Path, error: &io::Error) -> DiskFault {
 
 /// Returns the fault of a file that was changed by another program or deleted.
 #[must_use]
-pub fn changed(path: &Path, how: &str) -> DiskFault {
+pub(crate) fn changed(path: &Path, how: &str) -> DiskFault {
     let text = format!("{} {how}: put it back, or what is lost of it is downloaded again", path.display());
     DiskFault { kind: FaultKind::Changed, text }
 }
 
 /// Returns the fault of a download folder whose disk is gone.
 #[must_use]
-pub fn unmounted(dir: &Path) -> DiskFault {
+pub(crate) fn unmounted(dir: &Path) -> DiskFault {
     transient(format!("none of the torrent's files is in {} any more: is its disk mounted?", dir.display()))
 }
 
 /// Returns a transient fault: the operation may succeed if it is retried later.
 #[must_use]
-pub const fn transient(text: String) -> DiskFault {
+pub(crate) const fn transient(text: String) -> DiskFault {
     DiskFault { kind: FaultKind::Temporary, text }
 }
 
 /// Returns a permanent fault that needs an action of the user.
 #[must_use]
-pub const fn other(text: String) -> DiskFault {
+pub(crate) const fn other(text: String) -> DiskFault {
     DiskFault { kind: FaultKind::Other, text }
 }
 
 /// Returns whether the disk is full or the quota is exceeded.
 #[must_use]
-pub fn is_full(error: &io::Error) -> bool {
+pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 
@@ -166,7 +166,7 @@ fn is_hardware(_: &io::Error) -> bool {
 /// Returns whether no file descriptor is left, in the process (EMFILE) or in the system (ENFILE).
 #[cfg(unix)]
 #[must_use]
-pub fn is_out_of_handles(error: &io::Error) -> bool {
+pub(crate) fn is_out_of_handles(error: &io::Error) -> bool {
     use rustix::io::Errno;
     [Errno::MFILE, Errno::NFILE].iter().any(|e| error.raw_os_error() == Some(e.raw_os_error()))
 }
@@ -183,7 +183,7 @@ pub fn is_out_of_handles(_: &io::Error) -> bool {
 /// If `path` does not exist, its nearest existing ancestor is used.
 #[cfg(unix)]
 #[must_use]
-pub fn free_space(path: &Path) -> Option<u64> {
+pub(crate) fn free_space(path: &Path) -> Option<u64> {
     let there = path.ancestors().find_map(|p| rustix::fs::statvfs(p).ok())?;
     Some(there.f_bavail.saturating_mul(there.f_frsize))
 }
@@ -206,7 +206,7 @@ fn takes_no_files(_: &Path) -> bool {
 /// where the from_io does not tell.
 #[cfg(unix)]
 #[must_use]
-pub fn capacity(path: &Path) -> Option<u64> {
+pub(crate) fn capacity(path: &Path) -> Option<u64> {
     let there = path.ancestors().find_map(|p| rustix::fs::statvfs(p).ok())?;
     Some(there.f_blocks.saturating_mul(there.f_frsize)).filter(|bytes| *bytes > 0)
 }
@@ -220,7 +220,7 @@ pub fn capacity(_: &Path) -> Option<u64> {
 
 /// Makes a disk-full fault permanent if a file of `length` bytes exceeds the size of the file system.
 #[must_use]
-pub fn for_file(fault: DiskFault, path: &Path, length: u64) -> DiskFault {
+pub(crate) fn for_file(fault: DiskFault, path: &Path, length: u64) -> DiskFault {
     match capacity(path) {
         Some(all) if fault.kind == FaultKind::Full && all < length => other(format!(
             "disk full: {} is {} long, and its whole disk has only {}; choose another folder",

@@ -12,14 +12,14 @@ use crate::limits;
 type Key = (u64, u32);
 
 /// Pseudo file index of a storage's resume journal.
-pub const JOURNAL: u32 = u32::MAX;
+pub(crate) const JOURNAL: u32 = u32::MAX;
 
 /// Partition of the process's file descriptor limit.
 ///
 /// Data files and journals can be closed and reopened when a descriptor is needed elsewhere; sockets cannot. So files
 /// get a fixed share.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Descriptors {
+pub(crate) struct Descriptors {
     /// Maximum number of open data files and journals together.
     pub files: usize,
     /// Maximum number of peer connections.
@@ -32,7 +32,7 @@ impl Descriptors {
     /// The reserve is [`DESCRIPTORS_KEPT`](limits::DESCRIPTORS_KEPT), for everything that is neither a torrent's file
     /// nor a peer connection. Files get at least [`limits::FILES_OPEN_LEAST`] and peers at least 1.
     #[must_use]
-    pub fn of(all: usize) -> Self {
+    pub(crate) fn of(all: usize) -> Self {
         let rest = all.saturating_sub(limits::DESCRIPTORS_KEPT);
         let files = (rest / 4).clamp(limits::FILES_OPEN_LEAST, limits::FILES_OPEN);
         Descriptors { files, peers: rest.saturating_sub(files).max(1) }
@@ -40,7 +40,7 @@ impl Descriptors {
 
     /// Partitions the current soft limit of the process (`RLIMIT_NOFILE`).
     #[must_use]
-    pub fn of_this_process() -> Self {
+    pub(crate) fn of_this_process() -> Self {
         #[cfg(unix)]
         let most = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
         #[cfg(not(unix))]

@@ -15,7 +15,7 @@ const NAMED: usize = 3;
 
 /// The result of looking at the path of a file.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum FileLook {
+pub(crate) enum FileLook {
     Missing,
     /// A file that can be read, with its length in bytes.
     Usable(u64),
@@ -25,7 +25,7 @@ pub enum FileLook {
 
 /// Looks at the path of a file below a download folder.
 #[must_use]
-pub fn look(dir: &Path, path: &Path) -> FileLook {
+pub(crate) fn look(dir: &Path, path: &Path) -> FileLook {
     match beneath::entry_kind(dir, path) {
         Ok(EntryKind::Missing) => FileLook::Missing,
         Ok(EntryKind::File(length)) => match beneath::open(dir, path, Access::Read) {
@@ -45,7 +45,7 @@ pub fn look(dir: &Path, path: &Path) -> FileLook {
 ///
 /// # Errors
 /// If a file or a device is at its path, or at that of a folder above it.
-pub fn check_folder(dir: &Path) -> Result<(), DiskFault> {
+pub(crate) fn check_folder(dir: &Path) -> Result<(), DiskFault> {
     let there = dir.ancestors().find_map(|dir| Some((dir, std::fs::metadata(dir).ok()?)));
     match there.filter(|(_, meta)| !meta.is_dir()) {
         Some((at, meta)) => {
@@ -59,7 +59,7 @@ pub fn check_folder(dir: &Path) -> Result<(), DiskFault> {
 /// Describes the files that seeding cannot use: links and other special files in the place of a file, and missing empty
 /// files, which no piece tells of. Files of which all pieces are in `have` are not looked at.
 #[must_use]
-pub fn describe_unusable(layout: &Layout, dir: &Path, have: &AtomicBitfield) -> Vec<String> {
+pub(crate) fn describe_unusable(layout: &Layout, dir: &Path, have: &AtomicBitfield) -> Vec<String> {
     let in_doubt = |(n, file): &(usize, &FileEntry)| {
         let mut pieces = layout.pieces_of(*n);
         !file.pad && (file.length == 0 || !pieces.all(|piece| have.has(piece)))

@@ -15,7 +15,7 @@ use crate::disk::sys;
 ///
 /// # Errors
 /// The system's; the file is then as it was.
-pub fn replace(dir: &Path, path: &Path, open: &File, length: u64) -> io::Result<File> {
+pub(crate) fn replace(dir: &Path, path: &Path, open: &File, length: u64) -> io::Result<File> {
     let new = name(path);
     // What was left by a copy that a kill cut short.
     let _ = beneath::remove_file(dir, &new);

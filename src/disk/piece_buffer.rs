@@ -46,7 +46,7 @@ impl OutOfOrder {
 
 /// An incomplete piece: the hash state, buffered blocks, and what was written early.
 #[derive(Debug)]
-pub struct PieceBuffer {
+pub(crate) struct PieceBuffer {
     start: u64,
     size: u32,
     sha: Sha1,
@@ -64,7 +64,7 @@ impl PieceBuffer {
     ///
     /// With `each_block` every block is also hashed on its own. `padding` lists the ranges of padding within the piece.
     #[must_use]
-    pub fn new(start: u64, size: u32, each_block: bool, padding: impl Iterator<Item = Range<u32>>) -> Self {
+    pub(crate) fn new(start: u64, size: u32, each_block: bool, padding: impl Iterator<Item = Range<u32>>) -> Self {
         PieceBuffer {
             start,
             size,
@@ -81,24 +81,24 @@ impl PieceBuffer {
 
     /// Returns the number of bytes in memory.
     #[must_use]
-    pub const fn held(&self) -> u64 {
+    pub(crate) const fn held(&self) -> u64 {
         self.held
     }
 
     /// Returns the time since which bytes have been buffered; `None` if nothing is buffered.
     #[must_use]
-    pub const fn since(&self) -> Option<Instant> {
+    pub(crate) const fn since(&self) -> Option<Instant> {
         self.since
     }
 
     /// Returns whether the whole piece was received and hashed.
     #[must_use]
-    pub const fn is_complete(&self) -> bool {
+    pub(crate) const fn is_complete(&self) -> bool {
         self.hashed == self.size
     }
 
     /// Buffers received bytes. Returns how many of them were duplicates and are dropped.
-    pub fn add_block(&mut self, begin: u32, data: Bytes, now: Instant) -> u64 {
+    pub(crate) fn add_block(&mut self, begin: u32, data: Bytes, now: Instant) -> u64 {
         let length = data.len() as u64;
         self.since.get_or_insert(now);
         if let Some(blocks) = &mut self.blocks
@@ -148,7 +148,7 @@ impl PieceBuffer {
     ///
     /// # Errors
     /// If a write or read fails; the buffer must be discarded then.
-    pub fn advance(&mut self, place: &TorrentDisk, scratch: &mut Vec<u8>) -> Result<(), DiskFault> {
+    pub(crate) fn advance(&mut self, place: &TorrentDisk, scratch: &mut Vec<u8>) -> Result<(), DiskFault> {
         while let Some(entry) = self.ahead.first_entry().filter(|e| *e.key() == self.hashed) {
             match entry.remove() {
                 OutOfOrder::Held(data) => self.append(data),
@@ -175,7 +175,7 @@ impl PieceBuffer {
     ///
     /// # Errors
     /// As [`PieceBuffer::advance`].
-    pub fn write_out(&mut self, place: &TorrentDisk) -> Result<(), DiskFault> {
+    pub(crate) fn write_out(&mut self, place: &TorrentDisk) -> Result<(), DiskFault> {
         self.write_run(place)?;
         self.write_ahead(place)
     }
@@ -253,7 +253,7 @@ impl PieceBuffer {
 
     /// Returns the SHA-1 of the piece, and of its blocks if requested and all arrived as whole blocks.
     #[must_use]
-    pub fn finish(self) -> ([u8; 20], Option<Vec<BlockHash>>) {
+    pub(crate) fn finish(self) -> ([u8; 20], Option<Vec<BlockHash>>) {
         (self.sha.finalize().into(), self.blocks.and_then(|blocks| blocks.into_iter().collect()))
     }
 }

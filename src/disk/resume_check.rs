@@ -52,7 +52,7 @@ enum State {
 /// `files` holds the stamp of each file (`None` if missing) and of the part file at the end; `parts` is the content of
 /// the part file. Pieces that consist of padding only are always accepted: zeros need not be downloaded.
 #[must_use]
-pub fn verify_resume(
+pub(crate) fn verify_resume(
     layout: &Layout,
     found: &LoadedResume,
     files: &[Option<FileStamp>],
@@ -195,7 +195,7 @@ fn is_ours(found: &LoadedResume, then: Option<FileStamp>, now: FileStamp, file: 
 
 /// Whether the torrent may have written to a file when it was at work last, as far as its record knows.
 #[must_use]
-pub fn may_have_written(found: &LoadedResume, file: u32) -> bool {
+pub(crate) fn may_have_written(found: &LoadedResume, file: u32) -> bool {
     let Some(base) = &found.base else { return !found.notes.is_empty() };
     let vouched = found.same_boot && base.notes_writes;
     let there = base.stamps.get(file as usize).is_some_and(Option::is_some);
@@ -204,7 +204,7 @@ pub fn may_have_written(found: &LoadedResume, file: u32) -> bool {
 
 /// What a person should hear of a verdict, if anything.
 #[must_use]
-pub fn describe(verdict: &CheckedResume, dir: &std::path::Path) -> Option<String> {
+pub(crate) fn describe(verdict: &CheckedResume, dir: &std::path::Path) -> Option<String> {
     let count = |n: usize| if n == 1 { "1 file".to_owned() } else { format!("{n} files") };
     let dir = dir.display();
     match (verdict.missing, verdict.changed) {

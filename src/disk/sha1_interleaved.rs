@@ -9,11 +9,11 @@ use sha1::digest::array::Array;
 use sha1::digest::block_api::{Block, Buffer, FixedOutputCore, UpdateCore};
 
 /// Number of streams that one core hashes at a time.
-pub const LANES: usize = 3;
+pub(crate) const LANES: usize = 3;
 
 /// The incremental SHA-1 state of one stream.
 #[derive(Clone, Default)]
-pub struct Sha1Lane {
+pub(crate) struct Sha1Lane {
     core: Sha1Core,
     /// Bytes of an incomplete 64-byte block.
     rest: Buffer<Sha1Core>,
@@ -21,13 +21,13 @@ pub struct Sha1Lane {
 
 impl Sha1Lane {
     /// Hashes the next bytes of this stream.
-    pub fn update(&mut self, part: &[u8]) {
+    pub(crate) fn update(&mut self, part: &[u8]) {
         self.rest.digest_blocks(part, |blocks| self.core.update_blocks(blocks));
     }
 
     /// Returns the SHA-1 of all bytes passed to `update`.
     #[must_use]
-    pub fn finish(mut self) -> [u8; 20] {
+    pub(crate) fn finish(mut self) -> [u8; 20] {
         let mut hash = Array::default();
         self.core.finalize_fixed_core(&mut self.rest, &mut hash);
         hash.into()
@@ -40,7 +40,7 @@ impl Sha1Lane {
 }
 
 /// Hashes the next bytes of each stream, interleaved while all streams have complete blocks.
-pub fn update(streams: &mut [(&mut Sha1Lane, &[u8])]) {
+pub(crate) fn update(streams: &mut [(&mut Sha1Lane, &[u8])]) {
     let shared = streams.iter().map(|(lane, part)| lane.blocks(part).len()).min().unwrap_or(0);
     for n in 0..shared {
         for (lane, part) in &mut *streams {

@@ -31,7 +31,7 @@ const TELL: u64 = 1 << 20;
 
 /// A message to a disk thread.
 #[derive(Debug)]
-pub enum Work {
+pub(crate) enum Work {
     /// Jobs of one torrent for pieces of this thread, or without a piece.
     Jobs(Arc<TorrentDisk>, Vec<DiskJob>),
     /// A barrier across all disk threads.
@@ -42,7 +42,7 @@ pub enum Work {
 
 /// A barrier across all disk threads: [`BarrierAction`] runs once, on the thread that arrives last.
 #[derive(Debug)]
-pub struct Barrier {
+pub(crate) struct Barrier {
     place: Arc<TorrentDisk>,
     left: AtomicUsize,
     then: BarrierAction,
@@ -50,7 +50,7 @@ pub struct Barrier {
 
 /// What runs when all disk threads have arrived at a barrier.
 #[derive(Debug)]
-pub enum BarrierAction {
+pub(crate) enum BarrierAction {
     /// Save the resume data.
     Save,
     /// Move data of wanted files from the part file to these files.
@@ -70,12 +70,12 @@ pub enum BarrierAction {
 impl Barrier {
     /// Creates a barrier for this many threads.
     #[must_use]
-    pub fn new(place: Arc<TorrentDisk>, threads: usize, then: BarrierAction) -> Arc<Self> {
+    pub(crate) fn new(place: Arc<TorrentDisk>, threads: usize, then: BarrierAction) -> Arc<Self> {
         Arc::new(Barrier { place, left: AtomicUsize::new(threads), then })
     }
 
     /// Registers the arrival of one thread; the last arrival runs the action.
-    pub fn arrive(&self) {
+    pub(crate) fn arrive(&self) {
         if self.left.fetch_sub(1, Ordering::AcqRel) > 1 {
             return;
         }
@@ -108,7 +108,7 @@ impl Barrier {
 }
 
 /// Closes a storage: saves the final resume data and ownership record, then releases handles and claim.
-pub fn close_storage(place: &TorrentDisk) {
+pub(crate) fn close_storage(place: &TorrentDisk) {
     place.end();
     // Some systems update the mtime when a file is closed, so the resume data are saved after that.
     place.files.release();
@@ -118,7 +118,7 @@ pub fn close_storage(place: &TorrentDisk) {
 }
 
 /// The state of one disk thread.
-pub struct Shard {
+pub(crate) struct Shard {
     inbox: Receiver<Work>,
     limit: u64,
     busy: Arc<BusyMeter>,
@@ -142,13 +142,13 @@ struct ShardTorrent {
 impl Shard {
     /// Creates the state of a disk thread that buffers at most about `limit` bytes.
     #[must_use]
-    pub fn new(inbox: Receiver<Work>, limit: u64, busy: Arc<BusyMeter>) -> Self {
+    pub(crate) fn new(inbox: Receiver<Work>, limit: u64, busy: Arc<BusyMeter>) -> Self {
         let looked = Instant::now();
         Shard { inbox, limit, busy, held: 0, looked, scratch: Vec::new(), torrents: HashMap::new() }
     }
 
     /// Handles messages until [`Work::Stop`].
-    pub fn run(mut self) {
+    pub(crate) fn run(mut self) {
         loop {
             let first = match self.deadline() {
                 Some(deadline) => self.inbox.recv_deadline(deadline),

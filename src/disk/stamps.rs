@@ -23,7 +23,7 @@ use crate::disk::resume_format::JournalEntry;
 const SETTLING: Duration = Duration::from_secs(60);
 
 /// Maximum time between two writes of a burst, on a file system with exact mtimes.
-pub const BURST_GAP: Duration = Duration::from_millis(20);
+pub(crate) const BURST_GAP: Duration = Duration::from_millis(20);
 
 /// A snapshot of all stamps.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub struct Snapshot {
 
 /// The stamps of a torrent's files, shared by all disk threads.
 #[derive(Debug)]
-pub struct Stamps {
+pub(crate) struct Stamps {
     table: Mutex<Table>,
 }
 
@@ -64,7 +64,7 @@ struct Writing {
 impl Stamps {
     /// Creates a table for `files` files without stamps.
     #[must_use]
-    pub fn new(files: usize) -> Self {
+    pub(crate) fn new(files: usize) -> Self {
         Stamps { table: Mutex::new(Table { known: vec![None; files], writing: HashMap::new() }) }
     }
 
@@ -73,7 +73,7 @@ impl Stamps {
     }
 
     /// Sets the stamp of a file, before any of its content is trusted.
-    pub fn set(&self, file: u32, stamp: Option<FileStamp>) {
+    pub(crate) fn set(&self, file: u32, stamp: Option<FileStamp>) {
         let mut table = self.lock();
         // A burst stays in the table, because its end is still to be journaled.
         if table.writing.get(&file).is_some_and(|w| w.count == 0 && !w.exact) {
@@ -88,7 +88,7 @@ impl Stamps {
     ///
     /// `exact` tells whether the file system updates mtimes during the write call. `journal` is called for the first
     /// write of a burst, under the lock, so that no other write to the file can start before it is recorded.
-    pub fn begin(&self, file: u32, open: &File, exact: bool, journal: &dyn Fn(JournalEntry)) -> bool {
+    pub(crate) fn begin(&self, file: u32, open: &File, exact: bool, journal: &dyn Fn(JournalEntry)) -> bool {
         let mut table = self.lock();
         let Table { known, writing } = &mut *table;
         let known = known.get(file as usize).copied().flatten();
@@ -107,7 +107,7 @@ impl Stamps {
     /// Records a write that is not enclosed by [`Stamps::begin`] and [`Stamps::end`].
     ///
     /// The following snapshots read a new stamp from the file.
-    pub fn touch(&self, file: u32, journal: &dyn Fn(JournalEntry)) {
+    pub(crate) fn touch(&self, file: u32, journal: &dyn Fn(JournalEntry)) {
         let mut table = self.lock();
         let now = Instant::now();
         let writing = table.writing.entry(file).or_insert_with(|| {
@@ -121,7 +121,7 @@ impl Stamps {
     ///
     /// If no other write is in progress and mtimes are exact, the new stamp is stored; [`Stamps::end_bursts`] reports
     /// it to the journal.
-    pub fn end(&self, file: u32, open: &File) {
+    pub(crate) fn end(&self, file: u32, open: &File) {
         let mut table = self.lock();
         let Table { known, writing } = &mut *table;
         let Some(writing) = writing.get_mut(&file) else { return };
@@ -140,7 +140,7 @@ impl Stamps {
     /// Ends the bursts whose last write is [`BURST_GAP`] old, and reports the mtimes to `journal`.
     ///
     /// Returns when to call this again, if there are other bursts without a write in progress.
-    pub fn end_bursts(&self, now: Instant, journal: &dyn Fn(JournalEntry)) -> Option<Instant> {
+    pub(crate) fn end_bursts(&self, now: Instant, journal: &dyn Fn(JournalEntry)) -> Option<Instant> {
         let mut table = self.lock();
         table.end_bursts(|writing| now >= writing.last + BURST_GAP, journal);
         table.writing.values().filter(|writing| writing.is_resting()).map(|writing| writing.last + BURST_GAP).min()
@@ -148,13 +148,13 @@ impl Stamps {
 
     /// How a file was left, as far as that is known.
     #[must_use]
-    pub fn known(&self, file: u32) -> Option<FileStamp> {
+    pub(crate) fn known(&self, file: u32) -> Option<FileStamp> {
         self.lock().known.get(file as usize).copied().flatten()
     }
 
     /// Whether a file, as it is now, is as we left it. One that was never there may come to be.
     #[must_use]
-    pub fn is_as_left(&self, file: u32, now: Option<FileStamp>) -> bool {
+    pub(crate) fn is_as_left(&self, file: u32, now: Option<FileStamp>) -> bool {
         let table = self.lock();
         let Some(known) = table.known.get(file as usize).copied().flatten() else { return true };
         match (now, table.writing.get(&file)) {
@@ -169,7 +169,7 @@ impl Stamps {
     ///
     /// `look` stats files that were written to on a file system with delayed mtimes. `journal` receives the ends of
     /// bursts.
-    pub fn snapshot(&self, look: impl Fn(u32) -> Option<FileStamp>, journal: &dyn Fn(JournalEntry)) -> Snapshot {
+    pub(crate) fn snapshot(&self, look: impl Fn(u32) -> Option<FileStamp>, journal: &dyn Fn(JournalEntry)) -> Snapshot {
         let mut table = self.lock();
         table.end_bursts(|_| true, journal);
         let Table { known, writing } = &mut *table;

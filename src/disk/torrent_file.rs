@@ -42,7 +42,7 @@ pub enum OpenError {
 ///
 /// # Errors
 /// If `path` is no regular file, is larger than [`limits::TORRENT_FILE`], or cannot be read.
-pub fn read_torrent(path: &Path) -> Result<Vec<u8>, OpenError> {
+pub(crate) fn read_torrent(path: &Path) -> Result<Vec<u8>, OpenError> {
     read_at_most(path, limits::TORRENT_FILE)
 }
 
@@ -50,7 +50,7 @@ pub fn read_torrent(path: &Path) -> Result<Vec<u8>, OpenError> {
 ///
 /// # Errors
 /// As [`read_torrent`].
-pub fn read_at_most(path: &Path, max: u64) -> Result<Vec<u8>, OpenError> {
+pub(crate) fn read_at_most(path: &Path, max: u64) -> Result<Vec<u8>, OpenError> {
     let failed = |source| OpenError::Io { path: path.to_owned(), source };
     let file = wait_and_open(path).map_err(failed)?;
     let meta = file.metadata().map_err(failed)?;

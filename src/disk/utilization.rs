@@ -8,7 +8,7 @@ const WINDOW: u64 = 1_000_000;
 
 /// Measures the utilization of one thread. Written by that thread, read by any thread.
 #[derive(Debug)]
-pub struct BusyMeter {
+pub(crate) struct BusyMeter {
     began: Instant,
     /// Start of the current busy period plus 1, in microseconds after `began`; 0 while the thread is idle.
     since: AtomicU64,
@@ -32,12 +32,12 @@ impl BusyMeter {
     }
 
     /// Marks the thread as busy.
-    pub fn begin(&self) {
+    pub(crate) fn begin(&self) {
         self.since.store(self.now() + 1, Ordering::Relaxed);
     }
 
     /// Marks the thread as idle and adds the busy period to the current window.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         let now = self.now();
         let since = self.since.swap(0, Ordering::Relaxed);
         let worked = self.worked.load(Ordering::Relaxed) + (now + 1).saturating_sub(since.max(1));
@@ -53,7 +53,7 @@ impl BusyMeter {
 
     /// Returns the utilization over about the last second, from 0 to 1.
     #[must_use]
-    pub fn share(&self) -> f32 {
+    pub(crate) fn share(&self) -> f32 {
         let now = self.now();
         let since = self.since.load(Ordering::Relaxed);
         if since > 0 && now.saturating_sub(since) > WINDOW {

@@ -41,7 +41,7 @@ const TEXT: usize = 1000;
 
 /// The settings that new torrents are created with.
 #[derive(Clone, Debug)]
-pub struct TorrentDefaults {
+pub(crate) struct TorrentDefaults {
     /// The default download folder.
     pub dir: PathBuf,
     pub peer_id: PeerId,
@@ -63,7 +63,7 @@ pub struct TorrentDefaults {
 
 /// Everything that a torrent is created from; kept so that the torrent can be recreated.
 #[derive(Clone, Debug)]
-pub struct TorrentSpec {
+pub(crate) struct TorrentSpec {
     /// The configuration of the state machine.
     pub config: TorrentConfig,
     /// The layout of the files on disk; `None` for a magnet link without metadata.
@@ -83,7 +83,7 @@ pub struct TorrentSpec {
 
 impl TorrentSpec {
     /// Applies the saved settings and totals of a torrent.
-    pub fn apply_saved(&mut self, kept: &SavedTorrent) {
+    pub(crate) fn apply_saved(&mut self, kept: &SavedTorrent) {
         let config = &mut self.config;
         config.sequential = kept.sequential;
         config.super_seed = kept.super_seed;
@@ -105,7 +105,7 @@ impl TorrentSpec {
 
     /// Returns the indices of the files that are not wanted.
     #[must_use]
-    pub fn unwanted(&self) -> Vec<u32> {
+    pub(crate) fn unwanted(&self) -> Vec<u32> {
         // The last priority of a file counts.
         let wanted: BTreeMap<usize, Priority> = self.config.priorities.iter().copied().collect();
         let skipped = wanted.into_iter().filter(|(_, priority)| *priority == Priority::Skip);
@@ -113,14 +113,14 @@ impl TorrentSpec {
     }
 
     /// Sets the download folder.
-    pub fn move_to(&mut self, dir: PathBuf) {
+    pub(crate) fn move_to(&mut self, dir: PathBuf) {
         self.config.folder = display_path(&dir);
         self.dir = dir;
     }
 
     /// Returns the preview of the torrent. Queries the free disk space, so it may block.
     #[must_use]
-    pub fn contents(&self) -> TorrentPreview {
+    pub(crate) fn contents(&self) -> TorrentPreview {
         let config = &self.config;
         // The last priority of a file counts.
         let wanted: BTreeMap<usize, Priority> = config.priorities.iter().copied().collect();
@@ -147,7 +147,7 @@ impl TorrentSpec {
 
 /// Returns a path as sanitized text for display.
 #[must_use]
-pub fn display_path(dir: &Path) -> String {
+pub(crate) fn display_path(dir: &Path) -> String {
     sanitize(&dir.display().to_string(), FOLDER)
 }
 
@@ -155,7 +155,7 @@ pub fn display_path(dir: &Path) -> String {
 ///
 /// # Errors
 /// Fails if the path cannot be made absolute.
-pub fn folder(add: &AddTorrent, defaults: &TorrentDefaults) -> Result<PathBuf, EngineError> {
+pub(crate) fn folder(add: &AddTorrent, defaults: &TorrentDefaults) -> Result<PathBuf, EngineError> {
     let dir = add.dir.clone().unwrap_or_else(|| defaults.dir.clone());
     std::path::absolute(&dir).map_err(|source| EngineError::Folder { path: dir, source })
 }
@@ -164,7 +164,7 @@ pub fn folder(add: &AddTorrent, defaults: &TorrentDefaults) -> Result<PathBuf, E
 ///
 /// # Errors
 /// Fails if the file is invalid or no file matches the selection.
-pub fn resolve(add: &AddTorrent, bytes: &[u8], defaults: &TorrentDefaults) -> Result<TorrentSpec, EngineError> {
+pub(crate) fn resolve(add: &AddTorrent, bytes: &[u8], defaults: &TorrentDefaults) -> Result<TorrentSpec, EngineError> {
     let metainfo = Metainfo::parse(bytes);
     let metainfo = metainfo.map_err(|why| unusable(&add.what, why))?;
     let dir = folder(add, defaults)?;
@@ -249,7 +249,7 @@ pub(super) fn refused_trackers(sentences: &[String]) -> Vec<(String, String)> {
 
 /// What a path, URL or link turned out to be.
 #[derive(Debug)]
-pub enum TorrentSource {
+pub(crate) enum TorrentSource {
     /// The bytes of a `.torrent` file.
     Torrent(Vec<u8>),
     /// A magnet link, or one made from an info-hash.
@@ -260,7 +260,7 @@ pub enum TorrentSource {
 ///
 /// # Errors
 /// Fails if the source cannot be read, downloaded or parsed.
-pub fn read(
+pub(crate) fn read(
     what: &str,
     fetch: impl FnOnce(&str) -> Result<Vec<u8>, EngineError>,
 ) -> Result<TorrentSource, EngineError> {
@@ -288,7 +288,7 @@ pub fn read(
 ///
 /// # Errors
 /// Fails with [`EngineError::Fetch`].
-pub fn fetch(url: &str, announcer: &Announcer) -> Result<Vec<u8>, EngineError> {
+pub(crate) fn fetch(url: &str, announcer: &Announcer) -> Result<Vec<u8>, EngineError> {
     let (tell, told) = bounded(1);
     let done = Box::new(move |result| drop(tell.send(result)));
     announcer.fetch(url, limits::TORRENT_FILE, done);
@@ -329,10 +329,10 @@ fn priorities(files: &[File], select: &[String]) -> Result<Vec<(usize, Priority)
 }
 
 /// A task; it is called with an error if no thread is available to run it.
-pub type Task = Box<dyn FnOnce(Result<(), EngineError>) + Send>;
+pub(crate) type Task = Box<dyn FnOnce(Result<(), EngineError>) + Send>;
 
 /// A small pool of threads for blocking tasks. The threads end when the pool is dropped.
-pub struct TaskPool {
+pub(crate) struct TaskPool {
     crew: ThreadGroup,
     todo: Sender<Task>,
     queue: Receiver<Task>,
@@ -342,7 +342,7 @@ pub struct TaskPool {
 impl TaskPool {
     /// Creates an empty pool; threads are started on demand.
     #[must_use]
-    pub fn new(crew: ThreadGroup) -> Self {
+    pub(crate) fn new(crew: ThreadGroup) -> Self {
         let (todo, queue) = unbounded();
         TaskPool { crew, todo, queue, threads: 0 }
     }
@@ -350,7 +350,7 @@ impl TaskPool {
     /// Queues a task; tasks start in the order of the calls.
     ///
     /// If no thread exists and none can be created, the task is called with an error on the calling thread.
-    pub fn run(&mut self, errand: Task) {
+    pub(crate) fn run(&mut self, errand: Task) {
         if self.threads < THREADS {
             let queue = self.queue.clone();
             let work = move || {

@@ -157,14 +157,14 @@ impl Drop for Announcer {
     }
 }
 
-pub mod answering;
+pub(crate) mod answering;
 mod bound;
 mod client;
-pub mod job;
+pub(crate) mod job;
 mod names;
 mod queue;
-pub mod router;
-pub mod web_seed;
+pub(crate) mod router;
+pub(crate) mod web_seed;
 mod work;
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ const LEAST: u64 = 16 * 1024;
 
 /// Returns the weight of a bandwidth priority, in quarters of the normal weight.
 #[must_use]
-pub const fn weight(rank: Priority) -> u64 {
+pub(crate) const fn weight(rank: Priority) -> u64 {
     match rank {
         Priority::Skip | Priority::Low => 1,
         Priority::Normal => 4,
@@ -19,7 +19,7 @@ pub const fn weight(rank: Priority) -> u64 {
 ///
 /// Capacity that a torrent does not use goes to the others. `None` is unlimited.
 #[must_use]
-pub fn split_limit(limit: Option<u64>, used: &[(u64, u64)]) -> Vec<Option<u64>> {
+pub(crate) fn split_limit(limit: Option<u64>, used: &[(u64, u64)]) -> Vec<Option<u64>> {
     let Some(limit) = limit else { return vec![None; used.len()] };
     // Demand of a torrent: 25% above the current rate, so that it can grow.
     let want = |(used, weight): (u64, u64)| (used.saturating_add(used / 4).saturating_add(LEAST), weight.max(1));

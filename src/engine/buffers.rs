@@ -9,7 +9,7 @@ use crate::disk::aligned_buf::AlignedBuf;
 use crate::limits::KIB;
 
 /// Buffer sizes in bytes, ascending: for an idle peer, one block, a medium and a fast peer.
-pub const CLASSES: [usize; 4] = [4 * KIB, 20 * KIB, 64 * KIB, 256 * KIB];
+pub(crate) const CLASSES: [usize; 4] = [4 * KIB, 20 * KIB, 64 * KIB, 256 * KIB];
 
 /// Maximum number of idle buffers kept per class; about 11 MiB in total.
 const KEPT: [usize; 4] = [64, 64, 24, 32];

@@ -15,7 +15,7 @@ use mio::net::{TcpListener, TcpStream};
 use mio::{Events, Interest, Poll, Token, Waker};
 
 use super::connector_config::ConnectorConfig;
-pub use super::dial_queue::DialRequest;
+pub(crate) use super::dial_queue::DialRequest;
 use super::dial_queue::{DialQueue, GIVES_WAY, UtpDial, UtpDials, YOUNG, free_dial_slots};
 use super::handshake::{DialState, HandshakeStep, PendingConnection, connect};
 use super::inbox::{ConnectedPeer, TorrentHandle, TorrentMessage};
@@ -48,7 +48,7 @@ enum Request {
 
 /// Handle of the connector thread. Clones refer to the same thread.
 #[derive(Clone)]
-pub struct Connector {
+pub(crate) struct Connector {
     orders: Sender<Request>,
     waker: Arc<Waker>,
 }
@@ -58,7 +58,7 @@ impl Connector {
     ///
     /// # Errors
     /// If the poll, the waker or the thread cannot be created.
-    pub fn start(crew: &ThreadGroup, listeners: Listeners, greeting: ConnectorConfig) -> io::Result<Connector> {
+    pub(crate) fn start(crew: &ThreadGroup, listeners: Listeners, greeting: ConnectorConfig) -> io::Result<Connector> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let (orders, todo) = unbounded();
@@ -88,30 +88,30 @@ impl Connector {
     }
 
     /// Dials these addresses for a torrent; each one yields a [`ConnectedPeer`] or `Input::DialFailed`.
-    pub fn dial(&self, torrent: InfoHash, inbox: &TorrentHandle, calls: Vec<DialRequest>) {
+    pub(crate) fn dial(&self, torrent: InfoHash, inbox: &TorrentHandle, calls: Vec<DialRequest>) {
         self.order(Request::Dial { torrent, inbox: inbox.clone(), calls });
     }
 
     /// Cancels the queued dials of a torrent that turned out to be private (BEP 27). Each one yields
     /// `Input::DialFailed`; the torrent dials the allowed addresses again.
-    pub fn cancel_dials(&self, torrent: InfoHash) {
+    pub(crate) fn cancel_dials(&self, torrent: InfoHash) {
         self.order(Request::CancelDials(torrent));
     }
 
     /// Enables uTP: peers that cannot be reached over TCP are dialed again over uTP from now on.
-    pub fn set_utp(&self, utp: Utp) {
+    pub(crate) fn set_utp(&self, utp: Utp) {
         self.order(Request::SetUtp(utp));
     }
 
     /// Returns what is to receive the events of uTP.
     #[must_use]
-    pub fn utp_events(&self) -> UtpEventHandler {
+    pub(crate) fn utp_events(&self) -> UtpEventHandler {
         let connector = self.clone();
         Box::new(move |event| connector.order(Request::Utp(event)))
     }
 
     /// Ends the thread and closes all pending connections.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         self.order(Request::Stop);
     }
 

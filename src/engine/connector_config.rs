@@ -39,7 +39,7 @@ impl TorrentRegistry {
 }
 
 /// Configuration of the [`Connector`](super::connector::Connector).
-pub struct ConnectorConfig {
+pub(crate) struct ConnectorConfig {
     /// Our own peer id.
     pub peer_id: PeerId,
     /// The local address to dial from, if only one may be used.

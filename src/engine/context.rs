@@ -15,7 +15,7 @@ use super::udp_endpoint::UdpEndpoint;
 use super::udp_tracker::lsd::LsdHandle;
 
 /// What all torrents of an engine share.
-pub struct EngineContext {
+pub(crate) struct EngineContext {
     /// All threads except the disk threads.
     pub crew: ThreadGroup,
     /// Dials and accepts peers.
@@ -38,7 +38,7 @@ pub struct EngineContext {
 impl EngineContext {
     /// Returns the DHT node, if enabled.
     #[must_use]
-    pub fn dht(&self) -> Option<&dyn Dht> {
+    pub(crate) fn dht(&self) -> Option<&dyn Dht> {
         self.datagrams.as_ref()?.dht.as_ref().map(|node| node as &dyn Dht)
     }
 }

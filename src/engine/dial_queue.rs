@@ -25,7 +25,7 @@ const _: () =
 
 /// An address to dial.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct DialRequest {
+pub(crate) struct DialRequest {
     pub addr: SocketAddr,
     /// What is known about the peer: uTP and encryption.
     pub hint: DialHint,
@@ -36,7 +36,7 @@ pub struct DialRequest {
 impl DialRequest {
     /// Creates the first dial to an address.
     #[must_use]
-    pub const fn new(addr: SocketAddr, manner: DialHint) -> DialRequest {
+    pub(crate) const fn new(addr: SocketAddr, manner: DialHint) -> DialRequest {
         DialRequest { addr, hint: manner, utp_failed: false }
     }
 }

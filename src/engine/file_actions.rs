@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(20);
 ///
 /// # Errors
 /// Fails if the file or a value is invalid. The file is unchanged then.
-pub fn write_settings(path: &Path, settings: &[Setting]) -> Result<Settings, EngineError> {
+pub(crate) fn write_settings(path: &Path, settings: &[Setting]) -> Result<Settings, EngineError> {
     let old = if path.exists() { text(path).map_err(EngineError::Config)? } else { String::new() };
     // Checked first, so that an existing error is not blamed on the new value.
     parse(path, &old).map_err(EngineError::Config)?;
@@ -47,7 +47,7 @@ pub fn write_settings(path: &Path, settings: &[Setting]) -> Result<Settings, Eng
 ///
 /// # Errors
 /// Fails if there is no saved file, the path exists already, or it cannot be written.
-pub fn export(held: Option<Bytes>, kept: Option<&Path>, name: &str, to: &Path) -> Result<PathBuf, EngineError> {
+pub(crate) fn export(held: Option<Bytes>, kept: Option<&Path>, name: &str, to: &Path) -> Result<PathBuf, EngineError> {
     let bytes = match (held, kept) {
         (Some(bytes), _) => bytes,
         (None, Some(path)) => Bytes::from(read_torrent(path)?),
@@ -89,7 +89,7 @@ fn file_name(name: &str) -> String {
 ///
 /// # Errors
 /// Fails if no file manager can be started.
-pub fn open_folder(folder: &Path) -> Result<(), EngineError> {
+pub(crate) fn open_folder(folder: &Path) -> Result<(), EngineError> {
     let there = folder.ancestors().find(|path| path.is_dir()).unwrap_or(folder);
     let mut absent = Vec::new();
     let mut last = None;

@@ -21,7 +21,7 @@ use crate::wire::mse::Ciphers;
 const BULK: usize = 64;
 
 /// Maximum number of reads of one peer queued for its torrent.
-pub const READS_WAITING: usize = 4;
+pub(crate) const READS_WAITING: usize = 4;
 
 /// A message to a torrent thread.
 pub enum TorrentMessage {
@@ -68,7 +68,7 @@ pub struct HandshakeRemainder {
 
 /// The limit on connections of all torrents together. Clones share the count.
 #[derive(Clone)]
-pub struct ConnectionLimit {
+pub(crate) struct ConnectionLimit {
     taken: Arc<AtomicUsize>,
     most: Arc<AtomicUsize>,
 }
@@ -76,33 +76,33 @@ pub struct ConnectionLimit {
 impl ConnectionLimit {
     /// Creates a limit with this maximum.
     #[must_use]
-    pub fn new(most: usize) -> Self {
+    pub(crate) fn new(most: usize) -> Self {
         ConnectionLimit { taken: Arc::default(), most: Arc::new(AtomicUsize::new(most)) }
     }
 
     /// Returns a permit for one connection, or `None` if the limit is reached.
     #[must_use]
-    pub fn take(&self) -> Option<ConnectionPermit> {
+    pub(crate) fn take(&self) -> Option<ConnectionPermit> {
         let seat = ConnectionPermit(Arc::clone(&self.taken));
         (self.taken.fetch_add(1, Ordering::Relaxed) < self.most()).then_some(seat)
     }
 
     /// Returns the maximum number of connections.
     #[must_use]
-    pub fn most(&self) -> usize {
+    pub(crate) fn most(&self) -> usize {
         self.most.load(Ordering::Relaxed)
     }
 
     /// Sets the maximum number of connections.
     ///
     /// Existing connections are kept; if the limit shrinks, no permit is issued until the count falls below it.
-    pub fn set_most(&self, most: usize) {
+    pub(crate) fn set_most(&self, most: usize) {
         self.most.store(most, Ordering::Relaxed);
     }
 
     /// Returns the current number of connections.
     #[must_use]
-    pub fn taken(&self) -> usize {
+    pub(crate) fn taken(&self) -> usize {
         self.taken.load(Ordering::Relaxed)
     }
 }
@@ -130,7 +130,7 @@ pub struct TorrentHandle {
 }
 
 /// The receiving side of a torrent's queues.
-pub struct TorrentInbox {
+pub(crate) struct TorrentInbox {
     control: Receiver<TorrentMessage>,
     bulk: Receiver<Bulk>,
 }
@@ -147,7 +147,7 @@ pub struct TorrentStopped;
 
 /// Creates the queues of one torrent.
 #[must_use]
-pub fn inbox() -> (TorrentHandle, TorrentInbox) {
+pub(crate) fn inbox() -> (TorrentHandle, TorrentInbox) {
     let (control, control_mail) = unbounded();
     let (bulk, bulk_mail) = unbounded();
     let room = Arc::new(ReadSemaphore::of(BULK));
@@ -203,7 +203,7 @@ impl TorrentInbox {
     ///
     /// # Errors
     /// Fails if all sending handles are dropped.
-    pub fn try_recv(&self) -> Result<Option<TorrentMessage>, TorrentStopped> {
+    pub(crate) fn try_recv(&self) -> Result<Option<TorrentMessage>, TorrentStopped> {
         let control = match self.control.try_recv() {
             Ok(post) => return Ok(Some(post)),
             Err(error) => error,
@@ -219,7 +219,7 @@ impl TorrentInbox {
     ///
     /// # Errors
     /// Fails if all sending handles are dropped.
-    pub fn recv_deadline(&self, deadline: Instant) -> Result<Option<TorrentMessage>, TorrentStopped> {
+    pub(crate) fn recv_deadline(&self, deadline: Instant) -> Result<Option<TorrentMessage>, TorrentStopped> {
         select_biased! {
             recv(self.control) -> post => post.map_or_else(|_| self.try_recv(), |post| Ok(Some(post))),
             recv(self.bulk) -> bulk => bulk.map(|bulk| Some(TorrentMessage::Input(bulk.input))).map_err(|_| TorrentStopped),
@@ -229,7 +229,7 @@ impl TorrentInbox {
 }
 
 /// A counting semaphore for queued reads; by default of [`READS_WAITING`] permits.
-pub struct ReadSemaphore {
+pub(crate) struct ReadSemaphore {
     free: Mutex<usize>,
     freed: Condvar,
 }
@@ -248,7 +248,7 @@ impl ReadSemaphore {
     /// Returns a permit; blocks while none is available. A permit is released when the torrent has handled the read or
     /// its thread has ended.
     #[must_use]
-    pub fn take(self: &Arc<Self>) -> ReadPermit {
+    pub(crate) fn take(self: &Arc<Self>) -> ReadPermit {
         let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
         while *free == 0 {
             free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);

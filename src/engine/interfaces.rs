@@ -11,7 +11,7 @@ use crate::wire::address::{self, AddrClass};
 
 /// A network interface.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Interface {
+pub(crate) struct Interface {
     /// The interface index.
     pub index: u32,
     /// An IPv4 address of the interface.
@@ -25,21 +25,21 @@ pub struct Interface {
 impl Interface {
     /// Returns whether both describe the same interface for the purpose of multicast group membership.
     #[must_use]
-    pub fn same(&self, other: &Interface) -> bool {
+    pub(crate) fn same(&self, other: &Interface) -> bool {
         self.index == other.index && self.v4 == other.v4 && self.v6.is_some() == other.v6.is_some()
     }
 
     /// Returns whether LSD uses IPv6 on this interface. Next to an IPv4 address, a link-local IPv6 address is not
     /// used, because it reaches the same hosts.
     #[must_use]
-    pub fn speaks_v6(&self) -> bool {
+    pub(crate) fn speaks_v6(&self) -> bool {
         self.v6.is_some_and(|ip| self.v4.is_none() || !ip.is_unicast_link_local())
     }
 
     /// Returns whether an address is local. That is private, link-local or loopback, or within a network of this
     /// interface.
     #[must_use]
-    pub fn is_local(&self, ip: IpAddr) -> bool {
+    pub(crate) fn is_local(&self, ip: IpAddr) -> bool {
         address::is_local(ip) || self.nets.iter().any(|(net, length)| within(ip, *net, *length))
     }
 }
@@ -62,7 +62,7 @@ fn within(ip: IpAddr, net: IpAddr, length: u8) -> bool {
 ///
 /// # Errors
 /// If the system cannot list the interfaces.
-pub fn list(bind: Option<IpAddr>) -> io::Result<Vec<Interface>> {
+pub(crate) fn list(bind: Option<IpAddr>) -> io::Result<Vec<Interface>> {
     let all = if_addrs::get_if_addrs()?;
     let up = |it: &if_addrs::Interface| !matches!(it.oper_status, IfOperStatus::Down | IfOperStatus::NotPresent);
     let mut found: BTreeMap<u32, (Interface, bool)> = BTreeMap::new();
@@ -104,7 +104,7 @@ pub fn list(bind: Option<IpAddr>) -> io::Result<Vec<Interface>> {
 /// Returns the addresses of this host on its networks, without loopback and link-local addresses. IPv4 comes before
 /// IPv6, and the source address of the default route first.
 #[must_use]
-pub fn local_addresses(bind: Option<IpAddr>) -> Vec<IpAddr> {
+pub(crate) fn local_addresses(bind: Option<IpAddr>) -> Vec<IpAddr> {
     if let Some(ip) = bind {
         return vec![ip];
     }

@@ -11,7 +11,7 @@ const NEXT_PORTS: u16 = 10;
 const BACKLOG: i32 = 512;
 
 /// Non-blocking listening sockets that share one port.
-pub struct Listeners {
+pub(crate) struct Listeners {
     /// The sockets: IPv4, IPv6 or both.
     pub sockets: Vec<TcpListener>,
     pub port: Option<u16>,
@@ -24,7 +24,7 @@ pub struct Listeners {
 /// Listens on `port` of all addresses, or of `bind` only. If the port is taken, tries the next ten and then a port
 /// chosen by the system. Port 0 lets the system choose at once.
 #[must_use]
-pub fn listen(bind: Option<IpAddr>, port: u16) -> Listeners {
+pub(crate) fn listen(bind: Option<IpAddr>, port: u16) -> Listeners {
     let hosts = match bind {
         Some(ip) => vec![ip],
         None => vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)],

@@ -23,7 +23,7 @@ use crate::wire::metainfo::{self, Metainfo};
 ///
 /// # Errors
 /// Fails if the source cannot be read or is invalid.
-pub fn resolve_source(
+pub(crate) fn resolve_source(
     add: &AddTorrent,
     announcer: &Announcer,
     keep: &SessionStore,
@@ -72,7 +72,7 @@ fn from_saved(
 ///
 /// # Errors
 /// Fails if the download folder cannot be used.
-pub fn from_magnet(
+pub(crate) fn from_magnet(
     add: &AddTorrent,
     magnet: Box<Magnet>,
     defaults: &TorrentDefaults,
@@ -126,7 +126,7 @@ pub fn from_magnet(
 ///
 /// # Errors
 /// Fails if the metadata is invalid.
-pub fn from_metadata(
+pub(crate) fn from_metadata(
     add: &AddTorrent,
     before: &TorrentSpec,
     given: &ProvidedMetadata,
@@ -153,7 +153,7 @@ fn from_link(magnet: &Magnet) -> MagnetExtras {
 }
 
 /// Validates a `.torrent` file downloaded from a magnet link's source and returns the input for its torrent.
-pub fn fetched(source: usize, info_hash: InfoHash, result: Result<Vec<u8>, String>) -> Input {
+pub(crate) fn fetched(source: usize, info_hash: InfoHash, result: Result<Vec<u8>, String>) -> Input {
     let judged = result.and_then(|bytes| {
         let it = Metainfo::parse(&bytes).map_err(|why| why.to_string())?;
         match it.info_hash == info_hash {
@@ -173,7 +173,7 @@ pub fn fetched(source: usize, info_hash: InfoHash, result: Result<Vec<u8>, Strin
 ///
 /// # Errors
 /// Fails if the file is invalid.
-pub fn resolve_with_link(
+pub(crate) fn resolve_with_link(
     add: &AddTorrent,
     magnet: &Magnet,
     bytes: &[u8],

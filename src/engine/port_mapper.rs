@@ -42,7 +42,7 @@ const OTHERS: u16 = 8;
 
 /// A change of the port's reachability.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum PortEvent {
+pub(crate) enum PortEvent {
     /// The router forwards the port.
     Mapped {
         /// The name of the mapping protocol.
@@ -61,7 +61,7 @@ pub enum PortEvent {
 }
 
 /// Handle of the mapping thread. Dropping it deletes the mapping.
-pub struct PortMapper {
+pub(crate) struct PortMapper {
     _stop: Sender<()>,
     http: RouterHttp,
 }
@@ -77,7 +77,7 @@ impl PortMapper {
     ///
     /// # Errors
     /// If the thread cannot be spawned.
-    pub fn start(
+    pub(crate) fn start(
         crew: &ThreadGroup,
         bind: Option<IpAddr>,
         port: u16,
@@ -94,7 +94,7 @@ impl PortMapper {
 
 /// Returns whether mapping a port makes sense for this bind address: not for loopback or IPv6.
 #[must_use]
-pub fn is_sensible(bind: Option<IpAddr>) -> bool {
+pub(crate) fn is_sensible(bind: Option<IpAddr>) -> bool {
     bind.is_none_or(|ip| ip.is_ipv4() && !ip.is_loopback())
 }
 

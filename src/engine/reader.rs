@@ -16,16 +16,16 @@ use crate::wire::rc4::Rc4;
 
 /// Read timeout of a peer socket, after which the idle time is checked. Short on Windows, where shutting down a socket
 /// does not wake a blocked read.
-pub const READ_TIMEOUT: Duration = if cfg!(windows) { Duration::from_secs(1) } else { Duration::from_secs(20) };
+pub(crate) const READ_TIMEOUT: Duration = if cfg!(windows) { Duration::from_secs(1) } else { Duration::from_secs(20) };
 
 /// Number of consecutive reads that must fit the next smaller buffer class before that class is used.
 const SMALL_READS: u32 = 16;
 
 /// The number of pieces of a torrent, set once the metadata is known.
-pub type Pieces = Arc<OnceLock<u32>>;
+pub(crate) type Pieces = Arc<OnceLock<u32>>;
 
 /// The reader of one peer connection.
-pub struct Reader {
+pub(crate) struct Reader {
     pub peer: PeerKey,
     /// The connection; its read timeout is set.
     pub socket: Arc<TcpStream>,
@@ -53,7 +53,7 @@ struct Parsed {
 
 impl Reader {
     /// Reads until the connection ends, then reports the reason to the torrent.
-    pub fn run(mut self) {
+    pub(crate) fn run(mut self) {
         let credit = Arc::new(ReadSemaphore::default());
         let why = self.read(&credit);
         let _ = self.inbox.bulk(Input::PeerDisconnected { peer: self.peer, why }, credit.take());
@@ -211,7 +211,7 @@ impl Size {
 }
 
 /// Describes a socket error for the user, as a clause about the peer.
-pub fn describe_io_error(error: &std::io::Error) -> String {
+pub(crate) fn describe_io_error(error: &std::io::Error) -> String {
     match error.kind() {
         ErrorKind::ConnectionReset => "connection reset".to_owned(),
         ErrorKind::ConnectionRefused => "connection refused".to_owned(),

@@ -43,7 +43,7 @@ const FALLING: Duration = Duration::from_secs(1);
 const BREATH: Duration = Duration::from_millis(1);
 
 /// A torrent about to run.
-pub struct Runner {
+pub(crate) struct Runner {
     pub id: TorrentId,
     /// The state machine.
     pub torrent: Box<Torrent>,
@@ -74,7 +74,7 @@ impl Runner {
     ///
     /// # Errors
     /// Fails if the system cannot create a thread; the torrent is dropped then.
-    pub fn start(self, world: &Arc<EngineContext>) -> io::Result<()> {
+    pub(crate) fn start(self, world: &Arc<EngineContext>) -> io::Result<()> {
         let (id, news) = (self.id, world.news.clone());
         let inner = Arc::clone(world);
         let fault = move |words| drop(news.send(TorrentEvent::Ended(id, Err(words))));

@@ -30,7 +30,7 @@ use crate::swarm::event::Input;
 use crate::swarm::view::{Source, State};
 use crate::wire::message::InfoHash;
 
-pub use messages::{Opened, SessionMessage, TaskResult, WrittenTorrent};
+pub(crate) use messages::{Opened, SessionMessage, TaskResult, WrittenTorrent};
 
 use entry::{DesiredState, Lifecycle, TorrentEntry};
 use free_space::FreeSpace;
@@ -53,7 +53,7 @@ mod queue;
 mod requests;
 mod shutdown;
 mod snapshot;
-pub mod unfinished;
+pub(crate) mod unfinished;
 
 /// Interval between two snapshots.
 const SNAPSHOT: Duration = Duration::from_millis(250);
@@ -69,7 +69,7 @@ const RESERVE: Duration = Duration::from_millis(700);
 const AT_ONCE: usize = 128;
 
 /// Everything a [`Session`] is built from.
-pub struct SessionParts {
+pub(crate) struct SessionParts {
     /// What all torrents share.
     pub world: Arc<EngineContext>,
     /// Maps info-hashes to running torrents, for incoming connections.
@@ -123,7 +123,7 @@ struct SessionListState {
 }
 
 /// The running session, owned by the session thread.
-pub struct Session {
+pub(crate) struct Session {
     parts: SessionParts,
     table: BTreeMap<TorrentId, TorrentEntry>,
     /// The queue: the ids of all torrents in queue order.
@@ -162,7 +162,7 @@ pub struct Session {
 impl Session {
     /// Builds a session without torrents.
     #[must_use]
-    pub fn new(it: SessionParts) -> Self {
+    pub(crate) fn new(it: SessionParts) -> Self {
         let now = Instant::now();
         let list = SessionListState {
             loaded: it.keep.is_none(),
@@ -202,7 +202,7 @@ impl Session {
 
     /// Runs until a quit request is complete or its time is up. Returns what did not stop.
     #[must_use]
-    pub fn run(mut self) -> Unfinished {
+    pub(crate) fn run(mut self) -> Unfinished {
         if let Some(keep) = self.parts.keep.clone() {
             let (state_dir, owners) = (self.parts.state_dir.clone(), self.owners());
             let load = move || {

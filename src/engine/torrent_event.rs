@@ -7,7 +7,7 @@ use crate::swarm::torrent::Torrent;
 use crate::swarm::view::TorrentView;
 
 /// An event that a torrent thread sends to the session.
-pub enum TorrentEvent {
+pub(crate) enum TorrentEvent {
     /// The current view.
     View(TorrentId, Box<TorrentView>),
     /// A notice for the user.

@@ -25,7 +25,7 @@ const FIRST: usize = 16;
 const LOOK: Duration = Duration::from_secs(60);
 
 /// Configuration of the [`UdpEndpoint`].
-pub struct UdpConfig {
+pub(crate) struct UdpConfig {
     /// The local address to bind to, instead of all.
     pub bind: Option<IpAddr>,
     /// The UDP port; if it is taken, the system chooses another one.
@@ -37,7 +37,7 @@ pub struct UdpConfig {
 }
 
 /// Handle of the endpoint's thread, which ends when this is dropped.
-pub struct UdpEndpoint {
+pub(crate) struct UdpEndpoint {
     orders: UdpHandle,
     over: AtomicBool,
     /// Our DHT node, if enabled.
@@ -51,7 +51,7 @@ impl UdpEndpoint {
     ///
     /// # Errors
     /// If no socket can be opened, no thread spawned, or the system provides no secure randomness.
-    pub fn start(crew: &ThreadGroup, wishes: UdpConfig) -> io::Result<UdpEndpoint> {
+    pub(crate) fn start(crew: &ThreadGroup, wishes: UdpConfig) -> io::Result<UdpEndpoint> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let mut sockets = Sockets::open(wishes.bind, wishes.port)?;
@@ -76,7 +76,7 @@ impl UdpEndpoint {
     }
 
     /// Ends the thread; open uTP connections are closed with `ST_FIN`.
-    pub fn stop(&self) {
+    pub(crate) fn stop(&self) {
         if !self.over.swap(true, Ordering::Relaxed) {
             self.orders.give(UdpRequest::Stop);
         }

@@ -32,7 +32,7 @@ use crate::wire::tracker::udp::{CONNECTION_ID_LIFETIME, UdpAnnounce};
 use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceIdentity, AnnounceResponse};
 
 mod link;
-pub mod lsd;
+pub(crate) mod lsd;
 
 /// The maximum number of announces and lookups queued or in progress.
 const QUEUE: usize = 16 * 1024;
@@ -67,10 +67,10 @@ enum Job {
 
 /// Callback for the resolved addresses of hosts and the number of hosts not found. Must not block, because the UDP
 /// thread or the caller runs it.
-pub type HostsCallback = Box<dyn FnOnce(Vec<SocketAddr>, usize) + Send>;
+pub(crate) type HostsCallback = Box<dyn FnOnce(Vec<SocketAddr>, usize) + Send>;
 
 /// Handle of the UDP tracker thread. Dropping it ends the thread and fails the announces in progress.
-pub struct UdpTrackers {
+pub(crate) struct UdpTrackers {
     jobs: mpsc::UnboundedSender<Job>,
     waiting: Arc<AtomicUsize>,
 }
@@ -81,7 +81,7 @@ impl UdpTrackers {
     ///
     /// # Errors
     /// If the runtime or the thread cannot be created.
-    pub fn start(crew: &ThreadGroup, bind: Option<IpAddr>) -> io::Result<Self> {
+    pub(crate) fn start(crew: &ThreadGroup, bind: Option<IpAddr>) -> io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .max_blocking_threads(LOOKUPS)
@@ -100,7 +100,7 @@ impl UdpTrackers {
     }
 
     /// Queues an announce; fails it at once if the queue is full.
-    pub fn announce(&self, job: AnnounceJob) {
+    pub(crate) fn announce(&self, job: AnnounceJob) {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return (job.done)(Err(AnnounceError::new("too many announces are waiting")));
@@ -111,7 +111,7 @@ impl UdpTrackers {
     }
 
     /// Resolves hosts of peers, to one address per family each. If the queue is full, all are reported as not found.
-    pub fn look_up(&self, names: Vec<HostPort>, done: HostsCallback) {
+    pub(crate) fn look_up(&self, names: Vec<HostPort>, done: HostsCallback) {
         if self.waiting.fetch_add(1, Ordering::Relaxed) >= QUEUE {
             self.waiting.fetch_sub(1, Ordering::Relaxed);
             return done(Vec::new(), names.len());
@@ -122,7 +122,7 @@ impl UdpTrackers {
 
     /// Starts local service discovery (LSD) on the UDP thread.
     #[must_use]
-    pub fn discover(&self, sockets: lsd::Sockets, routes: TorrentRegistry) -> lsd::LsdHandle {
+    pub(crate) fn discover(&self, sockets: lsd::Sockets, routes: TorrentRegistry) -> lsd::LsdHandle {
         let (lan, begun) = lsd::begin(sockets, routes);
         // Fails only if the thread has ended.
         let _ = self.jobs.send(Job::Discover(Box::new(begun)));

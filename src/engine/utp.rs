@@ -25,7 +25,7 @@ const READ: usize = 64 * limits::KIB;
 
 /// Handle for uTP dials. Clones refer to the same thread.
 #[derive(Clone)]
-pub struct Utp(UdpHandle);
+pub(crate) struct Utp(UdpHandle);
 
 impl Utp {
     pub(super) const fn new(orders: UdpHandle) -> Utp {
@@ -39,7 +39,7 @@ impl Utp {
 }
 
 /// What becomes of uTP connections. A `socket` is the local end for the peer's threads.
-pub enum UtpEvent {
+pub(crate) enum UtpEvent {
     /// The dial with this ticket has connected.
     Connected { ticket: u64, socket: std::net::TcpStream },
     /// The dial with this ticket has failed.
@@ -49,7 +49,7 @@ pub enum UtpEvent {
 }
 
 /// Receives the events on the thread of the UDP endpoint; must not block.
-pub type UtpEventHandler = Box<dyn Fn(UtpEvent) + Send>;
+pub(crate) type UtpEventHandler = Box<dyn Fn(UtpEvent) + Send>;
 
 /// The peer's address and the connection id of packets received from the peer.
 type Key = (SocketAddr, u16);

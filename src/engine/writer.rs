@@ -18,7 +18,7 @@ use crate::wire::message::{Block, Message, PIECE_HEADER, PieceIndex, piece_heade
 use crate::wire::rc4::Rc4;
 
 /// Reads a block of a torrent from disk into the buffer.
-pub type ReadBlock = Arc<dyn Fn(Block, &mut [u8]) -> Result<(), DiskFault> + Send + Sync>;
+pub(crate) type ReadBlock = Arc<dyn Fn(Block, &mut [u8]) -> Result<(), DiskFault> + Send + Sync>;
 
 /// Maximum number of blocks in one write; with headers this stays far below the system's `IOV_MAX`.
 const BLOCKS_A_WRITE: usize = 32;
@@ -30,7 +30,7 @@ const SLOW: Duration = Duration::from_millis(250);
 
 /// An item of the send queue; items are sent in order.
 #[derive(Debug)]
-pub enum SendItem {
+pub(crate) enum SendItem {
     Control {
         bytes: Vec<u8>,
         /// Number of encoded messages.
@@ -41,14 +41,14 @@ pub enum SendItem {
 }
 
 /// The torrent's end of a send queue. The writer thread ends when it is dropped.
-pub struct SendQueue {
+pub(crate) struct SendQueue {
     queue: Sender<Vec<SendItem>>,
     waiting: Arc<AtomicUsize>,
     pending: Vec<SendItem>,
 }
 
 /// The writer's end of a send queue.
-pub struct SendQueueReceiver {
+pub(crate) struct SendQueueReceiver {
     parcels: Receiver<Vec<SendItem>>,
     waiting: Arc<AtomicUsize>,
 }
@@ -58,7 +58,7 @@ pub struct SendQueueReceiver {
 /// The queue is unbounded, because the torrent thread must not block. [`SendQueue::waiting`] tells when the torrent
 /// should disconnect the peer.
 #[must_use]
-pub fn outbox() -> (SendQueue, SendQueueReceiver) {
+pub(crate) fn outbox() -> (SendQueue, SendQueueReceiver) {
     let (queue, parcels) = unbounded();
     let waiting = Arc::new(AtomicUsize::new(0));
     (SendQueue { queue, waiting: Arc::clone(&waiting), pending: Vec::new() }, SendQueueReceiver { parcels, waiting })
@@ -66,7 +66,7 @@ pub fn outbox() -> (SendQueue, SendQueueReceiver) {
 
 impl SendQueue {
     /// Appends a message to the pending items.
-    pub fn message(&mut self, message: &Message) {
+    pub(crate) fn message(&mut self, message: &Message) {
         if let Some(SendItem::Control { bytes, messages }) = self.pending.last_mut() {
             *messages += 1;
             message.encode(bytes);
@@ -78,7 +78,7 @@ impl SendQueue {
     }
 
     /// Appends a block to the pending items.
-    pub fn block(&mut self, block: Block) {
+    pub(crate) fn block(&mut self, block: Block) {
         match self.pending.last_mut() {
             Some(SendItem::Blocks(blocks)) => blocks.push(block),
             _ => self.pending.push(SendItem::Blocks(vec![block])),
@@ -87,12 +87,12 @@ impl SendQueue {
 
     /// Returns `true` if there are no pending items to [`SendQueue::flush`].
     #[must_use]
-    pub fn is_empty(&self) -> bool {
+    pub(crate) fn is_empty(&self) -> bool {
         self.pending.is_empty()
     }
 
     /// Passes all pending items to the writer thread.
-    pub fn flush(&mut self) {
+    pub(crate) fn flush(&mut self) {
         let parcels = std::mem::take(&mut self.pending);
         let messages: usize = parcels.iter().map(SendItem::messages).sum();
         self.waiting.fetch_add(messages, Ordering::Relaxed);
@@ -102,7 +102,7 @@ impl SendQueue {
 
     /// Returns the number of messages, without blocks, that are flushed but not written yet.
     #[must_use]
-    pub fn waiting(&self) -> usize {
+    pub(crate) fn waiting(&self) -> usize {
         self.waiting.load(Ordering::Relaxed)
     }
 }
@@ -117,7 +117,7 @@ impl SendItem {
 }
 
 /// The writer of one peer connection.
-pub struct Writer {
+pub(crate) struct Writer {
     pub peer: PeerKey,
     /// The connection, with [`limits::WRITE`] as write timeout.
     pub socket: Arc<TcpStream>,
@@ -133,7 +133,7 @@ pub struct Writer {
 
 impl Writer {
     /// Writes until the queue is dropped or the connection fails; reports a failure to the torrent.
-    pub fn run(mut self) {
+    pub(crate) fn run(mut self) {
         let cipher = self.cipher.take();
         let mut work = Work { writer: &self, cipher, control: Vec::new(), most: WRITE_LEAST };
         if let Err(error) = work.write_all_parcels() {

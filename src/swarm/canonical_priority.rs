@@ -9,7 +9,7 @@ use crate::swarm::crc32c::crc32c;
 
 /// Returns the canonical priority of a connection between two addresses; higher is better.
 #[must_use]
-pub fn priority(a: SocketAddr, b: SocketAddr) -> u32 {
+pub(crate) fn priority(a: SocketAddr, b: SocketAddr) -> u32 {
     let (a_ip, b_ip) = (a.ip().to_canonical(), b.ip().to_canonical());
     let mut parts = match (a_ip, b_ip) {
         (a_ip, b_ip) if a_ip == b_ip => [a.port(), b.port()].map(|port| port.to_be_bytes().to_vec()),

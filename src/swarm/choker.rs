@@ -6,13 +6,13 @@
 use std::time::Duration;
 
 /// Interval between two choking rounds.
-pub const ROUND: Duration = Duration::from_secs(10);
+pub(crate) const ROUND: Duration = Duration::from_secs(10);
 /// Number of rounds between rotations of the optimistic unchoke.
 const OPTIMISTIC_ROUNDS: u64 = 3;
 
 /// Input of the choker for one peer.
 #[derive(Clone, Copy, Debug)]
-pub struct ChokeCandidate<K> {
+pub(crate) struct ChokeCandidate<K> {
     pub key: K,
     /// The peer is interested in our pieces.
     pub interested: bool,
@@ -30,7 +30,7 @@ pub struct ChokeCandidate<K> {
 
 /// The peers to unchoke; all others are to be choked.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct ChokeDecision<K> {
+pub(crate) struct ChokeDecision<K> {
     /// Regular unchokes: by rate, or all interested peers if there are enough slots.
     pub regular: Vec<K>,
     /// Optimistic unchokes.
@@ -40,7 +40,7 @@ pub struct ChokeDecision<K> {
 /// Chooses the peers to unchoke for `slots` upload slots, one in five of them optimistic.
 ///
 /// `round` is the round number: the optimistic unchokes rotate on every third round.
-pub fn choose<K: Copy + PartialEq>(
+pub(crate) fn choose<K: Copy + PartialEq>(
     contenders: &[ChokeCandidate<K>],
     slots: usize,
     seeding: bool,
@@ -74,7 +74,7 @@ pub fn choose<K: Copy + PartialEq>(
 /// With an upload `limit`, one slot per 20 KiB/s of it, between 4 and 50. Without one, if all `now` slots are `used`,
 /// more above 50,000 bytes/s per slot and fewer below 5,000. `up` is the total upload rate in bytes per second.
 #[must_use]
-pub fn slots(now: usize, limit: Option<u64>, used: usize, up: u64) -> usize {
+pub(crate) fn slots(now: usize, limit: Option<u64>, used: usize, up: u64) -> usize {
     const LEAST: usize = 8;
     const MOST: usize = 500;
     if let Some(limit) = limit {
@@ -91,7 +91,7 @@ pub fn slots(now: usize, limit: Option<u64>, used: usize, up: u64) -> usize {
 }
 
 /// Initial number of upload slots: enough for a new swarm on a fast link.
-pub const FIRST_SLOTS: usize = 32;
+pub(crate) const FIRST_SLOTS: usize = 32;
 
 #[cfg(test)]
 mod tests {

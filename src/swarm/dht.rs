@@ -7,12 +7,12 @@
 //! The crate `mainline` has no IPv6 and no limit on queries, and a socket and a thread of its own; this one shares its
 //! port with uTP and runs in a simulator. `rustydht-lib` has no IPv6 either.
 
-pub mod id;
+pub(crate) mod id;
 mod jobs;
-pub mod lookup;
-pub mod peer_store;
-pub mod rate_limit;
-pub mod routing_table;
+pub(crate) mod lookup;
+pub(crate) mod peer_store;
+pub(crate) mod rate_limit;
+pub(crate) mod routing_table;
 mod scheduler;
 mod server;
 

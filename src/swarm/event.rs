@@ -16,7 +16,7 @@ use crate::swarm::view::{Priority, Source};
 use crate::wire::host::HostPort;
 use crate::wire::message::{Block, Message, PeerId, Reserved};
 pub use crate::wire::mse::CryptoMethod;
-pub use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceResponse};
+pub(crate) use crate::wire::tracker::{Announce, AnnounceError, AnnounceResponse};
 
 /// Identifies a connection. Never reused, so an event that arrives after a disconnect finds no peer.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]

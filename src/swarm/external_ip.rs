@@ -8,7 +8,7 @@ use crate::wire::address::can_be_host;
 
 /// Votes of remote hosts on our external IP address; one vote per host.
 #[derive(Clone, Debug, Default)]
-pub struct ExternalIpVotes {
+pub(crate) struct ExternalIpVotes {
     /// Vote by voter: the sequence number (the lowest is the oldest) and the address voted for.
     voices: BTreeMap<IpAddr, (u64, IpAddr)>,
     heard: u64,
@@ -16,7 +16,7 @@ pub struct ExternalIpVotes {
 
 impl ExternalIpVotes {
     /// Records the vote of a host, replacing its earlier one. Keeps the newest [`limits::VOICES`] votes.
-    pub fn add_vote(&mut self, who: IpAddr, ours: IpAddr) {
+    pub(crate) fn add_vote(&mut self, who: IpAddr, ours: IpAddr) {
         let ours = ours.to_canonical();
         if !can_be_host(ours) {
             return;
@@ -32,19 +32,19 @@ impl ExternalIpVotes {
 
     /// Returns the address with the most votes for each address family that has votes.
     #[must_use]
-    pub fn all(&self) -> Vec<IpAddr> {
+    pub(crate) fn all(&self) -> Vec<IpAddr> {
         [false, true].into_iter().filter_map(|six| self.of(six)).collect()
     }
 
     /// Returns the IPv4 address, or with `six` the IPv6 address, with the most votes.
     #[must_use]
-    pub fn of(&self, six: bool) -> Option<IpAddr> {
+    pub(crate) fn of(&self, six: bool) -> Option<IpAddr> {
         self.agreed(six).map(|(ip, _)| ip)
     }
 
     /// Returns the address with the most votes and the number of its votes.
     #[must_use]
-    pub fn agreed(&self, six: bool) -> Option<(IpAddr, usize)> {
+    pub(crate) fn agreed(&self, six: bool) -> Option<(IpAddr, usize)> {
         let mut counts: BTreeMap<IpAddr, usize> = BTreeMap::new();
         for (_, ip) in self.voices.values().filter(|(_, ip)| ip.is_ipv6() == six) {
             *counts.entry(*ip).or_default() += 1;

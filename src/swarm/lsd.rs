@@ -3,21 +3,21 @@
 use std::time::{Duration, Instant};
 
 /// Interval between announces.
-pub const EVERY: Duration = Duration::from_secs(300);
+pub(crate) const EVERY: Duration = Duration::from_secs(300);
 /// Minimum interval between announces, whatever the trigger.
-pub const LEAST: Duration = Duration::from_secs(60);
+pub(crate) const LEAST: Duration = Duration::from_secs(60);
 /// Number of first announces at the [`LEAST`] interval while no peer has been heard.
 ///
 /// Multicast is lossy, above all on Wi-Fi.
-pub const EARLY: u8 = 3;
+pub(crate) const EARLY: u8 = 3;
 /// Minimum delay of the reply to a newcomer; a random delay up to the same again is added.
 ///
 /// A newcomer that connects on our announce needs no reply, and the hosts of a network must not reply all at once.
-pub const ANSWER: Duration = Duration::from_secs(2);
+pub(crate) const ANSWER: Duration = Duration::from_secs(2);
 
 /// When to announce a torrent on the local network.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct LsdSchedule {
+pub(crate) struct LsdSchedule {
     next: Option<Instant>,
     said: Option<Instant>,
     heard: Option<Instant>,
@@ -27,18 +27,18 @@ pub struct LsdSchedule {
 
 impl LsdSchedule {
     /// Starts the schedule; the first announce is due now.
-    pub const fn start(&mut self, now: Instant) {
+    pub(crate) const fn start(&mut self, now: Instant) {
         self.next = Some(now);
         self.count = 0;
     }
 
     /// Stops all announces.
-    pub const fn stop(&mut self) {
+    pub(crate) const fn stop(&mut self) {
         self.next = None;
     }
 
     /// Returns whether an announce is due, and schedules the next one.
-    pub fn poll(&mut self, now: Instant) -> bool {
+    pub(crate) fn poll(&mut self, now: Instant) -> bool {
         let due = self.next.is_some_and(|at| now >= at);
         if due {
             self.said = Some(now);
@@ -51,14 +51,14 @@ impl LsdSchedule {
 
     /// Returns the time of the next announce.
     #[must_use]
-    pub const fn deadline(&self) -> Option<Instant> {
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
         self.next
     }
 
     /// Records an announce of another peer.
     ///
     /// A newcomer gets a reply after [`ANSWER`] plus `chance`, in case we cannot dial the newcomer.
-    pub fn heard(&mut self, now: Instant, newcomer: bool, chance: Duration) {
+    pub(crate) fn heard(&mut self, now: Instant, newcomer: bool, chance: Duration) {
         self.heard = Some(now);
         if newcomer {
             self.sooner(now + ANSWER + chance.min(ANSWER));
@@ -66,7 +66,7 @@ impl LsdSchedule {
     }
 
     /// Schedules an announce as soon as allowed, on behalf of the user.
-    pub fn announce_soon(&mut self, now: Instant) {
+    pub(crate) fn announce_soon(&mut self, now: Instant) {
         self.sooner(now);
     }
 
@@ -77,13 +77,13 @@ impl LsdSchedule {
 
     /// Returns the time since the last announce of another peer.
     #[must_use]
-    pub fn last(&self, now: Instant) -> Option<Duration> {
+    pub(crate) fn last(&self, now: Instant) -> Option<Duration> {
         self.heard.map(|at| now.saturating_duration_since(at))
     }
 
     /// Returns the time until the next announce.
     #[must_use]
-    pub fn next(&self, now: Instant) -> Option<Duration> {
+    pub(crate) fn next(&self, now: Instant) -> Option<Duration> {
         self.next.map(|at| at.saturating_duration_since(now))
     }
 }

@@ -18,7 +18,7 @@ use crate::wire::message::{Block, PeerId, PieceIndex, Reserved};
 
 /// A block request sent to a peer and not yet answered.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct InFlightRequest {
+pub(crate) struct InFlightRequest {
     pub piece: PieceIndex,
     /// Block index within the piece.
     pub block: u32,
@@ -28,7 +28,7 @@ pub struct InFlightRequest {
 
 /// Super-seeding state of one peer (BEP 16): the pieces announced and the piece on offer.
 #[derive(Debug)]
-pub struct SuperSeedState {
+pub(crate) struct SuperSeedState {
     /// Pieces announced to the peer.
     pub told: Bitfield,
     /// When the peer last announced a new piece, whatever its origin.
@@ -41,7 +41,7 @@ pub struct SuperSeedState {
 
 /// Extended message ids of a peer (BEP 10); `None` if it does not support the extension.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct ExtensionIds {
+pub(crate) struct ExtensionIds {
     /// `ut_metadata` (BEP 9).
     pub metadata: Option<u8>,
     /// `ut_pex` (BEP 11).
@@ -54,7 +54,7 @@ pub struct ExtensionIds {
 
 /// The pieces of a peer as received before the metadata: the number of pieces is still unknown.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct PendingBitfield {
+pub(crate) struct PendingBitfield {
     /// `have all` (BEP 6) was received.
     all: bool,
     /// Announced pieces in bitfield order, grown as needed.
@@ -68,21 +68,21 @@ pub struct PendingBitfield {
 /// The announced pieces do not fit the piece count of this torrent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("what it said that it has is of another torrent")]
-pub struct BitfieldMismatch;
+pub(crate) struct BitfieldMismatch;
 
 impl PendingBitfield {
     /// Records `have all`.
-    pub const fn on_have_all(&mut self) {
+    pub(crate) const fn on_have_all(&mut self) {
         (self.all, self.said) = (true, true);
     }
 
     /// Records `have none`.
-    pub const fn on_have_none(&mut self) {
+    pub(crate) const fn on_have_none(&mut self) {
         self.said = true;
     }
 
     /// Records `have`; the caller checks that the index is below [`limits::PIECES`].
-    pub fn has(&mut self, piece: PieceIndex) {
+    pub(crate) fn has(&mut self, piece: PieceIndex) {
         let at = piece.as_usize() / 8;
         if self.bits.len() <= at {
             self.bits.resize(at + 1, 0);
@@ -92,7 +92,7 @@ impl PendingBitfield {
     }
 
     /// Merges a received bitfield.
-    pub fn on_bitfield(&mut self, bits: &[u8]) {
+    pub(crate) fn on_bitfield(&mut self, bits: &[u8]) {
         if self.bits.len() < bits.len() {
             self.bits.resize(bits.len(), 0);
         }
@@ -102,7 +102,7 @@ impl PendingBitfield {
 
     /// Returns the bytes of memory in use.
     #[must_use]
-    pub const fn held(&self) -> usize {
+    pub(crate) const fn held(&self) -> usize {
         self.bits.len()
     }
 
@@ -110,7 +110,7 @@ impl PendingBitfield {
     ///
     /// # Errors
     /// If an announced piece does not exist or the bitfield has the wrong length.
-    pub fn into_bitfield(mut self, pieces: u32) -> Result<Option<Bitfield>, BitfieldMismatch> {
+    pub(crate) fn into_bitfield(mut self, pieces: u32) -> Result<Option<Bitfield>, BitfieldMismatch> {
         let length = pieces.div_ceil(8) as usize;
         if self.bits.len() > length || self.length.is_some_and(|told| told != length) {
             return Err(BitfieldMismatch);
@@ -126,7 +126,7 @@ impl PendingBitfield {
 
 /// State that only a web seed has (BEP 19).
 #[derive(Debug)]
-pub struct WebSeedPeer {
+pub(crate) struct WebSeedPeer {
     /// Index among the web seeds of the torrent.
     pub seed: u16,
     /// Host name, safe to print.
@@ -139,7 +139,7 @@ pub struct WebSeedPeer {
 
 /// A connected peer, or a web seed modeled as one.
 #[derive(Debug)]
-pub struct Peer {
+pub(crate) struct Peer {
     /// The result of the handshake.
     pub hello: PeerInfo,
     /// Time of the connection.
@@ -228,7 +228,7 @@ pub struct Peer {
 impl Peer {
     /// Creates a peer after its handshake, for a torrent of `pieces` pieces.
     #[must_use]
-    pub fn new(now: Instant, hello: PeerInfo, source: Source, pieces: u32) -> Self {
+    pub(crate) fn new(now: Instant, hello: PeerInfo, source: Source, pieces: u32) -> Self {
         Peer {
             hello,
             since: now,
@@ -279,7 +279,7 @@ impl Peer {
 
     /// Creates a web seed, which never chokes and never sends requests.
     #[must_use]
-    pub fn web(now: Instant, seed: u16, host: String, pieces: u32) -> Self {
+    pub(crate) fn web(now: Instant, seed: u16, host: String, pieces: u32) -> Self {
         // Placeholder address: the host name is resolved for each connection.
         let addr = SocketAddr::from(([0, 0, 0, 0], 0));
         let (peer_id, reserved) = (PeerId([0; 20]), Reserved::default());
@@ -301,19 +301,19 @@ impl Peer {
 
     /// Returns the display name: the address, or the host of a web seed.
     #[must_use]
-    pub fn name(&self) -> String {
+    pub(crate) fn name(&self) -> String {
         self.web.as_ref().map_or_else(|| self.hello.addr.to_string(), |web| web.host.clone())
     }
 
     /// Returns the source to blame for bad blocks.
     #[must_use]
-    pub fn block_source(&self) -> BlockSource {
+    pub(crate) fn block_source(&self) -> BlockSource {
         self.web.as_ref().map_or_else(|| BlockSource::Host(self.ip()), |web| BlockSource::Web(web.seed))
     }
 
     /// Returns the IP address in canonical form.
     #[must_use]
-    pub fn ip(&self) -> IpAddr {
+    pub(crate) fn ip(&self) -> IpAddr {
         self.hello.addr.ip().to_canonical()
     }
 
@@ -322,20 +322,20 @@ impl Peer {
     /// An incoming TCP connection has an ephemeral source port: its listen address is used instead, if known.
     /// Otherwise the address of the connection, which over uTP is also the one mapped by the peer's NAT.
     #[must_use]
-    pub fn holepunch_addr(&self) -> SocketAddr {
+    pub(crate) fn holepunch_addr(&self) -> SocketAddr {
         let called_us_by_tcp = !self.hello.outgoing && !self.hello.utp;
         self.listens.filter(|_| called_us_by_tcp).unwrap_or(self.hello.addr)
     }
 
     /// Returns whether the peer has every piece.
     #[must_use]
-    pub fn is_seed(&self) -> bool {
+    pub(crate) fn is_seed(&self) -> bool {
         !self.has.is_empty() && self.has.is_full()
     }
 
     /// Returns whether the peer is a seed, or upload-only (BEP 21) and not interested.
     #[must_use]
-    pub fn wants_nothing(&self) -> bool {
+    pub(crate) fn wants_nothing(&self) -> bool {
         self.is_seed() || (self.upload_only && !self.peer_interested)
     }
 
@@ -344,7 +344,7 @@ impl Peer {
     /// Two seconds' worth of blocks at the current rate keep a link of any latency busy. During the first second the
     /// depth grows by one per received block, like slow start. A snubbed peer gets at most one request.
     #[must_use]
-    pub fn pipeline_depth(&self, now: Instant) -> usize {
+    pub(crate) fn pipeline_depth(&self, now: Instant) -> usize {
         if self.snubbed {
             return usize::from(now >= self.snub_backoff_until);
         }
@@ -360,7 +360,7 @@ impl Peer {
     }
 
     /// Removes the in-flight request of a received block; returns false if the block was not requested.
-    pub fn answered(&mut self, now: Instant, piece: PieceIndex, block: u32) -> bool {
+    pub(crate) fn answered(&mut self, now: Instant, piece: PieceIndex, block: u32) -> bool {
         let Some(at) = self.inflight.iter().position(|a| a.piece == piece && a.block == block) else { return false };
         self.inflight.remove(at);
         self.ramp = (self.ramp + 1).min(limits::REQUESTS_OUT);
@@ -373,7 +373,7 @@ impl Peer {
     }
 
     /// Records `choke` or `unchoke` from the peer; returns whether the state changed.
-    pub fn set_peer_choking(&mut self, now: Instant, chokes: bool) -> bool {
+    pub(crate) fn set_peer_choking(&mut self, now: Instant, chokes: bool) -> bool {
         if self.peer_choking == chokes {
             return false;
         }
@@ -384,7 +384,7 @@ impl Peer {
     }
 
     /// Sets whether we choke the peer; returns whether the state changed.
-    pub fn set_am_choking(&mut self, now: Instant, choked: bool) -> bool {
+    pub(crate) fn set_am_choking(&mut self, now: Instant, choked: bool) -> bool {
         if self.am_choking == choked {
             return false;
         }
@@ -395,7 +395,7 @@ impl Peer {
     }
 
     /// Sets whether we are interested; returns whether the state changed.
-    pub fn set_am_interested(&mut self, now: Instant, interesting: bool) -> bool {
+    pub(crate) fn set_am_interested(&mut self, now: Instant, interesting: bool) -> bool {
         if self.am_interested == interesting {
             return false;
         }
@@ -405,7 +405,7 @@ impl Peer {
     }
 
     /// Records `interested` or `not interested` from the peer; returns whether the state changed.
-    pub fn set_peer_interested(&mut self, now: Instant, interested: bool) -> bool {
+    pub(crate) fn set_peer_interested(&mut self, now: Instant, interested: bool) -> bool {
         if self.peer_interested == interested {
             return false;
         }
@@ -415,14 +415,14 @@ impl Peer {
     }
 
     /// Marks the peer as snubbed; `why` goes to the timeline.
-    pub fn snub(&mut self, now: Instant, why: PeerEvent) {
+    pub(crate) fn snub(&mut self, now: Instant, why: PeerEvent) {
         if !std::mem::replace(&mut self.snubbed, true) {
             self.history.add(now, why);
         }
     }
 
     /// Records a rejected request; more than 16 in a row mark the peer as snubbed for 10 s.
-    pub fn refused(&mut self, now: Instant) {
+    pub(crate) fn refused(&mut self, now: Instant) {
         self.refusals += 1;
         if self.refusals > 16 {
             self.snub(now, PeerEvent::Refuses);
@@ -432,18 +432,18 @@ impl Peer {
 
     /// Returns when the oldest in-flight request times out.
     #[must_use]
-    pub fn late_at(&self) -> Option<Instant> {
+    pub(crate) fn late_at(&self) -> Option<Instant> {
         self.inflight.front().map(|first| first.at.max(self.served) + limits::REQUEST)
     }
 
     /// Counts a message other than a block or a request; returns false above the rate limit.
-    pub fn count_control_message(&mut self, now: Instant) -> bool {
+    pub(crate) fn count_control_message(&mut self, now: Instant) -> bool {
         self.chatter.take(now)
     }
 
     /// Returns the flag letters of the peer list as used by other clients.
     #[must_use]
-    pub fn flags(&self) -> String {
+    pub(crate) fn flags(&self) -> String {
         let mut flags = String::new();
         match (self.am_interested, self.peer_choking) {
             (true, false) => flags.push('D'),

@@ -24,7 +24,7 @@ const HOPE: Duration = Duration::from_secs(60);
 
 /// The kind of failure of the last dial or connection of an address.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum Failure {
+pub(crate) enum Failure {
     /// The address did not answer in time.
     Silent,
     /// The host or the network refused the connection, or there is no route.
@@ -49,7 +49,7 @@ impl Failure {
 
 /// Number of addresses whose last attempt failed, by kind of failure.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Failures {
+pub(crate) struct Failures {
     pub silent: u32,
     pub refused: u32,
     /// Answered, then closed the connection or violated the protocol.
@@ -59,7 +59,7 @@ pub struct Failures {
 impl Failures {
     /// Returns the number of failed addresses of all kinds.
     #[must_use]
-    pub const fn all(&self) -> u32 {
+    pub(crate) const fn all(&self) -> u32 {
         self.silent + self.refused + self.hung_up
     }
 }
@@ -102,7 +102,7 @@ struct SourceTurns {
 
 /// The peer list of one torrent.
 #[derive(Debug)]
-pub struct PeerList {
+pub(crate) struct PeerList {
     /// Own external addresses (IPv4, IPv6); random until `set_own_address`.
     ours: [SocketAddr; 2],
     told: [bool; 2],
@@ -129,7 +129,7 @@ pub struct PeerList {
 impl PeerList {
     /// Creates an empty list. `seed` decides the order among equals until the external address is known.
     #[must_use]
-    pub fn new(seed: u64) -> Self {
+    pub(crate) fn new(seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
         let v4 = IpAddr::from(rng.u32(..).to_be_bytes());
         let v6 = IpAddr::from(rng.u128(..).to_be_bytes());
@@ -153,7 +153,7 @@ impl PeerList {
     /// Sets the external address and recomputes canonical priorities (BEP 40).
     ///
     /// Only the first address of each family is accepted, so that remote peers cannot force repeated sorting.
-    pub fn set_own_address(&mut self, addr: SocketAddr) {
+    pub(crate) fn set_own_address(&mut self, addr: SocketAddr) {
         let addr = canonical(addr);
         let family = usize::from(addr.is_ipv6());
         if !std::mem::replace(&mut self.told[family], true) {
@@ -166,7 +166,7 @@ impl PeerList {
 
     /// Returns the canonical priority (BEP 40) of a connection to this address.
     #[must_use]
-    pub fn priority(&self, addr: SocketAddr) -> u32 {
+    pub(crate) fn priority(&self, addr: SocketAddr) -> u32 {
         let addr = canonical(addr);
         priority(self.ours[usize::from(addr.is_ipv6())], addr)
     }
@@ -186,7 +186,7 @@ impl PeerList {
     /// The list holds at most [`limits::KNOWN_PEERS`] entries. When full, the worst entries of the source with the most
     /// entries are evicted, so a flood from one source only evicts its own entries. Addresses from PEX and the DHT in a
     /// network with unproven neighbors are delayed: those sources are untrusted and could aim our dials at one victim.
-    pub fn add(&mut self, now: Instant, addr: SocketAddr, source: Source) {
+    pub(crate) fn add(&mut self, now: Instant, addr: SocketAddr, source: Source) {
         let addr = canonical(addr);
         if !dialable(addr) || self.ourselves.contains(&addr) || self.banned.contains_key(&addr.ip()) {
             return;
@@ -266,7 +266,7 @@ impl PeerList {
 
     /// Returns whether LSD has announced a peer at this host.
     #[must_use]
-    pub fn is_local(&self, ip: IpAddr) -> bool {
+    pub(crate) fn is_local(&self, ip: IpAddr) -> bool {
         self.known.iter().any(|(addr, c)| c.source == Source::Lan && addr.ip() == ip)
     }
 
@@ -275,30 +275,25 @@ impl PeerList {
     }
 
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.known.len()
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.known.is_empty()
     }
 
     /// Returns whether an address without failures is due soon or is being dialed.
     #[must_use]
-    pub fn has_candidate(&self, now: Instant) -> bool {
+    pub(crate) fn has_candidate(&self, now: Instant) -> bool {
         self.known.values().any(|c| c.fails == 0 && (c.busy || c.next <= now + HOPE))
     }
 
     /// Returns the best source that has announced an address.
     #[must_use]
-    pub fn source(&self, addr: SocketAddr) -> Option<Source> {
+    pub(crate) fn source(&self, addr: SocketAddr) -> Option<Source> {
         self.known.get(&canonical(addr)).map(|c| c.source)
     }
 
     /// Returns the number of addresses whose last attempt failed, including those being retried.
     #[must_use]
-    pub fn failures(&self) -> Failures {
+    pub(crate) fn failures(&self) -> Failures {
         let mut sum = Failures::default();
         for failure in self.known.values().filter_map(|c| c.failure) {
             match failure {
@@ -312,7 +307,7 @@ impl PeerList {
 
     /// Returns one row per source; `connected` gives the connected peers of each source.
     #[must_use]
-    pub fn sources(&self, connected: &BTreeMap<Source, u32>) -> Vec<SourceRow> {
+    pub(crate) fn sources(&self, connected: &BTreeMap<Source, u32>) -> Vec<SourceRow> {
         let mut rows: BTreeMap<Source, SourceRow> = BTreeMap::new();
         for c in self.known.values() {
             let row = rows.entry(c.source).or_insert_with(|| SourceRow::new(c.source));
@@ -335,7 +330,7 @@ impl PeerList {
     /// Order: user-given and LAN addresses, then addresses that worked before, then fewest failures. Among equals,
     /// sources and families alternate (round robin), and within one of them the choice alternates between highest
     /// canonical priority (BEP 40), random, and most recently announced.
-    pub fn next(&mut self, now: Instant) -> Option<(SocketAddr, DialHint)> {
+    pub(crate) fn next(&mut self, now: Instant) -> Option<(SocketAddr, DialHint)> {
         if self.deadline().is_none_or(|at| now < at) {
             return None;
         }
@@ -367,14 +362,14 @@ impl PeerList {
     }
 
     /// Records whether a peer accepted, or asked for, an encrypted handshake (MSE).
-    pub fn set_encryption_hint(&mut self, addr: SocketAddr, encrypted: bool) {
+    pub(crate) fn set_encryption_hint(&mut self, addr: SocketAddr, encrypted: bool) {
         if let Some(c) = self.known.get_mut(&canonical(addr)) {
             c.dial_hint.encrypted = Some(encrypted);
         }
     }
 
     /// Records the transport that reached this address: uTP or TCP.
-    pub fn set_transport_hint(&mut self, addr: SocketAddr, utp: bool) {
+    pub(crate) fn set_transport_hint(&mut self, addr: SocketAddr, utp: bool) {
         if let Some(c) = self.known.get_mut(&canonical(addr)) {
             c.dial_hint.utp = utp;
         }
@@ -382,19 +377,19 @@ impl PeerList {
 
     /// Returns when the next address is due; may be too early, never too late.
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.soonest.map(|at| self.us.may_dial_at().map_or(at, |may| may.max(at)))
     }
 
     /// Marks the address as connected and clears its last failure.
-    pub fn mark_connected(&mut self, addr: SocketAddr) {
+    pub(crate) fn mark_connected(&mut self, addr: SocketAddr) {
         if let Some(c) = self.known.get_mut(&canonical(addr)) {
             (c.busy, c.failure, c.rest) = (true, None, None);
         }
     }
 
     /// Marks the address as disconnected and applies the back-off; `Ok` if payload was exchanged.
-    pub fn mark_disconnected(&mut self, now: Instant, addr: SocketAddr, outcome: Result<(), &DisconnectReason>) {
+    pub(crate) fn mark_disconnected(&mut self, now: Instant, addr: SocketAddr, outcome: Result<(), &DisconnectReason>) {
         self.jammed = false;
         let ours = outcome.err().is_some_and(|why| self.is_ours(now, why));
         if outcome.err().and_then(Failure::of).is_some_and(|failure| failure != Failure::Disconnected) {
@@ -426,39 +421,39 @@ impl PeerList {
     }
 
     /// Records whether a dial was answered.
-    pub const fn dialled(&mut self, answered: bool) {
+    pub(crate) const fn dialled(&mut self, answered: bool) {
         self.answers = self.answers << 1 | answered as u32;
     }
 
     /// Returns how many dials to run per free connection slot: the lower the recent answer rate, the more.
     #[must_use]
-    pub fn dials_per_free_slot(&self) -> usize {
+    pub(crate) fn dials_per_free_slot(&self) -> usize {
         (32 / (self.answers.count_ones() as usize + 1)).clamp(1, DIALS_A_PLACE)
     }
 
     /// Removes the address for good: it is our own.
-    pub fn add_own_address(&mut self, addr: SocketAddr) {
+    pub(crate) fn add_own_address(&mut self, addr: SocketAddr) {
         self.forget(addr);
         self.ourselves.insert(canonical(addr));
     }
 
-    pub fn forget(&mut self, addr: SocketAddr) {
+    pub(crate) fn forget(&mut self, addr: SocketAddr) {
         self.jammed = false;
         self.known.remove(&canonical(addr));
     }
 
-    pub fn forget_from(&mut self, sources: impl Fn(Source) -> bool) {
+    pub(crate) fn forget_from(&mut self, sources: impl Fn(Source) -> bool) {
         self.known.retain(|_, c| !sources(c.source));
     }
 
     /// Returns the hosts of all addresses from these sources.
     #[must_use]
-    pub fn hosts_from(&self, sources: impl Fn(Source) -> bool) -> BTreeSet<IpAddr> {
+    pub(crate) fn hosts_from(&self, sources: impl Fn(Source) -> bool) -> BTreeSet<IpAddr> {
         self.known.iter().filter(|(_, c)| sources(c.source)).map(|(addr, _)| addr.ip()).collect()
     }
 
     /// Bans a host, on all ports, for the lifetime of the torrent.
-    pub fn ban(&mut self, ip: IpAddr, why: String) {
+    pub(crate) fn ban(&mut self, ip: IpAddr, why: String) {
         let ip = ip.to_canonical();
         self.known.retain(|addr, _| addr.ip() != ip);
         self.banned.insert(ip, why);
@@ -466,18 +461,18 @@ impl PeerList {
 
     /// Returns the reason if this host is banned.
     #[must_use]
-    pub fn banned(&self, ip: IpAddr) -> Option<&str> {
+    pub(crate) fn banned(&self, ip: IpAddr) -> Option<&str> {
         self.banned.get(&ip.to_canonical()).map(String::as_str)
     }
 
     /// Returns the number of banned hosts.
     #[must_use]
-    pub fn bans(&self) -> usize {
+    pub(crate) fn bans(&self) -> usize {
         self.banned.len()
     }
 
     /// Clears busy marks, failures and back-off of all addresses; called when every connection is closed.
-    pub fn reset_backoff(&mut self, now: Instant) {
+    pub(crate) fn reset_backoff(&mut self, now: Instant) {
         for c in self.known.values_mut() {
             (c.busy, c.fails, c.failure, c.next, c.rest) = (false, 0, None, now, None);
         }
@@ -488,7 +483,7 @@ impl PeerList {
 
 /// Converts IPv4-mapped addresses to IPv4 and drops the scope id unless link-local.
 #[must_use]
-pub fn canonical(addr: SocketAddr) -> SocketAddr {
+pub(crate) fn canonical(addr: SocketAddr) -> SocketAddr {
     match addr {
         SocketAddr::V6(v6) if v6.ip().is_unicast_link_local() => {
             SocketAddr::V6(SocketAddrV6::new(*v6.ip(), v6.port(), 0, v6.scope_id()))

@@ -10,7 +10,7 @@ use crate::wire::extension::pex::{Pex, PexFlags};
 
 /// What to do with a PEX message.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PexVerdict {
+pub(crate) enum PexVerdict {
     /// Accept up to this many of its addresses.
     Accept(usize),
     /// Ignore: it comes too soon after the previous one.
@@ -21,7 +21,7 @@ pub enum PexVerdict {
 
 /// PEX state of one peer.
 #[derive(Debug, Default)]
-pub struct PexState {
+pub(crate) struct PexState {
     /// Extended message id of `ut_pex` at the peer (BEP 10).
     id: Option<u8>,
     /// Addresses sent as added and not yet as dropped.
@@ -40,37 +40,37 @@ pub struct PexState {
 
 impl PexState {
     /// Sets the extended message id; `None` if the peer does not support PEX.
-    pub const fn set_message_id(&mut self, id: Option<u8>) {
+    pub(crate) const fn set_message_id(&mut self, id: Option<u8>) {
         self.id = id;
     }
 
     /// Returns whether the peer supports PEX.
     #[must_use]
-    pub const fn agreed(&self) -> bool {
+    pub(crate) const fn agreed(&self) -> bool {
         self.id.is_some()
     }
 
     /// Returns whether a PEX message was received.
     #[must_use]
-    pub const fn has_told(&self) -> bool {
+    pub(crate) const fn has_told(&self) -> bool {
         self.heard_at.is_some()
     }
 
     /// Records addresses received from the peer.
-    pub fn names(&mut self, others: impl Iterator<Item = SocketAddr>) {
+    pub(crate) fn names(&mut self, others: impl Iterator<Item = SocketAddr>) {
         let room = limits::PEX_NAMED.saturating_sub(self.named.len());
         self.named.extend(others.take(room));
     }
 
     /// Returns whether the peer has sent this address.
     #[must_use]
-    pub fn has_named(&self, addr: SocketAddr) -> bool {
+    pub(crate) fn has_named(&self, addr: SocketAddr) -> bool {
         self.named.contains(&addr)
     }
 
     /// Returns when the next message may be sent; `None` if the peer knows this version of the swarm.
     #[must_use]
-    pub fn due(&self, now: Instant, version: u64) -> Option<Instant> {
+    pub(crate) fn due(&self, now: Instant, version: u64) -> Option<Instant> {
         let news = self.id.is_some() && self.version != version;
         news.then(|| self.told_at.map_or(now, |at| at + limits::PEX_INTERVAL))
     }
@@ -79,7 +79,7 @@ impl PexState {
     ///
     /// `swarm` holds the dialable peers. `to` are the addresses of the receiver itself, which are left out; the first
     /// one is that of the connection. Local addresses are sent to local peers only.
-    pub fn next_message(
+    pub(crate) fn next_message(
         &mut self,
         now: Instant,
         version: u64,
@@ -109,7 +109,7 @@ impl PexState {
     }
 
     /// Applies the rate limit to a received message.
-    pub fn on_message(&mut self, now: Instant) -> PexVerdict {
+    pub(crate) fn on_message(&mut self, now: Instant) -> PexVerdict {
         if self.heard_at.is_some_and(|at| now < at + limits::PEX_EARLY) {
             self.early += 1;
             return if self.early > limits::PEX_STORM { PexVerdict::Flood } else { PexVerdict::Early };

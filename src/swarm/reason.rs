@@ -11,7 +11,7 @@ use crate::wire::sanitize::counted;
 
 /// The rate limits of one direction in bytes per second; `None` is unlimited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct DirectionLimits {
+pub(crate) struct DirectionLimits {
     /// The torrent's own limit.
     pub own: Option<u64>,
     /// Its share of the global limit.
@@ -20,7 +20,7 @@ pub struct DirectionLimits {
 
 /// The numbers from which a reason is derived.
 #[derive(Clone, Debug, Default)]
-pub struct DiagnosisInput {
+pub(crate) struct DiagnosisInput {
     pub state: State,
     /// The disk error that halted the torrent.
     pub fault: Option<String>,
@@ -106,7 +106,7 @@ const BUSY: u8 = 90;
 
 /// Returns the reason for a torrent's state, with the numbers behind it if `with_numbers` is set.
 #[must_use]
-pub fn reason(f: &DiagnosisInput, with_numbers: bool) -> Reason {
+pub(crate) fn reason(f: &DiagnosisInput, with_numbers: bool) -> Reason {
     Reason { sentence: sentence(f), numbers: if with_numbers { numbers(f) } else { Vec::new() } }
 }
 
@@ -114,7 +114,7 @@ pub fn reason(f: &DiagnosisInput, with_numbers: bool) -> Reason {
 ///
 /// `before` torrents are ahead in the queue; at most `most` downloads run at once.
 #[must_use]
-pub fn queued(before: usize, most: u32) -> Reason {
+pub(crate) fn queued(before: usize, most: u32) -> Reason {
     let active = format!("at most {most} active download{}", if most == 1 { "" } else { "s" });
     let ahead = if before == 0 { "next in line".to_owned() } else { format!("{before} ahead of it") };
     let line = |label: &str, value: String| (label.to_owned(), value);
@@ -126,7 +126,7 @@ pub fn queued(before: usize, most: u32) -> Reason {
 
 /// Returns the reason of a torrent whose data is being moved, with the bytes moved and the total.
 #[must_use]
-pub fn moving(to: &Path, (done, all): (u64, u64)) -> Reason {
+pub(crate) fn moving(to: &Path, (done, all): (u64, u64)) -> Reason {
     let to = crate::wire::sanitize::sanitize(&to.display().to_string(), crate::limits::TRACKER_TEXT);
     let percent = format::percent(done, all);
     let moved = format!("{} of {}", format::size(done), format::size(all));

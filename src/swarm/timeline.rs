@@ -10,7 +10,7 @@ const LINES: usize = 100;
 
 /// An event of a peer connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PeerEvent {
+pub(crate) enum PeerEvent {
     /// Outgoing connection established.
     Dialled,
     /// Incoming connection accepted.
@@ -83,7 +83,7 @@ impl PeerEvent {
 ///
 /// Beyond [`LINES`] the oldest is dropped, except for the very first.
 #[derive(Debug)]
-pub struct Timeline {
+pub(crate) struct Timeline {
     began: Instant,
     first: PeerEvent,
     lines: VecDeque<(Instant, PeerEvent)>,
@@ -92,12 +92,12 @@ pub struct Timeline {
 impl Timeline {
     /// Creates a timeline that starts with this event.
     #[must_use]
-    pub const fn new(now: Instant, first: PeerEvent) -> Self {
+    pub(crate) const fn new(now: Instant, first: PeerEvent) -> Self {
         Timeline { began: now, first, lines: VecDeque::new() }
     }
 
     /// Appends an event.
-    pub fn add(&mut self, now: Instant, what: PeerEvent) {
+    pub(crate) fn add(&mut self, now: Instant, what: PeerEvent) {
         if self.lines.len() == LINES - 1 {
             self.lines.pop_front();
         }
@@ -106,7 +106,7 @@ impl Timeline {
 
     /// Returns the texts of the events with the time since the first one.
     #[must_use]
-    pub fn sentences(&self, client: &str) -> Vec<(Duration, String)> {
+    pub(crate) fn sentences(&self, client: &str) -> Vec<(Duration, String)> {
         let all = std::iter::once((self.began, self.first)).chain(self.lines.iter().copied());
         all.map(|(at, what)| (at.saturating_duration_since(self.began), what.words(client))).collect()
     }
@@ -114,7 +114,7 @@ impl Timeline {
 
 /// The share of time during which a state was active.
 #[derive(Clone, Copy, Debug)]
-pub struct TimeShare {
+pub(crate) struct TimeShare {
     since: Instant,
     on: Option<Instant>,
     total: Duration,
@@ -123,12 +123,12 @@ pub struct TimeShare {
 impl TimeShare {
     /// Starts the measurement with the current state.
     #[must_use]
-    pub fn new(now: Instant, on: bool) -> Self {
+    pub(crate) fn new(now: Instant, on: bool) -> Self {
         TimeShare { since: now, on: on.then_some(now), total: Duration::ZERO }
     }
 
     /// Records a change of the state; ignored if the state is the same.
-    pub fn set(&mut self, now: Instant, on: bool) {
+    pub(crate) fn set(&mut self, now: Instant, on: bool) {
         match (self.on, on) {
             (None, true) => self.on = Some(now),
             (Some(from), false) => {
@@ -141,7 +141,7 @@ impl TimeShare {
 
     /// Returns the active share since the start, 0 to 1; 0 or 1 by the current state if no time has passed.
     #[must_use]
-    pub fn of(&self, now: Instant) -> f32 {
+    pub(crate) fn of(&self, now: Instant) -> f32 {
         let all = now.saturating_duration_since(self.since);
         if all.is_zero() {
             return f32::from(u8::from(self.on.is_some()));

@@ -22,12 +22,12 @@ mod private;
 mod recovery;
 mod state {
     //! The parts of a torrent that change together.
-    pub mod dht_announcer;
-    pub mod holepunch;
-    pub mod link_sources;
-    pub mod pex_schedule;
-    pub mod recovery;
-    pub mod refused_hosts;
+    pub(super) mod dht_announcer;
+    pub(super) mod holepunch;
+    pub(super) mod link_sources;
+    pub(super) mod pex_schedule;
+    pub(super) mod recovery;
+    pub(super) mod refused_hosts;
 }
 mod superseed;
 mod totals;

@@ -19,9 +19,9 @@ const EVER: usize = 10 * limits::TRACKERS;
 /// How long a tracker may take before the next one is announced to as well.
 ///
 /// Divided by the number of announces in flight, but at least [`PATIENCE_LEAST`].
-pub const PATIENCE: Duration = Duration::from_secs(4);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(4);
 /// Minimum time before the next tracker is announced to as well.
-pub const PATIENCE_LEAST: Duration = Duration::from_secs(1);
+pub(crate) const PATIENCE_LEAST: Duration = Duration::from_secs(1);
 /// Maximum announces in flight per torrent: in a long list most trackers are dead.
 const AT_ONCE: usize = 32;
 /// How often, while no peer is connected, to check whether any known address can still become a peer.
@@ -37,7 +37,7 @@ const GAP: Duration = Duration::from_secs(5);
 
 /// Transfer statistics for an announce.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct TransferCounters {
+pub(crate) struct TransferCounters {
     /// Payload bytes sent since the torrent was started.
     pub uploaded: u64,
     /// Payload bytes received since the torrent was started.
@@ -56,7 +56,7 @@ pub struct TransferCounters {
 
 /// The trackers of one torrent and their announce schedule.
 #[derive(Debug)]
-pub struct Trackers {
+pub(crate) struct Trackers {
     all: Vec<Tracker>,
     /// Indices into `all` by tier, in announce order.
     tiers: Vec<Vec<usize>>,
@@ -69,7 +69,7 @@ impl Trackers {
     ///
     /// Duplicate and overlong URLs ([`limits::TRACKER_URL`]) are skipped; at most [`limits::TRACKERS`] are kept.
     #[must_use]
-    pub fn new(tiers: &[Vec<String>], rng: &mut fastrand::Rng) -> Self {
+    pub(crate) fn new(tiers: &[Vec<String>], rng: &mut fastrand::Rng) -> Self {
         let mut it = Trackers { all: Vec::new(), tiers: Vec::new(), phase: Phase::Idle, next: None };
         for tier in tiers {
             let mut members = Vec::new();
@@ -89,20 +89,15 @@ impl Trackers {
         it
     }
 
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.tiers.is_empty()
-    }
-
     /// Returns the URLs by tier, in announce order.
     #[must_use]
-    pub fn urls(&self) -> Vec<Vec<String>> {
+    pub(crate) fn urls(&self) -> Vec<Vec<String>> {
         self.tiers.iter().map(|tier| tier.iter().map(|i| self.all[*i].url.clone()).collect()).collect()
     }
 
     /// Returns whether the index belongs to a tracker that was not removed.
     #[must_use]
-    pub fn is_listed(&self, index: usize) -> bool {
+    pub(crate) fn is_listed(&self, index: usize) -> bool {
         self.all.get(index).is_some_and(|t| !t.removed)
     }
 
@@ -110,7 +105,7 @@ impl Trackers {
     ///
     /// # Errors
     /// Why the tracker was not added. A tracker that is already listed is announced to nevertheless.
-    pub fn add(&mut self, now: Instant, url: &str) -> Result<(), &'static str> {
+    pub(crate) fn add(&mut self, now: Instant, url: &str) -> Result<(), &'static str> {
         if let Some(index) = self.all.iter().position(|t| !t.removed && t.url == url) {
             self.announce_now(now, Some(index));
             return Err("it is already in the list");
@@ -132,7 +127,7 @@ impl Trackers {
     }
 
     /// Removes a tracker and returns whether it was listed. Its index is not reused.
-    pub fn remove(&mut self, now: Instant, index: usize) -> bool {
+    pub(crate) fn remove(&mut self, now: Instant, index: usize) -> bool {
         let Some(tracker) = self.all.get_mut(index).filter(|t| !t.removed) else { return false };
         tracker.removed = true;
         (tracker.wished, tracker.owes_completed) = (false, false);
@@ -147,7 +142,7 @@ impl Trackers {
     }
 
     /// Removes all trackers except those with the given URLs.
-    pub fn keep_only(&mut self, now: Instant, urls: &[Vec<String>]) {
+    pub(crate) fn keep_only(&mut self, now: Instant, urls: &[Vec<String>]) {
         for index in 0..self.all.len() {
             if !urls.iter().flatten().any(|url| *url == self.all[index].url) {
                 self.remove(now, index);
@@ -156,7 +151,7 @@ impl Trackers {
     }
 
     /// Starts announcing: the first event for each tracker is `started`.
-    pub fn start(&mut self, now: Instant) {
+    pub(crate) fn start(&mut self, now: Instant) {
         if self.phase == Phase::Running {
             return;
         }
@@ -166,7 +161,7 @@ impl Trackers {
     }
 
     /// Schedules one `completed` for each tracker that was announced to while data was missing.
-    pub fn completed(&mut self, now: Instant) {
+    pub(crate) fn completed(&mut self, now: Instant) {
         for tracker in &mut self.all {
             tracker.owes_completed =
                 !tracker.removed && tracker.knew_incomplete && (tracker.lists_us || tracker.in_flight.is_some());
@@ -175,7 +170,7 @@ impl Trackers {
     }
 
     /// Schedules an announce to all trackers or to one, at the user's request, once `min interval` allows it.
-    pub fn announce_now(&mut self, now: Instant, which: Option<usize>) {
+    pub(crate) fn announce_now(&mut self, now: Instant, which: Option<usize>) {
         if self.phase == Phase::Running {
             for (index, tracker) in self.all.iter_mut().enumerate() {
                 let meant = which.is_none_or(|which| which == index);
@@ -193,7 +188,7 @@ impl Trackers {
     ///
     /// All `stopped` announces go out in parallel. Over when [`stopped`](Self::stopped) returns true, at the latest
     /// after [`limits::LAST_ANNOUNCE`].
-    pub fn stop(&mut self, now: Instant) {
+    pub(crate) fn stop(&mut self, now: Instant) {
         if self.phase == Phase::Running {
             self.phase = Phase::Stopping(now + limits::LAST_ANNOUNCE);
             self.next = Some(now);
@@ -206,7 +201,7 @@ impl Trackers {
 
     /// Returns whether a stop is over: all `stopped` announces have ended or timed out.
     #[must_use]
-    pub fn stopped(&self, now: Instant) -> bool {
+    pub(crate) fn stopped(&self, now: Instant) -> bool {
         match self.phase {
             Phase::Idle => true,
             Phase::Running => false,
@@ -220,12 +215,12 @@ impl Trackers {
 
     /// Returns the latest time for the next call of [`poll`](Self::poll).
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.next
     }
 
     /// Appends the announces that are due, each with the tracker's index for [`announced`](Self::announced).
-    pub fn poll(&mut self, now: Instant, counters: &TransferCounters, out: &mut Vec<(usize, Announce)>) {
+    pub(crate) fn poll(&mut self, now: Instant, counters: &TransferCounters, out: &mut Vec<(usize, Announce)>) {
         self.next = None;
         match self.phase {
             Phase::Idle => {}
@@ -376,7 +371,7 @@ impl Trackers {
     }
 
     /// Handles the result of an announce. Results of announces from an earlier run are ignored.
-    pub fn announced(&mut self, now: Instant, index: usize, result: Result<&AnnounceResponse, &AnnounceError>) {
+    pub(crate) fn announced(&mut self, now: Instant, index: usize, result: Result<&AnnounceResponse, &AnnounceError>) {
         let Some(tracker) = self.all.get_mut(index) else { return };
         let Some((_, event)) = tracker.in_flight.take() else { return };
         self.next = Some(now);
@@ -428,19 +423,19 @@ impl Trackers {
 
     /// Returns whether the last announce to a tracker failed.
     #[must_use]
-    pub fn is_failing(&self, index: usize) -> bool {
+    pub(crate) fn is_failing(&self, index: usize) -> bool {
         self.all.get(index).is_some_and(|tracker| tracker.failures > 0)
     }
 
     /// Returns the tracker's URL without secrets.
     #[must_use]
-    pub fn url(&self, index: usize) -> &str {
+    pub(crate) fn url(&self, index: usize) -> &str {
         self.all.get(index).map_or("a tracker", |t| &t.shown)
     }
 
     /// Returns the tracker rows of the view, by tier, in announce order.
     #[must_use]
-    pub fn rows(&self, now: Instant) -> Vec<TrackerRow> {
+    pub(crate) fn rows(&self, now: Instant) -> Vec<TrackerRow> {
         let row = |&index: &usize| {
             let t = &self.all[index];
             let running = self.phase == Phase::Running && t.in_flight.is_none();

@@ -7,7 +7,7 @@
 //! The crate `librqbit-utp` is made of tokio tasks; `async-utp` calls itself experimental. This one runs in a simulator, and
 //! in the engine on one thread without a runtime.
 
-pub mod congestion;
+pub(crate) mod congestion;
 mod recv_buffer;
 
 use std::collections::VecDeque;

@@ -13,7 +13,7 @@ const KEYS: u64 = 1 << 63;
 
 /// A web seed.
 #[derive(Clone, Debug)]
-pub struct WebSeed {
+pub(crate) struct WebSeed {
     /// URL; may contain credentials, so it must not be displayed.
     pub url: String,
     /// Host name, safe to print.
@@ -35,7 +35,7 @@ pub struct WebSeed {
 
 /// The web seeds of a torrent.
 #[derive(Debug)]
-pub struct WebSeeds {
+pub(crate) struct WebSeeds {
     all: Vec<WebSeed>,
     /// Last key issued.
     keys: u64,
@@ -44,12 +44,12 @@ pub struct WebSeeds {
 impl WebSeeds {
     /// Creates the list from URLs; keeps at most [`limits::WEB_SEEDS`].
     #[must_use]
-    pub fn new(urls: &[String]) -> Self {
+    pub(crate) fn new(urls: &[String]) -> Self {
         WebSeeds { all: urls.iter().take(limits::WEB_SEEDS).map(|url| WebSeed::new(url)).collect(), keys: KEYS }
     }
 
     /// Adds a web seed unless the list is full.
-    pub fn add(&mut self, url: &str) {
+    pub(crate) fn add(&mut self, url: &str) {
         if self.all.len() < limits::WEB_SEEDS {
             self.all.push(WebSeed::new(url));
         }
@@ -57,7 +57,7 @@ impl WebSeeds {
 
     /// Returns a web seed by index.
     #[must_use]
-    pub fn get(&self, seed: u16) -> Option<&WebSeed> {
+    pub(crate) fn get(&self, seed: u16) -> Option<&WebSeed> {
         self.all.get(usize::from(seed))
     }
 
@@ -67,7 +67,7 @@ impl WebSeeds {
 
     /// Returns the next web seed to use, if any is due. `alone` means that no other source delivers now.
     #[must_use]
-    pub fn next(&self, now: Instant, alone: bool) -> Option<u16> {
+    pub(crate) fn next(&self, now: Instant, alone: bool) -> Option<u16> {
         if self.all.iter().filter(|seed| seed.asked).count() >= limits::WEB_SEEDS_AT_ONCE {
             return None;
         }
@@ -79,7 +79,7 @@ impl WebSeeds {
 
     /// Returns when a web seed may be used again.
     #[must_use]
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         if self.all.iter().filter(|seed| seed.asked).count() >= limits::WEB_SEEDS_AT_ONCE {
             return None;
         }
@@ -87,7 +87,7 @@ impl WebSeeds {
     }
 
     /// Marks a web seed as in use and returns its new key.
-    pub fn take(&mut self, seed: u16) -> PeerKey {
+    pub(crate) fn take(&mut self, seed: u16) -> PeerKey {
         if let Some(seed) = self.get_mut(seed) {
             seed.asked = true;
         }
@@ -96,21 +96,21 @@ impl WebSeeds {
     }
 
     /// Records that the server ignores range requests and releases it; returns whether that is new.
-    pub fn sends_whole(&mut self, seed: u16) -> bool {
+    pub(crate) fn sends_whole(&mut self, seed: u16) -> bool {
         let Some(seed) = self.get_mut(seed) else { return false };
         seed.asked = false;
         !std::mem::replace(&mut seed.ignores_ranges, true)
     }
 
     /// Records a success: clears failures and the last error.
-    pub fn served(&mut self, seed: u16) {
+    pub(crate) fn served(&mut self, seed: u16) {
         if let Some(seed) = self.get_mut(seed) {
             (seed.fails, seed.misses, seed.trouble) = (0, 0, None);
         }
     }
 
     /// Releases a web seed for [`limits::WEB_SEED_BACKOFF`]: none of its files is wanted now.
-    pub fn back_off(&mut self, now: Instant, seed: u16) {
+    pub(crate) fn back_off(&mut self, now: Instant, seed: u16) {
         if let Some(seed) = self.get_mut(seed) {
             (seed.asked, seed.next) = (false, Some(now + limits::WEB_SEED_BACKOFF));
         }
@@ -121,7 +121,7 @@ impl WebSeeds {
     /// Ignored if the web seed is not in use.
     ///
     /// After an error the back-off is the server's `wait` (`Retry-After`), or else triples with each failure.
-    pub fn release(&mut self, now: Instant, seed: u16, trouble: Option<String>, wait: Option<Duration>) {
+    pub(crate) fn release(&mut self, now: Instant, seed: u16, trouble: Option<String>, wait: Option<Duration>) {
         let Some(seed) = self.get_mut(seed).filter(|seed| seed.asked) else { return };
         seed.asked = false;
         if trouble.is_some() {
@@ -135,7 +135,7 @@ impl WebSeeds {
     /// Records a missing file and releases the web seed; returns whether that is new.
     ///
     /// Other files may be requested at once, unless many were missing in a row.
-    pub fn on_missing_file(&mut self, now: Instant, seed: u16, file: usize, words: &str) -> bool {
+    pub(crate) fn on_missing_file(&mut self, now: Instant, seed: u16, file: usize, words: &str) -> bool {
         let Some(seed) = self.get_mut(seed) else { return false };
         seed.misses = seed.misses.saturating_add(1);
         let wait = if seed.misses < limits::WEB_SEED_LACKS { Duration::ZERO } else { limits::WEB_SEED_BACKOFF };
@@ -144,14 +144,14 @@ impl WebSeeds {
     }
 
     /// Bans a web seed for the lifetime of the torrent; returns whether that is new.
-    pub fn ban(&mut self, seed: u16, why: &str) -> bool {
+    pub(crate) fn ban(&mut self, seed: u16, why: &str) -> bool {
         let Some(seed) = self.get_mut(seed) else { return false };
         (seed.asked, seed.trouble) = (false, Some(format!("banned: {why}")));
         !std::mem::replace(&mut seed.banned, true)
     }
 
     /// Releases all web seeds and clears failures, back-off and missing files, for the next start.
-    pub fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         for seed in &mut self.all {
             (seed.asked, seed.fails, seed.misses, seed.next) = (false, 0, 0, None);
             seed.lacks.clear();
@@ -160,13 +160,13 @@ impl WebSeeds {
 
     /// Returns the host and the last error of each web seed.
     #[must_use]
-    pub fn troubles(&self) -> Vec<(String, Option<String>)> {
+    pub(crate) fn troubles(&self) -> Vec<(String, Option<String>)> {
         self.all.iter().map(|seed| (seed.host.clone(), seed.trouble.clone())).collect()
     }
 
     /// Returns the row of the source table; `None` if there are no web seeds.
     #[must_use]
-    pub fn row(&self, now: Instant) -> Option<SourceRow> {
+    pub(crate) fn row(&self, now: Instant) -> Option<SourceRow> {
         let count = |of: fn(&WebSeed) -> bool| self.all.iter().filter(|seed| of(seed)).count() as u32;
         (!self.all.is_empty()).then(|| SourceRow {
             known: count(|_| true),

@@ -6,7 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 ///
 /// An IPv4-mapped IPv6 address is of the kind of its IPv4 address.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum AddrClass {
+pub(crate) enum AddrClass {
     /// Routed on the Internet.
     Global,
     /// This machine: 127.0.0.0/8, `::1`.
@@ -36,7 +36,7 @@ pub enum AddrClass {
 impl AddrClass {
     /// Returns the kind of an address.
     #[must_use]
-    pub fn of(ip: IpAddr) -> AddrClass {
+    pub(crate) fn of(ip: IpAddr) -> AddrClass {
         match ip {
             IpAddr::V4(ip) => Self::of_v4(ip),
             IpAddr::V6(ip) => ip.to_ipv4_mapped().map_or_else(|| Self::of_v6(ip), Self::of_v4),
@@ -90,7 +90,7 @@ impl AddrClass {
 
 /// Returns whether a host is this one or in the local network: a loopback, private or link-local address.
 #[must_use]
-pub fn is_local(ip: IpAddr) -> bool {
+pub(crate) fn is_local(ip: IpAddr) -> bool {
     matches!(AddrClass::of(ip), AddrClass::Loopback | AddrClass::Private | AddrClass::LinkLocal)
 }
 
@@ -99,13 +99,13 @@ pub fn is_local(ip: IpAddr) -> bool {
 /// Requests that anybody on the Internet can cause are sent there with care only. Addresses for documents and
 /// measurements are no such ones: proxies use them for public hosts.
 #[must_use]
-pub fn is_internal(ip: IpAddr) -> bool {
+pub(crate) fn is_internal(ip: IpAddr) -> bool {
     !matches!(AddrClass::of(ip), AddrClass::Global | AddrClass::Documentation | AddrClass::Benchmarking)
 }
 
 /// Returns whether one host can have this address.
 #[must_use]
-pub fn can_be_host(ip: IpAddr) -> bool {
+pub(crate) fn can_be_host(ip: IpAddr) -> bool {
     use AddrClass::{Broadcast, Multicast, Reserved, Unspecified};
     !matches!(AddrClass::of(ip), Unspecified | Multicast | Broadcast | Reserved)
 }
@@ -114,7 +114,7 @@ pub fn can_be_host(ip: IpAddr) -> bool {
 ///
 /// Untrusted peers are grouped by this subnet.
 #[must_use]
-pub fn network(ip: IpAddr) -> (SocketAddr, SocketAddr) {
+pub(crate) fn network(ip: IpAddr) -> (SocketAddr, SocketAddr) {
     let (low, high) = match ip.to_canonical() {
         IpAddr::V4(ip) => {
             let base = ip.to_bits() & !0xff;

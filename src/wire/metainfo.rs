@@ -10,7 +10,7 @@ mod error;
 mod fields;
 mod files;
 pub mod paths;
-pub mod sources;
+pub(crate) mod sources;
 pub mod urls;
 mod warnings;
 

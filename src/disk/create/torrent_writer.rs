@@ -22,7 +22,7 @@ const NAMES: u32 = 1000;
 
 /// Returns the file name of the `.torrent` for content `name`; a `number` of 2 or more is appended.
 #[must_use]
-pub fn file_name(name: &str, number: u32) -> String {
+pub(crate) fn file_name(name: &str, number: u32) -> String {
     let name = printable(name.as_bytes(), PathRules::NATIVE).unwrap_or_else(|| "_".to_owned());
     let end = if number < 2 { ENDING.to_owned() } else { format!(" {number}{ENDING}") };
     let mut cut = name.len().min(limits::PATH_COMPONENT - end.len());
@@ -36,7 +36,7 @@ pub fn file_name(name: &str, number: u32) -> String {
 ///
 /// # Errors
 /// [`CreateError::Exists`] with the remedy.
-pub fn may_write(path: &Path, replace: bool) -> Result<(), CreateError> {
+pub(crate) fn may_write(path: &Path, replace: bool) -> Result<(), CreateError> {
     let exists = |advice| Err(CreateError::Exists { path: path.to_owned(), advice });
     match fs::metadata(path).or_else(|_| fs::symlink_metadata(path)) {
         Ok(meta) if meta.is_dir() => exists(", and is a folder: name a file with --output"),
@@ -57,7 +57,7 @@ fn is_torrent(path: &Path) -> bool {
 ///
 /// # Errors
 /// One sentence, where it would.
-pub fn spares(path: &Path, found: &FileScan) -> Result<(), CreateError> {
+pub(crate) fn spares(path: &Path, found: &FileScan) -> Result<(), CreateError> {
     let inode = |path: &Path| fs::metadata(path).ok().and_then(|meta| sys::inode(&meta));
     let Ok(meta) = fs::metadata(path) else { return Ok(()) };
     let target = sys::inode(&meta);
@@ -79,7 +79,7 @@ pub fn spares(path: &Path, found: &FileScan) -> Result<(), CreateError> {
 ///
 /// # Errors
 /// If the path is taken or the file cannot be written; no temporary file is left behind then.
-pub fn write(path: &Path, bytes: &[u8], replace: bool) -> Result<(), CreateError> {
+pub(crate) fn write(path: &Path, bytes: &[u8], replace: bool) -> Result<(), CreateError> {
     may_write(path, replace)?;
     let exists = |advice| CreateError::Exists { path: path.to_owned(), advice };
     let folder = match path.parent() {
@@ -118,7 +118,7 @@ pub fn write(path: &Path, bytes: &[u8], replace: bool) -> Result<(), CreateError
 ///
 /// # Errors
 /// If the file cannot be written; no temporary file is left behind then.
-pub fn write_free(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, CreateError> {
+pub(crate) fn write_free(folder: &Path, name: &str, bytes: &[u8]) -> Result<PathBuf, CreateError> {
     let mut number = 1;
     loop {
         let path = folder.join(file_name(name, number));

@@ -65,7 +65,7 @@ static PROCESSES: Mutex<BTreeMap<PathBuf, Weak<Process>>> = Mutex::new(BTreeMap:
 ///
 /// # Errors
 /// If `name` is claimed already, with the pid of the process.
-pub fn claim(state_dir: &Path, name: &str) -> Result<(Claim, Option<io::Error>), DiskFault> {
+pub(crate) fn claim(state_dir: &Path, name: &str) -> Result<(Claim, Option<io::Error>), DiskFault> {
     let folder = state_dir.join("running");
     let mut all = lock(&PROCESSES);
     let known = all.get(&folder).and_then(Weak::upgrade);
@@ -88,7 +88,7 @@ pub fn claim(state_dir: &Path, name: &str) -> Result<(Claim, Option<io::Error>),
 
 /// Returns whether any process that uses this state folder, including this one, has claimed `name`.
 #[must_use]
-pub fn is_claimed(state_dir: &Path, name: &str) -> bool {
+pub(crate) fn is_claimed(state_dir: &Path, name: &str) -> bool {
     let folder = state_dir.join("running");
     let mine = lock(&PROCESSES).get(&folder).and_then(Weak::upgrade);
     if mine.as_ref().is_some_and(|mine| lock(&mine.list).names.contains(name)) {

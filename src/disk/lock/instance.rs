@@ -17,7 +17,7 @@ use crate::swarm::job::DiskFault;
 ///
 /// # Errors
 /// If another process holds the lock, with its pid; or the fault of creating, locking or writing the file.
-pub fn acquire(path: &Path, held: &str) -> Result<File, DiskFault> {
+pub(crate) fn acquire(path: &Path, held: &str) -> Result<File, DiskFault> {
     let words = |error: io::Error| error::from_io(DiskOp::Record, path, &error, 4096);
     if let Some(folder) = path.parent() {
         make_private(folder).map_err(words)?;

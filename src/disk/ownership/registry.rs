@@ -26,7 +26,7 @@ const LONGEST: u64 = 64 << 20;
 
 /// Another torrent that owns a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Owner {
+pub(crate) struct Owner {
     pub name: String,
     pub torrent: InfoHash,
     /// Whether the torrent is in the session or open now: then its path cannot be taken over.

@@ -7,7 +7,7 @@ use super::job::{Callback, LatePeersCallback};
 use crate::wire::tracker::{AnnounceError, AnnounceEvent, AnnounceResponse};
 
 /// The pending result of one announce, shared by its attempts over IPv4 and IPv6.
-pub struct PendingAnnounce(Mutex<State>);
+pub(crate) struct PendingAnnounce(Mutex<State>);
 
 struct State {
     /// The number of unfinished attempts.
@@ -22,7 +22,7 @@ struct State {
 
 impl PendingAnnounce {
     /// Creates the result of an announce with one attempt.
-    pub fn new(
+    pub(crate) fn new(
         event: AnnounceEvent,
         done: Callback<AnnounceResponse, AnnounceError>,
         more: LatePeersCallback,
@@ -42,12 +42,12 @@ impl PendingAnnounce {
     }
 
     /// Adds an attempt.
-    pub fn add_attempt(&self) {
+    pub(crate) fn add_attempt(&self) {
         self.lock().open += 1;
     }
 
     /// Drops the callbacks without calling them: no result is reported.
-    pub fn mute(&self) {
+    pub(crate) fn mute(&self) {
         let mut state = self.lock();
         let dropped = (state.done.take(), state.more.take());
         drop(state);
@@ -55,13 +55,13 @@ impl PendingAnnounce {
     }
 
     /// Fails all remaining attempts with this error.
-    pub fn fail(&self, error: AnnounceError) {
+    pub(crate) fn fail(&self, error: AnnounceError) {
         self.lock().open = 1;
         self.answer(Err(error));
     }
 
     /// Ends one attempt with this result.
-    pub fn answer(&self, result: Result<AnnounceResponse, AnnounceError>) {
+    pub(crate) fn answer(&self, result: Result<AnnounceResponse, AnnounceError>) {
         let mut state = self.lock();
         state.open = state.open.saturating_sub(1);
         if state.done.is_none() {

@@ -8,7 +8,7 @@ use crate::wire::tracker::{Announce, AnnounceError, AnnounceIdentity, AnnounceRe
 pub type Callback<T, E> = Box<dyn FnOnce(Result<T, E>) + Send>;
 
 /// Callback for peers that arrive after the first response.
-pub type LatePeersCallback = Box<dyn FnOnce(Vec<SocketAddr>) + Send>;
+pub(crate) type LatePeersCallback = Box<dyn FnOnce(Vec<SocketAddr>) + Send>;
 
 /// A request to announce one torrent to one tracker.
 pub struct AnnounceJob {

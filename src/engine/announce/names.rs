@@ -21,7 +21,7 @@ type Found = Result<Vec<IpAddr>, io::ErrorKind>;
 
 /// Why a name was not resolved.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum ResolveError {
+pub(super) enum ResolveError {
     /// The name does not exist or has no address.
     NotFound,
     /// The deadline passed.
@@ -32,7 +32,7 @@ pub enum ResolveError {
 
 /// The resolver with its lookups in progress. Clones share the state.
 #[derive(Clone, Debug, Default)]
-pub struct HostResolver(Arc<Shared>);
+pub(super) struct HostResolver(Arc<Shared>);
 
 #[derive(Debug, Default)]
 struct Shared {
@@ -51,7 +51,7 @@ impl HostResolver {
     ///
     /// # Errors
     /// If the name does not exist, the deadline passes or the wait is canceled.
-    pub fn look_up(
+    pub(super) fn look_up(
         &self,
         name: &str,
         port: u16,

@@ -16,12 +16,12 @@ use crate::wire::upnp::{DOCUMENT, SoapRequest, error};
 
 /// HTTP client for the router. Dropping it does not cancel requests in progress; [`RouterHttp::end`] does.
 #[derive(Clone)]
-pub struct RouterHttp(Agent);
+pub(crate) struct RouterHttp(Agent);
 
 impl RouterHttp {
     /// Creates a client bound to the address `bind`; `time` is the total timeout of each request.
     #[must_use]
-    pub fn new(bind: Option<IpAddr>, time: Duration) -> Self {
+    pub(crate) fn new(bind: Option<IpAddr>, time: Duration) -> Self {
         let config = Agent::config_builder()
             .http_status_as_error(false)
             .proxy(None)
@@ -37,7 +37,7 @@ impl RouterHttp {
     }
 
     /// Cancels the requests in progress and all later ones.
-    pub fn end(&self) {
+    pub(crate) fn end(&self) {
         self.0.clone().shutdown();
     }
 
@@ -45,7 +45,7 @@ impl RouterHttp {
     ///
     /// # Errors
     /// A message, safe to print.
-    pub fn get(&self, url: &Url) -> Result<String, String> {
+    pub(crate) fn get(&self, url: &Url) -> Result<String, String> {
         read(self.0.get(url.as_str()).call())
     }
 
@@ -54,7 +54,7 @@ impl RouterHttp {
     /// # Errors
     /// The UPnP error code (0 if there is none) and a message, safe to print. A SOAP fault in the response is an
     /// error.
-    pub fn call(&self, url: &Url, call: &SoapRequest) -> Result<String, (u16, String)> {
+    pub(crate) fn call(&self, url: &Url, call: &SoapRequest) -> Result<String, (u16, String)> {
         let request = self.0.post(url.as_str()).header("SOAPAction", &call.action);
         let answer = read(request.header("Content-Type", "text/xml; charset=\"utf-8\"").send(&call.body));
         let answer = answer.map_err(|why| (0, why))?;

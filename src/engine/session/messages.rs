@@ -18,7 +18,7 @@ use crate::swarm::job::DiskFault;
 use crate::wire::message::InfoHash;
 
 /// A message to the session thread from the engine handle.
-pub enum SessionMessage {
+pub(crate) enum SessionMessage {
     Command(Command),
     /// Stop all torrents and end the thread by this time.
     Quit(Instant),
@@ -28,7 +28,7 @@ pub enum SessionMessage {
 pub(super) type Uncleared = Vec<(TorrentId, Box<Moved>)>;
 
 /// A torrent whose files are open; `storage` is `None` for a magnet link without metadata.
-pub struct Opened {
+pub(crate) struct Opened {
     pub(super) mail: TorrentInbox,
     pub(super) inbox: TorrentHandle,
     pub(super) storage: Option<Storage>,
@@ -36,7 +36,7 @@ pub struct Opened {
 }
 
 /// The result of a task that ran off the session thread.
-pub enum TaskResult {
+pub(crate) enum TaskResult {
     /// The saved torrent list and notices for the user.
     Loaded(Vec<SavedTorrent>, Vec<String>),
     /// The list was written or failed; carries the moves whose new folders it contains.
@@ -81,7 +81,7 @@ pub enum TaskResult {
 }
 
 /// A `.torrent` file that was created.
-pub struct WrittenTorrent {
+pub(crate) struct WrittenTorrent {
     pub(super) path: PathBuf,
     /// The folder that contains the data.
     pub(super) dir: PathBuf,

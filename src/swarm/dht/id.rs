@@ -28,7 +28,7 @@ fn prefix(ip: IpAddr, chance: u8) -> [u8; 3] {
 
 /// Returns whether a node id is valid for an IP address (BEP 42); always true for local addresses.
 #[must_use]
-pub fn fits(id: NodeId, ip: IpAddr) -> bool {
+pub(crate) fn fits(id: NodeId, ip: IpAddr) -> bool {
     let ip = ip.to_canonical();
     let [a, b, c] = prefix(ip, id.0[19]);
     is_local(ip) || (id.0[0], id.0[1], id.0[2] & 0xf8) == (a, b, c)
@@ -36,7 +36,7 @@ pub fn fits(id: NodeId, ip: IpAddr) -> bool {
 
 /// Generates a random node id, valid for the external IP if that is known.
 #[must_use]
-pub fn make(ip: Option<IpAddr>, rng: &mut fastrand::Rng) -> NodeId {
+pub(crate) fn make(ip: Option<IpAddr>, rng: &mut fastrand::Rng) -> NodeId {
     let mut id = NodeId([0; 20]);
     rng.fill(&mut id.0);
     if let Some(ip) = ip {

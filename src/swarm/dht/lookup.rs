@@ -32,7 +32,7 @@ struct Candidate {
 
 /// A lookup among the nodes of one address family.
 #[derive(Debug)]
-pub struct Lookup {
+pub(crate) struct Lookup {
     pub target: NodeId,
     /// True for `get_peers`, false for `find_node`.
     pub peers: bool,
@@ -48,7 +48,7 @@ pub struct Lookup {
 impl Lookup {
     /// Creates a lookup that starts from these nodes and falls back to the bootstrap addresses.
     #[must_use]
-    pub fn new(target: NodeId, peers: bool, nodes: Vec<Node>, entries: Vec<SocketAddr>) -> Self {
+    pub(crate) fn new(target: NodeId, peers: bool, nodes: Vec<Node>, entries: Vec<SocketAddr>) -> Self {
         let (near, entries_asked) = (BTreeMap::new(), BTreeSet::new());
         let mut it = Lookup { target, peers, entries, entries_asked, near, answered: 0 };
         nodes.into_iter().for_each(|node| it.add_candidate(node));
@@ -82,7 +82,7 @@ impl Lookup {
     }
 
     /// Returns the next address to query and marks it queried, or `None` if enough queries are pending.
-    pub fn next_to_ask(&mut self) -> Option<SocketAddr> {
+    pub(crate) fn next_to_ask(&mut self) -> Option<SocketAddr> {
         let waiting = self.near.values().filter(|c| c.state == State::Asked).count() + self.entries_asked.len();
         if waiting >= ALPHA {
             return None;
@@ -100,14 +100,14 @@ impl Lookup {
 
     /// Returns whether the K closest live candidates have all answered and no query is pending.
     #[must_use]
-    pub fn is_over(&self) -> bool {
+    pub(crate) fn is_over(&self) -> bool {
         let mut hopeful = self.near.values().filter(|c| c.state != State::Failed).take(K);
         let settled = hopeful.all(|c| matches!(c.state, State::Answered(_)));
         settled && self.entries_asked.is_empty() && (self.entries.is_empty() || self.answered >= K as u32)
     }
 
     /// Records the answer of a node, its token and the nodes it returned.
-    pub fn answered(&mut self, from: Node, token: Option<Vec<u8>>, nodes: impl IntoIterator<Item = Node>) {
+    pub(crate) fn answered(&mut self, from: Node, token: Option<Vec<u8>>, nodes: impl IntoIterator<Item = Node>) {
         self.entries_asked.remove(&from.addr);
         self.answered += 1;
         // Matched by address: the node id may differ from the one in the earlier response.
@@ -121,14 +121,14 @@ impl Lookup {
     }
 
     /// Marks the pending query to this address as slow.
-    pub fn slow(&mut self, addr: SocketAddr) {
+    pub(crate) fn slow(&mut self, addr: SocketAddr) {
         if let Some(c) = self.near.values_mut().find(|c| c.node.addr == addr && c.state == State::Asked) {
             c.state = State::Slow;
         }
     }
 
     /// Marks the pending query to this address as failed.
-    pub fn failed(&mut self, addr: SocketAddr) {
+    pub(crate) fn failed(&mut self, addr: SocketAddr) {
         self.entries_asked.remove(&addr);
         let asked = |c: &&mut Candidate| c.node.addr == addr && matches!(c.state, State::Asked | State::Slow);
         if let Some(c) = self.near.values_mut().find(asked) {
@@ -137,7 +137,7 @@ impl Lookup {
     }
 
     /// Iterates over the closest answered nodes that gave a token: the targets of `announce_peer`.
-    pub fn announce_targets(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
+    pub(crate) fn announce_targets(&self) -> impl Iterator<Item = (SocketAddr, &[u8])> {
         let answered = self.near.values().filter(|c| matches!(c.state, State::Answered(_))).take(K);
         answered.filter_map(|c| match &c.state {
             State::Answered(Some(token)) => Some((c.node.addr, &token[..])),

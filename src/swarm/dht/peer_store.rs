@@ -16,7 +16,7 @@ const EPOCH: Duration = Duration::from_secs(5 * 60);
 ///
 /// Also derives the transaction ids of our queries.
 #[derive(Debug)]
-pub struct Tokens {
+pub(crate) struct Tokens {
     secret: [u8; 32],
     began: Instant,
 }
@@ -24,7 +24,7 @@ pub struct Tokens {
 impl Tokens {
     /// Creates the token key. `secret` must come from the system's secure random source.
     #[must_use]
-    pub const fn new(now: Instant, secret: [u8; 32]) -> Self {
+    pub(crate) const fn new(now: Instant, secret: [u8; 32]) -> Self {
         Tokens { secret, began: now }
     }
 
@@ -53,20 +53,20 @@ impl Tokens {
 
     /// Returns the current token of a host.
     #[must_use]
-    pub fn give(&self, now: Instant, ip: IpAddr) -> Vec<u8> {
+    pub(crate) fn give(&self, now: Instant, ip: IpAddr) -> Vec<u8> {
         self.of(self.epoch(now), ip).to_vec()
     }
 
     /// Returns whether the token was issued to this host in the current or the previous epoch.
     #[must_use]
-    pub fn good(&self, now: Instant, ip: IpAddr, token: &[u8]) -> bool {
+    pub(crate) fn good(&self, now: Instant, ip: IpAddr, token: &[u8]) -> bool {
         let epoch = self.epoch(now);
         token == self.of(epoch, ip) || (epoch > 0 && token == self.of(epoch - 1, ip))
     }
 
     /// Returns the transaction id of query `number`; unpredictable without the secret.
     #[must_use]
-    pub fn transaction(&self, number: u64) -> [u8; 4] {
+    pub(crate) fn transaction(&self, number: u64) -> [u8; 4] {
         let [a, b, c, d, ..] = self.seal(b'q', number, &[]);
         [a, b, c, d]
     }
@@ -82,13 +82,13 @@ struct Peers {
 
 /// Announced peers by torrent, with limits per torrent, per host and in total.
 #[derive(Debug, Default)]
-pub struct Store {
+pub(crate) struct Store {
     torrents: BTreeMap<InfoHash, Peers>,
 }
 
 impl Store {
     /// Stores an announced peer; evicts the oldest peer or torrent if a limit is exceeded.
-    pub fn keep(&mut self, now: Instant, torrent: InfoHash, peer: SocketAddr) {
+    pub(crate) fn keep(&mut self, now: Instant, torrent: InfoHash, peer: SocketAddr) {
         if !self.torrents.contains_key(&torrent) && self.torrents.len() >= limits::DHT_TORRENTS {
             let oldest = self.torrents.iter().min_by_key(|(_, peers)| peers.last).map(|(hash, _)| *hash);
             oldest.map(|hash| self.torrents.remove(&hash));
@@ -112,7 +112,7 @@ impl Store {
 
     /// Returns up to `most` random peers of a torrent of one address family.
     #[must_use]
-    pub fn some(
+    pub(crate) fn some(
         &self,
         now: Instant,
         torrent: InfoHash,
@@ -130,7 +130,7 @@ impl Store {
     }
 
     /// Removes peers whose last announce is older than [`limits::DHT_PEER_AGE`].
-    pub fn expire(&mut self, now: Instant) {
+    pub(crate) fn expire(&mut self, now: Instant) {
         let young = |at: &Instant| now.saturating_duration_since(*at) < limits::DHT_PEER_AGE;
         self.torrents.retain(|_, peers| {
             peers.since.retain(|_, at| young(at));
@@ -139,8 +139,8 @@ impl Store {
     }
 
     /// Returns the number of torrents and of all their peers.
-    #[must_use]
-    pub fn len(&self) -> (usize, usize) {
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> (usize, usize) {
         (self.torrents.len(), self.torrents.values().map(|peers| peers.since.len()).sum())
     }
 }

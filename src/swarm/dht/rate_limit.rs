@@ -17,7 +17,7 @@ const BURST: u32 = 4 * limits::DHT_QUERIES_HOST;
 
 /// Limits queries per host, response bytes in total, and error responses.
 #[derive(Debug)]
-pub struct QueryRateLimiter {
+pub(crate) struct QueryRateLimiter {
     hosts: BTreeMap<SocketAddr, (BurstLimiter, Instant)>,
     answers: TokenBucket,
     /// When quiet hosts were last removed.
@@ -29,7 +29,7 @@ pub struct QueryRateLimiter {
 impl QueryRateLimiter {
     /// Creates a limiter with no hosts tracked.
     #[must_use]
-    pub fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant) -> Self {
         let mut answers = TokenBucket::default();
         answers.set(Some(u64::from(limits::DHT_ANSWERS)));
         // Starts the clock of the bucket.
@@ -38,7 +38,7 @@ impl QueryRateLimiter {
     }
 
     /// Returns whether to handle a query. Local hosts are limited per port, all others per IP address.
-    pub fn may_ask(&mut self, now: Instant, from: SocketAddr) -> bool {
+    pub(crate) fn may_ask(&mut self, now: Instant, from: SocketAddr) -> bool {
         let who = if is_local(from.ip()) { from } else { SocketAddr::new(from.ip(), 0) };
         if !self.hosts.contains_key(&who) && self.hosts.len() >= HOSTS {
             // At most once a second: a scan per packet would let a flood exhaust the CPU.
@@ -57,12 +57,12 @@ impl QueryRateLimiter {
     }
 
     /// Returns whether a response of this size may be sent. Responses to local hosts are not limited.
-    pub fn may_answer(&mut self, now: Instant, to: SocketAddr, bytes: usize) -> bool {
+    pub(crate) fn may_answer(&mut self, now: Instant, to: SocketAddr, bytes: usize) -> bool {
         is_local(to.ip()) || self.answers.take(now, bytes as u64)
     }
 
     /// Returns whether an error response may be sent: at most one per second.
-    pub fn may_refuse(&mut self, now: Instant) -> bool {
+    pub(crate) fn may_refuse(&mut self, now: Instant) -> bool {
         if self.refused.is_some_and(|at| now.saturating_duration_since(at) < Duration::from_secs(1)) {
             return false;
         }

@@ -12,7 +12,7 @@ use crate::wire::address::{is_local, network};
 use crate::wire::krpc::{Node, NodeId};
 
 /// Bucket size (BEP 5).
-pub const K: usize = 8;
+pub(crate) const K: usize = 8;
 /// Sizes of the farthest buckets: lookups start there, and larger buckets save lookup steps.
 const FAR: [usize; 4] = [64, 48, 32, 16];
 /// Consecutive unanswered queries after which a node is removed.
@@ -41,7 +41,7 @@ struct Bucket {
 
 /// A routing table around our own node id.
 #[derive(Debug)]
-pub struct RoutingTable {
+pub(crate) struct RoutingTable {
     own: NodeId,
     /// Indexed by the number of leading bits that a node id shares with ours.
     buckets: Vec<Bucket>,
@@ -50,23 +50,18 @@ pub struct RoutingTable {
 impl RoutingTable {
     /// Creates an empty table.
     #[must_use]
-    pub fn new(own: NodeId) -> Self {
+    pub(crate) fn new(own: NodeId) -> Self {
         RoutingTable { own, buckets: vec![Bucket::default(); 160] }
     }
 
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.buckets.iter().map(|bucket| bucket.entries.len()).sum()
-    }
-
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 
     /// Returns all nodes, those without failures and with the most recent response first.
     #[must_use]
-    pub fn freshest(&self) -> Vec<Node> {
+    pub(crate) fn freshest(&self) -> Vec<Node> {
         let mut all: Vec<&Entry> = self.entries().collect();
         all.sort_by_key(|entry| (entry.fails, std::cmp::Reverse(entry.seen)));
         all.into_iter().map(|entry| entry.node).collect()
@@ -78,7 +73,7 @@ impl RoutingTable {
 
     /// Returns up to `most` nodes closest to the target, closest first.
     #[must_use]
-    pub fn closest(&self, target: NodeId, most: usize) -> Vec<Node> {
+    pub(crate) fn closest(&self, target: NodeId, most: usize) -> Vec<Node> {
         let mut all: Vec<Node> = self.entries().map(|entry| entry.node).collect();
         all.sort_by_key(|node| node.id.distance(target));
         all.truncate(most);
@@ -87,13 +82,13 @@ impl RoutingTable {
 
     /// Returns whether the table contains a node with this address.
     #[must_use]
-    pub fn knows(&self, addr: SocketAddr) -> bool {
+    pub(crate) fn knows(&self, addr: SocketAddr) -> bool {
         self.entries().any(|entry| entry.node.addr == addr)
     }
 
     /// Returns whether an unverified node could enter the table, so that a ping is worthwhile.
     #[must_use]
-    pub fn wants(&self, node: &Node) -> bool {
+    pub(crate) fn wants(&self, node: &Node) -> bool {
         let Some(at) = self.place(node.id) else { return false };
         let bucket = &self.buckets[at];
         let room = bucket.entries.len() < capacity(at) || bucket.entries.iter().any(|entry| entry.fails > 0);
@@ -123,7 +118,7 @@ impl RoutingTable {
     }
 
     /// Records a response: refreshes the node, or adds it to its bucket or replacement cache.
-    pub fn answered(&mut self, now: Instant, node: Node) {
+    pub(crate) fn answered(&mut self, now: Instant, node: Node) {
         let Some(at) = self.place(node.id) else { return };
         if let Some(entry) = self.buckets[at].entries.iter_mut().find(|entry| entry.node == node) {
             (entry.seen, entry.fails, entry.asked) = (now, 0, None);
@@ -155,7 +150,7 @@ impl RoutingTable {
     }
 
     /// Records an unanswered query. Returns the replacement to ping if the node was removed.
-    pub fn failed(&mut self, addr: SocketAddr) -> Option<Node> {
+    pub(crate) fn failed(&mut self, addr: SocketAddr) -> Option<Node> {
         for bucket in &mut self.buckets {
             if let Some(at) = bucket.entries.iter().position(|entry| entry.node.addr == addr) {
                 bucket.entries[at].fails += 1;
@@ -170,7 +165,7 @@ impl RoutingTable {
     }
 
     /// Returns the node silent for the longest time, at least `STALE`, and marks it as pinged.
-    pub fn stale(&mut self, now: Instant) -> Option<Node> {
+    pub(crate) fn stale(&mut self, now: Instant) -> Option<Node> {
         let recent = |at: Instant| now.saturating_duration_since(at) < STALE;
         // A pending ping gets time to be answered; an unanswered one is repeated soon.
         let waits = |entry: &Entry| entry.asked.is_some_and(|at| now.saturating_duration_since(at) < STALE / 20);
@@ -181,7 +176,7 @@ impl RoutingTable {
     }
 
     /// Changes the own node id and sorts the nodes into the new buckets.
-    pub fn move_to(&mut self, own: NodeId) {
+    pub(crate) fn move_to(&mut self, own: NodeId) {
         let old = std::mem::replace(self, RoutingTable::new(own));
         let mut entries: Vec<Entry> = old.buckets.into_iter().flat_map(|bucket| bucket.entries).collect();
         entries.sort_by_key(|entry| std::cmp::Reverse(entry.seen));

@@ -17,12 +17,12 @@ const DROUGHT: Duration = Duration::from_secs(30);
 const REST: Duration = Duration::from_secs(1800);
 impl PeerList {
     /// Suppresses a peer with which nothing can be exchanged: both sides are seeds.
-    pub fn useless(&mut self, now: Instant, addr: SocketAddr) {
+    pub(crate) fn useless(&mut self, now: Instant, addr: SocketAddr) {
         self.suppress(now, addr, SuppressReason::Useless);
     }
 
     /// Suppresses the address of a peer that is already connected through another address.
-    pub fn duplicate(&mut self, now: Instant, addr: SocketAddr, peer: PeerId) {
+    pub(crate) fn duplicate(&mut self, now: Instant, addr: SocketAddr, peer: PeerId) {
         self.suppress(now, addr, SuppressReason::Duplicate(peer));
     }
 
@@ -33,12 +33,12 @@ impl PeerList {
     }
 
     /// Lifts the suppression of useless peers: data is wanted again.
-    pub fn wanted_again(&mut self, now: Instant) {
+    pub(crate) fn wanted_again(&mut self, now: Instant) {
         self.wake(now, |rest| rest == SuppressReason::Useless);
     }
 
     /// Lifts the suppression of the other addresses of a peer that disconnected.
-    pub fn on_duplicate_disconnected(&mut self, now: Instant, peer: PeerId) {
+    pub(crate) fn on_duplicate_disconnected(&mut self, now: Instant, peer: PeerId) {
         self.wake(now, |rest| rest == SuppressReason::Duplicate(peer));
     }
 
@@ -53,7 +53,7 @@ impl PeerList {
     }
 
     /// Lifts the hold: connection slots are free again.
-    pub fn places_again(&mut self, now: Instant) {
+    pub(crate) fn places_again(&mut self, now: Instant) {
         if self.us.full.take().is_some() {
             self.sooner(now);
         }
@@ -62,7 +62,7 @@ impl PeerList {
     /// Records an answer while no peer is connected.
     ///
     /// After `DROUGHT` without a reachable peer this means the network is back: unreachable addresses are retried now.
-    pub fn answered(&mut self, now: Instant) {
+    pub(crate) fn answered(&mut self, now: Instant) {
         if self.us.drought.take_if(|since| now.saturating_duration_since(*since) >= DROUGHT).is_some() {
             self.network_again(now);
         }
@@ -77,7 +77,7 @@ impl PeerList {
     }
 
     /// Records a completed connection: ends the drought and the hold.
-    pub fn reached_somebody(&mut self, now: Instant) {
+    pub(crate) fn reached_somebody(&mut self, now: Instant) {
         self.us.drought = None;
         self.places_again(now);
     }

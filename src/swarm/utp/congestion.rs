@@ -22,7 +22,7 @@ const BASE: Duration = Duration::from_secs(60);
 
 /// LEDBAT state of the sending direction.
 #[derive(Debug)]
-pub struct Ledbat {
+pub(crate) struct Ledbat {
     window: f64,
     /// Slow start threshold in bytes: below it the window doubles with each round trip.
     threshold: f64,
@@ -56,25 +56,25 @@ impl Default for Ledbat {
 impl Ledbat {
     /// Returns the congestion window in bytes.
     #[must_use]
-    pub const fn window(&self) -> usize {
+    pub(crate) const fn window(&self) -> usize {
         self.window as usize
     }
 
     /// Returns the retransmission timeout: doubles with each consecutive timeout.
     #[must_use]
-    pub fn rto(&self) -> Duration {
+    pub(crate) fn rto(&self) -> Duration {
         let wait = self.trip.map_or(WAIT_FIRST, |(trip, varies)| (trip + 4 * varies).max(WAIT_LEAST));
         (wait * (1 << self.timeouts.min(6))).min(WAIT_MOST.max(wait))
     }
 
     /// Returns the round-trip time plus four times its variance.
     #[must_use]
-    pub fn trip(&self) -> Duration {
+    pub(crate) fn trip(&self) -> Duration {
         self.trip.map_or(WAIT_FIRST, |(trip, varies)| trip + 4 * varies)
     }
 
     /// Adds a round-trip time sample, from a packet that was sent only once (Karn's algorithm).
-    pub fn timed(&mut self, took: Duration) {
+    pub(crate) fn timed(&mut self, took: Duration) {
         let (trip, varies) = self.trip.unwrap_or((took, took / 2));
         let differs = trip.abs_diff(took);
         self.trip = Some(((trip * 7 + took) / 8, (varies * 3 + differs) / 4));
@@ -83,7 +83,7 @@ impl Ledbat {
     /// Updates the window after `bytes` were acknowledged out of `under_way` bytes in flight.
     ///
     /// `delay` is the one-way delay measured by the peer, in microseconds, including the clock offset.
-    pub fn acked(&mut self, now: Instant, bytes: usize, under_way: usize, delay: u32) {
+    pub(crate) fn acked(&mut self, now: Instant, bytes: usize, under_way: usize, delay: u32) {
         self.timeouts = 0;
         let queued = self.queued(now, delay);
         // A window that is not used up must not grow.
@@ -100,13 +100,13 @@ impl Ledbat {
     }
 
     /// Halves the window after a packet loss; call at most once per round trip.
-    pub fn lost(&mut self) {
+    pub(crate) fn lost(&mut self) {
         self.window = (self.window / 2.0).max(LEAST);
         self.threshold = self.window;
     }
 
     /// Shrinks the window to its minimum after a retransmission timeout.
-    pub fn timed_out(&mut self) {
+    pub(crate) fn timed_out(&mut self) {
         self.timeouts += 1;
         if self.timeouts == 1 {
             self.threshold = (self.window / 2.0).max(LEAST);

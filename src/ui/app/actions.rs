@@ -20,7 +20,7 @@ use crate::ui::text::labels;
 use crate::ui::widgets::text_input::TextInput;
 
 /// Performs the action of a key binding.
-pub fn perform(app: &mut App, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+pub(crate) fn perform(app: &mut App, action: Action, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     match action {
         Action::App(action) => on_app(app, action, snapshot),
         Action::Nav(action) => navigation::navigate(&mut app.state, action, snapshot),

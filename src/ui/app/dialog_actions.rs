@@ -12,7 +12,7 @@ use crate::ui::state::app::{AppState, find};
 use crate::ui::text::format::{percent, rate_long};
 
 /// Asks for one line of text about the marked torrents, or about the selected one.
-pub fn ask(app: &mut App, kind: PromptKind, snapshot: &Snapshot) {
+pub(crate) fn ask(app: &mut App, kind: PromptKind, snapshot: &Snapshot) {
     let ids = match kind {
         PromptKind::Move | PromptKind::Export | PromptKind::Tracker => app.state.targets(snapshot),
         PromptKind::Peers | PromptKind::Glob => app.state.selected.into_iter().collect(),
@@ -24,7 +24,7 @@ pub fn ask(app: &mut App, kind: PromptKind, snapshot: &Snapshot) {
 }
 
 /// Asks whether to remove the selected tracker.
-pub fn confirm_remove_tracker(app: &mut App, snapshot: &Snapshot) {
+pub(crate) fn confirm_remove_tracker(app: &mut App, snapshot: &Snapshot) {
     let Some(id) = app.state.selected else { return };
     let at = app.state.cursor[Tab::Trackers as usize];
     // The URL is shown as privacy mode allows.
@@ -36,7 +36,7 @@ pub fn confirm_remove_tracker(app: &mut App, snapshot: &Snapshot) {
 }
 
 /// Asks again whether the selected torrent may overwrite existing files.
-pub fn confirm_overwrite(app: &mut App, snapshot: &Snapshot) {
+pub(crate) fn confirm_overwrite(app: &mut App, snapshot: &Snapshot) {
     let Some((id, view)) = app.state.selected.and_then(|id| Some((id, find(snapshot, id)?))) else { return };
     let occupied = view.fault == Some(FaultKind::Occupied);
     match view.error.as_ref().filter(|_| occupied) {
@@ -47,7 +47,7 @@ pub fn confirm_overwrite(app: &mut App, snapshot: &Snapshot) {
 
 /// Opens a dialog about existing files in the way of a torrent: a question, or an error if they cannot be overwritten.
 /// Inserted at the bottom of the stack, behind a dialog in which the user is typing.
-pub fn occupied(app: &mut App, (id, name): (TorrentId, &str), text: &str, ask: bool) {
+pub(crate) fn occupied(app: &mut App, (id, name): (TorrentId, &str), text: &str, ask: bool) {
     let hidden = &app.state.panes.hidden;
     if ask {
         app.dialogs.push_below(overwrite(&app.state, (id, name), text));
@@ -58,7 +58,7 @@ pub fn occupied(app: &mut App, (id, name): (TorrentId, &str), text: &str, ask: b
 }
 
 /// Shows an add error, below a dialog in which the user is typing.
-pub fn add_failed(app: &mut App, what: &str, why: &str) {
+pub(crate) fn add_failed(app: &mut App, what: &str, why: &str) {
     let line = if why.contains(what) { why.to_owned() } else { format!("{what}: {why}") };
     let line: String = line.chars().take(600).collect();
     match app.dialogs.find_mut::<MessageDialog>() {
@@ -73,7 +73,12 @@ fn overwrite(state: &AppState, (id, name): (TorrentId, &str), text: &str) -> Ove
 }
 
 /// Copies the magnet links of these torrents. The engine is asked for links that the snapshot does not hold.
-pub fn copy_magnets(state: &mut AppState, ids: Vec<TorrentId>, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+pub(crate) fn copy_magnets(
+    state: &mut AppState,
+    ids: Vec<TorrentId>,
+    snapshot: &Snapshot,
+    commands: &mut Vec<Command>,
+) {
     let here = state.detail(snapshot).map(|detail| detail.meta.magnet.clone()).filter(|link| !link.is_empty());
     match here.filter(|_| state.selected.is_some_and(|id| ids == [id])) {
         Some(link) => copied(state, 1, vec![link]),
@@ -82,7 +87,7 @@ pub fn copy_magnets(state: &mut AppState, ids: Vec<TorrentId>, snapshot: &Snapsh
 }
 
 /// Copies the magnet links of `asked` torrents to the clipboard, one per line, as many as fit.
-pub fn copied(state: &mut AppState, asked: usize, links: Vec<String>) {
+pub(crate) fn copied(state: &mut AppState, asked: usize, links: Vec<String>) {
     let (mut room, known) = (MAX_CLIPBOARD_BYTES, links.len());
     let copied = links.into_iter().take_while(|link| {
         let fits = room.checked_sub(link.len() + 1);
@@ -105,7 +110,7 @@ pub fn copied(state: &mut AppState, asked: usize, links: Vec<String>) {
 }
 
 /// Sends a completion notification. Several pending notifications are merged into one.
-pub fn complete(state: &mut AppState, sentence: &str) {
+pub(crate) fn complete(state: &mut AppState, sentence: &str) {
     let channels = state.options.notify_channels();
     if !channels.bell && channels.words.is_none() {
         return;
@@ -121,7 +126,7 @@ pub fn complete(state: &mut AppState, sentence: &str) {
 }
 
 /// Updates the window title, if it changed; called once a second.
-pub fn update_title(state: &mut AppState, snapshot: &Snapshot) {
+pub(crate) fn update_title(state: &mut AppState, snapshot: &Snapshot) {
     if !state.options.title {
         return;
     }

@@ -17,7 +17,7 @@ use crate::ui::state::app::Focus;
 use crate::ui::widgets::text_input::MAX_BYTES;
 
 /// Passes a key to the top dialog: as the action that it is bound to, or as a typed character.
-pub fn on_key(app: &mut App, key: Key, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+pub(crate) fn on_key(app: &mut App, key: Key, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     let Some(contexts) = app.dialogs.contexts() else { return };
     let cx = DialogContext { state: &app.state, snapshot };
     let requests = match (app.state.keymap.lookup(contexts, key), key) {
@@ -31,13 +31,13 @@ pub fn on_key(app: &mut App, key: Key, snapshot: &Snapshot, commands: &mut Vec<C
 }
 
 /// Passes a click to the top dialog.
-pub fn on_click(app: &mut App, at: Position, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+pub(crate) fn on_click(app: &mut App, at: Position, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     let requests = app.dialogs.click(at, &DialogContext { state: &app.state, snapshot });
     carry_out(app, requests, snapshot, commands);
 }
 
 /// Passes a turn of the mouse wheel to the top dialog.
-pub fn on_wheel(app: &mut App, rows: i32, snapshot: &Snapshot) {
+pub(crate) fn on_wheel(app: &mut App, rows: i32, snapshot: &Snapshot) {
     let cx = DialogContext { state: &app.state, snapshot };
     app.dialogs.with_top(|dialog| {
         dialog.scroll(rows as isize, &cx);
@@ -46,14 +46,14 @@ pub fn on_wheel(app: &mut App, rows: i32, snapshot: &Snapshot) {
 }
 
 /// Passes an engine event to the dialogs.
-pub fn on_event(app: &mut App, event: &Event, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+pub(crate) fn on_event(app: &mut App, event: &Event, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     let cx = DialogContext { state: &app.state, snapshot };
     let requests = app.dialogs.with_each(|dialog| dialog.on_event(event, &cx));
     carry_out(app, requests, snapshot, commands);
 }
 
 /// Handles a paste: into the focused text input, or into a new add dialog. A paste is never interpreted as keys.
-pub fn on_paste(app: &mut App, text: &str) {
+pub(crate) fn on_paste(app: &mut App, text: &str) {
     let mut end = text.len().min(MAX_BYTES);
     while !text.is_char_boundary(end) {
         end -= 1;

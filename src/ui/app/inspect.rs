@@ -12,7 +12,7 @@ use crate::ui::state::detail::InspectRequest;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Restores invariants after every message: marked and open items exist, and the engine knows what is inspected.
-pub fn settle(model: &mut AppState, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+pub(crate) fn settle(model: &mut AppState, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     if !model.panes.marks.is_empty() {
         model.panes.marks.retain(|id| find(snapshot, *id).is_some());
     }

@@ -11,7 +11,7 @@ use crate::ui::state::app::{AppState, Focus};
 use crate::ui::widgets::tab_bar;
 
 /// Handles a left click on a cell. Returns the action that a button performs.
-pub fn click(model: &mut AppState, x: u16, y: u16, snapshot: &Snapshot) -> Option<Action> {
+pub(crate) fn click(model: &mut AppState, x: u16, y: u16, snapshot: &Snapshot) -> Option<Action> {
     let r = screen(model, snapshot);
     let at = Position::new(x, y);
     if r.list.contains(at) {
@@ -48,7 +48,7 @@ pub fn click(model: &mut AppState, x: u16, y: u16, snapshot: &Snapshot) -> Optio
 }
 
 /// Handles the mouse wheel: scrolls what is under the pointer; the focus does not move.
-pub fn wheel(model: &mut AppState, x: u16, y: u16, by: i32, snapshot: &Snapshot) {
+pub(crate) fn wheel(model: &mut AppState, x: u16, y: u16, by: i32, snapshot: &Snapshot) {
     let r = screen(model, snapshot);
     let at = Position::new(x, y);
     let by = i64::from(by);

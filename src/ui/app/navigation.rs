@@ -13,12 +13,12 @@ use crate::ui::state::layout::{Regions, regions};
 
 /// Returns the current screen layout.
 #[must_use]
-pub fn screen(model: &AppState, snapshot: &Snapshot) -> Regions {
+pub(crate) fn screen(model: &AppState, snapshot: &Snapshot) -> Regions {
     regions(Rect::new(0, 0, model.size.0, model.size.1), &model.layout_input(snapshot))
 }
 
 /// Moves the selection of the focused pane.
-pub fn navigate(model: &mut AppState, action: NavAction, snapshot: &Snapshot) {
+pub(crate) fn navigate(model: &mut AppState, action: NavAction, snapshot: &Snapshot) {
     let r = screen(model, snapshot);
     let page = match model.pane {
         Focus::List => torrents::height(&r),
@@ -28,7 +28,7 @@ pub fn navigate(model: &mut AppState, action: NavAction, snapshot: &Snapshot) {
 }
 
 /// Moves the selection of the focused pane by a number of rows.
-pub fn step(model: &mut AppState, by: i64, snapshot: &Snapshot) {
+pub(crate) fn step(model: &mut AppState, by: i64, snapshot: &Snapshot) {
     if model.pane == Focus::List {
         if !model.rows.is_empty() {
             let row = moved(model.row(snapshot).unwrap_or(0), by, model.rows.len());
@@ -40,7 +40,7 @@ pub fn step(model: &mut AppState, by: i64, snapshot: &Snapshot) {
 }
 
 /// Asks the pane of the open tab what is to change, and changes it.
-pub fn ask_pane(
+pub(crate) fn ask_pane(
     model: &mut AppState,
     snapshot: &Snapshot,
     ask: impl FnOnce(&dyn Pane, Rect, &PaneContext<'_>) -> Option<PaneRequest>,
@@ -69,7 +69,7 @@ pub fn ask_pane(
 }
 
 /// Moves the cursor of the piece map by `by` pieces.
-pub fn step_piece(model: &mut AppState, by: i64, snapshot: &Snapshot) {
+pub(crate) fn step_piece(model: &mut AppState, by: i64, snapshot: &Snapshot) {
     let Some(pieces) = model.chosen(snapshot).map(|view| view.pieces) else { return };
     if let Some(piece) = model.panes.piece {
         model.panes.piece = u32::try_from(moved(piece as usize, by, pieces as usize)).ok();
@@ -77,7 +77,7 @@ pub fn step_piece(model: &mut AppState, by: i64, snapshot: &Snapshot) {
 }
 
 /// Selects the next or previous row that the filter matches, cyclically.
-pub fn next_match(model: &mut AppState, forward: bool, snapshot: &Snapshot) {
+pub(crate) fn next_match(model: &mut AppState, forward: bool, snapshot: &Snapshot) {
     if model.filter.is_empty() {
         let key = model.keymap.shown(Action::View(ViewAction::Filter)).to_owned();
         model.notify(&format!("no search text: press {key} to search"));
@@ -101,7 +101,7 @@ fn sorts_peers(model: &AppState) -> bool {
 }
 
 /// Sorts the focused list by the next column.
-pub fn cycle_sort(model: &mut AppState, snapshot: &Snapshot) {
+pub(crate) fn cycle_sort(model: &mut AppState, snapshot: &Snapshot) {
     let r = screen(model, snapshot);
     if sorts_peers(model) {
         model.peer_sort = next_cyclic(&peers::columns(model, r.pane).sort_keys(PeerColumn::Rate), model.peer_sort);
@@ -114,7 +114,7 @@ pub fn cycle_sort(model: &mut AppState, snapshot: &Snapshot) {
 }
 
 /// Reverses the order of the focused list.
-pub fn reverse_sort(model: &mut AppState, snapshot: &Snapshot) {
+pub(crate) fn reverse_sort(model: &mut AppState, snapshot: &Snapshot) {
     let reverse = if sorts_peers(model) { &mut model.peer_reverse } else { &mut model.reverse };
     *reverse = !*reverse;
     model.refresh_rows(snapshot, true);

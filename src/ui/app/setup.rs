@@ -16,7 +16,7 @@ use crate::ui::theme::style::{ColorDepth, Theme, ThemeName};
 
 /// Startup options of the UI.
 #[derive(Clone, Debug)]
-pub struct UiOptions {
+pub(crate) struct UiOptions {
     pub theme: Theme,
     pub keymap: Keymap,
     /// Other config values.
@@ -33,7 +33,7 @@ impl UiOptions {
     /// Reads the config; values that are not set come from the environment: `NO_COLOR`, `TERM`, `COLORTERM`,
     /// `COLORFGBG`, the locale, `HOME`.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config) -> Self {
         let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let interface = &config.interface;
         let term = var("TERM");
@@ -67,7 +67,7 @@ impl UiOptions {
 
     /// Creates the initial model for a terminal of `size` (columns, rows).
     #[must_use]
-    pub fn model(self, size: (u16, u16)) -> App {
+    pub(crate) fn model(self, size: (u16, u16)) -> App {
         let mut app = App::new(size, self.theme.name, self.theme.ascii);
         app.state.theme = self.theme;
         app.state.keymap = self.keymap;
@@ -84,7 +84,7 @@ impl UiOptions {
 }
 
 /// Switches to the next theme and saves the choice in the config file.
-pub fn next_theme(state: &mut AppState, commands: &mut Vec<Command>) {
+pub(crate) fn next_theme(state: &mut AppState, commands: &mut Vec<Command>) {
     let name = state.theme.name.next();
     // The theme detected for this terminal is not saved: another terminal may need a different one.
     let word = (name != state.options.detected_theme).then(|| quoted(name.key()));
@@ -103,7 +103,7 @@ fn store(state: &mut AppState, key: &'static str, value: Option<String>, command
 }
 
 /// Sets a config value, in TOML syntax, and applies UI settings immediately.
-pub fn configure(state: &mut AppState, key: &'static str, value: Option<String>, commands: &mut Vec<Command>) {
+pub(crate) fn configure(state: &mut AppState, key: &'static str, value: Option<String>, commands: &mut Vec<Command>) {
     store(state, key, value, commands);
     // Parsed by the config parser, so that values have one meaning only.
     let all: String = state.options.values.iter().map(|(key, value)| format!("{key} = {value}\n")).collect();

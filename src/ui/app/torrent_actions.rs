@@ -13,7 +13,7 @@ use crate::ui::text::format::rate_long;
 use crate::ui::text::labels;
 
 /// Performs an action on torrents.
-pub fn perform(app: &mut App, action: TorrentAction, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+pub(crate) fn perform(app: &mut App, action: TorrentAction, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     let state = &mut app.state;
     let ids = state.targets(snapshot);
     let views: Vec<(TorrentId, &TorrentView)> =
@@ -168,7 +168,7 @@ fn queue(
 }
 
 /// Rate limits that the keys step through, in bytes per second, ascending; above the last is "no limit".
-pub const LIMITS: [u64; 14] = [
+pub(crate) const LIMITS: [u64; 14] = [
     5_000,
     10_000,
     20_000,
@@ -190,7 +190,7 @@ const FIRST: u64 = 10_000_000;
 
 /// Returns the next lower or higher limit; `None` is "no limit".
 #[must_use]
-pub fn next_limit(limit: Option<u64>, less: bool) -> Option<u64> {
+pub(crate) fn next_limit(limit: Option<u64>, less: bool) -> Option<u64> {
     match (limit, less) {
         (None, true) => Some(FIRST),
         (None, false) => None,

@@ -23,7 +23,7 @@ struct Entry {
 
 /// The columns dialog.
 #[derive(Debug)]
-pub struct ColumnsDialog {
+pub(crate) struct ColumnsDialog {
     /// Whether it is about the peer list rather than the torrent list.
     peers: bool,
     /// The columns in their order.
@@ -43,7 +43,7 @@ fn entries<K: Copy + PartialEq>(chosen: &[K], all: &'static [Column<K>]) -> Vec<
 impl ColumnsDialog {
     /// Creates the dialog for the list that has the focus.
     #[must_use]
-    pub fn new(state: &AppState) -> Self {
+    pub(crate) fn new(state: &AppState) -> Self {
         ColumnsDialog::of(state.pane == Focus::Detail && state.tab == Tab::Peers, state)
     }
 

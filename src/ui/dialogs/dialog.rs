@@ -13,23 +13,24 @@ use crate::ui::widgets::panel::{HitTarget, Panel};
 use crate::ui::widgets::path_input::{DirListing, PathKind};
 
 /// The action that closes a dialog.
-pub const CLOSE: Action = Action::App(AppAction::Close);
+pub(crate) const CLOSE: Action = Action::App(AppAction::Close);
 /// The action that confirms a dialog.
-pub const CONFIRM: Action = Action::Dialog(DialogAction::Confirm);
+pub(crate) const CONFIRM: Action = Action::Dialog(DialogAction::Confirm);
 /// The action that completes a path.
-pub const COMPLETE: Action = Action::Dialog(DialogAction::Complete);
+pub(crate) const COMPLETE: Action = Action::Dialog(DialogAction::Complete);
 /// The action that opens the file picker.
-pub const BROWSE: Action = Action::Dialog(DialogAction::Browse);
+pub(crate) const BROWSE: Action = Action::Dialog(DialogAction::Browse);
 
 /// Key contexts of a text field in a form.
-pub const FORM: &[KeyContext] = &[KeyContext::Forms, KeyContext::Text, KeyContext::Dialogs, KeyContext::Everywhere];
+pub(crate) const FORM: &[KeyContext] =
+    &[KeyContext::Forms, KeyContext::Text, KeyContext::Dialogs, KeyContext::Everywhere];
 /// Key contexts of the check boxes of a form.
-pub const OPTIONS: &[KeyContext] =
+pub(crate) const OPTIONS: &[KeyContext] =
     &[KeyContext::Options, KeyContext::Forms, KeyContext::Dialogs, KeyContext::Everywhere];
 /// Key contexts of a text field on its own.
-pub const TEXT: &[KeyContext] = &[KeyContext::Text, KeyContext::Dialogs, KeyContext::Everywhere];
+pub(crate) const TEXT: &[KeyContext] = &[KeyContext::Text, KeyContext::Dialogs, KeyContext::Everywhere];
 /// Key contexts of a question.
-pub const QUESTION: &[KeyContext] = &[KeyContext::Questions, KeyContext::Dialogs, KeyContext::Everywhere];
+pub(crate) const QUESTION: &[KeyContext] = &[KeyContext::Questions, KeyContext::Dialogs, KeyContext::Everywhere];
 
 /// What a dialog can read.
 #[derive(Clone, Copy)]
@@ -124,7 +125,7 @@ pub trait Dialog: Any + Debug {
 }
 
 /// Handles a click on a part of a dialog.
-pub fn click(dialog: &mut dyn Dialog, target: HitTarget, cx: &DialogContext<'_>) -> Outcome {
+pub(crate) fn click(dialog: &mut dyn Dialog, target: HitTarget, cx: &DialogContext<'_>) -> Outcome {
     match target {
         HitTarget::Action(action) => dialog.action(action, cx),
         HitTarget::Row(row) => dialog.click_row(row, cx),

@@ -17,7 +17,7 @@ const PARENT: Action = Action::Dialog(DialogAction::ParentFolder);
 
 /// The file picker.
 #[derive(Debug, Default)]
-pub struct FilePicker {
+pub(crate) struct FilePicker {
     wanted: PathKind,
     /// The directory that is shown or was requested.
     folder: String,
@@ -33,7 +33,7 @@ pub struct FilePicker {
 impl FilePicker {
     /// Opens the directory of `typed`, or the one last visited; its listing has to be requested.
     #[must_use]
-    pub fn open(typed: &str, wanted: PathKind, visited: Option<&str>, home: Option<&str>) -> (Self, Effect) {
+    pub(crate) fn open(typed: &str, wanted: PathKind, visited: Option<&str>, home: Option<&str>) -> (Self, Effect) {
         let cut = typed.rfind(|c| c == '/' || cfg!(windows) && c == '\\');
         let typed = match (wanted, cut) {
             (PathKind::Folder, _) => typed,

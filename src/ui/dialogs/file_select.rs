@@ -23,7 +23,7 @@ const TOGGLE: Action = Action::File(FileAction::Toggle);
 
 /// Result of an action.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum FileSelectOutcome {
+pub(crate) enum FileSelectOutcome {
     /// The selection stays open.
     Stay,
     /// Canceled.
@@ -34,7 +34,7 @@ pub enum FileSelectOutcome {
 
 /// The file selection.
 #[derive(Debug)]
-pub struct FileSelect {
+pub(crate) struct FileSelect {
     contents: TorrentPreview,
     files: Vec<FileRow>,
     tree: Tree,
@@ -48,7 +48,7 @@ pub struct FileSelect {
 impl FileSelect {
     /// Creates a selection with all files selected.
     #[must_use]
-    pub fn new(mut contents: TorrentPreview) -> Self {
+    pub(crate) fn new(mut contents: TorrentPreview) -> Self {
         let files = std::mem::take(&mut contents.files);
         let tree = Tree::unfolded(&files);
         FileSelect { contents, files, tree, rows: ListState::default(), pattern: None, remark: None, waits: false }
@@ -77,7 +77,7 @@ impl FileSelect {
 
     /// Returns the contexts of its keys.
     #[must_use]
-    pub const fn contexts(&self) -> &'static [KeyContext] {
+    pub(crate) const fn contexts(&self) -> &'static [KeyContext] {
         match self.pattern {
             Some(_) => TEXT,
             None => &[KeyContext::FileSelect, KeyContext::Dialogs, KeyContext::Files, KeyContext::Everywhere],
@@ -85,7 +85,7 @@ impl FileSelect {
     }
 
     /// Handles an action.
-    pub fn action(&mut self, action: Action, size: (u16, u16)) -> FileSelectOutcome {
+    pub(crate) fn action(&mut self, action: Action, size: (u16, u16)) -> FileSelectOutcome {
         if let Some(pattern) = &mut self.pattern {
             match action {
                 CLOSE => self.pattern = None,
@@ -127,20 +127,20 @@ impl FileSelect {
     }
 
     /// Handles a character typed into the pattern.
-    pub fn type_char(&mut self, c: char) {
+    pub(crate) fn type_char(&mut self, c: char) {
         if let Some(pattern) = &mut self.pattern {
             pattern.type_char(c);
         }
     }
 
     /// Moves the selection by the mouse wheel.
-    pub fn scroll(&mut self, rows: isize, size: (u16, u16)) {
+    pub(crate) fn scroll(&mut self, rows: isize, size: (u16, u16)) {
         let height = self.height(size);
         self.rows.move_by(rows, self.tree.len(), height);
     }
 
     /// Selects the clicked row; on the selected row, toggles the download.
-    pub fn click(&mut self, row: usize) {
+    pub(crate) fn click(&mut self, row: usize) {
         if self.rows.at == row {
             self.toggle();
         }
@@ -148,7 +148,7 @@ impl FileSelect {
     }
 
     /// Pastes text into the pattern input, if active.
-    pub fn paste(&mut self, text: &str) {
+    pub(crate) fn paste(&mut self, text: &str) {
         if let Some(pattern) = &mut self.pattern {
             pattern.insert(text);
         }
@@ -190,7 +190,7 @@ impl FileSelect {
 
     /// Returns the priorities that differ from normal, by file index.
     #[must_use]
-    pub fn priorities(&self) -> Vec<(usize, Priority)> {
+    pub(crate) fn priorities(&self) -> Vec<(usize, Priority)> {
         let told = self.files.iter().filter(|file| file.priority != Priority::Normal);
         let mut told: Vec<_> = told.map(|file| (file.index, file.priority)).collect();
         told.sort_unstable_by_key(|(index, _)| *index);
@@ -198,7 +198,7 @@ impl FileSelect {
     }
 
     /// Draws the file selection.
-    pub fn draw(&self, panel: &mut Panel<'_, '_>) {
+    pub(crate) fn draw(&self, panel: &mut Panel<'_, '_>) {
         let theme = *panel.pen.theme;
         let head = self.head(text_width(panel.screen.width));
         let (confirm, close) = if self.waits { ("start", "pause") } else { ("add", "back") };
@@ -282,7 +282,7 @@ impl FileSelect {
 
 /// Selects files of an added torrent, which waits for the selection.
 #[derive(Debug)]
-pub struct SelectFilesDialog {
+pub(crate) struct SelectFilesDialog {
     id: TorrentId,
     select: FileSelect,
     /// Whether the torrent has been seen in the list.
@@ -292,7 +292,7 @@ pub struct SelectFilesDialog {
 impl SelectFilesDialog {
     /// Creates the dialog with all files selected.
     #[must_use]
-    pub fn new(id: TorrentId, contents: TorrentPreview) -> Self {
+    pub(crate) fn new(id: TorrentId, contents: TorrentPreview) -> Self {
         let select = FileSelect { waits: true, ..FileSelect::new(contents) };
         SelectFilesDialog { id, select, listed: false }
     }

@@ -16,7 +16,7 @@ const FIND: Action = Action::View(ViewAction::Filter);
 
 /// The help dialog.
 #[derive(Debug, Default)]
-pub struct Help {
+pub(crate) struct Help {
     /// Search text: only lines that contain it are shown.
     find: TextInput,
     /// Whether the search input has the focus.

@@ -34,7 +34,7 @@ struct Item {
 
 /// The command palette.
 #[derive(Debug)]
-pub struct Palette {
+pub(crate) struct Palette {
     edit: TextInput,
     items: Vec<Item>,
     /// Search results, the best first: index of the item, and matched characters of its text.
@@ -45,7 +45,7 @@ pub struct Palette {
 impl Palette {
     /// Creates a palette with all key bindings and settings.
     #[must_use]
-    pub fn new(keymap: &Keymap) -> Self {
+    pub(crate) fn new(keymap: &Keymap) -> Self {
         let mut items: Vec<Item> = Vec::new();
         for line in keymap.lines() {
             let binding = line.binding;

@@ -21,7 +21,7 @@ const PEERS: usize = 100;
 
 /// What is asked for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PromptKind {
+pub(crate) enum PromptKind {
     /// The directory to move the data to.
     Move,
     /// The path to export the `.torrent` to.
@@ -36,7 +36,7 @@ pub enum PromptKind {
 
 /// A prompt about torrents.
 #[derive(Debug)]
-pub struct PromptDialog {
+pub(crate) struct PromptDialog {
     kind: PromptKind,
     ids: Vec<TorrentId>,
     field: PathInput,
@@ -46,7 +46,7 @@ pub struct PromptDialog {
 impl PromptDialog {
     /// Creates a prompt about these torrents, with `text` as the initial input.
     #[must_use]
-    pub fn new(kind: PromptKind, ids: Vec<TorrentId>, text: &str) -> Self {
+    pub(crate) fn new(kind: PromptKind, ids: Vec<TorrentId>, text: &str) -> Self {
         PromptDialog { kind, ids, field: PathInput::new(text, PathKind::Folder), error: None }
     }
 

@@ -26,7 +26,7 @@ const RESET: Action = Action::Dialog(DialogAction::ResetValue);
 
 /// The settings dialog.
 #[derive(Debug)]
-pub struct SettingsDialog {
+pub(crate) struct SettingsDialog {
     rows: ListState,
     /// The value being typed.
     edit: Option<TextInput>,
@@ -45,7 +45,7 @@ impl Default for SettingsDialog {
 impl SettingsDialog {
     /// Creates the dialog with this row selected.
     #[must_use]
-    pub fn at(line: usize, size: (u16, u16)) -> Self {
+    pub(crate) fn at(line: usize, size: (u16, u16)) -> Self {
         let mut settings = SettingsDialog::default();
         settings.rows.move_by(line as isize - 1, lines().count(), Self::height(size));
         settings

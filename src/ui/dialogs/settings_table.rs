@@ -3,7 +3,7 @@
 use crate::config::settings::{GROUPS, Setting};
 
 /// A row of the settings dialog.
-pub enum Line {
+pub(crate) enum Line {
     /// Heading of a group.
     Heading(&'static str),
     /// A setting.
@@ -11,7 +11,7 @@ pub enum Line {
 }
 
 /// Returns all rows.
-pub fn lines() -> impl Iterator<Item = Line> {
+pub(crate) fn lines() -> impl Iterator<Item = Line> {
     GROUPS
         .iter()
         .flat_map(|(title, settings)| std::iter::once(Line::Heading(title)).chain(settings.iter().map(Line::Of)))
@@ -19,7 +19,7 @@ pub fn lines() -> impl Iterator<Item = Line> {
 
 /// Returns the setting of a row; `None` for a heading.
 #[must_use]
-pub fn nth(at: usize) -> Option<&'static Setting> {
+pub(crate) fn nth(at: usize) -> Option<&'static Setting> {
     match lines().nth(at) {
         Some(Line::Of(setting)) => Some(setting),
         _ => None,
@@ -27,7 +27,7 @@ pub fn nth(at: usize) -> Option<&'static Setting> {
 }
 
 /// Returns the settings with their row, title and config key.
-pub fn titles() -> impl Iterator<Item = (usize, &'static str, &'static str)> {
+pub(crate) fn titles() -> impl Iterator<Item = (usize, &'static str, &'static str)> {
     lines().enumerate().filter_map(|(at, line)| match line {
         Line::Of(setting) => Some((at, setting.title, setting.key)),
         Line::Heading(_) => None,

@@ -13,7 +13,7 @@ use crate::ui::widgets::panel::{Panel, room, text_width};
 
 /// What limits the selected torrent.
 #[derive(Debug, Default)]
-pub struct WhyDialog {
+pub(crate) struct WhyDialog {
     scroll: ScrollState,
 }
 

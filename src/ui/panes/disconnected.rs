@@ -28,7 +28,7 @@ enum Col {
 }
 
 /// Draws disconnected peers, the latest first, below a line of column titles. Returns the number of lines used.
-pub fn draw(area: Rect, buf: &mut Buffer, theme: &Theme, detail: &Detail) -> u16 {
+pub(crate) fn draw(area: Rect, buf: &mut Buffer, theme: &Theme, detail: &Detail) -> u16 {
     if area.height < 2 || detail.disconnected.is_empty() {
         return 0;
     }
@@ -139,7 +139,7 @@ fn source_cell<'a>(key: SourceCol, row: &'a SourceRow, theme: &Theme) -> Line<'a
 }
 
 /// Draws the peers tab without connected peers: a sentence, the peer sources, the disconnected peers.
-pub fn draw_empty(area: Rect, buf: &mut Buffer, theme: &Theme, view: &TorrentView, detail: &Detail) {
+pub(crate) fn draw_empty(area: Rect, buf: &mut Buffer, theme: &Theme, view: &TorrentView, detail: &Detail) {
     let text = match view.known {
         0 => "no peers connected; none known".to_owned(),
         1 => "no peers connected; 1 known".to_owned(),

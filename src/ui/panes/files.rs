@@ -35,7 +35,7 @@ const COLUMNS: [Column<Col>; 6] = [
 ];
 
 /// The files tab.
-pub struct FilesPane;
+pub(crate) struct FilesPane;
 
 impl Pane for FilesPane {
     fn rows(&self, _area: Rect, cx: &PaneContext<'_>) -> usize {

@@ -9,7 +9,7 @@ use crate::ui::state::rate_history::RateHistory;
 use crate::ui::widgets::rate_graph::RateGraph;
 
 /// Draws the graph.
-pub fn draw(area: Rect, buf: &mut Buffer, state: &AppState) {
+pub(crate) fn draw(area: Rect, buf: &mut Buffer, state: &AppState) {
     let none = RateHistory::default();
     let (history, caption) = match state.selected.filter(|_| !state.panes.graph_all) {
         Some(id) => (state.panes.rates.get(id).unwrap_or(&none), "this torrent"),

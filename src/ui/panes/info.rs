@@ -104,7 +104,7 @@ fn pairs<'a>(view: &TorrentView, detail: &'a Detail) -> Vec<Pair<'a>> {
 }
 
 /// The info tab, with a rate graph below if there is room and the graph is not shown elsewhere.
-pub struct InfoPane;
+pub(crate) struct InfoPane;
 
 impl Pane for InfoPane {
     fn rows(&self, area: Rect, cx: &PaneContext<'_>) -> usize {

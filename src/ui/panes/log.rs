@@ -14,7 +14,7 @@ use crate::ui::text::format::{cells, clock, time};
 use crate::ui::widgets::painter::Painter;
 
 /// The log tab.
-pub struct LogPane;
+pub(crate) struct LogPane;
 
 impl Pane for LogPane {
     fn rows(&self, _area: Rect, cx: &PaneContext<'_>) -> usize {
@@ -54,7 +54,7 @@ impl Pane for LogPane {
 }
 
 /// Draws the last lines of a torrent's log below a rule.
-pub fn tail(pen: &mut Painter<'_>, area: Rect, snapshot: &Snapshot, detail: &Detail) {
+pub(crate) fn tail(pen: &mut Painter<'_>, area: Rect, snapshot: &Snapshot, detail: &Detail) {
     if area.height < 2 {
         return;
     }

@@ -10,7 +10,7 @@ use crate::ui::state::layout::Regions;
 use crate::ui::widgets::list::first_visible;
 
 /// What a pane reads.
-pub struct PaneContext<'a> {
+pub(crate) struct PaneContext<'a> {
     pub state: &'a AppState,
     pub snapshot: &'a Snapshot,
     /// The selected torrent.
@@ -24,19 +24,19 @@ pub struct PaneContext<'a> {
 impl PaneContext<'_> {
     /// Returns the selected row, of `count` rows.
     #[must_use]
-    pub fn row(&self, count: usize) -> usize {
+    pub(crate) fn row(&self, count: usize) -> usize {
         self.state.cursor[self.state.tab as usize].min(count.saturating_sub(1))
     }
 
     /// Returns the selected row, of `count` rows, while the pane has the focus.
     #[must_use]
-    pub fn focused_row(&self, count: usize) -> Option<usize> {
+    pub(crate) fn focused_row(&self, count: usize) -> Option<usize> {
         (self.state.pane == Focus::Detail).then(|| self.row(count))
     }
 
     /// Returns the first visible row of a list, such that the selected row is about in the middle.
     #[must_use]
-    pub fn top(&self, height: u16, count: usize) -> usize {
+    pub(crate) fn top(&self, height: u16, count: usize) -> usize {
         let (row, height) = (self.row(count), usize::from(height));
         first_visible(row.saturating_sub(height / 2), Some(row), height, count)
     }
@@ -44,7 +44,7 @@ impl PaneContext<'_> {
 
 /// A change of the state that a pane asks for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum PaneRequest {
+pub(crate) enum PaneRequest {
     /// Select this row of the pane.
     SelectRow(usize),
     /// Select the peer with this key.
@@ -59,7 +59,7 @@ pub enum PaneRequest {
 
 /// A tab of the detail pane. Panes have no state of their own: they draw the state of the interface, and say what is
 /// to change.
-pub trait Pane {
+pub(crate) trait Pane {
     /// Draws the pane; `area` is not empty.
     fn render(&self, area: Rect, buf: &mut Buffer, cx: &PaneContext<'_>);
 
@@ -90,7 +90,7 @@ pub trait Pane {
 
 /// Moves index `from` by `by`, clamped to `0..count`.
 #[must_use]
-pub fn moved(from: usize, by: i64, count: usize) -> usize {
+pub(crate) fn moved(from: usize, by: i64, count: usize) -> usize {
     let last = i64::try_from(count).unwrap_or(i64::MAX).saturating_sub(1).max(0);
     let from = i64::try_from(from).unwrap_or(last);
     usize::try_from(from.saturating_add(by).clamp(0, last)).unwrap_or(0)
@@ -98,7 +98,7 @@ pub fn moved(from: usize, by: i64, count: usize) -> usize {
 
 /// Returns the row that was clicked of a list below one line of titles.
 #[must_use]
-pub fn clicked_row(at: Position, area: Rect, count: usize, cx: &PaneContext<'_>) -> Option<usize> {
+pub(crate) fn clicked_row(at: Position, area: Rect, count: usize, cx: &PaneContext<'_>) -> Option<usize> {
     let line = usize::from(at.y).checked_sub(usize::from(area.y) + 1)?;
     Some(cx.top(area.height.saturating_sub(1), count) + line)
 }

@@ -17,7 +17,7 @@ use crate::ui::widgets::key_values::{Arrangement, KeyValues, Pair};
 use crate::ui::widgets::painter::Painter;
 
 /// Draws the detail view into the pane.
-pub fn draw(area: Rect, buf: &mut Buffer, model: &AppState, open: OpenPeer, detail: &Detail) {
+pub(crate) fn draw(area: Rect, buf: &mut Buffer, model: &AppState, open: OpenPeer, detail: &Detail) {
     let theme = &model.theme;
     let mut pen = Painter { buf, theme };
     let Some(row) = detail.peers.iter().find(|row| row.key == open.key) else {

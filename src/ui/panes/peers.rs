@@ -23,7 +23,7 @@ use crate::ui::widgets::table::{self, Column, Columns, DataTable, MARGIN, text};
 
 /// Returns the columns that fit the pane.
 #[must_use]
-pub fn columns(model: &AppState, area: Rect) -> Columns<Col> {
+pub(crate) fn columns(model: &AppState, area: Rect) -> Columns<Col> {
     let widths = |mut column: Column<Col>| {
         (column.min, column.max) = match (column.key, area.width) {
             // Wide panes show long (IPv6) addresses in full.
@@ -42,19 +42,19 @@ pub fn columns(model: &AppState, area: Rect) -> Columns<Col> {
 
 /// Returns whether a table of this height has column titles: on a low one, rows matter more.
 #[must_use]
-pub fn has_header(area: Rect) -> bool {
+pub(crate) fn has_header(area: Rect) -> bool {
     area.height >= 4
 }
 
 /// Returns the number of peers visible in this area.
 #[must_use]
-pub fn height(area: Rect) -> usize {
+pub(crate) fn height(area: Rect) -> usize {
     usize::from(area.height.saturating_sub(u16::from(has_header(area))))
 }
 
 /// Returns the area of the peer table: the pane without the lines for disconnected peers.
 #[must_use]
-pub fn area(pane: Rect, detail: &Detail) -> Rect {
+pub(crate) fn area(pane: Rect, detail: &Detail) -> Rect {
     Rect { height: pane.height - left_room(pane, detail), ..pane }
 }
 
@@ -69,7 +69,7 @@ fn left_room(pane: Rect, detail: &Detail) -> u16 {
 }
 
 /// The peers tab.
-pub struct PeersPane;
+pub(crate) struct PeersPane;
 
 impl Pane for PeersPane {
     fn rows(&self, _area: Rect, cx: &PaneContext<'_>) -> usize {
@@ -129,7 +129,7 @@ fn peer_in(row: usize, cx: &PaneContext<'_>) -> Option<u64> {
 }
 
 /// Draws the peers with the highest rates, while another tab is active.
-pub fn busiest(mut area: Rect, buf: &mut Buffer, model: &AppState, detail: &Detail) {
+pub(crate) fn busiest(mut area: Rect, buf: &mut Buffer, model: &AppState, detail: &Detail) {
     let mut pen = Painter { buf, theme: &model.theme };
     if area.height >= 5 {
         pen.rule(area, "peers", model.theme.dim);

@@ -66,7 +66,7 @@ fn last_name(path: &str) -> &str {
 }
 
 /// Draws the details of the piece under the cursor: in one column beside the map, or in few lines below it.
-pub fn draw(area: Rect, buf: &mut Buffer, theme: &Theme, cursor: Option<u32>, detail: &Detail, pieces: u32) {
+pub(crate) fn draw(area: Rect, buf: &mut Buffer, theme: &Theme, cursor: Option<u32>, detail: &Detail, pieces: u32) {
     if area.is_empty() {
         return;
     }

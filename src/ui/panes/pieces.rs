@@ -52,7 +52,7 @@ fn strip_parts(area: Rect, words: &str) -> (Rect, u16) {
 }
 
 /// Draws the strip: one row with the caption beside the map, or several rows with the caption below.
-pub fn strip(pen: &mut Painter<'_>, area: Rect, model: &AppState, view: &TorrentView, detail: Option<&Detail>) {
+pub(crate) fn strip(pen: &mut Painter<'_>, area: Rect, model: &AppState, view: &TorrentView, detail: Option<&Detail>) {
     if area.is_empty() {
         return;
     }
@@ -160,7 +160,7 @@ fn shape(area: Rect, cx: &PaneContext<'_>) -> Option<PieceGrid> {
 }
 
 /// The pieces tab: a file ruler below the strip, the map, the details of the piece under the cursor, a caption.
-pub struct PiecesPane;
+pub(crate) struct PiecesPane;
 
 impl Pane for PiecesPane {
     fn rows(&self, area: Rect, cx: &PaneContext<'_>) -> usize {

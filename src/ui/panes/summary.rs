@@ -12,7 +12,7 @@ use crate::ui::widgets::key_values::{Arrangement, KeyValues, Pair};
 use crate::ui::widgets::painter::Painter;
 
 /// Draws the summary column.
-pub fn draw(area: Rect, buf: &mut Buffer, theme: &Theme, snapshot: &Snapshot, view: &TorrentView) {
+pub(crate) fn draw(area: Rect, buf: &mut Buffer, theme: &Theme, snapshot: &Snapshot, view: &TorrentView) {
     let limit = |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), rate_long);
     let limits = |limits: RateLimits| format!("{} / {}", limit(limits.down), limit(limits.up));
     let busy = (snapshot.disk_busy.clamp(0.0, 1.0) * 1000.0) as u64;

@@ -14,6 +14,6 @@ const PANES: [&dyn Pane; Tab::ALL.len()] = [&InfoPane, &PiecesPane, &PeersPane, 
 
 /// Returns the pane of a tab.
 #[must_use]
-pub fn pane(tab: Tab) -> &'static dyn Pane {
+pub(crate) fn pane(tab: Tab) -> &'static dyn Pane {
     PANES[tab as usize]
 }

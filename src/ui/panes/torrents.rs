@@ -21,7 +21,7 @@ use crate::ui::widgets::table::{self, Column, Columns, DataTable, MARGIN, Placed
 
 /// Returns the columns that fit the list.
 #[must_use]
-pub fn columns(model: &AppState, area: Rect) -> Columns<Col> {
+pub(crate) fn columns(model: &AppState, area: Rect) -> Columns<Col> {
     let widths = |mut column: Column<Col>| {
         if column.key == Col::Name && area.width >= 70 {
             column.min = 20;
@@ -33,12 +33,12 @@ pub fn columns(model: &AppState, area: Rect) -> Columns<Col> {
 
 /// Returns the number of torrents visible at once.
 #[must_use]
-pub fn height(r: &Regions) -> usize {
+pub(crate) fn height(r: &Regions) -> usize {
     usize::from(r.list.height.saturating_sub(1))
 }
 
 /// Draws the torrent list.
-pub fn draw(pen: &mut Painter<'_>, r: &Regions, model: &AppState, snapshot: &Snapshot) {
+pub(crate) fn draw(pen: &mut Painter<'_>, r: &Regions, model: &AppState, snapshot: &Snapshot) {
     let area = r.list;
     if area.is_empty() {
         return;

@@ -53,12 +53,12 @@ fn asked(detail: &Detail) -> impl Iterator<Item = &SourceRow> {
 
 /// Returns the number of rows.
 #[must_use]
-pub fn len(detail: &Detail) -> usize {
+pub(crate) fn len(detail: &Detail) -> usize {
     detail.trackers.len() + asked(detail).count()
 }
 
 /// The trackers tab.
-pub struct TrackersPane;
+pub(crate) struct TrackersPane;
 
 impl Pane for TrackersPane {
     fn rows(&self, _area: Rect, cx: &PaneContext<'_>) -> usize {

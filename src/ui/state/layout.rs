@@ -7,11 +7,11 @@ use crate::ui::keys::context::Tab;
 use crate::ui::state::app::Focus;
 
 /// Minimum size (columns, rows) for panes; a smaller terminal shows a single line.
-pub const MIN_SIZE: (u16, u16) = (40, 10);
+pub(crate) const MIN_SIZE: (u16, u16) = (40, 10);
 
 /// Size class of the terminal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum SizeClass {
+pub(crate) enum SizeClass {
     /// A single line.
     Line,
     /// One column.
@@ -24,7 +24,7 @@ pub enum SizeClass {
 
 /// The regions of the screen. An empty rectangle is a region that is not drawn.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Regions {
+pub(crate) struct Regions {
     pub class: SizeClass,
     /// First line: totals.
     pub header: Rect,
@@ -91,7 +91,7 @@ fn rows<const N: usize>(area: Rect, heights: [Constraint; N]) -> [Rect; N] {
 
 /// Computes the regions of a screen of size `area`.
 #[must_use]
-pub fn regions(area: Rect, input: &LayoutInput) -> Regions {
+pub(crate) fn regions(area: Rect, input: &LayoutInput) -> Regions {
     let mut r = Regions::default();
     if area.width < MIN_SIZE.0 || area.height < MIN_SIZE.1 {
         r.header = Rect { height: area.height.min(1), ..area };

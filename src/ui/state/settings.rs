@@ -109,7 +109,7 @@ impl UiSettings {
 
 /// Returns the config values that differ from their defaults, by key, in TOML syntax.
 #[must_use]
-pub fn values(config: &Config) -> BTreeMap<&'static str, String> {
+pub(crate) fn values(config: &Config) -> BTreeMap<&'static str, String> {
     let mut values = BTreeMap::new();
     let mut put = |key, value: Option<String>| {
         values.extend(value.map(|value| (key, value)));
@@ -166,19 +166,19 @@ pub fn values(config: &Config) -> BTreeMap<&'static str, String> {
 
 /// Quotes a text as a TOML string.
 #[must_use]
-pub fn quoted(text: &str) -> String {
+pub(crate) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
 /// Formats texts as a TOML array.
 #[must_use]
-pub fn strings<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+pub(crate) fn strings<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     toml::Value::Array(texts.map(|text| toml::Value::String(text.to_owned())).collect()).to_string()
 }
 
 /// Formats bytes per second for the config: `512K`, `10M`, `512KiB`, or a plain number if no unit divides evenly.
 #[must_use]
-pub fn rate_text(bytes: u64) -> String {
+pub(crate) fn rate_text(bytes: u64) -> String {
     let units =
         [("G", 1_000_000_000), ("M", 1_000_000), ("K", 1000), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];
     let unit = units.iter().find(|(_, unit)| bytes > 0 && bytes.is_multiple_of(*unit));

@@ -2,7 +2,7 @@
 
 /// Returns the escape-sequence stream with the first sixteen indexed colors rewritten as ANSI color codes.
 #[must_use]
-pub fn downgrade_colors(stream: &[u8]) -> Vec<u8> {
+pub(crate) fn downgrade_colors(stream: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(stream.len());
     let mut rest = stream;
     while let Some(at) = rest.windows(2).position(|two| two == b"\x1b[") {

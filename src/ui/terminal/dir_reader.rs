@@ -18,7 +18,7 @@ const ENTRIES: usize = 20_000;
 const PATIENCE: Duration = Duration::from_millis(200);
 
 /// Handle of the thread that reads directories.
-pub struct DirReader {
+pub(crate) struct DirReader {
     /// `None` only during drop.
     asks: Option<Sender<(String, bool)>>,
     listings: Receiver<DirListing>,
@@ -32,7 +32,7 @@ impl DirReader {
     ///
     /// # Errors
     /// The thread cannot be spawned.
-    pub fn start() -> io::Result<Self> {
+    pub(crate) fn start() -> io::Result<Self> {
         let (asks, asked) = unbounded::<(String, bool)>();
         let (tell, listings) = unbounded();
         let (ending, ended) = bounded(0);
@@ -50,7 +50,7 @@ impl DirReader {
     }
 
     /// Requests the listing of a directory: all files with `all`, otherwise only `.torrent` files.
-    pub fn ask(&self, folder: String, all: bool) {
+    pub(crate) fn ask(&self, folder: String, all: bool) {
         if let Some(asks) = &self.asks {
             // If the thread is gone there is no answer; the UI does not block on one.
             let _ = asks.send((folder, all));
@@ -59,7 +59,7 @@ impl DirReader {
 
     /// Returns the channel on which listings arrive.
     #[must_use]
-    pub fn listings(&self) -> &Receiver<DirListing> {
+    pub(crate) fn listings(&self) -> &Receiver<DirListing> {
         &self.listings
     }
 }
@@ -82,7 +82,7 @@ impl Drop for DirReader {
 
 /// Reads a directory: all files with `all`, otherwise only `.torrent` files.
 #[must_use]
-pub fn list(folder: &str, all: bool) -> DirListing {
+pub(crate) fn list(folder: &str, all: bool) -> DirListing {
     let fits = |name: &std::ffi::OsStr| all || is_torrent_name(name.to_str());
     let path = std::path::absolute(folder).unwrap_or_else(|_| Path::new(folder).to_path_buf());
     // Rebuilding the path from its components drops a trailing slash.

@@ -31,7 +31,7 @@ use ratatui::layout::{Position, Rect};
 
 use crate::api::{Command, Event, Snapshot, State};
 use crate::ui::app::model::App;
-pub use crate::ui::app::setup::UiOptions;
+pub(crate) use crate::ui::app::setup::UiOptions;
 use crate::ui::app::update::update;
 use crate::ui::app::view::view;
 use crate::ui::effect::{Effect, RESTORE_TITLE, SAVE_TITLE};
@@ -51,7 +51,7 @@ const BATCH: usize = 4096;
 
 /// Why the UI ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Outcome {
+pub(crate) enum Outcome {
     /// The user quit.
     Quit,
     /// The stop channel fired, for example on a signal.
@@ -197,7 +197,7 @@ fn read_keys(sender: &Sender<io::Result<TerminalEvent>>, stop: &AtomicBool) {
 ///
 /// # Errors
 /// Standard output is not a terminal, or the terminal cannot be read or written.
-pub fn run(
+pub(crate) fn run(
     mut commands: impl FnMut(Command),
     events: &Receiver<Event>,
     options: UiOptions,

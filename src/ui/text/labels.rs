@@ -5,7 +5,7 @@ use crate::ui::text::format::{cells, clean_within, prefix};
 
 /// Returns the label of a peer source.
 #[must_use]
-pub const fn source(source: Source) -> &'static str {
+pub(crate) const fn source(source: Source) -> &'static str {
     match source {
         Source::Manual => "manual",
         Source::Incoming => "incoming",
@@ -21,7 +21,7 @@ pub const fn source(source: Source) -> &'static str {
 
 /// Returns the label of a bandwidth priority.
 #[must_use]
-pub const fn bandwidth_priority(rank: Priority) -> &'static str {
+pub(crate) const fn bandwidth_priority(rank: Priority) -> &'static str {
     match rank {
         Priority::Skip => "none",
         Priority::Low => "low",
@@ -32,7 +32,7 @@ pub const fn bandwidth_priority(rank: Priority) -> &'static str {
 
 /// Returns the label of a priority; `None` is a directory with mixed priorities.
 #[must_use]
-pub const fn file_priority(priority: Option<Priority>) -> &'static str {
+pub(crate) const fn file_priority(priority: Option<Priority>) -> &'static str {
     match priority {
         Some(Priority::Skip) => "skip",
         Some(Priority::Low) => "low",
@@ -44,7 +44,7 @@ pub const fn file_priority(priority: Option<Priority>) -> &'static str {
 
 /// Shortens the name of a peer's client to `width` cells, first the version, then the name: `Deluge 2.2`, `Transm 4.1.3`.
 #[must_use]
-pub fn client(client: &str, width: u16) -> String {
+pub(crate) fn client(client: &str, width: u16) -> String {
     let measured = |text: &str| cells(&clean_within(text, false, width));
     // Some clients separate name and version by a slash, as in HTTP: `libtorrent/2.0.11`.
     let Some((name, version)) =

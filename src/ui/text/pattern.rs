@@ -4,7 +4,7 @@
 /// against the path with or without the torrent's top directory, or against the file name; other text is a
 /// case-insensitive substring.
 #[must_use]
-pub fn matches(pattern: &str, path: &str) -> bool {
+pub(crate) fn matches(pattern: &str, path: &str) -> bool {
     if !pattern.contains(['*', '?', '[', '{']) {
         return path.to_lowercase().contains(&pattern.to_lowercase());
     }

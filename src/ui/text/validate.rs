@@ -7,7 +7,7 @@ const MAX_URL: usize = 2048;
 ///
 /// # Errors
 /// One clause that says what is wrong.
-pub fn tracker_url(text: &str) -> Result<String, String> {
+pub(crate) fn tracker_url(text: &str) -> Result<String, String> {
     let small = text.get(..8).unwrap_or(text).to_ascii_lowercase();
     let rest = ["http://", "https://", "udp://"].iter().find(|scheme| small.starts_with(**scheme));
     match rest.map(|scheme| &text[scheme.len()..]) {

@@ -12,7 +12,7 @@ use crate::ui::widgets::painter::Painter;
 
 /// A label and its value.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Pair<'a> {
+pub(crate) struct Pair<'a> {
     pub label: &'a str,
     pub value: Cow<'a, str>,
     /// Whether the pair has a line of a grid to itself.
@@ -21,19 +21,19 @@ pub struct Pair<'a> {
 
 impl<'a> Pair<'a> {
     /// A pair that shares a line with others if there is room.
-    pub fn new(label: &'a str, value: impl Into<Cow<'a, str>>) -> Self {
+    pub(crate) fn new(label: &'a str, value: impl Into<Cow<'a, str>>) -> Self {
         Pair { label, value: value.into(), wide: false }
     }
 
     /// A pair with a line of its own.
-    pub fn wide(label: &'a str, value: impl Into<Cow<'a, str>>) -> Self {
+    pub(crate) fn wide(label: &'a str, value: impl Into<Cow<'a, str>>) -> Self {
         Pair { label, value: value.into(), wide: true }
     }
 }
 
 /// How pairs are arranged.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Arrangement {
+pub(crate) enum Arrangement {
     /// In columns of equal width, from this line on.
     Grid { columns: usize, top: usize },
     /// One below the other; long values are wrapped.
@@ -46,7 +46,7 @@ pub enum Arrangement {
 
 /// Labels with their values.
 #[derive(Clone, Copy, Debug)]
-pub struct KeyValues<'a> {
+pub(crate) struct KeyValues<'a> {
     pub pairs: &'a [Pair<'a>],
     pub theme: &'a Theme,
     pub arrangement: Arrangement,
@@ -61,7 +61,7 @@ const WRAPPED_LINES: usize = 6;
 
 /// Returns the pairs of each line of a grid.
 #[must_use]
-pub fn grid_lines<'p, 'a>(pairs: &'p [Pair<'a>], columns: usize) -> Vec<&'p [Pair<'a>]> {
+pub(crate) fn grid_lines<'p, 'a>(pairs: &'p [Pair<'a>], columns: usize) -> Vec<&'p [Pair<'a>]> {
     let mut lines = Vec::new();
     let mut start = 0;
     for (at, pair) in pairs.iter().enumerate() {

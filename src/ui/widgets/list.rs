@@ -5,7 +5,7 @@ use crate::ui::keys::action::NavAction;
 /// Returns the first line to show so that line `chosen` of `count` is within `height` lines, as close to `top` as
 /// possible.
 #[must_use]
-pub fn first_visible(top: usize, chosen: Option<usize>, height: usize, count: usize) -> usize {
+pub(crate) fn first_visible(top: usize, chosen: Option<usize>, height: usize, count: usize) -> usize {
     let top = top.min(count.saturating_sub(height));
     match chosen {
         Some(at) if at < top => at,
@@ -16,7 +16,7 @@ pub fn first_visible(top: usize, chosen: Option<usize>, height: usize, count: us
 
 /// Selection and scroll position of a list.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct ListState {
+pub(crate) struct ListState {
     /// Selected row.
     pub at: usize,
     top: usize,
@@ -24,19 +24,19 @@ pub struct ListState {
 
 impl ListState {
     /// Moves the selection in a list of `count` rows, `height` of them visible.
-    pub fn navigate(&mut self, action: NavAction, count: usize, height: usize) {
+    pub(crate) fn navigate(&mut self, action: NavAction, count: usize, height: usize) {
         self.move_by(action.rows(height.max(2) - 1), count, height);
     }
 
     /// Moves the selection by a number of rows.
-    pub fn move_by(&mut self, rows: isize, count: usize, height: usize) {
+    pub(crate) fn move_by(&mut self, rows: isize, count: usize, height: usize) {
         self.at = self.at.saturating_add_signed(rows).min(count.saturating_sub(1));
         self.top = self.first(count, height);
     }
 
     /// Returns the first visible row.
     #[must_use]
-    pub fn first(&self, count: usize, height: usize) -> usize {
+    pub(crate) fn first(&self, count: usize, height: usize) -> usize {
         first_visible(self.top, Some(self.at), height, count)
     }
 }

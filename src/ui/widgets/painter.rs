@@ -23,7 +23,7 @@ pub struct Painter<'a> {
 
 /// Returns the line as it is drawn in at most `width` cells: sanitized, with a truncation mark if it is longer.
 #[must_use]
-pub fn fit<'a>(mut line: Line<'a>, width: u16, theme: &Theme) -> Line<'a> {
+pub(crate) fn fit<'a>(mut line: Line<'a>, width: u16, theme: &Theme) -> Line<'a> {
     let (ascii, cut) = (theme.ascii, theme.glyphs.cut);
     if let [span] = line.spans.as_mut_slice() {
         span.content = format::fit(std::mem::take(&mut span.content), width, ascii, cut);
@@ -81,7 +81,7 @@ fn split(span: Span<'_>) -> Vec<Span<'_>> {
 }
 
 /// Draws the thumb of a scrollbar at the right edge of a list whose first visible row is `top`.
-pub fn scrollbar(area: Rect, buf: &mut Buffer, theme: &Theme, top: usize, count: usize) {
+pub(crate) fn scrollbar(area: Rect, buf: &mut Buffer, theme: &Theme, top: usize, count: usize) {
     let height = usize::from(area.height);
     if count <= height {
         return;
@@ -186,7 +186,7 @@ impl Painter<'_> {
 
 /// Returns a rule: a block with a border at the top.
 #[must_use]
-pub fn rule(theme: &Theme) -> Block<'static> {
+pub(crate) fn rule(theme: &Theme) -> Block<'static> {
     let lines = border::Set { horizontal_top: theme.glyphs.rule, ..border::PLAIN };
     Block::new().borders(Borders::TOP).border_set(lines).border_style(theme.faint)
 }

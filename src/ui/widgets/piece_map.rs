@@ -15,7 +15,7 @@ use crate::ui::widgets::painter::Painter;
 
 /// How a terminal cell shows the map.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Mode {
+pub(crate) enum Mode {
     /// Two runs of pieces, one above the other, as half blocks.
     Half,
     /// Eight runs, as braille dots.
@@ -26,7 +26,7 @@ pub enum Mode {
 
 /// Geometry of the piece map: rows of slots, each showing a run of pieces.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PieceGrid {
+pub(crate) struct PieceGrid {
     /// Screen area of the map.
     pub area: Rect,
     pub mode: Mode,
@@ -47,7 +47,7 @@ pub struct PieceGrid {
 impl PieceGrid {
     /// Computes the geometry for a map in this area; `None` if either is empty.
     #[must_use]
-    pub fn of(area: Rect, theme: &Theme, map: &[PieceMapCell]) -> Option<PieceGrid> {
+    pub(crate) fn of(area: Rect, theme: &Theme, map: &[PieceMapCell]) -> Option<PieceGrid> {
         if map.is_empty() || area.is_empty() {
             return None;
         }
@@ -83,7 +83,7 @@ impl PieceGrid {
 
     /// Returns the map cells of a slot.
     #[must_use]
-    pub fn cells(&self, slot: usize) -> std::ops::Range<usize> {
+    pub(crate) fn cells(&self, slot: usize) -> std::ops::Range<usize> {
         let from = slot * self.count / self.slots;
         from..((slot + 1) * self.count / self.slots).max(from + 1).min(self.count)
     }
@@ -96,7 +96,7 @@ impl PieceGrid {
     }
 
     /// Returns the slots of the terminal cell at this position of the area, its dots row by row.
-    pub fn slots_at(&self, x: u16, y: u16) -> impl Iterator<Item = Option<usize>> + '_ {
+    pub(crate) fn slots_at(&self, x: u16, y: u16) -> impl Iterator<Item = Option<usize>> + '_ {
         let dots = self.dots;
         (0..dots.1).flat_map(move |down| {
             (0..dots.0).map(move |across| self.slot_of_dot(x * dots.0 + across, y * dots.1 + down))
@@ -105,21 +105,21 @@ impl PieceGrid {
 
     /// Returns the slot of a piece.
     #[must_use]
-    pub fn slot_of(&self, piece: u32) -> usize {
+    pub(crate) fn slot_of(&self, piece: u32) -> usize {
         let cell = ((piece / self.per_cell) as usize).min(self.count - 1);
         (((cell + 1) * self.slots).div_ceil(self.count)).saturating_sub(1).min(self.slots - 1)
     }
 
     /// Returns the first piece of a slot.
     #[must_use]
-    pub fn piece_of(&self, slot: usize) -> u32 {
+    pub(crate) fn piece_of(&self, slot: usize) -> u32 {
         let cell = self.cells(slot.min(self.slots - 1)).start;
         u32::try_from(cell).unwrap_or(u32::MAX).saturating_mul(self.per_cell)
     }
 
     /// Returns the piece at a screen position.
     #[must_use]
-    pub fn piece_at(&self, x: u16, y: u16) -> Option<u32> {
+    pub(crate) fn piece_at(&self, x: u16, y: u16) -> Option<u32> {
         if !self.area.contains(ratatui::layout::Position::new(x, y)) {
             return None;
         }
@@ -130,7 +130,7 @@ impl PieceGrid {
 
 /// Returns the piece `rows` rows further on the map.
 #[must_use]
-pub fn by_rows(shape: &PieceGrid, piece: u32, rows: i64, pieces: u32) -> u32 {
+pub(crate) fn by_rows(shape: &PieceGrid, piece: u32, rows: i64, pieces: u32) -> u32 {
     let last = pieces.saturating_sub(1);
     let by = rows.saturating_mul(i64::try_from(shape.per_row).unwrap_or(i64::MAX));
     let slot = i64::try_from(shape.slot_of(piece)).unwrap_or(0);
@@ -145,7 +145,7 @@ pub fn by_rows(shape: &PieceGrid, piece: u32, rows: i64, pieces: u32) -> u32 {
 /// A piece map in lines, each of which continues the one above: two runs of pieces side by side in a cell, or one run
 /// without colors.
 #[derive(Clone, Copy, Debug)]
-pub struct PieceStrip<'a> {
+pub(crate) struct PieceStrip<'a> {
     pub map: &'a [PieceMapCell],
     pub theme: &'a Theme,
 }
@@ -162,7 +162,7 @@ impl Widget for PieceStrip<'_> {
 
 /// A piece map as a grid of slots, with a cursor.
 #[derive(Clone, Copy, Debug)]
-pub struct PieceMap<'a> {
+pub(crate) struct PieceMap<'a> {
     pub grid: PieceGrid,
     pub map: &'a [PieceMapCell],
     pub cursor: Option<u32>,

@@ -8,7 +8,7 @@ const QUIET_ZONES: [usize; 3] = [4, 2, 1];
 
 /// A QR code.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Qr {
+pub(crate) struct Qr {
     side: usize,
     dark: Vec<bool>,
 }
@@ -16,7 +16,7 @@ pub struct Qr {
 impl Qr {
     /// Encodes a text; `None` if it is too long.
     #[must_use]
-    pub fn encode(text: &str) -> Option<Qr> {
+    pub(crate) fn encode(text: &str) -> Option<Qr> {
         // A screen is not damaged like paper: the lowest error correction level gives the smallest code.
         let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
         let dark = code.to_colors().into_iter().map(|color| color == Color::Dark).collect();
@@ -25,7 +25,7 @@ impl Qr {
 
     /// Returns the minimum number of columns and lines.
     #[must_use]
-    pub const fn min_size(&self) -> (usize, usize) {
+    pub(crate) const fn min_size(&self) -> (usize, usize) {
         let side = self.side + 2 * QUIET_ZONES[2];
         (side, side.div_ceil(2))
     }
@@ -33,7 +33,7 @@ impl Qr {
     /// Returns the lines of the code, with the widest quiet zone that fits; `None` if the code does not fit. With
     /// `light`, light modules are drawn and dark ones left blank, for a dark terminal without colors.
     #[must_use]
-    pub fn lines(&self, columns: usize, lines: usize, light: bool) -> Option<Vec<String>> {
+    pub(crate) fn lines(&self, columns: usize, lines: usize, light: bool) -> Option<Vec<String>> {
         let whole = |quiet: &usize| self.side + 2 * quiet;
         let quiet =
             QUIET_ZONES.into_iter().find(|quiet| whole(quiet) <= columns && whole(quiet).div_ceil(2) <= lines)?;

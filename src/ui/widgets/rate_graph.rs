@@ -13,7 +13,7 @@ use crate::ui::widgets::painter::{Painter, rule};
 
 /// Both graphs, each with its own scale, over a time axis that ends now, at the right.
 #[derive(Debug)]
-pub struct RateGraph<'a> {
+pub(crate) struct RateGraph<'a> {
     /// Rates from the oldest to the newest, [`RateGraph::columns`] of them; `None` where they are not known.
     pub rates: Vec<Option<(u64, u64)>>,
     /// The current rates.
@@ -30,7 +30,7 @@ pub struct RateGraph<'a> {
 impl RateGraph<'_> {
     /// Returns the number of rates that a graph in this area shows.
     #[must_use]
-    pub fn columns(area: Rect, theme: &Theme) -> usize {
+    pub(crate) fn columns(area: Rect, theme: &Theme) -> usize {
         usize::from(area.width.saturating_sub(2)) * if theme.ascii { 1 } else { 2 }
     }
 

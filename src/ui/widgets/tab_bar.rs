@@ -26,12 +26,12 @@ fn places(area: Rect, open: Tab) -> impl Iterator<Item = (Tab, u16, u16)> {
 
 /// Returns the tab at cell `x` of the tab bar.
 #[must_use]
-pub fn tab_at(area: Rect, open: Tab, x: u16) -> Option<Tab> {
+pub(crate) fn tab_at(area: Rect, open: Tab, x: u16) -> Option<Tab> {
     places(area, open).find(|(_, start, width)| x >= *start && x < start + width).map(|(tab, ..)| tab)
 }
 
 /// The tab bar: the titles of the tabs on a rule, the name of the selected torrent at the right.
-pub struct TabBar<'a> {
+pub(crate) struct TabBar<'a> {
     pub open: Tab,
     /// Whether the pane below has the focus.
     pub focused: bool,

@@ -14,7 +14,7 @@ use crate::ui::theme::style::Theme;
 use crate::ui::widgets::painter::{fit, scrollbar};
 
 /// Cells left of the first column: a mark, the marker of the selected row, a gap.
-pub const MARGIN: u16 = 3;
+pub(crate) const MARGIN: u16 = 3;
 /// Cells right of the last column: a gap, the scrollbar.
 const RIGHT_MARGIN: u16 = 2;
 /// Cells between two columns.
@@ -88,13 +88,16 @@ impl<K: Copy> Column<K> {
 }
 
 /// Returns the chosen columns, in their order.
-pub fn chosen<K: Copy + PartialEq + 'static>(keys: &[K], all: &'static [Column<K>]) -> impl Iterator<Item = Column<K>> {
+pub(crate) fn chosen<K: Copy + PartialEq + 'static>(
+    keys: &[K],
+    all: &'static [Column<K>],
+) -> impl Iterator<Item = Column<K>> {
     keys.iter().filter_map(|key| all.iter().find(|column| column.key == *key).copied())
 }
 
 /// A column with its place on the screen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct PlacedColumn<K> {
+pub(crate) struct PlacedColumn<K> {
     pub column: Column<K>,
     /// First cell.
     pub x: u16,
@@ -104,12 +107,12 @@ pub struct PlacedColumn<K> {
 
 /// The columns of a table that fit its area, from left to right.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Columns<K>(Vec<PlacedColumn<K>>);
+pub(crate) struct Columns<K>(Vec<PlacedColumn<K>>);
 
 impl<K: Copy + PartialEq> Columns<K> {
     /// Places columns in `area`. Those of the highest rank are left out until the others have their least width.
     #[must_use]
-    pub fn place(columns: impl IntoIterator<Item = Column<K>>, area: Rect) -> Self {
+    pub(crate) fn place(columns: impl IntoIterator<Item = Column<K>>, area: Rect) -> Self {
         let mut kept: Vec<Column<K>> = columns.into_iter().collect();
         let width = area.width.saturating_sub(MARGIN + RIGHT_MARGIN);
         let needed = |kept: &[Column<K>]| {
@@ -134,27 +137,27 @@ impl<K: Copy + PartialEq> Columns<K> {
     }
 
     /// Returns the placed columns.
-    pub fn iter(&self) -> impl Iterator<Item = &PlacedColumn<K>> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &PlacedColumn<K>> {
         self.0.iter()
     }
 
     /// Returns the column whose title is at cell `x`, if the table can be sorted by it.
     #[must_use]
-    pub fn sort_key_at(&self, x: u16) -> Option<K> {
+    pub(crate) fn sort_key_at(&self, x: u16) -> Option<K> {
         let placed = self.0.iter().find(|placed| x >= placed.x && x <= placed.x + placed.width)?;
         placed.column.sorts.then_some(placed.column.key)
     }
 
     /// Returns `first` and the other columns that the table can be sorted by, from left to right.
     #[must_use]
-    pub fn sort_keys(&self, first: K) -> Vec<K> {
+    pub(crate) fn sort_keys(&self, first: K) -> Vec<K> {
         let keys = self.0.iter().filter(|placed| placed.column.sorts).map(|placed| placed.column.key);
         std::iter::once(first).chain(keys.filter(|key| *key != first)).collect()
     }
 }
 
 /// A table with its visible rows. `cell` returns the text of a cell: row, column, width.
-pub struct DataTable<'a, K, F> {
+pub(crate) struct DataTable<'a, K, F> {
     theme: &'a Theme,
     columns: &'a Columns<K>,
     count: usize,
@@ -169,7 +172,7 @@ pub struct DataTable<'a, K, F> {
 
 impl<'a, 'c, K: Copy + PartialEq, F: Fn(usize, K, u16) -> Line<'c>> DataTable<'a, K, F> {
     /// Creates a table of `count` rows, with a line of titles.
-    pub fn new(theme: &'a Theme, columns: &'a Columns<K>, count: usize, cell: F) -> Self {
+    pub(crate) fn new(theme: &'a Theme, columns: &'a Columns<K>, count: usize, cell: F) -> Self {
         DataTable {
             theme,
             columns,
@@ -186,35 +189,35 @@ impl<'a, 'c, K: Copy + PartialEq, F: Fn(usize, K, u16) -> Line<'c>> DataTable<'a
 
     /// Sets the first visible row.
     #[must_use]
-    pub fn scrolled(mut self, top: usize) -> Self {
+    pub(crate) fn scrolled(mut self, top: usize) -> Self {
         self.top = top;
         self
     }
 
     /// Sets whether there is a line of titles.
     #[must_use]
-    pub fn titles(mut self, titles: bool) -> Self {
+    pub(crate) fn titles(mut self, titles: bool) -> Self {
         self.titles = titles;
         self
     }
 
     /// Marks the column that the table is sorted by.
     #[must_use]
-    pub fn sorted(mut self, by: K, reversed: bool) -> Self {
+    pub(crate) fn sorted(mut self, by: K, reversed: bool) -> Self {
         self.sort = Some((by, reversed));
         self
     }
 
     /// Draws the title of a column like that of the sorted one.
     #[must_use]
-    pub fn strong(mut self, column: Option<K>) -> Self {
+    pub(crate) fn strong(mut self, column: Option<K>) -> Self {
         self.strong = column;
         self
     }
 
     /// Marks the selected row.
     #[must_use]
-    pub fn selected(mut self, row: Option<usize>, marker: Style) -> Self {
+    pub(crate) fn selected(mut self, row: Option<usize>, marker: Style) -> Self {
         (self.selected, self.marker) = (row, marker);
         self
     }
@@ -268,7 +271,7 @@ impl<'c, K: Copy + PartialEq, F: Fn(usize, K, u16) -> Line<'c>> Widget for DataT
 
 /// Returns the title of a column with the arrows of the theme.
 #[must_use]
-pub fn title(title: &str, theme: &Theme) -> String {
+pub(crate) fn title(title: &str, theme: &Theme) -> String {
     let (down, up) = (theme.glyphs.down, theme.glyphs.up);
     let arrow = |c| match c {
         '↓' => down,
@@ -279,12 +282,12 @@ pub fn title(title: &str, theme: &Theme) -> String {
 }
 
 /// Returns a text in one style, for a cell.
-pub fn text<'a>(text: impl Into<Cow<'a, str>>, style: Style) -> Line<'a> {
+pub(crate) fn text<'a>(text: impl Into<Cow<'a, str>>, style: Style) -> Line<'a> {
     Line::from(Span::styled(text, style))
 }
 
 /// Returns a text in this style, or faint if it says that there is nothing.
-pub fn or_faint<'a>(words: impl Into<Cow<'a, str>>, style: Style, theme: &Theme) -> Line<'a> {
+pub(crate) fn or_faint<'a>(words: impl Into<Cow<'a, str>>, style: Style, theme: &Theme) -> Line<'a> {
     let words = words.into();
     let style = if words == "-" { theme.faint } else { style };
     text(words, style)
@@ -292,7 +295,7 @@ pub fn or_faint<'a>(words: impl Into<Cow<'a, str>>, style: Style, theme: &Theme)
 
 /// Returns a number with a dimmed unit.
 #[must_use]
-pub fn number(mut number: String, style: Style, theme: &Theme) -> Line<'static> {
+pub(crate) fn number(mut number: String, style: Style, theme: &Theme) -> Line<'static> {
     let digits = number.trim_end_matches(|c: char| c.is_ascii_alphabetic()).len();
     if digits == 0 || digits == number.len() || !theme.coloured() {
         return text(number, style);
@@ -304,19 +307,19 @@ pub fn number(mut number: String, style: Style, theme: &Theme) -> Line<'static> 
 
 /// Returns a byte count with a dimmed unit, `-` for zero.
 #[must_use]
-pub fn bytes(bytes: u64, style: Style, theme: &Theme) -> Line<'static> {
+pub(crate) fn bytes(bytes: u64, style: Style, theme: &Theme) -> Line<'static> {
     number(if bytes == 0 { "-".to_owned() } else { format::size(bytes) }, style, theme)
 }
 
 /// Returns a rate; zero is faint.
 #[must_use]
-pub fn rate(bytes: u64, style: Style, theme: &Theme) -> Line<'static> {
+pub(crate) fn rate(bytes: u64, style: Style, theme: &Theme) -> Line<'static> {
     number(format::rate(bytes), if bytes == 0 { theme.faint } else { style }, theme)
 }
 
 /// Returns a progress bar of `width` cells for `part` of `whole`, in half-cell steps.
 #[must_use]
-pub fn bar(width: u16, part: u64, whole: u64, style: Style, theme: &Theme) -> Line<'static> {
+pub(crate) fn bar(width: u16, part: u64, whole: u64, style: Style, theme: &Theme) -> Line<'static> {
     let all = usize::from(width) * 2;
     let halves = match whole {
         0 => all,

@@ -4,7 +4,7 @@ use crate::ui::keys::action::EditAction;
 use crate::ui::text::format::{cells, char_cells, clean, prefix};
 
 /// Maximum length in bytes of the text and of a paste.
-pub const MAX_BYTES: usize = 64 * 1024;
+pub(crate) const MAX_BYTES: usize = 64 * 1024;
 
 /// A single-line text input with a cursor. Contains no control characters.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

@@ -200,7 +200,7 @@ pub(super) struct Folder<'a> {
 }
 
 impl<'a> Folder<'a> {
-    pub fn new(raw: &'a [u8]) -> Self {
+    pub(super) fn new(raw: &'a [u8]) -> Self {
         let disk = paths::component(raw, PathRules::NATIVE).unwrap_or(Cow::Borrowed(b"_"));
         let name = paths::printable(raw, PathRules::NATIVE).unwrap_or_else(|| "_".to_owned());
         Folder { raw, disk, name }
@@ -211,7 +211,7 @@ impl<'a> Folder<'a> {
     }
 
     /// Returns the file of a single-file torrent.
-    pub fn file(&self, length: u64) -> File {
+    pub(super) fn file(&self, length: u64) -> File {
         let disk = self.is_odd().then(|| self.disk.clone().into());
         let web = as_written(self.name.as_bytes(), std::iter::once(self.raw));
         File { name: self.name.clone(), length, offset: 0, pad: false, web, disk }

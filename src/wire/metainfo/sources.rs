@@ -10,7 +10,7 @@ use crate::wire::sanitize::sanitize_bytes;
 
 /// The trackers and web seeds of a torrent.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Sources {
+pub(crate) struct Sources {
     /// Accepted tracker URLs by tier, without duplicates and empty tiers; at most [`limits::TRACKERS`].
     pub trackers: Vec<Vec<String>>,
     /// Accepted web seed URLs without duplicates; at most [`limits::TRACKERS`].
@@ -23,7 +23,7 @@ pub struct Sources {
 impl Sources {
     /// Parses the values of `announce`, `announce-list` and `url-list`.
     #[must_use]
-    pub fn read(announce: Option<Value<'_>>, tiers: Option<Value<'_>>, seeds: Option<Value<'_>>) -> Self {
+    pub(crate) fn read(announce: Option<Value<'_>>, tiers: Option<Value<'_>>, seeds: Option<Value<'_>>) -> Self {
         Self::read_with_warnings(announce, tiers, seeds, &mut ParseWarnings::default())
     }
 

@@ -19,7 +19,7 @@ const LEAST: Duration = Duration::from_secs(60);
 
 /// Schedules the DHT announces of a torrent.
 #[derive(Debug, Default)]
-pub struct DhtAnnouncer {
+pub(crate) struct DhtAnnouncer {
     next: Option<Instant>,
     asked: Option<Instant>,
     /// Lookups in a row after which no peer was connected.
@@ -30,36 +30,36 @@ pub struct DhtAnnouncer {
 
 impl DhtAnnouncer {
     /// Schedules the first lookup, unless announces are started already.
-    pub fn start(&mut self, now: Instant) {
+    pub(crate) fn start(&mut self, now: Instant) {
         if self.next.is_none() && self.asked.is_none() {
             self.next = Some(now);
         }
     }
 
     /// Schedules no further lookup; the next start begins at once.
-    pub const fn stop(&mut self) {
+    pub(crate) const fn stop(&mut self) {
         (self.next, self.asked) = (None, None);
     }
 
     /// Schedules no further lookup; the time of the last one is kept.
-    pub const fn suspend(&mut self) {
+    pub(crate) const fn suspend(&mut self) {
         self.next = None;
     }
 
     /// Brings the next lookup forward, subject to [`LEAST`].
-    pub fn announce_now(&mut self, now: Instant) {
+    pub(crate) fn announce_now(&mut self, now: Instant) {
         let at = self.asked.map_or(now, |asked| now.max(asked + LEAST));
         self.lonely = 0;
         self.next = self.next.map(|next| next.min(at));
     }
 
     /// Returns when the next lookup is due.
-    pub const fn deadline(&self) -> Option<Instant> {
+    pub(crate) const fn deadline(&self) -> Option<Instant> {
         self.next
     }
 
     /// Returns whether a lookup is to be started now.
-    pub fn is_due(&mut self, now: Instant, has_peers: bool) -> bool {
+    pub(crate) fn is_due(&mut self, now: Instant, has_peers: bool) -> bool {
         if self.next.is_none_or(|at| now < at) {
             return false;
         }
@@ -77,7 +77,12 @@ impl DhtAnnouncer {
     /// Records the result of a lookup and schedules the next one.
     ///
     /// Returns whether lookups succeed now that failed before, or the reverse; `false` while announces are stopped.
-    pub fn on_lookup_done(&mut self, now: Instant, result: Result<LookupSummary, NoNodes>, has_peers: bool) -> bool {
+    pub(crate) fn on_lookup_done(
+        &mut self,
+        now: Instant,
+        result: Result<LookupSummary, NoNodes>,
+        has_peers: bool,
+    ) -> bool {
         if self.next.is_none() {
             return false;
         }
@@ -96,7 +101,7 @@ impl DhtAnnouncer {
     }
 
     /// Returns the result of the last lookup and when it arrived.
-    pub const fn last(&self) -> Option<(Instant, Result<LookupSummary, NoNodes>)> {
+    pub(crate) const fn last(&self) -> Option<(Instant, Result<LookupSummary, NoNodes>)> {
         self.last
     }
 }

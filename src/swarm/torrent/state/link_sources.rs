@@ -18,21 +18,21 @@ struct LinkSource {
 
 /// Schedules the fetches of the `.torrent` URLs of a magnet link.
 #[derive(Debug, Default)]
-pub struct LinkSources(Vec<LinkSource>);
+pub(crate) struct LinkSources(Vec<LinkSource>);
 
 impl LinkSources {
     /// Schedules an immediate fetch of each of `count` URLs.
-    pub fn start(&mut self, now: Instant, count: usize) {
+    pub(crate) fn start(&mut self, now: Instant, count: usize) {
         self.0 = (0..count).map(|_| LinkSource { failures: 0, next: Some(now) }).collect();
     }
 
     /// Returns when the next fetch is due.
-    pub fn deadline(&self) -> Option<Instant> {
+    pub(crate) fn deadline(&self) -> Option<Instant> {
         self.0.iter().filter_map(|source| source.next).min()
     }
 
     /// Returns the indices of the URLs that are to be fetched now, and marks them as being fetched.
-    pub fn take_due(&mut self, now: Instant) -> Vec<usize> {
+    pub(crate) fn take_due(&mut self, now: Instant) -> Vec<usize> {
         let due = self.0.iter_mut().enumerate().filter(|(_, source)| source.next.is_some_and(|at| at <= now));
         due.map(|(index, source)| {
             source.next = None;
@@ -42,7 +42,7 @@ impl LinkSources {
     }
 
     /// Schedules the retry of a failed fetch; returns `false` if there is no such URL.
-    pub fn on_failed(&mut self, now: Instant, index: usize) -> bool {
+    pub(crate) fn on_failed(&mut self, now: Instant, index: usize) -> bool {
         let Some(LinkSource { failures, next }) = self.0.get_mut(index) else { return false };
         let wait = RETRY_MOST.min(RETRY * 2_u32.pow((*failures).min(10)));
         (*failures, *next) = (*failures + 1, Some(now + wait));

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 /// PEX state of the whole torrent; [`PexState`](crate::swarm::pex::PexState) is that of one peer.
 #[derive(Debug, Default)]
-pub struct PexSchedule {
+pub(crate) struct PexSchedule {
     /// Incremented whenever the set of advertised peers may have changed.
     pub version: u64,
     /// When the next PEX message may be due.

@@ -7,7 +7,7 @@ use crate::wire::message::PieceIndex;
 
 /// State of the recovery from a disk error.
 #[derive(Debug, Default)]
-pub struct Recovery {
+pub(crate) struct Recovery {
     /// When the next probe is due.
     pub at: Option<Instant>,
     /// The piece whose write failed.
@@ -24,7 +24,7 @@ pub struct Recovery {
 
 /// State of the final check before completion: whether the files still have their recorded sizes and times.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Comparison {
+pub(crate) enum Comparison {
     /// The files must be compared before the torrent counts as complete.
     #[default]
     Due,
