@@ -87,7 +87,7 @@
 //!
 //! ## Below all layers
 //!
-//! [`limits`], [`format`] (numbers and dates as text) and [`clock`] (the time of day; not for `wire` and `swarm`)
+//! [`limits`], [`mod@format`] (numbers and dates as text) and [`clock`] (the time of day; not for `wire` and `swarm`)
 //! import nothing of this crate.
 //!
 //! ## UDP

@@ -29,7 +29,7 @@ pub fn find(layout: &Arc<Layout>, dir: &Path) -> (Arc<Layout>, Option<String>) {
     find_or_mend(layout, dir, false)
 }
 
-/// As [`find`]; with `mend`, files that are missing get a [`mended`] name where the file system may not take theirs.
+/// As [`find`]; with `mend`, files that are missing get a [`mended()`] name where the file system may not take theirs.
 #[must_use]
 pub fn find_or_mend(layout: &Arc<Layout>, dir: &Path, mend: bool) -> (Arc<Layout>, Option<String>) {
     let mut paths = HashMap::new();
