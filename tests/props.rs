@@ -25,6 +25,7 @@ use ttui::wire::metainfo::paths::{self, PathRules, UsedPaths};
 use ttui::wire::metainfo::{Metainfo, urls};
 use ttui::wire::peer_id;
 use ttui::wire::sanitize::{CharHazard, hazard, sanitize, sanitize_bytes};
+use ttui::wire::tracker::can_be_peer;
 use unicode_width::UnicodeWidthStr;
 
 // --- material -----------------------------------------------------------------------------------
@@ -497,14 +498,13 @@ proptest! {
         hash in any::<[u8; 20]>(), name in "[^/\\\\\\PC]{1,40}", peers in vec(any::<SocketAddr>(), 0..5), n in any::<[u16; 3]>(),
     ) {
         let [from, length, path] = n;
-        let good = |a: &SocketAddr| a.port() != 0 && !a.ip().is_unspecified() && !a.ip().is_multicast();
         let plain = |a: SocketAddr| SocketAddr::new(a.ip(), a.port());
         let mut it = Magnet::from_info_hash(InfoHash(hash));
         it.name = paths::printable(name.as_bytes(), PathRules::NATIVE);
         it.trackers = vec![format!("http://t.example/{path}?a=b%20c"), format!("udp://[::1]:{}", path.max(1))];
         it.web_seeds = vec![format!("https://w.example/{path}/")];
         it.select = vec![u32::from(from)..=u32::from(from) + u32::from(length)];
-        for addr in peers.into_iter().filter(good).map(plain) {
+        for addr in peers.into_iter().filter(can_be_peer).map(plain) {
             if !it.peers.contains(&addr) {
                 it.peers.push(addr);
             }
