@@ -98,6 +98,8 @@
 
 // What no user of the library needs stays inside the crate, so that the compiler finds what nobody needs.
 #![warn(unreachable_pub)]
+// Without the program nobody calls what only its subcommands need.
+#![cfg_attr(not(feature = "cli"), allow(dead_code))]
 
 #[cfg(feature = "cli")]
 pub mod cli;
