@@ -174,7 +174,7 @@ pub(crate) fn is_out_of_handles(error: &io::Error) -> bool {
 /// Returns whether no file handle is left. Always `false` on this system.
 #[cfg(not(unix))]
 #[must_use]
-pub fn is_out_of_handles(_: &io::Error) -> bool {
+pub(crate) fn is_out_of_handles(_: &io::Error) -> bool {
     false
 }
 
@@ -214,7 +214,7 @@ pub(crate) fn capacity(path: &Path) -> Option<u64> {
 /// Returns the total size of the file system. Always `None` on this system.
 #[cfg(not(unix))]
 #[must_use]
-pub fn capacity(_: &Path) -> Option<u64> {
+pub(crate) fn capacity(_: &Path) -> Option<u64> {
     None
 }
 
@@ -235,7 +235,7 @@ pub(crate) fn for_file(fault: DiskFault, path: &Path, length: u64) -> DiskFault 
 /// Returns the free bytes on the file system. Always `None` on this system.
 #[cfg(not(unix))]
 #[must_use]
-pub fn free_space(_: &Path) -> Option<u64> {
+pub(crate) fn free_space(_: &Path) -> Option<u64> {
     None
 }
 
