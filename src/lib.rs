@@ -269,20 +269,25 @@ pub mod ui {
         pub(crate) mod dialog_actions;
         pub(crate) mod dialog_events;
         pub(crate) mod dialog_stack;
+        pub(crate) mod header;
         pub(crate) mod inspect;
         pub mod model;
         pub(crate) mod mouse;
         pub(crate) mod navigation;
+        pub(crate) mod outbox;
         pub(crate) mod setup;
+        pub(crate) mod status_bar;
         pub(crate) mod torrent_actions;
         pub mod update;
         pub mod view;
+        pub(crate) mod welcome;
     }
 
     pub mod dialogs {
         //! Dialogs, in a stack above the panes.
 
         pub mod add;
+        pub mod choice;
         pub(crate) mod columns;
         pub mod confirm;
         pub mod create;
@@ -291,10 +296,8 @@ pub mod ui {
         pub(crate) mod file_select;
         pub(crate) mod help;
         pub mod message;
-        pub mod overwrite;
         pub(crate) mod palette;
         pub(crate) mod prompt;
-        pub mod remove;
         pub(crate) mod settings;
         pub(crate) mod settings_table;
         pub mod share;
@@ -318,6 +321,7 @@ pub mod ui {
         pub(crate) mod tabs;
         pub(crate) mod torrents;
         pub(crate) mod trackers;
+        pub(crate) mod why_line;
     }
 
     pub mod state {

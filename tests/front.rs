@@ -19,11 +19,10 @@ use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
 use ttui::ui::app::view::view;
 use ttui::ui::dialogs::add::AddDialog;
+use ttui::ui::dialogs::choice::ChoiceDialog;
 use ttui::ui::dialogs::confirm::ConfirmDialog;
 use ttui::ui::dialogs::create::CreateDialog;
 use ttui::ui::dialogs::message::MessageDialog;
-use ttui::ui::dialogs::overwrite::OverwriteDialog;
-use ttui::ui::dialogs::remove::RemoveDialog;
 use ttui::ui::effect::Effect;
 use ttui::ui::keys::action::{Action, DialogAction, EditAction, NavAction};
 use ttui::ui::keys::bindings::{Binding, KEYS};
@@ -631,7 +630,7 @@ fn the_mouse_does_what_is_written_where_it_points() {
     let mut model = fresh(&snapshot);
     keys(&mut model, &snapshot, "d");
     click(&mut model, "delete the data");
-    assert!(model.dialogs.top::<RemoveDialog>().is_some_and(|removal| removal.data));
+    assert!(model.dialogs.top::<ChoiceDialog>().is_some_and(|removal| removal.second));
     assert!(
         update(&mut model, Message::Click(3, 3), &snapshot).is_empty() && model.dialogs.len() == 1,
         "outside is nothing"
@@ -706,7 +705,7 @@ fn files_in_the_way_are_kept_unless_the_user_says_otherwise() {
     update(&mut model, occupied(&text_of, true), &Snapshot::default());
     update(&mut model, Message::Snapshot, &Snapshot::default());
     update(&mut model, Message::Snapshot, &snapshot);
-    assert!(model.dialogs.top::<OverwriteDialog>().is_some());
+    assert!(model.dialogs.top::<ChoiceDialog>().is_some());
     keys(&mut model, &snapshot, "Esc");
     // The answer can be given later, where there is something to be answered.
     let mut snapshot = snapshot;
@@ -715,7 +714,7 @@ fn files_in_the_way_are_kept_unless_the_user_says_otherwise() {
         (view.error, view.fault) = (Some(text_of.clone()), fault);
         model.state.selected = Some(id);
         keys(&mut model, &snapshot, ": 'overwrite Enter");
-        assert_eq!(model.dialogs.top::<OverwriteDialog>().is_some(), asks, "{fault:?}");
+        assert_eq!(model.dialogs.top::<ChoiceDialog>().is_some(), asks, "{fault:?}");
     }
     assert!(matches!(keys(&mut model, &snapshot, "Tab Enter")[..], [Command::Overwrite(of)] if of == id));
 }

@@ -5,7 +5,7 @@ use ratatui::layout::Position;
 use crate::api::{Command, Event, Snapshot, lines};
 use crate::ui::app::actions::perform;
 use crate::ui::app::model::App;
-use crate::ui::app::{dialog_actions, setup};
+use crate::ui::app::{outbox, setup};
 use crate::ui::dialogs::add::AddDialog;
 use crate::ui::dialogs::dialog::{Dialog, DialogContext, Outcome, Request};
 use crate::ui::dialogs::file_picker::FilePicker;
@@ -21,6 +21,7 @@ pub(crate) fn on_key(app: &mut App, key: Key, snapshot: &Snapshot, commands: &mu
     let Some(contexts) = app.dialogs.contexts() else { return };
     let cx = DialogContext { state: &app.state, snapshot };
     let requests = match (app.state.keymap.lookup(contexts, key), key) {
+        (Some(Action::Edit(action)), _) => app.dialogs.with_top(|dialog| dialog.edit(action)),
         (Some(action), _) => app.dialogs.with_top(|dialog| dialog.action(action, &cx)),
         (None, Key::Char(c)) if contexts.contains(&KeyContext::Text) => {
             app.dialogs.with_top(|dialog| dialog.type_char(c))
@@ -83,7 +84,7 @@ fn carry_out(app: &mut App, requests: Vec<Request>, snapshot: &Snapshot, command
         match request {
             Request::Engine(command) => commands.push(command),
             Request::Effect(effect) => state.outbox.push(effect),
-            Request::CopyMagnet(link) => dialog_actions::copied(state, 1, vec![link]),
+            Request::CopyMagnet(link) => outbox::copied(state, 1, vec![link]),
             Request::Run(action) => run(app, action, snapshot, commands),
             Request::OpenSetting(row) => app.dialogs.push(SettingsDialog::at(row, state.size)),
             Request::PickPath(typed, kind) => {

@@ -92,7 +92,7 @@ impl DialogStack {
     /// Closes the dialog at this place if its outcome says so.
     fn finish(&mut self, at: usize, outcome: Outcome) -> Vec<Request> {
         let requests = match outcome {
-            Outcome::Stay => return Vec::new(),
+            Outcome::Stay | Outcome::Ignored => return Vec::new(),
             Outcome::Do(request) => return vec![request],
             Outcome::Close => Vec::new(),
             Outcome::Finish(requests) => requests,

@@ -12,22 +12,22 @@ use crate::ui::state::detail::InspectRequest;
 const PATIENCE: Duration = Duration::from_secs(3);
 
 /// Restores invariants after every message: marked and open items exist, and the engine knows what is inspected.
-pub(crate) fn settle(model: &mut AppState, snapshot: &Snapshot, commands: &mut Vec<Command>) {
-    if !model.panes.marks.is_empty() {
-        model.panes.marks.retain(|id| find(snapshot, *id).is_some());
+pub(crate) fn settle(state: &mut AppState, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+    if !state.panes.marks.is_empty() {
+        state.panes.marks.retain(|id| find(snapshot, *id).is_some());
     }
-    if let (Some(id), Some(detail)) = (model.selected, model.detail(snapshot)) {
-        let seen = model.tab == Tab::Files;
-        model.panes.tree.refresh(id, &detail.files, seen);
+    if let (Some(id), Some(detail)) = (state.selected, state.detail(snapshot)) {
+        let seen = state.tab == Tab::Files;
+        state.panes.tree.refresh(id, &detail.files, seen);
     }
-    if model.pane == Focus::Detail
-        && model.tab == Tab::Pieces
-        && model.panes.piece.is_none()
-        && let Some(detail) = model.detail(snapshot)
+    if state.pane == Focus::Detail
+        && state.tab == Tab::Pieces
+        && state.panes.piece.is_none()
+        && let Some(detail) = state.detail(snapshot)
     {
-        model.panes.piece = default_piece(detail);
+        state.panes.piece = default_piece(detail);
     }
-    request_inspect(model, snapshot, commands);
+    request_inspect(state, snapshot, commands);
 }
 
 /// Returns the initial cursor position: the first requested piece, else the first missing one, else the first piece.
@@ -40,22 +40,22 @@ fn default_piece(detail: &Detail) -> Option<u32> {
 }
 
 /// Asks the engine for details of the open peer and the piece under the cursor, if they have changed.
-fn request_inspect(model: &mut AppState, snapshot: &Snapshot, commands: &mut Vec<Command>) {
-    let Some(id) = model.selected else { return };
-    let peer = model.panes.open.filter(|_| model.tab == Tab::Peers).map(|open| open.key);
-    let piece = model.panes.piece.filter(|_| model.tab == Tab::Pieces);
-    let before = model.panes.last_inspect.filter(|looked| looked.id == id);
+fn request_inspect(state: &mut AppState, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+    let Some(id) = state.selected else { return };
+    let peer = state.panes.open.filter(|_| state.tab == Tab::Peers).map(|open| open.key);
+    let piece = state.panes.piece.filter(|_| state.tab == Tab::Pieces);
+    let before = state.panes.last_inspect.filter(|looked| looked.id == id);
     let told = before.map_or((None, None), |looked| (looked.peer, looked.piece));
     let mut ask = told != (peer, piece);
-    if !ask && let (Some(looked), Some(detail)) = (before, model.detail(snapshot)) {
+    if !ask && let (Some(looked), Some(detail)) = (before, state.detail(snapshot)) {
         let lacks_peer = peer.is_some_and(|key| {
             detail.peer.as_ref().is_none_or(|peer| peer.key != key) && detail.peers.iter().any(|row| row.key == key)
         });
         let lacks_piece = piece.is_some_and(|at| detail.piece.as_ref().is_none_or(|piece| piece.index != at));
-        ask = (lacks_peer || lacks_piece) && model.clock.saturating_sub(looked.at) >= PATIENCE;
+        ask = (lacks_peer || lacks_piece) && state.clock.saturating_sub(looked.at) >= PATIENCE;
     }
     if ask {
-        model.panes.last_inspect = Some(InspectRequest { id, peer, piece, at: model.clock });
+        state.panes.last_inspect = Some(InspectRequest { id, peer, piece, at: state.clock });
         commands.push(Command::Torrent(id, TorrentCommand::Inspect { peer: peer.map(PeerKey), piece }));
     }
 }

@@ -32,7 +32,6 @@ pub(crate) struct UiOptions {
 impl UiOptions {
     /// Reads the config; values that are not set come from the environment: `NO_COLOR`, `TERM`, `COLORTERM`,
     /// `COLORFGBG`, the locale, `HOME`.
-    #[must_use]
     pub(crate) fn new(config: &Config) -> Self {
         let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let interface = &config.interface;
@@ -66,7 +65,6 @@ impl UiOptions {
     }
 
     /// Creates the initial model for a terminal of `size` (columns, rows).
-    #[must_use]
     pub(crate) fn model(self, size: (u16, u16)) -> App {
         let mut app = App::new(size, self.theme.name, self.theme.ascii);
         app.state.theme = self.theme;

@@ -1,10 +1,10 @@
 //! Actions on torrents: on all marked ones, or on the selected one.
 
 use crate::api::{Command, Priority, QueueMove, Snapshot, State, TorrentCommand, TorrentId, TorrentView};
-use crate::ui::app::dialog_actions;
 use crate::ui::app::model::App;
+use crate::ui::app::{dialog_actions, outbox};
+use crate::ui::dialogs::choice::ChoiceDialog;
 use crate::ui::dialogs::prompt::PromptKind;
-use crate::ui::dialogs::remove::RemoveDialog;
 use crate::ui::dialogs::why::WhyDialog;
 use crate::ui::keys::action::TorrentAction;
 use crate::ui::state::app::{AppState, find};
@@ -48,9 +48,9 @@ pub(crate) fn perform(app: &mut App, action: TorrentAction, snapshot: &Snapshot,
         TorrentAction::RaiseDownloadLimit => limit_download(&views, &name, false, commands),
         TorrentAction::LowerUploadLimit => limit_upload(&views, &name, true, commands),
         TorrentAction::RaiseUploadLimit => limit_upload(&views, &name, false, commands),
-        TorrentAction::CopyMagnet => return dialog_actions::copy_magnets(state, ids, snapshot, commands),
+        TorrentAction::CopyMagnet => return outbox::copy_magnets(state, ids, snapshot, commands),
         TorrentAction::OpenFolder => return open_folder(state, snapshot, commands),
-        TorrentAction::Remove => return app.dialogs.push(RemoveDialog::new(ids)),
+        TorrentAction::Remove => return app.dialogs.push(ChoiceDialog::remove(ids)),
         TorrentAction::Move => return dialog_actions::ask(app, PromptKind::Move, snapshot),
         TorrentAction::Export => return dialog_actions::ask(app, PromptKind::Export, snapshot),
         TorrentAction::Overwrite => return dialog_actions::confirm_overwrite(app, snapshot),
@@ -189,7 +189,6 @@ pub(crate) const LIMITS: [u64; 14] = [
 const FIRST: u64 = 10_000_000;
 
 /// Returns the next lower or higher limit; `None` is "no limit".
-#[must_use]
 pub(crate) fn next_limit(limit: Option<u64>, less: bool) -> Option<u64> {
     match (limit, less) {
         (None, true) => Some(FIRST),

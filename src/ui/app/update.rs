@@ -7,7 +7,7 @@ use ratatui::layout::Position;
 
 use crate::api::{Command, Event, Snapshot, TorrentId};
 use crate::ui::app::model::App;
-use crate::ui::app::{actions, dialog_actions, dialog_events, inspect, mouse, navigation};
+use crate::ui::app::{actions, dialog_actions, dialog_events, inspect, mouse, navigation, outbox};
 use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, TEXT};
 use crate::ui::dialogs::file_select::SelectFilesDialog;
 use crate::ui::keys::action::{Action, ViewAction};
@@ -71,12 +71,12 @@ fn on_event(app: &mut App, event: Event, snapshot: &Snapshot, commands: &mut Vec
         Event::Complete(id) => {
             let name = find(snapshot, id).map(|view| state.panes.hidden.name(id, &view.name));
             let sentence = format!("{} is complete", name.as_deref().unwrap_or("a torrent"));
-            dialog_actions::complete(state, &sentence);
+            outbox::complete(state, &sentence);
             state.notify(&sentence);
         }
         Event::FilesKnown { id, contents } => app.dialogs.push_below(SelectFilesDialog::new(id, *contents)),
         Event::Occupied { id, name, text, ask } => dialog_actions::occupied(app, (id, &name), &text, ask),
-        Event::MagnetLinks { asked, links } => dialog_actions::copied(state, asked, links),
+        Event::MagnetLinks { asked, links } => outbox::copied(state, asked, links),
         Event::Notice { id, text } => {
             let mut text = state.panes.hidden.sentence(&text).into_owned();
             // Prepends the torrent's name to a notice that does not contain the name.
@@ -112,7 +112,7 @@ fn tick(state: &mut AppState, clock: Duration, snapshot: &Snapshot) {
     let moved = state.history.moved(state.panes.span);
     state.history.note(state.clock, snapshot.down, snapshot.up);
     state.panes.rates.note(state.clock, snapshot);
-    dialog_actions::update_title(state, snapshot);
+    outbox::update_title(state, snapshot);
     let over = state.notice.as_ref().is_some_and(|notice| notice.until <= state.clock);
     if over {
         state.notice = None;
@@ -123,39 +123,39 @@ fn tick(state: &mut AppState, clock: Duration, snapshot: &Snapshot) {
 /// Restores invariants after every message: an existing torrent is selected and visible, and the engine knows the
 /// selection if it differs from `before`.
 fn settle(app: &mut App, before: Option<TorrentId>, snapshot: &Snapshot, commands: &mut Vec<Command>) {
-    let model = &mut app.state;
-    if let Some(id) = model.wanted.filter(|id| find(snapshot, *id).is_some()) {
-        model.wanted = None;
-        model.selected = Some(id);
-        model.refresh_rows(snapshot, false);
+    let state = &mut app.state;
+    if let Some(id) = state.wanted.filter(|id| find(snapshot, *id).is_some()) {
+        state.wanted = None;
+        state.selected = Some(id);
+        state.refresh_rows(snapshot, false);
     }
     app.dialogs.close_obsolete(snapshot);
-    let model = &mut app.state;
-    match model.row(snapshot) {
-        Some(row) => model.last_row = row,
-        None if model.rows.is_empty() => model.selected = None,
+    let state = &mut app.state;
+    match state.row(snapshot) {
+        Some(row) => state.last_row = row,
+        None if state.rows.is_empty() => state.selected = None,
         // The selected torrent was removed: selects the one that took its row.
         None => {
-            let row = model.last_row.min(model.rows.len() - 1);
-            model.selected = snapshot.torrents.get(model.rows[row]).map(|(id, _)| *id);
+            let row = state.last_row.min(state.rows.len() - 1);
+            state.selected = snapshot.torrents.get(state.rows[row]).map(|(id, _)| *id);
         }
     }
-    if model.selected != before {
-        model.peer = None;
-        model.peers_top = 0;
-        model.cursor = [0; Tab::ALL.len()];
-        model.peer_keys.clear();
-        model.panes.reset();
-        model.refresh_rows(snapshot, false);
-        commands.push(Command::Focus(model.selected));
+    if state.selected != before {
+        state.peer = None;
+        state.peers_top = 0;
+        state.cursor = [0; Tab::ALL.len()];
+        state.peer_keys.clear();
+        state.panes.reset();
+        state.refresh_rows(snapshot, false);
+        commands.push(Command::Focus(state.selected));
     }
-    inspect::settle(model, snapshot, commands);
-    let r = navigation::screen(model, snapshot);
-    model.top = first_visible(model.top, model.row(snapshot), torrents::height(&r), model.rows.len());
-    let Some(detail) = model.detail(snapshot) else { return };
-    let chosen = model.peer_row(detail);
+    inspect::settle(state, snapshot, commands);
+    let r = navigation::screen(state, snapshot);
+    state.top = first_visible(state.top, state.row(snapshot), torrents::height(&r), state.rows.len());
+    let Some(detail) = state.detail(snapshot) else { return };
+    let chosen = state.peer_row(detail);
     let height = peers::height(peers::area(r.pane, detail));
-    model.peers_top = first_visible(model.peers_top, chosen, height, model.peers.len());
+    state.peers_top = first_visible(state.peers_top, chosen, height, state.peers.len());
 }
 
 fn on_key(app: &mut App, key: Key, snapshot: &Snapshot, commands: &mut Vec<Command>) {

@@ -20,7 +20,7 @@ use ratatui::layout::Rect;
 
 use crate::api::{AddTorrent, Command, Event, Link, Priority, TorrentPreview};
 use crate::ui::dialogs::dialog::{
-    BROWSE, CLOSE, COMPLETE, CONFIRM, Dialog, DialogContext, FORM, OPTIONS, Outcome, Request,
+    BROWSE, CLOSE, COMPLETE, CONFIRM, Dialog, DialogContext, FORM, OPTIONS, Outcome, Request, edit_field,
 };
 use crate::ui::dialogs::file_select::{FileSelect, FileSelectOutcome};
 use crate::ui::keys::action::{Action, DialogAction, EditAction, NavAction};
@@ -28,7 +28,7 @@ use crate::ui::keys::context::KeyContext;
 use crate::ui::text::format::wrap;
 use crate::ui::widgets::panel::{HitTarget, Panel, text_width};
 use crate::ui::widgets::path_input::{DirListing, PathInput, PathKind, expand};
-use crate::ui::widgets::text_input::MAX_BYTES;
+use crate::ui::widgets::text_input::{MAX_BYTES, TextInput};
 
 /// Maximum number of torrents added by one paste.
 const MAX_TORRENTS: usize = 1000;
@@ -123,6 +123,7 @@ impl AddDialog {
         let Some(select) = &mut self.select else { return Outcome::Stay };
         match select.action(action, cx.state.size) {
             FileSelectOutcome::Stay => {}
+            FileSelectOutcome::Ignored => return Outcome::Ignored,
             FileSelectOutcome::Back => self.select = None,
             FileSelectOutcome::Confirm => {
                 let priorities = select.priorities();
@@ -146,13 +147,24 @@ impl AddDialog {
         Outcome::Do(Request::PickPath(start, wanted))
     }
 
-    /// Returns the focused text field.
-    fn field(&mut self) -> Option<&mut PathInput> {
+    /// Returns the path field that has the focus.
+    fn path_field(&mut self) -> Option<&mut PathInput> {
         match self.at {
             WHAT => Some(&mut self.what),
             FOLDER => Some(&mut self.folder),
             _ => None,
         }
+    }
+
+    /// Returns whether the empty last line of a paste of several is focused.
+    fn is_below_a_line(&self) -> bool {
+        self.at == WHAT && self.what.edit.is_empty() && !self.before.is_empty()
+    }
+
+    /// Goes back to the line above.
+    fn edit_line_above(&mut self) {
+        let line = self.before.pop().unwrap_or_default();
+        self.what.set(&line);
     }
 
     /// Discards a preview or error that no longer matches the input.
@@ -174,22 +186,16 @@ impl Dialog for AddDialog {
         if self.select.is_some() {
             return self.select_files(action, cx);
         }
-        let at_line = self.at == WHAT && self.what.edit.is_empty() && !self.before.is_empty();
         let leaves_field = self.at >= PAUSED || self.at == WHAT && is_link(self.what.text());
         match action {
             CLOSE if self.asked.is_none() => return Outcome::Close,
             CLOSE => self.asked = None,
             CONFIRM => return self.enter(cx),
             BROWSE => return self.browse(cx),
-            Action::Nav(NavAction::Up) | Action::Edit(EditAction::DeleteLeft) if at_line => {
-                let line = self.before.pop().unwrap_or_default();
-                self.what.set(&line);
-            }
+            Action::Nav(NavAction::Up) if self.is_below_a_line() => self.edit_line_above(),
             Action::Nav(NavAction::Up) => self.at = self.at.saturating_sub(1),
             Action::Nav(NavAction::Down) => self.at = (self.at + 1).min(self.last()),
             Action::Dialog(DialogAction::ToggleOption) => self.toggle(self.at),
-            Action::Edit(EditAction::Left) if self.at > PAUSED => self.at -= 1,
-            Action::Edit(EditAction::Right) if self.at >= PAUSED => self.at = (self.at + 1).min(self.last()),
             COMPLETE | Action::Dialog(DialogAction::CompleteBack) if leaves_field => {
                 let step = if action == COMPLETE { 1 } else { self.last() };
                 self.at = (self.at + step) % (self.last() + 1);
@@ -197,50 +203,52 @@ impl Dialog for AddDialog {
             COMPLETE | Action::Dialog(DialogAction::CompleteBack) => {
                 self.discard_preview();
                 let home = cx.state.home.as_deref();
-                return Outcome::of_effect(self.field().and_then(|field| field.complete(action == COMPLETE, home)));
+                return Outcome::of_effect(
+                    self.path_field().and_then(|field| field.complete(action == COMPLETE, home)),
+                );
             }
-            Action::Edit(action) => {
-                self.discard_preview();
-                if let Some(field) = self.field() {
-                    field.edit(action);
-                }
-            }
-            _ => {}
+            _ => return Outcome::Ignored,
         }
         Outcome::Stay
     }
 
-    fn type_char(&mut self, c: char) -> Outcome {
-        if let Some(select) = &mut self.select {
-            select.type_char(c);
-            return Outcome::Stay;
+    fn text_field(&mut self) -> Option<&mut TextInput> {
+        if self.select.is_some() {
+            return self.select.as_mut().and_then(FileSelect::text_field);
         }
+        self.path_field().map(|field| &mut field.edit)
+    }
+
+    fn edited(&mut self) {
         self.discard_preview();
-        if let Some(field) = self.field() {
-            field.type_char(c);
+    }
+
+    fn edit(&mut self, action: EditAction) -> Outcome {
+        match action {
+            _ if self.select.is_some() => return edit_field(self, |field| field.edit(action)),
+            EditAction::DeleteLeft if self.is_below_a_line() => self.edit_line_above(),
+            EditAction::Left if self.at > PAUSED => self.at -= 1,
+            EditAction::Right if self.at >= PAUSED => self.at = (self.at + 1).min(self.last()),
+            action => return edit_field(self, |field| field.edit(action)),
         }
         Outcome::Stay
     }
 
     fn paste(&mut self, lines: &[&str]) -> bool {
         let Some((last, lines)) = lines.split_last() else { return true };
-        if let Some(select) = &mut self.select {
-            select.paste(last);
+        if self.select.is_some() || self.at == FOLDER {
+            edit_field(self, |field| field.insert(last));
             return true;
         }
         self.discard_preview();
-        if self.at == FOLDER {
-            self.folder.insert(last);
-            return true;
-        }
         self.at = WHAT;
         for line in lines {
-            self.what.insert(line);
+            self.what.edit.insert(line);
             self.before.push(self.what.text().trim().to_owned());
             self.what.set("");
         }
         self.before.truncate(MAX_TORRENTS);
-        self.what.insert(last.trim_end());
+        self.what.edit.insert(last.trim_end());
         true
     }
 

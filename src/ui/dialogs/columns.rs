@@ -42,7 +42,6 @@ fn entries<K: Copy + PartialEq>(chosen: &[K], all: &'static [Column<K>]) -> Vec<
 
 impl ColumnsDialog {
     /// Creates the dialog for the list that has the focus.
-    #[must_use]
     pub(crate) fn new(state: &AppState) -> Self {
         ColumnsDialog::of(state.pane == Focus::Detail && state.tab == Tab::Peers, state)
     }
@@ -128,7 +127,7 @@ impl Dialog for ColumnsDialog {
                 self.rows.navigate(action, self.entries.len(), height);
                 Outcome::Stay
             }
-            _ => Outcome::Stay,
+            _ => Outcome::Ignored,
         }
     }
 

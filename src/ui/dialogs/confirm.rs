@@ -34,7 +34,7 @@ impl Dialog for ConfirmDialog {
             CONFIRM | Action::Dialog(DialogAction::Yes) => true,
             CLOSE | Action::Dialog(DialogAction::No) => false,
             Action::App(AppAction::Quit) => matches!(self, ConfirmDialog::Quit { .. }),
-            _ => return Outcome::Stay,
+            _ => return Outcome::Ignored,
         };
         match self {
             _ if !yes => Outcome::Close,

@@ -19,7 +19,7 @@ use ratatui::style::Style;
 
 use crate::api::{Command, CreatePreview, CreateRequest, Created, Event};
 use crate::ui::dialogs::dialog::{
-    BROWSE, CLOSE, COMPLETE, CONFIRM, Dialog, DialogContext, FORM, OPTIONS, Outcome, Request,
+    BROWSE, CLOSE, COMPLETE, CONFIRM, Dialog, DialogContext, FORM, OPTIONS, Outcome, Request, edit_field,
 };
 use crate::ui::dialogs::share::ShareView;
 use crate::ui::keys::action::{Action, DialogAction, NavAction};
@@ -195,34 +195,29 @@ impl Dialog for CreateDialog {
             COMPLETE | Action::Dialog(DialogAction::CompleteBack) => {
                 self.at = (self.at + if forward { 1 } else { PRIVATE }) % (PRIVATE + 1);
             }
-            Action::Edit(action) if self.at != PRIVATE => {
-                self.discard_preview();
-                if self.at == WHAT { self.what.edit(action) } else { self.tracker.edit(action) }
-            }
-            _ => {}
+            _ => return Outcome::Ignored,
         }
         Outcome::Stay
     }
 
-    fn type_char(&mut self, c: char) -> Outcome {
-        self.discard_preview();
+    fn text_field(&mut self) -> Option<&mut TextInput> {
         match self.at {
-            WHAT => self.what.type_char(c),
-            _ => self.tracker.type_char(c),
+            _ if !self.is_open() => None,
+            WHAT => Some(&mut self.what.edit),
+            TRACKER => Some(&mut self.tracker),
+            _ => None,
         }
-        Outcome::Stay
+    }
+
+    fn edited(&mut self) {
+        self.discard_preview();
     }
 
     fn paste(&mut self, lines: &[&str]) -> bool {
-        if let (true, Some(last)) = (self.is_open(), lines.last()) {
-            if self.at == TRACKER {
-                self.tracker.insert(last.trim());
-            } else {
-                self.at = WHAT;
-                self.what.insert(last.trim_end());
-            }
-            self.discard_preview();
+        if self.at == PRIVATE {
+            self.at = WHAT;
         }
+        edit_field(self, |field| field.insert(lines.last().copied().unwrap_or_default().trim()));
         true
     }
 

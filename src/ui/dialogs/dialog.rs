@@ -6,11 +6,12 @@ use std::fmt::Debug;
 
 use crate::api::{Command, Event, Snapshot};
 use crate::ui::effect::Effect;
-use crate::ui::keys::action::{Action, AppAction, DialogAction};
+use crate::ui::keys::action::{Action, AppAction, DialogAction, EditAction};
 use crate::ui::keys::context::KeyContext;
 use crate::ui::state::app::AppState;
 use crate::ui::widgets::panel::{HitTarget, Panel};
 use crate::ui::widgets::path_input::{DirListing, PathKind};
+use crate::ui::widgets::text_input::TextInput;
 
 /// The action that closes a dialog.
 pub(crate) const CLOSE: Action = Action::App(AppAction::Close);
@@ -44,6 +45,8 @@ pub struct DialogContext<'a> {
 #[derive(Debug)]
 pub enum Outcome {
     Stay,
+    /// The action means nothing to the dialog: the application may know it.
+    Ignored,
     Close,
     /// Stays open and asks for this.
     Do(Request),
@@ -80,20 +83,34 @@ pub trait Dialog: Any + Debug {
     /// Returns the contexts of its keys, the narrowest first.
     fn contexts(&self) -> &'static [KeyContext];
 
-    /// Handles an action of one of these contexts; actions that mean nothing here are ignored.
+    /// Handles an action of one of these contexts, unless it edits text.
     fn action(&mut self, action: Action, cx: &DialogContext<'_>) -> Outcome;
 
     /// Draws the dialog.
     fn draw(&self, panel: &mut Panel<'_, '_>, cx: &DialogContext<'_>);
 
+    /// Returns the text field that has the focus.
+    fn text_field(&mut self) -> Option<&mut TextInput> {
+        None
+    }
+
+    /// Reacts to a changed text field.
+    fn edited(&mut self) {}
+
+    /// Handles an action that edits text.
+    fn edit(&mut self, action: EditAction) -> Outcome {
+        edit_field(self, |field| field.edit(action))
+    }
+
     /// Handles a typed character; called only in [`KeyContext::Text`].
-    fn type_char(&mut self, _c: char) -> Outcome {
-        Outcome::Stay
+    fn type_char(&mut self, c: char) -> Outcome {
+        edit_field(self, |field| field.type_char(c))
     }
 
     /// Handles a paste, as lines without line breaks, at least one. Returns `false` if the dialog takes no text.
-    fn paste(&mut self, _lines: &[&str]) -> bool {
-        false
+    fn paste(&mut self, lines: &[&str]) -> bool {
+        let last = lines.last().copied().unwrap_or_default();
+        !matches!(edit_field(self, |field| field.insert(last)), Outcome::Ignored)
     }
 
     /// Handles a click on a row.
@@ -122,6 +139,17 @@ pub trait Dialog: Any + Debug {
     fn retain(&mut self, _snapshot: &Snapshot) -> bool {
         true
     }
+}
+
+/// Changes the text field that has the focus, if any, and tells the dialog if its text is another one.
+pub(crate) fn edit_field<D: Dialog + ?Sized>(dialog: &mut D, change: impl FnOnce(&mut TextInput)) -> Outcome {
+    let Some(field) = dialog.text_field() else { return Outcome::Ignored };
+    let before = field.text().to_owned();
+    change(field);
+    if field.text() != before {
+        dialog.edited();
+    }
+    Outcome::Stay
 }
 
 /// Handles a click on a part of a dialog.

@@ -2,7 +2,7 @@
 
 use ratatui::layout::Rect;
 
-use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Dialog, DialogContext, Outcome, Request};
+use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Dialog, DialogContext, Outcome, Request, edit_field};
 use crate::ui::effect::Effect;
 use crate::ui::keys::action::{Action, DialogAction};
 use crate::ui::keys::context::KeyContext;
@@ -32,7 +32,6 @@ pub(crate) struct FilePicker {
 
 impl FilePicker {
     /// Opens the directory of `typed`, or the one last visited; its listing has to be requested.
-    #[must_use]
     pub(crate) fn open(typed: &str, wanted: PathKind, visited: Option<&str>, home: Option<&str>) -> (Self, Effect) {
         let cut = typed.rfind(|c| c == '/' || cfg!(windows) && c == '\\');
         let typed = match (wanted, cut) {
@@ -72,9 +71,8 @@ impl FilePicker {
         usize::from(room(size.1, usize::from(size.1))).saturating_sub(2).max(1)
     }
 
-    /// Changes the filter and selects the first entry.
-    fn refilter(&mut self, filter: TextInput) {
-        self.filter = filter;
+    fn clear_filter(&mut self) {
+        self.filter = TextInput::default();
         self.begin();
     }
 
@@ -157,7 +155,7 @@ impl FilePicker {
         self.folder.clone_from(&folder);
         self.listing = None;
         self.from = None;
-        self.refilter(TextInput::default());
+        self.clear_filter();
         Outcome::of_effect(Some(self.wanted.ask(folder)))
     }
 }
@@ -174,7 +172,7 @@ impl Dialog for FilePicker {
     fn action(&mut self, action: Action, cx: &DialogContext<'_>) -> Outcome {
         match action {
             CLOSE if self.filter.is_empty() => return Outcome::Close,
-            CLOSE => self.refilter(TextInput::default()),
+            CLOSE => self.clear_filter(),
             CONFIRM => return self.enter(),
             Action::Dialog(DialogAction::OpenEntry) => return self.go_in(),
             PARENT => return self.go_up(),
@@ -182,14 +180,7 @@ impl Dialog for FilePicker {
                 let (count, height) = (self.shown().len(), self.height(cx.state.size));
                 self.rows.navigate(action, count, height);
             }
-            Action::Edit(action) => {
-                let mut filter = self.filter.clone();
-                filter.edit(action);
-                if filter != self.filter {
-                    self.refilter(filter);
-                }
-            }
-            _ => {}
+            _ => return Outcome::Ignored,
         }
         Outcome::Stay
     }
@@ -198,17 +189,15 @@ impl Dialog for FilePicker {
         if let Some(home) = self.home.clone().filter(|_| c == '~' && self.filter.is_empty()) {
             return self.go(home);
         }
-        let mut filter = self.filter.clone();
-        filter.type_char(c);
-        self.refilter(filter);
-        Outcome::Stay
+        edit_field(self, |filter| filter.type_char(c))
     }
 
-    fn paste(&mut self, lines: &[&str]) -> bool {
-        let mut filter = self.filter.clone();
-        filter.insert(lines.last().copied().unwrap_or_default());
-        self.refilter(filter);
-        true
+    fn text_field(&mut self) -> Option<&mut TextInput> {
+        Some(&mut self.filter)
+    }
+
+    fn edited(&mut self) {
+        self.begin();
     }
 
     fn click_row(&mut self, row: usize, _cx: &DialogContext<'_>) -> Outcome {

@@ -26,6 +26,8 @@ const TOGGLE: Action = Action::File(FileAction::Toggle);
 pub(crate) enum FileSelectOutcome {
     /// The selection stays open.
     Stay,
+    /// The action means nothing to the selection.
+    Ignored,
     /// Canceled.
     Back,
     /// Confirmed.
@@ -47,7 +49,6 @@ pub(crate) struct FileSelect {
 
 impl FileSelect {
     /// Creates a selection with all files selected.
-    #[must_use]
     pub(crate) fn new(mut contents: TorrentPreview) -> Self {
         let files = std::mem::take(&mut contents.files);
         let tree = Tree::unfolded(&files);
@@ -76,7 +77,6 @@ impl FileSelect {
     }
 
     /// Returns the contexts of its keys.
-    #[must_use]
     pub(crate) const fn contexts(&self) -> &'static [KeyContext] {
         match self.pattern {
             Some(_) => TEXT,
@@ -94,8 +94,7 @@ impl FileSelect {
                     self.pattern = None;
                     self.select_matching(&text);
                 }
-                Action::Edit(action) => pattern.edit(action),
-                _ => {}
+                _ => return FileSelectOutcome::Ignored,
             }
             return FileSelectOutcome::Stay;
         }
@@ -121,16 +120,14 @@ impl FileSelect {
                 let height = self.height(size);
                 self.rows.navigate(action, self.tree.len(), height);
             }
-            _ => {}
+            _ => return FileSelectOutcome::Ignored,
         }
         FileSelectOutcome::Stay
     }
 
-    /// Handles a character typed into the pattern.
-    pub(crate) fn type_char(&mut self, c: char) {
-        if let Some(pattern) = &mut self.pattern {
-            pattern.type_char(c);
-        }
+    /// Returns the pattern that is being typed.
+    pub(crate) const fn text_field(&mut self) -> Option<&mut TextInput> {
+        self.pattern.as_mut()
     }
 
     /// Moves the selection by the mouse wheel.
@@ -145,13 +142,6 @@ impl FileSelect {
             self.toggle();
         }
         self.rows.at = row.min(self.tree.len().saturating_sub(1));
-    }
-
-    /// Pastes text into the pattern input, if active.
-    pub(crate) fn paste(&mut self, text: &str) {
-        if let Some(pattern) = &mut self.pattern {
-            pattern.insert(text);
-        }
     }
 
     fn toggle(&mut self) {
@@ -189,7 +179,6 @@ impl FileSelect {
     }
 
     /// Returns the priorities that differ from normal, by file index.
-    #[must_use]
     pub(crate) fn priorities(&self) -> Vec<(usize, Priority)> {
         let told = self.files.iter().filter(|file| file.priority != Priority::Normal);
         let mut told: Vec<_> = told.map(|file| (file.index, file.priority)).collect();
@@ -291,7 +280,6 @@ pub(crate) struct SelectFilesDialog {
 
 impl SelectFilesDialog {
     /// Creates the dialog with all files selected.
-    #[must_use]
     pub(crate) fn new(id: TorrentId, contents: TorrentPreview) -> Self {
         let select = FileSelect { waits: true, ..FileSelect::new(contents) };
         SelectFilesDialog { id, select, listed: false }
@@ -306,20 +294,15 @@ impl Dialog for SelectFilesDialog {
     fn action(&mut self, action: Action, cx: &DialogContext<'_>) -> Outcome {
         let command = match self.select.action(action, cx.state.size) {
             FileSelectOutcome::Stay => return Outcome::Stay,
+            FileSelectOutcome::Ignored => return Outcome::Ignored,
             FileSelectOutcome::Back => Command::Pause(self.id),
             FileSelectOutcome::Confirm => Command::SelectFiles { id: self.id, priorities: self.select.priorities() },
         };
         Outcome::send([command])
     }
 
-    fn type_char(&mut self, c: char) -> Outcome {
-        self.select.type_char(c);
-        Outcome::Stay
-    }
-
-    fn paste(&mut self, lines: &[&str]) -> bool {
-        self.select.paste(lines.last().copied().unwrap_or_default());
-        true
+    fn text_field(&mut self) -> Option<&mut TextInput> {
+        self.select.text_field()
     }
 
     fn click_row(&mut self, row: usize, _cx: &DialogContext<'_>) -> Outcome {
@@ -376,7 +359,7 @@ mod tests {
             };
             match Keymap::default().lookup(chooser.contexts(), key) {
                 Some(action) => assert_eq!(chooser.action(action, (80, 24)), FileSelectOutcome::Stay),
-                None => chooser.type_char(c),
+                None => chooser.text_field().unwrap().type_char(c),
             }
         }
         chooser.priorities()

@@ -142,26 +142,17 @@ impl Dialog for Help {
                 let page = self.shape(&cx.state.keymap, cx.state.size).2.max(2) - 1;
                 self.scroll_by(action.rows(page), cx);
             }
-            Action::Edit(action) => {
-                self.find.edit(action);
-                self.top = 0;
-            }
-            _ => {}
+            _ => return Outcome::Ignored,
         }
         Outcome::Stay
     }
 
-    fn type_char(&mut self, c: char) -> Outcome {
-        self.find.type_char(c);
-        self.top = 0;
-        Outcome::Stay
+    fn text_field(&mut self) -> Option<&mut TextInput> {
+        self.typing.then_some(&mut self.find)
     }
 
-    fn paste(&mut self, lines: &[&str]) -> bool {
-        self.typing = true;
-        self.find.insert(lines.last().copied().unwrap_or_default());
+    fn edited(&mut self) {
         self.top = 0;
-        true
     }
 
     fn scroll(&mut self, rows: isize, cx: &DialogContext<'_>) {

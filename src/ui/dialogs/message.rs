@@ -47,7 +47,7 @@ impl Dialog for MessageDialog {
                 let count = wrapped(&self.lines, text_width(width)).len();
                 self.scroll.navigate(action, count, room(height, count).into());
             }
-            _ => {}
+            _ => return Outcome::Ignored,
         }
         Outcome::Stay
     }

@@ -44,7 +44,6 @@ pub(crate) struct Palette {
 
 impl Palette {
     /// Creates a palette with all key bindings and settings.
-    #[must_use]
     pub(crate) fn new(keymap: &Keymap) -> Self {
         let mut items: Vec<Item> = Vec::new();
         for line in keymap.lines() {
@@ -134,28 +133,17 @@ impl Dialog for Palette {
             Action::Dialog(DialogAction::Complete) => self.rows.move_by(1, count, height),
             Action::Dialog(DialogAction::CompleteBack) => self.rows.move_by(-1, count, height),
             Action::Nav(action) => self.rows.navigate(action, count, height),
-            Action::Edit(action) => {
-                let before = self.edit.text().to_owned();
-                self.edit.edit(action);
-                if self.edit.text() != before {
-                    self.search();
-                }
-            }
-            _ => {}
+            _ => return Outcome::Ignored,
         }
         Outcome::Stay
     }
 
-    fn type_char(&mut self, c: char) -> Outcome {
-        self.edit.type_char(c);
-        self.search();
-        Outcome::Stay
+    fn text_field(&mut self) -> Option<&mut TextInput> {
+        Some(&mut self.edit)
     }
 
-    fn paste(&mut self, lines: &[&str]) -> bool {
-        self.edit.insert(lines.last().copied().unwrap_or_default());
+    fn edited(&mut self) {
         self.search();
-        true
     }
 
     fn click_row(&mut self, row: usize, _cx: &DialogContext<'_>) -> Outcome {

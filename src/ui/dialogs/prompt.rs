@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use ratatui::layout::Rect;
 
 use crate::api::{Command, Priority, Snapshot, TorrentCommand, TorrentId};
-use crate::ui::dialogs::dialog::{BROWSE, CLOSE, COMPLETE, CONFIRM, Dialog, DialogContext, FORM, Outcome, Request};
+use crate::ui::dialogs::dialog::{
+    BROWSE, CLOSE, COMPLETE, CONFIRM, Dialog, DialogContext, FORM, Outcome, Request, edit_field,
+};
 use crate::ui::keys::action::{Action, DialogAction};
 use crate::ui::keys::context::KeyContext;
 use crate::ui::state::app::find;
@@ -15,6 +17,7 @@ use crate::ui::text::pattern::matches;
 use crate::ui::text::validate::tracker_url;
 use crate::ui::widgets::panel::{Panel, text_width};
 use crate::ui::widgets::path_input::{DirListing, PathInput, PathKind, expand};
+use crate::ui::widgets::text_input::TextInput;
 
 /// Maximum number of peer addresses in one line.
 const PEERS: usize = 100;
@@ -45,7 +48,6 @@ pub(crate) struct PromptDialog {
 
 impl PromptDialog {
     /// Creates a prompt about these torrents, with `text` as the initial input.
-    #[must_use]
     pub(crate) fn new(kind: PromptKind, ids: Vec<TorrentId>, text: &str) -> Self {
         PromptDialog { kind, ids, field: PathInput::new(text, PathKind::Folder), error: None }
     }
@@ -137,26 +139,23 @@ impl Dialog for PromptDialog {
                 self.error = None;
                 return Outcome::of_effect(self.field.complete(action == COMPLETE, home));
             }
-            Action::Edit(action) => {
-                self.field.edit(action);
-                self.error = None;
-            }
-            _ => {}
+            _ => return Outcome::Ignored,
         }
         Outcome::Stay
     }
 
-    fn type_char(&mut self, c: char) -> Outcome {
-        self.field.type_char(c);
+    fn text_field(&mut self) -> Option<&mut TextInput> {
+        Some(&mut self.field.edit)
+    }
+
+    fn edited(&mut self) {
         self.error = None;
-        Outcome::Stay
     }
 
     /// Line breaks become spaces.
     fn paste(&mut self, lines: &[&str]) -> bool {
         let lines: Vec<&str> = lines.iter().map(|line| line.trim()).collect();
-        self.field.insert(&lines.join(" "));
-        self.error = None;
+        edit_field(self, |field| field.insert(&lines.join(" ")));
         true
     }
 

@@ -44,7 +44,6 @@ impl Default for SettingsDialog {
 
 impl SettingsDialog {
     /// Creates the dialog with this row selected.
-    #[must_use]
     pub(crate) fn at(line: usize, size: (u16, u16)) -> Self {
         let mut settings = SettingsDialog::default();
         settings.rows.move_by(line as isize - 1, lines().count(), Self::height(size));
@@ -138,15 +137,11 @@ impl Dialog for SettingsDialog {
             self.rows.at = 1;
             return Outcome::Stay;
         };
-        if let Some(edit) = &mut self.edit {
+        if self.edit.is_some() {
             match action {
                 CLOSE => (self.edit, self.error) = (None, None),
                 CONFIRM => return self.take_typed(setting, cx),
-                Action::Edit(action) => {
-                    edit.edit(action);
-                    self.error = None;
-                }
-                _ => {}
+                _ => return Outcome::Ignored,
             }
             return Outcome::Stay;
         }
@@ -159,24 +154,17 @@ impl Dialog for SettingsDialog {
                 let page = Self::height(cx.state.size).max(2) - 1;
                 self.move_selection(action.rows(page), cx.state.size);
             }
-            _ => {}
+            _ => return Outcome::Ignored,
         }
         Outcome::Stay
     }
 
-    fn type_char(&mut self, c: char) -> Outcome {
+    fn text_field(&mut self) -> Option<&mut TextInput> {
+        self.edit.as_mut()
+    }
+
+    fn edited(&mut self) {
         self.error = None;
-        if let Some(edit) = &mut self.edit {
-            edit.type_char(c);
-        }
-        Outcome::Stay
-    }
-
-    fn paste(&mut self, lines: &[&str]) -> bool {
-        if let (Some(edit), Some(last)) = (&mut self.edit, lines.last()) {
-            edit.insert(last);
-        }
-        true
     }
 
     fn click_row(&mut self, row: usize, cx: &DialogContext<'_>) -> Outcome {

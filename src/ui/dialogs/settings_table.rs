@@ -18,7 +18,6 @@ pub(crate) fn lines() -> impl Iterator<Item = Line> {
 }
 
 /// Returns the setting of a row; `None` for a heading.
-#[must_use]
 pub(crate) fn nth(at: usize) -> Option<&'static Setting> {
     match lines().nth(at) {
         Some(Line::Of(setting)) => Some(setting),

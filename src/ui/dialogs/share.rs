@@ -54,7 +54,7 @@ impl ShareView {
             Action::Dialog(DialogAction::InvertQr) => self.inverted = !self.inverted,
             CLOSE | CONFIRM | Action::App(AppAction::Quit) if self.fullscreen => self.fullscreen = false,
             CLOSE | CONFIRM | Action::App(AppAction::Quit) => return Outcome::Close,
-            _ => {}
+            _ => return Outcome::Ignored,
         }
         Outcome::Stay
     }

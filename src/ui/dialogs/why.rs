@@ -58,7 +58,7 @@ impl Dialog for WhyDialog {
                 let (count, height) = WhyDialog::extent(cx);
                 self.scroll.navigate(action, count, height);
             }
-            _ => {}
+            _ => return Outcome::Ignored,
         }
         Outcome::Stay
     }

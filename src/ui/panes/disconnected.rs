@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
-use ratatui::widgets::Widget;
+use ratatui::widgets::{StatefulWidget, TableState};
 
 use crate::api::{Detail, DisconnectedPeer, Source, SourceRow, TorrentView};
 use crate::ui::state::privacy::peer_label;
@@ -49,7 +49,7 @@ pub(crate) fn draw(area: Rect, buf: &mut Buffer, theme: &Theme, detail: &Detail)
         let peer = detail.disconnected.iter().nth_back(row);
         peer.map_or_else(Line::default, |peer| field(key, width, peer, theme))
     };
-    DataTable::new(theme, &Columns::place(columns, area), rows, cell).render(area, buf);
+    DataTable::new(theme, &Columns::place(columns, area), rows, cell).render(area, buf, &mut TableState::new());
     1 + rows as u16
 }
 
@@ -96,7 +96,7 @@ fn sources(area: Rect, buf: &mut Buffer, theme: &Theme, detail: &Detail) -> u16 
     ];
     let rows = sources.len().min(usize::from(area.height) - 1);
     let cell = |row: usize, key, _| source_cell(key, &sources[row], theme);
-    DataTable::new(theme, &Columns::place(columns, area), rows, cell).render(area, buf);
+    DataTable::new(theme, &Columns::place(columns, area), rows, cell).render(area, buf, &mut TableState::new());
     1 + rows as u16
 }
 

@@ -3,7 +3,7 @@
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
-use ratatui::widgets::Widget;
+use ratatui::widgets::StatefulWidget;
 
 use crate::api::Priority;
 use crate::ui::keys::context::Tab;
@@ -63,10 +63,8 @@ impl Pane for FilesPane {
                 key => field(key, width, &row, theme),
             })
         };
-        DataTable::new(theme, &Columns::place(COLUMNS, area), tree.len(), cell)
-            .scrolled(cx.top(area.height - 1, tree.len()))
-            .selected(cx.focused_row(tree.len()).filter(|_| !tree.is_empty()), theme.accent)
-            .render(area, buf);
+        let mut rows = cx.table_state(area.height - 1, tree.len());
+        DataTable::new(theme, &Columns::place(COLUMNS, area), tree.len(), cell).render(area, buf, &mut rows);
         if tree.is_empty() && area.height > 1 {
             let mut pen = Painter { buf, theme };
             pen.put(area.x + MARGIN, area.y + 1, area.width - 4, "no file list yet", theme.dim);

@@ -29,21 +29,21 @@ impl Pane for LogPane {
     }
 
     fn render(&self, area: Rect, buf: &mut Buffer, cx: &PaneContext<'_>) {
-        let (model, snapshot, detail) = (cx.state, cx.snapshot, cx.detail);
-        let mut pen = Painter { buf, theme: &model.theme };
+        let (state, snapshot, detail) = (cx.state, cx.snapshot, cx.detail);
+        let mut pen = Painter { buf, theme: &state.theme };
         let mut body = area;
         if area.height >= 5 {
             let (here, there) =
-                if model.panes.log_all { ("all torrents", "this torrent") } else { ("this torrent", "all torrents") };
+                if state.panes.log_all { ("all torrents", "this torrent") } else { ("this torrent", "all torrents") };
             let x = pen.put(area.x + 3, area.y, area.width - 4, here, pen.theme.dim);
-            let hint = format!("[{}] {there}", model.keymap.shown(Action::View(ViewAction::LogScope)));
-            if model.pane == Focus::Detail && x + 4 + cells(&hint) < area.right() {
+            let hint = format!("[{}] {there}", state.keymap.shown(Action::View(ViewAction::LogScope)));
+            if state.pane == Focus::Detail && x + 4 + cells(&hint) < area.right() {
                 pen.put_right(area.right() - 1, area.y, cells(&hint), &hint, pen.theme.dim);
             }
             body = Rect { y: area.y + 1, height: area.height - 1, ..area };
         }
-        let back = Some(model.cursor[Tab::Log as usize]);
-        if model.panes.log_all {
+        let back = Some(state.cursor[Tab::Log as usize]);
+        if state.panes.log_all {
             let line = |at: usize| snapshot.log.get(at).map(|(when, id, text)| (*when, *id, text.as_str()));
             lines(&mut pen, body, snapshot, snapshot.log.len(), back, line);
         } else {

@@ -2,6 +2,7 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use ratatui::widgets::TableState;
 
 use crate::api::{Detail, Snapshot, TorrentView};
 use crate::ui::state::app::{AppState, Focus};
@@ -23,22 +24,25 @@ pub(crate) struct PaneContext<'a> {
 
 impl PaneContext<'_> {
     /// Returns the selected row, of `count` rows.
-    #[must_use]
     pub(crate) fn row(&self, count: usize) -> usize {
         self.state.cursor[self.state.tab as usize].min(count.saturating_sub(1))
     }
 
     /// Returns the selected row, of `count` rows, while the pane has the focus.
-    #[must_use]
     pub(crate) fn focused_row(&self, count: usize) -> Option<usize> {
         (self.state.pane == Focus::Detail).then(|| self.row(count))
     }
 
     /// Returns the first visible row of a list, such that the selected row is about in the middle.
-    #[must_use]
     pub(crate) fn top(&self, height: u16, count: usize) -> usize {
         let (row, height) = (self.row(count), usize::from(height));
         first_visible(row.saturating_sub(height / 2), Some(row), height, count)
+    }
+
+    /// Returns which of `count` rows a table of `height` lines shows, and the selected one.
+    pub(crate) fn table_state(&self, height: u16, count: usize) -> TableState {
+        let selected = self.focused_row(count).filter(|_| count > 0);
+        TableState::new().with_offset(self.top(height, count)).with_selected(selected)
     }
 }
 
@@ -89,7 +93,6 @@ pub(crate) trait Pane {
 }
 
 /// Moves index `from` by `by`, clamped to `0..count`.
-#[must_use]
 pub(crate) fn moved(from: usize, by: i64, count: usize) -> usize {
     let last = i64::try_from(count).unwrap_or(i64::MAX).saturating_sub(1).max(0);
     let from = i64::try_from(from).unwrap_or(last);
@@ -97,7 +100,6 @@ pub(crate) fn moved(from: usize, by: i64, count: usize) -> usize {
 }
 
 /// Returns the row that was clicked of a list below one line of titles.
-#[must_use]
 pub(crate) fn clicked_row(at: Position, area: Rect, count: usize, cx: &PaneContext<'_>) -> Option<usize> {
     let line = usize::from(at.y).checked_sub(usize::from(area.y) + 1)?;
     Some(cx.top(area.height.saturating_sub(1), count) + line)

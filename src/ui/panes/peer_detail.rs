@@ -17,16 +17,16 @@ use crate::ui::widgets::key_values::{Arrangement, KeyValues, Pair};
 use crate::ui::widgets::painter::Painter;
 
 /// Draws the detail view into the pane.
-pub(crate) fn draw(area: Rect, buf: &mut Buffer, model: &AppState, open: OpenPeer, detail: &Detail) {
-    let theme = &model.theme;
+pub(crate) fn draw(area: Rect, buf: &mut Buffer, state: &AppState, open: OpenPeer, detail: &Detail) {
+    let theme = &state.theme;
     let mut pen = Painter { buf, theme };
     let Some(row) = detail.peers.iter().find(|row| row.key == open.key) else {
-        return draw_disconnected(&mut pen, area, model, open, detail);
+        return draw_disconnected(&mut pen, area, state, open, detail);
     };
     let x = pen.put(area.x + 1, area.y, area.width - 2, &peer_label(row.addr, row.host.as_deref()), theme.strong) + 2;
     let x = pen.put(x, area.y, area.right().saturating_sub(x + 1), &row.client, theme.text) + 2;
     pen.put(x, area.y, area.right().saturating_sub(x + 1), &row.flags, theme.dim);
-    close_hint(&mut pen, area, model);
+    close_hint(&mut pen, area, state);
     let detail = detail.peer.as_ref().filter(|peer| peer.key == open.key);
     let pairs = pairs(row, detail);
     let columns = match area.width {
@@ -46,8 +46,8 @@ pub(crate) fn draw(area: Rect, buf: &mut Buffer, model: &AppState, open: OpenPee
     }
 }
 
-fn close_hint(pen: &mut Painter<'_>, area: Rect, model: &AppState) {
-    let hint = format!("[{}] list", model.keymap.shown(Action::Peer(PeerAction::Open)));
+fn close_hint(pen: &mut Painter<'_>, area: Rect, state: &AppState) {
+    let hint = format!("[{}] list", state.keymap.shown(Action::Peer(PeerAction::Open)));
     if area.width >= 76 {
         pen.put_right(area.right() - 1, area.y, 14, &hint, pen.theme.dim);
     }
@@ -135,18 +135,18 @@ fn stamp(when: Duration) -> String {
 }
 
 /// Draws the view of a peer that disconnected while its detail view was open.
-fn draw_disconnected(pen: &mut Painter<'_>, area: Rect, model: &AppState, open: OpenPeer, detail: &Detail) {
+fn draw_disconnected(pen: &mut Painter<'_>, area: Rect, state: &AppState, open: OpenPeer, detail: &Detail) {
     let theme = *pen.theme;
     // In privacy mode the address is a placeholder, and those of disconnected peers are masked alike.
     let left = detail.disconnected.iter().rev().find(|peer| peer.addr == open.addr);
-    let name = match (left, model.panes.hidden.on()) {
+    let name = match (left, state.panes.hidden.on()) {
         (Some(left), _) => peer_label(left.addr, left.host.as_deref()),
         (None, true) => "this peer".to_owned(),
         (None, false) => address(open.addr),
     };
     let x = pen.put(area.x + 1, area.y, area.width - 2, &name, theme.strong) + 2;
     pen.put(x, area.y, area.right().saturating_sub(x + 1), "disconnected", theme.warn);
-    close_hint(pen, area, model);
+    close_hint(pen, area, state);
     if let Some(left) = left
         && area.height > 1
     {

@@ -5,7 +5,7 @@ use std::ops::Range;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::Line;
-use ratatui::widgets::Widget;
+use ratatui::widgets::{StatefulWidget, TableState};
 
 use crate::api::{Detail, PeerRow};
 use crate::ui::keys::context::Tab;
@@ -22,8 +22,7 @@ use crate::ui::widgets::painter::Painter;
 use crate::ui::widgets::table::{self, Column, Columns, DataTable, MARGIN, text};
 
 /// Returns the columns that fit the pane.
-#[must_use]
-pub(crate) fn columns(model: &AppState, area: Rect) -> Columns<Col> {
+pub(crate) fn columns(state: &AppState, area: Rect) -> Columns<Col> {
     let widths = |mut column: Column<Col>| {
         (column.min, column.max) = match (column.key, area.width) {
             // Wide panes show long (IPv6) addresses in full.
@@ -37,23 +36,20 @@ pub(crate) fn columns(model: &AppState, area: Rect) -> Columns<Col> {
         };
         column
     };
-    Columns::place(table::chosen(&model.options.peer_columns, PEER_COLUMNS).map(widths), area)
+    Columns::place(table::chosen(&state.options.peer_columns, PEER_COLUMNS).map(widths), area)
 }
 
 /// Returns whether a table of this height has column titles: on a low one, rows matter more.
-#[must_use]
 pub(crate) fn has_header(area: Rect) -> bool {
     area.height >= 4
 }
 
 /// Returns the number of peers visible in this area.
-#[must_use]
 pub(crate) fn height(area: Rect) -> usize {
     usize::from(area.height.saturating_sub(u16::from(has_header(area))))
 }
 
 /// Returns the area of the peer table: the pane without the lines for disconnected peers.
-#[must_use]
 pub(crate) fn area(pane: Rect, detail: &Detail) -> Rect {
     Rect { height: pane.height - left_room(pane, detail), ..pane }
 }
@@ -129,10 +125,10 @@ fn peer_in(row: usize, cx: &PaneContext<'_>) -> Option<u64> {
 }
 
 /// Draws the peers with the highest rates, while another tab is active.
-pub(crate) fn busiest(mut area: Rect, buf: &mut Buffer, model: &AppState, detail: &Detail) {
-    let mut pen = Painter { buf, theme: &model.theme };
+pub(crate) fn busiest(mut area: Rect, buf: &mut Buffer, state: &AppState, detail: &Detail) {
+    let mut pen = Painter { buf, theme: &state.theme };
     if area.height >= 5 {
-        pen.rule(area, "peers", model.theme.dim);
+        pen.rule(area, "peers", state.theme.dim);
         area.y += 1;
         area.height -= 1;
     }
@@ -143,26 +139,24 @@ pub(crate) fn busiest(mut area: Rect, buf: &mut Buffer, model: &AppState, detail
             }
             None => "no peers connected".to_owned(),
         };
-        pen.put(area.x + MARGIN, area.y, area.width.saturating_sub(MARGIN + 1), &text, model.theme.dim);
+        pen.put(area.x + MARGIN, area.y, area.width.saturating_sub(MARGIN + 1), &text, state.theme.dim);
         return;
     }
-    let most = model.peers.len().min(height(area));
-    table(area, buf, model, detail, 0..most, None);
+    let most = state.peers.len().min(height(area));
+    table(area, buf, state, detail, 0..most, None);
 }
 
 /// Draws the table of the peers in `rows`, from the first of them on.
-fn table(area: Rect, buf: &mut Buffer, model: &AppState, detail: &Detail, rows: Range<usize>, chosen: Option<usize>) {
-    let theme = &model.theme;
+fn table(area: Rect, buf: &mut Buffer, state: &AppState, detail: &Detail, rows: Range<usize>, chosen: Option<usize>) {
+    let theme = &state.theme;
     let cell = |row: usize, key, width| {
-        let peer = model.peers.get(row).and_then(|at| detail.peers.get(*at));
+        let peer = state.peers.get(row).and_then(|at| detail.peers.get(*at));
         peer.map_or_else(Line::default, |peer| field(key, width, peer, theme))
     };
-    DataTable::new(theme, &columns(model, area), rows.end, cell)
+    DataTable::new(theme, &columns(state, area), rows.end, cell)
         .titles(has_header(area))
-        .sorted(model.peer_sort, model.peer_reverse)
-        .scrolled(rows.start)
-        .selected(chosen, theme.accent)
-        .render(area, buf);
+        .sorted(state.peer_sort, state.peer_reverse)
+        .render(area, buf, &mut TableState::new().with_offset(rows.start).with_selected(chosen));
 }
 
 fn field<'a>(key: Col, width: u16, peer: &'a PeerRow, theme: &Theme) -> Line<'a> {

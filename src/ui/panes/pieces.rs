@@ -52,7 +52,7 @@ fn strip_parts(area: Rect, words: &str) -> (Rect, u16) {
 }
 
 /// Draws the strip: one row with the caption beside the map, or several rows with the caption below.
-pub(crate) fn strip(pen: &mut Painter<'_>, area: Rect, model: &AppState, view: &TorrentView, detail: Option<&Detail>) {
+pub(crate) fn strip(pen: &mut Painter<'_>, area: Rect, state: &AppState, view: &TorrentView, detail: Option<&Detail>) {
     if area.is_empty() {
         return;
     }
@@ -69,7 +69,7 @@ pub(crate) fn strip(pen: &mut Painter<'_>, area: Rect, model: &AppState, view: &
     }
     match detail {
         Some(detail) if rows.height >= 6 && detail.files.len() > 1 && !detail.cells.is_empty() => {
-            ruled(pen, rows, model, detail);
+            ruled(pen, rows, state, detail);
         }
         Some(detail) if !detail.cells.is_empty() => PieceStrip { map: &detail.cells, theme }.render(rows, pen.buf),
         // The detail has not arrived yet: draws the share of verified pieces.
@@ -187,7 +187,7 @@ impl Pane for PiecesPane {
     }
 }
 
-fn draw(pen: &mut Painter<'_>, area: Rect, strip: Rect, model: &AppState, view: &TorrentView, detail: &Detail) {
+fn draw(pen: &mut Painter<'_>, area: Rect, strip: Rect, state: &AppState, view: &TorrentView, detail: &Detail) {
     if area.width < 20 {
         return;
     }
@@ -195,11 +195,11 @@ fn draw(pen: &mut Painter<'_>, area: Rect, strip: Rect, model: &AppState, view: 
     let parts = parts(area, detail.files.len() > 1);
     if !parts.ruler.is_empty() {
         let (rows, _) = strip_parts(strip, &caption(strip.width, view, Some(detail)));
-        ruler(pen, Rect { x: rows.x, width: rows.width, ..parts.ruler }, (0.0, 1.0), model, detail);
+        ruler(pen, Rect { x: rows.x, width: rows.width, ..parts.ruler }, (0.0, 1.0), state, detail);
     }
     match PieceGrid::of(parts.map, theme, &detail.cells) {
         Some(grid) => {
-            PieceMap { grid, map: &detail.cells, cursor: model.panes.piece, theme }.render(parts.map, pen.buf);
+            PieceMap { grid, map: &detail.cells, cursor: state.panes.piece, theme }.render(parts.map, pen.buf);
         }
         None => {
             let text = if view.state == State::Metadata { "no piece list yet" } else { "no pieces" };
@@ -219,7 +219,7 @@ fn draw(pen: &mut Painter<'_>, area: Rect, strip: Rect, model: &AppState, view: 
         let end = pen.put(parts.words.x, y, parts.words.width, words, theme.dim);
         legend(pen, Rect { x: end + 3, width: parts.words.right().saturating_sub(end + 3), ..parts.words });
     }
-    piece_detail::draw(parts.piece, pen.buf, theme, model.panes.piece, detail, view.pieces);
+    piece_detail::draw(parts.piece, pen.buf, theme, state.panes.piece, detail, view.pieces);
 }
 
 /// Describes the availability of the rarest missing piece.
@@ -238,7 +238,7 @@ fn rarest(view: &TorrentView, detail: &Detail) -> String {
 }
 
 /// Draws the map with a file ruler below each row.
-fn ruled(pen: &mut Painter<'_>, area: Rect, model: &AppState, detail: &Detail) {
+fn ruled(pen: &mut Painter<'_>, area: Rect, state: &AppState, detail: &Detail) {
     let rows = usize::from((area.height / 2).max(1));
     for row in 0..rows {
         let at = Rect { y: area.y + row as u16 * 2, height: 1, ..area };
@@ -246,15 +246,15 @@ fn ruled(pen: &mut Painter<'_>, area: Rect, model: &AppState, detail: &Detail) {
         let to = (row + 1) * detail.cells.len() / rows;
         PieceStrip { map: &detail.cells[from..to], theme: pen.theme }.render(at, pen.buf);
         let share = (row as f64 / rows as f64, (row + 1) as f64 / rows as f64);
-        ruler(pen, Rect { y: at.y + 1, ..at }, share, model, detail);
+        ruler(pen, Rect { y: at.y + 1, ..at }, share, state, detail);
     }
 }
 
 /// Draws a ruler with file ends and, if they fit, file names, for the fraction `share` of all bytes.
-fn ruler(pen: &mut Painter<'_>, area: Rect, share: (f64, f64), model: &AppState, detail: &Detail) {
+fn ruler(pen: &mut Painter<'_>, area: Rect, share: (f64, f64), state: &AppState, detail: &Detail) {
     let theme = pen.theme;
     pen.rule(area, "", theme.faint);
-    let size = model.panes.tree.size();
+    let size = state.panes.tree.size();
     let cell_of = |bytes: u64| {
         let part = (bytes as f64 / size.max(1) as f64 - share.0) / (share.1 - share.0);
         (part * f64::from(area.width)).round().clamp(0.0, f64::from(area.width)) as u16
@@ -263,7 +263,7 @@ fn ruler(pen: &mut Painter<'_>, area: Rect, share: (f64, f64), model: &AppState,
     let byte_of = |cell: f64| ((share.0 + cell / f64::from(area.width) * (share.1 - share.0)) * size as f64) as u64;
     let (first, last) = (byte_of(0.0), byte_of(f64::from(area.width)));
     let mut byte = first;
-    while let Some((at, start, end)) = model.panes.tree.at(byte).filter(|_| byte < last) {
+    while let Some((at, start, end)) = state.panes.tree.at(byte).filter(|_| byte < last) {
         let (left, right) = (cell_of(start), cell_of(end));
         byte = end.max(byte_of(f64::from(right) + 0.5));
         if right < area.width {

@@ -13,7 +13,6 @@ use crate::ui::panes::trackers::TrackersPane;
 const PANES: [&dyn Pane; Tab::ALL.len()] = [&InfoPane, &PiecesPane, &PeersPane, &FilesPane, &TrackersPane, &LogPane];
 
 /// Returns the pane of a tab.
-#[must_use]
 pub(crate) fn pane(tab: Tab) -> &'static dyn Pane {
     PANES[tab as usize]
 }

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 use ratatui::text::Line;
-use ratatui::widgets::Widget;
+use ratatui::widgets::{StatefulWidget, TableState};
 
 use crate::api::{Priority, Snapshot, State, TorrentView};
 use crate::ui::state::app::{AppState, Focus};
@@ -20,55 +20,52 @@ use crate::ui::widgets::painter::Painter;
 use crate::ui::widgets::table::{self, Column, Columns, DataTable, MARGIN, PlacedColumn, or_faint, text};
 
 /// Returns the columns that fit the list.
-#[must_use]
-pub(crate) fn columns(model: &AppState, area: Rect) -> Columns<Col> {
+pub(crate) fn columns(state: &AppState, area: Rect) -> Columns<Col> {
     let widths = |mut column: Column<Col>| {
         if column.key == Col::Name && area.width >= 70 {
             column.min = 20;
         }
         column
     };
-    Columns::place(table::chosen(&model.options.torrent_columns, TORRENT_COLUMNS).map(widths), area)
+    Columns::place(table::chosen(&state.options.torrent_columns, TORRENT_COLUMNS).map(widths), area)
 }
 
 /// Returns the number of torrents visible at once.
-#[must_use]
 pub(crate) fn height(r: &Regions) -> usize {
     usize::from(r.list.height.saturating_sub(1))
 }
 
 /// Draws the torrent list.
-pub(crate) fn draw(pen: &mut Painter<'_>, r: &Regions, model: &AppState, snapshot: &Snapshot) {
+pub(crate) fn draw(pen: &mut Painter<'_>, r: &Regions, state: &AppState, snapshot: &Snapshot) {
     let area = r.list;
     if area.is_empty() {
         return;
     }
     let theme = pen.theme;
-    let columns = columns(model, area);
-    let has_keys = model.pane == Focus::List;
+    let columns = columns(state, area);
+    let has_keys = state.pane == Focus::List;
     let rows = height(r);
-    let chosen = model.row(snapshot);
-    let top = first_visible(model.top, chosen, rows, model.rows.len());
+    let chosen = state.row(snapshot);
+    let top = first_visible(state.top, chosen, rows, state.rows.len());
     let cell = |row: usize, key, width| {
-        let torrent = model.rows.get(row).and_then(|at| Some((*at, snapshot.torrents.get(*at)?)));
+        let torrent = state.rows.get(row).and_then(|at| Some((*at, snapshot.torrents.get(*at)?)));
         torrent.map_or_else(Line::default, |(at, (_, view))| field(key, width, at, view, chosen == Some(row), theme))
     };
-    DataTable::new(theme, &columns, model.rows.len(), cell)
-        .sorted(model.sort, model.reverse)
+    DataTable::new(theme, &columns, state.rows.len(), cell)
+        .sorted(state.sort, state.reverse)
         .strong(has_keys.then_some(Col::Name))
-        .scrolled(top)
-        .selected(chosen, if has_keys { theme.accent } else { theme.dim })
-        .render(area, pen.buf);
+        .marker(if has_keys { theme.accent } else { theme.dim })
+        .render(area, pen.buf, &mut TableState::new().with_offset(top).with_selected(chosen));
     if let Some(name) = columns.iter().find(|placed| placed.column.key == Col::Name) {
-        said(pen, name, area.y, model, snapshot);
+        said(pen, name, area.y, state, snapshot);
     }
-    for (y, at) in (area.y + 1..area.bottom()).zip(model.rows.iter().skip(top)) {
-        if snapshot.torrents.get(*at).is_some_and(|(id, _)| model.panes.marks.contains(id)) {
+    for (y, at) in (area.y + 1..area.bottom()).zip(state.rows.iter().skip(top)) {
+        if snapshot.torrents.get(*at).is_some_and(|(id, _)| state.panes.marks.contains(id)) {
             pen.fill(area.x, y, 1, if theme.ascii { '*' } else { '●' }, theme.accent);
         }
     }
-    if model.rows.is_empty() {
-        let text = match (model.filter.is_empty(), model.panes.only) {
+    if state.rows.is_empty() {
+        let text = match (state.filter.is_empty(), state.panes.only) {
             (true, only) => format!("no torrent is {}", only.word()),
             (false, StateFilter::All) => "no match".to_owned(),
             (false, only) => format!("no match that is {}", only.word()),
@@ -78,21 +75,21 @@ pub(crate) fn draw(pen: &mut Painter<'_>, r: &Regions, model: &AppState, snapsho
 }
 
 /// Draws the state filter and the number of marked torrents beside the title of the name column.
-fn said(pen: &mut Painter<'_>, name: &PlacedColumn<Col>, y: u16, model: &AppState, snapshot: &Snapshot) {
-    let only = model.panes.only;
-    let shown = format!("{} {}/{}", only.word(), model.rows.len(), snapshot.torrents.len());
-    let marks = format!("{} marked", model.marked(snapshot).len());
-    let words = match (only != StateFilter::All, !model.panes.marks.is_empty()) {
+fn said(pen: &mut Painter<'_>, name: &PlacedColumn<Col>, y: u16, state: &AppState, snapshot: &Snapshot) {
+    let only = state.panes.only;
+    let shown = format!("{} {}/{}", only.word(), state.rows.len(), snapshot.torrents.len());
+    let marks = format!("{} marked", state.marked(snapshot).len());
+    let words = match (only != StateFilter::All, !state.panes.marks.is_empty()) {
         (false, false) => return,
         (true, false) => shown,
         (false, true) => marks,
         (true, true) => format!("{shown}, {marks}"),
     };
-    let x = name.x + if model.sort == Col::Name { 7 } else { 6 };
+    let x = name.x + if state.sort == Col::Name { 7 } else { 6 };
     let room = (name.x + name.width).saturating_sub(x);
     // If both do not fit, drops the number of marks: marked rows are visible in the list.
     let fits = words.split(", ").next().filter(|_| words.len() > usize::from(room)).unwrap_or(&words);
-    pen.put(x, y, room, fits, model.theme.accent);
+    pen.put(x, y, room, fits, state.theme.accent);
 }
 
 /// Formats connected and known peers in `width` cells; large numbers of known peers in thousands.

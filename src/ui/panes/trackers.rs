@@ -7,7 +7,7 @@ use std::time::Duration;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::Line;
-use ratatui::widgets::{Paragraph, Widget};
+use ratatui::widgets::{Paragraph, StatefulWidget, TableState, Widget};
 
 use crate::api::{Detail, SourceRow, TrackerRow};
 use crate::ui::panes::pane::{Pane, PaneContext, PaneRequest, clicked_row};
@@ -52,7 +52,6 @@ fn asked(detail: &Detail) -> impl Iterator<Item = &SourceRow> {
 }
 
 /// Returns the number of rows.
-#[must_use]
 pub(crate) fn len(detail: &Detail) -> usize {
     detail.trackers.len() + asked(detail).count()
 }
@@ -80,7 +79,7 @@ impl Pane for TrackersPane {
             None => Line::default(),
         };
         let mut body = Rect { y: area.y + 1, height: area.height - 1, ..area };
-        DataTable::new(theme, &columns, 0, cell).render(Rect { height: 1, ..area }, buf);
+        DataTable::new(theme, &columns, 0, cell).render(Rect { height: 1, ..area }, buf, &mut TableState::new());
         if detail.trackers.is_empty() && !body.is_empty() {
             let mut pen = Painter { buf, theme };
             pen.put(body.x + MARGIN, body.y, body.width - 4, "this torrent has no trackers", theme.dim);
@@ -89,11 +88,8 @@ impl Pane for TrackersPane {
         if let Some(row) = cx.focused_row(count) {
             body.height -= full_message(body, buf, &columns, row, cx);
         }
-        DataTable::new(theme, &columns, count, cell)
-            .titles(false)
-            .scrolled(cx.top(body.height, count))
-            .selected(cx.focused_row(count), theme.accent)
-            .render(body, buf);
+        let mut rows = cx.table_state(body.height, count);
+        DataTable::new(theme, &columns, count, cell).titles(false).render(body, buf, &mut rows);
     }
 }
 

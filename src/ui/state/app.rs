@@ -61,7 +61,7 @@ pub struct Notice {
 }
 
 /// The UI state.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct AppState {
     /// Columns and rows of the terminal.
     pub size: (u16, u16),
@@ -144,43 +144,7 @@ impl AppState {
     /// Creates the initial state.
     #[must_use]
     pub fn new(size: (u16, u16), theme: ThemeName, ascii: bool) -> Self {
-        AppState {
-            size,
-            clock: Duration::ZERO,
-            theme: Theme::new(theme, ascii),
-            home: None,
-            selected: None,
-            adding: 0,
-            wanted: None,
-            last_row: 0,
-            rows: Vec::new(),
-            row_ids: Vec::new(),
-            top: 0,
-            sort: TorrentColumn::default(),
-            reverse: false,
-            filter: TextInput::default(),
-            filtering: false,
-            pane: Focus::default(),
-            tab: Tab::default(),
-            zoom: false,
-            peers: Vec::new(),
-            peer_keys: Vec::new(),
-            peer: None,
-            peer_sort: PeerColumn::default(),
-            peer_reverse: false,
-            sorted: Duration::ZERO,
-            peers_top: 0,
-            cursor: [0; Tab::ALL.len()],
-            keymap: Keymap::default(),
-            options: UiSettings::default(),
-            outbox: Vec::new(),
-            notice: None,
-            panes: DetailState::default(),
-            history: RateHistory::default(),
-            quit: false,
-            dirty: true,
-            redraw: false,
-        }
+        AppState { size, theme: Theme::new(theme, ascii), dirty: true, ..AppState::default() }
     }
 
     /// Returns the sentence that says what limits a torrent, with the key that resumes a paused one.

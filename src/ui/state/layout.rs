@@ -10,9 +10,10 @@ use crate::ui::state::app::Focus;
 pub(crate) const MIN_SIZE: (u16, u16) = (40, 10);
 
 /// Size class of the terminal.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) enum SizeClass {
     /// A single line.
+    #[default]
     Line,
     /// One column.
     Small,
@@ -23,7 +24,7 @@ pub(crate) enum SizeClass {
 }
 
 /// The regions of the screen. An empty rectangle is a region that is not drawn.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub(crate) struct Regions {
     pub class: SizeClass,
     /// First line: totals.
@@ -52,27 +53,6 @@ pub(crate) struct Regions {
     pub welcome: bool,
 }
 
-impl Default for Regions {
-    fn default() -> Self {
-        let none = Rect::default();
-        Regions {
-            class: SizeClass::Line,
-            header: none,
-            list: none,
-            graph: none,
-            why: none,
-            tabs: none,
-            strip: none,
-            pane: none,
-            peers: none,
-            log: none,
-            side: none,
-            status: none,
-            welcome: false,
-        }
-    }
-}
-
 /// What the layout depends on, besides the size of the screen.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct LayoutInput {
@@ -90,7 +70,6 @@ fn rows<const N: usize>(area: Rect, heights: [Constraint; N]) -> [Rect; N] {
 }
 
 /// Computes the regions of a screen of size `area`.
-#[must_use]
 pub(crate) fn regions(area: Rect, input: &LayoutInput) -> Regions {
     let mut r = Regions::default();
     if area.width < MIN_SIZE.0 || area.height < MIN_SIZE.1 {

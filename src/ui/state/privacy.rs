@@ -146,7 +146,6 @@ impl PrivacyMask {
 }
 
 /// Formats an address; a placeholder as `peer 12`.
-#[must_use]
 pub(crate) fn address(addr: SocketAddr) -> String {
     match addr.ip() {
         IpAddr::V4(ip) if ip.octets()[0] == 0 && addr.port() == 0 => format!("peer {}", u32::from(ip)),
@@ -155,7 +154,6 @@ pub(crate) fn address(addr: SocketAddr) -> String {
 }
 
 /// Returns the label of a peer: its address, or its host name for a web seed.
-#[must_use]
 pub(crate) fn peer_label(addr: SocketAddr, host: Option<&str>) -> String {
     host.map_or_else(|| address(addr), str::to_owned)
 }

@@ -108,7 +108,6 @@ impl UiSettings {
 }
 
 /// Returns the config values that differ from their defaults, by key, in TOML syntax.
-#[must_use]
 pub(crate) fn values(config: &Config) -> BTreeMap<&'static str, String> {
     let mut values = BTreeMap::new();
     let mut put = |key, value: Option<String>| {
@@ -165,19 +164,16 @@ pub(crate) fn values(config: &Config) -> BTreeMap<&'static str, String> {
 }
 
 /// Quotes a text as a TOML string.
-#[must_use]
 pub(crate) fn quoted(text: &str) -> String {
     toml::Value::String(text.to_owned()).to_string()
 }
 
 /// Formats texts as a TOML array.
-#[must_use]
 pub(crate) fn strings<'a>(texts: impl Iterator<Item = &'a str>) -> String {
     toml::Value::Array(texts.map(|text| toml::Value::String(text.to_owned())).collect()).to_string()
 }
 
 /// Formats bytes per second for the config: `512K`, `10M`, `512KiB`, or a plain number if no unit divides evenly.
-#[must_use]
 pub(crate) fn rate_text(bytes: u64) -> String {
     let units =
         [("G", 1_000_000_000), ("M", 1_000_000), ("K", 1000), ("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)];

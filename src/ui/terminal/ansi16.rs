@@ -1,7 +1,6 @@
 //! Color down-conversion for terminals with 8 or 16 colors: rewrites crossterm's `38;5;9` (256 colors) as `91` (ANSI).
 
 /// Returns the escape-sequence stream with the first sixteen indexed colors rewritten as ANSI color codes.
-#[must_use]
 pub(crate) fn downgrade_colors(stream: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(stream.len());
     let mut rest = stream;

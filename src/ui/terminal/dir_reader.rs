@@ -58,7 +58,6 @@ impl DirReader {
     }
 
     /// Returns the channel on which listings arrive.
-    #[must_use]
     pub(crate) fn listings(&self) -> &Receiver<DirListing> {
         &self.listings
     }
@@ -81,7 +80,6 @@ impl Drop for DirReader {
 }
 
 /// Reads a directory: all files with `all`, otherwise only `.torrent` files.
-#[must_use]
 pub(crate) fn list(folder: &str, all: bool) -> DirListing {
     let fits = |name: &std::ffi::OsStr| all || is_torrent_name(name.to_str());
     let path = std::path::absolute(folder).unwrap_or_else(|_| Path::new(folder).to_path_buf());

@@ -13,7 +13,6 @@ use crate::ui::state::app::Message;
 const MIN_PASTE_KEYS: usize = 16;
 
 /// Translates a terminal event; `None` if the UI ignores the event.
-#[must_use]
 pub(crate) fn msg_of(event: TerminalEvent) -> Option<Message> {
     match event {
         TerminalEvent::Key(key) => key_of(key).map(Message::Key),
@@ -61,7 +60,6 @@ fn key_of(key: KeyEvent) -> Option<Key> {
 }
 
 /// Turns bursts of character keys into a paste: no one types that fast, and as key commands they would do harm.
-#[must_use]
 pub(crate) fn detect_pastes(msgs: Vec<Message>) -> Vec<Message> {
     let mut out = Vec::with_capacity(msgs.len());
     let mut run: Vec<char> = Vec::new();

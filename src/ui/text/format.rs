@@ -59,13 +59,11 @@ fn fate(c: char, marks: usize, ascii: bool) -> Fate {
 
 /// Returns the text without control characters and characters of ambiguous width. With `ascii`, also without non-ASCII
 /// characters.
-#[must_use]
 pub(crate) fn clean(text: &str, ascii: bool) -> Cow<'_, str> {
     clean_within(text, ascii, u16::MAX)
 }
 
 /// Like [`clean`], but may stop once the text is wider than `width` cells.
-#[must_use]
 pub(crate) fn clean_within(text: &str, ascii: bool, width: u16) -> Cow<'_, str> {
     let seen = usize::from(width) + 1;
     let head = text.get(..seen).unwrap_or(text);
@@ -97,7 +95,6 @@ pub(crate) fn clean_within(text: &str, ascii: bool, width: u16) -> Cow<'_, str> 
 }
 
 /// Returns the text as it is drawn in at most `width` cells: cleaned, with the truncation mark `cut` if it is longer.
-#[must_use]
 pub(crate) fn fit(text: Cow<'_, str>, width: u16, ascii: bool, cut: char) -> Cow<'_, str> {
     let text = match text {
         Cow::Borrowed(text) => clean_within(text, ascii, width),
@@ -119,13 +116,11 @@ pub(crate) fn fit(text: Cow<'_, str>, width: u16, ascii: bool, cut: char) -> Cow
 }
 
 /// Returns the width of a character in cells: 0, 1 or 2.
-#[must_use]
 pub(crate) fn char_cells(c: char) -> u16 {
     u16::try_from(c.width().unwrap_or(0)).unwrap_or(0)
 }
 
 /// Returns the width of a cleaned text in cells.
-#[must_use]
 pub(crate) fn cells(text: &str) -> u16 {
     if text.is_ascii() {
         return u16::try_from(text.len()).unwrap_or(u16::MAX);
@@ -134,7 +129,6 @@ pub(crate) fn cells(text: &str) -> u16 {
 }
 
 /// Returns the longest prefix of `text` that fits in `width` cells, and its width.
-#[must_use]
 pub(crate) fn prefix(text: &str, width: u16) -> (&str, u16) {
     if text.is_ascii() {
         let used = text.len().min(usize::from(width));
@@ -152,7 +146,6 @@ pub(crate) fn prefix(text: &str, width: u16) -> (&str, u16) {
 }
 
 /// Wraps a text at spaces into lines of at most `width` cells; longer words are split.
-#[must_use]
 pub(crate) fn wrap(text: &str, width: u16) -> Vec<String> {
     let width = width.max(1);
     let mut lines = Vec::new();
@@ -192,7 +185,6 @@ pub(crate) fn wrap(text: &str, width: u16) -> Vec<String> {
 }
 
 /// Formats a byte count in at most five characters: `3.9G`, `812M`, `0`. Decimal units.
-#[must_use]
 pub(crate) fn size(bytes: u64) -> String {
     let short = |places| {
         let options = FormatSizeOptions::from(DECIMAL).decimal_places(places).space_after_value(false);
@@ -205,13 +197,11 @@ pub(crate) fn size(bytes: u64) -> String {
 }
 
 /// Formats a piece length, which is a power of two: `256 KiB`.
-#[must_use]
 pub(crate) fn piece_length(bytes: u32) -> String {
     format::binary_size(bytes.into())
 }
 
 /// Formats bytes per second in at most five characters: `10.9M`, `612K`, `-` for zero. Decimal units.
-#[must_use]
 pub(crate) fn rate(bytes: u64) -> String {
     if bytes == 0 {
         return "-".into();
@@ -230,7 +220,6 @@ pub(crate) fn rate(bytes: u64) -> String {
 }
 
 /// Formats bytes per second with the unit, in at most nine characters: `10.9 MB/s`.
-#[must_use]
 pub(crate) fn rate_long(bytes: u64) -> String {
     let short = rate(bytes);
     match short.strip_suffix(|c: char| c.is_ascii_alphabetic()) {
@@ -240,7 +229,6 @@ pub(crate) fn rate_long(bytes: u64) -> String {
 }
 
 /// Formats a duration in at most five characters: `42s`, `2m14`, `58m`, `1h05`, `22h`, `3d`.
-#[must_use]
 pub(crate) fn time(time: Duration) -> String {
     let s = time.as_secs();
     match s {
@@ -255,7 +243,6 @@ pub(crate) fn time(time: Duration) -> String {
 }
 
 /// Formats an ETA, `-` if unknown. Rounded in steps, because an estimate need not change every second.
-#[must_use]
 pub(crate) fn eta(left: Option<Duration>) -> String {
     let Some(left) = left else { return "-".into() };
     let step = match left.as_secs() {
@@ -270,14 +257,12 @@ pub(crate) fn eta(left: Option<Duration>) -> String {
 }
 
 /// Formats an elapsed time: `0:12:03`.
-#[must_use]
 pub(crate) fn clock(time: Duration) -> String {
     let s = time.as_secs();
     format!("{}:{:02}:{:02}", s / 3600, s % 3600 / 60, s % 60)
 }
 
 /// Formats a share in whole percent. `100%` only if complete, `0%` only if empty.
-#[must_use]
 pub(crate) fn percent(part: u64, whole: u64) -> String {
     if whole == 0 || part >= whole {
         return "100%".into();
@@ -286,7 +271,6 @@ pub(crate) fn percent(part: u64, whole: u64) -> String {
 }
 
 /// Formats the share ratio: bytes sent divided by `size`, `-` while either is zero.
-#[must_use]
 pub(crate) fn ratio(up: u64, size: u64) -> String {
     if size == 0 || up == 0 {
         return "-".into();
@@ -296,13 +280,11 @@ pub(crate) fn ratio(up: u64, size: u64) -> String {
 }
 
 /// Formats a count: `1 piece`, `12,040 pieces`. Only for nouns whose plural adds an `s`.
-#[must_use]
 pub(crate) fn counted(n: u64, thing: &str) -> String {
     format!("{} {thing}{}", grouped(n), if n == 1 { "" } else { "s" })
 }
 
 /// Formats an integer with thousands separators: `12,040`.
-#[must_use]
 pub(crate) fn grouped(n: u64) -> String {
     let digits = n.to_string();
     let mut out = String::new();

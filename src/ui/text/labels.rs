@@ -4,7 +4,6 @@ use crate::api::{Priority, Source};
 use crate::ui::text::format::{cells, clean_within, prefix};
 
 /// Returns the label of a peer source.
-#[must_use]
 pub(crate) const fn source(source: Source) -> &'static str {
     match source {
         Source::Manual => "manual",
@@ -20,7 +19,6 @@ pub(crate) const fn source(source: Source) -> &'static str {
 }
 
 /// Returns the label of a bandwidth priority.
-#[must_use]
 pub(crate) const fn bandwidth_priority(rank: Priority) -> &'static str {
     match rank {
         Priority::Skip => "none",
@@ -31,7 +29,6 @@ pub(crate) const fn bandwidth_priority(rank: Priority) -> &'static str {
 }
 
 /// Returns the label of a priority; `None` is a directory with mixed priorities.
-#[must_use]
 pub(crate) const fn file_priority(priority: Option<Priority>) -> &'static str {
     match priority {
         Some(Priority::Skip) => "skip",
@@ -43,7 +40,6 @@ pub(crate) const fn file_priority(priority: Option<Priority>) -> &'static str {
 }
 
 /// Shortens the name of a peer's client to `width` cells, first the version, then the name: `Deluge 2.2`, `Transm 4.1.3`.
-#[must_use]
 pub(crate) fn client(client: &str, width: u16) -> String {
     let measured = |text: &str| cells(&clean_within(text, false, width));
     // Some clients separate name and version by a slash, as in HTTP: `libtorrent/2.0.11`.

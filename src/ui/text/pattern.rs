@@ -3,7 +3,6 @@
 /// Returns whether a file path matches. A pattern with `*`, `?`, `[` or `{` is a glob, matched like `--select`
 /// against the path with or without the torrent's top directory, or against the file name; other text is a
 /// case-insensitive substring.
-#[must_use]
 pub(crate) fn matches(pattern: &str, path: &str) -> bool {
     if !pattern.contains(['*', '?', '[', '{']) {
         return path.to_lowercase().contains(&pattern.to_lowercase());

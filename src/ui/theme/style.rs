@@ -201,6 +201,12 @@ const fn fg(color: u8) -> Style {
     Style::new().fg(Color::Indexed(color))
 }
 
+impl Default for Theme {
+    fn default() -> Self {
+        Theme::new(ThemeName::default(), false)
+    }
+}
+
 impl Theme {
     /// Returns the theme of that name, in 256 colors.
     #[must_use]

@@ -60,7 +60,6 @@ const INDENT: u16 = 12;
 const WRAPPED_LINES: usize = 6;
 
 /// Returns the pairs of each line of a grid.
-#[must_use]
 pub(crate) fn grid_lines<'p, 'a>(pairs: &'p [Pair<'a>], columns: usize) -> Vec<&'p [Pair<'a>]> {
     let mut lines = Vec::new();
     let mut start = 0;

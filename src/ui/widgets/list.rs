@@ -4,7 +4,6 @@ use crate::ui::keys::action::NavAction;
 
 /// Returns the first line to show so that line `chosen` of `count` is within `height` lines, as close to `top` as
 /// possible.
-#[must_use]
 pub(crate) fn first_visible(top: usize, chosen: Option<usize>, height: usize, count: usize) -> usize {
     let top = top.min(count.saturating_sub(height));
     match chosen {
@@ -35,7 +34,6 @@ impl ListState {
     }
 
     /// Returns the first visible row.
-    #[must_use]
     pub(crate) fn first(&self, count: usize, height: usize) -> usize {
         first_visible(self.top, Some(self.at), height, count)
     }

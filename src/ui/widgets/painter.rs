@@ -1,10 +1,10 @@
 //! Drawing text, rules and scrollbars on the frame buffer. Every text goes through [`fit`], so that nothing is drawn
 //! outside its cells and the terminal gets no control characters.
 
-use std::borrow::Cow;
+use std::ops::Range;
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Alignment, Rect};
 use ratatui::style::Style;
 use ratatui::symbols::border;
 use ratatui::text::{Line, Span};
@@ -22,7 +22,6 @@ pub struct Painter<'a> {
 }
 
 /// Returns the line as it is drawn in at most `width` cells: sanitized, with a truncation mark if it is longer.
-#[must_use]
 pub(crate) fn fit<'a>(mut line: Line<'a>, width: u16, theme: &Theme) -> Line<'a> {
     let (ascii, cut) = (theme.ascii, theme.glyphs.cut);
     if let [span] = line.spans.as_mut_slice() {
@@ -98,37 +97,55 @@ pub(crate) fn scrollbar(area: Rect, buf: &mut Buffer, theme: &Theme, top: usize,
     bar.render(area, buf, &mut state);
 }
 
+/// Returns the width of spans that are drawn as they are: each character is ASCII, or a block or box character, and has
+/// a cell. Nearly all texts of a frame are; they are drawn without a search for graphemes.
+fn plain_width(spans: &[Span<'_>], ascii: bool) -> Option<usize> {
+    let mut width = 0;
+    for span in spans {
+        for c in span.content.chars() {
+            if !matches!(c, ' '..='~') && (ascii || !matches!(c, '─'..='▟')) {
+                return None;
+            }
+            width += 1;
+        }
+    }
+    Some(width)
+}
+
 impl Painter<'_> {
     /// Draws `text` from `x` on in at most `width` cells, with a truncation mark if longer. Returns the next free
     /// cell.
     pub fn put(&mut self, x: u16, y: u16, width: u16, text: &str, style: Style) -> u16 {
-        let width = width.min(self.buf.area.right().saturating_sub(x));
-        if width == 0 || y >= self.buf.area.bottom() || y < self.buf.area.y || x < self.buf.area.x {
-            return x;
-        }
-        // Most texts are ASCII and short enough: they need neither graphemes nor widths of characters.
-        if text.len() <= usize::from(width) && text.bytes().all(|byte| matches!(byte, b' '..=b'~')) {
-            for (at, c) in (x..).zip(text.chars()) {
-                self.buf[(at, y)].set_char(c).set_style(style);
-            }
-            return x + text.len() as u16;
-        }
-        let line = fit(Line::from(Span::styled(text, style)), width, self.theme);
-        self.buf.set_line(x, y, &line, width).0
-    }
-
-    /// Draws a line of spans in one row of `area`.
-    pub fn line(&mut self, area: Rect, line: Line<'_>) {
-        fit(line, area.width, self.theme).render(area, self.buf);
+        self.spans(Rect { x, y, width, height: 1 }, &[Span::styled(text, style)], Alignment::Left).end
     }
 
     /// Draws `text` right-aligned before `right`, in at most `width` cells. Returns the first cell of the text.
     pub fn put_right(&mut self, right: u16, y: u16, width: u16, text: &str, style: Style) -> u16 {
-        let text = format::fit(Cow::Borrowed(text), width, self.theme.ascii, self.theme.glyphs.cut);
-        let length = cells(&text);
-        let x = right.saturating_sub(length);
-        self.put(x, y, length, &text, style);
-        x
+        let width = width.min(right);
+        let area = Rect { x: right - width, y, width, height: 1 };
+        self.spans(area, &[Span::styled(text, style)], Alignment::Right).start
+    }
+
+    /// Draws spans in a line, with a truncation mark if they are longer. Returns the cells that they take.
+    pub fn spans(&mut self, line: Rect, spans: &[Span<'_>], alignment: Alignment) -> Range<u16> {
+        let area = line.intersection(self.buf.area);
+        // An empty intersection may keep one of the two sizes.
+        if area.is_empty() || area.x != line.x {
+            return line.x..line.x;
+        }
+        let start = |length| if alignment == Alignment::Right { area.right() - length } else { area.x };
+        if let Some(length) = plain_width(spans, self.theme.ascii).filter(|length| *length <= area.width.into()) {
+            let start = start(length as u16);
+            let styled = spans.iter().flat_map(|span| span.content.chars().map(|c| (c, span.style)));
+            for (x, (c, style)) in (start..).zip(styled) {
+                self.buf[(x, area.y)].set_char(c).set_style(style);
+            }
+            return start..start + length as u16;
+        }
+        let line = fit(Line::from(spans.to_vec()), area.width, self.theme);
+        let length = line.spans.iter().map(|span| cells(&span.content)).sum();
+        let start = start(length);
+        start..self.buf.set_line(start, area.y, &line, length).0
     }
 
     /// Draws the thumb of a scrollbar at the right edge of a list.
@@ -185,7 +202,6 @@ impl Painter<'_> {
 }
 
 /// Returns a rule: a block with a border at the top.
-#[must_use]
 pub(crate) fn rule(theme: &Theme) -> Block<'static> {
     let lines = border::Set { horizontal_top: theme.glyphs.rule, ..border::PLAIN };
     Block::new().borders(Borders::TOP).border_set(lines).border_style(theme.faint)

@@ -36,13 +36,11 @@ pub struct Panel<'a, 'b> {
 }
 
 /// Returns the number of lines between the rules of a panel: `height`, or fewer on a low screen.
-#[must_use]
 pub(crate) fn room(screen: u16, height: usize) -> u16 {
     u16::try_from(height).unwrap_or(u16::MAX).min(screen.saturating_sub(3)).max(1)
 }
 
 /// Returns the width of a line of text in a panel.
-#[must_use]
 pub(crate) fn text_width(screen: u16) -> u16 {
     screen.min(100).saturating_sub(4).max(1)
 }
@@ -176,7 +174,6 @@ impl<'a, 'b> Panel<'a, 'b> {
 }
 
 /// Returns a style that adds bold to the theme's style.
-#[must_use]
 pub(crate) fn bold() -> Style {
     Style::new().add_modifier(Modifier::BOLD)
 }

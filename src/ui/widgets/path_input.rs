@@ -1,7 +1,6 @@
 //! A path input with tab completion from directory listings.
 
 use crate::ui::effect::Effect;
-use crate::ui::keys::action::EditAction;
 use crate::ui::widgets::text_input::TextInput;
 
 /// A directory listing.
@@ -65,9 +64,10 @@ pub struct PathInput {
     wanted: PathKind,
     /// The directory whose listing is awaited.
     asked: Option<String>,
+    /// The text that the fields below and `asked` are about: they mean nothing once another one is typed.
+    completed: String,
     /// The text before the completed name.
     base: String,
-    /// Completions.
     found: Vec<String>,
     /// The completion that is currently inserted.
     at: Option<usize>,
@@ -129,29 +129,20 @@ impl PathInput {
         *self = PathInput::new(text, self.wanted);
     }
 
-    /// Inserts text at the cursor.
-    pub fn insert(&mut self, text: &str) {
-        self.edit.insert(text);
-        self.clear_completions();
-    }
-
     /// Returns the completions, and the index of the inserted one.
     #[must_use]
     pub fn found(&self) -> (&[String], Option<usize>) {
-        (&self.found, self.at)
+        if self.is_current() { (&self.found, self.at) } else { (&[], None) }
+    }
+
+    fn is_current(&self) -> bool {
+        self.completed == self.edit.text()
     }
 
     /// Returns whether the last completion found no match.
     #[must_use]
     pub fn has_no_match(&self) -> bool {
-        self.none
-    }
-
-    fn clear_completions(&mut self) {
-        self.asked = None;
-        self.found.clear();
-        self.at = None;
-        self.none = false;
+        self.none && self.is_current()
     }
 
     /// Splits the text after the last path separator.
@@ -160,21 +151,9 @@ impl PathInput {
         text.split_at(text.rfind(is_separator).map_or(0, |at| at + 1))
     }
 
-    /// Inserts a character at the cursor.
-    pub fn type_char(&mut self, c: char) {
-        self.edit.type_char(c);
-        self.clear_completions();
-    }
-
-    /// Moves the cursor or deletes text.
-    pub fn edit(&mut self, action: EditAction) {
-        self.edit.edit(action);
-        self.clear_completions();
-    }
-
     /// Inserts the next completion, or the previous one; without completions, returns the request for a listing.
     pub fn complete(&mut self, forward: bool, home: Option<&str>) -> Option<Effect> {
-        let count = self.found.len();
+        let count = self.found().0.len();
         if count > 1 {
             let at = match (self.at, forward) {
                 (None, true) => 0,
@@ -189,22 +168,24 @@ impl PathInput {
         if !forward {
             return None;
         }
-        self.clear_completions();
+        self.set(&self.text().to_owned());
         let (folder, _) = self.split();
         let folder = if self.edit.text() == "~" { "~/" } else { folder };
         let folder = if folder.is_empty() { ".".to_owned() } else { expand(folder, home) };
         self.asked = Some(folder.clone());
+        self.completed = self.text().to_owned();
         Some(self.wanted.ask(folder))
     }
 
     /// Replaces the name after `base` by a completion.
     fn put(&mut self, name: &str) {
-        self.edit = TextInput::new(&format!("{}{name}", self.base));
+        self.completed = format!("{}{name}", self.base);
+        self.edit = TextInput::new(&self.completed);
     }
 
     /// Applies a requested listing: completes the longest common prefix.
     pub fn on_listing(&mut self, listing: &DirListing) {
-        if self.asked.as_deref() != Some(listing.folder.as_str()) {
+        if self.asked.as_deref() != Some(listing.folder.as_str()) || !self.is_current() {
             return;
         }
         self.asked = None;
@@ -305,7 +286,7 @@ mod tests {
     fn an_answer_that_comes_late_changes_nothing() {
         let mut field = PathInput::new("/a/deb", PathKind::Torrent);
         assert!(field.complete(true, None).is_some());
-        field.type_char('x');
+        field.edit.type_char('x');
         field.on_listing(&listing("/a/"));
         assert_eq!(field.text(), "/a/debx");
         assert!(field.complete(true, None).is_some());

@@ -46,7 +46,6 @@ pub(crate) struct PieceGrid {
 
 impl PieceGrid {
     /// Computes the geometry for a map in this area; `None` if either is empty.
-    #[must_use]
     pub(crate) fn of(area: Rect, theme: &Theme, map: &[PieceMapCell]) -> Option<PieceGrid> {
         if map.is_empty() || area.is_empty() {
             return None;
@@ -82,7 +81,6 @@ impl PieceGrid {
     }
 
     /// Returns the map cells of a slot.
-    #[must_use]
     pub(crate) fn cells(&self, slot: usize) -> std::ops::Range<usize> {
         let from = slot * self.count / self.slots;
         from..((slot + 1) * self.count / self.slots).max(from + 1).min(self.count)
@@ -104,21 +102,18 @@ impl PieceGrid {
     }
 
     /// Returns the slot of a piece.
-    #[must_use]
     pub(crate) fn slot_of(&self, piece: u32) -> usize {
         let cell = ((piece / self.per_cell) as usize).min(self.count - 1);
         (((cell + 1) * self.slots).div_ceil(self.count)).saturating_sub(1).min(self.slots - 1)
     }
 
     /// Returns the first piece of a slot.
-    #[must_use]
     pub(crate) fn piece_of(&self, slot: usize) -> u32 {
         let cell = self.cells(slot.min(self.slots - 1)).start;
         u32::try_from(cell).unwrap_or(u32::MAX).saturating_mul(self.per_cell)
     }
 
     /// Returns the piece at a screen position.
-    #[must_use]
     pub(crate) fn piece_at(&self, x: u16, y: u16) -> Option<u32> {
         if !self.area.contains(ratatui::layout::Position::new(x, y)) {
             return None;
@@ -129,7 +124,6 @@ impl PieceGrid {
 }
 
 /// Returns the piece `rows` rows further on the map.
-#[must_use]
 pub(crate) fn by_rows(shape: &PieceGrid, piece: u32, rows: i64, pieces: u32) -> u32 {
     let last = pieces.saturating_sub(1);
     let by = rows.saturating_mul(i64::try_from(shape.per_row).unwrap_or(i64::MAX));

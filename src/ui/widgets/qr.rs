@@ -15,7 +15,6 @@ pub(crate) struct Qr {
 
 impl Qr {
     /// Encodes a text; `None` if it is too long.
-    #[must_use]
     pub(crate) fn encode(text: &str) -> Option<Qr> {
         // A screen is not damaged like paper: the lowest error correction level gives the smallest code.
         let code = QrCode::with_error_correction_level(text, EcLevel::L).ok()?;
@@ -24,7 +23,6 @@ impl Qr {
     }
 
     /// Returns the minimum number of columns and lines.
-    #[must_use]
     pub(crate) const fn min_size(&self) -> (usize, usize) {
         let side = self.side + 2 * QUIET_ZONES[2];
         (side, side.div_ceil(2))
@@ -32,7 +30,6 @@ impl Qr {
 
     /// Returns the lines of the code, with the widest quiet zone that fits; `None` if the code does not fit. With
     /// `light`, light modules are drawn and dark ones left blank, for a dark terminal without colors.
-    #[must_use]
     pub(crate) fn lines(&self, columns: usize, lines: usize, light: bool) -> Option<Vec<String>> {
         let whole = |quiet: &usize| self.side + 2 * quiet;
         let quiet =

@@ -2,7 +2,7 @@
 //! four levels; in ASCII, one column.
 
 use ratatui::buffer::Buffer;
-use ratatui::layout::Rect;
+use ratatui::layout::{Alignment, Rect};
 use ratatui::style::{Color, Style};
 use ratatui::text::{Line, Span};
 use ratatui::widgets::Widget;
@@ -29,7 +29,6 @@ pub(crate) struct RateGraph<'a> {
 
 impl RateGraph<'_> {
     /// Returns the number of rates that a graph in this area shows.
-    #[must_use]
     pub(crate) fn columns(area: Rect, theme: &Theme) -> usize {
         usize::from(area.width.saturating_sub(2)) * if theme.ascii { 1 } else { 2 }
     }
@@ -43,13 +42,12 @@ impl RateGraph<'_> {
             false => (theme.glyphs.up, "out", theme.up, theme.up_ramp),
         };
         let (now, top) = (pick(self.now), scale(pick(self.most)));
-        let mut head =
-            Line::from(vec![Span::styled(format!("{word} "), theme.dim), Span::styled(String::from(mark), style)]);
+        let mut head = vec![Span::styled(format!("{word} "), theme.dim), Span::styled(String::from(mark), style)];
         if now > 0 {
-            head.push_span(Span::styled(format!(" {}/s", rate(now)), style));
+            head.push(Span::styled(format!(" {}/s", rate(now)), style));
         }
         let mut pen = Painter { buf, theme };
-        pen.line(Rect { height: 1, ..area }, head);
+        pen.spans(Rect { height: 1, ..area }, &head, Alignment::Left);
         pen.put_right(area.right(), area.y, area.width, &format!("{}/s", rate(top)), theme.dim);
         let body = Rect { y: area.y + 1, height: area.height.saturating_sub(1), ..area };
         let values: Vec<Option<u64>> = self.rates.iter().map(|value| value.map(pick)).collect();

@@ -25,7 +25,6 @@ fn places(area: Rect, open: Tab) -> impl Iterator<Item = (Tab, u16, u16)> {
 }
 
 /// Returns the tab at cell `x` of the tab bar.
-#[must_use]
 pub(crate) fn tab_at(area: Rect, open: Tab, x: u16) -> Option<Tab> {
     places(area, open).find(|(_, start, width)| x >= *start && x < start + width).map(|(tab, ..)| tab)
 }

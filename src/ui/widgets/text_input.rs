@@ -1,4 +1,5 @@
-//! A single-line text input.
+//! A single-line text input. The crate `tui-input` has neither the limit of the length nor the word that ends at a `/`,
+//! and a wrapper that adds them and maps the actions is as long as this.
 
 use crate::ui::keys::action::EditAction;
 use crate::ui::text::format::{cells, char_cells, clean, prefix};
