@@ -2,6 +2,7 @@
 
 pub(crate) mod args;
 pub(crate) mod bench;
+pub(crate) mod control;
 pub(crate) mod create;
 pub(crate) mod demo;
 pub(crate) mod download;

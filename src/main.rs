@@ -12,7 +12,7 @@ const MESSAGE: usize = 8000;
 fn main() -> ExitCode {
     let result = install().and_then(|()| cli::run(std::env::args_os()));
     result.unwrap_or_else(|report| {
-        cli::output::warn(&sanitize(&format!("ttui: {}", sentence(&report)), MESSAGE));
+        cli::output::warn(&sanitize(&format!("ttui: {}", cli::output::sentence(&report)), MESSAGE));
         ExitCode::from(cli::FAILED)
     })
 }
@@ -23,17 +23,4 @@ fn install() -> color_eyre::Result<()> {
     errors.install()?;
     std::panic::set_hook(Box::new(move |info| cli::output::report(&panics.panic_report(info).to_string())));
     Ok(())
-}
-
-/// Joins the error and its causes, outermost first. A cause already quoted by its effect is not repeated.
-fn sentence(report: &color_eyre::Report) -> String {
-    let mut whole = String::new();
-    for cause in report.chain().map(ToString::to_string) {
-        if whole.is_empty() {
-            whole = cause;
-        } else if !whole.contains(&cause) {
-            whole = format!("{whole}: {cause}");
-        }
-    }
-    whole
 }

@@ -2,13 +2,17 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
 use super::values;
 pub(crate) use crate::config::Settings as Common;
+use crate::wire::link::Link;
+
+/// The flag that makes the help of a subcommand show the common options.
+const HELP_ALL: &str = "--help-all";
 
 /// A BitTorrent client for the terminal: watch every peer and every piece live.
 ///
@@ -22,14 +26,17 @@ pub struct Cli {
     #[command(subcommand)]
     pub verb: Option<Command>,
     /// Torrents to add to the interface
-    #[arg(value_name = "TORRENT")]
+    #[arg(value_name = "TORRENT", value_hint = ValueHint::FilePath)]
     pub torrents: Vec<String>,
     /// Download directory for the interface
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     pub dir: Option<PathBuf>,
     /// Port to listen on for incoming peers
     #[arg(long, value_name = "PORT")]
     pub port: Option<u16>,
+    /// Print help with the common flags
+    #[arg(long, global = true, action = ArgAction::HelpShort)]
+    pub help_all: Option<bool>,
     /// Options accepted by every subcommand.
     #[command(flatten)]
     pub common: Common,
@@ -41,7 +48,13 @@ impl Cli {
     /// # Errors
     /// The arguments are invalid, or ask for help or the version.
     pub(super) fn read(args: impl IntoIterator<Item = OsString>) -> Result<Cli, clap::Error> {
-        let cli = Cli::try_parse_from(args)?;
+        let args: Vec<OsString> = args.into_iter().collect();
+        let mut matches = Cli::definition(&args).try_get_matches_from(&args)?;
+        let cli = Cli::from_arg_matches_mut(&mut matches)?;
+        if let Some(verb) = cli.torrents.first().and_then(|first| misspelled(first)) {
+            let text = format!("there is no torrent {:?}; did you mean `ttui {verb}`?", cli.torrents[0]);
+            return Err(Cli::command().error(ErrorKind::InvalidSubcommand, text));
+        }
         // `--dir` and `--port` before a subcommand would silently not apply to the subcommand's own options.
         let stray = [("--dir", cli.dir.is_some()), ("--port", cli.port.is_some())];
         match stray.into_iter().find(|(_, given)| *given && cli.verb.is_some()) {
@@ -53,6 +66,19 @@ impl Cli {
         }
     }
 
+    /// Returns the definition for these arguments. The help of a subcommand shows the common options on demand only.
+    fn definition(args: &[OsString]) -> clap::Command {
+        let command = Cli::command();
+        let verb =
+            args.iter().skip(1).any(|arg| arg.to_str().is_some_and(|arg| command.find_subcommand(arg).is_some()));
+        let all = args.iter().any(|arg| arg == HELP_ALL);
+        command.mut_args(|arg| {
+            let common = arg.is_global_set() && arg.get_id() != "help_all";
+            let hidden = arg.is_hide_set() || (common && verb && !all);
+            arg.hide(hidden)
+        })
+    }
+
     /// Returns the common options with the interface's `--dir` and `--port`, which are also config keys.
     pub(super) fn for_interface(&self) -> Common {
         let mut common = self.common.clone();
@@ -60,6 +86,20 @@ impl Cli {
         common.port = self.port.or(common.port);
         common
     }
+}
+
+/// Returns the subcommand that a word seems to stand for, if it is neither a file nor a link.
+fn misspelled(word: &str) -> Option<String> {
+    if !word.bytes().all(|b| b.is_ascii_lowercase() || b == b'-')
+        || Link::find(word).is_some()
+        || Path::new(word).exists()
+    {
+        return None;
+    }
+    let command = Cli::command();
+    let alike = |verb: &&str| strsim::damerau_levenshtein(verb, word) <= verb.len().min(word.len()) / 3;
+    let verbs = command.get_subcommands().map(clap::Command::get_name).filter(alike);
+    verbs.min_by_key(|verb| strsim::damerau_levenshtein(verb, word)).map(str::to_owned)
 }
 
 /// A subcommand.
@@ -100,10 +140,10 @@ pub enum Command {
 #[derive(Args, Clone, Debug)]
 pub struct DownloadArgs {
     /// Torrents to download
-    #[arg(value_name = "TORRENT", required = true)]
+    #[arg(value_name = "TORRENT", required = true, value_hint = ValueHint::FilePath)]
     pub torrents: Vec<String>,
     /// Download directory
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
     /// Port to listen on for incoming peers
     #[arg(long, value_name = "PORT")]
@@ -129,7 +169,7 @@ pub struct DownloadArgs {
     /// Exit when the download is complete, or with status 1 when a disk error prevents it
     #[arg(long)]
     pub exit_when_done: bool,
-    /// Print one line per second instead of a progress bar
+    /// Print lines for scripts instead of progress bars
     #[arg(long)]
     pub headless: bool,
     /// Print progress as JSON, one object per line
@@ -141,10 +181,10 @@ pub struct DownloadArgs {
 #[derive(Args, Clone, Debug)]
 pub struct SeedArgs {
     /// Torrents to seed
-    #[arg(value_name = "TORRENT", required = true)]
+    #[arg(value_name = "TORRENT", required = true, value_hint = ValueHint::FilePath)]
     pub torrents: Vec<String>,
     /// Directory that contains the data
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
     /// Port to listen on for incoming peers
     #[arg(long, value_name = "PORT")]
@@ -152,7 +192,7 @@ pub struct SeedArgs {
     /// Connect to this peer immediately (repeatable)
     #[arg(long = "peer", value_name = "IP:PORT")]
     pub peers: Vec<SocketAddr>,
-    /// Print one line per second instead of a progress bar
+    /// Print lines for scripts instead of progress bars
     #[arg(long)]
     pub headless: bool,
     /// Print progress as JSON, one object per line
@@ -211,6 +251,7 @@ pub(crate) type Trackers = Vec<String>;
 #[derive(Args, Clone, Debug)]
 pub struct ShowArgs {
     /// Torrent to show
+    #[arg(value_hint = ValueHint::FilePath)]
     pub torrent: String,
     /// Print one JSON object
     #[arg(long)]
@@ -221,9 +262,10 @@ pub struct ShowArgs {
 #[derive(Args, Clone, Debug)]
 pub struct VerifyArgs {
     /// Torrent to verify against
+    #[arg(value_hint = ValueHint::FilePath)]
     pub torrent: String,
     /// Directory that contains the data
-    #[arg(long, value_name = "DIR", default_value = ".")]
+    #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
     /// Print one JSON object
     #[arg(long)]
@@ -234,6 +276,7 @@ pub struct VerifyArgs {
 #[derive(Args, Clone, Debug)]
 pub struct MagnetArgs {
     /// Torrent to print the magnet link of
+    #[arg(value_hint = ValueHint::FilePath)]
     pub torrent: String,
 }
 
@@ -260,7 +303,7 @@ pub struct ShareArgs {
     /// Include hidden and system files (.DS_Store, Thumbs.db)
     #[arg(long)]
     pub include_hidden: bool,
-    /// Print one line per second instead of opening the interface
+    /// Print lines for scripts instead of opening the interface
     #[arg(long)]
     pub headless: bool,
 }
@@ -307,6 +350,35 @@ mod tests {
         for wrong in ["ttui --dir /d download a.torrent", "ttui --port 7 seed a.torrent"] {
             assert_eq!(read(wrong).unwrap_err().exit_code(), i32::from(USAGE_ERROR), "{wrong}");
         }
+    }
+
+    #[test]
+    fn a_misspelled_verb_is_named_and_a_torrent_is_not_taken_for_one() {
+        let read = |line: &str| Cli::read(line.split(' ').map(OsString::from));
+        for (line, verb) in [
+            ("ttui downlaod x.torrent", "download"),
+            ("ttui sede x", "seed"),
+            ("ttui verifi x", "verify"),
+            ("ttui craete d", "create"),
+            ("ttui debug-repot", "debug-report"),
+        ] {
+            let error = read(line).unwrap_err();
+            assert_eq!(error.exit_code(), i32::from(USAGE_ERROR), "{line}");
+            assert!(error.to_string().contains(&format!("did you mean `ttui {verb}`?")), "{line}: {error}");
+        }
+        for torrent in ["debian", "movie.torrent", "./downlaod", "src", "magnet:?xt=urn:btih:00", "http://a/b"] {
+            assert!(read(&format!("ttui {torrent}")).is_ok(), "{torrent}");
+        }
+    }
+
+    #[test]
+    fn the_help_of_a_verb_shows_its_own_flags_and_all_of_them_on_demand() {
+        let help = |line: &str| Cli::read(line.split(' ').map(OsString::from)).unwrap_err().to_string();
+        let own = help("ttui download --help");
+        assert!(own.contains("--seed-ratio") && own.contains("--help-all") && !own.contains("--no-dht"), "{own}");
+        let all = help("ttui download --help-all");
+        assert!(all.contains("--seed-ratio") && all.contains("--no-dht"), "{all}");
+        assert!(help("ttui --help").contains("--no-dht"));
     }
 
     #[test]

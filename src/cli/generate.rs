@@ -4,9 +4,11 @@ use std::process::ExitCode;
 
 use clap::CommandFactory;
 use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
 
 use super::args::Cli;
 use super::output;
+use crate::config::settings::{self, Setting};
 
 /// Prints a shell completion script.
 ///
@@ -17,6 +19,52 @@ pub(crate) fn completions(shell: clap_complete::Shell) -> color_eyre::Result<Exi
     clap_complete::generate(shell, &mut Cli::command(), "ttui", &mut script);
     output::print(&String::from_utf8_lossy(&script))?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Complete calls and what they do.
+const EXAMPLES: &[(&str, &str)] = &[
+    ("ttui debian.torrent", "Open the interface and download into the default folder."),
+    (
+        "ttui download 'magnet:?xt=...' --dir /srv/isos --select '*.iso' --seed-ratio 1.5",
+        "Download some files of a torrent, seed them to a ratio of 1.5 and exit.",
+    ),
+    ("ttui create photos/ --tracker udp://tracker.example:6969 --private", "Make photos.torrent and print its link."),
+    ("ttui verify photos.torrent --dir /srv/data && echo intact", "Check data on disk in a script."),
+    ("ttui share photos/", "Give a folder to others on the local network, with a QR code of its link."),
+    ("ttui download FILE --json | jq .down", "Follow a download in a script."),
+];
+
+/// Files of the program, and what is in them. The folders are those of Linux.
+const FILES: &[(&str, &str)] = &[
+    ("~/.config/ttui/config.toml", "The settings, see CONFIG. On Windows: ttui\\config.toml in AppData\\Roaming."),
+    (
+        "~/.local/state/ttui/",
+        "Torrents of the interface, resume data, DHT nodes and the log. On Windows: ttui in AppData\\Local.",
+    ),
+    (
+        ".HASH.ttui.parts",
+        "In a download folder: bytes of files that are not wanted but share a piece with a wanted one.",
+    ),
+];
+
+/// Returns the sections that clap does not know: EXAMPLES, FILES and CONFIG.
+fn more_sections() -> Roff {
+    let mut page = Roff::new();
+    let mut section = |title: &str, entries: &mut dyn Iterator<Item = (String, String)>| {
+        page.control("SH", [title]);
+        for (term, text) in entries {
+            page.control("TP", []).text([bold(term)]).text([roman(text)]);
+        }
+    };
+    let owned = |(term, text): &(&str, &str)| ((*term).to_owned(), (*text).to_owned());
+    section("EXAMPLES", &mut EXAMPLES.iter().map(owned));
+    section("FILES", &mut FILES.iter().map(owned));
+    let key = |setting: &Setting| {
+        let text = format!("{} Takes {}. Default: {}.", setting.help, setting.expected(), setting.default);
+        (setting.key.to_owned(), text)
+    };
+    section("CONFIG", &mut settings::all().map(key));
+    page
 }
 
 /// Prints the man page: the interface first, then one section per subcommand.
@@ -51,6 +99,7 @@ pub(crate) fn man() -> color_eyre::Result<ExitCode> {
         page.extend_from_slice(String::from_utf8_lossy(&part).replace(".SH ", ".SS ").as_bytes());
     }
     whole.render_extra_section(&mut page)?;
+    page.extend_from_slice(more_sections().to_roff().as_bytes());
     output::print(&String::from_utf8_lossy(&page))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -8,6 +8,7 @@ use std::io::{self, Write};
 
 use serde_json::Value;
 
+use crate::disk::error::reason;
 use crate::wire::sanitize::{escape_json_for_terminal, sanitize_for_terminal};
 
 /// Moves the cursor to the start of the line and clears the line.
@@ -50,8 +51,28 @@ pub fn line(text: &str) {
 
 /// Prints a value as one line of JSON and flushes it; like [`line()`], ignores write errors.
 pub fn json(value: &Value) {
+    json_line(&value.to_string());
+}
+
+/// Prints serialized JSON as one line and flushes it; like [`line()`], ignores write errors.
+pub fn json_line(json: &str) {
     let mut out = io::stdout().lock();
-    let _ = writeln!(out, "{}", escape_json_for_terminal(&value.to_string())).and_then(|()| out.flush());
+    let _ = writeln!(out, "{}", escape_json_for_terminal(json)).and_then(|()| out.flush());
+}
+
+/// Joins an error and its causes to one sentence, outermost first. A cause already quoted by its effect is not repeated.
+#[must_use]
+pub fn sentence(report: &color_eyre::Report) -> String {
+    let mut whole = String::new();
+    for cause in report.chain() {
+        let cause = cause.downcast_ref::<io::Error>().map_or_else(|| cause.to_string(), reason);
+        if whole.is_empty() {
+            whole = cause;
+        } else if !whole.contains(&cause) {
+            whole = format!("{whole}: {cause}");
+        }
+    }
+    whole
 }
 
 /// Prints one line to standard error.

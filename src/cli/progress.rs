@@ -1,9 +1,9 @@
-//! Headless progress reporting for `download`, `seed`, `share` and `demo`: lines for scripts, a progress bar for
-//! people.
+//! Headless progress reporting for `download`, `seed`, `share` and `demo`: lines for scripts, progress bars for people.
 //!
-//! The lines are a stable contract: `progress name="..." done=12.3% ..` once a second and at each change of state,
-//! `complete name="..." bytes=N seconds=S` at the end, each flushed immediately. Texts in them are quoted as JSON
-//! strings. Notices and errors go to standard error, each sentence once.
+//! The lines are a stable contract: `progress name="..." done=12.3% ..` at each change of state, once a second while
+//! something in the line changes, and once a minute otherwise; `complete name="..." bytes=N seconds=S` at the end. Each
+//! is flushed immediately. Texts in them are quoted as JSON strings. Notices and errors go to standard error, each
+//! sentence once.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, IsTerminal};
@@ -18,7 +18,12 @@ use super::output;
 use crate::api::{Event, Snapshot, State, TorrentId, TorrentView};
 use crate::engine::handle::Engine;
 use crate::format;
-use crate::wire::sanitize::{counted, escape_json_for_terminal};
+use crate::ui::app::setup::ascii_environment;
+use crate::wire::sanitize::{counted, sanitize};
+use bars::Bars;
+
+mod bars;
+mod lines;
 
 /// When a headless run ends; the default never ends by itself.
 #[derive(Clone, Copy, Debug, Default)]
@@ -36,28 +41,34 @@ pub(crate) struct StopCondition {
 /// Output format of a headless run.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum OutputMode {
-    /// One line per second.
+    /// Lines of `key=value` fields.
     Lines,
-    /// One JSON object per second.
+    /// Lines of JSON.
     Json,
-    /// A progress bar: one line that is overwritten.
-    Bar,
+    /// A progress bar for each torrent, redrawn in place.
+    Bars,
 }
 
 impl OutputMode {
-    /// Returns the mode for these flags: a bar on a terminal, lines otherwise or with `headless`.
+    /// Returns the mode for these flags: bars on a terminal, lines otherwise or with `headless`.
     #[must_use]
     pub(crate) fn fitting(headless: bool, json: bool) -> OutputMode {
         match (json, headless || !io::stdout().is_terminal()) {
             (true, _) => OutputMode::Json,
             (false, true) => OutputMode::Lines,
-            (false, false) => OutputMode::Bar,
+            (false, false) => OutputMode::Bars,
         }
     }
 }
 
 /// How long to wait for a temporary error to pass, in a run that has a stop condition.
 const PATIENCE: Duration = Duration::from_secs(600);
+/// Interval between two lines of a torrent of which nothing changes.
+const UNCHANGED: Duration = Duration::from_secs(60);
+/// Maximum number of torrents that the last words name one by one.
+const NAMED: usize = 10;
+/// Maximum columns of a name in a sentence.
+const NAME: usize = 200;
 /// Maximum number of printed sentences that are remembered for deduplication.
 const SAID: usize = 10_000;
 
@@ -83,6 +94,8 @@ struct Known {
     faulty: Option<Instant>,
     /// The error will not pass during this run.
     given_up: bool,
+    /// The last line printed about the torrent, and when.
+    line: Option<(String, Instant)>,
 }
 
 impl StopCondition {
@@ -107,6 +120,7 @@ pub(crate) struct ProgressReporter<'a> {
     complete: BTreeSet<TorrentId>,
     /// Sentences printed so far, each with the torrent that it is about.
     said: BTreeSet<(Option<TorrentId>, String)>,
+    bars: Option<Bars>,
 }
 
 impl<'a> ProgressReporter<'a> {
@@ -119,6 +133,7 @@ impl<'a> ProgressReporter<'a> {
         until: StopCondition,
         stop: &'a Receiver<()>,
     ) -> Self {
+        let ascii = ascii_environment();
         ProgressReporter {
             events: engine.events(),
             stop,
@@ -131,6 +146,7 @@ impl<'a> ProgressReporter<'a> {
             refused: false,
             complete: BTreeSet::new(),
             said: BTreeSet::new(),
+            bars: (show == OutputMode::Bars).then(|| Bars::new(ascii)),
         }
         .begin(engine)
     }
@@ -174,9 +190,17 @@ impl<'a> ProgressReporter<'a> {
         }
     }
 
-    fn ended(&self, end: ExitReason) -> ExitReason {
-        if self.show == OutputMode::Bar {
-            output::line("");
+    /// Ends the display; on a terminal, with a last word about each torrent that is not over.
+    fn ended(&mut self, end: ExitReason) -> ExitReason {
+        let Some(mut bars) = self.bars.take() else { return end };
+        bars.clear();
+        let mine = |id: &TorrentId| self.known.get(id).is_some_and(|known| !known.over);
+        let open: Vec<&TorrentView> =
+            self.snapshot.torrents.iter().filter(|(id, _)| mine(id)).map(|(_, view)| view).collect();
+        if end == ExitReason::Stopped && open.len() > NAMED {
+            output::line(&format!("stopped: {}; the same command goes on", counted(open.len() as u64, "torrent")));
+        } else if end == ExitReason::Stopped {
+            open.iter().for_each(|view| output::line(&last_words(view)));
         }
         end
     }
@@ -216,30 +240,42 @@ impl<'a> ProgressReporter<'a> {
         }
         let view = id.and_then(|id| self.snapshot.torrents.iter().find(|(other, _)| *other == id));
         let of = view.map(|(_, view)| view.name.as_str()).filter(|name| !text.contains(name));
-        // Clears the progress bar, which is redrawn below.
-        if self.show == OutputMode::Bar {
-            output::rewrite("");
+        let sentence = format!("ttui: {}{}{text}", of.unwrap_or_default(), if of.is_some() { ": " } else { "" });
+        self.above(|| output::warn(&sentence));
+    }
+
+    /// Prints above the progress bars, if there are any.
+    fn above(&self, print: impl FnOnce()) {
+        match &self.bars {
+            Some(bars) => bars.above(print),
+            None => print(),
         }
-        output::warn(&format!("ttui: {}{}{text}", of.unwrap_or_default(), if of.is_some() { ": " } else { "" }));
     }
 
     /// Starts to track a torrent that the engine has added.
     fn follow(&mut self, id: TorrentId) {
         self.pending = self.pending.saturating_sub(1);
-        let known =
-            Known { state: State::Queued, whole: None, told: false, over: false, faulty: None, given_up: false };
-        self.known.entry(id).or_insert(known);
+        self.known.entry(id).or_insert(Known {
+            state: State::Queued,
+            whole: None,
+            told: false,
+            over: false,
+            faulty: None,
+            given_up: false,
+            line: None,
+        });
     }
 
     /// Prints torrents whose state has changed.
     fn changes(&mut self) {
         let snapshot = Arc::clone(&self.snapshot);
+        self.draw();
         for (id, view) in &snapshot.torrents {
             if let Some(known) = self.known.get_mut(id)
                 && known.state != view.state
             {
                 known.state = view.state;
-                self.print(view);
+                self.print(*id, view);
             }
             if let (State::Error, Some(why), true) = (view.state, &view.error, self.known.contains_key(id)) {
                 self.say(Some(*id), why);
@@ -299,7 +335,7 @@ impl<'a> ProgressReporter<'a> {
         }
     }
 
-    fn tell_complete(&self, view: &TorrentView) {
+    fn tell_complete(&mut self, view: &TorrentView) {
         let seconds = self.began.elapsed().as_secs_f64();
         let bytes = view.wanted;
         match self.show {
@@ -308,130 +344,67 @@ impl<'a> ProgressReporter<'a> {
                 output::json(&event);
             }
             OutputMode::Lines => {
-                let name = quoted(&view.name);
+                let name = lines::quoted(&view.name);
                 output::line(&format!("complete name={name} bytes={bytes} seconds={seconds:.1}"));
             }
-            OutputMode::Bar => {
-                output::rewrite(&format!("complete: {} in {seconds:.1} s", view.name));
-                output::line("");
+            OutputMode::Bars => {
+                let (name, size) = (sanitize(&view.name, NAME), format::size(bytes));
+                self.above(|| output::line(&format!("complete: {name}, {size} in {seconds:.1} s")));
             }
         }
     }
 
     /// Prints the progress of every torrent that is not over.
-    fn progress(&self) {
-        let mine = |id: &TorrentId| self.known.get(id).is_some_and(|known| !known.over);
-        self.snapshot.torrents.iter().filter(|(id, _)| mine(id)).for_each(|(_, view)| self.print(view));
+    fn progress(&mut self) {
+        let snapshot = Arc::clone(&self.snapshot);
+        self.draw();
+        for (id, view) in &snapshot.torrents {
+            if self.known.get(id).is_some_and(|known| !known.over) {
+                self.print(*id, view);
+            }
+        }
     }
 
-    fn print(&self, view: &TorrentView) {
+    /// Draws the progress bars, if there are any.
+    fn draw(&mut self) {
+        if let Some(bars) = &mut self.bars {
+            let mine = |id: &TorrentId| self.known.get(id).is_some_and(|known| !known.over);
+            let views: Vec<&TorrentView> =
+                self.snapshot.torrents.iter().filter(|(id, _)| mine(id)).map(|(_, view)| view).collect();
+            bars.draw(&views);
+        }
+    }
+
+    /// Prints the line of a torrent, unless nothing has changed since the last one and that is not long ago.
+    fn print(&mut self, id: TorrentId, view: &TorrentView) {
+        let Some(known) = self.known.get_mut(&id) else { return };
+        let line = match self.show {
+            OutputMode::Lines => lines::line(view),
+            OutputMode::Json => lines::object(view).to_string(),
+            OutputMode::Bars => return,
+        };
+        let now = Instant::now();
+        if known.line.as_ref().is_some_and(|(last, at)| *last == line && now - *at < UNCHANGED) {
+            return;
+        }
         match self.show {
-            OutputMode::Lines => output::line(&line(view)),
-            OutputMode::Json => output::json(&object(view)),
-            OutputMode::Bar => output::rewrite(&bar(view)),
+            OutputMode::Json => output::json_line(&line),
+            _ => output::line(&line),
         }
+        known.line = Some((line, now));
     }
 }
 
-/// Returns the complete share in percent.
-fn percent(view: &TorrentView) -> f64 {
+/// Returns what a user should know about a torrent that was stopped before it was over.
+fn last_words(view: &TorrentView) -> String {
+    let name = sanitize(&view.name, NAME);
     match view.state {
-        State::Checking => 100.0 * f64::from(view.checked) / f64::from(view.pieces.max(1)),
-        State::Metadata => 100.0 * f64::from(view.metadata.done) / f64::from(view.metadata.total.max(1)),
-        // A magnet link has no pieces before its metadata arrive. Empty torrents are complete once they are seeding.
-        _ if view.pieces == 0 && view.state != State::Seeding => 0.0,
-        _ if view.wanted == 0 => 100.0,
-        // Rounded down: 100 is shown only when the torrent is complete.
-        _ => (1000.0 * view.done as f64 / view.wanted as f64).floor() / 10.0,
-    }
-}
-
-fn line(v: &TorrentView) -> String {
-    let eta = v.eta.map_or_else(|| "-".to_owned(), |eta| eta.as_secs().to_string());
-    format!(
-        "progress name={} done={:.1}% have={}/{} down={} up={} peers={}/{} state={} eta={eta} why={}",
-        quoted(&v.name),
-        percent(v),
-        v.have,
-        v.pieces,
-        v.down,
-        v.up,
-        v.peers,
-        v.known,
-        v.state.word(),
-        quoted(&v.why.sentence),
-    )
-}
-
-/// Quotes a text as a JSON string, with control characters escaped.
-fn quoted(text: &str) -> String {
-    escape_json_for_terminal(&json!(text).to_string()).into_owned()
-}
-
-fn object(v: &TorrentView) -> serde_json::Value {
-    json!({
-        "event": "progress",
-        "name": v.name,
-        "done": percent(v),
-        "have": v.have,
-        "pieces": v.pieces,
-        "metadata": (v.state == State::Metadata).then(|| json!({ "have": v.metadata.done, "pieces": v.metadata.total })),
-        "down": v.down,
-        "up": v.up,
-        "downloaded": v.downloaded,
-        "uploaded": v.uploaded,
-        "peers": v.peers,
-        "known": v.known,
-        "state": v.state.word(),
-        "eta": v.eta.map(|eta| eta.as_secs()),
-        "error": v.error,
-        "why": v.why.sentence,
-    })
-}
-
-fn bar(v: &TorrentView) -> String {
-    const WIDTH: usize = 24;
-    let full = (percent(v) / 100.0 * WIDTH as f64) as usize;
-    let name: String = v.name.chars().take(24).collect();
-    format!(
-        "{name} [{}{}] {:5.1}%  down {}  up {}  {}  {}",
-        "#".repeat(full.min(WIDTH)),
-        ".".repeat(WIDTH - full.min(WIDTH)),
-        percent(v),
-        format::rate(v.down),
-        format::rate(v.up),
-        counted(v.peers, "peer"),
-        v.state.word(),
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::api::Reason;
-
-    #[test]
-    fn names_stand_in_lines_as_json_writes_them() {
-        for (name, wanted) in [
-            ("film.mkv", r#""film.mkv""#),
-            ("cafe\u{301} नि 日本", "\"cafe\u{301} नि 日本\""),
-            (r#"a"b\c"#, r#""a\"b\\c""#),
-            ("a\tb\u{1}", r#""a\tb\u0001""#),
-            ("\u{7f}\u{9b}m\u{202e}\u{e0001}", r#""\u007f\u009bm\u202e\udb40\udc01""#),
-        ] {
-            assert_eq!(quoted(name), wanted);
-            assert_eq!(serde_json::from_str::<String>(wanted).unwrap(), name);
+        State::Seeding => {
+            format!("stopped: {name}, {} sent, ratio {:.2}", format::size(view.uploaded), view.ratio())
         }
-    }
-
-    #[test]
-    fn a_line_says_why_at_its_end() {
-        let why = Reason { sentence: "no peers: \"x\" refuses".into(), numbers: Vec::new() };
-        let view =
-            TorrentView { name: "a b".into(), pieces: 4, have: 1, wanted: 8, done: 2, why, ..TorrentView::default() };
-        let told = line(&view);
-        let head = "progress name=\"a b\" done=25.0% have=1/4 down=0 up=0 peers=0/0 state=downloading eta=- why=";
-        assert_eq!(told, format!("{head}{}", r#""no peers: \"x\" refuses""#));
-        assert_eq!(object(&view)["why"], "no peers: \"x\" refuses");
+        _ => {
+            let (share, wanted) = (lines::percent(view), format::size(view.wanted));
+            format!("stopped: {name}, {share:.1}% of {wanted} is here; the same command goes on")
+        }
     }
 }

@@ -7,8 +7,10 @@ use color_eyre::eyre::{bail, eyre};
 use crossbeam_channel::Receiver;
 
 use super::args::Common;
+use super::control::{self, AddRequest};
 use super::engine_run::{make_state_folder, on_signal, shutdown};
 use super::exit_status::STOPPED;
+use super::output;
 use super::torrent_arg::each;
 use crate::api::{AddTorrent, Command};
 use crate::config::Config;
@@ -16,6 +18,7 @@ use crate::disk::lock::instance;
 use crate::engine::handle::{Engine, EngineConfig};
 use crate::limits;
 use crate::ui::terminal::event_loop::{Outcome, UiOptions};
+use crate::wire::sanitize::counted;
 
 /// Opens the interface and adds `torrents`.
 ///
@@ -25,17 +28,40 @@ pub(crate) fn run(torrents: &[String], common: &Common) -> color_eyre::Result<Ex
     let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
     make_state_folder(&config);
     super::log::start(&config, true)?;
-    let _only = InstanceLock::claim(&config.state_dir)?;
+    let torrents = each(torrents);
+    let _only = match InstanceLock::claim(&config.state_dir) {
+        Ok(lock) => lock,
+        Err(held) => return hand_over(&torrents, common, &config).ok_or(held),
+    };
     let stop = on_signal()?;
     let max_active = Some(config.max_active.unwrap_or(limits::ACTIVE)).filter(|most| *most > 0);
     let engine = EngineConfig { keep: true, max_active, ..EngineConfig::from(&config) };
     let engine = Engine::start(&engine).map_err(|why| eyre!(why))?;
-    for what in each(torrents) {
+    if let Err(error) = control::listen(&config.state_dir, engine.sender()) {
+        tracing::warn!("no control socket, a second ttui cannot add torrents to this one: {error}");
+    }
+    for what in torrents {
         engine.send(Command::Add(AddTorrent { what, ..AddTorrent::default() }));
     }
     let end = show(&engine, &config, &stop);
     shutdown(engine);
     end
+}
+
+/// Passes the torrents to the interface that runs on the same state directory. Returns `None` if there are none or
+/// nobody takes them.
+fn hand_over(torrents: &[String], common: &Common, config: &Config) -> Option<ExitCode> {
+    if torrents.is_empty() {
+        return None;
+    }
+    let request = AddRequest::new(torrents, common.dir.as_deref());
+    if let Err(error) = request.send(&config.state_dir) {
+        tracing::debug!("control socket: {error}");
+        return None;
+    }
+    let added = counted(torrents.len() as u64, "torrent");
+    output::line(&format!("{added} passed to the ttui that is running on {}", config.state_dir.display()));
+    Some(ExitCode::SUCCESS)
 }
 
 /// Runs the interface until the user quits.

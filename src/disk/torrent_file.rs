@@ -18,8 +18,8 @@ const PAUSE: Duration = Duration::from_millis(250);
 #[derive(Debug, Error)]
 pub enum OpenError {
     /// The file cannot be opened or read.
-    #[error("cannot read {}: {}", .path.display(), reason(.source))]
-    Io { path: PathBuf, source: io::Error },
+    #[error("cannot read {}: {}", .path.display(), reason(.error))]
+    Io { path: PathBuf, error: io::Error },
     /// The path is a folder, FIFO, socket or device.
     #[error("cannot read {}: it is {what}, not a file", .path.display())]
     NotAFile {
@@ -51,7 +51,7 @@ pub(crate) fn read_torrent(path: &Path) -> Result<Vec<u8>, OpenError> {
 /// # Errors
 /// As [`read_torrent`].
 pub(crate) fn read_at_most(path: &Path, max: u64) -> Result<Vec<u8>, OpenError> {
-    let failed = |source| OpenError::Io { path: path.to_owned(), source };
+    let failed = |error| OpenError::Io { path: path.to_owned(), error };
     let file = wait_and_open(path).map_err(failed)?;
     let meta = file.metadata().map_err(failed)?;
     if !meta.is_file() {

@@ -271,6 +271,7 @@ pub(crate) fn read(
         Some(Link::Magnet(_)) if begins("magnet:") || !path.exists() => {
             return Ok(TorrentSource::Magnet(Box::new(Magnet::parse(what)?)));
         }
+        _ if is_almost_hash(what) && !path.exists() => return Err(EngineError::HashLength(what.to_owned())),
         _ => read_torrent(path)?,
     };
     let bytes = match bytes.strip_prefix(BOM) {
@@ -282,6 +283,11 @@ pub(crate) fn read(
         Some(Err(why)) => Err(unusable(what, why)),
         None => Ok(TorrentSource::Torrent(bytes)),
     }
+}
+
+/// Returns whether a text looks like an info-hash with a few digits too many or too few.
+fn is_almost_hash(text: &str) -> bool {
+    (30..=50).contains(&text.len()) && text.bytes().all(|digit| digit.is_ascii_hexdigit())
 }
 
 /// Downloads a `.torrent` file from a URL and blocks until it is done.

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::disk::error::reason;
 use crate::disk::torrent_file::OpenError;
 use crate::wire::magnet::MagnetError;
 
@@ -13,14 +14,17 @@ use crate::wire::magnet::MagnetError;
 #[derive(Debug, Error)]
 pub enum EngineError {
     /// A thread or a socket poll could not be created.
-    #[error("the engine cannot start: no {what}: {source}")]
+    #[error("the engine cannot start: no {what}: {}", reason(.source))]
     Start { what: &'static str, source: io::Error },
     /// The system has no thread for a task.
-    #[error("no thread for it: {0}")]
+    #[error("no thread for it: {}", reason(.0))]
     NoThread(io::Error),
     /// A `.torrent` file cannot be read.
     #[error(transparent)]
     Open(#[from] OpenError),
+    /// The user named neither a file nor a link, but hex digits of another number than an info-hash has.
+    #[error("there is no file {0}, and an info-hash has 40 hex digits: these are {n}", n = .0.len())]
+    HashLength(String),
     /// A magnet link is malformed.
     #[error(transparent)]
     Magnet(#[from] MagnetError),
@@ -46,13 +50,13 @@ pub enum EngineError {
     #[error("no file matches {}: see the names with `ttui show`", .0.join(", "))]
     NoMatch(Vec<String>),
     /// The path of the download folder cannot be made absolute.
-    #[error("the folder {} cannot be used: {source}", path.display())]
+    #[error("the folder {} cannot be used: {}", .path.display(), reason(.source))]
     Folder { path: PathBuf, source: io::Error },
     /// A folder cannot be created.
-    #[error("the folder {} cannot be made: {source}", path.display())]
+    #[error("the folder {} cannot be made: {}", .path.display(), reason(.source))]
     MakeFolder { path: PathBuf, source: io::Error },
     /// A `.torrent` file cannot be saved in the state directory.
-    #[error("it will be missing in the next session: {} cannot be written: {source}", path.display())]
+    #[error("it will be missing in the next session: {} cannot be written: {}", .path.display(), reason(.source))]
     SaveTorrent { path: PathBuf, source: io::Error },
     /// The list of torrents cannot be written.
     #[error("the list of torrents {} cannot be written: {why}", path.display())]
@@ -67,7 +71,7 @@ pub enum EngineError {
     #[error("{} cannot be written: its folder is not there", .0.display())]
     NoFolder(PathBuf),
     /// A file cannot be written.
-    #[error("{} cannot be written: {source}", path.display())]
+    #[error("{} cannot be written: {}", .path.display(), reason(.source))]
     Write { path: PathBuf, source: io::Error },
     /// No file manager could be started.
     #[error("{} cannot be shown: {why}", path.display())]

@@ -37,7 +37,7 @@ pub struct TrackerConfig {
     /// The addresses to listen on, over HTTP and UDP. `[::]` means all addresses, IPv4 included. Port 0 chooses a
     /// port that is free for both.
     pub listen: Vec<SocketAddr>,
-    /// The announce interval for clients. A peer that is silent for two intervals is removed.
+    /// The announce interval for clients. A peer that is silent for two intervals, and at least 11 minutes, is removed.
     pub interval: Duration,
 }
 

@@ -73,6 +73,8 @@ pub struct PieceProgress {
 pub struct TorrentView {
     /// Sanitized for display.
     pub name: String,
+    /// `None` in a view of which nothing is known and in a view with hidden names.
+    pub info_hash: Option<InfoHash>,
     /// Bytes of all files. Here and below padding does not count.
     pub size: u64,
     /// Bytes of all wanted files.
@@ -178,7 +180,6 @@ pub struct Detail {
     pub files: Vec<FileRow>,
     /// The trackers, by tier.
     pub trackers: Vec<TrackerRow>,
-    pub info_hash: Option<InfoHash>,
     /// In bytes.
     pub piece_length: u32,
     /// The download folder, sanitized for display.

@@ -76,6 +76,13 @@ pub struct Metainfo {
     pub info: Bytes,
 }
 
+/// Returns whether a file begins like a web page.
+fn is_web_page(bytes: &[u8]) -> bool {
+    let text = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes).trim_ascii_start();
+    let begins = |with: &[u8]| text.get(..with.len()).is_some_and(|start| start.eq_ignore_ascii_case(with));
+    begins(b"<!doctype html") || begins(b"<html") || begins(b"<head") || begins(b"<body")
+}
+
 /// Describes the first bytes of a file that is not a torrent, for the error message.
 fn begins(bytes: &[u8]) -> String {
     match bytes {
@@ -83,6 +90,9 @@ fn begins(bytes: &[u8]) -> String {
         [0, ..] => "begins with zero bytes".to_owned(),
         [0x1f, 0x8b, ..] => "begins like gzip data".to_owned(),
         [b'P', b'K', 3, 4, ..] => "begins like a zip archive".to_owned(),
+        _ if is_web_page(bytes) => {
+            "is a web page; give the address of the .torrent itself, or its magnet link".to_owned()
+        }
         [b'l', ..] => "begins with a list".to_owned(),
         [b'i', b'0'..=b'9' | b'-', ..] => "begins with a number".to_owned(),
         _ => format!("begins with \"{}\"", sanitize_bytes(&bytes[..bytes.len().min(24)], SHOWN)),

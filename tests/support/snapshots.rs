@@ -73,6 +73,7 @@ pub fn download(name: &str, peers: usize) -> TorrentView {
     let size = 3_909_091_328;
     TorrentView {
         name: name.into(),
+        info_hash: Some(InfoHash([0xd5; 20])),
         size,
         wanted: size,
         done: size / 100 * 62,
@@ -114,7 +115,6 @@ pub fn download(name: &str, peers: usize) -> TorrentView {
             peers,
             files: files(),
             trackers: trackers(),
-            info_hash: Some(InfoHash([0xd5; 20])),
             piece_length: 2 << 20,
             folder: "~/Downloads/debian".into(),
             log: log(),

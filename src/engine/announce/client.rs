@@ -348,6 +348,30 @@ pub(super) fn parse(text: &str) -> Result<Url, HttpError> {
     }
 }
 
+/// Returns the TLS error inside an I/O error: `rustls` reports errors of an established stream this way.
+fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
+    error.get_ref()?.downcast_ref()
+}
+
+/// Describes a failed TLS handshake.
+fn describe_tls_error(error: &rustls::Error) -> String {
+    use rustls::CertificateError as Bad;
+
+    match error {
+        rustls::Error::InvalidMessage(_) => "it does not speak TLS: try http:// in place of https://".into(),
+        rustls::Error::InvalidCertificate(bad) => match bad {
+            Bad::Expired | Bad::ExpiredContext { .. } => "its certificate has expired".into(),
+            Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
+                "its certificate is not valid yet: is the clock of this computer right?".into()
+            }
+            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => "its certificate is for another name".into(),
+            Bad::UnknownIssuer => "its certificate is signed by nobody whom this program trusts".into(),
+            other => format!("its certificate is bad: {other:?}"),
+        },
+        other => format!("TLS failed: {other}"),
+    }
+}
+
 /// Describes a failed request. The text is sanitized, because parts of it may come from the server.
 pub(super) fn describe_error(error: &ureq::Error) -> String {
     let plain = match error {
@@ -359,13 +383,14 @@ pub(super) fn describe_error(error: &ureq::Error) -> String {
         // `ureq` calls the server a peer, which would be misleading in a BitTorrent client.
         ureq::Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => "connection closed by the server".into(),
         ureq::Error::Io(e) if e.kind() == io::ErrorKind::ConnectionReset => "it broke off the connection".into(),
+        ureq::Error::Io(e) if let Some(e) = tls_error(e) => describe_tls_error(e),
         ureq::Error::Io(e) if error::is_out_of_handles(e) => "too many files are open here".into(),
         ureq::Error::Io(e) => e.to_string(),
         ureq::Error::BodyExceedsLimit(max) => format!("its answer is longer than {max} bytes"),
         ureq::Error::LargeResponseHeader(..) => "the header of its answer is too long".into(),
         ureq::Error::Decompress(..) => "its answer is damaged (compression)".into(),
         ureq::Error::Protocol(_) | ureq::Error::Http(_) => "it does not speak HTTP".into(),
-        ureq::Error::Rustls(e) => format!("its certificate or TLS is bad: {e}"),
+        ureq::Error::Rustls(e) => describe_tls_error(e),
         other => other.to_string(),
     };
     sanitize::sanitize(&plain, limits::TRACKER_TEXT)

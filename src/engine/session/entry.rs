@@ -181,6 +181,7 @@ impl TorrentEntry {
 
     /// Adds to a view what the state machine does not know: queue data, saved totals, file selection.
     pub(super) fn fill_view(&self, view: &mut TorrentView) {
+        view.info_hash = Some(self.hash);
         view.rank = self.saved.rank;
         view.added = self.saved.added;
         view.finished = self.saved.finished;

@@ -19,6 +19,9 @@ const PEERS: usize = 300_000;
 const PEERS_TORRENT_HOST: usize = 500;
 /// How many random entries are sampled for eviction: enough to find a network that holds 5 % of all.
 const LOOKED_AT: usize = 64;
+/// How long a peer is kept at least after its last announce. Some clients never announce more often than every five
+/// minutes, whatever the interval (libtorrent): they must not be removed in between, even if one announce is lost.
+const SILENT: Duration = Duration::from_secs(11 * 60);
 /// Up to this number of peers a swarm is searched linearly, without an index.
 const FEW: usize = 16;
 /// The number of peers in a response if the client does not send `numwant`.
@@ -275,14 +278,14 @@ impl Store {
         most.map(|(_, torrent, place)| self.drop_member(torrent, place)).is_some()
     }
 
-    /// Removes the peers that were silent for two intervals; runs at most once per half interval.
+    /// Removes the peers that were silent for two intervals and at least [`SILENT`]; runs at most once per half interval.
     fn sweep(&mut self, now: Instant) {
         if now < self.swept + self.interval / 2 {
             return;
         }
         self.swept = now;
         let now_s = now.saturating_duration_since(self.began).as_secs() as u32;
-        let most = 2 * self.interval.as_secs() as u32;
+        let most = (2 * self.interval).max(SILENT).as_secs() as u32;
         for torrent in self.list.clone() {
             let count = self.swarms.get(&torrent).map_or(0, |swarm| swarm.members.len());
             for place in (0..count).rev() {

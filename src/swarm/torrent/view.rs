@@ -24,6 +24,7 @@ impl Torrent {
         let eta = moves.then(|| Duration::from_secs(to_fetch.div_ceil(pace)));
         let mut view = TorrentView {
             name: self.config.name.clone(),
+            info_hash: Some(self.config.info_hash),
             size,
             wanted,
             done,
@@ -87,7 +88,6 @@ impl Torrent {
             meta: self.config.meta.clone(),
             files: self.file_rows(pace),
             trackers: self.tracker_rows(now),
-            info_hash: Some(self.config.info_hash),
             piece_length: self.config.geometry.piece_length(),
             folder: self.config.folder.clone(),
             log: self.log.iter().map(|(at, text)| (at.saturating_duration_since(start), text.clone())).collect(),

@@ -36,7 +36,6 @@ impl UiOptions {
         let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
         let interface = &config.interface;
         let term = var("TERM");
-        let locale = var("LC_ALL").or_else(|| var("LC_CTYPE")).or_else(|| var("LANG"));
         let mut options = UiSettings {
             notify: interface.notify,
             notify_protocol: NotifyProtocol::of_env(var),
@@ -46,7 +45,7 @@ impl UiOptions {
             detected_theme: theme_of(var("NO_COLOR").is_some(), term.as_deref(), var("COLORFGBG").as_deref()),
             light_ground: is_light(var("COLORFGBG").as_deref()),
             colours: ColorDepth::of_env(term.as_deref(), var("COLORTERM").as_deref()),
-            ascii_locale: !cfg!(windows) && ascii_locale(locale),
+            ascii_locale: ascii_environment(),
             values: values(config),
             ..UiSettings::default()
         };
@@ -140,6 +139,13 @@ fn theme_of(no_color: bool, term: Option<&str>, ground: Option<&str>) -> ThemeNa
 /// Parses `COLORFGBG` (`foreground;background`): backgrounds 7 and 15 are light.
 fn is_light(ground: Option<&str>) -> bool {
     matches!(ground.and_then(|ground| ground.rsplit(';').next()), Some("7" | "15"))
+}
+
+/// Returns whether the locale of the environment allows only ASCII.
+#[must_use]
+pub(crate) fn ascii_environment() -> bool {
+    let var = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+    !cfg!(windows) && ascii_locale(var("LC_ALL").or_else(|| var("LC_CTYPE")).or_else(|| var("LANG")))
 }
 
 fn ascii_locale(locale: Option<String>) -> bool {

@@ -64,7 +64,7 @@ fn pairs<'a>(view: &TorrentView, detail: &'a Detail) -> Vec<Pair<'a>> {
     };
     lines.extend([
         Pair::wide("Folder", detail.folder.as_str()),
-        Pair::wide("Hash", detail.info_hash.map_or_else(|| "-".to_owned(), |hash| hash.to_string())),
+        Pair::wide("Hash", view.info_hash.map_or_else(|| "-".to_owned(), |hash| hash.to_string())),
     ]);
     if !looks {
         lines.push(Pair::new("ETA", eta(view.eta)));

@@ -82,6 +82,7 @@ impl PrivacyMask {
                 *label = redact(label, &self.names);
                 *value = redact(value, &self.names);
             }
+            view.info_hash = None;
             if let Some(detail) = &mut view.detail {
                 self.mask_detail(detail);
             }
@@ -129,7 +130,6 @@ impl PrivacyMask {
             *sentence = redact(sentence, &self.names);
         }
         detail.meta = TorrentMeta { created: detail.meta.created, ..TorrentMeta::default() };
-        detail.info_hash = None;
         detail.folder = "a folder".into();
     }
 

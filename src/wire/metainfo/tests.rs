@@ -179,7 +179,13 @@ fn what_is_wrong_is_named() {
     let says = |raw: Vec<u8>| Metainfo::parse(&raw).unwrap_err().to_string();
     let one = |key: &str, value: OwnedValue| says(torrent(info(&[(key, value)]), &[]));
     assert_eq!(says(vec![]), "it is not a torrent file: it is empty");
-    assert_eq!(says(b"<html>".to_vec()), "it is not a torrent file: it begins with \"<html>\"");
+    for page in ["<html>", "<!DOCTYPE html><html lang=en>", "\u{feff}\n  <!doctype HTML>", "<head><title>404"] {
+        assert!(
+            says(page.into()).starts_with("it is not a torrent file: it is a web page; give the address"),
+            "{page}"
+        );
+    }
+    assert_eq!(says(b"<rss>".to_vec()), "it is not a torrent file: it begins with \"<rss>\"");
     assert_eq!(says(b"d4:info".to_vec()), "the torrent is damaged: it ends in the middle (byte 7)");
     assert_eq!(says(b"de".to_vec()), "the torrent has no `info`");
     assert_eq!(one("piece length", OwnedValue::from(0)), "`piece length` is 0, and should be 1 byte to 512 MiB");

@@ -63,9 +63,20 @@ fn who_leaves_or_falls_silent_is_forgotten() {
     assert_eq!(store.totals(), (1, 3, 0));
     let later = now + INTERVAL + INTERVAL / 2;
     store.announce(later, &call("10.0.0.3:1", 5)).unwrap();
-    let answer = store.announce(now + 2 * INTERVAL + Duration::from_secs(1), &call("10.0.0.9:1", 5)).unwrap();
+    let answer = store.announce(now + SILENT + Duration::from_secs(1), &call("10.0.0.9:1", 5)).unwrap();
     assert_eq!(addrs(&answer), ["10.0.0.3:1"]);
     assert_eq!((store.peers, store.peers_by.hosts()), (2, 2));
+}
+
+#[test]
+fn who_announces_every_five_minutes_stays_though_one_announce_is_lost() {
+    let now = Instant::now();
+    let mut store = store(now);
+    store.announce(now, &call("10.0.0.1:1", 5)).unwrap();
+    for minutes in [1, 4, 6, 10] {
+        let answer = store.announce(now + Duration::from_secs(60 * minutes), &call("10.0.0.2:1", 5)).unwrap();
+        assert_eq!(addrs(&answer), ["10.0.0.1:1"], "after {minutes} minutes");
+    }
 }
 
 #[test]
@@ -201,6 +212,6 @@ fn one_network_fills_the_peers_and_others_get_in_and_all_is_given_back() {
     }
     assert_eq!(store.peers, PEERS);
     assert_eq!(store.swarms.values().map(|swarm| swarm.members.len()).sum::<usize>(), PEERS);
-    store.announce(now + 3 * INTERVAL, &of("10.0.0.1:1", 1)).unwrap();
+    store.announce(now + SILENT + INTERVAL, &of("10.0.0.1:1", 1)).unwrap();
     assert_eq!((store.totals(), store.peers_by.hosts(), store.torrents_by.hosts()), ((1, 1, 0), 1, 1));
 }
