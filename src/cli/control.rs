@@ -217,16 +217,16 @@ mod tests {
 
     use super::*;
 
-    fn listening(dir: &Path) -> Receiver<Command> {
+    fn listening(dir: &Path) -> io::Result<Receiver<Command>> {
         let (send, commands) = unbounded();
-        listen(dir, move |command| drop(send.send(command))).unwrap();
-        commands
+        listen(dir, move |command| drop(send.send(command)))?;
+        Ok(commands)
     }
 
     #[test]
     fn what_a_second_process_names_reaches_the_running_one_with_whole_paths() {
         let dir = tempfile::tempdir().unwrap();
-        let commands = listening(dir.path());
+        let commands = listening(dir.path()).unwrap();
         let socket = dir.path().join("control.sock");
         assert_eq!(std::fs::metadata(&socket).unwrap().permissions().mode() & 0o777, 0o600);
         let link = "magnet:?xt=urn:btih:0123456789abcdef0123456789abcdef01234567".to_owned();
@@ -243,8 +243,10 @@ mod tests {
     #[test]
     fn garbage_and_other_versions_are_refused_and_cost_nothing() {
         let dir = tempfile::tempdir().unwrap();
-        let commands = listening(dir.path());
-        for garbage in [&b"\n"[..], b"GET / HTTP/1.1\r\n\r\n", b"{\"version\":1}\n", b"\xff\xfe\n", &[b'['; 100_000]] {
+        let commands = listening(dir.path()).unwrap();
+        for garbage in
+            [&b"\n"[..], b"GET / HTTP/1.1\r\n\r\n", b"{\"version\":1}\n", b"\xff\xfe\n", &vec![b'['; 100_000]]
+        {
             let mut stream = UnixStream::connect(dir.path().join("control.sock")).unwrap();
             stream.write_all(garbage).unwrap();
             stream.shutdown(std::net::Shutdown::Write).unwrap();
@@ -266,7 +268,7 @@ mod tests {
         assert!(request.send(dir.path()).is_err());
         drop(std::os::unix::net::UnixListener::bind(dir.path().join("control.sock")).unwrap());
         assert!(request.send(dir.path()).is_err());
-        let commands = listening(dir.path());
+        let commands = listening(dir.path()).unwrap();
         request.send(dir.path()).unwrap();
         assert!(commands.recv().is_ok());
     }

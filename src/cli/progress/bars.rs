@@ -55,10 +55,8 @@ impl Bars {
 
     /// Removes the lines.
     pub(super) fn clear(&mut self) {
-        for row in self.rows.drain(..) {
-            self.area.remove(&row);
-        }
         let _ = self.area.clear();
+        self.rows.drain(..).for_each(|row| self.area.remove(&row));
     }
 }
 
