@@ -12,6 +12,15 @@ use tokio::io::{AsyncBufReadExt, AsyncRead, AsyncReadExt, AsyncWrite, AsyncWrite
 use tokio::time::timeout;
 
 use crate::api::{AddTorrent, Command};
+#[cfg(unix)]
+use unix::{Listener, connect};
+#[cfg(windows)]
+use windows::{Listener, connect};
+
+#[cfg(unix)]
+mod unix;
+#[cfg(windows)]
+mod windows;
 
 /// Version of the requests; both sides must agree.
 const VERSION: u32 = 1;
@@ -54,7 +63,7 @@ impl AddRequest {
     /// # Errors
     /// Nobody listens there, or the request is refused.
     pub(crate) fn send(&self, state_dir: &Path) -> io::Result<()> {
-        let mut stream = connect(state_dir)?;
+        let mut stream = connect(state_dir, PATIENCE)?;
         let line = serde_json::to_string(self)? + "\n";
         stream.write_all(line.as_bytes())?;
         let mut answer = String::new();
@@ -113,102 +122,7 @@ async fn answer(stream: impl AsyncRead + AsyncWrite, engine: &impl Fn(Command)) 
 }
 
 #[cfg(unix)]
-use unix::{Listener, connect};
-
-#[cfg(unix)]
-mod unix {
-    use std::fs::{self, Permissions};
-    use std::io;
-    use std::os::unix::fs::PermissionsExt;
-    use std::os::unix::net::UnixStream;
-    use std::path::{Path, PathBuf};
-
-    use super::PATIENCE;
-
-    fn path(state_dir: &Path) -> PathBuf {
-        state_dir.join("control.sock")
-    }
-
-    pub(super) fn connect(state_dir: &Path) -> io::Result<UnixStream> {
-        let stream = UnixStream::connect(path(state_dir))?;
-        stream.set_read_timeout(Some(PATIENCE))?;
-        stream.set_write_timeout(Some(PATIENCE))?;
-        Ok(stream)
-    }
-
-    /// A Unix socket. The caller holds the lock of the state directory, so one that is there is left over.
-    pub(super) struct Listener(tokio::net::UnixListener);
-
-    impl Listener {
-        pub(super) fn bind(state_dir: &Path) -> io::Result<Self> {
-            let path = path(state_dir);
-            match fs::remove_file(&path) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-                _ => {}
-            }
-            let listener = tokio::net::UnixListener::bind(&path)?;
-            fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-            Ok(Listener(listener))
-        }
-
-        pub(super) async fn accept(&mut self) -> io::Result<tokio::net::UnixStream> {
-            let (stream, _) = self.0.accept().await?;
-            let ours = rustix::process::geteuid().as_raw();
-            match stream.peer_cred()?.uid() {
-                uid if uid == ours || uid == 0 => Ok(stream),
-                uid => Err(io::Error::other(format!("user {uid} may not use it"))),
-            }
-        }
-    }
-}
-
-#[cfg(windows)]
-use windows::{Listener, connect};
-
-#[cfg(windows)]
-mod windows {
-    use std::fs::{File, OpenOptions};
-    use std::io;
-    use std::path::Path;
-
-    use sha1::{Digest, Sha1};
-    use tokio::net::windows::named_pipe::{NamedPipeServer, ServerOptions};
-
-    /// Returns the name of the pipe. Pipes are not files: the name is made of the path of the state directory.
-    fn name(state_dir: &Path) -> String {
-        let path = std::path::absolute(state_dir).unwrap_or_else(|_| state_dir.to_owned());
-        let digest = Sha1::digest(path.to_string_lossy().to_lowercase().as_bytes());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        format!(r"\\.\pipe\ttui-{hex}")
-    }
-
-    pub(super) fn connect(state_dir: &Path) -> io::Result<File> {
-        OpenOptions::new().read(true).write(true).open(name(state_dir))
-    }
-
-    /// A named pipe. Its default access rights admit the user and administrators for writing.
-    pub(super) struct Listener {
-        name: String,
-        next: NamedPipeServer,
-    }
-
-    impl Listener {
-        pub(super) fn bind(state_dir: &Path) -> io::Result<Self> {
-            let name = name(state_dir);
-            let next = ServerOptions::new().first_pipe_instance(true).create(&name)?;
-            Ok(Listener { name, next })
-        }
-
-        pub(super) async fn accept(&mut self) -> io::Result<NamedPipeServer> {
-            self.next.connect().await?;
-            // The next client needs an instance of its own.
-            let next = ServerOptions::new().create(&self.name)?;
-            Ok(std::mem::replace(&mut self.next, next))
-        }
-    }
-}
-
-#[cfg(all(test, unix))]
+#[cfg(test)]
 mod tests {
     use std::os::unix::fs::PermissionsExt;
     use std::os::unix::net::UnixStream;
