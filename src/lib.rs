@@ -31,14 +31,31 @@
 //!
 //! A torrent is one value, [`swarm::torrent::Torrent`], with one method that changes it, `handle`: it takes an
 //! [`Input`](swarm::torrent::Input) and the current time and emits [`Effect`](swarm::torrent::Effect)s. `handle`
-//! neither blocks nor fails. A running torrent is owned by its torrent thread ([`engine::runner`]), a paused one by
-//! the session ([`engine::session`]). `tests/swarm_sim.rs` runs the same type in a seeded simulator.
+//! neither blocks nor fails. A running torrent is owned by the scheduler ([`engine::scheduler`]), a paused one by the
+//! session ([`engine::session`]). `tests/swarm_sim.rs` runs the same type in a seeded simulator.
+//!
+//! ## Who runs the torrents
+//!
+//! ```text
+//!  readers, writers of peers ──┐  inbox        task          ready queue     workers: one a core, at most 4
+//!  disk threads ───────────────┼──> [····] ──> woken ──┬──> [t7][t2][t9] ──> turn of t7: take mail up to a bound,
+//!  trackers, DHT, dialer ──────┤                       │                     state machine, perform all effects
+//!  session ────────────────────┘     deadlines ────────┘                       │
+//!                                        ^                                     │
+//!                                        `── idle: no thread, a deadline ──────┘
+//! ```
+//! A running torrent has no thread of its own ([`engine::runner`]): a message in its inbox ([`engine::inbox`]) or its
+//! deadline puts it into the ready queue, and a worker gives it a turn. It is run by one worker at a time; after a turn
+//! it goes behind all others that are ready. Effects that take time go to other threads, which answer with a message,
+//! so nothing blocks a worker: disk jobs, dials, announces and messages to peers are queued, and closing the files is
+//! awaited like any other answer. Peers have a reader and a writer thread each, which block on the socket; a reader
+//! also blocks while the inbox is full. A panic ends the torrent in whose turn it happens.
 //!
 //! ## Data path of a block
 //!
 //! 1. The reader thread of a peer ([`engine::reader`]) reads up to 256 KiB per call and slices the messages out of the
 //!    buffer without copying payload.
-//! 2. Each read is sent to the torrent thread as one `Input::Messages`.
+//! 2. Each read is sent to the torrent as one `Input::Messages`.
 //! 3. The torrent checks that the block is an in-flight request of this peer, refills the request pipeline and emits
 //!    `DiskJob::Write`.
 //! 4. The writer thread of the peer ([`engine::writer`]) sends the refill in one write.
@@ -46,7 +63,7 @@
 //!    and writes long runs.
 //! 6. `DiskDone::Verified` makes the torrent send `have` to its peers. After `DiskDone::Corrupt` the piece is requested
 //!    again, and the block hashes identify the peer that sent bad data.
-//! 7. At most every 250 ms the torrent thread publishes a view. The session merges the views into an `Arc<Snapshot>`,
+//! 7. At most every 250 ms the torrent publishes a view. The session merges the views into an `Arc<Snapshot>`,
 //!    which the user interface draws.
 //!
 //! ## Magnet links
@@ -234,6 +251,7 @@ pub mod engine {
     pub(crate) mod reader;
     pub(crate) mod runner;
     pub(crate) mod saved_torrent;
+    pub(crate) mod scheduler;
     pub(crate) mod session;
     pub mod session_store;
     pub mod threads;

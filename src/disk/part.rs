@@ -18,7 +18,7 @@ use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, TryLockError};
 
 use bytes::Bytes;
 
@@ -218,9 +218,21 @@ impl PartFile {
         self.used.store(used, Ordering::Release);
     }
 
-    /// Sets the unwanted files; all others are wanted. Moves no data yet.
+    /// Sets the unwanted files; all others are wanted. Moves no data yet. Waits for I/O on unwanted files.
     pub fn select(&self, layout: &Layout, unwanted: &[u32]) {
-        let mut table = self.write();
+        self.set_unwanted(&mut self.write(), layout, unwanted);
+    }
+
+    /// As [`PartFile::select`], but never blocks: does nothing if there is I/O on unwanted files.
+    pub(crate) fn try_select(&self, layout: &Layout, unwanted: &[u32]) {
+        match self.table.try_write() {
+            Ok(mut table) => self.set_unwanted(&mut table, layout, unwanted),
+            Err(TryLockError::Poisoned(table)) => self.set_unwanted(&mut table.into_inner(), layout, unwanted),
+            Err(TryLockError::WouldBlock) => {}
+        }
+    }
+
+    fn set_unwanted(&self, table: &mut Table, layout: &Layout, unwanted: &[u32]) {
         table.unwanted = if unwanted.is_empty() { Vec::new() } else { vec![false; layout.files().len()] };
         let mut bytes = 0;
         for file in unwanted {
@@ -232,7 +244,7 @@ impl PartFile {
             }
         }
         self.unwanted_bytes.store(bytes, Ordering::Relaxed);
-        self.settled(&table);
+        self.settled(table);
     }
 
     /// Returns the total length in bytes of the unwanted files.

@@ -190,7 +190,7 @@ impl DiskPool {
         if !check.is_empty() {
             ownership.await_judgement();
         } else {
-            self.threads.barrier(&place, BarrierAction::MoveWanted);
+            self.threads.barrier(&place, BarrierAction::MoveWanted(None));
         }
         let note = (!notes.is_empty()).then(|| notes.join("; "));
         Ok((Storage::new(place, Arc::clone(&self.threads)), Resumed { have, check, totals, note }))

@@ -53,8 +53,8 @@ pub(crate) struct Barrier {
 pub(crate) enum BarrierAction {
     /// Save the resume data.
     Save,
-    /// Move data of wanted files from the part file to these files.
-    MoveWanted,
+    /// Move data of wanted files from the part file to these files, after setting the unwanted ones if given.
+    MoveWanted(Option<Vec<u32>>),
     /// Create the wanted files of length 0.
     CreateEmptyFiles,
     /// Compare the files with their stamps to find external changes.
@@ -62,9 +62,18 @@ pub(crate) enum BarrierAction {
     /// Hand a hash check to the check thread.
     Check(Sender<Option<Check>>, Check),
     /// Close the storage.
-    Close(Option<Sender<()>>),
+    Close(Option<OnClosed>),
     /// Delete the files of the torrent; sends a message naming files that were kept.
     Delete(Sender<Result<Option<String>, DiskFault>>),
+}
+
+/// Called when a storage is closed.
+pub(crate) struct OnClosed(pub(crate) Box<dyn Fn() + Send + Sync>);
+
+impl std::fmt::Debug for OnClosed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnClosed")
+    }
 }
 
 impl Barrier {
@@ -85,7 +94,11 @@ impl Barrier {
                 self.place.send_result(DiskDone::Saved);
             }
             BarrierAction::Compare => self.place.send_result(DiskDone::Compared(self.place.compare())),
-            BarrierAction::MoveWanted => self.place.move_wanted(),
+            BarrierAction::MoveWanted(unwanted) => {
+                let files = &self.place.files;
+                unwanted.iter().for_each(|unwanted| files.parts().select(files.layout(), unwanted));
+                self.place.move_wanted();
+            }
             BarrierAction::CreateEmptyFiles => self.place.create_empty_files(),
             BarrierAction::Check(to, check) => {
                 // The send fails only if the pool is shutting down.
@@ -93,8 +106,8 @@ impl Barrier {
             }
             BarrierAction::Close(done) => {
                 close_storage(&self.place);
-                if let Some(done) = done {
-                    let _ = done.send(());
+                if let Some(OnClosed(done)) = done {
+                    done();
                 }
             }
             BarrierAction::Delete(done) => {
@@ -213,7 +226,7 @@ impl Shard {
                 let id = turn.place.id;
                 match turn.then {
                     BarrierAction::Save | BarrierAction::Check(..) | BarrierAction::Compare => self.write_out(id),
-                    BarrierAction::MoveWanted | BarrierAction::CreateEmptyFiles => {}
+                    BarrierAction::MoveWanted(_) | BarrierAction::CreateEmptyFiles => {}
                     BarrierAction::Close(_) | BarrierAction::Delete(_) => {
                         // Buffered blocks of incomplete pieces are discarded: they are downloaded again after a
                         // restart anyway.

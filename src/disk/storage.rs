@@ -10,7 +10,7 @@ use crate::disk::check::Check;
 use crate::disk::dispatch::Threads;
 use crate::disk::error;
 use crate::disk::layout::Layout;
-use crate::disk::shard::BarrierAction;
+use crate::disk::shard::{BarrierAction, OnClosed};
 use crate::disk::torrent_disk::TorrentDisk;
 use crate::limits::{LAST_ANNOUNCE, SHUTDOWN};
 use crate::swarm::job::{DiskFault, DiskJob, Probe, Totals};
@@ -100,9 +100,10 @@ impl Storage {
                 DiskJob::Select(_) | DiskJob::Finish if place.read_only => continue,
                 DiskJob::Save => BarrierAction::Save,
                 DiskJob::Select(unwanted) => {
-                    // Applied immediately: no later write may go to an unwanted file.
-                    place.files.parts().select(place.files.layout(), &unwanted);
-                    BarrierAction::MoveWanted
+                    // Applied immediately: no later write may go to an unwanted file. While a disk thread uses the part file,
+                    // that would block, so it is applied again at the barrier.
+                    place.files.parts().try_select(place.files.layout(), &unwanted);
+                    BarrierAction::MoveWanted(Some(unwanted))
                 }
                 DiskJob::Finish => BarrierAction::CreateEmptyFiles,
                 DiskJob::Compare => BarrierAction::Compare,
@@ -168,11 +169,24 @@ impl Storage {
     ///
     /// Waits for the disk threads, at most [`crate::limits::LAST_ANNOUNCE`]. No results are sent afterwards.
     pub fn close(self) {
+        let (done, wait) = crossbeam_channel::bounded(1);
+        self.begin_close(move || _ = done.send(()));
+        let late = wait.recv_timeout(LAST_ANNOUNCE) == Err(crossbeam_channel::RecvTimeoutError::Timeout);
+        self.end_close(late);
+    }
+
+    /// As [`Storage::close`], but returns at once. `done` is called when the storage is closed, from a disk thread, and
+    /// must not block.
+    pub(crate) fn begin_close(&self, done: impl Fn() + Send + Sync + 'static) {
         let Handle { place, threads } = &*self.handle;
         place.begin_closing();
-        let (done, wait) = crossbeam_channel::bounded(1);
-        threads.barrier(place, BarrierAction::Close(Some(done)));
-        if wait.recv_timeout(LAST_ANNOUNCE) == Err(crossbeam_channel::RecvTimeoutError::Timeout) {
+        threads.barrier(place, BarrierAction::Close(Some(OnClosed(Box::new(done)))));
+    }
+
+    /// Ends what [`Storage::begin_close`] began; `late` if the disk threads were not waited for any longer.
+    pub(crate) fn end_close(self, late: bool) {
+        let place = &self.handle.place;
+        if late {
             tracing::warn!("{} does not respond: closing goes on without waiting for it", place.files.dir().display());
         }
         place.end();

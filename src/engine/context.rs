@@ -9,6 +9,7 @@ use super::buffers::BufferPool;
 use super::connector::Connector;
 use super::dht::Dht;
 use super::inbox::ConnectionLimit;
+use super::scheduler::Scheduler;
 use super::threads::ThreadGroup;
 use super::torrent_event::TorrentEvent;
 use super::udp_endpoint::UdpEndpoint;
@@ -18,6 +19,8 @@ use super::udp_tracker::lsd::LsdHandle;
 pub(crate) struct EngineContext {
     /// All threads except the disk threads.
     pub crew: ThreadGroup,
+    /// Runs the torrents.
+    pub scheduler: Scheduler,
     /// Dials and accepts peers.
     pub greeter: Connector,
     pub pool: BufferPool,

@@ -19,6 +19,7 @@ use super::error::EngineError;
 use super::inbox::ConnectionLimit;
 use super::listen::listen;
 use super::port_mapper::{PortEvent, PortMapper, is_sensible};
+use super::scheduler::{MachineCount, Scheduler};
 use super::session::unfinished::Unfinished;
 use super::session::{Session, SessionMessage, SessionParts, TaskResult};
 use super::session_store::SessionStore;
@@ -124,6 +125,7 @@ impl From<&Config> for EngineConfig {
 /// A running engine. Dropping it shuts it down like [`Engine::shutdown`].
 pub struct Engine {
     crew: ThreadGroup,
+    torrents: MachineCount,
     orders: Sender<SessionMessage>,
     events: Receiver<Event>,
     left: Receiver<Unfinished>,
@@ -166,6 +168,11 @@ impl Engine {
             greeter.stop();
             fail("disk thread", e)
         })?;
+        let scheduler = Scheduler::start(&crew, cores.min(4)).map_err(|e| {
+            greeter.stop();
+            fail("thread for torrents", e)
+        })?;
+        let torrents = scheduler.count();
         let defaults = TorrentDefaults {
             dir: config.dir.clone(),
             peer_id,
@@ -180,6 +187,7 @@ impl Engine {
         let ports = ports(&crew, config, port, &results.0);
         let world = EngineContext {
             crew: crew.clone(),
+            scheduler,
             greeter,
             pool: BufferPool::default(),
             announcer,
@@ -212,7 +220,7 @@ impl Engine {
             let _ = tell_left.send(Session::new(session).run());
         };
         crew.spawn("session".to_owned(), work, |_| ()).map_err(|e| fail("thread", e))?;
-        Ok(Engine { crew, orders, events: heard, left, port, port_trouble, over: false })
+        Ok(Engine { crew, torrents, orders, events: heard, left, port, port_trouble, over: false })
     }
 
     /// Sends a command. Results arrive as events.
@@ -261,7 +269,7 @@ impl Engine {
         let _ = self.orders.send(SessionMessage::Quit(until));
         let mut left = self.left.recv_deadline(until).unwrap_or_default();
         left.threads.extend(self.crew.wait(until));
-        left.count_torrents();
+        left.count_torrents(self.torrents.get());
         if left.torrents == Some(0) && left.threads.is_empty() {
             return Ok(());
         }

@@ -1,4 +1,4 @@
-//! The message queues of a torrent thread.
+//! The message queues of a running torrent. A message wakes the torrent's [`Task`].
 //!
 //! The *control* queue carries commands and completions; it is unbounded because every item answers a request of the
 //! torrent or of the user, and it is drained first. The *bulk* queue carries peer messages; it is bounded, so a busy
@@ -8,10 +8,10 @@
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
-use std::time::Instant;
 
-use crossbeam_channel::{Receiver, Sender, TryRecvError, select_biased, unbounded};
+use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
 
+use super::scheduler::Task;
 use crate::disk::storage::{Resumed, Storage};
 use crate::swarm::torrent::{Input, PeerInfo, PeerKey, TorrentConfig};
 use crate::wire::message::Reserved;
@@ -23,7 +23,7 @@ const BULK: usize = 64;
 /// Maximum number of reads of one peer queued for its torrent.
 pub(crate) const READS_WAITING: usize = 4;
 
-/// A message to a torrent thread.
+/// A message to a running torrent.
 pub enum TorrentMessage {
     /// An input of the state machine.
     Input(Input),
@@ -116,17 +116,21 @@ impl Drop for ConnectionPermit {
     }
 }
 
-/// The sending side of a torrent's queues. Clones send to the same torrent; sending fails once its thread has ended.
+/// The sending side of a torrent's queues. Clones send to the same torrent; sending fails once it has ended.
 #[derive(Clone)]
-pub struct TorrentHandle {
+pub struct TorrentHandle(Arc<Queues>);
+
+struct Queues {
     control: Sender<TorrentMessage>,
     bulk: Sender<Bulk>,
     /// Whether handshakes of this torrent offer our DHT node. Shared by all clones, because a magnet link may turn out
     /// to be private.
-    dht: Arc<AtomicBool>,
+    dht: AtomicBool,
     /// Limits `bulk`. The channel itself is unbounded: a bounded crossbeam channel keeps its items when the receiver is
     /// dropped, and with them the permits that reader threads wait for.
     room: Arc<ReadSemaphore>,
+    /// Woken after each message.
+    task: Task,
 }
 
 /// The receiving side of a torrent's queues.
@@ -141,7 +145,7 @@ struct Bulk {
     _places: [ReadPermit; 2],
 }
 
-/// Error: the torrent thread has ended.
+/// Error: the torrent has ended.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct TorrentStopped;
 
@@ -151,39 +155,45 @@ pub(crate) fn inbox() -> (TorrentHandle, TorrentInbox) {
     let (control, control_mail) = unbounded();
     let (bulk, bulk_mail) = unbounded();
     let room = Arc::new(ReadSemaphore::of(BULK));
-    (
-        TorrentHandle { control, bulk, dht: Arc::default(), room },
-        TorrentInbox { control: control_mail, bulk: bulk_mail },
-    )
+    let queues = Queues { control, bulk, dht: AtomicBool::new(false), room, task: Task::default() };
+    (TorrentHandle(Arc::new(queues)), TorrentInbox { control: control_mail, bulk: bulk_mail })
 }
 
 impl TorrentHandle {
     /// Sets whether handshakes of this torrent offer our DHT node.
     pub fn offer_dht(&self, on: bool) {
-        self.dht.store(on, Ordering::Relaxed);
+        self.0.dht.store(on, Ordering::Relaxed);
     }
 
     /// Returns the reserved bytes for handshakes of this torrent.
     #[must_use]
     pub fn reserved(&self) -> Reserved {
-        Reserved::supported(self.dht.load(Ordering::Relaxed))
+        Reserved::supported(self.0.dht.load(Ordering::Relaxed))
+    }
+
+    /// Returns the task that runs the torrent.
+    #[must_use]
+    pub(crate) fn task(&self) -> &Task {
+        &self.0.task
     }
 
     /// Puts a message into the control queue. Never blocks.
     ///
     /// # Errors
-    /// Fails if the torrent thread has ended.
+    /// Fails if the torrent has ended.
     pub fn try_send(&self, post: TorrentMessage) -> Result<(), TorrentStopped> {
-        self.control.send(post).map_err(|_| TorrentStopped)
+        self.0.control.send(post).map_err(|_| TorrentStopped)?;
+        self.0.task.wake();
+        Ok(())
     }
 
-    /// Returns `true` if both handles send to the same torrent thread.
+    /// Returns `true` if both handles send to the same run of a torrent.
     #[must_use]
     pub fn same(&self, other: &TorrentHandle) -> bool {
-        self.control.same_channel(&other.control)
+        Arc::ptr_eq(&self.0, &other.0)
     }
 
-    /// Puts an input into the control queue. Never blocks; the input is dropped if the torrent thread has ended.
+    /// Puts an input into the control queue. Never blocks; the input is dropped if the torrent has ended.
     pub fn send(&self, input: Input) {
         let _ = self.try_send(TorrentMessage::Input(input));
     }
@@ -191,10 +201,12 @@ impl TorrentHandle {
     /// Puts a peer's input into the bulk queue. Blocks while the queue is full.
     ///
     /// # Errors
-    /// Fails if the torrent thread has ended.
+    /// Fails if the torrent has ended.
     pub fn bulk(&self, input: Input, ticket: ReadPermit) -> Result<(), TorrentStopped> {
-        let room = self.room.take();
-        self.bulk.send(Bulk { input, _places: [ticket, room] }).map_err(|_| TorrentStopped)
+        let room = self.0.room.take();
+        self.0.bulk.send(Bulk { input, _places: [ticket, room] }).map_err(|_| TorrentStopped)?;
+        self.0.task.wake();
+        Ok(())
     }
 }
 
@@ -219,19 +231,26 @@ impl TorrentInbox {
     ///
     /// # Errors
     /// Fails if all sending handles are dropped.
-    pub(crate) fn recv_deadline(&self, deadline: Instant) -> Result<Option<TorrentMessage>, TorrentStopped> {
-        select_biased! {
+    #[cfg(test)]
+    pub(crate) fn recv_deadline(&self, deadline: std::time::Instant) -> Result<Option<TorrentMessage>, TorrentStopped> {
+        crossbeam_channel::select_biased! {
             recv(self.control) -> post => post.map_or_else(|_| self.try_recv(), |post| Ok(Some(post))),
             recv(self.bulk) -> bulk => bulk.map(|bulk| Some(TorrentMessage::Input(bulk.input))).map_err(|_| TorrentStopped),
-            default(deadline.saturating_duration_since(Instant::now())) => Ok(None),
+            default(deadline.saturating_duration_since(std::time::Instant::now())) => Ok(None),
         }
     }
 }
 
 /// A counting semaphore for queued reads; by default of [`READS_WAITING`] permits.
 pub(crate) struct ReadSemaphore {
-    free: Mutex<usize>,
+    places: Mutex<Places>,
     freed: Condvar,
+}
+
+struct Places {
+    free: usize,
+    /// Number of threads that wait for a permit; without any, a release wakes nobody.
+    waiting: usize,
 }
 
 impl Default for ReadSemaphore {
@@ -242,18 +261,20 @@ impl Default for ReadSemaphore {
 
 impl ReadSemaphore {
     fn of(places: usize) -> Self {
-        ReadSemaphore { free: Mutex::new(places), freed: Condvar::new() }
+        ReadSemaphore { places: Mutex::new(Places { free: places, waiting: 0 }), freed: Condvar::new() }
     }
 
     /// Returns a permit; blocks while none is available. A permit is released when the torrent has handled the read or
-    /// its thread has ended.
+    /// has ended.
     #[must_use]
     pub(crate) fn take(self: &Arc<Self>) -> ReadPermit {
-        let mut free = self.free.lock().unwrap_or_else(PoisonError::into_inner);
-        while *free == 0 {
-            free = self.freed.wait(free).unwrap_or_else(PoisonError::into_inner);
+        let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+        while places.free == 0 {
+            places.waiting += 1;
+            places = self.freed.wait(places).unwrap_or_else(PoisonError::into_inner);
+            places.waiting -= 1;
         }
-        *free -= 1;
+        places.free -= 1;
         ReadPermit(Arc::clone(self))
     }
 }
@@ -263,13 +284,20 @@ pub struct ReadPermit(Arc<ReadSemaphore>);
 
 impl Drop for ReadPermit {
     fn drop(&mut self) {
-        *self.0.free.lock().unwrap_or_else(PoisonError::into_inner) += 1;
-        self.0.freed.notify_one();
+        let mut places = self.0.places.lock().unwrap_or_else(PoisonError::into_inner);
+        places.free += 1;
+        let waiting = places.waiting > 0;
+        drop(places);
+        if waiting {
+            self.0.freed.notify_one();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Instant;
+
     use super::*;
 
     #[test]

@@ -1,35 +1,31 @@
-//! The thread of a running torrent: passes queued messages to the state machine and executes the resulting effects.
-//! While running, the thread blocks only on its message queues.
+//! A running torrent, as the scheduler runs it: passes queued messages to the state machine and executes the resulting
+//! effects. Never blocks: whatever may take time is handed to another thread, which answers with a message.
 
 use std::collections::BTreeMap;
-use std::io;
 use std::net::{Shutdown, TcpStream};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
-use super::announce::job::AnnounceJob;
 use super::announce::web_seed::WebSeedHandle;
-use super::connector::DialRequest;
 use super::context::EngineContext;
 use super::inbox::{
     ConnectedPeer, ConnectionPermit, HandshakeRemainder, MetadataLoaded, TorrentHandle, TorrentInbox, TorrentMessage,
 };
-use super::reader::{Pieces, Reader};
+use super::reader::Pieces;
+use super::scheduler::{Machine, Turn};
 use super::torrent_event::TorrentEvent;
-use super::writer::{ReadBlock, SendQueue, SendQueueReceiver, Writer, outbox};
+use super::writer::{ReadBlock, SendQueue, SendQueueReceiver, outbox};
 use crate::api::TorrentId;
-use crate::clock::unix_seconds;
 use crate::disk::error::other;
 use crate::disk::storage::{Resumed, Storage};
 use crate::limits;
-use crate::swarm::event::{DisconnectReason, Effect, Input, PeerKey, TorrentCommand, WebSeedFetch};
-use crate::swarm::job::DiskJob;
+use crate::swarm::event::{Effect, Input, PeerKey, TorrentCommand};
 use crate::swarm::torrent::Torrent;
-use crate::swarm::view::Source;
-use crate::wire::tracker::{AnnounceIdentity, public_url};
+use crate::wire::tracker::AnnounceIdentity;
 
 mod link;
+mod perform;
 mod trace;
 
 /// Maximum number of messages handled before their effects are executed. Batching wakes a peer's writer and the disk
@@ -39,8 +35,17 @@ const AT_ONCE: usize = 32;
 const VIEW: Duration = Duration::from_millis(250);
 /// Interval between two views while nothing happens and the transfer rates decay.
 const FALLING: Duration = Duration::from_secs(1);
-/// Minimum wait, so that a deadline in the past does not make the thread spin.
+/// Minimum wait, so that a deadline in the past does not make a worker spin.
 const BREATH: Duration = Duration::from_millis(1);
+
+/// Returns the function that reads blocks from these files, once they are known.
+fn read_from(files: &Arc<OnceLock<Storage>>) -> ReadBlock {
+    let from = Arc::clone(files);
+    Arc::new(move |block, into| match from.get() {
+        Some(storage) => Storage::read(storage, block, into),
+        None => Err(other("its metadata are not here yet".to_owned())),
+    })
+}
 
 /// A torrent about to run.
 pub(crate) struct Runner {
@@ -70,19 +75,16 @@ pub(super) const fn changes_trackers(input: &Input) -> bool {
 }
 
 impl Runner {
-    /// Starts the torrent thread.
-    ///
-    /// # Errors
-    /// Fails if the system cannot create a thread; the torrent is dropped then.
-    pub(crate) fn start(self, world: &Arc<EngineContext>) -> io::Result<()> {
+    /// Puts the torrent into the scheduler, which gives it its first turn soon.
+    pub(crate) fn start(self, world: &Arc<EngineContext>) {
         let (id, news) = (self.id, world.news.clone());
-        let inner = Arc::clone(world);
         let fault = move |words| drop(news.send(TorrentEvent::Ended(id, Err(words))));
-        world.crew.spawn(format!("t{}", id.0), move || TorrentThread::new(self, inner).run(), fault)
+        let task = self.inbox.task().clone();
+        world.scheduler.run(&task, TorrentMachine::new(self, Arc::clone(world)), fault);
     }
 }
 
-/// A connection as held by the torrent thread. Dropping it ends the connection and both of its threads.
+/// A connection as held by the torrent. Dropping it ends the connection and both of its threads.
 struct PeerConnection {
     outbox: SendQueue,
     socket: Arc<TcpStream>,
@@ -98,9 +100,27 @@ impl Drop for PeerConnection {
     }
 }
 
-struct TorrentThread {
+/// Where a running torrent is between its first and its last turn.
+enum Stage {
+    New,
+    Running,
+    /// The state machine has stopped. The disk threads are closing the files, which is waited for until the time.
+    Closing {
+        storage: Storage,
+        closed: Arc<AtomicBool>,
+        until: Instant,
+    },
+    Ended,
+}
+
+/// A running torrent: the state machine, its connections and files.
+struct TorrentMachine {
     it: Runner,
     world: Arc<EngineContext>,
+    span: tracing::Span,
+    stage: Stage,
+    /// When the state machine wants a tick or the next view is due.
+    due: Instant,
     read: ReadBlock,
     /// The files that `read` reads from; empty until the metadata is known.
     files: Arc<OnceLock<Storage>>,
@@ -119,17 +139,43 @@ struct TorrentThread {
     viewed: Option<Instant>,
 }
 
-impl TorrentThread {
+impl Machine for TorrentMachine {
+    fn turn(&mut self) -> Turn {
+        let _span = self.span.clone().entered();
+        let more = match &self.stage {
+            Stage::New => self.begin(),
+            Stage::Running => self.handle_mail(),
+            Stage::Closing { .. } | Stage::Ended => return self.await_close(),
+        };
+        self.execute();
+        if self.it.torrent.stopped() {
+            self.close();
+            return self.await_close();
+        }
+        let now = Instant::now();
+        self.show(now);
+        self.due = self.it.torrent.deadline(now).min(self.show_at(now)).max(now + BREATH);
+        if more { Turn::Again } else { Turn::Until(self.due) }
+    }
+
+    fn end(self: Box<Self>) {
+        let TorrentMachine { it: Runner { id, torrent, mail, .. }, world, .. } = *self;
+        // Frees readers that wait for a place in the queue.
+        drop(mail);
+        let _ = world.news.send(TorrentEvent::Ended(id, Ok(torrent)));
+    }
+}
+
+impl TorrentMachine {
     fn new(it: Runner, world: Arc<EngineContext>) -> Self {
         let files = Arc::new(OnceLock::new());
-        let from = Arc::clone(&files);
-        let read: ReadBlock = Arc::new(move |block, into| match from.get() {
-            Some(storage) => Storage::read(storage, block, into),
-            None => Err(other("its metadata are not here yet".to_owned())),
-        });
-        let mut work = TorrentThread {
+        let read = read_from(&files);
+        let mut work = TorrentMachine {
+            span: trace::torrent_span(it.id, it.asker.info_hash),
             it,
             world,
+            stage: Stage::New,
+            due: Instant::now(),
             read,
             files,
             pieces: Pieces::default(),
@@ -156,38 +202,63 @@ impl TorrentThread {
         }
     }
 
-    fn run(mut self) {
-        let _span = trace::torrent_span(self.it.id, self.it.asker.info_hash).entered();
+    /// Starts the state machine. Returns whether messages may be waiting.
+    fn begin(&mut self) -> bool {
+        self.stage = Stage::Running;
         let Resumed { have, check, totals, note } = std::mem::take(&mut self.it.resumed);
         self.it.torrent.recall_totals(totals);
         self.forward_note(note);
         self.handle(Input::Start { have, check });
-        self.execute();
-        while !self.it.torrent.stopped() {
-            let now = Instant::now();
-            self.show(now);
-            let deadline = self.it.torrent.deadline(now).min(self.show_at(now)).max(now + BREATH);
-            match self.it.mail.recv_deadline(deadline) {
+        true
+    }
+
+    /// Handles queued messages up to a bound. Returns whether more may be waiting.
+    fn handle_mail(&mut self) -> bool {
+        for n in 0..AT_ONCE {
+            match self.it.mail.try_recv() {
                 Ok(Some(post)) => self.on_torrent_message(post),
-                Ok(None) => self.handle(Input::Tick),
-                Err(_) => break,
-            }
-            for _ in 1..AT_ONCE {
-                match self.it.mail.try_recv() {
-                    Ok(Some(post)) => self.on_torrent_message(post),
-                    _ => break,
+                _ => {
+                    if n == 0 && Instant::now() >= self.due {
+                        self.handle(Input::Tick);
+                    }
+                    return false;
                 }
             }
-            self.execute();
         }
+        true
+    }
+
+    /// Ends connections and has the disk threads close the files.
+    fn close(&mut self) {
         self.stop_public_discovery();
         self.connections.clear();
         self.web.clear();
-        drop((self.read, self.files));
-        if let Some(storage) = self.it.storage {
-            storage.close();
+        self.stage = Stage::Ended;
+        // The handles of peers to the files end with their threads.
+        self.files = Arc::default();
+        self.read = read_from(&self.files);
+        if let Some(storage) = self.it.storage.take() {
+            let (closed, task) = (Arc::new(AtomicBool::new(false)), self.it.inbox.task().clone());
+            let done = Arc::clone(&closed);
+            storage.begin_close(move || {
+                done.store(true, Ordering::Release);
+                task.wake();
+            });
+            self.stage = Stage::Closing { storage, closed, until: Instant::now() + limits::LAST_ANNOUNCE };
         }
-        let _ = self.world.news.send(TorrentEvent::Ended(self.it.id, Ok(self.it.torrent)));
+    }
+
+    /// Ends the torrent once its files are closed, at the latest when the time for that is over.
+    fn await_close(&mut self) -> Turn {
+        let stage = std::mem::replace(&mut self.stage, Stage::Ended);
+        let Stage::Closing { storage, closed, until } = stage else { return Turn::Ended };
+        let done = closed.load(Ordering::Acquire);
+        if !done && Instant::now() < until {
+            self.stage = Stage::Closing { storage, closed, until };
+            return Turn::Until(until);
+        }
+        storage.end_close(!done);
+        Turn::Ended
     }
 
     fn send_event(&self, news: TorrentEvent) {
@@ -253,203 +324,6 @@ impl TorrentThread {
         self.connections.insert(peer, line);
         self.unstarted.push(peer);
         self.handle(Input::PeerConnected { peer, hello });
-    }
-
-    /// Executes all queued effects, including those that result from executing them.
-    fn execute(&mut self) {
-        loop {
-            self.perform_once();
-            let overfull = self.flush();
-            for peer in overfull {
-                self.close_peer(peer, DisconnectReason::ProtocolViolation("peer does not read what we send".into()));
-            }
-            for peer in std::mem::take(&mut self.unstarted) {
-                if let Err(error) = self.start_line(peer) {
-                    tracing::warn!("no thread for a peer: {error}");
-                    self.close_peer(peer, DisconnectReason::TooManyConnections);
-                }
-            }
-            if self.out.is_empty() {
-                return;
-            }
-        }
-    }
-
-    fn perform_once(&mut self) {
-        let mut jobs: Vec<DiskJob> = Vec::new();
-        let mut calls: Vec<DialRequest> = Vec::new();
-        let mut failed: Vec<(PeerKey, DisconnectReason)> = Vec::new();
-        let mut out = std::mem::take(&mut self.out);
-        for effect in out.drain(..) {
-            match effect {
-                Effect::Send { peer, message } => self.line(peer, |outbox| outbox.message(&message)),
-                Effect::SendBlock { peer, block } => self.line(peer, |outbox| outbox.block(block)),
-                Effect::Disconnect { peer, why } => {
-                    tracing::debug!(peer = peer.0, "disconnecting: {why}");
-                    self.connections.remove(&peer);
-                    self.web.remove(&peer);
-                }
-                Effect::WebFetch { peer, fetch } => failed.extend(self.fetch(peer, fetch).map(|why| (peer, why))),
-                Effect::CancelWebFetch { peer } => {
-                    if let Some(line) = self.web.get(&peer) {
-                        line.give_up();
-                    }
-                }
-                Effect::Dial { addr, manner } => calls.push(DialRequest::new(addr, manner)),
-                Effect::Disk(job) => jobs.push(job),
-                Effect::Announce { tracker, ask } => {
-                    tracing::debug!(tracker, url = public_url(&ask.url), "announcing");
-                    let inbox = self.it.inbox.clone();
-                    let late = inbox.clone();
-                    let done = Box::new(move |result| inbox.send(Input::AnnounceDone { tracker, result }));
-                    let more = Box::new(move |addrs| late.send(Input::PeersFound { source: Source::Tracker, addrs }));
-                    let outside = self.world.outside.load(Ordering::Relaxed);
-                    let port = if outside == 0 { self.it.asker.port } else { outside };
-                    let asker = AnnounceIdentity { port, ..self.it.asker };
-                    self.world.announcer.announce(AnnounceJob { ask, identity: asker, done, more });
-                }
-                Effect::FetchTorrent { source, url } => self.fetch_torrent(source, &url),
-                Effect::ResolveHosts { source, names } => self.look_up(source, names),
-                Effect::StopPublicDiscovery => self.keep_private(),
-                Effect::AnnounceLsd => {
-                    if let Some(lan) = &self.world.lan {
-                        lan.announce(self.it.asker.info_hash, self.it.asker.port);
-                    }
-                }
-                Effect::DhtGetPeers { announce } => {
-                    if let Some(dht) = self.world.dht() {
-                        dht.seek(self.it.asker.info_hash, announce, &self.it.inbox);
-                    }
-                }
-                Effect::DhtPing(addr) => {
-                    if let Some(dht) = self.world.dht() {
-                        dht.meet(addr);
-                    }
-                }
-                Effect::MetadataComplete(info) => self.tell_metadata(info),
-                Effect::Occupied(fault) => self.send_event(TorrentEvent::Occupied(self.it.id, fault)),
-                Effect::Notice(text) => self.send_event(TorrentEvent::Notice(self.it.id, text)),
-                Effect::Complete => {
-                    self.it.torrent.set_finished(unix_seconds());
-                    // The view is sent first, so that the snapshot shows the completion when the event arrives.
-                    self.view(Instant::now());
-                    self.send_event(TorrentEvent::Complete(self.it.id));
-                }
-                Effect::CheckDone => {
-                    self.view(Instant::now());
-                    self.send_event(TorrentEvent::Ready(self.it.id));
-                }
-            }
-        }
-        // Reuses the allocation.
-        self.out = out;
-        if let Some(storage) = self.it.storage.as_ref().filter(|_| !jobs.is_empty()) {
-            storage.submit(jobs);
-        }
-        if !calls.is_empty() {
-            self.world.greeter.dial(self.it.asker.info_hash, &self.it.inbox, calls);
-        }
-        for (peer, why) in failed {
-            self.web.remove(&peer);
-            self.handle(Input::PeerDisconnected { peer, why });
-        }
-    }
-
-    /// Stops DHT lookups, LSD announces and the offer of our DHT node to peers.
-    fn stop_public_discovery(&self) {
-        self.it.inbox.offer_dht(false);
-        let torrent = self.it.asker.info_hash;
-        self.world.dht().iter().for_each(|dht| dht.forget(torrent));
-        self.world.lan.iter().for_each(|lan| lan.forget(torrent));
-    }
-
-    /// Sends a request to a web seed and starts its thread on first use. Returns why that failed.
-    fn fetch(&mut self, peer: PeerKey, fetch: WebSeedFetch) -> Option<DisconnectReason> {
-        let taken = match self.web.get_mut(&peer) {
-            Some(line) => Ok(line.fetch(fetch)),
-            None => self.web_line(peer).map(|mut line| {
-                let taken = line.fetch(fetch);
-                self.web.insert(peer, line);
-                taken
-            }),
-        };
-        match taken {
-            Ok(true) => None,
-            Ok(false) => Some(DisconnectReason::TooManyConnections),
-            Err(why) => Some(why),
-        }
-    }
-
-    fn web_line(&self, peer: PeerKey) -> Result<WebSeedHandle, DisconnectReason> {
-        let seat = self.world.seats.take().ok_or(DisconnectReason::TooManyConnections)?;
-        let name = format!("t{}.web{}", self.it.id.0, peer.0 & 0xffff);
-        let ways = (self.it.inbox.clone(), self.world.pool.clone(), seat);
-        self.world.announcer.start_web_seed(name, peer, ways).map_err(|error| {
-            tracing::warn!("no thread for a web seed: {error}");
-            DisconnectReason::TooManyConnections
-        })
-    }
-
-    fn line(&mut self, peer: PeerKey, put: impl FnOnce(&mut SendQueue)) {
-        if let Some(line) = self.connections.get_mut(&peer) {
-            if line.outbox.is_empty() {
-                self.touched.push(peer);
-            }
-            put(&mut line.outbox);
-        }
-    }
-
-    /// Passes collected items to the writers. Returns the peers whose send queue exceeds its limit.
-    fn flush(&mut self) -> Vec<PeerKey> {
-        let mut overfull = Vec::new();
-        for peer in self.touched.drain(..) {
-            if let Some(line) = self.connections.get_mut(&peer) {
-                line.outbox.flush();
-                if line.outbox.waiting() > limits::SEND_QUEUE {
-                    overfull.push(peer);
-                }
-            }
-        }
-        overfull
-    }
-
-    fn close_peer(&mut self, peer: PeerKey, why: DisconnectReason) {
-        if self.connections.remove(&peer).is_some() {
-            self.handle(Input::PeerDisconnected { peer, why });
-        }
-    }
-
-    /// Starts the reader and writer threads of a connection unless the torrent has closed it.
-    fn start_line(&mut self, peer: PeerKey) -> io::Result<()> {
-        let Some(line) = self.connections.get_mut(&peer) else { return Ok(()) };
-        let Some((queue, cover, span)) = line.start.take() else { return Ok(()) };
-        let _span = span.entered();
-        let (receive, send) = cover.ciphers.map(|it| (it.receive, it.send)).unzip();
-        let (inbox, pool) = (self.it.inbox.clone(), self.world.pool.clone());
-        let reader = Reader {
-            peer,
-            socket: Arc::clone(&line.socket),
-            early: cover.early,
-            cipher: receive,
-            pieces: Arc::clone(&self.pieces),
-            inbox: inbox.clone(),
-            pool: pool.clone(),
-        };
-        let socket = Arc::clone(&line.socket);
-        let read = Arc::clone(&self.read);
-        let writer = Writer { peer, socket, queue, inbox, read, pool, cipher: send };
-        let name = |what| format!("t{}.p{}.{what}", self.it.id.0, peer.0);
-        let fault = || {
-            let inbox = self.it.inbox.clone();
-            move |words| {
-                inbox.send(Input::PeerDisconnected {
-                    peer,
-                    why: DisconnectReason::Network(format!("a fault of ours: {words}")),
-                });
-            }
-        };
-        self.world.crew.spawn(name('w'), move || writer.run(), fault())?;
-        self.world.crew.spawn(name('r'), move || reader.run(), fault())
     }
 
     /// Returns when the next view is due.

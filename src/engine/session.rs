@@ -86,7 +86,7 @@ pub(crate) struct SessionParts {
     pub results: (Sender<TaskResult>, Receiver<TaskResult>),
     /// Commands of the user and the request to quit.
     pub orders: Receiver<SessionMessage>,
-    /// Events of the torrent threads.
+    /// Events of the running torrents.
     pub news: Receiver<TorrentEvent>,
     /// Snapshots and events to the user interface.
     pub events: Sender<Event>,

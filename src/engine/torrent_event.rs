@@ -1,4 +1,4 @@
-//! What a torrent thread tells the session.
+//! What a running torrent tells the session.
 
 use crate::api::TorrentId;
 use crate::swarm::event::ProvidedMetadata;
@@ -6,7 +6,7 @@ use crate::swarm::job::DiskFault;
 use crate::swarm::torrent::Torrent;
 use crate::swarm::view::TorrentView;
 
-/// An event that a torrent thread sends to the session.
+/// An event that a running torrent sends to the session.
 pub(crate) enum TorrentEvent {
     /// The current view.
     View(TorrentId, Box<TorrentView>),
@@ -22,6 +22,6 @@ pub(crate) enum TorrentEvent {
     Ready(TorrentId),
     /// All wanted pieces are on disk.
     Complete(TorrentId),
-    /// The thread has ended: the state machine, or the message of a panic.
+    /// The torrent has ended: the state machine, or the message of a panic.
     Ended(TorrentId, Result<Box<Torrent>, String>),
 }

@@ -55,7 +55,7 @@ pub(crate) struct SendQueueReceiver {
 
 /// Creates the send queue of a connection.
 ///
-/// The queue is unbounded, because the torrent thread must not block. [`SendQueue::waiting`] tells when the torrent
+/// The queue is unbounded, because the torrent must not block. [`SendQueue::waiting`] tells when the torrent
 /// should disconnect the peer.
 #[must_use]
 pub(crate) fn outbox() -> (SendQueue, SendQueueReceiver) {

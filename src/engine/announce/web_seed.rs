@@ -34,7 +34,7 @@ const LEAST: u64 = 16 * 1024;
 /// The read size while skipping bytes.
 const SKIPPED: u64 = 64 * 1024;
 
-/// Handle of a web seed's thread, owned by the torrent thread. Dropping it cancels the request in progress and ends
+/// Handle of a web seed's thread, owned by the torrent. Dropping it cancels the request in progress and ends
 /// the thread.
 pub struct WebSeedHandle {
     jobs: Sender<(u64, WebSeedFetch)>,
@@ -129,7 +129,7 @@ const fn fault(words: String) -> WebSeedError {
     WebSeedError { file: None, wait: None, whole: false, words }
 }
 
-/// The torrent thread has ended, so the message is never read.
+/// The torrent has ended, so the message is never read.
 fn over(_: TorrentStopped) -> WebSeedError {
     fault(String::new())
 }

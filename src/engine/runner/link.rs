@@ -4,12 +4,12 @@
 use bytes::Bytes;
 
 use super::super::magnet::fetched;
-use super::{TorrentEvent, TorrentThread};
+use super::{TorrentEvent, TorrentMachine};
 use crate::swarm::event::{Input, ProvidedMetadata};
 use crate::swarm::view::Source;
 use crate::wire::host::HostPort;
 
-impl TorrentThread {
+impl TorrentMachine {
     pub(super) fn fetch_torrent(&self, source: usize, url: &str) {
         let (inbox, info_hash) = (self.it.inbox.clone(), self.it.asker.info_hash);
         let done = Box::new(move |result| inbox.send(fetched(source, info_hash, result)));

@@ -1,4 +1,4 @@
-//! Log lines about what happens to a torrent. They carry the span of the torrent's thread.
+//! Log lines about what happens to a torrent. They carry the span of the torrent.
 
 use tracing::{Level, debug, enabled, error_span};
 

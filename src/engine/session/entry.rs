@@ -33,13 +33,13 @@ pub(super) enum Lifecycle {
     NotLoaded,
     /// A task reads the `.torrent` file.
     Loading,
-    /// Loaded, no thread.
+    /// Loaded, not running.
     Paused(Box<Torrent>),
     /// A task opens and checks the files.
     Opening(Box<Torrent>),
-    /// A torrent thread runs the state machine.
+    /// The scheduler runs the state machine.
     Running(TorrentHandle),
-    /// The thread is sending `stopped` announces and saving resume data.
+    /// The torrent is sending `stopped` announces and saving resume data.
     Stopping,
     /// A thread moves the files.
     Moving(Box<Torrent>, Arc<Progress>),

@@ -374,7 +374,7 @@ impl Session {
         self.spawn_task(work, move |_| TaskResult::Closed(id));
     }
 
-    /// Starts the thread of a torrent whose files are open.
+    /// Runs a torrent whose files are open.
     fn start(&mut self, id: TorrentId, opened: Opened) {
         let detail = self.focus == Some(id);
         let Some(share) = self.table.get(&id).map(|entry| self.even_share(entry.saved.rank)) else { return };
@@ -390,11 +390,7 @@ impl Session {
         let (info_hash, peer_id, port) = (config.info_hash, config.peer_id, config.port);
         let asker = AnnounceIdentity { info_hash, peer_id, port, key: config.seed as u32 };
         let runner = Runner { id, torrent, storage, resumed, mail, inbox: inbox.clone(), asker, detail };
-        if let Err(error) = runner.start(&self.parts.world) {
-            let torrent = entry.build_torrent(plan);
-            entry.lifecycle = Lifecycle::Paused(torrent);
-            return self.failed(id, transient(format!("no thread for it: {error}; allow more (ulimit -u)")));
-        }
+        runner.start(&self.parts.world);
         let over = entry.error.take();
         // An even share bounds the torrent until the next regular distribution.
         inbox.send(share);

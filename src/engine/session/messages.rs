@@ -53,7 +53,7 @@ pub(crate) enum TaskResult {
     Created(CreateRequest, Arc<Progress>, Result<Box<WrittenTorrent>, String>),
     /// The port mapper or the listener reports a change.
     Port(PortEvent),
-    /// The files of a torrent were opened before its thread starts.
+    /// The files of a torrent were opened before it starts.
     Opened(TorrentId, Result<Box<Opened>, DiskFault>),
     /// The metadata of a magnet link was validated.
     MetadataResolved(TorrentId, Result<Box<TorrentSpec>, DiskFault>),
