@@ -5,12 +5,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use thiserror::Error;
+
 pub use crate::swarm::dht::DhtState;
+pub use crate::swarm::disconnect::DisconnectReason;
+pub use crate::swarm::job::DiskFault;
 pub use crate::swarm::job::FaultKind;
+pub use crate::swarm::reason::{Diagnosis, Facts, Reason};
+pub use crate::swarm::status::{Reachability, SourceFailure, SourceStatus, TrackerStatus, WebSeedProblem};
+pub use crate::swarm::timeline::{PeerEvent, TimelineEntry};
 pub use crate::swarm::torrent::{PeerKey, TorrentCommand};
 pub use crate::swarm::view::{
-    Detail, DisconnectedPeer, FileRow, PeerDetail, PeerRow, PieceDetail, PieceMapCell, PieceProgress, Priority,
-    RateLimits, Reason, Source, SourceRow, State, TorrentMeta, TorrentView, TrackerRow,
+    Capability, Detail, DisconnectedPeer, Encryption, FileRow, PeerDetail, PeerRow, PeerTransport, PieceDetail,
+    PieceMapCell, PieceProgress, Priority, RateLimits, Source, SourceRow, State, TorrentMeta, TorrentView, TrackerRow,
 };
 pub use crate::wire::message::InfoHash;
 
@@ -297,10 +304,8 @@ pub struct Snapshot {
     pub up: u64,
     /// Global rate limits.
     pub limits: RateLimits,
-    /// Listen port for incoming peers; `None` if not listening.
-    pub port: Option<u16>,
-    /// Status text of the listen port, such as `listening` or `taken, using 6882`.
-    pub port_status: String,
+    /// The port for incoming peers.
+    pub port: PortStatus,
     /// Status of the DHT node; `None` if disabled.
     pub dht: Option<DhtState>,
     /// Free bytes on the disk of the default download directory.
@@ -319,6 +324,117 @@ pub struct Snapshot {
     ///
     /// Holds at most [`Snapshot::LOG`] entries.
     pub log: Vec<(Duration, Option<TorrentId>, String)>,
+}
+
+/// The state of the port for incoming peers.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct PortStatus {
+    pub listening: Listening,
+    /// The port on the router.
+    pub mapping: PortMapping,
+    /// A peer outside the local network has connected.
+    pub reached: bool,
+}
+
+impl PortStatus {
+    /// Returns whether peers outside the local network can connect.
+    #[must_use]
+    pub const fn reach(&self) -> Reachability {
+        match self.mapping {
+            _ if self.reached => Reachability::Open,
+            PortMapping::Mapped { .. } => Reachability::Mapped,
+            PortMapping::Failed(_) => Reachability::Closed,
+            PortMapping::None => Reachability::Unknown,
+        }
+    }
+
+    /// Returns the external port to announce, if a router maps one.
+    #[must_use]
+    pub const fn external(&self) -> Option<u16> {
+        match self.mapping {
+            PortMapping::Mapped { external, .. } => Some(external),
+            PortMapping::None | PortMapping::Failed(_) => None,
+        }
+    }
+}
+
+/// Whether the engine listens for incoming peers.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum Listening {
+    #[default]
+    Starting,
+    On {
+        port: u16,
+        /// The configured port, if it is taken.
+        instead_of: Option<u16>,
+    },
+    /// The port tried last, and the message of the operating system.
+    Failed { port: u16, error: String },
+}
+
+impl Listening {
+    /// Returns the port, if the engine listens.
+    #[must_use]
+    pub const fn port(&self) -> Option<u16> {
+        match self {
+            Listening::On { port, .. } => Some(*port),
+            Listening::Starting | Listening::Failed { .. } => None,
+        }
+    }
+
+    /// Returns whether listening failed or another port than the configured one is used.
+    #[must_use]
+    pub const fn is_degraded(&self) -> bool {
+        matches!(self, Listening::Failed { .. } | Listening::On { instead_of: Some(_), .. })
+    }
+}
+
+/// The port mapping on the router.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub enum PortMapping {
+    /// Not requested, not needed, or not answered yet.
+    #[default]
+    None,
+    /// The router forwards its port `external`.
+    Mapped {
+        protocol: MappingProtocol,
+        external: u16,
+    },
+    Failed(MappingFailure),
+}
+
+/// A protocol for port mappings.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum MappingProtocol {
+    /// RFC 6887.
+    Pcp,
+    /// RFC 6886.
+    NatPmp,
+    /// UPnP IGD.
+    Upnp,
+}
+
+impl std::fmt::Display for MappingProtocol {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            MappingProtocol::Pcp => "PCP",
+            MappingProtocol::NatPmp => "NAT-PMP",
+            MappingProtocol::Upnp => "UPnP",
+        })
+    }
+}
+
+/// Why no router forwards the port.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum MappingFailure {
+    #[error("no PCP, NAT-PMP or UPnP gateway found")]
+    NoGateway,
+    /// A request failed; the message is safe to print.
+    #[error("{protocol}: {message}")]
+    Refused { protocol: MappingProtocol, message: String },
+    /// The engine stops.
+    #[error("stopped")]
+    Stopped,
 }
 
 /// Open connections and how many there may be.

@@ -27,6 +27,13 @@ pub(crate) fn rate(bytes: u64) -> String {
     format!("{}/s", size(bytes))
 }
 
+/// Formats a count with its noun: `1 piece`, `2 pieces`. For nouns whose plural ends in `s`.
+#[must_use]
+pub(crate) fn counted(n: impl Into<u64>, thing: &str) -> String {
+    let n = n.into();
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
+}
+
 /// Returns a share in whole percent, rounded down; 0 of 0 is 0.
 #[must_use]
 pub(crate) fn percent(part: u64, whole: u64) -> u64 {
@@ -64,6 +71,13 @@ pub(crate) fn date_in_file_name(seconds: i64) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn one_is_one_and_all_other_numbers_are_several() {
+        let all = [0, 1, 2, 21, 1000].map(|n: u64| counted(n, "piece"));
+        assert_eq!(all, ["0 pieces", "1 piece", "2 pieces", "21 pieces", "1000 pieces"]);
+        assert_eq!((counted(1_u32, "byte"), counted(11_u8, "peer")), ("1 byte".into(), "11 peers".into()));
+    }
 
     #[test]
     fn dates_are_those_of_the_calendar() {

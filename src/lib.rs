@@ -10,8 +10,8 @@
 //!              main, cli
 //!             /        \
 //!         engine        ui           engine and ui do not depend on each other;
-//!         /  |  \       /            they share the types in `api`
-//!     disk   |   `-- api
+//!         /  |  \      /  \          they share the types in `api`;
+//!     disk   |   `-- api -- words    `words` makes texts of them for ui and cli
 //!        \   |   ___/
 //!          swarm
 //!            |
@@ -23,9 +23,10 @@
 //! | [`wire`] | std; crates without I/O | other layers; clocks, sockets, files, threads |
 //! | [`swarm`] | `wire` | clocks, hash maps and hash sets, global randomness, channels, files, sockets |
 //! | [`api`] | view types of `swarm`, ids of `wire` | `Instant`: snapshots hold durations and numbers |
+//! | [`words`] | `api`, view types of `swarm` | clocks, I/O |
 //! | [`disk`] | geometry and job types of `swarm`, `wire` | `engine`, `ui`, `api`, sockets |
 //! | [`engine`] | all layers below, [`config`] | `ui`; tokio outside `udp_tracker`; ureq outside `announce` |
-//! | [`ui`] | `api`, `config` | other layers; clocks, files, terminal events outside the event loop and its helpers |
+//! | [`ui`] | `api`, `words`, `config` | other layers; clocks, files, terminal events outside the event loop and its helpers |
 //!
 //! ## The torrent state machine
 //!
@@ -156,6 +157,8 @@ pub mod swarm {
     pub(crate) mod crc32c;
     pub mod data_map;
     pub mod dht;
+    pub(crate) mod diagnosis;
+    pub(crate) mod disconnect;
     pub(crate) mod event;
     pub(crate) mod external_ip;
     pub mod geometry;
@@ -168,8 +171,9 @@ pub mod swarm {
     pub mod picker;
     pub(crate) mod quota;
     pub mod rate;
-    pub(crate) mod reason;
-    pub(crate) mod timeline;
+    pub mod reason;
+    pub mod status;
+    pub mod timeline;
     pub mod torrent;
     pub(crate) mod torrent_config;
     pub(crate) mod trackers;
@@ -266,6 +270,7 @@ pub mod engine {
 }
 
 pub mod api;
+pub mod words;
 
 #[cfg(feature = "tui")]
 pub mod ui {

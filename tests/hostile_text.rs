@@ -15,7 +15,12 @@ use ratatui::backend::CrosstermBackend;
 use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
-use ttui::api::{Event, FileRow, Priority, Snapshot, TorrentId, TorrentMeta, TorrentPreview};
+use ttui::api::{
+    Diagnosis, DisconnectReason, DiskFault, Event, Facts, FaultKind, FileRow, MappingFailure, MappingProtocol,
+    PortMapping, Priority, Reason, Snapshot, SourceFailure, TorrentId, TorrentMeta, TorrentPreview, TrackerStatus,
+    WebSeedProblem,
+};
+use ttui::swarm::status::TrackerState;
 use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
 use ttui::ui::app::view::view;
@@ -50,8 +55,10 @@ fn attacks() -> Vec<String> {
 /// A torrent that says this everywhere where strangers have a say.
 fn saying(text: &str) -> Snapshot {
     let mut view = download(text, 12);
-    view.why.sentence = text.into();
-    view.why.numbers = vec![(text.into(), text.into())];
+    let tracker = TrackerState { url: text.into(), status: TrackerStatus::Failed(text.into()), failed: true };
+    let facts = Facts { trackers: vec![tracker], ..Facts::default() };
+    let reason = Reason::Fault(DiskFault { kind: FaultKind::Final, text: text.into() });
+    view.why = Diagnosis { reason, facts: Some(Box::new(facts)) };
     if let Some(detail) = &mut view.detail {
         detail.folder = text.into();
         for peer in &mut detail.peers {
@@ -63,22 +70,20 @@ fn saying(text: &str) -> Snapshot {
         }
         for tracker in &mut detail.trackers {
             tracker.url = text.into();
-            tracker.status = text.into();
+            tracker.status = TrackerStatus::Warning(text.into());
         }
         for (_, sentence) in &mut detail.log {
             *sentence = text.into();
         }
         for peer in &mut detail.disconnected {
             peer.client = text.into();
-            peer.why = text.into();
+            peer.why = DisconnectReason::ProtocolViolation(text.into());
         }
         for source in &mut detail.sources {
-            source.last_failure = Some(text.into());
+            source.last_failure = Some(SourceFailure::WebSeed(WebSeedProblem::Failed(text.into())));
         }
         if let Some(peer) = &mut detail.peer {
             peer.peer_id = text.into();
-            peer.capabilities = vec![text.into()];
-            peer.timeline.iter_mut().for_each(|(_, sentence)| *sentence = text.into());
         }
         if let Some(piece) = &mut detail.piece {
             piece.files = vec![text.into(); 2];
@@ -96,7 +101,8 @@ fn saying(text: &str) -> Snapshot {
     let mut plain = download("an honest torrent", 3);
     plain.error = Some(text.into());
     let mut snapshot = world(vec![view, plain]);
-    snapshot.port_status = text.into();
+    let refused = MappingFailure::Refused { protocol: MappingProtocol::Upnp, message: text.into() };
+    snapshot.port.mapping = PortMapping::Failed(refused);
     snapshot.log = vec![(std::time::Duration::ZERO, Some(TorrentId(2)), text.into())];
     snapshot
 }

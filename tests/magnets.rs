@@ -27,7 +27,7 @@ use support::metadata::Giver;
 use support::network::{Cable, Place, Tongue, Tracker};
 use support::process::{skip, tail, until};
 use support::torrents::Payload;
-use ttui::api::{AddTorrent, Command, Event, PieceProgress, Priority, State};
+use ttui::api::{AddTorrent, Command, Event, PieceProgress, Priority, Reason, State};
 use ttui::wire::bencode::Value;
 use ttui::wire::metainfo::Metainfo;
 
@@ -243,7 +243,7 @@ fn files_can_be_chosen_when_they_are_known() {
     assert_eq!(asks(&peer), (id, 3));
     peer.until("it waits, and says how large it is", id, |view| {
         let whole = |it: PieceProgress| it.done == it.total && it.total > 0;
-        view.is_some_and(|view| view.why.sentence.contains("choose") && whole(view.metadata) && view.size > 0)
+        view.is_some_and(|view| matches!(view.why.reason, Reason::SelectFiles) && whole(view.metadata) && view.size > 0)
     });
     assert!(files(&peer).is_empty(), "nothing is fetched before");
     // It asks again in the next session, and after a pause.

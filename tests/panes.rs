@@ -13,8 +13,12 @@ mod support {
 use std::time::Duration;
 
 use ttui::api::{
-    Command, Detail, PieceProgress, Snapshot, Source, SourceRow, State, TorrentCommand, TorrentId, TorrentMeta,
+    Command, Detail, DiskFault, FaultKind, PieceProgress, Reason, Snapshot, Source, SourceRow, SourceStatus, State,
+    TorrentCommand, TorrentId, TorrentMeta, TrackerStatus,
 };
+use ttui::swarm::dht::LookupSummary;
+use ttui::swarm::reason::{MetadataReason, MetadataSource};
+use ttui::swarm::status::PexReceived;
 use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
 use ttui::ui::keys::context::Tab;
@@ -298,7 +302,7 @@ fn what_the_trackers_answered_is_read_where_nobody_is_connected() {
     detail.trackers.truncate(2);
     detail.trackers[0].failed = false;
     detail.trackers[1].url = "udp://tracker.example.org:6969/announce".into();
-    (detail.trackers[1].failed, detail.trackers[1].status) = (true, "connection refused".into());
+    (detail.trackers[1].failed, detail.trackers[1].status) = (true, TrackerStatus::Failed("connection refused".into()));
     let line = |snapshot: &Snapshot| {
         let shown = shown(&start(snapshot), snapshot);
         let line = shown.lines().find(|line| line.starts_with("   trackers")).unwrap_or_else(|| panic!("{shown}"));
@@ -325,7 +329,8 @@ fn the_engine_is_asked_again_when_it_does_not_tell() {
 #[test]
 fn hidden_names_are_nowhere() {
     let mut snapshot = busy();
-    snapshot.torrents[0].1.why.sentence = "192.0.2.17:51413 gives debian-13.1.0-amd64-DVD-1.iso".into();
+    let text = "192.0.2.17:51413 gives debian-13.1.0-amd64-DVD-1.iso".into();
+    snapshot.torrents[0].1.why = Reason::Fault(DiskFault { kind: FaultKind::Final, text }).into();
     for (width, height) in SIZES {
         for pressed in [
             "1",
@@ -533,7 +538,8 @@ fn a_magnet_that_looks_shows_what_is_known() {
     let mut view = other("some name", State::Metadata, 0);
     (view.size, view.pieces, view.peers, view.known, view.metadata) =
         (0, 0, 3, 12, PieceProgress { done: 2, total: 7 });
-    view.why.sentence = "fetching metadata from 3 peers: 2 of 7 pieces received".into();
+    let from = MetadataSource::Holders { holders: 3, pieces: view.metadata };
+    view.why = Reason::Metadata(MetadataReason::Fetching { from, invalid: 0 }).into();
     let magnet = "magnet:?xt=urn:btih:d5d5".to_owned();
     let meta = TorrentMeta { magnet: magnet.clone(), ..TorrentMeta::default() };
     view.detail = Some(Box::new(Detail { meta, folder: "/data".into(), ..Detail::default() }));
@@ -554,10 +560,10 @@ fn a_magnet_that_looks_shows_what_is_known() {
 #[test]
 fn the_other_ways_to_find_peers_stand_below_the_trackers() {
     let mut view = download("debian-13.1.0-amd64-DVD-1.iso", 38);
-    let row = |source, (known, connected), status: &str, last: Option<u64>, next: Option<u64>| SourceRow {
+    let row = |source, (known, connected), status, last: Option<u64>, next: Option<u64>| SourceRow {
         known,
         connected,
-        status: status.into(),
+        status,
         last: last.map(Duration::from_secs),
         next: next.map(Duration::from_secs),
         ..SourceRow::new(source)
@@ -565,12 +571,24 @@ fn the_other_ways_to_find_peers_stand_below_the_trackers() {
     let detail = view.detail.as_mut().unwrap();
     let trackers = detail.trackers.len();
     detail.sources = vec![
-        row(Source::Incoming, (5, 5), "", None, None),
-        row(Source::Lan, (3, 2), "3 addresses known", Some(12), Some(240)),
-        row(Source::Tracker, (50, 19), "", None, None),
-        row(Source::Pex, (31, 8), "8 PEX peers, 3 sent addresses, 12 in the last message", Some(41), None),
-        row(Source::Dht, (22, 6), "64 nodes queried, 22 peers; announced to 8", Some(230), Some(670)),
-        row(Source::Web, (2, 1), "1 of 2 in use", None, Some(5)),
+        row(Source::Incoming, (5, 5), SourceStatus::NotQueried, None, None),
+        row(Source::Lan, (3, 2), SourceStatus::LsdFound(3), Some(12), Some(240)),
+        row(Source::Tracker, (50, 19), SourceStatus::NotQueried, None, None),
+        row(
+            Source::Pex,
+            (31, 8),
+            SourceStatus::Pex { peers: 8, received: Some(PexReceived { senders: 3, last: 12 }) },
+            Some(41),
+            None,
+        ),
+        row(
+            Source::Dht,
+            (22, 6),
+            SourceStatus::DhtDone(LookupSummary { nodes: 64, peers: 22, announced: 8 }),
+            Some(230),
+            Some(670),
+        ),
+        row(Source::Web, (2, 1), SourceStatus::WebSeedsInUse { used: 1, all: 2 }, None, Some(5)),
     ];
     let snapshot = world(vec![view.clone()]);
     for (width, height) in SIZES {

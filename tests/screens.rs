@@ -13,7 +13,9 @@ mod support {
 
 use std::time::Duration;
 
-use ttui::api::{DhtState, Event, Snapshot, TorrentId};
+use ttui::api::{
+    DhtState, Event, Listening, MappingFailure, MappingProtocol, PortMapping, PortStatus, Snapshot, TorrentId,
+};
 use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
 use ttui::ui::dialogs::add::AddDialog;
@@ -73,23 +75,28 @@ fn every_tab_and_dialog_at_80x24() {
 fn the_first_line_tells_of_the_dht_and_the_port() {
     let mut lines = String::new();
     let dht = |nodes, beginning| Some(DhtState { nodes, beginning, ..DhtState::default() });
-    let closed = "closed on port 6881: no router answers PCP, NAT-PMP or UPnP";
-    for (nodes, port, state, free) in [
-        (None, Some(6881), "listening on port 6881", 41_200_000_000),
-        (dht([0, 0], true), Some(6881), "listening on port 6881", 41_200_000_000),
-        (dht([250, 62], false), Some(6881), "open on port 6881", 41_200_000_000),
-        (dht([250, 62], false), Some(6881), "mapped on port 6881 (UPnP, outside 7000)", 41_200_000_000),
-        (dht([250, 62], false), Some(6881), closed, 41_200_000_000),
-        (dht([250, 62], false), Some(6881), closed, 412_000_000),
-        (dht([0, 0], false), Some(6881), closed, 41_200_000_000),
-        (dht([0, 0], false), Some(6882), "listening on port 6882: 6881 is taken", 41_200_000_000),
-        (None, None, "peers cannot reach us: no port can be had", 41_200_000_000),
-        (None, None, "", 41_200_000_000),
+    let on = |instead_of: Option<u16>, mapping, reached| {
+        let port = if instead_of.is_some() { 6882 } else { 6881 };
+        PortStatus { listening: Listening::On { port, instead_of }, mapping, reached }
+    };
+    let closed = || on(None, PortMapping::Failed(MappingFailure::NoGateway), false);
+    let mapped = PortMapping::Mapped { protocol: MappingProtocol::Upnp, external: 7000 };
+    let none = Listening::Failed { port: 6891, error: "permission denied".into() };
+    for (nodes, port, free) in [
+        (None, on(None, PortMapping::None, false), 41_200_000_000),
+        (dht([0, 0], true), on(None, PortMapping::None, false), 41_200_000_000),
+        (dht([250, 62], false), on(None, PortMapping::None, true), 41_200_000_000),
+        (dht([250, 62], false), on(None, mapped, false), 41_200_000_000),
+        (dht([250, 62], false), closed(), 41_200_000_000),
+        (dht([250, 62], false), closed(), 412_000_000),
+        (dht([0, 0], false), closed(), 41_200_000_000),
+        (dht([0, 0], false), on(Some(6881), PortMapping::None, false), 41_200_000_000),
+        (None, PortStatus { listening: none, ..PortStatus::default() }, 41_200_000_000),
+        (None, PortStatus::default(), 41_200_000_000),
     ] {
         for (width, height) in SIZES {
             let mut snapshot = world(vec![download("debian-13.1.0-amd64-DVD-1.iso", 38)]);
-            (snapshot.dht, snapshot.port, snapshot.port_status, snapshot.free) =
-                (nodes, port, state.into(), Some(free));
+            (snapshot.dht, snapshot.port, snapshot.free) = (nodes, port.clone(), Some(free));
             let shown = screen(width, height, &snapshot);
             lines += &format!("{width:3}|{}\n", shown.lines().next().unwrap_or_default());
         }

@@ -13,10 +13,11 @@ use std::path::{Path, PathBuf};
 
 use support::engine::{PIECE, Peer, content, torrent, torrent_of};
 use ttui::api::{
-    AddTorrent, Command, ConnectionCount, Event, Priority, QueueMove, RateLimits, State, TorrentCommand, TorrentId,
-    TorrentPreview, TorrentView,
+    AddTorrent, Command, ConnectionCount, Event, Priority, QueueMove, RateLimits, Reason, State, TorrentCommand,
+    TorrentId, TorrentPreview, TorrentView,
 };
 use ttui::wire::message::InfoHash;
+use ttui::words::why::sentence;
 
 fn state_of(peer: &Peer, id: TorrentId, state: State) {
     peer.until(state.word(), id, |view| view.is_some_and(|view| view.state == state));
@@ -123,7 +124,8 @@ fn so_many_downloads_run_and_the_others_wait_for_their_turn() {
     state_of(&peer, ids[1], State::Queued);
     state_of(&peer, ids[2], State::Queued);
     state_of(&peer, done, State::Seeding);
-    assert!(view_of(&peer, ids[2]).why.sentence.contains("ahead of it"), "{:?}", view_of(&peer, ids[2]).why);
+    let why = view_of(&peer, ids[2]).why;
+    assert!(matches!(why.reason, Reason::Queued(Some(place)) if place.ahead > 0), "{why:?}");
 
     let order =
         |peer: &Peer| peer.last.borrow().as_ref().unwrap().torrents.iter().map(|(id, _)| *id).collect::<Vec<_>>();
@@ -519,8 +521,9 @@ fn what_is_in_the_way_of_opening_is_waited_for() {
     for (id, ..) in &all {
         state_of(&peer, *id, State::Error);
         let view = view_of(&peer, *id);
-        assert!(view.why.sentence.contains("tried again by itself"), "{}", view.why.sentence);
-        assert!(view.why.sentence.starts_with(view.error.as_deref().unwrap()) && view.fault.is_some());
+        let why = sentence(&view.why);
+        assert!(why.contains("tried again by itself"), "{why}");
+        assert!(why.starts_with(view.error.as_deref().unwrap()) && view.fault.is_some());
     }
     // Another engine works on this one.
     let data = content(4, 2 * PIECE);

@@ -24,6 +24,7 @@ use support::network::Place;
 use support::process::{Process, command, installed, skip, until};
 use support::torrents::Payload;
 use ttui::api::{Command, Event, PeerRow, TorrentId};
+use ttui::words::why::sentence;
 
 const KIB: usize = 1024;
 
@@ -130,7 +131,7 @@ impl Download {
     }
 
     fn why(&self, words: &str) {
-        self.peer.until(words, self.id, |view| view.is_some_and(|view| view.why.sentence.contains(words)));
+        self.peer.until(words, self.id, |view| view.is_some_and(|view| sentence(&view.why).contains(words)));
     }
 
     fn must_be_whole(&self, payload: &Payload) {
@@ -250,7 +251,7 @@ fn missing_files_and_files_of_another_size_are_named_and_the_others_taken() {
         view.have < view.pieces
             && view.have + 12 > view.pieces
             && view.down == 0
-            && view.why.sentence.contains("web seed")
+            && sentence(&view.why).contains("web seed")
     };
     it.peer.until("all but these to be there", it.id, |view| view.is_some_and(lacking));
     payload.write_data(&nginx.files());

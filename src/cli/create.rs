@@ -16,9 +16,9 @@ use crate::clock::unix_seconds;
 use crate::disk::create::hashing::Progress;
 use crate::disk::create::scan::{FileScan, ScanOptions, real, scan_files};
 use crate::disk::create::{BuiltTorrent, CreateError, CreateOptions, make, piece_length, torrent_writer, unreadable};
-use crate::format;
+use crate::format::{self, counted};
 use crate::wire::magnet::Magnet;
-use crate::wire::sanitize::{counted, sanitize};
+use crate::wire::sanitize::sanitize;
 
 /// Maximum columns of a printed sentence.
 const TEXT: usize = 4000;

@@ -17,9 +17,10 @@ use serde_json::json;
 use super::output;
 use crate::api::{Event, Snapshot, State, TorrentId, TorrentView};
 use crate::engine::handle::Engine;
-use crate::format;
+use crate::format::{self, counted};
 use crate::ui::app::setup::ascii_environment;
-use crate::wire::sanitize::{counted, sanitize};
+use crate::wire::sanitize::sanitize;
+use crate::words::port;
 use bars::Bars;
 
 mod bars;
@@ -152,8 +153,8 @@ impl<'a> ProgressReporter<'a> {
     }
 
     fn begin(mut self, engine: &Engine) -> Self {
-        if let Some(text) = engine.port_trouble() {
-            self.say(None, text);
+        if engine.listening().is_degraded() {
+            self.say(None, &port::listening(engine.listening()));
         }
         self
     }

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::args::{Common, ShowArgs};
 use super::output;
 use super::torrent_arg::{TorrentArg, read};
-use crate::format;
+use crate::format::{self, counted};
 use crate::wire::magnet::Magnet;
 use crate::wire::metainfo::Metainfo;
-use crate::wire::sanitize::{counted, sanitize};
+use crate::wire::sanitize::sanitize;
 
 /// Maximum columns of an untrusted text.
 const TEXT: usize = 1000;

@@ -16,9 +16,9 @@ use crate::api::{AddTorrent, Command};
 use crate::config::Config;
 use crate::disk::lock::instance;
 use crate::engine::handle::{Engine, EngineConfig};
+use crate::format::counted;
 use crate::limits;
 use crate::ui::terminal::event_loop::{Outcome, UiOptions};
-use crate::wire::sanitize::counted;
 
 /// Opens the interface and adds `torrents`.
 ///

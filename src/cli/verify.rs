@@ -20,11 +20,11 @@ use crate::disk::check::hash_check;
 use crate::disk::file_look::{FileLook, look};
 use crate::disk::layout::Layout;
 use crate::disk::part::{self, PartFile};
-use crate::format;
+use crate::format::{self, counted};
 use crate::swarm::job::DiskFault;
 use crate::wire::message::PieceIndex;
 use crate::wire::metainfo::Metainfo;
-use crate::wire::sanitize::{counted, sanitize};
+use crate::wire::sanitize::sanitize;
 
 /// Maximum columns of an untrusted text.
 const TEXT: usize = 4000;

@@ -7,8 +7,8 @@ use crate::disk::beneath::{self, Access, EntryKind};
 use crate::disk::error::{self, reason};
 use crate::disk::layout::{FileEntry, Layout};
 use crate::disk::torrent_file::kind;
+use crate::format::counted;
 use crate::swarm::job::DiskFault;
-use crate::wire::sanitize::counted;
 
 /// Maximum number of unusable files that are named one by one.
 const NAMED: usize = 3;

@@ -20,9 +20,9 @@ use crate::disk::resume_format::JournalEntry;
 use crate::disk::stamps::Stamps;
 use crate::disk::sys::{self, Allocation};
 use crate::disk::torrent_file;
+use crate::format::counted;
 use crate::swarm::job::DiskFault;
 use crate::wire::metainfo::paths::case_folded;
-use crate::wire::sanitize::counted;
 
 mod changes;
 mod delete;

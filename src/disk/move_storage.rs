@@ -29,10 +29,9 @@ use crate::disk::part;
 use crate::disk::resume_store::ResumeStore;
 use crate::disk::storage::StorageSpec;
 use crate::disk::sys;
-use crate::format;
+use crate::format::{self, counted};
 use crate::limits::MIB;
 use crate::swarm::job::{DiskFault, FaultKind};
-use crate::wire::sanitize::counted;
 
 use recovery::{is_absent, part_name};
 

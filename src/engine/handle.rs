@@ -26,7 +26,7 @@ use super::session_store::SessionStore;
 use super::threads::ThreadGroup;
 use super::udp_endpoint::{UdpConfig, UdpEndpoint};
 use super::udp_tracker::lsd::Sockets;
-use crate::api::{Command, Event, RateLimits};
+use crate::api::{Command, Event, Listening, RateLimits};
 use crate::config::{Config, Encryption};
 #[cfg(unix)]
 use crate::disk::file_cache::Descriptors;
@@ -129,8 +129,7 @@ pub struct Engine {
     orders: Sender<SessionMessage>,
     events: Receiver<Event>,
     left: Receiver<Unfinished>,
-    port: Option<u16>,
-    port_trouble: Option<String>,
+    listening: Listening,
     over: bool,
 }
 
@@ -150,8 +149,8 @@ impl Engine {
         let max_peers = affordable(config.max_peers);
         let peer_id = peer_id();
         let listeners = listen(config.bind, config.port);
-        let (port, port_state) = (listeners.port, listeners.state.clone());
-        let port_trouble = listeners.is_degraded.then(|| port_state.clone());
+        let listening = listeners.listening.clone();
+        let port = listening.port();
         let results = unbounded();
         let seats = ConnectionLimit::new(max_peers);
         let greeting = greeting(config, peer_id, routes.clone(), seats.clone(), &results.0);
@@ -210,7 +209,7 @@ impl Engine {
             news: news_heard,
             events,
             keep: config.keep.then(|| SessionStore::new(&config.state_dir)),
-            port_state,
+            listening: listening.clone(),
             ports,
             limits: config.limits,
             max_active: config.max_active,
@@ -220,7 +219,7 @@ impl Engine {
             let _ = tell_left.send(Session::new(session).run());
         };
         crew.spawn("session".to_owned(), work, |_| ()).map_err(|e| fail("thread", e))?;
-        Ok(Engine { crew, torrents, orders, events: heard, left, port, port_trouble, over: false })
+        Ok(Engine { crew, torrents, orders, events: heard, left, listening, over: false })
     }
 
     /// Sends a command. Results arrive as events.
@@ -244,13 +243,13 @@ impl Engine {
     /// Returns the port that the engine listens on.
     #[must_use]
     pub const fn port(&self) -> Option<u16> {
-        self.port
+        self.listening.port()
     }
 
-    /// Returns why the engine does not listen on the requested port, if that failed.
+    /// Returns whether and where the engine listens for peers.
     #[must_use]
-    pub fn port_trouble(&self) -> Option<&str> {
-        self.port_trouble.as_deref()
+    pub const fn listening(&self) -> &Listening {
+        &self.listening
     }
 
     /// Stops all torrents (resume data saved, `stopped` announced), then all threads.

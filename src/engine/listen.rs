@@ -5,6 +5,8 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::api::Listening;
+
 /// How many ports after the configured one are tried.
 const NEXT_PORTS: u16 = 10;
 /// The accept backlog.
@@ -14,11 +16,8 @@ const BACKLOG: i32 = 512;
 pub(crate) struct Listeners {
     /// The sockets: IPv4, IPv6 or both.
     pub sockets: Vec<TcpListener>,
-    pub port: Option<u16>,
-    /// A status message for the user.
-    pub state: String,
-    /// Whether listening failed or another port than the configured one is used.
-    pub is_degraded: bool,
+    /// Whether and where they listen.
+    pub listening: Listening,
 }
 
 /// Listens on `port` of all addresses, or of `bind` only. If the port is taken, tries the next ten and then a port
@@ -29,21 +28,18 @@ pub(crate) fn listen(bind: Option<IpAddr>, port: u16) -> Listeners {
         Some(ip) => vec![ip],
         None => vec![IpAddr::V4(Ipv4Addr::UNSPECIFIED), IpAddr::V6(Ipv6Addr::UNSPECIFIED)],
     };
-    let mut why = String::new();
+    let mut failed = Listening::Starting;
     let wished = (0..=NEXT_PORTS).map_while(|n| port.checked_add(n)).chain([0]);
     for candidate in wished {
         match on_port(&hosts, candidate) {
             Ok((sockets, got)) => {
-                let state = match got {
-                    _ if port == 0 || got == port => format!("listening on port {got}"),
-                    _ => format!("listening on port {got}: {port} is taken"),
-                };
-                return Listeners { sockets, port: Some(got), state, is_degraded: port != 0 && got != port };
+                let instead_of = Some(port).filter(|port| *port != 0 && *port != got);
+                return Listeners { sockets, listening: Listening::On { port: got, instead_of } };
             }
-            Err(error) => why = format!("peers cannot reach us: listening on port {candidate} failed: {error}"),
+            Err(error) => failed = Listening::Failed { port: candidate, error: error.to_string() },
         }
     }
-    Listeners { sockets: Vec::new(), port: None, state: why, is_degraded: true }
+    Listeners { sockets: Vec::new(), listening: failed }
 }
 
 /// Listens on this port of all available hosts. Fails if the port is taken on one of them, or if no host works.
@@ -91,24 +87,24 @@ mod tests {
     fn a_taken_port_gives_the_next_and_says_so() {
         let host = Some(IpAddr::V4(Ipv4Addr::LOCALHOST));
         let first = listen(host, 0);
-        let taken = first.port.unwrap();
+        let taken = first.listening.port().unwrap();
         let second = listen(host, taken);
-        assert!(second.port.is_some_and(|port| port != taken));
-        assert!(second.state.contains(&format!("{taken} is taken")), "{}", second.state);
-        assert!(second.is_degraded && !first.is_degraded);
+        let Listening::On { port, instead_of } = second.listening else { panic!("{:?}", second.listening) };
+        assert!(port != taken && instead_of == Some(taken));
+        assert!(second.listening.is_degraded() && !first.listening.is_degraded());
     }
 
     #[test]
     fn both_families_share_a_port() {
         let all = listen(None, 0);
-        let port = all.port.unwrap();
+        let port = all.listening.port().unwrap();
         assert!(all.sockets.iter().all(|s| s.local_addr().unwrap().port() == port));
     }
 
     #[test]
     fn an_address_that_is_not_ours_is_said() {
         let foreign = listen(Some(IpAddr::V4(Ipv4Addr::new(203, 0, 113, 7))), 0);
-        assert!(foreign.port.is_none());
-        assert!(foreign.state.contains("cannot reach us"));
+        assert!(foreign.listening.port().is_none());
+        assert!(matches!(&foreign.listening, Listening::Failed { error, .. } if !error.is_empty()));
     }
 }

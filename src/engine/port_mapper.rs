@@ -14,6 +14,7 @@ use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounde
 
 use super::announce::router::RouterHttp;
 use super::threads::ThreadGroup;
+use crate::api::{MappingFailure, MappingProtocol};
 use crate::limits;
 use crate::wire::address::{is_internal, is_local};
 use crate::wire::port_mapping::{self, MappingError, MappingRequest, MappingResponse, Transport};
@@ -45,15 +46,14 @@ const OTHERS: u16 = 8;
 pub(crate) enum PortEvent {
     /// The router forwards the port.
     Mapped {
-        /// The name of the mapping protocol.
-        by: &'static str,
+        by: MappingProtocol,
         /// The external port.
         external: u16,
         /// The external address, if known.
         address: Option<IpAddr>,
     },
-    /// No mapping could be made; the reason, safe to print.
-    Closed(String),
+    /// No mapping could be made.
+    Closed(MappingFailure),
     /// No mapping is needed: our address is public, or there is no default route.
     Direct,
     /// An incoming connection from a public address was accepted.
@@ -100,7 +100,7 @@ pub(crate) fn is_sensible(bind: Option<IpAddr>) -> bool {
 
 /// An active mapping.
 struct Mapping {
-    way: MappingProtocol,
+    way: Gateway,
     router: Ipv4Addr,
     local: Ipv4Addr,
     external: u16,
@@ -109,18 +109,18 @@ struct Mapping {
 }
 
 #[derive(Clone)]
-enum MappingProtocol {
+enum Gateway {
     Pcp,
-    Pmp,
+    NatPmp,
     Upnp(Service),
 }
 
-impl MappingProtocol {
-    const fn name(&self) -> &'static str {
+impl Gateway {
+    const fn protocol(&self) -> MappingProtocol {
         match self {
-            MappingProtocol::Pcp => "PCP",
-            MappingProtocol::Pmp => "NAT-PMP",
-            MappingProtocol::Upnp(_) => "UPnP",
+            Gateway::Pcp => MappingProtocol::Pcp,
+            Gateway::NatPmp => MappingProtocol::NatPmp,
+            Gateway::Upnp(_) => MappingProtocol::Upnp,
         }
     }
 }
@@ -141,7 +141,7 @@ impl Work {
             let wait = match self.map(held.as_ref()) {
                 Ok(Some(mapping)) => {
                     let Mapping { external, address, lifetime, .. } = mapping;
-                    tell(PortEvent::Mapped { by: mapping.way.name(), external, address });
+                    tell(PortEvent::Mapped { by: mapping.way.protocol(), external, address });
                     held = Some(mapping);
                     retry = RETRY.0;
                     // A permanent mapping is renewed too, because the router may lose it in a restart.
@@ -178,7 +178,7 @@ impl Work {
 
     /// Requests a mapping, preferring the external port and the UPnP service of the last one. `None` if none is
     /// needed.
-    fn map(&self, held: Option<&Mapping>) -> Result<Option<Mapping>, String> {
+    fn map(&self, held: Option<&Mapping>) -> Result<Option<Mapping>, MappingFailure> {
         let Some((router, local)) = self.gateway_and_local_ip() else { return Ok(None) };
         if !is_internal(local.into()) {
             return Ok(None);
@@ -188,27 +188,27 @@ impl Work {
             let MappingResponse { external, address, lifetime } = granted;
             Mapping { way, router, local, external, address, lifetime }
         };
-        let mut whys = Vec::new();
-        for way in [MappingProtocol::Pcp, MappingProtocol::Pmp] {
+        let mut failure = MappingFailure::NoGateway;
+        let mut refused = |protocol, message| failure = MappingFailure::Refused { protocol, message };
+        for way in [Gateway::Pcp, Gateway::NatPmp] {
             match self.ask(&way, router, local, external, LIFETIME) {
                 Ok(it) => return Ok(Some(granted(way, it))),
-                Err(NoReply::Failed(why)) => whys.push(format!("{}: {why}", way.name())),
+                Err(NoReply::Failed(why)) => refused(way.protocol(), why),
                 Err(NoReply::Nothing) => {}
             }
             if self.is_stopped() {
-                return Err("stopped".into());
+                return Err(MappingFailure::Stopped);
             }
         }
-        let known =
-            held.and_then(|held| if let MappingProtocol::Upnp(it) = &held.way { Some(it.clone()) } else { None });
+        let known = held.and_then(|held| if let Gateway::Upnp(it) = &held.way { Some(it.clone()) } else { None });
         for service in known.into_iter().chain(self.search(local)) {
             match self.call(&service, local, external) {
-                Ok(it) => return Ok(Some(granted(MappingProtocol::Upnp(service), it))),
-                Err(why) => whys.push(format!("UPnP: {why}")),
+                Ok(it) => return Ok(Some(granted(Gateway::Upnp(service), it))),
+                Err(why) => refused(MappingProtocol::Upnp, why),
             }
         }
         // Reports the UPnP error if there is one, because most routers support UPnP.
-        Err(whys.pop().unwrap_or_else(|| "no PCP, NAT-PMP or UPnP gateway found".to_owned()))
+        Err(failure)
     }
 
     /// Returns the default gateway and our address on its network.
@@ -245,7 +245,7 @@ impl Work {
     /// Requests mappings for TCP and UDP; the result is that of TCP.
     fn ask(
         &self,
-        way: &MappingProtocol,
+        way: &Gateway,
         router: Ipv4Addr,
         local: Ipv4Addr,
         external: u16,
@@ -259,7 +259,7 @@ impl Work {
         let one = |transport, external| {
             let wish = self.wish(transport, external, lifetime);
             match way {
-                MappingProtocol::Pcp => {
+                Gateway::Pcp => {
                     let request = port_mapping::pcp_request(&wish, local.into(), self.nonce);
                     self.exchange(&socket, &request, |answer| {
                         port_mapping::decode_pcp_response(answer, &wish, self.nonce)
@@ -384,7 +384,7 @@ impl Work {
 
     fn unmap(&self, mapping: &Mapping) {
         match &mapping.way {
-            MappingProtocol::Upnp(service) => {
+            Gateway::Upnp(service) => {
                 let http = RouterHttp::new(self.bind, LAST_REQUEST);
                 for protocol in ["TCP", "UDP"] {
                     if let Err((_, why)) =
@@ -399,15 +399,13 @@ impl Work {
     }
 
     /// Sends one delete request per transport without awaiting a response. If a request is lost, the mapping expires.
-    fn delete_mappings(&self, way: &MappingProtocol, mapping: &Mapping) {
+    fn delete_mappings(&self, way: &Gateway, mapping: &Mapping) {
         let Ok(socket) = UdpSocket::bind((mapping.local, 0)) else { return };
         for transport in [Transport::Tcp, Transport::Udp] {
             let wish = self.wish(transport, 0, 0);
             let to = (mapping.router, port_mapping::PORT);
             let sent = match way {
-                MappingProtocol::Pcp => {
-                    socket.send_to(&port_mapping::pcp_request(&wish, mapping.local.into(), self.nonce), to)
-                }
+                Gateway::Pcp => socket.send_to(&port_mapping::pcp_request(&wish, mapping.local.into(), self.nonce), to),
                 _ => socket.send_to(&port_mapping::pmp_request(&wish), to),
             };
             if let Err(why) = sent {

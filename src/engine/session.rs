@@ -21,7 +21,7 @@ use super::port_mapper::{PortEvent, PortMapper};
 use super::session_store::SessionStore;
 use super::threads::catch_panic;
 use super::torrent_event::TorrentEvent;
-use crate::api::{AddTorrent, Command, Event, RateLimits, Setting, Snapshot, TorrentId};
+use crate::api::{AddTorrent, Command, Event, Listening, PortStatus, RateLimits, Setting, Snapshot, TorrentId};
 use crate::disk::create::hashing::Progress;
 use crate::disk::move_storage::recovery::recover_moves;
 use crate::disk::pool::DiskPool;
@@ -35,7 +35,6 @@ pub(crate) use messages::{Opened, SessionMessage, TaskResult, WrittenTorrent};
 use entry::{DesiredState, Lifecycle, TorrentEntry};
 use free_space::FreeSpace;
 use messages::Uncleared;
-use port::PortStatus;
 use unfinished::Unfinished;
 
 mod commands;
@@ -92,8 +91,8 @@ pub(crate) struct SessionParts {
     pub events: Sender<Event>,
     /// Saves the torrent list for the next session; `None` for a session that is not saved.
     pub keep: Option<SessionStore>,
-    /// What the listener reports, such as `listening on port 6881`.
-    pub port_state: String,
+    /// Whether and where the listener listens.
+    pub listening: Listening,
     /// The port mapper (PCP, NAT-PMP, UPnP), if enabled.
     pub ports: Option<PortMapper>,
     /// Global rate limits.
@@ -173,6 +172,7 @@ impl Session {
             totals_changed: false,
             uncleared: Vec::new(),
         };
+        let listening = it.listening.clone();
         Session {
             parts: it,
             table: BTreeMap::new(),
@@ -196,7 +196,7 @@ impl Session {
             log: VecDeque::new(),
             quit: None,
             quitting: Arc::default(),
-            port: PortStatus::default(),
+            port: PortStatus { listening, ..PortStatus::default() },
         }
     }
 
@@ -418,11 +418,11 @@ impl Session {
 
     /// Applies a port event and distributes the new reachability to the torrents.
     fn port_news(&mut self, news: PortEvent) {
-        if let Some(text) = self.port.on_event(news) {
+        if let Some(text) = port::on_event(&mut self.port, news) {
             self.notice(None, text);
         }
         // The torrents receive the reachability with their next `Quota`.
         self.reshare = true;
-        self.parts.world.outside.store(self.port.outside().unwrap_or(0), Ordering::Relaxed);
+        self.parts.world.outside.store(self.port.external().unwrap_or(0), Ordering::Relaxed);
     }
 }

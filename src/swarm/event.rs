@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use crate::swarm::dht::{LookupSummary, NoNodes};
+pub use crate::swarm::disconnect::DisconnectReason;
 use crate::swarm::job::{DiskDone, DiskFault, DiskJob};
 use crate::swarm::quota::Quota;
 use crate::swarm::torrent_config::TorrentConfig;
@@ -283,54 +284,4 @@ pub enum Effect {
     Occupied(DiskFault),
     /// The check started by [`Input::Start`] ended, and the torrent is active.
     CheckDone,
-}
-
-/// Why a connection ended or was never established.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub enum DisconnectReason {
-    /// The peer closed the connection.
-    Closed,
-    /// A socket error: the message of the operating system.
-    Network(String),
-    /// No route to the address family at present: the message of the operating system.
-    Offline(String),
-    /// A time-out; names what was awaited.
-    TimedOut(&'static str),
-    /// The peer violated the protocol or sent false data.
-    ProtocolViolation(String),
-    /// The peer is banned, with the reason.
-    Banned(String),
-    SelfConnection,
-    /// Already connected to this peer id.
-    Duplicate,
-    /// Neither side wants anything from the other.
-    Useless,
-    /// Evicted in favor of another peer.
-    Replaced,
-    /// Found other than by the trackers of a private torrent (BEP 27).
-    Private,
-    Stopped,
-    DisconnectedByUser,
-    /// One of our limits is reached: connections, threads, file descriptors.
-    TooManyConnections,
-}
-
-impl std::fmt::Display for DisconnectReason {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            DisconnectReason::Closed => f.write_str("closed by peer"),
-            DisconnectReason::Network(word) | DisconnectReason::Offline(word) => f.write_str(word),
-            DisconnectReason::TimedOut(what) => write!(f, "{what} took too long"),
-            DisconnectReason::ProtocolViolation(what) => f.write_str(what),
-            DisconnectReason::Banned(what) => write!(f, "banned: {what}"),
-            DisconnectReason::SelfConnection => f.write_str("connected to ourselves"),
-            DisconnectReason::Duplicate => f.write_str("already connected"),
-            DisconnectReason::Useless => f.write_str("no mutual interest"),
-            DisconnectReason::Replaced => f.write_str("replaced by another peer"),
-            DisconnectReason::Private => f.write_str("private torrent: peer is not from its trackers"),
-            DisconnectReason::Stopped => f.write_str("torrent stopped"),
-            DisconnectReason::DisconnectedByUser => f.write_str("disconnected by user"),
-            DisconnectReason::TooManyConnections => f.write_str("connection limit reached"),
-        }
-    }
 }

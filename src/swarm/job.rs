@@ -162,20 +162,6 @@ pub fn pause(tries: u32) -> Duration {
     PAUSE.0.saturating_mul(1 << tries.min(8)).min(PAUSE.1)
 }
 
-impl DiskFault {
-    /// Returns the message for the user, with a note if the operation is retried automatically.
-    #[must_use]
-    pub fn describe(&self) -> String {
-        match self.kind {
-            FaultKind::Full | FaultKind::Temporary | FaultKind::Other | FaultKind::NameRefused => {
-                format!("{}; it is tried again by itself, at least once a minute", self.text)
-            }
-            FaultKind::Changed => format!("{}; its data are checked by themselves, within a minute", self.text),
-            FaultKind::Final | FaultKind::Occupied | FaultKind::Taken => self.text.clone(),
-        }
-    }
-}
-
 impl std::fmt::Display for DiskFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text)
@@ -190,21 +176,5 @@ mod tests {
     fn pauses_grow_to_a_minute() {
         let seconds: Vec<u64> = [0, 1, 2, 3, 4, 5, 31, 32, u32::MAX].map(|n| pause(n).as_secs()).into();
         assert_eq!(seconds, [5, 10, 20, 40, 60, 60, 60, 60, 60]);
-    }
-
-    #[test]
-    fn the_sentence_says_what_happens_by_itself() {
-        use FaultKind::{Changed, Final, Full, NameRefused, Other, Temporary};
-        for (kind, goes_on, passes) in [
-            (Full, true, true),
-            (Temporary, true, true),
-            (Other, true, false),
-            (NameRefused, true, false),
-            (Changed, true, true),
-            (Final, false, false),
-        ] {
-            let fault = DiskFault { kind, text: "it broke".into() };
-            assert_eq!((fault.describe() != fault.text, kind.may_pass()), (goes_on, passes), "{kind:?}");
-        }
     }
 }

@@ -16,7 +16,7 @@ use sha1::{Digest, Sha1};
 
 use crate::limits::{self, BLOCK};
 use crate::swarm::event::PeerKey;
-use crate::swarm::view::PieceProgress;
+use crate::swarm::status::{MetadataProgress, PieceProgress};
 use crate::wire::message::InfoHash;
 
 /// Maximum number of in-flight requests per peer.
@@ -69,21 +69,6 @@ pub enum MetadataOutcome {
     BadHash(PeerKey),
     /// This peer violates the protocol and is dropped; with the reason as text.
     Useless(PeerKey, &'static str),
-}
-
-/// Progress of the metadata download for the view.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct MetadataProgress {
-    /// Connected peers that offer the metadata.
-    pub holders: u32,
-    /// Of `holders`, peers with in-flight requests.
-    pub asked: u32,
-    /// Of `holders`, peers in back-off after a reject or a timeout.
-    pub resting: u32,
-    /// Received pieces of the most advanced attempt; zeros if there is none.
-    pub pieces: PieceProgress,
-    /// Attempts that were complete but failed the hash check.
-    pub wrong: u32,
 }
 
 /// The metadata download of one torrent.

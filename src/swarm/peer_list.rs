@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::limits;
 use crate::swarm::canonical_priority::priority;
 use crate::swarm::event::{DialHint, DisconnectReason};
-use crate::swarm::view::{Source, SourceRow};
+use crate::swarm::status::{Failures, Source, SourceFailure, SourceRow};
 use crate::wire::address::{can_be_host, is_local, network};
 
 use dial_gate::{DialGate, HOLD_LAST, SuppressReason};
@@ -44,23 +44,6 @@ impl Failure {
             }
             _ => None,
         }
-    }
-}
-
-/// Number of addresses whose last attempt failed, by kind of failure.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub(crate) struct Failures {
-    pub silent: u32,
-    pub refused: u32,
-    /// Answered, then closed the connection or violated the protocol.
-    pub hung_up: u32,
-}
-
-impl Failures {
-    /// Returns the number of failed addresses of all kinds.
-    #[must_use]
-    pub(crate) const fn all(&self) -> u32 {
-        self.silent + self.refused + self.hung_up
     }
 }
 
@@ -120,7 +103,7 @@ pub(crate) struct PeerList {
     banned: BTreeMap<IpAddr, String>,
     ourselves: BTreeSet<SocketAddr>,
     /// Text of the last failure of each source.
-    last_failure: BTreeMap<Source, String>,
+    last_failure: BTreeMap<Source, DisconnectReason>,
     us: DialGate,
     /// No address is due before this time; avoids a scan of the whole list.
     soonest: Option<Instant>,
@@ -319,8 +302,9 @@ impl PeerList {
             // Incoming peers are not stored as dialable addresses.
             (row.connected, row.known) = (*n, row.known.max(*n));
         }
-        for (source, words) in &self.last_failure {
-            rows.entry(*source).or_insert_with(|| SourceRow::new(*source)).last_failure = Some(words.clone());
+        for (source, why) in &self.last_failure {
+            rows.entry(*source).or_insert_with(|| SourceRow::new(*source)).last_failure =
+                Some(SourceFailure::Peer(why.clone()));
         }
         rows.into_values().collect()
     }
@@ -406,7 +390,7 @@ impl PeerList {
                 // TCP may work by now.
                 c.dial_hint.utp = false;
                 if c.failure.is_some() {
-                    self.last_failure.insert(c.source, why.to_string());
+                    self.last_failure.insert(c.source, why.clone());
                 }
             }
         }

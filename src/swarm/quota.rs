@@ -1,5 +1,6 @@
 //! What the session grants a torrent, and tells it of the network.
 
+pub use crate::swarm::status::Reachability;
 use crate::swarm::view::Priority;
 
 /// A torrent's share of the session-wide limits, and session-wide state shown in its view.
@@ -21,18 +22,4 @@ pub struct Quota {
     pub max_peers: Option<usize>,
     /// The external port of a port mapping, if it differs from the listening port.
     pub outside: Option<u16>,
-}
-
-/// Whether peers outside the local network can connect to us.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum Reachability {
-    /// No evidence either way.
-    #[default]
-    Unknown,
-    /// The router forwards our port (port mapping).
-    Mapped,
-    /// An incoming connection from outside was accepted.
-    Open,
-    /// Behind a NAT that does not forward our port.
-    Closed,
 }

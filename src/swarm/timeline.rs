@@ -10,7 +10,7 @@ const LINES: usize = 100;
 
 /// An event of a peer connection.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum PeerEvent {
+pub enum PeerEvent {
     /// Outgoing connection established.
     Dialled,
     /// Incoming connection accepted.
@@ -50,33 +50,12 @@ pub(crate) enum PeerEvent {
     SuperSeedEnded,
 }
 
-impl PeerEvent {
-    /// Returns the text of the event; `client` is the client name of the peer.
-    fn words(self, client: &str) -> String {
-        match self {
-            PeerEvent::Dialled => "outgoing connection established".into(),
-            PeerEvent::AcceptedIncoming => "incoming connection".into(),
-            PeerEvent::Asked => "first request sent".into(),
-            PeerEvent::Named => format!("client: {client}"),
-            PeerEvent::ChokedUs => "peer choked us".into(),
-            PeerEvent::UnchokedUs => "peer unchoked us".into(),
-            PeerEvent::Choked => "we choked the peer".into(),
-            PeerEvent::Unchoked => "we unchoked the peer".into(),
-            PeerEvent::AmInterested => "we are interested".into(),
-            PeerEvent::AmNotInterested => "we are not interested".into(),
-            PeerEvent::PeerInterested => "peer is interested".into(),
-            PeerEvent::PeerNotInterested => "peer is not interested".into(),
-            PeerEvent::FirstBlock => "first block received".into(),
-            PeerEvent::FirstSent => "first block sent".into(),
-            PeerEvent::Snubbed => "snubbed: requested block did not arrive in time".into(),
-            PeerEvent::Refuses => "snubbed: peer rejects blocks that it has".into(),
-            PeerEvent::Delivers => "no longer snubbed".into(),
-            PeerEvent::Failed(piece) => format!("piece {piece} with blocks of this peer failed its hash"),
-            PeerEvent::BecameSeed => "peer became a seed".into(),
-            PeerEvent::Offered(piece) => format!("piece {piece} offered (super-seeding)"),
-            PeerEvent::SuperSeedEnded => "super-seeding ended".into(),
-        }
-    }
+/// An event and when it happened.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct TimelineEntry {
+    /// Time since the first event of the connection.
+    pub at: Duration,
+    pub event: PeerEvent,
 }
 
 /// The events of one peer, oldest first.
@@ -104,11 +83,11 @@ impl Timeline {
         self.lines.push_back((now, what));
     }
 
-    /// Returns the texts of the events with the time since the first one.
+    /// Returns the events with the time since the first one.
     #[must_use]
-    pub(crate) fn sentences(&self, client: &str) -> Vec<(Duration, String)> {
+    pub(crate) fn entries(&self) -> Vec<TimelineEntry> {
         let all = std::iter::once((self.began, self.first)).chain(self.lines.iter().copied());
-        all.map(|(at, what)| (at.saturating_duration_since(self.began), what.words(client))).collect()
+        all.map(|(at, event)| TimelineEntry { at: at.saturating_duration_since(self.began), event }).collect()
     }
 }
 
@@ -164,11 +143,11 @@ mod tests {
         for n in 0..250 {
             history.add(t0 + SECOND * n, PeerEvent::Failed(PieceIndex(n)));
         }
-        let lines = history.sentences("x");
+        let lines = history.entries();
         assert_eq!(lines.len(), LINES);
-        assert_eq!(lines[0], (Duration::ZERO, "incoming connection".into()));
-        assert_eq!(lines[1].0, SECOND * 151);
-        assert_eq!(lines[99], (SECOND * 249, "piece 249 with blocks of this peer failed its hash".into()));
+        assert_eq!(lines[0], TimelineEntry { at: Duration::ZERO, event: PeerEvent::AcceptedIncoming });
+        assert_eq!(lines[1].at, SECOND * 151);
+        assert_eq!(lines[99], TimelineEntry { at: SECOND * 249, event: PeerEvent::Failed(PieceIndex(249)) });
     }
 
     #[test]

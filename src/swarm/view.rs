@@ -5,45 +5,15 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use crate::swarm::disconnect::DisconnectReason;
 use crate::swarm::job::FaultKind;
+use crate::swarm::reason::Diagnosis;
+pub use crate::swarm::status::{
+    Failures, PieceProgress, Source, SourceFailure, SourceRow, SourceStatus, State, TrackerRow, TrackerStatus,
+    WebSeedProblem,
+};
+use crate::swarm::timeline::TimelineEntry;
 use crate::wire::message::InfoHash;
-
-/// What a torrent is doing.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub enum State {
-    /// Existing data is being hashed.
-    Checking,
-    /// The metadata of a magnet is being downloaded.
-    Metadata,
-    #[default]
-    Downloading,
-    /// All wanted files are complete.
-    Seeding,
-    Paused,
-    /// Waiting for a slot among the active downloads.
-    Queued,
-    /// The data is being moved to another folder.
-    Moving,
-    /// Halted by a disk error; see [`TorrentView::error`].
-    Error,
-}
-
-impl State {
-    /// Returns the state's name, for display and for scripts.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            State::Checking => "checking",
-            State::Metadata => "metadata",
-            State::Downloading => "downloading",
-            State::Seeding => "seeding",
-            State::Paused => "paused",
-            State::Queued => "queued",
-            State::Moving => "moving",
-            State::Error => "error",
-        }
-    }
-}
 
 /// Rate limits in bytes per second; `None` is unlimited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -58,14 +28,6 @@ impl RateLimits {
     pub const fn is_unlimited(self) -> bool {
         self.down.is_none() && self.up.is_none()
     }
-}
-
-/// Pieces of which some are done.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct PieceProgress {
-    pub done: u32,
-    /// 0 if not known yet.
-    pub total: u32,
 }
 
 /// A snapshot of one torrent, as shown in the torrent list.
@@ -128,7 +90,7 @@ pub struct TorrentView {
     /// When the torrent was completed, in seconds since 1970.
     pub finished: Option<u64>,
     /// Why the torrent is not faster.
-    pub why: Reason,
+    pub why: Diagnosis,
     /// Only filled for the focused torrent.
     pub detail: Option<Box<Detail>>,
 }
@@ -145,14 +107,6 @@ impl TorrentView {
     pub fn ratio(&self) -> f64 {
         self.uploaded as f64 / self.ratio_of().max(1) as f64
     }
-}
-
-/// Why a torrent is not faster: one sentence and the numbers behind it.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Reason {
-    pub sentence: String,
-    /// Labels and values, most important first; only filled along with [`Detail`].
-    pub numbers: Vec<(String, String)>,
 }
 
 /// The part of the view that is built only for the focused torrent.
@@ -230,54 +184,7 @@ pub struct DisconnectedPeer {
     pub downloaded: u64,
     /// Payload bytes sent to the peer.
     pub uploaded: u64,
-    /// The reason of the disconnect.
-    pub why: String,
-}
-
-/// A peer source and what it has found.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct SourceRow {
-    pub source: Source,
-    /// Number of known addresses from this source.
-    pub known: u32,
-    /// Of these, addresses whose last dial failed.
-    pub failed: u32,
-    /// Of these, connected peers.
-    pub connected: u32,
-    /// Why the last of them failed.
-    pub last_failure: Option<String>,
-    /// Current activity or last result; empty for a source that is not queried.
-    pub status: String,
-    /// Time since the last response.
-    pub last: Option<Duration>,
-    /// Time to the next query.
-    pub next: Option<Duration>,
-}
-
-impl SourceRow {
-    /// Returns the row of `source`, inserting it in source order if missing.
-    pub fn among(rows: &mut Vec<SourceRow>, source: Source) -> &mut SourceRow {
-        let at = rows.iter().position(|row| row.source >= source).unwrap_or(rows.len());
-        if rows.get(at).is_none_or(|row| row.source != source) {
-            rows.insert(at, SourceRow::new(source));
-        }
-        &mut rows[at]
-    }
-
-    /// Creates a row without any results.
-    #[must_use]
-    pub const fn new(source: Source) -> Self {
-        SourceRow {
-            source,
-            known: 0,
-            failed: 0,
-            connected: 0,
-            last_failure: None,
-            status: String::new(),
-            last: None,
-            next: None,
-        }
-    }
+    pub why: DisconnectReason,
 }
 
 /// Details of one connected peer.
@@ -287,10 +194,8 @@ pub struct PeerDetail {
     pub key: u64,
     /// Sanitized for display.
     pub peer_id: String,
-    /// Transport and encryption, such as `TCP, encrypted (RC4)`.
-    pub transport: &'static str,
-    /// Supported extensions, such as `fast extension`, `extension protocol`.
-    pub capabilities: Vec<String>,
+    pub transport: PeerTransport,
+    pub capabilities: Vec<Capability>,
     /// Maximum outstanding requests that the peer accepts (`reqq`, BEP 10).
     pub reqq: u32,
     /// Number of requests that we keep in flight (pipeline depth).
@@ -305,8 +210,48 @@ pub struct PeerDetail {
     pub choked_us: f32,
     /// Fraction of the connected time during which we choked the peer, 0 to 1.
     pub choked_it: f32,
-    /// Events of this connection, newest last: time since the connect, and the text.
-    pub timeline: Vec<(Duration, String)>,
+    /// Events of this connection, newest last.
+    pub timeline: Vec<TimelineEntry>,
+}
+
+/// How a peer is connected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum PeerTransport {
+    Tcp(Encryption),
+    Utp(Encryption),
+    /// A web seed.
+    Http,
+}
+
+/// How far the messages of a connection are encrypted (MSE).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Encryption {
+    Plain,
+    /// Only the handshake is encrypted.
+    Handshake,
+    /// All messages are encrypted, with RC4.
+    Rc4,
+}
+
+/// What a peer supports beyond the plain protocol.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Capability {
+    /// A web seed: serves ranges of files by HTTP.
+    HttpRanges,
+    /// The fast extension (BEP 6).
+    Fast,
+    /// The extension protocol (BEP 10).
+    Extended,
+    /// A DHT node (BEP 5).
+    Dht,
+    /// Peer exchange (BEP 11).
+    Pex,
+    /// Metadata exchange (BEP 9).
+    Metadata,
+    /// Partial seed (BEP 21).
+    UploadOnly,
+    /// Listens for connections on this port.
+    ListensOn(u16),
 }
 
 /// Details of one piece.
@@ -394,46 +339,6 @@ pub struct PeerRow {
     pub failed: u32,
 }
 
-/// Where a peer address comes from. Ordered: the smaller value is the better source.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Hash)]
-pub enum Source {
-    /// Entered by the user.
-    Manual,
-    /// An incoming connection.
-    Incoming,
-    /// Local service discovery (LSD, BEP 14).
-    Lan,
-    Tracker,
-    /// The magnet link (`x.pe`).
-    Link,
-    /// Peer exchange (PEX, BEP 11).
-    Pex,
-    /// The DHT (BEP 5).
-    Dht,
-    /// Saved by an earlier run.
-    Resume,
-    /// A web seed of the torrent (BEP 19).
-    Web,
-}
-
-impl Source {
-    /// Returns the abbreviation used in the peer list.
-    #[must_use]
-    pub const fn word(self) -> &'static str {
-        match self {
-            Source::Manual => "user",
-            Source::Incoming => "in",
-            Source::Lan => "LAN",
-            Source::Tracker => "trk",
-            Source::Link => "link",
-            Source::Pex => "PEX",
-            Source::Dht => "DHT",
-            Source::Resume => "old",
-            Source::Web => "web",
-        }
-    }
-}
-
 /// Priority of a file, or of a torrent among others.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default, Hash)]
 pub enum Priority {
@@ -461,51 +366,4 @@ pub struct FileRow {
     pub priority: Priority,
     /// Time to completion; `None` if unknown.
     pub eta: Option<Duration>,
-}
-
-/// A tracker, as shown in the tracker list.
-#[derive(Clone, PartialEq, Debug)]
-pub struct TrackerRow {
-    /// Identifies the tracker in commands; never reused.
-    pub index: usize,
-    /// Tier from 0 (BEP 12).
-    pub tier: u32,
-    /// URL without secrets, sanitized for display.
-    pub url: String,
-    /// Current activity or last result.
-    pub status: String,
-    /// Whether the last announce failed.
-    pub failed: bool,
-    /// Seeds reported by the tracker.
-    pub seeds: Option<u32>,
-    /// Leechers reported by the tracker.
-    pub leechers: Option<u32>,
-    /// Completed downloads reported by the tracker.
-    pub completed: Option<u32>,
-    /// Time since the last response.
-    pub last: Option<Duration>,
-    /// Time to the next announce.
-    pub next: Option<Duration>,
-    /// Number of peers in the last response.
-    pub peers: Option<u32>,
-}
-
-impl TrackerRow {
-    /// Creates the row of an unusable tracker. Its index matches no command.
-    #[must_use]
-    pub fn refused(tier: u32, url: String, why: &str) -> Self {
-        TrackerRow {
-            index: usize::MAX,
-            tier,
-            url,
-            status: format!("not used: {why}"),
-            failed: true,
-            seeds: None,
-            leechers: None,
-            completed: None,
-            last: None,
-            next: None,
-            peers: None,
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::limits;
 use crate::swarm::event::PeerKey;
-use crate::swarm::view::{Source, SourceRow};
+use crate::swarm::status::{Source, SourceFailure, SourceRow, SourceStatus, WebSeedProblem, WebSeedState};
 use crate::wire::web_seed::host;
 
 /// First [`PeerKey`] of web seeds; keys of connections count up from 1.
@@ -29,8 +29,8 @@ pub(crate) struct WebSeed {
     /// Consecutive missing files.
     misses: u32,
     next: Option<Instant>,
-    /// Text of the last error.
-    trouble: Option<String>,
+    /// The last error.
+    problem: Option<WebSeedProblem>,
 }
 
 /// The web seeds of a torrent.
@@ -105,7 +105,7 @@ impl WebSeeds {
     /// Records a success: clears failures and the last error.
     pub(crate) fn served(&mut self, seed: u16) {
         if let Some(seed) = self.get_mut(seed) {
-            (seed.fails, seed.misses, seed.trouble) = (0, 0, None);
+            (seed.fails, seed.misses, seed.problem) = (0, 0, None);
         }
     }
 
@@ -116,19 +116,19 @@ impl WebSeeds {
         }
     }
 
-    /// Releases a web seed, after an error (`trouble`) or by our own decision (`None`).
+    /// Releases a web seed, after an error (`problem`) or by our own decision (`None`).
     ///
     /// Ignored if the web seed is not in use.
     ///
     /// After an error the back-off is the server's `wait` (`Retry-After`), or else triples with each failure.
-    pub(crate) fn release(&mut self, now: Instant, seed: u16, trouble: Option<String>, wait: Option<Duration>) {
+    pub(crate) fn release(&mut self, now: Instant, seed: u16, error: Option<String>, wait: Option<Duration>) {
         let Some(seed) = self.get_mut(seed).filter(|seed| seed.asked) else { return };
         seed.asked = false;
-        if trouble.is_some() {
+        if let Some(error) = error {
             seed.fails = seed.fails.saturating_add(1);
             let growing = limits::WEB_SEED_BACKOFF * 3_u32.saturating_pow(seed.fails.saturating_sub(1).min(8));
             seed.next = Some(now + wait.unwrap_or(growing).min(limits::WEB_SEED_BACKOFF_MOST));
-            seed.trouble = trouble;
+            seed.problem = Some(WebSeedProblem::Failed(error));
         }
     }
 
@@ -139,14 +139,15 @@ impl WebSeeds {
         let Some(seed) = self.get_mut(seed) else { return false };
         seed.misses = seed.misses.saturating_add(1);
         let wait = if seed.misses < limits::WEB_SEED_LACKS { Duration::ZERO } else { limits::WEB_SEED_BACKOFF };
-        (seed.asked, seed.next, seed.trouble) = (false, Some(now + wait), Some(words.to_owned()));
+        let problem = WebSeedProblem::Failed(words.to_owned());
+        (seed.asked, seed.next, seed.problem) = (false, Some(now + wait), Some(problem));
         seed.lacks.insert(file)
     }
 
     /// Bans a web seed for the lifetime of the torrent; returns whether that is new.
     pub(crate) fn ban(&mut self, seed: u16, why: &str) -> bool {
         let Some(seed) = self.get_mut(seed) else { return false };
-        (seed.asked, seed.trouble) = (false, Some(format!("banned: {why}")));
+        (seed.asked, seed.problem) = (false, Some(WebSeedProblem::Banned(why.to_owned())));
         !std::mem::replace(&mut seed.banned, true)
     }
 
@@ -158,10 +159,11 @@ impl WebSeeds {
         }
     }
 
-    /// Returns the host and the last error of each web seed.
+    /// Returns each web seed with its last error.
     #[must_use]
-    pub(crate) fn troubles(&self) -> Vec<(String, Option<String>)> {
-        self.all.iter().map(|seed| (seed.host.clone(), seed.trouble.clone())).collect()
+    pub(crate) fn states(&self) -> Vec<WebSeedState> {
+        let state = |seed: &WebSeed| WebSeedState { host: seed.host.clone(), problem: seed.problem.clone() };
+        self.all.iter().map(state).collect()
     }
 
     /// Returns the row of the source table; `None` if there are no web seeds.
@@ -172,19 +174,18 @@ impl WebSeeds {
             known: count(|_| true),
             failed: count(|seed| seed.banned || seed.fails > 0),
             connected: count(|seed| seed.asked),
-            last_failure: self.all.iter().rev().find_map(|seed| seed.trouble.clone()),
+            last_failure: self.all.iter().rev().find_map(|seed| seed.problem.clone()).map(SourceFailure::WebSeed),
             status: self.status(),
             next: self.deadline().map(|at| at.saturating_duration_since(now)),
             ..SourceRow::new(Source::Web)
         })
     }
 
-    fn status(&self) -> String {
-        let asked = self.all.iter().filter(|seed| seed.asked).count();
-        let trouble = || self.all.iter().find_map(|seed| seed.trouble.clone());
-        match asked {
-            0 => trouble().unwrap_or_else(|| "idle".to_owned()),
-            n => format!("{n} of {} in use", self.all.len()),
+    fn status(&self) -> SourceStatus {
+        let problem = || self.all.iter().find_map(|seed| seed.problem.clone());
+        match self.all.iter().filter(|seed| seed.asked).count() {
+            0 => problem().map_or(SourceStatus::WebSeedsIdle, SourceStatus::WebSeedProblem),
+            used => SourceStatus::WebSeedsInUse { used, all: self.all.len() },
         }
     }
 }
@@ -201,7 +202,7 @@ impl WebSeed {
             fails: 0,
             misses: 0,
             next: None,
-            trouble: None,
+            problem: None,
         }
     }
 

@@ -6,8 +6,8 @@
 use bytes::{BufMut, Bytes};
 use thiserror::Error;
 
+use crate::format::counted;
 use crate::limits;
-use crate::wire::sanitize::counted;
 
 /// Index of a piece, from 0.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug, Default)]

@@ -17,12 +17,13 @@ mod warnings;
 use bytes::Bytes;
 use sha1::{Digest, Sha1};
 
+use crate::format::counted;
 use crate::limits;
 use crate::wire::bencode::{Kind, OwnedValue, Value};
 use crate::wire::message::InfoHash;
 use crate::wire::metainfo::sources::Sources;
 use crate::wire::metainfo::warnings::{ParseWarnings, SHOWN};
-use crate::wire::sanitize::{counted, sanitize_bytes};
+use crate::wire::sanitize::sanitize_bytes;
 
 pub use aliases::Aliases;
 pub use error::{KeyLocation, MetainfoError};

@@ -16,13 +16,6 @@ pub const CUT: char = '…';
 /// Maximum number of combining marks on one character.
 pub const MARKS: usize = 4;
 
-/// Formats a count with its noun: `1 piece`, `2 pieces`. For nouns whose plural ends in `s`.
-#[must_use]
-pub fn counted(n: impl Into<u64>, thing: &str) -> String {
-    let n = n.into();
-    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
-}
-
 /// Effect of a character on a terminal.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum CharHazard {
@@ -165,13 +158,6 @@ pub fn is_mark(c: char) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn one_is_one_and_all_other_numbers_are_several() {
-        let all = [0, 1, 2, 21, 1000].map(|n: u64| counted(n, "piece"));
-        assert_eq!(all, ["0 pieces", "1 piece", "2 pieces", "21 pieces", "1000 pieces"]);
-        assert_eq!((counted(1_u32, "byte"), counted(11_u8, "peer")), ("1 byte".into(), "11 peers".into()));
-    }
 
     #[test]
     fn nothing_that_a_terminal_obeys_is_left() {

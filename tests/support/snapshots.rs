@@ -4,9 +4,13 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use ttui::api::{
-    ConnectionCount, Detail, DisconnectedPeer, FileRow, InfoHash, PeerDetail, PeerRow, PieceDetail, PieceMapCell,
-    Priority, RateLimits, Reason, Snapshot, Source, SourceRow, State, TorrentId, TorrentMeta, TorrentView, TrackerRow,
+    Capability, ConnectionCount, Detail, Diagnosis, DisconnectReason, DisconnectedPeer, DiskFault, Encryption, Facts,
+    FaultKind, FileRow, InfoHash, Listening, PeerDetail, PeerEvent, PeerRow, PeerTransport, PieceDetail, PieceMapCell,
+    PieceProgress, PortStatus, Priority, RateLimits, Reachability, Reason, Snapshot, Source, SourceFailure, SourceRow,
+    State, TimelineEntry, TorrentId, TorrentMeta, TorrentView, TrackerRow, TrackerStatus,
 };
+use ttui::swarm::reason::{DownloadReason, ExampleTracker, HeldData, NoPeers, SeedingReason, Spare, UploadReason};
+use ttui::swarm::status::{Failures, TrackerState};
 
 /// A generator of numbers that look random and are not.
 pub struct Numbers(u64);
@@ -40,8 +44,7 @@ pub fn world(torrents: Vec<TorrentView>) -> Snapshot {
         down,
         up,
         limits: RateLimits { down: None, up: Some(5_000_000) },
-        port: Some(6881),
-        port_status: "listening".into(),
+        port: PortStatus { listening: Listening::On { port: 6881, instead_of: None }, ..PortStatus::default() },
         free: Some(41_200_000_000),
         disk_busy: 0.02,
         connections: ConnectionCount { open: 38, max: 500 },
@@ -91,18 +94,7 @@ pub fn download(name: &str, peers: usize) -> TorrentView {
         eta: Some(Duration::from_secs(134)),
         active: Duration::from_secs(754),
         added: 1_793_437_200,
-        why: Reason {
-            sentence: "27 of 38 peers sending, 11 choking us; disk 2% busy, no rate limit".into(),
-            numbers: [
-                ("choking us", "11 of 38"),
-                ("have nothing we need", "3"),
-                ("pending requests", "412 of 1,040"),
-                ("disk", "2% busy, 1.2 MB waiting"),
-                ("limiter", "off"),
-            ]
-            .map(|(label, value)| (label.into(), value.into()))
-            .to_vec(),
-        },
+        why: sending(),
         detail: Some(Box::new(Detail {
             copies: 6.42,
             missing: 0,
@@ -123,15 +115,59 @@ pub fn download(name: &str, peers: usize) -> TorrentView {
     }
 }
 
+/// Most peers send, some choke.
+fn sending() -> Diagnosis {
+    let facts = Facts {
+        state: State::Downloading,
+        pieces: 1996,
+        have: 1240,
+        lacking: 756,
+        active: 12,
+        outstanding: 412 << 14,
+        peers: 38,
+        seeds: 9,
+        interesting: 35,
+        choking: 11,
+        asked: 24,
+        giving: 27,
+        interested: 21,
+        taking: 4,
+        known: 112,
+        down: 10_900_000,
+        up: 1_200_000,
+        unwritten: 1_200_000,
+        disk_busy: 2,
+        reach: Reachability::Open,
+        ..Facts::default()
+    };
+    let reason = DownloadReason::Sending {
+        sending: 27,
+        peers: 38,
+        choking: 11,
+        snubbed: 0,
+        unavailable: 0,
+        spare: Spare { disk_busy: 2, limited: false },
+    };
+    Diagnosis { reason: Reason::Downloading(reason), facts: Some(Box::new(facts)) }
+}
+
+/// Most addresses do not answer.
+fn nobody() -> Diagnosis {
+    let failures = Failures { silent: 49, ..Failures::default() };
+    let status = TrackerStatus::Failed("no peers".into());
+    let tracker = TrackerState { url: "http://bttracker.debian.org:6969/announce".into(), status, failed: true };
+    let facts = Facts { known: 57, failures, trackers: vec![tracker.clone()], ..Facts::default() };
+    let tracker = Some(ExampleTracker { tracker, only: true });
+    let reason = DownloadReason::NoPeers(NoPeers { known: 57, failures, tracker, ..NoPeers::default() });
+    Diagnosis { reason: Reason::Downloading(reason), facts: Some(Box::new(facts)) }
+}
+
 /// A download that nobody gives anything to, with its detail.
 pub fn stuck(name: &str) -> TorrentView {
     let mut view = download(name, 0);
     view.eta = None;
     view.known = 57;
-    view.why = Reason {
-        sentence: "no peers: 49 of 57 addresses did not answer; tracker: no peers".into(),
-        numbers: vec![("addresses without answer".into(), "49 of 57".into())],
-    };
+    view.why = nobody();
     if let Some(detail) = &mut view.detail {
         detail.copies = 0.66;
         detail.missing = 678;
@@ -182,7 +218,11 @@ pub fn seed(name: &str) -> TorrentView {
         peers: 4,
         known: 9,
         active: Duration::from_secs(80_000),
-        why: Reason { sentence: "complete; uploading to 2 of 4 interested peers".into(), numbers: Vec::new() },
+        why: Reason::Seeding(SeedingReason {
+            held: HeldData::Complete,
+            upload: UploadReason::Uploading { receiving: 2, interested: 4 },
+        })
+        .into(),
         ..TorrentView::default()
     }
 }
@@ -192,7 +232,21 @@ pub fn other(name: &str, state: State, percent: u64) -> TorrentView {
     let size = 41_200_000_000 / (1 + name.len() as u64 % 7);
     let full = "the disk is full: free some space in ~/Downloads, it goes on by itself";
     let error = (state == State::Error).then(|| full.to_owned());
-    let sentence = error.clone().unwrap_or_else(|| state.word().to_owned());
+    let reason = match (error.clone(), state) {
+        (Some(text), _) => Reason::Fault(DiskFault { kind: FaultKind::Final, text }),
+        (None, State::Paused) => Reason::Paused,
+        (None, State::Checking) => Reason::Checking(PieceProgress { done: 4420, total: 9823 }),
+        (None, State::Queued) => Reason::Queued(None),
+        (None, State::Downloading) => Reason::Downloading(DownloadReason::Sending {
+            sending: 1,
+            peers: 1,
+            choking: 0,
+            snubbed: 0,
+            unavailable: 0,
+            spare: Spare::default(),
+        }),
+        _ => Reason::Unknown,
+    };
     TorrentView {
         name: name.into(),
         size,
@@ -203,7 +257,7 @@ pub fn other(name: &str, state: State, percent: u64) -> TorrentView {
         checked: 4420,
         state,
         error,
-        why: Reason { sentence, numbers: Vec::new() },
+        why: reason.into(),
         ..TorrentView::default()
     }
 }
@@ -313,20 +367,20 @@ fn map(numbers: &mut Numbers, pieces: usize, done: f64) -> Vec<PieceMapCell> {
 fn peer_detail(peers: &[PeerRow]) -> Option<PeerDetail> {
     let row = peers.iter().max_by_key(|row| row.down + row.up)?;
     let timeline = [
-        (0, "outgoing connection established"),
-        (0, "handshake: fast extension, extension protocol"),
-        (1, "client: qBittorrent 5.2.3"),
-        (1, "we are interested"),
-        (4, "peer unchoked us"),
-        (64, "peer choked us"),
-        (74, "peer unchoked us"),
-        (75, "we unchoked the peer"),
+        (0, PeerEvent::Dialled),
+        (1, PeerEvent::Named),
+        (1, PeerEvent::AmInterested),
+        (4, PeerEvent::UnchokedUs),
+        (5, PeerEvent::FirstBlock),
+        (64, PeerEvent::ChokedUs),
+        (74, PeerEvent::UnchokedUs),
+        (75, PeerEvent::Unchoked),
     ];
     Some(PeerDetail {
         key: row.key,
         peer_id: "-qB5230-a1b2c3d4e5f6".into(),
-        transport: "TCP, encrypted (RC4)",
-        capabilities: vec!["fast extension".into(), "extension protocol".into(), "peer exchange".into()],
+        transport: PeerTransport::Tcp(Encryption::Rc4),
+        capabilities: vec![Capability::Fast, Capability::Extended, Capability::Pex],
         reqq: 500,
         pipeline: 64,
         pieces: 1996,
@@ -334,7 +388,7 @@ fn peer_detail(peers: &[PeerRow]) -> Option<PeerDetail> {
         failed: 3,
         choked_us: 0.12,
         choked_it: 0.74,
-        timeline: timeline.map(|(seconds, text)| (Duration::from_secs(seconds), text.to_owned())).to_vec(),
+        timeline: timeline.map(|(at, event)| TimelineEntry { at: Duration::from_secs(at), event }).to_vec(),
     })
 }
 
@@ -370,7 +424,7 @@ fn meta(name: &str) -> TorrentMeta {
 }
 
 fn departed() -> Vec<DisconnectedPeer> {
-    let row = |at: u8, client: &str, ago, stayed, downloaded, why: &str| DisconnectedPeer {
+    let row = |at: u8, client: &str, ago, stayed, downloaded, why: DisconnectReason| DisconnectedPeer {
         addr: SocketAddr::new(IpAddr::V4(Ipv4Addr::new(203, 0, 113, at)), 6881),
         host: None,
         client: client.into(),
@@ -379,13 +433,13 @@ fn departed() -> Vec<DisconnectedPeer> {
         connected_for: Duration::from_secs(stayed),
         downloaded,
         uploaded: downloaded / 3,
-        why: why.into(),
+        why,
     };
     vec![
-        row(9, "Xunlei 7.9.0", 693, 42, 5_200_000, "banned: bad data in piece 812"),
-        row(17, "qBittorrent 5.2.3", 240, 310, 48_100_000, "closed by peer"),
-        row(40, "", 65, 10, 0, "handshake took too long"),
-        row(81, "Transmission 4.1.3", 12, 700, 0, "no mutual interest"),
+        row(9, "Xunlei 7.9.0", 693, 42, 5_200_000, DisconnectReason::Banned("bad data in piece 812".into())),
+        row(17, "qBittorrent 5.2.3", 240, 310, 48_100_000, DisconnectReason::Closed),
+        row(40, "", 65, 10, 0, DisconnectReason::TimedOut("handshake")),
+        row(81, "Transmission 4.1.3", 12, 700, 0, DisconnectReason::Useless),
     ]
 }
 
@@ -395,7 +449,7 @@ fn sources() -> Vec<SourceRow> {
         known,
         failed,
         connected,
-        last_failure: last.map(str::to_owned),
+        last_failure: last.map(|text| SourceFailure::Peer(DisconnectReason::Network(text.to_owned()))),
         ..SourceRow::new(source)
     };
     vec![
@@ -425,11 +479,11 @@ fn files() -> Vec<FileRow> {
 }
 
 fn trackers() -> Vec<TrackerRow> {
-    let row = |tier, url: &str, status: &str, failed| TrackerRow {
+    let row = |tier, url: &str, status: TrackerStatus, failed| TrackerRow {
         index: tier as usize,
         tier,
         url: url.into(),
-        status: status.into(),
+        status,
         failed,
         seeds: (!failed).then_some(112),
         leechers: (!failed).then_some(31),
@@ -439,8 +493,13 @@ fn trackers() -> Vec<TrackerRow> {
         peers: (!failed).then_some(50),
     };
     vec![
-        row(0, "http://bttracker.debian.org:6969/announce", "working", false),
-        row(1, "udp://tracker.example.org:1337", "no answer in 15 s; again in 2 min", true),
+        row(0, "http://bttracker.debian.org:6969/announce", TrackerStatus::Working, false),
+        row(
+            1,
+            "udp://tracker.example.org:1337",
+            TrackerStatus::Failed("no answer in 15 s; again in 2 min".into()),
+            true,
+        ),
     ]
 }
 

@@ -21,6 +21,7 @@ use ttui::swarm::torrent::{
 };
 use ttui::swarm::view::{Source, TorrentMeta};
 use ttui::wire::message::{InfoHash, Message, PeerId, PieceIndex, Reserved};
+use ttui::words::why::sentence;
 
 /// How a member of the swarm behaves.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -399,7 +400,7 @@ impl World {
         let late = self.nodes.iter().filter(|n| n.role.is_honest() && n.role != Role::Seed && n.completed.is_none());
         late.map(|n| {
             let view = n.torrent.view(self.now, false);
-            format!("{} {:?}: {}/{} pieces, {}", view.name, n.role, view.have, view.pieces, view.why.sentence)
+            format!("{} {:?}: {}/{} pieces, {}", view.name, n.role, view.have, view.pieces, sentence(&view.why))
         })
         .collect()
     }

@@ -7,8 +7,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::lines::percent;
 use crate::api::{State, TorrentView};
+use crate::format::counted;
 use crate::ui::text::format::{cells, eta, fit, rate_long};
-use crate::wire::sanitize::counted;
+use crate::words::why;
 
 /// Width of a progress bar in cells.
 const BAR: usize = 10;
@@ -131,7 +132,7 @@ fn activity(view: &TorrentView, ascii: bool) -> Vec<String> {
         State::Downloading if view.down > 0 => vec![down, left(view.eta), peers, up],
         State::Seeding if view.up > 0 => vec![up, format!("ratio {:.2}", view.ratio()), peers],
         State::Seeding => vec!["seeding".into(), peers, format!("ratio {:.2}", view.ratio())],
-        State::Downloading | State::Error | State::Metadata => vec![view.why.sentence.clone()],
+        State::Downloading | State::Error | State::Metadata => vec![why::sentence(&view.why)],
         state => vec![state.word().into()],
     }
 }
@@ -166,10 +167,11 @@ fn totals_line(views: &[&TorrentView], hidden: usize, width: u16, ascii: bool) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Reason;
+    use crate::api::{DiskFault, FaultKind, Reason};
 
     fn download(name: &str, down: u64) -> TorrentView {
-        let why = Reason { sentence: "no peers: the tracker knows nobody".into(), numbers: Vec::new() };
+        let fault = DiskFault { kind: FaultKind::Final, text: "no peers: the tracker knows nobody".into() };
+        let why = Reason::Fault(fault).into();
         let eta = (down > 0).then(|| Duration::from_secs(134));
         TorrentView {
             name: name.into(),

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use crate::api::{State, TorrentView};
 use crate::wire::sanitize::escape_json_for_terminal;
+use crate::words::why;
 
 /// Returns the complete share in percent.
 pub(super) fn percent(view: &TorrentView) -> f64 {
@@ -32,7 +33,7 @@ pub(super) fn line(v: &TorrentView) -> String {
         v.peers,
         v.known,
         v.state.word(),
-        quoted(&v.why.sentence),
+        quoted(&why::sentence(&v.why)),
     )
 }
 
@@ -61,14 +62,14 @@ pub(super) fn object(v: &TorrentView) -> serde_json::Value {
         "state": v.state.word(),
         "eta": v.eta.map(|eta| eta.as_secs()),
         "error": v.error,
-        "why": v.why.sentence,
+        "why": why::sentence(&v.why),
     })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::api::Reason;
+    use crate::api::{DiskFault, FaultKind, Reason};
 
     #[test]
     fn names_stand_in_lines_as_json_writes_them() {
@@ -86,7 +87,8 @@ mod tests {
 
     #[test]
     fn a_line_says_why_at_its_end() {
-        let why = Reason { sentence: "no peers: \"x\" refuses".into(), numbers: Vec::new() };
+        let fault = DiskFault { kind: FaultKind::Final, text: "no peers: \"x\" refuses".into() };
+        let why = Reason::Fault(fault).into();
         let view =
             TorrentView { name: "a b".into(), pieces: 4, have: 1, wanted: 8, done: 2, why, ..TorrentView::default() };
         let told = line(&view);

@@ -9,12 +9,14 @@ use super::super::inbox::TorrentHandle;
 use super::super::saved_torrent::SavedTorrent;
 use crate::api::AddTorrent;
 use crate::disk::move_storage::Progress;
+use crate::limits;
 use crate::swarm::event::Input;
 use crate::swarm::job::{DiskFault, FaultKind, pause};
-use crate::swarm::reason;
+use crate::swarm::reason::{MoveProgress, Reason};
 use crate::swarm::torrent::{Torrent, TorrentCommand};
-use crate::swarm::view::{PieceMapCell, PieceProgress, Reason, State, TorrentView};
+use crate::swarm::view::{PieceMapCell, PieceProgress, State, TorrentView};
 use crate::wire::message::InfoHash;
+use crate::wire::sanitize::sanitize;
 
 /// The state that the user wants for a torrent.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -66,12 +68,13 @@ impl TorrentError {
         TorrentError { fault, tries, at, trying: false }
     }
 
-    /// The words for people, with what happens by itself: at the start there is nothing to be checked yet.
-    fn told(&self) -> String {
-        match self.fault.kind {
-            FaultKind::Changed => DiskFault { kind: FaultKind::Temporary, ..self.fault.clone() }.describe(),
-            _ => self.fault.describe(),
-        }
+    /// Returns the reason for the user: at the start there is nothing to be checked yet.
+    fn reason(&self) -> Reason {
+        let kind = match self.fault.kind {
+            FaultKind::Changed => FaultKind::Temporary,
+            kind => kind,
+        };
+        Reason::Fault(DiskFault { kind, text: self.fault.text.clone() })
     }
 }
 
@@ -186,15 +189,14 @@ impl TorrentEntry {
         view.added = self.saved.added;
         view.finished = self.saved.finished;
         if self.is_choosing() && self.error.is_none() && view.state != State::Moving {
-            let sentence = match self.desired {
-                DesiredState::Pause => "paused, files not chosen yet",
-                _ => "metadata received: choose files to start",
+            view.why = match self.desired {
+                DesiredState::Pause => Reason::PausedUnselected.into(),
+                _ => Reason::SelectFiles.into(),
             };
-            view.why = Reason { sentence: sentence.to_owned(), numbers: Vec::new() };
             // The state machine has stopped fetching metadata but has not received the file list yet.
             if let Some(plan) = self.spec.as_ref().filter(|_| view.state == State::Metadata) {
                 let length = plan.config.info.as_ref().map_or(0, |info| info.len());
-                let pieces = u32::try_from(length).unwrap_or(u32::MAX).div_ceil(crate::limits::BLOCK);
+                let pieces = u32::try_from(length).unwrap_or(u32::MAX).div_ceil(limits::BLOCK);
                 view.metadata = PieceProgress { done: pieces, total: pieces };
                 view.size = plan.config.size();
             }
@@ -224,36 +226,32 @@ impl TorrentEntry {
                 view
             }
         };
-        let say = |view: &mut TorrentView, sentence: String| {
-            view.why = Reason { sentence, numbers: Vec::new() };
-        };
         (view.error, view.fault) = (None, None);
         if let Lifecycle::Moving(_, progress) = &self.lifecycle {
             let (done, all) = progress.bytes();
             let share = done as f64 / all.max(1) as f64;
             view.state = State::Moving;
             view.checked = (share * f64::from(view.pieces)) as u32;
-            view.why = reason::moving(self.moving.as_deref().unwrap_or(Path::new("")), (done, all));
+            let to = self.moving.as_deref().unwrap_or(Path::new("")).display().to_string();
+            let to = sanitize(&to, limits::TRACKER_TEXT);
+            view.why = Reason::Moving(Some(MoveProgress { to, done, total: all })).into();
         } else if let Some(halt) = &self.error {
             // The error stays visible during a retry, because most retries fail.
             view.state = State::Error;
             (view.error, view.fault) = (Some(halt.fault.text.clone()), Some(halt.fault.kind));
-            say(&mut view, halt.told());
+            view.why = halt.reason().into();
         } else if let Lifecycle::Opening(_) = &self.lifecycle {
             view.state = State::Checking;
             view.checked = view.have;
-            let dir = self.saved.dir.display();
-            say(&mut view, format!("reading the files in {dir}"));
+            view.why = Reason::OpeningFiles { folder: self.saved.dir.display().to_string() }.into();
         } else if self.desired == DesiredState::Pause {
             view.state = State::Paused;
         } else {
             view.state = State::Queued;
-            match &self.lifecycle {
-                Lifecycle::NotLoaded | Lifecycle::Loading => {
-                    say(&mut view, "reading the .torrent file".to_owned());
-                }
-                _ => say(&mut view, "about to start".to_owned()),
-            }
+            view.why = match &self.lifecycle {
+                Lifecycle::NotLoaded | Lifecycle::Loading => Reason::ReadingTorrent.into(),
+                _ => Reason::Starting.into(),
+            };
         }
         self.fill_view(&mut view);
         self.view = view;

@@ -9,7 +9,7 @@ use crate::api::{QueueMove, TorrentId};
 use crate::limits;
 use crate::swarm::event::Input;
 use crate::swarm::quota::Quota;
-use crate::swarm::reason;
+use crate::swarm::reason::{QueuePosition, Reason};
 use crate::swarm::view::{Priority, RateLimits, State};
 
 /// Interval between two regular distributions of the global limits.
@@ -120,7 +120,7 @@ impl Session {
                 continue;
             };
             if entry.view.state == State::Queued && matches!(entry.lifecycle, Lifecycle::Paused(_)) {
-                entry.view.why = reason::queued(before, most);
+                entry.view.why = Reason::Queued(Some(QueuePosition { ahead: before, max_active: most })).into();
             }
             before += 1;
         }
@@ -169,7 +169,7 @@ impl Session {
         let used = |rate: fn(&TorrentEntry) -> u64| -> Vec<(u64, u64)> {
             running().map(|(_, entry)| (rate(entry), weight(entry.saved.rank))).collect()
         };
-        let (reach, outside) = (self.port.reach(), self.port.outside());
+        let (reach, outside) = (self.port.reach(), self.port.external());
         let down = split_limit(self.parts.limits.down, &used(|entry| entry.view.down));
         let up = split_limit(self.parts.limits.up, &used(|entry| entry.view.up));
         for (((inbox, entry), down), up) in running().zip(down).zip(up) {
@@ -188,7 +188,7 @@ impl Session {
         let even = |limit: Option<u64>| limit.map(|limit| (limit / running).max(1));
         let RateLimits { down, up } = self.parts.limits;
         let budget = budget(rank, self.sharers + weight(rank));
-        let (reach, outside) = (self.port.reach(), self.port.outside());
+        let (reach, outside) = (self.port.reach(), self.port.external());
         let disk_busy = self.disk_busy;
         let (down, up, max_peers) = (even(down), even(up), Some(self.parts.defaults.max_peers));
         Input::Quota(Quota { down, up, budget, rank, disk_busy, reach, max_peers, outside })

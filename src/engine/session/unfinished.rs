@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::wire::sanitize::counted;
+use crate::format::counted;
 
 /// What had not ended when the time for a shutdown was over.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]

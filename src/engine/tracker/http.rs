@@ -16,7 +16,7 @@ use socket2::SockRef;
 
 use super::shared::{PendingConnections, Shared};
 use super::store::AnnounceCall;
-use crate::wire::sanitize::counted;
+use crate::format::counted;
 use crate::wire::tracker::server::{
     AnnounceQuery, encode_announce_response, encode_failure, encode_scrape, parse_scrape,
 };

@@ -30,7 +30,7 @@ fn peer(id: u8) -> Peer {
         (ThreadGroup::default(), TorrentRegistry::default(), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
     let mut listeners = listen(bind, 0);
     listeners.sockets.clear();
-    let port = listeners.port.unwrap();
+    let port = listeners.listening.port().unwrap();
     let (inbox, mail) = inbox();
     routes.open(TORRENT, inbox.clone());
     let greeting = ConnectorConfig {

@@ -1,9 +1,11 @@
 //! Peer lookups of torrents: waiting, running and ended.
 
 use std::collections::BTreeSet;
+use std::fmt;
 use std::net::SocketAddr;
 use std::time::Instant;
 
+use crate::format::counted;
 use crate::wire::message::InfoHash;
 
 /// A peer lookup that has not started.
@@ -33,6 +35,12 @@ pub struct LookupSummary {
     pub peers: u32,
     /// Nodes that `announce_peer` was sent to.
     pub announced: u32,
+}
+
+impl fmt::Display for LookupSummary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} queried, {}", counted(self.nodes, "node"), counted(self.peers, "peer"))
+    }
 }
 
 /// The lookup failed: no node answered or none is known.

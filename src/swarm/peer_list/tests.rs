@@ -44,20 +44,20 @@ fn each_source_tells_what_became_of_its_addresses() {
     c.mark_disconnected(t0, addr(4), Err(&DisconnectReason::Closed));
     assert_eq!(c.failures(), Failures { silent: 1, refused: 1, hung_up: 1 });
     let rows = c.sources(&BTreeMap::from([(Source::Incoming, 2), (Source::Tracker, 1)]));
-    let row = |source, known, failed, connected, words: Option<&str>| SourceRow {
+    let row = |source, known, failed, connected, why: Option<DisconnectReason>| SourceRow {
         source,
         known,
         failed,
         connected,
-        last_failure: words.map(str::to_owned),
+        last_failure: why.map(SourceFailure::Peer),
         ..SourceRow::new(source)
     };
     assert_eq!(
         rows,
         [
-            row(Source::Manual, 1, 1, 0, Some("closed by peer")),
+            row(Source::Manual, 1, 1, 0, Some(DisconnectReason::Closed)),
             row(Source::Incoming, 2, 0, 2, None),
-            row(Source::Tracker, 3, 2, 1, Some("connection refused")),
+            row(Source::Tracker, 3, 2, 1, Some(DisconnectReason::Network("connection refused".into()))),
         ]
     );
     let t1 = t0 + Duration::from_secs(1);

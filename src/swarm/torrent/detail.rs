@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use super::{CryptoMethod, Torrent};
 use crate::swarm::peer::Peer;
-use crate::swarm::view::{DisconnectedPeer, PeerDetail, PieceDetail, Source, SourceRow};
+use crate::swarm::view::{
+    Capability, DisconnectedPeer, Encryption, PeerDetail, PeerTransport, PieceDetail, Source, SourceRow,
+};
 use crate::wire::message::PieceIndex;
 use crate::wire::sanitize::sanitize_bytes;
 
@@ -46,16 +48,8 @@ impl Torrent {
         Some(PeerDetail {
             key: key.0,
             peer_id: peer_id(peer),
-            transport: match (peer.hello.utp, peer.hello.encrypted) {
-                _ if peer.web.is_some() => "HTTP",
-                (false, Some(CryptoMethod::Rc4)) => "TCP, encrypted (RC4)",
-                (false, Some(CryptoMethod::Plaintext)) => "TCP, encrypted handshake",
-                (false, None) => "TCP, not encrypted",
-                (true, Some(CryptoMethod::Rc4)) => "uTP, encrypted (RC4)",
-                (true, Some(CryptoMethod::Plaintext)) => "uTP, encrypted handshake",
-                (true, None) => "uTP, not encrypted",
-            },
-            capabilities: abilities(peer),
+            transport: transport(peer),
+            capabilities: capabilities(peer),
             reqq: peer.reqq as u32,
             pipeline: peer.pipeline_depth(now) as u32,
             pieces: peer.has.count(),
@@ -63,7 +57,7 @@ impl Torrent {
             failed: peer.failed,
             choked_us: peer.chokes.0.of(now),
             choked_it: peer.chokes.1.of(now),
-            timeline: peer.history.sentences(&peer.client),
+            timeline: peer.history.entries(),
         })
     }
 
@@ -115,17 +109,30 @@ fn peer_id(peer: &Peer) -> String {
     if peer.web.is_some() { "-".to_owned() } else { sanitize_bytes(&id, 4 * id.len()) }
 }
 
-fn abilities(peer: &Peer) -> Vec<String> {
+const fn transport(peer: &Peer) -> PeerTransport {
+    let encryption = match peer.hello.encrypted {
+        Some(CryptoMethod::Rc4) => Encryption::Rc4,
+        Some(CryptoMethod::Plaintext) => Encryption::Handshake,
+        None => Encryption::Plain,
+    };
+    match peer.hello.utp {
+        _ if peer.web.is_some() => PeerTransport::Http,
+        false => PeerTransport::Tcp(encryption),
+        true => PeerTransport::Utp(encryption),
+    }
+}
+
+fn capabilities(peer: &Peer) -> Vec<Capability> {
     let reserved = peer.hello.reserved;
     let all = [
-        (peer.web.is_some(), "HTTP ranges"),
-        (reserved.fast(), "fast extension"),
-        (reserved.extended(), "extension protocol"),
-        (reserved.dht(), "DHT"),
-        (peer.extension_ids.pex.is_some(), "peer exchange"),
-        (peer.extension_ids.metadata.is_some(), "exchanges metadata"),
-        (peer.upload_only, "only uploads"),
+        (peer.web.is_some(), Capability::HttpRanges),
+        (reserved.fast(), Capability::Fast),
+        (reserved.extended(), Capability::Extended),
+        (reserved.dht(), Capability::Dht),
+        (peer.extension_ids.pex.is_some(), Capability::Pex),
+        (peer.extension_ids.metadata.is_some(), Capability::Metadata),
+        (peer.upload_only, Capability::UploadOnly),
     ];
-    let listens = peer.listens.map(|addr| format!("listens on port {}", addr.port()));
-    all.iter().filter(|(can, _)| *can).map(|(_, word)| (*word).to_owned()).chain(listens).collect()
+    let listens = peer.listens.map(|addr| Capability::ListensOn(addr.port()));
+    all.iter().filter(|(can, _)| *can).map(|(_, capability)| *capability).chain(listens).collect()
 }

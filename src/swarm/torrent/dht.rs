@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use super::{Effect, PeerKey, Torrent};
 use crate::swarm::dht::{LookupSummary, NoNodes};
-use crate::swarm::view::{Source, SourceRow};
+use crate::swarm::status::{DhtOutcome, Source, SourceRow, SourceStatus};
 
 impl Torrent {
     /// Returns whether the torrent uses the DHT; private torrents may not (BEP 27).
@@ -30,7 +30,7 @@ impl Torrent {
     pub(super) fn on_dht_lookup_done(&mut self, now: Instant, result: Result<LookupSummary, NoNodes>) {
         if self.dht.on_lookup_done(now, result, !self.peers.is_empty()) {
             let text = match result {
-                Ok(sum) => format!("DHT: {}", asked(sum)),
+                Ok(sum) => format!("DHT: {sum}"),
                 Err(NoNodes) => "DHT: no nodes".to_owned(),
             };
             self.write_log(now, text);
@@ -47,13 +47,13 @@ impl Torrent {
         }
     }
 
-    /// Describes the DHT for the diagnosis of a torrent without peers; `None` if the DHT is not used.
-    pub(super) const fn dht_words(&self) -> Option<&'static str> {
+    /// Returns the state of the DHT for the diagnosis of a torrent without peers; `None` if the DHT is not used.
+    pub(super) const fn dht_outcome(&self) -> Option<DhtOutcome> {
         match self.dht.last() {
             _ if !self.uses_dht() => None,
-            Some((_, Err(NoNodes))) => Some("DHT has no nodes"),
-            Some((_, Ok(_))) => Some("DHT found no new peers"),
-            None => Some("DHT lookup in progress"),
+            Some((_, Err(NoNodes))) => Some(DhtOutcome::NoNodes),
+            Some((_, Ok(_))) => Some(DhtOutcome::NoNewPeers),
+            None => Some(DhtOutcome::Searching),
         }
     }
 
@@ -66,16 +66,10 @@ impl Torrent {
         row.last = self.dht.last().map(|(at, _)| now.saturating_duration_since(at));
         row.next = self.dht.deadline().map(|at| at.saturating_duration_since(now));
         row.status = match (self.dht.deadline(), self.dht.last()) {
-            (None, _) => "not asked while it does not run".to_owned(),
-            (_, None) => "being asked".to_owned(),
-            (_, Some((_, Err(NoNodes)))) => "no nodes".to_owned(),
-            (_, Some((_, Ok(sum)))) => format!("{}; announced to {}", asked(sum), sum.announced),
+            (None, _) => SourceStatus::DhtStopped,
+            (_, None) => SourceStatus::DhtLookup,
+            (_, Some((_, Err(NoNodes)))) => SourceStatus::DhtNoNodes,
+            (_, Some((_, Ok(sum)))) => SourceStatus::DhtDone(sum),
         };
     }
-}
-
-/// Describes a lookup: nodes queried and addresses found.
-fn asked(sum: LookupSummary) -> String {
-    let count = |n: u32, one: &str, several: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {several}") };
-    format!("{} queried, {}", count(sum.nodes, "node", "nodes"), count(sum.peers, "peer", "peers"))
 }

@@ -1,19 +1,19 @@
-//! Collects the [`DiagnosisInput`] from which the reason for a torrent's state is derived.
+//! Collects the [`Facts`] from which the reason for a torrent's state is derived.
 
 use std::time::Instant;
 
 use super::{OWN, Phase, SHARE, Torrent};
-use crate::swarm::job::DiskFault;
 use crate::swarm::metadata::MetadataDownload;
-use crate::swarm::reason::{DiagnosisInput, DirectionLimits};
-use crate::swarm::view::Priority;
+use crate::swarm::reason::Facts;
+use crate::swarm::status::{DirectionLimits, TrackerState};
+use crate::swarm::view::{Priority, TrackerRow};
 
 impl Torrent {
     /// Collects the current facts; `detail` adds the peer sources, the failure counts and the trackers.
-    pub(super) fn facts(&self, now: Instant, detail: bool) -> DiagnosisInput {
-        let mut f = DiagnosisInput {
+    pub(super) fn facts(&self, now: Instant, detail: bool) -> Facts {
+        let mut f = Facts {
             state: self.state(),
-            fault: self.fault.as_ref().map(DiskFault::describe),
+            fault: self.fault.clone(),
             checked: self.checked,
             pieces: self.config.geometry.pieces(),
             have: self.picker.have().count(),
@@ -38,10 +38,10 @@ impl Torrent {
             seed_only: self.config.seed_only,
             search: self.search.as_ref().map(MetadataDownload::progress),
             local: self.looks_local(),
-            dht: self.dht_words(),
-            web_seeds: self.web_seeds.troubles(),
+            dht: self.dht_outcome(),
+            web_seeds: self.web_seeds.states(),
             reach: self.config.quota.reach,
-            ..DiagnosisInput::default()
+            ..Facts::default()
         };
         for peer in self.peers.values() {
             f.seeds += u32::from(peer.is_seed());
@@ -61,7 +61,8 @@ impl Torrent {
         if detail || self.peers.is_empty() {
             f.failures = self.peer_list.failures();
             let rows = self.tracker_rows(now);
-            f.trackers = rows.into_iter().map(|t| (t.url, t.status, t.failed)).collect();
+            let state = |row: TrackerRow| TrackerState { url: row.url, status: row.status, failed: row.failed };
+            f.trackers = rows.into_iter().map(state).collect();
         }
         if detail {
             f.sources = self.sources(now);

@@ -7,12 +7,12 @@ use bytes::Bytes;
 
 use super::state::recovery::Comparison;
 use super::{DisconnectReason, Effect, Phase, Torrent};
+use crate::format::counted;
 use crate::limits;
 use crate::swarm::bitfield::Bitfield;
 use crate::swarm::job::{DiskFault, DiskJob, FaultKind};
 use crate::swarm::view::{Priority, Source};
 use crate::wire::message::PieceIndex;
-use crate::wire::sanitize::counted;
 
 impl Torrent {
     /// Starts the torrent. `have` are the pieces listed in the resume data, `check` those that must be hashed first.

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::Torrent;
 use crate::swarm::lsd::ANSWER;
-use crate::swarm::view::{Source, SourceRow};
+use crate::swarm::status::{Source, SourceRow, SourceStatus};
 
 impl Torrent {
     /// Returns whether LSD is used; never for a private torrent (BEP 27).
@@ -66,13 +66,9 @@ impl Torrent {
         row.last = self.local.last(now);
         row.next = self.local.next(now);
         row.status = match (row.next, row.last) {
-            (None, _) => "inactive".to_owned(),
-            (_, None) => "no announcements yet".to_owned(),
-            (_, Some(_)) => match row.known {
-                0 => "no peers found".to_owned(),
-                1 => "1 address known".to_owned(),
-                n => format!("{n} addresses known"),
-            },
+            (None, _) => SourceStatus::LsdInactive,
+            (_, None) => SourceStatus::LsdNothingHeard,
+            (_, Some(_)) => SourceStatus::LsdFound(row.known),
         };
     }
 }

@@ -200,7 +200,7 @@ impl Torrent {
             connected_for: now.saturating_duration_since(peer.since),
             downloaded: peer.down.total(),
             uploaded: peer.up.total(),
-            why: why.to_string(),
+            why: why.clone(),
         };
         self.disconnected.push_back((now, departed));
     }

@@ -7,13 +7,13 @@ use std::time::Instant;
 use bytes::Bytes;
 
 use super::{DisconnectReason, Effect, PeerKey, Torrent};
+use crate::format::counted;
 use crate::swarm::peer::Peer;
 use crate::swarm::pex::PexVerdict;
-use crate::swarm::view::{Source, SourceRow};
+use crate::swarm::status::{PexReceived, Source, SourceRow, SourceStatus};
 use crate::wire::address::is_local;
 use crate::wire::extension::pex::{Pex, PexFlags};
 use crate::wire::message::{Message, PieceIndex};
-use crate::wire::sanitize::counted;
 
 impl Torrent {
     /// Returns whether PEX is used; never for a private torrent (BEP 27).
@@ -166,11 +166,12 @@ impl Torrent {
         let told = self.peers.values().filter(|p| p.pex.has_told()).count();
         let row = SourceRow::among(rows, Source::Pex);
         row.last = self.pex.last.map(|(at, _)| now.saturating_duration_since(at));
-        let peers = |n: usize| if n == 1 { "1 PEX peer".to_owned() } else { format!("{n} PEX peers") };
-        row.status = match (agreed, self.pex.last) {
-            (0, _) => "no PEX peers".to_owned(),
-            (n, None) => format!("{}, no addresses received yet", peers(n)),
-            (n, Some((_, of))) => format!("{}, {told} sent addresses, {of} in the last message", peers(n)),
+        row.status = match agreed {
+            0 => SourceStatus::PexNoPeers,
+            peers => {
+                let received = self.pex.last.map(|(_, last)| PexReceived { senders: told, last });
+                SourceStatus::Pex { peers, received }
+            }
         };
     }
 }

@@ -4,6 +4,9 @@ use super::*;
 use crate::limits::{self, BLOCK};
 use crate::swarm::geometry::Geometry;
 use crate::swarm::job::DiskJob;
+use crate::swarm::reason::{DownloadReason, Reason};
+use crate::swarm::status::SourceFailure;
+use crate::swarm::timeline::PeerEvent;
 use crate::swarm::view::Source;
 use crate::swarm::view::TorrentMeta;
 use crate::wire::message::PeerId;
@@ -294,7 +297,7 @@ fn a_super_seeder_shows_one_piece_at_a_time_and_serves_no_other() {
     let told = |key| offers(&out).iter().filter(|(k, _)| *k == key).count();
     assert_eq!((told(1), told(3)), (6, 6), "all but what it has or was offered");
     let timeline = look(&mut it, now, Some(1), None).peer.unwrap().timeline;
-    assert_eq!(timeline[1].1, format!("piece {first} offered (super-seeding)"), "{timeline:?}");
+    assert_eq!(timeline[1].event, PeerEvent::Offered(PieceIndex(first)), "{timeline:?}");
 }
 
 #[test]
@@ -335,17 +338,17 @@ fn a_closer_look_tells_of_one_peer_and_one_piece() {
     let detail = look(&mut it, now + second * 4, Some(1), Some(asked.piece.0));
     let peer = detail.peer.unwrap();
     assert_eq!((peer.key, peer.pieces, peer.wanted, peer.choked_us), (1, 2, 2, 0.75));
-    let lines: Vec<(u64, &str)> = peer.timeline.iter().map(|(at, text)| (at.as_secs(), text.as_str())).collect();
+    let lines: Vec<(u64, PeerEvent)> = peer.timeline.iter().map(|entry| (entry.at.as_secs(), entry.event)).collect();
     assert_eq!(
         lines,
         [
-            (0, "incoming connection"),
-            (0, "we are interested"),
-            (1, "peer unchoked us"),
-            (1, "peer is interested"),
-            (1, "we unchoked the peer"),
-            (2, "first block received"),
-            (2, "peer choked us"),
+            (0, PeerEvent::AcceptedIncoming),
+            (0, PeerEvent::AmInterested),
+            (1, PeerEvent::UnchokedUs),
+            (1, PeerEvent::PeerInterested),
+            (1, PeerEvent::Unchoked),
+            (2, PeerEvent::FirstBlock),
+            (2, PeerEvent::ChokedUs),
         ]
     );
     let piece = detail.piece.unwrap();
@@ -358,7 +361,7 @@ fn a_closer_look_tells_of_one_peer_and_one_piece() {
     it.handle(now + second * 4, corrupt, &mut Vec::new());
     let detail = look(&mut it, now + second * 4, None, Some(asked.piece.0));
     assert_eq!(detail.piece.unwrap().fails, 1);
-    assert!(detail.disconnected[0].why.contains("bad data"), "{:?}", detail.disconnected);
+    assert!(detail.disconnected[0].why.to_string().contains("bad data"), "{:?}", detail.disconnected);
 }
 
 #[test]
@@ -375,17 +378,20 @@ fn those_who_left_are_kept_and_failed_calls_belong_to_their_source() {
         it.handle(now, Input::PeerDisconnected { peer: PeerKey(key), why }, &mut Vec::new());
     }
     let view = it.view(now, true);
-    assert!(view.why.sentence.starts_with("no peers: 20 of 20 addresses did not answer"), "{}", view.why.sentence);
+    let Reason::Downloading(DownloadReason::NoPeers(nobody)) = view.why.reason else { panic!("{:?}", view.why) };
+    assert_eq!((nobody.known, nobody.failures.silent), (20, 20));
     let detail = view.detail.unwrap();
     assert_eq!(detail.disconnected.len(), crate::swarm::view::Detail::DEPARTED);
-    assert_eq!(detail.disconnected[49].why, "fault 60");
+    let fault = DisconnectReason::Network("fault 60".to_owned());
+    assert_eq!(detail.disconnected[49].why, fault);
     let [row, ..] = &detail.sources[..] else { panic!("{:?}", detail.sources) };
     assert_eq!((row.source, row.known, row.failed), (Source::Tracker, 20, 20));
-    assert_eq!(row.last_failure.as_deref(), Some("connecting took too long"));
+    let silent = DisconnectReason::TimedOut("connecting");
+    assert_eq!(row.last_failure, Some(SourceFailure::Peer(silent)));
     // Peers disconnected by stopping the torrent are not listed.
     meets(&mut it, now, 61, vec![]);
     it.handle(now, Input::Stop, &mut Vec::new());
-    assert_eq!(it.view(now, true).detail.unwrap().disconnected[49].why, "fault 60");
+    assert_eq!(it.view(now, true).detail.unwrap().disconnected[49].why, fault);
 }
 
 #[test]

@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::{Phase, Torrent};
 use crate::swarm::data_map::Amounts;
+use crate::swarm::diagnosis::diagnose;
 use crate::swarm::rate::RateMeter;
-use crate::swarm::reason::reason;
 use crate::swarm::view::{Detail, FileRow, PeerRow, PieceMapCell, Priority, RateLimits, State, TorrentView};
 use crate::wire::message::PieceIndex;
 
@@ -14,6 +14,7 @@ impl Torrent {
     #[must_use]
     pub fn view(&self, now: Instant, detail: bool) -> TorrentView {
         let facts = self.facts(now, detail);
+        let missing = facts.missing;
         let Amounts { size, wanted, done, to_fetch, .. } = self.picker.amounts();
         let totals = self.totals();
         // Meters of a stopped torrent are not updated: show rates of zero.
@@ -52,11 +53,11 @@ impl Torrent {
             limits: RateLimits { down: self.down_limit[super::OWN].limit(), up: self.up_limit[super::OWN].limit() },
             added: self.config.added,
             finished: self.config.finished,
-            why: reason(&facts, detail),
+            why: diagnose(facts, detail),
             detail: None,
         };
         if detail {
-            view.detail = Some(Box::new(self.detail(now, facts.missing, pace)));
+            view.detail = Some(Box::new(self.detail(now, missing, pace)));
         }
         view
     }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use crate::swarm::status::TrackerStatus;
 use crate::wire::tracker::{AnnounceEvent, public_url};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -113,17 +114,17 @@ impl Tracker {
         self.peers.is_some_and(|n| n > 0)
     }
 
-    pub(super) fn status(&self, phase: Phase) -> String {
+    pub(super) fn status(&self, phase: Phase) -> TrackerStatus {
+        let error = || self.said.clone().filter(|_| self.failed);
         match (&self.said, self.in_flight) {
-            _ if !self.usable => "not supported: use http, https or udp".into(),
-            (_, Some((_, AnnounceEvent::Stopped))) => "announcing stopped".into(),
-            (Some(text), Some(_)) if self.failed => format!("announcing; last: {text}"),
-            (_, Some(_)) => "announcing".into(),
-            (Some(text), None) if self.failed => text.clone(),
-            (Some(text), None) => format!("warning: {text}"),
-            (None, None) if self.lists_us => "working".into(),
-            (None, None) if phase == Phase::Running => "not needed yet".into(),
-            (None, None) => "not contacted".into(),
+            _ if !self.usable => TrackerStatus::Unsupported,
+            (_, Some((_, AnnounceEvent::Stopped))) => TrackerStatus::Stopping,
+            (_, Some(_)) => TrackerStatus::Announcing { last_error: error() },
+            (Some(text), None) if self.failed => TrackerStatus::Failed(text.clone()),
+            (Some(text), None) => TrackerStatus::Warning(text.clone()),
+            (None, None) if self.lists_us => TrackerStatus::Working,
+            (None, None) if phase == Phase::Running => TrackerStatus::NotNeeded,
+            (None, None) => TrackerStatus::NotContacted,
         }
     }
 }

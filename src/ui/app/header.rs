@@ -4,10 +4,11 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::Widget;
 
-use crate::api::{DhtState, Snapshot, State};
+use crate::api::{DhtState, Listening, Snapshot, State};
 use crate::ui::text::format::{cells, counted, rate, rate_long, size};
 use crate::ui::theme::style::Theme;
 use crate::ui::widgets::painter::Painter;
+use crate::words::port;
 
 /// The first line of the screen.
 pub(crate) struct Header<'a> {
@@ -52,7 +53,7 @@ impl Header<'_> {
     fn beside_the_rates(&self, pen: &mut Painter<'_>, (left, right, y): (u16, u16, u16)) -> u16 {
         const GAP: u16 = 2;
         let (theme, snapshot) = (self.theme, self.snapshot);
-        let forms = port(snapshot);
+        let forms = port::forms(&snapshot.port);
         let nodes = snapshot.dht.as_ref().map(nodes);
         let free = snapshot.free.map(|bytes| format!("free {}", size(bytes)));
         let scarce = snapshot.free.is_some_and(|bytes| bytes < 1_000_000_000);
@@ -67,7 +68,7 @@ impl Header<'_> {
         let found =
             choices.into_iter().find_map(|(free, nodes)| fitting(&free, &nodes).map(|port| (free, port, nodes)));
         let (free, port, nodes) = found.unwrap_or_else(|| (None, forms.last().cloned().unwrap_or_default(), None));
-        let started = snapshot.port.is_some() || snapshot.port_status.is_empty();
+        let started = !matches!(snapshot.port.listening, Listening::Failed { .. });
         let lost = snapshot.dht.as_ref().is_some_and(|dht| dht.nodes == [0, 0] && !dht.beginning);
         let mut at = right + GAP;
         let before_port = wide(&nodes);
@@ -82,22 +83,6 @@ impl Header<'_> {
             }
         }
         at.min(right)
-    }
-}
-
-/// Returns the port status, the longest form first.
-fn port(snapshot: &Snapshot) -> Vec<String> {
-    // The status text of the engine may already contain the port number.
-    let state = snapshot.port_status.as_str();
-    match snapshot.port {
-        Some(port) => {
-            let state = state.replacen(&format!(" on port {port}"), "", 1);
-            let word = state.split([':', ' ', ',']).next().unwrap_or_default();
-            let short = if word == "listening" { format!("port {port}") } else { format!("port {word}") };
-            vec![format!("port {port} {state}"), format!("port {port} {word}"), short]
-        }
-        None if state.is_empty() => vec!["starting".to_owned()],
-        None => vec![format!("no port: {state}")],
     }
 }
 

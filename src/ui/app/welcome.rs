@@ -4,7 +4,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::Widget;
 
-use crate::api::Snapshot;
+use crate::api::{Listening, Snapshot};
 use crate::ui::keys::action::{Action, AppAction};
 use crate::ui::state::app::AppState;
 use crate::ui::text::format::cells;
@@ -43,7 +43,7 @@ impl Widget for Welcome<'_> {
             pen.put(x + column, y, width.saturating_sub(column + 1), text, style);
             y += 1;
         }
-        if snapshot.port.is_none() && snapshot.port_status.is_empty() && y + 1 < area.bottom() {
+        if snapshot.port.listening == Listening::Starting && y + 1 < area.bottom() {
             pen.put(x, y + 1, width, "starting", theme.faint);
         }
     }

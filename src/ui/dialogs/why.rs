@@ -10,6 +10,7 @@ use crate::ui::state::app::AppState;
 use crate::ui::text::format::{cells, clean_within, wrap};
 use crate::ui::widgets::list::ScrollState;
 use crate::ui::widgets::panel::{Panel, room, text_width};
+use crate::words::why::{self, Labeled};
 
 /// What limits the selected torrent.
 #[derive(Debug, Default)]
@@ -18,19 +19,20 @@ pub(crate) struct WhyDialog {
 }
 
 /// A line of the dialog: part of the sentence, or a label with its value.
-enum Line<'a> {
+enum Line {
     Sentence(String),
     Gap,
-    Number(&'a str, &'a str),
+    Number(Labeled),
 }
 
-fn lines<'a>(state: &AppState, view: &'a TorrentView, width: u16) -> Vec<Line<'a>> {
+fn lines(state: &AppState, view: &TorrentView, width: u16) -> Vec<Line> {
     let sentence = state.why_text(view);
-    let mut lines: Vec<Line<'_>> = wrap(&sentence, width).into_iter().map(Line::Sentence).collect();
-    if !view.why.numbers.is_empty() {
+    let mut lines: Vec<Line> = wrap(&sentence, width).into_iter().map(Line::Sentence).collect();
+    let numbers = why::numbers(&view.why);
+    if !numbers.is_empty() {
         lines.push(Line::Gap);
     }
-    lines.extend(view.why.numbers.iter().map(|(label, value)| Line::Number(label, value)));
+    lines.extend(numbers.into_iter().map(Line::Number));
     lines
 }
 
@@ -77,7 +79,10 @@ impl Dialog for WhyDialog {
         let Some(view) = cx.state.chosen(cx.snapshot) else { return };
         let lines = lines(cx.state, view, text_width(panel.screen.width));
         let room = panel.open(&format!("what limits {}", view.name), lines.len(), &[(CLOSE, "close")]);
-        let labels = view.why.numbers.iter().map(|(label, _)| cells(&clean_within(label, false, 40)));
+        let labels = lines.iter().filter_map(|line| match line {
+            Line::Number(number) => Some(cells(&clean_within(&number.label, false, 40))),
+            _ => None,
+        });
         let widest = labels.max().unwrap_or(0).min(40);
         for (line, y) in lines.iter().skip(self.scroll.top()).zip(room.y..room.bottom()) {
             match line {
@@ -85,7 +90,7 @@ impl Dialog for WhyDialog {
                     panel.line(room, y, text, if view.error.is_some() { theme.bad } else { theme.strong });
                 }
                 Line::Gap => {}
-                Line::Number(label, value) => {
+                Line::Number(Labeled { label, value }) => {
                     panel.pen.put(room.x, y, widest, label, theme.dim);
                     panel.pen.put(room.x + widest + 3, y, room.width.saturating_sub(widest + 3), value, theme.text);
                 }

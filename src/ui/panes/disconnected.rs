@@ -14,6 +14,7 @@ use crate::ui::text::labels;
 use crate::ui::theme::style::Theme;
 use crate::ui::widgets::painter::Painter;
 use crate::ui::widgets::table::{self, Column, Columns, DataTable, MARGIN, text};
+use crate::words::status::{source_failure, source_status, tracker_status};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Col {
@@ -57,7 +58,7 @@ fn field<'a>(key: Col, width: u16, peer: &'a DisconnectedPeer, theme: &Theme) ->
     let (words, style): (Cow<'a, str>, _) = match key {
         Col::Address => (peer_label(peer.addr, peer.host.as_deref()).into(), theme.dim),
         Col::Client => (labels::client(&peer.client, width).into(), theme.dim),
-        Col::Why => (peer.why.as_str().into(), theme.text),
+        Col::Why => (peer.why.to_string().into(), theme.text),
         Col::Source => (peer.source.word().into(), theme.dim),
         Col::Received => return plain_bytes(peer.downloaded, theme),
         Col::Sent => return plain_bytes(peer.uploaded, theme),
@@ -100,18 +101,30 @@ fn sources(area: Rect, buf: &mut Buffer, theme: &Theme, detail: &Detail) -> u16 
     1 + rows as u16
 }
 
+/// A peer source, and the text of its status.
+struct SourceAnswer {
+    row: SourceRow,
+    status: String,
+}
+
 /// Returns one row per peer source; trackers always have a row, with the status of one tracker.
-fn answers(detail: &Detail) -> Vec<SourceRow> {
+fn answers(detail: &Detail) -> Vec<SourceAnswer> {
     let mut rows = detail.sources.clone();
+    let mut tracker_text = None;
     let failing = detail.trackers.iter().find(|row| row.failed);
     if let Some(tracker) = failing.or(detail.trackers.first()) {
-        let row = SourceRow::among(&mut rows, Source::Tracker);
-        row.status = match detail.trackers.len() {
-            1 => tracker.status.clone(),
-            _ => format!("{} ({})", tracker.status, host(&tracker.url)),
-        };
+        SourceRow::among(&mut rows, Source::Tracker);
+        let status = tracker_status(&tracker.status);
+        tracker_text = Some(match detail.trackers.len() {
+            1 => status,
+            _ => format!("{status} ({})", host(&tracker.url)),
+        });
     }
-    rows
+    let answer = |row: SourceRow| {
+        let of_tracker = (row.source == Source::Tracker).then(|| tracker_text.clone()).flatten();
+        SourceAnswer { status: of_tracker.unwrap_or_else(|| source_status(&row.status)), row }
+    };
+    rows.into_iter().map(answer).collect()
 }
 
 /// Returns host and port of a tracker URL.
@@ -120,17 +133,18 @@ fn host(url: &str) -> &str {
     rest.split(['/', '?']).next().unwrap_or(rest)
 }
 
-fn source_cell<'a>(key: SourceCol, row: &'a SourceRow, theme: &Theme) -> Line<'a> {
+fn source_cell<'a>(key: SourceCol, answer: &'a SourceAnswer, theme: &Theme) -> Line<'a> {
+    let row = &answer.row;
     let (words, style): (Cow<'a, str>, _) = match key {
         SourceCol::Source => (labels::source(row.source).into(), theme.text),
         SourceCol::Known => (grouped(u64::from(row.known)).into(), theme.text),
         SourceCol::Failed => (grouped(u64::from(row.failed)).into(), theme.dim),
         SourceCol::Connected => (grouped(u64::from(row.connected)).into(), theme.text),
-        SourceCol::Result => match (&row.last_failure, row.status.is_empty()) {
+        SourceCol::Result => match (&row.last_failure, answer.status.is_empty()) {
             // Why the known addresses failed is more useful than the source's status.
-            (Some(why), _) if row.known > 0 => (why.as_str().into(), theme.dim),
-            (_, false) => (row.status.as_str().into(), theme.dim),
-            (Some(why), true) => (why.as_str().into(), theme.dim),
+            (Some(why), _) if row.known > 0 => (source_failure(why).into(), theme.dim),
+            (_, false) => (answer.status.as_str().into(), theme.dim),
+            (Some(why), true) => (source_failure(why).into(), theme.dim),
             (None, true) => ("-".into(), theme.dim),
         },
     };

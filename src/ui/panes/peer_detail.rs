@@ -15,6 +15,7 @@ use crate::ui::text::format::{clock, counted, grouped, percent, rate_long, size_
 use crate::ui::text::labels;
 use crate::ui::widgets::key_values::{Arrangement, KeyValues, Pair};
 use crate::ui::widgets::painter::Painter;
+use crate::words::peer as words;
 
 /// Draws the detail view into the pane.
 pub(crate) fn draw(area: Rect, buf: &mut Buffer, state: &AppState, open: OpenPeer, detail: &Detail) {
@@ -42,7 +43,12 @@ pub(crate) fn draw(area: Rect, buf: &mut Buffer, state: &AppState, open: OpenPee
     KeyValues { pairs: &pairs, theme, arrangement: Arrangement::Grid { columns, top: 0 } }.render(grid, pen.buf);
     if let Some(peer) = detail {
         let used = 1 + lines;
-        timeline(&mut pen, Rect { y: area.y + used, height: area.height.saturating_sub(used), ..area }, peer);
+        timeline(
+            &mut pen,
+            Rect { y: area.y + used, height: area.height.saturating_sub(used), ..area },
+            peer,
+            &row.client,
+        );
     }
 }
 
@@ -93,11 +99,8 @@ fn pairs<'a>(row: &PeerRow, peer: Option<&'a PeerDetail>) -> Vec<Pair<'a>> {
             format!("{}, peer's limit {}", counted(u64::from(peer.pipeline), "request"), grouped(u64::from(peer.reqq))),
         ),
         Pair::new("Failed", blocks(failed)),
-        Pair::new("Transport", peer.transport),
-        Pair::new(
-            "Supports",
-            if peer.capabilities.is_empty() { "plain protocol".to_owned() } else { peer.capabilities.join(", ") },
-        ),
+        Pair::new("Transport", words::transport(peer.transport)),
+        Pair::new("Supports", words::capabilities(&peer.capabilities)),
         Pair::new("Peer id", peer.peer_id.as_str()),
     ]);
     pairs
@@ -112,7 +115,7 @@ fn blocks(failed: u32) -> String {
 }
 
 /// Draws the timeline of the connection, the newest event at the bottom.
-fn timeline(pen: &mut Painter<'_>, area: Rect, peer: &PeerDetail) {
+fn timeline(pen: &mut Painter<'_>, area: Rect, peer: &PeerDetail, client: &str) {
     if area.height == 0 {
         return;
     }
@@ -124,9 +127,10 @@ fn timeline(pen: &mut Painter<'_>, area: Rect, peer: &PeerDetail) {
         body.height -= 1;
     }
     let from = peer.timeline.len().saturating_sub(usize::from(body.height));
-    for (y, (when, sentence)) in (body.y..body.bottom()).zip(&peer.timeline[from..]) {
-        pen.put_right(body.x + 10, y, 9, &stamp(*when), theme.faint);
-        pen.put(body.x + 12, y, body.width.saturating_sub(13), sentence, theme.text);
+    for (y, entry) in (body.y..body.bottom()).zip(&peer.timeline[from..]) {
+        let sentence = words::event(entry.event, client);
+        pen.put_right(body.x + 10, y, 9, &stamp(entry.at), theme.faint);
+        pen.put(body.x + 12, y, body.width.saturating_sub(13), &sentence, theme.text);
     }
 }
 

@@ -9,13 +9,14 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::Line;
 use ratatui::widgets::{Paragraph, StatefulWidget, TableState, Widget};
 
-use crate::api::{Detail, SourceRow, TrackerRow};
+use crate::api::{Detail, SourceRow, SourceStatus, TrackerRow};
 use crate::ui::panes::pane::{Pane, PaneContext, PaneRequest, clicked_row};
 use crate::ui::text::format::{cells, grouped, time, wrap};
 use crate::ui::text::labels;
 use crate::ui::theme::style::Theme;
 use crate::ui::widgets::painter::{Painter, fit};
 use crate::ui::widgets::table::{Column, Columns, DataTable, MARGIN, or_faint};
+use crate::words::status::{source_status, tracker_status};
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 enum Col {
@@ -48,7 +49,7 @@ fn columns(area: Rect) -> Columns<Col> {
 
 /// Returns the peer sources other than trackers that have a status.
 fn asked(detail: &Detail) -> impl Iterator<Item = &SourceRow> {
-    detail.sources.iter().filter(|row| !row.status.is_empty())
+    detail.sources.iter().filter(|row| row.status != SourceStatus::NotQueried)
 }
 
 /// Returns the number of rows.
@@ -97,13 +98,13 @@ impl Pane for TrackersPane {
 fn full_message(area: Rect, buf: &mut Buffer, columns: &Columns<Col>, row: usize, cx: &PaneContext<'_>) -> u16 {
     let count = len(cx.detail);
     let (name, says) = match row_of(cx.detail, row) {
-        Some(TableRow::Tracker(row)) => (row.url.as_str(), row.status.as_str()),
-        Some(TableRow::Source(row)) => (labels::source(row.source), row.status.as_str()),
+        Some(TableRow::Tracker(row)) => (row.url.as_str(), tracker_status(&row.status)),
+        Some(TableRow::Source(row)) => (labels::source(row.source), source_status(&row.status)),
         None => return 0,
     };
     let width = columns.iter().find(|placed| placed.column.key == Col::Says).map_or(0, |placed| placed.width);
     let room = usize::from(area.height).saturating_sub(count + 1);
-    if room == 0 || cells(says) <= width {
+    if room == 0 || cells(&says) <= width {
         return 0;
     }
     let mut lines = wrap(&format!("{name}: {says}"), area.width.saturating_sub(6));
@@ -133,7 +134,7 @@ fn source_cell<'a>(key: Col, row: &'a SourceRow, theme: &Theme) -> Line<'a> {
     let (text, style): (Cow<'a, str>, _) = match key {
         Col::Tier | Col::Seeds | Col::Leechers | Col::Completed => ("-".into(), theme.dim),
         Col::Address => (labels::source(row.source).into(), theme.text),
-        Col::Says => (row.status.as_str().into(), theme.text),
+        Col::Says => (source_status(&row.status).into(), theme.text),
         Col::Peers => (grouped(u64::from(row.known)).into(), theme.text),
         Col::Last => (moment(row.last).into(), theme.dim),
         Col::Next => (moment(row.next).into(), theme.dim),
@@ -146,7 +147,7 @@ fn tracker_cell<'a>(key: Col, row: &'a TrackerRow, theme: &Theme) -> Line<'a> {
     let (text, style): (Cow<'a, str>, _) = match key {
         Col::Tier => ((row.tier + 1).to_string().into(), theme.dim),
         Col::Address => (row.url.as_str().into(), theme.text),
-        Col::Says => (row.status.as_str().into(), if row.failed { theme.bad } else { theme.text }),
+        Col::Says => (tracker_status(&row.status).into(), if row.failed { theme.bad } else { theme.text }),
         Col::Seeds => (number(row.seeds).into(), theme.text),
         Col::Leechers => (number(row.leechers).into(), theme.text),
         Col::Completed => (number(row.completed).into(), theme.dim),

@@ -11,6 +11,7 @@ use crate::ui::state::app::AppState;
 use crate::ui::text::format::wrap;
 use crate::ui::widgets::key_values::{Arrangement, KeyValues, Pair};
 use crate::ui::widgets::painter::{Painter, fit};
+use crate::words::why;
 
 /// What limits the selected torrent, below a rule if there is room for it.
 pub(crate) struct WhyLine<'a> {
@@ -31,11 +32,12 @@ impl Widget for WhyLine<'_> {
         }
         let Some(view) = self.torrent.filter(|_| !inner.is_empty()) else { return };
         let sentence = self.state.why_text(view);
+        let numbers = why::numbers(&view.why);
         let style = if view.error.is_some() { theme.bad } else { theme.text };
         if inner.height == 1 {
             let more = format!("[{}] more", self.state.keymap.shown(Action::Torrent(TorrentAction::Why)));
             let mut right = inner.right();
-            if area.width >= 60 && !view.why.numbers.is_empty() {
+            if area.width >= 60 && !numbers.is_empty() {
                 right = pen.put_right(right, inner.y, 12, &more, theme.dim) - 2;
             }
             pen.put(inner.x, inner.y, right.saturating_sub(inner.x), &sentence, style);
@@ -50,7 +52,8 @@ impl Widget for WhyLine<'_> {
         let used = (lines.len() as u16).min(inner.height);
         let lines: Vec<Line<'_>> = lines.into_iter().map(|line| fit(Line::from(line), inner.width, theme)).collect();
         Paragraph::new(lines).style(style).render(inner, buf);
-        let pairs: Vec<Pair<'_>> = view.why.numbers.iter().map(|(label, value)| Pair::new(label, value)).collect();
+        let pairs: Vec<Pair<'_>> =
+            numbers.iter().map(|line| Pair::new(line.label.as_str(), line.value.as_str())).collect();
         let below = Rect { y: inner.y + used, height: inner.height - used, ..inner };
         KeyValues { pairs: &pairs, theme, arrangement: Arrangement::Right { wrap: true } }.render(below, buf);
     }

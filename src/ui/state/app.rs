@@ -1,7 +1,6 @@
 //! The UI state between frames: selection, focus, sort order, search text. Torrent data are not stored here, except for
 //! the rate history that the graph draws.
 
-use std::borrow::Cow;
 use std::time::Duration;
 
 use crate::api::{Event, Snapshot, State, TorrentId, TorrentView};
@@ -17,6 +16,7 @@ use crate::ui::state::settings::UiSettings;
 use crate::ui::theme::style::{Theme, ThemeName};
 use crate::ui::widgets::path_input::DirListing;
 use crate::ui::widgets::text_input::TextInput;
+use crate::words::why;
 
 /// How long a notice stays in the status line.
 const NOTICE: Duration = Duration::from_secs(8);
@@ -149,11 +149,12 @@ impl AppState {
 
     /// Returns the sentence that says what limits a torrent, with the key that resumes a paused one.
     #[must_use]
-    pub fn why_text<'a>(&self, view: &'a TorrentView) -> Cow<'a, str> {
+    pub fn why_text(&self, view: &TorrentView) -> String {
+        let sentence = why::sentence(&view.why);
         let key = self.keymap.shown(Action::Torrent(TorrentAction::Pause));
         match view.state {
-            State::Paused if !key.is_empty() => format!("{}; press {key} to resume", view.why.sentence).into(),
-            _ => view.why.sentence.as_str().into(),
+            State::Paused if !key.is_empty() => format!("{sentence}; press {key} to resume"),
+            _ => sentence,
         }
     }
 

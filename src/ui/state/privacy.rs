@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
-use crate::api::{Detail, Snapshot, TorrentId, TorrentMeta};
+use crate::api::{Detail, Listening, MappingFailure, PortMapping, PortStatus, Snapshot, TorrentId, TorrentMeta};
 
 /// State of privacy mode: whether it is on, and the masked snapshot.
 #[derive(Clone, Debug, Default)]
@@ -74,13 +74,11 @@ impl PrivacyMask {
         for (_, _, sentence) in &mut out.log {
             *sentence = redact(sentence, &self.names);
         }
-        out.port_status = redact(&out.port_status, &self.names);
+        mask_port(&mut out.port, &self.names);
         for (id, view) in &mut out.torrents {
             view.error = view.error.take().map(|error| redact(&error, &self.names));
-            view.why.sentence = redact(&view.why.sentence, &self.names);
-            for (label, value) in &mut view.why.numbers {
-                *label = redact(label, &self.names);
-                *value = redact(value, &self.names);
+            for text in view.why.texts() {
+                *text = redact(text, &self.names);
             }
             view.info_hash = None;
             if let Some(detail) = &mut view.detail {
@@ -99,7 +97,7 @@ impl PrivacyMask {
         for peer in &mut detail.disconnected {
             peer.addr = self.address(peer.addr);
             hide_host(&mut peer.host);
-            peer.why = redact(&peer.why, &self.names);
+            peer.why.texts().for_each(|text| *text = redact(text, &self.names));
         }
         if let Some(piece) = &mut detail.piece {
             piece.fastest_holders.iter_mut().for_each(|addr| *addr = self.address(*addr));
@@ -111,20 +109,17 @@ impl PrivacyMask {
                 *path = at.map_or_else(|| "a file".into(), |at| format!("file {}", at + 1));
             });
         }
-        if let Some(peer) = &mut detail.peer {
-            for (_, sentence) in &mut peer.timeline {
-                *sentence = redact(sentence, &self.names);
-            }
-        }
         for (at, file) in detail.files.iter_mut().enumerate() {
             file.path = format!("file {}", at + 1);
         }
         for tracker in &mut detail.trackers {
             tracker.url = format!("tracker {}", tracker.index + 1);
-            tracker.status = redact(&tracker.status, &self.names);
+            if let Some(text) = tracker.status.text() {
+                *text = redact(text, &self.names);
+            }
         }
         for source in &mut detail.sources {
-            source.last_failure = source.last_failure.take().map(|why| redact(&why, &self.names));
+            source.texts().for_each(|text| *text = redact(text, &self.names));
         }
         for (_, sentence) in &mut detail.log {
             *sentence = redact(sentence, &self.names);
@@ -164,6 +159,15 @@ const HOST: &str = "a web seed";
 fn hide_host(host: &mut Option<String>) {
     if let Some(host) = host {
         *host = HOST.to_owned();
+    }
+}
+
+fn mask_port(port: &mut PortStatus, names: &[(String, String)]) {
+    if let PortMapping::Failed(MappingFailure::Refused { message, .. }) = &mut port.mapping {
+        *message = redact(message, names);
+    }
+    if let Listening::Failed { error, .. } = &mut port.listening {
+        *error = redact(error, names);
     }
 }
 

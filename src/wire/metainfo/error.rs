@@ -2,9 +2,9 @@
 
 use thiserror::Error;
 
+use crate::format::counted;
 use crate::limits;
 use crate::wire::bencode::{BencodeError, Kind};
-use crate::wire::sanitize::counted;
 
 /// Error of parsing a torrent. Displays as the end of a sentence that starts with the file name.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]

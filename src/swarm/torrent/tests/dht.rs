@@ -2,6 +2,8 @@
 
 use super::*;
 use crate::swarm::dht::{LookupSummary, NoNodes};
+use crate::swarm::reason::{DownloadReason, Reason};
+use crate::swarm::status::{DhtOutcome, SourceStatus};
 
 /// Connects an incoming peer that sends a `port` message.
 fn calls(it: &mut Torrent, now: Instant, key: u64) -> Vec<Effect> {
@@ -45,11 +47,12 @@ fn it_is_asked_at_once_and_again_and_told_where_nodes_are() {
         let sources = it.view(now, true).detail.unwrap().sources;
         sources.into_iter().find(|row| row.source == Source::Dht).unwrap().status
     };
-    assert_eq!(source(&it), "no nodes");
+    assert_eq!(source(&it), SourceStatus::DhtNoNodes);
     let later = now + Duration::from_secs(31);
     assert_eq!(seeks(&at(&mut it, later)), [Some(6881)]);
-    it.handle(later, Input::DhtLookupDone(Ok(LookupSummary { nodes: 12, peers: 3, announced: 8 })), &mut Vec::new());
-    assert_eq!(source(&it), "12 nodes queried, 3 peers; announced to 8");
+    let found = LookupSummary { nodes: 12, peers: 3, announced: 8 };
+    it.handle(later, Input::DhtLookupDone(Ok(found)), &mut Vec::new());
+    assert_eq!(source(&it), SourceStatus::DhtDone(found));
     assert_eq!(seeks(&at(&mut it, later + Duration::from_secs(600))), []);
     assert_eq!(seeks(&at(&mut it, later + Duration::from_secs(901))), [Some(6881)]);
     let mut out = Vec::new();
@@ -77,14 +80,15 @@ fn while_nobody_is_there_it_is_asked_again_soon_and_then_less_often() {
 #[test]
 fn why_there_is_nobody_names_the_dht() {
     let (mut it, now, _) = torrent_with(1 << 20, |_| ());
-    for (result, words) in [
-        (None, "DHT lookup in progress"),
-        (Some(Err(NoNodes)), "DHT has no nodes"),
-        (Some(Ok(LookupSummary::default())), "DHT found no new peers"),
+    for (result, outcome) in [
+        (None, DhtOutcome::Searching),
+        (Some(Err(NoNodes)), DhtOutcome::NoNodes),
+        (Some(Ok(LookupSummary::default())), DhtOutcome::NoNewPeers),
     ] {
         result.into_iter().for_each(|result| it.handle(now, Input::DhtLookupDone(result), &mut Vec::new()));
-        let why = it.view(now, false).why.sentence;
-        assert!(why.starts_with("no peers") && why.contains(words), "{why}");
+        let why = it.view(now, false).why.reason;
+        let Reason::Downloading(DownloadReason::NoPeers(nobody)) = why else { panic!("{why:?}") };
+        assert_eq!(nobody.dht, Some(outcome));
     }
 }
 

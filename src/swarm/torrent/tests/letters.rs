@@ -1,21 +1,22 @@
 //! Tests of the peer list's flags, sources and transports.
 
 use super::*;
+use crate::swarm::view::{Encryption, PeerTransport};
 use crate::swarm::torrent::CryptoMethod;
 
 #[test]
 fn a_peer_shows_how_it_was_found_and_is_spoken_to() {
     let (mut it, now, _) = torrent_with(1 << 20, |config| config.lan = true);
     let table = [
-        (Source::Dht, false, Some(CryptoMethod::Rc4), "EH", "TCP, encrypted (RC4)"),
-        (Source::Pex, false, Some(CryptoMethod::Plaintext), "eX", "TCP, encrypted handshake"),
-        (Source::Lan, false, None, "L", "TCP, not encrypted"),
-        (Source::Tracker, false, Some(CryptoMethod::Rc4), "E", "TCP, encrypted (RC4)"),
-        (Source::Incoming, false, Some(CryptoMethod::Rc4), "IE", "TCP, encrypted (RC4)"),
-        (Source::Incoming, false, None, "I", "TCP, not encrypted"),
-        (Source::Incoming, true, None, "IP", "uTP, not encrypted"),
-        (Source::Pex, true, Some(CryptoMethod::Rc4), "EPX", "uTP, encrypted (RC4)"),
-        (Source::Dht, true, Some(CryptoMethod::Plaintext), "ePH", "uTP, encrypted handshake"),
+        (Source::Dht, false, Some(CryptoMethod::Rc4), "EH", PeerTransport::Tcp(Encryption::Rc4)),
+        (Source::Pex, false, Some(CryptoMethod::Plaintext), "eX", PeerTransport::Tcp(Encryption::Handshake)),
+        (Source::Lan, false, None, "L", PeerTransport::Tcp(Encryption::Plain)),
+        (Source::Tracker, false, Some(CryptoMethod::Rc4), "E", PeerTransport::Tcp(Encryption::Rc4)),
+        (Source::Incoming, false, Some(CryptoMethod::Rc4), "IE", PeerTransport::Tcp(Encryption::Rc4)),
+        (Source::Incoming, false, None, "I", PeerTransport::Tcp(Encryption::Plain)),
+        (Source::Incoming, true, None, "IP", PeerTransport::Utp(Encryption::Plain)),
+        (Source::Pex, true, Some(CryptoMethod::Rc4), "EPX", PeerTransport::Utp(Encryption::Rc4)),
+        (Source::Dht, true, Some(CryptoMethod::Plaintext), "ePH", PeerTransport::Utp(Encryption::Handshake)),
     ];
     for (key, (source, utp, encrypted, flags, transport)) in (1..).zip(table) {
         let addr = SocketAddr::from(([192, 168, 0, key as u8], 6881));

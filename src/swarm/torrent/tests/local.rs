@@ -1,6 +1,7 @@
 //! Tests of local service discovery (LSD).
 
 use super::*;
+use crate::swarm::status::SourceStatus;
 
 /// Returns a torrent with LSD enabled, and the effects of its start.
 fn local(change: impl FnOnce(&mut TorrentConfig)) -> (Torrent, Instant, Vec<Effect>) {
@@ -66,7 +67,7 @@ fn peers_of_the_local_network_are_called_first_and_marked() {
     assert_eq!(source(&it), Source::Lan);
     let view = it.view(now, true).detail.unwrap();
     let row = view.sources.iter().find(|row| row.source == Source::Lan).unwrap();
-    assert_eq!((row.known, row.connected, row.status.as_str()), (2, 1, "2 addresses known"));
+    assert_eq!((row.known, row.connected, &row.status), (2, 1, &SourceStatus::LsdFound(2)));
     assert_eq!((row.last, row.next.is_some()), (Some(Duration::ZERO), true));
 
     // An incoming peer with another source port is matched by its host, before and after its LSD announce.

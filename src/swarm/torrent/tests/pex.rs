@@ -1,6 +1,7 @@
 //! Tests of PEX and lt_donthave.
 
 use super::*;
+use crate::swarm::status::{PexReceived, SourceStatus};
 use crate::wire::extension::pex::{Pex, PexFlags};
 use crate::wire::extension::{Handshake, ours};
 
@@ -72,10 +73,8 @@ fn peers_are_told_of_each_other_and_their_word_is_followed() {
     assert_eq!(dialled(&out), ["9.0.3.4:1000"], "nobody near, nobody who is here");
     let sources = it.view(now, true).detail.unwrap().sources;
     let row = sources.iter().find(|row| row.source == Source::Pex).unwrap();
-    assert_eq!(
-        (row.status.as_str(), row.last),
-        ("3 PEX peers, 1 sent addresses, 3 in the last message", Some(Duration::ZERO))
-    );
+    let received = Some(PexReceived { senders: 1, last: 3 });
+    assert_eq!((&row.status, row.last), (&SourceStatus::Pex { peers: 3, received }, Some(Duration::ZERO)));
     let mut out = Vec::new();
     says(&mut it, now, 2, (0..60).map(|_| pex(&["9.0.7.7:7"])).collect(), &mut out);
     assert!(dialled(&out).is_empty());

@@ -6,6 +6,7 @@ use bytes::Bytes;
 
 use super::*;
 use crate::swarm::job::{DiskDone, DiskFault, DiskJob, FaultKind, Probe};
+use crate::swarm::reason::Reason;
 use crate::swarm::view::State;
 
 const FULL: FaultKind = FaultKind::Full;
@@ -81,7 +82,7 @@ fn after_a_fault_nothing_is_asked_before_a_write_at_the_same_place_has_succeeded
         assert!(notices(&does(&mut it, now, failed(text))).is_empty());
         let view = it.view(now, false);
         assert_eq!((view.state, view.fault, view.error.as_deref()), (State::Error, Some(kind), Some(text)));
-        assert!(view.why.sentence.starts_with(text) && view.why.sentence.contains("tried again by itself"));
+        assert_eq!(view.why.reason, Reason::Fault(fault(kind, text)));
         for pause in [5, 10, 20, 40, 60, 60] {
             let (waited, out) = wait(&mut it, &mut now);
             assert_eq!((waited, jobs(&out)), (pause, vec![format!("{:?}", Probe::Write(PieceIndex(piece)))]));
@@ -165,7 +166,7 @@ fn what_is_final_is_not_tried() {
     does(&mut it, now, DiskDone::Failed { piece: PieceIndex(2), fault: fault(FaultKind::Final, "it cannot be") });
     let (_, out) = wait(&mut it, &mut now);
     assert!(jobs(&out).is_empty());
-    assert_eq!(it.view(now, false).why.sentence, "it cannot be");
+    assert_eq!(it.view(now, false).why.reason, Reason::Fault(fault(FaultKind::Final, "it cannot be")));
 }
 
 #[test]

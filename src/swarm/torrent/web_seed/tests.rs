@@ -6,6 +6,8 @@ use super::super::tests::{PIECES, meets, says, torrent_with};
 use super::super::*;
 use crate::limits::{self, BLOCK};
 use crate::swarm::job::{DiskDone, DiskJob};
+use crate::swarm::reason::{DownloadReason, Reason};
+use crate::swarm::status::WebSeedProblem;
 use crate::wire::message::{Block, Message};
 
 /// Two files, the second of which starts inside piece 4.
@@ -128,8 +130,17 @@ fn one_that_gives_bad_data_is_banned_and_the_file_named() {
     assert!(out.iter().any(|e| matches!(e, Effect::Notice(text) if *text == words)), "{words}: {out:?}");
     assert!(matches!(dropped(&out)[..], [DisconnectReason::Banned(_)]));
     assert!(tick(&mut it, now + Duration::from_secs(90_000)).is_empty(), "it is not asked again");
-    let why = it.view(now, false).why.sentence;
-    assert!(why.contains("web seed w.example: banned: sent bad data"), "{why}");
+    let problem = web_seed_problem(&it, now);
+    assert!(matches!(&problem, WebSeedProblem::Banned(why) if why.starts_with("sent bad data")), "{problem:?}");
+}
+
+/// The last problem of the only web seed, as the reason for having no peers names it.
+fn web_seed_problem(it: &Torrent, now: Instant) -> WebSeedProblem {
+    let why = it.view(now, false).why.reason;
+    let Reason::Downloading(DownloadReason::NoPeers(nobody)) = why else { panic!("{why:?}") };
+    let seed = nobody.web_seed.unwrap();
+    assert_eq!(seed.host, "w.example");
+    seed.problem.unwrap()
 }
 
 #[test]
@@ -177,7 +188,7 @@ fn a_missing_file_leaves_the_others_and_a_busy_server_is_left_alone_for_a_while(
     let fault =
         WebSeedError { file: None, wait: Some(Duration::from_secs(77)), whole: false, words: "status 503".into() };
     it.handle(now, Input::WebFetchDone { peer: again[0].0, result: Err(fault) }, &mut out);
-    assert!(it.view(now, false).why.sentence.contains("web seed w.example: status 503"));
+    assert_eq!(web_seed_problem(&it, now), WebSeedProblem::Failed("status 503".into()));
     assert_eq!(it.deadline(now), now + Duration::from_secs(77));
     assert!(tick(&mut it, now + Duration::from_secs(76)).is_empty());
     assert!(!tick(&mut it, now + Duration::from_secs(77)).is_empty());
