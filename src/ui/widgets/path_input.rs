@@ -168,7 +168,8 @@ impl PathInput {
         if !forward {
             return None;
         }
-        self.set(&self.text().to_owned());
+        let text = self.text().to_owned();
+        self.set(&text);
         let (folder, _) = self.split();
         let folder = if self.edit.text() == "~" { "~/" } else { folder };
         let folder = if folder.is_empty() { ".".to_owned() } else { expand(folder, home) };

@@ -1,8 +1,8 @@
 //! Tests of the peer list's flags, sources and transports.
 
 use super::*;
-use crate::swarm::view::{Encryption, PeerTransport};
 use crate::swarm::torrent::CryptoMethod;
+use crate::swarm::view::{Encryption, PeerTransport};
 
 #[test]
 fn a_peer_shows_how_it_was_found_and_is_spoken_to() {
