@@ -353,6 +353,7 @@ pub mod ui {
         pub mod app;
         pub mod columns;
         pub mod detail;
+        pub(crate) mod guide;
         pub(crate) mod layout;
         pub(crate) mod privacy;
         pub mod rate_history;

@@ -121,7 +121,7 @@ pub enum Command {
     Tracker(TrackerArgs),
     /// Share a file or directory with others on the local network
     Share(ShareArgs),
-    /// Run a local demo swarm (tracker, two seeds, one download); needs no network
+    /// Run a local demo swarm: a download from a dozen peers, a seed and a stuck torrent; needs no network
     Demo(DemoArgs),
     /// Benchmark torrent creation, hashing, downloading and seeding over loopback
     Bench(BenchArgs),

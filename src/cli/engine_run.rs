@@ -2,12 +2,11 @@
 
 use std::time::Duration;
 
-use color_eyre::eyre::{WrapErr, bail};
-use crossbeam_channel::{Receiver, bounded, select};
+use color_eyre::eyre::WrapErr;
+use crossbeam_channel::{Receiver, bounded};
 
 use super::exit_status::STOPPED;
 use super::output;
-use crate::api::Event;
 use crate::config::Config;
 use crate::disk::atomic_file;
 use crate::engine::handle::Engine;
@@ -51,23 +50,4 @@ pub(crate) fn on_signal() -> color_eyre::Result<Receiver<()>> {
     })
     .wrap_err("signals cannot be caught")?;
     Ok(stop)
-}
-
-/// Waits until the first torrent of an engine has been checked.
-///
-/// # Errors
-/// The engine refuses the torrent.
-pub(crate) fn until_ready(engine: &Engine) -> color_eyre::Result<()> {
-    let events = engine.events();
-    loop {
-        select! {
-            recv(events) -> event => match event {
-                Ok(Event::Checked(_)) => return Ok(()),
-                Ok(Event::AddFailed { what, why }) => bail!("{what}: {why}"),
-                Ok(_) => {}
-                Err(_) => bail!("the engine has stopped"),
-            },
-            default(Duration::from_secs(60)) => bail!("the data were not checked within a minute"),
-        }
-    }
 }

@@ -82,7 +82,7 @@ pub(crate) fn run(args: &ShareArgs, common: &Common) -> color_eyre::Result<ExitC
         })
     } else {
         let shared = Created { path: share.path.to_string_lossy().into_owned(), ..share.created(config.lsd) };
-        tui::show_with(&engine, UiOptions { shared: Some(shared), ..look }, &stop)
+        tui::show(&engine, UiOptions { shared: Some(shared), ..look }, &stop)
     };
     shutdown(engine);
     drop(tracker);

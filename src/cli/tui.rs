@@ -18,7 +18,7 @@ use crate::disk::lock::instance;
 use crate::engine::handle::{Engine, EngineConfig};
 use crate::format::counted;
 use crate::limits;
-use crate::ui::terminal::event_loop::{Outcome, UiOptions};
+use crate::ui::terminal::event_loop::{self, Outcome, UiOptions};
 
 /// Opens the interface and adds `torrents`.
 ///
@@ -43,7 +43,7 @@ pub(crate) fn run(torrents: &[String], common: &Common) -> color_eyre::Result<Ex
     for what in torrents {
         engine.send(Command::Add(AddTorrent { what, ..AddTorrent::default() }));
     }
-    let end = show(&engine, &config, &stop);
+    let end = show(&engine, UiOptions::new(&config), &stop);
     shutdown(engine);
     end
 }
@@ -64,22 +64,29 @@ fn hand_over(torrents: &[String], common: &Common, config: &Config) -> Option<Ex
     Some(ExitCode::SUCCESS)
 }
 
+/// Runs the interface until the user quits, and returns the exit status.
+///
+/// # Errors
+/// There is no terminal, or it fails.
+pub(crate) fn show(engine: &Engine, options: UiOptions, stop: &Receiver<()>) -> color_eyre::Result<ExitCode> {
+    exit_code(run_interface(engine, options, stop)?)
+}
+
 /// Runs the interface until the user quits.
 ///
 /// # Errors
 /// There is no terminal, or it fails.
-pub(crate) fn show(engine: &Engine, config: &Config, stop: &Receiver<()>) -> color_eyre::Result<ExitCode> {
-    show_with(engine, UiOptions::new(config), stop)
+pub(crate) fn run_interface(engine: &Engine, options: UiOptions, stop: &Receiver<()>) -> color_eyre::Result<Outcome> {
+    Ok(event_loop::run(engine.sender(), &engine.events(), options, stop)?)
 }
 
-/// Like [`show`], with these options.
+/// Returns the exit status for how the interface ended.
 ///
 /// # Errors
-/// There is no terminal, or it fails.
-pub(crate) fn show_with(engine: &Engine, options: UiOptions, stop: &Receiver<()>) -> color_eyre::Result<ExitCode> {
-    let outcome = crate::ui::terminal::event_loop::run(engine.sender(), &engine.events(), options, stop)?;
+/// The engine has stopped.
+pub(crate) fn exit_code(outcome: Outcome) -> color_eyre::Result<ExitCode> {
     match outcome {
-        Outcome::Quit => Ok(ExitCode::SUCCESS),
+        Outcome::Quit | Outcome::Again => Ok(ExitCode::SUCCESS),
         Outcome::Stopped => Ok(ExitCode::from(STOPPED)),
         Outcome::EngineStopped => bail!("the engine has stopped; its log says why"),
     }

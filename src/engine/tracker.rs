@@ -15,8 +15,10 @@ use socket2::{Domain, Protocol, Socket, Type};
 
 pub use shared::TrackerStats;
 
+use crate::wire::message::{InfoHash, PeerId};
+use crate::wire::tracker::AnnounceEvent;
 use shared::{PendingConnections, Shared};
-use store::Store;
+use store::{AnnounceCall, Store};
 
 mod http;
 mod shared;
@@ -145,6 +147,14 @@ impl Tracker {
     #[must_use]
     pub fn udp_urls(&self) -> Vec<String> {
         self.addrs.iter().map(|addr| format!("udp://{addr}/announce")).collect()
+    }
+
+    /// Lists a peer as if it had announced itself.
+    pub(crate) fn list_peer(&self, info_hash: InfoHash, peer_id: PeerId, addr: SocketAddr, left: u64) {
+        let event = AnnounceEvent::Started;
+        let call = AnnounceCall { info_hash, peer_id, addr, left, event, num_want: Some(0), same_family: false };
+        // A full tracker refuses it, which the tracker counts.
+        let _ = self.shared.store().announce(Instant::now(), &call);
     }
 
     /// Returns the counters so far.

@@ -54,6 +54,11 @@ fn quit(app: &mut App, snapshot: &Snapshot) {
         close(state, snapshot);
         return;
     }
+    // Nothing of the demo is worth a question.
+    if state.guide.is_some() {
+        state.quit = true;
+        return;
+    }
     // The size of a magnet link without metadata is unknown.
     let unfinished = |view: &TorrentView| match view.state {
         State::Paused | State::Error => false,

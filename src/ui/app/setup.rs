@@ -11,6 +11,7 @@ use crate::ui::effect::{Effect, NotifyProtocol};
 use crate::ui::keys::keymap::Keymap;
 use crate::ui::state::app::AppState;
 use crate::ui::state::columns::{self, PEER_COLUMNS, PEER_KEY, TORRENT_COLUMNS, TORRENT_KEY};
+use crate::ui::state::guide::Guide;
 use crate::ui::state::settings::{UiSettings, quoted, values};
 use crate::ui::theme::style::{ColorDepth, Theme, ThemeName};
 
@@ -27,6 +28,8 @@ pub(crate) struct UiOptions {
     pub home: Option<String>,
     /// A torrent created before the start (`ttui share`), to be shown at once.
     pub shared: Option<Created>,
+    /// The guide of the demo.
+    pub guide: Option<Guide>,
 }
 
 impl UiOptions {
@@ -60,7 +63,7 @@ impl UiOptions {
         }
         let theme = options.theme(interface.theme, interface.ascii);
         let home = var(if cfg!(windows) { "USERPROFILE" } else { "HOME" });
-        UiOptions { theme, keymap, options, faults, home, shared: None }
+        UiOptions { theme, keymap, options, faults, home, shared: None, guide: None }
     }
 
     /// Creates the initial model for a terminal of `size` (columns, rows).
@@ -70,6 +73,7 @@ impl UiOptions {
         app.state.keymap = self.keymap;
         app.state.options = self.options;
         app.state.home = self.home;
+        app.state.guide = self.guide;
         if let Some(made) = self.shared {
             app.dialogs.push(CreateDialog::made(made));
         }

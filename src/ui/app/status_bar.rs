@@ -34,6 +34,10 @@ impl Widget for StatusBar<'_> {
         let right = pen.put_right(area.right() - 1, y, 16, &format!("{key} quit"), theme.dim);
         pen.put(right, y, 11, key, theme.accent);
         let mut x = area.x + 1;
+        if let Some(guide) = &state.guide {
+            pen.put(x, y, right.saturating_sub(x + 2), &guide.line(&state.keymap), theme.strong);
+            return;
+        }
         for (key, hint) in hints(state, right.saturating_sub(x)) {
             let end = pen.put(x, y, cells(key), key, theme.accent);
             x = pen.put(end + 1, y, cells(hint), hint, theme.dim) + 2;

@@ -72,6 +72,9 @@ fn on_event(app: &mut App, event: Event, snapshot: &Snapshot, commands: &mut Vec
             let name = find(snapshot, id).map(|view| state.panes.hidden.name(id, &view.name));
             let sentence = format!("{} is complete", name.as_deref().unwrap_or("a torrent"));
             outbox::complete(state, &sentence);
+            if let Some(guide) = &mut state.guide {
+                guide.on_complete();
+            }
             state.notify(&sentence);
         }
         Event::FilesKnown { id, contents } => app.dialogs.push_below(SelectFilesDialog::new(id, *contents)),
@@ -170,9 +173,14 @@ fn on_key(app: &mut App, key: Key, snapshot: &Snapshot, commands: &mut Vec<Comma
         dialog_events::on_key(app, key, snapshot, commands);
     } else if state.filtering {
         filter_key(state, key, snapshot);
+    } else if state.guide.as_ref().is_some_and(|guide| guide.restarts(key)) {
+        (state.quit, state.again) = (true, true);
     } else {
         state.notice = None;
         if let Some(action) = state.keymap.lookup(&state.key_contexts(), key) {
+            if let Some(guide) = &mut state.guide {
+                guide.on_action(action);
+            }
             actions::perform(app, action, snapshot, commands);
         }
     }

@@ -11,6 +11,7 @@ use crate::ui::keys::key::Key;
 use crate::ui::keys::keymap::Keymap;
 use crate::ui::state::columns::{PeerColumn, TorrentColumn};
 use crate::ui::state::detail::DetailState;
+use crate::ui::state::guide::Guide;
 use crate::ui::state::rate_history::RateHistory;
 use crate::ui::state::settings::UiSettings;
 use crate::ui::theme::style::{Theme, ThemeName};
@@ -127,6 +128,10 @@ pub struct AppState {
     pub history: RateHistory,
     /// Whether the user wants to quit.
     pub quit: bool,
+    /// Whether the user wants to see the demo again, with `quit`.
+    pub again: bool,
+    /// The guide of the demo.
+    pub(crate) guide: Option<Guide>,
     /// Whether something visible has changed since the last frame.
     pub dirty: bool,
     /// Whether the whole terminal must be redrawn.

@@ -54,6 +54,8 @@ const BATCH: usize = 4096;
 pub(crate) enum Outcome {
     /// The user quit.
     Quit,
+    /// The user wants to see the demo again.
+    Again,
     /// The stop channel fired, for example on a signal.
     Stopped,
     /// The engine has stopped.
@@ -390,7 +392,11 @@ impl EventLoop {
     }
 
     fn outcome(&self) -> Option<Outcome> {
-        if self.app.state.quit { Some(Outcome::Quit) } else { self.ended }
+        match (self.app.state.quit, self.app.state.again) {
+            (true, true) => Some(Outcome::Again),
+            (true, false) => Some(Outcome::Quit),
+            (false, _) => self.ended,
+        }
     }
 
     /// Handles a terminal event and all pending ones.
