@@ -217,6 +217,7 @@ pub mod disk {
     }
     pub mod part;
     pub(crate) mod piece_buffer;
+    pub(crate) mod piece_hashes;
     pub mod pool;
     pub(crate) mod resume;
     pub(crate) mod resume_check;

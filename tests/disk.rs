@@ -184,7 +184,7 @@ fn padding_is_there_without_anybody_sending_it() {
 #[test]
 fn a_piece_of_padding_whose_hash_says_otherwise_is_not_there() {
     let known = Known::new(16_384, &[(Some("a"), 16_384), (None, 16_384)]);
-    let hashes = vec![*known.layout.hash(PieceIndex(0)).unwrap(), [9; 20]];
+    let hashes = vec![known.layout.hash(PieceIndex(0)).unwrap(), [9; 20]];
     let (info_hash, geometry) = (known.layout.info_hash(), known.layout.geometry());
     let layout = Layout::new(info_hash, geometry, known.layout.files().to_vec(), hashes).unwrap();
     let known = Known { layout: std::sync::Arc::new(layout), ..known };
@@ -835,7 +835,7 @@ fn verify_tells_what_is_wrong_by_file() {
         bytes.extend_from_slice(format!("d6:lengthi{}e4:pathl1:{name}ee", file.length).as_bytes());
     }
     bytes.extend_from_slice(format!("e4:name1:t12:piece lengthi32768e6:pieces{}:", 20 * known.pieces()).as_bytes());
-    bytes.extend((0..known.pieces()).flat_map(|p| *known.layout.hash(PieceIndex(p)).unwrap()));
+    bytes.extend((0..known.pieces()).flat_map(|p| known.layout.hash(PieceIndex(p)).unwrap()));
     bytes.extend_from_slice(b"ee");
     fs::write(&torrent, bytes).unwrap();
     known.put(&home.dir());

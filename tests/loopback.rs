@@ -15,7 +15,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use support::engine::{PATIENCE, PIECE, Peer, content, torrent};
-use ttui::api::{AddTorrent, Command, Event, State};
+use ttui::api::{AddTorrent, Command, Event, State, TorrentCommand, TorrentView};
 use ttui::disk::resume_store::ResumeStore;
 use ttui::limits;
 use ttui::wire::message::{Handshake, InfoHash, Message, PeerId, Reserved};
@@ -141,6 +141,31 @@ fn fifty_torrents_start_pause_resume_and_go_without_a_trace() {
     assert_back_to(before);
     peer.stop();
     assert_back_to(before_all);
+}
+
+/// What a complete torrent needs only at times is not in memory: the hashes for a check, the metadata for a peer.
+#[test]
+fn a_complete_torrent_is_checked_and_described_from_the_torrent_file_that_was_kept() {
+    let _alone = alone();
+    let (seeder, leecher) = (Peer::start_in(tempfile::tempdir().unwrap(), true), Peer::start());
+    let data = content(8, 30 * PIECE + 5);
+    std::fs::write(seeder.folder.path().join("film"), &data).unwrap();
+    let (path, hash) = torrent(seeder.folder.path(), "film", &data);
+    let seed = seeder.add(&path, Vec::new());
+    std::fs::remove_file(path).unwrap();
+    let checked = || seeder.wait("it is checked", |event| matches!(event, Event::Checked(_)).then_some(()));
+    checked();
+    seeder.engine.send(Command::Torrent(seed, TorrentCommand::Verify));
+    checked();
+    let whole = |view: Option<&TorrentView>| view.is_some_and(|v| v.state == State::Seeding && v.have == v.pieces);
+    seeder.until("all is found good again", seed, whole);
+    let what = format!("magnet:?xt=urn:btih:{hash}");
+    let add = AddTorrent { what: what.clone(), peers: vec![seeder.addr()], ..AddTorrent::default() };
+    let leech = leecher.add_as(std::path::Path::new(&what), add);
+    leecher.complete(leech);
+    assert!(std::fs::read(leecher.folder.path().join("film")).unwrap() == data);
+    leecher.stop();
+    seeder.stop();
 }
 
 /// Shakes hands as a peer of the test's own.

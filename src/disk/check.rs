@@ -37,6 +37,9 @@ impl Check {
             // Nothing is known of the files, so nothing that is recorded of them changes.
             return place.send_result(DiskDone::CheckDone(Some(fault)));
         }
+        if let Err(fault) = place.files.layout().load_hashes() {
+            return place.send_result(DiskDone::CheckDone(Some(fault)));
+        }
         let mut fault = None;
         // Before the file stamps are reset: an interrupted check must not leave the pieces trusted.
         place.mark_unverified(&self.pieces);
@@ -81,6 +84,7 @@ impl Check {
         }
         place.files.ownership().save(false);
         place.save(SaveMode::Quick);
+        place.release_hashes();
         let gone = place.files.mounted().err();
         place.send_result(DiskDone::CheckDone(gone.or(occupied).or(found).or(fault)));
     }
@@ -117,9 +121,7 @@ pub fn hash_check(
     let first_fault = Mutex::new(None);
     let work = || {
         let mut hasher = Hasher::new(layout, dir, parts);
-        let is_good = |(piece, hash): (u32, Option<[u8; 20]>)| {
-            hash.as_ref().is_some_and(|hash| layout.hash(PieceIndex(piece)) == Some(hash))
-        };
+        let is_good = |(piece, hash): (u32, Option<[u8; 20]>)| hash.is_some() && layout.hash(PieceIndex(piece)) == hash;
         while let Some(chunk) = chunks.get(next.fetch_add(1, Ordering::Relaxed)) {
             let mut good = Vec::with_capacity(chunk.len());
             for part in in_lanes(chunk) {

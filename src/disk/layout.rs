@@ -2,12 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::ops::Range;
-use std::path::{Component, PathBuf};
+use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 
+use bytes::Bytes;
 use sha1::{Digest, Sha1};
 use thiserror::Error;
 
+use crate::disk::piece_hashes::PieceHashes;
 use crate::swarm::geometry::Geometry;
+use crate::swarm::job::DiskFault;
 use crate::wire::message::{InfoHash, PieceIndex};
 use crate::wire::metainfo::{Aliases, Metainfo};
 
@@ -42,7 +46,7 @@ pub struct Layout {
     info_hash: InfoHash,
     geometry: Geometry,
     files: Vec<FileEntry>,
-    hashes: Vec<[u8; 20]>,
+    hashes: Arc<PieceHashes>,
     aliases: Option<Aliases>,
 }
 
@@ -92,6 +96,7 @@ impl Layout {
         if hashes.len() != geometry.pieces() as usize {
             return Err(LayoutError::Hashes { hashes: hashes.len(), pieces: geometry.pieces() });
         }
+        let hashes = Arc::new(PieceHashes::new(info_hash, hashes));
         Ok(Layout { info_hash, geometry, files, hashes, aliases: None })
     }
 
@@ -150,10 +155,42 @@ impl Layout {
         &self.files
     }
 
-    /// Returns the expected SHA-1 of a piece; `None` if the piece does not exist.
+    /// Returns the expected SHA-1 of a piece; `None` if the piece does not exist or the hashes are released.
     #[must_use]
-    pub fn hash(&self, piece: PieceIndex) -> Option<&[u8; 20]> {
-        self.hashes.get(piece.as_usize())
+    pub fn hash(&self, piece: PieceIndex) -> Option<[u8; 20]> {
+        self.hashes.get(piece)
+    }
+
+    /// Names the kept `.torrent` file, which the hashes can be loaded from again.
+    pub(crate) fn set_kept(&self, path: &Path) {
+        self.hashes.set_kept(path);
+    }
+
+    /// Returns whether a `.torrent` file of the torrent is kept.
+    #[must_use]
+    pub(crate) fn is_kept(&self) -> bool {
+        self.hashes.is_kept()
+    }
+
+    /// Loads the hashes unless they are in memory. Blocks on disk.
+    ///
+    /// # Errors
+    /// If the kept `.torrent` file cannot be read.
+    pub(crate) fn load_hashes(&self) -> Result<(), DiskFault> {
+        self.hashes.load()
+    }
+
+    /// Drops the hashes from memory, if a `.torrent` file is kept.
+    pub(crate) fn release_hashes(&self) {
+        self.hashes.release();
+    }
+
+    /// Reads the `info` dictionary from the kept `.torrent` file. Blocks on disk.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn read_info(&self) -> Result<Bytes, DiskFault> {
+        self.hashes.read_info()
     }
 
     /// Splits a byte range of the torrent into file segments; includes pad files, skips empty files.
@@ -200,7 +237,7 @@ impl Layout {
             }
             sha.finalize().into()
         });
-        self.hash(piece) == Some(&*hash)
+        self.hash(piece) == Some(*hash)
     }
 
     /// Returns the byte range of a piece within the torrent.

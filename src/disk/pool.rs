@@ -1,6 +1,6 @@
 //! The disk thread pool: opens storages and runs the threads that write and hash, check and fsync.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::Range;
 use std::path::Path;
@@ -129,6 +129,10 @@ impl DiskPool {
         let unwanted = if read_only { (0..layout.files().len() as u32).collect() } else { unwanted };
         let dir = std::path::absolute(&dir).unwrap_or(dir);
         file_look::check_folder(&dir)?;
+        // Pieces of padding only are recognized by their hash.
+        if layout.files().iter().any(|file| file.pad) {
+            layout.load_hashes()?;
+        }
         let (layout, other_names) = alias_paths::find_or_mend(&layout, &dir, mend_names);
         let store = ResumeStore::new(&state_dir, layout.info_hash(), &dir);
         let (claim, unprotected) = store.claim()?;
@@ -173,8 +177,14 @@ impl DiskPool {
         if read_only {
             notes.extend(file_look::describe_unusable(&layout, &dir, &verdict.have));
         }
+        let whole = verdict.have.count() == layout.geometry().pieces();
         let have = verdict.have.to_bytes().into();
         let check = pieces_to_check(&layout, &ownership, &looks, &verdict);
+        if whole && check.is_empty() {
+            layout.release_hashes();
+        } else {
+            layout.load_hashes()?;
+        }
         let verdict = CheckedResume { check: check.clone(), ..verdict };
         let handles = (id, Arc::clone(&self.threads.handles));
         let record = ResumeWriter::from_loaded(store, boot, device, &found, verdict, handles);
@@ -302,7 +312,8 @@ fn sync_all(threads: &Threads, ticks: &Receiver<()>) {
     let mut last: HashMap<u64, Instant> = HashMap::new();
     while ticks.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
         let places = threads.places();
-        last.retain(|id, _| places.iter().any(|p| p.id == *id));
+        let open: HashSet<u64> = places.iter().map(|place| place.id).collect();
+        last.retain(|id, _| open.contains(id));
         for place in places.iter().filter(|p| !p.is_closing()) {
             place.watch();
             let now = Instant::now();

@@ -99,7 +99,10 @@ impl Barrier {
                 unwanted.iter().for_each(|unwanted| files.parts().select(files.layout(), unwanted));
                 self.place.move_wanted();
             }
-            BarrierAction::CreateEmptyFiles => self.place.create_empty_files(),
+            BarrierAction::CreateEmptyFiles => {
+                self.place.create_empty_files();
+                self.place.release_hashes();
+            }
             BarrierAction::Check(to, check) => {
                 // The send fails only if the pool is shutting down.
                 let _ = to.send(Some(check.clone()));
@@ -261,6 +264,11 @@ impl Shard {
                 mine.place.send_result(DiskDone::ProbeDone(done));
             }
             DiskJob::Totals(totals) => mine.place.resume.keep_totals(&totals),
+            DiskJob::ReadInfo => {
+                let info = mine.place.files.layout().read_info();
+                let info = info.inspect_err(|fault| tracing::warn!("metadata cannot be sent to peers: {fault}"));
+                mine.place.send_result(DiskDone::Info(info.ok()));
+            }
             // These jobs are barriers and arrive as `Work::Turn`.
             DiskJob::Check(_) | DiskJob::Compare | DiskJob::Save | DiskJob::Select(_) | DiskJob::Finish => {}
         }
@@ -392,7 +400,7 @@ impl ShardTorrent {
     fn finish_piece(&mut self, piece: PieceIndex) {
         let Some(partial) = self.pieces.remove(&piece.0) else { return };
         let (hash, blocks) = partial.finish();
-        let good = self.place.files.layout().hash(piece) == Some(&hash);
+        let good = self.place.files.layout().hash(piece) == Some(hash);
         let hashes = |asked: bool| match blocks {
             _ if !asked => Ok(Vec::new()),
             Some(blocks) => Ok(blocks),

@@ -93,7 +93,7 @@ impl Storage {
                     shares[piece.as_usize() % shards].push(job);
                     continue;
                 }
-                DiskJob::Probe(Probe::Read) | DiskJob::Totals(_) => {
+                DiskJob::Probe(Probe::Read) | DiskJob::Totals(_) | DiskJob::ReadInfo => {
                     shares[0].push(job);
                     continue;
                 }

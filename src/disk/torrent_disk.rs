@@ -161,6 +161,14 @@ impl TorrentDisk {
         Ok(())
     }
 
+    /// Drops the hashes of the pieces from memory if nothing is left to be checked.
+    pub(crate) fn release_hashes(&self) {
+        let pieces = self.resume.written.pieces();
+        if self.resume.written.count() == pieces && self.resume.unverified.count() == 0 {
+            self.files.layout().release_hashes();
+        }
+    }
+
     /// Takes note of a piece that is whole and written.
     pub fn on_piece_verified(&self, piece: PieceIndex) {
         self.report_save_error(self.resume.begin(&self.files).and_then(|()| self.resume.piece_written(piece.0)));

@@ -112,6 +112,15 @@ impl TorrentSpec {
         skipped.filter_map(|(file, _)| u32::try_from(file).ok()).collect()
     }
 
+    /// Drops the `info` dictionary from memory if the `.torrent` file is kept: it is read when a peer asks for it.
+    pub(crate) fn release_info(&mut self) {
+        if self.layout.as_ref().is_some_and(|layout| layout.is_kept())
+            && let Some(info) = self.config.info.take()
+        {
+            self.config.kept_info = info.len();
+        }
+    }
+
     /// Sets the download folder.
     pub(crate) fn move_to(&mut self, dir: PathBuf) {
         self.config.folder = display_path(&dir);
@@ -189,6 +198,7 @@ pub(crate) fn resolve(add: &AddTorrent, bytes: &[u8], defaults: &TorrentDefaults
         info_hash: metainfo.info_hash,
         peer_id: defaults.peer_id,
         info: Some(metainfo.info),
+        kept_info: 0,
         geometry,
         priorities: wanted,
         files: metainfo.files.iter().map(span).collect(),

@@ -84,6 +84,7 @@ pub(crate) fn from_magnet(
         info_hash: magnet.info_hash,
         peer_id: defaults.peer_id,
         info: None,
+        kept_info: 0,
         geometry: Geometry::new(0, 1),
         files: Vec::new(),
         priorities: Vec::new(),

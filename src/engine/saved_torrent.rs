@@ -94,16 +94,22 @@ impl SavedTorrent {
         }
     }
 
-    /// Updates name, totals and progress from the view of a running torrent.
-    pub fn update_from_view(&mut self, view: &TorrentView) {
-        self.name.clone_from(&view.name);
-        (self.downloaded, self.uploaded) = (view.downloaded, view.uploaded);
-        // During a check and after the thread has stopped, the view's progress is not valid.
-        if matches!(view.state, State::Downloading | State::Seeding | State::Error) {
-            self.whole = view.state == State::Seeding;
-            (self.size, self.wanted, self.done) = (view.size, view.wanted, view.done);
-            (self.pieces, self.have) = (view.pieces, view.have);
+    /// Updates name, totals and progress from the view of a running torrent. Returns whether anything changed.
+    pub fn update_from_view(&mut self, view: &TorrentView) -> bool {
+        let totals = (view.downloaded, view.uploaded);
+        let mut changed = self.name != view.name || (self.downloaded, self.uploaded) != totals;
+        if self.name != view.name {
+            self.name.clone_from(&view.name);
         }
+        (self.downloaded, self.uploaded) = totals;
+        // During a check and after the torrent has stopped, the view's progress is not valid.
+        if matches!(view.state, State::Downloading | State::Seeding | State::Error) {
+            let whole = view.state == State::Seeding;
+            let now = (whole, view.size, view.wanted, view.done, view.pieces, view.have);
+            changed |= (self.whole, self.size, self.wanted, self.done, self.pieces, self.have) != now;
+            (self.whole, self.size, self.wanted, self.done, self.pieces, self.have) = now;
+        }
+        changed
     }
 
     /// Fills a view with the saved values of a torrent that is not loaded.

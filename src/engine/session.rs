@@ -27,7 +27,7 @@ use crate::disk::move_storage::recovery::recover_moves;
 use crate::disk::pool::DiskPool;
 use crate::limits;
 use crate::swarm::event::Input;
-use crate::swarm::view::{Source, State};
+use crate::swarm::view::{Source, State, TorrentView};
 use crate::wire::message::InfoHash;
 
 pub(crate) use messages::{Opened, SessionMessage, TaskResult, WrittenTorrent};
@@ -35,6 +35,7 @@ pub(crate) use messages::{Opened, SessionMessage, TaskResult, WrittenTorrent};
 use entry::{DesiredState, Lifecycle, TorrentEntry};
 use free_space::FreeSpace;
 use messages::Uncleared;
+use queue_state::QueueState;
 use unfinished::Unfinished;
 
 mod commands;
@@ -49,6 +50,7 @@ mod move_storage;
 mod overwrite;
 mod port;
 mod queue;
+mod queue_state;
 mod requests;
 mod shutdown;
 mod snapshot;
@@ -125,8 +127,10 @@ struct SessionListState {
 pub(crate) struct Session {
     parts: SessionParts,
     table: BTreeMap<TorrentId, TorrentEntry>,
+    by_hash: BTreeMap<InfoHash, TorrentId>,
     /// The queue: the ids of all torrents in queue order.
     order: Vec<TorrentId>,
+    queue: QueueState,
     /// The torrent id assigned last.
     next: u32,
     list: SessionListState,
@@ -142,7 +146,7 @@ pub(crate) struct Session {
     reshare: bool,
     /// Events to be sent after the snapshot that shows their effect.
     pending_events: Vec<Event>,
-    /// The sum of the weights of the torrents that share the budget of unwritten bytes.
+    /// The sum of the weights of the torrents that share the budget of unwritten bytes, as last distributed.
     sharers: u64,
     /// Disk load in percent as last sent to the torrents.
     disk_busy: u8,
@@ -153,6 +157,8 @@ pub(crate) struct Session {
     making: Option<Arc<Progress>>,
     log: VecDeque<(Duration, Option<TorrentId>, String)>,
     quit: Option<Instant>,
+    /// While quitting: all torrents before this one have ended.
+    ended_before: TorrentId,
     /// Set with `quit`: tasks that would only begin something are skipped.
     quitting: Arc<AtomicBool>,
     port: PortStatus,
@@ -176,7 +182,9 @@ impl Session {
         Session {
             parts: it,
             table: BTreeMap::new(),
+            by_hash: BTreeMap::new(),
             order: Vec::new(),
+            queue: QueueState::new(now),
             next: 0,
             list,
             forgetting: BTreeSet::new(),
@@ -195,6 +203,7 @@ impl Session {
             making: None,
             log: VecDeque::new(),
             quit: None,
+            ended_before: TorrentId(0),
             quitting: Arc::default(),
             port: PortStatus { listening, ..PortStatus::default() },
         }
@@ -397,10 +406,11 @@ impl Session {
                 let Some(entry) = self.table.get_mut(&id) else { return };
                 if matches!(entry.lifecycle, Lifecycle::Running(_) | Lifecycle::Stopping) {
                     entry.seen |= matches!(view.state, State::Downloading | State::Seeding | State::Error);
-                    entry.saved.update_from_view(&view);
+                    self.list.totals_changed |= entry.saved.update_from_view(&view);
                     entry.fill_view(&mut view);
+                    let queued = |view: &TorrentView| (view.state, view.down == 0);
+                    self.queue.stale |= queued(&view) != queued(&entry.view);
                     entry.view = *view;
-                    self.list.totals_changed = true;
                 }
             }
             TorrentEvent::Occupied(id, fault) => self.occupied(id, fault),

@@ -30,6 +30,8 @@ pub enum DiskJob {
     Probe(Probe),
     /// Saves these totals with the resume data.
     Totals(Totals),
+    /// Reads the `info` dictionary that is not in memory; answered by `Info`.
+    ReadInfo,
     /// Flushes incomplete pieces and saves the resume data; answered by `Saved`.
     Save,
     /// Sets the unwanted files; all others are wanted.
@@ -62,6 +64,8 @@ pub struct Totals {
 /// A result or a notification of the disk threads.
 #[derive(Clone, Debug)]
 pub enum DiskDone {
+    /// The `info` dictionary (BEP 9); `None` if it could not be read.
+    Info(Option<Bytes>),
     /// Bytes of `Write` jobs that left memory and return to the write budget: written, failed or dropped.
     Wrote(u64),
     /// A piece passed its hash check and is on disk and recorded.

@@ -247,6 +247,13 @@ impl Picker {
         }
     }
 
+    /// Marks all pieces as verified, when none is being fetched.
+    pub fn mark_all_have(&mut self) {
+        // At once, because removing them one by one from the index takes long.
+        self.order.delist_all();
+        self.geometry.all().for_each(|piece| self.mark_have(piece));
+    }
+
     /// Marks a piece as verified, after its download or by a check.
     pub fn mark_have(&mut self, piece: PieceIndex) {
         if piece.0 < self.geometry.pieces() && !self.have.has(piece) {

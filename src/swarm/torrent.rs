@@ -24,6 +24,7 @@ mod state {
     //! The parts of a torrent that change together.
     pub(super) mod dht_announcer;
     pub(super) mod holepunch;
+    pub(super) mod info_on_demand;
     pub(super) mod link_sources;
     pub(super) mod pex_schedule;
     pub(super) mod recovery;
@@ -62,6 +63,7 @@ use crate::swarm::web_seeds::WebSeeds;
 use crate::wire::message::{InfoHash, PieceIndex};
 use state::dht_announcer::DhtAnnouncer;
 use state::holepunch::HolepunchState;
+use state::info_on_demand::InfoOnDemand;
 use state::link_sources::LinkSources;
 use state::pex_schedule::PexSchedule;
 use state::recovery::{Comparison, Recovery};
@@ -158,6 +160,7 @@ pub struct Torrent {
     log: VecDeque<(Instant, String)>,
     /// Limits the metadata pieces (BEP 9) served to all peers together.
     metadata_all: Option<BurstLimiter>,
+    info: InfoOnDemand,
     /// The metadata download of a magnet; `None` once it is complete.
     search: Option<MetadataDownload>,
 }
@@ -228,6 +231,7 @@ impl Torrent {
             disconnected: VecDeque::new(),
             log: VecDeque::new(),
             metadata_all: None,
+            info: InfoOnDemand::default(),
             search: None,
             config,
         };
@@ -332,6 +336,7 @@ impl Torrent {
             return;
         }
         self.record_totals(now, false, out);
+        self.drop_unused_info(now);
         self.search(now, out);
         self.expire_requests(now, out);
         if self.round_at.is_some_and(|at| now >= at) {
@@ -378,6 +383,7 @@ impl Torrent {
         by(self.sources_at());
         by(self.dht.deadline());
         by(self.recovery.at);
+        by(self.info.deadline());
         by(self.record_at);
         by(self.send_have_at);
         by(self.pex_deadline());
@@ -435,6 +441,7 @@ impl Torrent {
             DiskDone::ProbeDone(Ok(())) => self.on_probe_succeeded(now, out),
             DiskDone::ProbeDone(Err(fault)) => self.on_probe_failed(now, fault, out),
             DiskDone::Compared(result) => self.compared(now, result, out),
+            DiskDone::Info(info) => self.on_info_read(now, info, out),
             DiskDone::ResumeSaveFailed(fault) => self.notify(now, fault.text, out),
             DiskDone::Saved => self.saved(),
         }

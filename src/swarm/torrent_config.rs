@@ -36,6 +36,8 @@ pub struct TorrentConfig {
     pub peer_id: PeerId,
     /// The raw bencoded `info` dictionary, served to peers (BEP 9); `None` for a magnet without metadata.
     pub info: Option<Bytes>,
+    /// The length of the `info` dictionary if it is not in memory but can be read with `DiskJob::ReadInfo`; 0 otherwise.
+    pub kept_info: usize,
     /// The division into pieces; has no pieces until the metadata is known.
     pub geometry: Geometry,
     pub files: Vec<FileSpan>,

@@ -421,7 +421,7 @@ fn described(known: &Known) -> Vec<u8> {
     }
     bytes.extend_from_slice(format!("e4:name1:t12:piece lengthi32768e6:pieces{}:", 20 * known.pieces()).as_bytes());
     let all = (0..known.pieces()).map(ttui::wire::message::PieceIndex);
-    bytes.extend(all.flat_map(|piece| *known.layout.hash(piece).unwrap()));
+    bytes.extend(all.flat_map(|piece| known.layout.hash(piece).unwrap()));
     bytes.extend_from_slice(b"ee");
     bytes
 }

@@ -316,11 +316,17 @@ impl World {
         let geometry = if info.is_some() { self.geometry } else { Geometry::new(0, 1) };
         let file = FileSpan { path: "data".into(), offset: 0, length: geometry.total(), pad: false, web: None };
         let files = if info.is_some() { vec![file] } else { Vec::new() };
+        // Every other member has its metadata on disk only.
+        let (info, kept_info) = match info {
+            Some(info) if n % 2 == 1 => (None, info.len()),
+            info => (info, 0),
+        };
         TorrentConfig {
             name: format!("node {n}"),
             info_hash: InfoHash(Sha1::digest(&self.info).into()),
             peer_id,
             info,
+            kept_info,
             geometry,
             files,
             priorities: Vec::new(),
@@ -718,6 +724,7 @@ impl World {
                 self.later(at, node, done(DiskDone::ProbeDone(room)));
             }
             DiskJob::Select(_) | DiskJob::Finish | DiskJob::Totals(_) => {}
+            DiskJob::ReadInfo => self.later(at, node, done(DiskDone::Info(Some(self.info.clone())))),
             DiskJob::Compare => self.later(at, node, done(DiskDone::Compared(Ok(Vec::new())))),
             DiskJob::Save => self.later(at, node, done(DiskDone::Saved)),
         }

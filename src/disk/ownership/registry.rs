@@ -11,7 +11,7 @@ use std::fs::{self, File};
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::SystemTime;
+use std::time::{Duration, Instant, SystemTime};
 
 use crate::disk::atomic_file;
 use crate::disk::layout::Layout;
@@ -23,6 +23,9 @@ use crate::wire::metainfo::paths::{case_folded, to_path};
 
 /// Maximum length of a record, in bytes.
 const LONGEST: u64 = 64 << 20;
+
+/// Minimum time between two scans of the records that this process has changed, in multiples of what one takes.
+const SCAN_SHARE: u32 = 20;
 
 /// Another torrent that owns a path.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -73,6 +76,10 @@ pub(super) struct Entry {
 struct Index {
     /// The mtime of the records folder when it was last scanned.
     seen: Option<SystemTime>,
+    /// When the next scan may come if only this process is known to have changed the folder since.
+    scan_at: Option<Instant>,
+    /// How long the last scan took.
+    scan_time: Duration,
     /// All known records, by name.
     known: HashMap<String, Known>,
     /// Names of records by the root of their files; sorted, for finding overlaps.
@@ -115,6 +122,13 @@ impl Index {
                 self.roots.remove(&root);
             }
         }
+    }
+
+    /// Takes note of a change of the folder by this process, which alone is no reason for a scan: while thousands of torrents
+    /// are opened, each would scan the records of all. A change by another process is seen a moment later then.
+    fn put_off_scan(&mut self) {
+        let wait = self.scan_time * SCAN_SHARE;
+        self.scan_at.get_or_insert_with(|| Instant::now() + wait);
     }
 
     /// Returns the path by which the records know a folder that has another path here, as through a bind mount; `None` if
@@ -305,10 +319,11 @@ impl OwnershipRegistry {
     /// Rescans the records folder if it changed.
     fn refresh(&self, index: &mut Index) {
         let changed = fs::metadata(&self.folder).and_then(|meta| meta.modified()).ok();
-        if changed == index.seen {
+        let began = Instant::now();
+        if changed == index.seen || index.scan_at.is_some_and(|at| began < at) {
             return;
         }
-        index.seen = changed;
+        (index.seen, index.scan_at) = (changed, None);
         let names = fs::read_dir(&self.folder).into_iter().flatten().flatten();
         let names: BTreeSet<String> = names.filter_map(|entry| entry.file_name().into_string().ok()).collect();
         let gone: Vec<String> = index
@@ -330,6 +345,7 @@ impl OwnershipRegistry {
                 index.put(&key, head, None, true);
             }
         }
+        index.scan_time = began.elapsed();
     }
 
     fn read_bytes(&self, key: &str, most: u64) -> Option<Vec<u8>> {
@@ -361,6 +377,7 @@ impl OwnershipRegistry {
     pub(super) fn save(&self, key: &str, entry: &OwnershipRecord) -> io::Result<()> {
         let mut index = self.index();
         self.write(key, entry)?;
+        index.put_off_scan();
         if let Some(known) = index.known.get_mut(key) {
             known.saved = true;
         }
@@ -371,6 +388,7 @@ impl OwnershipRegistry {
     pub fn remove(&self, key: &str) {
         let mut index = self.index();
         let _ = atomic_file::remove(&self.path(key));
+        index.put_off_scan();
         index.take(key);
     }
 

@@ -80,7 +80,7 @@ impl Session {
             Lifecycle::Running(inbox) => inbox.send(input),
             Lifecycle::Paused(torrent) | Lifecycle::Opening(torrent) | Lifecycle::Moving(torrent, _) => {
                 let trackers = changes_trackers(&input);
-                // The effects are dropped: a paused torrent has no thread to execute them.
+                // The effects are dropped: a paused torrent has nobody to execute them.
                 torrent.handle(Instant::now(), input, &mut Vec::new());
                 let trackers = trackers.then(|| torrent.trackers());
                 if let Some(trackers) = trackers {
@@ -108,6 +108,7 @@ impl Session {
         let Some(entry) = self.table.get_mut(&id) else { return };
         let finished = *entry.saved.finished.get_or_insert_with(|| unix_seconds().unwrap_or_default());
         entry.saved.whole = true;
+        self.queue.stale = true;
         entry.view.finished = Some(finished);
         if let Some(plan) = &mut entry.spec {
             plan.config.finished = Some(finished);

@@ -12,6 +12,7 @@ use crate::disk::move_storage::Progress;
 use crate::limits;
 use crate::swarm::event::Input;
 use crate::swarm::job::{DiskFault, FaultKind, pause};
+use crate::swarm::quota::Quota;
 use crate::swarm::reason::{MoveProgress, Reason};
 use crate::swarm::torrent::{Torrent, TorrentCommand};
 use crate::swarm::view::{PieceMapCell, PieceProgress, State, TorrentView};
@@ -97,6 +98,8 @@ pub(super) struct TorrentEntry {
     pub(super) moving: Option<PathBuf>,
     /// The state machine has loaded the pieces on disk, so its totals replace the saved ones.
     pub(super) seen: bool,
+    /// The quota that the running torrent was given last.
+    pub(super) quota: Option<Quota>,
     /// Since when the running torrent downloads at a rate of zero.
     pub(super) idle: Option<Instant>,
     /// A task opens the files of a running magnet link.
@@ -126,6 +129,7 @@ impl TorrentEntry {
             error: None,
             moving: None,
             seen: false,
+            quota: None,
             idle: None,
             opening_files: false,
             asked: false,

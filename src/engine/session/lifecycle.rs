@@ -47,7 +47,7 @@ impl Session {
     }
 
     fn find(&self, hash: InfoHash) -> Option<TorrentId> {
-        self.table.iter().find(|(_, entry)| entry.hash == hash).map(|(id, _)| *id)
+        self.by_hash.get(&hash).copied()
     }
 
     /// Returns a new torrent id; ids are never reused.
@@ -62,6 +62,7 @@ impl Session {
     /// of the saved list first.
     fn enter(&mut self, id: TorrentId, entry: TorrentEntry) {
         self.owners().set_session_dir(entry.hash, Some(&entry.saved.dir));
+        self.by_hash.insert(entry.hash, id);
         self.table.insert(id, entry);
         let rank = |id: TorrentId| (!self.list.restored.contains(&id.0), id);
         let later = self.order.iter().rev().take_while(|other| rank(**other) > rank(id)).count();
@@ -73,9 +74,9 @@ impl Session {
         let Some(entry) = self.table.get_mut(&id) else { return };
         let Some(keep) = &self.parts.keep else { return };
         entry.lifecycle = Lifecycle::Loading;
-        let path = keep.torrent_path(&entry.saved.info_hash).to_string_lossy().into_owned();
+        let kept = keep.torrent_path(&entry.saved.info_hash);
         // A magnet link without metadata has no `.torrent` file, only the link.
-        let what = entry.saved.magnet.clone().unwrap_or(path);
+        let what = entry.saved.magnet.clone().unwrap_or_else(|| kept.to_string_lossy().into_owned());
         let (dir, select) = (Some(entry.saved.dir.clone()), entry.saved.select.clone());
         let add = AddTorrent { what, dir, select, ..AddTorrent::default() };
         let (defaults, world, hash) = (self.parts.defaults.clone(), Arc::clone(&self.parts.world), entry.hash);
@@ -88,7 +89,16 @@ impl Session {
                 ResumeStore::new(state_dir, plan.config.info_hash, &plan.dir).load_bitfield(layout).map(Bytes::from)
             };
             let plan = resolve_source(&add, &world.announcer, &keep, &defaults);
-            let plan = plan.map(|plan| TorrentSpec { bytes: None, resume_bitfield: recall(&plan), ..plan });
+            let plan = plan.map(|plan| {
+                if let Some(layout) = plan.layout.as_ref().filter(|_| kept.exists()) {
+                    layout.set_kept(&kept);
+                    // Until it is opened nothing is checked.
+                    layout.release_hashes();
+                }
+                let mut plan = TorrentSpec { bytes: None, resume_bitfield: recall(&plan), ..plan };
+                plan.release_info();
+                plan
+            });
             let plan = plan.and_then(|plan| match plan.config.info_hash == hash {
                 true => Ok(Box::new(plan)),
                 false => Err(EngineError::Replaced(add.what.clone())),
@@ -122,10 +132,14 @@ impl Session {
         let kept = self.keeper();
         let work = move || {
             let planned = resolve_source(&add, &world.announcer, &kept, &defaults).map(|mut plan| {
-                if let (Some(keep), Some(bytes)) = (keep, &plan.bytes) {
-                    plan.remarks
-                        .extend(keep.save_torrent(plan.config.info_hash, bytes).err().map(|why| why.to_string()));
-                    plan.bytes = None;
+                if let Some(keep) = keep
+                    && let Some(bytes) = plan.bytes.take()
+                {
+                    let hash = plan.config.info_hash;
+                    match (keep.save_torrent(hash, &bytes), &plan.layout) {
+                        (Ok(()), Some(layout)) => layout.set_kept(&keep.torrent_path(&hash.to_string())),
+                        (saved, _) => plan.remarks.extend(saved.err().map(|why| why.to_string())),
+                    }
                 }
                 Box::new(plan)
             });
@@ -135,7 +149,7 @@ impl Session {
     }
 
     pub(super) fn planned(&mut self, id: TorrentId, add: AddTorrent, plan: Result<Box<TorrentSpec>, EngineError>) {
-        let plan = match plan {
+        let mut plan = match plan {
             Ok(plan) => plan,
             Err(why) => return self.event(Event::AddFailed { what: add.what, why: why.to_string() }),
         };
@@ -146,6 +160,7 @@ impl Session {
         if let Some(id) = self.find(hash) {
             return self.join(id, add, plan);
         }
+        plan.release_info();
         let mut kept = SavedTorrent {
             info_hash: hash.to_string(),
             name: plan.config.name.clone(),
@@ -191,7 +206,7 @@ impl Session {
     ///
     /// Called again when that step completes.
     pub(super) fn advance(&mut self, id: TorrentId) {
-        self.changed = true;
+        (self.changed, self.queue.stale) = (true, true);
         let quitting = self.quit.is_some();
         let Some(entry) = self.table.get_mut(&id) else { return };
         let goal = match entry.desired {
@@ -255,7 +270,9 @@ impl Session {
         self.order.retain(|other| *other != id);
         if let Some(entry) = self.table.get(&id) {
             self.owners().set_session_dir(entry.hash, None);
+            self.by_hash.remove(&entry.hash);
         }
+        self.queue.stale = true;
         if let Some(entry) = self.table.remove(&id)
             && let Some(keep) = self.parts.keep.clone()
         {
@@ -393,7 +410,8 @@ impl Session {
         runner.start(&self.parts.world);
         let over = entry.error.take();
         // An even share bounds the torrent until the next regular distribution.
-        inbox.send(share);
+        inbox.send(Input::Quota(share));
+        entry.quota = Some(share);
         entry.lifecycle = Lifecycle::Running(inbox.clone());
         self.parts.routes.open(info_hash, inbox);
         if over.is_some() {

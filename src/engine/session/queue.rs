@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use super::super::bandwidth::{split_limit, weight};
 use super::Session;
 use super::entry::{DesiredState, Lifecycle, TorrentEntry};
+use super::queue_state::QueueState;
 use crate::api::{QueueMove, TorrentId};
 use crate::limits;
 use crate::swarm::event::Input;
@@ -18,6 +19,8 @@ const SHARES: Duration = Duration::from_secs(1);
 const RESHARE: Duration = Duration::from_millis(100);
 /// Interval between two checks for stalled downloads while others wait in the queue.
 const LOOK: Duration = Duration::from_secs(5);
+/// Minimum interval between two looks at all torrents, for each torrent: many times what a look takes.
+const LOOK_A_TORRENT: Duration = Duration::from_micros(2);
 /// A download without any progress for this long no longer occupies an active slot.
 const STALLED: Duration = Duration::from_secs(120);
 /// Change of the disk load, in percent, that is reported to the torrents.
@@ -62,9 +65,15 @@ impl TorrentEntry {
 
 impl Session {
     /// Lets torrents run in queue order up to the active limit; torrents that occupy no slot run anyway.
+    ///
+    /// Looks at all torrents, so it does nothing before [`Session::turns_at`].
     pub(super) fn schedule(&mut self, now: Instant) {
+        if self.turns_at().is_none_or(|at| at > now) {
+            return;
+        }
         let mut room = self.parts.max_active.map_or(usize::MAX, |most| most as usize);
         let mut altered = Vec::new();
+        self.queue = QueueState { stale: false, ..QueueState::new(now) };
         for id in &self.order {
             let Some(entry) = self.table.get_mut(id) else { continue };
             entry.idle = match (&entry.lifecycle, entry.view.state, entry.view.down) {
@@ -84,16 +93,20 @@ impl Session {
                 entry.scheduled = turn;
                 altered.push(*id);
             }
+            self.queue.waits |= entry.wants_to_run() && !turn;
+            self.queue.retry_at = self.queue.retry_at.into_iter().chain(entry.tried_at()).min();
+            self.queue.sharers += if entry.fetches() { weight(entry.saved.rank) } else { 0 };
         }
         altered.into_iter().for_each(|id| self.advance(id));
     }
 
-    /// Returns when the queue must be scheduled again without any event: for stalled downloads or a retry.
+    /// Returns when all torrents must be looked at again: soon after a change, and without any for stalled downloads and
+    /// retries.
     pub(super) fn turns_at(&self) -> Option<Instant> {
-        let waits = |entry: &TorrentEntry| entry.wants_to_run() && !entry.scheduled;
-        let looks = self.parts.max_active.is_some() && self.table.values().any(waits);
-        let tried = self.table.values().filter_map(TorrentEntry::tried_at).min();
-        looks.then(|| Instant::now() + LOOK).into_iter().chain(tried).min()
+        let of_torrent = u32::try_from(self.table.len()).map_or(Duration::ZERO, |torrents| LOOK_A_TORRENT * torrents);
+        let stale = self.queue.stale.then(|| self.queue.at + of_torrent);
+        let looks = (self.queue.waits && self.parts.max_active.is_some()).then(|| self.queue.at + LOOK);
+        stale.into_iter().chain(looks).chain(self.queue.retry_at).min()
     }
 
     /// Moves a torrent within the queue.
@@ -108,6 +121,7 @@ impl Session {
         };
         let id = self.order.remove(at);
         self.order.insert(to, id);
+        self.queue.stale = true;
         self.mark_list_dirty();
     }
 
@@ -134,7 +148,7 @@ impl Session {
         if let Some(plan) = &mut entry.spec {
             plan.config.quota.rank = rank;
         }
-        self.reshare = true;
+        (self.reshare, self.queue.stale) = (true, true);
         self.mark_list_dirty();
     }
 
@@ -149,7 +163,7 @@ impl Session {
 
     /// Splits the global rate limits and the budget of unwritten bytes among the running torrents.
     pub(super) fn distribute_limits(&mut self, now: Instant) {
-        let sharers: u64 = self.table.values().filter(|e| e.fetches()).map(|e| weight(e.saved.rank)).sum();
+        let sharers = self.queue.sharers;
         self.reshare |= sharers != self.sharers;
         let late = now >= self.shared + SHARES;
         let disk_busy = (self.parts.disk.busy() * 100.0).round() as u8;
@@ -172,26 +186,36 @@ impl Session {
         let (reach, outside) = (self.port.reach(), self.port.external());
         let down = split_limit(self.parts.limits.down, &used(|entry| entry.view.down));
         let up = split_limit(self.parts.limits.up, &used(|entry| entry.view.up));
-        for (((inbox, entry), down), up) in running().zip(down).zip(up) {
+        let max_peers = Some(self.parts.defaults.max_peers);
+        let running = self.table.values_mut().filter(|entry| matches!(entry.lifecycle, Lifecycle::Running(_)));
+        for ((entry, down), up) in running.zip(down).zip(up) {
+            let Lifecycle::Running(inbox) = &entry.lifecycle else { continue };
             let rank = entry.saved.rank;
             // A torrent that does not download yet gets the share it would have as a download.
             let budget = budget(rank, if entry.fetches() { sharers } else { sharers + weight(rank) });
-            let max_peers = Some(self.parts.defaults.max_peers);
-            inbox.send(Input::Quota(Quota { down, up, budget, rank, disk_busy, reach, max_peers, outside }));
+            // One that only seeds needs neither, so changes of others do not wake it.
+            let (budget, disk_busy) = match entry.quota.filter(|_| entry.view.state == State::Seeding) {
+                Some(known) => (known.budget, known.disk_busy),
+                None => (budget, disk_busy),
+            };
+            let quota = Quota { down, up, budget, rank, disk_busy, reach, max_peers, outside };
+            if entry.quota.replace(quota) != Some(quota) {
+                inbox.send(Input::Quota(quota));
+            }
         }
     }
 
     /// Returns the quota of one more running torrent if all shared equally.
-    pub(super) fn even_share(&self, rank: Priority) -> Input {
-        let running =
-            self.table.values().filter(|entry| matches!(entry.lifecycle, Lifecycle::Running(_))).count() as u64 + 1;
-        let even = |limit: Option<u64>| limit.map(|limit| (limit / running).max(1));
+    pub(super) fn even_share(&self, rank: Priority) -> Quota {
+        let is_running = |entry: &&TorrentEntry| matches!(entry.lifecycle, Lifecycle::Running(_));
+        let running = || self.table.values().filter(is_running).count() as u64 + 1;
+        let even = |limit: Option<u64>| limit.map(|limit| (limit / running()).max(1));
         let RateLimits { down, up } = self.parts.limits;
         let budget = budget(rank, self.sharers + weight(rank));
         let (reach, outside) = (self.port.reach(), self.port.external());
         let disk_busy = self.disk_busy;
         let (down, up, max_peers) = (even(down), even(up), Some(self.parts.defaults.max_peers));
-        Input::Quota(Quota { down, up, budget, rank, disk_busy, reach, max_peers, outside })
+        Quota { down, up, budget, rank, disk_busy, reach, max_peers, outside }
     }
 }
 

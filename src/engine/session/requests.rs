@@ -113,6 +113,7 @@ impl Session {
                         "down-limit" => self.parts.limits.down = now.down_limit.filter(|limit| *limit > 0),
                         "up-limit" => self.parts.limits.up = now.up_limit.filter(|limit| *limit > 0),
                         "max-active" => {
+                            self.queue.stale = true;
                             self.parts.max_active =
                                 Some(now.max_active.unwrap_or(limits::ACTIVE)).filter(|most| *most > 0);
                         }

@@ -41,8 +41,15 @@ impl Session {
         self.order.clone().into_iter().for_each(|id| self.advance(id));
     }
 
-    pub(super) fn at_rest(&self) -> bool {
-        self.table.values().all(TorrentEntry::is_at_rest) && !self.list.due && !self.list.writing
+    pub(super) fn at_rest(&mut self) -> bool {
+        // Whoever has ended starts nothing any more, so the next look begins where this one ends.
+        match self.table.range(self.ended_before..).find(|(_, entry)| !entry.is_at_rest()) {
+            Some((id, _)) => {
+                self.ended_before = *id;
+                false
+            }
+            None => !self.list.due && !self.list.writing && self.table.values().all(TorrentEntry::is_at_rest),
+        }
     }
 
     /// Sends the last snapshot and shuts down the disk pool. Returns what did not stop in time.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::super::add::display_path;
 use super::super::inbox::TorrentMessage;
@@ -37,8 +37,11 @@ impl Session {
     /// Returns when the next snapshot is due, if anything has changed.
     pub(super) fn snapshot_at(&self, now: Instant) -> Option<Instant> {
         let waiting = !self.pending_events.is_empty();
+        // Grows with the list that each snapshot holds.
+        let all = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
+        let soon = (MIN_SNAPSHOT_INTERVAL + Duration::from_micros(u64::from(all) * 10)).min(SNAPSHOT);
         let next = match self.sent {
-            Some(at) => at + if waiting { MIN_SNAPSHOT_INTERVAL } else { SNAPSHOT },
+            Some(at) => at + if waiting { soon } else { SNAPSHOT },
             None if self.list.loaded || waiting => now,
             None => self.began + FIRST,
         };

@@ -1,6 +1,6 @@
 //! Index of the wanted pieces, sorted by priority and availability.
 //!
-//! Finds the rarest piece at once.
+//! Finds the rarest piece at once. Takes no memory for the pieces of a complete torrent without peers.
 //! The groups are contiguous in one vector; a change moves a piece by swaps at the group boundaries.
 
 use crate::swarm::view::Priority;
@@ -15,11 +15,16 @@ const NOWHERE: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct AvailabilityIndex {
     pieces: Vec<u32>,
+    /// The position of each piece in `pieces`; empty if none is listed.
     place: Vec<u32>,
     /// End of each group in `pieces`.
     ends: [u32; CLASSES * COPIES],
+    /// Empty if all pieces have normal priority.
     priority: Vec<Priority>,
+    /// Empty if no piece has a copy.
     copies: Vec<u16>,
+    /// Number of pieces of the torrent.
+    all: usize,
 }
 
 impl AvailabilityIndex {
@@ -33,12 +38,11 @@ impl AvailabilityIndex {
         }
         let mut ends = [0; CLASSES * COPIES];
         ends[group(Priority::Normal, 0)..].fill(n);
-        let (priority, copies) = (vec![Priority::Normal; n as usize], vec![0; n as usize]);
-        AvailabilityIndex { pieces, place, ends, priority, copies }
+        AvailabilityIndex { pieces, place, ends, priority: Vec::new(), copies: Vec::new(), all: n as usize }
     }
 
     pub(super) fn priority(&self, piece: PieceIndex) -> Priority {
-        self.priority[piece.as_usize()]
+        self.priority.get(piece.as_usize()).copied().unwrap_or(Priority::Normal)
     }
 
     pub(super) fn copies(&self, piece: PieceIndex) -> u16 {
@@ -50,7 +54,11 @@ impl AvailabilityIndex {
     }
 
     pub(super) fn is_listed(&self, piece: PieceIndex) -> bool {
-        self.place[piece.as_usize()] != NOWHERE
+        self.place(piece) != NOWHERE
+    }
+
+    fn place(&self, piece: PieceIndex) -> u32 {
+        self.place.get(piece.as_usize()).copied().unwrap_or(NOWHERE)
     }
 
     /// Returns whether any listed piece has this priority or a higher one.
@@ -79,7 +87,7 @@ impl AvailabilityIndex {
     }
 
     fn group_of(&self, piece: PieceIndex) -> usize {
-        group(self.priority[piece.as_usize()], self.copies[piece.as_usize()])
+        group(self.priority(piece), self.copies(piece))
     }
 
     fn put(&mut self, at: u32, piece: u32) {
@@ -90,6 +98,9 @@ impl AvailabilityIndex {
     /// Adds a piece that is not listed.
     pub(super) fn enlist(&mut self, piece: PieceIndex) {
         let target = self.group_of(piece);
+        if self.place.is_empty() {
+            self.place = vec![NOWHERE; self.all];
+        }
         self.pieces.push(NOWHERE);
         let mut hole = self.pieces.len() as u32 - 1;
         for g in (target + 1..self.ends.len()).rev() {
@@ -107,7 +118,7 @@ impl AvailabilityIndex {
 
     /// Removes a piece; does nothing if it is not listed.
     pub(super) fn delist(&mut self, piece: PieceIndex) {
-        let mut hole = self.place[piece.as_usize()];
+        let mut hole = self.place(piece);
         if hole == NOWHERE {
             return;
         }
@@ -122,16 +133,25 @@ impl AvailabilityIndex {
         }
         self.pieces.pop();
         self.place[piece.as_usize()] = NOWHERE;
+        if self.pieces.is_empty() {
+            self.delist_all();
+        }
+    }
+
+    /// Removes all pieces.
+    pub(super) fn delist_all(&mut self) {
+        (self.pieces, self.place) = (Vec::new(), Vec::new());
+        self.ends.fill(0);
     }
 
     /// Sets the priority of a piece, listed or not.
     pub(super) fn set_priority(&mut self, piece: PieceIndex, priority: Priority) {
-        self.change(piece, priority, self.copies[piece.as_usize()]);
+        self.change(piece, priority, self.copies(piece));
     }
 
     /// Sets the availability of a piece, listed or not.
     pub(super) fn set_copies(&mut self, piece: PieceIndex, copies: u16) {
-        self.change(piece, self.priority[piece.as_usize()], copies);
+        self.change(piece, self.priority(piece), copies);
     }
 
     fn change(&mut self, piece: PieceIndex, priority: Priority, copies: u16) {
@@ -139,7 +159,18 @@ impl AvailabilityIndex {
         if moves {
             self.delist(piece);
         }
-        (self.priority[piece.as_usize()], self.copies[piece.as_usize()]) = (priority, copies);
+        if self.priority.is_empty() && priority != Priority::Normal {
+            self.priority = vec![Priority::Normal; self.all];
+        }
+        if self.copies.is_empty() && copies > 0 {
+            self.copies = vec![0; self.all];
+        }
+        if let Some(slot) = self.priority.get_mut(piece.as_usize()) {
+            *slot = priority;
+        }
+        if let Some(slot) = self.copies.get_mut(piece.as_usize()) {
+            *slot = copies;
+        }
         if moves {
             self.enlist(piece);
         }
@@ -149,7 +180,7 @@ impl AvailabilityIndex {
     pub(super) fn check(&self, piece: PieceIndex) -> Result<(), String> {
         let group = self.group_of(piece);
         let start = if group == 0 { 0 } else { self.ends[group - 1] };
-        match self.place[piece.as_usize()] {
+        match self.place(piece) {
             NOWHERE => Ok(()),
             at if !(start..self.ends[group]).contains(&at) => Err(format!("piece {piece} stands outside its group")),
             at if self.pieces[at as usize] != piece.0 => Err(format!("piece {piece} is not where it should be")),

@@ -19,7 +19,7 @@ impl Torrent {
     ///
     /// Contains our message ids, the metadata size if known, and the address of the peer (`yourip`).
     pub(super) fn introduce_extensions(&mut self, key: PeerKey, upload_only: bool, out: &mut Vec<Effect>) {
-        let size = self.config.info.as_ref().and_then(|info| u32::try_from(info.len()).ok());
+        let size = Some(self.info_length()).filter(|length| *length > 0).and_then(|length| u32::try_from(length).ok());
         let handshake = Handshake {
             metadata_size: size,
             ut_pex: self.uses_pex().then_some(ours::UT_PEX),

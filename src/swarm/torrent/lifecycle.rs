@@ -25,6 +25,7 @@ impl Torrent {
         self.peer_list.reset_backoff(now);
         self.web_seeds.reset();
         self.dialing.clear();
+        self.info.reset();
         (self.outstanding, self.unwritten) = (0, 0);
         for addr in self.config.peers.clone() {
             self.peer_list.add(now, addr, Source::Manual);
@@ -39,6 +40,9 @@ impl Torrent {
     pub fn load_resume(&mut self, have: &Bytes) {
         let pieces = self.config.geometry.pieces();
         let have = Bitfield::from_wire(have, pieces).unwrap_or_else(|| Bitfield::new(pieces));
+        if have.count() == pieces && self.picker.active() == 0 {
+            return self.picker.mark_all_have();
+        }
         for piece in self.config.geometry.all() {
             if have.has(piece) { self.picker.mark_have(piece) } else { self.picker.mark_lost(piece) }
         }

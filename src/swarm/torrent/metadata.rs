@@ -13,6 +13,7 @@ use super::{DisconnectReason, Effect, PeerKey, Phase, Torrent, TorrentConfig};
 use crate::format;
 use crate::limits::{self, BLOCK};
 use crate::swarm::bitfield::Bitfield;
+use crate::swarm::job::DiskJob;
 use crate::swarm::metadata::{MetadataDownload, MetadataOutcome};
 use crate::swarm::peer::Peer;
 use crate::swarm::picker::Picker;
@@ -202,8 +203,9 @@ impl Torrent {
     /// Replaces what depends on the metadata: pieces, files, priorities and web seeds.
     fn apply_metadata(&mut self, config: TorrentConfig) {
         let mine = &mut self.config;
-        let TorrentConfig { name, info, geometry, files, private, meta, priorities, web_seeds, is_folder, .. } = config;
-        (mine.name, mine.info, mine.geometry) = (name, info, geometry);
+        let TorrentConfig { name, info, kept_info, geometry, files, private, meta, priorities, .. } = config;
+        let TorrentConfig { web_seeds, is_folder, .. } = config;
+        (mine.name, mine.info, mine.kept_info, mine.geometry) = (name, info, kept_info, geometry);
         (mine.files, mine.private, mine.meta) = (files, private, meta);
         (mine.web_seeds, mine.is_folder) = (web_seeds, is_folder);
         self.web_seeds = WebSeeds::new(&self.config.web_seeds);
@@ -229,23 +231,67 @@ impl Torrent {
         }
     }
 
+    /// Returns the length of the metadata; 0 until it is known.
+    pub(super) fn info_length(&self) -> usize {
+        self.config.info.as_ref().map_or(self.config.kept_info, Bytes::len)
+    }
+
     /// Serves a metadata request. Requests beyond the rate limits or outside the metadata are rejected.
     pub(super) fn on_metadata_request(&mut self, now: Instant, key: PeerKey, piece: u32, out: &mut Vec<Effect>) {
+        let inside = metadata_range(piece, self.info_length()).is_some();
         let Some(peer) = self.peers.get_mut(&key) else { return };
         let all = self
             .metadata_all
             .get_or_insert_with(|| BurstLimiter::new(now, limits::METADATA_BURST_ALL, limits::METADATA_RATE_ALL));
-        let begin = (piece as usize).saturating_mul(BLOCK as usize);
-        let info = self.config.info.as_ref().filter(|info| begin < info.len());
-        let answer = match info {
-            // The peer's limit comes first: a peer over its own limit must not use up the limit for all peers.
-            Some(info) if peer.metadata.take(now) && all.take(now) => MetadataMessage::Data {
+        // The peer's limit comes first: a peer over its own limit must not use up the limit for all peers.
+        let granted = inside && peer.metadata.take(now) && all.take(now);
+        match &self.config.info {
+            _ if !granted => self.say_metadata(key, &MetadataMessage::Reject(piece), out),
+            Some(_) => self.send_metadata(now, key, piece, out),
+            None => {
+                if self.info.ask(key, piece) {
+                    out.push(Effect::Disk(DiskJob::ReadInfo));
+                }
+            }
+        }
+    }
+
+    fn send_metadata(&mut self, now: Instant, key: PeerKey, piece: u32, out: &mut Vec<Effect>) {
+        let answer = match &self.config.info {
+            Some(info) => metadata_range(piece, info.len()).map(|range| MetadataMessage::Data {
                 piece,
                 total: u32::try_from(info.len()).ok(),
-                data: info.slice(begin..info.len().min(begin + BLOCK as usize)),
-            },
-            _ => MetadataMessage::Reject(piece),
+                data: info.slice(range),
+            }),
+            None => None,
         };
-        self.say_metadata(key, &answer, out);
+        self.info.used(now);
+        self.say_metadata(key, &answer.unwrap_or(MetadataMessage::Reject(piece)), out);
     }
+
+    /// Answers the requests that waited until the metadata was read from disk.
+    pub(super) fn on_info_read(&mut self, now: Instant, info: Option<Bytes>, out: &mut Vec<Effect>) {
+        if self.config.info.is_none()
+            && let Some(info) = info.filter(|info| info.len() == self.config.kept_info)
+        {
+            self.config.info = Some(info);
+            self.info.read(now);
+        }
+        for (key, piece) in self.info.take_asked() {
+            self.send_metadata(now, key, piece, out);
+        }
+    }
+
+    /// Drops metadata that was read from disk and not used for a while.
+    pub(super) fn drop_unused_info(&mut self, now: Instant) {
+        if self.info.is_unused(now) {
+            self.config.info = None;
+        }
+    }
+}
+
+/// Returns the bytes of a piece of the metadata; `None` if there is no such piece.
+fn metadata_range(piece: u32, length: usize) -> Option<Range<usize>> {
+    let begin = (piece as usize).saturating_mul(BLOCK as usize);
+    (begin < length).then(|| begin..length.min(begin + BLOCK as usize))
 }

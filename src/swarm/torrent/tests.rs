@@ -15,6 +15,7 @@ use crate::wire::message::{Block, Message, Reserved};
 mod counts;
 mod dht;
 mod introductions;
+mod kept_info;
 mod letters;
 mod link;
 mod local;
@@ -38,6 +39,7 @@ pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig))
         info_hash: InfoHash([1; 20]),
         peer_id: PeerId([2; 20]),
         info: None,
+        kept_info: 0,
         geometry,
         files: vec![FileSpan { path: "t".into(), offset: 0, length: geometry.total(), pad: false, web: None }],
         priorities: Vec::new(),

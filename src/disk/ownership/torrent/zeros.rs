@@ -16,6 +16,6 @@ impl Zeros {
     pub(super) fn is(&mut self, layout: &Layout, piece: u32) -> bool {
         let size = layout.geometry().piece_size(PieceIndex(piece));
         let hash = self.0.entry(size).or_insert_with(|| Sha1::digest(vec![0; size as usize]).into());
-        layout.hash(PieceIndex(piece)) == Some(hash)
+        layout.hash(PieceIndex(piece)) == Some(*hash)
     }
 }
