@@ -57,7 +57,7 @@ fn work(
 ) -> color_eyre::Result<ExitCode> {
     let mut config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
     config.port = port.unwrap_or(config.port);
-    make_state_folder(&config);
+    make_state_folder(&config)?;
     super::log::start(&config, false)?;
     let stop = on_signal()?;
     let engine = Engine::start(&EngineConfig::from(&config)).map_err(|why| eyre!(why))?;

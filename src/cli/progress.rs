@@ -220,7 +220,8 @@ impl<'a> ProgressReporter<'a> {
             Event::AddFailed { what, why } => {
                 self.pending = self.pending.saturating_sub(1);
                 self.refused = true;
-                self.say(None, &if why.contains(&what) { why } else { format!("{what}: {why}") });
+                let plain: String = what.chars().filter(|c| !c.is_control()).collect();
+                self.say(None, &if why.contains(&plain) { why } else { format!("{what}: {why}") });
             }
             Event::Occupied { id, text, .. } => self.say(Some(id), &text),
             Event::Complete(id) => _ = self.complete.insert(id),
@@ -341,11 +342,12 @@ impl<'a> ProgressReporter<'a> {
         let bytes = view.wanted;
         match self.show {
             OutputMode::Json => {
-                let event = json!({ "event": "complete", "name": view.name, "bytes": bytes, "seconds": seconds });
+                let event =
+                    json!({ "event": "complete", "name": lines::name(view), "bytes": bytes, "seconds": seconds });
                 output::json(&event);
             }
             OutputMode::Lines => {
-                let name = lines::quoted(&view.name);
+                let name = lines::quoted(lines::name(view));
                 output::line(&format!("complete name={name} bytes={bytes} seconds={seconds:.1}"));
             }
             OutputMode::Bars => {

@@ -44,7 +44,7 @@ pub(crate) fn run(args: &ShareArgs, common: &Common) -> color_eyre::Result<ExitC
     let mut config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
     config.port = args.port.unwrap_or(config.port);
     let headless = args.headless || !io::stdout().is_terminal() || !io::stdin().is_terminal();
-    make_state_folder(&config);
+    make_state_folder(&config)?;
     super::log::start(&config, !headless)?;
     let stop = on_signal()?;
     let tracker = tracker(config.bind)?;

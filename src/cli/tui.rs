@@ -26,7 +26,7 @@ use crate::ui::terminal::event_loop::{self, Outcome, UiOptions};
 /// The configuration is invalid, there is no terminal, or another instance uses the same state directory.
 pub(crate) fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode> {
     let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
-    make_state_folder(&config);
+    make_state_folder(&config)?;
     super::log::start(&config, true)?;
     let torrents = each(torrents);
     let _only = match InstanceLock::claim(&config.state_dir) {

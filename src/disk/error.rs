@@ -114,10 +114,13 @@ pub(crate) fn reason(error: &io::Error) -> String {
 /// Returns the fault of resume data that cannot be written; it names the resume file.
 #[must_use]
 pub(crate) fn unrecorded(record: &Path, error: &io::Error) -> DiskFault {
-    let DiskFault { kind, text } = from_io(DiskOp::Record, record, error, 4096);
+    let kind = from_io(DiskOp::Record, record, error, 4096).kind;
+    let room = if is_full(error) { "make room there, or " } else { "" };
     let text = format!(
-        "{text}; without it what is here is checked again at the next start: make room there, or name another folder \
-         with --state-dir"
+        "cannot write the record {}: {}; without it what is here is checked again at the next start: {room}name \
+         another folder with --state-dir",
+        record.display(),
+        reason(error),
     );
     DiskFault { kind, text }
 }

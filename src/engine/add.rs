@@ -177,7 +177,7 @@ pub(crate) fn resolve(add: &AddTorrent, bytes: &[u8], defaults: &TorrentDefaults
     let metainfo = Metainfo::parse(bytes);
     let metainfo = metainfo.map_err(|why| unusable(&add.what, why))?;
     let dir = folder(add, defaults)?;
-    let meta = meta(&metainfo);
+    let (meta, name_on_disk) = (meta(&metainfo), name_on_disk(&metainfo));
     let geometry = Geometry::new(metainfo.total, metainfo.piece_length);
     let lay = |file: &File| FileEntry { path: file.path(), length: file.length, offset: file.offset, pad: file.pad };
     let files = metainfo.files.iter().map(lay).collect();
@@ -194,6 +194,7 @@ pub(crate) fn resolve(add: &AddTorrent, bytes: &[u8], defaults: &TorrentDefaults
     let mut wanted = priorities(&metainfo.files, &add.select)?;
     wanted.extend(&add.priorities);
     let config = TorrentConfig {
+        name_on_disk,
         name: metainfo.name,
         info_hash: metainfo.info_hash,
         peer_id: defaults.peer_id,
@@ -232,6 +233,14 @@ pub(crate) fn resolve(add: &AddTorrent, bytes: &[u8], defaults: &TorrentDefaults
     let refused = config.meta.refused_trackers.iter();
     remarks.extend(refused.map(|(url, why)| format!("the tracker {url} is not asked: {why}")));
     Ok(TorrentSpec { config, layout, dir, remarks, folder, bytes: None, magnet: None, resume_bitfield: None })
+}
+
+/// Returns the name of the file or folder on disk, if it is not the displayed name.
+fn name_on_disk(metainfo: &Metainfo) -> Option<String> {
+    let path = metainfo.files.iter().find(|file| !file.pad)?.bytes();
+    let name = if metainfo.folder { path.split(|byte| *byte == b'/').next()? } else { path };
+    let name = String::from_utf8_lossy(name);
+    (name != metainfo.name).then(|| name.into_owned())
 }
 
 /// Returns the descriptive fields of a `.torrent` file, sanitized for display.

@@ -148,7 +148,7 @@ impl Engine {
         let (news, news_heard) = unbounded();
         let max_peers = affordable(config.max_peers);
         let peer_id = peer_id();
-        let listeners = listen(config.bind, config.port);
+        let listeners = listen(config.bind, config.port, config.utp || config.dht.is_some());
         let listening = listeners.listening.clone();
         let port = listening.port();
         let results = unbounded();

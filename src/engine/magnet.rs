@@ -80,6 +80,7 @@ pub(crate) fn from_magnet(
     let dir = folder(add, defaults)?;
     let short = magnet.info_hash.to_string();
     let config = TorrentConfig {
+        name_on_disk: None,
         name: magnet.name.clone().unwrap_or_else(|| short[..short.len().min(16)].to_owned()),
         info_hash: magnet.info_hash,
         peer_id: defaults.peer_id,

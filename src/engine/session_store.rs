@@ -61,9 +61,13 @@ impl SessionStore {
             return Ok(());
         }
         let folder = self.folder.join("torrents");
-        atomic_file::make_private(&folder)
-            .and_then(|()| atomic_file::replace(&path, &path.with_extension("new"), None, bytes, true))
-            .map_err(|source| EngineError::SaveTorrent { path, source })
+        let saved = atomic_file::make_private(&folder)
+            .and_then(|()| atomic_file::replace(&path, &path.with_extension("new"), None, bytes, true));
+        match saved {
+            // Another task saved the same file meanwhile.
+            Err(_) if path.exists() => Ok(()),
+            saved => saved.map_err(|source| EngineError::SaveTorrent { path, source }),
+        }
     }
 
     /// Deletes a saved `.torrent` file.

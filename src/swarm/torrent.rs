@@ -306,7 +306,7 @@ impl Torrent {
             Input::PeersFound { source, addrs } => self.on_peers_found(now, source, &addrs),
             Input::HostsResolved { source, addrs, missing } => self.on_hosts_resolved(now, source, &addrs, missing),
             Input::MetadataProvided(given) => self.on_metadata_provided(now, *given, out),
-            Input::TorrentFetchFailed { source, why } => self.on_torrent_fetch_failed(now, source, &why),
+            Input::TorrentFetchFailed { source, why } => self.on_torrent_fetch_failed(now, source, &why, out),
             Input::WebFetchDone { peer, result } => self.on_web_fetch_done(now, peer, result, out),
             Input::DhtLookupDone(result) => self.on_dht_lookup_done(now, result),
             Input::AnnounceDone { tracker, result } => self.on_announce_done(now, tracker, result, out),

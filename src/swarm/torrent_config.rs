@@ -32,6 +32,8 @@ pub struct FileSpan {
 pub struct TorrentConfig {
     /// Display name, sanitized.
     pub name: String,
+    /// Name of the file or folder on disk, if it differs from `name`.
+    pub name_on_disk: Option<String>,
     pub info_hash: InfoHash,
     pub peer_id: PeerId,
     /// The raw bencoded `info` dictionary, served to peers (BEP 9); `None` for a magnet without metadata.

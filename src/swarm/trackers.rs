@@ -62,6 +62,8 @@ pub(crate) struct Trackers {
     tiers: Vec<Vec<usize>>,
     phase: Phase,
     next: Option<Instant>,
+    /// That every tracker has failed was reported.
+    said_failed: bool,
 }
 
 impl Trackers {
@@ -70,7 +72,8 @@ impl Trackers {
     /// Duplicate and overlong URLs ([`limits::TRACKER_URL`]) are skipped; at most [`limits::TRACKERS`] are kept.
     #[must_use]
     pub(crate) fn new(tiers: &[Vec<String>], rng: &mut fastrand::Rng) -> Self {
-        let mut it = Trackers { all: Vec::new(), tiers: Vec::new(), phase: Phase::Idle, next: None };
+        let mut it =
+            Trackers { all: Vec::new(), tiers: Vec::new(), phase: Phase::Idle, next: None, said_failed: false };
         for tier in tiers {
             let mut members = Vec::new();
             for url in tier.iter().map(|url| url.trim()) {
@@ -148,6 +151,20 @@ impl Trackers {
                 self.remove(now, index);
             }
         }
+    }
+
+    /// Returns whether the list has this tracker, also if the user removed it.
+    #[must_use]
+    pub(crate) fn has(&self, url: &str) -> bool {
+        self.all.iter().any(|tracker| tracker.url == url)
+    }
+
+    /// Returns whether every tracker has failed; once, until one works again.
+    pub(crate) fn have_all_failed(&mut self) -> bool {
+        let failed = self.all.iter().filter(|tracker| !tracker.removed).all(|tracker| tracker.failures > 0);
+        let first = failed && !self.said_failed;
+        self.said_failed = failed;
+        first
     }
 
     /// Starts announcing: the first event for each tracker is `started`.

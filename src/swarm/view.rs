@@ -35,6 +35,8 @@ impl RateLimits {
 pub struct TorrentView {
     /// Sanitized for display.
     pub name: String,
+    /// Name of the file or folder on disk if it differs; not for display.
+    pub name_on_disk: Option<String>,
     /// `None` in a view of which nothing is known and in a view with hidden names.
     pub info_hash: Option<InfoHash>,
     /// Bytes of all files. Here and below padding does not count.

@@ -323,6 +323,7 @@ impl World {
         };
         TorrentConfig {
             name: format!("node {n}"),
+            name_on_disk: None,
             info_hash: InfoHash(Sha1::digest(&self.info).into()),
             peer_id,
             info,

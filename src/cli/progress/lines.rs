@@ -24,7 +24,7 @@ pub(super) fn line(v: &TorrentView) -> String {
     let eta = v.eta.map_or_else(|| "-".to_owned(), |eta| eta.as_secs().to_string());
     format!(
         "progress name={} done={:.1}% have={}/{} down={} up={} peers={}/{} state={} eta={eta} why={}",
-        quoted(&v.name),
+        quoted(name(v)),
         percent(v),
         v.have,
         v.pieces,
@@ -37,6 +37,11 @@ pub(super) fn line(v: &TorrentView) -> String {
     )
 }
 
+/// Returns the name of the file or folder on disk.
+pub(super) fn name(v: &TorrentView) -> &str {
+    v.name_on_disk.as_deref().unwrap_or(&v.name)
+}
+
 /// Quotes a text as a JSON string, with control characters escaped.
 pub(super) fn quoted(text: &str) -> String {
     escape_json_for_terminal(&json!(text).to_string()).into_owned()
@@ -46,7 +51,7 @@ pub(super) fn quoted(text: &str) -> String {
 pub(super) fn object(v: &TorrentView) -> serde_json::Value {
     json!({
         "event": "progress",
-        "name": v.name,
+        "name": name(v),
         "info_hash": v.info_hash.map(|hash| hash.to_string()),
         "size": v.size,
         "done": percent(v),

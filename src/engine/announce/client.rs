@@ -348,6 +348,18 @@ pub(super) fn parse(text: &str) -> Result<Url, HttpError> {
     }
 }
 
+/// Describes an I/O error of a connection to a server; as [`describe_error`], but not sanitized.
+pub(super) fn describe_io_error(error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::ConnectionRefused => "connection refused".into(),
+        // `ureq` calls the server a peer, which would be misleading in a BitTorrent client.
+        io::ErrorKind::UnexpectedEof => "connection closed by the server".into(),
+        io::ErrorKind::ConnectionReset => "it broke off the connection".into(),
+        _ if error::is_out_of_handles(error) => "too many files are open here".into(),
+        _ => tls_error(error).map_or_else(|| error::reason(error), describe_tls_error),
+    }
+}
+
 /// Returns the TLS error inside an I/O error: `rustls` reports errors of an established stream this way.
 fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
     error.get_ref()?.downcast_ref()
@@ -379,13 +391,7 @@ pub(super) fn describe_error(error: &ureq::Error) -> String {
         ureq::Error::Timeout(ureq::Timeout::Connect) => "no connection in time".into(),
         ureq::Error::Timeout(_) => "no answer in time".into(),
         ureq::Error::HostNotFound => "its name is not known".into(),
-        ureq::Error::Io(e) if e.kind() == io::ErrorKind::ConnectionRefused => "connection refused".into(),
-        // `ureq` calls the server a peer, which would be misleading in a BitTorrent client.
-        ureq::Error::Io(e) if e.kind() == io::ErrorKind::UnexpectedEof => "connection closed by the server".into(),
-        ureq::Error::Io(e) if e.kind() == io::ErrorKind::ConnectionReset => "it broke off the connection".into(),
-        ureq::Error::Io(e) if let Some(e) = tls_error(e) => describe_tls_error(e),
-        ureq::Error::Io(e) if error::is_out_of_handles(e) => "too many files are open here".into(),
-        ureq::Error::Io(e) => e.to_string(),
+        ureq::Error::Io(e) => describe_io_error(e),
         ureq::Error::BodyExceedsLimit(max) => format!("its answer is longer than {max} bytes"),
         ureq::Error::LargeResponseHeader(..) => "the header of its answer is too long".into(),
         ureq::Error::Decompress(..) => "its answer is damaged (compression)".into(),

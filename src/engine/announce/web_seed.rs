@@ -13,7 +13,7 @@ use ureq::BodyReader;
 use ureq::http::HeaderMap;
 
 use super::Announcer;
-use super::client::{CancelHandle, Client, parse, retry_after};
+use super::client::{CancelHandle, Client, describe_io_error, parse, retry_after};
 use super::work::caught;
 use crate::engine::buffers::{Buffer, BufferPool, CLASSES};
 use crate::engine::inbox::{ConnectionPermit, ReadSemaphore, TorrentHandle, TorrentStopped};
@@ -284,7 +284,7 @@ fn short(part: &FileRange, got: u64) -> WebSeedError {
 
 /// Describes a read error together with the file's path, which the system's message lacks.
 fn read_words(error: &io::Error, part: &FileRange) -> String {
-    format!("{} broke off: {}", sanitize(&part.path, PATH), sanitize(&error.to_string(), limits::TRACKER_TEXT))
+    format!("{} broke off: {}", sanitize(&part.path, PATH), sanitize(&describe_io_error(error), limits::TRACKER_TEXT))
 }
 
 /// Copies `part.length` bytes to the sink.

@@ -42,7 +42,7 @@ fn world_with(seats: usize, encryption: Encryption) -> World {
 fn make(seats: usize, peer_id: PeerId, encryption: Encryption) -> World {
     let (crew, routes, seats) = (ThreadGroup::default(), TorrentRegistry::default(), ConnectionLimit::new(seats));
     let host = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let listeners = listen(Some(host), 0);
+    let listeners = listen(Some(host), 0, false);
     let addr = SocketAddr::new(host, listeners.listening.port().unwrap());
     let (inbox, mail) = inbox();
     routes.open(TORRENT, inbox.clone());
@@ -137,7 +137,7 @@ fn invalid_handshakes_are_closed_without_an_answer() {
 #[test]
 fn a_dial_ends_in_an_arrival_or_says_why_not() {
     let (w, other) = (world(1), world(9));
-    let closed = listen(Some(other.addr.ip()), 0).listening.port().unwrap();
+    let closed = listen(Some(other.addr.ip()), 0, false).listening.port().unwrap();
     let closed = SocketAddr::new(other.addr.ip(), closed);
     w.greeter.dial(TORRENT, &w.inbox, vec![call(closed)]);
     assert_eq!(failure(&w.mail), DisconnectReason::Network("connection refused".into()));

@@ -68,6 +68,10 @@ impl Session {
     pub(super) fn on_metadata_resolved(&mut self, id: TorrentId, plan: Result<Box<TorrentSpec>, DiskFault>) {
         let keeps = self.parts.keep.is_some();
         let Some(entry) = self.table.get_mut(&id) else { return };
+        // The metadata came twice: from a peer and from a `.torrent`.
+        if entry.spec.as_ref().is_some_and(|plan| plan.layout.is_some()) {
+            return;
+        }
         let mut plan = match plan {
             Ok(plan) => plan,
             Err(fault) => return self.failed(id, fault),

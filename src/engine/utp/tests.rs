@@ -28,7 +28,7 @@ struct Peer {
 fn peer(id: u8) -> Peer {
     let (crew, routes, bind) =
         (ThreadGroup::default(), TorrentRegistry::default(), Some(IpAddr::V4(Ipv4Addr::LOCALHOST)));
-    let mut listeners = listen(bind, 0);
+    let mut listeners = listen(bind, 0, true);
     listeners.sockets.clear();
     let port = listeners.listening.port().unwrap();
     let (inbox, mail) = inbox();

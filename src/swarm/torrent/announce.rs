@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use super::{AnnounceResponse, Effect, Torrent};
+use super::{AnnounceResponse, Effect, Phase, Torrent};
 use crate::limits;
 use crate::swarm::trackers::TransferCounters;
 use crate::swarm::view::{Source, TrackerRow};
@@ -87,7 +87,10 @@ impl Torrent {
             }
             Err(AnnounceError { why, forbidden, .. }) => {
                 let text = format!("{} did not help: {why}", self.trackers.url(tracker));
-                match forbidden {
+                // The user should hear of a source that fails if there is no other.
+                let runs = !matches!(self.phase, Phase::Stopping { .. } | Phase::Stopped);
+                let alone = self.peers.is_empty() && self.trackers.have_all_failed() && runs;
+                match forbidden || alone {
                     true => self.notify(now, text, out),
                     false => self.write_log(now, text),
                 }

@@ -65,12 +65,16 @@ impl Torrent {
     }
 
     /// Handles a failed `.torrent` fetch and schedules the retry.
-    pub(super) fn on_torrent_fetch_failed(&mut self, now: Instant, source: usize, why: &str) {
-        if !self.link_sources.on_failed(now, source) {
-            return;
-        }
+    ///
+    /// The user is told of the first failure of each URL.
+    pub(super) fn on_torrent_fetch_failed(&mut self, now: Instant, source: usize, why: &str, out: &mut Vec<Effect>) {
+        let Some(failures) = self.link_sources.on_failed(now, source) else { return };
         let url = self.config.link.sources.get(source).map(|url| public_url(url)).unwrap_or_default();
-        self.write_log(now, format!("{url} gave no metadata: {why}"));
+        let text = format!("{url} gave no metadata: {why}");
+        match failures {
+            1 => self.notify(now, text, out),
+            _ => self.write_log(now, text),
+        }
     }
 
     /// Handles metadata from a `.torrent` file rather than from peers; the caller has checked its hash.

@@ -176,6 +176,7 @@ impl Torrent {
             return;
         }
         self.search = None;
+        self.take_trackers(now, &config);
         self.apply_metadata(config);
         let pieces = self.config.geometry.pieces();
         // With existing data we claimed to have no pieces: disconnect, hash the data, and dial the peers again.
@@ -200,12 +201,26 @@ impl Torrent {
         }
     }
 
+    /// Adds the trackers that came with the metadata. A private torrent keeps to them (BEP 27).
+    fn take_trackers(&mut self, now: Instant, config: &TorrentConfig) {
+        if config.private && !config.trackers.is_empty() {
+            self.trackers.keep_only(now, &config.trackers);
+        }
+        for url in config.trackers.iter().flatten() {
+            if !self.trackers.has(url) {
+                // Fails if there are too many, which is fine.
+                let _ = self.trackers.add(now, url);
+            }
+        }
+    }
+
     /// Replaces what depends on the metadata: pieces, files, priorities and web seeds.
     fn apply_metadata(&mut self, config: TorrentConfig) {
         let mine = &mut self.config;
         let TorrentConfig { name, info, kept_info, geometry, files, private, meta, priorities, .. } = config;
         let TorrentConfig { web_seeds, is_folder, .. } = config;
         (mine.name, mine.info, mine.kept_info, mine.geometry) = (name, info, kept_info, geometry);
+        mine.name_on_disk = config.name_on_disk;
         (mine.files, mine.private, mine.meta) = (files, private, meta);
         (mine.web_seeds, mine.is_folder) = (web_seeds, is_folder);
         self.web_seeds = WebSeeds::new(&self.config.web_seeds);

@@ -36,6 +36,7 @@ pub(super) fn torrent_with(budget: u64, change: impl FnOnce(&mut TorrentConfig))
     let geometry = Geometry::new(u64::from(PIECES * 4 * BLOCK), 4 * BLOCK);
     let mut config = TorrentConfig {
         name: "t".into(),
+        name_on_disk: None,
         info_hash: InfoHash([1; 20]),
         peer_id: PeerId([2; 20]),
         info: None,

@@ -25,6 +25,7 @@ impl Torrent {
         let eta = moves.then(|| Duration::from_secs(to_fetch.div_ceil(pace)));
         let mut view = TorrentView {
             name: self.config.name.clone(),
+            name_on_disk: self.config.name_on_disk.clone(),
             info_hash: Some(self.config.info_hash),
             size,
             wanted,

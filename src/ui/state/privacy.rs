@@ -80,7 +80,7 @@ impl PrivacyMask {
             for text in view.why.texts() {
                 *text = redact(text, &self.names);
             }
-            view.info_hash = None;
+            (view.info_hash, view.name_on_disk) = (None, None);
             if let Some(detail) = &mut view.detail {
                 self.mask_detail(detail);
             }

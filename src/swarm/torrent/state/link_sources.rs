@@ -41,11 +41,11 @@ impl LinkSources {
         .collect()
     }
 
-    /// Schedules the retry of a failed fetch; returns `false` if there is no such URL.
-    pub(crate) fn on_failed(&mut self, now: Instant, index: usize) -> bool {
-        let Some(LinkSource { failures, next }) = self.0.get_mut(index) else { return false };
+    /// Schedules the retry of a failed fetch and returns the number of failures; `None` if there is no such URL.
+    pub(crate) fn on_failed(&mut self, now: Instant, index: usize) -> Option<u32> {
+        let LinkSource { failures, next } = self.0.get_mut(index)?;
         let wait = RETRY_MOST.min(RETRY * 2_u32.pow((*failures).min(10)));
         (*failures, *next) = (*failures + 1, Some(now + wait));
-        true
+        Some(*failures)
     }
 }
