@@ -34,6 +34,14 @@ impl FileStamp {
         self.is_same_content(other) && self.id == other.id
     }
 
+    /// Whether nobody else has touched a file since one of our own writes in this run: as [`Self::is_same`], but a time that
+    /// was put back is noticed.
+    #[must_use]
+    pub const fn is_as_left(self, now: FileStamp) -> bool {
+        let touched = self.touched != 0 && now.touched != 0 && self.touched != now.touched;
+        self.is_same(now) && !touched
+    }
+
     /// Whether a file that was left so is unchanged. Where times that can be put back are all that is known, a copy that
     /// keeps the time counts as the file.
     #[must_use]

@@ -21,7 +21,7 @@ use crate::disk::stamps::Stamps;
 use crate::disk::sys::{self, Allocation};
 use crate::disk::torrent_file;
 use crate::format::counted;
-use crate::swarm::job::DiskFault;
+use crate::swarm::job::{DiskFault, FaultKind};
 use crate::wire::metainfo::paths::case_folded;
 
 mod changes;
@@ -459,7 +459,10 @@ impl Files {
         }
         let written = sys::write_all_at(&open, slices, skip, length, at);
         self.raise(file, DIRTY);
-        self.stamps.end(file, &open);
+        if self.stamps.end(file, &open) {
+            self.doubt(file, DOUBTED);
+            return Err(self.lost(file, "is shorter than it should be"));
+        }
         written.map_err(|error| self.refused(file, DiskOp::Write, &error))
     }
 
@@ -477,9 +480,11 @@ fn hash(name: &str) -> u64 {
 }
 
 fn larger(path: &Path, is: u64, wanted: u64) -> DiskFault {
-    error::other(format!(
-        "{} exists with {} and the torrent's file has {wanted}: move it away or choose another folder",
+    let text = format!(
+        "{} exists with {} and the torrent's file has {wanted}: move it away, choose another folder, or let it be overwritten \
+         (--overwrite)",
         path.display(),
         counted(is, "byte")
-    ))
+    );
+    DiskFault { kind: FaultKind::Occupied, text }
 }

@@ -101,7 +101,7 @@ impl Stamps {
             return false;
         }
         let now = open.metadata().ok().map(|meta| FileStamp::new(&meta));
-        known.zip(now).is_some_and(|(known, now)| !known.is_same(now))
+        known.zip(now).is_some_and(|(known, now)| !known.is_as_left(now))
     }
 
     /// Records a write that is not enclosed by [`Stamps::begin`] and [`Stamps::end`].
@@ -117,24 +117,25 @@ impl Stamps {
         (writing.exact, writing.free, writing.last) = (false, true, now);
     }
 
-    /// Ends a write, successful or not.
+    /// Ends a write, successful or not. Returns whether another program cut the file short meanwhile: our own writes do not.
     ///
     /// If no other write is in progress and mtimes are exact, the new stamp is stored; [`Stamps::end_bursts`] reports
     /// it to the journal.
-    pub(crate) fn end(&self, file: u32, open: &File) {
+    pub(crate) fn end(&self, file: u32, open: &File) -> bool {
         let mut table = self.lock();
         let Table { known, writing } = &mut *table;
-        let Some(writing) = writing.get_mut(&file) else { return };
+        let Some(writing) = writing.get_mut(&file) else { return false };
         writing.count = writing.count.saturating_sub(1);
         writing.last = Instant::now();
         if writing.count > 0 || !writing.exact {
-            return;
+            return false;
         }
         let stamp = open.metadata().ok().map(|meta| FileStamp::new(&meta));
         writing.left = stamp.map(|stamp| stamp.changed);
-        if let Some(known) = known.get_mut(file as usize).filter(|_| stamp.is_some()) {
-            *known = stamp;
-        }
+        let Some((known, stamp)) = known.get_mut(file as usize).zip(stamp) else { return false };
+        let cut = known.is_some_and(|known| stamp.size < known.size);
+        *known = Some(stamp);
+        cut
     }
 
     /// Ends the bursts whose last write is [`BURST_GAP`] old, and reports the mtimes to `journal`.
@@ -161,7 +162,7 @@ impl Stamps {
             (None, _) => false,
             (Some(_), Some(writing)) if writing.count > 0 || writing.free => true,
             (Some(now), Some(writing)) if !writing.exact => known.size == now.size && known.is_same_file(now),
-            (Some(now), _) => known.is_same(now),
+            (Some(now), _) => known.is_as_left(now),
         }
     }
 
@@ -274,14 +275,28 @@ mod tests {
             FileStamp { size: left.size - 1, ..left },
             FileStamp { changed: left.changed + 1, ..left },
             FileStamp { id: left.id + 1, ..left },
+            FileStamp { touched: left.touched + 1, ..left },
         ] {
-            assert!(!stamps.is_as_left(0, Some(now)), "{now:?}");
+            assert!(!stamps.is_as_left(0, Some(now)) || (now.touched != left.touched && left.touched == 0), "{now:?}");
         }
         assert!(!stamps.is_as_left(0, None));
         file.as_file().set_modified(SystemTime::UNIX_EPOCH).unwrap();
         assert!(stamps.begin(0, handle, true, &|_| ()));
         stamps.end(0, handle);
         assert!(!stamps.begin(0, handle, true, &|_| ()), "it is told once");
+        assert!(!stamps.end(0, handle));
+    }
+
+    #[test]
+    fn a_file_that_is_cut_during_a_write_is_noticed_at_its_end() {
+        let (file, stamps) = made();
+        let handle = file.as_file();
+        handle.set_len(100).unwrap();
+        stamps.set(0, look(&file));
+        assert!(!stamps.begin(0, handle, true, &|_| ()));
+        handle.set_len(40).unwrap();
+        assert!(stamps.end(0, handle));
+        assert!(!stamps.begin(0, handle, true, &|_| ()) && !stamps.end(0, handle), "it is told once");
     }
 
     #[test]
