@@ -150,6 +150,27 @@ fn so_many_downloads_run_and_the_others_wait_for_their_turn() {
 }
 
 #[test]
+fn what_is_complete_on_disk_seeds_though_a_dead_download_holds_the_only_slot() {
+    let peer = Peer::start_with(tempfile::tempdir().unwrap(), |config| config.max_active = Some(1));
+    let dead = hopeless(&peer, "dead", 1);
+    state_of(&peer, dead, State::Downloading);
+    let whole: Vec<TorrentId> = (10..18).map(|n| seed(&peer, &format!("whole{n}"), n).0).collect();
+    // One of which only a part is there waits for its turn when that is known.
+    let data = content(30, 3 * PIECE);
+    fs::write(peer.folder.path().join("part"), &data[..PIECE]).unwrap();
+    let source = tempfile::tempdir().unwrap();
+    let part = peer.add(&torrent(source.path(), "part", &data).0, Vec::new());
+    let more = hopeless(&peer, "more", 2);
+    peer.until("it is checked and waits", part, |view| {
+        view.is_some_and(|view| view.state == State::Queued && view.have == 1)
+    });
+    state_of(&peer, more, State::Queued);
+    assert_eq!(view_of(&peer, dead).state, State::Downloading);
+    assert!(whole.iter().all(|id| view_of(&peer, *id).state == State::Seeding));
+    peer.stop();
+}
+
+#[test]
 fn torrents_stand_in_the_order_in_which_they_were_named() {
     let peer = Peer::start_with(tempfile::tempdir().unwrap(), |config| config.max_active = Some(1));
     // The first take the longest to read.

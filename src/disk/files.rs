@@ -486,5 +486,5 @@ fn larger(path: &Path, is: u64, wanted: u64) -> DiskFault {
         path.display(),
         counted(is, "byte")
     );
-    DiskFault { kind: FaultKind::Occupied, text }
+    DiskFault { kind: FaultKind::Longer, text }
 }

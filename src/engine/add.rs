@@ -34,6 +34,8 @@ use crate::wire::tracker::public_url;
 const THREADS: usize = 8;
 /// Maximum width of a displayed folder name, in columns.
 const FOLDER: usize = 200;
+/// Number of files that are looked for on disk to tell whether a torrent may be complete.
+const LOOKED_AT: usize = 8;
 /// The byte order mark of UTF-8, which some editors put before everything that they write.
 const BOM: &[u8] = b"\xef\xbb\xbf";
 /// Maximum width of displayed untrusted text, in columns.
@@ -79,6 +81,8 @@ pub(crate) struct TorrentSpec {
     pub magnet: Option<Box<Magnet>>,
     /// The bitfield (BEP 3) from the resume data, for a torrent that is shown without being opened.
     pub resume_bitfield: Option<Bytes>,
+    /// Some of the files exist, so their data may be complete.
+    pub on_disk: bool,
 }
 
 impl TorrentSpec {
@@ -228,11 +232,18 @@ pub(crate) fn resolve(add: &AddTorrent, bytes: &[u8], defaults: &TorrentDefaults
         seed: fastrand::u64(..),
     };
     let folder = metainfo.folder;
+    let on_disk = is_on_disk(&layout, &dir);
     let layout = Some(Arc::new(layout));
     let mut remarks = metainfo.warnings;
     let refused = config.meta.refused_trackers.iter();
     remarks.extend(refused.map(|(url, why)| format!("the tracker {url} is not asked: {why}")));
-    Ok(TorrentSpec { config, layout, dir, remarks, folder, bytes: None, magnet: None, resume_bitfield: None })
+    Ok(TorrentSpec { config, layout, dir, remarks, folder, bytes: None, magnet: None, resume_bitfield: None, on_disk })
+}
+
+/// Returns whether one of the first files of a torrent exists.
+fn is_on_disk(layout: &Layout, dir: &Path) -> bool {
+    let files = layout.files().iter().filter(|file| !file.pad && file.length > 0);
+    files.take(LOOKED_AT).any(|file| dir.join(&file.path).exists())
 }
 
 /// Returns the name of the file or folder on disk, if it is not the displayed name.

@@ -121,7 +121,17 @@ pub(crate) fn from_magnet(
     };
     let remarks = magnet.refused.clone();
     let magnet = Some(magnet);
-    Ok(TorrentSpec { config, layout: None, dir, remarks, folder: false, bytes: None, magnet, resume_bitfield: None })
+    Ok(TorrentSpec {
+        config,
+        layout: None,
+        dir,
+        remarks,
+        folder: false,
+        bytes: None,
+        magnet,
+        resume_bitfield: None,
+        on_disk: false,
+    })
 }
 
 /// Builds, validates and saves the `.torrent` file of a magnet link from its metadata.

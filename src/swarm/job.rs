@@ -125,6 +125,8 @@ pub enum FaultKind {
     Temporary,
     /// Existing files are not from this torrent: the user decides whether to overwrite them.
     Occupied,
+    /// A file that was there before is longer than the torrent's: the user takes it away, or decides to overwrite it.
+    Longer,
     /// The files belong to another torrent.
     Taken,
     /// The file system refuses the name of a file: the torrent is opened again with other names.

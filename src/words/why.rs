@@ -74,7 +74,7 @@ pub fn numbers(why: &Diagnosis) -> Vec<Labeled> {
 #[must_use]
 pub fn disk_fault(fault: &DiskFault) -> String {
     match fault.kind {
-        FaultKind::Full | FaultKind::Temporary | FaultKind::Other | FaultKind::NameRefused => {
+        FaultKind::Full | FaultKind::Temporary | FaultKind::Other | FaultKind::Longer | FaultKind::NameRefused => {
             format!("{}; it is tried again by itself, at least once a minute", fault.text)
         }
         FaultKind::Changed => format!("{}; its data are checked by themselves, within a minute", fault.text),

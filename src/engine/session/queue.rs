@@ -21,15 +21,20 @@ const RESHARE: Duration = Duration::from_millis(100);
 const LOOK: Duration = Duration::from_secs(5);
 /// Minimum interval between two looks at all torrents, for each torrent: many times what a look takes.
 const LOOK_A_TORRENT: Duration = Duration::from_micros(2);
-/// A download without any progress for this long no longer occupies an active slot.
-const STALLED: Duration = Duration::from_secs(120);
+/// A download without any progress for this long no longer occupies an active slot: without peers, and with peers that send
+/// nothing. It goes on, and has its slot back when somebody sends.
+const STALLED_ALONE: Duration = Duration::from_secs(20);
+const STALLED: Duration = Duration::from_secs(40);
+/// Number of torrents that are checked at a time without an active slot.
+const CHECKS: usize = 3;
 /// Change of the disk load, in percent, that is reported to the torrents.
 const BUSIER: u8 = 10;
 
 impl TorrentEntry {
     /// Returns `true` if the torrent occupies an active slot: a download, or a torrent that may become one.
     fn occupies_slot(&self, now: Instant) -> bool {
-        let stalled = self.idle.is_some_and(|since| now >= since + STALLED);
+        let patience = if self.view.peers == 0 { STALLED_ALONE } else { STALLED };
+        let stalled = self.idle.is_some_and(|since| now >= since + patience);
         match (&self.lifecycle, self.view.state) {
             (Lifecycle::Running(_), State::Downloading) => !stalled,
             (Lifecycle::Running(_), State::Seeding | State::Error)
@@ -37,6 +42,12 @@ impl TorrentEntry {
             // A torrent that was complete at its last run will most likely seed.
             _ => !self.saved.whole,
         }
+    }
+
+    /// Returns `true` if there are data of which nothing is known: the torrent is checked even if all slots are occupied,
+    /// because it may be complete and seed.
+    fn may_be_complete(&self) -> bool {
+        !self.seen && self.saved.have == 0 && self.spec.as_ref().is_some_and(|plan| plan.on_disk)
     }
 
     /// Returns `true` if the torrent shares the budget of requested and unwritten bytes.
@@ -72,7 +83,7 @@ impl Session {
             return;
         }
         let mut room = self.parts.max_active.map_or(usize::MAX, |most| most as usize);
-        let mut altered = Vec::new();
+        let (mut checks, mut altered) = (CHECKS, Vec::new());
         self.queue = QueueState { stale: false, ..QueueState::new(now) };
         for id in &self.order {
             let Some(entry) = self.table.get_mut(id) else { continue };
@@ -85,9 +96,10 @@ impl Session {
                 altered.push(*id);
             }
             let counts = entry.occupies_slot(now);
-            let turn = entry.wants_to_run() && (!counts || room > 0);
+            let spare = if counts && room == 0 && entry.may_be_complete() { &mut checks } else { &mut room };
+            let turn = entry.wants_to_run() && (!counts || *spare > 0);
             if turn && counts {
-                room -= 1;
+                *spare -= 1;
             }
             if turn != entry.scheduled {
                 entry.scheduled = turn;
@@ -239,7 +251,9 @@ mod tests {
         entry.lifecycle = Lifecycle::Running(inbox().0);
         entry.view.state = State::Downloading;
         entry.idle = Some(now);
-        assert!(entry.occupies_slot(now) && !entry.occupies_slot(now + STALLED));
+        assert!(entry.occupies_slot(now) && !entry.occupies_slot(now + STALLED_ALONE));
+        entry.view.peers = 1;
+        assert!(entry.occupies_slot(now + STALLED_ALONE) && !entry.occupies_slot(now + STALLED));
         for state in [State::Seeding, State::Error] {
             entry.view.state = state;
             assert!(!entry.occupies_slot(now), "{state:?}");

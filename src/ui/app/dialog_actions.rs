@@ -36,7 +36,7 @@ pub(crate) fn confirm_remove_tracker(app: &mut App, snapshot: &Snapshot) {
 /// Asks again whether the selected torrent may overwrite existing files.
 pub(crate) fn confirm_overwrite(app: &mut App, snapshot: &Snapshot) {
     let Some((id, view)) = app.state.selected.and_then(|id| Some((id, find(snapshot, id)?))) else { return };
-    let occupied = view.fault == Some(FaultKind::Occupied);
+    let occupied = matches!(view.fault, Some(FaultKind::Occupied | FaultKind::Longer));
     match view.error.as_ref().filter(|_| occupied) {
         Some(text) => app.dialogs.push(overwrite(&app.state, (id, &view.name), text)),
         None => app.state.notify("no conflicting files to overwrite"),
