@@ -518,6 +518,28 @@ fn a_torrent_whose_file_cannot_be_read_stays_until_it_can() {
     second.stop();
 }
 
+/// A list of thousands is shown in two steps; what is added meanwhile comes after all of it.
+#[test]
+fn a_long_list_comes_whole_and_in_its_order() {
+    const MANY: usize = 3000;
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir_all(folder.path().join("state")).unwrap();
+    let kept = |n: usize| {
+        let dir = folder.path().display().to_string();
+        format!("[[torrent]]\ninfo_hash = \"{n:040x}\"\nname = \"file{n}\"\ndir = {dir:?}\npaused = true\n")
+    };
+    fs::write(folder.path().join("state/session.toml"), (0..MANY).map(kept).collect::<String>()).unwrap();
+    let (path, _) = torrent(folder.path(), "new", &content(1, 100));
+    let peer = Peer::start_in(folder, true);
+    peer.engine.send(Command::Add(AddTorrent { what: path.display().to_string(), ..AddTorrent::default() }));
+    peer.sees("all are there", |all| all.torrents.len() == MANY + 1);
+    let all = peer.last.borrow().clone().unwrap();
+    let names: Vec<_> = all.torrents.iter().map(|(_, view)| view.name.clone()).collect();
+    let expected: Vec<_> = (0..MANY).map(|n| format!("file{n}")).chain(["new".to_owned()]).collect();
+    assert!(names == expected, "{:?} .. {:?}", names.first(), names.last());
+    peer.stop();
+}
+
 /// Whatever keeps a torrent from being opened is tried again by itself, and said once.
 #[test]
 fn what_is_in_the_way_of_opening_is_waited_for() {

@@ -110,7 +110,7 @@ struct SessionListState {
     /// The saved list has been read; only from then on may it be overwritten.
     loaded: bool,
     /// Ids of the torrents from the saved list, which precede all added torrents in the queue.
-    restored: Range<u32>,
+    restored: Vec<Range<u32>>,
     /// There are changes to be written.
     due: bool,
     /// A write is in progress.
@@ -171,7 +171,7 @@ impl Session {
         let now = Instant::now();
         let list = SessionListState {
             loaded: it.keep.is_none(),
-            restored: 0..0,
+            restored: Vec::new(),
             due: false,
             writing: false,
             at: now,
@@ -214,7 +214,9 @@ impl Session {
     pub(crate) fn run(mut self) -> Unfinished {
         if let Some(keep) = self.parts.keep.clone() {
             let (state_dir, owners) = (self.parts.state_dir.clone(), self.owners());
+            let results = self.parts.results.0.clone();
             let load = move || {
+                let _ = results.send(TaskResult::FirstLoaded(keep.load_first()));
                 let (list, mut notes) = keep.load();
                 let dir_of = |hash| list.iter().find(|saved| saved.hash() == Some(hash)).map(|saved| saved.dir.clone());
                 notes.extend(recover_moves(&state_dir, &dir_of, &owners));
@@ -327,6 +329,7 @@ impl Session {
     fn on_task_result(&mut self, result: TaskResult) {
         self.changed = true;
         match result {
+            TaskResult::FirstLoaded(list) => self.first_loaded(list),
             TaskResult::Loaded(list, notes) => self.loaded(list, notes),
             TaskResult::ListWritten(written, moves) => {
                 self.list.writing = false;

@@ -14,8 +14,14 @@ use crate::disk::torrent_file::read_at_most;
 use crate::limits::MIB;
 use crate::wire::message::InfoHash;
 
-/// Maximum size of a list that is read, in bytes.
-const LIST: u64 = 16 * MIB as u64;
+/// Maximum size of a list that is read, in bytes: hundreds of thousands of torrents.
+const LIST: u64 = 256 * MIB as u64;
+/// Number of torrents of a long list that are shown before all of it is read: more than a screen has rows.
+const FIRST: usize = 200;
+/// Number of torrents of a list that takes too long to be read before anything is shown.
+const LONG: usize = 2000;
+/// The line that begins a torrent of the list.
+const BEGINS: &str = "\n[[torrent]]\n";
 
 #[derive(Default, Serialize, Deserialize)]
 struct File {
@@ -82,6 +88,16 @@ impl SessionStore {
         let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
         turns.0 += 1;
         SessionSnapshot { keep: self.clone(), turn: turns.0, torrents }
+    }
+
+    /// Loads the first torrents of a long list, to be shown at once. Empty for a list that is short or damaged.
+    #[must_use]
+    pub fn load_first(&self) -> Vec<SavedTorrent> {
+        let bytes = read_at_most(&self.folder.join("session.toml"), LIST).unwrap_or_default();
+        let text = str::from_utf8(&bytes).unwrap_or_default();
+        let mut begins = text.match_indices(BEGINS).map(|(at, _)| at);
+        let first = begins.nth(FIRST).map(|at| &text[..at]).filter(|_| begins.nth(LONG - FIRST).is_some());
+        first.and_then(|first| decode_list(first.as_bytes()).ok()).unwrap_or_default()
     }
 
     /// Loads the torrent list in queue order, with notices for the user.
@@ -173,6 +189,23 @@ mod tests {
         let (all, notes) = SessionStore::new(dir.path()).load();
         assert_eq!(all, [kept(1), kept(2)]);
         assert!(notes.is_empty());
+    }
+
+    #[test]
+    fn the_beginning_of_a_long_list_is_read_first() {
+        let dir = tempfile::tempdir().unwrap();
+        let keep = SessionStore::new(dir.path());
+        let many =
+            |n: usize| (0..n).map(|n| SavedTorrent { info_hash: format!("{n:040x}"), ..kept(1) }).collect::<Vec<_>>();
+        assert!(keep.load_first().is_empty());
+        keep.list(many(LONG)).write().unwrap();
+        assert!(keep.load_first().is_empty(), "it is read at once");
+        keep.list(many(LONG + 10)).write().unwrap();
+        let first = keep.load_first();
+        assert!(first.len() >= FIRST && first.len() < 2 * FIRST);
+        assert_eq!(first[..], keep.load().0[..first.len()]);
+        fs::write(dir.path().join("session.toml"), b"\xff".repeat(100)).unwrap();
+        assert!(keep.load_first().is_empty());
     }
 
     #[test]

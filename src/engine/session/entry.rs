@@ -10,6 +10,7 @@ use super::super::saved_torrent::SavedTorrent;
 use crate::api::AddTorrent;
 use crate::disk::move_storage::Progress;
 use crate::limits;
+use crate::swarm::bitfield::Bitfield;
 use crate::swarm::event::Input;
 use crate::swarm::job::{DiskFault, FaultKind, pause};
 use crate::swarm::quota::Quota;
@@ -166,7 +167,13 @@ impl TorrentEntry {
         plan.apply_saved(&self.saved);
         self.seen = false;
         let mut torrent = self.build_torrent(&plan);
-        if let Some(have) = plan.resume_bitfield.take() {
+        let pieces = torrent.pieces();
+        // Of a torrent that was whole all pieces are taken to be there until it is opened: less is kept in memory of it.
+        let whole = || {
+            let was_whole = pieces > 0 && (self.saved.have, self.saved.pieces) == (pieces, pieces);
+            was_whole.then(|| Bitfield::full(pieces).to_wire())
+        };
+        if let Some(have) = plan.resume_bitfield.take().or_else(whole) {
             torrent.load_resume(&have);
         }
         self.lifecycle = Lifecycle::Paused(torrent);

@@ -27,23 +27,46 @@ use crate::wire::message::InfoHash;
 use crate::wire::tracker::AnnounceIdentity;
 
 impl Session {
+    /// Enters the first torrents of the last session into the table. They are only shown: nothing of them is read before
+    /// all of the list is there.
+    pub(super) fn first_loaded(&mut self, list: Vec<SavedTorrent>) {
+        if list.is_empty() || self.list.loaded {
+            return;
+        }
+        let ids = self.restore(list);
+        ids.into_iter().for_each(|id| self.rest(id));
+    }
+
     /// Enters the torrents of the last session into the table and starts loading them, unpaused torrents first.
     pub(super) fn loaded(&mut self, list: Vec<SavedTorrent>, notes: Vec<String>) {
         self.list.loaded = true;
         notes.into_iter().for_each(|note| self.notice(None, note));
-        let mut restored = Vec::new();
-        self.list.restored = self.next + 1..u32::MAX;
-        for kept in list {
-            let Some(hash) = kept.hash().filter(|hash| self.find(*hash).is_none()) else { continue };
-            let id = self.name();
-            self.enter(id, TorrentEntry::new(hash, kept));
-            restored.push(id);
-        }
-        self.list.restored.end = self.next + 1;
+        let mut restored: Vec<_> = self.list.restored.iter().cloned().flatten().map(TorrentId).collect();
+        restored.extend(self.restore(list));
         // Torrents that will run are loaded first.
         let paused = |id: &TorrentId| self.table.get(id).is_some_and(|entry| entry.desired == DesiredState::Pause);
         let (later, first): (Vec<_>, Vec<_>) = restored.into_iter().partition(paused);
         first.into_iter().chain(later).for_each(|id| self.advance(id));
+    }
+
+    /// Enters torrents of the last session into the table, except those that are there.
+    fn restore(&mut self, list: Vec<SavedTorrent>) -> Vec<TorrentId> {
+        let first = self.next + 1;
+        self.list.restored.push(first..u32::MAX);
+        for kept in list {
+            if let Some(hash) = kept.hash().filter(|hash| self.find(*hash).is_none()) {
+                let id = self.name();
+                self.enter(id, TorrentEntry::new(hash, kept));
+            }
+        }
+        if let Some(last) = self.list.restored.last_mut() {
+            last.end = self.next + 1;
+        }
+        (first..=self.next).map(TorrentId).collect()
+    }
+
+    fn is_restored(&self, id: TorrentId) -> bool {
+        self.list.restored.iter().any(|ids| ids.contains(&id.0))
     }
 
     fn find(&self, hash: InfoHash) -> Option<TorrentId> {
@@ -64,7 +87,7 @@ impl Session {
         self.owners().set_session_dir(entry.hash, Some(&entry.saved.dir));
         self.by_hash.insert(entry.hash, id);
         self.table.insert(id, entry);
-        let rank = |id: TorrentId| (!self.list.restored.contains(&id.0), id);
+        let rank = |id: TorrentId| (!self.is_restored(id), id);
         let later = self.order.iter().rev().take_while(|other| rank(**other) > rank(id)).count();
         self.order.insert(self.order.len() - later, id);
     }
@@ -207,7 +230,7 @@ impl Session {
     /// Called again when that step completes.
     pub(super) fn advance(&mut self, id: TorrentId) {
         (self.changed, self.queue.stale) = (true, true);
-        let quitting = self.quit.is_some();
+        let (quitting, restored) = (self.quit.is_some(), self.is_restored(id));
         let Some(entry) = self.table.get_mut(&id) else { return };
         let goal = match entry.desired {
             DesiredState::Run if quitting => DesiredState::Pause,
@@ -215,6 +238,8 @@ impl Session {
         };
         let leaves = matches!(goal, DesiredState::Remove { .. }) || quitting;
         match (&entry.lifecycle, goal) {
+            // Until the whole list is read, its torrents are only shown.
+            (Lifecycle::NotLoaded, _) if !self.list.loaded && restored => self.rest(id),
             // The file-opening task must end first; then the files are closed or handed to the torrent.
             (Lifecycle::Paused(_), _) if entry.opening_files => self.rest(id),
             (Lifecycle::Running(_), DesiredState::Run) if entry.scheduled && entry.moving.is_none() => (),

@@ -37,6 +37,8 @@ pub(crate) struct Opened {
 
 /// The result of a task that ran off the session thread.
 pub(crate) enum TaskResult {
+    /// The first torrents of the saved list, to be shown before all of it is read.
+    FirstLoaded(Vec<SavedTorrent>),
     /// The saved torrent list and notices for the user.
     Loaded(Vec<SavedTorrent>, Vec<String>),
     /// The list was written or failed; carries the moves whose new folders it contains.

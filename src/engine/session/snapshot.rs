@@ -42,7 +42,7 @@ impl Session {
         let soon = (MIN_SNAPSHOT_INTERVAL + Duration::from_micros(u64::from(all) * 10)).min(SNAPSHOT);
         let next = match self.sent {
             Some(at) => at + if waiting { soon } else { SNAPSHOT },
-            None if self.list.loaded || waiting => now,
+            None if self.list.loaded || !self.list.restored.is_empty() || waiting => now,
             None => self.began + FIRST,
         };
         (waiting || self.changed).then_some(next)
