@@ -81,6 +81,29 @@ fn seeds_to_webtorrent() {
     on_loopback(Kind::Ttui, Kind::Webtorrent, &ALL);
 }
 
+/// Deluge and qBittorrent are libtorrent inside; how they add, check and start torrents is their own.
+const EACH: [By; 2] = [By::Opentracker(Tongue::Udp), By::Ttui(Tongue::Http)];
+
+#[test]
+fn downloads_from_deluge() {
+    on_loopback(Kind::Deluge, Kind::Ttui, &EACH);
+}
+
+#[test]
+fn seeds_to_deluge() {
+    on_loopback(Kind::Ttui, Kind::Deluge, &EACH);
+}
+
+#[test]
+fn downloads_from_qbittorrent() {
+    on_loopback(Kind::Qbittorrent, Kind::Ttui, &EACH);
+}
+
+#[test]
+fn seeds_to_qbittorrent() {
+    on_loopback(Kind::Ttui, Kind::Qbittorrent, &EACH);
+}
+
 #[test]
 fn downloads_from_ttui() {
     on_loopback(Kind::Ttui, Kind::Ttui, &ALL);

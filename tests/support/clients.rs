@@ -25,6 +25,7 @@ pub enum Kind {
     Rtorrent,
     Qbittorrent,
     Webtorrent,
+    Deluge,
 }
 
 /// Whether a client encrypts (MSE).
@@ -85,6 +86,7 @@ impl Kind {
             Kind::Aria2 => "aria2c",
             Kind::Rtorrent => "rtorrent",
             Kind::Qbittorrent => "qbittorrent-nox",
+            Kind::Deluge => "deluged",
             Kind::Webtorrent if installed("node") => {
                 let why = "no webtorrent (npm install --prefix target/ci-node webtorrent@1.9.7)";
                 return (!node_modules().join("webtorrent").is_dir()).then(|| why.to_owned());
@@ -118,7 +120,7 @@ pub struct Client {
 enum Channel {
     /// Not at all: it ends when it is done.
     Exit,
-    /// JSON lines to `lt.py`.
+    /// JSON lines to `lt.py` or `deluge.py`.
     Lines(ChildStdin, BufReader<ChildStdout>),
     /// JSON over HTTP at this port.
     Rpc(u16),
@@ -217,6 +219,7 @@ impl Client {
             Kind::Rtorrent => start.rtorrent(),
             Kind::Qbittorrent => start.qbittorrent(),
             Kind::Webtorrent => (start.webtorrent(), Channel::Line),
+            Kind::Deluge => start.deluge(),
         };
         let hashes = given.iter().map(|g| g.hex.to_owned()).collect();
         let (place, home) = (place.clone(), home.to_owned());
@@ -241,7 +244,10 @@ impl Client {
         match &mut self.channel {
             Channel::Exit => false,
             Channel::Line => self.process.output().lines().any(|line| line == "all is here"),
-            Channel::Lines(..) => self.stat().iter().all(|row| row["done"] == true),
+            Channel::Lines(..) => {
+                let rows = self.stat();
+                rows.len() == self.hashes.len() && rows.iter().all(|row| row["done"] == true)
+            }
             Channel::Rpc(port) => {
                 let fields = ["sizeWhenDone", "haveValid", "metadataPercentComplete"];
                 let ask = serde_json::json!({"method": "torrent-get", "arguments": {"fields": fields}}).to_string();
@@ -266,7 +272,7 @@ impl Client {
         }
     }
 
-    /// The torrents of a libtorrent session, in the order in which they were given.
+    /// The torrents of a libtorrent session, in the order in which they were given; those of Deluge in any order.
     pub fn stat(&mut self) -> Vec<serde_json::Value> {
         let answer = self.say(&serde_json::json!({"op": "stat"}));
         let rows = answer["torrents"].as_array().cloned().unwrap_or_default();
@@ -287,9 +293,9 @@ impl Client {
         answer["pieces"].as_array().into_iter().flatten().filter_map(serde_json::Value::as_u64).collect()
     }
 
-    /// Says something to a libtorrent session and returns its answer.
+    /// Says something to a libtorrent session, or to Deluge, and returns its answer.
     pub fn say(&mut self, ask: &serde_json::Value) -> serde_json::Value {
-        let Channel::Lines(to, from) = &mut self.channel else { panic!("only libtorrent takes lines") };
+        let Channel::Lines(to, from) = &mut self.channel else { panic!("only libtorrent and Deluge take lines") };
         let mut line = String::new();
         writeln!(to, "{ask}").expect("it listens");
         from.read_line(&mut line).expect("it answers");
@@ -436,8 +442,25 @@ impl Start<'_> {
 
     fn libtorrent(&self) -> (Process, Channel) {
         let python = python_with_libtorrent().expect("the test has looked for it");
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/lt.py");
-        let mut command = self.place.command(&python, &[script.display().to_string()]);
+        self.python(&python, "lt.py", &[])
+    }
+
+    fn deluge(&self) -> (Process, Channel) {
+        let task = self.home.join("task.json");
+        let task_is = serde_json::json!({
+            "home": self.home, "ip": self.place.ip.to_string(), "port": self.port, "dir": self.dir,
+            "rpc": Place::localhost().port(), "encryption": self.manner.cipher.pick([2, 1, 0]),
+        });
+        fs::write(&task, task_is.to_string()).expect("the task can be written");
+        // Debian's own Python has what Deluge is made of.
+        self.python("/usr/bin/python3", "deluge.py", &[task.display().to_string()])
+    }
+
+    /// A script that is driven by lines.
+    fn python(&self, python: &str, script: &str, args: &[String]) -> (Process, Channel) {
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support").join(script);
+        let args = [&[script.display().to_string()], args].concat();
+        let mut command = self.place.command(python, &args);
         let log = fs::File::create(self.home.join("log")).expect("the log can be made");
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(log);
         let mut process = Process::with_output(command, self.home);
