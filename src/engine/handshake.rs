@@ -14,6 +14,7 @@ use super::reader::describe_io_error;
 use crate::config::Encryption;
 use crate::limits;
 use crate::swarm::torrent::{DisconnectReason, Input};
+use crate::swarm::view::Source;
 use crate::wire::message::{Handshake, InfoHash, Reserved};
 use crate::wire::mse::{
     self, Ciphers, CryptoMethod, CryptoProvide, Established, HandshakeEntropy, Initiator, MseError, Responder,
@@ -21,6 +22,8 @@ use crate::wire::mse::{
 
 /// The length of a handshake up to the end of the info-hash, which is enough to answer it.
 const ASKED: usize = 48;
+/// Why an incoming connection is refused where encryption is required.
+const PLAIN: &str = "peer does not support encryption";
 /// The read size during an MSE handshake.
 const READ: usize = 2048;
 
@@ -288,8 +291,9 @@ impl PendingConnection {
         self.recv_buf.extend_from_slice(bytes);
         if Handshake::is_handshake_prefix(&self.recv_buf) {
             if self.recv_buf.len() >= mse::PLAIN_PREFIX {
-                if greeting.encryption == Encryption::Require {
-                    return Err(fail("peer does not support encryption"));
+                // Over uTP the rest tells which torrent is meant; see `refuse_plain`.
+                if greeting.encryption == Encryption::Require && !self.utp {
+                    return Err(fail(PLAIN));
                 }
                 self.state = HandshakeState::Plain;
             }
@@ -323,6 +327,9 @@ impl PendingConnection {
         if !Handshake::is_handshake_prefix(theirs) {
             return Err(fail("not a BitTorrent handshake"));
         }
+        if greeting.encryption == Encryption::Require && self.dialled.is_none() && self.method.is_none() {
+            return theirs.get(28..ASKED).map_or(Ok(()), |asked| self.refuse_plain(asked, greeting));
+        }
         let mut introduce = false;
         if let Some(asked) = theirs.get(28..ASKED) {
             match &self.torrent {
@@ -345,6 +352,19 @@ impl PendingConnection {
             self.queue_handshake(greeting);
         }
         if ourselves { Err(PendingError::Gone(DisconnectReason::SelfConnection)) } else { Ok(()) }
+    }
+
+    /// Refuses an incoming uTP connection that is not encrypted, and suggests its address to the torrent.
+    ///
+    /// uTP sends from the port that it listens on. libtorrent and the clients made of it try a plain handshake first, and the
+    /// encrypted one only a minute after the plain one was refused: dialed by us, they encrypt at once.
+    fn refuse_plain(&self, asked: &[u8], greeting: &ConnectorConfig) -> Result<(), PendingError> {
+        if let Ok(hash) = asked.try_into()
+            && let Some(inbox) = greeting.routes.find(InfoHash(hash))
+        {
+            inbox.send(Input::PeersFound { source: Source::Incoming, addrs: vec![self.addr] });
+        }
+        Err(fail(PLAIN))
     }
 
     /// Queues our handshake once the torrent is known.

@@ -239,6 +239,36 @@ fn who_requires_encryption_takes_no_plain_caller_and_who_has_it_off_no_encrypted
 }
 
 #[test]
+fn a_plain_caller_over_utp_is_refused_and_its_address_suggested_to_the_torrent() {
+    let w = world_with(9, Encryption::Require);
+    let from = SocketAddr::from(([127, 0, 3, 3], 4444));
+    let accepted = |words: &[u8]| {
+        let door = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let mut caller = std::net::TcpStream::connect(door.local_addr().unwrap()).unwrap();
+        (w.greeter.utp_events())(UtpEvent::Accepted { socket: door.accept().unwrap().0, addr: from });
+        let _ = caller.write_all(words);
+        let mut heard = Vec::new();
+        let _ = caller.read_to_end(&mut heard);
+        assert!(heard.is_empty(), "{heard:?}");
+    };
+    // Only for a torrent that is here, and one that says which it means.
+    accepted(&hello(THEM, InfoHash([8; 20])));
+    accepted(b"\x13BitTorrent protocol but not so");
+    accepted(&hello(THEM, TORRENT));
+    match next(&w.mail) {
+        TorrentMessage::Input(Input::PeersFound { source, addrs }) => {
+            assert_eq!((source, addrs), (crate::swarm::view::Source::Incoming, vec![from]));
+        }
+        _ => panic!("not an address"),
+    }
+    // By TCP it calls from a port where nobody listens.
+    let mut caller = std::net::TcpStream::connect(w.addr).unwrap();
+    caller.write_all(&hello(THEM, TORRENT)).unwrap();
+    let _ = caller.read_to_end(&mut Vec::new());
+    assert!(w.mail.recv_deadline(Instant::now()).is_ok_and(|message| message.is_none()));
+}
+
+#[test]
 fn two_that_prefer_it_encrypt_and_one_that_cannot_is_called_again_plainly() {
     for (ours, theirs, method) in [
         (Encryption::Prefer, Encryption::Prefer, Some(CryptoMethod::Rc4)),
