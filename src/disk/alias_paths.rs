@@ -54,6 +54,21 @@ pub fn find_or_mend(layout: &Arc<Layout>, dir: &Path, mend: bool) -> (Arc<Layout
     }
 }
 
+/// Returns the layout with the paths that the files of `current`, a layout of the same torrent, get in another folder.
+///
+/// They keep their paths, but for a [`mended()`] name for every file of `original` that needs one: with `mend`, or where the
+/// file system of `dir` is known to refuse such names.
+#[must_use]
+pub(crate) fn moved(original: &Layout, current: &Arc<Layout>, dir: &Path, mend: bool) -> Arc<Layout> {
+    if !mend && !refuses_names(dir) {
+        return Arc::clone(current);
+    }
+    match mended(original) {
+        mended if mended.is_empty() => Arc::clone(current),
+        mended => Arc::new(current.with_paths(mended.into_iter().collect())),
+    }
+}
+
 /// Returns mended names for files that are not in `found` and missing under their own name: for all of them where the file
 /// system refuses such names, otherwise for those that are there under a mended name.
 fn fitted(layout: &Layout, dir: &Path, mend: bool, found: &HashMap<usize, PathBuf>) -> HashMap<usize, PathBuf> {

@@ -5,10 +5,13 @@
 //! folder, and an error undoes the steps done. Then the resume data are moved to the new folder, which becomes the
 //! download folder. Only then are the old files deleted. After a crash at any point one of the two folders is complete;
 //! only if files are renamed can some be in each folder, and then moving again completes the move.
+//!
+//! Where the new folder's file system refuses names of the torrent, the files get the names there that a download into that
+//! folder would give them ([`alias_paths`]).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::io::{self, Seek, SeekFrom, Write};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -29,16 +32,13 @@ use crate::disk::part;
 use crate::disk::resume_store::ResumeStore;
 use crate::disk::storage::StorageSpec;
 use crate::disk::sys;
-use crate::format::{self, counted};
-use crate::limits::MIB;
+use crate::format::counted;
 use crate::swarm::job::{DiskFault, FaultKind};
 
-use recovery::{is_absent, part_name};
+use recovery::{GRAIN, is_absent};
 
+mod copy;
 pub mod recovery;
-
-/// Bytes copied at once; cancellation is checked in between.
-const CHUNK: usize = MIB;
 
 /// Progress and cancellation of a move, shared between the moving thread and observers.
 #[derive(Debug, Default)]
@@ -110,6 +110,25 @@ pub fn move_files(
     owners: &Arc<OwnershipRegistry>,
     progress: &Progress,
 ) -> Result<Moved, DiskFault> {
+    match move_named(spec, to, owners, progress, false) {
+        // Its file system takes only mended names; which ones it refuses is known only by trying.
+        Err(fault) if fault.kind == FaultKind::NameRefused => {
+            tracing::info!("{fault}: such names are written in another way");
+            progress.done.store(0, Ordering::Relaxed);
+            move_named(spec, to, owners, progress, true)
+        }
+        other => other,
+    }
+}
+
+/// As [`move_files`]; with `mend`, files whose names may be refused get other ones in the new folder.
+fn move_named(
+    spec: &StorageSpec,
+    to: &Path,
+    owners: &Arc<OwnershipRegistry>,
+    progress: &Progress,
+    mend: bool,
+) -> Result<Moved, DiskFault> {
     let absolute = |dir: &Path| std::path::absolute(dir).unwrap_or_else(|_| dir.to_path_buf());
     let (from, to) = (absolute(&spec.dir), absolute(to));
     let store = |dir: &Path| ResumeStore::new(&spec.state_dir, spec.layout.info_hash(), dir);
@@ -118,21 +137,27 @@ pub fn move_files(
         return Err(error::other(format!("its data are in {} already", to.display())));
     }
     let ((claim, _), _new_claim) = (old.claim()?, new.claim()?);
-    // Files found under other names keep these names.
-    let (layout, _) = alias_paths::find(&spec.layout, &from);
-    if let Some((path, owner)) = owners.first_conflict(new.name(), &layout, &to) {
+    // Files found under other names keep these names, where they can.
+    let (layout, _) = alias_paths::find_or_mend(&spec.layout, &from, spec.mend_names);
+    let renamed = alias_paths::moved(&spec.layout, &layout, &to, mend);
+    if let Some((path, owner)) = owners.first_conflict(new.name(), &renamed, &to) {
         return Err(error::other(format!("{} belongs to {owner}: choose another folder", path.display())));
     }
     let own = Ownership::open(owners, old.name(), &layout, &from);
     let shared = own.used_by_others();
     let part = part::name(layout.info_hash());
-    let mut work = Work { layout: &layout, part: &part, from: &from, to: &to, progress, needs: 0, done: Vec::new() };
+    let odd = if mend { BTreeSet::new() } else { alias_paths::mended(&spec.layout).into_keys().collect() };
+    let (needs, done) = (0, Vec::new());
+    let mut work =
+        Work { layout: &layout, renamed: &renamed, part: &part, from: &from, to: &to, odd, progress, needs, done };
     let note = recovery::place(&spec.state_dir, &old);
     let have =
         old.load_bitfield(&layout).and_then(|have| AtomicBitfield::from_bytes(&have, layout.geometry().pieces()));
     let brought = work.look(&own, &shared, have.as_ref()).and_then(|found| {
-        let item =
-            |file: &Found| recovery::Item { n: file.n, path: work.path(file.n).to_path_buf(), stays: file.stays };
+        let item = |&Found { n, stays, .. }: &Found| {
+            let (path, to) = (work.path(n).to_path_buf(), work.new_path(n).to_path_buf());
+            recovery::Item { n, path, to, stays }
+        };
         let items = found.iter().map(item).collect();
         let (from, to, torrent) = (from.clone(), to.clone(), layout.info_hash());
         recovery::Note { torrent, from, to, items }.write(&note)?;
@@ -150,12 +175,13 @@ pub fn move_files(
     own.end();
     old.move_to(&new);
     let metas: BTreeMap<usize, FileStamp> = found.iter().map(|file| (file.n, FileStamp::new(&file.meta))).collect();
-    let as_left = |n, then: FileStamp| metas.get(&n).is_some_and(|now| then.is_unchanged(*now));
+    let as_left =
+        |n, then: FileStamp| metas.get(&n).filter(|now| then.is_unchanged(**now)).map(|old| work.mtime(n, *old));
     if let Err(error) = new.has_moved(&layout, &as_left) {
         tracing::warn!("{} cannot be written, its files will be checked: {error}", new.record().display());
     }
     let came: BTreeSet<usize> = found.iter().map(|file| file.n).collect();
-    owners.hand_over(old.name(), (new.name(), &to), &layout, &|n| came.contains(&n));
+    owners.hand_over(old.name(), (new.name(), &to), &renamed, &|n| came.contains(&n));
     let stays = |n: usize| found.iter().any(|file| file.n == n && file.stays);
     let any = found.iter().any(|file| file.stays);
     let gone = work.done.iter().filter(|(n, how)| *how != TransferMethod::Renamed && !(any && stays(*n)));
@@ -199,10 +225,15 @@ struct Found {
 }
 
 struct Work<'a> {
+    /// With the paths of the files in the old folder.
     layout: &'a Layout,
+    /// With the paths of the files in the new folder.
+    renamed: &'a Layout,
     part: &'a Path,
     from: &'a Path,
     to: &'a Path,
+    /// The files whose new name the file system may refuse.
+    odd: BTreeSet<usize>,
     progress: &'a Progress,
     /// Disk space needed for copies of all files, in bytes.
     needs: u64,
@@ -212,6 +243,10 @@ struct Work<'a> {
 impl Work<'_> {
     fn path(&self, n: usize) -> &Path {
         path_of(self.layout, self.part, n)
+    }
+
+    fn new_path(&self, n: usize) -> &Path {
+        path_of(self.renamed, self.part, n)
     }
 
     /// The files that are there, none of which has its new name taken by another one.
@@ -227,10 +262,11 @@ impl Work<'_> {
         let named =
             files.iter().enumerate().filter(|(_, entry)| !entry.pad).map(|(n, entry)| (n, entry.path.as_path()));
         for (n, path) in named.chain([(files.len(), self.part)]) {
-            let words = |dir: &Path| {
+            let words = |dir: &Path, path: &Path| {
                 let path = dir.join(path);
                 move |error: io::Error| error::from_io(DiskOp::Move, &path, &error, 0)
             };
+            let new_path = self.new_path(n);
             let whose = own.whose(n as u32);
             let whole = || have.is_some_and(|have| self.layout.pieces_of(n).all(|piece| have.has(piece)));
             if matches!(whose, FileOwner::Foreign | FileOwner::TakenOver) || (own.is_anothers(n as u32) && !whole()) {
@@ -239,19 +275,19 @@ impl Work<'_> {
             let stays = whose == FileOwner::OtherTorrent || shared.contains(&(n as u32));
             let file = match beneath::open(self.from, path, Access::Read) {
                 Err(error) if is_absent(&error) => continue,
-                other => other.map_err(words(self.from))?,
+                other => other.map_err(words(self.from, path))?,
             };
-            let meta = file.metadata().map_err(words(self.from))?;
-            let there = match beneath::open(self.to, path, Access::Read) {
+            let meta = file.metadata().map_err(words(self.from, path))?;
+            let there = match beneath::open(self.to, new_path, Access::Read) {
                 Err(error) if is_absent(&error) => false,
-                Err(error) => return Err(words(self.to)(error)),
+                Err(error) => return Err(words(self.to, new_path)(error)),
                 Ok(other) => {
-                    let other = other.metadata().map_err(words(self.to))?;
+                    let other = other.metadata().map_err(words(self.to, new_path))?;
                     if sys::inode(&other).is_none() || sys::inode(&other) != sys::inode(&meta) {
-                        let taken = self.to.join(path);
+                        let taken = self.to.join(new_path);
                         return Err(error::other(format!("{} is there already: move it away first", taken.display())));
                     }
-                    if self.is_one_folder(path) {
+                    if self.is_one_folder(path, new_path) {
                         let text = format!("{} is the folder that its data are in already", self.to.display());
                         return Err(error::other(text));
                     }
@@ -263,19 +299,21 @@ impl Work<'_> {
             found.push(Found { n, meta, there, stays });
         }
         self.progress.all.store(bytes, Ordering::Relaxed);
+        // A name that is refused is met before anything else is copied.
+        found.sort_by_key(|file| !self.odd.contains(&file.n));
         Ok(found)
     }
 
     /// Returns whether both download folders are the same folder, e.g. through a bind mount.
     ///
     /// Then the old name is the new one, and must not be deleted.
-    fn is_one_folder(&self, path: &Path) -> bool {
-        let folder = |dir: &Path| {
+    fn is_one_folder(&self, path: &Path, new_path: &Path) -> bool {
+        let folder = |dir: &Path, path: &Path| {
             let path = dir.join(path);
             fs::metadata(path.parent().unwrap_or(dir)).ok().and_then(|meta| sys::inode(&meta))
         };
         // Without inode numbers the folders count as one, so that nothing is deleted.
-        folder(self.from).is_none_or(|old| folder(self.to).is_none_or(|new| old == new))
+        folder(self.from, path).is_none_or(|old| folder(self.to, new_path).is_none_or(|new| old == new))
     }
 
     fn move_files(&mut self, found: &Found) -> Result<(), DiskFault> {
@@ -283,9 +321,8 @@ impl Work<'_> {
         if self.progress.is_ended() {
             return Err(stopped());
         }
-        let path = self.path(*n);
-        let (old, new) = ((self.from, path), (self.to, path));
-        let words = |error: io::Error| error::from_io(DiskOp::Move, &self.to.join(path), &error, self.left());
+        let (old, new) = ((self.from, self.path(*n)), (self.to, self.new_path(*n)));
+        let words = |error: io::Error| error::from_io(DiskOp::Move, &self.to.join(new.1), &error, self.left());
         let linked = match (there, stays) {
             (true, _) => Ok(()),
             // A file that is kept is copied, as if the folders were on different file systems.
@@ -311,89 +348,16 @@ impl Work<'_> {
         Ok(())
     }
 
+    /// Returns the mtime of a file in the new folder; that of the old one unless they differ only in how exact they are.
+    fn mtime(&self, n: usize, old: FileStamp) -> i64 {
+        let new = fs::symlink_metadata(self.to.join(self.new_path(n))).map(|meta| FileStamp::new(&meta).changed);
+        new.ok().filter(|new| i128::from(new - old.changed).abs() <= GRAIN).unwrap_or(old.changed)
+    }
+
     /// Returns the number of bytes still to be transferred.
     fn left(&self) -> u64 {
         let (done, all) = self.progress.bytes();
         all.saturating_sub(done)
-    }
-
-    /// Checks the free space before the first copy, rather than failing after an hour.
-    fn is_there_room(&self) -> Result<(), DiskFault> {
-        match error::free_space(self.to) {
-            Some(free) if self.done.is_empty() && free < self.needs => {
-                let (to, needs) = (self.to.display(), format::size_rounded(self.needs));
-                let text = format!("disk full: {to} needs {needs}, {} free", format::size_rounded(free));
-                Err(DiskFault { kind: FaultKind::Full, text })
-            }
-            _ => Ok(()),
-        }
-    }
-
-    /// Returns the temporary name of the copy of file `n`.
-    ///
-    /// An interrupted move thus leaves no incomplete file under its final name.
-    fn part(&self, n: usize) -> PathBuf {
-        part_name(self.path(n), self.layout.info_hash(), n)
-    }
-
-    /// Copies a file to its temporary name.
-    fn copy(&self, n: usize, meta: &fs::Metadata) -> Result<(), DiskFault> {
-        let part = self.part(n);
-        // Left behind by an interrupted move.
-        let _ = beneath::remove_file(self.to, &part);
-        let copied = self.copy_to(self.path(n), &part, meta);
-        if copied.is_err() {
-            let _ = beneath::remove_file(self.to, &part);
-        }
-        copied
-    }
-
-    /// Renames all copies to their final names, once all are complete.
-    fn name(&mut self) -> Result<(), DiskFault> {
-        for at in 0..self.done.len() {
-            let (n, how) = self.done[at];
-            if how == TransferMethod::Part {
-                let (part, path) = (self.part(n), self.path(n));
-                beneath::rename((self.to, &part), (self.to, path))
-                    .map_err(|error| error::from_io(DiskOp::Move, &self.to.join(path), &error, 0))?;
-                self.done[at].1 = TransferMethod::Copied;
-            }
-        }
-        Ok(())
-    }
-
-    fn copy_to(&self, path: &Path, part: &Path, meta: &fs::Metadata) -> Result<(), DiskFault> {
-        let read = |error: io::Error| error::from_io(DiskOp::Read, &self.from.join(path), &error, 0);
-        let write = |error: io::Error| error::from_io(DiskOp::Move, &self.to.join(path), &error, self.left());
-        let source = beneath::open(self.from, path, Access::Read).map_err(read)?;
-        let copy = beneath::open(self.to, part, Access::Create).map_err(write)?;
-        copy.set_len(meta.len()).map_err(write)?;
-        let mut buffer = vec![0; CHUNK];
-        let mut at = 0;
-        // Holes stay holes: missing data takes no space in the copy either.
-        while let Some(data) = sys::next_data(&source, at).filter(|data| data.start < meta.len()) {
-            self.progress.add(data.start - at);
-            let end = data.end.min(meta.len());
-            at = data.start;
-            while at < end {
-                if self.progress.is_ended() {
-                    return Err(stopped());
-                }
-                let chunk = &mut buffer[..(end - at).min(CHUNK as u64) as usize];
-                sys::read_exact_at(&source, chunk, at).map_err(read)?;
-                (&copy).seek(SeekFrom::Start(at)).and_then(|_| (&copy).write_all(chunk)).map_err(write)?;
-                at += chunk.len() as u64;
-                self.progress.add(chunk.len() as u64);
-            }
-        }
-        self.progress.add(meta.len() - at);
-        // The resume data identify files by their mtime.
-        if let Ok(changed) = meta.modified() {
-            copy.set_modified(changed).map_err(write)?;
-        }
-        #[cfg(unix)]
-        copy.set_permissions(meta.permissions()).map_err(write)?;
-        copy.sync_all().map_err(write)
     }
 
     /// Fsyncs the directories of the new files, before the old files are deleted.
@@ -401,7 +365,7 @@ impl Work<'_> {
         let folders: BTreeMap<&Path, &Path> = self
             .done
             .iter()
-            .flat_map(|(n, _)| self.path(*n).ancestors())
+            .flat_map(|(n, _)| self.new_path(*n).ancestors())
             .filter_map(|path| Some((path.parent()?, path)))
             .collect();
         folders.values().try_for_each(|path| {
@@ -414,10 +378,10 @@ impl Work<'_> {
     fn roll_back(&self, mut fault: DiskFault) -> DiskFault {
         let mut stranded = Vec::new();
         for (n, how) in self.done.iter().rev() {
-            let path = self.path(*n);
+            let path = self.new_path(*n);
             match how {
                 TransferMethod::Renamed => {
-                    if let Err(error) = beneath::rename((self.to, path), (self.from, path)) {
+                    if let Err(error) = beneath::rename((self.to, path), (self.from, self.path(*n))) {
                         tracing::warn!("{} cannot be moved back: {error}", self.to.join(path).display());
                         stranded.push(path);
                     }
@@ -427,7 +391,7 @@ impl Work<'_> {
                 TransferMethod::Part => drop(beneath::remove_file(self.to, &self.part(*n))),
             }
         }
-        remove_empty_folders(self.layout, self.to);
+        remove_empty_folders(self.renamed, self.to);
         let from = self.from.display();
         match stranded.first() {
             None => fault.text = format!("{}; nothing was moved, its data are in {from}", fault.text),

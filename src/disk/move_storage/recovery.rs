@@ -4,8 +4,8 @@
 //! interrupted move has left in the folder that is not the download folder.
 //!
 //! ```text
-//! magic, info-hash, old folder, new folder, then for each file its index (followed by + if the old file is kept) and
-//! its path; each field ends with a zero byte
+//! magic, info-hash, old folder, new folder, then for each file its index (followed by + if the old file is kept), its
+//! path in the old folder and, since version 2, its path in the new folder; each field ends with a zero byte
 //! ```
 
 use std::collections::BTreeSet;
@@ -23,15 +23,20 @@ use crate::swarm::job::DiskFault;
 use crate::wire::magnet::info_hash;
 use crate::wire::message::InfoHash;
 
-const MAGIC: &[u8] = b"ttui move 1";
+const MAGIC: &[u8] = b"ttui move 2";
+/// Files have one path, in both folders.
+const MAGIC_1: &[u8] = b"ttui move 1";
 /// Maximum mtime difference between a file and its copy, in nanoseconds: FAT resolves only 2 seconds.
-const GRAIN: i128 = 2_000_000_000;
+pub(super) const GRAIN: i128 = 2_000_000_000;
 
 /// A file of a move.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Item {
     pub n: usize,
+    /// Its path in the old folder.
     pub path: PathBuf,
+    /// Its path in the new folder.
+    pub to: PathBuf,
     /// Whether the old file is kept, because another torrent uses it.
     pub stays: bool,
 }
@@ -65,6 +70,7 @@ impl Note {
         for item in &self.items {
             put(format!("{}{}", item.n, if item.stays { "+" } else { "" }).as_bytes());
             put(item.path.as_os_str().as_encoded_bytes());
+            put(item.to.as_os_str().as_encoded_bytes());
         }
         let words = |error: io::Error| error::from_io(DiskOp::Record, place, &error, 4096);
         atomic_file::make_private(place.parent().unwrap_or(place)).map_err(words)?;
@@ -73,7 +79,8 @@ impl Note {
 
     fn parse(bytes: &[u8]) -> Option<Note> {
         let mut fields = bytes.strip_suffix(&[0])?.split(|byte| *byte == 0);
-        if fields.next()? != MAGIC {
+        let magic = fields.next()?;
+        if magic != MAGIC && magic != MAGIC_1 {
             return None;
         }
         let torrent = info_hash(std::str::from_utf8(fields.next()?).ok()?)?;
@@ -82,7 +89,9 @@ impl Note {
         while let Some(index) = fields.next() {
             let index = std::str::from_utf8(index).ok()?;
             let (n, stays) = (index.trim_end_matches('+').parse().ok()?, index.ends_with('+'));
-            items.push(Item { n, path: path(fields.next()?)?, stays });
+            let here = path(fields.next()?)?;
+            let to = if magic == MAGIC { path(fields.next()?)? } else { here.clone() };
+            items.push(Item { n, path: here, to, stays });
         }
         Some(Note { torrent, from, to, items })
     }
@@ -123,18 +132,18 @@ pub fn recover_moves(
         let (from, to) = (note.from.display(), note.to.display());
         let parts = note.remove_parts();
         let what = if dir.as_ref() == Some(&note.to) {
-            let cleared = note.items.iter().filter(|item| !item.stays && is_removed(&note.from, &note.to, &item.path));
-            let cleared = cleared.count();
+            let old_file = |item: &Item| is_removed((&note.from, &item.path), (&note.to, &item.to));
+            let cleared = note.items.iter().filter(|item| !item.stays && old_file(item)).count();
             owners.remove(old.name());
-            remove_folders(&note.from, &note.items);
+            remove_folders(&note.from, note.items.iter().map(|item| &*item.path));
             format!("{cleared} old copies in {from} were deleted")
         } else if dir.as_ref() == Some(&note.from) {
             if new.record().exists() && !old.record().exists() {
                 new.move_to(&old);
             }
             owners.remove(new.name());
-            let back = note.items.iter().filter(|item| is_taken_back(&note, &item.path)).count() + parts;
-            remove_folders(&note.to, &note.items);
+            let back = note.items.iter().filter(|item| is_taken_back(&note, item)).count() + parts;
+            remove_folders(&note.to, note.items.iter().map(|item| &*item.to));
             format!("{back} files that it had brought to {to} were taken back")
         } else {
             format!("the torrent {} is not in the list, and files of it may be in both folders", note.torrent)
@@ -148,36 +157,40 @@ pub fn recover_moves(
 impl Note {
     /// Deletes incomplete copies; returns how many.
     fn remove_parts(&self) -> usize {
-        let part = |item: &Item| part_name(&item.path, self.torrent, item.n);
+        let part = |item: &Item| part_name(&item.to, self.torrent, item.n);
         self.items.iter().filter(|item| beneath::remove_file(&self.to, &part(item)).is_ok()).count()
     }
 }
 
+/// A folder, and a path below it.
+type Place<'a> = (&'a Path, &'a Path);
+
 /// Deletes a file if the other folder has the same file. Returns whether it was deleted.
-fn is_removed(here: &Path, there: &Path, path: &Path) -> bool {
-    are_alike(here, there, path) && beneath::remove_file(here, path).is_ok()
+fn is_removed(here: Place<'_>, there: Place<'_>) -> bool {
+    are_alike(here, there) && beneath::remove_file(here.0, here.1).is_ok()
 }
 
 /// Moves a file back from the new folder, or deletes it there if the old folder has it.
-fn is_taken_back(note: &Note, path: &Path) -> bool {
-    match beneath::open(&note.from, path, Access::Read) {
-        Err(error) if is_absent(&error) => beneath::rename((&note.to, path), (&note.from, path)).is_ok(),
-        _ => is_removed(&note.to, &note.from, path),
+fn is_taken_back(note: &Note, item: &Item) -> bool {
+    let (old, new): (Place<'_>, Place<'_>) = ((&note.from, &item.path), (&note.to, &item.to));
+    match beneath::open(old.0, old.1, Access::Read) {
+        Err(error) if is_absent(&error) => beneath::rename(new, old).is_ok(),
+        _ => is_removed(new, old),
     }
 }
 
 /// Returns whether both folders have the file: as one inode, or as a copy with equal length and mtime.
-fn are_alike(a: &Path, b: &Path, path: &Path) -> bool {
-    let meta = |dir: &Path| beneath::open(dir, path, Access::Read).and_then(|file| file.metadata());
+fn are_alike(a: Place<'_>, b: Place<'_>) -> bool {
+    let meta = |(dir, path): Place<'_>| beneath::open(dir, path, Access::Read).and_then(|file| file.metadata());
     let (Ok(a), Ok(b)) = (meta(a), meta(b)) else { return false };
     let time = |meta: &fs::Metadata| meta.modified().map_or(0, |time| i128::from(crate::disk::file_stamp::nanos(time)));
     let one = sys::inode(&a).is_some_and(|inode| sys::inode(&b) == Some(inode));
     one || (a.len() == b.len() && (time(&a) - time(&b)).abs() <= GRAIN)
 }
 
-/// Deletes the folders that are empty.
-fn remove_folders(dir: &Path, items: &[Item]) {
-    let folders: BTreeSet<&Path> = items.iter().flat_map(|item| item.path.ancestors().skip(1)).collect();
+/// Deletes the folders of these paths that are empty.
+fn remove_folders<'a>(dir: &Path, paths: impl Iterator<Item = &'a Path>) {
+    let folders: BTreeSet<&Path> = paths.flat_map(|path| path.ancestors().skip(1)).collect();
     for folder in folders.into_iter().rev().filter(|folder| !folder.as_os_str().is_empty()) {
         // The expected error is that the folder is not empty.
         let _ = beneath::remove_folder(dir, folder);

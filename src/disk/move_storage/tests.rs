@@ -1,3 +1,5 @@
+use std::io::{Seek, SeekFrom, Write};
+
 use super::*;
 use crate::disk::layout::tests::layout;
 use crate::disk::storage::Allocation;
@@ -91,7 +93,9 @@ fn a_folder_under_another_name_is_not_taken_for_a_second_one() {
     let progress = Progress::default();
     let (layout, from) = (&w.spec.layout, &w.spec.dir);
     let part = Path::new(".parts");
-    let mut work = Work { layout, part, from, to: &to, progress: &progress, needs: 0, done: Vec::new() };
+    let (needs, done) = (0, Vec::new());
+    let mut work =
+        Work { layout, renamed: layout, part, from, to: &to, odd: BTreeSet::new(), progress: &progress, needs, done };
     let own = Ownership::open(&w.owners, "any", layout, from);
     let why = work.look(&own, &BTreeSet::new(), None).err().unwrap().text;
     assert!(why.contains("is the folder that its data are in already"), "{why}");
@@ -112,9 +116,11 @@ fn a_copy_has_holes_time_and_bytes_of_the_file() {
     let progress = Progress::default();
     let work = Work {
         layout: &w.spec.layout,
+        renamed: &w.spec.layout,
         part: Path::new(".parts"),
         from: &w.spec.dir,
         to: &w.to,
+        odd: BTreeSet::new(),
         progress: &progress,
         needs: 0,
         done: vec![(0, TransferMethod::Part)],
