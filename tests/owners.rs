@@ -1,9 +1,11 @@
 //! A path on disk has one owner: torrents do not write over each other, nor over what was there before them, and only what
 //! a torrent made goes with it.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, dead_code, clippy::single_range_in_vec_init)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stderr, dead_code)]
+#![allow(clippy::single_range_in_vec_init)]
 
 mod support {
+    pub mod process;
     pub mod torrent;
 }
 
@@ -12,10 +14,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use sha1::{Digest, Sha1};
+#[cfg(target_os = "linux")]
+use support::process::skip;
 use support::torrent::{Home, Known, Open, open, pieces_in};
 use ttui::disk::layout::{FileEntry, Layout};
 use ttui::disk::move_storage::{Progress, move_files, recovery};
 use ttui::disk::pool::DiskPool;
+use ttui::disk::storage::StorageSpec;
 use ttui::swarm::geometry::Geometry;
 use ttui::swarm::job::{DiskDone, DiskFault, FaultKind};
 use ttui::wire::message::InfoHash;
@@ -196,14 +201,12 @@ fn what_is_the_torrents_or_nothing_goes_on_without_a_question() {
     sprinkled[..20_000].fill(7);
     // Cut short, empty, preallocated, with holes, with damage, whole; with a neighbor that cannot be told.
     let there = [a[..30_000].to_vec(), Vec::new(), zeros(70_000), half, sprinkled, a.clone()];
-    for (n, bytes) in there.iter().enumerate() {
+    for bytes in &there {
         for small in [None, Some(known.file(1)), Some(&zeros(300)[..])] {
             let (home, pool) = (Home::new(), pool());
             fs::create_dir_all(home.dir().join("t")).unwrap();
             fs::write(home.dir().join("t/a"), bytes).unwrap();
-            // Nothing is known of a small file where there is nothing else of the torrent.
-            let proven = !matches!(n, 1 | 2) || small.is_none_or(|bytes| bytes.iter().all(|b| *b == 0));
-            if let Some(small) = small.filter(|_| proven) {
+            if let Some(small) = small {
                 fs::write(home.dir().join("t/small"), small).unwrap();
             }
             let (opened, have) = start(&home, &pool, &known, false).unwrap();
@@ -234,6 +237,62 @@ fn a_small_file_of_somebody_else_among_the_torrents_own_is_not_written_over() {
         assert!(fault.kind == FaultKind::Occupied && fault.text.contains("t/small"), "{fault}");
         assert_eq!(fs::read(home.dir().join("t/small")).unwrap(), diary);
         opened.storage.close();
+    }
+}
+
+/// Files that share all of their pieces with neighbors, and of the whole torrent nothing else is there.
+#[test]
+fn small_files_alone_are_compared_with_the_torrents_bytes_as_these_come() {
+    let known = torrent(&[
+        ("t/a", &random(1, 20_000)),
+        ("t/s1", &random(2, 300)),
+        ("t/s2", &random(3, 9_000)),
+        ("t/b", &random(4, 50_000)),
+    ]);
+    let part = |n: usize, from: usize| {
+        let mut bytes = known.file(n).to_vec();
+        bytes[from..].fill(0);
+        bytes
+    };
+    // What an earlier download left, of which nothing is recorded: one of them, both, some of their bytes.
+    for (s1, s2) in [
+        (Some(part(1, 300)), None),
+        (None, Some(part(2, 9_000))),
+        (Some(part(1, 300)), Some(part(2, 9_000))),
+        (Some(part(1, 10)), Some(part(2, 4_000))),
+        (Some(Vec::new()), Some(part(2, 1))),
+    ] {
+        let (home, pool) = (Home::new(), pool());
+        fs::create_dir_all(home.dir().join("t")).unwrap();
+        for (name, bytes) in [("t/s1", &s1), ("t/s2", &s2)] {
+            bytes.iter().for_each(|bytes| fs::write(home.dir().join(name), bytes).unwrap());
+        }
+        fetch(&home, &pool, &known, false).unwrap().storage.close();
+        known.assert_whole(&home.dir());
+    }
+    // Somebody's file of the very length is asked about when its bytes come, and one of another length at once.
+    for (length, at_once) in [(300, false), (299, true), (5, true)] {
+        let (home, pool) = (Home::new(), pool());
+        let diary = random(8, length);
+        fs::create_dir_all(home.dir().join("t")).unwrap();
+        fs::write(home.dir().join("t/s1"), &diary).unwrap();
+        let fault = match start(&home, &pool, &known, false) {
+            Err(fault) if at_once => fault,
+            Ok((opened, _)) if !at_once => {
+                opened.download(&known, [0, 2, 3, 4]);
+                opened.storage.submit(known.write_piece(1));
+                let told = opened.until(|done| !matches!(done, DiskDone::Wrote(_)));
+                let Some(DiskDone::Failed { fault, .. }) = told.last() else { panic!("{told:?}") };
+                let fault = fault.clone();
+                opened.storage.close();
+                fault
+            }
+            other => panic!("{length}: {:?}", other.err()),
+        };
+        assert!(fault.kind == FaultKind::Occupied && fault.text.contains("t/s1"), "{fault}");
+        assert_eq!(fs::read(home.dir().join("t/s1")).unwrap(), diary);
+        fetch(&home, &pool, &known, true).unwrap().storage.close();
+        known.assert_whole(&home.dir());
     }
 }
 
@@ -386,6 +445,82 @@ fn a_torrent_moves_beside_nobody_and_takes_nothing_of_others() {
     assert_eq!(moved.storage.delete_files().unwrap(), None);
     assert!(!to.join("show").exists());
     a.assert_whole(&home.dir());
+}
+
+/// A file system that takes no name that Windows does not take, gone when dropped.
+#[cfg(target_os = "linux")]
+struct Ntfs(std::path::PathBuf);
+
+#[cfg(target_os = "linux")]
+impl Ntfs {
+    fn mount(root: &Path) -> Option<Ntfs> {
+        let (image, at) = (root.join("image"), root.join("disk"));
+        fs::File::create(&image).unwrap().set_len(64 << 20).unwrap();
+        fs::create_dir(&at).unwrap();
+        let run = |program: &str, args: &[&std::ffi::OsStr]| {
+            let done = std::process::Command::new(program).args(args).output();
+            done.is_ok_and(|done| done.status.success())
+        };
+        let (image, place) = (image.as_os_str(), at.as_os_str());
+        let made = run("mkntfs", &["-F".as_ref(), "-Q".as_ref(), image]);
+        (made && run("lowntfs-3g", &["-o".as_ref(), "windows_names".as_ref(), image, place])).then_some(Ntfs(at))
+    }
+}
+
+#[cfg(target_os = "linux")]
+impl Drop for Ntfs {
+    fn drop(&mut self) {
+        let _ = std::process::Command::new("umount").arg(&self.0).status();
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_torrent_moves_onto_a_disk_that_refuses_its_names_and_back() {
+    let root = tempfile::tempdir().unwrap();
+    let Some(disk) = Ntfs::mount(root.path()) else {
+        return skip("no NTFS can be mounted (ntfs-3g, FUSE)");
+    };
+    let known = torrent(&[
+        ("t: x/plain", &random(1, 50_000)),
+        ("t: x/Part 1: why?", &random(2, 40_000)),
+        ("t: x/ends.", &random(3, 20_000)),
+        ("t: x/sub/plain", b""),
+    ]);
+    let (home, pool) = (Home::new(), pool());
+    let owners = pool.owners(&home.state());
+    fetch(&home, &pool, &known, false).unwrap().storage.close();
+    let to = disk.0.join("deep/er");
+    let there = ["t_ x/plain", "t_ x/Part 1_ why_", "t_ x/ends_", "t_ x/sub/plain"];
+    let whole = |dir: &Path| (0..4).all(|n| fs::read(dir.join(there[n])).is_ok_and(|bytes| bytes == known.file(n)));
+    let spec_in = |dir: &Path| {
+        let mut spec = home.spec(&known);
+        spec.dir = dir.to_path_buf();
+        spec
+    };
+    let moved = |spec: &StorageSpec, to: &Path| move_files(spec, to, &owners, &Progress::default()).unwrap();
+    // Cut short before the old files went, and the old folder counts: everything is as it was.
+    drop(moved(&home.spec(&known), &to));
+    assert!(whole(&to));
+    let from = home.dir();
+    assert_eq!(recovery::recover_moves(&home.state(), &|_| Some(from.clone()), &owners).len(), 1);
+    known.assert_whole(&home.dir());
+    assert!(!to.join("t_ x").exists());
+    // Cut short, and the new folder counts.
+    drop(moved(&home.spec(&known), &to));
+    assert_eq!(recovery::recover_moves(&home.state(), &|_| Some(to.clone()), &owners).len(), 1);
+    assert!(whole(&to) && !home.dir().join("t: x").exists());
+    let (opened, resumed) = open(&pool, spec_in(&to)).unwrap();
+    assert_eq!(pieces_in(&resumed.have).len() as u32, known.pieces(), "its record came along: {resumed:?}");
+    opened.storage.close();
+    // Back to where every name is taken: it keeps those that it has.
+    let back = root.path().join("back");
+    moved(&spec_in(&to), &back).delete_old_files().unwrap();
+    assert!(whole(&back) && !to.join("t_ x").exists());
+    let (opened, resumed) = open(&pool, spec_in(&back)).unwrap();
+    assert_eq!(pieces_in(&resumed.have).len() as u32, known.pieces(), "{resumed:?}");
+    assert_eq!(opened.storage.delete_files().unwrap(), None, "all of it is its own");
+    assert!(!back.join("t_ x").exists());
 }
 
 #[test]

@@ -352,10 +352,15 @@ impl Ownership {
                 if self.was_changed(n) == Some(true) { FileOwner::Created } else { FileOwner::Existing }
             } else if self.overwrite.load(Ordering::Acquire) {
                 FileOwner::Created
-            } else if bad || !*evidence.get_or_insert_with(|| all.clone().any(|piece| proves(&mut zeros, piece))) {
+            } else if bad {
                 FileOwner::Foreign
-            } else {
+            } else if self.has_full_length(n)
+                || *evidence.get_or_insert_with(|| all.clone().any(|piece| proves(&mut zeros, piece)))
+            {
+                // No piece lies within it, so its bytes are compared with those of the torrent as they come.
                 FileOwner::Undecided
+            } else {
+                FileOwner::Foreign
             };
             self.set(n, whose);
             if whose == FileOwner::Foreign && !unwanted(n) {
@@ -374,6 +379,12 @@ impl Ownership {
     fn is_inside(&self, n: u32, piece: u32) -> bool {
         let bytes = self.layout.bytes_of(PieceIndex(piece));
         self.file(n).is_some_and(|file| file.offset <= bytes.start && bytes.end <= file.offset + file.length)
+    }
+
+    /// Returns whether a file has the length that it has in the torrent, as one has that was downloaded in part.
+    fn has_full_length(&self, n: u32) -> bool {
+        let length = self.file(n).map(|file| file.length);
+        std::fs::symlink_metadata(self.path(n)).is_ok_and(|meta| Some(meta.len()) == length)
     }
 
     /// Returns whether a file contains only zeros and has no other hard link.
