@@ -947,7 +947,13 @@ mod unix {
         // A file where the torrent has a folder: refused for everybody, the administrator too.
         fs::create_dir_all(home.dir()).unwrap();
         fs::write(home.dir().join("sub"), b"theirs").unwrap();
+        let fault = home.try_open(&pool, &known).err().unwrap();
+        assert!(fault.text.contains("sub is a file and a folder of the torrent should be there"), "{fault}");
+        assert_eq!(fs::read(home.dir().join("sub")).unwrap(), b"theirs");
+        // One that comes later is met when it is written.
+        fs::remove_file(home.dir().join("sub")).unwrap();
         let (open, _) = home.open(&pool, &known);
+        fs::write(home.dir().join("sub"), b"theirs").unwrap();
         open.storage.submit(known.write_piece(0));
         match open.until(|d| !matches!(d, DiskDone::Wrote(_))).pop() {
             Some(DiskDone::Failed { fault, .. }) => {

@@ -86,7 +86,9 @@ pub(crate) fn from_io(doing: DiskOp, path: &Path, error: &io::Error, needs: u64)
         _ if is_hardware(error) => (FaultKind::Temporary, "the disk reports an error", "see whether it is failing"),
         kind => {
             // Our own refusals (no OS error code) and invalid names are permanent; any other OS error may be transient.
-            let lasts = error.raw_os_error().is_none() || kind == io::ErrorKind::InvalidInput;
+            let lasts = error.raw_os_error().is_none()
+                || matches!(kind, io::ErrorKind::InvalidInput | io::ErrorKind::Unsupported)
+                || (doing == DiskOp::Open && is_loop(error));
             let kind = if lasts { FaultKind::Other } else { FaultKind::Temporary };
             return DiskFault { kind, text: format!("cannot {} {shown}: {}", doing.word(), reason(error)) };
         }
@@ -163,6 +165,17 @@ fn is_hardware(error: &io::Error) -> bool {
 
 #[cfg(not(unix))]
 fn is_hardware(_: &io::Error) -> bool {
+    false
+}
+
+/// Returns whether symbolic links lead in a circle.
+#[cfg(unix)]
+fn is_loop(error: &io::Error) -> bool {
+    error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error())
+}
+
+#[cfg(not(unix))]
+fn is_loop(_: &io::Error) -> bool {
     false
 }
 
@@ -284,11 +297,13 @@ mod tests {
             assert_eq!(kind(errno.into()), FaultKind::Full, "{errno:?}");
         }
         for errno in
-            [Errno::ACCESS, Errno::PERM, Errno::ROFS, Errno::FBIG, Errno::NAMETOOLONG, Errno::ISDIR, Errno::INVAL]
+            [Errno::ACCESS, Errno::PERM, Errno::ROFS, Errno::FBIG, Errno::NAMETOOLONG, Errno::ISDIR, Errno::OPNOTSUPP]
         {
             assert_eq!(kind(errno.into()), FaultKind::Other, "{errno:?}");
         }
         assert_eq!(kind(io::Error::other("a link; it is not followed")), FaultKind::Other);
+        let opened = |errno: Errno| from_io(DiskOp::Open, Path::new("/x/y"), &errno.into(), 10).kind;
+        assert_eq!((opened(Errno::LOOP), kind(Errno::LOOP.into())), (FaultKind::Other, FaultKind::Temporary));
     }
 
     #[cfg(target_os = "linux")]

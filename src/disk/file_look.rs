@@ -1,6 +1,9 @@
 //! What is at the path of a file, as the hasher sees it: symbolic links are not followed and only regular files count.
 
+use std::fs;
+use std::io;
 use std::path::Path;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::disk::atomic_bitfield::AtomicBitfield;
 use crate::disk::beneath::{self, Access, EntryKind};
@@ -44,16 +47,74 @@ pub(crate) fn look(dir: &Path, path: &Path) -> FileLook {
 /// Checks that a download folder is a folder, or can become one.
 ///
 /// # Errors
-/// If a file or a device is at its path, or at that of a folder above it.
+/// If a file, a device or a link that leads nowhere is at its path, or at that of a folder above it.
 pub(crate) fn check_folder(dir: &Path) -> Result<(), DiskFault> {
-    let there = dir.ancestors().find_map(|dir| Some((dir, std::fs::metadata(dir).ok()?)));
-    match there.filter(|(_, meta)| !meta.is_dir()) {
-        Some((at, meta)) => {
-            let what = if meta.is_file() { "a file" } else { kind(meta.file_type()) };
-            Err(error::other(format!("{} is {what}, not a folder: choose another folder", at.display())))
-        }
-        None => Ok(()),
+    for at in dir.ancestors() {
+        let refusal = match fs::metadata(at) {
+            Ok(meta) if meta.is_dir() => return Ok(()),
+            Ok(meta) => format!("{} is {}, not a folder: choose another folder", at.display(), kind(meta.file_type())),
+            Err(error) => {
+                let Ok(to) = fs::read_link(at) else { continue };
+                let (at, to) = (at.display(), to.display());
+                match error.kind() {
+                    io::ErrorKind::NotFound => {
+                        format!(
+                            "{at} is a link to {to}, which is not there: mount or create it, or choose another folder"
+                        )
+                    }
+                    _ => format!("{at} is a link to {to}: {}; choose another folder", reason(&error)),
+                }
+            }
+        };
+        return Err(error::other(refusal));
     }
+    Ok(())
+}
+
+/// Checks that files can be created in a download folder, or in the one that is to be made there, by creating something that
+/// is gone again at once.
+///
+/// # Errors
+/// If the system refuses for a reason that does not pass: permissions, a read-only or a virtual file system. A full disk is
+/// no such reason.
+pub(crate) fn check_writable(dir: &Path) -> Result<(), DiskFault> {
+    let Some(there) = dir.ancestors().find(|dir| dir.is_dir()) else { return Ok(()) };
+    let tried = if there == dir { try_file(there) } else { try_folder(there) };
+    let Err(error) = tried else { return Ok(()) };
+    let why = match error.kind() {
+        io::ErrorKind::PermissionDenied => "permission denied",
+        io::ErrorKind::ReadOnlyFilesystem => "the file system is read-only",
+        io::ErrorKind::NotFound | io::ErrorKind::Unsupported => "its file system takes no files",
+        _ => return Ok(()),
+    };
+    let what = if there == dir { "written" } else { "created" };
+    Err(error::other(format!("nothing can be {what} in {}: {why}; choose another folder", there.display())))
+}
+
+/// Creates a file, without a name where the file system can do that.
+fn try_file(dir: &Path) -> io::Result<()> {
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    {
+        use rustix::fs::{Mode, OFlags, open};
+        let flags = OFlags::TMPFILE | OFlags::WRONLY | OFlags::CLOEXEC;
+        if open(dir, flags, Mode::RUSR | Mode::WUSR).is_ok() {
+            return Ok(());
+        }
+    }
+    let path = dir.join(probe_name());
+    let made = fs::File::create_new(&path);
+    made.and_then(|_| fs::remove_file(&path))
+}
+
+fn try_folder(dir: &Path) -> io::Result<()> {
+    let path = dir.join(probe_name());
+    fs::create_dir(&path).and_then(|()| fs::remove_dir(&path))
+}
+
+/// Returns a hidden name that nothing else has.
+fn probe_name() -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!(".ttui-probe-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
 
 /// Describes the files that seeding cannot use: links and other special files in the place of a file, and missing empty
@@ -93,7 +154,9 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = |path: &str| dir.path().join(path);
         std::fs::write(at("file"), "").unwrap();
-        std::os::unix::fs::symlink(dir.path(), at("link")).unwrap();
+        for (to, name) in [(dir.path(), "link"), (Path::new("none/x"), "lost"), (Path::new("loop"), "loop")] {
+            std::os::unix::fs::symlink(to, at(name)).unwrap();
+        }
         for (path, refused) in [
             (at("file"), Some("is a file, not a folder")),
             (at("file/below/it"), Some("is a file, not a folder")),
@@ -101,10 +164,34 @@ mod tests {
             (at("none/at/all"), None),
             (at("link"), None),
             (at("link/x"), None),
+            (at("lost"), Some("lost is a link to none/x, which is not there: mount or create it")),
+            (at("lost/x"), Some("lost is a link to none/x, which is not there")),
+            (at("loop/x"), Some("loop is a link to loop: too many levels of symbolic links; choose another folder")),
         ] {
             let text = check_folder(&path).err().map(|fault| fault.text);
             assert_eq!(text.is_some(), refused.is_some(), "{}: {text:?}", path.display());
             assert!(text.is_none_or(|text| refused.is_some_and(|words| text.contains(words))), "{}", path.display());
+        }
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_folder_in_which_nothing_can_be_created_is_told_and_the_probe_leaves_nothing() {
+        let dir = tempfile::tempdir().unwrap();
+        for path in [dir.path().to_owned(), dir.path().join("none/at/all"), "/dev/shm".into()] {
+            assert_eq!(check_writable(&path).err(), None, "{}", path.display());
+        }
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        try_folder(dir.path()).unwrap();
+        assert_eq!(std::fs::read_dir(dir.path()).unwrap().count(), 0);
+        for (path, told) in [
+            ("/proc/x", "nothing can be created in /proc: "),
+            ("/proc", "nothing can be written in /proc: "),
+            ("/proc/self/net/y/z", "nothing can be created in /proc/self/net: "),
+            ("/sys/x", "nothing can be created in /sys: "),
+        ] {
+            let text = check_writable(Path::new(path)).unwrap_err().text;
+            assert!(text.starts_with(told) && text.ends_with("; choose another folder"), "{path}: {text}");
         }
     }
 

@@ -180,13 +180,15 @@ impl Files {
     /// Returns the stamp of a file; `None` if it does not exist.
     ///
     /// # Errors
-    /// If something other than a regular file is at its path, or the file is longer than in the torrent.
+    /// If something other than a regular file is at its path, something other than a folder above it, or the file is longer
+    /// than in the torrent.
     pub fn stat(&self, file: u32) -> Result<Option<FileStamp>, DiskFault> {
         let wanted = self.file(file)?.length;
         let path = self.path(file);
         let meta = match fs::symlink_metadata(&path) {
             Ok(meta) => meta,
-            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotADirectory => return Err(not_a_folder(&path)),
             Err(error) => return Err(error::from_io(DiskOp::Open, &path, &error, 0)),
         };
         if !meta.is_file() {
@@ -477,6 +479,16 @@ fn hash(name: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     name.hash(&mut hasher);
     hasher.finish()
+}
+
+/// Returns the fault of a path on which something lies where the torrent has a folder.
+fn not_a_folder(path: &Path) -> DiskFault {
+    let found = path.ancestors().skip(1).find_map(|at| Some((at, fs::symlink_metadata(at).ok()?.file_type())));
+    let (at, what) = found.map_or((path, "no folder"), |(at, kind)| (at, torrent_file::kind(kind)));
+    error::other(format!(
+        "{} is {what} and a folder of the torrent should be there: move it away or choose another folder",
+        at.display()
+    ))
 }
 
 fn larger(path: &Path, is: u64, wanted: u64) -> DiskFault {

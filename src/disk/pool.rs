@@ -119,7 +119,8 @@ impl DiskPool {
     ///
     /// # Errors
     /// If a process has the torrent open in this folder, the folder's disk seems not to be mounted, the resume data
-    /// cannot be read now, or a path belongs to another torrent or is otherwise unusable.
+    /// cannot be read now, or a path belongs to another torrent or is otherwise unusable. Where nothing of the torrent is
+    /// there yet, also if nothing can be created in the folder.
     pub fn open(
         &self,
         spec: StorageSpec,
@@ -176,6 +177,10 @@ impl DiskPool {
         notes.extend(resume_check::describe(&verdict, &dir));
         if read_only {
             notes.extend(file_look::describe_unusable(&layout, &dir, &verdict.have));
+        }
+        let fresh = found.base.is_none() && looks.iter().all(Option::is_none);
+        if fresh && !layout.files().iter().enumerate().all(|(n, file)| file.pad || unwanted(n as u32)) {
+            file_look::check_writable(&dir)?;
         }
         let whole = verdict.have.count() == layout.geometry().pieces();
         let have = verdict.have.to_bytes().into();

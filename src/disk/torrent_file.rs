@@ -100,6 +100,7 @@ pub(super) fn kind(kind: std::fs::FileType) -> &'static str {
     use std::os::unix::fs::FileTypeExt;
 
     match kind {
+        k if k.is_file() => "a file",
         k if k.is_dir() => "a folder",
         k if k.is_symlink() => "a symbolic link",
         k if k.is_fifo() => "a pipe",
@@ -111,6 +112,7 @@ pub(super) fn kind(kind: std::fs::FileType) -> &'static str {
 #[cfg(not(unix))]
 pub(super) fn kind(kind: std::fs::FileType) -> &'static str {
     match kind {
+        k if k.is_file() => "a file",
         k if k.is_dir() => "a folder",
         k if k.is_symlink() => "a symbolic link",
         _ => "a device",

@@ -16,6 +16,7 @@ use super::saved_torrent::SavedTorrent;
 use super::threads::{ThreadGroup, catch_panic};
 use crate::api::{AddTorrent, TorrentPreview};
 use crate::disk::error::free_space;
+use crate::disk::file_look::{check_folder, check_writable};
 use crate::disk::layout::{FileEntry, Layout};
 use crate::disk::torrent_file::read_torrent;
 use crate::limits;
@@ -129,6 +130,18 @@ impl TorrentSpec {
     pub(crate) fn move_to(&mut self, dir: PathBuf) {
         self.config.folder = display_path(&dir);
         self.dir = dir;
+    }
+
+    /// Checks that the torrent's files can be created in its folder, unless it is only seeded or some are there.
+    ///
+    /// # Errors
+    /// Fails if nothing can be created there.
+    pub(crate) fn check_folder(&self) -> Result<(), EngineError> {
+        let is_there = |layout: &Layout| layout.files().iter().any(|file| self.dir.join(&file.path).exists());
+        if self.config.seed_only || self.layout.as_ref().is_some_and(|layout| is_there(layout)) {
+            return Ok(());
+        }
+        check_folder(&self.dir).and_then(|()| check_writable(&self.dir)).map_err(EngineError::Unwritable)
     }
 
     /// Returns the preview of the torrent. Queries the free disk space, so it may block.

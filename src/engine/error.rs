@@ -8,6 +8,7 @@ use thiserror::Error;
 
 use crate::disk::error::reason;
 use crate::disk::torrent_file::OpenError;
+use crate::swarm::job::DiskFault;
 use crate::wire::magnet::MagnetError;
 
 /// Why the engine could not do what was asked.
@@ -52,6 +53,9 @@ pub enum EngineError {
     /// The path of the download folder cannot be made absolute.
     #[error("the folder {} cannot be used: {}", .path.display(), reason(.source))]
     Folder { path: PathBuf, source: io::Error },
+    /// Nothing can be written in the download folder.
+    #[error("{0}")]
+    Unwritable(DiskFault),
     /// A folder cannot be created.
     #[error("the folder {} cannot be made: {}", .path.display(), reason(.source))]
     MakeFolder { path: PathBuf, source: io::Error },

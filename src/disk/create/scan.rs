@@ -189,7 +189,10 @@ fn walk(found: &mut FileScan, choice: &ScanOptions, stop: &dyn Fn() -> bool) -> 
             let path = entry.path();
             let meta = match fs::symlink_metadata(&path) {
                 Ok(meta) => meta,
-                Err(_) => return Err(CreateError::Changed { path, how: "has gone" }),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    return Err(CreateError::Changed { path, how: "has gone" });
+                }
+                Err(error) => return Err(unreadable(&path, &error)),
             };
             let name = entry.file_name();
             if !choice.hidden && is_hidden(&name.to_string_lossy()) {

@@ -164,6 +164,10 @@ impl Session {
                         (saved, _) => plan.remarks.extend(saved.err().map(|why| why.to_string())),
                     }
                 }
+                // Without metadata no file is opened that would tell.
+                if plan.layout.is_none() {
+                    plan.remarks.extend(plan.check_folder().err().map(|why| why.to_string()));
+                }
                 Box::new(plan)
             });
             TaskResult::Resolved(id, add, planned)

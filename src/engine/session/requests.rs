@@ -24,6 +24,7 @@ impl Session {
         let keep = self.keeper();
         let work = move || {
             let plan = resolve_source(&add, &world.announcer, &keep, &defaults);
+            let plan = plan.and_then(|plan| plan.check_folder().map(|()| plan));
             TaskResult::Inspected(add.what, plan.map(|plan| Box::new(plan.contents())))
         };
         self.spawn_start_task(work, move |why| TaskResult::Inspected(what, Err(why)));
