@@ -178,17 +178,13 @@ impl DiskPool {
         if read_only {
             notes.extend(file_look::describe_unusable(&layout, &dir, &verdict.have));
         }
-        let fresh = found.base.is_none() && looks.iter().all(Option::is_none);
-        if fresh && !layout.files().iter().enumerate().all(|(n, file)| file.pad || unwanted(n as u32)) {
-            file_look::check_writable(&dir)?;
-        }
+        check_fresh(&layout, &dir, found.base.is_some() || looks.iter().any(Option::is_some), &unwanted)?;
         let whole = verdict.have.count() == layout.geometry().pieces();
         let have = verdict.have.to_bytes().into();
         let check = pieces_to_check(&layout, &ownership, &looks, &verdict);
-        if whole && check.is_empty() {
-            layout.release_hashes();
-        } else {
-            layout.load_hashes()?;
+        match whole && check.is_empty() {
+            true => layout.release_hashes(),
+            false => layout.load_hashes()?,
         }
         let verdict = CheckedResume { check: check.clone(), ..verdict };
         let handles = (id, Arc::clone(&self.threads.handles));
@@ -271,6 +267,12 @@ impl Drop for DiskPool {
             }
         }
     }
+}
+
+/// Checks that files can be created in the folder of a torrent that wants some and of which nothing is `there` yet.
+fn check_fresh(layout: &Layout, dir: &Path, there: bool, unwanted: &dyn Fn(u32) -> bool) -> Result<(), DiskFault> {
+    let wants = || layout.files().iter().enumerate().any(|(n, file)| !file.pad && !unwanted(n as u32));
+    if there || !wants() { Ok(()) } else { file_look::check_writable(dir) }
 }
 
 /// Returns the pieces to hash: those of `verdict.check` and those of files with undecided ownership.

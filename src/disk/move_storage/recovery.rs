@@ -19,6 +19,7 @@ use crate::disk::error::{self, DiskOp};
 use crate::disk::ownership::registry::OwnershipRegistry;
 use crate::disk::resume_store::ResumeStore;
 use crate::disk::sys;
+use crate::format::counted;
 use crate::swarm::job::DiskFault;
 use crate::wire::magnet::info_hash;
 use crate::wire::message::InfoHash;
@@ -136,7 +137,7 @@ pub fn recover_moves(
             let cleared = note.items.iter().filter(|item| !item.stays && old_file(item)).count();
             owners.remove(old.name());
             remove_folders(&note.from, note.items.iter().map(|item| &*item.path));
-            format!("{cleared} old copies in {from} were deleted")
+            format!("the old copies in {from} were deleted ({})", counted(cleared as u64, "file"))
         } else if dir.as_ref() == Some(&note.from) {
             if new.record().exists() && !old.record().exists() {
                 new.move_to(&old);
@@ -144,7 +145,7 @@ pub fn recover_moves(
             owners.remove(new.name());
             let back = note.items.iter().filter(|item| is_taken_back(&note, item)).count() + parts;
             remove_folders(&note.to, note.items.iter().map(|item| &*item.to));
-            format!("{back} files that it had brought to {to} were taken back")
+            format!("what it had brought to {to} was taken back ({})", counted(back as u64, "file"))
         } else {
             format!("the torrent {} is not in the list, and files of it may be in both folders", note.torrent)
         };

@@ -57,13 +57,13 @@ pub enum UrlError {
 pub const LOCAL_RULE: &str =
     "a tracker in the local network is asked only if the last part of its path begins with announce";
 
-/// Returns whether the last path segment starts with `announce`.
+/// Returns whether the last path segment starts with `announce`; slashes behind it do not count.
 ///
 /// Trackers in the local network must satisfy this rule, so that a torrent cannot trigger commands of a router or of a
 /// program on this machine. It applies to URLs with an IP address and to those with a host name.
 #[must_use]
 pub fn is_announce_path(path: &str) -> bool {
-    path.rsplit('/').next().is_some_and(|last| last.starts_with("announce"))
+    path.trim_end_matches('/').rsplit('/').next().is_some_and(|last| last.starts_with("announce"))
 }
 
 /// Returns whether the host of a URL is an internal IP address or `localhost`.
@@ -200,6 +200,7 @@ mod tests {
             "http://192.168.1.9/tracker/announce.php?passkey=k",
             "http://[fd00::1]:6969/a/b/c/announce",
             "http://10.1.2.3:8080/x/announce-all",
+            "http://127.0.0.1:6969/announce/",
             "http://203.0.113.1/whatever?info_hash_is=not",
         ] {
             assert_eq!(tracker(url.as_bytes()).as_deref(), Ok(url));
