@@ -306,6 +306,28 @@ fn files_that_changed_while_we_were_away_are_hashed_again_and_no_others() {
 }
 
 #[test]
+fn what_is_replaced_while_it_is_seeded_is_not_sent() {
+    let known = Known::new(32_768, &[(Some("d/a"), 100_000), (Some("d/b"), 100_000)]);
+    let (home, pool) = (Home::new(), pool());
+    known.put(&home.dir());
+    let (open, resumed) = home.open(&pool, &known);
+    open.check(resumed.check);
+    let read = |piece| {
+        let mut block = vec![0; 16_384];
+        let at = Block { piece: PieceIndex(piece), begin: 0, length: 16_384 };
+        open.storage.read(at, &mut block).map(|()| block)
+    };
+    let whole = read(0).unwrap();
+    let other = home.dir().join("other");
+    fs::write(&other, vec![7; 100_000]).unwrap();
+    fs::rename(&other, home.dir().join("d/b")).unwrap();
+    let fault = read(4).unwrap_err();
+    assert!(fault.text.contains("d/b was changed by another program"), "{}", fault.text);
+    assert_eq!(read(0).unwrap(), whole, "others are sent as before");
+    open.storage.close();
+}
+
+#[test]
 fn what_lies_there_without_a_record_is_hashed_not_overwritten() {
     let known = Known::new(32_768, MANY);
     let (home, pool) = (Home::new(), pool());

@@ -32,6 +32,8 @@ mod part_io;
 mod probe;
 mod sync;
 
+/// What is said of a file that is not as it was left.
+const OTHER_PROGRAM: &str = "was changed by another program";
 /// The file exists as far as we know; recreating it would hide that it was lost.
 const BEGUN: u8 = 1;
 /// The file has had its full length.
@@ -254,9 +256,14 @@ impl Files {
             io::ErrorKind::NotFound => self.lost(file, "is missing"),
             _ => error::from_io(DiskOp::Open, &self.path(file), &error, 0),
         })?;
-        let size = opened.metadata().map_err(|e| error::from_io(DiskOp::Open, &self.path(file), &e, 0))?.len();
+        let meta = opened.metadata().map_err(|e| error::from_io(DiskOp::Open, &self.path(file), &e, 0))?;
+        let size = meta.len();
         if size > entry.length || (size < entry.length && self.flag(file, SIZED)) {
             return Err(self.lost(file, &format!("is {} long instead of {}", counted(size, "byte"), entry.length)));
+        }
+        // A file that is written to changes all the time; its changes are noticed at the next write.
+        if self.exact && !self.flag(file, EXACT) && !self.stamps.is_as_left(file, Some(self.stamp(&meta))) {
+            return Err(self.lost(file, OTHER_PROGRAM));
         }
         Ok(self.handles.put(key, opened, false))
     }
@@ -314,7 +321,7 @@ impl Files {
             return Err(larger(&self.path(file), meta.len(), entry.length));
         }
         let exact = sys::has_exact_times(&opened);
-        if !made && exact && !self.stamps.is_as_left(file, Some(FileStamp::new(&meta))) {
+        if !made && exact && !self.stamps.is_untouched(file, Some(FileStamp::new(&meta))) {
             self.doubt(file, DOUBTED);
         }
         if meta.len() < entry.length {

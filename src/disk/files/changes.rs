@@ -6,7 +6,7 @@ use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-use super::{BEGUN, CHANGED, DOUBTED, EXACT, Files, SIZED};
+use super::{BEGUN, CHANGED, DOUBTED, EXACT, Files, OTHER_PROGRAM, SIZED};
 use crate::disk::error;
 use crate::disk::file_stamp::FileStamp;
 use crate::disk::resume_format::JournalEntry;
@@ -89,8 +89,16 @@ impl Files {
                 // The next write looks, before it opens it again, whether the torrent needs a copy of its own.
                 self.handles.close_writer((self.id, n));
             }
-            if self.flag(n, EXACT) && !self.stamps.is_as_left(n, Some(FileStamp::new(&meta))) {
+            if self.stamps.is_as_left(n, Some(FileStamp::new(&meta))) {
+                continue;
+            }
+            if self.flag(n, EXACT) {
                 self.doubt(n, DOUBTED);
+            } else if self.exact && !self.flag(n, CHANGED) {
+                // Read only: what was changed must not be sent to anybody.
+                lost = lost.or_else(|| Some(error::changed(&self.path(n), OTHER_PROGRAM)));
+                self.doubt(n, CHANGED);
+                self.handles.close((self.id, n));
             }
         }
         lost
@@ -124,7 +132,7 @@ impl Files {
         self.mounted()?;
         for (n, _) in self.layout.files().iter().enumerate().filter(|(_, f)| !f.pad && f.length > 0) {
             let n = n as u32;
-            if !self.flag(n, DOUBTED) && (!self.flag(n, BEGUN) || self.stamps.is_as_left(n, self.stat(n)?)) {
+            if !self.flag(n, DOUBTED) && (!self.flag(n, BEGUN) || self.stamps.is_untouched(n, self.stat(n)?)) {
                 continue;
             }
             self.doubt(n, DOUBTED);
