@@ -40,6 +40,7 @@ use exit_status::USAGE_ERROR;
 /// # Errors
 /// The command failed: one sentence with cause and remedy.
 pub fn run(args: impl IntoIterator<Item = OsString>) -> color_eyre::Result<ExitCode> {
+    crate::clock::read_time_zone();
     let cli = match Cli::read(args) {
         Ok(cli) => cli,
         Err(answer) => {

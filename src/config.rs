@@ -19,6 +19,7 @@ pub mod interface;
 pub mod keys;
 pub mod settings;
 pub(crate) mod size;
+pub mod themes;
 
 /// Default listen port.
 pub const PORT: u16 = 6881;
@@ -73,6 +74,8 @@ pub struct Settings {
     pub torrent_columns: Option<Vec<String>>,
     /// Columns of the peer list, by name.
     pub peer_columns: Option<Vec<String>>,
+    /// How the lists are sorted, the open tab, the graph: as the interface was left.
+    pub view: Option<Vec<String>>,
     /// Key bindings of the interface, by action name.
     #[serde(deserialize_with = "interface::keys")]
     pub keys: BTreeMap<String, Vec<String>>,
@@ -236,6 +239,7 @@ impl Config {
                 title: file.title.unwrap_or(true),
                 torrent_columns: file.torrent_columns,
                 peer_columns: file.peer_columns,
+                view: file.view,
                 keys: file.keys,
             },
             file: path.map(|path| std::path::absolute(&path).unwrap_or(path)),

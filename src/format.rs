@@ -60,6 +60,17 @@ pub(crate) fn date_to_second(seconds: i64) -> Option<String> {
     Some(format!("{} {:02}:{:02}:{:02} UTC", at.date(), at.hour(), at.minute(), at.second()))
 }
 
+/// Formats local seconds as the time of day, or as the date if they are more than a day `ago`: `17:03:22` or `17:03`,
+/// `28 Nov`.
+pub(crate) fn time_of_day(seconds: i64, ago: i64, narrow: bool) -> String {
+    let Some(at) = utc(seconds) else { return "-".to_owned() };
+    match (ago > 86_400, narrow) {
+        (true, _) => format!("{} {:.3}", at.day(), at.month().to_string()),
+        (false, true) => format!("{:02}:{:02}", at.hour(), at.minute()),
+        (false, false) => format!("{:02}:{:02}:{:02}", at.hour(), at.minute(), at.second()),
+    }
+}
+
 /// Formats Unix seconds as a part of a file name: `20261123-090731`, in UTC; `None` if out of range.
 #[must_use]
 pub(crate) fn date_in_file_name(seconds: i64) -> Option<String> {

@@ -320,11 +320,13 @@ pub mod ui {
         pub(crate) mod file_select;
         pub(crate) mod help;
         pub mod message;
+        pub(crate) mod messages;
         pub(crate) mod palette;
         pub(crate) mod prompt;
         pub(crate) mod settings;
         pub(crate) mod settings_table;
         pub mod share;
+        pub(crate) mod sort;
         pub(crate) mod why;
     }
 
@@ -361,6 +363,7 @@ pub mod ui {
         pub(crate) mod selection;
         pub(crate) mod settings;
         pub(crate) mod sorting;
+        pub mod views;
     }
 
     pub mod widgets {
@@ -394,6 +397,7 @@ pub mod ui {
     pub mod theme {
         //! Colors and glyphs.
 
+        pub(crate) mod files;
         pub mod style;
     }
 

@@ -83,29 +83,33 @@ fn listing(folder: &str) -> DirListing {
         [("debian", 0), ("Films", 0), ("debian-12.torrent", 61_000), ("debian-13.torrent", 63_000), ("x.torrent", 900)];
     DirListing {
         folder: folder.into(),
-        path: folder.trim_end_matches('/').into(),
+        // Asked for the current folder, the thread tells its full path.
+        path: if folder == "." { "/data/me".into() } else { folder.trim_end_matches('/').into() },
         above: Some("/data".into()),
         entries: entries.map(entry).to_vec(),
         ..DirListing::default()
     }
 }
 
-/// Answers what was asked of the picker, as its thread would.
-fn answer(model: &mut App, snapshot: &Snapshot) {
+/// Answers what was asked of the picker, as its thread would. Returns what the engine is asked then.
+fn answer(model: &mut App, snapshot: &Snapshot) -> Vec<Command> {
+    let mut asked = Vec::new();
     for outward in std::mem::take(&mut model.state.outbox) {
         if let Effect::List(folder) = outward {
-            update(model, Message::Listing(listing(&folder)), snapshot);
+            asked.extend(update(model, Message::Listing(listing(&folder)), snapshot));
         }
     }
+    asked
 }
 
 /// Presses keys; the world answers after each. Returns what the engine is asked to do.
 fn play(model: &mut App, snapshot: &Snapshot, pressed: &str) -> Vec<Command> {
     let mut commands = Vec::new();
     for key in pressed.split(' ') {
-        let asked = keys(model, snapshot, key);
-        answer(model, snapshot);
-        for command in &asked {
+        let mut asked = keys(model, snapshot, key);
+        asked.extend(answer(model, snapshot));
+        for at in 0..asked.len() {
+            let command = &asked[at];
             if let Command::Inspect(add) = command {
                 let answer = match add.what.as_str() {
                     "bad" => Err("bad is no torrent file: it ends in the middle of a list".to_owned()),
@@ -120,11 +124,14 @@ fn play(model: &mut App, snapshot: &Snapshot, pressed: &str) -> Vec<Command> {
                     "slow.torrent" => continue,
                     _ => Ok(Box::new(contents())),
                 };
-                commands.extend(update(
-                    model,
-                    Message::Event(Event::Inspected { what: add.what.clone(), contents: answer }),
-                    snapshot,
-                ));
+                let inspected = Event::Inspected { what: add.what.clone(), contents: answer };
+                asked.extend(update(model, Message::Event(inspected), snapshot));
+            }
+        }
+        for command in &asked {
+            if let Command::Add(add) = command {
+                let added = Event::Added { id: TorrentId(1), what: add.what.clone() };
+                update(model, Message::Event(added), snapshot);
             }
         }
         commands.extend(asked);
@@ -172,7 +179,7 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         ("a 'film.torrent Enter j j - + = + Enter", &["priorities: [(1, High)]"]),
         ("a 'film.torrent Enter G - k Space Enter", &["priorities: [(0, Skip), (5, Low)]"]),
         ("a 'film.torrent Enter a Home Space Enter", &["priorities: []"]),
-        ("a 'film.torrent Enter / Esc * '*.txt Enter Space Space Enter", &["priorities: []"]),
+        ("a 'film.torrent Enter / Esc F '*.txt Enter Space Space Enter", &["priorities: []"]),
         ("a 'magnet:?x Tab Tab Space Esc", &[]),
         ("a 'magnet:?x Enter", &["choose: true })"]),
         ("a 'magnet:?x Down Down Right Right Space Enter", &["paused: false, choose: false })"]),
@@ -199,22 +206,19 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         ("y", &[]),
         // Peers, files, trackers.
         (
-            "3 Tab + '192.0.2.7:51413 Space '[2001:db8::7]:6881 Enter",
+            "3 + '192.0.2.7:51413 Space '[2001:db8::7]:6881 Enter",
             &["AddPeers(TorrentId(1), [192.0.2.7:51413, [2001:db8::7]:6881])"],
         ),
-        ("3 Tab + '192.0.2.7 Enter Esc", &[]),
+        ("3 + '192.0.2.7 Enter Esc", &[]),
         (
-            "4 Tab * '*.mkv Enter",
+            "4 F '*.mkv Enter",
             &["Torrent(TorrentId(1), Priority([(0, Skip), (1, Skip), (2, Skip), (3, Skip), (4, Normal)]))"],
         ),
-        ("4 Tab * 'nothing Enter Esc", &[]),
-        (
-            "5 Tab a 'udp://t.example.org:1337 Enter",
-            &["Torrent(TorrentId(1), AddTracker(\"udp://t.example.org:1337\"))"],
-        ),
-        ("5 Tab a 'example.org Enter Esc", &[]),
-        ("5 Tab d Enter", &["Torrent(TorrentId(1), RemoveTracker(0))"]),
-        ("5 Tab d n", &[]),
+        ("4 F 'nothing Enter Esc", &[]),
+        ("5 a 'udp://t.example.org:1337 Enter", &["Torrent(TorrentId(1), AddTracker(\"udp://t.example.org:1337\"))"]),
+        ("5 a 'example.org Enter Esc", &[]),
+        ("5 d Enter", &["Torrent(TorrentId(1), RemoveTracker(0))"]),
+        ("5 d n", &[]),
         // The palette.
         (": 'pause Enter", &["Pause(TorrentId(1))"]),
         (": 'verify Enter", &["Torrent(TorrentId(1), Verify)"]),
@@ -281,9 +285,9 @@ fn what_is_wrong_is_said_where_it_was_typed() {
         ("a 'film.torrent Enter a Enter", "no file selected", "film"),
         ("a '/zz Tab", "no matching path", "/zz"),
         ("m Enter", "enter a folder", "move"),
-        ("3 Tab + '192.0.2.7 Enter", "192.0.2.7 is not a valid", "192.0.2.7"),
-        ("5 Tab a 'example.org Enter", "the URL must begin with http://", "example.org"),
-        ("4 Tab * 'nothing Enter", "no file matches nothing", "nothing"),
+        ("3 + '192.0.2.7 Enter", "192.0.2.7 is not a valid", "192.0.2.7"),
+        ("5 a 'example.org Enter", "the URL must begin with http://", "example.org"),
+        ("4 F 'nothing Enter", "no file matches nothing", "nothing"),
         (", Enter 'fast Enter", "fast is invalid: enter a rate such as 512K", "fast"),
     ];
     let snapshot = world();
@@ -386,7 +390,7 @@ fn the_status_line_names_the_keys_that_hold() {
         text(&draw(&model, &snapshot)).lines().last().unwrap().to_owned()
     };
     for size in [(40, 12), (52, 16), (60, 16), (80, 24), (120, 36), (200, 50)] {
-        for pressed in ["1", "Tab", "2 Tab", "4 Tab", "5 Tab", "6 Tab", "z"] {
+        for pressed in ["1", "Tab", "2", "4", "5", "6", "z"] {
             let status = status(size, pressed);
             assert!(status.contains("? help") && status.contains("Tab pane"), "{pressed} at {size:?}: {status}");
             assert!(status.ends_with("q quit"), "{pressed} at {size:?}: {status}");
@@ -394,11 +398,10 @@ fn the_status_line_names_the_keys_that_hold() {
     }
     for (pressed, names, other) in [
         ("1", "d remove", "B ban"),
-        ("3", "d remove", "Enter open"),
-        ("3 Tab", "Enter open  + connect  B ban  X kick  s sort  a add", "fold"),
-        ("4 Tab", "Space toggle  + more  - less  Enter fold  * only", "B ban"),
-        ("5 Tab", "t announce  a add tracker  d remove", "a add  "),
-        ("5 Tab Tab", "a add  ", "t announce"),
+        ("3", "Enter open  + connect  B ban  X kick  s sort  a add", "fold"),
+        ("4", "Space toggle  + more  - less  Enter fold  F only", "B ban"),
+        ("5", "t announce  a add tracker  d remove", "a add  "),
+        ("5 Tab", "a add  ", "t announce"),
     ] {
         let status = status((80, 24), pressed);
         assert!(status.contains(names) && !status.contains(other), "{pressed}: {status}");
@@ -474,20 +477,21 @@ fn themes_go_round_and_help_is_searched() {
     let mut model = fresh(&snapshot);
     let mut seen = vec![model.state.theme.name];
     let mut kept = Vec::new();
-    for _ in 0..4 {
+    let round = 4 + ttui::config::themes::FILES.len();
+    for _ in 0..round {
         kept.extend(keys(&mut model, &snapshot, "T"));
         seen.push(model.state.theme.name);
     }
-    assert_eq!(seen[0], seen[4]);
+    assert_eq!(seen[0], seen[round]);
     // It is kept for the next start; that of this terminal is kept as what fits the terminal.
     model.state.options.detected_theme = ThemeName::Light;
-    kept.extend(keys(&mut model, &snapshot, "T T T T"));
+    kept.extend(keys(&mut model, &snapshot, &vec!["T"; round].join(" ")));
     let kept: Vec<String> = kept.iter().map(|command| format!("{command:?}")).collect();
     let wrote = |word: &str| format!("UpdateConfig([(\"theme\", Some(\"\\\"{word}\\\"\"))])");
     let auto = "UpdateConfig([(\"theme\", None)])".to_owned();
-    let words = ["dark", "light", "contrast", "plain"].map(wrote);
+    let words: Vec<String> = ttui::config::themes::NAMES.iter().map(|name| wrote(name)).collect();
     assert_eq!(kept.iter().filter(|it| **it == auto).count(), 2, "{kept:?}");
-    assert!(kept.len() == 8 && kept.iter().all(|it| *it == auto || words.contains(it)), "{kept:?}");
+    assert!(kept.len() == 2 * round && kept.iter().all(|it| *it == auto || words.contains(it)), "{kept:?}");
     keys(&mut model, &snapshot, "? / 'magnet");
     let shown = text(&draw(&model, &snapshot));
     assert!(shown.contains("copy magnet link") && !shown.contains("pause or resume"), "{shown}");
@@ -598,7 +602,7 @@ fn keys_of_dialogs_can_be_changed() {
     assert!(matches!(press(&mut model, Key::F(2))[..], [Command::Remove { data: true, .. }]));
     // A letter is typed where text is; an action without a key can still be clicked.
     keys(&mut model, &snapshot, "a x");
-    assert_eq!(buttons(&model), "F2 add   Tab complete   browse   F9 cancel");
+    assert_eq!(buttons(&model), "F2 add   Tab complete   browse   down next field   F9 cancel");
     update(&mut model, Message::Click(27, 23), &snapshot);
     assert!(matches!(&model.state.outbox[..], [Effect::List(_)]), "{:?}", model.state.outbox);
     press(&mut model, Key::F(9));
@@ -749,6 +753,10 @@ fn the_help_is_walked() {
     let mut model = fresh(&snapshot);
     let shows = |model: &App, word: &str| text(&draw(model, &snapshot)).contains(word);
     keys(&mut model, &snapshot, "?");
+    assert!(shows(&model, "add a torrent") && shows(&model, "Selected torrent"));
+    keys(&mut model, &snapshot, "G");
+    assert!(!shows(&model, "optimistic unchoke"), "at first only what can be done here");
+    keys(&mut model, &snapshot, "?");
     assert!(shows(&model, "add a torrent") && !shows(&model, "save everything and quit"));
     keys(&mut model, &snapshot, "G");
     assert!(!shows(&model, "add a torrent") && shows(&model, "optimistic unchoke"));
@@ -788,11 +796,11 @@ fn every_dialog_at_every_size() {
         ("browse", "a ^o 'deb Down"),
         ("remove", "d Down"),
         ("move", "m '~/Fi"),
-        ("peers", "3 Tab + '192.0.2.7 Enter"),
+        ("peers", "3 + '192.0.2.7 Enter"),
         ("palette", ": 'mag"),
         ("settings", ", Down Down Enter '12"),
         ("help", "?"),
-        ("untrack", "5 Tab d"),
+        ("untrack", "5 d"),
         ("quit", "q"),
     ];
     for (width, height) in [(40, 12), (80, 24), (120, 36), (200, 50)] {

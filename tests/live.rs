@@ -177,6 +177,34 @@ fn sigterm_gives_the_terminal_back() {
 }
 
 #[test]
+fn old_text_does_not_shine_through_text_is_no_keys_and_the_shell_is_one_key_away() {
+    if missing() {
+        return;
+    }
+    let scene = Scene::new(Payload::single("x", 1000, 16 << 10, 1), "x");
+    let terminal = Terminal::open("shell", (80, 24), &scene.at("dl"));
+    // As after a program that was killed: the second screen, full of text.
+    let command = scene.command(&scene.torrent.display().to_string());
+    terminal
+        .line(&format!("printf '\\033[?1049h'; yes old-text | head -22; {}", command.trim_start_matches("clear; ")));
+    terminal.until(" x ");
+    assert!(!terminal.screen().contains("old-text"), "{}", terminal.screen());
+    // Without the marks of a paste; `m` alone asks for a folder, and Enter moves the data there.
+    terminal.type_text("magnet:?xt=urn:btih:c12fe1c06bba254a9dc9f519b335aa7c1367a88a&dn=typed-by-nobody");
+    terminal.until("add a torrent ─");
+    terminal.keys("Escape");
+    terminal.until("q quit");
+    terminal.keys("C-z");
+    terminal.until("Stopped");
+    terminal.line("fg");
+    terminal.until("q quit");
+    terminal.keys("q");
+    terminal.until("quit?");
+    terminal.keys("Enter");
+    terminal.until_shell();
+}
+
+#[test]
 fn mouse_reports_under_way_do_not_reach_the_shell() {
     if missing() {
         return;

@@ -86,26 +86,26 @@ fn keys_ask_the_engine_for_what_they_say() {
         ),
         ("Tab Enter", &["Torrent(TorrentId(1), Inspect { peer: Some(PeerKey("]),
         ("Tab Down X", &["Torrent(TorrentId(1), Kick(PeerKey("]),
-        ("Tab Down B", &["Torrent(TorrentId(1), Ban(PeerKey("]),
+        ("Tab Down B Enter", &["Torrent(TorrentId(1), Ban(PeerKey("]),
         // Pieces: the cursor tells the engine which piece is looked at.
-        ("2 Tab", &["Torrent(TorrentId(1), Inspect { peer: None, piece: Some("]),
+        ("2", &["Torrent(TorrentId(1), Inspect { peer: None, piece: Some("]),
         (
-            "2 Tab Home Right Right Left",
+            "2 Home Right Right Left",
             &["Torrent", "Torrent", "Torrent", "Torrent", "Torrent(TorrentId(1), Inspect { peer: None, piece: Some(1)"],
         ),
-        ("2 Tab G", &["Torrent", "Torrent(TorrentId(1), Inspect { peer: None, piece: Some(1995)"]),
-        ("2 Tab 1", &["Torrent", "Torrent(TorrentId(1), Inspect { peer: None, piece: None"]),
+        ("2 G", &["Torrent", "Torrent(TorrentId(1), Inspect { peer: None, piece: Some(1995)"]),
+        ("2 1", &["Torrent", "Torrent(TorrentId(1), Inspect { peer: None, piece: None"]),
         // Files: on a folder, all in it.
-        ("4 Tab +", &["Torrent(TorrentId(1), Priority([(2, High), (0, High), (3, Normal), (4, Low)]))"]),
-        ("4 Tab -", &["Torrent(TorrentId(1), Priority([(1, Normal), (2, Low), (0, Low), (3, Skip)]))"]),
-        ("4 Tab =", &["Torrent(TorrentId(1), Priority([(1, Normal), (3, Normal), (4, Normal)]))"]),
-        ("4 Tab Down Space", &["Torrent(TorrentId(1), Priority([(1, Skip), (2, Skip)]))"]),
-        ("4 Tab Down Enter Down Space", &["Torrent(TorrentId(1), Priority([(0, Skip)]))"]),
-        ("4 Tab Down Enter Enter Down Space", &["Torrent(TorrentId(1), Priority([(1, Skip)]))"]),
-        ("4 Tab G -", &[]),
+        ("4 +", &["Torrent(TorrentId(1), Priority([(2, High), (0, High), (3, Normal), (4, Low)]))"]),
+        ("4 -", &["Torrent(TorrentId(1), Priority([(1, Normal), (2, Low), (0, Low), (3, Skip)]))"]),
+        ("4 =", &["Torrent(TorrentId(1), Priority([(1, Normal), (3, Normal), (4, Normal)]))"]),
+        ("4 Down Space", &["Torrent(TorrentId(1), Priority([(1, Skip), (2, Skip)]))"]),
+        ("4 Down Enter Down Space", &["Torrent(TorrentId(1), Priority([(0, Skip)]))"]),
+        ("4 Down Enter Enter Down Space", &["Torrent(TorrentId(1), Priority([(1, Skip)]))"]),
+        ("4 G -", &[]),
         // Trackers.
-        ("5 Tab t", &["Torrent(TorrentId(1), Announce(Some(0)))"]),
-        ("5 Tab Down t", &["Torrent(TorrentId(1), Announce(Some(1)))"]),
+        ("5 t", &["Torrent(TorrentId(1), Announce(Some(0)))"]),
+        ("5 Down t", &["Torrent(TorrentId(1), Announce(Some(1)))"]),
     ];
     let snapshot = busy();
     for (pressed, expected) in table {
@@ -137,8 +137,8 @@ fn keys_change_what_is_seen() {
     assert_eq!(after("f f f f f f f f").panes.only, StateFilter::All);
     assert_eq!(after("r").panes.span, Span::FiveMinutes);
     assert!(after("R").panes.graph_all);
-    assert!(after("6 Tab Enter").panes.log_all);
-    assert!(!after("6 Tab Enter Enter").panes.log_all);
+    assert!(after("6 L").panes.log_all);
+    assert!(!after("6 L L").panes.log_all);
     assert!(after("~").panes.hidden.on());
     assert!(!after("~ ~").panes.hidden.on());
     assert_eq!(after("Space Space Esc").panes.marks.len(), 0);
@@ -317,7 +317,7 @@ fn what_the_trackers_answered_is_read_where_nobody_is_connected() {
 fn the_engine_is_asked_again_when_it_does_not_tell() {
     let mut snapshot = busy();
     let mut model = start(&snapshot);
-    keys(&mut model, &snapshot, "2 Tab");
+    keys(&mut model, &snapshot, "2");
     snapshot.torrents[0].1.detail.as_mut().unwrap().piece = None;
     assert!(update(&mut model, Message::Snapshot, &snapshot).is_empty(), "not at once");
     update(&mut model, Message::Tick(Duration::from_secs(4)), &snapshot);
@@ -332,21 +332,7 @@ fn hidden_names_are_nowhere() {
     let text = "192.0.2.17:51413 gives debian-13.1.0-amd64-DVD-1.iso".into();
     snapshot.torrents[0].1.why = Reason::Fault(DiskFault { kind: FaultKind::Final, text }).into();
     for (width, height) in SIZES {
-        for pressed in [
-            "1",
-            "2 Tab",
-            "3",
-            "3 Tab Down Enter",
-            "4 Tab",
-            "5 Tab",
-            "6",
-            "6 Tab Enter",
-            "w",
-            "d",
-            "m",
-            "5 Tab a",
-            "5 Tab d",
-        ] {
+        for pressed in ["1", "2", "3", "3 Down Enter", "4", "5", "6", "6 L", "w", "d", "m", "5 a", "5 d"] {
             let mut model = model(width, height, ThemeName::Plain, &snapshot);
             keys(&mut model, &snapshot, "~");
             keys(&mut model, &snapshot, pressed);
@@ -394,7 +380,7 @@ fn hidden_names_are_nowhere_where_nobody_is_connected() {
 fn ten_thousand_files_are_walked_through() {
     let snapshot = world(vec![library(10_000)]);
     let mut model = start(&snapshot);
-    keys(&mut model, &snapshot, "4 Tab");
+    keys(&mut model, &snapshot, "4");
     assert_eq!(model.state.panes.tree.len(), 101);
     keys(&mut model, &snapshot, "Down Enter G");
     assert_eq!(model.state.cursor[Tab::Files as usize], 200);
@@ -505,7 +491,7 @@ fn every_tab_at_every_size() {
     for (width, height) in SIZES {
         let nothing = empty();
         let mut model = model(width, height, ThemeName::Plain, &nothing);
-        keys(&mut model, &nothing, "2 Tab");
+        keys(&mut model, &nothing, "2");
         insta::assert_snapshot!(format!("none_pieces_{width}x{height}"), shown(&model, &nothing));
     }
 }
@@ -518,9 +504,9 @@ fn closer_looks_at_every_size() {
         ("zoomed_peers", "Tab z"),
         ("zoomed_list", "z"),
         ("marked", "Space Down Space f"),
-        ("zoomed_info", "1 Tab z"),
-        ("zoomed_pieces", "2 Tab z"),
-        ("log_of_all", "6 Tab Enter"),
+        ("zoomed_info", "1 z"),
+        ("zoomed_pieces", "2 z"),
+        ("log_of_all", "6 L"),
         ("hidden", "~"),
     ];
     for (name, pressed) in stories {
@@ -593,7 +579,7 @@ fn the_other_ways_to_find_peers_stand_below_the_trackers() {
     let snapshot = world(vec![view.clone()]);
     for (width, height) in SIZES {
         let mut model = model(width, height, ThemeName::Plain, &snapshot);
-        let presses = ["5 Tab"].into_iter().chain(std::iter::repeat_n("Down", trackers)).collect::<Vec<_>>().join(" ");
+        let presses = ["5"].into_iter().chain(std::iter::repeat_n("Down", trackers)).collect::<Vec<_>>().join(" ");
         keys(&mut model, &snapshot, &presses);
         insta::assert_snapshot!(format!("local_{width}x{height}"), shown(&model, &snapshot));
         assert!(matches!(keys(&mut model, &snapshot, "t")[..], [Command::Torrent(_, TorrentCommand::Announce(None))]));
@@ -602,14 +588,14 @@ fn the_other_ways_to_find_peers_stand_below_the_trackers() {
     }
     // What is cut is read whole below.
     let mut model = model(80, 24, ThemeName::Plain, &snapshot);
-    keys(&mut model, &snapshot, "5 Tab G Up");
+    keys(&mut model, &snapshot, "5 G Up");
     let now = shown(&model, &snapshot);
     assert!(now.contains("DHT: 64 nodes queried, 22 peers; announced to 8"), "{now}");
     // Alone.
     view.detail.as_mut().unwrap().trackers.clear();
     let snapshot = world(vec![view]);
     let mut model = start(&snapshot);
-    keys(&mut model, &snapshot, "5 Tab z");
+    keys(&mut model, &snapshot, "5 z");
     let shown = shown(&model, &snapshot);
     for words in ["this torrent has no trackers", "3 addresses known", "8 PEX peers", "64 nodes", "1 of 2 in use"] {
         assert!(shown.contains(words), "{words}: {shown}");
@@ -620,7 +606,7 @@ fn the_other_ways_to_find_peers_stand_below_the_trackers() {
 fn no_key_of_the_panes_leaves_ascii() {
     let snapshot = busy();
     for (width, height) in SIZES {
-        for pressed in ["Tab Down Enter", "2 Tab Down", "4 Tab Down Enter", "6 Tab Enter", "Space f", "z", "1 z"] {
+        for pressed in ["Tab Down Enter", "2 Down", "4 Down Enter", "6 L", "Space f", "z", "1 z"] {
             let mut model = model(width, height, ThemeName::Plain, &snapshot);
             model.state.theme = Theme::new(ThemeName::Plain, true);
             for second in 1..100 {

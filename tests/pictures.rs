@@ -47,11 +47,11 @@ const SHOTS: &[Shot] = &[
     shot("80x24-contrast", 80, 24, ThemeName::Contrast, ""),
     shot("120x36-help", 120, 36, ThemeName::Dark, "?"),
     shot("200x50", 200, 50, ThemeName::Dark, ""),
-    shot("80x24-pieces", 80, 24, ThemeName::Dark, "2 Tab Down"),
+    shot("80x24-pieces", 80, 24, ThemeName::Dark, "2 Down"),
     shot("80x24-peer", 80, 24, ThemeName::Dark, "Tab Down Enter"),
-    shot("120x36-files", 120, 36, ThemeName::Dark, "4 Tab Down"),
+    shot("120x36-files", 120, 36, ThemeName::Dark, "4 Down"),
     shot("120x36-info", 120, 36, ThemeName::Dark, "1"),
-    shot("200x50-pieces", 200, 50, ThemeName::Dark, "2 Tab"),
+    shot("200x50-pieces", 200, 50, ThemeName::Dark, "2"),
 ];
 
 fn folder() -> PathBuf {

@@ -13,7 +13,9 @@ use std::fs;
 use std::path::Path;
 
 use ttui::config::{self, Config, Settings};
-use ttui::ui::state::columns;
+use ttui::ui::state::app::AppState;
+use ttui::ui::state::{columns, views};
+use ttui::ui::theme::style::ThemeName;
 
 use support::imports::{circles, imports};
 use support::source::{crate_paths, functions, has_word, published, root, sources};
@@ -279,6 +281,10 @@ fn the_sample_config_has_the_defaults() {
     assert_eq!(torrents, Ok(columns::usual(columns::TORRENT_COLUMNS)));
     let peers = columns::parse("", &named(sample.interface.peer_columns.take()), columns::PEER_COLUMNS);
     assert_eq!(peers, Ok(columns::usual(columns::PEER_COLUMNS)));
+    // What it is without the key.
+    let mut state = AppState::new((80, 24), ThemeName::Dark, false);
+    assert_eq!(views::restore(&mut state, &named(sample.interface.view.take())), Vec::<String>::new());
+    assert!(views::words(&state).is_empty(), "{:?}", views::words(&state));
     sample.file.clone_from(&defaults.file);
     assert_eq!(sample, defaults);
 }

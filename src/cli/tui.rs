@@ -13,6 +13,7 @@ use super::exit_status::STOPPED;
 use super::output;
 use super::torrent_arg::each;
 use crate::api::{AddTorrent, Command};
+use crate::clock;
 use crate::config::Config;
 use crate::disk::lock::instance;
 use crate::engine::handle::{Engine, EngineConfig};
@@ -77,6 +78,7 @@ pub(crate) fn show(engine: &Engine, options: UiOptions, stop: &Receiver<()>) -> 
 /// # Errors
 /// There is no terminal, or it fails.
 pub(crate) fn run_interface(engine: &Engine, options: UiOptions, stop: &Receiver<()>) -> color_eyre::Result<Outcome> {
+    let options = UiOptions { utc_offset: clock::local_offset(), ..options };
     Ok(event_loop::run(engine.sender(), &engine.events(), options, stop)?)
 }
 

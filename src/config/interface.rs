@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Deserializer};
 
+use crate::config::themes;
+
 /// Default of the maximum frames per second.
 pub const FRAMES: u32 = 30;
 /// Upper bound of the `frames` setting.
@@ -27,6 +29,8 @@ pub struct Interface {
     pub torrent_columns: Option<Vec<String>>,
     /// Columns of the peer list by name, as written in the config file; `None` shows the usual ones.
     pub peer_columns: Option<Vec<String>>,
+    /// How the lists are sorted, the open tab, the graph: as the interface was left.
+    pub view: Option<Vec<String>>,
     /// Key bindings by action name, as written in the config file; they replace the default keys.
     pub keys: BTreeMap<String, Vec<String>>,
 }
@@ -42,26 +46,52 @@ impl Default for Interface {
             title: true,
             torrent_columns: None,
             peer_columns: None,
+            view: None,
             keys: BTreeMap::new(),
         }
     }
 }
 
 /// The color theme.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Theme {
-    /// Detect from the terminal
+    /// Detected from the terminal.
     #[default]
     Auto,
-    /// For a dark background
+    /// For a dark background, which stays the terminal's own.
     Dark,
-    /// For a light background
     Light,
-    /// Few, high-contrast colors
+    /// Few, high-contrast colors.
     Contrast,
-    /// No colors
+    /// No colors.
     Plain,
+    /// One of [`FILES`](themes::FILES).
+    File(u8),
+}
+
+impl Theme {
+    /// Returns the value of the setting.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Theme::Auto => "auto",
+            Theme::Dark => "dark",
+            Theme::Light => "light",
+            Theme::Contrast => "contrast",
+            Theme::Plain => "plain",
+            Theme::File(at) => themes::FILES.get(usize::from(at)).map_or("auto", |file| file.name),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Theme {
+    fn deserialize<D: Deserializer<'de>>(file: D) -> Result<Self, D::Error> {
+        use serde::de::Error as _;
+        let name = String::deserialize(file)?;
+        let files = (0..).zip(themes::FILES).map(|(at, _)| Theme::File(at));
+        let mut all = [Theme::Auto, Theme::Dark, Theme::Light, Theme::Contrast, Theme::Plain].into_iter().chain(files);
+        all.find(|theme| theme.name() == name).ok_or_else(|| D::Error::unknown_variant(&name, themes::NAMES))
+    }
 }
 
 /// How a completed download is notified.

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 
 use Kind::{Choice, List, NegatedSwitch, Number, Path, Switch, Text};
 
+use crate::config::themes::NAMES;
+
 /// The values that a setting accepts, and how they are edited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {
@@ -131,7 +133,7 @@ pub const GROUPS: &[(&str, &[Setting])] = &[
             Setting {
                 key: "theme",
                 title: "theme",
-                kind: Choice(&["auto", "dark", "light", "contrast", "plain"]),
+                kind: Choice(NAMES),
                 default: "auto",
                 applies_immediately: true,
                 flag_help: "Color theme of the interface",
@@ -352,6 +354,16 @@ pub const COLUMNS: &[Setting] = &[
         flag_help: "",
         value_name: "",
         help: "Columns of the peer list, from left to right.",
+    },
+    Setting {
+        key: "view",
+        title: "view",
+        kind: List("a list such as [\"sort=-size\", \"tab=files\"]"),
+        default: "usual",
+        applies_immediately: false,
+        flag_help: "",
+        value_name: "",
+        help: "Sort orders, tab and graph, as the interface was left.",
     },
 ];
 

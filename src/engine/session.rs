@@ -413,7 +413,7 @@ impl Session {
                     entry.fill_view(&mut view);
                     let queued = |view: &TorrentView| (view.state, view.down == 0);
                     self.queue.stale |= queued(&view) != queued(&entry.view);
-                    entry.view = *view;
+                    (entry.view, entry.viewed) = (*view, Instant::now());
                 }
             }
             TorrentEvent::Occupied(id, fault) => self.occupied(id, fault),

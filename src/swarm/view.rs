@@ -91,6 +91,8 @@ pub struct TorrentView {
     pub added: u64,
     /// When the torrent was completed, in seconds since 1970.
     pub finished: Option<u64>,
+    /// How long before the snapshot these numbers were taken.
+    pub age: Duration,
     /// Why the torrent is not faster.
     pub why: Diagnosis,
     /// Only filled for the focused torrent.
@@ -140,7 +142,7 @@ pub struct Detail {
     pub piece_length: u32,
     /// The download folder, sanitized for display.
     pub folder: String,
-    /// The log, newest last: time since the start, and the text.
+    /// The log, newest last: how long ago, and the text.
     pub log: Vec<(Duration, String)>,
 }
 

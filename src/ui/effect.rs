@@ -27,6 +27,8 @@ pub enum Effect {
     ListAll(String),
     /// Enables or disables mouse capture.
     Mouse(bool),
+    /// Stops the program until the shell continues it.
+    Suspend,
 }
 
 /// The escape sequence with which a terminal shows a desktop notification.
@@ -88,7 +90,7 @@ impl Effect {
                 out.into_bytes()
             }
             Effect::Title(text) => format!("\x1b]2;{}\x07", sanitize_text(text)).into_bytes(),
-            Effect::List(_) | Effect::ListAll(_) | Effect::Mouse(_) => Vec::new(),
+            Effect::List(_) | Effect::ListAll(_) | Effect::Mouse(_) | Effect::Suspend => Vec::new(),
         }
     }
 }

@@ -21,7 +21,7 @@ use ttui::ui::theme::style::ThemeName;
 
 const SIZES: [(u16, u16); 3] = [(80, 24), (120, 36), (200, 50)];
 /// What is shown: the keys that lead there.
-const PANES: [&str; 5] = ["3 Tab", "2 Tab", "4 Tab", "z", "~"];
+const PANES: [&str; 5] = ["3", "2", "4", "z", "~"];
 
 /// A screen to be drawn.
 struct Shown {

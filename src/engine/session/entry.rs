@@ -101,6 +101,8 @@ pub(super) struct TorrentEntry {
     pub(super) seen: bool,
     /// The quota that the running torrent was given last.
     pub(super) quota: Option<Quota>,
+    /// When the view was taken.
+    pub(super) viewed: Instant,
     /// Since when the running torrent downloads at a rate of zero.
     pub(super) idle: Option<Instant>,
     /// A task opens the files of a running magnet link.
@@ -131,6 +133,7 @@ impl TorrentEntry {
             moving: None,
             seen: false,
             quota: None,
+            viewed: Instant::now(),
             idle: None,
             opening_files: false,
             asked: false,
@@ -265,6 +268,6 @@ impl TorrentEntry {
             };
         }
         self.fill_view(&mut view);
-        self.view = view;
+        (self.view, self.viewed) = (view, Instant::now());
     }
 }

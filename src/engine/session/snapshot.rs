@@ -9,7 +9,7 @@ use super::super::inbox::TorrentMessage;
 use super::super::saved_torrent::SavedTorrent;
 use super::entry::{DesiredState, Lifecycle, TorrentEntry};
 use super::{FIRST, MIN_SNAPSHOT_INTERVAL, SNAPSHOT, Session, TOTALS, TaskResult};
-use crate::api::{ConnectionCount, Event, Snapshot, TorrentId};
+use crate::api::{ConnectionCount, Event, Snapshot, TorrentId, TorrentView};
 use crate::disk::error::free_space;
 
 /// Snapshots are held back while this many events are unread.
@@ -62,7 +62,10 @@ impl Session {
         let now = Instant::now();
         self.ask_room(now);
         self.show_waiting();
-        let view = |id| self.table.get(id).map(|entry| (*id, entry.view.clone()));
+        let view = |id| {
+            let entry = self.table.get(id)?;
+            Some((*id, TorrentView { age: now.saturating_duration_since(entry.viewed), ..entry.view.clone() }))
+        };
         let torrents: Vec<_> = self.order.iter().filter_map(view).collect();
         let count = |n: usize| u32::try_from(n).unwrap_or(u32::MAX);
         let snapshot = Snapshot {

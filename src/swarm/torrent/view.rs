@@ -24,6 +24,7 @@ impl Torrent {
         let moves = to_fetch > 0 && pace > 0 && down > 0 && self.fault.is_none();
         let eta = moves.then(|| Duration::from_secs(to_fetch.div_ceil(pace)));
         let mut view = TorrentView {
+            age: Duration::ZERO,
             name: self.config.name.clone(),
             name_on_disk: self.config.name_on_disk.clone(),
             info_hash: Some(self.config.info_hash),
@@ -75,7 +76,6 @@ impl Torrent {
     }
 
     fn detail(&self, now: Instant, missing: u32, pace: u64) -> Detail {
-        let start = self.started.unwrap_or(now);
         let pieces = self.config.geometry.pieces();
         let (rarest, above) = self.distributed_copies();
         Detail {
@@ -92,7 +92,7 @@ impl Torrent {
             trackers: self.tracker_rows(now),
             piece_length: self.config.geometry.piece_length(),
             folder: self.config.folder.clone(),
-            log: self.log.iter().map(|(at, text)| (at.saturating_duration_since(start), text.clone())).collect(),
+            log: self.log.iter().map(|(at, text)| (now.saturating_duration_since(*at), text.clone())).collect(),
         }
     }
 

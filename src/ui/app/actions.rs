@@ -1,21 +1,25 @@
 //! Performs the actions of key bindings. Each group of actions has one handler, which knows all of its actions.
 
-use crate::api::{Command, FileRow, PeerKey, Priority, Snapshot, State, TorrentCommand, TorrentView};
+use crate::api::{Command, FileRow, PeerKey, PeerRow, Priority, Snapshot, State, TorrentCommand, TorrentView};
 use crate::ui::app::model::App;
+use crate::ui::app::navigation::Step;
 use crate::ui::app::{dialog_actions, navigation, setup, torrent_actions};
 use crate::ui::dialogs::add::AddDialog;
 use crate::ui::dialogs::columns::ColumnsDialog;
 use crate::ui::dialogs::confirm::ConfirmDialog;
 use crate::ui::dialogs::create::CreateDialog;
 use crate::ui::dialogs::help::Help;
+use crate::ui::dialogs::messages::MessageLog;
 use crate::ui::dialogs::palette::Palette;
 use crate::ui::dialogs::prompt::PromptKind;
 use crate::ui::dialogs::settings::SettingsDialog;
+use crate::ui::effect::Effect;
 use crate::ui::keys::action::{Action, AppAction, FileAction, PeerAction, TrackerAction, ViewAction};
 use crate::ui::keys::context::Tab;
 use crate::ui::panes::trackers;
 use crate::ui::state::app::{AppState, Focus};
 use crate::ui::state::detail::StateFilter;
+use crate::ui::state::privacy::peer_label;
 use crate::ui::text::labels;
 use crate::ui::widgets::text_input::TextInput;
 
@@ -24,6 +28,8 @@ pub(crate) fn perform(app: &mut App, action: Action, snapshot: &Snapshot, comman
     match action {
         Action::App(action) => on_app(app, action, snapshot),
         Action::Nav(action) => navigation::navigate(&mut app.state, action, snapshot),
+        Action::View(ViewAction::LogLine) => dialog_actions::show_log_line(app, snapshot),
+        Action::View(ViewAction::Sort) => dialog_actions::open_sort_menu(app, snapshot),
         Action::View(action) => on_view(&mut app.state, action, snapshot, commands),
         Action::Torrent(action) => torrent_actions::perform(app, action, snapshot, commands),
         Action::Peer(action) => on_peer(app, action, snapshot, commands),
@@ -44,13 +50,16 @@ fn on_app(app: &mut App, action: AppAction, snapshot: &Snapshot) {
         AppAction::Palette => app.dialogs.push(Palette::new(&app.state.keymap)),
         AppAction::Settings => app.dialogs.push(SettingsDialog::default()),
         AppAction::Columns => app.dialogs.push(ColumnsDialog::new(&app.state)),
-        AppAction::Help => app.dialogs.push(Help::default()),
+        AppAction::Help => app.dialogs.push(Help::of(&app.state.key_contexts())),
+        AppAction::Messages => app.dialogs.push(MessageLog::default()),
+        AppAction::Suspend if cfg!(unix) => app.state.outbox.push(Effect::Suspend),
+        AppAction::Suspend => app.state.notify("this system cannot suspend programs"),
     }
 }
 
 fn quit(app: &mut App, snapshot: &Snapshot) {
     let state = &mut app.state;
-    if state.zoom || !state.filter.is_empty() || state.shows_peer_detail() {
+    if state.zoom || !state.filter.is_empty() || !state.find.is_empty() || state.shows_peer_detail() {
         close(state, snapshot);
         return;
     }
@@ -79,6 +88,8 @@ fn close(state: &mut AppState, snapshot: &Snapshot) {
         state.panes.open = None;
     } else if state.zoom {
         state.zoom = false;
+    } else if state.pane == Focus::Detail && !state.find.is_empty() {
+        state.find = TextInput::default();
     } else if !state.filter.is_empty() {
         state.filter = TextInput::default();
     } else if state.panes.only != StateFilter::All {
@@ -94,25 +105,28 @@ fn close(state: &mut AppState, snapshot: &Snapshot) {
 fn on_view(state: &mut AppState, action: ViewAction, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     match action {
         ViewAction::Pane => state.pane = if state.pane == Focus::List { Focus::Detail } else { Focus::List },
-        ViewAction::Tab(tab) => state.tab = tab,
+        ViewAction::EnterPane => state.pane = Focus::Detail,
+        ViewAction::Tab(tab) => (state.tab, state.pane) = (tab, Focus::Detail),
         ViewAction::TabRight => state.tab = state.tab.step(1),
         ViewAction::TabLeft => state.tab = state.tab.step(Tab::ALL.len() - 1),
         ViewAction::Zoom => state.zoom = !state.zoom,
-        ViewAction::Filter => (state.filtering, state.pane) = (true, Focus::List),
-        ViewAction::NextMatch => navigation::next_match(state, true, snapshot),
-        ViewAction::PreviousMatch => navigation::next_match(state, false, snapshot),
+        ViewAction::Filter => navigation::begin_find(state, snapshot),
+        ViewAction::NextMatch => navigation::next_match(state, Step::Down, snapshot),
+        ViewAction::PreviousMatch => navigation::next_match(state, Step::Up, snapshot),
         ViewAction::StateFilter => {
             state.panes.only = state.panes.only.next();
             state.refresh_rows(snapshot, true);
         }
-        ViewAction::Sort => navigation::cycle_sort(state, snapshot),
         ViewAction::Reverse => navigation::reverse_sort(state, snapshot),
         ViewAction::PieceLeft => navigation::step_piece(state, -1, snapshot),
         ViewAction::PieceRight => navigation::step_piece(state, 1, snapshot),
         ViewAction::LogScope => {
             state.panes.log_all = !state.panes.log_all;
             state.cursor[Tab::Log as usize] = 0;
+            state.notify(if state.panes.log_all { "log of all torrents" } else { "log of this torrent" });
         }
+        // They open dialogs.
+        ViewAction::LogLine | ViewAction::Sort => {}
         ViewAction::GraphSpan => {
             state.panes.span = state.panes.span.next();
             state.notify(&format!("rates of the last {}", state.panes.span.word()));
@@ -133,18 +147,25 @@ fn on_view(state: &mut AppState, action: ViewAction, snapshot: &Snapshot, comman
 
 fn on_peer(app: &mut App, action: PeerAction, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     let state = &mut app.state;
-    let chosen = state.selected.zip(state.peer);
-    let (command, text) = match (action, chosen) {
-        (PeerAction::Open, _) => return state.toggle_peer_detail(snapshot),
-        (PeerAction::Add, _) => return dialog_actions::ask(app, PromptKind::Peers, snapshot),
-        (PeerAction::Ban | PeerAction::Kick, None) => {
-            return state.notify("select a peer with the arrow keys first");
+    let shown = state.panes.hidden.shown(snapshot);
+    let row = state.detail(shown).and_then(|detail| detail.peers.iter().find(|row| Some(row.key) == state.peer));
+    let chosen = state.selected.zip(row).map(|(id, row)| (id, PeerKey(row.key), peer_name(row)));
+    match (action, chosen) {
+        (PeerAction::Open, _) => state.toggle_peer_detail(snapshot),
+        (PeerAction::Add, _) => dialog_actions::ask(app, PromptKind::Peers, snapshot),
+        (PeerAction::Ban | PeerAction::Kick, None) => state.notify("select a peer with the arrow keys first"),
+        (PeerAction::Ban, Some((id, key, peer))) => app.dialogs.push(ConfirmDialog::Ban { id, key, peer }),
+        (PeerAction::Kick, Some((id, key, peer))) => {
+            commands.push(Command::Torrent(id, TorrentCommand::Kick(key)));
+            state.notify(&format!("disconnecting {peer}"));
         }
-        (PeerAction::Ban, Some((_, key))) => (TorrentCommand::Ban(PeerKey(key)), "banning the selected peer"),
-        (PeerAction::Kick, Some((_, key))) => (TorrentCommand::Kick(PeerKey(key)), "disconnecting the selected peer"),
-    };
-    commands.extend(chosen.map(|(id, _)| Command::Torrent(id, command)));
-    state.notify(text);
+    }
+}
+
+/// Returns the address of a peer, with its client if that is known.
+fn peer_name(row: &PeerRow) -> String {
+    let label = peer_label(row.addr, row.host.as_deref());
+    if row.client.is_empty() { label } else { format!("{label} ({})", row.client) }
 }
 
 fn on_file(app: &mut App, action: FileAction, snapshot: &Snapshot, commands: &mut Vec<Command>) {
@@ -182,8 +203,12 @@ fn on_file(app: &mut App, action: FileAction, snapshot: &Snapshot, commands: &mu
     let text = match changed.as_slice() {
         [] if files.is_empty() => return,
         [] => "no change".to_owned(),
-        [(_, priority)] if files.len() == 1 => format!("priority: {}", labels::file_priority(Some(*priority))),
-        several => format!("{} files changed", several.len()),
+        [(_, priority)] if files.len() == 1 => {
+            let name = files[0].path.rsplit('/').next().unwrap_or(&files[0].path);
+            let name = if state.panes.hidden.on() { "the file" } else { name };
+            format!("{name}: priority {}", labels::file_priority(Some(*priority)))
+        }
+        several => format!("{} files: priority changed", several.len()),
     };
     if !changed.is_empty() {
         commands.push(Command::Torrent(id, TorrentCommand::Priority(changed)));

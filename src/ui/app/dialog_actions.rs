@@ -4,20 +4,68 @@ use crate::api::{FaultKind, Snapshot, TorrentId};
 use crate::ui::app::model::App;
 use crate::ui::dialogs::choice::ChoiceDialog;
 use crate::ui::dialogs::confirm::ConfirmDialog;
+use crate::ui::dialogs::dialog::{DialogContext, Request};
 use crate::ui::dialogs::message::MessageDialog;
 use crate::ui::dialogs::prompt::{PromptDialog, PromptKind};
+use crate::ui::dialogs::share::ShareView;
+use crate::ui::dialogs::sort::SortDialog;
+use crate::ui::keys::action::{Action, ViewAction};
 use crate::ui::keys::context::Tab;
 use crate::ui::state::app::{AppState, find};
+use crate::ui::state::settings::rate_text;
 
 /// Asks for one line of text about the marked torrents, or about the selected one.
 pub(crate) fn ask(app: &mut App, kind: PromptKind, snapshot: &Snapshot) {
     let ids = match kind {
-        PromptKind::Move | PromptKind::Export | PromptKind::Tracker => app.state.targets(snapshot),
+        PromptKind::Move | PromptKind::Export | PromptKind::Tracker | PromptKind::Limits => app.state.targets(snapshot),
         PromptKind::Peers | PromptKind::Glob => app.state.selected.into_iter().collect(),
     };
-    let text = if kind == PromptKind::Export { snapshot.folder.as_str() } else { "" };
+    let limit = |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), rate_text);
+    let text = match (kind, ids.first().and_then(|id| find(snapshot, *id))) {
+        (PromptKind::Export, _) => snapshot.folder.clone(),
+        (PromptKind::Limits, Some(view)) => format!("{} {}", limit(view.limits.down), limit(view.limits.up)),
+        _ => String::new(),
+    };
     if !ids.is_empty() {
-        app.dialogs.push(PromptDialog::new(kind, ids, text));
+        let named = app.state.target_label(snapshot, &ids);
+        app.dialogs.push(PromptDialog::new(kind, ids, named, &text));
+    }
+}
+
+/// Shows the magnet link of the selected torrent and its QR code.
+pub(crate) fn show_link(app: &mut App, snapshot: &Snapshot) {
+    let shown = app.state.panes.hidden.shown(snapshot);
+    let magnet = app.state.detail(shown).map(|detail| detail.meta.magnet.clone()).filter(|link| !link.is_empty());
+    match magnet {
+        Some(magnet) => app.dialogs.push(ShareView::of_link(magnet)),
+        None => app.state.notify("magnet link not available yet"),
+    }
+}
+
+/// Opens the sort menu of the focused list, sorted by the next column.
+pub(crate) fn open_sort_menu(app: &mut App, snapshot: &Snapshot) {
+    app.dialogs.push(SortDialog::new(&app.state));
+    let cx = DialogContext { state: &app.state, snapshot };
+    let next = Action::View(ViewAction::Sort);
+    for request in app.dialogs.with_top(|dialog| dialog.action(next, &cx)) {
+        if let Request::Sort(by) = request {
+            app.state.sort_by(by, snapshot);
+        }
+    }
+}
+
+/// Shows the selected line of the log in full.
+pub(crate) fn show_log_line(app: &mut App, snapshot: &Snapshot) {
+    let state = &app.state;
+    let shown = state.panes.hidden.shown(snapshot);
+    let back = state.cursor[Tab::Log as usize];
+    let line = match state.detail(shown) {
+        _ if state.panes.log_all => shown.log.iter().rev().nth(back).map(|(.., text)| text),
+        Some(detail) => detail.log.iter().rev().nth(back).map(|(_, text)| text),
+        None => None,
+    };
+    if let Some(line) = line.cloned() {
+        app.dialogs.push(MessageDialog::new("log", vec![line]));
     }
 }
 

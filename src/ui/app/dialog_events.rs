@@ -9,11 +9,13 @@ use crate::ui::app::{outbox, setup};
 use crate::ui::dialogs::add::AddDialog;
 use crate::ui::dialogs::dialog::{Dialog, DialogContext, Outcome, Request};
 use crate::ui::dialogs::file_picker::FilePicker;
+use crate::ui::dialogs::message::MessageDialog;
 use crate::ui::dialogs::settings::SettingsDialog;
 use crate::ui::keys::action::Action;
 use crate::ui::keys::context::{KeyContext, Tab};
 use crate::ui::keys::key::Key;
 use crate::ui::state::app::Focus;
+use crate::ui::widgets::path_input::DirListing;
 use crate::ui::widgets::text_input::MAX_BYTES;
 
 /// Passes a key to the top dialog: as the action that it is bound to, or as a typed character.
@@ -46,6 +48,12 @@ pub(crate) fn on_wheel(app: &mut App, rows: i32, snapshot: &Snapshot) {
     });
 }
 
+/// Passes a directory listing to the dialogs, one of which waits for it.
+pub(crate) fn on_listing(app: &mut App, listing: &DirListing, snapshot: &Snapshot, commands: &mut Vec<Command>) {
+    let requests = app.dialogs.with_each(|dialog| dialog.on_listing(listing));
+    carry_out(app, requests, snapshot, commands);
+}
+
 /// Passes an engine event to the dialogs.
 pub(crate) fn on_event(app: &mut App, event: &Event, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     let cx = DialogContext { state: &app.state, snapshot };
@@ -63,7 +71,7 @@ pub(crate) fn on_paste(app: &mut App, text: &str) {
     let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
     let Some(last) = lines.last() else { return };
     if app.state.filtering && app.dialogs.is_empty() {
-        app.state.filter.insert(last);
+        app.state.finding().insert(last);
         return;
     }
     let mut taken = false;
@@ -86,6 +94,7 @@ fn carry_out(app: &mut App, requests: Vec<Request>, snapshot: &Snapshot, command
             Request::Effect(effect) => state.outbox.push(effect),
             Request::CopyMagnet(link) => outbox::copied(state, 1, vec![link]),
             Request::Run(action) => run(app, action, snapshot, commands),
+            Request::Sort(by) => state.sort_by(by, snapshot),
             Request::OpenSetting(row) => app.dialogs.push(SettingsDialog::at(row, state.size)),
             Request::PickPath(typed, kind) => {
                 let visited = state.options.visited.as_deref();
@@ -99,6 +108,8 @@ fn carry_out(app: &mut App, requests: Vec<Request>, snapshot: &Snapshot, command
             }
             Request::Configure(key, value) => setup::configure(state, key, value, commands),
             Request::SelectAdded => state.adding += 1,
+            Request::Show(title, text) => app.dialogs.push(MessageDialog::new(title, vec![text])),
+            Request::Notify(text) => state.notify(&text),
         }
     }
 }

@@ -10,7 +10,6 @@ use crate::ui::dialogs::dialog::{Dialog, DialogContext, Outcome, Request, click}
 use crate::ui::keys::context::KeyContext;
 use crate::ui::widgets::painter::Painter;
 use crate::ui::widgets::panel::{HitTarget, Panel};
-use crate::ui::widgets::path_input::DirListing;
 
 /// The open dialogs.
 #[derive(Debug, Default)]
@@ -106,11 +105,6 @@ impl DialogStack {
     pub fn click(&mut self, at: Position, cx: &DialogContext<'_>) -> Vec<Request> {
         let hit = self.hits.borrow().iter().rev().find(|(area, _)| area.contains(at)).map(|(_, target)| *target);
         hit.map_or_else(Vec::new, |target| self.with_top(|dialog| click(dialog, target, cx)))
-    }
-
-    /// Passes a directory listing to the dialogs, one of which waits for it.
-    pub fn on_listing(&mut self, listing: &DirListing) {
-        self.layers.iter_mut().for_each(|dialog| dialog.on_listing(listing));
     }
 
     /// Passes a path from the file picker to the dialog that opened it.

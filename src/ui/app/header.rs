@@ -5,6 +5,7 @@ use ratatui::layout::Rect;
 use ratatui::widgets::Widget;
 
 use crate::api::{DhtState, Listening, Snapshot, State};
+use crate::ui::state::layout::MIN_SIZE;
 use crate::ui::text::format::{cells, counted, rate, rate_long, size};
 use crate::ui::theme::style::Theme;
 use crate::ui::widgets::painter::Painter;
@@ -117,7 +118,7 @@ fn states(snapshot: &Snapshot) -> String {
     counted.map(|(state, count)| format!("{count} {}", state.word())).collect::<Vec<_>>().join("  ")
 }
 
-/// All that a terminal too small for panes shows: the rates.
+/// All that a terminal too small for panes shows: the rates, and the size that it needs.
 pub(crate) struct Summary<'a> {
     pub snapshot: &'a Snapshot,
     pub theme: &'a Theme,
@@ -131,6 +132,7 @@ impl Widget for Summary<'_> {
             (format!("{}{}", glyphs.down, rate(self.snapshot.down)), theme.down),
             (format!("{}{}", glyphs.up, rate(self.snapshot.up)), theme.up),
             (counted(self.snapshot.torrents.len() as u64, "torrent"), theme.dim),
+            (format!("(needs {}x{})", MIN_SIZE.0, MIN_SIZE.1), theme.warn),
         ];
         let mut x = area.x;
         for (text, style) in parts {

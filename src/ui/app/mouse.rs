@@ -4,10 +4,12 @@ use ratatui::layout::Position;
 
 use crate::api::Snapshot;
 use crate::ui::app::navigation::{ask_pane, screen, step};
+use crate::ui::app::status_bar::StatusBar;
 use crate::ui::keys::action::{Action, TorrentAction};
 use crate::ui::keys::context::Tab;
 use crate::ui::panes::{tabs, torrents};
 use crate::ui::state::app::{AppState, Focus};
+use crate::ui::state::columns::SortBy;
 use crate::ui::widgets::tab_bar;
 
 /// Handles a left click on a cell. Returns the action that a button performs.
@@ -18,9 +20,7 @@ pub(crate) fn click(state: &mut AppState, x: u16, y: u16, snapshot: &Snapshot) -
         state.pane = Focus::List;
         if y == r.list.y {
             if let Some(sort) = torrents::columns(state, r.list).sort_key_at(x) {
-                state.reverse = sort == state.sort && !state.reverse;
-                state.sort = sort;
-                state.refresh_rows(snapshot, true);
+                state.sort_by(SortBy::Torrents(sort), snapshot);
             }
             return None;
         }
@@ -43,6 +43,8 @@ pub(crate) fn click(state: &mut AppState, x: u16, y: u16, snapshot: &Snapshot) -
         state.panes.span = state.panes.span.next();
     } else if r.why.contains(at) {
         return Some(Action::Torrent(TorrentAction::Why));
+    } else if r.status.contains(at) {
+        return StatusBar(state).action_at(r.status, x);
     }
     None
 }

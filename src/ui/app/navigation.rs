@@ -6,14 +6,26 @@ use crate::api::Snapshot;
 use crate::ui::keys::action::{Action, NavAction, ViewAction};
 use crate::ui::keys::context::Tab;
 use crate::ui::panes::pane::{Pane, PaneContext, PaneRequest, moved};
-use crate::ui::panes::{peers, tabs, torrents};
+use crate::ui::panes::{tabs, torrents};
 use crate::ui::state::app::{AppState, Focus};
-use crate::ui::state::columns::{PeerColumn, TorrentColumn};
+use crate::ui::state::columns::{self, PEER_COLUMNS, SortBy, TORRENT_COLUMNS};
 use crate::ui::state::layout::{Regions, regions};
+use crate::ui::text::pattern;
 
 /// Returns the current screen layout.
 pub(crate) fn screen(state: &AppState, snapshot: &Snapshot) -> Regions {
     regions(Rect::new(0, 0, state.size.0, state.size.1), &state.layout_input(snapshot))
+}
+
+/// Reserves the lines that the open tab can fill, in steps and never fewer than before, so that nothing jumps.
+pub(crate) fn reserve_rows(state: &mut AppState, snapshot: &Snapshot) {
+    let mut lines = 0;
+    ask_pane(state, snapshot, |pane, area, cx| {
+        lines = pane.lines(area, cx);
+        None
+    });
+    let before = &mut state.pane_rows[state.tab as usize];
+    *before = (*before).max(lines.saturating_add(2) / 3 * 3);
 }
 
 /// Moves the selection of the focused pane.
@@ -59,11 +71,7 @@ pub(crate) fn ask_pane(
         }
         PaneRequest::SelectPiece(piece) => state.panes.piece = Some(piece),
         PaneRequest::ToggleFolder(row) => state.cursor[Tab::Files as usize] = state.panes.tree.fold(row),
-        PaneRequest::SortPeers(column) => {
-            state.peer_reverse = column == state.peer_sort && !state.peer_reverse;
-            state.peer_sort = column;
-            state.refresh_rows(snapshot, true);
-        }
+        PaneRequest::SortPeers(column) => state.sort_by(SortBy::Peers(column), snapshot),
     }
 }
 
@@ -75,21 +83,69 @@ pub(crate) fn step_piece(state: &mut AppState, by: i64, snapshot: &Snapshot) {
     }
 }
 
-/// Selects the next or previous row that the filter matches, cyclically.
-pub(crate) fn next_match(state: &mut AppState, forward: bool, snapshot: &Snapshot) {
+/// Where to look for the next match.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Step {
+    /// At the selected row, and then below it.
+    Here,
+    Down,
+    Up,
+}
+
+/// Begins to find in the focused pane, or in the torrent list if the pane has nothing to search.
+pub(crate) fn begin_find(state: &mut AppState, snapshot: &Snapshot) {
+    let mut searches = false;
+    if state.pane == Focus::Detail {
+        ask_pane(state, snapshot, |pane, _, cx| {
+            searches = pane.texts(cx).is_some();
+            None
+        });
+    }
+    if !searches {
+        state.pane = Focus::List;
+    }
+    state.filtering = true;
+}
+
+/// Selects the next row of the focused pane that is meant by what is looked for, cyclically.
+pub(crate) fn find_row(state: &mut AppState, step: Step, snapshot: &Snapshot) {
+    let mut found = 0;
+    ask_pane(state, snapshot, |pane, _, cx| {
+        let texts = pane.texts(cx)?;
+        let meant = pattern::found(texts.iter().map(String::as_str), cx.state.find.text());
+        found = meant.iter().filter(|meant| **meant).count();
+        let (count, at) = (meant.len(), pane.selected(cx));
+        let row = |n: usize| match step {
+            Step::Here => (at + n) % count,
+            Step::Down => (at + 1 + n) % count,
+            Step::Up => (at + 2 * count - 1 - n) % count,
+        };
+        (0..count).map(row).find(|row| meant[*row]).and_then(|row| pane.select(row, cx))
+    });
+    match found {
+        0 => state.notify("no match"),
+        1 => state.notify("1 match"),
+        n => state.notify(&format!("{n} matches")),
+    }
+}
+
+/// Selects the next or previous match in the focused pane, cyclically.
+pub(crate) fn next_match(state: &mut AppState, step: Step, snapshot: &Snapshot) {
+    if state.pane == Focus::Detail && !state.find.is_empty() {
+        return find_row(state, step, snapshot);
+    }
     if state.filter.is_empty() {
         let key = state.keymap.shown(Action::View(ViewAction::Filter)).to_owned();
-        state.notify(&format!("no search text: press {key} to search"));
-        return;
+        return state.notify(&format!("no search text: press {key} to search"));
     }
     let count = state.rows.len();
     if count == 0 {
         return;
     }
-    let row = match (state.row(snapshot), forward) {
+    let row = match (state.row(snapshot), step) {
         (None, _) => 0,
-        (Some(row), true) => (row + 1) % count,
-        (Some(row), false) => (row + count - 1) % count,
+        (Some(row), Step::Up) => (row + count - 1) % count,
+        (Some(row), Step::Here | Step::Down) => (row + 1) % count,
     };
     state.selected = snapshot.torrents.get(state.rows[row]).map(|(id, _)| *id);
 }
@@ -99,28 +155,20 @@ fn sorts_peers(state: &AppState) -> bool {
     state.pane == Focus::Detail && state.tab == Tab::Peers
 }
 
-/// Sorts the focused list by the next column.
-pub(crate) fn cycle_sort(state: &mut AppState, snapshot: &Snapshot) {
-    let r = screen(state, snapshot);
-    if sorts_peers(state) {
-        state.peer_sort = next_cyclic(&peers::columns(state, r.pane).sort_keys(PeerColumn::Rate), state.peer_sort);
-        state.peer_reverse = false;
-    } else {
-        state.sort = next_cyclic(&torrents::columns(state, r.list).sort_keys(TorrentColumn::Queue), state.sort);
-        state.reverse = false;
-    }
-    state.refresh_rows(snapshot, true);
-}
-
 /// Reverses the order of the focused list.
 pub(crate) fn reverse_sort(state: &mut AppState, snapshot: &Snapshot) {
     let reverse = if sorts_peers(state) { &mut state.peer_reverse } else { &mut state.reverse };
     *reverse = !*reverse;
+    say_sort(state);
     state.refresh_rows(snapshot, true);
 }
 
-/// Returns the element after `now`, cyclically.
-fn next_cyclic<T: Copy + PartialEq + Default>(all: &[T], now: T) -> T {
-    let at = all.iter().position(|one| *one == now).map_or(0, |at| at + 1);
-    all.get(at % all.len().max(1)).copied().unwrap_or_default()
+/// Says by what the focused list is sorted: its column may not be shown.
+fn say_sort(state: &mut AppState) {
+    let (name, reverse) = if sorts_peers(state) {
+        (columns::names(&[state.peer_sort], PEER_COLUMNS), state.peer_reverse)
+    } else {
+        (columns::names(&[state.sort], TORRENT_COLUMNS), state.reverse)
+    };
+    state.notify(&format!("sorted by {}{}", name.concat(), if reverse { ", reversed" } else { "" }));
 }

@@ -12,7 +12,8 @@ use crate::ui::keys::keymap::Keymap;
 use crate::ui::state::app::AppState;
 use crate::ui::state::columns::{self, PEER_COLUMNS, PEER_KEY, TORRENT_COLUMNS, TORRENT_KEY};
 use crate::ui::state::guide::Guide;
-use crate::ui::state::settings::{UiSettings, quoted, values};
+use crate::ui::state::settings::{UiSettings, VIEW_KEY, quoted, strings, values};
+use crate::ui::state::views;
 use crate::ui::theme::style::{ColorDepth, Theme, ThemeName};
 
 /// Startup options of the UI.
@@ -24,6 +25,10 @@ pub(crate) struct UiOptions {
     pub options: UiSettings,
     /// Config values that cannot be used, one sentence each.
     pub faults: Vec<String>,
+    /// How far local time is ahead of UTC, in seconds.
+    pub utc_offset: i64,
+    /// How the interface was left.
+    pub view: Vec<String>,
     /// Home directory, for `~/` in path inputs.
     pub home: Option<String>,
     /// A torrent created before the start (`ttui share`), to be shown at once.
@@ -63,7 +68,8 @@ impl UiOptions {
         }
         let theme = options.theme(interface.theme, interface.ascii);
         let home = var(if cfg!(windows) { "USERPROFILE" } else { "HOME" });
-        UiOptions { theme, keymap, options, faults, home, shared: None, guide: None }
+        let view = interface.view.clone().unwrap_or_default();
+        UiOptions { theme, keymap, options, faults, utc_offset: 0, view, home, shared: None, guide: None }
     }
 
     /// Creates the initial model for a terminal of `size` (columns, rows).
@@ -74,11 +80,13 @@ impl UiOptions {
         app.state.options = self.options;
         app.state.home = self.home;
         app.state.guide = self.guide;
+        let mut faults = self.faults;
+        faults.extend(views::restore(&mut app.state, &self.view));
         if let Some(made) = self.shared {
             app.dialogs.push(CreateDialog::made(made));
         }
-        if !self.faults.is_empty() {
-            app.dialogs.push(MessageDialog::new("values in the config that cannot be used", self.faults));
+        if !faults.is_empty() {
+            app.dialogs.push(MessageDialog::new("values in the config that cannot be used", faults));
         }
         app
     }
@@ -88,10 +96,19 @@ impl UiOptions {
 pub(crate) fn next_theme(state: &mut AppState, commands: &mut Vec<Command>) {
     let name = state.theme.name.next();
     // The theme detected for this terminal is not saved: another terminal may need a different one.
-    let word = (name != state.options.detected_theme).then(|| quoted(name.key()));
+    let word = (name != state.options.detected_theme).then(|| quoted(name.setting().name()));
     store(state, "theme", word, commands);
     state.theme = state.options.fitted(name, state.theme.ascii);
     state.notify(&format!("theme: {}", name.word()));
+}
+
+/// Requests to save how the interface is left, if that has changed since it was started.
+pub(crate) fn save_view(state: &mut AppState, commands: &mut Vec<Command>) {
+    let words = views::words(state);
+    let value = (!words.is_empty()).then(|| strings(words.iter().map(String::as_str)));
+    if state.options.values.get(VIEW_KEY) != value.as_ref() {
+        store(state, VIEW_KEY, value, commands);
+    }
 }
 
 /// Sets a config value, in TOML syntax, and requests to save it.

@@ -1,4 +1,6 @@
-//! The last line of the screen: the filter, a notice, or the keys that can be pressed.
+//! The last line of the screen: a message, or the keys that can be pressed. Hints can be clicked.
+
+use std::ops::Range;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -8,68 +10,90 @@ use crate::ui::dialogs::dialog::{CLOSE, CONFIRM};
 use crate::ui::keys::action::{Action, AppAction, ViewAction};
 use crate::ui::keys::keymap::ActiveBinding;
 use crate::ui::state::app::AppState;
-use crate::ui::text::format::cells;
+use crate::ui::text::format::{cells, shorten_paths};
 use crate::ui::widgets::painter::Painter;
-
-/// Cells of the line that the filter leaves to other words.
-const BESIDE_FILTER: u16 = 30;
 
 /// The last line of the screen.
 pub(crate) struct StatusBar<'a>(pub &'a AppState);
 
+/// A key with what it does, and where it is.
+struct Hint<'a> {
+    action: Action,
+    key: &'a str,
+    words: &'static str,
+    cells: Range<u16>,
+}
+
 impl Widget for StatusBar<'_> {
     fn render(self, area: Rect, buf: &mut Buffer) {
-        let state = self.0;
-        let theme = &state.theme;
+        let (state, theme) = (self.0, &self.0.theme);
         let mut pen = Painter { buf, theme };
-        if state.filtering || !state.filter.is_empty() {
-            return filter(&mut pen, area, state);
-        }
         let y = area.y;
-        if let Some(notice) = &state.notice {
-            pen.put(area.x + 1, y, area.width - 2, &notice.text, theme.strong);
+        if let Some(notice) = state.shown_notice() {
+            let mut room = area.width - 2;
+            if cells(&notice.text) > room {
+                let all = format!("[{}] all", state.keymap.shown(Action::App(AppAction::Messages)));
+                room = pen.put_right(area.right() - 1, y, 8, &all, theme.dim).saturating_sub(area.x + 3);
+            }
+            pen.put(area.x + 1, y, room, &shorten_paths(&notice.text, room), theme.strong);
             return;
         }
-        let key = state.keymap.shown(Action::App(AppAction::Quit));
-        let right = pen.put_right(area.right() - 1, y, 16, &format!("{key} quit"), theme.dim);
-        pen.put(right, y, 11, key, theme.accent);
-        let mut x = area.x + 1;
         if let Some(guide) = &state.guide {
-            pen.put(x, y, right.saturating_sub(x + 2), &guide.line(&state.keymap), theme.strong);
+            let key = state.keymap.shown(Action::App(AppAction::Quit));
+            let right = pen.put_right(area.right() - 1, y, 16, &format!("{key} quit"), theme.dim);
+            pen.put(right, y, 11, key, theme.accent);
+            pen.put(area.x + 1, y, right.saturating_sub(area.x + 3), &guide.line(&state.keymap), theme.strong);
             return;
         }
-        for (key, hint) in hints(state, right.saturating_sub(x)) {
-            let end = pen.put(x, y, cells(key), key, theme.accent);
-            x = pen.put(end + 1, y, cells(hint), hint, theme.dim) + 2;
+        for hint in self.hints(area) {
+            let end = pen.put(hint.cells.start, y, cells(hint.key), hint.key, theme.accent);
+            pen.put(end + 1, y, cells(hint.words), hint.words, theme.dim);
         }
     }
 }
 
-/// Draws the filter of the torrent list, and how many torrents it leaves.
-fn filter(pen: &mut Painter<'_>, area: Rect, state: &AppState) {
-    let (theme, y) = (pen.theme, area.y);
-    let x = pen.put(area.x + 1, y, 2, "/", theme.accent);
-    let (text, _) = state.filter.window(area.width.saturating_sub(BESIDE_FILTER));
-    let x = pen.put(x, y, area.width.saturating_sub(BESIDE_FILTER), &text, theme.strong);
-    let (keep, clear) = (state.keymap.shown(CONFIRM), state.keymap.shown(CLOSE));
-    let keys = if state.filtering { format!("{keep} keep  {clear} clear") } else { format!("{clear} clear") };
-    pen.put_right(area.right() - 1, y, 24, &keys, theme.dim);
-    let found = match state.rows.len() {
-        0 => "no match".to_owned(),
-        found => format!("{found} found"),
-    };
-    pen.put(x + 3, y, area.right().saturating_sub(x + 28), &found, theme.dim);
+impl<'a> StatusBar<'a> {
+    /// Returns the action whose hint is at cell `x`.
+    pub(crate) fn action_at(&self, area: Rect, x: u16) -> Option<Action> {
+        match self.0.shown_notice() {
+            Some(_) => Some(Action::App(AppAction::Messages)),
+            None => self.hints(area).into_iter().find(|hint| hint.cells.contains(&x)).map(|hint| hint.action),
+        }
+    }
+
+    /// Returns the hints that fit, from left to right; the key that quits is at the right.
+    fn hints(&self, area: Rect) -> Vec<Hint<'a>> {
+        let state = self.0;
+        let quit = (Action::App(AppAction::Quit), state.keymap.shown(Action::App(AppAction::Quit)), "quit");
+        let length = |(_, key, words): &(Action, &str, &str)| cells(key) + 1 + cells(words);
+        let right = (area.right() - 1).saturating_sub(length(&quit));
+        let shown = |action| state.keymap.shown(action);
+        let chosen = match (state.filtering, state.filter.is_empty()) {
+            (true, _) => vec![(CONFIRM, shown(CONFIRM), "keep"), (CLOSE, shown(CLOSE), "clear")],
+            (false, false) => {
+                let clear = (CLOSE, shown(CLOSE), "show all");
+                let room = right.saturating_sub(area.x + 1 + length(&clear) + 2);
+                std::iter::once(clear).chain(bound(state, room)).collect()
+            }
+            (false, true) => bound(state, right.saturating_sub(area.x + 1)),
+        };
+        let mut x = area.x + 1;
+        let mut hints = Vec::with_capacity(chosen.len() + 1);
+        for hint in chosen {
+            let cells = x..x + length(&hint);
+            x = cells.end + 2;
+            hints.push(Hint { action: hint.0, key: hint.1, words: hint.2, cells });
+        }
+        if !state.filtering {
+            hints.push(Hint { action: quit.0, key: quit.1, words: quit.2, cells: right..area.right() - 1 });
+        }
+        hints
+    }
 }
 
-/// Returns where the cursor is while the filter is typed.
-pub(crate) fn cursor(area: Rect, state: &AppState) -> Option<(u16, u16)> {
-    let (_, at) = state.filter.window(area.width.saturating_sub(BESIDE_FILTER));
-    state.filtering.then_some((area.x + 2 + at, area.y))
-}
-
-/// Returns the key hints that fit in `room` cells of the status line: keys of the focused list before torrent keys;
-/// help and pane switching take precedence when space is short.
-fn hints(state: &AppState, room: u16) -> Vec<(&str, &'static str)> {
+/// Returns the bound keys with hints that fit in `room` cells: keys of the focused list before torrent keys; help and
+/// pane switching take precedence when space is short.
+fn bound(state: &AppState, room: u16) -> Vec<(Action, &str, &'static str)> {
     let places = state.key_contexts();
     let narrow = places[0];
     let here = |line: &&ActiveBinding| places.contains(&line.binding.place) && !line.binding.hint.is_empty();
@@ -94,5 +118,5 @@ fn hints(state: &AppState, room: u16) -> Vec<(&str, &'static str)> {
         }
     }
     kept.sort_unstable();
-    kept.into_iter().map(|at| (lines[at].first(), lines[at].binding.hint)).collect()
+    kept.into_iter().map(|at| (lines[at].binding.act, lines[at].first(), lines[at].binding.hint)).collect()
 }

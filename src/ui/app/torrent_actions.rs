@@ -28,6 +28,7 @@ pub(crate) fn perform(app: &mut App, action: TorrentAction, snapshot: &Snapshot,
         TorrentAction::Pause => pause(&views, &name, commands),
         TorrentAction::Verify => {
             commands.extend(each(TorrentCommand::Verify));
+            state.verifying.extend(&ids);
             format!("verifying {name}")
         }
         TorrentAction::Announce => {
@@ -50,15 +51,15 @@ pub(crate) fn perform(app: &mut App, action: TorrentAction, snapshot: &Snapshot,
         TorrentAction::RaiseUploadLimit => limit_upload(&views, &name, false, commands),
         TorrentAction::CopyMagnet => return outbox::copy_magnets(state, ids, snapshot, commands),
         TorrentAction::OpenFolder => return open_folder(state, snapshot, commands),
-        TorrentAction::Remove => return app.dialogs.push(ChoiceDialog::remove(ids)),
+        TorrentAction::Remove => return app.dialogs.push(ChoiceDialog::remove(ids, name)),
         TorrentAction::Move => return dialog_actions::ask(app, PromptKind::Move, snapshot),
         TorrentAction::Export => return dialog_actions::ask(app, PromptKind::Export, snapshot),
         TorrentAction::Overwrite => return dialog_actions::confirm_overwrite(app, snapshot),
         TorrentAction::Why => return app.dialogs.push(WhyDialog::default()),
+        TorrentAction::Limits => return dialog_actions::ask(app, PromptKind::Limits, snapshot),
+        TorrentAction::ShowLink => return dialog_actions::show_link(app, snapshot),
     };
-    if !text.is_empty() {
-        state.notify(&text);
-    }
+    state.notify(&text);
 }
 
 fn open_folder(state: &mut AppState, snapshot: &Snapshot, commands: &mut Vec<Command>) {
@@ -83,9 +84,6 @@ fn pause(views: &[(TorrentId, &TorrentView)], name: &str, commands: &mut Vec<Com
             (true, true) => {}
         }
     }
-    if views.len() == 1 {
-        return String::new();
-    }
     format!("{} {name}", if running { "pausing" } else { "resuming" })
 }
 
@@ -94,8 +92,11 @@ fn pause_all(snapshot: &Snapshot, commands: &mut Vec<Command>) -> String {
     let views: Vec<_> = snapshot.torrents.iter().map(|(id, view)| (*id, view)).collect();
     let running = views.iter().any(|(_, view)| !is_stopped(view.state));
     pause(&views, "all", commands);
-    let text = if running { "pausing all" } else { "resuming all" };
-    if views.is_empty() { String::new() } else { text.to_owned() }
+    match (views.len(), running) {
+        (0, _) => "there are no torrents".to_owned(),
+        (n, true) => format!("pausing all {n} torrents"),
+        (n, false) => format!("resuming all {n} torrents"),
+    }
 }
 
 fn super_seed(views: &[(TorrentId, &TorrentView)], name: &str, commands: &mut Vec<Command>) -> String {

@@ -22,7 +22,7 @@ use ratatui::widgets::Widget;
 use crate::api::Snapshot;
 use crate::ui::app::header::{Header, Summary};
 use crate::ui::app::model::App;
-use crate::ui::app::status_bar::{self, StatusBar};
+use crate::ui::app::status_bar::StatusBar;
 use crate::ui::app::welcome::Welcome;
 use crate::ui::dialogs::dialog::DialogContext;
 use crate::ui::panes::pane::PaneContext;
@@ -30,8 +30,9 @@ use crate::ui::panes::why_line::WhyLine;
 use crate::ui::panes::{graph, log, peers, pieces, summary, tabs, torrents};
 use crate::ui::state::app::{AppState, Focus};
 use crate::ui::state::layout::{Regions, SizeClass, regions};
+use crate::ui::text::format::cells;
 use crate::ui::widgets::painter::Painter;
-use crate::ui::widgets::tab_bar::TabBar;
+use crate::ui::widgets::tab_bar::{self, TabBar};
 
 /// Draws one frame.
 pub fn view(app: &App, snapshot: &Snapshot, frame: &mut Frame<'_>) {
@@ -57,9 +58,24 @@ pub fn view(app: &App, snapshot: &Snapshot, frame: &mut Frame<'_>) {
     }
     StatusBar(state).render(r.status, buf);
     let cursor = app.dialogs.draw(&mut Painter { buf, theme }, area, &DialogContext { state, snapshot });
-    if let Some(at) = cursor.or_else(|| status_bar::cursor(r.status, state)) {
+    if let Some(at) = cursor.or_else(|| find_cursor(&r, state)) {
         frame.set_cursor_position(at);
     }
+}
+
+/// Returns where the cursor is while something to find is typed.
+fn find_cursor(r: &Regions, state: &AppState) -> Option<(u16, u16)> {
+    if !state.filtering {
+        return None;
+    }
+    if state.pane == Focus::Detail {
+        let width = tab_bar::find_width(r.tabs);
+        let (text, at) = state.find.window(width);
+        return Some((r.tabs.right().saturating_sub(2 + cells(&text) - at), r.tabs.y));
+    }
+    let area = torrents::filter_area(state, r.list);
+    let (_, at) = state.filter.window(torrents::filter_width(area));
+    Some((area.x + 1 + at, area.y))
 }
 
 fn panes(pen: &mut Painter<'_>, r: &Regions, state: &AppState, snapshot: &Snapshot) {
@@ -74,8 +90,11 @@ fn panes(pen: &mut Painter<'_>, r: &Regions, state: &AppState, snapshot: &Snapsh
     graph::draw(r.graph, pen.buf, state);
     let chosen = state.chosen(snapshot);
     WhyLine { state, torrent: chosen }.render(r.why, pen.buf);
-    let name = chosen.map(|view| view.name.as_str());
-    TabBar { open: state.tab, focused: state.pane == Focus::Detail, name, theme: &state.theme }.render(r.tabs, pen.buf);
+    let focused = state.pane == Focus::Detail;
+    let find = (!state.find.is_empty() || focused && state.filtering)
+        .then(|| format!("/{}", state.find.window(tab_bar::find_width(r.tabs)).0));
+    let name = find.as_deref().or(chosen.map(|view| view.name.as_str()));
+    TabBar { open: state.tab, focused, name, theme: &state.theme }.render(r.tabs, pen.buf);
     let Some(torrent) = chosen else { return };
     pieces::strip(pen, r.strip, state, torrent, torrent.detail.as_deref());
     match torrent.detail.as_deref() {
@@ -85,9 +104,9 @@ fn panes(pen: &mut Painter<'_>, r: &Regions, state: &AppState, snapshot: &Snapsh
                 tabs::pane(state.tab).render(r.pane, pen.buf, &cx);
             }
             if !r.peers.is_empty() {
-                peers::busiest(r.peers, pen.buf, state, detail);
+                peers::busiest(r.peers, pen.buf, state, torrent, detail);
             }
-            log::tail(pen, r.log, snapshot, detail);
+            log::tail(pen, r.log, &cx);
         }
         None if r.pane.is_empty() => {}
         None => {

@@ -11,8 +11,8 @@
 //!
 //! Enter requests a preview from the engine; if the torrent has more than one file, the files can be selected. A
 //! second Enter while the preview is loading adds all files. A magnet link is added at once: files can be selected as
-//! soon as peers have sent the metadata, before any file is downloaded. Errors are shown in the dialog, and the input
-//! is kept.
+//! soon as peers have sent the metadata, before any file is downloaded. The dialog stays until the torrent is added: an
+//! error, or that the torrent is in the list already, is shown in the dialog, and the input is kept.
 
 use std::path::PathBuf;
 
@@ -27,7 +27,7 @@ use crate::ui::keys::action::{Action, DialogAction, EditAction, NavAction};
 use crate::ui::keys::context::KeyContext;
 use crate::ui::text::format::wrap;
 use crate::ui::widgets::panel::{HitTarget, Panel, text_width};
-use crate::ui::widgets::path_input::{DirListing, PathInput, PathKind, expand};
+use crate::ui::widgets::path_input::{DirListing, PathInput, PathKind, dropped, expand};
 use crate::ui::widgets::text_input::{MAX_BYTES, TextInput};
 
 /// Maximum number of torrents added by one paste.
@@ -57,6 +57,8 @@ pub struct AddDialog {
     at: usize,
     /// The argument whose preview was requested.
     asked: Option<String>,
+    /// The argument that is being added: the dialog stays until it is known that it can be.
+    adding: Option<String>,
     error: Option<String>,
     select: Option<FileSelect>,
 }
@@ -112,7 +114,7 @@ impl AddDialog {
         }
         let request = requests.remove(0);
         if is_magnet(&request.what) || self.asked.as_ref() == Some(&request.what) {
-            return Outcome::send([Command::Add(request)]);
+            return self.send(request);
         }
         self.error = None;
         self.asked = Some(request.what.clone());
@@ -134,9 +136,26 @@ impl AddDialog {
     }
 
     /// Adds the typed torrent with these file priorities.
-    fn add(&self, priorities: Vec<(usize, Priority)>, cx: &DialogContext<'_>) -> Outcome {
-        let request = self.request(self.what.text(), cx.state.home.as_deref());
-        Outcome::send(request.map(|request| Command::Add(AddTorrent { priorities, ..request })))
+    fn add(&mut self, priorities: Vec<(usize, Priority)>, cx: &DialogContext<'_>) -> Outcome {
+        match self.request(self.what.text(), cx.state.home.as_deref()) {
+            Some(request) => self.send(AddTorrent { priorities, ..request }),
+            None => Outcome::Close,
+        }
+    }
+
+    /// Sends the request, and waits for the answer; the same again does not wait.
+    fn send(&mut self, request: AddTorrent) -> Outcome {
+        if self.adding.as_ref() == Some(&request.what) {
+            return Outcome::Close;
+        }
+        (self.select, self.error, self.asked) = (None, None, None);
+        self.adding = Some(request.what.clone());
+        Outcome::Do(Request::Engine(Command::Add(request)))
+    }
+
+    /// Returns whether the dialog shows what became of this argument.
+    pub(crate) fn awaits(&self, what: &str) -> bool {
+        self.adding.as_deref() == Some(what)
     }
 
     fn browse(&self, cx: &DialogContext<'_>) -> Outcome {
@@ -169,7 +188,7 @@ impl AddDialog {
 
     /// Discards a preview or error that no longer matches the input.
     fn discard_preview(&mut self) {
-        (self.error, self.asked) = (None, None);
+        (self.error, self.asked, self.adding) = (None, None, None);
     }
 }
 
@@ -276,14 +295,23 @@ impl Dialog for AddDialog {
         self.discard_preview();
     }
 
-    fn on_listing(&mut self, listing: &DirListing) {
+    fn on_listing(&mut self, listing: &DirListing) -> Outcome {
         self.what.on_listing(listing);
         self.folder.on_listing(listing);
+        Outcome::Stay
     }
 
     /// Takes the preview that this dialog asked for: with nothing to choose or to warn of, adds the torrent.
     fn on_event(&mut self, event: &Event, cx: &DialogContext<'_>) -> Outcome {
-        let Event::Inspected { what, contents } = event else { return Outcome::Stay };
+        let (what, contents) = match event {
+            Event::Inspected { what, contents } => (what, contents),
+            Event::Added { what, .. } if self.awaits(what) => return Outcome::Close,
+            Event::Known { what, text: why, .. } | Event::AddFailed { what, why } if self.awaits(what) => {
+                (self.adding, self.error) = (None, Some(why.clone()));
+                return Outcome::Stay;
+            }
+            _ => return Outcome::Stay,
+        };
         if self.asked.as_ref() != Some(what) {
             return Outcome::Stay;
         }
@@ -307,6 +335,7 @@ impl Dialog for AddDialog {
         let (remark, style) = match (&self.error, &self.asked) {
             (Some(error), _) => (wrapped(error), theme.bad),
             (None, Some(_)) => (vec!["reading torrent; Enter adds without choosing files".to_owned()], theme.warn),
+            (None, None) if self.adding.is_some() => (vec!["adding".to_owned()], theme.warn),
             (None, None) if self.what.has_no_match() => (vec!["no matching path".to_owned()], theme.warn),
             (None, None) => (vec!["path or URL of a .torrent file, or a magnet link".to_owned()], theme.dim),
         };
@@ -317,7 +346,9 @@ impl Dialog for AddDialog {
             0 => "add a torrent".to_owned(),
             more => format!("add {} torrents", more + 1),
         };
-        let buttons = [(CONFIRM, "add"), (COMPLETE, "complete"), (BROWSE, "browse"), (CLOSE, "cancel")];
+        let next = Action::Nav(NavAction::Down);
+        let buttons =
+            [(CONFIRM, "add"), (COMPLETE, "complete"), (BROWSE, "browse"), (next, "next field"), (CLOSE, "cancel")];
         let room = panel.open(&title, shown + 3 + remark.len(), &buttons);
         let mut y = room.y;
         let line = |y: u16| Rect { y, height: 1, ..room };
@@ -376,16 +407,14 @@ fn is_link(text: &str) -> bool {
     Link::find(text).is_some()
 }
 
-/// Parses a typed or pasted line. Accepts the quotes of a dropped file, `file://` and `~/`.
+/// Parses a typed, pasted or dropped line. Accepts `~/`.
 #[must_use]
 pub fn parse_torrent_arg(line: &str, home: Option<&str>) -> Option<AddTorrent> {
     let line = line.trim();
     if let Some(Link::Magnet(what) | Link::Url(what)) = Link::find(line) {
         return (what.len() <= MAX_BYTES).then(|| AddTorrent { what, ..AddTorrent::default() });
     }
-    let bare = ['"', '\''].iter().find_map(|q| line.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(line);
-    let bare = bare.strip_prefix("file://").unwrap_or(bare);
-    let what = expand(bare, home);
+    let what = expand(&dropped(line), home);
     let fits = !what.is_empty() && what.len() <= MAX_BYTES;
     fits.then(|| AddTorrent { what, ..AddTorrent::default() })
 }

@@ -2,7 +2,7 @@
 //! with two answers, of which only the second loses data.
 
 use crate::api::{Command, Snapshot, TorrentId, TorrentView};
-use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Dialog, DialogContext, Outcome, QUESTION};
+use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Dialog, DialogContext, Outcome, QUESTION, Request};
 use crate::ui::keys::action::{Action, AppAction, DialogAction};
 use crate::ui::keys::context::KeyContext;
 use crate::ui::state::app::find;
@@ -28,6 +28,8 @@ enum Question {
 pub struct ChoiceDialog {
     question: Question,
     ids: Vec<TorrentId>,
+    /// What the torrents are called in a sentence.
+    named: String,
     /// Whether the answer that loses data is selected.
     pub second: bool,
     /// Whether one of the torrents has been in the list: one that was just added may not be yet.
@@ -36,13 +38,20 @@ pub struct ChoiceDialog {
 
 impl ChoiceDialog {
     /// Asks whether to delete the data of the torrents to remove.
-    pub fn remove(ids: Vec<TorrentId>) -> Self {
-        ChoiceDialog { question: Question::Remove, ids, second: false, listed: true }
+    pub fn remove(ids: Vec<TorrentId>, named: String) -> Self {
+        ChoiceDialog { question: Question::Remove, ids, named, second: false, listed: true }
     }
 
     /// Asks whether a torrent may overwrite existing files.
     pub fn overwrite(id: TorrentId, name: String, text: String) -> Self {
-        ChoiceDialog { question: Question::Overwrite { name, text }, ids: vec![id], second: false, listed: false }
+        let named = name.clone();
+        ChoiceDialog {
+            question: Question::Overwrite { name, text },
+            ids: vec![id],
+            named,
+            second: false,
+            listed: false,
+        }
     }
 
     /// Returns title and text of the question about the torrents, and the explanation of the second answer.
@@ -77,7 +86,12 @@ impl Dialog for ChoiceDialog {
             CONFIRM => {
                 let data = self.second;
                 return match self.question {
-                    Question::Remove => Outcome::send(self.ids.iter().map(|id| Command::Remove { id: *id, data })),
+                    Question::Remove => {
+                        let removed = self.ids.iter().map(|id| Request::Engine(Command::Remove { id: *id, data }));
+                        let how = if data { "and deleting the data" } else { "and keeping the data" };
+                        let said = Request::Notify(format!("removing {} {how}", self.named));
+                        Outcome::Finish(removed.chain([said]).collect())
+                    }
                     Question::Overwrite { .. } => {
                         Outcome::send(self.ids.iter().filter(|_| data).map(|id| Command::Overwrite(*id)))
                     }

@@ -1,6 +1,6 @@
-//! Asks whether to quit, or whether to remove a tracker.
+//! Asks whether to quit, to remove a tracker, or to ban a peer.
 
-use crate::api::{Command, Snapshot, TorrentCommand, TorrentId};
+use crate::api::{Command, PeerKey, Snapshot, TorrentCommand, TorrentId};
 use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Dialog, DialogContext, Outcome, QUESTION, Request};
 use crate::ui::dialogs::message::draw_text;
 use crate::ui::keys::action::{Action, AppAction, DialogAction};
@@ -22,6 +22,12 @@ pub enum ConfirmDialog {
         /// The URL as shown when the dialog was opened.
         url: String,
     },
+    Ban {
+        id: TorrentId,
+        key: PeerKey,
+        /// The peer as shown when the dialog was opened.
+        peer: String,
+    },
 }
 
 impl Dialog for ConfirmDialog {
@@ -39,16 +45,21 @@ impl Dialog for ConfirmDialog {
         match self {
             _ if !yes => Outcome::Close,
             ConfirmDialog::Quit { .. } => Outcome::Finish(vec![Request::Run(Action::App(AppAction::QuitNow))]),
-            ConfirmDialog::RemoveTracker { id, index, .. } => {
-                Outcome::send([Command::Torrent(*id, TorrentCommand::RemoveTracker(*index))])
-            }
+            ConfirmDialog::RemoveTracker { id, index, url } => Outcome::Finish(vec![
+                Request::Engine(Command::Torrent(*id, TorrentCommand::RemoveTracker(*index))),
+                Request::Notify(format!("removing tracker {url}")),
+            ]),
+            ConfirmDialog::Ban { id, key, peer } => Outcome::Finish(vec![
+                Request::Engine(Command::Torrent(*id, TorrentCommand::Ban(*key))),
+                Request::Notify(format!("banning {peer}")),
+            ]),
         }
     }
 
     fn retain(&mut self, snapshot: &Snapshot) -> bool {
         match self {
             ConfirmDialog::Quit { .. } => true,
-            ConfirmDialog::RemoveTracker { id, .. } => find(snapshot, *id).is_some(),
+            ConfirmDialog::RemoveTracker { id, .. } | ConfirmDialog::Ban { id, .. } => find(snapshot, *id).is_some(),
         }
     }
 
@@ -68,6 +79,10 @@ impl Dialog for ConfirmDialog {
                 let url = row.map_or(url.as_str(), |row| row.url.as_str());
                 let text = format!("Remove tracker {url}? You can add it again later.");
                 ("remove tracker", text, "remove", "keep")
+            }
+            ConfirmDialog::Ban { peer, .. } => {
+                let text = format!("Ban {peer}? Nothing is exchanged with its IP address until ttui is restarted.");
+                ("ban", text, "ban", "cancel")
             }
         };
         draw_text(panel, title, &[text], &[(CONFIRM, yes), (CLOSE, no)], ScrollState::default());

@@ -27,7 +27,7 @@ use crate::ui::keys::context::KeyContext;
 use crate::ui::text::format::{grouped, percent, piece_length, rate_long, size_long, time, wrap};
 use crate::ui::text::validate::tracker_url;
 use crate::ui::widgets::panel::{HitTarget, Panel, text_width};
-use crate::ui::widgets::path_input::{DirListing, PathInput, PathKind, expand};
+use crate::ui::widgets::path_input::{DirListing, PathInput, PathKind, dropped, expand};
 use crate::ui::widgets::text_input::TextInput;
 
 /// Fields, from top to bottom.
@@ -116,9 +116,7 @@ impl CreateDialog {
 
     /// Builds the request from the fields, or returns the invalid field and the cause.
     fn build_request(&self, home: Option<&str>) -> Result<CreateRequest, (usize, String)> {
-        let line = self.what.text().trim();
-        let bare = ['"', '\''].iter().find_map(|q| line.strip_prefix(*q)?.strip_suffix(*q)).unwrap_or(line);
-        let what = expand(bare.strip_prefix("file://").unwrap_or(bare), home);
+        let what = expand(&dropped(self.what.text()), home);
         if what.is_empty() {
             return Err((WHAT, "enter the path of a file or folder".to_owned()));
         }
@@ -161,8 +159,8 @@ impl CreateDialog {
 
 impl Dialog for CreateDialog {
     fn contexts(&self) -> &'static [KeyContext] {
-        match self.stage {
-            Stage::Done(_) => ShareView::contexts(),
+        match &self.stage {
+            Stage::Done(share) => share.contexts(),
             Stage::Previewing(_) | Stage::Hashing(..) => &[KeyContext::Dialogs, KeyContext::Everywhere],
             Stage::Input | Stage::Previewed(..) if self.at == PRIVATE => OPTIONS,
             Stage::Input | Stage::Previewed(..) => FORM,
@@ -171,7 +169,7 @@ impl Dialog for CreateDialog {
 
     fn action(&mut self, action: Action, cx: &DialogContext<'_>) -> Outcome {
         match &mut self.stage {
-            Stage::Done(share) => return share.action(action),
+            Stage::Done(share) => return share.action(action, cx),
             Stage::Previewing(_) | Stage::Hashing(..) if action == CLOSE => return self.stop(),
             Stage::Previewing(_) | Stage::Hashing(..) => return Outcome::Stay,
             Stage::Input | Stage::Previewed(..) => {}
@@ -235,8 +233,9 @@ impl Dialog for CreateDialog {
         self.discard_preview();
     }
 
-    fn on_listing(&mut self, listing: &DirListing) {
+    fn on_listing(&mut self, listing: &DirListing) -> Outcome {
         self.what.on_listing(listing);
+        Outcome::Stay
     }
 
     fn on_event(&mut self, event: &Event, _cx: &DialogContext<'_>) -> Outcome {
@@ -260,14 +259,23 @@ impl Dialog for CreateDialog {
         Outcome::Stay
     }
 
-    fn draw(&self, panel: &mut Panel<'_, '_>, _cx: &DialogContext<'_>) {
+    fn draw(&self, panel: &mut Panel<'_, '_>, cx: &DialogContext<'_>) {
         if let Stage::Done(share) = &self.stage {
-            return share.draw(panel);
+            return share.draw(panel, cx);
         }
         let wide = panel.screen.width >= 60;
         let (label, marks) = if wide { (9, ["data    ", "tracker "]) } else { (2, [">", "@"]) };
         let (lines, style) = self.status_lines(panel, label);
-        let form = |confirm| vec![(CONFIRM, confirm), (COMPLETE, "complete"), (BROWSE, "browse"), (CLOSE, "cancel")];
+        let next = Action::Nav(NavAction::Down);
+        let form = |confirm| {
+            vec![
+                (CONFIRM, confirm),
+                (COMPLETE, "complete"),
+                (BROWSE, "browse"),
+                (next, "next field"),
+                (CLOSE, "cancel"),
+            ]
+        };
         let buttons = match &self.stage {
             Stage::Hashing(..) | Stage::Previewing(_) => vec![(CLOSE, "stop")],
             Stage::Previewed(..) => form("create"),

@@ -9,6 +9,7 @@ use crate::ui::effect::Effect;
 use crate::ui::keys::action::{Action, AppAction, DialogAction, EditAction};
 use crate::ui::keys::context::KeyContext;
 use crate::ui::state::app::AppState;
+use crate::ui::state::columns::SortBy;
 use crate::ui::widgets::panel::{HitTarget, Panel};
 use crate::ui::widgets::path_input::{DirListing, PathKind};
 use crate::ui::widgets::text_input::TextInput;
@@ -63,6 +64,8 @@ pub enum Request {
     CopyMagnet(String),
     /// Performs an action, as a key of the panes does.
     Run(Action),
+    /// Sorts a list.
+    Sort(SortBy),
     /// Opens the settings dialog at this row.
     OpenSetting(usize),
     /// Opens the file picker at this path, for the dialog that asks.
@@ -74,6 +77,10 @@ pub enum Request {
     },
     /// Changes a config value, in TOML syntax; `None` is the default.
     Configure(&'static str, Option<String>),
+    /// Shows a text in full, below this title.
+    Show(&'static str, String),
+    /// Says what was done, in the status line.
+    Notify(String),
     /// Selects the torrent that the engine adds next.
     SelectAdded,
 }
@@ -130,7 +137,9 @@ pub trait Dialog: Any + Debug {
     }
 
     /// Handles a directory listing; every open dialog gets it.
-    fn on_listing(&mut self, _listing: &DirListing) {}
+    fn on_listing(&mut self, _listing: &DirListing) -> Outcome {
+        Outcome::Stay
+    }
 
     /// Handles the path from the file picker.
     fn on_picked(&mut self, _path: &str) {}

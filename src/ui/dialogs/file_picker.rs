@@ -31,7 +31,7 @@ pub(crate) struct FilePicker {
 }
 
 impl FilePicker {
-    /// Opens the directory of `typed`, or the one last visited; its listing has to be requested.
+    /// Opens the directory of `typed`, or the one last visited, or the current one; its listing has to be requested.
     pub(crate) fn open(typed: &str, wanted: PathKind, visited: Option<&str>, home: Option<&str>) -> (Self, Effect) {
         let cut = typed.rfind(|c| c == '/' || cfg!(windows) && c == '\\');
         let typed = match (wanted, cut) {
@@ -39,8 +39,8 @@ impl FilePicker {
             (PathKind::Torrent | PathKind::Data, Some(at)) => &typed[..=at],
             (PathKind::Torrent | PathKind::Data, None) => "",
         };
-        let start = [Some(typed), visited, home];
-        let folder = start.into_iter().flatten().find(|folder| !folder.is_empty()).unwrap_or(".").to_owned();
+        let folder = [Some(typed), visited].into_iter().flatten().find(|folder| !folder.is_empty());
+        let folder = folder.unwrap_or(".").to_owned();
         let picker = FilePicker { wanted, folder: folder.clone(), home: home.map(str::to_owned), ..Self::default() };
         (picker, wanted.ask(folder))
     }
@@ -210,9 +210,9 @@ impl Dialog for FilePicker {
         self.rows.move_by(rows, count, height);
     }
 
-    fn on_listing(&mut self, listing: &DirListing) {
+    fn on_listing(&mut self, listing: &DirListing) -> Outcome {
         if listing.folder != self.folder {
-            return;
+            return Outcome::Stay;
         }
         self.listing = Some(listing.clone());
         self.begin();
@@ -221,6 +221,7 @@ impl Dialog for FilePicker {
         if let Some(at) = self.shown().iter().position(is_from) {
             self.rows.at = at;
         }
+        Outcome::Stay
     }
 
     /// Draws the picker over the whole screen below the header.

@@ -1,5 +1,5 @@
-//! The help dialog: all active key bindings, searchable, in columns if there is room; below, the abbreviations used
-//! in the tables.
+//! The help dialog: at first the keys of the focused pane, then all active key bindings, in columns if there is room, and
+//! the abbreviations used in the tables. A search looks through all of it.
 
 use ratatui::layout::Rect;
 
@@ -14,9 +14,14 @@ use crate::ui::widgets::text_input::TextInput;
 /// The action that starts a search.
 const FIND: Action = Action::View(ViewAction::Filter);
 
+/// The action that shows all keys.
+const ALL: Action = Action::App(AppAction::Help);
+
 /// The help dialog.
 #[derive(Debug, Default)]
 pub(crate) struct Help {
+    /// The context to which the help is limited.
+    only: Option<KeyContext>,
     /// Search text: only lines that contain it are shown.
     find: TextInput,
     /// Whether the search input has the focus.
@@ -62,10 +67,16 @@ struct Line<'a> {
 }
 
 impl Help {
+    /// Creates the help of the focused pane.
+    pub(crate) fn of(contexts: &[KeyContext]) -> Self {
+        Help { only: contexts.first().copied(), ..Help::default() }
+    }
+
     fn lines<'a>(&self, keymap: &'a Keymap) -> Vec<Line<'a>> {
         let find = self.find.text().to_lowercase();
         let mut lines = Vec::new();
-        for place in KeyContext::ALL {
+        let only = self.only.filter(|_| find.is_empty());
+        for place in KeyContext::ALL.into_iter().filter(|place| only.is_none_or(|only| only == *place)) {
             let fits = |line: &&ActiveBinding| {
                 line.binding.place == place
                     && !line.shown.is_empty()
@@ -83,7 +94,8 @@ impl Help {
             lines.push(Line { keys: "", text: place.title() });
             lines.extend(found.map(|line| Line { keys: &line.shown, text: line.binding.help }));
         }
-        for (title, words) in ABBREVIATIONS {
+        let explained = only.is_none_or(|only| only == KeyContext::Peers);
+        for (title, words) in ABBREVIATIONS.iter().filter(|_| explained) {
             let named = title.to_lowercase().contains(&find);
             let found = words.iter().filter(|(word, text)| {
                 named || text.to_lowercase().contains(&find) || word.to_lowercase().contains(&find)
@@ -123,7 +135,7 @@ impl Help {
     }
 
     fn clear(&mut self) {
-        *self = Help::default();
+        *self = Help { only: self.only, ..Help::default() };
     }
 }
 
@@ -136,7 +148,8 @@ impl Dialog for Help {
         match action {
             CLOSE if self.typing || !self.find.is_empty() => self.clear(),
             CONFIRM if self.typing => self.typing = false,
-            CLOSE | CONFIRM | Action::App(AppAction::Quit | AppAction::Help) => return Outcome::Close,
+            ALL if self.only.is_some() => *self = Help::default(),
+            CLOSE | CONFIRM | ALL | Action::App(AppAction::Quit) => return Outcome::Close,
             FIND => self.typing = true,
             Action::Nav(action) => {
                 let page = self.shape(&cx.state.keymap, cx.state.size).2.max(2) - 1;
@@ -167,15 +180,20 @@ impl Dialog for Help {
         let more = Action::Nav(NavAction::PageDown);
         let buttons: &[(Action, &str)] = match self.typing {
             true => &[(CONFIRM, "keep"), (CLOSE, "clear")],
+            false if self.only.is_some() => &[(ALL, "all keys"), (FIND, "find"), (CLOSE, "close")],
             false if count <= height * columns => &[(FIND, "find"), (CLOSE, "close")],
             false => &[(FIND, "find"), (more, "more"), (CLOSE, "close")],
         };
-        let all = panel.open("keys", count.div_ceil(columns) + 1, buttons);
+        let title = self.only.map_or("keys", KeyContext::title);
+        let all = panel.open(title, count.div_ceil(columns) + 1, buttons);
         let search = Rect { height: 1, ..all };
         if self.typing || !self.find.is_empty() {
             panel.field(search, "/", &self.find, "", self.typing);
         } else {
-            let text = "Change keys in [keys] of the config. Flags and columns are explained below.";
+            let text = match self.only {
+                Some(_) => "What can be done here. The same key again shows all keys.",
+                None => "Change keys in [keys] of the config. Flags and columns are explained below.",
+            };
             panel.line(search, search.y, text, theme.dim);
         }
         let room = Rect { y: all.y + 1, height: all.height.saturating_sub(1), ..all };

@@ -9,6 +9,7 @@ use crate::ui::dialogs::settings_table;
 use crate::ui::keys::action::{Action, AppAction, DialogAction};
 use crate::ui::keys::context::KeyContext;
 use crate::ui::keys::keymap::Keymap;
+use crate::ui::state::columns::{PEER_COLUMNS, SortBy, TORRENT_COLUMNS};
 use crate::ui::text::format::cells;
 use crate::ui::widgets::list::ListState;
 use crate::ui::widgets::panel::{HitTarget, Panel, room};
@@ -21,6 +22,7 @@ enum PaletteEntry {
     Act(Action),
     /// A row of the settings dialog.
     Setting(usize),
+    Sort(SortBy),
 }
 
 /// A palette entry.
@@ -30,6 +32,15 @@ struct Item {
     keys: String,
     text: String,
     name: String,
+    /// Where it works; empty for everywhere.
+    place: &'static str,
+}
+
+impl Item {
+    fn sort(by: SortBy, list: &str, column: &str) -> Self {
+        let text = format!("sort {list} by {}", column.replace('-', " "));
+        Item { what: PaletteEntry::Sort(by), keys: String::new(), text, name: String::new(), place: "" }
+    }
 }
 
 /// The command palette.
@@ -59,6 +70,7 @@ impl Palette {
                 keys: line.shown.clone(),
                 text: binding.help.to_owned(),
                 name: binding.name.to_owned(),
+                place: if binding.place == KeyContext::Everywhere { "" } else { binding.place.title() },
             });
         }
         items.extend(settings_table::titles().map(|(line, title, key)| Item {
@@ -66,7 +78,12 @@ impl Palette {
             keys: keymap.shown(Action::App(AppAction::Settings)).to_owned(),
             text: format!("settings: {title}"),
             name: key.to_owned(),
+            place: "Settings",
         }));
+        let sorts = TORRENT_COLUMNS.iter().filter(|column| column.sorts);
+        items.extend(sorts.map(|column| Item::sort(SortBy::Torrents(column.key), "torrents", column.name)));
+        let sorts = PEER_COLUMNS.iter().filter(|column| column.sorts);
+        items.extend(sorts.map(|column| Item::sort(SortBy::Peers(column.key), "peers", column.name)));
         let mut palette = Palette { edit: TextInput::default(), items, found: Vec::new(), rows: ListState::default() };
         palette.search();
         palette
@@ -115,6 +132,7 @@ impl Palette {
         let request = item.map(|item| match item.what {
             PaletteEntry::Act(action) => Request::Run(action),
             PaletteEntry::Setting(row) => Request::OpenSetting(row),
+            PaletteEntry::Sort(by) => Request::Sort(by),
         });
         Outcome::Finish(request.into_iter().collect())
     }
@@ -184,8 +202,13 @@ impl Dialog for Palette {
                     panel.pen.restyle(Rect::new(x, y, 1, 1), theme.strong);
                 }
             }
-            if name > 0 && end + cells(&item.name) + 2 < room.right() {
-                panel.pen.put_right(room.right().saturating_sub(1), y, name, &item.name, theme.dim);
+            let mut right = room.right().saturating_sub(1);
+            if name > 0 && end + cells(&item.name) + 2 < right {
+                right = panel.pen.put_right(right, y, name, &item.name, theme.dim);
+            }
+            if end + cells(item.place) + 4 < right.min(room.right().saturating_sub(name)) {
+                let column = room.right().saturating_sub(name + 2);
+                panel.pen.put_right(column, y, cells(item.place), item.place, theme.faint);
             }
         }
         panel.pen.scrollbar(Rect { width: list.width + 1, ..list }, first, self.found.len());

@@ -14,9 +14,9 @@ use crate::ui::keys::context::KeyContext;
 use crate::ui::state::app::find;
 use crate::ui::text::format::wrap;
 use crate::ui::text::pattern::matches;
-use crate::ui::text::validate::tracker_url;
+use crate::ui::text::validate::{rate_limit, tracker_url};
 use crate::ui::widgets::panel::{Panel, text_width};
-use crate::ui::widgets::path_input::{DirListing, PathInput, PathKind, expand};
+use crate::ui::widgets::path_input::{DirListing, PathInput, PathKind, dropped, expand};
 use crate::ui::widgets::text_input::TextInput;
 
 /// Maximum number of peer addresses in one line.
@@ -35,6 +35,8 @@ pub(crate) enum PromptKind {
     Tracker,
     /// A pattern of the files to download.
     Glob,
+    /// Rate limits.
+    Limits,
 }
 
 /// A prompt about torrents.
@@ -42,14 +44,18 @@ pub(crate) enum PromptKind {
 pub(crate) struct PromptDialog {
     kind: PromptKind,
     ids: Vec<TorrentId>,
+    /// What the torrents are called in a sentence.
+    named: String,
     field: PathInput,
     error: Option<String>,
+    /// What is done once it is known that the folder exists, or is confirmed: the folder, the requests.
+    waiting: Option<(String, Vec<Command>)>,
 }
 
 impl PromptDialog {
     /// Creates a prompt about these torrents, with `text` as the initial input.
-    pub(crate) fn new(kind: PromptKind, ids: Vec<TorrentId>, text: &str) -> Self {
-        PromptDialog { kind, ids, field: PathInput::new(text, PathKind::Folder), error: None }
+    pub(crate) fn new(kind: PromptKind, ids: Vec<TorrentId>, named: String, text: &str) -> Self {
+        PromptDialog { kind, ids, named, field: PathInput::new(text, PathKind::Folder), error: None, waiting: None }
     }
 
     const fn is_path(&self) -> bool {
@@ -59,13 +65,14 @@ impl PromptDialog {
     /// Builds the commands from the input, or returns one sentence with the cause.
     fn answer(&self, cx: &DialogContext<'_>) -> Result<Vec<Command>, String> {
         let text = self.field.text().trim();
-        let path = || PathBuf::from(expand(text, cx.state.home.as_deref()));
+        let path = || PathBuf::from(self.path(cx.state.home.as_deref()));
         let each = |make: &dyn Fn(TorrentId) -> Command| self.ids.iter().map(|id| make(*id)).collect();
         if text.is_empty() {
             return Err(match self.kind {
                 PromptKind::Move | PromptKind::Export => "enter a folder".to_owned(),
                 PromptKind::Peers => "enter an address, such as 192.168.1.20:51413".to_owned(),
                 PromptKind::Tracker => "write an address, such as udp://tracker.example.org:1337".to_owned(),
+                PromptKind::Limits => "enter a rate, such as 2M, or 0 for no limit".to_owned(),
                 PromptKind::Glob => "write part of a name, or a pattern like *.mkv".to_owned(),
             });
         }
@@ -74,11 +81,26 @@ impl PromptDialog {
             PromptKind::Export => each(&|id| Command::Export { id, to: path() }),
             PromptKind::Peers => {
                 let peers = peers(text)?;
+                let connected = |id: &TorrentId| find(cx.snapshot, *id)?.detail.as_deref();
+                let rows = self.ids.iter().filter_map(connected).flat_map(|detail| &detail.peers);
+                if let Some(row) = rows.into_iter().find(|row| peers.contains(&row.addr)) {
+                    return Err(format!("{} is connected already", row.addr));
+                }
                 each(&|id| Command::AddPeers(id, peers.clone()))
             }
             PromptKind::Tracker => {
                 let url = tracker_url(text)?;
                 each(&|id| Command::Torrent(id, TorrentCommand::AddTracker(url.clone())))
+            }
+            PromptKind::Limits => {
+                let (down, up) = limits(text)?;
+                let set = |now: Option<u64>, typed: Limit| if let Limit::Set(limit) = typed { limit } else { now };
+                let limits = |id: &TorrentId| {
+                    let now = find(cx.snapshot, *id)?.limits;
+                    let command = TorrentCommand::Limits { down: set(now.down, down), up: set(now.up, up) };
+                    Some(Command::Torrent(*id, command))
+                };
+                self.ids.iter().filter_map(limits).collect()
             }
             PromptKind::Glob => {
                 let mut commands = Vec::new();
@@ -103,6 +125,35 @@ impl PromptDialog {
         })
     }
 
+    fn path(&self, home: Option<&str>) -> String {
+        expand(&dropped(self.field.text()), home)
+    }
+
+    /// Carries out the answer; a move only into a folder that exists, or that was confirmed.
+    fn confirm(&mut self, commands: Vec<Command>, cx: &DialogContext<'_>) -> Outcome {
+        let folder = self.path(cx.state.home.as_deref());
+        if self.kind != PromptKind::Move || self.waiting.as_ref().is_some_and(|(asked, _)| *asked == folder) {
+            return self.done(commands);
+        }
+        self.waiting = Some((folder.clone(), commands));
+        Outcome::of_effect(Some(PathKind::Folder.ask(folder)))
+    }
+
+    /// Closes the dialog, and says what is done.
+    fn done(&self, commands: Vec<Command>) -> Outcome {
+        let text = self.field.text().trim();
+        let said = match self.kind {
+            PromptKind::Move => format!("moving {} to {text}", self.named),
+            PromptKind::Export => format!("exporting the .torrent of {} to {text}", self.named),
+            PromptKind::Peers => format!("connecting {} to {text}", self.named),
+            PromptKind::Tracker => format!("adding tracker {text} to {}", self.named),
+            PromptKind::Glob => format!("downloading only what matches {text} of {}", self.named),
+            PromptKind::Limits => format!("rate limits of {}: {text}", self.named),
+        };
+        let requests = commands.into_iter().map(Request::Engine);
+        Outcome::Finish(requests.chain([Request::Notify(said)]).collect())
+    }
+
     fn title(&self, snapshot: &Snapshot) -> String {
         let named = match self.ids.as_slice() {
             [id] => find(snapshot, *id).map_or_else(String::new, |view| view.name.clone()),
@@ -114,6 +165,7 @@ impl PromptDialog {
             PromptKind::Peers => format!("connect {named} to a peer"),
             PromptKind::Tracker => format!("add a tracker to {named}"),
             PromptKind::Glob => format!("select files of {named}"),
+            PromptKind::Limits => format!("rate limits of {named}"),
         }
     }
 }
@@ -128,7 +180,7 @@ impl Dialog for PromptDialog {
         match action {
             CLOSE => return Outcome::Close,
             CONFIRM => match self.answer(cx) {
-                Ok(commands) => return Outcome::send(commands),
+                Ok(commands) => return self.confirm(commands, cx),
                 Err(why) => self.error = Some(why),
             },
             BROWSE if self.is_path() => {
@@ -149,7 +201,7 @@ impl Dialog for PromptDialog {
     }
 
     fn edited(&mut self) {
-        self.error = None;
+        (self.error, self.waiting) = (None, None);
     }
 
     /// Line breaks become spaces.
@@ -163,8 +215,20 @@ impl Dialog for PromptDialog {
         self.field.set(path);
     }
 
-    fn on_listing(&mut self, listing: &DirListing) {
+    fn on_listing(&mut self, listing: &DirListing) -> Outcome {
         self.field.on_listing(listing);
+        match (self.waiting.take(), &listing.fault) {
+            (Some((folder, commands)), None) if folder == listing.folder => self.done(commands),
+            (Some((folder, commands)), Some(fault)) if folder == listing.folder => {
+                self.error = Some(format!("{fault}; the same again makes the folder"));
+                self.waiting = Some((folder, commands));
+                Outcome::Stay
+            }
+            (waiting, _) => {
+                self.waiting = waiting;
+                Outcome::Stay
+            }
+        }
     }
 
     fn retain(&mut self, snapshot: &Snapshot) -> bool {
@@ -180,6 +244,7 @@ impl Dialog for PromptDialog {
             PromptKind::Peers => ("address", "IP:PORT, [IPv6]:PORT; separate with spaces", "connect"),
             PromptKind::Tracker => ("address", "http://, https:// or udp://", "add"),
             PromptKind::Glob => ("only", "part of a name, or a pattern like *.mkv", "select only these"),
+            PromptKind::Limits => ("limits", "download and upload, such as 2M 500K; 0 is no limit, - stays", "set"),
         };
         let mut buttons = vec![(CONFIRM, word), (COMPLETE, "complete"), (BROWSE, "browse"), (CLOSE, "cancel")];
         buttons.retain(|(action, _)| self.is_path() || matches!(*action, CONFIRM | CLOSE));
@@ -202,6 +267,28 @@ impl Dialog for PromptDialog {
         for (at, line) in remark.iter().enumerate() {
             panel.line(words, room.y + 1 + at as u16, line, style);
         }
+    }
+}
+
+/// What is typed for one rate limit.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Limit {
+    Keep,
+    Set(Option<u64>),
+}
+
+/// Parses the limits of download and upload; without the second, that of the upload stays.
+fn limits(text: &str) -> Result<(Limit, Limit), String> {
+    let limit = |word: &str| match word {
+        "-" => Ok(Limit::Keep),
+        "0" | "none" => Ok(Limit::Set(None)),
+        word => rate_limit(word).map(|rate| Limit::Set(Some(rate))),
+    };
+    let words: Vec<&str> = text.split([' ', ',', '/']).filter(|word| !word.is_empty()).collect();
+    match words.as_slice() {
+        [down] => Ok((limit(down)?, Limit::Keep)),
+        [down, up] => Ok((limit(down)?, limit(up)?)),
+        _ => Err("enter two rates: download and upload".to_owned()),
     }
 }
 
@@ -228,6 +315,15 @@ fn peers(text: &str) -> Result<Vec<SocketAddr>, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn limits_have_a_unit() {
+        assert_eq!(limits("2M 500K"), Ok((Limit::Set(Some(2_000_000)), Limit::Set(Some(500_000)))));
+        assert_eq!(limits("none"), Ok((Limit::Set(None), Limit::Keep)));
+        assert_eq!(limits("- 0"), Ok((Limit::Keep, Limit::Set(None))));
+        assert!(limits("200").is_err_and(|why| why.contains("200K")), "of what?");
+        assert!(limits("1M 2M 3M").is_err() && limits("fast").is_err());
+    }
 
     #[test]
     fn addresses_are_read_as_people_write_them() {

@@ -13,6 +13,7 @@ use crate::ui::keys::context::KeyContext;
 use crate::ui::state::app::AppState;
 use crate::ui::state::settings::{quoted, strings};
 use crate::ui::text::format::wrap;
+use crate::ui::text::validate::rate_limit;
 use crate::ui::widgets::list::ListState;
 use crate::ui::widgets::panel::{HitTarget, Panel, bold, room, text_width};
 use crate::ui::widgets::path_input::expand;
@@ -93,6 +94,12 @@ impl SettingsDialog {
             List(_) => Some(to_toml_list(&text)),
             _ => Some(text.clone()),
         };
+        if setting.key.ends_with("-limit")
+            && let Err(why) = rate_limit(if text.is_empty() { "0" } else { &text })
+        {
+            self.error = Some(why);
+            return Outcome::Stay;
+        }
         if let Some(value) = &value
             && !valid(setting.key, value)
         {

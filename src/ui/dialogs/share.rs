@@ -1,11 +1,11 @@
-//! Shows how to share a created torrent: link, file, info-hash and a QR code, which fills the screen if there is no
-//! room for both.
+//! Shows how to share a torrent: link, file, info-hash and a QR code, which fills the screen if there is no room for
+//! both.
 
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
 use crate::api::Created;
-use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Outcome, Request};
+use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Dialog, DialogContext, Outcome, Request};
 use crate::ui::keys::action::{Action, AppAction, DialogAction, TorrentAction};
 use crate::ui::keys::context::KeyContext;
 use crate::ui::text::format::{prefix, wrap};
@@ -21,15 +21,18 @@ const GAP: u16 = 2;
 /// The action that copies the link.
 const COPY: Action = Action::Torrent(TorrentAction::CopyMagnet);
 
-/// View of a created torrent.
+/// View of a torrent to share.
 #[derive(Clone, PartialEq, Debug)]
 pub struct ShareView {
+    /// The torrent; without a path if it was not created just now.
     made: Created,
     code: Option<Qr>,
     /// Whether the QR code fills the screen.
     fullscreen: bool,
     /// Whether dark and light are swapped: without colors, the terminal's background may be unknown.
     inverted: bool,
+    /// Whether the link was copied.
+    copied: bool,
 }
 
 impl ShareView {
@@ -37,57 +40,12 @@ impl ShareView {
     #[must_use]
     pub fn new(made: Created) -> Self {
         let code = Qr::encode(&short(&made.magnet));
-        ShareView { made, code, fullscreen: false, inverted: false }
+        ShareView { made, code, fullscreen: false, inverted: false, copied: false }
     }
 
-    /// Returns the contexts of its keys.
-    #[must_use]
-    pub const fn contexts() -> &'static [KeyContext] {
-        &[KeyContext::Share, KeyContext::Dialogs, KeyContext::Everywhere]
-    }
-
-    /// Handles an action.
-    pub fn action(&mut self, action: Action) -> Outcome {
-        match action {
-            COPY => return Outcome::Do(Request::CopyMagnet(self.made.magnet.clone())),
-            Action::Dialog(DialogAction::ShowQr) => self.fullscreen = !self.fullscreen,
-            Action::Dialog(DialogAction::InvertQr) => self.inverted = !self.inverted,
-            CLOSE | CONFIRM | Action::App(AppAction::Quit) if self.fullscreen => self.fullscreen = false,
-            CLOSE | CONFIRM | Action::App(AppAction::Quit) => return Outcome::Close,
-            _ => return Outcome::Ignored,
-        }
-        Outcome::Stay
-    }
-
-    /// Draws the view.
-    pub fn draw(&self, panel: &mut Panel<'_, '_>) {
-        if self.fullscreen {
-            return self.draw_fullscreen(panel);
-        }
-        let screen = panel.screen;
-        let rows = room(screen.height, usize::MAX);
-        let columns = screen.width.saturating_sub(BESIDE + GAP + 2);
-        let code = self.lines(panel, columns, rows);
-        let code_width = code.as_ref().and_then(|lines| lines.first()).map_or(0, |line| line.chars().count() as u16);
-        let width = match code_width {
-            0 => text_width(screen.width),
-            taken => text_width(screen.width - taken - GAP),
-        };
-        let text = self.text(panel, width);
-        let height = text.len().max(code.as_ref().map_or(0, Vec::len));
-        let qr = |action| Action::Dialog(action);
-        let buttons = match (&code, is_plain(panel)) {
-            (Some(_), false) => vec![(COPY, "copy the link"), (CLOSE, "close")],
-            (Some(_), true) => vec![(COPY, "copy link"), (qr(DialogAction::InvertQr), "invert"), (CLOSE, "close")],
-            (None, _) => vec![(COPY, "copy the link"), (qr(DialogAction::ShowQr), "QR code"), (CLOSE, "close")],
-        };
-        let room = panel.open("your torrent", height, &buttons);
-        for ((line, style), y) in text.iter().zip(room.y..room.bottom()) {
-            panel.line(Rect { width, ..room }, y, line, *style);
-        }
-        if let Some(code) = code {
-            put(panel, Rect { x: room.right().saturating_sub(code_width), width: code_width, ..room }, &code);
-        }
+    /// Creates the view of a torrent of the list.
+    pub(crate) fn of_link(magnet: String) -> Self {
+        ShareView::new(Created { magnet, ..Created::default() })
     }
 
     fn draw_fullscreen(&self, panel: &mut Panel<'_, '_>) {
@@ -127,16 +85,76 @@ impl ShareView {
         let theme = *panel.pen.theme;
         let mut lines: Vec<(String, Style)> = Vec::new();
         let mut say = |text: &str, style| lines.extend(wrap(text, width).into_iter().map(|line| (line, style)));
-        say("Seeding. On another machine, run ttui with this link in quotes:", theme.good);
+        match self.made.path.is_empty() {
+            true => say("On another machine, run ttui with this link in quotes:", theme.good),
+            false => say("Seeding. On another machine, run ttui with this link in quotes:", theme.good),
+        }
         lines.extend(chunked(&self.made.magnet, width).into_iter().take(8).map(|line| (line, theme.strong)));
         if self.made.lan {
             let mut say = |text: &str, style| lines.extend(wrap(text, width).into_iter().map(|line| (line, style)));
             say("On this network, the info-hash is enough:", theme.dim);
             lines.extend(chunked(info_hash(&self.made.magnet), width).into_iter().map(|line| (line, theme.text)));
         }
-        lines.push(("Or send the .torrent file:".to_owned(), theme.dim));
-        lines.extend(chunked(&self.made.path, width).into_iter().take(4).map(|line| (line, theme.text)));
+        if !self.made.path.is_empty() {
+            lines.push(("Or send the .torrent file:".to_owned(), theme.dim));
+            lines.extend(chunked(&self.made.path, width).into_iter().take(4).map(|line| (line, theme.text)));
+        }
+        if self.copied {
+            let words = "The link was copied, if the terminal supports OSC 52.";
+            lines.extend(wrap(words, width).into_iter().map(|line| (line, theme.good)));
+        }
         lines
+    }
+}
+
+impl Dialog for ShareView {
+    fn contexts(&self) -> &'static [KeyContext] {
+        &[KeyContext::Share, KeyContext::Dialogs, KeyContext::Everywhere]
+    }
+
+    fn action(&mut self, action: Action, _cx: &DialogContext<'_>) -> Outcome {
+        match action {
+            COPY => {
+                self.copied = true;
+                return Outcome::Do(Request::CopyMagnet(self.made.magnet.clone()));
+            }
+            Action::Dialog(DialogAction::ShowQr) => self.fullscreen = !self.fullscreen,
+            Action::Dialog(DialogAction::InvertQr) => self.inverted = !self.inverted,
+            CLOSE | CONFIRM | Action::App(AppAction::Quit) if self.fullscreen => self.fullscreen = false,
+            CLOSE | CONFIRM | Action::App(AppAction::Quit) => return Outcome::Close,
+            _ => return Outcome::Ignored,
+        }
+        Outcome::Stay
+    }
+
+    fn draw(&self, panel: &mut Panel<'_, '_>, _cx: &DialogContext<'_>) {
+        if self.fullscreen {
+            return self.draw_fullscreen(panel);
+        }
+        let screen = panel.screen;
+        let rows = room(screen.height, usize::MAX);
+        let columns = screen.width.saturating_sub(BESIDE + GAP + 2);
+        let code = self.lines(panel, columns, rows);
+        let code_width = code.as_ref().and_then(|lines| lines.first()).map_or(0, |line| line.chars().count() as u16);
+        let width = match code_width {
+            0 => text_width(screen.width),
+            taken => text_width(screen.width - taken - GAP),
+        };
+        let text = self.text(panel, width);
+        let height = text.len().max(code.as_ref().map_or(0, Vec::len));
+        let qr = |action| Action::Dialog(action);
+        let buttons = match (&code, is_plain(panel)) {
+            (Some(_), false) => vec![(COPY, "copy the link"), (CLOSE, "close")],
+            (Some(_), true) => vec![(COPY, "copy link"), (qr(DialogAction::InvertQr), "invert"), (CLOSE, "close")],
+            (None, _) => vec![(COPY, "copy the link"), (qr(DialogAction::ShowQr), "QR code"), (CLOSE, "close")],
+        };
+        let room = panel.open(if self.made.path.is_empty() { "link" } else { "your torrent" }, height, &buttons);
+        for ((line, style), y) in text.iter().zip(room.y..room.bottom()) {
+            panel.line(Rect { width, ..room }, y, line, *style);
+        }
+        if let Some(code) = code {
+            put(panel, Rect { x: room.right().saturating_sub(code_width), width: code_width, ..room }, &code);
+        }
     }
 }
 

@@ -26,7 +26,12 @@ pub enum AppAction {
     Settings,
     /// Chooses the columns of the focused list.
     Columns,
+    /// Shows the keys of the focused pane; all keys, if those are shown.
     Help,
+    /// Shows what the status line has said.
+    Messages,
+    /// Stops the program until the shell continues it.
+    Suspend,
     /// Closes or clears one thing.
     Close,
     /// Closes one thing; with nothing to close, quits.
@@ -71,6 +76,8 @@ impl NavAction {
 pub enum ViewAction {
     /// Focuses the other pane.
     Pane,
+    /// Focuses the lower pane.
+    EnterPane,
     Tab(Tab),
     TabRight,
     TabLeft,
@@ -84,6 +91,8 @@ pub enum ViewAction {
     PieceRight,
     PieceLeft,
     LogScope,
+    /// Shows the selected line of the log in full.
+    LogLine,
     GraphSpan,
     GraphScope,
     HideNames,
@@ -117,6 +126,10 @@ pub enum TorrentAction {
     OpenFolder,
     Export,
     Why,
+    /// Types rate limits.
+    Limits,
+    /// Shows the magnet link and its QR code.
+    ShowLink,
 }
 
 /// Applies to the selected peer.

@@ -67,7 +67,7 @@ const NAMES: &[(&str, Key)] = &[
 ];
 
 /// Letters that cannot be bound with Ctrl: terminals send other keys for them or reserve them.
-const RESERVED_CTRL: [char; 9] = ['s', 'q', 'z', 'h', 'i', 'j', 'm', 'c', '['];
+const RESERVED_CTRL: [char; 8] = ['s', 'q', 'h', 'i', 'j', 'm', 'c', '['];
 
 /// Parses a key of the config: `p`, `^d`, `ctrl-d`, `F5`, `PgUp`, `space`.
 ///

@@ -1,13 +1,15 @@
 //! Disconnected peers with their disconnect reasons, and peer counts by source: drawn when no peer is connected.
 
 use std::borrow::Cow;
+use std::time::Duration;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 use ratatui::widgets::{StatefulWidget, TableState};
 
-use crate::api::{Detail, DisconnectedPeer, Source, SourceRow, TorrentView};
+use crate::api::{Detail, DisconnectedPeer, Source, SourceRow};
+use crate::ui::panes::pane::PaneContext;
 use crate::ui::state::privacy::peer_label;
 use crate::ui::text::format::{grouped, time};
 use crate::ui::text::labels;
@@ -29,7 +31,7 @@ enum Col {
 }
 
 /// Draws disconnected peers, the latest first, below a line of column titles. Returns the number of lines used.
-pub(crate) fn draw(area: Rect, buf: &mut Buffer, theme: &Theme, detail: &Detail) -> u16 {
+pub(crate) fn draw(area: Rect, buf: &mut Buffer, theme: &Theme, detail: &Detail, age: Duration) -> u16 {
     if area.height < 2 || detail.disconnected.is_empty() {
         return 0;
     }
@@ -48,13 +50,13 @@ pub(crate) fn draw(area: Rect, buf: &mut Buffer, theme: &Theme, detail: &Detail)
     let rows = detail.disconnected.len().min(usize::from(area.height) - 1);
     let cell = |row: usize, key, width| {
         let peer = detail.disconnected.iter().nth_back(row);
-        peer.map_or_else(Line::default, |peer| field(key, width, peer, theme))
+        peer.map_or_else(Line::default, |peer| field(key, width, peer, age, theme))
     };
     DataTable::new(theme, &Columns::place(columns, area), rows, cell).render(area, buf, &mut TableState::new());
     1 + rows as u16
 }
 
-fn field<'a>(key: Col, width: u16, peer: &'a DisconnectedPeer, theme: &Theme) -> Line<'a> {
+fn field<'a>(key: Col, width: u16, peer: &'a DisconnectedPeer, age: Duration, theme: &Theme) -> Line<'a> {
     let (words, style): (Cow<'a, str>, _) = match key {
         Col::Address => (peer_label(peer.addr, peer.host.as_deref()).into(), theme.dim),
         Col::Client => (labels::client(&peer.client, width).into(), theme.dim),
@@ -63,7 +65,7 @@ fn field<'a>(key: Col, width: u16, peer: &'a DisconnectedPeer, theme: &Theme) ->
         Col::Received => return plain_bytes(peer.downloaded, theme),
         Col::Sent => return plain_bytes(peer.uploaded, theme),
         Col::Stayed => (time(peer.connected_for).into(), theme.dim),
-        Col::Ago => (time(peer.ago).into(), theme.dim),
+        Col::Ago => (time(peer.ago + age).into(), theme.dim),
     };
     text(words, style)
 }
@@ -153,7 +155,8 @@ fn source_cell<'a>(key: SourceCol, answer: &'a SourceAnswer, theme: &Theme) -> L
 }
 
 /// Draws the peers tab without connected peers: a sentence, the peer sources, the disconnected peers.
-pub(crate) fn draw_empty(area: Rect, buf: &mut Buffer, theme: &Theme, view: &TorrentView, detail: &Detail) {
+pub(crate) fn draw_empty(area: Rect, buf: &mut Buffer, cx: &PaneContext<'_>) {
+    let (theme, view, detail) = (&cx.state.theme, cx.torrent, cx.detail);
     let text = match view.known {
         0 => "no peers connected; none known".to_owned(),
         1 => "no peers connected; 1 known".to_owned(),
@@ -170,5 +173,5 @@ pub(crate) fn draw_empty(area: Rect, buf: &mut Buffer, theme: &Theme, view: &Tor
         rest.y += 1;
         rest.height -= 1;
     }
-    draw(rest, buf, theme, detail);
+    draw(rest, buf, theme, detail, cx.state.age(view));
 }

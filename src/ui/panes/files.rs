@@ -42,6 +42,15 @@ impl Pane for FilesPane {
         cx.state.panes.tree.len()
     }
 
+    fn lines(&self, _area: Rect, cx: &PaneContext<'_>) -> usize {
+        cx.state.panes.tree.len() + 1
+    }
+
+    fn texts(&self, cx: &PaneContext<'_>) -> Option<Vec<String>> {
+        let tree = &cx.state.panes.tree;
+        Some((0..tree.len()).filter_map(|row| tree.row(row)).map(|row| row.name.to_owned()).collect())
+    }
+
     /// A click selects a row; on the selected folder, it acts like Enter.
     fn click(&self, at: Position, area: Rect, cx: &PaneContext<'_>) -> Option<PaneRequest> {
         let tree = &cx.state.panes.tree;

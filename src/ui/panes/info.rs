@@ -107,6 +107,10 @@ fn pairs<'a>(view: &TorrentView, detail: &'a Detail) -> Vec<Pair<'a>> {
 pub(crate) struct InfoPane;
 
 impl Pane for InfoPane {
+    fn lines(&self, area: Rect, cx: &PaneContext<'_>) -> usize {
+        grid_lines(&pairs(cx.torrent, cx.detail), columns(area.width)).len()
+    }
+
     fn rows(&self, area: Rect, cx: &PaneContext<'_>) -> usize {
         let lines = grid_lines(&pairs(cx.torrent, cx.detail), columns(area.width)).len();
         (lines + 1).saturating_sub(usize::from(area.height)).max(1)

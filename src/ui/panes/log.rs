@@ -5,12 +5,12 @@ use std::time::Duration;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 
-use crate::api::{Detail, Snapshot, TorrentId};
+use crate::api::TorrentId;
 use crate::ui::keys::action::{Action, ViewAction};
 use crate::ui::keys::context::Tab;
 use crate::ui::panes::pane::{Pane, PaneContext, PaneRequest, moved};
 use crate::ui::state::app::{Focus, find};
-use crate::ui::text::format::{cells, clock, time};
+use crate::ui::text::format::{cells, shorten_paths};
 use crate::ui::widgets::painter::Painter;
 
 /// The log tab.
@@ -19,6 +19,15 @@ pub(crate) struct LogPane;
 impl Pane for LogPane {
     fn rows(&self, _area: Rect, cx: &PaneContext<'_>) -> usize {
         if cx.state.panes.log_all { cx.snapshot.log.len() } else { cx.detail.log.len() }
+    }
+
+    /// The newest line first, as the cursor counts.
+    fn texts(&self, cx: &PaneContext<'_>) -> Option<Vec<String>> {
+        Some(if cx.state.panes.log_all {
+            cx.snapshot.log.iter().rev().map(|(.., text)| text.clone()).collect()
+        } else {
+            cx.detail.log.iter().rev().map(|(_, text)| text.clone()).collect()
+        })
     }
 
     /// Moves by a number of lines; the cursor counts from the newest line.
@@ -42,40 +51,49 @@ impl Pane for LogPane {
             }
             body = Rect { y: area.y + 1, height: area.height - 1, ..area };
         }
-        let back = Some(state.cursor[Tab::Log as usize]);
+        let back = Some((state.cursor[Tab::Log as usize], state.pane == Focus::Detail));
         if state.panes.log_all {
-            let line = |at: usize| snapshot.log.get(at).map(|(when, id, text)| (*when, *id, text.as_str()));
-            lines(&mut pen, body, snapshot, snapshot.log.len(), back, line);
+            let now = snapshot.uptime + state.clock.saturating_sub(state.snapshot_at);
+            let line = |at: usize| {
+                let (when, id, text) = snapshot.log.get(at)?;
+                Some((now.saturating_sub(*when), *id, text.as_str()))
+            };
+            lines(&mut pen, body, cx, snapshot.log.len(), back, line);
         } else {
-            let line = |at: usize| detail.log.get(at).map(|(when, text)| (*when, None, text.as_str()));
-            lines(&mut pen, body, snapshot, detail.log.len(), back, line);
+            let line = of_torrent(cx);
+            lines(&mut pen, body, cx, detail.log.len(), back, line);
         }
     }
 }
 
+/// Returns the lines of the selected torrent: how long ago, text.
+fn of_torrent<'a>(cx: &PaneContext<'a>) -> impl Fn(usize) -> Option<(Duration, Option<TorrentId>, &'a str)> {
+    let (age, log) = (cx.state.age(cx.torrent), &cx.detail.log);
+    move |at| log.get(at).map(|(ago, text)| (*ago + age, None, text.as_str()))
+}
+
 /// Draws the last lines of a torrent's log below a rule.
-pub(crate) fn tail(pen: &mut Painter<'_>, area: Rect, snapshot: &Snapshot, detail: &Detail) {
+pub(crate) fn tail(pen: &mut Painter<'_>, area: Rect, cx: &PaneContext<'_>) {
     if area.height < 2 {
         return;
     }
     pen.rule(area, "log", pen.theme.dim);
     let body = Rect { y: area.y + 1, height: area.height - 1, ..area };
-    lines(pen, body, snapshot, detail.log.len(), None, |at| {
-        detail.log.get(at).map(|(when, text)| (*when, None, text.as_str()))
-    });
+    lines(pen, body, cx, cx.detail.log.len(), None, of_torrent(cx));
 }
 
-/// Draws log lines, the last at the bottom, scrolled `back` lines from the newest.
+/// Draws log lines, the last at the bottom. `back` is the distance of the selected line from the newest, and whether it
+/// is to be seen which one is selected.
 fn lines<'a>(
     pen: &mut Painter<'_>,
     area: Rect,
-    snapshot: &Snapshot,
+    cx: &PaneContext<'_>,
     count: usize,
-    back: Option<usize>,
+    back: Option<(usize, bool)>,
     line: impl Fn(usize) -> Option<(Duration, Option<TorrentId>, &'a str)>,
 ) {
     let theme = *pen.theme;
-    let (scrolls, back) = (back.is_some(), back.unwrap_or(0));
+    let (scrolls, (back, has_focus)) = (back.is_some(), back.unwrap_or_default());
     let height = usize::from(area.height);
     if count == 0 && height > 0 {
         pen.put(area.x + 3, area.y, area.width - 4, "no events yet", theme.dim);
@@ -86,16 +104,21 @@ fn lines<'a>(
     let narrow = area.width < 60;
     let column = if narrow { 5 } else { 9 };
     for (y, at) in (area.y..area.bottom()).zip(start..end) {
-        let Some((when, id, sentence)) = line(at) else { continue };
-        let stamp = if narrow { time(when) } else { clock(when) };
+        let Some((ago, id, sentence)) = line(at) else { continue };
+        if has_focus && at + 1 + back.min(count - 1) == count {
+            pen.restyle(Rect { y, height: 1, ..area }, theme.chosen);
+            pen.put(area.x, y, 1, ">", theme.accent);
+        }
+        let stamp = cx.state.moment(ago, narrow);
         pen.put_right(area.x + 1 + column, y, column, &stamp, theme.faint);
         let mut x = area.x + column + 3;
-        if let Some(view) = id.and_then(|id| find(snapshot, id)) {
+        if let Some(view) = id.and_then(|id| find(cx.snapshot, id)) {
             let room = (area.width / 4).clamp(8, 28);
             pen.put(x, y, room, &view.name, theme.dim);
             x += room + 2;
         }
-        pen.put(x, y, area.right().saturating_sub(x + 1), sentence, theme.text);
+        let room = area.right().saturating_sub(x + 1);
+        pen.put(x, y, room, &shorten_paths(sentence, room), theme.text);
     }
     if scrolls {
         pen.scrollbar(area, start, count);

@@ -67,6 +67,11 @@ pub(crate) trait Pane {
     /// Draws the pane; `area` is not empty.
     fn render(&self, area: Rect, buf: &mut Buffer, cx: &PaneContext<'_>);
 
+    /// Returns how many lines the pane can fill; by default, as many as there are.
+    fn lines(&self, _area: Rect, _cx: &PaneContext<'_>) -> usize {
+        usize::MAX
+    }
+
     /// Returns the number of rows that can be selected, or of scroll positions.
     fn rows(&self, area: Rect, cx: &PaneContext<'_>) -> usize;
 
@@ -74,6 +79,21 @@ pub(crate) trait Pane {
     fn move_by(&self, rows: i64, area: Rect, cx: &PaneContext<'_>) -> Option<PaneRequest> {
         let count = self.rows(area, cx);
         Some(PaneRequest::SelectRow(moved(cx.state.cursor[cx.state.tab as usize].min(count), rows, count)))
+    }
+
+    /// Returns the request that selects a row.
+    fn select(&self, row: usize, _cx: &PaneContext<'_>) -> Option<PaneRequest> {
+        Some(PaneRequest::SelectRow(row))
+    }
+
+    /// Returns the selected row.
+    fn selected(&self, cx: &PaneContext<'_>) -> usize {
+        cx.state.cursor[cx.state.tab as usize]
+    }
+
+    /// Returns the texts of all rows, to be searched; `None` if the pane has nothing to search.
+    fn texts(&self, _cx: &PaneContext<'_>) -> Option<Vec<String>> {
+        None
     }
 
     /// Handles a left click.

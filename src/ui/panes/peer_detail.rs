@@ -6,30 +6,32 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::widgets::Widget;
 
-use crate::api::{Detail, PeerDetail, PeerRow};
+use crate::api::{PeerDetail, PeerRow};
 use crate::ui::keys::action::{Action, PeerAction};
+use crate::ui::panes::pane::PaneContext;
 use crate::ui::state::app::AppState;
 use crate::ui::state::detail::OpenPeer;
 use crate::ui::state::privacy::{address, peer_label};
-use crate::ui::text::format::{clock, counted, grouped, percent, rate_long, size_long, time};
+use crate::ui::text::format::{counted, grouped, percent, rate_long, size_long, time};
 use crate::ui::text::labels;
 use crate::ui::widgets::key_values::{Arrangement, KeyValues, Pair};
 use crate::ui::widgets::painter::Painter;
 use crate::words::peer as words;
 
 /// Draws the detail view into the pane.
-pub(crate) fn draw(area: Rect, buf: &mut Buffer, state: &AppState, open: OpenPeer, detail: &Detail) {
+pub(crate) fn draw(area: Rect, buf: &mut Buffer, state: &AppState, open: OpenPeer, cx: &PaneContext<'_>) {
+    let (detail, age) = (cx.detail, state.age(cx.torrent));
     let theme = &state.theme;
     let mut pen = Painter { buf, theme };
     let Some(row) = detail.peers.iter().find(|row| row.key == open.key) else {
-        return draw_disconnected(&mut pen, area, state, open, detail);
+        return draw_disconnected(&mut pen, area, state, open, cx);
     };
     let x = pen.put(area.x + 1, area.y, area.width - 2, &peer_label(row.addr, row.host.as_deref()), theme.strong) + 2;
     let x = pen.put(x, area.y, area.right().saturating_sub(x + 1), &row.client, theme.text) + 2;
     pen.put(x, area.y, area.right().saturating_sub(x + 1), &row.flags, theme.dim);
     close_hint(&mut pen, area, state);
     let detail = detail.peer.as_ref().filter(|peer| peer.key == open.key);
-    let pairs = pairs(row, detail);
+    let pairs = pairs(row, detail, age);
     let columns = match area.width {
         0..70 => 1,
         70..150 => 2,
@@ -43,12 +45,9 @@ pub(crate) fn draw(area: Rect, buf: &mut Buffer, state: &AppState, open: OpenPee
     KeyValues { pairs: &pairs, theme, arrangement: Arrangement::Grid { columns, top: 0 } }.render(grid, pen.buf);
     if let Some(peer) = detail {
         let used = 1 + lines;
-        timeline(
-            &mut pen,
-            Rect { y: area.y + used, height: area.height.saturating_sub(used), ..area },
-            peer,
-            &row.client,
-        );
+        let below = Rect { y: area.y + used, height: area.height.saturating_sub(used), ..area };
+        let stamp = |when| state.moment((row.age + age).saturating_sub(when), false);
+        timeline(&mut pen, below, peer, &row.client, stamp);
     }
 }
 
@@ -60,7 +59,7 @@ fn close_hint(pen: &mut Painter<'_>, area: Rect, state: &AppState) {
 }
 
 /// Returns labels and values, the most important first.
-fn pairs<'a>(row: &PeerRow, peer: Option<&'a PeerDetail>) -> Vec<Pair<'a>> {
+fn pairs<'a>(row: &PeerRow, peer: Option<&'a PeerDetail>, age: Duration) -> Vec<Pair<'a>> {
     let from_it = match (row.am_interested, row.peer_choking) {
         (true, true) => "interested, choked",
         (true, false) => "interested, unchoked",
@@ -79,7 +78,7 @@ fn pairs<'a>(row: &PeerRow, peer: Option<&'a PeerDetail>) -> Vec<Pair<'a>> {
         Pair::new("Upload", to_it),
         Pair::new("Has", share(row.done)),
         Pair::new("Requests", format!("{} sent, {} received", row.requests_out, row.requests_in)),
-        Pair::new("Connected", format!("for {}", time(row.age))),
+        Pair::new("Connected", format!("for {}", time(row.age + age))),
         Pair::new("Source", labels::source(row.source)),
     ];
     let failed = peer.map_or(row.failed, |peer| peer.failed.max(row.failed));
@@ -115,7 +114,7 @@ fn blocks(failed: u32) -> String {
 }
 
 /// Draws the timeline of the connection, the newest event at the bottom.
-fn timeline(pen: &mut Painter<'_>, area: Rect, peer: &PeerDetail, client: &str) {
+fn timeline(pen: &mut Painter<'_>, area: Rect, peer: &PeerDetail, client: &str, stamp: impl Fn(Duration) -> String) {
     if area.height == 0 {
         return;
     }
@@ -134,15 +133,11 @@ fn timeline(pen: &mut Painter<'_>, area: Rect, peer: &PeerDetail, client: &str) 
     }
 }
 
-fn stamp(when: Duration) -> String {
-    clock(when)
-}
-
 /// Draws the view of a peer that disconnected while its detail view was open.
-fn draw_disconnected(pen: &mut Painter<'_>, area: Rect, state: &AppState, open: OpenPeer, detail: &Detail) {
+fn draw_disconnected(pen: &mut Painter<'_>, area: Rect, state: &AppState, open: OpenPeer, cx: &PaneContext<'_>) {
     let theme = *pen.theme;
     // In privacy mode the address is a placeholder, and those of disconnected peers are masked alike.
-    let left = detail.disconnected.iter().rev().find(|peer| peer.addr == open.addr);
+    let left = cx.detail.disconnected.iter().rev().find(|peer| peer.addr == open.addr);
     let name = match (left, state.panes.hidden.on()) {
         (Some(left), _) => peer_label(left.addr, left.host.as_deref()),
         (None, true) => "this peer".to_owned(),
@@ -154,7 +149,8 @@ fn draw_disconnected(pen: &mut Painter<'_>, area: Rect, state: &AppState, open: 
     if let Some(left) = left
         && area.height > 1
     {
-        let text = format!("{} ago, after {}: {}", time(left.ago), time(left.connected_for), left.why);
+        let text =
+            format!("{} ago, after {}: {}", time(left.ago + state.age(cx.torrent)), time(left.connected_for), left.why);
         pen.put(area.x + 1, area.y + 1, area.width - 2, &text, theme.text);
         let bytes = format!("{} received, {} sent", size_long(left.downloaded), size_long(left.uploaded));
         if area.height > 2 {

@@ -1,13 +1,13 @@
 //! The peers tab: the table of connected peers, with rates, choke and interest state.
 
-use std::ops::Range;
+use std::time::Duration;
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
 use ratatui::text::Line;
 use ratatui::widgets::{StatefulWidget, TableState};
 
-use crate::api::{Detail, PeerRow};
+use crate::api::{Detail, PeerRow, TorrentView};
 use crate::ui::keys::context::Tab;
 use crate::ui::panes::pane::{Pane, PaneContext, PaneRequest, moved};
 use crate::ui::panes::{disconnected, peer_detail};
@@ -72,6 +72,14 @@ impl Pane for PeersPane {
         cx.state.peers.len()
     }
 
+    /// The peers, and those that have left.
+    fn lines(&self, _area: Rect, cx: &PaneContext<'_>) -> usize {
+        if cx.state.shows_peer_detail() {
+            return usize::MAX;
+        }
+        cx.detail.peers.len() + 1 + if cx.detail.disconnected.is_empty() { 0 } else { cx.detail.disconnected.len() + 2 }
+    }
+
     fn move_by(&self, rows: i64, _area: Rect, cx: &PaneContext<'_>) -> Option<PaneRequest> {
         let last = cx.state.peers.len().checked_sub(1)?;
         let row = match cx.state.peer_row(cx.detail) {
@@ -80,6 +88,22 @@ impl Pane for PeersPane {
             None => 0,
         };
         peer_in(row, cx).map(PaneRequest::SelectPeer)
+    }
+
+    fn select(&self, row: usize, cx: &PaneContext<'_>) -> Option<PaneRequest> {
+        peer_in(row, cx).map(PaneRequest::SelectPeer)
+    }
+
+    fn selected(&self, cx: &PaneContext<'_>) -> usize {
+        cx.state.peer_row(cx.detail).unwrap_or(0)
+    }
+
+    fn texts(&self, cx: &PaneContext<'_>) -> Option<Vec<String>> {
+        let peers = cx.state.peers.iter().filter_map(|at| cx.detail.peers.get(*at));
+        let text = |peer: &PeerRow| {
+            format!("{} {} {}", peer_label(peer.addr, peer.host.as_deref()), peer.client, labels::source(peer.source))
+        };
+        Some(peers.map(text).collect())
     }
 
     fn click(&self, at: Position, pane: Rect, cx: &PaneContext<'_>) -> Option<PaneRequest> {
@@ -102,20 +126,22 @@ impl Pane for PeersPane {
     fn render(&self, pane: Rect, buf: &mut Buffer, cx: &PaneContext<'_>) {
         let (state, detail, theme) = (cx.state, cx.detail, &cx.state.theme);
         if let Some(open) = state.panes.open.filter(|_| state.shows_peer_detail()) {
-            return peer_detail::draw(pane, buf, state, open, detail);
+            return peer_detail::draw(pane, buf, state, open, cx);
         }
         if detail.peers.is_empty() {
-            return disconnected::draw_empty(pane, buf, theme, cx.torrent, detail);
+            return disconnected::draw_empty(pane, buf, cx);
         }
         let area = area(pane, detail);
         let left = Rect { y: area.bottom(), height: pane.height - area.height, ..pane };
         if left.height > 2 {
-            disconnected::draw(Rect { y: left.y + 1, height: left.height - 1, ..left }, buf, theme, detail);
+            let age = state.age(cx.torrent);
+            disconnected::draw(Rect { y: left.y + 1, height: left.height - 1, ..left }, buf, theme, detail, age);
         }
         let chosen = state.peer_row(detail);
         let top = first_visible(state.peers_top, chosen, height(area), state.peers.len());
         let has_keys = state.pane == Focus::Detail && state.tab == Tab::Peers;
-        table(area, buf, state, detail, top..state.peers.len(), chosen.filter(|_| has_keys));
+        let rows = TableState::new().with_offset(top).with_selected(chosen.filter(|_| has_keys));
+        table(area, buf, state, (cx.torrent, detail), state.peers.len(), rows);
     }
 }
 
@@ -125,7 +151,7 @@ fn peer_in(row: usize, cx: &PaneContext<'_>) -> Option<u64> {
 }
 
 /// Draws the peers with the highest rates, while another tab is active.
-pub(crate) fn busiest(mut area: Rect, buf: &mut Buffer, state: &AppState, detail: &Detail) {
+pub(crate) fn busiest(mut area: Rect, buf: &mut Buffer, state: &AppState, torrent: &TorrentView, detail: &Detail) {
     let mut pen = Painter { buf, theme: &state.theme };
     if area.height >= 5 {
         pen.rule(area, "peers", state.theme.dim);
@@ -143,23 +169,31 @@ pub(crate) fn busiest(mut area: Rect, buf: &mut Buffer, state: &AppState, detail
         return;
     }
     let most = state.peers.len().min(height(area));
-    table(area, buf, state, detail, 0..most, None);
+    table(area, buf, state, (torrent, detail), most, TableState::new());
 }
 
-/// Draws the table of the peers in `rows`, from the first of them on.
-fn table(area: Rect, buf: &mut Buffer, state: &AppState, detail: &Detail, rows: Range<usize>, chosen: Option<usize>) {
+/// Draws the table of the first `count` peers.
+fn table(
+    area: Rect,
+    buf: &mut Buffer,
+    state: &AppState,
+    (torrent, detail): (&TorrentView, &Detail),
+    count: usize,
+    mut rows: TableState,
+) {
     let theme = &state.theme;
+    let age = state.age(torrent);
     let cell = |row: usize, key, width| {
         let peer = state.peers.get(row).and_then(|at| detail.peers.get(*at));
-        peer.map_or_else(Line::default, |peer| field(key, width, peer, theme))
+        peer.map_or_else(Line::default, |peer| field(key, width, peer, age, theme))
     };
-    DataTable::new(theme, &columns(state, area), rows.end, cell)
+    DataTable::new(theme, &columns(state, area), count, cell)
         .titles(has_header(area))
         .sorted(state.peer_sort, state.peer_reverse)
-        .render(area, buf, &mut TableState::new().with_offset(rows.start).with_selected(chosen));
+        .render(area, buf, &mut rows);
 }
 
-fn field<'a>(key: Col, width: u16, peer: &'a PeerRow, theme: &Theme) -> Line<'a> {
+fn field<'a>(key: Col, width: u16, peer: &'a PeerRow, age: Duration, theme: &Theme) -> Line<'a> {
     let plain = if peer.down + peer.up > 0 { theme.text } else { theme.dim };
     match key {
         Col::Address => text(short_address(peer, width, theme.glyphs.cut), plain),
@@ -179,7 +213,7 @@ fn field<'a>(key: Col, width: u16, peer: &'a PeerRow, theme: &Theme) -> Line<'a>
         Col::Upload => way(peer.peer_interested, peer.am_choking, width, theme),
         Col::Received => table::bytes(peer.downloaded, theme.dim, theme),
         Col::Sent => table::bytes(peer.uploaded, theme.dim, theme),
-        Col::Age => text(time(peer.age), theme.dim),
+        Col::Age => text(time(peer.age + age), theme.dim),
         Col::Failed if peer.failed == 0 => text("-", theme.faint),
         Col::Failed => text(peer.failed.min(999).to_string(), theme.warn),
     }

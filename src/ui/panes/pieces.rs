@@ -23,7 +23,7 @@ fn caption(width: u16, view: &TorrentView, detail: Option<&Detail>) -> String {
             PieceProgress { done: here, total: all } => format!("metadata {here}/{all}"),
         },
         _ => match detail {
-            Some(detail) if view.have < view.pieces && detail.missing > 0 => {
+            Some(detail) if view.done < view.wanted && detail.missing > 0 => {
                 format!("{}/{}  {} unavailable", view.have, view.pieces, grouped(u64::from(detail.missing)))
             }
             Some(detail) if wide && view.have < view.pieces => {
@@ -58,7 +58,7 @@ pub(crate) fn strip(pen: &mut Painter<'_>, area: Rect, state: &AppState, view: &
     }
     let theme = pen.theme;
     let words = caption(area.width, view, detail);
-    let style = if detail.is_some_and(|d| d.missing > 0) && view.have < view.pieces { theme.warn } else { theme.dim };
+    let style = if detail.is_some_and(|d| d.missing > 0) && view.done < view.wanted { theme.warn } else { theme.dim };
     let (rows, y) = strip_parts(area, &words);
     let right = area.right() - 1;
     if area.height == 1 {

@@ -12,18 +12,27 @@ use crate::ui::state::app::{AppState, Focus};
 use crate::ui::state::columns::{TORRENT_COLUMNS, TorrentColumn as Col};
 use crate::ui::state::detail::StateFilter;
 use crate::ui::state::layout::Regions;
-use crate::ui::text::format::{eta, percent, rate, ratio, size, time};
+use crate::ui::text::format::{cells, eta, percent, rate, ratio, size, time};
 use crate::ui::text::labels;
 use crate::ui::theme::style::Theme;
 use crate::ui::widgets::list::first_visible;
 use crate::ui::widgets::painter::Painter;
-use crate::ui::widgets::table::{self, Column, Columns, DataTable, MARGIN, PlacedColumn, or_faint, text};
+use crate::ui::widgets::table::{self, Column, Columns, DataTable, MARGIN, or_faint, text};
 
 /// Returns the columns that fit the list.
 pub(crate) fn columns(state: &AppState, area: Rect) -> Columns<Col> {
+    let limited = |direction: bool, rank: u8| if direction { 4 } else { rank };
     let widths = |mut column: Column<Col>| {
-        if column.key == Col::Name && area.width >= 70 {
-            column.min = 20;
+        match column.key {
+            // A long name is worth more than the columns of the highest ranks.
+            Col::Name if area.width >= 70 => {
+                column.min = state.longest_name.clamp(20, 20 + area.width.saturating_sub(76) / 2);
+                column.max = area.width;
+            }
+            // A limit that is set is seen.
+            Col::DownLimit => column.rank = limited(state.limited.0, column.rank),
+            Col::UpLimit => column.rank = limited(state.limited.1, column.rank),
+            _ => {}
         }
         column
     };
@@ -56,9 +65,7 @@ pub(crate) fn draw(pen: &mut Painter<'_>, r: &Regions, state: &AppState, snapsho
         .strong(has_keys.then_some(Col::Name))
         .marker(if has_keys { theme.accent } else { theme.dim })
         .render(area, pen.buf, &mut TableState::new().with_offset(top).with_selected(chosen));
-    if let Some(name) = columns.iter().find(|placed| placed.column.key == Col::Name) {
-        said(pen, name, area.y, state, snapshot);
-    }
+    filters(pen, filter_area(state, area), state, snapshot);
     for (y, at) in (area.y + 1..area.bottom()).zip(state.rows.iter().skip(top)) {
         if snapshot.torrents.get(*at).is_some_and(|(id, _)| state.panes.marks.contains(id)) {
             pen.fill(area.x, y, 1, if theme.ascii { '*' } else { '●' }, theme.accent);
@@ -74,22 +81,46 @@ pub(crate) fn draw(pen: &mut Painter<'_>, r: &Regions, state: &AppState, snapsho
     }
 }
 
-/// Draws the state filter and the number of marked torrents beside the title of the name column.
-fn said(pen: &mut Painter<'_>, name: &PlacedColumn<Col>, y: u16, state: &AppState, snapshot: &Snapshot) {
-    let only = state.panes.only;
-    let shown = format!("{} {}/{}", only.word(), state.rows.len(), snapshot.torrents.len());
-    let marks = format!("{} marked", state.marked(snapshot).len());
-    let words = match (only != StateFilter::All, !state.panes.marks.is_empty()) {
-        (false, false) => return,
-        (true, false) => shown,
-        (false, true) => marks,
-        (true, true) => format!("{shown}, {marks}"),
+/// Returns where the filter stands: behind the title of the names.
+pub(crate) fn filter_area(state: &AppState, area: Rect) -> Rect {
+    let columns = columns(state, area);
+    let Some(name) = columns.iter().find(|placed| placed.column.key == Col::Name).or(columns.iter().next()) else {
+        return Rect::default();
     };
-    let x = name.x + if state.sort == Col::Name { 7 } else { 6 };
-    let room = (name.x + name.width).saturating_sub(x);
-    // If both do not fit, drops the number of marks: marked rows are visible in the list.
-    let fits = words.split(", ").next().filter(|_| words.len() > usize::from(room)).unwrap_or(&words);
-    pen.put(x, y, room, fits, state.theme.accent);
+    let x = name.x + cells(name.column.title) + if state.sort == name.column.key { 3 } else { 2 };
+    Rect { x, y: area.y, width: (name.x + name.width).saturating_sub(x), height: 1 }
+}
+
+/// Returns the cells for the text of the filter: the rest is for the number of torrents that it leaves.
+pub(crate) fn filter_width(area: Rect) -> u16 {
+    area.width.saturating_sub(10).max(6)
+}
+
+/// Draws behind the title of the names what is filtered and marked.
+fn filters(pen: &mut Painter<'_>, area: Rect, state: &AppState, snapshot: &Snapshot) {
+    let theme = pen.theme;
+    let (only, all) = (state.panes.only, snapshot.torrents.len());
+    let mut words = Vec::new();
+    let mut x = area.x;
+    if state.filtering && state.pane == Focus::List || !state.filter.is_empty() {
+        x = pen.put(x, area.y, 1, "/", theme.accent);
+        x = pen.put(x, area.y, area.width, &state.filter.window(filter_width(area)).0, theme.strong) + 2;
+        words.push(if state.rows.is_empty() { "no match".to_owned() } else { format!("{}/{all}", state.rows.len()) });
+    }
+    match only {
+        StateFilter::All => {}
+        only if words.is_empty() => words.push(format!("{} {}/{all}", only.word(), state.rows.len())),
+        only => words.push(only.word().to_owned()),
+    }
+    if !state.panes.marks.is_empty() {
+        words.push(format!("{} marked", state.marked(snapshot).len()));
+    }
+    // If not all fit, drops the number of marks: marked rows are visible in the list.
+    let room = area.right().saturating_sub(x);
+    while words.len() > 1 && words.join(", ").len() > usize::from(room) {
+        words.pop();
+    }
+    pen.put(x, area.y, room, &words.join(", "), theme.accent);
 }
 
 /// Formats connected and known peers in `width` cells; large numbers of known peers in thousands.
@@ -106,7 +137,9 @@ fn field<'a>(key: Col, width: u16, at: usize, view: &'a TorrentView, chosen: boo
     match key {
         Col::Queue => text((at + 1).to_string(), theme.faint),
         Col::Name => text(view.name.as_str(), if chosen { theme.strong } else { plain }),
-        // The size of a magnet link without metadata is unknown.
+        // Of a magnet link without metadata nothing is known, also while it does not run.
+        Col::Size | Col::Done if is_unknown(view) => text("-", theme.faint),
+        Col::Progress if is_unknown(view) => table::bar(width, 0, 1, theme.dim, theme),
         Col::Size if view.state == State::Metadata => text("-", theme.faint),
         Col::Size => table::number(size(view.size), plain, theme),
         Col::Progress => {
@@ -144,6 +177,11 @@ fn field<'a>(key: Col, width: u16, at: usize, view: &'a TorrentView, chosen: boo
 /// Formats the rate limit of one torrent.
 fn limit(limit: Option<u64>, theme: &Theme) -> Line<'static> {
     or_faint(limit.map_or_else(|| "-".to_owned(), rate), theme.dim, theme)
+}
+
+/// Returns whether neither files nor pieces are known, and no metadata are fetched.
+fn is_unknown(view: &TorrentView) -> bool {
+    view.pieces == 0 && view.size == 0 && !matches!(view.state, State::Metadata | State::Seeding)
 }
 
 /// Returns the progress: of the check or the metadata download while one runs, otherwise of the download.

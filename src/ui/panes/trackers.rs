@@ -65,6 +65,16 @@ impl Pane for TrackersPane {
         len(cx.detail)
     }
 
+    fn lines(&self, _area: Rect, cx: &PaneContext<'_>) -> usize {
+        // A message that is cut is read below the list.
+        len(cx.detail) + 4
+    }
+
+    fn texts(&self, cx: &PaneContext<'_>) -> Option<Vec<String>> {
+        let rows = (0..len(cx.detail)).filter_map(|row| row_of(cx.detail, row));
+        Some(rows.map(|row| format!("{} {}", row.name(), row.status())).collect())
+    }
+
     fn click(&self, at: Position, area: Rect, cx: &PaneContext<'_>) -> Option<PaneRequest> {
         let count = len(cx.detail);
         clicked_row(at, area, count, cx).filter(|row| *row < count).map(PaneRequest::SelectRow)
@@ -74,9 +84,10 @@ impl Pane for TrackersPane {
         let (theme, detail) = (&cx.state.theme, cx.detail);
         let columns = columns(area);
         let count = len(detail);
+        let age = cx.state.age(cx.torrent);
         let cell = |row: usize, key, _| match row_of(detail, row) {
-            Some(TableRow::Tracker(row)) => tracker_cell(key, row, theme),
-            Some(TableRow::Source(row)) => source_cell(key, row, theme),
+            Some(TableRow::Tracker(row)) => tracker_cell(key, row, age, theme),
+            Some(TableRow::Source(row)) => source_cell(key, row, age, theme),
             None => Line::default(),
         };
         let mut body = Rect { y: area.y + 1, height: area.height - 1, ..area };
@@ -97,11 +108,8 @@ impl Pane for TrackersPane {
 /// Draws a message that its column cuts in full below the list, if there is room. Returns the number of lines used.
 fn full_message(area: Rect, buf: &mut Buffer, columns: &Columns<Col>, row: usize, cx: &PaneContext<'_>) -> u16 {
     let count = len(cx.detail);
-    let (name, says) = match row_of(cx.detail, row) {
-        Some(TableRow::Tracker(row)) => (row.url.as_str(), tracker_status(&row.status)),
-        Some(TableRow::Source(row)) => (labels::source(row.source), source_status(&row.status)),
-        None => return 0,
-    };
+    let Some(row) = row_of(cx.detail, row) else { return 0 };
+    let (name, says) = (row.name(), row.status());
     let width = columns.iter().find(|placed| placed.column.key == Col::Says).map_or(0, |placed| placed.width);
     let room = usize::from(area.height).saturating_sub(count + 1);
     if room == 0 || cells(&says) <= width {
@@ -123,6 +131,22 @@ enum TableRow<'a> {
     Source(&'a SourceRow),
 }
 
+impl TableRow<'_> {
+    fn name(&self) -> &str {
+        match self {
+            TableRow::Tracker(row) => &row.url,
+            TableRow::Source(row) => labels::source(row.source),
+        }
+    }
+
+    fn status(&self) -> String {
+        match self {
+            TableRow::Tracker(row) => tracker_status(&row.status),
+            TableRow::Source(row) => source_status(&row.status),
+        }
+    }
+}
+
 fn row_of(detail: &Detail, row: usize) -> Option<TableRow<'_>> {
     match detail.trackers.get(row) {
         Some(row) => Some(TableRow::Tracker(row)),
@@ -130,19 +154,19 @@ fn row_of(detail: &Detail, row: usize) -> Option<TableRow<'_>> {
     }
 }
 
-fn source_cell<'a>(key: Col, row: &'a SourceRow, theme: &Theme) -> Line<'a> {
+fn source_cell<'a>(key: Col, row: &'a SourceRow, age: Duration, theme: &Theme) -> Line<'a> {
     let (text, style): (Cow<'a, str>, _) = match key {
         Col::Tier | Col::Seeds | Col::Leechers | Col::Completed => ("-".into(), theme.dim),
         Col::Address => (labels::source(row.source).into(), theme.text),
         Col::Says => (source_status(&row.status).into(), theme.text),
         Col::Peers => (grouped(u64::from(row.known)).into(), theme.text),
-        Col::Last => (moment(row.last).into(), theme.dim),
-        Col::Next => (moment(row.next).into(), theme.dim),
+        Col::Last => (moment(row.last.map(|last| last + age)).into(), theme.dim),
+        Col::Next => (moment(row.next.map(|next| next.saturating_sub(age))).into(), theme.dim),
     };
     or_faint(text, style, theme)
 }
 
-fn tracker_cell<'a>(key: Col, row: &'a TrackerRow, theme: &Theme) -> Line<'a> {
+fn tracker_cell<'a>(key: Col, row: &'a TrackerRow, age: Duration, theme: &Theme) -> Line<'a> {
     let number = |n: Option<u32>| n.map_or_else(|| "-".to_owned(), |n| grouped(u64::from(n)));
     let (text, style): (Cow<'a, str>, _) = match key {
         Col::Tier => ((row.tier + 1).to_string().into(), theme.dim),
@@ -152,8 +176,8 @@ fn tracker_cell<'a>(key: Col, row: &'a TrackerRow, theme: &Theme) -> Line<'a> {
         Col::Leechers => (number(row.leechers).into(), theme.text),
         Col::Completed => (number(row.completed).into(), theme.dim),
         Col::Peers => (number(row.peers).into(), theme.text),
-        Col::Last => (moment(row.last).into(), theme.dim),
-        Col::Next => (moment(row.next).into(), theme.dim),
+        Col::Last => (moment(row.last.map(|last| last + age)).into(), theme.dim),
+        Col::Next => (moment(row.next.map(|next| next.saturating_sub(age))).into(), theme.dim),
     };
     or_faint(text, style, theme)
 }

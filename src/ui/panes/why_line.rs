@@ -8,7 +8,7 @@ use ratatui::widgets::{Paragraph, Widget};
 use crate::api::TorrentView;
 use crate::ui::keys::action::{Action, TorrentAction};
 use crate::ui::state::app::AppState;
-use crate::ui::text::format::wrap;
+use crate::ui::text::format::{shorten_paths, wrap};
 use crate::ui::widgets::key_values::{Arrangement, KeyValues, Pair};
 use crate::ui::widgets::painter::{Painter, fit};
 use crate::words::why;
@@ -40,7 +40,8 @@ impl Widget for WhyLine<'_> {
             if area.width >= 60 && !numbers.is_empty() {
                 right = pen.put_right(right, inner.y, 12, &more, theme.dim) - 2;
             }
-            pen.put(inner.x, inner.y, right.saturating_sub(inner.x), &sentence, style);
+            let room = right.saturating_sub(inner.x);
+            pen.put(inner.x, inner.y, room, &shorten_paths(&sentence, room), style);
             return;
         }
         let mut lines = wrap(&sentence, inner.width);

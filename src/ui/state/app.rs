@@ -1,6 +1,7 @@
 //! The UI state between frames: selection, focus, sort order, search text. Torrent data are not stored here, except for
 //! the rate history that the graph draws.
 
+use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
 use crate::api::{Event, Snapshot, State, TorrentId, TorrentView};
@@ -14,6 +15,7 @@ use crate::ui::state::detail::DetailState;
 use crate::ui::state::guide::Guide;
 use crate::ui::state::rate_history::RateHistory;
 use crate::ui::state::settings::UiSettings;
+use crate::ui::text::format::{clock, time, time_of_day};
 use crate::ui::theme::style::{Theme, ThemeName};
 use crate::ui::widgets::path_input::DirListing;
 use crate::ui::widgets::text_input::TextInput;
@@ -53,13 +55,16 @@ pub enum Focus {
     Detail,
 }
 
-/// A sentence shown in the status line for a while.
+/// A message to the user.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Notice {
     pub text: String,
-    /// When the notice disappears, as UI clock time.
-    pub until: Duration,
+    /// When it was said, as UI clock time.
+    pub at: Duration,
 }
+
+/// Maximum number of messages kept.
+const MESSAGES: usize = 200;
 
 /// The UI state.
 #[derive(Clone, Debug, Default)]
@@ -73,6 +78,8 @@ pub struct AppState {
     pub home: Option<String>,
     /// The selected torrent.
     pub selected: Option<TorrentId>,
+    /// Torrents whose data the user wanted verified.
+    pub verifying: BTreeSet<TorrentId>,
     /// Number of torrents requested from the UI that the engine has not answered yet.
     pub adding: usize,
     /// A torrent to select as soon as the snapshot contains it.
@@ -81,6 +88,10 @@ pub struct AppState {
     pub last_row: usize,
     /// Visible torrents in display order, as indices into the snapshot.
     pub rows: Vec<usize>,
+    /// Cells of the longest name among them.
+    pub longest_name: u16,
+    /// Whether a torrent has a download limit, and an upload limit, of its own.
+    pub limited: (bool, bool),
     /// Ids of `rows`, to keep the order when indices change.
     pub row_ids: Vec<u64>,
     /// First visible row.
@@ -89,9 +100,11 @@ pub struct AppState {
     pub sort: TorrentColumn,
     /// Whether that order is reversed.
     pub reverse: bool,
-    /// Name filter: a substring.
+    /// What is looked for: in the torrent list, the filter; in a tab, what is found next.
     pub filter: TextInput,
-    /// Whether the filter input has the focus.
+    /// What is looked for in the tabs.
+    pub find: TextInput,
+    /// Whether that of the focused pane is being typed.
     pub filtering: bool,
     /// The focused pane.
     pub pane: Focus,
@@ -120,8 +133,16 @@ pub struct AppState {
     pub options: UiSettings,
     /// Effects queued for the event loop.
     pub outbox: Vec<Effect>,
-    /// The notice in the status line.
-    pub notice: Option<Notice>,
+    /// What has been said, the newest last.
+    pub messages: VecDeque<Notice>,
+    /// Whether the last message is in the status line.
+    pub notice: bool,
+    /// Local time when the UI started, in seconds since 1970; `None` if there is no clock.
+    pub local_start: Option<i64>,
+    /// When the snapshot came, as UI clock time.
+    pub snapshot_at: Duration,
+    /// The most rows that each tab has needed; 0 if not known.
+    pub pane_rows: [usize; Tab::ALL.len()],
     /// State of the detail panes.
     pub panes: DetailState,
     /// Rates of all torrents together.
@@ -149,7 +170,7 @@ impl AppState {
     /// Creates the initial state.
     #[must_use]
     pub fn new(size: (u16, u16), theme: ThemeName, ascii: bool) -> Self {
-        AppState { size, theme: Theme::new(theme, ascii), dirty: true, ..AppState::default() }
+        AppState { size, theme: Theme::new(theme, ascii), dirty: true, redraw: true, ..AppState::default() }
     }
 
     /// Returns the sentence that says what limits a torrent, with the key that resumes a paused one.
@@ -163,10 +184,51 @@ impl AppState {
         }
     }
 
-    /// Shows a notice in the status line for a while.
+    /// Shows a message in the status line for a while, and keeps it.
     pub fn notify(&mut self, text: &str) {
         let text = text.chars().take(1000).collect();
-        self.notice = Some(Notice { text, until: self.clock + NOTICE });
+        if self.messages.len() == MESSAGES {
+            self.messages.pop_front();
+        }
+        self.messages.push_back(Notice { text, at: self.clock });
+        self.notice = true;
+    }
+
+    /// Returns the message in the status line.
+    pub fn shown_notice(&self) -> Option<&Notice> {
+        self.messages.back().filter(|_| self.notice)
+    }
+
+    /// Takes the message from the status line after a while; returns whether it did.
+    pub fn expire_notice(&mut self) -> bool {
+        let over = self.shown_notice().is_some_and(|notice| notice.at + NOTICE <= self.clock);
+        self.notice &= !over;
+        over
+    }
+
+    /// Returns what is looked for in the focused pane.
+    pub fn finding(&mut self) -> &mut TextInput {
+        if self.pane == Focus::Detail { &mut self.find } else { &mut self.filter }
+    }
+
+    /// Says that an action means nothing here.
+    pub fn ignored(&mut self, action: Action) {
+        let key = self.keymap.shown(action).to_owned();
+        self.notify(&format!("{key} does nothing here"));
+    }
+
+    /// Formats a moment of the past as local time; without a clock, as the time that has passed.
+    pub fn moment(&self, ago: Duration, narrow: bool) -> String {
+        let Some(start) = self.local_start else {
+            return if narrow { time(ago) } else { clock(ago) };
+        };
+        let seconds = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+        time_of_day(start.saturating_add(seconds(self.clock)).saturating_sub(seconds(ago)), seconds(ago), narrow)
+    }
+
+    /// Returns how much time has passed since the numbers of a torrent were taken.
+    pub fn age(&self, view: &TorrentView) -> Duration {
+        view.age + self.clock.saturating_sub(self.snapshot_at)
     }
 }
 

@@ -54,6 +54,13 @@ pub enum PeerColumn {
     Rate,
 }
 
+/// A sort order of one of the two lists.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum SortBy {
+    Torrents(TorrentColumn),
+    Peers(PeerColumn),
+}
+
 /// The columns of the torrent list, in their usual order.
 pub const TORRENT_COLUMNS: &[Column<TorrentColumn>] = {
     use TorrentColumn as C;

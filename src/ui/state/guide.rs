@@ -14,6 +14,7 @@ const STEPS: &[(Action, &str)] = &[
     (Action::View(ViewAction::Tab(Tab::Peers)), "shows the peers: one chokes us now and then, one will lie"),
     (Action::Torrent(TorrentAction::Why), "shows what limits this torrent"),
     (Action::View(ViewAction::Tab(Tab::Log)), "shows what happened: who was banned, who left"),
+    (Action::View(ViewAction::Pane), "goes back to the list of torrents"),
     (Action::Nav(NavAction::Last), "goes to the last torrent: it is stuck, see why"),
     (Action::App(AppAction::Help), "shows all keys"),
 ];

@@ -62,6 +62,8 @@ pub struct LayoutInput {
     pub focus: Focus,
     pub tab: Tab,
     pub zoom: bool,
+    /// Rows that the open tab needs, if they are known: the list gets what it leaves.
+    pub pane_rows: Option<usize>,
 }
 
 /// Divides an area into rows.
@@ -80,7 +82,7 @@ pub(crate) fn regions(area: Rect, input: &LayoutInput) -> Regions {
     [r.header, body, r.status] = rows(area, [Length(1), Fill(1), Length(1)]);
     r.welcome = input.torrents == 0;
     r.class = match area {
-        Rect { width: 160.., height: 36.., .. } => SizeClass::Large,
+        Rect { width: 190.., height: 36.., .. } => SizeClass::Large,
         Rect { width: 106.., height: 28.., .. } => SizeClass::Medium,
         _ => SizeClass::Small,
     };
@@ -96,7 +98,8 @@ pub(crate) fn regions(area: Rect, input: &LayoutInput) -> Regions {
 
 /// Three columns: list and log, the open tab, graph and numbers.
 fn large(tab: Tab, r: &mut Regions, body: Rect) {
-    let list = (body.width * 31 / 100).clamp(56, 90);
+    // As much as shows the list of a terminal with 80 columns.
+    let list = (body.width * 21 / 50).clamp(76, 140);
     let side = (body.width * 9 / 50).clamp(36, 52);
     let [left, _, middle, _, right] =
         Layout::horizontal([Length(list), Length(1), Fill(1), Length(1), Length(side)]).areas(body);
@@ -128,7 +131,11 @@ fn stacked(input: &LayoutInput, r: &mut Regions, body: Rect) {
     // Reserves three rows for the peers and, if possible, their column titles.
     let most = (room * 2 / 5).min(room.saturating_sub(3)).max(1);
     let least = if medium { most } else { most.min(3) };
-    let list = 1 + count.clamp(least, most);
+    let shown = count.clamp(least, most);
+    // What the tab leaves empty goes to further torrents; the lists below take none of it.
+    let needed = input.pane_rows.map_or(u16::MAX, |rows| u16::try_from(rows).unwrap_or(u16::MAX).max(6));
+    let unused = room.saturating_sub(shown + if input.tab == Tab::Peers { 0 } else { 8 }).saturating_sub(needed);
+    let list = 1 + shown + unused.min(count.saturating_sub(shown));
     let peers = match body.height.saturating_sub(list + fixed) {
         _ if input.tab == Tab::Peers => 0,
         15.. => 7,
@@ -142,7 +149,7 @@ fn stacked(input: &LayoutInput, r: &mut Regions, body: Rect) {
     r.list = top;
     if medium {
         // The width that the list can spare.
-        let graph = (top.width - 79).clamp(26, 56);
+        let graph = (top.width - 85).clamp(26, 56);
         [r.list, _, r.graph] = Layout::horizontal([Fill(1), Length(1), Length(graph)]).areas(top);
     }
 }

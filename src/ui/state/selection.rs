@@ -10,7 +10,9 @@ impl AppState {
     /// Returns what the layout of the screen depends on.
     #[must_use]
     pub fn layout_input(&self, snapshot: &Snapshot) -> LayoutInput {
-        LayoutInput { torrents: snapshot.torrents.len(), focus: self.pane, tab: self.tab, zoom: self.zoom }
+        let (torrents, rows) = (snapshot.torrents.len(), self.pane_rows[self.tab as usize]);
+        let pane_rows = (rows > 0).then_some(rows);
+        LayoutInput { torrents, focus: self.pane, tab: self.tab, zoom: self.zoom, pane_rows }
     }
 
     /// Returns the selected torrent.

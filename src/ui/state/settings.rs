@@ -9,6 +9,9 @@ use crate::ui::effect::{NotifyChannels, NotifyProtocol};
 use crate::ui::state::columns::{self, PEER_COLUMNS, PeerColumn, TORRENT_COLUMNS, TorrentColumn};
 use crate::ui::theme::style::{ColorDepth, Theme, ThemeName};
 
+/// Config key of how the interface was left.
+pub(crate) const VIEW_KEY: &str = "view";
+
 /// Frame interval while only clocks change.
 const IDLE: Duration = Duration::from_secs(1);
 /// How long after the last input the configured frame rate applies.
@@ -88,6 +91,7 @@ impl UiSettings {
             Wish::Light => ThemeName::Light,
             Wish::Contrast => ThemeName::Contrast,
             Wish::Plain => ThemeName::Plain,
+            Wish::File(at) => ThemeName::File(at),
         };
         self.fitted(name, ascii)
     }
@@ -138,14 +142,7 @@ pub(crate) fn values(config: &Config) -> BTreeMap<&'static str, String> {
     };
     put("encryption", text(encryption));
     let interface = &config.interface;
-    let theme = match interface.theme {
-        Wish::Auto => "auto",
-        Wish::Dark => "dark",
-        Wish::Light => "light",
-        Wish::Contrast => "contrast",
-        Wish::Plain => "plain",
-    };
-    put("theme", text(theme));
+    put("theme", text(interface.theme.name()));
     put("ascii", switch(interface.ascii));
     put("no-mouse", switch(!interface.mouse));
     put("frames", Some(interface.frames.to_string()));
@@ -160,6 +157,7 @@ pub(crate) fn values(config: &Config) -> BTreeMap<&'static str, String> {
     let names = |names: &Option<Vec<String>>| names.as_ref().map(|names| strings(names.iter().map(String::as_str)));
     put(columns::TORRENT_KEY, names(&interface.torrent_columns));
     put(columns::PEER_KEY, names(&interface.peer_columns));
+    put(VIEW_KEY, names(&interface.view));
     values
 }
 

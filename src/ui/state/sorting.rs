@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use crate::api::{PeerRow, Snapshot, TorrentView};
 use crate::ui::state::app::AppState;
-use crate::ui::state::columns::{PeerColumn, TorrentColumn};
+use crate::ui::state::columns::{PeerColumn, SortBy, TorrentColumn};
+use crate::ui::text::format::cells;
+use crate::ui::text::pattern;
 
 /// Minimum time between two sorts.
 const HOLD: Duration = Duration::from_secs(3);
@@ -22,14 +24,27 @@ impl AppState {
         self.refresh_peers(snapshot, anew);
     }
 
+    /// Sorts a list by a column; the same again reverses the order.
+    pub fn sort_by(&mut self, by: SortBy, snapshot: &Snapshot) {
+        match by {
+            SortBy::Torrents(column) => {
+                self.reverse = column == self.sort && !self.reverse;
+                self.sort = column;
+            }
+            SortBy::Peers(column) => {
+                self.peer_reverse = column == self.peer_sort && !self.peer_reverse;
+                self.peer_sort = column;
+            }
+        }
+        self.refresh_rows(snapshot, true);
+    }
+
     fn refresh_torrents(&mut self, snapshot: &Snapshot, anew: bool) {
-        let filter = self.filter.text().to_lowercase();
-        let all = snapshot.torrents.iter().enumerate();
-        let mut rows: Vec<usize> = all
-            .filter(|(_, (_, view))| self.panes.only.matches(view))
-            .filter(|(_, (_, view))| filter.is_empty() || view.name.to_lowercase().contains(&filter))
-            .map(|(at, _)| at)
-            .collect();
+        let names = snapshot.torrents.iter().map(|(_, view)| view.name.as_str());
+        let meant = pattern::found(names, self.filter.text());
+        let all = snapshot.torrents.iter().zip(meant).enumerate();
+        let shown = all.filter(|(_, ((_, view), meant))| *meant && self.panes.only.matches(view));
+        let mut rows: Vec<usize> = shown.map(|(at, _)| at).collect();
         if self.sort != TorrentColumn::Queue && !anew {
             rows = keep_order(&self.row_ids, &rows, |at| u64::from(snapshot.torrents[at].0.0));
         } else if self.sort != TorrentColumn::Queue {
@@ -38,6 +53,10 @@ impl AppState {
         if self.reverse && (anew || self.sort == TorrentColumn::Queue) {
             rows.reverse();
         }
+        let shown = || rows.iter().map(|at| &snapshot.torrents[*at].1);
+        self.longest_name = shown().map(|view| cells(&view.name)).max().unwrap_or(0);
+        let limits = || snapshot.torrents.iter().map(|(_, view)| view.limits);
+        self.limited = (limits().any(|limits| limits.down.is_some()), limits().any(|limits| limits.up.is_some()));
         self.row_ids = rows.iter().map(|at| u64::from(snapshot.torrents[*at].0.0)).collect();
         self.rows = rows;
     }

@@ -14,11 +14,12 @@ use std::io::{self, IsTerminal, Stdout, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, Once, PoisonError};
 use std::thread::{self, JoinHandle, ThreadId};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, bounded, select};
 use crossterm::event::{
     self, DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture, Event as TerminalEvent,
+    KeyCode, KeyEvent,
 };
 use crossterm::terminal::{
     BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
@@ -35,7 +36,7 @@ pub(crate) use crate::ui::app::setup::UiOptions;
 use crate::ui::app::update::update;
 use crate::ui::app::view::view;
 use crate::ui::effect::{Effect, RESTORE_TITLE, SAVE_TITLE};
-use crate::ui::state::app::Message;
+use crate::ui::state::app::{AppState, Message};
 use crate::ui::terminal::ansi16;
 use crate::ui::terminal::dir_reader::DirReader;
 use crate::ui::terminal::drain;
@@ -46,6 +47,10 @@ use crate::ui::theme::style::ColorDepth;
 const TICK: Duration = Duration::from_secs(1);
 /// How often the input thread checks its stop flag.
 const LOOK: Duration = Duration::from_millis(100);
+/// How long to wait after a first character for a second one of the same burst.
+const FIRST_GAP: Duration = Duration::from_millis(3);
+/// How long to wait for the next character of a burst.
+const BURST_GAP: Duration = Duration::from_millis(10);
 /// Maximum number of messages handled between two frames, so that a flood of messages cannot starve drawing.
 const BATCH: usize = 4096;
 
@@ -84,13 +89,31 @@ impl Guard {
         HOOK.call_once(chain_hook);
         set_drawing(Some(thread::current().id()));
         let guard = Guard;
-        enable_raw_mode()?;
-        execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
-        if mouse {
-            execute!(io::stdout(), EnableMouseCapture)?;
-        }
+        prepare(mouse)?;
         Ok(guard)
     }
+}
+
+/// Prepares the terminal for frames.
+fn prepare(mouse: bool) -> io::Result<()> {
+    enable_raw_mode()?;
+    execute!(io::stdout(), EnterAlternateScreen, EnableBracketedPaste, cursor::Hide)?;
+    if mouse {
+        execute!(io::stdout(), EnableMouseCapture)?;
+    }
+    Ok(())
+}
+
+/// Gives the terminal back to the shell and stops the process, until the shell continues it.
+fn suspend(state: &mut AppState) -> io::Result<()> {
+    restore();
+    #[cfg(unix)]
+    rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
+    prepare(state.options.mouse)?;
+    // The title is saved and set anew, and all of the screen is drawn.
+    state.options.window_title.clear();
+    (state.redraw, state.dirty) = (true, true);
+    Ok(())
 }
 
 impl Drop for Guard {
@@ -217,7 +240,10 @@ pub(crate) fn run(
     }
     let size = crossterm::terminal::size()?;
     let few = options.options.colours != ColorDepth::Many;
+    let offset = options.utc_offset;
     let mut app = options.model(size);
+    let unix = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |time| time.as_secs());
+    app.state.local_start = i64::try_from(unix).ok().map(|seconds| seconds + offset);
     let _guard = Guard::enter(app.state.options.mouse)?;
     let mut screen = Screen::new(few)?;
     let mut snapshot = Arc::new(Snapshot::default());
@@ -225,10 +251,8 @@ pub(crate) fn run(
     let picker = DirReader::start()?;
     let input = Input::start()?;
     let started = Instant::now();
-    // Windows and Linux consoles lack bracketed paste. On other terminals, a burst of keys comes from a script.
-    let marks_pastes = !cfg!(windows) && std::env::var("TERM").is_ok_and(|term| term != "linux");
     let shown = Arc::clone(&snapshot);
-    let mut world = EventLoop { app, snapshot: shown, started, last_input: started, marks_pastes, ended: None };
+    let mut world = EventLoop { app, snapshot: shown, started, last_input: started, ended: None };
     let mut next_tick = world.started + TICK;
     loop {
         let deadline = if world.app.state.dirty { next_tick.min(world.next_frame(&screen)) } else { next_tick };
@@ -260,6 +284,28 @@ pub(crate) fn run(
         if world.app.state.dirty && now >= world.next_frame(&screen) {
             snapshot.clone_from(&world.snapshot);
             screen.draw(&mut world.app, &snapshot)?;
+        }
+    }
+}
+
+/// Returns an event and those that come with it: text that a terminal or a multiplexer passes on without marking it as a
+/// paste comes faster than keys are pressed, but not in one piece.
+fn burst(
+    first: io::Result<TerminalEvent>,
+    events: &Receiver<io::Result<TerminalEvent>>,
+) -> Vec<io::Result<TerminalEvent>> {
+    let is_text = |event: &io::Result<TerminalEvent>| {
+        matches!(event, Ok(TerminalEvent::Key(KeyEvent { code: KeyCode::Char(_) | KeyCode::Enter, .. })))
+    };
+    let mut burst = vec![first];
+    loop {
+        burst.extend(events.try_iter().take(BATCH - burst.len()));
+        if burst.len() >= BATCH || !burst.last().is_some_and(is_text) {
+            return burst;
+        }
+        match events.recv_timeout(if burst.len() == 1 { FIRST_GAP } else { BURST_GAP }) {
+            Ok(event) => burst.push(event),
+            Err(_) => return burst,
         }
     }
 }
@@ -352,8 +398,6 @@ struct EventLoop {
     started: Instant,
     /// Time of the last user input.
     last_input: Instant,
-    /// The terminal supports bracketed paste; otherwise a burst of keys is treated as a paste.
-    marks_pastes: bool,
     ended: Option<Outcome>,
 }
 
@@ -385,7 +429,9 @@ impl EventLoop {
                 Effect::ListAll(folder) => picker.ask(folder, true),
                 Effect::Mouse(true) => execute!(io::stdout(), EnableMouseCapture)?,
                 Effect::Mouse(false) => execute!(io::stdout(), DisableMouseCapture)?,
-                _ => {}
+                Effect::Suspend => suspend(&mut self.app.state)?,
+                // Only written.
+                Effect::Copy(_) | Effect::Notify { .. } | Effect::Title(_) => {}
             }
         }
         Ok(())
@@ -409,7 +455,7 @@ impl EventLoop {
         self.last_input = Instant::now();
         let mut msgs = Vec::new();
         let mut size = None;
-        for event in std::iter::once(first).chain(input.events.try_iter()).take(BATCH) {
+        for event in burst(first, &input.events) {
             match event? {
                 // Only the last of several resizes counts.
                 TerminalEvent::Resize(width, height) => size = Some((width, height)),
@@ -419,8 +465,7 @@ impl EventLoop {
         if let Some((width, height)) = size {
             self.dispatch(Message::Resize(width, height), commands);
         }
-        let msgs = if self.marks_pastes { msgs } else { detect_pastes(msgs) };
-        msgs.into_iter().for_each(|msg| self.dispatch(msg, commands));
+        detect_pastes(msgs).into_iter().for_each(|msg| self.dispatch(msg, commands));
         Ok(())
     }
 
@@ -435,7 +480,6 @@ impl EventLoop {
             match event {
                 Event::Snapshot(snapshot) => newest = Some(snapshot),
                 Event::Stopped => self.ended = Some(Outcome::EngineStopped),
-                Event::Checked(_) => {}
                 event => self.dispatch(Message::Event(event), commands),
             }
         }

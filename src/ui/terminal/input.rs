@@ -9,7 +9,7 @@ use crossterm::event::{
 use crate::ui::keys::key::Key;
 use crate::ui::state::app::Message;
 
-/// Minimum length of a burst of character keys that is taken for a paste, on a terminal without bracketed paste.
+/// Minimum length of a burst of character keys that is taken for a paste: not every terminal marks pastes.
 const MIN_PASTE_KEYS: usize = 16;
 
 /// Translates a terminal event; `None` if the UI ignores the event.

@@ -10,7 +10,7 @@ use humansize::{DECIMAL, FormatSizeOptions, format_size};
 use unicode_width::UnicodeWidthChar;
 
 use crate::format;
-pub(crate) use crate::format::{date_to_minute as clock_date, size as size_long};
+pub(crate) use crate::format::{date_to_minute as clock_date, size as size_long, time_of_day};
 
 /// Maximum number of combining marks (accents and the like) on one character.
 const MARKS: usize = 4;
@@ -184,6 +184,30 @@ pub(crate) fn wrap(text: &str, width: u16) -> Vec<String> {
     lines
 }
 
+/// Shortens the paths in a sentence that is wider than `width`: each keeps its beginning and its end. What else the
+/// sentence says, such as the reason, is more useful than the folders in between.
+pub(crate) fn shorten_paths(text: &str, width: u16) -> Cow<'_, str> {
+    const HEAD: usize = 6;
+    const LEAST: usize = 20;
+    let mut over = usize::from(cells(text).saturating_sub(width));
+    if over == 0 {
+        return Cow::Borrowed(text);
+    }
+    let mut words: Vec<Cow<'_, str>> = text.split(' ').map(Cow::Borrowed).collect();
+    for word in &mut words {
+        let count = word.chars().count();
+        if over == 0 || count <= LEAST || !word.contains(['/', '\\']) || word.contains("://") {
+            continue;
+        }
+        let cut = (over + 1).min(count - LEAST);
+        let head: String = word.chars().take(HEAD).collect();
+        let tail: String = word.chars().skip(HEAD + cut).collect();
+        *word = format!("{head}…{tail}").into();
+        over = over.saturating_sub(cut - 1);
+    }
+    words.join(" ").into()
+}
+
 /// Formats a byte count in at most five characters: `3.9G`, `812M`, `0`. Decimal units.
 pub(crate) fn size(bytes: u64) -> String {
     let short = |places| {
@@ -329,6 +353,15 @@ mod tests {
         for (n, said) in table {
             assert_eq!(time(Duration::from_secs(n)), said);
         }
+    }
+
+    #[test]
+    fn paths_give_way_before_reasons() {
+        let text = "cannot move film to /data/archive/2026/films/a very/long-folder-name/inner: permission denied";
+        let short = shorten_paths(text, 80);
+        assert!(short.ends_with("inner: permission denied") && short.contains('…') && cells(&short) <= 80, "{short}");
+        assert_eq!(shorten_paths("a/b: no", 80), "a/b: no");
+        assert_eq!(shorten_paths("no path here, but long", 5), "no path here, but long");
     }
 
     #[test]

@@ -1,7 +1,20 @@
 //! Checks typed text.
 
+use crate::config::size::size;
+
 /// Maximum length of a tracker URL in bytes.
 const MAX_URL: usize = 2048;
+
+/// Parses a rate limit in bytes per second.
+///
+/// # Errors
+/// One clause that says what is wrong; also for a number without a unit, which may mean bytes or kilobytes.
+pub(crate) fn rate_limit(text: &str) -> Result<u64, String> {
+    if text.len() < 6 && text.bytes().all(|byte| byte.is_ascii_digit()) && text != "0" {
+        return Err(format!("{text} of what? {text}K is {text} kB/s, {text}M is {text} MB/s"));
+    }
+    size(text).map_err(|_| format!("{text} is invalid: enter a rate such as 512K or 10MB/s"))
+}
 
 /// Checks a tracker URL.
 ///

@@ -5,6 +5,10 @@
 
 use ratatui::style::{Color, Modifier, Style};
 
+use crate::config::interface::Theme as Setting;
+use crate::config::themes::FILES;
+use crate::ui::theme::files::{self, Palette};
+
 /// The themes a user can choose from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum ThemeName {
@@ -17,6 +21,8 @@ pub enum ThemeName {
     Contrast,
     /// No colors: only bold, dim and shade characters.
     Plain,
+    /// One of the [files](crate::config::themes::FILES).
+    File(u8),
 }
 
 impl ThemeName {
@@ -27,29 +33,31 @@ impl ThemeName {
             ThemeName::Dark => ThemeName::Light,
             ThemeName::Light => ThemeName::Contrast,
             ThemeName::Contrast => ThemeName::Plain,
-            ThemeName::Plain => ThemeName::Dark,
+            ThemeName::Plain => ThemeName::File(0),
+            ThemeName::File(at) if (at as usize) + 1 < FILES.len() => ThemeName::File(at + 1),
+            ThemeName::File(_) => ThemeName::Dark,
         }
     }
 
     /// Returns the name shown on the screen.
     #[must_use]
-    pub const fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
-            ThemeName::Dark => "dark",
-            ThemeName::Light => "light",
             ThemeName::Contrast => "high contrast",
             ThemeName::Plain => "no colors",
+            name => name.setting().name(),
         }
     }
 
-    /// Returns the name used in the config file.
+    /// Returns the value of the setting.
     #[must_use]
-    pub const fn key(self) -> &'static str {
+    pub const fn setting(self) -> Setting {
         match self {
-            ThemeName::Dark => "dark",
-            ThemeName::Light => "light",
-            ThemeName::Contrast => "contrast",
-            ThemeName::Plain => "plain",
+            ThemeName::Dark => Setting::Dark,
+            ThemeName::Light => Setting::Light,
+            ThemeName::Contrast => Setting::Contrast,
+            ThemeName::Plain => Setting::Plain,
+            ThemeName::File(at) => Setting::File(at),
         }
     }
 }
@@ -97,15 +105,12 @@ pub enum PieceShade {
 /// The characters used for drawing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Glyphs {
-    /// Horizontal rule.
     pub rule: &'static str,
     /// Vertical rule.
     pub column: &'static str,
     /// Truncation mark.
     pub cut: char,
-    /// Download arrow.
     pub down: char,
-    /// Upload arrow.
     pub up: char,
     /// End of a file on the piece map's ruler.
     pub tick: char,
@@ -156,9 +161,7 @@ pub struct Theme {
     /// Whether drawing is restricted to ASCII.
     pub ascii: bool,
     pub glyphs: Glyphs,
-    /// Ordinary text.
     pub text: Style,
-    /// Emphasized text.
     pub strong: Style,
     /// Secondary text.
     pub dim: Style,
@@ -166,15 +169,12 @@ pub struct Theme {
     pub faint: Style,
     /// Keys and the active tab.
     pub accent: Style,
-    /// Download.
     pub down: Style,
-    /// Upload.
     pub up: Style,
     /// Complete or healthy.
     pub good: Style,
     /// In progress, or a warning.
     pub warn: Style,
-    /// An error.
     pub bad: Style,
     /// Overlay of the selected row.
     pub chosen: Style,
@@ -210,7 +210,7 @@ impl Default for Theme {
 impl Theme {
     /// Returns the theme of that name, in 256 colors.
     #[must_use]
-    pub const fn new(name: ThemeName, ascii: bool) -> Self {
+    pub fn new(name: ThemeName, ascii: bool) -> Self {
         let glyphs = if ascii { ASCII } else { UNICODE };
         match name {
             ThemeName::Dark => Theme {
@@ -252,7 +252,8 @@ impl Theme {
                 bad: fg(160),
                 chosen: Style::new().bg(Color::Indexed(254)),
                 sheet: Style::new().bg(Color::Indexed(255)),
-                ground: None,
+                // As on paper, whatever the ground of the terminal is.
+                ground: Some(Style::new().fg(Color::Indexed(236)).bg(Color::Indexed(231))),
                 code: BLACK_ON_WHITE,
                 light_ground: false,
                 down_ramp: indexed([115, 72, 36, 29]),
@@ -260,6 +261,10 @@ impl Theme {
                 pieces: indexed([32, 153, 110, 110, 172, 217, 254, 251]),
             },
             ThemeName::Contrast => Theme::contrast(ascii, glyphs),
+            ThemeName::File(at) => {
+                let base = Theme::new(ThemeName::Dark, ascii);
+                files::read(at).map_or(base, |palette| Theme { name, ..base.painted(&palette) })
+            }
             ThemeName::Plain => Theme {
                 name,
                 ascii,
@@ -317,9 +322,13 @@ impl Theme {
     #[must_use]
     pub fn fitted(name: ThemeName, ascii: bool, colours: ColorDepth) -> Self {
         let theme = Theme::new(name, ascii);
+        let light = match name {
+            ThemeName::File(at) => files::read(at).is_some_and(|palette| palette.light),
+            name => name == ThemeName::Light,
+        };
         match (name, colours) {
             (ThemeName::Plain, _) | (_, ColorDepth::Many) => theme,
-            (name, colours) => theme.with_few(name == ThemeName::Light, colours == ColorDepth::Sixteen),
+            (_, colours) => theme.with_few(light, colours == ColorDepth::Sixteen),
         }
     }
 
@@ -335,7 +344,11 @@ impl Theme {
         let have = if light { Color::Blue } else { pick(Color::LightBlue, Color::Cyan) };
         let contrast = self.name == ThemeName::Contrast;
         let plain = Style::new().fg(Color::White).bg(Color::Black);
-        let text = if contrast { fg(Color::White) } else { Style::new() };
+        let text = match (contrast, light) {
+            (true, _) => fg(Color::White),
+            (_, true) => fg(Color::Black),
+            _ => Style::new(),
+        };
         Theme {
             text,
             strong: text.add_modifier(Modifier::BOLD),
@@ -349,12 +362,44 @@ impl Theme {
             warn: fg(pick(Color::LightYellow, Color::Yellow)),
             bad: fg(pick(Color::LightRed, Color::Red)).add_modifier(Modifier::BOLD),
             chosen: Style::new().fg(Color::Reset).bg(Color::Reset).add_modifier(Modifier::REVERSED),
-            sheet: if contrast { plain } else { Style::new() },
-            ground: contrast.then_some(plain),
+            sheet: match (contrast, light) {
+                (true, _) => plain,
+                (_, true) => Style::new().fg(Color::Black).bg(Color::White),
+                _ => Style::new(),
+            },
+            ground: match (contrast, light) {
+                (true, _) => Some(plain),
+                (_, true) => Some(Style::new().fg(Color::Black).bg(Color::White)),
+                _ => None,
+            },
             code: Style::new().fg(Color::Black).bg(Color::White),
             down_ramp: [down; 4],
             up_ramp: [up; 4],
             pieces: [have, have, have, have, pick(Color::LightYellow, Color::Yellow), Color::Red, grey, grey],
+            ..self
+        }
+    }
+
+    /// Returns the theme with the colors of a file.
+    fn painted(self, palette: &Palette) -> Self {
+        let fg = Palette::fg;
+        Theme {
+            text: fg(palette.text),
+            strong: fg(palette.strong).add_modifier(Modifier::BOLD),
+            dim: fg(palette.dim),
+            faint: fg(palette.faint),
+            accent: fg(palette.accent),
+            down: fg(palette.download),
+            up: fg(palette.upload),
+            good: fg(palette.good),
+            warn: fg(palette.warning),
+            bad: fg(palette.error),
+            chosen: Style::new().bg(palette.selected.color()),
+            sheet: palette.plain(),
+            ground: Some(palette.plain()),
+            down_ramp: palette.ramp(palette.download),
+            up_ramp: palette.ramp(palette.upload),
+            pieces: palette.pieces(),
             ..self
         }
     }
@@ -420,7 +465,7 @@ mod tests {
     #[test]
     fn themes_go_round() {
         let mut name = ThemeName::Dark;
-        for _ in 0..4 {
+        for _ in 0..4 + FILES.len() {
             name = name.next();
         }
         assert_eq!(name, ThemeName::Dark);

@@ -91,6 +91,25 @@ pub fn expand(text: &str, home: Option<&str>) -> String {
     }
 }
 
+/// Returns the path of a file that was dropped on the terminal: without quotes, `file://` and the backslashes of a
+/// shell.
+pub fn dropped(text: &str) -> String {
+    let text = text.trim();
+    if let Some(quoted) = ['"', '\''].iter().find_map(|quote| text.strip_prefix(*quote)?.strip_suffix(*quote)) {
+        return quoted.to_owned();
+    }
+    if let Some(url) = text.strip_prefix("file://") {
+        return percent_encoding::percent_decode_str(url).decode_utf8_lossy().into_owned();
+    }
+    let mut path = String::with_capacity(text.len());
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let escapes = c == '\\' && cfg!(unix) && chars.peek().is_some_and(|next| !next.is_alphanumeric());
+        path.extend(if escapes { chars.next() } else { Some(c) });
+    }
+    path
+}
+
 /// Abbreviates the home directory as `~/`, for display.
 #[must_use]
 pub fn shorten(text: &str, home: Option<&str>) -> String {
@@ -293,6 +312,20 @@ mod tests {
         assert!(field.complete(true, None).is_some());
         field.on_listing(&DirListing { folder: "/a/".into(), fault: Some("gone".into()), ..DirListing::default() });
         assert!(field.has_no_match());
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn what_a_shell_escapes_is_a_path() {
+        for (text, path) in [
+            (r"/data/a\ film\ \(2026\).torrent ", "/data/a film (2026).torrent"),
+            ("'/data/a b'", "/data/a b"),
+            (r#""/data/a\ b""#, r"/data/a\ b"),
+            ("file:///data/a%20b", "/data/a b"),
+            (r"C:\data\film", r"C:\data\film"),
+        ] {
+            assert_eq!(dropped(text), path);
+        }
     }
 
     #[test]

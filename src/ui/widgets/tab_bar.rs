@@ -29,6 +29,11 @@ pub(crate) fn tab_at(area: Rect, open: Tab, x: u16) -> Option<Tab> {
     places(area, open).find(|(_, start, width)| x >= *start && x < start + width).map(|(tab, ..)| tab)
 }
 
+/// Returns the width of what is looked for, which is shown at the right end.
+pub(crate) fn find_width(area: Rect) -> u16 {
+    (area.width / 4).clamp(8, 30)
+}
+
 /// The tab bar: the titles of the tabs on a rule, the name of the selected torrent at the right.
 pub(crate) struct TabBar<'a> {
     pub open: Tab,
@@ -56,7 +61,7 @@ impl Widget for TabBar<'_> {
             end = x + width;
         }
         let mut bar = rule(theme).title_top(Line::from(titles));
-        if let Some(name) = self.name.filter(|_| area.right() > end + 24) {
+        if let Some(name) = self.name.filter(|_| area.right() > end + 14) {
             let mut name = fit(Line::from(Span::styled(name, theme.dim)), area.right() - end - 6, theme);
             name.spans.insert(0, Span::raw(" "));
             name.push_span(Span::raw(" "));

@@ -144,12 +144,6 @@ impl<K: Copy + PartialEq> Columns<K> {
         let placed = self.0.iter().find(|placed| x >= placed.x && x <= placed.x + placed.width)?;
         placed.column.sorts.then_some(placed.column.key)
     }
-
-    /// Returns `first` and the other columns that the table can be sorted by, from left to right.
-    pub(crate) fn sort_keys(&self, first: K) -> Vec<K> {
-        let keys = self.0.iter().filter(|placed| placed.column.sorts).map(|placed| placed.column.key);
-        std::iter::once(first).chain(keys.filter(|key| *key != first)).collect()
-    }
 }
 
 /// A table, of which only the visible rows are formatted. `cell` returns the text of a cell: row, column, width. The
@@ -225,13 +219,16 @@ impl<'c, K: Copy + PartialEq, F: Fn(usize, K, u16) -> Line<'c>> StatefulWidget f
         let mut pen = Painter { buf, theme: self.theme };
         for (line, at) in body.rows().zip(state.offset()..self.count) {
             if state.selected() == Some(at) {
-                pen.restyle(line, self.theme.chosen);
                 pen.put(line.x + 1, line.y, 1, ">", self.marker);
             }
             for placed in self.columns.iter() {
                 let cell = (self.cell)(at, placed.column.key, placed.width);
                 let place = Rect { x: placed.x, width: placed.width, ..line };
                 pen.spans(place, &cell.spans, placed.column.alignment);
+            }
+            // After the cells, so that the row is one block also where it has colors of its own.
+            if state.selected() == Some(at) {
+                pen.restyle(line, self.theme.chosen);
             }
         }
         pen.scrollbar(body, state.offset(), self.count);
