@@ -5,11 +5,10 @@
 //! torrent blocks the reader threads and TCP flow control pushes back on the peer. Each peer has a limit of its own in
 //! the bulk queue, so that one fast peer cannot fill it.
 
+use std::collections::VecDeque;
 use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
-
-use crossbeam_channel::{Receiver, Sender, TryRecvError, unbounded};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use super::scheduler::Task;
 use crate::disk::storage::{Resumed, Storage};
@@ -19,6 +18,9 @@ use crate::wire::mse::Ciphers;
 
 /// Maximum number of reads of all peers queued for a torrent: at most 16 MiB in the largest buffers.
 const BULK: usize = 64;
+
+/// Number of control messages that an emptied queue keeps room for.
+const KEPT_ROOM: usize = 128;
 
 /// Maximum number of reads of one peer queued for its torrent.
 pub(crate) const READS_WAITING: usize = 4;
@@ -121,23 +123,46 @@ impl Drop for ConnectionPermit {
 pub struct TorrentHandle(Arc<Queues>);
 
 struct Queues {
-    control: Sender<TorrentMessage>,
-    bulk: Sender<Bulk>,
+    mail: Mutex<Mail>,
     /// Whether handshakes of this torrent offer our DHT node. Shared by all clones, because a magnet link may turn out
     /// to be private.
     dht: AtomicBool,
-    /// Limits `bulk`. The channel itself is unbounded: a bounded crossbeam channel keeps its items when the receiver is
-    /// dropped, and with them the permits that reader threads wait for.
+    /// Limits the bulk queue.
     room: Arc<ReadSemaphore>,
     /// Woken after each message.
     task: Task,
 }
 
-/// The receiving side of a torrent's queues.
-pub(crate) struct TorrentInbox {
-    control: Receiver<TorrentMessage>,
-    bulk: Receiver<Bulk>,
+/// Plain queues behind a lock: an idle torrent has none in memory, unlike channels, which hold room for many messages.
+#[derive(Default)]
+struct Mail {
+    control: VecDeque<TorrentMessage>,
+    bulk: VecDeque<Bulk>,
+    /// The torrent has ended.
+    ended: bool,
 }
+
+impl Queues {
+    fn lock(&self) -> MutexGuard<'_, Mail> {
+        self.mail.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Puts a message into a queue and wakes the torrent.
+    fn put(&self, put: impl FnOnce(&mut Mail)) -> Result<(), TorrentStopped> {
+        let mut mail = self.lock();
+        if mail.ended {
+            // The message is dropped after the lock is released: it may hold permits.
+            return Err(TorrentStopped);
+        }
+        put(&mut mail);
+        drop(mail);
+        self.task.wake();
+        Ok(())
+    }
+}
+
+/// The receiving side of a torrent's queues. Dropping it frees readers that wait for a place.
+pub(crate) struct TorrentInbox(Arc<Queues>);
 
 /// A peer's input with its permits of the peer limit and of the queue limit.
 struct Bulk {
@@ -152,11 +177,11 @@ pub struct TorrentStopped;
 /// Creates the queues of one torrent.
 #[must_use]
 pub(crate) fn inbox() -> (TorrentHandle, TorrentInbox) {
-    let (control, control_mail) = unbounded();
-    let (bulk, bulk_mail) = unbounded();
     let room = Arc::new(ReadSemaphore::of(BULK));
-    let queues = Queues { control, bulk, dht: AtomicBool::new(false), room, task: Task::default() };
-    (TorrentHandle(Arc::new(queues)), TorrentInbox { control: control_mail, bulk: bulk_mail })
+    let queues = Queues { mail: Mutex::default(), dht: AtomicBool::new(false), room, task: Task::default() };
+    let handle = TorrentHandle(Arc::new(queues));
+    let mail = TorrentInbox(Arc::clone(&handle.0));
+    (handle, mail)
 }
 
 impl TorrentHandle {
@@ -182,9 +207,7 @@ impl TorrentHandle {
     /// # Errors
     /// Fails if the torrent has ended.
     pub fn try_send(&self, post: TorrentMessage) -> Result<(), TorrentStopped> {
-        self.0.control.send(post).map_err(|_| TorrentStopped)?;
-        self.0.task.wake();
-        Ok(())
+        self.0.put(|mail| mail.control.push_back(post))
     }
 
     /// Returns `true` if both handles send to the same run of a torrent.
@@ -204,9 +227,8 @@ impl TorrentHandle {
     /// Fails if the torrent has ended.
     pub fn bulk(&self, input: Input, ticket: ReadPermit) -> Result<(), TorrentStopped> {
         let room = self.0.room.take();
-        self.0.bulk.send(Bulk { input, _places: [ticket, room] }).map_err(|_| TorrentStopped)?;
-        self.0.task.wake();
-        Ok(())
+        let bulk = Bulk { input, _places: [ticket, room] };
+        self.0.put(|mail| mail.bulk.push_back(bulk))
     }
 }
 
@@ -216,15 +238,18 @@ impl TorrentInbox {
     /// # Errors
     /// Fails if all sending handles are dropped.
     pub(crate) fn try_recv(&self) -> Result<Option<TorrentMessage>, TorrentStopped> {
-        let control = match self.control.try_recv() {
-            Ok(post) => return Ok(Some(post)),
-            Err(error) => error,
-        };
-        match (self.bulk.try_recv(), control) {
-            (Ok(bulk), _) => Ok(Some(TorrentMessage::Input(bulk.input))),
-            (Err(_), TryRecvError::Disconnected) => Err(TorrentStopped),
-            (Err(_), TryRecvError::Empty) => Ok(None),
+        let mut mail = self.0.lock();
+        if let Some(post) = mail.control.pop_front() {
+            return Ok(Some(post));
         }
+        if let Some(bulk) = mail.bulk.pop_front() {
+            drop(mail);
+            return Ok(Some(TorrentMessage::Input(bulk.input)));
+        }
+        if mail.control.capacity() > KEPT_ROOM {
+            mail.control = VecDeque::new();
+        }
+        if Arc::strong_count(&self.0) == 1 { Err(TorrentStopped) } else { Ok(None) }
     }
 
     /// Waits for a message, control first; `Ok(None)` at the deadline.
@@ -233,11 +258,21 @@ impl TorrentInbox {
     /// Fails if all sending handles are dropped.
     #[cfg(test)]
     pub(crate) fn recv_deadline(&self, deadline: std::time::Instant) -> Result<Option<TorrentMessage>, TorrentStopped> {
-        crossbeam_channel::select_biased! {
-            recv(self.control) -> post => post.map_or_else(|_| self.try_recv(), |post| Ok(Some(post))),
-            recv(self.bulk) -> bulk => bulk.map(|bulk| Some(TorrentMessage::Input(bulk.input))).map_err(|_| TorrentStopped),
-            default(deadline.saturating_duration_since(std::time::Instant::now())) => Ok(None),
+        loop {
+            match self.try_recv() {
+                Ok(None) if std::time::Instant::now() < deadline => {
+                    std::thread::sleep(std::time::Duration::from_millis(1));
+                }
+                other => return other,
+            }
         }
+    }
+}
+
+impl Drop for TorrentInbox {
+    fn drop(&mut self) {
+        // Messages are dropped after the lock is released: they hold permits.
+        let _left = std::mem::replace(&mut *self.0.lock(), Mail { ended: true, ..Mail::default() });
     }
 }
 
