@@ -10,8 +10,8 @@
 //!                            `------------------'------> ended: by itself or by a panic
 //! ```
 //! A machine is run by one worker at a time. A message that arrives during the turn is noted in the state of the task, so
-//! the task does not become idle with it unread. A worker keeps a machine while no other is ready, and waits a moment for
-//! its next message before it looks for other work: a busy torrent costs no wake-up of a thread per message.
+//! the task does not become idle with it unread. A worker keeps a machine that has more to do while no other is ready, so a
+//! busy torrent costs no wake-up of a thread per message.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
@@ -32,10 +32,6 @@ const TAKEN: u8 = 4;
 
 /// No deadline.
 const NEVER: u64 = u64::MAX;
-/// Steps of waiting for the next message of a machine that was just run: up to `SPINS` in a loop that doubles, then by
-/// letting other threads run.
-const STEPS: u32 = 10;
-const SPINS: u32 = 6;
 
 /// A state machine that a [`Scheduler`] runs in turns.
 pub(crate) trait Machine: Send {
@@ -325,15 +321,14 @@ impl Shared {
         let mut place = lock(&slot.machine);
         loop {
             let Some(running) = place.as_mut() else { return };
-            let woken = slot.state.fetch_and(!(WOKEN | DUE), Ordering::AcqRel) & WOKEN != 0;
+            slot.state.fetch_and(!(WOKEN | DUE), Ordering::AcqRel);
             match catch_panic(|| running.machine.turn()) {
                 Ok(Turn::Again) => {}
                 Ok(Turn::Until(at)) => {
                     // Rounded up, so that no turn comes too early.
                     self.set_deadline(task, self.micros(at).saturating_add(1));
-                    let goes_on = woken && self.is_called_soon(slot);
-                    let to_idle = || slot.state.compare_exchange(TAKEN, 0, Ordering::AcqRel, Ordering::Acquire);
-                    if !goes_on && to_idle().is_ok() {
+                    // Neither spinning nor yielding pays here: on a busy computer others take the core for long.
+                    if slot.state.compare_exchange(TAKEN, 0, Ordering::AcqRel, Ordering::Acquire).is_ok() {
                         return;
                     }
                 }
@@ -345,24 +340,6 @@ impl Shared {
                 return self.enqueue(task.clone());
             }
         }
-    }
-
-    /// Waits a moment for the next message of a machine that has just had a turn, unless others are ready.
-    fn is_called_soon(&self, slot: &Slot) -> bool {
-        for step in 0..=STEPS {
-            if slot.state.load(Ordering::Relaxed) & (WOKEN | DUE) != 0 {
-                return true;
-            }
-            if self.unclaimed.load(Ordering::Relaxed) > 0 {
-                return false;
-            }
-            if step <= SPINS {
-                (0..1 << step).for_each(|_| std::hint::spin_loop());
-            } else {
-                std::thread::yield_now();
-            }
-        }
-        false
     }
 
     /// Stores when the machine wants a turn. The timers change only if that is earlier than they know: a later deadline is
