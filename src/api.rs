@@ -127,8 +127,13 @@ pub enum QueueMove {
     Last,
 }
 
-/// A config file key and its new value as TOML text; `None` removes the key.
-pub type Setting = (String, Option<String>);
+/// A change of the config file.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Setting {
+    pub key: String,
+    /// The new value as TOML text; `None` removes the key.
+    pub value: Option<String>,
+}
 
 /// A command to the engine.
 #[derive(Clone, Debug)]
@@ -320,10 +325,18 @@ pub struct Snapshot {
     pub folder: String,
     /// Path of the config file, safe to print; empty if there is none.
     pub config_file: String,
-    /// Log of all torrents, newest last: time since the engine started, torrent, text.
-    ///
-    /// Holds at most [`Snapshot::LOG`] entries.
-    pub log: Vec<(Duration, Option<TorrentId>, String)>,
+    /// Log of all torrents, newest last; at most [`Snapshot::LOG`] entries.
+    pub log: Vec<LogEntry>,
+}
+
+/// A line of the engine's log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogEntry {
+    /// Time since the engine started.
+    pub at: Duration,
+    /// The torrent concerned, if any.
+    pub torrent: Option<TorrentId>,
+    pub text: String,
 }
 
 /// The state of the port for incoming peers.
@@ -447,4 +460,10 @@ pub struct ConnectionCount {
 impl Snapshot {
     /// Maximum number of log entries.
     pub const LOG: usize = 200;
+
+    /// Returns the view of a torrent.
+    #[must_use]
+    pub fn torrent(&self, id: TorrentId) -> Option<&TorrentView> {
+        self.torrents.iter().find(|(other, _)| *other == id).map(|(_, view)| view)
+    }
 }

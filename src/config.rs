@@ -9,12 +9,15 @@ use std::path::{Path, PathBuf};
 
 use etcetera::BaseStrategy as _;
 use serde::{Deserialize, Deserializer};
+use thiserror::Error;
 
+use crate::config::error::ConfigError;
 use crate::config::interface::{Interface, Notify, Theme};
 use crate::config::size::size;
 use crate::limits;
 
 pub(crate) mod edit;
+pub mod error;
 pub mod interface;
 pub mod keys;
 pub mod settings;
@@ -116,8 +119,13 @@ fn size_key<'de, D: Deserializer<'de>>(file: D) -> Result<Option<u64>, D::Error>
     }
 }
 
+/// A text that is no node address.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("{0} is no node: write it like router.example.org:6881")]
+struct NoNode(String);
+
 /// Validates a node address: `host:port`, with an IPv6 address in brackets.
-fn node(text: &str) -> Result<String, String> {
+fn node(text: &str) -> Result<String, NoNode> {
     let text = text.trim();
     let parts = text.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok_and(|port| port > 0));
     let inner = |host: &str| host.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')).map(str::to_owned);
@@ -127,7 +135,7 @@ fn node(text: &str) -> Result<String, String> {
     };
     match parts {
         Some((host, _)) if good(host) => Ok(text.to_owned()),
-        _ => Err(format!("{text} is no node: write it like router.example.org:6881")),
+        _ => Err(NoNode(text.to_owned())),
     }
 }
 
@@ -194,8 +202,8 @@ impl Config {
     /// Loads the config file and merges the flags over it.
     ///
     /// # Errors
-    /// Returns one sentence: missing or unreadable file, syntax error, value out of range, no state directory.
-    pub fn load(flags: Settings) -> Result<Config, String> {
+    /// Fails if the file is missing, unreadable or invalid, or if there is no state directory.
+    pub fn load(flags: Settings) -> Result<Config, ConfigError> {
         let folders = etcetera::choose_base_strategy().ok();
         let usual = folders.as_ref().map(|folders| folders.config_dir().join("ttui").join("config.toml"));
         let file = match (&flags.config, &usual) {
@@ -208,7 +216,7 @@ impl Config {
         let named = flags.state_dir.or(file.state_dir);
         let is_default_state_dir = named.is_none();
         let state_dir = named.or(usual);
-        let state_dir = state_dir.ok_or("there is no home folder to keep the state in: name one with --state-dir")?;
+        let state_dir = state_dir.ok_or(ConfigError::NoHome)?;
         let limit = |flag: Option<u64>, file: Option<u64>| flag.or(file).filter(|&n| n > 0);
         Ok(Config {
             dir: flags.dir.or(file.dir).unwrap_or_else(|| PathBuf::from(".")),
@@ -250,18 +258,17 @@ impl Config {
 /// Parses the text of a config file.
 ///
 /// # Errors
-/// Returns one sentence: line, key, what is wrong and what to write instead.
-pub fn parse(path: &Path, text: &str) -> Result<Settings, String> {
-    toml::from_str(text).map_err(|error| {
-        format!("the config file {} cannot be used: {}", path.display(), keys::describe_error(text, &error))
-    })
+/// Names line and key, what is wrong and what to write instead.
+pub fn parse(path: &Path, text: &str) -> Result<Settings, ConfigError> {
+    let invalid = |error| ConfigError::Invalid { path: path.to_owned(), source: Box::new(keys::locate(text, &error)) };
+    toml::from_str(text).map_err(invalid)
 }
 
 /// Reads and parses a config file.
 ///
 /// # Errors
-/// Returns one sentence if the file cannot be read or parsed.
-fn read(path: &Path) -> Result<Settings, String> {
+/// Fails if the file cannot be read or parsed.
+fn read(path: &Path) -> Result<Settings, ConfigError> {
     let text = text(path)?;
     parse(path, &text)
 }
@@ -269,14 +276,14 @@ fn read(path: &Path) -> Result<Settings, String> {
 /// Reads the text of a config file.
 ///
 /// # Errors
-/// Returns one sentence if the path cannot be read, is not a regular file or is larger than 1 MiB.
-pub fn text(path: &Path) -> Result<String, String> {
-    let fail = |why: &dyn std::fmt::Display| format!("the config file {} cannot be used: {why}", path.display());
-    let meta = std::fs::metadata(path).map_err(|e| fail(&e))?;
+/// Fails if the path cannot be read, is not a regular file or is larger than 1 MiB.
+pub fn text(path: &Path) -> Result<String, ConfigError> {
+    let fail = |source| ConfigError::Read { path: path.to_owned(), source };
+    let meta = std::fs::metadata(path).map_err(fail)?;
     if !meta.is_file() || meta.len() > FILE {
-        return Err(fail(&"it is no file, or longer than 1 MiB"));
+        return Err(ConfigError::NotAFile(path.to_owned()));
     }
-    std::fs::read_to_string(path).map_err(|e| fail(&e))
+    std::fs::read_to_string(path).map_err(fail)
 }
 
 #[cfg(test)]
@@ -305,12 +312,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("c.toml");
         std::fs::write(&path, "prot = 7000\n").unwrap();
-        let why = Config::load(Settings { config: Some(path), ..Settings::default() }).unwrap_err();
+        let why = Config::load(Settings { config: Some(path), ..Settings::default() }).unwrap_err().to_string();
         assert!(why.contains("c.toml") && why.contains("prot"), "{why}");
         let gone = Settings { config: Some(dir.path().join("none")), ..Settings::default() };
-        assert!(Config::load(gone).unwrap_err().contains("none"));
+        assert!(Config::load(gone).unwrap_err().to_string().contains("none"));
     }
-    fn load(text: &str) -> Result<Config, String> {
+    fn load(text: &str) -> Result<Config, ConfigError> {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("c.toml");
         std::fs::write(&path, text).unwrap();
@@ -349,7 +356,7 @@ mod tests {
             ("prot = 1", ["line 1", "unknown key `prot`", "port"]),
             ("port = ", ["line 1", "port", "0 to 65535"]),
         ] {
-            let why = load(text).unwrap_err();
+            let why = load(text).unwrap_err().to_string();
             assert!(why.contains("c.toml") && !why.contains('\n'), "{why}");
             assert!(words.iter().all(|word| why.contains(word)), "{words:?}: {why}");
         }
@@ -359,7 +366,7 @@ mod tests {
     fn every_key_is_in_the_table_with_what_to_write() {
         let error = toml::from_str::<Settings>("none-such = 1").unwrap_err();
         let mut named: Vec<&str> = error.message().split('`').skip(3).step_by(2).collect();
-        let mut listed: Vec<&str> = settings::all().map(|setting| setting.key).chain([keys::KEY_TABLE]).collect();
+        let mut listed: Vec<&str> = settings::all().map(|setting| setting.key).chain([settings::KEY_TABLE]).collect();
         named.sort_unstable();
         listed.sort_unstable();
         assert_eq!(named, listed);

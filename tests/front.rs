@@ -15,7 +15,7 @@ use std::collections::BTreeMap;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ttui::api::{
-    Command, Created, Event, FaultKind, FileRow, Priority, Snapshot, TorrentId, TorrentPreview, TrackerStatus,
+    Command, Created, Event, FaultKind, FileRow, Priority, Setting, Snapshot, TorrentId, TorrentPreview, TrackerStatus,
 };
 use ttui::swarm::status::TrackerState;
 use ttui::ui::app::model::App;
@@ -225,16 +225,25 @@ fn dialogs_ask_the_engine_for_what_they_say() {
         (": 'pause Esc", &[]),
         (": 'pause Tab BackTab Down Up Enter", &["Pause(TorrentId(1))"]),
         (": 'xyzzy Enter", &[]),
-        (": 'title Enter Space Esc", &["UpdateConfig([(\"title\", Some(\"false\"))])"]),
+        (": 'title Enter Space Esc", &["UpdateConfig([Setting { key: \"title\", value: Some(\"false\") }])"]),
         // Settings.
-        (", Enter '10MB/s Enter", &["UpdateConfig([(\"down-limit\", Some(\"\\\"10MB/s\\\"\"))])"]),
+        (
+            ", Enter '10MB/s Enter",
+            &["UpdateConfig([Setting { key: \"down-limit\", value: Some(\"\\\"10MB/s\\\"\") }])"],
+        ),
         (", Enter 'fast Enter Esc Esc", &[]),
-        (", Del", &["UpdateConfig([(\"down-limit\", None)])"]),
-        (", Down Down Enter '3 Enter", &["UpdateConfig([(\"max-active\", Some(\"3\"))])"]),
+        (", Del", &["UpdateConfig([Setting { key: \"down-limit\", value: None }])"]),
+        (", Down Down Enter '3 Enter", &["UpdateConfig([Setting { key: \"max-active\", value: Some(\"3\") }])"]),
         (", Esc", &[]),
-        (", Down Up Down Enter '5M Enter", &["UpdateConfig([(\"up-limit\", Some(\"\\\"5M\\\"\"))])"]),
-        (", G Space", &["UpdateConfig([(\"no-port-map\", Some(\"true\"))])"]),
-        (", G k k k k k k k Left", &["UpdateConfig([(\"encryption\", Some(\"\\\"require\\\"\"))])"]),
+        (
+            ", Down Up Down Enter '5M Enter",
+            &["UpdateConfig([Setting { key: \"up-limit\", value: Some(\"\\\"5M\\\"\") }])"],
+        ),
+        (", G Space", &["UpdateConfig([Setting { key: \"no-port-map\", value: Some(\"true\") }])"]),
+        (
+            ", G k k k k k k k Left",
+            &["UpdateConfig([Setting { key: \"encryption\", value: Some(\"\\\"require\\\"\") }])"],
+        ),
     ];
     let snapshot = world();
     for (pressed, expected) in table {
@@ -273,7 +282,7 @@ fn nodes_of_the_dht_are_typed_with_commas() {
     assert!(shown.contains("nowhere is invalid: enter a list of addresses"), "{shown}");
     let commands = play(&mut model, &snapshot, "Esc Enter 'a.example:1,192.0.2.7:6881 Enter");
     let value = r#"["a.example:1", "192.0.2.7:6881"]"#.to_owned();
-    let asked = vec![("dht-nodes".to_owned(), Some(value))];
+    let asked = vec![Setting { key: "dht-nodes".to_owned(), value: Some(value) }];
     assert!(matches!(&commands[..], [Command::UpdateConfig(it)] if *it == asked), "{commands:?}");
     assert!(row(&model).contains("a.example:1, 192.0.2.7:6881"), "{}", row(&model));
 }
@@ -487,8 +496,8 @@ fn themes_go_round_and_help_is_searched() {
     model.state.options.detected_theme = ThemeName::Light;
     kept.extend(keys(&mut model, &snapshot, &vec!["T"; round].join(" ")));
     let kept: Vec<String> = kept.iter().map(|command| format!("{command:?}")).collect();
-    let wrote = |word: &str| format!("UpdateConfig([(\"theme\", Some(\"\\\"{word}\\\"\"))])");
-    let auto = "UpdateConfig([(\"theme\", None)])".to_owned();
+    let wrote = |word: &str| format!("UpdateConfig([Setting {{ key: \"theme\", value: Some(\"\\\"{word}\\\"\") }}])");
+    let auto = "UpdateConfig([Setting { key: \"theme\", value: None }])".to_owned();
     let words: Vec<String> = ttui::config::themes::NAMES.iter().map(|name| wrote(name)).collect();
     assert_eq!(kept.iter().filter(|it| **it == auto).count(), 2, "{kept:?}");
     assert!(kept.len() == 2 * round && kept.iter().all(|it| *it == auto || words.contains(it)), "{kept:?}");

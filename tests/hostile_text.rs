@@ -16,17 +16,19 @@ use ratatui::layout::Rect;
 use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use ttui::api::{
-    Diagnosis, DisconnectReason, DiskFault, Event, Facts, FaultKind, FileRow, MappingFailure, MappingProtocol,
-    PortMapping, Priority, Reason, Snapshot, SourceFailure, TorrentId, TorrentMeta, TorrentPreview, TrackerStatus,
-    WebSeedProblem,
+    Diagnosis, DisconnectReason, DiskFault, Event, Facts, FaultKind, FileRow, LogEntry, MappingFailure,
+    MappingProtocol, PortMapping, Priority, Reason, Snapshot, SourceFailure, TorrentId, TorrentMeta, TorrentPreview,
+    TrackerStatus, WebSeedProblem,
 };
 use ttui::swarm::status::TrackerState;
+use ttui::swarm::view::RefusedTracker;
 use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
 use ttui::ui::app::view::view;
 use ttui::ui::state::app::Message;
 use ttui::ui::theme::style::ThemeName;
 use ttui::ui::widgets::path_input::{DirListing, Entry};
+use ttui::wire::metainfo::urls::UrlError;
 
 use support::screen::{draw, keys, model};
 use support::snapshots::{download, world};
@@ -72,8 +74,8 @@ fn saying(text: &str) -> Snapshot {
             tracker.url = text.into();
             tracker.status = TrackerStatus::Warning(text.into());
         }
-        for (_, sentence) in &mut detail.log {
-            *sentence = text.into();
+        for line in &mut detail.log {
+            line.text = text.into();
         }
         for peer in &mut detail.disconnected {
             peer.client = text.into();
@@ -95,7 +97,7 @@ fn saying(text: &str) -> Snapshot {
             source: Some(text.into()),
             web_seeds: vec![text.into()],
             magnet: text.into(),
-            refused_trackers: vec![(text.into(), text.into())],
+            refused_trackers: vec![RefusedTracker { url: text.into(), why: UrlError::Scheme }],
         };
     }
     let mut plain = download("an honest torrent", 3);
@@ -103,7 +105,7 @@ fn saying(text: &str) -> Snapshot {
     let mut snapshot = world(vec![view, plain]);
     let refused = MappingFailure::Refused { protocol: MappingProtocol::Upnp, message: text.into() };
     snapshot.port.mapping = PortMapping::Failed(refused);
-    snapshot.log = vec![(std::time::Duration::ZERO, Some(TorrentId(2)), text.into())];
+    snapshot.log = vec![LogEntry { at: std::time::Duration::ZERO, torrent: Some(TorrentId(2)), text: text.into() }];
     snapshot
 }
 

@@ -13,8 +13,8 @@ mod support {
 use std::time::Duration;
 
 use ttui::api::{
-    Command, Detail, DiskFault, FaultKind, PieceProgress, Reason, Snapshot, Source, SourceRow, SourceStatus, State,
-    TorrentCommand, TorrentId, TorrentMeta, TrackerStatus,
+    Command, Detail, DiskFault, FaultKind, PieceProgress, Reason, Setting, Snapshot, Source, SourceRow, SourceStatus,
+    State, TorrentCommand, TorrentId, TorrentMeta, TrackerStatus,
 };
 use ttui::swarm::dht::LookupSummary;
 use ttui::swarm::reason::{MetadataReason, MetadataSource};
@@ -158,16 +158,18 @@ fn columns_are_chosen_on_the_screen_and_saved() {
     let titles = |model: &App| shown(model, &snapshot).lines().nth(1).unwrap_or_default().to_owned();
     assert!(titles(&model).contains("Size"), "{}", titles(&model));
     let values = saved(&mut model, "C Down Down Space");
-    assert_eq!(values[0].0, "torrent-columns");
-    assert!(values[0].1.as_ref().is_some_and(|names| names.starts_with(r#"["queue", "name", "progress", "done","#)));
+    assert_eq!(values[0].key, "torrent-columns");
+    assert!(
+        values[0].value.as_ref().is_some_and(|names| names.starts_with(r#"["queue", "name", "progress", "done","#))
+    );
     assert!(!titles(&model).contains("Size"), "{}", titles(&model));
     insta::assert_snapshot!("columns_80x24", shown(&model, &snapshot));
-    assert_eq!(saved(&mut model, "Del"), [("torrent-columns".to_owned(), None)]);
+    assert_eq!(saved(&mut model, "Del"), [Setting { key: "torrent-columns".to_owned(), value: None }]);
     assert!(titles(&model).contains("Size"), "the usual columns: {}", titles(&model));
     // With the focus on the peers, it is about their columns. J moves a column to the right.
     let values = saved(&mut model, "Esc Tab C J");
-    assert_eq!(values[0].0, "peer-columns");
-    assert!(values[0].1.as_ref().is_some_and(|names| names.starts_with(r#"["client", "address", "flags","#)));
+    assert_eq!(values[0].key, "peer-columns");
+    assert!(values[0].value.as_ref().is_some_and(|names| names.starts_with(r#"["client", "address", "flags","#)));
     // The last column stays.
     let all = vec!["Space"; 14].join(" Down ");
     keys(&mut model, &snapshot, &format!("Home {all}"));

@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use support::engine::{PIECE, Peer, content, torrent, torrent_of};
 use ttui::api::{
-    AddTorrent, Command, ConnectionCount, Event, Priority, QueueMove, RateLimits, Reason, State, TorrentCommand,
-    TorrentId, TorrentPreview, TorrentView,
+    AddTorrent, Command, ConnectionCount, Event, Priority, QueueMove, RateLimits, Reason, Setting, State,
+    TorrentCommand, TorrentId, TorrentPreview, TorrentView,
 };
 use ttui::wire::message::InfoHash;
 use ttui::words::why::sentence;
@@ -91,7 +91,8 @@ fn settings_are_written_and_heeded_at_once() {
     let file = peer.folder.path().join("config.toml");
     fs::write(&file, "# mine\nup-limit = 5 # slow\n").unwrap();
     let set = |all: &[(&str, Option<&str>)]| {
-        let all = all.iter().map(|(key, value)| ((*key).to_owned(), value.map(str::to_owned))).collect();
+        let all = all.iter().map(|(key, value)| Setting { key: (*key).to_owned(), value: value.map(str::to_owned) });
+        let all = all.collect();
         peer.engine.send(Command::UpdateConfig(all));
     };
     set(&[("down-limit", Some("\"1M\"")), ("max-active", Some("3")), ("max-peers", Some("7")), ("up-limit", None)]);
@@ -513,7 +514,7 @@ fn a_torrent_whose_file_cannot_be_read_stays_until_it_can() {
     second.engine.send(Command::Resume(id));
     state_of(&second, id, State::Seeding);
     second.sees("what happened is in the log", |all| {
-        all.log.iter().any(|(_, of, text)| *of == Some(id) && text.contains("cannot be used"))
+        all.log.iter().any(|line| line.torrent == Some(id) && line.text.contains("cannot be used"))
     });
     second.stop();
 }

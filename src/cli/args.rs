@@ -136,6 +136,28 @@ pub enum Command {
     DebugReport,
 }
 
+/// Where peers come from and connect to, for `ttui download` and `ttui seed`.
+#[derive(Args, Clone, Debug)]
+pub struct PeerArgs {
+    /// Port to listen on for incoming peers
+    #[arg(long, value_name = "PORT")]
+    pub port: Option<u16>,
+    /// Connect to this peer immediately (repeatable)
+    #[arg(long = "peer", value_name = "IP:PORT")]
+    pub peers: Vec<SocketAddr>,
+}
+
+/// How `ttui download` and `ttui seed` report their progress.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct OutputArgs {
+    /// Print lines for scripts instead of progress bars
+    #[arg(long)]
+    pub headless: bool,
+    /// Print progress as JSON, one object per line
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `ttui download`
 #[derive(Args, Clone, Debug)]
 pub struct DownloadArgs {
@@ -145,12 +167,8 @@ pub struct DownloadArgs {
     /// Download directory
     #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
-    /// Port to listen on for incoming peers
-    #[arg(long, value_name = "PORT")]
-    pub port: Option<u16>,
-    /// Connect to this peer immediately (repeatable)
-    #[arg(long = "peer", value_name = "IP:PORT")]
-    pub peers: Vec<SocketAddr>,
+    #[command(flatten)]
+    pub peers: PeerArgs,
     /// Download only files matching GLOB, or not matching it after `!` (repeatable)
     #[arg(long, value_name = "GLOB")]
     pub select: Vec<String>,
@@ -169,12 +187,8 @@ pub struct DownloadArgs {
     /// Exit when the download is complete, or with status 1 when a disk error prevents it
     #[arg(long)]
     pub exit_when_done: bool,
-    /// Print lines for scripts instead of progress bars
-    #[arg(long)]
-    pub headless: bool,
-    /// Print progress as JSON, one object per line
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// `ttui seed`
@@ -186,18 +200,10 @@ pub struct SeedArgs {
     /// Directory that contains the data
     #[arg(long, value_name = "DIR", default_value = ".", value_hint = ValueHint::DirPath)]
     pub dir: PathBuf,
-    /// Port to listen on for incoming peers
-    #[arg(long, value_name = "PORT")]
-    pub port: Option<u16>,
-    /// Connect to this peer immediately (repeatable)
-    #[arg(long = "peer", value_name = "IP:PORT")]
-    pub peers: Vec<SocketAddr>,
-    /// Print lines for scripts instead of progress bars
-    #[arg(long)]
-    pub headless: bool,
-    /// Print progress as JSON, one object per line
-    #[arg(long)]
-    pub json: bool,
+    #[command(flatten)]
+    pub peers: PeerArgs,
+    #[command(flatten)]
+    pub output: OutputArgs,
 }
 
 /// `ttui create`
@@ -346,7 +352,7 @@ mod tests {
         let Some(Command::Download(args)) = read("ttui download a.torrent --dir /d --port 7").unwrap().verb else {
             panic!()
         };
-        assert_eq!((args.dir, args.port), ("/d".into(), Some(7)));
+        assert_eq!((args.dir, args.peers.port), ("/d".into(), Some(7)));
         for wrong in ["ttui --dir /d download a.torrent", "ttui --port 7 seed a.torrent"] {
             assert_eq!(read(wrong).unwrap_err().exit_code(), i32::from(USAGE_ERROR), "{wrong}");
         }

@@ -37,7 +37,7 @@ const HASTE: u32 = 20;
 /// # Errors
 /// The temporary directory has no space for the data (about 400 MB), or the engine cannot start.
 pub(crate) fn run(args: &DemoArgs, common: &Common) -> color_eyre::Result<ExitCode> {
-    let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
+    let config = Config::load(common.clone())?;
     let stop = on_signal()?;
     let headless = args.headless || !io::stdout().is_terminal() || !io::stdin().is_terminal();
     loop {

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use color_eyre::eyre::eyre;
 
-use super::args::{Common, DownloadArgs, SeedArgs};
+use super::args::{Common, DownloadArgs, OutputArgs, SeedArgs};
 use super::engine_run::{make_state_folder, on_signal, shutdown};
 use super::exit_status::{FAILED, STOPPED};
 use super::progress::{ExitReason, OutputMode, ProgressReporter, StopCondition};
@@ -27,13 +27,13 @@ pub(crate) fn run(args: &DownloadArgs, common: &Common) -> color_eyre::Result<Ex
     };
     let add = AddTorrent {
         dir: Some(args.dir.clone()),
-        peers: args.peers.clone(),
+        peers: args.peers.peers.clone(),
         select: args.select.clone(),
         sequential: args.sequential,
         overwrite: args.overwrite,
         ..AddTorrent::default()
     };
-    work(common, args.port, &args.torrents, &add, OutputMode::fitting(args.headless, args.json), until)
+    work(common, args.peers.port, &args.torrents, &add, output_mode(args.output), until)
 }
 
 /// `ttui seed`: check what is there, then seed it. Nothing is fetched or written.
@@ -41,10 +41,14 @@ pub(crate) fn run(args: &DownloadArgs, common: &Common) -> color_eyre::Result<Ex
 /// # Errors
 /// A torrent cannot be read or verified: one sentence.
 pub(crate) fn seed(args: &SeedArgs, common: &Common) -> color_eyre::Result<ExitCode> {
-    let (dir, peers) = (Some(args.dir.clone()), args.peers.clone());
+    let (dir, peers) = (Some(args.dir.clone()), args.peers.peers.clone());
     let add = AddTorrent { dir, peers, seed_only: true, ..AddTorrent::default() };
-    let show = OutputMode::fitting(args.headless, args.json);
-    work(common, args.port, &args.torrents, &add, show, StopCondition { seed_only: true, ..StopCondition::default() })
+    let until = StopCondition { seed_only: true, ..StopCondition::default() };
+    work(common, args.peers.port, &args.torrents, &add, output_mode(args.output), until)
+}
+
+fn output_mode(args: OutputArgs) -> OutputMode {
+    OutputMode::fitting(args.headless, args.json)
 }
 
 fn work(
@@ -55,7 +59,7 @@ fn work(
     show: OutputMode,
     until: StopCondition,
 ) -> color_eyre::Result<ExitCode> {
-    let mut config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
+    let mut config = Config::load(common.clone())?;
     config.port = port.unwrap_or(config.port);
     make_state_folder(&config)?;
     super::log::start(&config, false)?;

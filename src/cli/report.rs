@@ -41,7 +41,7 @@ pub(crate) fn run(common: &Common) -> color_eyre::Result<ExitCode> {
             text += &state(&config.state_dir);
             text += &log(&config.log_file.clone().unwrap_or_else(|| config.state_dir.join("ttui.log")));
         }
-        Err(why) => text += &section("settings", &why),
+        Err(why) => text += &section("settings", &why.to_string()),
     }
     output::print(&redactor.redact(&text))?;
     Ok(ExitCode::SUCCESS)

@@ -41,7 +41,7 @@ const TEXT: usize = 4000;
 /// # Errors
 /// The data cannot be read, or no other machine could find the share.
 pub(crate) fn run(args: &ShareArgs, common: &Common) -> color_eyre::Result<ExitCode> {
-    let mut config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
+    let mut config = Config::load(common.clone())?;
     config.port = args.port.unwrap_or(config.port);
     let headless = args.headless || !io::stdout().is_terminal() || !io::stdin().is_terminal();
     make_state_folder(&config)?;

@@ -84,7 +84,8 @@ fn torrent(it: &Metainfo) -> String {
         lines.add(label, &sanitize(&format!("tier {}: {}", n + 1, tier.join(", ")), TEXT));
     }
     lines.list("web seeds", it.web_seeds.iter().map(String::as_str));
-    lines.list("refused", it.refused_trackers.iter().map(String::as_str));
+    let refused: Vec<String> = it.refused_trackers.iter().map(ToString::to_string).collect();
+    lines.list("refused", refused.iter().map(String::as_str));
     lines.list("remarks", it.warnings.iter().map(String::as_str));
     lines.add("files", "");
     for file in files {
@@ -115,7 +116,7 @@ fn torrent_json(it: &Metainfo) -> Value {
         "source": it.source,
         "trackers": it.trackers,
         "web_seeds": it.web_seeds,
-        "refused": it.refused_trackers,
+        "refused": it.refused_trackers.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "remarks": it.warnings,
         "files": files,
         "magnet": Magnet::from(it).to_string(),
@@ -136,7 +137,8 @@ fn magnet(it: &Magnet) -> String {
     if !select.is_empty() {
         lines.add("only files", &select.join(", "));
     }
-    lines.list("refused", it.refused.iter().map(String::as_str));
+    let refused: Vec<String> = it.refused.iter().map(ToString::to_string).collect();
+    lines.list("refused", refused.iter().map(String::as_str));
     lines.add("files", "not known before a peer has told them");
     lines.0
 }
@@ -152,7 +154,7 @@ fn magnet_json(it: &Magnet) -> Value {
         "peers": it.peers.iter().map(ToString::to_string).chain(it.named_peers.iter().map(ToString::to_string))
             .collect::<Vec<_>>(),
         "select": it.select.iter().map(|r| [*r.start(), *r.end()]).collect::<Vec<_>>(),
-        "refused": it.refused,
+        "refused": it.refused.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "magnet": it.to_string(),
     })
 }

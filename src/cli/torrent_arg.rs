@@ -5,6 +5,7 @@ use color_eyre::eyre::WrapErr;
 use super::args::Common;
 use crate::config::Config;
 use crate::engine::add::{self, fetch};
+use crate::engine::announce::error::FetchError;
 use crate::engine::announce::{Announcer, AnnouncerConfig};
 use crate::engine::error::EngineError;
 use crate::engine::threads::ThreadGroup;
@@ -30,7 +31,10 @@ pub(crate) fn read(what: &str, common: &Common) -> color_eyre::Result<TorrentArg
         let config = Config::load(common.clone()).map_err(EngineError::Config)?;
         let announcing = AnnouncerConfig { bind: config.bind, ..AnnouncerConfig::default() };
         let announcer = Announcer::start(&ThreadGroup::default(), &announcing);
-        let failed = |why: std::io::Error| EngineError::Fetch { url: url.to_owned(), why: why.to_string() };
+        let failed = |why: std::io::Error| EngineError::Fetch {
+            url: url.to_owned(),
+            source: FetchError::NoThread(why.to_string()),
+        };
         fetch(url, &announcer.map_err(failed)?)
     };
     match add::read(what, by_http)? {

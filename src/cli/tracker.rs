@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use color_eyre::eyre::{WrapErr, eyre};
+use color_eyre::eyre::WrapErr;
 use crossbeam_channel::RecvTimeoutError;
 
 use super::args::{Common, TrackerArgs};
@@ -21,7 +21,7 @@ const LINE: Duration = Duration::from_secs(60);
 /// # Errors
 /// The tracker cannot listen.
 pub(crate) fn run(args: &TrackerArgs, common: &Common) -> color_eyre::Result<ExitCode> {
-    let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
+    let config = Config::load(common.clone())?;
     super::log::start(&config, false)?;
     // Installed before the URLs are printed: a script that reads them may stop the tracker immediately.
     let (tell, stop) = crossbeam_channel::bounded(1);

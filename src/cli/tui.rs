@@ -26,7 +26,7 @@ use crate::ui::terminal::event_loop::{self, Outcome, UiOptions};
 /// # Errors
 /// The configuration is invalid, there is no terminal, or another instance uses the same state directory.
 pub(crate) fn run(torrents: &[String], common: &Common) -> color_eyre::Result<ExitCode> {
-    let config = Config::load(common.clone()).map_err(|why| eyre!(why))?;
+    let config = Config::load(common.clone())?;
     make_state_folder(&config)?;
     super::log::start(&config, true)?;
     let torrents = each(torrents);

@@ -2,29 +2,33 @@
 
 use toml_edit::{Document, DocumentMut, Item, Table, TableLike, TomlError, Value};
 
+use super::error::EditError;
+use crate::api::Setting;
+
 /// Sets each key to its new value, given as TOML text; `None` removes the key.
 ///
 /// The key `keys.pause` is `pause` of the table `keys`.
 ///
 /// # Errors
-/// Returns part of a sentence if the text or a value is not valid TOML.
-pub(crate) fn edit(text: &str, settings: &[(String, Option<String>)]) -> Result<String, String> {
-    settings.iter().try_fold(text.to_owned(), |text, (key, value)| match value {
+/// Fails if the text or a value is not valid TOML.
+pub(crate) fn edit(text: &str, settings: &[Setting]) -> Result<String, EditError> {
+    settings.iter().try_fold(text.to_owned(), |text, Setting { key, value }| match value {
         Some(value) => put(&text, key, value.trim()),
         None => remove_key(&text, key),
     })
 }
 
 /// Returns the message of a TOML error on one line.
-fn words(why: &TomlError) -> String {
+fn message(why: &TomlError) -> String {
     why.message().trim().replace('\n', " ")
 }
 
-fn put(text: &str, key: &str, value: &str) -> Result<String, String> {
-    let mut document: DocumentMut = text.parse().map_err(|why| words(&why))?;
+fn put(text: &str, key: &str, value: &str) -> Result<String, EditError> {
+    let mut document: DocumentMut = text.parse().map_err(|why| EditError::Syntax(message(&why)))?;
     let only_comments = document.as_table().is_empty();
-    let new = value.parse::<Value>().map_err(|why| format!("{key} cannot be {value}: {}", words(&why)))?;
-    set(document.as_table_mut(), key, new).ok_or_else(|| format!("{key} is no key of a table there"))?;
+    let bad = |why| EditError::Value { key: key.to_owned(), value: value.to_owned(), message: message(&why) };
+    let new = value.parse::<Value>().map_err(bad)?;
+    set(document.as_table_mut(), key, new).ok_or_else(|| EditError::NoTable { key: key.to_owned() })?;
     if only_comments && !text.trim().is_empty() {
         // The comments are a header: keep them above the new key.
         document.set_trailing("");
@@ -52,8 +56,8 @@ fn set(root: &mut Table, key: &str, mut new: Value) -> Option<()> {
 }
 
 /// Removes the lines of a key. Comments above it are kept: they may describe the following keys too.
-fn remove_key(text: &str, key: &str) -> Result<String, String> {
-    let document = Document::parse(text).map_err(|why| words(&why))?;
+fn remove_key(text: &str, key: &str) -> Result<String, EditError> {
+    let document = Document::parse(text).map_err(|why| EditError::Syntax(message(&why)))?;
     let mut path: Vec<&str> = key.split('.').collect();
     let last = path.pop().unwrap_or_default();
     let mut table: &dyn TableLike = document.as_table();
@@ -66,7 +70,7 @@ fn remove_key(text: &str, key: &str) -> Result<String, String> {
     let start = text[..name.start].rfind('\n').map_or(0, |end| end + 1);
     let end = text[value.end..].find('\n').map_or(text.len(), |end| value.end + end + 1);
     if !text[start..name.start].trim().is_empty() || !item.is_value() {
-        return Err(format!("{key} does not stand on a line of its own: take it out by hand"));
+        return Err(EditError::SharedLine { key: key.to_owned() });
     }
     Ok(format!("{}{}", &text[..start], &text[end..]))
 }
@@ -75,8 +79,11 @@ fn remove_key(text: &str, key: &str) -> Result<String, String> {
 mod tests {
     use super::*;
 
-    fn edited(text: &str, settings: &[(&str, Option<&str>)]) -> Result<String, String> {
-        let settings: Vec<_> = settings.iter().map(|(k, v)| ((*k).to_owned(), v.map(str::to_owned))).collect();
+    fn edited(text: &str, settings: &[(&str, Option<&str>)]) -> Result<String, EditError> {
+        let settings: Vec<_> = settings
+            .iter()
+            .map(|(key, value)| Setting { key: (*key).to_owned(), value: value.map(str::to_owned) })
+            .collect();
         edit(text, &settings)
     }
 
@@ -112,8 +119,8 @@ mod tests {
     #[test]
     fn what_is_no_toml_is_refused() {
         assert!(edited("a = = 1\n", &[("a", Some("1"))]).is_err());
-        assert!(edited("", &[("a", Some("dark"))]).unwrap_err().contains("a cannot be dark"));
+        assert!(edited("", &[("a", Some("dark"))]).unwrap_err().to_string().contains("a cannot be dark"));
         assert!(edited("a = 1\n", &[("a.b", Some("1"))]).is_err());
-        assert!(edited("keys = { a = 1 }\n", &[("keys.a", None)]).unwrap_err().contains("by hand"));
+        assert!(edited("keys = { a = 1 }\n", &[("keys.a", None)]).unwrap_err().to_string().contains("by hand"));
     }
 }

@@ -1,11 +1,9 @@
-//! Error messages of the config file: which key, and what to write.
+//! The keys of the config file: what to write behind each, and where an error is.
 
 use std::borrow::Cow;
 
-use super::settings;
-
-/// The table that maps actions to key bindings.
-pub const KEY_TABLE: &str = "keys";
+use super::error::SyntaxError;
+use super::settings::{self, KEY_TABLE};
 
 const KEY: &str = "a key in quotes, or a list of them such as [\"p\", \"F5\"]";
 
@@ -18,10 +16,10 @@ pub(crate) fn expected_value(key: &str) -> Option<Cow<'static, str>> {
     settings::find(key).map(settings::Setting::expected)
 }
 
-/// Formats a `toml` error as one sentence, with line, key and expected value.
-pub(super) fn describe_error(text: &str, error: &toml::de::Error) -> String {
-    let message = error.message().trim();
-    let Some(at) = error.span().map(|span| span.start.min(text.len())) else { return message.to_owned() };
+/// Locates a `toml` error: line, key and expected value.
+pub(super) fn locate(text: &str, error: &toml::de::Error) -> SyntaxError {
+    let message = error.message().trim().to_owned();
+    let Some(at) = error.span().map(|span| span.start.min(text.len())) else { return SyntaxError::Unlocated(message) };
     let before = &text.as_bytes()[..at];
     let number = before.iter().filter(|byte| **byte == b'\n').count() + 1;
     let line = text.lines().nth(number - 1).unwrap_or_default().trim();
@@ -30,11 +28,11 @@ pub(super) fn describe_error(text: &str, error: &toml::de::Error) -> String {
     let table = text.lines().take(number).filter_map(head).last();
     let key = table.map_or_else(|| key.to_owned(), |table| format!("{table}.{key}"));
     if message.starts_with("unknown field") {
-        let keys: Vec<&str> = settings::all().map(|setting| setting.key).chain([KEY_TABLE]).collect();
-        return format!("line {number}: unknown key `{key}`; the keys are {}", keys.join(", "));
+        return SyntaxError::UnknownKey { line: number, key };
     }
+    let line_text = line.to_owned();
     match expected_value(&key) {
-        Some(wanted) => format!("line {number}: {line}: {message}; behind {key} = write {wanted}"),
-        None => format!("line {number}: {line}: {message}"),
+        Some(expected) => SyntaxError::Value { line: number, text: line_text, message, key, expected },
+        None => SyntaxError::Malformed { line: number, text: line_text, message },
     }
 }

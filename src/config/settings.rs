@@ -7,6 +7,9 @@ use Kind::{Choice, List, NegatedSwitch, Number, Path, Switch, Text};
 
 use crate::config::themes::NAMES;
 
+/// The table that maps actions to key bindings.
+pub const KEY_TABLE: &str = "keys";
+
 /// The values that a setting accepts, and how they are edited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Kind {

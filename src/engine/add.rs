@@ -11,6 +11,7 @@ use bytes::Bytes;
 use crossbeam_channel::{Receiver, Sender, bounded, unbounded};
 
 use super::announce::Announcer;
+use super::announce::error::FetchError;
 use super::error::EngineError;
 use super::saved_torrent::SavedTorrent;
 use super::threads::{ThreadGroup, catch_panic};
@@ -23,10 +24,11 @@ use crate::limits;
 use crate::swarm::geometry::Geometry;
 use crate::swarm::job::Totals;
 use crate::swarm::torrent::{FileSpan, MagnetExtras, Quota, TorrentConfig};
-use crate::swarm::view::{FileRow, Priority, TorrentMeta};
+use crate::swarm::view::{FileRow, Priority, RefusedTracker, TorrentMeta};
 use crate::wire::link::Link;
 use crate::wire::magnet::Magnet;
 use crate::wire::message::PeerId;
+use crate::wire::metainfo::sources::{Refused, UrlKind};
 use crate::wire::metainfo::{File, Metainfo};
 use crate::wire::sanitize::sanitize;
 use crate::wire::tracker::public_url;
@@ -249,7 +251,7 @@ pub(crate) fn resolve(add: &AddTorrent, bytes: &[u8], defaults: &TorrentDefaults
     let layout = Some(Arc::new(layout));
     let mut remarks = metainfo.warnings;
     let refused = config.meta.refused_trackers.iter();
-    remarks.extend(refused.map(|(url, why)| format!("the tracker {url} is not asked: {why}")));
+    remarks.extend(refused.map(|it| format!("the tracker {} is not asked: {}", it.url, it.why)));
     Ok(TorrentSpec { config, layout, dir, remarks, folder, bytes: None, magnet: None, resume_bitfield: None, on_disk })
 }
 
@@ -281,13 +283,13 @@ fn meta(metainfo: &Metainfo) -> TorrentMeta {
     }
 }
 
-/// Splits the warnings about ignored trackers into URL (without secrets) and reason.
-pub(super) fn refused_trackers(sentences: &[String]) -> Vec<(String, String)> {
-    let parts = |text: &String| {
-        let (url, why) = text.strip_prefix("tracker ")?.split_once(" is not asked: ")?;
-        Some((public_url(url), why.to_owned()))
+/// Returns the refused trackers, without secrets in their URLs.
+pub(super) fn refused_trackers(all: &[Refused]) -> Vec<RefusedTracker> {
+    let tracker = |refused: &Refused| match refused {
+        Refused::Url { kind: UrlKind::Tracker, url, why } => Some(RefusedTracker { url: public_url(url), why: *why }),
+        _ => None,
     };
-    sentences.iter().filter_map(parts).collect()
+    all.iter().filter_map(tracker).collect()
 }
 
 /// What a path, URL or link turned out to be.
@@ -343,8 +345,8 @@ pub(crate) fn fetch(url: &str, announcer: &Announcer) -> Result<Vec<u8>, EngineE
     announcer.fetch(url, limits::TORRENT_FILE, done);
     // The download has its own deadline; this longer one guards against a dead thread.
     let patience = limits::TRACKER + Duration::from_secs(5);
-    let result = told.recv_timeout(patience).map_err(|_| "no answer came".to_owned());
-    result.and_then(|result| result).map_err(|why| EngineError::Fetch { url: url.to_owned(), why })
+    let result = told.recv_timeout(patience).map_err(|_| FetchError::NoAnswer);
+    result.flatten().map_err(|source| EngineError::Fetch { url: url.to_owned(), source })
 }
 
 /// The error for what was read, but is no usable torrent.
@@ -426,6 +428,7 @@ mod tests {
     use std::time::Instant;
 
     use super::*;
+    use crate::wire::metainfo::urls::UrlError;
 
     #[test]
     fn globs_select_and_globs_behind_an_exclamation_mark_skip() {
@@ -452,14 +455,17 @@ mod tests {
 
     #[test]
     fn refused_trackers_are_redacted() {
-        let sentences = [
-            "tracker http://10.0.0.1/reboot?key=secret is not asked: only so",
-            "tracker wss://user:secret@t.example/ is not asked: only http",
-            "web seed ftp://x/ is not asked: only http and https are spoken",
-        ];
-        let told = refused_trackers(&sentences.map(str::to_owned));
-        let pair = |url: &str, why: &str| (url.to_owned(), why.to_owned());
-        assert_eq!(told, [pair("http://10.0.0.1/reboot?***", "only so"), pair("wss://t.example/", "only http")]);
+        let refused = |kind, url: &str, why| Refused::Url { kind, url: url.to_owned(), why };
+        let told = refused_trackers(&[
+            refused(UrlKind::Tracker, "http://10.0.0.1/reboot?key=secret", UrlError::Local),
+            refused(UrlKind::Tracker, "wss://user:secret@t.example/", UrlError::Scheme),
+            refused(UrlKind::WebSeed, "ftp://x/", UrlError::NotHttp),
+        ]);
+        let tracker = |url: &str, why| RefusedTracker { url: url.to_owned(), why };
+        assert_eq!(
+            told,
+            [tracker("http://10.0.0.1/reboot?***", UrlError::Local), tracker("wss://t.example/", UrlError::Scheme)]
+        );
     }
 
     #[test]

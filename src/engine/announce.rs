@@ -15,6 +15,7 @@ use ureq::{Agent, Proxy};
 pub use job::{AnnounceJob, Callback};
 
 use answering::PendingAnnounce;
+use error::FetchError;
 use names::HostResolver;
 use queue::{Attempt, Fetch};
 use work::{Shared, report_failures};
@@ -115,13 +116,13 @@ impl Announcer {
 
     /// Downloads an http or https URL, at most `max` bytes. If the URL redirects to a magnet link, the result is that
     /// link.
-    pub fn fetch(&self, url: &str, max: u64, done: Callback<Vec<u8>, String>) {
+    pub fn fetch(&self, url: &str, max: u64, done: Callback<Vec<u8>, FetchError>) {
         self.begin(Fetch { url: url.to_owned(), max, torrents_only: false, done });
     }
 
     /// Downloads the `.torrent` of a magnet link's `xs` parameter. Private addresses are allowed only for `.torrent`
     /// paths.
-    pub fn fetch_torrent(&self, url: &str, done: Callback<Vec<u8>, String>) {
+    pub fn fetch_torrent(&self, url: &str, done: Callback<Vec<u8>, FetchError>) {
         self.begin(Fetch { url: url.to_owned(), max: limits::TORRENT_FILE, torrents_only: true, done });
     }
 
@@ -134,14 +135,14 @@ impl Announcer {
     /// error.
     pub fn stop_fetches(&self) {
         let fetches = self.shared.lock().stop_fetches();
-        fetches.into_iter().for_each(|fetch| (fetch.done)(Err("stopped".into())));
+        fetches.into_iter().for_each(|fetch| (fetch.done)(Err(FetchError::Stopped)));
     }
 
     fn begin(&self, fetch: Fetch) {
         let mut queue = self.shared.lock();
         if queue.refuses_fetches() {
             drop(queue);
-            return (fetch.done)(Err("stopped".into()));
+            return (fetch.done)(Err(FetchError::Stopped));
         }
         queue.push_fetch(fetch);
         self.shared.ensure_worker(queue);
@@ -153,13 +154,14 @@ impl Drop for Announcer {
         let (telling, fetches) = self.shared.lock().close();
         self.shared.changed.notify_all();
         report_failures(telling);
-        fetches.into_iter().for_each(|fetch| (fetch.done)(Err("stopped".into())));
+        fetches.into_iter().for_each(|fetch| (fetch.done)(Err(FetchError::Stopped)));
     }
 }
 
 pub(crate) mod answering;
 mod bound;
 mod client;
+pub(crate) mod error;
 pub(crate) mod job;
 mod names;
 mod queue;

@@ -58,7 +58,7 @@ impl Connector {
     ///
     /// # Errors
     /// If the poll, the waker or the thread cannot be created.
-    pub(crate) fn start(crew: &ThreadGroup, listeners: Listeners, greeting: ConnectorConfig) -> io::Result<Connector> {
+    pub(crate) fn start(crew: &ThreadGroup, listeners: Listeners, config: ConnectorConfig) -> io::Result<Connector> {
         let poll = Poll::new()?;
         let waker = Arc::new(Waker::new(poll.registry(), WAKE)?);
         let (orders, todo) = unbounded();
@@ -73,7 +73,7 @@ impl Connector {
             _waker: Arc::clone(&waker),
             listeners: doors,
             todo,
-            greeting,
+            config,
             waiting: DialQueue::default(),
             pending: BTreeMap::new(),
             next: FIRST,
@@ -134,7 +134,7 @@ struct ConnectorThread {
     _waker: Arc<Waker>,
     listeners: Vec<TcpListener>,
     todo: Receiver<Request>,
-    greeting: ConnectorConfig,
+    config: ConnectorConfig,
     waiting: DialQueue,
     pending: BTreeMap<usize, PendingConnection>,
     next: usize,
@@ -165,7 +165,7 @@ impl ConnectorThread {
                 && error.kind() != ErrorKind::Interrupted
             {
                 tracing::error!("waiting for connections failed: {error}");
-                (self.greeting.notice)(format!("no more connections can be made: {error}"));
+                (self.config.notice)(format!("no more connections can be made: {error}"));
                 return;
             }
             for event in &events {
@@ -175,7 +175,7 @@ impl ConnectorThread {
                         // After a failed accept, the back-off deadline stays in place.
                         self.accept_at.get_or_insert_with(Instant::now);
                     }
-                    Token(birth) => self.advance(birth),
+                    Token(token) => self.advance(token),
                 }
             }
         }
@@ -205,9 +205,9 @@ impl ConnectorThread {
         let Some(UtpDial { torrent, addr, dialled, before }) = self.by_utp.remove(ticket) else { return };
         match result.map(|socket| socket.set_nonblocking(true).map(|()| TcpStream::from_std(socket))) {
             Ok(Ok(socket)) => {
-                let mut birth = PendingConnection::new(socket, addr, Instant::now(), limits::CONNECT);
-                (birth.dialled, birth.torrent, birth.utp) = (Some(dialled), Some(torrent), true);
-                self.register(birth);
+                let mut connection = PendingConnection::new(socket, addr, Instant::now(), limits::CONNECT);
+                (connection.dialled, connection.torrent, connection.utp) = (Some(dialled), Some(torrent), true);
+                self.register(connection);
             }
             Ok(Err(error)) => {
                 torrent.1.send(Input::DialFailed { addr, why: DisconnectReason::Network(describe_io_error(&error)) });
@@ -215,7 +215,7 @@ impl ConnectorThread {
             Err(why) => match before {
                 Some(why) => torrent.1.send(Input::DialFailed { addr, why }),
                 // TCP has not been tried yet: queue a TCP dial.
-                None if self.greeting.routes.find(torrent.0).is_some_and(|it| it.same(&torrent.1)) => {
+                None if self.config.routes.find(torrent.0).is_some_and(|it| it.same(&torrent.1)) => {
                     let call = DialRequest { utp_failed: true, ..DialRequest::new(addr, DialHint::default()) };
                     self.waiting.add(torrent.0, torrent.1, vec![call]);
                 }
@@ -226,19 +226,19 @@ impl ConnectorThread {
 
     /// Returns when there is work even without a socket event.
     fn deadline(&self) -> Option<Instant> {
-        let births = self.pending.values().map(|birth| birth.deadline);
+        let pending = self.pending.values().map(|connection| connection.deadline);
         let dials = self.pending.values().filter(|b| b.is_tcp_dial() && !self.waiting.is_empty());
         let aging = dials.flat_map(|b| [b.began + YOUNG, b.began + GIVES_WAY]);
         let now = Instant::now();
-        births.chain(aging.filter(|&at| at > now)).chain(self.accept_at).min()
+        pending.chain(aging.filter(|&at| at > now)).chain(self.accept_at).min()
     }
 
     fn expire(&mut self, now: Instant) {
         let late: Vec<_> = self.pending.iter().filter(|(_, b)| b.deadline <= now).map(|(&token, _)| token).collect();
         for token in late {
-            if let Some(birth) = self.take(token) {
-                let what = if birth.connected { "handshake" } else { "connecting" };
-                self.on_dial_failed(birth, DisconnectReason::TimedOut(what));
+            if let Some(connection) = self.take(token) {
+                let what = if connection.connected { "handshake" } else { "connecting" };
+                self.on_dial_failed(connection, DisconnectReason::TimedOut(what));
             }
         }
     }
@@ -252,15 +252,15 @@ impl ConnectorThread {
         let unanswered = |b: &PendingConnection| !b.connected && now.saturating_duration_since(b.began) >= GIVES_WAY;
         if dials().count() >= limits::HALF_OPEN_OUT {
             let old: Vec<usize> = dials().filter(|(_, b)| unanswered(b)).map(|(token, _)| *token).collect();
-            for birth in old.into_iter().filter_map(|token| self.take(token)).collect::<Vec<_>>() {
-                self.on_dial_failed(birth, DisconnectReason::TimedOut("connecting"));
+            for connection in old.into_iter().filter_map(|token| self.take(token)).collect::<Vec<_>>() {
+                self.on_dial_failed(connection, DisconnectReason::TimedOut("connecting"));
             }
         }
         let ages = self.pending.values().filter(|b| b.is_tcp_dial());
         let mut room = free_dial_slots(ages.map(|b| now.saturating_duration_since(b.began)));
         while room > 0 {
             let Some((torrent, inbox, call)) = self.waiting.next() else { return };
-            let encrypted = match self.greeting.encryption {
+            let encrypted = match self.config.encryption {
                 Encryption::Off => false,
                 Encryption::Require => true,
                 Encryption::Prefer => call.hint.encrypted != Some(false),
@@ -286,12 +286,12 @@ impl ConnectorThread {
         dialled: DialState,
         now: Instant,
     ) -> bool {
-        match connect(self.greeting.bind, addr) {
+        match connect(self.config.bind, addr) {
             Ok(socket) => {
-                let mut birth = PendingConnection::new(socket, addr, now, limits::CONNECT);
-                birth.dialled = Some(dialled);
-                birth.torrent = Some(torrent);
-                self.register(birth);
+                let mut connection = PendingConnection::new(socket, addr, now, limits::CONNECT);
+                connection.dialled = Some(dialled);
+                connection.torrent = Some(torrent);
+                self.register(connection);
                 true
             }
             Err(error) => {
@@ -304,19 +304,19 @@ impl ConnectorThread {
     /// Retries a failed connection or reports it as failed. A peer that accepted the connection but not the handshake
     /// is dialed once more with or without encryption; a peer that is unreachable or silent over TCP is dialed over
     /// uTP.
-    fn on_dial_failed(&mut self, mut birth: PendingConnection, why: DisconnectReason) {
-        let other_way = birth.fallback(self.greeting.encryption);
+    fn on_dial_failed(&mut self, mut connection: PendingConnection, why: DisconnectReason) {
+        let other_way = connection.fallback(self.config.encryption);
         // Over uTP the first attempt uses the same encryption as the first attempt over TCP.
         let anew = |it: DialState| DialState {
             encrypted: it.encrypted != it.is_fallback,
             is_fallback: false,
             tried_utp: true,
         };
-        let by_utp = birth.dialled.filter(|it| !it.tried_utp && !birth.received_any).map(anew);
-        let Some(dialled) = other_way.or(by_utp) else { return birth.fail(why) };
-        let (addr, utp) = (birth.addr, birth.utp || other_way.is_none());
-        let Some(torrent) = birth.torrent.take() else { return };
-        drop(birth);
+        let by_utp = connection.dialled.filter(|it| !it.tried_utp && !connection.received_any).map(anew);
+        let Some(dialled) = other_way.or(by_utp) else { return connection.fail(why) };
+        let (addr, utp) = (connection.addr, connection.utp || other_way.is_none());
+        let Some(torrent) = connection.torrent.take() else { return };
+        drop(connection);
         if !utp {
             self.start_dial(torrent, addr, dialled, Instant::now());
         } else if self.by_utp.has_free_slot() {
@@ -352,34 +352,34 @@ impl ConnectorThread {
         if !self.said_full {
             self.said_full = true;
             tracing::warn!("accepting a connection failed: {error}");
-            (self.greeting.notice)(format!("no more connections (limit): {error}"));
+            (self.config.notice)(format!("no more connections (limit): {error}"));
         }
     }
 
     /// Adds an incoming connection; at the limit, the oldest pending incoming connection is closed.
     fn add_incoming(&mut self, socket: TcpStream, addr: SocketAddr, utp: bool) {
-        let callers = || self.pending.iter().filter(|(_, birth)| birth.dialled.is_none());
+        let callers = || self.pending.iter().filter(|(_, connection)| connection.dialled.is_none());
         if callers().count() >= limits::HALF_OPEN_IN
-            && let Some(oldest) = callers().min_by_key(|(_, birth)| birth.began).map(|(&token, _)| token)
+            && let Some(oldest) = callers().min_by_key(|(_, connection)| connection.began).map(|(&token, _)| token)
         {
             drop(self.take(oldest));
         }
-        let mut birth = PendingConnection::new(socket, canonical(addr), Instant::now(), limits::HANDSHAKE);
-        (birth.connected, birth.utp) = (true, utp);
-        self.register(birth);
+        let mut connection = PendingConnection::new(socket, canonical(addr), Instant::now(), limits::HANDSHAKE);
+        (connection.connected, connection.utp) = (true, utp);
+        self.register(connection);
     }
 
     /// Registers a pending connection with the poll and advances it at once if it may be ready.
-    fn register(&mut self, mut birth: PendingConnection) {
+    fn register(&mut self, mut connection: PendingConnection) {
         let token = self.next;
         self.next = if self.next >= WAKE.0 - 1 { FIRST } else { self.next + 1 };
         let interest = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.poll.registry().register(&mut birth.socket, Token(token), interest) {
-            birth.fail(DisconnectReason::Network(describe_io_error(&error)));
+        if let Err(error) = self.poll.registry().register(&mut connection.socket, Token(token), interest) {
+            connection.fail(DisconnectReason::Network(describe_io_error(&error)));
             return;
         }
-        let try_now = birth.connected || birth.utp;
-        self.pending.insert(token, birth);
+        let try_now = connection.connected || connection.utp;
+        self.pending.insert(token, connection);
         if try_now {
             self.advance(token);
         }
@@ -388,43 +388,43 @@ impl ConnectorThread {
     /// Advances a handshake as far as the socket allows. Removes the connection when the handshake has succeeded or
     /// failed.
     fn advance(&mut self, token: usize) {
-        let Some(birth) = self.pending.get_mut(&token) else { return };
-        match birth.step(&self.greeting) {
+        let Some(connection) = self.pending.get_mut(&token) else { return };
+        match connection.step(&self.config) {
             HandshakeStep::Wait => (),
             HandshakeStep::Fail(why) => {
-                if let Some(birth) = self.take(token) {
-                    self.on_dial_failed(birth, why);
+                if let Some(connection) = self.take(token) {
+                    self.on_dial_failed(connection, why);
                 }
             }
             HandshakeStep::Done(handshake) => {
-                if let Some(birth) = self.take(token) {
-                    self.hand_over(birth, token, handshake);
+                if let Some(connection) = self.take(token) {
+                    self.hand_over(connection, token, handshake);
                 }
             }
         }
     }
 
     fn take(&mut self, token: usize) -> Option<PendingConnection> {
-        let mut birth = self.pending.remove(&token)?;
-        let _ = self.poll.registry().deregister(&mut birth.socket);
-        Some(birth)
+        let mut connection = self.pending.remove(&token)?;
+        let _ = self.poll.registry().deregister(&mut connection.socket);
+        Some(connection)
     }
 
-    fn hand_over(&mut self, mut birth: PendingConnection, token: usize, theirs: Handshake) {
+    fn hand_over(&mut self, mut connection: PendingConnection, token: usize, theirs: Handshake) {
         // An incoming uTP connection may use a NAT mapping created by our own packets, so it does not prove that the
         // port is open.
-        let from_outside = birth.dialled.is_none() && !birth.utp && !is_internal(birth.addr.ip());
+        let from_outside = connection.dialled.is_none() && !connection.utp && !is_internal(connection.addr.ip());
         if from_outside && !std::mem::replace(&mut self.said_called, true) {
-            (self.greeting.on_reachable)();
+            (self.config.on_reachable)();
         }
-        let Some(seat) = self.greeting.seats.take() else {
-            birth.fail(DisconnectReason::TooManyConnections);
+        let Some(seat) = self.config.seats.take() else {
+            connection.fail(DisconnectReason::TooManyConnections);
             return;
         };
-        let (addr, outgoing, utp) = (birth.addr, birth.dialled.is_some(), birth.utp);
-        let (encrypted, cover) = birth.take_remainder();
-        let Some((_, inbox)) = birth.torrent else { return };
-        let socket = std::net::TcpStream::from(birth.socket);
+        let (addr, outgoing, utp) = (connection.addr, connection.dialled.is_some(), connection.utp);
+        let (encrypted, cover) = connection.take_remainder();
+        let Some((_, inbox)) = connection.torrent else { return };
+        let socket = std::net::TcpStream::from(connection.socket);
         let hello = PeerInfo { addr, outgoing, utp, peer_id: theirs.peer_id, reserved: theirs.reserved, encrypted };
         let ready = socket
             .set_nonblocking(false)

@@ -6,8 +6,11 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
+use crate::config::error::{ConfigError, EditError};
 use crate::disk::error::reason;
 use crate::disk::torrent_file::OpenError;
+use crate::engine::announce::error::FetchError;
+use crate::engine::threads::Panicked;
 use crate::swarm::job::DiskFault;
 use crate::wire::magnet::MagnetError;
 
@@ -32,9 +35,9 @@ pub enum EngineError {
     /// What the user named was read, but is no torrent that can be used.
     #[error("{what} cannot be used: {why}")]
     Unusable { what: String, why: Box<dyn std::error::Error + Send + Sync> },
-    /// A URL cannot be fetched; `why` is a clause.
-    #[error("{url} cannot be fetched: {why}")]
-    Fetch { url: String, why: String },
+    /// A URL cannot be fetched.
+    #[error("{url} cannot be fetched: {source}")]
+    Fetch { url: String, source: FetchError },
     /// A saved or fetched `.torrent` file has another info-hash.
     #[error("{} is another torrent's", .0.display())]
     OtherTorrent(PathBuf),
@@ -46,7 +49,7 @@ pub enum EngineError {
     Stopping,
     /// A task ended by a panic.
     #[error("a fault of ttui: {0}")]
-    Fault(String),
+    Fault(Panicked),
     /// No file of a torrent matches the patterns of the user.
     #[error("no file matches {}: see the names with `ttui show`", .0.join(", "))]
     NoMatch(Vec<String>),
@@ -83,7 +86,16 @@ pub enum EngineError {
     /// The config file has no such key.
     #[error("there is no key {key} of the config file {}", path.display())]
     NoSetting { path: PathBuf, key: String },
-    /// The config file is invalid, or cannot be changed or written; one sentence.
-    #[error("{0}")]
-    Config(String),
+    /// The config file is missing or invalid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A setting cannot be put into the text of the config file.
+    #[error("the config file {} cannot be changed: {source}", path.display())]
+    EditConfig { path: PathBuf, source: EditError },
+    /// With a new value the config file would be invalid; it is not changed.
+    #[error("nothing was changed: with that, {0}")]
+    RejectedSetting(ConfigError),
+    /// The config file cannot be written.
+    #[error("the config file {} cannot be written: {source}", path.display())]
+    WriteConfig { path: PathBuf, source: io::Error },
 }

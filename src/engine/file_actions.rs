@@ -26,18 +26,16 @@ const LOOK: Duration = Duration::from_millis(20);
 /// # Errors
 /// Fails if the file or a value is invalid. The file is unchanged then.
 pub(crate) fn write_settings(path: &Path, settings: &[Setting]) -> Result<Settings, EngineError> {
-    let old = if path.exists() { text(path).map_err(EngineError::Config)? } else { String::new() };
+    let old = if path.exists() { text(path)? } else { String::new() };
     // Checked first, so that an existing error is not blamed on the new value.
-    parse(path, &old).map_err(EngineError::Config)?;
-    if let Some((key, _)) = settings.iter().find(|(key, _)| keys::expected_value(key).is_none()) {
-        return Err(EngineError::NoSetting { path: path.to_owned(), key: key.clone() });
+    parse(path, &old)?;
+    if let Some(unknown) = settings.iter().find(|setting| keys::expected_value(&setting.key).is_none()) {
+        return Err(EngineError::NoSetting { path: path.to_owned(), key: unknown.key.clone() });
     }
-    let file = format!("the config file {}", path.display());
-    let new =
-        edit::edit(&old, settings).map_err(|why| EngineError::Config(format!("{file} cannot be changed: {why}")))?;
-    let now = parse(path, &new).map_err(|why| EngineError::Config(format!("nothing was changed: with that, {why}")))?;
+    let new = edit::edit(&old, settings).map_err(|source| EngineError::EditConfig { path: path.to_owned(), source })?;
+    let now = parse(path, &new).map_err(EngineError::RejectedSetting)?;
     atomic_file::rewrite(path, new.as_bytes())
-        .map_err(|why| EngineError::Config(format!("{file} cannot be written: {why}")))?;
+        .map_err(|source| EngineError::WriteConfig { path: path.to_owned(), source })?;
     Ok(now)
 }
 
@@ -126,7 +124,7 @@ mod tests {
     use super::*;
 
     fn setting(key: &str, value: &str) -> Vec<Setting> {
-        vec![(key.to_owned(), Some(value.to_owned()))]
+        vec![Setting { key: key.to_owned(), value: Some(value.to_owned()) }]
     }
 
     #[test]

@@ -179,8 +179,8 @@ impl PendingConnection {
         (self.method, HandshakeRemainder { early, ciphers: self.ciphers.take() })
     }
 
-    pub(super) fn step(&mut self, greeting: &ConnectorConfig) -> HandshakeStep {
-        match self.try_step(greeting) {
+    pub(super) fn step(&mut self, config: &ConnectorConfig) -> HandshakeStep {
+        match self.try_step(config) {
             Ok(step) => step,
             Err(PendingError::Network(error)) => {
                 HandshakeStep::Fail(DisconnectReason::Network(describe_io_error(&error)))
@@ -195,7 +195,7 @@ impl PendingConnection {
         }
     }
 
-    fn try_step(&mut self, greeting: &ConnectorConfig) -> Result<HandshakeStep, PendingError> {
+    fn try_step(&mut self, config: &ConnectorConfig) -> Result<HandshakeStep, PendingError> {
         if !self.connected {
             if let Some(error) = self.socket.take_error()? {
                 return Err(error.into());
@@ -205,8 +205,8 @@ impl PendingConnection {
                 return Ok(HandshakeStep::Wait);
             }
             self.connected = true;
-            self.deadline = Instant::now() + self.handshake_timeout(greeting.encryption);
-            self.open(greeting)?;
+            self.deadline = Instant::now() + self.handshake_timeout(config.encryption);
+            self.open(config)?;
         }
         self.send()?;
         while self.recv_buf.len() < Handshake::LENGTH {
@@ -215,7 +215,7 @@ impl PendingConnection {
                 Ok(0) => return Ok(HandshakeStep::Fail(DisconnectReason::Closed)),
                 Ok(n) => {
                     self.received_any = true;
-                    self.on_bytes(&mut bytes[..n], greeting)?;
+                    self.on_bytes(&mut bytes[..n], config)?;
                 }
                 Err(e) if e.kind() == ErrorKind::Interrupted => (),
                 Err(e) if e.kind() == ErrorKind::WouldBlock => return Ok(HandshakeStep::Wait),
@@ -241,16 +241,16 @@ impl PendingConnection {
     }
 
     /// Queues the first bytes of an outgoing connection.
-    fn open(&mut self, greeting: &ConnectorConfig) -> io::Result<()> {
+    fn open(&mut self, config: &ConnectorConfig) -> io::Result<()> {
         let (Some(dialled), Some((torrent, inbox))) = (self.dialled, &self.torrent) else { return Ok(()) };
         if dialled.encrypted {
-            let ours = ours(*torrent, inbox.reserved(), greeting).to_vec();
-            let (caller, first) = Initiator::new(new_entropy()?, *torrent, methods(greeting.encryption), ours);
+            let ours = ours(*torrent, inbox.reserved(), config).to_vec();
+            let (caller, first) = Initiator::new(new_entropy()?, *torrent, methods(config.encryption), ours);
             self.handshake_queued = true;
             self.out = first;
             self.state = HandshakeState::MseInitiator(Box::new(caller));
         } else {
-            self.queue_handshake(greeting);
+            self.queue_handshake(config);
             self.state = HandshakeState::Plain;
         }
         Ok(())
@@ -265,70 +265,69 @@ impl PendingConnection {
         }
     }
 
-    fn on_bytes(&mut self, bytes: &mut [u8], greeting: &ConnectorConfig) -> Result<(), PendingError> {
+    fn on_bytes(&mut self, bytes: &mut [u8], config: &ConnectorConfig) -> Result<(), PendingError> {
         let secured = match &mut self.state {
-            HandshakeState::AwaitFirstBytes => return self.detect_protocol(bytes, greeting),
+            HandshakeState::AwaitFirstBytes => return self.detect_protocol(bytes, config),
             HandshakeState::Plain => {
                 if let Some(ciphers) = &mut self.ciphers {
                     ciphers.receive.apply(bytes);
                 }
                 self.recv_buf.extend_from_slice(bytes);
-                return self.check_handshake(greeting);
+                return self.check_handshake(config);
             }
             HandshakeState::MseInitiator(caller) => caller.receive(bytes, &mut self.out)?,
             HandshakeState::MseResponder(called) => {
-                called.receive(bytes, |veiled| greeting.routes.resolve_obfuscated(veiled), &mut self.out)?
+                called.receive(bytes, |veiled| config.routes.resolve_obfuscated(veiled), &mut self.out)?
             }
         };
         match secured {
-            Some(secured) => self.secured(secured, greeting),
+            Some(secured) => self.secured(secured, config),
             None => Ok(()),
         }
     }
 
     /// Detects from the first bytes of an incoming connection whether it is plain or encrypted.
-    fn detect_protocol(&mut self, bytes: &[u8], greeting: &ConnectorConfig) -> Result<(), PendingError> {
+    fn detect_protocol(&mut self, bytes: &[u8], config: &ConnectorConfig) -> Result<(), PendingError> {
         self.recv_buf.extend_from_slice(bytes);
         if Handshake::is_handshake_prefix(&self.recv_buf) {
             if self.recv_buf.len() >= mse::PLAIN_PREFIX {
                 // Over uTP the rest tells which torrent is meant; see `refuse_plain`.
-                if greeting.encryption == Encryption::Require && !self.utp {
+                if config.encryption == Encryption::Require && !self.utp {
                     return Err(fail(PLAIN));
                 }
                 self.state = HandshakeState::Plain;
             }
             return Ok(());
         }
-        if greeting.encryption == Encryption::Off {
+        if config.encryption == Encryption::Off {
             return Err(fail("not a BitTorrent handshake"));
         }
         let mut bytes = std::mem::take(&mut self.recv_buf);
-        self.state =
-            HandshakeState::MseResponder(Box::new(Responder::new(new_entropy()?, methods(greeting.encryption))));
-        self.on_bytes(&mut bytes, greeting)
+        self.state = HandshakeState::MseResponder(Box::new(Responder::new(new_entropy()?, methods(config.encryption))));
+        self.on_bytes(&mut bytes, config)
     }
 
     /// Continues with the BitTorrent handshake after the MSE handshake.
-    fn secured(&mut self, secured: Established, greeting: &ConnectorConfig) -> Result<(), PendingError> {
+    fn secured(&mut self, secured: Established, config: &ConnectorConfig) -> Result<(), PendingError> {
         let Established { torrent, method, ciphers, early_data: early } = secured;
         if self.torrent.is_none() {
-            self.torrent = greeting.routes.find(torrent).map(|inbox| (torrent, inbox));
+            self.torrent = config.routes.find(torrent).map(|inbox| (torrent, inbox));
         }
         self.method = Some(method);
         self.ciphers = ciphers;
         self.recv_buf = early;
         self.state = HandshakeState::Plain;
-        self.check_handshake(greeting)
+        self.check_handshake(config)
     }
 
     /// Checks the peer's handshake as far as it was received, looks up the torrent and queues the answer.
-    fn check_handshake(&mut self, greeting: &ConnectorConfig) -> Result<(), PendingError> {
+    fn check_handshake(&mut self, config: &ConnectorConfig) -> Result<(), PendingError> {
         let theirs = &self.recv_buf[..self.recv_buf.len().min(Handshake::LENGTH)];
         if !Handshake::is_handshake_prefix(theirs) {
             return Err(fail("not a BitTorrent handshake"));
         }
-        if greeting.encryption == Encryption::Require && self.dialled.is_none() && self.method.is_none() {
-            return theirs.get(28..ASKED).map_or(Ok(()), |asked| self.refuse_plain(asked, greeting));
+        if config.encryption == Encryption::Require && self.dialled.is_none() && self.method.is_none() {
+            return theirs.get(28..ASKED).map_or(Ok(()), |asked| self.refuse_plain(asked, config));
         }
         let mut introduce = false;
         if let Some(asked) = theirs.get(28..ASKED) {
@@ -338,7 +337,7 @@ impl PendingConnection {
                 None => {
                     let mut torrent = InfoHash([0; 20]);
                     torrent.0.copy_from_slice(asked);
-                    let inbox = greeting.routes.find(torrent);
+                    let inbox = config.routes.find(torrent);
                     let inbox = inbox.ok_or_else(|| fail("peer asked for an unknown torrent"))?;
                     self.torrent = Some((torrent, inbox));
                 }
@@ -347,9 +346,9 @@ impl PendingConnection {
             // in the same packet as the last message of the MSE handshake.
             introduce = true;
         }
-        let ourselves = theirs.get(ASKED..Handshake::LENGTH).is_some_and(|id| id == greeting.peer_id.0);
+        let ourselves = theirs.get(ASKED..Handshake::LENGTH).is_some_and(|id| id == config.peer_id.0);
         if introduce {
-            self.queue_handshake(greeting);
+            self.queue_handshake(config);
         }
         if ourselves { Err(PendingError::Gone(DisconnectReason::SelfConnection)) } else { Ok(()) }
     }
@@ -358,9 +357,9 @@ impl PendingConnection {
     ///
     /// uTP sends from the port that it listens on. libtorrent and the clients made of it try a plain handshake first, and the
     /// encrypted one only a minute after the plain one was refused: dialed by us, they encrypt at once.
-    fn refuse_plain(&self, asked: &[u8], greeting: &ConnectorConfig) -> Result<(), PendingError> {
+    fn refuse_plain(&self, asked: &[u8], config: &ConnectorConfig) -> Result<(), PendingError> {
         if let Ok(hash) = asked.try_into()
-            && let Some(inbox) = greeting.routes.find(InfoHash(hash))
+            && let Some(inbox) = config.routes.find(InfoHash(hash))
         {
             inbox.send(Input::PeersFound { source: Source::Incoming, addrs: vec![self.addr] });
         }
@@ -368,7 +367,7 @@ impl PendingConnection {
     }
 
     /// Queues our handshake once the torrent is known.
-    fn queue_handshake(&mut self, greeting: &ConnectorConfig) {
+    fn queue_handshake(&mut self, config: &ConnectorConfig) {
         let Some((torrent, reserved)) = self.torrent.as_ref().map(|(torrent, inbox)| (*torrent, inbox.reserved()))
         else {
             return;
@@ -376,7 +375,7 @@ impl PendingConnection {
         if std::mem::replace(&mut self.handshake_queued, true) {
             return;
         }
-        let mut ours = ours(torrent, reserved, greeting);
+        let mut ours = ours(torrent, reserved, config);
         if let Some(ciphers) = &mut self.ciphers {
             ciphers.send.apply(&mut ours);
         }
@@ -397,8 +396,8 @@ impl PendingConnection {
     }
 }
 
-fn ours(info_hash: InfoHash, reserved: Reserved, greeting: &ConnectorConfig) -> [u8; Handshake::LENGTH] {
-    Handshake { reserved, info_hash, peer_id: greeting.peer_id }.encode()
+fn ours(info_hash: InfoHash, reserved: Reserved, config: &ConnectorConfig) -> [u8; Handshake::LENGTH] {
+    Handshake { reserved, info_hash, peer_id: config.peer_id }.encode()
 }
 
 /// Starts a non-blocking TCP connect, from the local address `bind` if given.

@@ -6,6 +6,7 @@ use super::add::{
     TorrentDefaults, TorrentSource, TorrentSpec, display_path, fetch, folder, read, refused_trackers, resolve,
 };
 use super::announce::Announcer;
+use super::announce::error::FetchError;
 use super::error::EngineError;
 use super::session_store::SessionStore;
 use crate::api::AddTorrent;
@@ -119,7 +120,7 @@ pub(crate) fn from_magnet(
         totals: Totals::default(),
         seed: fastrand::u64(..),
     };
-    let remarks = magnet.refused.clone();
+    let remarks = magnet.refused.iter().map(ToString::to_string).collect();
     let magnet = Some(magnet);
     Ok(TorrentSpec {
         config,
@@ -165,8 +166,8 @@ fn from_link(magnet: &Magnet) -> MagnetExtras {
 }
 
 /// Validates a `.torrent` file downloaded from a magnet link's source and returns the input for its torrent.
-pub(crate) fn fetched(source: usize, info_hash: InfoHash, result: Result<Vec<u8>, String>) -> Input {
-    let judged = result.and_then(|bytes| {
+pub(crate) fn fetched(source: usize, info_hash: InfoHash, result: Result<Vec<u8>, FetchError>) -> Input {
+    let judged = result.map_err(|why| why.to_string()).and_then(|bytes| {
         let it = Metainfo::parse(&bytes).map_err(|why| why.to_string())?;
         match it.info_hash == info_hash {
             true => {

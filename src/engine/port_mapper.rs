@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender, TryRecvError, bounded};
 
+use super::announce::error::RouterError;
 use super::announce::router::RouterHttp;
 use super::threads::ThreadGroup;
 use crate::api::{MappingFailure, MappingProtocol};
@@ -204,7 +205,7 @@ impl Work {
         for service in known.into_iter().chain(self.search(local)) {
             match self.call(&service, local, external) {
                 Ok(it) => return Ok(Some(granted(Gateway::Upnp(service), it))),
-                Err(why) => refused(MappingProtocol::Upnp, why),
+                Err(why) => refused(MappingProtocol::Upnp, why.to_string()),
             }
         }
         // Reports the UPnP error if there is one, because most routers support UPnP.
@@ -347,18 +348,18 @@ impl Work {
     }
 
     /// Requests a mapping from a UPnP service, on a following external port if the requested one is taken.
-    fn call(&self, service: &Service, local: Ipv4Addr, wished: u16) -> Result<MappingResponse, String> {
+    fn call(&self, service: &Service, local: Ipv4Addr, wished: u16) -> Result<MappingResponse, RouterError> {
         const PERMANENT_ONLY: u16 = 725;
         const CONFLICT: u16 = 718;
         let map = |protocol: &str, external, lifetime| {
             self.http
                 .call(&service.control, &service.add_port_mapping(protocol, external, (local, self.port), lifetime))
         };
-        let mut last = String::new();
+        let mut last = RouterError::Client(String::new());
         for external in (0..=OTHERS).filter_map(|n| wished.checked_add(n)) {
             let mut lifetime = LIFETIME;
             let mut answer = map("TCP", external, lifetime);
-            if matches!(answer, Err((PERMANENT_ONLY, _))) {
+            if answer.as_ref().is_err_and(|why| why.code() == Some(PERMANENT_ONLY)) {
                 lifetime = 0;
                 answer = map("TCP", external, lifetime);
             }
@@ -369,9 +370,10 @@ impl Work {
                     let address = address.and_then(|answer| upnp::address(&answer)).map(IpAddr::V4);
                     return Ok(MappingResponse { external, address, lifetime });
                 }
-                Err((code, words)) => {
-                    last = words;
-                    if code != CONFLICT || self.is_stopped() {
+                Err(why) => {
+                    let conflict = why.code() == Some(CONFLICT);
+                    last = why;
+                    if !conflict || self.is_stopped() {
                         break;
                     }
                 }
@@ -387,7 +389,7 @@ impl Work {
             Gateway::Upnp(service) => {
                 let http = RouterHttp::new(self.bind, LAST_REQUEST);
                 for protocol in ["TCP", "UDP"] {
-                    if let Err((_, why)) =
+                    if let Err(why) =
                         http.call(&service.control, &service.delete_port_mapping(protocol, mapping.external))
                     {
                         tracing::info!("the mapping of {protocol} port {} may stay: {why}", mapping.external);

@@ -333,7 +333,7 @@ impl Shared {
                     }
                 }
                 Ok(Turn::Ended) => return self.end(task, place.take(), None),
-                Err(words) => return self.end(task, place.take(), Some(words)),
+                Err(panic) => return self.end(task, place.take(), Some(panic.0)),
             }
             if self.others_wait() {
                 drop(place);
@@ -368,7 +368,7 @@ impl Shared {
         self.unlock(core);
         let Some(Running { machine, fault }) = running else { return };
         let words = match panic {
-            None => catch_panic(|| machine.end()).err(),
+            None => catch_panic(|| machine.end()).err().map(|panic| panic.0),
             Some(words) => {
                 tracing::error!("a torrent panicked: {words}");
                 // What is half done may panic again when it is dropped.

@@ -21,7 +21,9 @@ use super::port_mapper::{PortEvent, PortMapper};
 use super::session_store::SessionStore;
 use super::threads::catch_panic;
 use super::torrent_event::TorrentEvent;
-use crate::api::{AddTorrent, Command, Event, Listening, PortStatus, RateLimits, Setting, Snapshot, TorrentId};
+use crate::api::{
+    AddTorrent, Command, Event, Listening, LogEntry, PortStatus, RateLimits, Setting, Snapshot, TorrentId,
+};
 use crate::disk::create::hashing::Progress;
 use crate::disk::move_storage::recovery::recover_moves;
 use crate::disk::pool::DiskPool;
@@ -123,6 +125,15 @@ struct SessionListState {
     uncleared: Uncleared,
 }
 
+/// Settings on their way to the config file.
+#[derive(Default)]
+struct PendingSettings {
+    /// Arrived during a write, and written next.
+    waiting: Vec<Setting>,
+    /// A write is in progress.
+    writing: bool,
+}
+
 /// The running session, owned by the session thread.
 pub(crate) struct Session {
     parts: SessionParts,
@@ -152,10 +163,10 @@ pub(crate) struct Session {
     disk_busy: u8,
     room: FreeSpace,
     /// Settings to be written next, and whether a write is in progress.
-    settings: (Vec<Setting>, bool),
+    settings: PendingSettings,
     /// The torrent being created or previewed.
     making: Option<Arc<Progress>>,
-    log: VecDeque<(Duration, Option<TorrentId>, String)>,
+    log: VecDeque<LogEntry>,
     quit: Option<Instant>,
     /// While quitting: all torrents before this one have ended.
     ended_before: TorrentId,
@@ -199,7 +210,7 @@ impl Session {
             sharers: 0,
             disk_busy: 0,
             room: FreeSpace::default(),
-            settings: (Vec::new(), false),
+            settings: PendingSettings::default(),
             making: None,
             log: VecDeque::new(),
             quit: None,
@@ -395,7 +406,7 @@ impl Session {
         if self.log.len() == Snapshot::LOG {
             self.log.pop_front();
         }
-        self.log.push_back((self.began.elapsed(), id, text));
+        self.log.push_back(LogEntry { at: self.began.elapsed(), torrent: id, text });
         self.changed = true;
     }
 

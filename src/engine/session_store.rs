@@ -6,11 +6,12 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use super::error::EngineError;
 use super::saved_torrent::SavedTorrent;
 use crate::disk::atomic_file;
-use crate::disk::torrent_file::read_at_most;
+use crate::disk::torrent_file::{OpenError, read_at_most};
 use crate::limits::MIB;
 use crate::wire::message::InfoHash;
 
@@ -111,8 +112,7 @@ impl SessionStore {
             if !path.exists() {
                 return None;
             }
-            let text = read_at_most(&path, LIST).map_err(|why| why.to_string());
-            let parsed = text.and_then(|bytes| decode_list(&bytes));
+            let parsed = read_at_most(&path, LIST).map_err(ListError::from).and_then(|bytes| decode_list(&bytes));
             parsed.map_err(|why| notes.push(self.set_aside(&path, &why))).ok()
         });
         let mut seen = BTreeSet::new();
@@ -120,7 +120,7 @@ impl SessionStore {
         (list.unwrap_or_default().into_iter().filter(new).collect(), notes)
     }
 
-    fn set_aside(&self, path: &Path, why: &str) -> String {
+    fn set_aside(&self, path: &Path, why: &ListError) -> String {
         let aside = path.with_extension(format!("bad-{:08x}", fastrand::u32(..)));
         let moved = fs::rename(path, &aside);
         let to = if moved.is_ok() { format!("; it is now {}", aside.display()) } else { String::new() };
@@ -128,21 +128,32 @@ impl SessionStore {
     }
 }
 
+/// Why a list of torrents cannot be read.
+#[derive(Debug, Error)]
+pub enum ListError {
+    #[error(transparent)]
+    Read(#[from] OpenError),
+    #[error(transparent)]
+    Text(#[from] std::str::Utf8Error),
+    #[error("{}", .0.message())]
+    Toml(#[from] toml::de::Error),
+}
+
 /// Parses the torrent list from TOML.
 ///
 /// # Errors
-/// Returns the parser's message.
-pub fn decode_list(bytes: &[u8]) -> Result<Vec<SavedTorrent>, String> {
-    let text = str::from_utf8(bytes).map_err(|why| why.to_string())?;
-    toml::from_str::<File>(text).map(|file| file.torrent).map_err(|why| why.message().to_owned())
+/// Fails if the text is no list of torrents.
+pub fn decode_list(bytes: &[u8]) -> Result<Vec<SavedTorrent>, ListError> {
+    let text = str::from_utf8(bytes)?;
+    Ok(toml::from_str::<File>(text)?.torrent)
 }
 
 /// Serializes the torrent list to TOML.
 ///
 /// # Errors
 /// Fails if a value cannot be represented in TOML.
-pub fn encode_list(torrents: Vec<SavedTorrent>) -> Result<String, String> {
-    toml::to_string(&File { torrent: torrents }).map_err(|why| why.to_string())
+pub fn encode_list(torrents: Vec<SavedTorrent>) -> Result<String, toml::ser::Error> {
+    toml::to_string(&File { torrent: torrents })
 }
 
 impl SessionSnapshot {

@@ -8,6 +8,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use thiserror::Error;
+
 /// Stack size of engine threads in bytes. Small, because no code recurses over untrusted input.
 pub const STACK: usize = 256 * 1024;
 
@@ -72,7 +74,7 @@ impl ThreadGroup {
         std::thread::Builder::new().name(name.clone()).stack_size(STACK).spawn(move || {
             let _enrolled = enrolled;
             let _span = span.entered();
-            if let Err(words) = catch_panic(body) {
+            if let Err(Panicked(words)) = catch_panic(body) {
                 tracing::error!("thread {name} panicked: {words}");
                 fault(words);
             }
@@ -104,10 +106,15 @@ impl ThreadGroup {
 /// Calls `work` and catches a panic.
 ///
 /// # Errors
-/// Returns the panic message.
-pub fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| words(&*panic))
+/// If `work` panicked.
+pub fn catch_panic<T>(work: impl FnOnce() -> T) -> Result<T, Panicked> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|panic| Panicked(words(&*panic)))
 }
+
+/// A panic that was caught, with its message.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[error("{0}")]
+pub struct Panicked(pub String);
 
 /// Returns the message of a panic payload.
 fn words(panic: &(dyn Any + Send)) -> String {

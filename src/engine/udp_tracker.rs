@@ -18,7 +18,8 @@ use tokio::task::{AbortHandle, LocalSet};
 use tokio::time::{Instant, timeout, timeout_at};
 use url::{Host, Url};
 
-use link::{RequestError, TrackerSocket, fault};
+use error::UdpTrackerError;
+use link::{RequestError, TrackerSocket};
 
 use crate::engine::announce::answering::PendingAnnounce;
 use crate::engine::announce::job::AnnounceJob;
@@ -31,6 +32,7 @@ use crate::wire::message::InfoHash;
 use crate::wire::tracker::udp::{CONNECTION_ID_LIFETIME, UdpAnnounce};
 use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceIdentity, AnnounceResponse};
 
+mod error;
 mod link;
 pub(crate) mod lsd;
 
@@ -251,7 +253,7 @@ async fn announce(
     let work = async {
         let target = match Target::parse(&ask.url) {
             Ok(target) => target,
-            Err(why) => return answering.fail(AnnounceError::new(why)),
+            Err(why) => return answering.fail(AnnounceError::new(why.to_string())),
         };
         let announce = UdpAnnounce::new(ask, asker, &target.data);
         links.announce(&target, &announce, (last, deadline), answering).await;
@@ -272,44 +274,44 @@ struct Target {
 }
 
 impl Target {
-    fn parse(text: &str) -> Result<Self, String> {
+    fn parse(text: &str) -> Result<Self, UdpTrackerError> {
         if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-            return Err("the URL holds a character that no URL may have".into());
+            return Err(UdpTrackerError::Characters);
         }
         if text.len() > limits::TRACKER_URL {
-            return Err(format!("the URL is {} bytes long: too long", text.len()));
+            return Err(UdpTrackerError::TooLong(text.len()));
         }
         // Parsed as an http URL, because `url` applies the rules for host names and ports only to schemes it knows.
-        let (_, rest) = text.split_once("://").ok_or("the URL has no scheme")?;
-        let url = Url::parse(&format!("http://{rest}")).map_err(|e| format!("the URL cannot be read: {e}"))?;
+        let (_, rest) = text.split_once("://").ok_or(UdpTrackerError::NoScheme)?;
+        let url = Url::parse(&format!("http://{rest}"))?;
         // `url` drops port 80 as the default of http, but for a UDP tracker it is significant.
         let named = text_has_port(rest).then(|| url.port_or_known_default()).flatten();
-        let port = named.ok_or("the URL of a UDP tracker must name a port")?;
+        let port = named.ok_or(UdpTrackerError::NoPort)?;
         if port == 0 {
-            return Err("the URL names port 0, which nobody can listen on".into());
+            return Err(UdpTrackerError::PortZero);
         }
-        let host = url.host().ok_or("the URL names no host")?.to_owned();
+        let host = url.host().ok_or(UdpTrackerError::NoHost)?.to_owned();
         let query = url.query().map_or(String::new(), |query| format!("?{query}"));
         let data = format!("{}{query}", url.path());
         Ok(Target { host, port, data: if data == "/" { String::new() } else { data } })
     }
 
     /// Resolves the host to at most one address per family.
-    async fn resolve(&self) -> Result<Vec<SocketAddr>, String> {
+    async fn resolve(&self) -> Result<Vec<SocketAddr>, UdpTrackerError> {
         let found: Vec<SocketAddr> = match &self.host {
             Host::Ipv4(ip) => vec![(*ip, self.port).into()],
             Host::Ipv6(ip) => vec![(*ip, self.port).into()],
             Host::Domain(name) => {
                 let lookup = tokio::net::lookup_host((name.as_str(), self.port));
-                let found = timeout(RESOLVE, lookup).await.map_err(|_| "its name was not found in time")?;
-                found.map_err(|_| "its name is not known")?.collect()
+                let found = timeout(RESOLVE, lookup).await.map_err(|_| UdpTrackerError::LookupTimeout)?;
+                found.map_err(|_| UdpTrackerError::UnknownName)?.collect()
             }
         };
         let found = found.into_iter().map(|addr| SocketAddr::new(addr.ip().to_canonical(), addr.port()));
         let found: Vec<_> = found.filter(|addr| can_be_host(addr.ip())).collect();
         let first = |v6: bool| found.iter().copied().find(|addr| addr.is_ipv6() == v6);
         let chosen: Vec<_> = [first(false), first(true)].into_iter().flatten().collect();
-        if chosen.is_empty() { Err("its address is none that a tracker can have".into()) } else { Ok(chosen) }
+        if chosen.is_empty() { Err(UdpTrackerError::UnusableAddress) } else { Ok(chosen) }
     }
 }
 
@@ -340,8 +342,8 @@ impl TrackerSockets {
     ) {
         let mut addrs = match timeout_at(deadline, target.resolve()).await {
             Ok(Ok(addrs)) => addrs,
-            Ok(Err(why)) => return answering.fail(AnnounceError::new(why)),
-            Err(_) => return answering.fail(AnnounceError::new("its name was not found in time")),
+            Ok(Err(why)) => return answering.fail(AnnounceError::new(why.to_string())),
+            Err(_) => return answering.fail(AnnounceError::new(UdpTrackerError::LookupTimeout.to_string())),
         };
         let several = addrs.len() > 1;
         let rests = |addr: &SocketAddr| self.resting.borrow().get(addr).is_some_and(|until| *until > Instant::now());
@@ -350,14 +352,14 @@ impl TrackerSockets {
         }
         let attempt = |addr: SocketAddr| async move {
             let result = timeout_at(deadline, self.ask(addr, announce, last)).await;
-            let result = result.unwrap_or_else(|_| Err("no answer in time".into()));
+            let result = result.unwrap_or(Err(UdpTrackerError::Timeout));
             if several && !last {
                 self.judge(addr, result.is_ok());
             }
-            answering.answer(result.map_err(AnnounceError::new));
+            answering.answer(result.map_err(|why| AnnounceError::new(why.to_string())));
         };
         match addrs[..] {
-            [] => answering.fail(AnnounceError::new("its name is not known")),
+            [] => answering.fail(AnnounceError::new(UdpTrackerError::UnknownName.to_string())),
             [only] => attempt(only).await,
             [first, second, ..] => {
                 answering.add_attempt();
@@ -377,8 +379,13 @@ impl TrackerSockets {
         }
     }
 
-    async fn ask(&self, addr: SocketAddr, announce: &UdpAnnounce, last: bool) -> Result<AnnounceResponse, String> {
-        let link = self.link(addr).map_err(|e| fault(&e))?;
+    async fn ask(
+        &self,
+        addr: SocketAddr,
+        announce: &UdpAnnounce,
+        last: bool,
+    ) -> Result<AnnounceResponse, UdpTrackerError> {
+        let link = self.link(addr)?;
         let mut wait = if last { WAIT_LAST } else { WAIT };
         let mut renewed = false;
         loop {

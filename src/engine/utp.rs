@@ -60,7 +60,7 @@ struct UtpStream {
     began: Instant,
     /// The ticket of an outgoing connection until its result is reported.
     ticket: Option<u64>,
-    near: Option<LocalEnd>,
+    local: Option<LocalEnd>,
 }
 
 /// Our end of a socket pair; the other end belongs to the peer's threads.
@@ -80,7 +80,7 @@ struct LocalEnd {
 pub(super) struct UtpDriver {
     on_event: UtpEventHandler,
     epoch: Instant,
-    pipes: BTreeMap<Key, UtpStream>,
+    streams: BTreeMap<Key, UtpStream>,
     tokens: BTreeMap<usize, Key>,
     first: usize,
     next: usize,
@@ -99,7 +99,7 @@ impl UtpDriver {
         UtpDriver {
             on_event,
             epoch: now,
-            pipes: BTreeMap::new(),
+            streams: BTreeMap::new(),
             tokens: BTreeMap::new(),
             first,
             next: first,
@@ -112,13 +112,13 @@ impl UtpDriver {
 
     /// Starts an outgoing connection.
     pub(super) fn start_dial(&mut self, now: Instant, UtpDialRequest { ticket, addr }: UtpDialRequest) {
-        let free = |number: &u16| !self.pipes.contains_key(&(addr, *number));
+        let free = |number: &u16| !self.streams.contains_key(&(addr, *number));
         let Some(number) = (0..16).map(|_| fastrand::u16(..)).find(free) else {
             let why = DisconnectReason::TooManyConnections;
             return (self.on_event)(UtpEvent::Failed { ticket, why });
         };
         let link = Connection::connect(now, self.epoch, number, fastrand::u16(..));
-        self.pipes.insert((addr, number), UtpStream { link, began: now, ticket: Some(ticket), near: None });
+        self.streams.insert((addr, number), UtpStream { link, began: now, ticket: Some(ticket), local: None });
         self.ready.insert((addr, number));
     }
 
@@ -132,10 +132,10 @@ impl UtpDriver {
         // Some implementations send ST_RESET with their own receive id, which is ours plus or minus one.
         let numbers = [header.connection, header.connection.wrapping_sub(1), header.connection.wrapping_add(1)];
         let numbers = if header.kind == Kind::Reset { &numbers[..] } else { &numbers[..1] };
-        let key = numbers.iter().map(|number| (from, *number)).find(|key| self.pipes.contains_key(key));
-        match key.and_then(|key| Some((key, self.pipes.get_mut(&key)?))) {
-            Some((key, pipe)) => {
-                pipe.link.received(now, &packet);
+        let key = numbers.iter().map(|number| (from, *number)).find(|key| self.streams.contains_key(key));
+        match key.and_then(|key| Some((key, self.streams.get_mut(&key)?))) {
+            Some((key, stream)) => {
+                stream.link.received(now, &packet);
                 self.ready.insert(key);
             }
             None if header.kind != Kind::Reset => self.refuse(now, from, &header),
@@ -145,26 +145,26 @@ impl UtpDriver {
 
     fn on_syn(&mut self, now: Instant, from: SocketAddr, packet: &Packet<'_>) {
         let key = (from, packet.header.connection.wrapping_add(1));
-        if let Some(pipe) = self.pipes.get_mut(&key) {
-            pipe.link.received(now, packet);
+        if let Some(stream) = self.streams.get_mut(&key) {
+            stream.link.received(now, packet);
             self.ready.insert(key);
             return;
         }
-        let callers = self.pipes.iter().filter(|(_, pipe)| pipe.link.phase() == Phase::SynReceived);
-        let (count, oldest) = callers.fold((0, None::<(Instant, Key)>), |(count, oldest), (key, pipe)| {
-            (count + 1, oldest.into_iter().chain([(pipe.began, *key)]).min())
+        let pending = self.streams.iter().filter(|(_, stream)| stream.link.phase() == Phase::SynReceived);
+        let (count, oldest) = pending.fold((0, None::<(Instant, Key)>), |(count, oldest), (key, stream)| {
+            (count + 1, oldest.into_iter().chain([(stream.began, *key)]).min())
         });
         if count >= limits::UTP_CALLERS
             && let Some((_, oldest)) = oldest
         {
-            self.pipes.remove(&oldest);
+            self.streams.remove(&oldest);
             self.ready.remove(&oldest);
         }
-        if self.pipes.len() >= limits::UTP_LINKS {
+        if self.streams.len() >= limits::UTP_LINKS {
             return;
         }
         let link = Connection::accept(now, self.epoch, &packet.header, fastrand::u16(..));
-        self.pipes.insert(key, UtpStream { link, began: now, ticket: None, near: None });
+        self.streams.insert(key, UtpStream { link, began: now, ticket: None, local: None });
         self.ready.insert(key);
     }
 
@@ -181,73 +181,73 @@ impl UtpDriver {
     /// Records that our end of a socket pair has become readable or writable.
     pub(super) fn on_socket_event(&mut self, token: usize, readable: bool, writable: bool) {
         let Some(key) = self.tokens.get(&token) else { return };
-        if let Some(near) = self.pipes.get_mut(key).and_then(|pipe| pipe.near.as_mut()) {
-            near.readable |= readable;
-            near.writable |= writable;
+        if let Some(local) = self.streams.get_mut(key).and_then(|stream| stream.local.as_mut()) {
+            local.readable |= readable;
+            local.writable |= writable;
             self.ready.insert(*key);
         }
     }
 
     /// Returns when [`work`](Self::work) must be called even without a packet or a socket event.
     pub(super) fn deadline(&self, now: Instant) -> Instant {
-        let at = |pipe: &UtpStream| match pipe.link.phase() {
-            Phase::SynReceived => pipe.link.deadline().min(pipe.began + limits::UTP_CALLER),
-            _ => pipe.link.deadline(),
+        let at = |stream: &UtpStream| match stream.link.phase() {
+            Phase::SynReceived => stream.link.deadline().min(stream.began + limits::UTP_CALLER),
+            _ => stream.link.deadline(),
         };
-        self.pipes.values().map(at).min().unwrap_or(now + Duration::from_secs(60))
+        self.streams.values().map(at).min().unwrap_or(now + Duration::from_secs(60))
     }
 
     /// Runs due timers and transfers bytes between uTP connections and socket pairs.
     pub(super) fn work(&mut self, now: Instant, sockets: &Sockets, registry: &Registry) {
-        let due = self.pipes.iter().filter(|(_, pipe)| pipe.link.deadline() <= now).map(|(key, _)| *key);
+        let due = self.streams.iter().filter(|(_, stream)| stream.link.deadline() <= now).map(|(key, _)| *key);
         let mut todo = std::mem::take(&mut self.ready);
         todo.extend(due);
         for key in todo {
-            self.look(now, key, sockets, registry);
+            self.process(now, key, sockets, registry);
         }
         let early =
-            |pipe: &UtpStream| pipe.link.phase() == Phase::SynReceived && now >= pipe.began + limits::UTP_CALLER;
-        self.pipes.retain(|_, pipe| !early(pipe));
+            |stream: &UtpStream| stream.link.phase() == Phase::SynReceived && now >= stream.began + limits::UTP_CALLER;
+        self.streams.retain(|_, stream| !early(stream));
         for (to, packet) in self.loose.drain(..) {
             sockets.send(to, &packet);
         }
     }
 
-    fn look(&mut self, now: Instant, key: Key, sockets: &Sockets, registry: &Registry) {
-        let Some(pipe) = self.pipes.get_mut(&key) else { return };
-        if pipe.link.phase() == Phase::Connected && pipe.near.is_none() {
+    fn process(&mut self, now: Instant, key: Key, sockets: &Sockets, registry: &Registry) {
+        let Some(stream) = self.streams.get_mut(&key) else { return };
+        if stream.link.phase() == Phase::Connected && stream.local.is_none() {
             let token = self.next;
-            match joined(registry, token) {
-                Ok((near, far)) => {
-                    pipe.near = Some(near);
+            match socket_pair(registry, token) {
+                Ok((local, remote)) => {
+                    stream.local = Some(local);
                     self.tokens.insert(token, key);
                     self.next = if token >= usize::MAX - 1 { self.first } else { token + 1 };
-                    match pipe.ticket.take() {
-                        Some(ticket) => (self.on_event)(UtpEvent::Connected { ticket, socket: far }),
-                        None => (self.on_event)(UtpEvent::Accepted { socket: far, addr: key.0 }),
+                    match stream.ticket.take() {
+                        Some(ticket) => (self.on_event)(UtpEvent::Connected { ticket, socket: remote }),
+                        None => (self.on_event)(UtpEvent::Accepted { socket: remote, addr: key.0 }),
                     }
                 }
                 Err(error) => {
                     tracing::warn!("no sockets for a peer by uTP: {error}");
-                    pipe.link.reset();
+                    stream.link.reset();
                 }
             }
         }
         let mut out = Vec::new();
-        pipe.carry(now, &mut self.buffer, &mut out);
+        stream.carry(now, &mut self.buffer, &mut out);
         let sent = out.iter().all(|packet| sockets.send(key.0, packet));
-        if !sent && pipe.link.phase() == Phase::SynSent {
+        if !sent && stream.link.phase() == Phase::SynSent {
             // The address is unreachable: fail at once instead of waiting for the timeout.
-            pipe.link.reset();
+            stream.link.reset();
         }
-        if let Phase::Closed(end) = pipe.link.phase()
-            && let Some(mut pipe) = self.pipes.remove(&key)
+        if let Phase::Closed(end) = stream.link.phase()
+            && let Some(mut stream) = self.streams.remove(&key)
         {
-            if let Some(near) = &mut pipe.near {
-                let _ = registry.deregister(&mut near.socket);
-                self.tokens.remove(&near.token);
+            if let Some(local) = &mut stream.local {
+                let _ = registry.deregister(&mut local.socket);
+                self.tokens.remove(&local.token);
             }
-            if let Some(ticket) = pipe.ticket {
+            if let Some(ticket) = stream.ticket {
                 let why = match end {
                     CloseReason::Silent => DisconnectReason::TimedOut("connecting"),
                     CloseReason::Reset | CloseReason::Finished => {
@@ -261,10 +261,10 @@ impl UtpDriver {
 
     /// Sends `ST_FIN` on all connections before shutdown.
     pub(super) fn end(&mut self, now: Instant, sockets: &Sockets) {
-        for ((addr, _), pipe) in &mut self.pipes {
+        for ((addr, _), stream) in &mut self.streams {
             let mut out = Vec::new();
-            pipe.link.finish(now);
-            pipe.link.flush(now, &mut out);
+            stream.link.finish(now);
+            stream.link.flush(now, &mut out);
             for packet in out {
                 sockets.send(*addr, &packet);
             }
@@ -276,13 +276,13 @@ impl UtpStream {
     /// Transfers bytes in both directions until neither can make progress.
     fn carry(&mut self, now: Instant, buffer: &mut [u8], out: &mut Vec<Vec<u8>>) {
         loop {
-            if let Some(near) = &mut self.near {
-                near.write_received(&mut self.link);
-                near.collect(now, &mut self.link, buffer);
+            if let Some(local) = &mut self.local {
+                local.write_received(&mut self.link);
+                local.collect(now, &mut self.link, buffer);
             }
             self.link.flush(now, out);
             // The window may be larger than one read, and a timer may have opened it.
-            if self.near.as_ref().is_none_or(|near| !near.readable) || self.link.allows() == 0 {
+            if self.local.as_ref().is_none_or(|local| !local.readable) || self.link.allows() == 0 {
                 return;
             }
         }
@@ -334,35 +334,35 @@ impl LocalEnd {
 }
 
 /// Creates a socket pair and registers our end with the poll.
-fn joined(registry: &Registry, token: usize) -> io::Result<(LocalEnd, std::net::TcpStream)> {
-    let (near, far) = pair()?;
-    near.set_nonblocking(true)?;
-    let mut socket = TcpStream::from_std(near);
+fn socket_pair(registry: &Registry, token: usize) -> io::Result<(LocalEnd, std::net::TcpStream)> {
+    let (local, remote) = pair()?;
+    local.set_nonblocking(true)?;
+    let mut socket = TcpStream::from_std(local);
     registry.register(&mut socket, Token(token), Interest::READABLE | Interest::WRITABLE)?;
-    Ok((LocalEnd { socket, token, readable: true, writable: true, read_closed: false, shutdown_sent: false }, far))
+    Ok((LocalEnd { socket, token, readable: true, writable: true, read_closed: false, shutdown_sent: false }, remote))
 }
 
 /// Creates a connected pair of local stream sockets.
 #[cfg(unix)]
 fn pair() -> io::Result<(std::net::TcpStream, std::net::TcpStream)> {
     use std::os::fd::OwnedFd;
-    let (near, far) = std::os::unix::net::UnixStream::pair()?;
+    let (local, remote) = std::os::unix::net::UnixStream::pair()?;
     // Read, write and shutdown work the same on any stream socket, so a `TcpStream` may wrap a Unix one.
-    Ok((OwnedFd::from(near).into(), OwnedFd::from(far).into()))
+    Ok((OwnedFd::from(local).into(), OwnedFd::from(remote).into()))
 }
 
 /// Creates a connected pair of local stream sockets.
 #[cfg(not(unix))]
 fn pair() -> io::Result<(std::net::TcpStream, std::net::TcpStream)> {
     let door = std::net::TcpListener::bind((std::net::Ipv4Addr::LOCALHOST, 0))?;
-    let near = std::net::TcpStream::connect(door.local_addr()?)?;
-    let ours = near.local_addr()?;
+    let local = std::net::TcpStream::connect(door.local_addr()?)?;
+    let ours = local.local_addr()?;
     // Another process may have connected first.
     for _ in 0..16 {
-        let (far, from) = door.accept()?;
+        let (remote, from) = door.accept()?;
         if from == ours {
-            near.set_nodelay(true)?;
-            return Ok((near, far));
+            local.set_nodelay(true)?;
+            return Ok((local, remote));
         }
     }
     Err(ErrorKind::ConnectionRefused.into())

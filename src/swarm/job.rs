@@ -168,6 +168,8 @@ pub fn pause(tries: u32) -> Duration {
     PAUSE.0.saturating_mul(1 << tries.min(8)).min(PAUSE.1)
 }
 
+impl std::error::Error for DiskFault {}
+
 impl std::fmt::Display for DiskFault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(&self.text)

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::swarm::dht::LookupSummary;
 use crate::swarm::disconnect::DisconnectReason;
+use crate::wire::metainfo::urls::UrlError;
 
 /// What a torrent is doing.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -310,8 +311,8 @@ pub enum TrackerStatus {
     Working,
     /// The scheme of the URL is not supported.
     Unsupported,
-    /// The URL may not be used, with the reason.
-    Refused(String),
+    /// The URL may not be used.
+    Refused(UrlError),
     Announcing {
         /// Why the announce before failed.
         last_error: Option<String>,
@@ -328,7 +329,7 @@ impl TrackerStatus {
     /// Returns the text in it that comes from the tracker or the operating system.
     pub const fn text(&mut self) -> Option<&mut String> {
         match self {
-            TrackerStatus::Refused(text) | TrackerStatus::Failed(text) | TrackerStatus::Warning(text) => Some(text),
+            TrackerStatus::Failed(text) | TrackerStatus::Warning(text) => Some(text),
             TrackerStatus::Announcing { last_error } => last_error.as_mut(),
             _ => None,
         }
@@ -375,12 +376,12 @@ pub struct TrackerRow {
 impl TrackerRow {
     /// Creates the row of an unusable tracker. Its index matches no command.
     #[must_use]
-    pub fn refused(tier: u32, url: String, why: &str) -> Self {
+    pub const fn refused(tier: u32, url: String, why: UrlError) -> Self {
         TrackerRow {
             index: usize::MAX,
             tier,
             url,
-            status: TrackerStatus::Refused(why.to_owned()),
+            status: TrackerStatus::Refused(why),
             failed: true,
             seeds: None,
             leechers: None,

@@ -14,6 +14,7 @@ pub use crate::swarm::status::{
 };
 use crate::swarm::timeline::TimelineEntry;
 use crate::wire::message::InfoHash;
+use crate::wire::metainfo::urls::UrlError;
 
 /// Rate limits in bytes per second; `None` is unlimited.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -142,8 +143,8 @@ pub struct Detail {
     pub piece_length: u32,
     /// The download folder, sanitized for display.
     pub folder: String,
-    /// The log, newest last: how long ago, and the text.
-    pub log: Vec<(Duration, String)>,
+    /// The log, newest last.
+    pub log: Vec<LogLine>,
 }
 
 impl Detail {
@@ -151,6 +152,14 @@ impl Detail {
     pub const CELLS: usize = 4096;
     /// Maximum number of disconnected peers kept.
     pub const DEPARTED: usize = 50;
+}
+
+/// A line of a torrent's log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LogLine {
+    /// Time since then.
+    pub ago: Duration,
+    pub text: String,
 }
 
 /// Descriptive fields of the `.torrent`. Untrusted text, sanitized for display.
@@ -166,8 +175,15 @@ pub struct TorrentMeta {
     /// Web seed URLs (BEP 19).
     pub web_seeds: Vec<String>,
     pub magnet: String,
-    /// Trackers that are not used, without secrets in their URLs, each with the reason.
-    pub refused_trackers: Vec<(String, String)>,
+    pub refused_trackers: Vec<RefusedTracker>,
+}
+
+/// A tracker that is not used.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RefusedTracker {
+    /// URL without secrets, sanitized for display.
+    pub url: String,
+    pub why: UrlError,
 }
 
 /// A peer that disconnected.
@@ -276,14 +292,21 @@ pub struct PieceDetail {
     pub peers_with_piece: u32,
     /// Some of these peers, fastest first.
     pub fastest_holders: Vec<SocketAddr>,
-    /// Peers with requests in flight for this piece, with the number of blocks.
-    pub asked: Vec<(SocketAddr, u32)>,
-    /// The same for web seeds, by host.
-    pub asked_web: Vec<(String, u32)>,
+    /// Peers with requests in flight for this piece.
+    pub asked: Vec<RequestedBlocks<SocketAddr>>,
+    /// The same for web seeds, by host name.
+    pub asked_web: Vec<RequestedBlocks<String>>,
     /// Time since the first block was requested.
     pub age: Option<Duration>,
     /// Number of hash failures.
     pub fails: u32,
+}
+
+/// Blocks of a piece that are requested from one peer.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct RequestedBlocks<P> {
+    pub peer: P,
+    pub blocks: u32,
 }
 
 /// One cell of the piece map: a range of pieces.

@@ -18,7 +18,7 @@ use crate::wire::link::{self, Link};
 use crate::wire::message::InfoHash;
 use crate::wire::metainfo::Metainfo;
 use crate::wire::metainfo::paths::{self, PathRules};
-use crate::wire::metainfo::sources::Sources;
+use crate::wire::metainfo::sources::{Refused, Sources, UrlKind};
 use crate::wire::metainfo::urls::{self, UrlError};
 use crate::wire::sanitize::sanitize;
 
@@ -45,8 +45,8 @@ pub struct Magnet {
     pub sources: Vec<String>,
     /// Indices of the files to download (`so`, BEP 53); empty selects all files.
     pub select: Vec<RangeInclusive<u32>>,
-    /// Rejected parameters and the reason, one sentence each.
-    pub refused: Vec<String>,
+    /// Rejected parameters.
+    pub refused: Vec<Refused>,
 }
 
 /// Error of parsing a magnet link.
@@ -116,12 +116,12 @@ impl Magnet {
                     let name: Vec<u8> = percent_decode_str(&value.replace('+', " ")).collect();
                     it.name = paths::printable(&name, PathRules::NATIVE);
                 }
-                "tr" => it.take_urls("tracker", &bytes, urls::tracker, |it| &mut it.trackers),
-                "ws" => it.take_urls("web seed", &bytes, urls::web_seed, |it| &mut it.web_seeds),
+                "tr" => it.take_urls(UrlKind::Tracker, &bytes, urls::tracker, |it| &mut it.trackers),
+                "ws" => it.take_urls(UrlKind::WebSeed, &bytes, urls::web_seed, |it| &mut it.web_seeds),
                 // Other networks put their own hashes there.
                 "xs" | "as" if bytes.starts_with(b"urn:") => {}
                 "xs" | "as" if it.sources.len() >= limits::EXACT_SOURCES => {}
-                "xs" | "as" => it.take_urls("source", &bytes, urls::source, |it| &mut it.sources),
+                "xs" | "as" => it.take_urls(UrlKind::Source, &bytes, urls::source, |it| &mut it.sources),
                 "x.pe" => it.take_peer(&bytes),
                 "so" => it.take_select(&bytes),
                 _ => {}
@@ -184,7 +184,7 @@ impl Magnet {
 
     fn take_urls(
         &mut self,
-        what: &str,
+        kind: UrlKind,
         raw: &[u8],
         judge: fn(&[u8]) -> Result<String, UrlError>,
         list: fn(&mut Self) -> &mut Vec<String>,
@@ -196,7 +196,7 @@ impl Magnet {
             match judge(raw) {
                 Ok(url) if list(self).contains(&url) => {}
                 Ok(url) => list(self).push(url),
-                Err(why) => self.refuse(what, raw, &format!("is not asked: {why}")),
+                Err(why) => self.refuse(raw, |url| Refused::Url { kind, url, why }),
             }
         }
     }
@@ -207,15 +207,15 @@ impl Magnet {
         match text.parse::<SocketAddr>() {
             _ if self.peers.len() >= limits::PEERS_PER_REPLY => {}
             Ok(a) if a.port() == 0 || !can_be_host(a.ip()) => {
-                self.refuse("peer", raw, "is not asked: nobody can be reached there");
+                self.refuse(raw, Refused::UnreachablePeer);
             }
             Ok(a) if self.peers.contains(&a) => {}
             Ok(a) => self.peers.push(a),
             Err(_) => match HostPort::parse(text) {
                 Some(named) if self.named_peers.contains(&named) => {}
                 Some(named) if self.named_peers.len() < limits::PEER_NAMES => self.named_peers.push(named),
-                Some(_) => self.refuse("peer", raw, "is not asked: no more host names are looked up"),
-                None => self.refuse("peer", raw, "is not asked: it is no host with a port"),
+                Some(_) => self.refuse(raw, Refused::TooManyNames),
+                None => self.refuse(raw, Refused::NoPeer),
             },
         }
     }
@@ -229,14 +229,14 @@ impl Magnet {
             });
             match range.filter(|r| r.start() <= r.end()) {
                 Some(range) => self.select.push(range),
-                None => self.refuse("file number", part, "is passed over"),
+                None => self.refuse(part, Refused::FileNumber),
             }
         }
     }
 
-    fn refuse(&mut self, what: &str, raw: &[u8], why: &str) {
+    fn refuse(&mut self, raw: &[u8], refused: impl FnOnce(String) -> Refused) {
         if self.refused.len() < limits::TRACKERS {
-            self.refused.push(format!("{what} {} {why}", sanitize(&String::from_utf8_lossy(raw), SHOWN)));
+            self.refused.push(refused(sanitize(&String::from_utf8_lossy(raw), SHOWN)));
         }
     }
 }
@@ -403,7 +403,7 @@ mod tests {
             assert_eq!(it.web_seeds, ["http://a.example/x%20y"], "{blank}");
             assert_eq!(it.peers, ["127.0.0.1:7".parse().unwrap()], "{blank}");
             assert_eq!(it.sources, ["http://a.example/x.torrent"], "{blank}");
-            assert_eq!(it.refused, [""; 0], "{blank}");
+            assert!(it.refused.is_empty(), "{blank}");
         }
         let spread = format!("magnet:?xt=urn:btih: {} {}&dn=x", &HEX[..20], &HEX[20..]);
         assert_eq!(Magnet::parse(&spread).unwrap().info_hash.to_string(), HEX);

@@ -21,7 +21,7 @@ use crate::format::counted;
 use crate::limits;
 use crate::wire::bencode::{Kind, OwnedValue, Value};
 use crate::wire::message::InfoHash;
-use crate::wire::metainfo::sources::Sources;
+use crate::wire::metainfo::sources::{Refused, Sources};
 use crate::wire::metainfo::warnings::{ParseWarnings, SHOWN};
 use crate::wire::sanitize::sanitize_bytes;
 
@@ -58,7 +58,7 @@ pub struct Metainfo {
     /// Tracker URLs by tier (BEP 12), without duplicates; at most [`limits::TRACKERS`].
     pub trackers: Vec<Vec<String>>,
     /// Rejected trackers and web seeds and the reason, one sentence each.
-    pub refused_trackers: Vec<String>,
+    pub refused_trackers: Vec<Refused>,
     /// Web seed URLs (BEP 19).
     pub web_seeds: Vec<String>,
     /// Comment of the author; must be sanitized before it is shown.

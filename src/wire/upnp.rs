@@ -149,11 +149,19 @@ pub fn address(answer: &str) -> Option<Ipv4Addr> {
     element(answer, "NewExternalIPAddress")?.parse().ok()
 }
 
-/// Parses the error code and description in a SOAP fault; the description is sanitized.
+/// A SOAP fault: UPnP error code and description.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SoapFault {
+    pub code: u16,
+    /// Sanitized.
+    pub message: String,
+}
+
+/// Parses a SOAP fault.
 #[must_use]
-pub fn error(answer: &str) -> Option<(u16, String)> {
+pub fn error(answer: &str) -> Option<SoapFault> {
     let code = element(answer, "errorCode")?.parse().ok()?;
-    Some((code, sanitize(&element(answer, "errorDescription").unwrap_or_default(), 60)))
+    Some(SoapFault { code, message: sanitize(&element(answer, "errorDescription").unwrap_or_default(), 60) })
 }
 
 /// Iterates over the contents of all elements with this name; ignores attributes, comments and nesting.
@@ -227,7 +235,7 @@ mod tests {
     fn answers_are_read() {
         let fault = "<s:Fault><detail><UPnPError><errorCode>718</errorCode><errorDescription>Conflict\x1b[2J\
             </errorDescription></UPnPError></detail></s:Fault>";
-        let (code, words) = error(fault).unwrap();
+        let SoapFault { code, message: words } = error(fault).unwrap();
         assert!(code == 718 && words.starts_with("Conflict") && !words.contains('\x1b'));
         assert_eq!(error("<u:AddPortMappingResponse/>"), None);
         let answer = "<NewExternalIPAddress>203.0.113.7</NewExternalIPAddress>";

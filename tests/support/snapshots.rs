@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use ttui::api::{
     Capability, ConnectionCount, Detail, Diagnosis, DisconnectReason, DisconnectedPeer, DiskFault, Encryption, Facts,
-    FaultKind, FileRow, InfoHash, Listening, PeerDetail, PeerEvent, PeerRow, PeerTransport, PieceDetail, PieceMapCell,
-    PieceProgress, PortStatus, Priority, RateLimits, Reachability, Reason, Snapshot, Source, SourceFailure, SourceRow,
-    State, TimelineEntry, TorrentId, TorrentMeta, TorrentView, TrackerRow, TrackerStatus,
+    FaultKind, FileRow, InfoHash, Listening, LogEntry, PeerDetail, PeerEvent, PeerRow, PeerTransport, PieceDetail,
+    PieceMapCell, PieceProgress, PortStatus, Priority, RateLimits, Reachability, Reason, Snapshot, Source,
+    SourceFailure, SourceRow, State, TimelineEntry, TorrentId, TorrentMeta, TorrentView, TrackerRow, TrackerStatus,
 };
 use ttui::swarm::reason::{DownloadReason, ExampleTracker, HeldData, NoPeers, SeedingReason, Spare, UploadReason};
 use ttui::swarm::status::{Failures, TrackerState};
+use ttui::swarm::view::{LogLine, RequestedBlocks};
 
 /// A generator of numbers that look random and are not.
 pub struct Numbers(u64);
@@ -56,7 +57,7 @@ pub fn world(torrents: Vec<TorrentView>) -> Snapshot {
             (61, Some(TorrentId(1)), "piece 812 failed its hash: 203.0.113.9:6881 sent bad data and is banned"),
             (700, Some(TorrentId(7)), "the disk is full"),
         ]
-        .map(|(seconds, id, sentence)| (Duration::from_secs(seconds), id, sentence.to_owned()))
+        .map(|(seconds, torrent, text)| LogEntry { at: Duration::from_secs(seconds), torrent, text: text.to_owned() })
         .to_vec(),
         ..Snapshot::default()
     }
@@ -404,7 +405,7 @@ fn piece_detail(peers: &[PeerRow], cells: &[PieceMapCell]) -> PieceDetail {
         files: vec!["debian/debian-13.1.0-amd64-DVD-1.iso".into()],
         peers_with_piece: 6,
         fastest_holders: peers.iter().take(4).map(|row| row.addr).collect(),
-        asked: peers.iter().take(2).map(|row| (row.addr, 16)).collect(),
+        asked: peers.iter().take(2).map(|row| RequestedBlocks { peer: row.addr, blocks: 16 }).collect(),
         asked_web: Vec::new(),
         age: Some(Duration::from_secs(4)),
         fails: 1,
@@ -503,7 +504,7 @@ fn trackers() -> Vec<TrackerRow> {
     ]
 }
 
-fn log() -> Vec<(Duration, String)> {
+fn log() -> Vec<LogLine> {
     [
         (0, "added, 1,996 pieces to fetch"),
         (1, "tracker bttracker.debian.org returned 50 peers"),
@@ -513,6 +514,6 @@ fn log() -> Vec<(Duration, String)> {
         (302, "50% complete"),
         (640, "peer exchange: 31 peers"),
     ]
-    .map(|(second, sentence)| (Duration::from_secs(754 - second), sentence.to_owned()))
+    .map(|(second, text)| LogLine { ago: Duration::from_secs(754 - second), text: text.to_owned() })
     .to_vec()
 }

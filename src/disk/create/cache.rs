@@ -3,10 +3,12 @@
 //! The `.torrent` of a share is stored in the state folder, and resume data record that the files were hashed.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use sha1::{Digest, Sha1};
+use thiserror::Error;
 
 use crate::disk::atomic_file;
 use crate::disk::create::scan::FileScan;
@@ -14,11 +16,12 @@ use crate::disk::create::torrent_writer::file_name;
 use crate::disk::create::{BuiltTorrent, CreateError, CreateOptions, encode};
 use crate::disk::error::{self, DiskOp};
 use crate::disk::file_stamp::{FileStamp, nanos};
-use crate::disk::layout::Layout;
+use crate::disk::layout::{Layout, LayoutError};
 use crate::disk::resume_format::ResumeData;
 use crate::disk::resume_store::{self, ResumeStore};
 use crate::disk::sys;
 use crate::disk::torrent_file::read_torrent;
+use crate::swarm::job::DiskFault;
 use crate::wire::metainfo::Metainfo;
 
 /// Maximum number of cached torrents; the oldest ones are deleted.
@@ -112,19 +115,33 @@ pub fn write_resume(state_dir: &Path, survey: &FileScan, meta: &Metainfo) {
     }
 }
 
-fn try_write_resume(state_dir: &Path, survey: &FileScan, meta: &Metainfo) -> Result<(), String> {
-    let layout = Layout::of(meta).map_err(|why| why.to_string())?;
+/// Why no resume data can be written for files that were just hashed.
+#[derive(Debug, Error)]
+enum NoResume {
+    #[error(transparent)]
+    Layout(#[from] LayoutError),
+    #[error("its files are laid out in another way")]
+    OtherFiles,
+    /// Other resume data of the torrent are in use.
+    #[error(transparent)]
+    Claim(#[from] DiskFault),
+    #[error(transparent)]
+    Write(#[from] io::Error),
+}
+
+fn try_write_resume(state_dir: &Path, survey: &FileScan, meta: &Metainfo) -> Result<(), NoResume> {
+    let layout = Layout::of(meta)?;
     let stamps = survey.files.iter().map(|file| file.modified.map(nanos).map(|at| (file.length, at)));
     let stamps: Vec<Option<FileStamp>> =
         stamps.map(|it| it.map(|(size, changed)| FileStamp { size, changed, id: 0, touched: 0 })).collect();
     let same = layout.files().len() == stamps.len()
         && layout.files().iter().zip(&survey.files).all(|(laid, found)| laid.length == found.length);
     if !same {
-        return Err("its files are laid out in another way".to_owned());
+        return Err(NoResume::OtherFiles);
     }
     let dir = survey.download_dir();
     let store = ResumeStore::new(state_dir, meta.info_hash, &dir);
-    let _claim = store.claim().map_err(|fault| fault.text)?;
+    let _claim = store.claim()?;
     let pieces = layout.geometry().pieces();
     let all = crate::disk::atomic_bitfield::AtomicBitfield::new(pieces);
     let none = all.to_bytes();
@@ -146,8 +163,9 @@ fn try_write_resume(state_dir: &Path, survey: &FileScan, meta: &Metainfo) -> Res
     };
     // Older resume data of the same torrent are obsolete.
     store.delete();
-    let written = store.write_new(&base.encode(&layout), false).and_then(|()| store.rename_new(false));
-    written.map_err(|error| error.to_string())
+    store.write_new(&base.encode(&layout), false)?;
+    store.rename_new(false)?;
+    Ok(())
 }
 
 #[cfg(test)]

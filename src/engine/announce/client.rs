@@ -16,12 +16,12 @@ use ureq::{Agent, Body};
 use url::Url;
 
 use super::bound::BoundConnector;
+use super::error::{HttpError, RequestError};
 use super::names::{HostResolver, ResolveError};
-use crate::disk::error;
 use crate::limits;
 use crate::wire::address::is_internal;
 use crate::wire::metainfo::urls;
-use crate::wire::sanitize;
+use crate::wire::sanitize::sanitize;
 
 pub(super) type Response = ureq::http::Response<Body>;
 
@@ -44,38 +44,6 @@ impl CancelHandle {
     pub(super) fn end(&self) {
         self.rules.ended.store(true, Ordering::Relaxed);
         self.agent.clone().shutdown();
-    }
-}
-
-/// Why a request failed.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub(super) struct HttpError {
-    /// The message, safe to print.
-    pub(super) words: String,
-    /// The host did not respond at all, so that other requests to it are pointless.
-    pub(super) host_unreachable: bool,
-}
-
-impl HttpError {
-    pub(super) fn new(words: impl Into<String>) -> Self {
-        HttpError { words: words.into(), host_unreachable: false }
-    }
-
-    pub(super) fn late() -> Self {
-        HttpError { words: "no answer in time".into(), host_unreachable: true }
-    }
-}
-
-impl From<ureq::Error> for HttpError {
-    fn from(error: ureq::Error) -> Self {
-        let dead = match &error {
-            ureq::Error::Timeout(_) | ureq::Error::HostNotFound => true,
-            // `ErrorKind::Other` is a refusal by our own policy, and running out of file handles says nothing about
-            // the host.
-            ureq::Error::Io(e) => e.kind() != io::ErrorKind::Other && !error::is_out_of_handles(e),
-            _ => false,
-        };
-        HttpError { words: describe_error(&error), host_unreachable: dead }
     }
 }
 
@@ -110,7 +78,7 @@ impl Client {
     ) -> Result<Response, HttpError> {
         match self.reach(url, range, deadline)? {
             Reached::Answer(response) => Ok(*response),
-            Reached::Magnet(_) => Err(HttpError::new("it redirects to a magnet URL: refused")),
+            Reached::Magnet(_) => Err(RequestError::RedirectToMagnet.into()),
         }
     }
 
@@ -149,12 +117,11 @@ impl Client {
             if !RequestPolicy::get(&self.rules.private) {
                 self.rules.public_only.store(true, Ordering::Relaxed);
             }
-            let next = url.join(to).map_err(|_| HttpError::new("it redirects to something that is no URL"))?;
-            url = parse(next.as_str()).map_err(|_| {
-                HttpError::new(format!("it redirects to a {} URL: refused", sanitize::sanitize(next.scheme(), 20)))
-            })?;
+            let next = url.join(to).map_err(|_| RequestError::RedirectToNoUrl)?;
+            let refused = || RequestError::RedirectToScheme(sanitize(next.scheme(), 20));
+            url = parse(next.as_str()).map_err(|_| refused())?;
         }
-        Err(HttpError::new(format!("it redirects more than {} times", limits::REDIRECTS)))
+        Err(RequestError::Redirects.into())
     }
 }
 
@@ -333,71 +300,17 @@ pub(super) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
 ///
 /// # Errors
 /// If the URL is malformed, too long or has another scheme.
-pub(super) fn parse(text: &str) -> Result<Url, HttpError> {
+pub(super) fn parse(text: &str) -> Result<Url, RequestError> {
     if text.chars().any(|c| c.is_control() || c.is_whitespace()) {
-        return Err(HttpError::new("the URL holds a character that no URL may have"));
+        return Err(RequestError::Characters);
     }
     if text.len() > 2 * limits::TRACKER_URL {
-        return Err(HttpError::new(format!("the URL is {} bytes long: too long", text.len())));
+        return Err(RequestError::TooLong(text.len()));
     }
-    let url = Url::parse(text).map_err(|e| HttpError::new(format!("the URL cannot be read: {e}")))?;
+    let url = Url::parse(text)?;
     match (url.scheme(), url.port()) {
-        ("http" | "https", Some(0)) => Err(HttpError::new("the URL names port 0, which nobody can listen on")),
+        ("http" | "https", Some(0)) => Err(RequestError::PortZero),
         ("http" | "https", _) => Ok(url),
-        (other, _) => Err(HttpError::new(format!("{other} URLs are not supported here, only http and https"))),
+        (other, _) => Err(RequestError::Scheme(other.to_owned())),
     }
-}
-
-/// Describes an I/O error of a connection to a server; as [`describe_error`], but not sanitized.
-pub(super) fn describe_io_error(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".into(),
-        // `ureq` calls the server a peer, which would be misleading in a BitTorrent client.
-        io::ErrorKind::UnexpectedEof => "connection closed by the server".into(),
-        io::ErrorKind::ConnectionReset => "it broke off the connection".into(),
-        _ if error::is_out_of_handles(error) => "too many files are open here".into(),
-        _ => tls_error(error).map_or_else(|| error::reason(error), describe_tls_error),
-    }
-}
-
-/// Returns the TLS error inside an I/O error: `rustls` reports errors of an established stream this way.
-fn tls_error(error: &io::Error) -> Option<&rustls::Error> {
-    error.get_ref()?.downcast_ref()
-}
-
-/// Describes a failed TLS handshake.
-fn describe_tls_error(error: &rustls::Error) -> String {
-    use rustls::CertificateError as Bad;
-
-    match error {
-        rustls::Error::InvalidMessage(_) => "it does not speak TLS: try http:// in place of https://".into(),
-        rustls::Error::InvalidCertificate(bad) => match bad {
-            Bad::Expired | Bad::ExpiredContext { .. } => "its certificate has expired".into(),
-            Bad::NotValidYet | Bad::NotValidYetContext { .. } => {
-                "its certificate is not valid yet: is the clock of this computer right?".into()
-            }
-            Bad::NotValidForName | Bad::NotValidForNameContext { .. } => "its certificate is for another name".into(),
-            Bad::UnknownIssuer => "its certificate is signed by nobody whom this program trusts".into(),
-            other => format!("its certificate is bad: {other:?}"),
-        },
-        other => format!("TLS failed: {other}"),
-    }
-}
-
-/// Describes a failed request. The text is sanitized, because parts of it may come from the server.
-pub(super) fn describe_error(error: &ureq::Error) -> String {
-    let plain = match error {
-        ureq::Error::Timeout(ureq::Timeout::Resolve) => "its name was not found in time".into(),
-        ureq::Error::Timeout(ureq::Timeout::Connect) => "no connection in time".into(),
-        ureq::Error::Timeout(_) => "no answer in time".into(),
-        ureq::Error::HostNotFound => "its name is not known".into(),
-        ureq::Error::Io(e) => describe_io_error(e),
-        ureq::Error::BodyExceedsLimit(max) => format!("its answer is longer than {max} bytes"),
-        ureq::Error::LargeResponseHeader(..) => "the header of its answer is too long".into(),
-        ureq::Error::Decompress(..) => "its answer is damaged (compression)".into(),
-        ureq::Error::Protocol(_) | ureq::Error::Http(_) => "it does not speak HTTP".into(),
-        ureq::Error::Rustls(e) => describe_tls_error(e),
-        other => other.to_string(),
-    };
-    sanitize::sanitize(&plain, limits::TRACKER_TEXT)
 }

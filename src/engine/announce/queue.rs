@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use super::answering::PendingAnnounce;
 use super::client::CancelHandle;
+use super::error::FetchError;
 use super::job::Callback;
 use crate::wire::message::InfoHash;
 use crate::wire::tracker::{Announce, AnnounceError, AnnounceEvent, AnnounceIdentity};
@@ -66,7 +67,7 @@ pub(super) struct Fetch {
     /// The URL comes from a magnet link, not from the user. On private addresses, only `.torrent` files are allowed
     /// then.
     pub(super) torrents_only: bool,
-    pub(super) done: Callback<Vec<u8>, String>,
+    pub(super) done: Callback<Vec<u8>, FetchError>,
 }
 
 /// A job for a worker thread.

@@ -10,9 +10,10 @@ use ureq::http::Response;
 use url::Url;
 
 use super::USER_AGENT;
-use super::client::{Client, describe_error};
+use super::client::Client;
+use super::error::RouterError;
 use super::names::HostResolver;
-use crate::wire::upnp::{DOCUMENT, SoapRequest, error};
+use crate::wire::upnp::{DOCUMENT, SoapFault, SoapRequest, error};
 
 /// HTTP client for the router. Dropping it does not cancel requests in progress; [`RouterHttp::end`] does.
 #[derive(Clone)]
@@ -44,35 +45,34 @@ impl RouterHttp {
     /// Downloads a document.
     ///
     /// # Errors
-    /// A message, safe to print.
-    pub(crate) fn get(&self, url: &Url) -> Result<String, String> {
+    /// If there is no answer, or not the document.
+    pub(crate) fn get(&self, url: &Url) -> Result<String, RouterError> {
         read(self.0.get(url.as_str()).call())
     }
 
     /// Sends a SOAP request.
     ///
     /// # Errors
-    /// The UPnP error code (0 if there is none) and a message, safe to print. A SOAP fault in the response is an
-    /// error.
-    pub(crate) fn call(&self, url: &Url, call: &SoapRequest) -> Result<String, (u16, String)> {
+    /// If there is no answer, or a SOAP fault.
+    pub(crate) fn call(&self, url: &Url, call: &SoapRequest) -> Result<String, RouterError> {
         let request = self.0.post(url.as_str()).header("SOAPAction", &call.action);
         let answer = read(request.header("Content-Type", "text/xml; charset=\"utf-8\"").send(&call.body));
-        let answer = answer.map_err(|why| (0, why))?;
+        let answer = answer?;
         match error(&answer) {
-            Some((code, words)) => Err((code, format!("the router answers with error {code} {words}"))),
+            Some(SoapFault { code, message }) => Err(RouterError::Soap { code, message }),
             None => Ok(answer),
         }
     }
 }
 
-fn read(answer: Result<Response<ureq::Body>, ureq::Error>) -> Result<String, String> {
-    let mut answer = answer.map_err(|e| describe_error(&e))?;
-    let body = answer.body_mut().with_config().limit(DOCUMENT).read_to_vec().map_err(|e| describe_error(&e))?;
+fn read(answer: Result<Response<ureq::Body>, ureq::Error>) -> Result<String, RouterError> {
+    let mut answer = answer?;
+    let body = answer.body_mut().with_config().limit(DOCUMENT).read_to_vec()?;
     let text = String::from_utf8_lossy(&body).into_owned();
     match answer.status().as_u16() {
         200 => Ok(text),
         // UPnP sends SOAP faults with status 500; `call` evaluates the body.
         500 if error(&text).is_some() => Ok(text),
-        status => Err(format!("the router answers with status {status}")),
+        status => Err(RouterError::Status(status)),
     }
 }

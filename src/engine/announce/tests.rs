@@ -5,7 +5,8 @@ use std::time::Duration;
 use ureq::unversioned::resolver::Resolver;
 use ureq::unversioned::transport::NextTimeout;
 
-use super::client::{CheckedResolver, Client, RequestPolicy, describe_error};
+use super::client::{CheckedResolver, Client, RequestPolicy};
+use super::error::describe_error;
 use super::queue::{FailedAnnounces, Job, Queue, Turn};
 use super::*;
 use crate::wire::message::{InfoHash, PeerId};
@@ -94,7 +95,7 @@ fn requests_come_from_the_address_that_is_bound() {
     socket.read_exact(&mut asked).unwrap();
     socket.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
     assert_eq!(told.recv().unwrap().unwrap(), b"hi");
-    let why = fetch("http://[::1]:9/x".to_owned()).recv().unwrap().unwrap_err();
+    let why = fetch("http://[::1]:9/x".to_owned()).recv().unwrap().unwrap_err().to_string();
     assert!(why.contains("cannot be reached from 127.0.0.2"), "{why}");
     // A request that hangs is canceled when the announcer is dropped.
     let told = fetch(format!("http://{}/y", server.local_addr().unwrap()));

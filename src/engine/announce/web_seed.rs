@@ -13,7 +13,8 @@ use ureq::BodyReader;
 use ureq::http::HeaderMap;
 
 use super::Announcer;
-use super::client::{CancelHandle, Client, describe_io_error, parse, retry_after};
+use super::client::{CancelHandle, Client, parse, retry_after};
+use super::error::describe_io_error;
 use super::work::caught;
 use crate::engine::buffers::{Buffer, BufferPool, CLASSES};
 use crate::engine::inbox::{ConnectionPermit, ReadSemaphore, TorrentHandle, TorrentStopped};
@@ -140,7 +141,7 @@ impl Thread {
             let result = match self.is_given_up(number) {
                 true => Ok(()),
                 // A panic in third-party code fails one request only.
-                false => caught(|| self.fetch(number, &fetch)).unwrap_or_else(|words| Err(fault(words))),
+                false => caught(|| self.fetch(number, &fetch)).unwrap_or_else(|why| Err(fault(why.to_string()))),
             };
             let result = if self.is_given_up(number) { Ok(()) } else { result };
             // On the same queue as the blocks, so that the torrent handles this message after them.
@@ -223,9 +224,9 @@ impl Thread {
     fn ask(&self, address: &str, whole: bool, part: &FileRange) -> Result<(Open, u64, bool), WebSeedError> {
         // Closes the previous response: one connection at a time.
         *self.open.borrow_mut() = None;
-        let url = parse(address).map_err(|why| fault(why.words))?;
+        let url = parse(address).map_err(|why| fault(why.to_string()))?;
         let response = self.client.get(url, Some((part.from, part.from + part.length - 1)), None);
-        let response = response.map_err(|why| fault(why.words))?;
+        let response = response.map_err(|error| fault(error.why.to_string()))?;
         let status = response.status().as_u16();
         let (at, give) = check_response_head(status, response.headers(), part, whole)?;
         // No size limit is needed: at most the requested number of bytes is read.

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use ureq::config::Config;
 use url::Url;
 
-use super::client::{Client, Families, HttpError, Reached, RequestPolicy, Response, parse, retry_after};
+use super::client::{Client, Families, Reached, RequestPolicy, Response, parse, retry_after};
+use super::error::{FetchError, HttpError, RequestError, WorkerFault};
 use super::names::HostResolver;
 use super::queue::{Attempt, FailedAnnounces, Fetch, Job, Queue, THREADS, Taken, Turn};
 use crate::engine::threads::ThreadGroup;
@@ -60,8 +61,8 @@ impl Shared {
                     let (telling, fetches) = queue.close();
                     queue.reopen();
                     drop(queue);
-                    let why = format!("no thread for it: {e}");
-                    telling.into_iter().for_each(|(to, _)| to.answer(Err(AnnounceError::new(why.clone()))));
+                    let why = FetchError::NoThread(e.to_string());
+                    telling.into_iter().for_each(|(to, _)| to.answer(Err(AnnounceError::new(why.to_string()))));
                     return fetches.into_iter().for_each(|fetch| (fetch.done)(Err(why.clone())));
                 }
             }
@@ -151,7 +152,7 @@ impl Worker {
             }
             Job::Fetch(Fetch { url, max, torrents_only, done }) => {
                 self.client.rules.torrents_only.store(torrents_only, Ordering::Relaxed);
-                let result = caught(|| self.fetch(&url, max)).and_then(|result| result);
+                let result = caught(|| self.fetch(&url, max)).map_err(FetchError::from).flatten();
                 self.client.rules.torrents_only.store(false, Ordering::Relaxed);
                 self.shared.lock().finished(ticket, Instant::now(), None, None, &mut FailedAnnounces::new());
                 done(result);
@@ -159,13 +160,13 @@ impl Worker {
         }
     }
 
-    fn fetch(&self, url: &str, max: u64) -> Result<Vec<u8>, String> {
+    fn fetch(&self, url: &str, max: u64) -> Result<Vec<u8>, FetchError> {
         // URLs of downloads may have any path.
         let rules = &self.client.rules;
         rules.any_path.store(true, Ordering::Relaxed);
         rules.any_family.store(true, Ordering::Relaxed);
         let deadline = Instant::now() + limits::TRACKER;
-        let reached = parse(url).and_then(|url| self.client.reach(url, None, Some(deadline)));
+        let reached = parse(url).map_err(HttpError::from).and_then(|url| self.client.reach(url, None, Some(deadline)));
         let answer = reached.and_then(|reached| match reached {
             Reached::Answer(response) => read(*response, max),
             Reached::Magnet(link) => {
@@ -174,12 +175,12 @@ impl Worker {
         });
         rules.any_path.store(false, Ordering::Relaxed);
         rules.any_family.store(false, Ordering::Relaxed);
-        match answer.map_err(|fault| fault.words)? {
-            Answer { status: 200..=299, packed: Some(how), body, .. } if body.first() != Some(&b'd') => Err(format!(
-                "the server compresses its answer with {how} without being asked to: fetch the file otherwise"
-            )),
+        match answer.map_err(|error| error.why)? {
+            Answer { status: 200..=299, packed: Some(how), body, .. } if body.first() != Some(&b'd') => {
+                Err(FetchError::Compressed(how))
+            }
             Answer { status: 200..=299, body, .. } => Ok(body),
-            Answer { status, .. } => Err(format!("the server answers with status {status}")),
+            Answer { status, .. } => Err(FetchError::Status(status)),
         }
     }
 
@@ -191,8 +192,8 @@ impl Worker {
         let twin: Option<Box<dyn FnOnce() + Send>> = if attempt.twin { None } else { Some(self.twin(attempt)) };
         let only = attempt.twin.then_some(true);
         *self.client.rules.families() = Families { only, rests, twin, chosen: None };
-        let outcome =
-            caught(|| self.ask(attempt, deadline)).unwrap_or_else(|words| (Err(AnnounceError::new(words)), false));
+        let outcome = caught(|| self.ask(attempt, deadline))
+            .unwrap_or_else(|why| (Err(AnnounceError::new(why.to_string())), false));
         self.client.rules.families().twin = None;
         outcome
     }
@@ -217,9 +218,9 @@ impl Worker {
         let answer = self.request(attempt).and_then(|url| self.follow(url, limits::TRACKER_REPLY, deadline));
         let answer = match answer {
             Ok(answer) => answer,
-            Err(HttpError { words, host_unreachable: dead }) => {
+            Err(HttpError { why, host_unreachable: dead }) => {
                 let forbidden = RequestPolicy::get(&self.client.rules.forbidden);
-                return (Err(AnnounceError { forbidden, ..AnnounceError::new(words) }), dead);
+                return (Err(AnnounceError { forbidden, ..AnnounceError::new(why.to_string()) }), dead);
             }
         };
         let refused = |error: ResponseError| match answer.status {
@@ -239,7 +240,8 @@ impl Worker {
     fn request(&self, attempt: &Attempt) -> Result<Url, HttpError> {
         let mut ask = attempt.ask.clone();
         ask.url = parse(&ask.url)?.into();
-        parse(&announce_url(&ask, &attempt.asker).map_err(|e| HttpError::new(e.to_string()))?)
+        let url = announce_url(&ask, &attempt.asker).map_err(|e| RequestError::Announce(e.to_string()))?;
+        Ok(parse(&url)?)
     }
 
     /// Sends a GET request and reads at most `max` bytes of the response.
@@ -261,7 +263,7 @@ fn read(mut response: Response, max: u64) -> Result<Answer, HttpError> {
 /// untrusted input here.
 ///
 /// # Errors
-/// If `work` panicked; the message is fit for display.
-pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_| "an error of ours, which the log tells".into())
+/// If `work` panicked.
+pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, WorkerFault> {
+    catch_unwind(AssertUnwindSafe(work)).map_err(|_| WorkerFault)
 }

@@ -20,7 +20,7 @@ const THEM: PeerId = PeerId(*b"-XX0100-abcdefghijkl");
 
 struct World {
     crew: ThreadGroup,
-    greeter: Connector,
+    connector: Connector,
     inbox: TorrentHandle,
     mail: TorrentInbox,
     addr: SocketAddr,
@@ -48,7 +48,7 @@ fn make(seats: usize, peer_id: PeerId, encryption: Encryption) -> World {
     routes.open(TORRENT, inbox.clone());
     let notice = Box::new(|_| ());
     let (seats_given, called) = (seats.clone(), Box::new(|| ()));
-    let greeting = ConnectorConfig {
+    let config = ConnectorConfig {
         peer_id,
         bind: Some(host),
         encryption,
@@ -57,8 +57,8 @@ fn make(seats: usize, peer_id: PeerId, encryption: Encryption) -> World {
         notice,
         on_reachable: called,
     };
-    let greeter = Connector::start(&crew, listeners, greeting).unwrap();
-    World { crew, greeter, inbox, mail, addr, seats }
+    let connector = Connector::start(&crew, listeners, config).unwrap();
+    World { crew, connector, inbox, mail, addr, seats }
 }
 
 fn call(addr: SocketAddr) -> DialRequest {
@@ -139,22 +139,22 @@ fn a_dial_ends_in_an_arrival_or_says_why_not() {
     let (w, other) = (world(1), world(9));
     let closed = listen(Some(other.addr.ip()), 0, false).listening.port().unwrap();
     let closed = SocketAddr::new(other.addr.ip(), closed);
-    w.greeter.dial(TORRENT, &w.inbox, vec![call(closed)]);
+    w.connector.dial(TORRENT, &w.inbox, vec![call(closed)]);
     assert_eq!(failure(&w.mail), DisconnectReason::Network("connection refused".into()));
     // The peer has our own peer id.
-    w.greeter.dial(TORRENT, &w.inbox, vec![call(other.addr)]);
+    w.connector.dial(TORRENT, &w.inbox, vec![call(other.addr)]);
     assert_eq!(failure(&w.mail), DisconnectReason::SelfConnection);
 
     let friend = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let addr = friend.local_addr().unwrap();
-    w.greeter.dial(TORRENT, &w.inbox, vec![call(addr)]);
+    w.connector.dial(TORRENT, &w.inbox, vec![call(addr)]);
     let mut near = friend.accept().unwrap().0;
     near.write_all(&hello(THEM, TORRENT)).unwrap();
     let arrived = arrival(&w.mail);
     assert!(arrived.hello.outgoing && arrived.hello.addr == addr);
 
     // The connection limit is one, and that permit is taken.
-    w.greeter.dial(TORRENT, &w.inbox, vec![call(addr)]);
+    w.connector.dial(TORRENT, &w.inbox, vec![call(addr)]);
     friend.accept().unwrap().0.write_all(&hello(THEM, TORRENT)).unwrap();
     assert_eq!(failure(&w.mail), DisconnectReason::TooManyConnections);
     drop(arrived);
@@ -165,7 +165,7 @@ fn a_dial_ends_in_an_arrival_or_says_why_not() {
 fn it_stops_when_told_whatever_hangs() {
     let w = world(9);
     let _half = std::net::TcpStream::connect(w.addr).unwrap();
-    w.greeter.stop();
+    w.connector.stop();
     assert!(w.crew.wait(Instant::now() + Duration::from_secs(60)).is_empty());
 }
 
@@ -278,14 +278,14 @@ fn two_that_prefer_it_encrypt_and_one_that_cannot_is_called_again_plainly() {
         (Encryption::Prefer, Encryption::Off, None),
     ] {
         let (here, there) = (world_of(US, ours), world_of(THEM, theirs));
-        here.greeter.dial(TORRENT, &here.inbox, vec![call(there.addr)]);
+        here.connector.dial(TORRENT, &here.inbox, vec![call(there.addr)]);
         let (out, came) = (arrival(&here.mail), arrival(&there.mail));
         assert_eq!((out.hello.encrypted, came.hello.encrypted), (method, method), "{ours:?} calls {theirs:?}");
         assert!(out.hello.outgoing && out.hello.peer_id == THEM && came.hello.peer_id == US);
     }
     for (ours, theirs) in [(Encryption::Require, Encryption::Off), (Encryption::Off, Encryption::Require)] {
         let (here, there) = (world_of(US, ours), world_of(THEM, theirs));
-        here.greeter.dial(TORRENT, &here.inbox, vec![call(there.addr)]);
+        here.connector.dial(TORRENT, &here.inbox, vec![call(there.addr)]);
         assert!(
             matches!(failure(&here.mail), DisconnectReason::Closed | DisconnectReason::Network(_)),
             "{ours:?} calls {theirs:?}"
@@ -296,14 +296,14 @@ fn two_that_prefer_it_encrypt_and_one_that_cannot_is_called_again_plainly() {
 #[test]
 fn dial_hint_selects_encryption_first_and_fallback_second() {
     let (here, there) = (world_of(US, Encryption::Prefer), world_of(THEM, Encryption::Prefer));
-    here.greeter.dial(
+    here.connector.dial(
         TORRENT,
         &here.inbox,
         vec![DialRequest::new(there.addr, DialHint { encrypted: Some(false), utp: false })],
     );
     assert_eq!(arrival(&here.mail).hello.encrypted, None);
     let strict = world_of(THEM, Encryption::Require);
-    here.greeter.dial(
+    here.connector.dial(
         TORRENT,
         &here.inbox,
         vec![DialRequest::new(strict.addr, DialHint { encrypted: Some(false), utp: false })],
@@ -314,7 +314,7 @@ fn dial_hint_selects_encryption_first_and_fallback_second() {
 #[test]
 fn ourselves_are_known_behind_encryption_too() {
     let (here, there) = (world_of(US, Encryption::Prefer), world_of(US, Encryption::Prefer));
-    here.greeter.dial(TORRENT, &here.inbox, vec![call(there.addr)]);
+    here.connector.dial(TORRENT, &here.inbox, vec![call(there.addr)]);
     assert_eq!(failure(&here.mail), DisconnectReason::SelfConnection);
 }
 

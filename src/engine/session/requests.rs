@@ -84,16 +84,16 @@ impl Session {
 
     /// Writes settings to the config file, one write at a time; settings that arrive meanwhile are written next.
     pub(super) fn configure(&mut self, settings: Vec<Setting>) {
-        self.settings.0.extend(settings);
-        if self.settings.1 || self.settings.0.is_empty() {
+        self.settings.waiting.extend(settings);
+        if self.settings.writing || self.settings.waiting.is_empty() {
             return;
         }
-        let settings = std::mem::take(&mut self.settings.0);
+        let settings = std::mem::take(&mut self.settings.waiting);
         let Some(path) = self.parts.config_file.clone() else {
             let text = "settings cannot be written: there is no home folder to keep them in; name a file with --config";
             return self.notice(None, text.to_owned());
         };
-        self.settings.1 = true;
+        self.settings.writing = true;
         let named = settings.clone();
         let work = move || {
             let now = write_settings(&path, &settings);
@@ -104,13 +104,13 @@ impl Session {
 
     /// Applies written settings that need no restart and lists the others in a notice.
     pub(super) fn configured(&mut self, settings: &[Setting], now: Result<Box<Settings>, EngineError>) {
-        self.settings.1 = false;
+        self.settings.writing = false;
         match now {
             Err(why) => self.notice(None, why.to_string()),
             Ok(now) => {
                 let mut later = Vec::new();
-                for (key, _) in settings {
-                    match key.as_str() {
+                for setting in settings {
+                    match setting.key.as_str() {
                         "down-limit" => self.parts.limits.down = now.down_limit.filter(|limit| *limit > 0),
                         "up-limit" => self.parts.limits.up = now.up_limit.filter(|limit| *limit > 0),
                         "max-active" => {

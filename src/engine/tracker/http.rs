@@ -13,12 +13,13 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TrySendError};
 use socket2::SockRef;
+use thiserror::Error;
 
 use super::shared::{PendingConnections, Shared};
-use super::store::AnnounceCall;
+use super::store::{AnnounceCall, StoreFull};
 use crate::format::counted;
 use crate::wire::tracker::server::{
-    AnnounceQuery, encode_announce_response, encode_failure, encode_scrape, parse_scrape,
+    AnnounceQuery, QueryError, encode_announce_response, encode_failure, encode_scrape, parse_scrape,
 };
 
 /// The number of worker threads.
@@ -212,7 +213,7 @@ fn respond(shared: &Shared, request: &[u8], from: SocketAddr) -> Answer {
     match path {
         "/announce" => Answer::bencode(announce(shared, query, from).unwrap_or_else(|reason| {
             Shared::count(&shared.refused);
-            encode_failure(&reason)
+            encode_failure(&reason.to_string())
         })),
         "/scrape" => {
             Shared::count(&shared.scrapes);
@@ -240,8 +241,17 @@ fn respond(shared: &Shared, request: &[u8], from: SocketAddr) -> Answer {
     }
 }
 
-fn announce(shared: &Shared, query: &str, from: SocketAddr) -> Result<Vec<u8>, String> {
-    let query = AnnounceQuery::parse(query).map_err(|e| e.to_string())?;
+/// Why an announce is refused: the failure reason for the client.
+#[derive(Debug, Error)]
+enum Refusal {
+    #[error(transparent)]
+    Query(#[from] QueryError),
+    #[error(transparent)]
+    Full(#[from] StoreFull),
+}
+
+fn announce(shared: &Shared, query: &str, from: SocketAddr) -> Result<Vec<u8>, Refusal> {
+    let query = AnnounceQuery::parse(query)?;
     let call = AnnounceCall {
         info_hash: query.info_hash,
         peer_id: query.peer_id,

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::store::{AnnounceCall, Store};
+use super::store::{AnnounceCall, Store, StoreFull};
 use crate::wire::tracker::server::ServerAnnounceResponse;
 
 /// The number of pending connections per address.
@@ -55,7 +55,7 @@ impl Shared {
     }
 
     /// Handles an announce from HTTP or UDP.
-    pub(super) fn announce(&self, call: &AnnounceCall) -> Result<ServerAnnounceResponse, &'static str> {
+    pub(super) fn announce(&self, call: &AnnounceCall) -> Result<ServerAnnounceResponse, StoreFull> {
         let answer = self.store().announce(Instant::now(), call);
         let AnnounceCall { info_hash, addr, event, left, .. } = call;
         match &answer {

@@ -4,6 +4,8 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
+use thiserror::Error;
+
 use super::shares::{Shares, host};
 use crate::wire::message::{InfoHash, PeerId};
 use crate::wire::tracker::server::ServerAnnounceResponse;
@@ -110,6 +112,15 @@ impl Swarm {
     }
 }
 
+/// Why an announce is refused: the failure reason for the client.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
+pub(super) enum StoreFull {
+    #[error("this tracker has no room for more torrents")]
+    Torrents,
+    #[error("this tracker has no room for more peers")]
+    Peers,
+}
+
 /// The store.
 #[derive(Debug)]
 pub(super) struct Store {
@@ -148,12 +159,8 @@ impl Store {
     /// Records an announce and builds the response.
     ///
     /// # Errors
-    /// The failure reason for the client if the store is full.
-    pub(super) fn announce(
-        &mut self,
-        now: Instant,
-        call: &AnnounceCall,
-    ) -> Result<ServerAnnounceResponse, &'static str> {
+    /// If the store is full.
+    pub(super) fn announce(&mut self, now: Instant, call: &AnnounceCall) -> Result<ServerAnnounceResponse, StoreFull> {
         self.sweep(now);
         if call.event == AnnounceEvent::Stopped {
             self.leave(call);
@@ -205,7 +212,7 @@ impl Store {
         }
     }
 
-    fn join(&mut self, now: Instant, call: &AnnounceCall) -> Result<(), &'static str> {
+    fn join(&mut self, now: Instant, call: &AnnounceCall) -> Result<(), StoreFull> {
         let seed = call.left == 0;
         let seen_s = now.saturating_duration_since(self.began).as_secs() as u32;
         if let Some(swarm) = self.swarms.get_mut(&call.info_hash)
@@ -232,10 +239,10 @@ impl Store {
             }
         }
         if !self.swarms.contains_key(&call.info_hash) && self.swarms.len() >= TORRENTS && !self.evict_torrent(from) {
-            return Err("this tracker has no room for more torrents");
+            return Err(StoreFull::Torrents);
         }
         if self.peers >= PEERS && !self.evict_peer(from) {
-            return Err("this tracker has no room for more peers");
+            return Err(StoreFull::Peers);
         }
         let swarm = self.swarms.entry(call.info_hash).or_insert_with(|| {
             self.torrents_by.add(from);

@@ -99,7 +99,7 @@ fn answer(shared: &Shared, ids: &ConnectionIds, packet: &[u8], from: SocketAddr,
                     };
                     Some(Reply::Announce { transaction, reply })
                 }
-                Err(reason) => refuse(transaction, reason),
+                Err(reason) => refuse(transaction, &reason.to_string()),
             }
         }
         Request::Scrape { transaction, info_hashes, .. } => {

@@ -13,8 +13,7 @@ use tokio::sync::{Mutex, oneshot};
 use tokio::task::{AbortHandle, spawn_local};
 use tokio::time::Instant;
 
-use crate::limits;
-use crate::wire::sanitize;
+use super::error::UdpTrackerError;
 use crate::wire::tracker::AnnounceResponse;
 use crate::wire::tracker::udp::{CONNECTION_ID_LIFETIME, PACKET, Reply, Request, UdpAnnounce};
 
@@ -24,7 +23,7 @@ pub(super) const BREATH: Duration = Duration::from_millis(50);
 /// A request that awaits its response: whether that is a `connect` response, and the channel for it.
 struct Waiter {
     connect: bool,
-    to: oneshot::Sender<Result<Reply, String>>,
+    to: oneshot::Sender<Result<Reply, UdpTrackerError>>,
 }
 
 /// The pending requests, by transaction id.
@@ -32,7 +31,7 @@ type Waiters = Rc<RefCell<HashMap<u32, Waiter>>>;
 
 /// Why a request to a tracker failed.
 pub(super) struct RequestError {
-    pub(super) why: String,
+    pub(super) why: UdpTrackerError,
     /// The connection id was from an earlier announce, so it may have expired.
     pub(super) old_connection: bool,
 }
@@ -63,7 +62,7 @@ impl TrackerSocket {
     }
 
     /// Returns a valid connection id, and whether it was cached.
-    async fn connection(&self) -> Result<(u64, bool), String> {
+    async fn connection(&self) -> Result<(u64, bool), UdpTrackerError> {
         // Locked during the request, so that concurrent announces share one connection id.
         let mut slot = self.connection.lock().await;
         if let Some((id, _)) = slot.filter(|(_, since)| since.elapsed() < CONNECTION_ID_LIFETIME) {
@@ -76,13 +75,13 @@ impl TrackerSocket {
                 *slot = Some((connection, Instant::now()));
                 Ok((connection, false))
             }
-            Reply::Error { message, .. } => Err(format!("it says: {message}")),
-            _ => Err("it does not answer as a tracker does".into()),
+            Reply::Error { message, .. } => Err(UdpTrackerError::Says(message)),
+            _ => Err(UdpTrackerError::NotATracker),
         }
     }
 
     pub(super) async fn announce(&self, announce: &UdpAnnounce) -> Result<AnnounceResponse, RequestError> {
-        let refuse = |why: String| RequestError { why, old_connection: false };
+        let refuse = |why| RequestError { why, old_connection: false };
         let (connection, old_connection) = self.connection().await.map_err(refuse)?;
         let transaction = self.transaction();
         let request = Request::Announce { connection, transaction, announce: announce.clone() };
@@ -94,9 +93,9 @@ impl TrackerSocket {
                 if slot.is_some_and(|(id, _)| id == connection) {
                     *slot = None;
                 }
-                Err(RequestError { why: format!("it says: {message}"), old_connection })
+                Err(RequestError { why: UdpTrackerError::Says(message), old_connection })
             }
-            _ => Err(refuse("it does not answer as a tracker does".into())),
+            _ => Err(refuse(UdpTrackerError::NotATracker)),
         }
     }
 
@@ -111,7 +110,7 @@ impl TrackerSocket {
     }
 
     /// Sends a request and waits for its response.
-    async fn exchange(&self, transaction: u32, connect: bool, request: &Request) -> Result<Reply, String> {
+    async fn exchange(&self, transaction: u32, connect: bool, request: &Request) -> Result<Reply, UdpTrackerError> {
         /// Removes the pending request when the wait is canceled.
         struct Place<'a>(&'a Waiters, u32);
         impl Drop for Place<'_> {
@@ -122,8 +121,8 @@ impl TrackerSocket {
         let (to, answer) = oneshot::channel();
         self.waiters.borrow_mut().insert(transaction, Waiter { connect, to });
         let _place = Place(&self.waiters, transaction);
-        self.socket.send(&request.encode()).await.map_err(|e| fault(&e))?;
-        answer.await.unwrap_or_else(|_| Err("stopped".into()))
+        self.socket.send(&request.encode()).await?;
+        answer.await.unwrap_or(Err(UdpTrackerError::Stopped))
     }
 }
 
@@ -136,7 +135,7 @@ async fn read(socket: Rc<UdpSocket>, waiters: Waiters, v6: bool) {
             Err(e) if matches!(e.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionReset) => {
                 // ICMP port unreachable: fail all pending requests at once.
                 for (_, waiting) in waiters.borrow_mut().drain() {
-                    let _ = waiting.to.send(Err("connection refused".into()));
+                    let _ = waiting.to.send(Err(UdpTrackerError::ConnectionRefused));
                 }
                 continue;
             }
@@ -156,13 +155,5 @@ async fn read(socket: Rc<UdpSocket>, waiters: Waiters, v6: bool) {
         if fits && let Some(waiting) = waiters.remove(&reply.transaction()) {
             let _ = waiting.to.send(Ok(reply));
         }
-    }
-}
-
-/// Describes a socket error.
-pub(super) fn fault(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => "connection refused".into(),
-        _ => sanitize::sanitize(&error.to_string(), limits::TRACKER_TEXT),
     }
 }

@@ -17,7 +17,7 @@ const TORRENT: InfoHash = InfoHash([7; 20]);
 
 struct Peer {
     crew: ThreadGroup,
-    greeter: Connector,
+    connector: Connector,
     datagrams: UdpEndpoint,
     inbox: TorrentHandle,
     mail: TorrentInbox,
@@ -33,7 +33,7 @@ fn peer(id: u8) -> Peer {
     let port = listeners.listening.port().unwrap();
     let (inbox, mail) = inbox();
     routes.open(TORRENT, inbox.clone());
-    let greeting = ConnectorConfig {
+    let config = ConnectorConfig {
         peer_id: PeerId([id; 20]),
         bind,
         encryption: Encryption::Prefer,
@@ -42,16 +42,16 @@ fn peer(id: u8) -> Peer {
         notice: Box::new(|_| ()),
         on_reachable: Box::new(|| ()),
     };
-    let greeter = Connector::start(&crew, listeners, greeting).unwrap();
+    let connector = Connector::start(&crew, listeners, config).unwrap();
     let datagrams =
-        UdpEndpoint::start(&crew, UdpConfig { bind, port, dht: None, utp: Some(greeter.utp_events()) }).unwrap();
-    greeter.set_utp(datagrams.utp.clone().unwrap());
-    Peer { crew, greeter, datagrams, inbox, mail, addr: (Ipv4Addr::LOCALHOST, port).into() }
+        UdpEndpoint::start(&crew, UdpConfig { bind, port, dht: None, utp: Some(connector.utp_events()) }).unwrap();
+    connector.set_utp(datagrams.utp.clone().unwrap());
+    Peer { crew, connector, datagrams, inbox, mail, addr: (Ipv4Addr::LOCALHOST, port).into() }
 }
 
 impl Peer {
     fn dial(&self, addr: SocketAddr) {
-        self.greeter.dial(TORRENT, &self.inbox, vec![DialRequest::new(addr, DialHint::default())]);
+        self.connector.dial(TORRENT, &self.inbox, vec![DialRequest::new(addr, DialHint::default())]);
     }
 
     fn next(&self) -> Result<ConnectedPeer, DisconnectReason> {
@@ -88,7 +88,7 @@ fn two_meet_by_utp_and_part() {
     assert!(heard == said);
     drop(came);
     for peer in [here, there] {
-        peer.greeter.stop();
+        peer.connector.stop();
         peer.datagrams.stop();
         assert_eq!(peer.crew.wait(Instant::now() + Duration::from_secs(60)), Vec::<String>::new());
     }

@@ -23,7 +23,7 @@ impl Torrent {
         let mut rows = self.trackers.rows(now);
         let tier = rows.last().map_or(0, |row| row.tier + 1);
         let refused = self.config.meta.refused_trackers.iter();
-        rows.extend(refused.map(|(url, why)| TrackerRow::refused(tier, url.clone(), why)));
+        rows.extend(refused.map(|it| TrackerRow::refused(tier, it.url.clone(), it.why)));
         rows
     }
 

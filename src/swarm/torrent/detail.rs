@@ -6,7 +6,8 @@ use std::time::Instant;
 use super::{CryptoMethod, Torrent};
 use crate::swarm::peer::Peer;
 use crate::swarm::view::{
-    Capability, DisconnectedPeer, Encryption, PeerDetail, PeerTransport, PieceDetail, Source, SourceRow,
+    Capability, DisconnectedPeer, Encryption, PeerDetail, PeerTransport, PieceDetail, RequestedBlocks, Source,
+    SourceRow,
 };
 use crate::wire::message::PieceIndex;
 use crate::wire::sanitize::sanitize_bytes;
@@ -84,8 +85,8 @@ impl Torrent {
             files: self.files_of(piece),
             peers_with_piece: count,
             fastest_holders: holders.iter().map(|p| p.hello.addr).collect(),
-            asked: peers.iter().map(|p| (p.hello.addr, asked(p))).collect(),
-            asked_web: web.iter().map(|p| (p.name(), asked(p))).collect(),
+            asked: peers.iter().map(|p| RequestedBlocks { peer: p.hello.addr, blocks: asked(p) }).collect(),
+            asked_web: web.iter().map(|p| RequestedBlocks { peer: p.name(), blocks: asked(p) }).collect(),
             age: since.map(|at| now.saturating_duration_since(at)),
             fails: self.fails.get(&piece).copied().unwrap_or(0),
         })

@@ -6,7 +6,7 @@ use super::{Phase, Torrent};
 use crate::swarm::data_map::Amounts;
 use crate::swarm::diagnosis::diagnose;
 use crate::swarm::rate::RateMeter;
-use crate::swarm::view::{Detail, FileRow, PeerRow, PieceMapCell, Priority, RateLimits, State, TorrentView};
+use crate::swarm::view::{Detail, FileRow, LogLine, PeerRow, PieceMapCell, Priority, RateLimits, State, TorrentView};
 use crate::wire::message::PieceIndex;
 
 impl Torrent {
@@ -76,6 +76,8 @@ impl Torrent {
     }
 
     fn detail(&self, now: Instant, missing: u32, pace: u64) -> Detail {
+        let line =
+            |(at, text): &(Instant, String)| LogLine { ago: now.saturating_duration_since(*at), text: text.clone() };
         let pieces = self.config.geometry.pieces();
         let (rarest, above) = self.distributed_copies();
         Detail {
@@ -92,7 +94,7 @@ impl Torrent {
             trackers: self.tracker_rows(now),
             piece_length: self.config.geometry.piece_length(),
             folder: self.config.folder.clone(),
-            log: self.log.iter().map(|(at, text)| (now.saturating_duration_since(*at), text.clone())).collect(),
+            log: self.log.iter().map(line).collect(),
         }
     }
 

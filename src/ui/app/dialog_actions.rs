@@ -11,7 +11,7 @@ use crate::ui::dialogs::share::ShareView;
 use crate::ui::dialogs::sort::SortDialog;
 use crate::ui::keys::action::{Action, ViewAction};
 use crate::ui::keys::context::Tab;
-use crate::ui::state::app::{AppState, find};
+use crate::ui::state::app::AppState;
 use crate::ui::state::settings::rate_text;
 
 /// Asks for one line of text about the marked torrents, or about the selected one.
@@ -21,7 +21,7 @@ pub(crate) fn ask(app: &mut App, kind: PromptKind, snapshot: &Snapshot) {
         PromptKind::Peers | PromptKind::Glob => app.state.selected.into_iter().collect(),
     };
     let limit = |limit: Option<u64>| limit.map_or_else(|| "none".to_owned(), rate_text);
-    let text = match (kind, ids.first().and_then(|id| find(snapshot, *id))) {
+    let text = match (kind, ids.first().and_then(|id| snapshot.torrent(*id))) {
         (PromptKind::Export, _) => snapshot.folder.clone(),
         (PromptKind::Limits, Some(view)) => format!("{} {}", limit(view.limits.down), limit(view.limits.up)),
         _ => String::new(),
@@ -83,7 +83,7 @@ pub(crate) fn confirm_remove_tracker(app: &mut App, snapshot: &Snapshot) {
 
 /// Asks again whether the selected torrent may overwrite existing files.
 pub(crate) fn confirm_overwrite(app: &mut App, snapshot: &Snapshot) {
-    let Some((id, view)) = app.state.selected.and_then(|id| Some((id, find(snapshot, id)?))) else { return };
+    let Some((id, view)) = app.state.selected.and_then(|id| Some((id, snapshot.torrent(id)?))) else { return };
     let occupied = matches!(view.fault, Some(FaultKind::Occupied | FaultKind::Longer));
     match view.error.as_ref().filter(|_| occupied) {
         Some(text) => app.dialogs.push(overwrite(&app.state, (id, &view.name), text)),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::api::{Command, Detail, PeerKey, PieceMapCell, Snapshot, TorrentCommand};
 use crate::ui::keys::context::Tab;
-use crate::ui::state::app::{AppState, Focus, find};
+use crate::ui::state::app::{AppState, Focus};
 use crate::ui::state::detail::InspectRequest;
 
 /// How long to wait before the request is repeated: the torrent may have been started in the meantime.
@@ -14,7 +14,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// Restores invariants after every message: marked and open items exist, and the engine knows what is inspected.
 pub(crate) fn settle(state: &mut AppState, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     if !state.panes.marks.is_empty() {
-        state.panes.marks.retain(|id| find(snapshot, *id).is_some());
+        state.panes.marks.retain(|id| snapshot.torrent(*id).is_some());
     }
     if let (Some(id), Some(detail)) = (state.selected, state.detail(snapshot)) {
         let seen = state.tab == Tab::Files;

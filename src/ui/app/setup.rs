@@ -1,7 +1,7 @@
 //! Config values of the UI: at the start, completed by detecting the terminal from the environment, and changed at run
 //! time.
 
-use crate::api::{Command, Created};
+use crate::api::{Command, Created, Setting};
 use crate::config::interface::{FRAMES, Theme as Wish};
 use crate::config::{Config, Settings};
 use crate::ui::app::model::App;
@@ -117,7 +117,7 @@ fn store(state: &mut AppState, key: &'static str, value: Option<String>, command
         Some(value) => drop(state.options.values.insert(key, value.clone())),
         None => drop(state.options.values.remove(key)),
     }
-    commands.push(Command::UpdateConfig(vec![(key.to_owned(), value)]));
+    commands.push(Command::UpdateConfig(vec![Setting { key: key.to_owned(), value }]));
 }
 
 /// Sets a config value, in TOML syntax, and applies UI settings immediately.

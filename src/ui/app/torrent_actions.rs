@@ -7,7 +7,7 @@ use crate::ui::dialogs::choice::ChoiceDialog;
 use crate::ui::dialogs::prompt::PromptKind;
 use crate::ui::dialogs::why::WhyDialog;
 use crate::ui::keys::action::TorrentAction;
-use crate::ui::state::app::{AppState, find};
+use crate::ui::state::app::AppState;
 use crate::ui::state::columns::TorrentColumn;
 use crate::ui::text::format::rate_long;
 use crate::ui::text::labels;
@@ -17,7 +17,7 @@ pub(crate) fn perform(app: &mut App, action: TorrentAction, snapshot: &Snapshot,
     let state = &mut app.state;
     let ids = state.targets(snapshot);
     let views: Vec<(TorrentId, &TorrentView)> =
-        ids.iter().filter_map(|id| find(snapshot, *id).map(|view| (*id, view))).collect();
+        ids.iter().filter_map(|id| snapshot.torrent(*id).map(|view| (*id, view))).collect();
     let name = state.target_label(snapshot, &ids);
     let each = |command: TorrentCommand| ids.iter().map(move |id| Command::Torrent(*id, command.clone()));
     let text = match action {

@@ -16,7 +16,7 @@ use crate::ui::keys::action::{Action, AppAction, ViewAction};
 use crate::ui::keys::context::{KeyContext, Tab};
 use crate::ui::keys::key::Key;
 use crate::ui::panes::{peers, torrents};
-use crate::ui::state::app::{AppState, Focus, Message, find as torrent};
+use crate::ui::state::app::{AppState, Focus, Message};
 use crate::ui::text::format::counted;
 use crate::ui::widgets::list::first_visible;
 use crate::ui::widgets::text_input::TextInput;
@@ -90,7 +90,7 @@ fn on_event(app: &mut App, event: Event, snapshot: &Snapshot, commands: &mut Vec
             }
         }
         Event::Complete(id) => {
-            let name = torrent(snapshot, id).map(|view| state.panes.hidden.name(id, &view.name));
+            let name = snapshot.torrent(id).map(|view| state.panes.hidden.name(id, &view.name));
             let sentence = format!("{} is complete", name.as_deref().unwrap_or("a torrent"));
             outbox::complete(state, &sentence);
             if let Some(guide) = &mut state.guide {
@@ -104,7 +104,7 @@ fn on_event(app: &mut App, event: Event, snapshot: &Snapshot, commands: &mut Vec
         Event::Notice { id, text } => {
             let mut text = state.panes.hidden.sentence(&text).into_owned();
             // Prepends the torrent's name to a notice that does not contain the name.
-            if let Some((id, view)) = id.and_then(|id| Some((id, torrent(snapshot, id)?))) {
+            if let Some((id, view)) = id.and_then(|id| Some((id, snapshot.torrent(id)?))) {
                 let name = state.panes.hidden.name(id, &view.name);
                 if !text.contains(&name) {
                     text = format!("{name}: {text}");
@@ -115,7 +115,7 @@ fn on_event(app: &mut App, event: Event, snapshot: &Snapshot, commands: &mut Vec
         // The event loop handles snapshots and the end; the others are for dialogs.
         // Told of those that the user wanted verified, not of each that starts.
         Event::Checked(id) if state.verifying.remove(&id) => {
-            if let Some(view) = torrent(snapshot, id) {
+            if let Some(view) = snapshot.torrent(id) {
                 let name = state.panes.hidden.name(id, &view.name);
                 let missing = u64::from(view.pieces.saturating_sub(view.have));
                 let result =
@@ -156,7 +156,7 @@ fn tick(state: &mut AppState, clock: Duration, snapshot: &Snapshot) {
 /// selection if it differs from `before`.
 fn settle(app: &mut App, before: Option<TorrentId>, snapshot: &Snapshot, commands: &mut Vec<Command>) {
     let state = &mut app.state;
-    if let Some(id) = state.wanted.filter(|id| torrent(snapshot, *id).is_some()) {
+    if let Some(id) = state.wanted.filter(|id| snapshot.torrent(*id).is_some()) {
         state.wanted = None;
         state.selected = Some(id);
         let name = state.target_label(snapshot, &[id]);

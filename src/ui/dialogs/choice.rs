@@ -5,7 +5,6 @@ use crate::api::{Command, Snapshot, TorrentId, TorrentView};
 use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Dialog, DialogContext, Outcome, QUESTION, Request};
 use crate::ui::keys::action::{Action, AppAction, DialogAction};
 use crate::ui::keys::context::KeyContext;
-use crate::ui::state::app::find;
 use crate::ui::text::format::{size_long, wrap};
 use crate::ui::widgets::panel::{Panel, text_width};
 
@@ -110,7 +109,7 @@ impl Dialog for ChoiceDialog {
     }
 
     fn retain(&mut self, snapshot: &Snapshot) -> bool {
-        let known: Vec<TorrentId> = self.ids.iter().copied().filter(|id| find(snapshot, *id).is_some()).collect();
+        let known: Vec<TorrentId> = self.ids.iter().copied().filter(|id| snapshot.torrent(*id).is_some()).collect();
         self.listed |= !known.is_empty();
         if self.listed {
             self.ids = known;
@@ -120,7 +119,7 @@ impl Dialog for ChoiceDialog {
 
     fn draw(&self, panel: &mut Panel<'_, '_>, cx: &DialogContext<'_>) {
         let theme = *panel.pen.theme;
-        let views: Vec<&TorrentView> = self.ids.iter().filter_map(|id| find(cx.snapshot, *id)).collect();
+        let views: Vec<&TorrentView> = self.ids.iter().filter_map(|id| cx.snapshot.torrent(*id)).collect();
         let (title, lines, lost) = self.words(&views, text_width(panel.screen.width));
         let (confirm, first, second) = match self.question {
             Question::Remove => ("remove", ("keep the data", "remove from the list only"), "delete the data"),

@@ -5,7 +5,6 @@ use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Dialog, DialogContext, Outcome,
 use crate::ui::dialogs::message::draw_text;
 use crate::ui::keys::action::{Action, AppAction, DialogAction};
 use crate::ui::keys::context::KeyContext;
-use crate::ui::state::app::find;
 use crate::ui::widgets::list::ScrollState;
 use crate::ui::widgets::panel::Panel;
 
@@ -59,7 +58,7 @@ impl Dialog for ConfirmDialog {
     fn retain(&mut self, snapshot: &Snapshot) -> bool {
         match self {
             ConfirmDialog::Quit { .. } => true,
-            ConfirmDialog::RemoveTracker { id, .. } | ConfirmDialog::Ban { id, .. } => find(snapshot, *id).is_some(),
+            ConfirmDialog::RemoveTracker { id, .. } | ConfirmDialog::Ban { id, .. } => snapshot.torrent(*id).is_some(),
         }
     }
 
@@ -74,7 +73,7 @@ impl Dialog for ConfirmDialog {
             }
             ConfirmDialog::RemoveTracker { id, index, url } => {
                 // The URL as shown in the list, which may be masked in privacy mode.
-                let detail = find(cx.snapshot, *id).and_then(|view| view.detail.as_deref());
+                let detail = cx.snapshot.torrent(*id).and_then(|view| view.detail.as_deref());
                 let row = detail.and_then(|detail| detail.trackers.iter().find(|row| row.index == *index));
                 let url = row.map_or(url.as_str(), |row| row.url.as_str());
                 let text = format!("Remove tracker {url}? You can add it again later.");

@@ -6,7 +6,6 @@ use crate::api::{Command, FileRow, Priority, Snapshot, TorrentId, TorrentPreview
 use crate::ui::dialogs::dialog::{CLOSE, CONFIRM, Dialog, DialogContext, Outcome, TEXT};
 use crate::ui::keys::action::{Action, AppAction, DialogAction, FileAction, ViewAction};
 use crate::ui::keys::context::KeyContext;
-use crate::ui::state::app::find;
 use crate::ui::text::format::{counted, size_long, wrap};
 use crate::ui::text::pattern::matches;
 use crate::ui::widgets::file_tree::{Row, Tree};
@@ -316,7 +315,7 @@ impl Dialog for SelectFilesDialog {
 
     /// The dialog may open before the torrent is in the list; once listed, the dialog closes with the torrent.
     fn retain(&mut self, snapshot: &Snapshot) -> bool {
-        let is_there = find(snapshot, self.id).is_some();
+        let is_there = snapshot.torrent(self.id).is_some();
         self.listed |= is_there;
         is_there || !self.listed
     }

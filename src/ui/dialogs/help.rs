@@ -52,6 +52,7 @@ const ABBREVIATIONS: &[(&str, &[(&str, &str)])] = &[
         "Columns",
         &[
             ("Peers", "connected / known"),
+            ("Down Up", "we want pieces; peer wants pieces: yes or choked"),
             ("Reqs", "pending requests: to the peer / from the peer"),
             ("Src", "source: trk tracker, PEX peer exchange, in incoming"),
             ("avail", "availability: distributed copies, ours included"),

@@ -11,7 +11,6 @@ use crate::ui::dialogs::dialog::{
 };
 use crate::ui::keys::action::{Action, DialogAction};
 use crate::ui::keys::context::KeyContext;
-use crate::ui::state::app::find;
 use crate::ui::text::format::wrap;
 use crate::ui::text::pattern::matches;
 use crate::ui::text::validate::{rate_limit, tracker_url};
@@ -81,7 +80,7 @@ impl PromptDialog {
             PromptKind::Export => each(&|id| Command::Export { id, to: path() }),
             PromptKind::Peers => {
                 let peers = peers(text)?;
-                let connected = |id: &TorrentId| find(cx.snapshot, *id)?.detail.as_deref();
+                let connected = |id: &TorrentId| cx.snapshot.torrent(*id)?.detail.as_deref();
                 let rows = self.ids.iter().filter_map(connected).flat_map(|detail| &detail.peers);
                 if let Some(row) = rows.into_iter().find(|row| peers.contains(&row.addr)) {
                     return Err(format!("{} is connected already", row.addr));
@@ -96,7 +95,7 @@ impl PromptDialog {
                 let (down, up) = limits(text)?;
                 let set = |now: Option<u64>, typed: Limit| if let Limit::Set(limit) = typed { limit } else { now };
                 let limits = |id: &TorrentId| {
-                    let now = find(cx.snapshot, *id)?.limits;
+                    let now = cx.snapshot.torrent(*id)?.limits;
                     let command = TorrentCommand::Limits { down: set(now.down, down), up: set(now.up, up) };
                     Some(Command::Torrent(*id, command))
                 };
@@ -105,7 +104,7 @@ impl PromptDialog {
             PromptKind::Glob => {
                 let mut commands = Vec::new();
                 for id in &self.ids {
-                    let files = find(cx.snapshot, *id).and_then(|view| view.detail.as_deref());
+                    let files = cx.snapshot.torrent(*id).and_then(|view| view.detail.as_deref());
                     let files = files.map_or(&[][..], |detail| &detail.files);
                     let wanted = |file: &crate::api::FileRow| matches(text, &file.path);
                     if !files.iter().any(wanted) {
@@ -156,7 +155,7 @@ impl PromptDialog {
 
     fn title(&self, snapshot: &Snapshot) -> String {
         let named = match self.ids.as_slice() {
-            [id] => find(snapshot, *id).map_or_else(String::new, |view| view.name.clone()),
+            [id] => snapshot.torrent(*id).map_or_else(String::new, |view| view.name.clone()),
             ids => format!("{} torrents", ids.len()),
         };
         match self.kind {
@@ -232,7 +231,7 @@ impl Dialog for PromptDialog {
     }
 
     fn retain(&mut self, snapshot: &Snapshot) -> bool {
-        self.ids.retain(|id| find(snapshot, *id).is_some());
+        self.ids.retain(|id| snapshot.torrent(*id).is_some());
         !self.ids.is_empty()
     }
 

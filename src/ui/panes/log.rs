@@ -9,7 +9,7 @@ use crate::api::TorrentId;
 use crate::ui::keys::action::{Action, ViewAction};
 use crate::ui::keys::context::Tab;
 use crate::ui::panes::pane::{Pane, PaneContext, PaneRequest, moved};
-use crate::ui::state::app::{Focus, find};
+use crate::ui::state::app::Focus;
 use crate::ui::text::format::{cells, shorten_paths};
 use crate::ui::widgets::painter::Painter;
 
@@ -55,8 +55,8 @@ impl Pane for LogPane {
         if state.panes.log_all {
             let now = snapshot.uptime + state.clock.saturating_sub(state.snapshot_at);
             let line = |at: usize| {
-                let (when, id, text) = snapshot.log.get(at)?;
-                Some((now.saturating_sub(*when), *id, text.as_str()))
+                let line = snapshot.log.get(at)?;
+                Some((now.saturating_sub(line.at), line.torrent, line.text.as_str()))
             };
             lines(&mut pen, body, cx, snapshot.log.len(), back, line);
         } else {
@@ -69,7 +69,7 @@ impl Pane for LogPane {
 /// Returns the lines of the selected torrent: how long ago, text.
 fn of_torrent<'a>(cx: &PaneContext<'a>) -> impl Fn(usize) -> Option<(Duration, Option<TorrentId>, &'a str)> {
     let (age, log) = (cx.state.age(cx.torrent), &cx.detail.log);
-    move |at| log.get(at).map(|(ago, text)| (*ago + age, None, text.as_str()))
+    move |at| log.get(at).map(|line| (line.ago + age, None, line.text.as_str()))
 }
 
 /// Draws the last lines of a torrent's log below a rule.
@@ -112,7 +112,7 @@ fn lines<'a>(
         let stamp = cx.state.moment(ago, narrow);
         pen.put_right(area.x + 1 + column, y, column, &stamp, theme.faint);
         let mut x = area.x + column + 3;
-        if let Some(view) = id.and_then(|id| find(cx.snapshot, id)) {
+        if let Some(view) = id.and_then(|id| cx.snapshot.torrent(id)) {
             let room = (area.width / 4).clamp(8, 28);
             pen.put(x, y, room, &view.name, theme.dim);
             x += room + 2;

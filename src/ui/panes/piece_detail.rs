@@ -24,8 +24,9 @@ fn pairs(piece: &PieceDetail, little: bool) -> Vec<Pair<'_>> {
         if let Some(age) = piece.age {
             lines.push(Pair::new("started", format!("{} ago", time(age))));
         }
-        let peers = piece.asked.iter().map(|(addr, n)| format!("{} ({n})", address(*addr)));
-        let asked: Vec<String> = peers.chain(piece.asked_web.iter().map(|(host, n)| format!("{host} ({n})"))).collect();
+        let peers = piece.asked.iter().map(|asked| format!("{} ({})", address(asked.peer), asked.blocks));
+        let web = piece.asked_web.iter().map(|asked| format!("{} ({})", asked.peer, asked.blocks));
+        let asked: Vec<String> = peers.chain(web).collect();
         lines.push(Pair::new("from", if asked.is_empty() { "no peer".into() } else { asked.join(", ") }));
     }
     let some: Vec<String> = piece.fastest_holders.iter().map(|addr| address(*addr)).collect();

@@ -4,7 +4,7 @@
 use std::collections::{BTreeSet, VecDeque};
 use std::time::Duration;
 
-use crate::api::{Event, Snapshot, State, TorrentId, TorrentView};
+use crate::api::{Event, State, TorrentId, TorrentView};
 use crate::ui::effect::Effect;
 use crate::ui::keys::action::{Action, TorrentAction};
 use crate::ui::keys::context::{KeyContext, Tab};
@@ -230,10 +230,4 @@ impl AppState {
     pub fn age(&self, view: &TorrentView) -> Duration {
         view.age + self.clock.saturating_sub(self.snapshot_at)
     }
-}
-
-/// Finds a torrent in the snapshot.
-#[must_use]
-pub fn find(snapshot: &Snapshot, id: TorrentId) -> Option<&TorrentView> {
-    snapshot.torrents.iter().find(|(other, _)| *other == id).map(|(_, view)| view)
 }

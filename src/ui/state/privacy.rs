@@ -71,8 +71,8 @@ impl PrivacyMask {
         self.names.sort_by_key(|(name, _)| std::cmp::Reverse(name.len()));
         out.folder = "a folder".into();
         out.config_file = "a file".into();
-        for (_, _, sentence) in &mut out.log {
-            *sentence = redact(sentence, &self.names);
+        for entry in &mut out.log {
+            entry.text = redact(&entry.text, &self.names);
         }
         mask_port(&mut out.port, &self.names);
         for (id, view) in &mut out.torrents {
@@ -101,8 +101,8 @@ impl PrivacyMask {
         }
         if let Some(piece) = &mut detail.piece {
             piece.fastest_holders.iter_mut().for_each(|addr| *addr = self.address(*addr));
-            piece.asked.iter_mut().for_each(|(addr, _)| *addr = self.address(*addr));
-            piece.asked_web.iter_mut().for_each(|(host, _)| *host = HOST.into());
+            piece.asked.iter_mut().for_each(|asked| asked.peer = self.address(asked.peer));
+            piece.asked_web.iter_mut().for_each(|asked| asked.peer = HOST.into());
             let files = &detail.files;
             piece.files.iter_mut().for_each(|path| {
                 let at = files.iter().position(|file| file.path == *path);
@@ -121,8 +121,8 @@ impl PrivacyMask {
         for source in &mut detail.sources {
             source.texts().for_each(|text| *text = redact(text, &self.names));
         }
-        for (_, sentence) in &mut detail.log {
-            *sentence = redact(sentence, &self.names);
+        for line in &mut detail.log {
+            line.text = redact(&line.text, &self.names);
         }
         detail.meta = TorrentMeta { created: detail.meta.created, ..TorrentMeta::default() };
         detail.folder = "a folder".into();

@@ -2,7 +2,7 @@
 
 use crate::api::{Detail, Snapshot, TorrentId, TorrentView};
 use crate::ui::keys::context::Tab;
-use crate::ui::state::app::{AppState, Focus, find};
+use crate::ui::state::app::{AppState, Focus};
 use crate::ui::state::detail::OpenPeer;
 use crate::ui::state::layout::LayoutInput;
 
@@ -18,7 +18,7 @@ impl AppState {
     /// Returns the selected torrent.
     #[must_use]
     pub fn chosen<'a>(&self, snapshot: &'a Snapshot) -> Option<&'a TorrentView> {
-        find(snapshot, self.selected?)
+        snapshot.torrent(self.selected?)
     }
 
     /// Returns the detail of the selected torrent; `None` until the engine has sent the detail of this torrent.
@@ -52,7 +52,7 @@ impl AppState {
     pub fn targets(&self, snapshot: &Snapshot) -> Vec<TorrentId> {
         let marked = self.marked(snapshot);
         if marked.is_empty() {
-            self.selected.filter(|id| find(snapshot, *id).is_some()).into_iter().collect()
+            self.selected.filter(|id| snapshot.torrent(*id).is_some()).into_iter().collect()
         } else {
             marked
         }
@@ -71,7 +71,7 @@ impl AppState {
     #[must_use]
     pub fn target_label(&self, snapshot: &Snapshot, targets: &[TorrentId]) -> String {
         match targets {
-            [id] => find(snapshot, *id).map_or_else(String::new, |view| self.panes.hidden.name(*id, &view.name)),
+            [id] => snapshot.torrent(*id).map_or_else(String::new, |view| self.panes.hidden.name(*id, &view.name)),
             several => format!("{} torrents", several.len()),
         }
     }

@@ -1,12 +1,49 @@
 //! Trackers and web seeds in a `.torrent` file (BEP 3, 12, 19), in all variants that occur in practice.
 
 use std::collections::HashSet;
+use std::fmt;
+
+use thiserror::Error;
 
 use crate::limits;
 use crate::wire::bencode::{Kind, Value};
-use crate::wire::metainfo::urls;
+use crate::wire::metainfo::urls::{self, UrlError};
 use crate::wire::metainfo::warnings::{MAX_WARNINGS, ParseWarnings, SHOWN};
 use crate::wire::sanitize::sanitize_bytes;
+
+/// What a URL of a torrent is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum UrlKind {
+    Tracker,
+    WebSeed,
+    /// A `.torrent` file (`xs`, `as`).
+    Source,
+}
+
+impl fmt::Display for UrlKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            UrlKind::Tracker => "tracker",
+            UrlKind::WebSeed => "web seed",
+            UrlKind::Source => "source",
+        })
+    }
+}
+
+/// A part of a torrent or link that is passed over. The texts in it are sanitized and shortened.
+#[derive(Clone, PartialEq, Eq, Debug, Error)]
+pub enum Refused {
+    #[error("{kind} {url} is not asked: {why}")]
+    Url { kind: UrlKind, url: String, why: UrlError },
+    #[error("peer {0} is not asked: nobody can be reached there")]
+    UnreachablePeer(String),
+    #[error("peer {0} is not asked: no more host names are looked up")]
+    TooManyNames(String),
+    #[error("peer {0} is not asked: it is no host with a port")]
+    NoPeer(String),
+    #[error("file number {0} is passed over")]
+    FileNumber(String),
+}
 
 /// The trackers and web seeds of a torrent.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -15,8 +52,8 @@ pub(crate) struct Sources {
     pub trackers: Vec<Vec<String>>,
     /// Accepted web seed URLs without duplicates; at most [`limits::TRACKERS`].
     pub web_seeds: Vec<String>,
-    /// Rejected URLs and the reason, one sentence each.
-    pub refused: Vec<String>,
+    /// Rejected URLs.
+    pub refused: Vec<Refused>,
     seen: HashSet<String>,
 }
 
@@ -86,7 +123,7 @@ impl Sources {
                     Ok(_) if self.seen.len() >= limits::TRACKERS => break,
                     Ok(url) if self.seen.insert(url.clone()) => tier.push(url),
                     Ok(_) => {}
-                    Err(why) => self.refuse("tracker", raw, why),
+                    Err(why) => self.refuse(UrlKind::Tracker, raw, why),
                 }
             }
         }
@@ -110,15 +147,15 @@ impl Sources {
                     Ok(_) if self.web_seeds.len() >= limits::TRACKERS => break,
                     Ok(url) if self.web_seeds.contains(&url) => {}
                     Ok(url) => self.web_seeds.push(url),
-                    Err(why) => self.refuse("web seed", raw, why),
+                    Err(why) => self.refuse(UrlKind::WebSeed, raw, why),
                 }
             }
         }
     }
 
-    fn refuse(&mut self, what: &str, raw: &[u8], why: urls::UrlError) {
+    fn refuse(&mut self, kind: UrlKind, raw: &[u8], why: UrlError) {
         if self.refused.len() < MAX_WARNINGS {
-            self.refused.push(format!("{what} {} is not asked: {why}", sanitize_bytes(raw, SHOWN)));
+            self.refused.push(Refused::Url { kind, url: sanitize_bytes(raw, SHOWN), why });
         }
     }
 }

@@ -6,7 +6,8 @@ use ttui::config::parse;
 
 /// One input.
 pub fn run(text: &str) {
-    if let Err(sentence) = parse(Path::new("config.toml"), text) {
+    if let Err(error) = parse(Path::new("config.toml"), text) {
+        let sentence = error.to_string();
         assert!(sentence.contains("config.toml"), "{sentence:?}");
     }
 }

@@ -30,7 +30,7 @@ pub fn run(bytes: &[u8]) {
     upnp::location(said.as_bytes(), ROUTER).iter().for_each(host);
     let at = Url::parse("http://192.168.1.1:5000/d.xml").unwrap();
     upnp::service(text, &at).iter().for_each(|service| host(&service.control));
-    if let Some((_, words)) = upnp::error(text) {
+    if let Some(upnp::SoapFault { message: words, .. }) = upnp::error(text) {
         assert!(words.chars().all(|c| hazard(c) == CharHazard::None), "{words:?}");
     }
     let _ = (upnp::address(text), port_mapping::default_router(text));
