@@ -245,7 +245,7 @@ fn a_plain_caller_over_utp_is_refused_and_its_address_suggested_to_the_torrent()
     let accepted = |words: &[u8]| {
         let door = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let mut caller = std::net::TcpStream::connect(door.local_addr().unwrap()).unwrap();
-        (w.greeter.utp_events())(UtpEvent::Accepted { socket: door.accept().unwrap().0, addr: from });
+        (w.connector.utp_events())(UtpEvent::Accepted { socket: door.accept().unwrap().0, addr: from });
         let _ = caller.write_all(words);
         let mut heard = Vec::new();
         let _ = caller.read_to_end(&mut heard);

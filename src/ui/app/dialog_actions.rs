@@ -60,8 +60,8 @@ pub(crate) fn show_log_line(app: &mut App, snapshot: &Snapshot) {
     let shown = state.panes.hidden.shown(snapshot);
     let back = state.cursor[Tab::Log as usize];
     let line = match state.detail(shown) {
-        _ if state.panes.log_all => shown.log.iter().rev().nth(back).map(|(.., text)| text),
-        Some(detail) => detail.log.iter().rev().nth(back).map(|(_, text)| text),
+        _ if state.panes.log_all => shown.log.iter().rev().nth(back).map(|line| &line.text),
+        Some(detail) => detail.log.iter().rev().nth(back).map(|line| &line.text),
         None => None,
     };
     if let Some(line) = line.cloned() {

@@ -24,9 +24,9 @@ impl Pane for LogPane {
     /// The newest line first, as the cursor counts.
     fn texts(&self, cx: &PaneContext<'_>) -> Option<Vec<String>> {
         Some(if cx.state.panes.log_all {
-            cx.snapshot.log.iter().rev().map(|(.., text)| text.clone()).collect()
+            cx.snapshot.log.iter().rev().map(|line| line.text.clone()).collect()
         } else {
-            cx.detail.log.iter().rev().map(|(_, text)| text.clone()).collect()
+            cx.detail.log.iter().rev().map(|line| line.text.clone()).collect()
         })
     }
 
