@@ -14,8 +14,10 @@ use std::time::Duration;
 
 use ratatui::style::Color;
 use ttui::api::{
-    Command, DiskFault, Event, FaultKind, RateLimits, Reason, Snapshot, State, TorrentCommand, TorrentId, TorrentView,
+    Command, DiskFault, Event, FaultKind, RateLimits, Reason, Setting, Snapshot, State, TorrentCommand, TorrentId,
+    TorrentView,
 };
+use ttui::swarm::view::LogLine;
 use ttui::ui::app::model::App;
 use ttui::ui::app::update::update;
 use ttui::ui::dialogs::add::AddDialog;
@@ -89,7 +91,7 @@ fn a_sentence_keeps_its_reason_and_can_be_read_whole() {
     // The why line and the log, too.
     let fault = DiskFault { kind: FaultKind::Final, text: said.clone() };
     snapshot.torrents[0].1.why = Reason::Fault(fault).into();
-    snapshot.torrents[0].1.detail.as_mut().unwrap().log.push((Duration::from_secs(700), said));
+    snapshot.torrents[0].1.detail.as_mut().unwrap().log.push(LogLine { ago: Duration::from_secs(700), text: said });
     let mut model = start(&snapshot);
     keys(&mut model, &snapshot, "6");
     let lines = shown(&model, &snapshot);
@@ -203,7 +205,7 @@ fn what_is_looked_for_is_found_in_the_focused_list() {
     assert_eq!(model.state.pane, Focus::Detail);
     let row = |model: &App| {
         let shown = shown(model, &snapshot);
-        shown.lines().filter(|line| line.starts_with(" >")).last().unwrap_or_default().to_owned()
+        shown.lines().rfind(|line| line.starts_with(" >")).unwrap_or_default().to_owned()
     };
     assert!(row(&model).contains("sources.list"), "{}", row(&model));
     assert!(shown(&model, &snapshot).contains("/sources"), "what is looked for is seen");
@@ -432,7 +434,7 @@ fn sort_tab_and_graph_are_as_they_were_left() {
     let asked = keys(&mut model, &snapshot, "^c");
     let [Command::UpdateConfig(values)] = &asked[..] else { panic!("{asked:?}") };
     let view = r#"["sort=-size", "tab=files", "span=5m", "graph=all"]"#.to_owned();
-    assert_eq!(values[..], [("view".to_owned(), Some(view))]);
+    assert_eq!(values[..], [Setting { key: "view".to_owned(), value: Some(view) }]);
     // Nothing is written where nothing has changed.
     let mut model = start(&snapshot);
     assert!(keys(&mut model, &snapshot, "^c").is_empty());
@@ -459,7 +461,7 @@ fn logs_show_the_time_of_day_and_what_is_past_stays_where_it_was() {
     update(&mut model, Message::Tick(Duration::from_secs(60)), &snapshot);
     assert_eq!(stamp(&model, &snapshot, "50% complete"), half);
     snapshot.torrents[0].1.active = Duration::ZERO;
-    for (ago, _) in &mut snapshot.torrents[0].1.detail.as_mut().unwrap().log {
+    for LogLine { ago, .. } in &mut snapshot.torrents[0].1.detail.as_mut().unwrap().log {
         *ago += Duration::from_secs(60);
     }
     update(&mut model, Message::Snapshot, &snapshot);
