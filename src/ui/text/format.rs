@@ -188,7 +188,7 @@ pub(crate) fn wrap(text: &str, width: u16) -> Vec<String> {
 /// sentence says, such as the reason, is more useful than the folders in between.
 pub(crate) fn shorten_paths(text: &str, width: u16) -> Cow<'_, str> {
     const HEAD: usize = 6;
-    const LEAST: usize = 20;
+    const LEAST: usize = 16;
     let mut over = usize::from(cells(text).saturating_sub(width));
     if over == 0 {
         return Cow::Borrowed(text);
