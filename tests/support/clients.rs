@@ -246,7 +246,8 @@ impl Client {
             Channel::Line => self.process.output().lines().any(|line| line == "all is here"),
             Channel::Lines(..) => {
                 let rows = self.stat();
-                rows.len() == self.hashes.len() && rows.iter().all(|row| row["done"] == true)
+                // More, if torrents were added later.
+                rows.len() >= self.hashes.len().max(1) && rows.iter().all(|row| row["done"] == true)
             }
             Channel::Rpc(port) => {
                 let fields = ["sizeWhenDone", "haveValid", "metadataPercentComplete"];
