@@ -22,7 +22,7 @@ pub enum State {
     Queued,
     /// The data is being moved to another folder.
     Moving,
-    /// Halted by a disk error; see [`TorrentView::error`].
+    /// Halted by a disk error; see [`TorrentView::error`](crate::swarm::view::TorrentView::error).
     Error,
 }
 
